@@ -1,0 +1,42 @@
+"""What SQLite's error codes mean for a caller: try again, or mend something first."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from fleet_q.core.errors import StoreError, StoreUnavailable
+
+# Primary result codes, https://www.sqlite.org/rescode.html
+_PASSING: Final = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_PROTOCOL,
+}
+_ADVICE: Final = {
+    sqlite3.SQLITE_CANTOPEN: "check that the folder exists and that you may write to it",
+    sqlite3.SQLITE_READONLY: "you need the right to write to the file and to its folder",
+    sqlite3.SQLITE_NOTADB: "the file is not an SQLite database; name another one",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; restore it from a backup",
+    sqlite3.SQLITE_ERROR: "is it a FLEET-Q store? Another program's file may not be",
+}
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Raise SQLite's errors as ``StoreUnavailable`` or ``StoreError``, with the file named."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _PASSING:
+            raise StoreUnavailable(f"{path}: {error}") from error
+        advice = _ADVICE.get(code)
+        raise StoreError(f"{path}: {error}" + (f" ({advice})" if advice else "")) from error

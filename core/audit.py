@@ -1,0 +1,87 @@
+"""Read a log as an auditor would: was anything lost, or completed twice?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+import msgspec
+
+from fleet_q.core import events as ev
+from fleet_q.core import step as steps
+from fleet_q.core.errors import FleetQError
+from fleet_q.core.events import StepEvent
+
+
+class Audit(msgspec.Struct):
+    """Counts of what the log tells, and in ``faults`` every promise that it shows broken."""
+
+    steps: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    unfinished: int = 0
+    retried: int = 0
+    recovered: int = 0
+    released: int = 0
+    faults: list[str] = msgspec.field(default_factory=list)
+
+
+def audit(log: Iterable[StepEvent]) -> Audit:
+    """Fold every stream of ``log`` (ordered by id and version) and judge it.
+
+    The lifecycle forbids most evils, so a stream that folds has no gaps and no two holders at
+    once; that it completed at most once, by the token that held it, is counted apart from that.
+    """
+    report = Audit()
+    for step_id, group in groupby(log, key=lambda event: event.stream):
+        history = list(group)
+        report.steps += 1
+        _count(report, history)
+        report.faults += [f"{step_id}: {fault}" for fault in _faults(history)]
+    return report
+
+
+def _count(report: Audit, history: list[StepEvent]) -> None:
+    for event in history:
+        match event.fact:
+            case ev.Retried():
+                report.retried += 1
+            case ev.Recovered():
+                report.recovered += 1
+            case ev.Released():
+                report.released += 1
+    match history[-1].fact:
+        case ev.Completed():
+            report.completed += 1
+        case ev.Failed():
+            report.failed += 1
+        case ev.Cancelled():
+            report.cancelled += 1
+        case _:
+            report.unfinished += 1
+
+
+def _faults(history: list[StepEvent]) -> list[str]:
+    faults: list[str] = []
+    try:
+        steps.fold(history)
+    except FleetQError as error:
+        faults.append(str(error))
+    completions = sum(isinstance(event.fact, ev.Completed) for event in history)
+    if completions > 1:
+        faults.append(f"completed {completions} times")
+    token: str | None = None
+    for event in history:
+        match event.fact:
+            case ev.Claimed(claim_token=new):
+                if token is not None:
+                    faults.append(f"claimed at version {event.version} while held")
+                token = new
+            case ev.Completed() | ev.Retried() | ev.Released() | ev.Recovered() | ev.Failed():
+                if event.fact.claim_token != token:
+                    faults.append(f"{event.fact.type} by a stranger at version {event.version}")
+                token = None
+            case ev.Cancelled():
+                token = None
+    return faults

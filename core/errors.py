@@ -1,0 +1,73 @@
+"""Every error that FLEET-Q raises; each message is one line that says what is wrong."""
+
+from __future__ import annotations
+
+
+class FleetQError(Exception):
+    """The root of all errors raised by FLEET-Q."""
+
+
+class InvalidInput(FleetQError, ValueError):
+    """A value from outside that cannot be taken as it is; nothing was stored."""
+
+
+class UnknownStep(FleetQError, LookupError):
+    """No step has this id."""
+
+    def __init__(self, step_id: str) -> None:
+        super().__init__(f"no step has the id {step_id!r}")
+        self.step_id = step_id
+
+
+class StepConflict(FleetQError):
+    """A step id that is taken was submitted again with another payload."""
+
+    def __init__(self, step_id: str) -> None:
+        super().__init__(f"step {step_id!r} exists with another payload; choose another step_id")
+        self.step_id = step_id
+
+
+class IllegalTransition(FleetQError):
+    """A lifecycle forbids what was tried in the state that holds."""
+
+    def __init__(self, lifecycle: str, trigger: str, status: str) -> None:
+        super().__init__(f"a {lifecycle} that is {status} cannot be {trigger}")
+        self.trigger = trigger
+        self.status = status
+
+
+class StaleClaim(FleetQError):
+    """A change carried a claim token that is not, or no longer, the step's."""
+
+    def __init__(self, step_id: str) -> None:
+        super().__init__(f"step {step_id!r} is no longer held under this claim")
+        self.step_id = step_id
+
+
+class IncarnationEnded(FleetQError):
+    """A pod acted as an incarnation that the store no longer counts as living.
+
+    ``superseded`` tells the two causes apart: another process joined under the same pod id, or
+    this one was declared dead and may join again as a new incarnation.
+    """
+
+    def __init__(self, pod_id: str, *, superseded: bool) -> None:
+        super().__init__(
+            f"another process has joined as pod {pod_id!r}; give every pod its own FLEET_Q_POD_ID"
+            if superseded
+            else f"pod {pod_id!r} was declared dead; it has to join again"
+        )
+        self.pod_id = pod_id
+        self.superseded = superseded
+
+
+class CorruptLog(FleetQError):
+    """The event log contradicts itself: a gap in the versions, or a first event that is not one."""
+
+
+class StoreError(FleetQError):
+    """The store refuses for good: trying again without a change will not help."""
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer this time; what was tried may or may not have been done."""

@@ -1,0 +1,142 @@
+"""What can happen to a step or a pod: the facts, and the envelope that the log keeps them in.
+
+The tag of a fact is the name of its trigger in :mod:`fleet_q.core.lifecycles`; ``submitted`` and
+a pod's first ``joined`` begin a stream.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+
+class Fact(msgspec.Struct, frozen=True, tag_field="type"):
+    """One thing that happened, without where and when."""
+
+    @property
+    def type(self) -> str:
+        """The fact's tag, as the log's ``type`` column has it."""
+        return str(self.__struct_config__.tag)
+
+
+class Submitted(Fact, frozen=True, tag="submitted"):
+    """A step came into being. It is claimable from ``available_ts`` on."""
+
+    payload: Raw
+    priority: int
+    max_retries: int
+    available_ts: int
+
+
+class Claimed(Fact, frozen=True, tag="claimed"):
+    """A pod took the step: the event's pod, in this incarnation, under this token."""
+
+    claim_token: str
+    incarnation: str
+
+
+class Completed(Fact, frozen=True, tag="completed"):
+    """The claim's holder finished the step; ``result`` is the function's return value as JSON."""
+
+    claim_token: str
+    result: Raw
+
+
+class Retried(Fact, frozen=True, tag="retried"):
+    """An attempt failed and tries are left; the next may begin at ``available_ts``."""
+
+    claim_token: str
+    error: str
+    traceback: str | None
+    available_ts: int
+
+
+class Released(Fact, frozen=True, tag="released"):
+    """The holder gave the step back unfinished; no try is used up."""
+
+    claim_token: str
+
+
+class Recovered(Fact, frozen=True, tag="recovered"):
+    """A leader took the step from a pod that died with it; one try is used up."""
+
+    claim_token: str
+    error: str
+
+
+class Failed(Fact, frozen=True, tag="failed"):
+    """The step failed for good and is a dead letter from now on."""
+
+    claim_token: str
+    error: str
+    traceback: str | None
+
+
+class Cancelled(Fact, frozen=True, tag="cancelled"):
+    """Somebody called the step off."""
+
+
+class Replayed(Fact, frozen=True, tag="replayed"):
+    """Somebody gave a failed or cancelled step all its tries again."""
+
+
+class Joined(Fact, frozen=True, tag="joined"):
+    """A process began to live under the pod's id, as this incarnation."""
+
+    incarnation: str
+
+
+class Heartbeat(Fact, frozen=True, tag="heartbeat"):
+    """The incarnation said that it lives."""
+
+    incarnation: str
+
+
+class Draining(Fact, frozen=True, tag="draining"):
+    """The incarnation takes no new steps any more."""
+
+    incarnation: str
+
+
+class Left(Fact, frozen=True, tag="left"):
+    """The incarnation ended in good order."""
+
+    incarnation: str
+
+
+class DeclaredDead(Fact, frozen=True, tag="declared_dead"):
+    """The event's pod found that this incarnation's heartbeat is older than allowed."""
+
+    incarnation: str
+
+
+StepFact = (
+    Submitted | Claimed | Completed | Retried | Released | Recovered | Failed | Cancelled | Replayed
+)
+PodFact = Joined | Heartbeat | Draining | Left | DeclaredDead
+
+F = TypeVar("F", StepFact, PodFact)
+
+
+class Event(msgspec.Struct, Generic[F], frozen=True):
+    """One line of the log.
+
+    ``stream`` is the step's or the pod's id, ``version`` counts from 1 without gaps within it,
+    ``at`` is the store's clock, ``pod_id`` the pod that did it (``None``: somebody from outside).
+    """
+
+    stream: str
+    version: int
+    at: int
+    pod_id: str | None
+    fact: F
+
+
+StepEvent = Event[StepFact]
+PodEvent = Event[PodFact]
+
+encode_fact = msgspec.json.Encoder().encode
+decode_step_fact = msgspec.json.Decoder(StepFact).decode
+decode_pod_fact = msgspec.json.Decoder(PodFact).decode

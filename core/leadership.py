@@ -1,0 +1,25 @@
+"""Who leads: the oldest live pod. Every pod finds the same answer in the same table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fleet_q.core.pod import Pod
+
+
+def live_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
+    """The pods that live at store time ``at``, oldest first, then by id."""
+    return sorted(
+        (pod for pod in pods if pod.is_live(at, dead_after)),
+        key=lambda pod: (pod.birth_ts, pod.pod_id),
+    )
+
+
+def leader(pods: Iterable[Pod], at: int, dead_after: int) -> Pod | None:
+    """The oldest live pod that is not draining; ``None`` if there is none."""
+    return next((pod for pod in live_pods(pods, at, dead_after) if pod.status == "up"), None)
+
+
+def silent_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
+    """The pods to declare dead: not ended, and not heard of for ``dead_after`` microseconds."""
+    return [pod for pod in pods if pod.status != "down" and not pod.is_live(at, dead_after)]

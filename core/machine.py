@@ -1,0 +1,277 @@
+"""The pod as a machine: given the time and what happened, it says what is due next.
+
+It does nothing itself. A shell asks :meth:`PodMachine.plan`, carries the plan out, and tells the
+machine what came of it (``answered``, ``unanswered``, ``ended``) and which functions finished
+(``finished``). All times here are seconds on one monotonic clock of the shell's choosing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+
+from fleet_q.core.capacity import slots
+from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence
+from fleet_q.core.ports import Answer, Turn
+from fleet_q.core.retry import backoff, micros
+from fleet_q.core.settings import PodSettings
+from fleet_q.core.step import Fail, Outcome, Release, Step
+
+MOST_OUTCOMES: Final = 1_000
+"""Outcomes acknowledged in one turn, so that its transaction, and with it a lock, stays short."""
+
+STORE_RETRY_BASE: Final = 0.05
+STORE_RETRY_CAP: Final = 5.0
+"""Seconds to wait before a store is asked again that did not answer: the quickstart's backoff
+(50 ms, doubled each time), at most 5 s."""
+
+Phase = Literal["joining", "up", "draining", "gone"]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is due now: first ``abandon`` these steps' functions, then do the ``turn``; whether a
+    recovery cycle should begin; and ``look_again``, the time to ask anew if nothing happens."""
+
+    turn: Turn | None
+    abandon: tuple[str, ...]
+    recover: bool
+    look_again: float
+    gone: bool
+
+
+class _Running(msgspec.Struct):
+    claim_token: str
+    attempt: int
+    timeout: float | None
+    deadline: float
+
+
+class PodMachine:
+    """One pod, from joining to leaving.
+
+    ``new_id`` makes incarnations and claim tokens, ``chance`` draws numbers in [0, 1),
+    ``timeout_of`` says how many seconds a step's function may run (``None``: for ever).
+    """
+
+    def __init__(
+        self,
+        pod_id: str,
+        settings: PodSettings,
+        *,
+        new_id: Callable[[], str],
+        chance: Callable[[], float],
+        timeout_of: Callable[[Step], float | None] = lambda _: None,
+    ) -> None:
+        self.pod_id = pod_id
+        self.settings = settings
+        self.phase: Phase = "joining"
+        self.incarnation = new_id()
+        self._new_id = new_id
+        self._chance = chance
+        self._timeout_of = timeout_of
+        self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
+        self._running: dict[str, _Running] = {}
+        self._outcomes: list[Outcome] = []
+        self._abandon: list[str] = []
+        self._first_deadline = math.inf  # no running step's time is up before then
+        self._turn: Turn | None = None  # sent, and not answered yet
+        self._failures = 0
+        self._ask_after = 0.0  # the store is left alone until then
+        self._backlog = True  # the last claim was filled, so more may be waiting
+        self._next_claim = 0.0
+        self._next_heartbeat = 0.0
+        self._next_recovery = 0.0
+        self._drain_announced = False
+        self._drain_until = 0.0
+
+    @property
+    def running(self) -> int:
+        """How many functions run."""
+        return len(self._running)
+
+    def plan(self, now: float) -> Plan:
+        """What is due at ``now``. Asking has no effect but on steps whose time is up."""
+        self._expire(now)
+        abandon, self._abandon = tuple(self._abandon), []
+        turn = self._due_turn(now)
+        recover = self.phase == "up" and now >= max(self._next_recovery, self._ask_after)
+        if recover:
+            self._next_recovery = now + self.settings.recovery_interval
+        look_again = now if turn is not None else self._look_again()
+        return Plan(turn, abandon, recover, look_again, self.phase == "gone")
+
+    def finished(self, outcome: Outcome) -> bool:
+        """A function has ended. False if its step was abandoned and nobody waits for it."""
+        running = self._running.get(outcome.step_id)
+        if running is None or running.claim_token != outcome.claim_token:
+            return False
+        del self._running[outcome.step_id]
+        self._outcomes.append(outcome)
+        return True
+
+    def answered(self, turn: Turn, answer: Answer, now: float) -> list[Step]:
+        """The store has done ``turn``. The steps to run now."""
+        self._turn = None
+        self._failures = 0
+        self._outcomes = self._outcomes[len(turn.outcomes) :]
+        self._now_present(turn.presence, now)
+        for step_id in answer.lost:
+            if self._running.pop(step_id, None) is not None:
+                self._abandon.append(step_id)
+        if turn.claim:
+            self._backlog = len(answer.claimed) >= turn.claim
+            self._next_claim = now + self.settings.claim_interval
+        if self.phase in ("draining", "gone"):
+            self._outcomes += [Release(step.step_id, turn.claim_token) for step in answer.claimed]
+            return []
+        for step in answer.claimed:
+            self._start(step, turn.claim_token, now)
+        return list(answer.claimed)
+
+    def unanswered(self, now: float) -> float:
+        """The store did not answer; the same turn is due again after the seconds returned."""
+        self._failures += 1
+        if self.phase == "draining" and now >= self._drain_until:
+            self.phase = "gone"  # the grace is over and so is the pod; its steps will be recovered
+        wait = backoff(self._failures, STORE_RETRY_BASE, STORE_RETRY_CAP, self._chance())
+        self._ask_after = now + wait
+        return wait
+
+    def ended(self) -> None:
+        """The store no longer counts this incarnation as living: join as a new one.
+
+        What runs may still be acknowledged if no leader has taken it yet; the first heartbeat
+        tells which claims still stand.
+        """
+        self._turn = None
+        self._failures = 0
+        if self.phase == "draining":
+            self.phase = "gone"
+        else:
+            self.phase = "joining"
+            self.incarnation = self._new_id()
+
+    def work_arrived(self) -> None:
+        """Somebody here submitted a step: claim now rather than at the next interval."""
+        self._next_claim = 0.0
+
+    def drain(self, now: float, grace: float | None = None) -> None:
+        """Stop claiming, finish what runs within ``grace`` seconds, release the rest, leave."""
+        grace = self.settings.shutdown_grace if grace is None else grace
+        if self.phase in ("joining", "up"):
+            joined = self.phase == "up" or self._turn is not None
+            self.phase = "draining" if joined or self._running or self._outcomes else "gone"
+            self._drain_until = now + grace
+        else:
+            self._drain_until = min(self._drain_until, now + grace)
+
+    def fail(
+        self,
+        step_id: str,
+        claim_token: str,
+        attempt: int,
+        error: str,
+        traceback: str | None = None,
+        *,
+        permanent: bool = False,
+    ) -> Fail:
+        """The outcome of a failed attempt, with the delay before the next one drawn."""
+        wait = backoff(
+            attempt,
+            self.settings.retry_base_delay,
+            self.settings.retry_max_delay,
+            self._chance(),
+        )
+        return Fail(step_id, claim_token, error, traceback, permanent, micros(wait))
+
+    def _start(self, step: Step, claim_token: str, now: float) -> None:
+        timeout = self._timeout_of(step)
+        deadline = math.inf if timeout is None else now + timeout
+        self._running[step.step_id] = _Running(claim_token, step.attempt, timeout, deadline)
+        self._first_deadline = min(self._first_deadline, deadline)
+
+    def _expire(self, now: float) -> None:
+        if now >= self._first_deadline:
+            for step_id, running in list(self._running.items()):
+                if now >= running.deadline:
+                    error = f"TimeoutError: ran longer than {running.timeout:g} s"
+                    self._give_up(self.fail(step_id, running.claim_token, running.attempt, error))
+            self._first_deadline = min(
+                (running.deadline for running in self._running.values()), default=math.inf
+            )
+        if self.phase == "draining" and now >= self._drain_until:
+            for step_id, running in list(self._running.items()):
+                self._give_up(Release(step_id, running.claim_token))
+
+    def _give_up(self, outcome: Outcome) -> None:
+        self.finished(outcome)
+        self._abandon.append(outcome.step_id)
+
+    def _due_turn(self, now: float) -> Turn | None:
+        if self.phase == "gone" or now < self._ask_after:
+            return None
+        if self._turn is not None:
+            self._turn = msgspec.structs.replace(self._turn, again=True)
+            return self._turn
+        presence = self._due_presence(now)
+        outcomes = tuple(self._outcomes[:MOST_OUTCOMES])
+        claim = self._due_claim(now)
+        if presence is None and not outcomes and not claim:
+            return None
+        self._turn = Turn(
+            pod_id=self.pod_id,
+            incarnation=self.incarnation,
+            presence=presence,
+            outcomes=outcomes,
+            claim=claim,
+            claim_token=self._new_id() if claim else "",
+            check_held=tuple((i, r.claim_token) for i, r in self._running.items())
+            if isinstance(presence, Beat | Join)
+            else (),
+        )
+        return self._turn
+
+    def _due_presence(self, now: float) -> Presence | None:
+        if self.phase == "joining":
+            return Join(self.pod_id, self.incarnation)
+        if self.phase == "draining" and not self._running and len(self._outcomes) <= MOST_OUTCOMES:
+            return Leave(self.pod_id, self.incarnation)
+        if self.phase == "draining" and not self._drain_announced:
+            return Drain(self.pod_id, self.incarnation)
+        if now >= self._next_heartbeat:
+            return Beat(self.pod_id, self.incarnation)
+        return None
+
+    def _due_claim(self, now: float) -> int:
+        if self.phase not in ("joining", "up"):
+            return 0
+        free = self._slots - len(self._running)
+        return free if self._backlog or now >= self._next_claim else 0
+
+    def _now_present(self, presence: Presence | None, now: float) -> None:
+        match presence:
+            case None:
+                return
+            case Join():
+                if self.phase == "joining":
+                    self.phase = "up"
+            case Drain():
+                self._drain_announced = True
+            case Leave():
+                self.phase = "gone"
+        self._next_heartbeat = now + self.settings.heartbeat_interval
+
+    def _look_again(self) -> float:
+        if self._turn is not None:  # it waits to be sent again
+            return min(self._ask_after, self._first_deadline)
+        times = [self._next_heartbeat, self._first_deadline]
+        if self.phase == "up":
+            times.append(self._next_recovery)
+            if len(self._running) < self._slots:
+                times.append(self._next_claim)
+        if self.phase == "draining":
+            times.append(self._drain_until)
+        return min(times)

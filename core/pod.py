@@ -1,0 +1,137 @@
+"""A pod's life: the only place where one may change; the shape is that of a step's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet_q.core import events as ev
+from fleet_q.core.errors import CorruptLog, IllegalTransition, IncarnationEnded
+from fleet_q.core.events import PodEvent, PodFact
+from fleet_q.core.lifecycles import POD, PodStatus
+
+
+class Pod(msgspec.Struct, frozen=True):
+    """A pod, as a row of ``POD_HEALTH`` has it: the newest incarnation under its id."""
+
+    pod_id: str
+    status: PodStatus
+    birth_ts: int
+    last_heartbeat_ts: int
+    incarnation: str
+    version: int = 1
+
+    def is_live(self, at: int, dead_after: int) -> bool:
+        """Whether it has not ended and its last heartbeat is younger than ``dead_after`` µs."""
+        return self.status != "down" and at - self.last_heartbeat_ts < dead_after
+
+
+class Join(msgspec.Struct, frozen=True):
+    """Begin to live as a new incarnation; an earlier one under the same id ends with it."""
+
+    pod_id: str
+    incarnation: str
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """Say that the incarnation lives."""
+
+    pod_id: str
+    incarnation: str
+
+
+class Drain(msgspec.Struct, frozen=True):
+    """Say that the incarnation takes no new steps."""
+
+    pod_id: str
+    incarnation: str
+
+
+class Leave(msgspec.Struct, frozen=True):
+    """End the incarnation in good order."""
+
+    pod_id: str
+    incarnation: str
+
+
+class DeclareDead(msgspec.Struct, frozen=True):
+    """End an incarnation that has not been heard of for ``dead_after`` microseconds."""
+
+    pod_id: str
+    incarnation: str
+    dead_after: int
+
+
+Presence = Join | Beat | Drain | Leave
+PodCommand = Presence | DeclareDead
+
+
+def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None) -> PodEvent | None:
+    """The event that ``command`` leads to at store time ``at``; ``None`` if it has been done.
+
+    Raises :class:`IncarnationEnded` if the command's incarnation is not the living one, and
+    :class:`IllegalTransition` if the lifecycle forbids it or a pod to be declared dead is live.
+    """
+    fact: PodFact
+    if isinstance(command, Join):
+        if pod is not None and pod.incarnation == command.incarnation and pod.status != "down":
+            return None
+        version = 1 if pod is None else pod.version + 1
+        return PodEvent(command.pod_id, version, at, by, ev.Joined(command.incarnation))
+    if pod is None:
+        raise IncarnationEnded(command.pod_id, superseded=False)
+    if pod.incarnation != command.incarnation:
+        raise IncarnationEnded(command.pod_id, superseded=True)
+    match command:
+        case Beat():
+            fact = ev.Heartbeat(command.incarnation)
+        case Drain():
+            if pod.status == "draining":
+                return None
+            fact = ev.Draining(command.incarnation)
+        case Leave():
+            if pod.status == "down":
+                return None
+            fact = ev.Left(command.incarnation)
+        case DeclareDead():
+            if pod.status == "down":
+                return None
+            if pod.is_live(at, command.dead_after):
+                raise IllegalTransition("pod", "declared_dead", "live")
+            fact = ev.DeclaredDead(command.incarnation)
+    if pod.status == "down":
+        raise IncarnationEnded(command.pod_id, superseded=False)
+    POD.after(pod.status, fact.type)
+    return PodEvent(pod.pod_id, pod.version + 1, at, by, fact)
+
+
+def evolve(pod: Pod | None, event: PodEvent) -> Pod:
+    """What ``event`` makes of ``pod``; :class:`CorruptLog` if it cannot come next."""
+    fact = event.fact
+    if event.version != (1 if pod is None else pod.version + 1):
+        raise CorruptLog(f"pod {event.stream!r} has a gap before version {event.version}")
+    if isinstance(fact, ev.Joined):
+        return Pod(
+            pod_id=event.stream,
+            status=POD.initial if pod is None else POD.after(pod.status, fact.type),
+            birth_ts=event.at,
+            last_heartbeat_ts=event.at,
+            incarnation=fact.incarnation,
+            version=event.version,
+        )
+    if pod is None:
+        raise CorruptLog(f"pod {event.stream!r} does not begin by joining")
+    pod = replace(pod, status=POD.after(pod.status, fact.type), version=event.version)
+    if isinstance(fact, ev.Heartbeat | ev.Draining):
+        return replace(pod, last_heartbeat_ts=event.at)
+    return pod
+
+
+def fold(history: Iterable[PodEvent]) -> Pod | None:
+    """The state that a pod's whole history adds up to."""
+    pod: Pod | None = None
+    for event in history:
+        pod = evolve(pod, event)
+    return pod

@@ -1,0 +1,233 @@
+"""The ports: what the core needs of a store, and what a database must do to become one.
+
+:class:`Store` is all that pods and apps talk to. :class:`fleet_q.core.store.EventStore` is that
+port written once over :class:`Database`, for whatever can hold a transaction and read rows; a
+database for which round trips are dear may implement :class:`Store` itself, set by set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import msgspec
+
+from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.lifecycles import StepStatus
+from fleet_q.core.pod import Pod, Presence
+from fleet_q.core.step import Outcome, Recover, Step, Submit
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """All that a pod wants of the store at one moment, done in one transaction.
+
+    Its presence first, then the outcomes it acknowledges, then a claim of up to ``claim`` steps
+    under ``claim_token``. With ``check_held`` the store says which of these claims no longer
+    stand. ``again`` marks a turn whose answer was lost: it may have been done already, and is
+    made up for rather than done twice.
+    """
+
+    pod_id: str
+    incarnation: str
+    presence: Presence | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    claim: int = 0
+    claim_token: str = ""
+    check_held: tuple[tuple[str, str], ...] = ()
+    again: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What became of a turn.
+
+    ``claimed``: the steps that the pod now holds under the turn's token. ``refused``: the ids
+    whose outcome came too late. ``lost``: the ids in ``check_held`` that are held no more.
+    """
+
+    at: int
+    claimed: tuple[Step, ...] = ()
+    refused: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """All pods that ever joined, and the store's time at which that was so."""
+
+    at: int
+    pods: tuple[Pod, ...]
+
+
+class LetterPage(msgspec.Struct, frozen=True):
+    """A page of dead letters, newest first; ``before`` asks for the page behind this one."""
+
+    steps: tuple[Step, ...]
+    before: tuple[int, str] | None
+
+
+class RebuildReport(msgspec.Struct, frozen=True):
+    """What ``rebuild`` found: how much it folded, and the ids whose rows differed from the log."""
+
+    steps: int
+    pods: int
+    events: int
+    differing_steps: tuple[str, ...]
+    differing_pods: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether the tables were what the log adds up to."""
+        return not self.differing_steps and not self.differing_pods
+
+
+class Store(Protocol):
+    """Where steps and pods are kept. Every call is one transaction, done whole or not at all.
+
+    Any call may raise :class:`~fleet_q.core.errors.StoreUnavailable` (try again later: it may or
+    may not have been done) or :class:`~fleet_q.core.errors.StoreError` (do not).
+    """
+
+    def submit(self, steps: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
+        """Store new steps; for each, whether it was new. Raises ``StepConflict``, storing none."""
+
+    def turn(self, turn: Turn) -> Answer:
+        """Do a pod's turn. Raises ``IncarnationEnded`` if the pod may not go on as it is."""
+
+    def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
+        """End all incarnations silent for ``dead_after`` microseconds; return them."""
+
+    def orphans(self, after: str, limit: int) -> list[Step]:
+        """Orphaned steps with an id greater than ``after``, by id."""
+
+    def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
+        """Give orphans back, or fail them; return those that still were orphans, as they are."""
+
+    def cancel(self, step_id: str, pod_id: str | None = None) -> Step:
+        """Cancel a step. Raises ``UnknownStep`` or ``IllegalTransition``."""
+
+    def replay(self, step_ids: Sequence[str], pod_id: str | None = None) -> list[Step]:
+        """Give failed or cancelled steps all their tries again: all of them, or none with an
+        ``UnknownStep`` or ``IllegalTransition``."""
+
+    def step(self, step_id: str) -> Step | None:
+        """A step as it is now."""
+
+    def history(self, step_id: str) -> list[StepEvent]:
+        """All that happened to a step, in order; empty if there is no such step."""
+
+    def counts(self) -> dict[StepStatus, int]:
+        """How many steps there are in each status."""
+
+    def pods(self) -> Fleet:
+        """All pods, ordered by id."""
+
+    def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> LetterPage:
+        """A page of the steps that failed for good."""
+
+    def step_events(self) -> Iterator[StepEvent]:
+        """The whole step log, by id and version, as one consistent picture."""
+
+    def rebuild(
+        self, *, check: bool = False, progress: Callable[[int], None] | None = None
+    ) -> RebuildReport:
+        """Make both tables anew from the log; with ``check`` only compare them with it.
+
+        ``progress`` is told how many step events have been folded, every now and then.
+        """
+
+    def close(self) -> None:
+        """Let go of whatever the store holds open; the store cannot be used afterwards."""
+
+
+class Transaction(Protocol):
+    """One open transaction of a database: reads see it, writes belong to it."""
+
+    at: int
+    """The store's clock, read once when the transaction began."""
+
+    def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
+        """The steps that exist among these ids."""
+
+    def claimable(self, limit: int) -> list[Step]:
+        """Pending steps whose time has come, in :func:`~fleet_q.core.step.claim_order`."""
+
+    def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
+        """The steps that are claimed under this token."""
+
+    def orphans(self, after: str, limit: int) -> list[Step]:
+        """Steps for which :func:`~fleet_q.core.recovery.is_orphan` holds, by id after ``after``."""
+
+    def dead_letters(self, limit: int, before: tuple[int, str] | None) -> list[Step]:
+        """Failed steps by ``(last_update_ts, step_id)``, greatest first, below ``before``."""
+
+    def counts(self) -> dict[StepStatus, int]:
+        """The number of steps in every status, zeros too."""
+
+    def pods(self) -> list[Pod]:
+        """All pods by id."""
+
+    def pod(self, pod_id: str) -> Pod | None:
+        """One pod."""
+
+    def history(self, step_id: str) -> list[StepEvent]:
+        """One step's events by version."""
+
+    def step_events(self) -> Iterator[StepEvent]:
+        """All step events, by id and version, without holding them all in memory."""
+
+    def pod_events(self) -> Iterator[PodEvent]:
+        """All pod events, by id and version."""
+
+    def all_steps(self) -> Iterator[Step]:
+        """All steps by id, without holding them all in memory."""
+
+    def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
+        """Append the events and keep each step as it is after its event. Version 1 is new."""
+
+    def write_pods(self, changes: Sequence[tuple[PodEvent, Pod]]) -> None:
+        """The same for pods."""
+
+    def replace_steps(self, steps: Iterable[Step]) -> None:
+        """Make the step table hold just these."""
+
+    def replace_pods(self, pods: Iterable[Pod]) -> None:
+        """Make the pod table hold just these."""
+
+
+class Database(Protocol):
+    """What can begin transactions: commit on a clean exit, roll back on an exception."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """A transaction alone with its writes: what it read cannot change until it ends."""
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """A consistent picture, without keeping writers out."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An orphan as the leader notes it down, with the claim that it was found under."""
+
+    step_id: str
+    claim_token: str
+    claimed_by: str
+    retry_count: int
+    max_retries: int
+
+
+class DeadLetterTable(Protocol):
+    """The leader's own ephemeral table of orphans; it lives for one recovery cycle."""
+
+    def create(self) -> None:
+        """Begin with an empty table."""
+
+    def add(self, orphans: Sequence[Step]) -> None:
+        """Note orphans down."""
+
+    def take(self, limit: int) -> list[DeadLetter]:
+        """Remove and return up to ``limit`` of them; empty when none are left."""
+
+    def drop(self) -> None:
+        """Remove the table."""

@@ -1,0 +1,87 @@
+"""What the leader does about pods that died: find their steps and give them back.
+
+A cycle may be cut off after any call of the store, run again, or run by two pods at once: what it
+does to a step carries the claim token that the step was found under, so it happens once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from fleet_q.core.leadership import leader
+from fleet_q.core.pod import Pod
+from fleet_q.core.ports import DeadLetterTable, Store
+from fleet_q.core.step import Recover, Step
+
+BATCH: Final = 500
+"""Orphans read, or given back, in one transaction: short enough for a heartbeat to come between."""
+
+
+def is_orphan(step: Step, pods: Mapping[str, Pod]) -> bool:
+    """Whether the step is claimed by an incarnation that has ended or never was.
+
+    Time plays no part: a silent pod is declared dead first, and from then on it cannot claim, so
+    what is an orphan once stays one.
+    """
+    if step.status != "claimed" or step.claimed_by is None:
+        return False
+    pod = pods.get(step.claimed_by)
+    return pod is None or pod.incarnation != step.incarnation or pod.status == "down"
+
+
+class RecoveryStats(msgspec.Struct):
+    """What one cycle did, in the words of the HTTP API."""
+
+    dead_pods: int = 0
+    total_orphans: int = 0
+    resubmitted: int = 0
+    terminal_failures: int = 0
+
+
+def recovery_cycle(
+    store: Store,
+    table: DeadLetterTable,
+    *,
+    dead_after: int,
+    by: str | None,
+    only_as_leader: bool,
+    stats: RecoveryStats,
+) -> Iterator[None]:
+    """Run one cycle, pausing after every call of the store so that a heartbeat can come between.
+
+    ``by`` is the pod that acts; with ``only_as_leader`` nothing is done unless it leads.
+    ``dead_after`` is in microseconds. ``stats`` is added to as the cycle goes. The orphans wait in
+    ``table``, so memory stays bounded however many there are; the table is dropped at the end,
+    and also when the iteration is given up.
+    """
+    if only_as_leader:
+        fleet = store.pods()
+        head = leader(fleet.pods, fleet.at, dead_after)
+        if head is None or head.pod_id != by:
+            return
+        yield
+    stats.dead_pods += len(store.declare_dead(dead_after, by))
+    yield
+    table.create()
+    try:
+        after = ""
+        while page := store.orphans(after, BATCH):
+            table.add(page)
+            stats.total_orphans += len(page)
+            after = page[-1].step_id
+            yield
+        while batch := table.take(BATCH):
+            recovered = store.recover(
+                [Recover(letter.step_id, letter.claim_token) for letter in batch], by
+            )
+            for step in recovered:
+                if step.status == "failed":
+                    stats.terminal_failures += 1
+                else:
+                    stats.resubmitted += 1
+            yield
+    finally:
+        table.drop()

@@ -1,0 +1,42 @@
+"""The numbers that a pod lives by, with the defaults of the quickstart."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from fleet_q.core.errors import InvalidInput
+
+Seconds = Annotated[float, Meta(gt=0, description="seconds, more than zero")]
+Share = Annotated[float, Meta(gt=0, le=1, description="a part of one")]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class PodSettings(Struct, frozen=True, kw_only=True):
+    """Durations in seconds.
+
+    A pod that has not sent a heartbeat for ``dead_pod_threshold`` is declared dead. A pod holds
+    at most ``max_parallelism`` times ``capacity_threshold`` steps. A failed attempt is retried
+    after up to ``retry_base_delay``, doubled for each further attempt, ``retry_max_delay`` at
+    most. A pod that is told to stop has ``shutdown_grace`` to finish what it runs.
+    """
+
+    heartbeat_interval: Seconds = 10.0
+    claim_interval: Seconds = 5.0
+    recovery_interval: Seconds = 30.0
+    max_parallelism: Count = 8
+    capacity_threshold: Share = 0.8
+    dead_pod_threshold: Seconds = 60.0
+    max_retries: Annotated[int, Meta(ge=0)] = 3
+    retry_base_delay: Annotated[float, Meta(ge=0)] = 1.0
+    retry_max_delay: Annotated[float, Meta(ge=0)] = 300.0
+    shutdown_grace: Annotated[float, Meta(ge=0)] = 25.0
+
+    def __post_init__(self) -> None:
+        if self.dead_pod_threshold < 2 * self.heartbeat_interval:
+            raise InvalidInput(
+                f"FLEET_Q_DEAD_POD_THRESHOLD ({self.dead_pod_threshold:g} s) must be at least twice"
+                f" FLEET_Q_HEARTBEAT_INTERVAL ({self.heartbeat_interval:g} s), or one late"
+                " heartbeat declares a pod dead"
+            )

@@ -1,0 +1,287 @@
+"""A step's life: the only place where one may change.
+
+``decide`` says which event a command leads to, ``evolve`` what an event makes of the state;
+whatever a store keeps is a fold of ``evolve`` over its log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet_q.core import events as ev
+from fleet_q.core.errors import CorruptLog, IllegalTransition, StaleClaim, StepConflict, UnknownStep
+from fleet_q.core.events import StepEvent, StepFact
+from fleet_q.core.lifecycles import STEP, StepStatus
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A unit of work, as a row of ``STEP_TRACKER`` has it.
+
+    ``payload`` and ``result`` are JSON texts. ``retry_count`` counts the tries used up, so the
+    attempt that runs is ``retry_count + 1`` of ``max_retries + 1``. ``error`` and ``traceback``
+    are the last failed attempt's until the step completes. Whose claim it is, or was last, say
+    ``claimed_by``, ``incarnation`` and ``claim_token``; they are empty while it is pending.
+    """
+
+    step_id: str
+    status: StepStatus
+    priority: int
+    payload: str
+    retry_count: int
+    max_retries: int
+    created_ts: int
+    last_update_ts: int
+    available_ts: int
+    claimed_by: str | None = None
+    incarnation: str | None = None
+    claim_token: str | None = None
+    result: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+    version: int = 1
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt that runs or comes next, from 1."""
+        return self.retry_count + 1
+
+    @property
+    def tries_left(self) -> bool:
+        """Whether the step may be tried again after the attempt that runs."""
+        return self.retry_count < self.max_retries
+
+
+class Submit(msgspec.Struct, frozen=True):
+    """Ask for a step: ``payload`` is a JSON text, ``delay`` microseconds until it is claimable."""
+
+    step_id: str
+    payload: str
+    priority: int = 0
+    max_retries: int = 3
+    delay: int = 0
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Take a step for the pod that acts."""
+
+    step_id: str
+    claim_token: str
+    incarnation: str
+
+
+class Complete(msgspec.Struct, frozen=True, tag=True):
+    """Acknowledge success; ``result`` is a JSON text."""
+
+    step_id: str
+    claim_token: str
+    result: str
+
+
+class Fail(msgspec.Struct, frozen=True, tag=True):
+    """Acknowledge a failed attempt.
+
+    With tries left and ``permanent`` false, the step is claimable again ``retry_delay``
+    microseconds later; otherwise it is a dead letter.
+    """
+
+    step_id: str
+    claim_token: str
+    error: str
+    traceback: str | None = None
+    permanent: bool = False
+    retry_delay: int = 0
+
+
+class Release(msgspec.Struct, frozen=True, tag=True):
+    """Give a step back unfinished, with no try used up."""
+
+    step_id: str
+    claim_token: str
+
+
+class Recover(msgspec.Struct, frozen=True):
+    """Take an orphan from the claim it was found under."""
+
+    step_id: str
+    claim_token: str
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """Call a pending or claimed step off."""
+
+    step_id: str
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """Give a failed or cancelled step all its tries again, now."""
+
+    step_id: str
+
+
+Outcome = Complete | Fail | Release
+StepCommand = Submit | Claim | Outcome | Recover | Cancel | Replay
+
+
+def decide(
+    step: Step | None, command: StepCommand, at: int, pod_id: str | None = None
+) -> StepEvent | None:
+    """The event that ``command`` leads to at store time ``at``; ``None`` if it has been done.
+
+    Doing the same thing twice is no error, so that a lost answer can be asked for again:
+    submitting the same payload under the same id, acknowledging success under the same claim,
+    cancelling what is cancelled.
+
+    Raises :class:`UnknownStep`, :class:`StepConflict`, :class:`StaleClaim` (the command's claim
+    token is not the step's) or :class:`IllegalTransition` (the lifecycle forbids it).
+    """
+    fact: StepFact
+    if isinstance(command, Submit):
+        if step is not None:
+            if not _same_json(step.payload, command.payload):
+                raise StepConflict(command.step_id)
+            return None
+        fact = ev.Submitted(
+            payload=msgspec.Raw(command.payload),
+            priority=command.priority,
+            max_retries=command.max_retries,
+            available_ts=at + command.delay,
+        )
+        return StepEvent(command.step_id, 1, at, pod_id, fact)
+
+    if step is None:
+        raise UnknownStep(command.step_id)
+    match command:
+        case Claim():
+            if step.available_ts > at:
+                raise IllegalTransition("step", "claimed before its time", step.status)
+            fact = ev.Claimed(command.claim_token, command.incarnation)
+        case Complete():
+            if step.status == "completed" and step.claim_token == command.claim_token:
+                return None
+            _held_under(step, command.claim_token)
+            fact = ev.Completed(command.claim_token, msgspec.Raw(command.result))
+        case Fail():
+            _held_under(step, command.claim_token)
+            if step.tries_left and not command.permanent:
+                fact = ev.Retried(
+                    command.claim_token,
+                    command.error,
+                    command.traceback,
+                    at + command.retry_delay,
+                )
+            else:
+                fact = ev.Failed(command.claim_token, command.error, command.traceback)
+        case Release():
+            _held_under(step, command.claim_token)
+            fact = ev.Released(command.claim_token)
+        case Recover():
+            _held_under(step, command.claim_token)
+            error = f"pod {step.claimed_by} died while it held the step"
+            fact = (
+                ev.Recovered(command.claim_token, error)
+                if step.tries_left
+                else ev.Failed(command.claim_token, error, None)
+            )
+        case Cancel():
+            if step.status == "cancelled":
+                return None
+            fact = ev.Cancelled()
+        case Replay():
+            fact = ev.Replayed()
+    STEP.after(step.status, fact.type)
+    return StepEvent(step.step_id, step.version + 1, at, pod_id, fact)
+
+
+def evolve(step: Step | None, event: StepEvent) -> Step:
+    """What ``event`` makes of ``step``; :class:`CorruptLog` if it cannot come next."""
+    fact = event.fact
+    if step is None or isinstance(fact, ev.Submitted):
+        if step is not None or event.version != 1 or not isinstance(fact, ev.Submitted):
+            raise CorruptLog(f"step {event.stream!r} does not begin with one submission")
+        return Step(
+            step_id=event.stream,
+            status=STEP.initial,
+            priority=fact.priority,
+            payload=_text(fact.payload),
+            retry_count=0,
+            max_retries=fact.max_retries,
+            created_ts=event.at,
+            last_update_ts=event.at,
+            available_ts=fact.available_ts,
+        )
+    if event.version != step.version + 1:
+        raise CorruptLog(
+            f"step {event.stream!r} has version {event.version} after version {step.version}"
+        )
+    step = replace(
+        step,
+        status=STEP.after(step.status, fact.type),
+        version=event.version,
+        last_update_ts=event.at,
+    )
+    match fact:
+        case ev.Claimed():
+            return replace(
+                step,
+                claimed_by=event.pod_id,
+                incarnation=fact.incarnation,
+                claim_token=fact.claim_token,
+            )
+        case ev.Completed():
+            return replace(step, result=_text(fact.result), error=None, traceback=None)
+        case ev.Retried():
+            return replace(
+                _unclaimed(step),
+                retry_count=step.retry_count + 1,
+                error=fact.error,
+                traceback=fact.traceback,
+                available_ts=fact.available_ts,
+            )
+        case ev.Released():
+            return _unclaimed(step)
+        case ev.Recovered():
+            return replace(
+                _unclaimed(step),
+                retry_count=step.retry_count + 1,
+                error=fact.error,
+                traceback=None,
+            )
+        case ev.Failed():
+            return replace(step, error=fact.error, traceback=fact.traceback)
+        case ev.Cancelled():
+            return step
+        case ev.Replayed():
+            return replace(_unclaimed(step), retry_count=0, available_ts=event.at)
+
+
+def fold(history: Iterable[StepEvent]) -> Step | None:
+    """The state that a step's whole history adds up to."""
+    step: Step | None = None
+    for event in history:
+        step = evolve(step, event)
+    return step
+
+
+def claim_order(step: Step) -> tuple[int, int, str]:
+    """Sort key of the queue: higher priority first, then age, then id so that it is total."""
+    return (-step.priority, step.created_ts, step.step_id)
+
+
+def _held_under(step: Step, claim_token: str) -> None:
+    if step.status != "claimed" or step.claim_token != claim_token:
+        raise StaleClaim(step.step_id)
+
+
+def _unclaimed(step: Step) -> Step:
+    return replace(step, claimed_by=None, incarnation=None, claim_token=None)
+
+
+def _text(raw: msgspec.Raw) -> str:
+    return str(raw, "utf-8")
+
+
+def _same_json(one: str, other: str) -> bool:
+    return one == other or msgspec.json.decode(one) == msgspec.json.decode(other)

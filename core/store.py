@@ -1,0 +1,207 @@
+"""The store port written once, over any database that can hold a transaction.
+
+Every change goes the same way: read the state, ``decide``, ``evolve``, write both the event and
+the new state in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from fleet_q.core import pod as pods
+from fleet_q.core import step as steps
+from fleet_q.core.errors import IllegalTransition, IncarnationEnded, StaleClaim, UnknownStep
+from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.leadership import silent_pods
+from fleet_q.core.lifecycles import StepStatus
+from fleet_q.core.pod import DeclareDead, Pod
+from fleet_q.core.ports import Answer, Database, Fleet, LetterPage, RebuildReport, Transaction, Turn
+from fleet_q.core.rebuild import rebuild
+from fleet_q.core.recovery import is_orphan
+from fleet_q.core.step import Cancel, Claim, Recover, Replay, Step, StepCommand, Submit
+
+C = TypeVar("C", bound=StepCommand)
+
+
+class EventStore:
+    """A :class:`~fleet_q.core.ports.Store` over a :class:`~fleet_q.core.ports.Database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
+        """See :meth:`fleet_q.core.ports.Store.submit`; so for every method here."""
+        with self._database.write() as tx:
+            changed = _Changes(tx, pod_id, [submit.step_id for submit in new])
+            fresh = [changed.apply(submit) for submit in new]
+            changed.write()
+        return fresh
+
+    def turn(self, turn: Turn) -> Answer:
+        with self._database.write() as tx:
+            _present(tx, turn)
+            refused = _acknowledge(tx, turn) if turn.outcomes else ()
+            claimed = _claim(tx, turn) if turn.claim else ()
+            lost = _lost(tx, turn) if turn.check_held else ()
+            return Answer(tx.at, claimed, refused, lost)
+
+    def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
+        with self._database.write() as tx:
+            changes: list[tuple[PodEvent, Pod]] = []
+            for pod in silent_pods(tx.pods(), tx.at, dead_after):
+                command = DeclareDead(pod.pod_id, pod.incarnation, dead_after)
+                event = pods.decide(pod, command, tx.at, by)
+                if event is not None:
+                    changes.append((event, pods.evolve(pod, event)))
+            tx.write_pods(changes)
+            return [pod for _, pod in changes]
+
+    def orphans(self, after: str, limit: int) -> list[Step]:
+        with self._database.read() as tx:
+            return tx.orphans(after, limit)
+
+    def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
+        with self._database.write() as tx:
+            fleet = {pod.pod_id: pod for pod in tx.pods()}
+            changed = _Changes(tx, by, [orphan.step_id for orphan in orphans])
+            recovered: list[Step] = []
+            for orphan in orphans:
+                step = changed.steps.get(orphan.step_id)
+                if step is None or not is_orphan(step, fleet):
+                    continue
+                try:
+                    changed.apply(orphan)
+                except StaleClaim:
+                    continue  # another leader was here, and the step has been orphaned anew
+                recovered.append(changed.steps[orphan.step_id])
+            changed.write()
+            return recovered
+
+    def cancel(self, step_id: str, pod_id: str | None = None) -> Step:
+        return self._change([Cancel(step_id)], pod_id)[0]
+
+    def replay(self, step_ids: Sequence[str], pod_id: str | None = None) -> list[Step]:
+        return self._change([Replay(step_id) for step_id in step_ids], pod_id)
+
+    def step(self, step_id: str) -> Step | None:
+        with self._database.read() as tx:
+            return tx.steps([step_id]).get(step_id)
+
+    def history(self, step_id: str) -> list[StepEvent]:
+        with self._database.read() as tx:
+            return tx.history(step_id)
+
+    def counts(self) -> dict[StepStatus, int]:
+        with self._database.read() as tx:
+            return tx.counts()
+
+    def pods(self) -> Fleet:
+        with self._database.read() as tx:
+            return Fleet(tx.at, tuple(tx.pods()))
+
+    def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> LetterPage:
+        with self._database.read() as tx:
+            page = tx.dead_letters(limit, before)
+        last = page[-1] if len(page) == limit and page else None
+        return LetterPage(tuple(page), (last.last_update_ts, last.step_id) if last else None)
+
+    def step_events(self) -> Iterator[StepEvent]:
+        with self._database.read() as tx:
+            yield from tx.step_events()
+
+    def rebuild(
+        self, *, check: bool = False, progress: Callable[[int], None] | None = None
+    ) -> RebuildReport:
+        begin = self._database.read if check else self._database.write
+        with begin() as tx:
+            return rebuild(tx, check=check, progress=progress)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _change(self, commands: Sequence[Cancel | Replay], pod_id: str | None) -> list[Step]:
+        with self._database.write() as tx:
+            changed = _Changes(tx, pod_id, [command.step_id for command in commands])
+            for command in commands:
+                changed.apply(command)
+            changed.write()
+            return [changed.steps[command.step_id] for command in commands]
+
+
+class _Changes:
+    """Steps of one transaction on their way from their old state to the new."""
+
+    def __init__(self, tx: Transaction, pod_id: str | None, step_ids: Sequence[str]) -> None:
+        self.steps = tx.steps(step_ids) if step_ids else {}
+        self._tx = tx
+        self._pod_id = pod_id
+        self._written: list[tuple[StepEvent, Step]] = []
+
+    def take_in(self, known: Iterable[Step]) -> None:
+        self.steps.update((step.step_id, step) for step in known)
+
+    def apply(self, command: StepCommand) -> bool:
+        """Do the command; whether it led to an event. Raises what ``decide`` raises."""
+        step = self.steps.get(command.step_id)
+        event = steps.decide(step, command, self._tx.at, self._pod_id)
+        if event is None:
+            return False
+        evolved = steps.evolve(step, event)
+        self.steps[command.step_id] = evolved
+        self._written.append((event, evolved))
+        return True
+
+    def write(self) -> None:
+        if self._written:
+            self._tx.write_steps(self._written)
+
+
+def _present(tx: Transaction, turn: Turn) -> None:
+    """Write the pod's presence down; a turn that claims must come from a living incarnation."""
+    if turn.presence is None:
+        if turn.claim:
+            pod = tx.pod(turn.pod_id)
+            superseded = pod is not None and pod.incarnation != turn.incarnation
+            if pod is None or superseded or pod.status == "down":
+                raise IncarnationEnded(turn.pod_id, superseded=superseded)
+        return
+    pod = tx.pod(turn.pod_id)
+    event = pods.decide(pod, turn.presence, tx.at, turn.pod_id)
+    if event is not None:
+        tx.write_pods([(event, pods.evolve(pod, event))])
+
+
+def _acknowledge(tx: Transaction, turn: Turn) -> tuple[str, ...]:
+    changed = _Changes(tx, turn.pod_id, [outcome.step_id for outcome in turn.outcomes])
+    refused: list[str] = []
+    for outcome in turn.outcomes:
+        try:
+            changed.apply(outcome)
+        except (StaleClaim, IllegalTransition, UnknownStep):
+            refused.append(outcome.step_id)
+    changed.write()
+    return tuple(refused)
+
+
+def _claim(tx: Transaction, turn: Turn) -> tuple[Step, ...]:
+    held = tx.claimed_under(turn.pod_id, turn.incarnation, turn.claim_token) if turn.again else []
+    if held:  # the lost answer was that of a claim which took place
+        return tuple(held)
+    found = tx.claimable(turn.claim)
+    changed = _Changes(tx, turn.pod_id, [])
+    changed.take_in(found)
+    for step in found:
+        changed.apply(Claim(step.step_id, turn.claim_token, turn.incarnation))
+    changed.write()
+    return tuple(changed.steps[step.step_id] for step in found)
+
+
+def _lost(tx: Transaction, turn: Turn) -> tuple[str, ...]:
+    current = tx.steps([step_id for step_id, _ in turn.check_held])
+    lost: list[str] = []
+    for step_id, token in turn.check_held:
+        step = current.get(step_id)
+        if step is None or step.status != "claimed" or step.claim_token != token:
+            lost.append(step_id)
+    return tuple(lost)

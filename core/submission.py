@@ -1,0 +1,91 @@
+"""What may be submitted: the checks between a caller's values and a :class:`Submit` command."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.core.retry import micros
+from fleet_q.core.step import Submit
+
+MAX_PAYLOAD_BYTES: Final = 1024 * 1024
+"""The largest payload taken by default, in bytes of JSON."""
+
+LONGEST_ID: Final = 200
+"""Characters in an id, at most: enough for any name, and still cheap in every index."""
+
+HIGHEST_PRIORITY: Final = 2**31 - 1
+MOST_RETRIES: Final = 2**31 - 1
+LONGEST_DELAY: Final = 10 * 365 * 86_400.0
+"""Bounds that every store's integer columns hold with room to spare; the delay is in seconds."""
+
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+
+
+def to_json(value: object, what: str) -> str:
+    """``value`` as a JSON text that reads back as the same value; ``what`` names it in the error.
+
+    Raises :class:`InvalidInput` for whatever JSON does not have: NaN and infinities, half a
+    surrogate pair, objects of other types, keys that are not strings.
+    """
+    try:
+        text = _encode(value)
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{what} holds text that is not valid Unicode") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"{what} is not JSON: {error}") from None
+    return text
+
+
+def check_id(value: object, what: str) -> str:
+    """``value`` as an id: any text of 1 to 200 characters without NUL."""
+    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_ID or "\0" in value:
+        raise InvalidInput(f"{what} must be a text of 1 to {LONGEST_ID} characters without NUL")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{what} holds text that is not valid Unicode") from None
+    return value
+
+
+def submission(
+    payload: object,
+    *,
+    step_id: str,
+    priority: int = 0,
+    max_retries: int = 3,
+    delay: float = 0,
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+) -> Submit:
+    """The command that submits ``payload``, a JSON object; ``delay`` is in seconds.
+
+    Raises :class:`InvalidInput` with a message that says what is wrong.
+    """
+    if not isinstance(payload, dict):
+        raise InvalidInput(f"payload must be a JSON object, not {_name(payload)}")
+    text = to_json(payload, "payload")
+    size = len(text.encode())
+    if size > max_payload_bytes:
+        raise InvalidInput(f"payload has {size} bytes; at most {max_payload_bytes} are taken")
+    _whole(priority, "priority", -HIGHEST_PRIORITY, HIGHEST_PRIORITY)
+    _whole(max_retries, "max_retries", 0, MOST_RETRIES)
+    if isinstance(delay, bool) or not isinstance(delay, int | float):
+        raise InvalidInput(f"delay must be a number of seconds, not {_name(delay)}")
+    if not 0 <= delay <= LONGEST_DELAY:
+        raise InvalidInput(f"delay must be between 0 and {LONGEST_DELAY:.0f} seconds")
+    return Submit(check_id(step_id, "step_id"), text, priority, max_retries, micros(delay))
+
+
+def _whole(value: Any, what: str, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidInput(f"{what} must be a whole number, not {_name(value)}")
+    if not least <= value <= most:
+        raise InvalidInput(f"{what} must be between {least} and {most}")
+
+
+def _name(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean",
+             int: "a number", float: "a number", type(None): "null"}  # fmt: skip
+    return names.get(type(value), f"a {type(value).__name__}")

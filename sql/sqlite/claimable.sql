@@ -1,0 +1,6 @@
+SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+FROM step_tracker
+WHERE status = 'pending' AND due = 1 AND available_ts <= :now
+ORDER BY priority DESC, created_ts, step_id
+LIMIT :limit

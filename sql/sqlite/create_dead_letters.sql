@@ -1,0 +1,7 @@
+CREATE TABLE dead_letters (
+    step_id      TEXT    NOT NULL PRIMARY KEY,
+    claim_token  TEXT    NOT NULL,
+    claimed_by   TEXT    NOT NULL,
+    retry_count  INTEGER NOT NULL,
+    max_retries  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID

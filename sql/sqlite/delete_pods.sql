@@ -1,0 +1,1 @@
+DELETE FROM pod_health

@@ -1,0 +1,12 @@
+SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+FROM step_tracker AS step
+WHERE step.status = 'claimed' AND step.step_id > :after
+    AND NOT EXISTS (
+        SELECT 1
+        FROM pod_health AS pod
+        WHERE pod.pod_id = step.claimed_by AND pod.incarnation = step.incarnation
+            AND pod.status <> 'down'
+    )
+ORDER BY step.step_id
+LIMIT :limit
