@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.core.events import PodEvent, StepEvent
@@ -66,6 +67,10 @@ class _MemoryTransaction:
     def claimable(self, limit: int) -> list[Step]:
         due = (step for step in self._in_status("pending") if step.available_ts <= self.at)
         return heapq.nsmallest(limit, due, key=claim_order)
+
+    def next_due(self) -> int | None:
+        waiting = (step.available_ts for step in self._in_status("pending"))
+        return min((due for due in waiting if due > self.at), default=None)
 
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
         holder = (pod_id, incarnation, claim_token)
@@ -129,13 +134,8 @@ class _MemoryTransaction:
             stream = self._db.pod_log.setdefault(event.stream, [])
             stream.append(event)
             self._undo.append(stream.pop)
-            old = self._db.pods.get(pod.pod_id)
+            self._undo.append(partial(self._restore_pod, pod.pod_id, self._db.pods.get(pod.pod_id)))
             self._db.pods[pod.pod_id] = pod
-            self._undo.append(
-                (lambda pod_id=pod.pod_id: self._db.pods.pop(pod_id))
-                if old is None
-                else (lambda old=old: self._db.pods.__setitem__(old.pod_id, old))
-            )
 
     def replace_steps(self, steps: Iterable[Step]) -> None:
         fresh = list(steps)
@@ -151,6 +151,12 @@ class _MemoryTransaction:
         while self._undo:
             self._undo.pop()()
 
+    def _restore_pod(self, pod_id: str, old: Pod | None) -> None:
+        if old is None:
+            del self._db.pods[pod_id]
+        else:
+            self._db.pods[pod_id] = old
+
     def _in_status(self, status: StepStatus) -> Iterator[Step]:
         return (self._db.steps[step_id] for step_id in self._db.by_status[status])
 
@@ -158,7 +164,7 @@ class _MemoryTransaction:
         old = self._db.steps.get(step.step_id)
         self._put(step, old)
         self._undo.append(
-            (lambda: self._forget(step.step_id)) if old is None else (lambda: self._put(old, step))
+            partial(self._forget, step.step_id) if old is None else partial(self._put, old, step)
         )
 
     def _put(self, step: Step, old: Step | None) -> None:

@@ -139,6 +139,10 @@ class _SqliteTransaction:
         self._run("mark_due", {"now": self.at})
         return self._select_steps("claimable", {"now": self.at, "limit": limit})
 
+    def next_due(self) -> int | None:
+        row: tuple[int | None] = self._run("next_due").fetchone()
+        return row[0]
+
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
         return self._select_steps(
             "claimed_under",

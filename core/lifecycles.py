@@ -6,7 +6,7 @@ them, and the README's diagrams are drawn from them.
 
 from __future__ import annotations
 
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar, cast
 
 from transitions import Machine
 
@@ -53,7 +53,7 @@ class Lifecycle(Generic[S]):
             ],
         )
         self._after: dict[tuple[str, str], S] = {
-            (transition.source, trigger): transition.dest
+            (transition.source, trigger): cast("S", transition.dest)
             for trigger, event in machine.events.items()
             for transitions in event.transitions.values()
             for transition in transitions

@@ -16,7 +16,7 @@ import msgspec
 from fleet_q.core.capacity import slots
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence
 from fleet_q.core.ports import Answer, Turn
-from fleet_q.core.retry import backoff, micros
+from fleet_q.core.retry import MICROS, backoff, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Fail, Outcome, Release, Step
 
@@ -27,6 +27,9 @@ STORE_RETRY_BASE: Final = 0.05
 STORE_RETRY_CAP: Final = 5.0
 """Seconds to wait before a store is asked again that did not answer: the quickstart's backoff
 (50 ms, doubled each time), at most 5 s."""
+
+SHORTEST_CLAIM_WAIT: Final = 0.001
+"""Seconds to wait at least for a step that falls due, lest a hair's breadth of clock be polled."""
 
 Phase = Literal["joining", "up", "draining", "gone"]
 
@@ -124,6 +127,9 @@ class PodMachine:
         if turn.claim:
             self._backlog = len(answer.claimed) >= turn.claim
             self._next_claim = now + self.settings.claim_interval
+        if answer.next_due is not None:
+            wait = max((answer.next_due - answer.at) / MICROS, SHORTEST_CLAIM_WAIT)
+            self._next_claim = min(self._next_claim, now + wait)
         if self.phase in ("draining", "gone"):
             self._outcomes += [Release(step.step_id, turn.claim_token) for step in answer.claimed]
             return []

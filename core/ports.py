@@ -43,12 +43,15 @@ class Answer(msgspec.Struct, frozen=True):
 
     ``claimed``: the steps that the pod now holds under the turn's token. ``refused``: the ids
     whose outcome came too late. ``lost``: the ids in ``check_held`` that are held no more.
+    ``next_due``: after a claim or an acknowledgement, the time at which the first of the steps
+    that wait for their time becomes claimable; ``None`` if none waits.
     """
 
     at: int
     claimed: tuple[Step, ...] = ()
     refused: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    next_due: int | None = None
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -150,6 +153,9 @@ class Transaction(Protocol):
 
     def claimable(self, limit: int) -> list[Step]:
         """Pending steps whose time has come, in :func:`~fleet_q.core.step.claim_order`."""
+
+    def next_due(self) -> int | None:
+        """The earliest ``available_ts`` among pending steps whose time has not come."""
 
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
         """The steps that are claimed under this token."""

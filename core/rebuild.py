@@ -58,6 +58,7 @@ def _differing(log: Iterable[T], table: Iterable[T], key: Callable[[T], str]) ->
     differing: list[str] = []
     left, right = iter(log), iter(table)
     one, other = next(left, None), next(right, None)
+    found: str | None
     while one is not None or other is not None:
         if other is None or (one is not None and key(one) < key(other)):
             assert one is not None

@@ -44,7 +44,8 @@ class EventStore:
             refused = _acknowledge(tx, turn) if turn.outcomes else ()
             claimed = _claim(tx, turn) if turn.claim else ()
             lost = _lost(tx, turn) if turn.check_held else ()
-            return Answer(tx.at, claimed, refused, lost)
+            next_due = tx.next_due() if turn.claim or turn.outcomes else None
+            return Answer(tx.at, claimed, refused, lost, next_due)
 
     def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
         with self._database.write() as tx:

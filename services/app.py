@@ -1,0 +1,356 @@
+"""The app: register functions on it, submit steps to it, run its loops anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, ParamSpec, TypeVar
+
+from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.core.errors import InvalidInput, UnknownStep
+from fleet_q.core.leadership import leader, live_pods
+from fleet_q.core.lifecycles import StepStatus
+from fleet_q.core.ports import Store
+from fleet_q.core.recovery import RecoveryStats, recovery_cycle
+from fleet_q.core.retry import micros
+from fleet_q.core.step import Submit
+from fleet_q.core.submission import submission
+from fleet_q.services.ids import new_pod_id, new_step_id
+from fleet_q.services.pod import Pod
+from fleet_q.services.settings import Settings, from_env
+from fleet_q.services.stores import is_shared, open_store
+from fleet_q.services.tasks import TASK_TYPE, Registry, Task
+from fleet_q.services.views import DeadLettersView, EventView, LeaderView, PodView, StepView
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SUBMIT_BATCH: Final = 500
+"""Steps stored in one transaction by ``submit_many``."""
+
+_WAIT_SHORTEST: Final = 0.005
+_WAIT_LONGEST: Final = 1.0
+
+
+class FleetQ:
+    """A task queue in ``store``: a URL, or an open store; by default the settings' own.
+
+    Nothing is opened before the first use. Its methods may be called from any thread; each is one
+    short transaction, so in a coroutine ``asyncio.to_thread`` them if the store is far away.
+    """
+
+    def __init__(
+        self, store: str | Store | None = None, *, settings: Settings | None = None
+    ) -> None:
+        self._settings = settings
+        self._where = store
+        self._create = True
+        self._client: Store | None = None
+        self._lock = threading.Lock()
+        self._registry = Registry()
+        self._pod: Pod | None = None
+
+    # What users register
+
+    def task(
+        self,
+        name: str,
+        *,
+        max_retries: int | None = None,
+        timeout: float | None = None,
+        process: bool = False,
+    ) -> Callable[[Callable[P, R]], Task[P, R]]:
+        """Register the decorated function for steps whose ``task_type`` is ``name``.
+
+        The other keys of the payload are its arguments, what it returns (JSON) the step's result.
+        ``max_retries`` goes with every step submitted here, by default the settings' own. After
+        ``timeout`` seconds an attempt fails: an async function is cancelled, a process ended; a
+        thread cannot be, its function only finds ``current_step().cancelled``. ``process`` runs
+        a function of a module in a process of its own, for what would hold the interpreter.
+        Raises :class:`InvalidInput` if the name is taken.
+        """
+
+        def register(function: Callable[P, R]) -> Task[P, R]:
+            task = Task(
+                self, name, function, max_retries=max_retries, timeout=timeout, process=process
+            )
+            self._registry.add(task)
+            return task
+
+        return register
+
+    def executor(self, function: Callable[[dict[str, Any]], R]) -> Callable[[dict[str, Any]], R]:
+        """Register a function for every step that no other is registered for.
+
+        It is called with the step as a row: ``STEP_ID``, ``PAYLOAD``, ``RETRY_COUNT`` and so on.
+        """
+        task = Task(self, None, function, max_retries=None, timeout=None, process=False)
+        self._registry.add(task)
+        return function
+
+    # What clients do
+
+    def submit(
+        self,
+        payload: Mapping[str, Any],
+        *,
+        step_id: str | None = None,
+        priority: int = 0,
+        delay: float = 0,
+        max_retries: int | None = None,
+    ) -> str:
+        """Store a step and return its id. Higher ``priority`` goes first; ``delay`` is in seconds.
+
+        With a ``step_id`` of your own, submitting again is harmless: the same payload is not
+        stored twice, another raises ``StepConflict``. Raises :class:`InvalidInput` for what
+        cannot be stored, and then stores nothing.
+        """
+        command = self._command(payload, step_id, priority, delay, max_retries)
+        self._store().submit([command])
+        self._work_arrived()
+        return command.step_id
+
+    def submit_many(
+        self, payloads: Iterable[Mapping[str, Any]], *, priority: int = 0, delay: float = 0
+    ) -> list[str]:
+        """Store a step for every payload; their ids, in order.
+
+        All are checked before the first is stored; then they are stored in transactions of 500.
+        """
+        commands = [self._command(each, None, priority, delay, None) for each in payloads]
+        self.submit_commands(commands)
+        return [command.step_id for command in commands]
+
+    def command(
+        self,
+        payload: Mapping[str, Any],
+        *,
+        step_id: str | None = None,
+        priority: int = 0,
+        delay: float = 0,
+        max_retries: int | None = None,
+    ) -> Submit:
+        """Check a step without storing it; for :meth:`submit_commands`. As in :meth:`submit`."""
+        return self._command(payload, step_id, priority, delay, max_retries)
+
+    def submit_commands(self, commands: list[Submit]) -> None:
+        """Store steps that :meth:`command` has checked, in transactions of 500."""
+        for first in range(0, len(commands), SUBMIT_BATCH):
+            self._store().submit(commands[first : first + SUBMIT_BATCH])
+            self._work_arrived()
+
+    def status(self, step_id: str) -> StepView:
+        """A step as it is now; ``UnknownStep`` if there is none of that id."""
+        step = self._store().step(step_id)
+        if step is None:
+            raise UnknownStep(step_id)
+        return StepView.of(step)
+
+    def history(self, step_id: str) -> list[EventView]:
+        """All that happened to a step, in order; ``UnknownStep`` if there is none of that id."""
+        history = self._store().history(step_id)
+        if not history:
+            raise UnknownStep(step_id)
+        return [EventView.of(event) for event in history]
+
+    def cancel(self, step_id: str) -> StepView:
+        """Call off a step that has not ended. A function that runs is told at its pod's next
+        heartbeat. Raises ``UnknownStep`` or, if it has ended, ``IllegalTransition``."""
+        return StepView.of(self._store().cancel(step_id))
+
+    def wait(self, step_id: str, timeout: float | None = None) -> StepView:
+        """Look at a step until it has ended; ``TimeoutError`` after ``timeout`` seconds.
+
+        It looks more seldom the longer it takes, at least once a second.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        pause = _WAIT_SHORTEST
+        while not (step := self.status(step_id)).is_final:
+            if until is not None:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError(f"step {step_id!r} is {step.status} after {timeout:g} s")
+                pause = min(pause, left)
+            time.sleep(pause)
+            pause = min(pause * 1.5, _WAIT_LONGEST)
+        return step
+
+    # What operators do
+
+    def queue(self) -> dict[StepStatus, int]:
+        """How many steps there are in each status."""
+        return self._store().counts()
+
+    def pods(self) -> list[PodView]:
+        """All pods that ever joined, the living first, oldest first."""
+        fleet = self._store().pods()
+        dead_after = micros(self.settings.dead_pod_threshold)
+        live = live_pods(fleet.pods, fleet.at, dead_after)
+        head = leader(fleet.pods, fleet.at, dead_after)
+        gone = sorted(
+            (pod for pod in fleet.pods if pod not in live), key=lambda pod: -pod.last_heartbeat_ts
+        )
+        return [PodView.of(pod, alive=pod in live, leader=pod == head) for pod in [*live, *gone]]
+
+    def leader(self) -> LeaderView:
+        """The oldest live pod, and whether it is the one that runs here."""
+        pods = self.pods()
+        head = next((pod.pod_id for pod in pods if pod.leader), None)
+        here = self._pod.pod_id if self._pod is not None else None
+        alive = [pod.pod_id for pod in pods if pod.alive]
+        return LeaderView(head, here, head is not None and head == here, len(alive), alive)
+
+    def recover(self) -> RecoveryStats:
+        """Run one recovery cycle now, whoever leads: what it does, it can only do once."""
+        stats = RecoveryStats()
+        cycle = recovery_cycle(
+            self._store(),
+            SqliteDeadLetterTable(),
+            dead_after=micros(self.settings.dead_pod_threshold),
+            by=self._pod.pod_id if self._pod is not None else None,
+            only_as_leader=False,
+            stats=stats,
+        )
+        for _ in cycle:
+            pass
+        return stats
+
+    def dead_letters(self, limit: int = 100, before: str | None = None) -> DeadLettersView:
+        """A page of the steps that failed for good, newest first."""
+        page = self._store().dead_letters(limit, _parse_cursor(before))
+        cursor = None if page.before is None else f"{page.before[0]}:{page.before[1]}"
+        return DeadLettersView([StepView.of(step) for step in page.steps], cursor)
+
+    def replay(self, step_ids: Iterable[str]) -> list[str]:
+        """Give failed or cancelled steps all their tries again; all of them, or none."""
+        replayed = [step.step_id for step in self._store().replay(list(step_ids))]
+        self._work_arrived()
+        return replayed
+
+    def replay_all(self) -> int:
+        """Replay every dead letter that there is now, page by page; how many."""
+        replayed, before = 0, None
+        while True:
+            page = self._store().dead_letters(SUBMIT_BATCH, before)
+            if page.steps:
+                replayed += len(self._store().replay([step.step_id for step in page.steps]))
+            before = page.before
+            if before is None:
+                self._work_arrived()
+                return replayed
+
+    # Running
+
+    @property
+    def settings(self) -> Settings:
+        """The settings given, or those of the environment, read at the first use."""
+        if self._settings is None:
+            self._settings = from_env()
+        return self._settings
+
+    @property
+    def pod(self) -> Pod | None:
+        """The pod that runs here now."""
+        return self._pod
+
+    @property
+    def store(self) -> Store:
+        """The app's open store."""
+        return self._store()
+
+    def use(
+        self,
+        *,
+        store: str | None = None,
+        settings: Settings | None = None,
+        create: bool = True,
+    ) -> None:
+        """Before the first use, take another store or other settings than those of the code.
+        With ``create`` false, a store that does not exist is an error."""
+        self._where = self._where if store is None else store
+        self._settings = self._settings if settings is None else settings
+        self._create = create
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Pod]:
+        """Run a pod while the body runs: ``async with app.running(): ...``, also as a lifespan.
+
+        Async functions run on this event loop. On leaving, the pod drains. Raises what opening
+        the store raises; what ends the pod later is in its ``error``.
+        """
+        if self._pod is not None:
+            raise InvalidInput("this app runs a pod already")
+        pod = Pod(
+            self.settings.pod_id or new_pod_id(),
+            await asyncio.to_thread(self._pods_store),
+            self._registry,
+            self.settings,
+            asyncio.get_running_loop(),
+        )
+        self._pod = pod
+        pod.start()
+        try:
+            yield pod
+        finally:
+            pod.drain()
+            await asyncio.to_thread(pod.ended.wait)
+            self._pod = None
+
+    def close(self) -> None:
+        """Close the store that the client's methods opened."""
+        with self._lock:
+            if self._client is not None and self._client is not self._where:
+                self._client.close()
+            self._client = None
+
+    def _store(self) -> Store:
+        with self._lock:
+            if self._client is None:
+                self._client = self._open()
+            return self._client
+
+    def _open(self) -> Store:
+        where = self._where if self._where is not None else self.settings.store
+        return open_store(where, create=self._create) if isinstance(where, str) else where
+
+    def _pods_store(self) -> Store:
+        """A connection of the pod's own, where the store can be opened twice."""
+        where = self._where if self._where is not None else self.settings.store
+        return self._open() if isinstance(where, str) and is_shared(where) else self._store()
+
+    def _work_arrived(self) -> None:
+        if self._pod is not None:
+            self._pod.work_arrived()
+
+    def _command(
+        self,
+        payload: Mapping[str, Any],
+        step_id: str | None,
+        priority: int,
+        delay: float,
+        max_retries: int | None,
+    ) -> Submit:
+        if max_retries is None:
+            task_type = payload.get(TASK_TYPE) if isinstance(payload, dict) else None
+            task = self._registry.named(task_type)
+            max_retries = task.max_retries if task is not None else None
+        return submission(
+            payload,
+            step_id=new_step_id() if step_id is None else step_id,
+            priority=priority,
+            max_retries=self.settings.max_retries if max_retries is None else max_retries,
+            delay=delay,
+            max_payload_bytes=self.settings.max_payload_bytes,
+        )
+
+
+def _parse_cursor(before: str | None) -> tuple[int, str] | None:
+    if before is None:
+        return None
+    micros_text, separator, step_id = before.partition(":")
+    if not separator or not micros_text.lstrip("-").isdigit():
+        raise InvalidInput(f"{before!r} is no cursor; hand back the 'before' of the page in front")
+    return int(micros_text), step_id

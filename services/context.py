@@ -1,0 +1,45 @@
+"""What a step's function can ask about the step it works on."""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+
+from fleet_q.core.errors import FleetQError
+
+
+class PermanentFailure(FleetQError):
+    """Raise this from a function to make its step a dead letter without another try."""
+
+
+class StepContext:
+    """The step that a function works on: its id, and the number of the attempt, from 1."""
+
+    def __init__(self, step_id: str, attempt: int) -> None:
+        self.step_id = step_id
+        self.attempt = attempt
+        self._cancelled = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the step is no longer wanted of this function: cancelled, timed out, or taken
+        away. Nothing that the function returns will be kept, so it may as well stop.
+
+        A function in a process of its own is ended instead of told.
+        """
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Set the flag."""
+        self._cancelled.set()
+
+
+current: ContextVar[StepContext | None] = ContextVar("fleet_q_step", default=None)
+
+
+def current_step() -> StepContext:
+    """The step that the calling function works on; ``RuntimeError`` outside of one."""
+    context = current.get()
+    if context is None:
+        raise RuntimeError("current_step() is only known within a function that runs a step")
+    return context

@@ -1,0 +1,39 @@
+"""Names that nobody else has."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import threading
+import time
+
+_lock = threading.Lock()
+_last = 0
+
+
+def new_step_id() -> str:
+    """``step-`` and a UUID of version 7 in hex: ids made later in a process sort later.
+
+    The layout is RFC 9562's, section 5.7, its twelve bits ``rand_a`` holding the part of the
+    millisecond; ids made within one tick of that are counted on, so that their order holds.
+    """
+    global _last
+    ticks = time.time_ns() * 4096 // 1_000_000
+    with _lock:
+        _last = ticks = max(ticks, _last + 1)
+    milliseconds, part = divmod(ticks, 4096)
+    tail = 0b10 << 62 | secrets.randbits(62)
+    return f"step-{milliseconds << 16 | 7 << 12 | part:016x}{tail:016x}"
+
+
+def new_token() -> str:
+    """A claim token or an incarnation: 128 random bits in hex."""
+    return secrets.token_hex(16)
+
+
+def new_pod_id() -> str:
+    """A name for a pod from its host's, its process id and six random digits."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "pod"
+    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"

@@ -1,0 +1,194 @@
+"""The shell around the pod machine: one thread that owns a store and does what is due."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+
+from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreUnavailable
+from fleet_q.core.machine import PodMachine
+from fleet_q.core.ports import Store, Turn
+from fleet_q.core.recovery import RecoveryStats, recovery_cycle
+from fleet_q.core.retry import micros
+from fleet_q.core.step import Complete, Fail, Outcome, Step
+from fleet_q.services.ids import new_token
+from fleet_q.services.runners import Runners
+from fleet_q.services.settings import Settings
+from fleet_q.services.tasks import Registry
+
+log = logging.getLogger("fleet_q.pod")
+
+
+class Pod:
+    """A running pod. Only its own thread talks to ``store``; user functions never run there, so
+    nothing that they do stops the heartbeat."""
+
+    def __init__(
+        self,
+        pod_id: str,
+        store: Store,
+        registry: Registry,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.pod_id = pod_id
+        self.error: FleetQError | None = None
+        self.ended = threading.Event()
+        self._store = store
+        self._settings = settings
+        self._machine = PodMachine(
+            pod_id,
+            settings,
+            new_id=new_token,
+            chance=random.random,
+            timeout_of=registry.timeout_of,
+        )
+        self._inbox: SimpleQueue[Outcome | Callable[[], None]] = SimpleQueue()
+        self._runners = Runners(
+            registry,
+            failing=self._machine.fail,
+            done=self._inbox.put,
+            loop=loop,
+            processes=settings.max_parallelism,
+        )
+        self._recovery: Iterator[None] | None = None
+        self._recovered = RecoveryStats()
+        self._last_answer = time.monotonic()
+        self._thread = threading.Thread(target=self._live, name=f"fleet-q-{pod_id}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to live."""
+        self._thread.start()
+
+    def work_arrived(self) -> None:
+        """A step was submitted in this process: claim without waiting for the interval."""
+        self._inbox.put(self._machine.work_arrived)
+
+    def drain(self, grace: float | None = None) -> None:
+        """Stop claiming; finish or release what runs within ``grace`` seconds; leave. Called
+        again it can only shorten the grace. ``None``: the setting ``FLEET_Q_SHUTDOWN_GRACE``."""
+        self._inbox.put(lambda: self._machine.drain(time.monotonic(), grace))
+
+    def is_healthy(self) -> bool:
+        """Whether the loops turn, and the store has answered within the dead-pod threshold."""
+        silence = time.monotonic() - self._last_answer
+        return self._thread.is_alive() and silence < self._settings.dead_pod_threshold
+
+    def _live(self) -> None:
+        try:
+            while self._once():
+                pass
+        except FleetQError as error:
+            self.error = error
+            log.error("pod stops: %s", error, extra=self._tags())
+        except Exception as error:
+            self.error = FleetQError(f"pod stops: {type(error).__name__}: {error}")
+            log.exception("pod stops", extra=self._tags())
+        finally:
+            if self._recovery is not None:
+                self._recovery.close()  # type: ignore[attr-defined]
+            self._runners.close()
+            self._store.close()
+            self.ended.set()
+
+    def _once(self) -> bool:
+        """Do one thing that is due, or wait for the next; false when the pod is gone."""
+        plan = self._machine.plan(time.monotonic())
+        for step_id in plan.abandon:
+            log.warning("step is abandoned", extra=self._tags(step_id))
+            self._runners.abandon(step_id)
+        if plan.gone:
+            log.info("left the fleet", extra=self._tags())
+            return False
+        if plan.recover and self._recovery is None:
+            self._recovery = self._new_recovery()
+        if plan.turn is not None:
+            self._take(plan.turn)
+        if self._recovery is not None:
+            self._recover_on()
+        busy = plan.turn is not None or self._recovery is not None
+        self._read_inbox(0.0 if busy else plan.look_again - time.monotonic())
+        return True
+
+    def _take(self, turn: Turn) -> None:
+        try:
+            answer = self._store.turn(turn)
+        except IncarnationEnded as ended:
+            if ended.superseded:
+                raise
+            log.warning("%s", ended, extra=self._tags())
+            self._machine.ended()
+            return
+        except StoreUnavailable as error:
+            wait = self._machine.unanswered(time.monotonic())
+            log.warning("%s; asking again in %.2f s", error, wait, extra=self._tags())
+            return
+        self._last_answer = time.monotonic()
+        for outcome in turn.outcomes:
+            self._tell(outcome)
+        for step_id in answer.refused:
+            log.warning("outcome came too late; the step is another's", extra=self._tags(step_id))
+        to_run = self._machine.answered(turn, answer, self._last_answer)
+        if to_run:
+            log.info("claimed %d steps", len(to_run), extra=self._tags())
+        for step in to_run:
+            self._start(step)
+
+    def _start(self, step: Step) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("starts", extra=self._tags(step.step_id, step.attempt))
+        self._runners.start(step)
+
+    def _tell(self, outcome: Outcome) -> None:
+        match outcome:
+            case Fail(error=error, permanent=permanent):
+                kind = "failed for good" if permanent else "attempt failed"
+                log.warning("%s: %s", kind, error, extra=self._tags(outcome.step_id))
+            case Complete() if log.isEnabledFor(logging.DEBUG):
+                log.debug("completed", extra=self._tags(outcome.step_id))
+
+    def _read_inbox(self, wait: float) -> None:
+        """Take all that has gathered, after waiting up to ``wait`` seconds for the first."""
+        try:
+            item = self._inbox.get(timeout=wait) if wait > 0 else self._inbox.get_nowait()
+            while True:
+                if callable(item):
+                    item()
+                elif self._machine.finished(item):
+                    self._runners.forget(item.step_id)
+                item = self._inbox.get_nowait()
+        except Empty:
+            return
+
+    def _new_recovery(self) -> Iterator[None]:
+        self._recovered = RecoveryStats()
+        return recovery_cycle(
+            self._store,
+            SqliteDeadLetterTable(),
+            dead_after=micros(self._settings.dead_pod_threshold),
+            by=self.pod_id,
+            only_as_leader=True,
+            stats=self._recovered,
+        )
+
+    def _recover_on(self) -> None:
+        """Take the recovery cycle one call of the store further."""
+        assert self._recovery is not None
+        try:
+            next(self._recovery)
+        except StopIteration:
+            self._recovery = None
+            if self._recovered.dead_pods or self._recovered.total_orphans:
+                log.info("recovery: %s", self._recovered, extra=self._tags())
+        except StoreUnavailable as error:
+            self._recovery = None
+            log.warning("recovery is put off: %s", error, extra=self._tags())
+
+    def _tags(self, step_id: str | None = None, attempt: int | None = None) -> dict[str, object]:
+        return {"pod": self.pod_id, "step": step_id, "attempt": attempt}

@@ -1,0 +1,77 @@
+"""Settings from ``FLEET_Q_*`` variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.core.settings import PodSettings
+from fleet_q.core.submission import MAX_PAYLOAD_BYTES, check_id
+
+PREFIX: Final = "FLEET_Q_"
+DEFAULT_STORE: Final = "sqlite:///fleet-q.db"
+
+
+class Settings(PodSettings, frozen=True, kw_only=True):
+    """All settings of a pod; every field is the variable ``FLEET_Q_`` and its name in capitals.
+
+    ``pod_id``: the pod's name; unset, one is made from the host's. ``api_keys``: separated by
+    commas; empty, the HTTP API asks for none.
+    """
+
+    pod_id: str | None = None
+    store: str = DEFAULT_STORE
+    app: str | None = None
+    max_payload_bytes: Annotated[int, Meta(ge=2)] = MAX_PAYLOAD_BYTES
+    api_keys: tuple[str, ...] = ()
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pod_id is not None:
+            check_id(self.pod_id, "FLEET_Q_POD_ID")
+
+    def __rich_repr__(self) -> Any:
+        """Every field but the keys; ``repr`` shows the same."""
+        for name in self.__struct_fields__:
+            yield name, "***" if name == "api_keys" and self.api_keys else getattr(self, name)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"Settings({fields})"
+
+
+def from_env(env: Mapping[str, str] | None = None) -> Settings:
+    """The settings that ``env`` (the process's environment) asks for.
+
+    An empty variable counts as unset. Raises :class:`InvalidInput`, naming the variable, for a
+    value that cannot be one, and for a ``FLEET_Q_*`` variable that does not exist.
+    """
+    given = os.environ if env is None else env
+    fields = {field.name: field for field in msgspec.structs.fields(Settings)}
+    values: dict[str, Any] = {}
+    for name, text in given.items():
+        if not name.startswith(PREFIX) or not text.strip():
+            continue
+        field = fields.get(name.removeprefix(PREFIX).lower())
+        if field is None:
+            known = ", ".join(PREFIX + known.upper() for known in fields)
+            raise InvalidInput(f"there is no setting {name}; there are {known}")
+        values[field.name] = _convert(name, text.strip(), field.type)
+    return Settings(**values)
+
+
+def _convert(name: str, text: str, kind: Any) -> Any:
+    if kind == tuple[str, ...]:
+        return tuple(key.strip() for key in text.split(",") if key.strip())
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        shown = "***" if name.endswith("API_KEYS") else repr(text)
+        raise InvalidInput(f"{name}={shown}: {error}") from None

@@ -1,0 +1,46 @@
+"""From a URL to a store."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from fleet_q.adapters.memory import MemoryStore
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.errors import InvalidInput
+from fleet_q.core.ports import Store
+
+_FORMS: Final = "sqlite:///path or memory://"
+
+
+def open_store(url: str, *, create: bool = True) -> Store:
+    """The store that ``url`` names: ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or
+    ``memory://``. With ``create`` false, a store that does not exist yet is an error.
+
+    Raises :class:`InvalidInput` for a URL of no such form, and what the store raises.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "memory" and not parts.netloc and not parts.path:
+        return MemoryStore()
+    if parts.scheme == "sqlite":
+        path = unquote(parts.path.removeprefix("/"))
+        if parts.netloc or not path or parts.query:
+            raise InvalidInput(
+                f"{url!r} names no file; write sqlite:///jobs.db for one here,"
+                " sqlite:////var/lib/jobs.db for one from the root"
+            )
+        return SqliteStore(path, create=create)
+    raise InvalidInput(f"{url!r} is no store; write {_FORMS}")
+
+
+def is_shared(url: str) -> bool:
+    """Whether opening ``url`` twice opens the same store."""
+    return not url.startswith("memory:")
+
+
+def dialect(url: str) -> str:
+    """The folder of ``sql`` that belongs to ``url``; :class:`InvalidInput` if it has none."""
+    scheme = urlsplit(url).scheme
+    if scheme != "sqlite":
+        raise InvalidInput(f"a store of the kind {scheme!r} has no schema")
+    return scheme

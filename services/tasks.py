@@ -1,0 +1,165 @@
+"""Which function runs which step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
+
+import msgspec
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.core.step import Step
+from fleet_q.services.context import PermanentFailure
+
+if TYPE_CHECKING:
+    from fleet_q.services.app import FleetQ
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Where = Literal["loop", "thread", "process"]
+TASK_TYPE = "task_type"
+_OPTIONS = ("step_id", "priority", "delay")
+
+
+class Task(Generic[P, R]):
+    """A registered function. Calling it calls the function; ``submit`` makes a step of the call.
+
+    ``where`` says what it runs on: the event loop if it is async, a thread, or a process.
+    """
+
+    def __init__(
+        self,
+        app: FleetQ,
+        name: str | None,
+        function: Callable[P, R],
+        *,
+        max_retries: int | None,
+        timeout: float | None,
+        process: bool,
+    ) -> None:
+        is_async = inspect.iscoroutinefunction(function)
+        if process and is_async:
+            raise InvalidInput(f"task {name!r} is async; only a plain function can have a process")
+        if timeout is not None and not timeout > 0:
+            raise InvalidInput(f"task {name!r}: timeout must be more than 0 seconds")
+        if max_retries is not None and max_retries < 0:
+            raise InvalidInput(f"task {name!r}: max_retries must be 0 or more")
+        self.name = name
+        self.function = function
+        self.max_retries = max_retries
+        self.timeout = timeout
+        self.where: Where = "process" if process else "loop" if is_async else "thread"
+        self.__doc__ = function.__doc__
+        self.__name__ = getattr(function, "__name__", str(name))
+        self._app = app
+        self._signature = inspect.signature(function)
+        taken = [option for option in _OPTIONS if option in self._signature.parameters]
+        if name is not None and taken:
+            raise InvalidInput(
+                f"task {name!r}: the parameter {taken[0]!r} would be mistaken for submit's own"
+            )
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+    def submit(
+        self,
+        *,
+        step_id: str | None = None,
+        priority: int = 0,
+        delay: float = 0,
+        **arguments: Any,
+    ) -> str:
+        """Submit a step that calls this function with ``arguments``; its id.
+
+        Raises :class:`InvalidInput` if the function cannot be called so.
+        """
+        payload = {TASK_TYPE: self.name, **arguments}
+        try:
+            self._signature.bind(**arguments)
+        except TypeError as error:
+            raise InvalidInput(f"task {self.name!r}: {error}") from None
+        return self._app.submit(payload, step_id=step_id, priority=priority, delay=delay)
+
+    def bound(self, step: Step) -> Callable[[], R]:
+        """The call that ``step`` asks for; :class:`PermanentFailure` if there can be none."""
+        payload = msgspec.json.decode(step.payload)
+        if self.name is None:  # the executor of all that no function is registered for
+            return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]
+        payload.pop(TASK_TYPE)
+        try:
+            call = self._signature.bind(**payload)
+        except TypeError as error:
+            raise PermanentFailure(f"task {self.name!r}: {error}") from None
+        return lambda: self.function(*call.args, **call.kwargs)
+
+
+class Registry:
+    """The functions of one app, by task type."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Task[Any, Any]] = {}
+        self.fallback: Task[Any, Any] | None = None
+
+    def add(self, task: Task[Any, Any]) -> None:
+        """Register ``task``; :class:`InvalidInput` if its name is taken."""
+        if task.name is None:
+            if self.fallback is not None:
+                raise InvalidInput("there is an executor already")
+            self.fallback = task
+            return
+        if task.name in self._tasks:
+            raise InvalidInput(f"a function is registered for task type {task.name!r} already")
+        self._tasks[task.name] = task
+
+    def named(self, task_type: object) -> Task[Any, Any] | None:
+        """The function for exactly this type."""
+        return self._tasks.get(task_type) if isinstance(task_type, str) else None
+
+    def find(self, step: Step) -> Task[Any, Any]:
+        """The function that runs ``step``; :class:`PermanentFailure` if there is none."""
+        task_type = _task_type(step.payload)
+        task = self.named(task_type) or self.fallback
+        if task is None:
+            known = ", ".join(sorted(self._tasks)) or "none"
+            raise PermanentFailure(
+                f"no function is registered for task type {task_type!r}; this pod knows: {known}"
+                if task_type is not None
+                else "the payload has no 'task_type', and this pod has no executor"
+            )
+        return task
+
+    def timeout_of(self, step: Step) -> float | None:
+        """Seconds that the step's function may run."""
+        try:
+            return self.find(step).timeout
+        except PermanentFailure:
+            return None
+
+
+class _Typed(msgspec.Struct):
+    task_type: Any = None
+
+
+_decode_typed = msgspec.json.Decoder(_Typed).decode
+
+
+def _task_type(payload: str) -> Any:
+    return _decode_typed(payload).task_type
+
+
+def _as_row(step: Step, payload: Any) -> dict[str, Any]:
+    """The step as ``execute_task(step)`` of the quickstart gets it: a row with its columns."""
+    return {
+        "STEP_ID": step.step_id,
+        "STATUS": step.status,
+        "CLAIMED_BY": step.claimed_by,
+        "PAYLOAD": payload,
+        "RETRY_COUNT": step.retry_count,
+        "MAX_RETRIES": step.max_retries,
+        "PRIORITY": step.priority,
+        "CREATED_TS": step.created_ts,
+        "LAST_UPDATE_TS": step.last_update_ts,
+    }
