@@ -20,6 +20,9 @@ MOST_RETRIES: Final = 2**31 - 1
 LONGEST_DELAY: Final = 10 * 365 * 86_400.0
 """Bounds that every store's integer columns hold with room to spare; the delay is in seconds."""
 
+DEEPEST: Final = 200
+"""Objects and arrays within each other, at most; every JSON reader follows that far."""
+
 _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -34,8 +37,12 @@ def to_json(value: object, what: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidInput(f"{what} holds text that is not valid Unicode") from None
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         raise InvalidInput(f"{what} is not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidInput(f"{what} is nested more than {DEEPEST} deep") from None
+    if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
+        raise InvalidInput(f"{what} is nested more than {DEEPEST} deep")
     return text
 
 
@@ -76,6 +83,16 @@ def submission(
     if not 0 <= delay <= LONGEST_DELAY:
         raise InvalidInput(f"delay must be between 0 and {LONGEST_DELAY:.0f} seconds")
     return Submit(check_id(step_id, "step_id"), text, priority, max_retries, micros(delay))
+
+
+def _depth(value: object) -> int:
+    depth, layer = 0, [value]
+    while layer := [each for each in layer if isinstance(each, dict | list | tuple)]:
+        depth += 1
+        layer = [
+            inner for each in layer for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return depth
 
 
 def _whole(value: Any, what: str, least: int, most: int) -> None:

@@ -28,7 +28,7 @@ from fleet_q.services.views import DeadLettersView, EventView, LeaderView, PodVi
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SUBMIT_BATCH: Final = 500
+SUBMIT_BATCH: Final = 1_000
 """Steps stored in one transaction by ``submit_many``."""
 
 _WAIT_SHORTEST: Final = 0.005
@@ -118,7 +118,7 @@ class FleetQ:
     ) -> list[str]:
         """Store a step for every payload; their ids, in order.
 
-        All are checked before the first is stored; then they are stored in transactions of 500.
+        All are checked before the first is stored; then they are stored in transactions of 1,000.
         """
         commands = [self._command(each, None, priority, delay, None) for each in payloads]
         self.submit_commands(commands)
@@ -137,7 +137,7 @@ class FleetQ:
         return self._command(payload, step_id, priority, delay, max_retries)
 
     def submit_commands(self, commands: list[Submit]) -> None:
-        """Store steps that :meth:`command` has checked, in transactions of 500."""
+        """Store steps that :meth:`command` has checked, in transactions of 1,000."""
         for first in range(0, len(commands), SUBMIT_BATCH):
             self._store().submit(commands[first : first + SUBMIT_BATCH])
             self._work_arrived()

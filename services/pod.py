@@ -136,7 +136,7 @@ class Pod:
             log.warning("outcome came too late; the step is another's", extra=self._tags(step_id))
         to_run = self._machine.answered(turn, answer, self._last_answer)
         if to_run:
-            log.info("claimed %d steps", len(to_run), extra=self._tags())
+            log.info("claimed %d step(s)", len(to_run), extra=self._tags())
         for step in to_run:
             self._start(step)
 

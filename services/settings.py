@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
@@ -51,7 +52,8 @@ def from_env(env: Mapping[str, str] | None = None) -> Settings:
     """The settings that ``env`` (the process's environment) asks for.
 
     An empty variable counts as unset. Raises :class:`InvalidInput`, naming the variable, for a
-    value that cannot be one, and for a ``FLEET_Q_*`` variable that does not exist.
+    value that cannot be one, and for a variable that looks like a setting misspelt. Other
+    ``FLEET_Q_*`` variables are let be: Kubernetes makes some for a service named ``fleet-q``.
     """
     given = os.environ if env is None else env
     fields = {field.name: field for field in msgspec.structs.fields(Settings)}
@@ -61,10 +63,16 @@ def from_env(env: Mapping[str, str] | None = None) -> Settings:
             continue
         field = fields.get(name.removeprefix(PREFIX).lower())
         if field is None:
-            known = ", ".join(PREFIX + known.upper() for known in fields)
-            raise InvalidInput(f"there is no setting {name}; there are {known}")
+            _refuse_typo(name, [PREFIX + known.upper() for known in fields])
+            continue
         values[field.name] = _convert(name, text.strip(), field.type)
     return Settings(**values)
+
+
+def _refuse_typo(name: str, known: list[str]) -> None:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+    if close:
+        raise InvalidInput(f"there is no setting {name}; did you mean {close[0]}?")
 
 
 def _convert(name: str, text: str, kind: Any) -> Any:

@@ -1,0 +1,83 @@
+"""The options that commands share, and how they find their app."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services.app import FleetQ
+from fleet_q.services.settings import Settings, from_env
+from fleet_q.services.stores import is_shared
+
+verbose = False
+
+
+def _be_verbose(value: bool) -> None:
+    global verbose
+    verbose = verbose or value
+
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="sqlite:///path or memory://; else FLEET_Q_STORE, else sqlite:///fleet-q.db",
+    ),
+]
+AppOption = Annotated[
+    str | None,
+    typer.Option("--app", metavar="MODULE:APP", help="your FleetQ app; else FLEET_Q_APP"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
+VerboseOption = Annotated[
+    bool,
+    typer.Option("-v", "--verbose", callback=_be_verbose, help="on an error, print its traceback"),
+]
+
+
+def pods_app(app: str | None, store: str | None, settings: Settings) -> FleetQ:
+    """The user's app, or an empty one, to run a pod of."""
+    found = _load(app or settings.app)
+    if found is None:
+        found = FleetQ(settings=settings)
+    found.use(store=store, settings=settings)
+    return found
+
+
+def client(store: str | None, app: str | None = None, *, create: bool = False) -> FleetQ:
+    """An app for a command that comes, does one thing and goes."""
+    settings = from_env()
+    found = pods_app(app, store, settings)
+    if not is_shared(store or settings.store):
+        raise InvalidInput(
+            "memory:// lives and dies with one process; name a store that lasts with --store"
+        )
+    found.use(create=create)
+    return found
+
+
+def _load(reference: str | None) -> FleetQ | None:
+    """The app that ``module:name`` names, looked for from the current folder too."""
+    if reference is None:
+        return None
+    module_name, _, name = reference.partition(":")
+    if not module_name or not name:
+        raise InvalidInput(f"--app {reference!r} is not of the form module:app")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise InvalidInput(
+            f"--app {reference}: importing {module_name} raised {type(error).__name__}: {error}"
+        ) from error
+    found = getattr(module, name, None)
+    if not isinstance(found, FleetQ):
+        raise InvalidInput(f"--app {reference}: {module_name} has no FleetQ named {name!r}")
+    return found
