@@ -247,7 +247,7 @@ def rebuild(
 ) -> None:
     """Make both tables anew from the event log."""
     fleet = client(store)
-    with Progress(console=err, transient=True) as progress:
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("folding the log", total=None)
         report = fleet.store.rebuild(
             check=check, progress=lambda events: progress.update(task, completed=events,

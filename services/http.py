@@ -117,7 +117,7 @@ def _add_admin(http: FastAPI, fleet: FleetQ, locked: list[Any]) -> None:
     @http.get("/admin/queue", dependencies=locked)
     def queue() -> dict[str, int]:
         """How many steps there are in each status."""
-        return {**fleet.queue()}
+        return {str(status): count for status, count in fleet.queue().items()}
 
     @http.get("/admin/leader", dependencies=locked)
     def leader() -> LeaderView:

@@ -174,11 +174,11 @@ class _Processes:
             _run_in_process, (function.__module__, function.__qualname__, attempt.step)
         )
         future.add_done_callback(partial(self._ended, attempt))
-        return future.cancel  # type: ignore[return-value]
+        return future.cancel
 
     def close(self) -> None:
         if self._pool is not None:
-            self._pool.stop()
+            self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
 
     def _ended(self, attempt: Attempt, future: Any) -> None:

@@ -1,0 +1,181 @@
+"""Call a function again when it fails, and wait longer every time."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import random
+from collections.abc import Callable
+from typing import Any, Literal, ParamSpec, TypeVar, cast, get_args, overload
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    Retrying,
+    retry_all,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_any,
+    stop_before_delay,
+    wait_exponential,
+    wait_incrementing,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Curve = Literal["exponential", "linear", "fibonacci"]
+Strategy = Curve | Callable[[int], float]
+RetryOn = type[BaseException] | tuple[type[BaseException], ...]
+OnRetry = Callable[[int, float, Any], None]
+
+
+@overload
+def with_backoff(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def with_backoff(
+    *,
+    max_attempts: int = 5,
+    base_delay_ms: float = 50,
+    max_delay_ms: float = 5000,
+    jitter: bool = True,
+    retry_on: RetryOn = (Exception,),
+    on_retry: OnRetry | None = None,
+    timeout_total_s: float | None = None,
+    strategy: Strategy = "exponential",
+    retry_if: Callable[[BaseException], bool] | None = None,
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def with_backoff(
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    max_attempts: int = 5,
+    base_delay_ms: float = 50,
+    max_delay_ms: float = 5000,
+    jitter: bool = True,
+    retry_on: RetryOn = (Exception,),
+    on_retry: OnRetry | None = None,
+    timeout_total_s: float | None = None,
+    strategy: Strategy = "exponential",
+    retry_if: Callable[[BaseException], bool] | None = None,
+) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function, plain or async, so that a call of it that fails is tried again.
+
+    It is called ``max_attempts`` times at most, the first time included. What it raised last is
+    raised to the caller: when that was the last attempt, when ``retry_on`` (exception classes) or
+    ``retry_if`` (asked about those only) is against another, or when the next attempt would begin
+    ``timeout_total_s`` seconds or more after the first. That limit is looked at when an attempt
+    has failed: it ends no attempt that is under way, and leaves out the time ``on_retry`` takes.
+
+    The delay after the failed attempt number n, from 1, is by ``strategy``:
+
+    - "exponential": ``base_delay_ms`` doubled n - 1 times;
+    - "linear": n times ``base_delay_ms``;
+    - "fibonacci": ``base_delay_ms`` times the n-th of 1, 1, 2, 3, 5 and so on;
+    - a function: the milliseconds that it returns for n; below 0 counts as 0.
+
+    No delay is longer than ``max_delay_ms``. With ``jitter`` it is drawn evenly from 0 to what it
+    would have been: "full jitter" of Marc Brooker, "Exponential Backoff And Jitter", AWS
+    Architecture Blog, 2015. The default numbers are those of the FLEET-Q quickstart.
+
+    ``on_retry(n, delay in seconds, exception)``, a plain function, is called before each delay;
+    what it raises ends the call.
+
+    Raises ``ValueError`` for an option out of its range, and ``TypeError`` for what cannot be
+    called again as a whole, such as a generator function.
+    """
+    curves = get_args(Curve)
+    kinds = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+    for fine, advice in (
+        (max_attempts >= 1, "max_attempts must be 1 or more"),
+        (0 <= base_delay_ms < math.inf, "base_delay_ms must be 0 or more, and finite"),
+        (0 <= max_delay_ms < math.inf, "max_delay_ms must be 0 or more, and finite"),
+        (callable(strategy) or strategy in curves, f"strategy must be callable or one of {curves}"),
+        (
+            callable(strategy) or base_delay_ms <= max_delay_ms,
+            "max_delay_ms must not be less than base_delay_ms: raise it, or lower the other",
+        ),
+        (
+            timeout_total_s is None or timeout_total_s > 0,
+            "timeout_total_s must be more than 0; leave it out for no limit",
+        ),
+        (
+            all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds),
+            "retry_on must be an exception class or a tuple of them",
+        ),
+    ):
+        if not fine:
+            raise ValueError(advice)
+    delay_ms = _delay_ms(strategy, base_delay_ms, max_delay_ms)
+
+    def wait(state: RetryCallState) -> float:
+        if state.attempt_number >= max_attempts:
+            return 0  # tenacity asks before it stops; a strategy need not know a delay never used
+        delay = delay_ms(state)
+        return (random.uniform(0, delay) if jitter else delay) / 1000
+
+    def before_sleep(state: RetryCallState) -> None:
+        if on_retry is not None and state.outcome is not None:
+            on_retry(state.attempt_number, state.upcoming_sleep, state.outcome.exception())
+
+    time_limit = stop_before_delay(math.inf if timeout_total_s is None else timeout_total_s)
+    asked = retry_if_exception(retry_if or (lambda _: True))
+    policy: dict[str, Any] = {
+        "stop": stop_any(stop_after_attempt(max_attempts), time_limit),
+        "wait": wait,
+        "retry": retry_all(retry_if_exception_type(retry_on), asked),
+        "before_sleep": before_sleep,
+        "reraise": True,
+    }
+
+    # A Retrying for every call: through tenacity's own wraps(), calls that run at the same time in
+    # several threads clear one another's statistics (https://github.com/jd/tenacity/issues/701).
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        if not _is_async(function):
+
+            @functools.wraps(function)
+            def call(*args: P.args, **kwargs: P.kwargs) -> R:
+                return Retrying(**policy)(function, *args, **kwargs)
+
+            return call
+
+        @functools.wraps(function)
+        async def call_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return await AsyncRetrying(**policy)(cast(Any, function), *args, **kwargs)
+
+        return cast(Callable[P, R], call_async)
+
+    return decorate if function is None else decorate(function)
+
+
+def _delay_ms(strategy: Strategy, base: float, longest: float) -> Callable[[RetryCallState], float]:
+    if strategy == "exponential":
+        return wait_exponential(multiplier=base, max=longest)
+    if strategy == "linear":
+        return wait_incrementing(start=base, increment=base, max=longest)
+    curve = functools.partial(_fibonacci, base) if strategy == "fibonacci" else strategy
+    return lambda state: min(longest, max(0, curve(state.attempt_number)))
+
+
+def _fibonacci(base: float, n: int) -> float:
+    number, following = base, base
+    for _ in range(n - 1):
+        number, following = following, number + following
+    return number
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    """Whether a call of ``function`` is awaited; ``TypeError`` if it cannot be called again."""
+    codes = (function, type(function).__call__)  # a callable object is what its method is
+    if (
+        not callable(function)
+        or isinstance(function, staticmethod)
+        or any(inspect.isgeneratorfunction(c) or inspect.isasyncgenfunction(c) for c in codes)
+    ):
+        raise TypeError(
+            f"with_backoff cannot decorate {function!r}: it takes functions that are no generators;"
+            " give its options by name, and place it below @staticmethod or @classmethod"
+        )
+    return any(map(inspect.iscoroutinefunction, codes))

@@ -1,0 +1,24 @@
+"""The functions that the pods of these tests run."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from fleet_q.services import FleetQ
+
+app = FleetQ()
+
+
+@app.task("noop")
+def noop(number: int) -> int:
+    return number
+
+
+@app.task("touch")
+def touch(path: str, seconds: float) -> str:
+    """Leave a sign of having begun, then take a while."""
+    with open(path, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(seconds)
+    return "done"

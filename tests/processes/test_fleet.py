@@ -1,0 +1,79 @@
+"""Several pods on one file, some of them killed."""
+
+from __future__ import annotations
+
+import signal
+
+from fleet_q.core.audit import audit
+from fleet_q.core.events import Claimed
+from fleet_q.services import FleetQ
+from tests.processes.conftest import Pods, eventually
+
+
+def test_four_pods_drain_5000_steps_while_one_is_killed_and_started_again(pods: Pods) -> None:
+    fleet = FleetQ(pods.store)
+    fleet.submit_many({"task_type": "noop", "number": n} for n in range(5_000))
+    running = [pods.start(f"pod-{n}", FLEET_Q_MAX_PARALLELISM="20") for n in range(4)]
+
+    def held_by_victim() -> bool:
+        claimed = pods.store.counts()["claimed"]
+        return claimed > 0 and fleet.queue()["completed"] > 500 and _holds("pod-0")
+
+    def _holds(pod_id: str) -> bool:
+        running[0].send_signal(signal.SIGSTOP)  # what it holds now, it holds until it dies
+        holds = any(
+            event.pod_id == pod_id and isinstance(event.fact, Claimed)
+            for event in {e.stream: e for e in pods.store.step_events()}.values()
+        )
+        if not holds:
+            running[0].send_signal(signal.SIGCONT)
+        return holds
+
+    eventually(held_by_victim)
+    running[0].kill()
+    running[0].wait()
+    pods.start("pod-0")
+    eventually(lambda: fleet.queue()["completed"] == 5_000, 60)
+
+    report = audit(pods.store.step_events())
+    assert report.faults == []
+    assert (report.steps, report.completed) == (5_000, 5_000)
+    assert report.recovered > 0
+    assert pods.store.rebuild(check=True).equal
+    assert {step.result for step in _all_steps(pods)} == {str(n) for n in range(5_000)}
+
+
+def _all_steps(pods: Pods):
+    ids = sorted({event.stream for event in pods.store.step_events()})
+    return [step for step_id in ids if (step := pods.store.step(step_id)) is not None]
+
+
+def test_a_killed_pods_step_is_run_again_by_another(pods: Pods, tmp_path) -> None:
+    fleet = FleetQ(pods.store)
+    sign = tmp_path / "sign"
+    step_id = fleet.submit({"task_type": "touch", "path": str(sign), "seconds": 0.5})
+    victim = pods.start("victim")
+    eventually(sign.exists)
+    victim.kill()
+    victim.wait()
+    pods.start("heir")
+    step = fleet.wait(step_id, 20)
+    assert (step.status, step.claimed_by, step.retry_count) == ("completed", "heir", 1)
+    assert len(sign.read_text().split()) == 2
+
+
+def test_a_pod_that_stood_still_changes_nothing_when_it_comes_back(pods: Pods, tmp_path) -> None:
+    fleet = FleetQ(pods.store)
+    sign = tmp_path / "sign"
+    step_id = fleet.submit({"task_type": "touch", "path": str(sign), "seconds": 0.3})
+    zombie = pods.start("zombie")
+    eventually(sign.exists)
+    zombie.send_signal(signal.SIGSTOP)
+    pods.start("heir")
+    assert fleet.wait(step_id, 20).claimed_by == "heir"
+    zombie.send_signal(signal.SIGCONT)
+    eventually(lambda: "declared dead" in pods.log("zombie").read_text())
+    eventually(lambda: all(pod.status == "up" for pod in fleet.pods()))
+    report = audit(pods.store.step_events())
+    assert (report.completed, report.faults) == (1, [])
+    assert fleet.status(step_id).claimed_by == "heir"

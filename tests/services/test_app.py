@@ -1,0 +1,164 @@
+"""The client's side of the app."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet_q.core.errors import IllegalTransition, InvalidInput, StepConflict, UnknownStep
+from fleet_q.services import FleetQ
+from fleet_q.services.app import SUBMIT_BATCH
+from tests.services.conftest import QUICK
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(payload=st.dictionaries(st.text(), JSON, max_size=5))
+def test_any_json_object_survives_to_the_function_and_back(payload):
+    app = FleetQ("memory://", settings=QUICK)
+    step_id = app.submit(payload)
+    shown = app.status(step_id).payload
+    assert shown == payload
+    assert repr(shown) == repr(payload)  # 1 is not 1.0, and -0.0 is not 0.0
+
+
+def test_submit_many_checks_all_before_it_stores_one(app):
+    with pytest.raises(InvalidInput):
+        app.submit_many([{"a": 1}, {"a": float("nan")}])
+    assert sum(app.queue().values()) == 0
+
+
+def test_submit_many_keeps_the_order_over_several_transactions(app, run):
+    order = []
+
+    @app.task("note")
+    async def note(number: int) -> None:
+        order.append(number)
+
+    ids = app.submit_many({"task_type": "note", "number": n} for n in range(SUBMIT_BATCH + 5))
+    assert len(set(ids)) == len(ids) == SUBMIT_BATCH + 5
+    assert ids == sorted(ids)
+    run(*ids[-8:])
+    assert order == list(range(SUBMIT_BATCH + 5))
+
+
+def test_a_step_id_of_ones_own_makes_submitting_again_harmless(app):
+    assert app.submit({"a": 1, "b": 2}, step_id="mine") == "mine"
+    assert app.submit({"b": 2, "a": 1}, step_id="mine") == "mine"
+    with pytest.raises(StepConflict):
+        app.submit({"a": 2}, step_id="mine")
+    assert sum(app.queue().values()) == 1
+
+
+def test_what_is_not_there_is_said_so(app):
+    for ask in (app.status, app.history, app.cancel, app.wait):
+        with pytest.raises(UnknownStep):
+            ask("nobody")
+    with pytest.raises(UnknownStep):
+        app.replay(["nobody"])
+
+
+def test_wait_gives_up_after_its_timeout(app):
+    with pytest.raises(TimeoutError, match=r"is pending after 0\.01 s"):
+        app.wait(app.submit({}), timeout=0.01)
+
+
+def test_a_delayed_step_is_not_run_before_its_time(app, run):
+    @app.task("now")
+    def now() -> None: ...
+
+    later = now.submit(delay=3600)
+    run(now.submit())
+    assert app.status(later).status == "pending"
+
+
+def test_cancel_replay_and_the_dead_letters(app, run):
+    @app.task("bad", max_retries=0)
+    def bad() -> None:
+        raise ValueError
+
+    first, second = bad.submit(), bad.submit()
+    run(first, second)
+    page = app.dead_letters(limit=1)
+    rest = app.dead_letters(limit=1, before=page.before)
+    assert {page.steps[0].step_id, rest.steps[0].step_id} == {first, second}
+    with pytest.raises(IllegalTransition):
+        app.cancel(first)
+    assert app.replay_all() == 2
+    assert app.queue()["pending"] == 2
+    assert app.cancel(first).status == "cancelled"
+    assert app.cancel(first).status == "cancelled"
+    assert app.replay([first]) == [first]
+    with pytest.raises(IllegalTransition):
+        app.replay([first])
+    with pytest.raises(InvalidInput, match="cursor"):
+        app.dead_letters(before="x")
+
+
+def test_the_pod_here_leads_when_it_is_alone(app):
+    async def main() -> None:
+        assert app.leader().leader_pod_id is None
+        async with app.running() as pod:
+            step_id = app.submit({})
+            await asyncio.to_thread(app.wait, step_id, 5)
+            lead = app.leader()
+            assert (lead.leader_pod_id, lead.this_pod_id, lead.is_leader) == (
+                "pod-1",
+                "pod-1",
+                True,
+            )
+            assert lead.alive_pods == ["pod-1"]
+            assert pod.is_healthy()
+        assert app.leader().total_alive_pods == 0
+
+    asyncio.run(main())
+
+
+def test_a_submission_here_is_claimed_without_waiting_for_the_interval():
+    patient = FleetQ("memory://", settings=type(QUICK)(claim_interval=3600))
+
+    @patient.task("quick")
+    def quick() -> str:
+        return "done"
+
+    async def main() -> str:
+        async with patient.running():
+            await asyncio.sleep(0)
+            return (await asyncio.to_thread(patient.wait, quick.submit(), 5)).result
+
+    assert asyncio.run(main()) == "done"
+
+
+def test_a_function_that_blocks_the_loop_does_not_stop_the_heartbeat(app):
+    blocked = threading.Event()
+
+    @app.task("rude")
+    async def rude() -> int:
+        before = _version(app)
+        for _ in range(1000):
+            if _version(app) > before + 2:  # heartbeats went on while the loop stood still
+                blocked.set()
+                return 1
+            threading.Event().wait(0.005)
+        return 0
+
+    async def main() -> None:
+        async with app.running():
+            step_id = rude.submit()
+            assert (await asyncio.to_thread(app.wait, step_id, 10)).result == 1
+
+    asyncio.run(main())
+    assert blocked.is_set()
+
+
+def _version(app: FleetQ) -> int:
+    return app.store.pods().pods[0].version

@@ -1,0 +1,166 @@
+"""The command line, called in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+
+import pytest
+
+from fleet_q.services import cli, cli_options
+
+
+@pytest.fixture
+def fleet_q(tmp_path, monkeypatch, capsys):
+    """Run ``fleet-q`` with these words in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli_options, "verbose", False)
+
+    def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["fleet-q", *words])
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_a_step_from_submission_to_cancellation(fleet_q):
+    code, out, _ = fleet_q("submit", '{"task_type": "t", "n": 1}', "--priority", "2")
+    assert code == 0
+    step_id = out.strip()
+    status = json.loads(fleet_q("status", step_id, "--json")[1])
+    assert (status["status"], status["priority"], status["payload"]["n"]) == ("pending", 2, 1)
+    assert json.loads(fleet_q("cancel", step_id, "--json")[1])["status"] == "cancelled"
+    history = json.loads(fleet_q("history", step_id, "--json")[1])
+    assert [event["type"] for event in history] == ["submitted", "cancelled"]
+    code, out, err = fleet_q("wait", step_id, "--json")
+    assert (code, json.loads(out)["status"]) == (1, "cancelled")
+    assert err == f"fleet-q: step '{step_id}' is cancelled\n"
+    assert "cancelled" in fleet_q("history", step_id)[1]
+    assert "cancelled" in fleet_q("status", step_id)[1]
+
+
+def test_every_command_that_prints_data_prints_json(fleet_q):
+    fleet_q("submit", "{}", "--step-id", "one")
+    for command in (
+        ["queue"], ["pods"], ["leader"], ["recover"], ["dlq", "list"], ["rebuild"],
+        ["rebuild", "--check"], ["dlq", "replay", "--all"], ["status", "one"], ["history", "one"],
+        ["cancel", "one"], ["submit", "{}"],
+    ):  # fmt: skip
+        code, out, err = fleet_q(*command, "--json")
+        assert (code, err) == (0, ""), command
+        json.loads(out)
+        code, out, err = fleet_q(*command)
+        assert (code, err) == (0, ""), command
+
+
+def test_many_steps_are_read_from_stdin_all_or_none(fleet_q):
+    code, out, _ = fleet_q("submit", "-", "--json", stdin='{"n": 1}\n\n{"n": 2}\n')
+    assert (code, len(json.loads(out))) == (0, 2)
+    code, _, err = fleet_q("submit", "-", stdin='{"n": 3}\n[4]\n')
+    assert (code, err) == (1, "fleet-q: line 2: payload must be a JSON object, not a list\n")
+    assert json.loads(fleet_q("queue", "--json")[1])["pending"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["submit", "{"], "not JSON"),
+        (["submit", "[1]"], "must be a JSON object"),
+        (["submit", '{"a": NaN}'], "not JSON"),
+        (["submit", "{}", "--priority", "high"], "--priority"),
+        (["submit", "{}", "--delay", "-1"], "delay"),
+        (["submit", "{}", "--delay", "nan"], "delay"),
+        (["submit", "{}", "--step-id", ""], "step_id"),
+        (["submit", "{}", "--bogus"], "--bogus"),
+        (["submit"], "payload"),
+        (["nonsense"], "nonsense"),
+        (["status", "x"], "no store at fleet-q.db"),
+        (["queue", "--store", "memory://"], "--store"),
+        (["queue", "--store", "mysql://x"], "sqlite:///path"),
+        (["queue", "--store", "sqlite://jobs.db"], "names no file"),
+        (["submit", "{}", "--store", "sqlite:///no/such/folder/x.db"], "folder exists"),
+        (["worker", "--app", "nothing_here:app"], "nothing_here"),
+        (["worker", "--app", "json"], "module:app"),
+        (["worker", "--app", "json:dumps"], "no FleetQ named 'dumps'"),
+        (["dlq", "replay"], "--all"),
+        (["demo", "--steps", "1"], "--steps"),
+        (["serve", "--port", "99999"], "--port"),
+        (["serve", "--host", "nowhere.invalid"], "cannot listen"),
+    ],
+)
+def test_an_error_is_one_line_that_says_what_to_do(fleet_q, words, says):
+    code, out, err = fleet_q(*words)
+    assert (code, out) == (1, "")
+    assert err.startswith("fleet-q: ")
+    assert err.count("\n") == 1
+    assert says in err
+
+
+def test_verbose_adds_the_traceback(fleet_q):
+    _, _, err = fleet_q("queue", "-v")
+    assert "Traceback" in err
+
+
+def test_a_file_that_is_not_a_store_is_named_and_left_alone(fleet_q, tmp_path):
+    (tmp_path / "notes.txt").write_text(
+        "my notes, which are longer than a header of SQLite's\n" * 9
+    )
+    code, _, err = fleet_q("queue", "--store", "sqlite:///notes.txt")
+    assert code == 1
+    assert "not an SQLite database" in err
+    assert (tmp_path / "notes.txt").read_text().startswith("my notes")
+
+
+def test_a_store_from_the_future_is_refused(fleet_q, tmp_path):
+    fleet_q("submit", "{}")
+    with sqlite3.connect(tmp_path / "fleet-q.db") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    code, _, err = fleet_q("queue")
+    assert (code, "schema version 99" in err) == (1, True)
+
+
+def test_rebuild_check_finds_a_row_that_was_tampered_with_and_rebuild_mends_it(fleet_q, tmp_path):
+    fleet_q("submit", "{}", "--step-id", "mine")
+    with sqlite3.connect(tmp_path / "fleet-q.db") as connection:
+        connection.execute("UPDATE step_tracker SET status = 'completed'")
+    code, _, err = fleet_q("rebuild", "--check")
+    assert (code, "'mine'" in err) == (1, True)
+    assert json.loads(fleet_q("rebuild", "--json")[1])["differing_steps"] == ["mine"]
+    assert fleet_q("rebuild", "--check")[0] == 0
+    assert json.loads(fleet_q("queue", "--json")[1])["pending"] == 1
+
+
+def test_schema_prints_what_sqlite_runs(fleet_q):
+    code, out, _ = fleet_q("schema")
+    assert code == 0
+    sqlite3.connect(":memory:").executescript(out)
+
+
+def test_settings_come_from_the_environment_and_an_env_file(fleet_q, tmp_path, monkeypatch):
+    monkeypatch.delenv("FLEET_Q_STORE", raising=False)
+    (tmp_path / ".env").write_text("FLEET_Q_STORE=sqlite:///other.db\n")
+    fleet_q("submit", "{}")
+    monkeypatch.delenv("FLEET_Q_STORE", raising=False)
+    assert (tmp_path / "other.db").exists()
+    monkeypatch.setenv("FLEET_Q_MAX_PARALLELISM", "many")
+    assert "FLEET_Q_MAX_PARALLELISM='many'" in fleet_q("queue")[2]
+
+
+def test_values_are_never_taken_for_markup(fleet_q):
+    fleet_q("submit", '{"a": "[red]x[/nope]"}', "--step-id", "[bold]id[/x]")
+    code, out, _ = fleet_q("status", "[bold]id[/x]")
+    assert code == 0
+    assert "[bold]id[/x]" in out
+    assert "[red]x[/nope]" in out
+    assert fleet_q("cancel", "[bold]id[/x]")[0] == 0
+
+
+def test_no_words_show_the_help(fleet_q):
+    code, out, err = fleet_q()
+    assert (code, err) == (0, "")
+    assert "Usage:" in out

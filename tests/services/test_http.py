@@ -1,0 +1,250 @@
+"""The HTTP API: the quickstart's endpoints with its fields, and every wrong input."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from fleet_q.services import FleetQ
+from fleet_q.services.http import create_http
+from tests.services.conftest import QUICK, ended
+
+
+@pytest.fixture
+def http(app: FleetQ) -> TestClient:
+    return TestClient(create_http(app))
+
+
+def test_submit_answers_as_the_quickstart_says(http, app):
+    body = {"payload": {"task_type": "process_data", "file": "data.csv"}, "priority": 1}
+    answer = http.post("/submit", json=body)
+    assert answer.status_code == 200
+    step_id = answer.json()["step_id"]
+    assert answer.json() == {"step_id": step_id, "status": "submitted"}
+    assert step_id.startswith("step-")
+    assert app.status(step_id).payload == body["payload"]
+
+
+def test_status_has_the_quickstarts_fields(http, app):
+    @app.task("t")
+    def t() -> int:
+        return 5
+
+    step_id = t.submit(priority=1)
+    asyncio.run(ended(app, [step_id]))
+    step = http.get(f"/status/{step_id}").json()
+    expected = {
+        "step_id": step_id,
+        "status": "completed",
+        "claimed_by": "pod-1",
+        "payload": {"task_type": "t"},
+        "retry_count": 0,
+        "priority": 1,
+        "result": 5,
+        "error": None,
+    }
+    assert {key: step[key] for key in expected} == expected
+    for field in ("created_ts", "last_update_ts"):
+        assert len(step[field]) == len("2026-01-17 12:34:56")
+
+
+def test_queue_counts_every_status(http):
+    for number in range(3):
+        http.post("/submit", json={"payload": {"n": number}})
+    assert http.get("/admin/queue").json() == {
+        "pending": 3, "claimed": 0, "completed": 0, "failed": 0, "cancelled": 0,
+    }  # fmt: skip
+
+
+def test_leader_health_pods_and_recovery_of_a_pod_that_runs(app):
+    async def main() -> None:
+        async with app.running():
+            await asyncio.to_thread(app.wait, app.submit({}), 5)
+            await asyncio.to_thread(ask)
+
+    def ask() -> None:
+        http = TestClient(create_http(app))
+        assert http.get("/health").json() == {"status": "ok", "pod_id": "pod-1", "detail": None}
+        assert http.get("/admin/leader").json() == {
+            "leader_pod_id": "pod-1",
+            "this_pod_id": "pod-1",
+            "is_leader": True,
+            "total_alive_pods": 1,
+            "alive_pods": ["pod-1"],
+        }
+        (pod,) = http.get("/admin/pods").json()
+        assert (pod["pod_id"], pod["status"], pod["leader"]) == ("pod-1", "up", True)
+        assert http.post("/admin/recovery/run").json() == {
+            "message": "Recovery cycle completed successfully",
+            "stats": {
+                "dead_pods": 0, "total_orphans": 0, "resubmitted": 0, "terminal_failures": 0,
+            },
+        }  # fmt: skip
+
+    asyncio.run(main())
+
+
+def test_without_a_pod_health_is_503_and_recovery_refused(http):
+    assert http.get("/health").status_code == 503
+    refused = http.post("/admin/recovery/run")
+    assert (refused.status_code, "does not lead" in refused.json()["detail"]) == (409, True)
+
+
+def test_batch_history_and_cancel(http):
+    body = {"steps": [{"payload": {"n": 1}}, {"payload": {"n": 2}, "step_id": "a/b c"}]}
+    ids = http.post("/submit/batch", json=body).json()["step_ids"]
+    assert ids[1] == "a/b c"
+    assert http.post("/steps/a/b c/cancel").json()["status"] == "cancelled"
+    history = http.get("/steps/a/b c/history").json()
+    assert [event["type"] for event in history] == ["submitted", "cancelled"]
+    assert history[0]["data"]["payload"] == {"n": 2}
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(http, app):
+    http.post("/submit", json={"payload": {}, "step_id": "taken"})
+    for bad in ({"payload": {"x": 1}, "step_id": "taken"}, {"payload": 5}):
+        answer = http.post("/submit/batch", json={"steps": [{"payload": {}}, bad]})
+        assert answer.status_code in (409, 422)
+    assert app.queue()["pending"] == 1
+
+
+def test_dead_letters_are_listed_and_replayed(http, app):
+    ids = [app.submit({"task_type": "unknown"}) for _ in range(3)]
+    asyncio.run(ended(app, ids))
+    page = http.get("/admin/dlq", params={"limit": 2}).json()
+    rest = http.get("/admin/dlq", params={"limit": 2, "before": page["before"]}).json()
+    assert {step["step_id"] for step in page["steps"] + rest["steps"]} == set(ids)
+    assert "unknown" in page["steps"][0]["error"]
+    replayed = http.post("/admin/dlq/replay", json={"step_ids": [ids[0]]})
+    assert replayed.json() == {"replayed": 1}
+    assert http.post("/admin/dlq/replay", json={"all": True}).json() == {"replayed": 2}
+    assert app.queue()["pending"] == 3
+    assert http.post("/admin/dlq/replay", json={}).status_code == 422
+    assert http.post("/admin/dlq/replay", json={"step_ids": ["x"], "all": True}).status_code == 422
+    assert http.post("/admin/dlq/replay", json={"step_ids": ["x"]}).status_code == 404
+
+
+WRONG = {
+    "not JSON": b"{nope",
+    "empty": b"",
+    "not an object": b"[1]",
+    "not UTF-8": b'{"payload": {"a": "\xff"}}',
+    "no payload": b"{}",
+    "payload is a list": b'{"payload": []}',
+    "payload is null": b'{"payload": null}',
+    "NaN": b'{"payload": {"a": NaN}}',
+    "infinity": b'{"payload": {"a": 1e999}}',
+    "half a surrogate pair": b'{"payload": {"a": "\\ud800"}}',
+    "nested too deep": b'{"payload": {"a": ' + b"[" * 201 + b"]" * 201 + b"}}",
+    "nested far too deep": b'{"payload": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "priority is a text": b'{"payload": {}, "priority": "1"}',
+    "priority is a fraction": b'{"payload": {}, "priority": 1.5}',
+    "priority is true": b'{"payload": {}, "priority": true}',
+    "priority is NaN": b'{"payload": {}, "priority": NaN}',
+    "priority is huge": b'{"payload": {}, "priority": 9999999999}',
+    "delay is negative": b'{"payload": {}, "delay": -1}',
+    "delay is NaN": b'{"payload": {}, "delay": NaN}',
+    "max_retries is negative": b'{"payload": {}, "max_retries": -1}',
+    "step_id is empty": b'{"payload": {}, "step_id": ""}',
+    "step_id is too long": b'{"payload": {}, "step_id": "' + b"x" * 201 + b'"}',
+    "step_id is a number": b'{"payload": {}, "step_id": 5}',
+    "a field that does not exist": b'{"payload": {}, "prioritty": 1}',
+}
+
+
+@pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
+def test_wrong_input_is_a_4xx_that_says_what_is_wrong_and_stores_nothing(http, app, body):
+    answer = http.post("/submit", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422)
+    detail = answer.json()["detail"]
+    assert isinstance(detail, str)
+    assert detail
+    assert "\n" not in detail
+    assert sum(app.queue().values()) == 0
+
+
+def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(app):
+    app.use(settings=msgspec.structs.replace(QUICK, max_payload_bytes=1000))
+    http = TestClient(create_http(app))
+    body = json.dumps({"payload": {"a": "x" * 1000}}).encode()
+    announced = http.post("/submit", content=body)
+    chunked = http.post("/submit", content=iter([body[:500], body[500:]]))
+    for answer in (announced, chunked):
+        assert (answer.status_code, "1000 bytes" in answer.json()["detail"]) == (413, True)
+    assert sum(app.queue().values()) == 0
+
+
+def test_the_same_id_again_is_harmless_with_the_same_payload_only(http):
+    body = {"payload": {"a": 1}, "step_id": "mine"}
+    assert [http.post("/submit", json=body).status_code for _ in range(2)] == [200, 200]
+    assert http.post("/submit", json={**body, "payload": {"a": 2}}).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/status/nobody", 404),
+        ("GET", "/steps/nobody/history", 404),
+        ("POST", "/steps/nobody/cancel", 404),
+        ("GET", "/nowhere", 404),
+        ("GET", "/submit", 405),
+        ("GET", "/admin/dlq?limit=0", 422),
+        ("GET", "/admin/dlq?before=x", 422),
+    ],
+)
+def test_unknown_things_are_answered_with_their_status(http, method, path, status):
+    answer = http.request(method, path)
+    assert answer.status_code == status
+    assert isinstance(answer.json()["detail"], str)
+
+
+def test_keys_lock_everything_but_health(app):
+    app.use(settings=msgspec.structs.replace(QUICK, api_keys=("first", "sécond")))
+    http = TestClient(create_http(app))
+    body = {"payload": {}}
+    for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer firs"}):
+        assert http.post("/submit", json=body, headers=headers).status_code == 401
+        assert http.get("/admin/queue", headers=headers).status_code == 401
+        assert http.get("/status/x", headers=headers).status_code == 401
+    assert http.post("/submit", json=body, headers={"X-API-Key": "first"}).status_code == 200
+    bearer = {"Authorization": "Bearer first"}
+    assert http.get("/admin/queue", headers=bearer).json()["pending"] == 1
+    assert http.get("/health").status_code == 503  # open, and this app runs no pod
+
+
+def test_the_description_names_every_endpoint(http):
+    paths = http.get("/openapi.json").json()["paths"]
+    assert set(paths) == {
+        "/health", "/submit", "/submit/batch", "/status/{step_id}", "/steps/{step_id}/history",
+        "/steps/{step_id}/cancel", "/admin/queue", "/admin/leader", "/admin/pods",
+        "/admin/recovery/run", "/admin/dlq", "/admin/dlq/replay",
+    }  # fmt: skip
+    assert http.get("/docs").status_code == 200
+
+
+def test_it_runs_in_someone_elses_fastapi_service(app):
+    @app.task("greet")
+    async def greet(name: str) -> str:
+        return f"hello {name}"
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with app.running():
+            yield
+
+    service = FastAPI(lifespan=lifespan)
+    service.mount("/queue", create_http(app))
+    with TestClient(service) as http:
+        submitted = http.post(
+            "/queue/submit", json={"payload": {"task_type": "greet", "name": "A"}}
+        )
+        app.wait(submitted.json()["step_id"], 5)
+        status = http.get(f"/queue/status/{submitted.json()['step_id']}").json()
+    assert status["result"] == "hello A"

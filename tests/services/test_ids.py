@@ -1,0 +1,35 @@
+"""Names that nobody else has."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+
+from fleet_q.core.submission import check_id
+from fleet_q.services.ids import new_pod_id, new_step_id, new_token
+
+
+def test_a_step_id_is_a_uuid_of_version_7():
+    prefix, _, digits = new_step_id().partition("-")
+    made = uuid.UUID(digits)
+    assert (prefix, made.version, made.variant) == ("step", 7, uuid.RFC_4122)
+
+
+def test_ids_made_later_sort_later_and_none_comes_twice():
+    made: list[list[str]] = [[] for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda out=out: out.extend(new_step_id() for _ in range(2_000)))
+        for out in made
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(ids == sorted(ids) for ids in made)
+    assert len({step_id for ids in made for step_id in ids}) == 8_000
+
+
+def test_pods_and_tokens_have_names_of_their_own():
+    assert len({new_pod_id() for _ in range(50)}) == 50
+    assert len({new_token() for _ in range(50)}) == 50
+    assert check_id(new_pod_id(), "pod_id")

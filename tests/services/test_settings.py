@@ -1,0 +1,66 @@
+"""Settings from the environment."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services import Settings
+from fleet_q.services.settings import from_env
+
+
+def test_the_defaults_are_the_quickstarts():
+    settings = from_env({})
+    assert settings == Settings()
+    assert (settings.heartbeat_interval, settings.claim_interval) == (10, 5)
+    assert (settings.recovery_interval, settings.dead_pod_threshold) == (30, 60)
+    assert (settings.max_parallelism, settings.capacity_threshold) == (8, 0.8)
+    assert settings.max_retries == 3
+
+
+def test_every_variable_is_read():
+    settings = from_env(
+        {
+            "FLEET_Q_POD_ID": "pod-001",
+            "FLEET_Q_HEARTBEAT_INTERVAL": "2.5",
+            "FLEET_Q_MAX_PARALLELISM": " 16 ",
+            "FLEET_Q_API_KEYS": "a, b,",
+            "FLEET_Q_LOG_FORMAT": "json",
+            "FLEET_Q_CLAIM_INTERVAL": "",
+            "FLEET_Q_SERVICE_HOST": "10.0.0.1",
+            "FLEET_Q_PORT": "tcp://10.0.0.1:8000",
+            "PATH": "/bin",
+        }
+    )
+    assert settings.pod_id == "pod-001"
+    assert (settings.heartbeat_interval, settings.max_parallelism) == (2.5, 16)
+    assert settings.api_keys == ("a", "b")
+    assert (settings.log_format, settings.claim_interval) == ("json", 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("FLEET_Q_HEARTBEAT_INTERVAL", "0", "> 0"),
+        ("FLEET_Q_HEARTBEAT_INTERVAL", "soon", "float"),
+        ("FLEET_Q_HEARTBEAT_INTERVAL", "nan", "> 0"),
+        ("FLEET_Q_CAPACITY_THRESHOLD", "1.5", "<= 1"),
+        ("FLEET_Q_MAX_PARALLELISM", "2.5", "int"),
+        ("FLEET_Q_MAX_RETRIES", "-1", ">= 0"),
+        ("FLEET_Q_LOG_FORMAT", "xml", "xml"),
+        ("FLEET_Q_POD_ID", "x" * 201, "200"),
+        ("FLEET_Q_DEAD_POD_THRESHOLD", "15", "twice"),
+        ("FLEET_Q_MAX_PARALELISM", "8", "did you mean FLEET_Q_MAX_PARALLELISM?"),
+    ],
+)
+def test_a_wrong_value_is_named(name, value, says):
+    with pytest.raises(InvalidInput) as refused:
+        from_env({name: value})
+    assert name in str(refused.value)
+    assert says in str(refused.value)
+
+
+def test_keys_are_never_shown():
+    settings = from_env({"FLEET_Q_API_KEYS": "hush"})
+    assert "hush" not in repr(settings)
+    assert "***" in repr(settings)

@@ -1,0 +1,152 @@
+"""Time-outs, cancellation and draining: how a function that runs is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import msgspec
+import pytest
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services import FleetQ, current_step
+from tests.services.conftest import QUICK
+
+
+def test_an_async_function_is_cancelled_when_its_time_is_up(app, run):
+    stopped = []
+
+    @app.task("slow", timeout=0.05, max_retries=0)
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            stopped.append(True)
+            raise
+
+    (step,) = run(slow.submit())
+    assert (step.status, step.error) == ("failed", "TimeoutError: ran longer than 0.05 s")
+    assert stopped == [True]
+
+
+def test_a_thread_whose_time_is_up_finds_its_flag_and_does_not_keep_its_slot(run):
+    app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, max_parallelism=1))
+    seen = threading.Event()
+    never = threading.Event()
+
+    @app.task("deaf", timeout=0.05, max_retries=0)
+    def deaf() -> None:
+        context = current_step()
+        while not context.cancelled:
+            never.wait(0.005)
+        seen.set()
+        never.wait(5)
+
+    @app.task("next")
+    def next_one() -> str:
+        return "ran"
+
+    async def main() -> str:
+        first, second = deaf.submit(priority=1), next_one.submit()
+        async with app.running():
+            assert (await asyncio.to_thread(app.wait, first, 5)).status == "failed"
+            assert (await asyncio.to_thread(app.wait, second, 5)).result == "ran"
+            assert await asyncio.to_thread(seen.wait, 5)
+            never.set()
+        return "left"
+
+    assert asyncio.run(main()) == "left"
+
+
+def test_cancelling_a_step_that_runs_tells_its_function(app):
+    told = threading.Event()
+    started = threading.Event()
+
+    @app.task("long")
+    def long() -> None:
+        started.set()
+        context = current_step()
+        for _ in range(1000):
+            if context.cancelled:
+                told.set()
+                return
+            threading.Event().wait(0.005)
+
+    async def main() -> None:
+        async with app.running():
+            step_id = long.submit()
+            assert await asyncio.to_thread(started.wait, 5)
+            assert app.cancel(step_id).status == "cancelled"
+            assert await asyncio.to_thread(told.wait, 5)
+        assert app.status(step_id).status == "cancelled"
+
+    asyncio.run(main())
+
+
+def test_leaving_finishes_what_runs_and_claims_no_more(app):
+    started = threading.Event()
+    go_on = threading.Event()
+
+    @app.task("held")
+    def held() -> str:
+        started.set()
+        go_on.wait(5)
+        return "finished"
+
+    async def main() -> tuple[str, str]:
+        async with app.running() as pod:
+            first = held.submit()
+            assert await asyncio.to_thread(started.wait, 5)
+            pod.drain()
+            second = held.submit()
+            go_on.set()
+        return first, second
+
+    first, second = asyncio.run(main())
+    assert app.status(first).result == "finished"
+    assert app.status(second).status == "pending"
+    (pod,) = app.pods()
+    assert (pod.status, pod.alive) == ("down", False)
+
+
+def test_what_outlasts_the_grace_is_released_with_no_try_used_up(app):
+    started = threading.Event()
+
+    @app.task("endless")
+    async def endless() -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    async def main() -> str:
+        async with app.running() as pod:
+            step_id = endless.submit()
+            assert await asyncio.to_thread(started.wait, 5)
+            pod.drain(0)
+        return step_id
+
+    step = app.status(asyncio.run(main()))
+    assert (step.status, step.retry_count, step.claimed_by) == ("pending", 0, None)
+
+
+def test_an_app_runs_one_pod_at_a_time(app):
+    async def main() -> None:
+        async with app.running():
+            with pytest.raises(InvalidInput, match="already"):
+                async with app.running():
+                    pass
+
+    asyncio.run(main())
+
+
+def test_a_pod_whose_id_another_process_takes_stops_and_says_so(tmp_path):
+    url = f"sqlite:///{tmp_path / 'q.db'}"
+    one, other = FleetQ(url, settings=QUICK), FleetQ(url, settings=QUICK)
+
+    async def main() -> None:
+        async with one.running() as first, other.running() as second:
+            await asyncio.to_thread(first.ended.wait, 5)
+            assert "FLEET_Q_POD_ID" in str(first.error)
+            assert not first.is_healthy()
+            assert second.is_healthy()
+
+    asyncio.run(main())

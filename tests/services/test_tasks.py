@@ -1,0 +1,208 @@
+"""Functions: which one runs, what it is called with, what becomes of what it does."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+
+import pytest
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services import PermanentFailure, current_step
+from fleet_q.services.tasks import Task
+
+
+def test_the_payload_is_the_arguments_and_the_return_value_the_result(app, run):
+    @app.task("add")
+    def add(a: int, b: int = 1) -> dict[str, int]:
+        return {"sum": a + b}
+
+    (one, two) = run(add.submit(a=1, b=2), app.submit({"task_type": "add", "a": 5}))
+    assert (one.status, one.result) == ("completed", {"sum": 3})
+    assert two.result == {"sum": 6}
+
+
+def test_an_async_function_runs_on_the_loop_of_the_app(app, run):
+    @app.task("double")
+    async def double(n: int) -> int:
+        return 2 * n
+
+    (step,) = run(double.submit(n=21))
+    assert step.result == 42
+
+
+def test_a_registered_function_can_still_be_called(app):
+    @app.task("double")
+    def double(n: int) -> int:
+        """Twice as much."""
+        return 2 * n
+
+    assert double(4) == 8
+    assert isinstance(double, Task)
+    assert (double.__name__, double.__doc__) == ("double", "Twice as much.")
+
+
+def test_a_failing_function_is_tried_again_until_its_tries_are_used_up(app, run):
+    attempts = []
+
+    @app.task("flaky", max_retries=2)
+    def flaky() -> None:
+        attempts.append(current_step().attempt)
+        raise ValueError("not today")
+
+    (step,) = run(flaky.submit())
+    assert attempts == [1, 2, 3]
+    assert (step.status, step.retry_count, step.error) == ("failed", 2, "ValueError: not today")
+    assert 'raise ValueError("not today")' in (step.traceback or "")
+
+
+def test_a_retry_that_works_clears_the_error(app, run):
+    @app.task("second_time_lucky")
+    async def second_time_lucky() -> int:
+        if current_step().attempt == 1:
+            raise ConnectionError("away")
+        return current_step().attempt
+
+    (step,) = run(second_time_lucky.submit())
+    assert (step.status, step.result, step.retry_count, step.error) == ("completed", 2, 1, None)
+    assert [e.type for e in app.history(step.step_id)] == [
+        "submitted", "claimed", "retried", "claimed", "completed",
+    ]  # fmt: skip
+
+
+def test_a_permanent_failure_is_not_tried_again(app, run):
+    @app.task("hopeless")
+    def hopeless() -> None:
+        raise PermanentFailure("never")
+
+    (step,) = run(hopeless.submit())
+    assert (step.status, step.retry_count) == ("failed", 0)
+
+
+@pytest.mark.parametrize(
+    ("payload", "error"),
+    [
+        ({"task_type": "ad", "a": 1}, "'ad'; this pod knows: add"),
+        ({"a": 1}, "no 'task_type'"),
+        ({"task_type": ["add"]}, "['add']"),
+        ({"task_type": "add"}, "missing a required argument: 'a'"),
+        ({"task_type": "add", "a": 1, "b": 2}, "unexpected keyword argument 'b'"),
+    ],
+)
+def test_a_step_that_no_function_can_run_fails_at_once(app, run, payload, error):
+    @app.task("add")
+    def add(a: int) -> int:
+        return a
+
+    (step,) = run(app.submit(payload))
+    assert (step.status, step.retry_count) == ("failed", 0)
+    assert error in (step.error or "")
+
+
+def test_the_executor_takes_every_step_that_no_function_is_registered_for(app, run):
+    @app.task("add")
+    def add(a: int) -> int:
+        return a
+
+    @app.executor
+    def execute_task(step):
+        return [step["STEP_ID"], step["PAYLOAD"], step["RETRY_COUNT"]]
+
+    known, unknown = run(add.submit(a=1), app.submit({"task_type": "else", "x": None}))
+    assert known.result == 1
+    assert unknown.result == [unknown.step_id, {"task_type": "else", "x": None}, 0]
+
+
+@pytest.mark.parametrize("result", [object(), math.nan, {1, 2}, b"x", "\ud800"])
+def test_a_result_that_is_not_json_fails_the_step_for_good(app, run, result):
+    @app.task("odd")
+    def odd():
+        return result
+
+    (step,) = run(odd.submit())
+    assert (step.status, step.retry_count) == ("failed", 0)
+    assert "the result" in (step.error or "")
+
+
+def test_an_error_that_no_store_could_keep_is_made_storable(app, run):
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    @app.task("nul", max_retries=0)
+    def nul():
+        raise ValueError("a\0b\ud800" + "x" * 100_000)
+
+    @app.task("odd", max_retries=0)
+    def odd():
+        raise Odd
+
+    first, second = run(nul.submit(), odd.submit())
+    assert (first.error or "").startswith("ValueError: a\\0b\\ud800xxx")
+    assert len(first.error or "") < 3_000
+    assert second.error == "Odd"
+
+
+def test_a_function_that_exits_fails_its_attempt_and_nothing_else(app, run):
+    @app.task("leave", max_retries=0)
+    def leave():
+        sys.exit("bye")
+
+    @app.task("stay")
+    def stay():
+        return "here"
+
+    left, stayed = run(leave.submit(), stay.submit())
+    assert (left.status, left.error) == ("failed", "SystemExit: bye")
+    assert stayed.result == "here"
+
+
+def test_submit_refuses_arguments_that_the_function_does_not_take(app):
+    @app.task("add")
+    def add(a: int) -> int:
+        return a
+
+    with pytest.raises(InvalidInput, match="missing a required argument: 'a'"):
+        add.submit()
+    with pytest.raises(InvalidInput, match="unexpected keyword argument 'c'"):
+        add.submit(a=1, c=2)
+    assert sum(app.queue().values()) == 0
+
+
+def test_retries_go_with_the_step_from_task_or_settings_or_call(app):
+    @app.task("add", max_retries=7)
+    def add(a: int) -> int:
+        return a
+
+    assert app.status(add.submit(a=1)).max_retries == 7
+    assert app.status(app.submit({"task_type": "add", "a": 1})).max_retries == 7
+    assert app.status(app.submit({"task_type": "add"}, max_retries=0)).max_retries == 0
+    assert app.status(app.submit({"task_type": "other"})).max_retries == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"timeout": 0}, "timeout"), ({"max_retries": -1}, "max_retries")],
+)
+def test_options_that_make_no_sense_are_refused(app, options, message):
+    with pytest.raises(InvalidInput, match=message):
+        app.task("t", **options)(time.sleep)
+
+
+def test_registering_twice_or_with_submits_own_words_is_refused(app):
+    app.task("t")(lambda: None)
+    with pytest.raises(InvalidInput, match="already"):
+        app.task("t")(lambda: None)
+    with pytest.raises(InvalidInput, match="'priority' would be mistaken"):
+        app.task("u")(lambda priority: None)
+
+    async def sleepy() -> None: ...
+
+    with pytest.raises(InvalidInput, match="async"):
+        app.task("v", process=True)(sleepy)
+
+
+def test_current_step_is_only_known_within_a_step():
+    with pytest.raises(RuntimeError, match="within a function"):
+        current_step()
