@@ -33,6 +33,10 @@ SCHEMA_VERSION: Final = 1
 BUSY_TIMEOUT: Final = 10.0
 """Seconds to wait for another process's transaction before the store counts as unavailable."""
 
+CACHE_KIB: Final = 32 * 1024
+"""Memory for pages of the file, at most: SQLite's own 2 MiB are reread all the time by a queue of
+some ten thousand steps."""
+
 _OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
 
 _encode_ids = msgspec.json.Encoder().encode
@@ -122,6 +126,7 @@ class _SqliteDatabase:
             )
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = NORMAL")
+        run(f"PRAGMA cache_size = -{CACHE_KIB}")
         if found < SCHEMA_VERSION:
             self._connection.executescript(f"BEGIN IMMEDIATE;\n{load('sqlite', 'schema')}\nCOMMIT;")
 

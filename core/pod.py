@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fleet_q.core import events as ev
 from fleet_q.core.errors import CorruptLog, IllegalTransition, IncarnationEnded
-from fleet_q.core.events import PodEvent, PodFact
+from fleet_q.core.events import Event, PodEvent, PodFact
 from fleet_q.core.lifecycles import POD, PodStatus
 
 
@@ -79,7 +79,7 @@ def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None)
         if pod is not None and pod.incarnation == command.incarnation and pod.status != "down":
             return None
         version = 1 if pod is None else pod.version + 1
-        return PodEvent(command.pod_id, version, at, by, ev.Joined(command.incarnation))
+        return Event(command.pod_id, version, at, by, ev.Joined(command.incarnation))
     if pod is None:
         raise IncarnationEnded(command.pod_id, superseded=False)
     if pod.incarnation != command.incarnation:
@@ -104,7 +104,7 @@ def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None)
     if pod.status == "down":
         raise IncarnationEnded(command.pod_id, superseded=False)
     POD.after(pod.status, fact.type)
-    return PodEvent(pod.pod_id, pod.version + 1, at, by, fact)
+    return Event(pod.pod_id, pod.version + 1, at, by, fact)
 
 
 def evolve(pod: Pod | None, event: PodEvent) -> Pod:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from fleet_q.core import events as ev
 from fleet_q.core.errors import CorruptLog, IllegalTransition, StaleClaim, StepConflict, UnknownStep
-from fleet_q.core.events import StepEvent, StepFact
+from fleet_q.core.events import Event, StepEvent, StepFact
 from fleet_q.core.lifecycles import STEP, StepStatus
 
 
@@ -149,7 +149,7 @@ def decide(
             max_retries=command.max_retries,
             available_ts=at + command.delay,
         )
-        return StepEvent(command.step_id, 1, at, pod_id, fact)
+        return Event(command.step_id, 1, at, pod_id, fact)
 
     if step is None:
         raise UnknownStep(command.step_id)
@@ -192,7 +192,7 @@ def decide(
         case Replay():
             fact = ev.Replayed()
     STEP.after(step.status, fact.type)
-    return StepEvent(step.step_id, step.version + 1, at, pod_id, fact)
+    return Event(step.step_id, step.version + 1, at, pod_id, fact)
 
 
 def evolve(step: Step | None, event: StepEvent) -> Step:

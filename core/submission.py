@@ -30,11 +30,11 @@ def to_json(value: object, what: str) -> str:
     """``value`` as a JSON text that reads back as the same value; ``what`` names it in the error.
 
     Raises :class:`InvalidInput` for whatever JSON does not have: NaN and infinities, half a
-    surrogate pair, objects of other types, keys that are not strings.
+    surrogate pair, objects of other types. Keys that are numbers become texts, as JSON has it.
     """
     try:
         text = _encode(value)
-        text.encode()
+        _size(text)
     except UnicodeEncodeError:
         raise InvalidInput(f"{what} holds text that is not valid Unicode") from None
     except (TypeError, ValueError) as error:
@@ -51,7 +51,7 @@ def check_id(value: object, what: str) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_ID or "\0" in value:
         raise InvalidInput(f"{what} must be a text of 1 to {LONGEST_ID} characters without NUL")
     try:
-        value.encode()
+        _size(value)
     except UnicodeEncodeError:
         raise InvalidInput(f"{what} holds text that is not valid Unicode") from None
     return value
@@ -73,8 +73,7 @@ def submission(
     if not isinstance(payload, dict):
         raise InvalidInput(f"payload must be a JSON object, not {_name(payload)}")
     text = to_json(payload, "payload")
-    size = len(text.encode())
-    if size > max_payload_bytes:
+    if (size := _size(text)) > max_payload_bytes:
         raise InvalidInput(f"payload has {size} bytes; at most {max_payload_bytes} are taken")
     _whole(priority, "priority", -HIGHEST_PRIORITY, HIGHEST_PRIORITY)
     _whole(max_retries, "max_retries", 0, MOST_RETRIES)
@@ -83,6 +82,11 @@ def submission(
     if not 0 <= delay <= LONGEST_DELAY:
         raise InvalidInput(f"delay must be between 0 and {LONGEST_DELAY:.0f} seconds")
     return Submit(check_id(step_id, "step_id"), text, priority, max_retries, micros(delay))
+
+
+def _size(text: str) -> int:
+    """Bytes of UTF-8; ``UnicodeEncodeError`` if there is no such encoding of it."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _depth(value: object) -> int:

@@ -45,7 +45,7 @@ def with_backoff(
     on_retry: OnRetry | None = None,
     timeout_total_s: float | None = None,
     strategy: Strategy = "exponential",
-    retry_if: Callable[[BaseException], bool] | None = None,
+    retry_if: Callable[[Any], bool] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def with_backoff(
     function: Callable[P, R] | None = None,
@@ -59,7 +59,7 @@ def with_backoff(
     on_retry: OnRetry | None = None,
     timeout_total_s: float | None = None,
     strategy: Strategy = "exponential",
-    retry_if: Callable[[BaseException], bool] | None = None,
+    retry_if: Callable[[Any], bool] | None = None,
 ) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function, plain or async, so that a call of it that fails is tried again.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextvars import ContextVar
 
 from fleet_q.core.errors import FleetQError
@@ -18,7 +17,7 @@ class StepContext:
     def __init__(self, step_id: str, attempt: int) -> None:
         self.step_id = step_id
         self.attempt = attempt
-        self._cancelled = threading.Event()
+        self._cancelled = False
 
     @property
     def cancelled(self) -> bool:
@@ -27,11 +26,11 @@ class StepContext:
 
         A function in a process of its own is ended instead of told.
         """
-        return self._cancelled.is_set()
+        return self._cancelled
 
     def cancel(self) -> None:
         """Set the flag."""
-        self._cancelled.set()
+        self._cancelled = True
 
 
 current: ContextVar[StepContext | None] = ContextVar("fleet_q_step", default=None)

@@ -24,7 +24,7 @@ def new_step_id() -> str:
     with _lock:
         _last = ticks = max(ticks, _last + 1)
     milliseconds, part = divmod(ticks, 4096)
-    tail = 0b10 << 62 | secrets.randbits(62)
+    tail = 0b10 << 62 | int.from_bytes(os.urandom(8)) >> 2
     return f"step-{milliseconds << 16 | 7 << 12 | part:016x}{tail:016x}"
 
 

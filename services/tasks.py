@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ R = TypeVar("R")
 
 Where = Literal["loop", "thread", "process"]
 TASK_TYPE = "task_type"
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _OPTIONS = ("step_id", "priority", "delay")
 
 
@@ -55,6 +57,9 @@ class Task(Generic[P, R]):
         self.__name__ = getattr(function, "__name__", str(name))
         self._app = app
         self._signature = inspect.signature(function)
+        named = [p for p in self._signature.parameters.values() if p.kind in _BY_NAME]
+        self._known = {parameter.name for parameter in named}
+        self._needed = {p.name for p in self._signature.parameters.values() if _is_needed(p)}
         taken = [option for option in _OPTIONS if option in self._signature.parameters]
         if name is not None and taken:
             raise InvalidInput(
@@ -78,7 +83,7 @@ class Task(Generic[P, R]):
         """
         payload = {TASK_TYPE: self.name, **arguments}
         try:
-            self._signature.bind(**arguments)
+            self._check(arguments)
         except TypeError as error:
             raise InvalidInput(f"task {self.name!r}: {error}") from None
         return self._app.submit(payload, step_id=step_id, priority=priority, delay=delay)
@@ -90,10 +95,21 @@ class Task(Generic[P, R]):
             return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]
         payload.pop(TASK_TYPE)
         try:
-            call = self._signature.bind(**payload)
+            self._check(payload)
         except TypeError as error:
             raise PermanentFailure(f"task {self.name!r}: {error}") from None
-        return lambda: self.function(*call.args, **call.kwargs)
+        return partial(self.function, **payload)
+
+    def _check(self, arguments: dict[str, Any]) -> None:
+        """``TypeError`` if the function cannot be called with these. Binding them is slow, and
+        only needed to say what is wrong, or where names alone cannot tell."""
+        if not (self._needed <= arguments.keys() <= self._known):
+            self._signature.bind(**arguments)
+
+
+def _is_needed(parameter: inspect.Parameter) -> bool:
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in optional
 
 
 class Registry:
