@@ -39,6 +39,9 @@ some ten thousand steps."""
 
 _OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
 
+_READ: Final = "BEGIN"
+_WRITE: Final = "BEGIN IMMEDIATE"
+
 _encode_ids = msgspec.json.Encoder().encode
 
 
@@ -91,12 +94,12 @@ class _SqliteDatabase:
 
     @contextmanager
     def write(self) -> Iterator[_SqliteTransaction]:
-        with self._transaction("BEGIN IMMEDIATE") as tx:
+        with self._transaction(_WRITE) as tx:
             yield tx
 
     @contextmanager
     def read(self) -> Iterator[_SqliteTransaction]:
-        with self._transaction("BEGIN") as tx:
+        with self._transaction(_READ) as tx:
             yield tx
 
     def close(self) -> None:
@@ -107,6 +110,9 @@ class _SqliteDatabase:
     def _transaction(self, begin: str) -> Iterator[_SqliteTransaction]:
         with self._lock, translated(self._path):
             connection = self._connection
+            if begin == _READ and connection.in_transaction:  # within the reading of a long log
+                yield _SqliteTransaction(connection, self._clock())
+                return
             connection.execute(begin)
             try:
                 yield _SqliteTransaction(connection, self._clock())

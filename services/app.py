@@ -283,9 +283,10 @@ class FleetQ:
         """
         if self._pod is not None:
             raise InvalidInput("this app runs a pod already")
+        store = await asyncio.to_thread(self._pods_store)
         pod = Pod(
             self.settings.pod_id or new_pod_id(),
-            await asyncio.to_thread(self._pods_store),
+            store,
             self._registry,
             self.settings,
             asyncio.get_running_loop(),
@@ -298,6 +299,8 @@ class FleetQ:
             pod.drain()
             await asyncio.to_thread(pod.ended.wait)
             self._pod = None
+            if store is not self._client:
+                store.close()
 
     def close(self) -> None:
         """Close the store that the client's methods opened."""
@@ -333,9 +336,10 @@ class FleetQ:
         delay: float,
         max_retries: int | None,
     ) -> Submit:
-        if max_retries is None:
-            task_type = payload.get(TASK_TYPE) if isinstance(payload, dict) else None
-            task = self._registry.named(task_type)
+        if isinstance(payload, Mapping):
+            payload = dict(payload)
+        if max_retries is None and isinstance(payload, dict):
+            task = self._registry.named(payload.get(TASK_TYPE))
             max_retries = task.max_retries if task is not None else None
         return submission(
             payload,

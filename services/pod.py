@@ -94,7 +94,6 @@ class Pod:
             if self._recovery is not None:
                 self._recovery.close()  # type: ignore[attr-defined]
             self._runners.close()
-            self._store.close()
             self.ended.set()
 
     def _once(self) -> bool:
