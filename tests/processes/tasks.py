@@ -10,8 +10,10 @@ from fleet_q.services import FleetQ
 app = FleetQ()
 
 
-@app.task("noop")
-def noop(number: int) -> int:
+@app.task("nap")
+def nap(number: int) -> int:
+    """Short, but long enough for every pod to have its part of the work."""
+    time.sleep(0.02)
     return number
 
 

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 
 from fleet_q.core.audit import audit
 from fleet_q.core.events import Claimed
+from fleet_q.core.ports import Store
 from fleet_q.services import FleetQ
 from tests.processes.conftest import Pods, eventually
 
 
 def test_four_pods_drain_5000_steps_while_one_is_killed_and_started_again(pods: Pods) -> None:
     fleet = FleetQ(pods.store)
-    fleet.submit_many({"task_type": "noop", "number": n} for n in range(5_000))
+    fleet.submit_many({"task_type": "nap", "number": n} for n in range(5_000))
     running = [pods.start(f"pod-{n}", FLEET_Q_MAX_PARALLELISM="20") for n in range(4)]
 
-    def held_by_victim() -> bool:
-        claimed = pods.store.counts()["claimed"]
-        return claimed > 0 and fleet.queue()["completed"] > 500 and _holds("pod-0")
-
-    def _holds(pod_id: str) -> bool:
-        running[0].send_signal(signal.SIGSTOP)  # what it holds now, it holds until it dies
-        holds = any(
-            event.pod_id == pod_id and isinstance(event.fact, Claimed)
-            for event in {e.stream: e for e in pods.store.step_events()}.values()
-        )
-        if not holds:
-            running[0].send_signal(signal.SIGCONT)
-        return holds
-
-    eventually(held_by_victim)
+    eventually(lambda: fleet.queue()["completed"] > 200)
+    eventually(lambda: _stopped_while_it_holds_steps(running[0], pods.store))
     running[0].kill()
     running[0].wait()
     pods.start("pod-0")
@@ -41,6 +30,15 @@ def test_four_pods_drain_5000_steps_while_one_is_killed_and_started_again(pods: 
     assert report.recovered > 0
     assert pods.store.rebuild(check=True).equal
     assert {step.result for step in _all_steps(pods)} == {str(n) for n in range(5_000)}
+
+
+def _stopped_while_it_holds_steps(pod: subprocess.Popen[bytes], store: Store) -> bool:
+    pod.send_signal(signal.SIGSTOP)  # what it holds now, it holds until it dies
+    last = {event.stream: event for event in store.step_events()}.values()
+    if any(e.pod_id == "pod-0" and isinstance(e.fact, Claimed) for e in last):
+        return True
+    pod.send_signal(signal.SIGCONT)
+    return False
 
 
 def _all_steps(pods: Pods):
