@@ -50,6 +50,16 @@ class _MemoryDatabase:
 
     read = write
 
+    @contextmanager
+    def snapshot(self) -> Iterator[_MemoryTransaction]:
+        picture = _MemoryDatabase(self._clock)
+        with self._lock:
+            picture.step_log = {step_id: list(log) for step_id, log in self.step_log.items()}
+            picture.pod_log = {pod_id: list(log) for pod_id, log in self.pod_log.items()}
+            picture.steps, picture.pods = dict(self.steps), dict(self.pods)
+            picture.by_status |= {status: dict(ids) for status, ids in self.by_status.items()}
+        yield _MemoryTransaction(picture, self._clock())
+
     def close(self) -> None:
         pass
 

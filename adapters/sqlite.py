@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,10 +38,8 @@ CACHE_KIB: Final = 32 * 1024
 """Memory for pages of the file, at most: SQLite's own 2 MiB are reread all the time by a queue of
 some ten thousand steps."""
 
+_WAL_PAUSE: Final = 0.01
 _OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
-
-_READ: Final = "BEGIN"
-_WRITE: Final = "BEGIN IMMEDIATE"
 
 _encode_ids = msgspec.json.Encoder().encode
 
@@ -78,14 +77,9 @@ class _SqliteDatabase:
         self._path = path
         self._clock = clock
         self._lock = threading.RLock()
+        self._busy_timeout = busy_timeout
         with translated(path):
-            self._connection = sqlite3.connect(
-                path,
-                timeout=busy_timeout,
-                isolation_level=None,
-                check_same_thread=False,
-                cached_statements=256,
-            )
+            self._connection = self._connect()
             try:
                 self._set_up()
             except BaseException:
@@ -94,13 +88,19 @@ class _SqliteDatabase:
 
     @contextmanager
     def write(self) -> Iterator[_SqliteTransaction]:
-        with self._transaction(_WRITE) as tx:
+        with self._transaction("BEGIN IMMEDIATE") as tx:
             yield tx
 
     @contextmanager
     def read(self) -> Iterator[_SqliteTransaction]:
-        with self._transaction(_READ) as tx:
+        with self._transaction("BEGIN") as tx:
             yield tx
+
+    @contextmanager
+    def snapshot(self) -> Iterator[_SqliteTransaction]:
+        with translated(self._path), closing(self._connect()) as connection:
+            connection.execute("BEGIN")
+            yield _SqliteTransaction(connection, self._clock())
 
     def close(self) -> None:
         with self._lock:
@@ -110,9 +110,6 @@ class _SqliteDatabase:
     def _transaction(self, begin: str) -> Iterator[_SqliteTransaction]:
         with self._lock, translated(self._path):
             connection = self._connection
-            if begin == _READ and connection.in_transaction:  # within the reading of a long log
-                yield _SqliteTransaction(connection, self._clock())
-                return
             connection.execute(begin)
             try:
                 yield _SqliteTransaction(connection, self._clock())
@@ -122,6 +119,15 @@ class _SqliteDatabase:
                     connection.execute("ROLLBACK")
                 raise
 
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(
+            self._path,
+            timeout=self._busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+
     def _set_up(self) -> None:
         run = self._connection.execute
         found = run("PRAGMA user_version").fetchone()[0]
@@ -130,11 +136,25 @@ class _SqliteDatabase:
                 f"{self._path} has schema version {found}, and this FLEET-Q knows"
                 f" {SCHEMA_VERSION}; upgrade fleet-q"
             )
-        run("PRAGMA journal_mode = WAL")
+        self._use_wal()
         run("PRAGMA synchronous = NORMAL")
         run(f"PRAGMA cache_size = -{CACHE_KIB}")
         if found < SCHEMA_VERSION:
             self._connection.executescript(f"BEGIN IMMEDIATE;\n{load('sqlite', 'schema')}\nCOMMIT;")
+
+    def _use_wal(self) -> None:
+        """Two processes that do this to a new file at once do not wait for each other: SQLite
+        fails one of them without asking its busy timeout."""
+        until = time.monotonic() + self._busy_timeout
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > until:
+                    raise
+                time.sleep(_WAL_PAUSE)
 
 
 class _SqliteTransaction:
@@ -151,7 +171,7 @@ class _SqliteTransaction:
         return self._select_steps("claimable", {"now": self.at, "limit": limit})
 
     def next_due(self) -> int | None:
-        row: tuple[int | None] = self._run("next_due").fetchone()
+        row: tuple[int | None] = self._run("next_due", {"now": self.at}).fetchone()
         return row[0]
 
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:

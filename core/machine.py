@@ -35,11 +35,12 @@ Phase = Literal["joining", "up", "draining", "gone"]
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is due now: first ``abandon`` these steps' functions, then do the ``turn``; whether a
-    recovery cycle should begin; and ``look_again``, the time to ask anew if nothing happens."""
+    """What is due now: first ``abandon`` the functions of these claims (step id and claim token),
+    then do the ``turn``; whether a recovery cycle should begin; and ``look_again``, the time to
+    ask anew if nothing happens."""
 
     turn: Turn | None
-    abandon: tuple[str, ...]
+    abandon: tuple[tuple[str, str], ...]
     recover: bool
     look_again: float
     gone: bool
@@ -78,7 +79,7 @@ class PodMachine:
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._running: dict[str, _Running] = {}
         self._outcomes: list[Outcome] = []
-        self._abandon: list[str] = []
+        self._abandon: list[tuple[str, str]] = []
         self._first_deadline = math.inf  # no running step's time is up before then
         self._turn: Turn | None = None  # sent, and not answered yet
         self._failures = 0
@@ -87,6 +88,7 @@ class PodMachine:
         self._next_claim = 0.0
         self._next_heartbeat = 0.0
         self._next_recovery = 0.0
+        self._joined = False  # the store has taken this incarnation in
         self._drain_announced = False
         self._drain_until = 0.0
 
@@ -98,6 +100,8 @@ class PodMachine:
     def plan(self, now: float) -> Plan:
         """What is due at ``now``. Asking has no effect but on steps whose time is up."""
         self._expire(now)
+        if self.phase == "draining" and not self._joined and not self._has_work():
+            self.phase = "gone"
         abandon, self._abandon = tuple(self._abandon), []
         turn = self._due_turn(now)
         recover = self.phase == "up" and now >= max(self._next_recovery, self._ask_after)
@@ -121,9 +125,12 @@ class PodMachine:
         self._failures = 0
         self._outcomes = self._outcomes[len(turn.outcomes) :]
         self._now_present(turn.presence, now)
+        held = dict(turn.check_held)
         for step_id in answer.lost:
-            if self._running.pop(step_id, None) is not None:
-                self._abandon.append(step_id)
+            running = self._running.get(step_id)
+            if running is not None and running.claim_token == held[step_id]:
+                del self._running[step_id]
+                self._abandon.append((step_id, running.claim_token))
         if turn.claim:
             self._backlog = len(answer.claimed) >= turn.claim
             self._next_claim = now + self.settings.claim_interval
@@ -154,11 +161,10 @@ class PodMachine:
         """
         self._turn = None
         self._failures = 0
-        if self.phase == "draining":
-            self.phase = "gone"
-        else:
+        self._joined = False
+        if self.phase == "up":
             self.phase = "joining"
-            self.incarnation = self._new_id()
+        self.incarnation = self._new_id()
 
     def work_arrived(self) -> None:
         """Somebody here submitted a step: claim now rather than at the next interval."""
@@ -168,8 +174,7 @@ class PodMachine:
         """Stop claiming, finish what runs within ``grace`` seconds, release the rest, leave."""
         grace = self.settings.shutdown_grace if grace is None else grace
         if self.phase in ("joining", "up"):
-            joined = self.phase == "up" or self._turn is not None
-            self.phase = "draining" if joined or self._running or self._outcomes else "gone"
+            self.phase = "draining"
             self._drain_until = now + grace
         else:
             self._drain_until = min(self._drain_until, now + grace)
@@ -214,7 +219,10 @@ class PodMachine:
 
     def _give_up(self, outcome: Outcome) -> None:
         self.finished(outcome)
-        self._abandon.append(outcome.step_id)
+        self._abandon.append((outcome.step_id, outcome.claim_token))
+
+    def _has_work(self) -> bool:
+        return bool(self._running or self._outcomes or self._turn)
 
     def _due_turn(self, now: float) -> Turn | None:
         if self.phase == "gone" or now < self._ask_after:
@@ -243,6 +251,8 @@ class PodMachine:
     def _due_presence(self, now: float) -> Presence | None:
         if self.phase == "joining":
             return Join(self.pod_id, self.incarnation)
+        if not self._joined:  # only outcomes can be said by who has not joined
+            return None
         if self.phase == "draining" and not self._running and len(self._outcomes) <= MOST_OUTCOMES:
             return Leave(self.pod_id, self.incarnation)
         if self.phase == "draining" and not self._drain_announced:
@@ -262,6 +272,7 @@ class PodMachine:
             case None:
                 return
             case Join():
+                self._joined = True
                 if self.phase == "joining":
                     self.phase = "up"
             case Drain():
@@ -271,13 +282,14 @@ class PodMachine:
         self._next_heartbeat = now + self.settings.heartbeat_interval
 
     def _look_again(self) -> float:
+        times = [self._first_deadline]
+        if self.phase == "draining":
+            times.append(self._drain_until)
         if self._turn is not None:  # it waits to be sent again
-            return min(self._ask_after, self._first_deadline)
-        times = [self._next_heartbeat, self._first_deadline]
+            return min(self._ask_after, *times)
+        times.append(self._next_heartbeat)
         if self.phase == "up":
             times.append(self._next_recovery)
             if len(self._running) < self._slots:
                 times.append(self._next_claim)
-        if self.phase == "draining":
-            times.append(self._drain_until)
         return min(times)

@@ -76,7 +76,9 @@ def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None)
     """
     fact: PodFact
     if isinstance(command, Join):
-        if pod is not None and pod.incarnation == command.incarnation and pod.status != "down":
+        if pod is not None and pod.incarnation == command.incarnation:
+            if pod.status == "down":
+                raise IncarnationEnded(command.pod_id, superseded=False)
             return None
         version = 1 if pod is None else pod.version + 1
         return Event(command.pod_id, version, at, by, ev.Joined(command.incarnation))

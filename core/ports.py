@@ -44,7 +44,7 @@ class Answer(msgspec.Struct, frozen=True):
     ``claimed``: the steps that the pod now holds under the turn's token. ``refused``: the ids
     whose outcome came too late. ``lost``: the ids in ``check_held`` that are held no more.
     ``next_due``: after a claim or an acknowledgement, the time at which the first of the steps
-    that wait for their time becomes claimable; ``None`` if none waits.
+    that wait for their time becomes claimable; ``None`` if none is known to wait.
     """
 
     at: int
@@ -155,7 +155,8 @@ class Transaction(Protocol):
         """Pending steps whose time has come, in :func:`~fleet_q.core.step.claim_order`."""
 
     def next_due(self) -> int | None:
-        """The earliest ``available_ts`` among pending steps whose time has not come."""
+        """The earliest ``available_ts`` among pending steps whose time has not come. A hint: a
+        step whose time had come when the clock was set back may be missed."""
 
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
         """The steps that are claimed under this token."""
@@ -208,6 +209,9 @@ class Database(Protocol):
 
     def read(self) -> AbstractContextManager[Transaction]:
         """A consistent picture, without keeping writers out."""
+
+    def snapshot(self) -> AbstractContextManager[Transaction]:
+        """A consistent picture that may be looked at for long, while all else goes on."""
 
     def close(self) -> None:
         """Close it."""

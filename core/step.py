@@ -7,6 +7,7 @@ whatever a store keeps is a fold of ``evolve`` over its log.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -15,6 +16,8 @@ from fleet_q.core import events as ev
 from fleet_q.core.errors import CorruptLog, IllegalTransition, StaleClaim, StepConflict, UnknownStep
 from fleet_q.core.events import Event, StepEvent, StepFact
 from fleet_q.core.lifecycles import STEP, StepStatus
+
+_BLANKS: Final = " \t\r\n"  # what JSON calls white space, RFC 8259, section 2
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -144,7 +147,7 @@ def decide(
                 raise StepConflict(command.step_id)
             return None
         fact = ev.Submitted(
-            payload=msgspec.Raw(command.payload),
+            payload=_raw(command.payload),
             priority=command.priority,
             max_retries=command.max_retries,
             available_ts=at + command.delay,
@@ -162,7 +165,7 @@ def decide(
             if step.status == "completed" and step.claim_token == command.claim_token:
                 return None
             _held_under(step, command.claim_token)
-            fact = ev.Completed(command.claim_token, msgspec.Raw(command.result))
+            fact = ev.Completed(command.claim_token, _raw(command.result))
         case Fail():
             _held_under(step, command.claim_token)
             if step.tries_left and not command.permanent:
@@ -283,5 +286,15 @@ def _text(raw: msgspec.Raw) -> str:
     return str(raw, "utf-8")
 
 
+def _raw(text: str) -> msgspec.Raw:
+    """A JSON text as the log keeps it; blanks around it would not come back from there."""
+    return msgspec.Raw(text.strip(_BLANKS))
+
+
 def _same_json(one: str, other: str) -> bool:
-    return one == other or msgspec.json.decode(one) == msgspec.json.decode(other)
+    """Whether two texts say the same but for the order of keys; 1, 1.0 and true do not."""
+    return one == other or _canonical(one) == _canonical(other)
+
+
+def _canonical(text: str) -> bytes:
+    return msgspec.json.encode(msgspec.json.decode(text), order="sorted")

@@ -108,13 +108,13 @@ class EventStore:
         return LetterPage(tuple(page), (last.last_update_ts, last.step_id) if last else None)
 
     def step_events(self) -> Iterator[StepEvent]:
-        with self._database.read() as tx:
+        with self._database.snapshot() as tx:
             yield from tx.step_events()
 
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None
     ) -> RebuildReport:
-        begin = self._database.read if check else self._database.write
+        begin = self._database.snapshot if check else self._database.write
         with begin() as tx:
             return rebuild(tx, check=check, progress=progress)
 

@@ -30,7 +30,7 @@ def to_json(value: object, what: str) -> str:
     """``value`` as a JSON text that reads back as the same value; ``what`` names it in the error.
 
     Raises :class:`InvalidInput` for whatever JSON does not have: NaN and infinities, half a
-    surrogate pair, objects of other types. Keys that are numbers become texts, as JSON has it.
+    surrogate pair, objects of other types, keys that are not texts.
     """
     try:
         text = _encode(value)
@@ -41,8 +41,7 @@ def to_json(value: object, what: str) -> str:
         raise InvalidInput(f"{what} is not JSON: {error}") from None
     except RecursionError:
         raise InvalidInput(f"{what} is nested more than {DEEPEST} deep") from None
-    if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
-        raise InvalidInput(f"{what} is nested more than {DEEPEST} deep")
+    _check_shape(value, what)
     return text
 
 
@@ -89,14 +88,20 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def _depth(value: object) -> int:
-    depth, layer = 0, [value]
-    while layer := [each for each in layer if isinstance(each, dict | list | tuple)]:
-        depth += 1
+def _check_shape(value: object, what: str) -> None:
+    """Refuse what the encoder lets pass: too many layers, and keys that it would make texts of."""
+    layer: list[Any] = [value]
+    for _ in range(DEEPEST + 1):
+        layer = [each for each in layer if isinstance(each, dict | list | tuple)]
+        if not layer:
+            return
+        for each in layer:
+            if isinstance(each, dict) and not all(isinstance(key, str) for key in each):
+                raise InvalidInput(f"{what} has a key that is not a text")
         layer = [
             inner for each in layer for inner in (each.values() if isinstance(each, dict) else each)
         ]
-    return depth
+    raise InvalidInput(f"{what} is nested more than {DEEPEST} deep")
 
 
 def _whole(value: Any, what: str, least: int, most: int) -> None:

@@ -58,7 +58,7 @@ class Attempt:
 
     def returned(self, result: str) -> Outcome:
         """The outcome of a function whose result is this JSON text."""
-        return Complete(self.step.step_id, self._token, result)
+        return Complete(self.step.step_id, self.claim_token, result)
 
     def failed(self, error: BaseException, *, permanent: bool = False) -> Outcome:
         """The outcome of a function that raised ``error``."""
@@ -69,11 +69,12 @@ class Attempt:
         """The outcome of an attempt that failed with this error."""
         step = self.step
         return self._failing(
-            step.step_id, self._token, step.attempt, error, trace, permanent=permanent
+            step.step_id, self.claim_token, step.attempt, error, trace, permanent=permanent
         )
 
     @property
-    def _token(self) -> str:
+    def claim_token(self) -> str:
+        """The claim that it runs under."""
         assert self.step.claim_token is not None
         return self.step.claim_token
 

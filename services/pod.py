@@ -99,9 +99,9 @@ class Pod:
     def _once(self) -> bool:
         """Do one thing that is due, or wait for the next; false when the pod is gone."""
         plan = self._machine.plan(time.monotonic())
-        for step_id in plan.abandon:
+        for step_id, claim_token in plan.abandon:
             log.warning("step is abandoned", extra=self._tags(step_id))
-            self._runners.abandon(step_id)
+            self._runners.abandon(step_id, claim_token)
         if plan.gone:
             log.info("left the fleet", extra=self._tags())
             return False
@@ -160,7 +160,7 @@ class Pod:
                 if callable(item):
                     item()
                 elif self._machine.finished(item):
-                    self._runners.forget(item.step_id)
+                    self._runners.forget(item.step_id, item.claim_token)
                 item = self._inbox.get_nowait()
         except Empty:
             return

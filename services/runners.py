@@ -48,7 +48,7 @@ class Runners:
         self._threads = _Threads(done)
         self._loop = _Loop(done, loop)
         self._processes = _Processes(done, processes)
-        self._abandoning: dict[str, Callable[[], None]] = {}
+        self._abandoning: dict[tuple[str, str], Callable[[], None]] = {}
 
     def start(self, step: Step) -> None:
         """Begin an attempt. Whatever is wrong with the step becomes its outcome."""
@@ -66,20 +66,22 @@ class Runners:
                 abandon = self._loop.start(attempt, call)
             case "process":
                 abandon = self._processes.start(attempt, task)
-        self._abandoning[step.step_id] = abandon
+        self._abandoning[step.step_id, attempt.claim_token] = abandon
 
-    def forget(self, step_id: str) -> None:
+    def forget(self, step_id: str, claim_token: str) -> None:
         """The attempt has ended by itself."""
-        self._abandoning.pop(step_id, None)
+        self._abandoning.pop((step_id, claim_token), None)
 
-    def abandon(self, step_id: str) -> None:
+    def abandon(self, step_id: str, claim_token: str) -> None:
         """Stop an attempt, or at least tell it."""
-        abandon = self._abandoning.pop(step_id, None)
+        abandon = self._abandoning.pop((step_id, claim_token), None)
         if abandon is not None:
             abandon()
 
     def close(self) -> None:
         """Stop whatever can be stopped. Threads end with the function that they run."""
+        for claim in list(self._abandoning):
+            self.abandon(*claim)
         self._threads.close()
         self._processes.close()
 
