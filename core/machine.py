@@ -199,6 +199,9 @@ class PodMachine:
         return Fail(step_id, claim_token, error, traceback, permanent, micros(wait))
 
     def _start(self, step: Step, claim_token: str, now: float) -> None:
+        earlier = self._running.get(step.step_id)
+        if earlier is not None:  # it was lost before a heartbeat could ask
+            self._abandon.append((step.step_id, earlier.claim_token))
         timeout = self._timeout_of(step)
         deadline = math.inf if timeout is None else now + timeout
         self._running[step.step_id] = _Running(claim_token, step.attempt, timeout, deadline)
@@ -283,11 +286,12 @@ class PodMachine:
 
     def _look_again(self) -> float:
         times = [self._first_deadline]
-        if self.phase == "draining":
+        if self.phase == "draining" and self._running:
             times.append(self._drain_until)
         if self._turn is not None:  # it waits to be sent again
             return min(self._ask_after, *times)
-        times.append(self._next_heartbeat)
+        if self._joined:
+            times.append(self._next_heartbeat)
         if self.phase == "up":
             times.append(self._next_recovery)
             if len(self._running) < self._slots:
