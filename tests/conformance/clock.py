@@ -1,0 +1,27 @@
+"""A clock that stands still until it is told otherwise."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SECOND: Final = 1_000_000
+"""In microseconds, the unit of everything that a store keeps."""
+
+
+class FakeClock:
+    """Call it for the time, in whole microseconds since the Unix epoch."""
+
+    def __init__(self) -> None:
+        self._now = 1_700_000_000 * SECOND
+
+    def __call__(self) -> int:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        assert seconds >= 0
+        self.step(seconds)
+
+    def step(self, seconds: float) -> None:
+        """Set the clock, forwards or backwards, as an administrator might."""
+        self._now += round(seconds * SECOND)

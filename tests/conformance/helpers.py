@@ -1,0 +1,118 @@
+"""The words that the tests are written in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any, TypeVar
+
+from fleet_q.core.audit import audit
+from fleet_q.core.pod import Join
+from fleet_q.core.ports import Answer, Store, Turn
+from fleet_q.core.step import Complete, Fail, Outcome, Recover, Step, Submit
+
+T = TypeVar("T")
+
+
+def submit(store: Store, *step_ids: str, **options: Any) -> None:
+    store.submit([Submit(step_id, "{}", **options) for step_id in step_ids])
+
+
+def join(store: Store, pod_id: str = "pod", incarnation: str = "one") -> Answer:
+    return store.turn(Turn(pod_id, incarnation, Join(pod_id, incarnation)))
+
+
+def claim(
+    store: Store,
+    limit: int = 1,
+    token: str = "token",
+    pod_id: str = "pod",
+    incarnation: str = "one",
+) -> list[str]:
+    """The ids of the steps that the pod got."""
+    answer = store.turn(Turn(pod_id, incarnation, claim=limit, claim_token=token))
+    return ids(answer.claimed)
+
+
+def acknowledge(store: Store, *outcomes: Outcome, pod_id: str = "pod") -> Answer:
+    return store.turn(Turn(pod_id, "one", outcomes=outcomes))
+
+
+def held_step(store: Store, step_id: str = "step", token: str = "token", **options: Any) -> None:
+    """Let the pod ``pod`` submit a step and hold it."""
+    join(store)
+    submit(store, step_id, **options)
+    assert claim(store, token=token) == [step_id]
+
+
+def failed_step(store: Store, step_id: str) -> None:
+    """Let the pod ``pod`` make a dead letter."""
+    held_step(store, step_id)
+    acknowledge(store, Fail(step_id, "token", "Boom", permanent=True))
+
+
+def completed_step(store: Store, step_id: str) -> None:
+    held_step(store, step_id)
+    acknowledge(store, Complete(step_id, "token", "null"))
+
+
+def orphaned_step(store: Store, step_id: str = "step", **options: Any) -> None:
+    """Let a step be held by an incarnation that another one has taken the place of."""
+    held_step(store, step_id, **options)
+    join(store, incarnation="two")
+
+
+def recover_all(store: Store, by: str | None = None) -> list[Step]:
+    return store.recover([under_its_claim(orphan) for orphan in store.orphans("", 1_000)], by)
+
+
+def under_its_claim(orphan: Step) -> Recover:
+    assert orphan.claim_token is not None
+    return Recover(orphan.step_id, orphan.claim_token)
+
+
+def ids(steps: Sequence[Step]) -> list[str]:
+    return [step.step_id for step in steps]
+
+
+def known(store: Store, step_id: str) -> Step:
+    step = store.step(step_id)
+    assert step is not None
+    return step
+
+
+def facts(store: Store, step_id: str) -> list[str]:
+    """The names of what happened to a step."""
+    return [event.fact.type for event in store.history(step_id)]
+
+
+def picture(store: Store) -> object:
+    """All that a store holds, to tell whether something changed it."""
+    return list(store.step_events()), store.pods().pods, store.counts()
+
+
+def assert_sound(store: Store) -> None:
+    assert store.rebuild(check=True).equal
+    assert audit(store.step_events()).faults == []
+
+
+def at_once(work: Callable[[T], object], over: Sequence[T]) -> list[Any]:
+    """``work`` on each of ``over``, every one in a thread of its own, all begun together.
+
+    Python is made to change threads as often as it can, so that races come to light.
+    """
+    barrier = Barrier(len(over))
+    usual = sys.getswitchinterval()
+
+    def begin(each: T) -> object:
+        barrier.wait()
+        return work(each)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(over)) as threads:
+            return list(threads.map(begin, over))
+    finally:
+        sys.setswitchinterval(usual)

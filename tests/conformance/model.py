@@ -1,0 +1,222 @@
+"""What a store should hold, worked out a second time: rows as plain dicts, changed by hand.
+
+It must not call the core's ``decide``, ``evolve`` or ``is_orphan``: it is there to disagree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from fleet_q.core.lifecycles import STEP_STATUSES
+from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence
+from fleet_q.core.ports import Turn
+from fleet_q.core.step import Complete, Fail, Outcome, Release, Submit
+
+Row = dict[str, Any]
+
+NO_HOLDER: Row = {"claimed_by": None, "incarnation": None, "claim_token": None}
+
+
+class Refused(Exception):
+    """The store has to refuse this, and to change nothing."""
+
+
+class Model:
+    """Rows by id; the key names are those of the core's structs. ``now`` is handed in."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, Row] = {}
+        self.pods: dict[str, Row] = {}
+
+    def submit(self, batch: Sequence[Submit], now: int) -> list[bool]:
+        fresh: list[bool] = []
+        rows: dict[str, Row] = {}
+        for new in batch:
+            there = self.steps.get(new.step_id) or rows.get(new.step_id)
+            if there and there["payload"] != new.payload:
+                raise Refused
+            fresh.append(there is None)
+            if there is None:
+                rows[new.step_id] = {
+                    "step_id": new.step_id,
+                    "status": "pending",
+                    "priority": new.priority,
+                    "payload": new.payload,
+                    "retry_count": 0,
+                    "max_retries": new.max_retries,
+                    "created_ts": now,
+                    "last_update_ts": now,
+                    "available_ts": now + new.delay,
+                    "result": None,
+                    "error": None,
+                    "traceback": None,
+                    "version": 1,
+                    **NO_HOLDER,
+                }
+        self.steps.update(rows)
+        return fresh
+
+    def turn(self, turn: Turn, now: int) -> Row:
+        """The fields of the answer, steps as ids; :class:`Refused` for an incarnation's end."""
+        self._be_present(turn, now)
+        return {
+            "refused": [o.step_id for o in turn.outcomes if not self._outcome(o, now)],
+            "claimed": self._claim(turn, now) if turn.claim else [],
+            "lost": [each for each, token in turn.check_held if not self._held(each, token)],
+        }
+
+    def declare_dead(self, dead_after: int, now: int) -> list[str]:
+        silent = [
+            pod_id
+            for pod_id, pod in sorted(self.pods.items())
+            if pod["status"] != "down" and now - pod["last_heartbeat_ts"] >= dead_after
+        ]
+        for pod_id in silent:
+            self.pods[pod_id]["status"] = "down"
+            self.pods[pod_id]["version"] += 1
+        return silent
+
+    def orphans(self) -> list[str]:
+        living = {(p["pod_id"], p["incarnation"]) for p in self.pods.values() if not _is_down(p)}
+        return sorted(
+            step_id
+            for step_id, step in self.steps.items()
+            if step["status"] == "claimed"
+            and (step["claimed_by"], step["incarnation"]) not in living
+        )
+
+    def recover(self, noted: Sequence[tuple[str, str]], now: int) -> list[str]:
+        recovered: list[str] = []
+        for step_id, token in noted:
+            if step_id in self.orphans() and self.steps[step_id]["claim_token"] == token:
+                pod_id = self.steps[step_id]["claimed_by"]
+                self._fail(step_id, f"pod {pod_id} died while it held the step", None, now)
+                recovered.append(step_id)
+        return recovered
+
+    def cancel(self, step_id: str, now: int) -> None:
+        if step_id not in self.steps or self.steps[step_id]["status"] in ("completed", "failed"):
+            raise Refused
+        if self.steps[step_id]["status"] != "cancelled":
+            self._change(step_id, now, status="cancelled")
+
+    def replay(self, step_ids: Sequence[str], now: int) -> None:
+        for step_id in step_ids:
+            over = self.steps.get(step_id, {}).get("status") in ("failed", "cancelled")
+            if not over or step_ids.count(step_id) > 1:
+                raise Refused
+        for step_id in step_ids:
+            change = {"status": "pending", "retry_count": 0, "available_ts": now}
+            self._change(step_id, now, **change, **NO_HOLDER)
+
+    def claimable(self, now: int) -> list[str]:
+        queue = [
+            step
+            for step in self.steps.values()
+            if step["status"] == "pending" and step["available_ts"] <= now
+        ]
+        queue.sort(key=lambda step: (-step["priority"], step["created_ts"], step["step_id"]))
+        return [step["step_id"] for step in queue]
+
+    def next_due(self, now: int) -> int | None:
+        pending = (step for step in self.steps.values() if step["status"] == "pending")
+        return min((s["available_ts"] for s in pending if s["available_ts"] > now), default=None)
+
+    def counts(self) -> dict[str, int]:
+        found = Counter(step["status"] for step in self.steps.values())
+        return {status: found[status] for status in STEP_STATUSES}
+
+    def has_ended(self, pod_id: str, incarnation: str) -> bool:
+        pod = self.pods.get(pod_id)
+        return pod is not None and (pod["incarnation"] != incarnation or _is_down(pod))
+
+    def _be_present(self, turn: Turn, now: int) -> None:
+        said: Presence | None = turn.presence
+        pod = self.pods.get(turn.pod_id)
+        living = pod is not None and not self.has_ended(turn.pod_id, turn.incarnation)
+        if isinstance(said, Join):
+            if not living:
+                self.pods[turn.pod_id] = {
+                    "pod_id": turn.pod_id,
+                    "status": "up",
+                    "birth_ts": now,
+                    "last_heartbeat_ts": now,
+                    "incarnation": turn.incarnation,
+                    "version": pod["version"] + 1 if pod else 1,
+                }
+            return
+        if isinstance(said, Leave) and pod and pod["incarnation"] == turn.incarnation:
+            if living:
+                pod.update(status="down", version=pod["version"] + 1)
+            return
+        if (said or turn.claim) and not living:
+            raise Refused
+        if pod and isinstance(said, Beat | Drain):
+            if isinstance(said, Drain) and pod["status"] == "draining":
+                return
+            pod.update(last_heartbeat_ts=now, version=pod["version"] + 1)
+            if isinstance(said, Drain):
+                pod["status"] = "draining"
+
+    def _outcome(self, outcome: Outcome, now: int) -> bool:
+        """Whether the outcome was in time."""
+        step_id, token = outcome.step_id, outcome.claim_token
+        if not self._held(step_id, token):
+            step = self.steps.get(step_id, {})
+            done = step.get("status") == "completed" and step["claim_token"] == token
+            return done and isinstance(outcome, Complete)
+        match outcome:
+            case Complete():
+                change = {"result": outcome.result, "error": None, "traceback": None}
+                self._change(step_id, now, status="completed", **change)
+            case Release():
+                self._change(step_id, now, status="pending", **NO_HOLDER)
+            case Fail(permanent=True):
+                change = {"error": outcome.error, "traceback": outcome.traceback}
+                self._change(step_id, now, status="failed", **change)
+            case Fail():
+                self._fail(step_id, outcome.error, outcome.traceback, now)
+                if self.steps[step_id]["status"] == "pending":
+                    self.steps[step_id]["available_ts"] = now + outcome.retry_delay
+        return True
+
+    def _fail(self, step_id: str, error: str, traceback: str | None, now: int) -> None:
+        self._change(step_id, now, error=error, traceback=traceback)
+        step = self.steps[step_id]
+        if step["retry_count"] == step["max_retries"]:
+            step["status"] = "failed"
+        else:
+            step.update(status="pending", retry_count=step["retry_count"] + 1, **NO_HOLDER)
+
+    def _claim(self, turn: Turn, now: int) -> list[str]:
+        holder = {
+            "claimed_by": turn.pod_id,
+            "incarnation": turn.incarnation,
+            "claim_token": turn.claim_token,
+        }
+        got_before = [
+            step
+            for step in self.steps.values()
+            if step["status"] == "claimed" and holder.items() <= step.items()
+        ]
+        if turn.again and got_before:
+            got_before.sort(key=lambda s: (-s["priority"], s["created_ts"], s["step_id"]))
+            return [step["step_id"] for step in got_before]
+        claimed = self.claimable(now)[: turn.claim]
+        for step_id in claimed:
+            self._change(step_id, now, status="claimed", **holder)
+        return claimed
+
+    def _held(self, step_id: str, token: str) -> bool:
+        step = self.steps.get(step_id, {})
+        return step.get("status") == "claimed" and step["claim_token"] == token
+
+    def _change(self, step_id: str, now: int, **change: Any) -> None:
+        step = self.steps[step_id]
+        step.update(change, last_update_ts=now, version=step["version"] + 1)
+
+
+def _is_down(pod: Row) -> bool:
+    return bool(pod["status"] == "down")

@@ -1,0 +1,105 @@
+"""The stores that the suite runs on: to add one, add an entry to ``KINDS``."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+from fleet_q.adapters import memory
+from fleet_q.adapters.memory import MemoryStore
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.ports import Store
+
+from .clock import FakeClock
+
+
+@dataclass(frozen=True)
+class StoreKind:
+    """One kind of store, and how much testing it has the speed for.
+
+    ``open`` makes a store, or with ``shared`` one more client of the store that the folder
+    already has. ``spoil`` changes a step's row behind the log's back. While ``failing`` lasts,
+    every write of a step's row fails. A store that has not the last two skips what needs them.
+    """
+
+    name: str
+    open: Callable[[Path, FakeClock], Store]
+    shared: bool
+    examples: int
+    """Of every property test."""
+    runs: int
+    """Of the stateful test, and how long each may be:"""
+    run_length: int
+    spoil: Callable[[Path, Store], None] | None = None
+    failing: Callable[[Path], AbstractContextManager[None]] | None = None
+
+
+def _open_sqlite(folder: Path, clock: FakeClock) -> SqliteStore:
+    return SqliteStore(_file(folder), clock=clock)
+
+
+def _file(folder: Path) -> Path:
+    return folder / "store.db"
+
+
+def _execute(folder: Path, statements: str) -> None:
+    with closing(sqlite3.connect(_file(folder))) as connection:
+        connection.executescript(statements)
+
+
+def _spoil_sqlite(folder: Path, store: Store) -> None:
+    _execute(folder, "UPDATE step_tracker SET status = 'completed'")
+
+
+@contextmanager
+def _failing_sqlite(folder: Path) -> Iterator[None]:
+    fail = "ON step_tracker BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+    _execute(
+        folder,
+        f"CREATE TRIGGER no_insert BEFORE INSERT {fail};"
+        f"CREATE TRIGGER no_update BEFORE UPDATE OF version {fail};",
+    )
+    yield
+    _execute(folder, "DROP TRIGGER no_insert; DROP TRIGGER no_update;")
+
+
+def _spoil_memory(folder: Path, store: Store) -> None:
+    database: Any = store._database  # type: ignore[attr-defined]
+    database.steps.clear()
+    database.by_status.clear()
+
+
+@contextmanager
+def _failing_memory(folder: Path) -> Iterator[None]:
+    full = MemoryError("no room")
+    with patch.object(memory._MemoryTransaction, "_keep", side_effect=full):
+        yield
+
+
+KINDS: Final = [
+    StoreKind(
+        name="memory",
+        open=lambda _, clock: MemoryStore(clock),
+        shared=False,
+        examples=300,
+        runs=300,
+        run_length=60,
+        spoil=_spoil_memory,
+        failing=_failing_memory,
+    ),
+    StoreKind(
+        name="sqlite",
+        open=_open_sqlite,
+        shared=True,
+        examples=150,
+        runs=200,
+        run_length=60,
+        spoil=_spoil_sqlite,
+        failing=_failing_sqlite,
+    ),
+]

@@ -1,0 +1,178 @@
+"""Acknowledging: what an outcome does to a step, and that only the holder's counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet_q.core.ports import Store
+from fleet_q.core.step import Complete, Fail, Outcome, Release
+
+from .helpers import (
+    acknowledge,
+    claim,
+    facts,
+    held_step,
+    join,
+    known,
+    orphaned_step,
+    picture,
+    recover_all,
+    submit,
+)
+
+OUTCOMES: list[Outcome] = [
+    Complete("step", "stale", "null"),
+    Fail("step", "stale", "Boom"),
+    Fail("step", "stale", "Boom", permanent=True),
+    Release("step", "stale"),
+]
+every_outcome = pytest.mark.parametrize("stale", OUTCOMES, ids=repr)
+
+
+def test_a_completed_step_keeps_its_result_and_its_holder(store: Store) -> None:
+    held_step(store)
+
+    assert acknowledge(store, Complete("step", "token", '{"rows":3}')).refused == ()
+
+    step = known(store, "step")
+    assert (step.status, step.result) == ("completed", '{"rows":3}')
+    assert (step.claimed_by, step.incarnation, step.claim_token) == ("pod", "one", "token")
+
+
+def test_a_failed_attempt_uses_a_try_up(store: Store) -> None:
+    held_step(store, max_retries=1)
+
+    acknowledge(store, Fail("step", "token", "Boom", "line 1"))
+
+    step = known(store, "step")
+    assert (step.status, step.retry_count) == ("pending", 1)
+    assert (step.error, step.traceback) == ("Boom", "line 1")
+    assert (step.claimed_by, step.incarnation, step.claim_token) == (None, None, None)
+
+
+def test_success_clears_the_error_of_the_attempt_before(store: Store) -> None:
+    held_step(store)
+    acknowledge(store, Fail("step", "token", "Boom", "line 1"))
+    claim(store, token="second")
+
+    acknowledge(store, Complete("step", "second", "null"))
+
+    step = known(store, "step")
+    assert (step.error, step.traceback, step.retry_count) == (None, None, 1)
+
+
+@pytest.mark.parametrize("max_retries", [0, 1, 3])
+def test_a_poison_step_fails_for_good_after_its_last_try(store: Store, max_retries: int) -> None:
+    join(store)
+    submit(store, "step", max_retries=max_retries)
+    for attempt in range(max_retries + 1):
+        assert claim(store, token=f"try {attempt}") == ["step"]
+        acknowledge(store, Fail("step", f"try {attempt}", "Boom"))
+
+    assert claim(store) == []
+    step = known(store, "step")
+    assert (step.status, step.retry_count) == ("failed", max_retries)
+    assert facts(store, "step").count("claimed") == max_retries + 1
+
+
+def test_a_permanent_failure_is_not_tried_again(store: Store) -> None:
+    held_step(store, max_retries=5)
+
+    acknowledge(store, Fail("step", "token", "Boom", permanent=True))
+
+    assert known(store, "step").status == "failed"
+
+
+def test_a_release_uses_no_try_up(store: Store) -> None:
+    held_step(store, max_retries=0)
+
+    acknowledge(store, Release("step", "token"))
+
+    step = known(store, "step")
+    assert (step.status, step.retry_count, step.claim_token) == ("pending", 0, None)
+    assert claim(store, token="another") == ["step"]
+
+
+def test_acknowledging_success_twice_is_no_error_and_no_event(store: Store) -> None:
+    held_step(store)
+    acknowledge(store, Complete("step", "token", "1"))
+
+    assert acknowledge(store, Complete("step", "token", "2")).refused == ()
+
+    assert known(store, "step").result == "1"
+    assert facts(store, "step") == ["submitted", "claimed", "completed"]
+
+
+def test_of_two_outcomes_in_one_turn_the_first_counts(store: Store) -> None:
+    held_step(store)
+
+    answer = acknowledge(store, Fail("step", "token", "Boom"), Complete("step", "token", "null"))
+
+    assert answer.refused == ("step",)
+    assert facts(store, "step") == ["submitted", "claimed", "retried"]
+
+
+def test_a_refused_outcome_does_not_hold_up_the_others(store: Store) -> None:
+    held_step(store, "good")
+    good, bad = Complete("good", "token", "null"), Complete("unknown", "token", "null")
+
+    assert acknowledge(store, bad, good).refused == ("unknown",)
+
+    assert known(store, "good").status == "completed"
+
+
+@every_outcome
+def test_an_outcome_under_another_token_changes_nothing(store: Store, stale: Outcome) -> None:
+    held_step(store)
+    before = picture(store)
+
+    assert acknowledge(store, stale).refused == ("step",)
+
+    assert picture(store) == before
+
+
+@every_outcome
+def test_a_late_outcome_of_a_recovered_claim_changes_nothing(store: Store, stale: Outcome) -> None:
+    orphaned_step(store, token="stale")
+    recover_all(store)
+    assert acknowledge(store, stale).refused == ("step",)
+
+    join(store, "other")
+    assert claim(store, token="fresh", pod_id="other") == ["step"]
+    before = picture(store)
+    assert acknowledge(store, stale).refused == ("step",)
+
+    assert picture(store) == before
+
+
+@every_outcome
+def test_an_outcome_of_a_step_that_another_completed_changes_nothing(
+    store: Store, stale: Outcome
+) -> None:
+    held_step(store)
+    acknowledge(store, Complete("step", "token", "null"))
+    before = picture(store)
+
+    assert acknowledge(store, stale).refused == ("step",)
+
+    assert picture(store) == before
+
+
+@every_outcome
+def test_an_outcome_of_a_cancelled_step_changes_nothing(store: Store, stale: Outcome) -> None:
+    held_step(store, token="stale")
+    store.cancel("step")
+    before = picture(store)
+
+    assert acknowledge(store, stale).refused == ("step",)
+
+    assert picture(store) == before
+
+
+def test_an_orphan_that_nobody_recovered_yet_may_still_be_completed(store: Store) -> None:
+    orphaned_step(store)
+
+    assert acknowledge(store, Complete("step", "token", "null")).refused == ()
+
+    assert known(store, "step").status == "completed"
+    assert recover_all(store) == []

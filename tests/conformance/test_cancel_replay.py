@@ -1,0 +1,123 @@
+"""Calling steps off, and giving them all their tries again."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet_q.core.errors import IllegalTransition, UnknownStep
+from fleet_q.core.ports import Store
+from fleet_q.core.step import Fail
+
+from .clock import SECOND, FakeClock
+from .helpers import (
+    acknowledge,
+    claim,
+    completed_step,
+    facts,
+    failed_step,
+    held_step,
+    ids,
+    join,
+    known,
+    picture,
+    submit,
+)
+
+
+def test_a_pending_step_is_cancelled(store: Store) -> None:
+    submit(store, "step")
+
+    assert store.cancel("step", "pod") == known(store, "step")
+
+    assert known(store, "step").status == "cancelled"
+    assert store.history("step")[-1].pod_id == "pod"
+
+
+def test_a_claimed_step_is_cancelled_under_its_holders_feet(store: Store) -> None:
+    held_step(store)
+
+    assert store.cancel("step").status == "cancelled"
+
+    assert claim(store, token="another") == []
+
+
+def test_cancelling_twice_is_cancelling_once(store: Store) -> None:
+    submit(store, "step")
+    first = store.cancel("step")
+
+    assert store.cancel("step") == first
+
+
+def test_what_is_over_cannot_be_cancelled(store: Store) -> None:
+    completed_step(store, "completed")
+    failed_step(store, "failed")
+    before = picture(store)
+
+    for step_id in ("completed", "failed"):
+        with pytest.raises(IllegalTransition, match=f"{step_id} cannot be cancelled"):
+            store.cancel(step_id)
+
+    assert picture(store) == before
+
+
+def test_an_unknown_step_cannot_be_cancelled(store: Store) -> None:
+    with pytest.raises(UnknownStep):
+        store.cancel("step")
+
+
+def test_a_replayed_step_has_all_its_tries_again_now(store: Store, clock: FakeClock) -> None:
+    held_step(store, max_retries=1)
+    acknowledge(store, Fail("step", "token", "Boom", retry_delay=SECOND))
+    clock.advance(1)
+    claim(store)
+    acknowledge(store, Fail("step", "token", "Boom", permanent=True))
+    clock.advance(1)
+
+    (step,) = store.replay(["step"], "pod")
+
+    assert (step.status, step.retry_count, step.claim_token) == ("pending", 0, None)
+    assert step.available_ts == clock()
+    assert known(store, "step") == step
+    assert claim(store, token="another") == ["step"]
+
+
+def test_a_cancelled_step_that_is_replayed_forgets_its_delay(store: Store) -> None:
+    submit(store, "step", delay=3600 * SECOND)
+    store.cancel("step")
+    store.replay(["step"])
+    join(store)
+
+    assert claim(store) == ["step"]
+
+
+def test_replay_answers_in_the_order_asked(store: Store) -> None:
+    for step_id in ("a", "b", "c"):
+        failed_step(store, step_id)
+
+    assert ids(store.replay(["c", "a", "b"])) == ["c", "a", "b"]
+    assert store.replay([]) == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [("unknown", UnknownStep), ("pending", IllegalTransition), ("failed", IllegalTransition)],
+)
+def test_replay_is_for_all_of_them_or_none(store: Store, bad: str, error: type[Exception]) -> None:
+    """``failed`` is asked for twice: the second time it is pending."""
+    failed_step(store, "failed")
+    submit(store, "pending")
+    before = picture(store)
+
+    with pytest.raises(error):
+        store.replay(["failed", bad])
+
+    assert picture(store) == before
+
+
+def test_a_completed_step_is_never_replayed(store: Store) -> None:
+    completed_step(store, "step")
+
+    with pytest.raises(IllegalTransition):
+        store.replay(["step"])
+
+    assert facts(store, "step") == ["submitted", "claimed", "completed"]

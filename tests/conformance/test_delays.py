@@ -1,0 +1,119 @@
+"""Time: what waits for it, and a clock that is set."""
+
+from __future__ import annotations
+
+from fleet_q.core.ports import Store, Turn
+from fleet_q.core.step import Fail, Release
+
+from .clock import SECOND, FakeClock
+from .helpers import acknowledge, claim, facts, held_step, join, known, submit
+
+
+def next_due(store: Store) -> int | None:
+    return store.turn(Turn("pod", "one", claim=1, claim_token="looks")).next_due
+
+
+def test_a_delayed_step_is_claimable_when_its_time_has_come(store: Store, clock: FakeClock) -> None:
+    join(store)
+    submit(store, "step", delay=SECOND)
+
+    clock.advance(0.999_999)
+    assert claim(store) == []
+    clock.advance(0.000_001)
+    assert claim(store) == ["step"]
+
+
+def test_a_step_keeps_its_place_in_the_queue_while_it_waits(store: Store, clock: FakeClock) -> None:
+    join(store)
+    submit(store, "old", delay=2 * SECOND)
+    submit(store, "urgent", delay=2 * SECOND, priority=1)
+    clock.advance(1)
+    submit(store, "young")
+    clock.advance(1)
+
+    assert claim(store, 3) == ["urgent", "old", "young"]
+
+
+def test_a_failed_attempt_waits_for_its_backoff(store: Store, clock: FakeClock) -> None:
+    held_step(store)
+    acknowledge(store, Fail("step", "token", "Boom", retry_delay=3 * SECOND))
+
+    assert known(store, "step").available_ts == clock() + 3 * SECOND
+    clock.advance(2.999_999)
+    assert claim(store) == []
+    clock.advance(0.000_001)
+    assert claim(store) == ["step"]
+
+
+def test_a_claim_says_when_to_look_again(store: Store, clock: FakeClock) -> None:
+    join(store)
+    assert next_due(store) is None
+
+    begin = clock()
+    submit(store, "later", delay=9 * SECOND)
+    submit(store, "sooner", delay=2 * SECOND)
+    assert next_due(store) == begin + 2 * SECOND
+    clock.advance(2)
+    assert next_due(store) == begin + 9 * SECOND
+
+
+def test_an_acknowledgement_says_when_its_retry_is_due(store: Store, clock: FakeClock) -> None:
+    held_step(store)
+
+    answer = acknowledge(store, Fail("step", "token", "Boom", retry_delay=SECOND))
+
+    assert answer.next_due == clock() + SECOND
+
+
+def test_what_is_due_already_is_not_due_next(store: Store, clock: FakeClock) -> None:
+    held_step(store)
+    submit(store, "ripe", delay=SECOND)
+    submit(store, "unripe", delay=5 * SECOND)
+    clock.advance(2)
+
+    assert acknowledge(store, Release("step", "token")).next_due == clock() + 3 * SECOND
+
+
+def test_a_clock_set_back_makes_a_step_wait_anew(store: Store, clock: FakeClock) -> None:
+    join(store)
+    submit(store, "step", delay=5 * SECOND)
+    submit(store, "urgent", priority=1)
+    clock.advance(5)
+    assert claim(store, token="ripens both, takes one") == ["urgent"]
+
+    clock.step(-1)
+    assert claim(store) == []
+    clock.advance(1)
+    assert claim(store) == ["step"]
+
+
+def test_after_a_clock_set_back_the_next_due_step_may_be_missed_but_not_misnamed(
+    store: Store, clock: FakeClock
+) -> None:
+    join(store)
+    submit(store, "step", delay=5 * SECOND)
+    submit(store, "urgent", priority=1)
+    clock.advance(5)
+    claim(store, token="ripens both, takes one")
+
+    clock.step(-1)
+
+    assert next_due(store) in (None, clock() + SECOND)
+
+
+def test_a_step_given_back_after_the_clock_was_set_back_is_not_lost(
+    store: Store, clock: FakeClock
+) -> None:
+    submit(store, "step", delay=5 * SECOND)
+    join(store)
+    clock.advance(5)
+    claim(store)
+    clock.step(-60)
+
+    acknowledge(store, Release("step", "token"))
+
+    assert known(store, "step").last_update_ts == clock()
+    assert claim(store) == []
+    clock.advance(60)
+    assert claim(store) == ["step"]
+    assert facts(store, "step") == ["submitted", "claimed", "released", "claimed"]

@@ -1,0 +1,168 @@
+"""Presence: joining, living, draining, leaving; and that the dead stay dead."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet_q.core.errors import IncarnationEnded
+from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Presence
+from fleet_q.core.ports import Fleet, Store, Turn
+
+from .clock import SECOND, FakeClock
+from .helpers import claim, join, orphaned_step, picture, submit
+
+
+def be(store: Store, presence: Presence) -> None:
+    store.turn(Turn(presence.pod_id, presence.incarnation, presence))
+
+
+def only_pod(store: Store) -> Pod:
+    (pod,) = store.pods().pods
+    return pod
+
+
+def test_a_pod_that_joins_is_up(store: Store, clock: FakeClock) -> None:
+    join(store)
+
+    assert store.pods() == Fleet(clock(), (Pod("pod", "up", clock(), clock(), "one"),))
+
+
+def test_pods_are_listed_by_id(store: Store) -> None:
+    for pod_id in ("b", "a", "B"):
+        join(store, pod_id)
+
+    assert [pod.pod_id for pod in store.pods().pods] == ["B", "a", "b"]
+
+
+def test_a_heartbeat_is_noted(store: Store, clock: FakeClock) -> None:
+    join(store)
+    born = clock()
+    clock.advance(5)
+
+    be(store, Beat("pod", "one"))
+
+    assert only_pod(store) == Pod("pod", "up", born, clock(), "one", 2)
+
+
+def test_a_draining_pod_still_beats(store: Store, clock: FakeClock) -> None:
+    join(store)
+    be(store, Drain("pod", "one"))
+    clock.advance(5)
+
+    be(store, Beat("pod", "one"))
+
+    assert only_pod(store).status == "draining"
+    assert only_pod(store).last_heartbeat_ts == clock()
+
+
+def test_draining_is_a_sign_of_life(store: Store, clock: FakeClock) -> None:
+    join(store)
+    born = clock()
+    clock.advance(5)
+
+    be(store, Drain("pod", "one"))
+
+    assert only_pod(store) == Pod("pod", "draining", born, clock(), "one", 2)
+
+
+def test_a_pod_that_leaves_is_down(store: Store) -> None:
+    join(store)
+    be(store, Leave("pod", "one"))
+
+    assert only_pod(store).status == "down"
+
+
+@pytest.mark.parametrize("said", [Join, Drain, Leave])
+def test_saying_it_twice_is_saying_it_once(store: Store, said: type[Presence]) -> None:
+    join(store)
+    be(store, said("pod", "one"))
+    before = picture(store)
+
+    be(store, said("pod", "one"))
+
+    assert picture(store) == before
+
+
+def test_joining_anew_begins_a_new_life(store: Store, clock: FakeClock) -> None:
+    join(store)
+    clock.advance(5)
+
+    join(store, incarnation="two")
+
+    assert only_pod(store) == Pod("pod", "up", clock(), clock(), "two", 2)
+
+
+def test_silence_is_death(store: Store, clock: FakeClock) -> None:
+    join(store, "silent")
+    join(store, "left")
+    be(store, Leave("left", "one"))
+    clock.advance(1)
+    join(store, "loud")
+    clock.advance(9)
+
+    assert [pod.pod_id for pod in store.declare_dead(10 * SECOND, "loud")] == ["silent"]
+    assert store.declare_dead(10 * SECOND, "loud") == []
+    statuses = {pod.pod_id: pod.status for pod in store.pods().pods}
+    assert statuses == {"silent": "down", "left": "down", "loud": "up"}
+
+
+def test_a_draining_pod_can_die_too(store: Store, clock: FakeClock) -> None:
+    join(store)
+    be(store, Drain("pod", "one"))
+    clock.advance(10)
+
+    assert len(store.declare_dead(10 * SECOND)) == 1
+
+
+def test_a_clock_set_back_kills_nobody(store: Store, clock: FakeClock) -> None:
+    join(store)
+    clock.step(-3600)
+
+    assert store.declare_dead(10 * SECOND) == []
+
+
+@pytest.mark.parametrize("said", [Beat, Drain])
+def test_a_stranger_has_to_join_first(store: Store, said: type[Presence]) -> None:
+    with pytest.raises(IncarnationEnded):
+        be(store, said("pod", "one"))
+
+
+@pytest.mark.parametrize("said", [Beat, Drain])
+def test_the_dead_do_not_come_back(store: Store, clock: FakeClock, said: type[Presence]) -> None:
+    join(store)
+    clock.advance(10)
+    store.declare_dead(10 * SECOND)
+    before = picture(store)
+
+    with pytest.raises(IncarnationEnded) as refusal:
+        be(store, said("pod", "one"))
+
+    assert not refusal.value.superseded
+    assert picture(store) == before
+
+
+def test_a_dead_incarnation_cannot_join_again(store: Store, clock: FakeClock) -> None:
+    """Or a join sent again would give it back what was orphaned already."""
+    join(store)
+    submit(store, "step")
+    claim(store)
+    clock.advance(10)
+    store.declare_dead(10 * SECOND)
+
+    with pytest.raises(IncarnationEnded):
+        join(store)
+
+    assert only_pod(store).status == "down"
+    assert len(store.orphans("", 9)) == 1
+
+
+@pytest.mark.parametrize("said", [Beat, Drain, Leave])
+def test_the_superseded_cannot_speak_for_the_new(store: Store, said: type[Presence]) -> None:
+    orphaned_step(store)
+    before = picture(store)
+
+    with pytest.raises(IncarnationEnded) as refusal:
+        be(store, said("pod", "one"))
+
+    assert refusal.value.superseded
+    assert picture(store) == before

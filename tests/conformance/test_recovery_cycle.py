@@ -1,0 +1,131 @@
+"""The leader's cycle over a real store: complete, repeatable, and harmless wherever it is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+
+from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.core import recovery
+from fleet_q.core.ports import Store
+from fleet_q.core.recovery import RecoveryStats, recovery_cycle
+
+from .clock import SECOND, FakeClock
+from .helpers import claim, facts, join, known, submit
+
+DEAD_AFTER = 60 * SECOND
+NAMES = [f"step {number}" for number in range(5)]
+LAST_TRY = "step 0"
+YIELDS_OF_A_CYCLE = 8
+"""Two before the table, three pages and three batches of two orphans each."""
+
+
+@pytest.fixture(autouse=True)
+def small_batches() -> Iterator[None]:
+    with patch.object(recovery, "BATCH", 2):
+        yield
+
+
+@pytest.fixture
+def orphans(store: Store, clock: FakeClock) -> None:
+    """Five steps of a silent pod; ``leader`` and ``other`` live."""
+    submit(store, LAST_TRY, max_retries=0)
+    submit(store, *NAMES[1:], max_retries=1)
+    join(store, "dies")
+    claim(store, 5, pod_id="dies")
+    clock.advance(59)
+    join(store, "leader")
+    clock.advance(1)
+    join(store, "other")
+
+
+def cycle(store: Store, by: str = "leader", *, only_as_leader: bool = True) -> Iterator[None]:
+    return counted_cycle(store, RecoveryStats(), by, only_as_leader=only_as_leader)
+
+
+def counted_cycle(
+    store: Store, stats: RecoveryStats, by: str, *, only_as_leader: bool
+) -> Iterator[None]:
+    table = SqliteDeadLetterTable()
+    return recovery_cycle(
+        store,
+        table,
+        dead_after=DEAD_AFTER,
+        by=by,
+        only_as_leader=only_as_leader,
+        stats=stats,
+    )
+
+
+def run(cycle: Iterator[None], most: int = 2 * YIELDS_OF_A_CYCLE) -> int:
+    """Go on with the cycle for at most so many yields; how many there were."""
+    done = 0
+    while done < most and next(cycle, "over") is None:
+        done += 1
+    return done
+
+
+def assert_each_was_recovered_once(store: Store) -> None:
+    assert facts(store, LAST_TRY) == ["submitted", "claimed", "failed"]
+    for name in NAMES[1:]:
+        assert facts(store, name) == ["submitted", "claimed", "recovered"]
+        assert known(store, name).retry_count == 1
+
+
+@pytest.mark.usefixtures("orphans")
+def test_a_cycle_gives_all_orphans_back_and_counts_them(store: Store) -> None:
+    stats = RecoveryStats()
+
+    assert run(counted_cycle(store, stats, "leader", only_as_leader=True)) == YIELDS_OF_A_CYCLE
+
+    assert stats == RecoveryStats(1, total_orphans=5, resubmitted=4, terminal_failures=1)
+    assert_each_was_recovered_once(store)
+
+
+@pytest.mark.usefixtures("orphans")
+def test_a_pod_that_does_not_lead_does_nothing(store: Store) -> None:
+    assert run(cycle(store, "other")) == 0
+    assert len(store.declare_dead(DEAD_AFTER)) == 1
+
+
+@pytest.mark.usefixtures("orphans")
+@pytest.mark.parametrize("again_by", ["leader", "other"])
+@pytest.mark.parametrize("cut", range(YIELDS_OF_A_CYCLE + 1))
+def test_a_cycle_cut_off_anywhere_is_made_up_for_by_the_next(
+    store: Store, cut: int, again_by: str
+) -> None:
+    first = cycle(store)
+    assert run(first, cut) == cut
+    del first
+
+    run(cycle(store, again_by, only_as_leader=False))
+
+    assert_each_was_recovered_once(store)
+
+
+@pytest.mark.usefixtures("orphans")
+@pytest.mark.parametrize("cut", range(YIELDS_OF_A_CYCLE + 1))
+def test_two_leaders_may_take_over_each_others_cycle_anywhere(store: Store, cut: int) -> None:
+    """One stops for a while, another does it all, a pod claims anew, and the first goes on."""
+    first = cycle(store)
+    run(first, cut)
+    run(cycle(store, "other", only_as_leader=False))
+    fresh = claim(store, 2, "fresh", "other")
+
+    run(first)
+
+    assert fresh == NAMES[1:3]
+    assert all(known(store, name).claim_token == "fresh" for name in fresh)
+    assert all(facts(store, name).count("recovered") == 1 for name in NAMES[1:])
+
+
+@pytest.mark.usefixtures("orphans")
+def test_a_second_cycle_finds_nothing_left(store: Store) -> None:
+    run(cycle(store))
+    stats = RecoveryStats()
+
+    run(counted_cycle(store, stats, "leader", only_as_leader=True))
+
+    assert stats == RecoveryStats()

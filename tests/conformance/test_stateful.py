@@ -1,0 +1,427 @@
+"""Pods that work, crash, come back late and recover each other, on one store and in one model."""
+
+from __future__ import annotations
+
+from itertools import count, groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import event as statistic
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from msgspec.structs import asdict, replace
+
+from fleet_q.core import events as ev
+from fleet_q.core.audit import audit
+from fleet_q.core.errors import FleetQError, IncarnationEnded, StepConflict
+from fleet_q.core.lifecycles import STEP
+from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence
+from fleet_q.core.ports import Answer, Turn
+from fleet_q.core.recovery import is_orphan
+from fleet_q.core.step import (
+    Complete,
+    Fail,
+    Outcome,
+    Recover,
+    Release,
+    Step,
+    Submit,
+    claim_order,
+    fold,
+)
+
+from .clock import SECOND, FakeClock
+from .helpers import ids
+from .model import Model, Refused
+from .stores import StoreKind
+
+DEAD_AFTER = 10 * SECOND
+
+pod_ids = st.sampled_from(["a", "b", "c"])
+step_ids = st.sampled_from([f"s{number}" for number in range(12)])
+submissions = st.builds(
+    Submit,
+    step_ids,
+    payload=st.sampled_from(["{}"] * 9 + ['{"n":1}']),
+    priority=st.integers(-1, 1),
+    max_retries=st.integers(0, 2),
+    delay=st.sampled_from([0, 0, 0, SECOND, 5 * SECOND]),
+)
+batches = st.lists(submissions, min_size=1, max_size=4)
+claims = st.sampled_from([0, 0, 0, 2])
+endings = st.sampled_from(["complete", "complete", "fail", "fail later", "give up", "release"])
+fates = st.sampled_from(["answered"] * 6 + ["answer lost", "request lost"])
+
+
+class Process(msgspec.Struct):
+    """What one process of a pod knows; ``incarnation`` is empty until it has to join (again)."""
+
+    incarnation: str | None = None
+    held: dict[str, str] = msgspec.field(default_factory=dict)
+    unanswered: Turn | None = None
+
+
+class Fleet(RuleBasedStateMachine):
+    """Three pods on one store; every rule does the same to the store and to the model."""
+
+    kind: ClassVar[StoreKind]
+    happened: ClassVar[set[str]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.clock = FakeClock()
+        self.store = self.kind.open(Path(self.folder.name), self.clock)
+        self.model = Model()
+        self.processes: dict[str, Process] = {}
+        self.lives: list[tuple[str, str]] = []  # all that ever were: pod and incarnation
+        self.claims: list[tuple[str, str]] = []  # and step and token
+        self.noted: list[tuple[str, str]] = []  # orphans that some leader found, however long ago
+        self.names = (f"id {number}" for number in count())
+        self.clock_went_back = False
+
+    def teardown(self) -> None:
+        for step_id in self.model.steps:
+            self.note(*(event.fact.type for event in self.store.history(step_id)))
+        self.store.close()
+        self.folder.cleanup()
+
+    def note(self, *what: str) -> None:
+        """Keep count of what the runs came to, to see that the rules bite."""
+        for each in set(what):
+            statistic(each)
+            self.happened.add(each)
+
+    # What users do
+
+    @initialize()
+    def begin(self) -> None:
+        self.submit([Submit(step_id, "{}", max_retries=2) for step_id in ("s0", "s1", "s2", "s3")])
+        self.join("a", claim=2, fate="answered")
+
+    @rule(batch=batches)
+    def submit(self, batch: list[Submit]) -> None:
+        try:
+            expected = self.model.submit(batch, self.clock())
+        except Refused:
+            self.note("conflict")
+            with pytest.raises(StepConflict):
+                self.store.submit(batch)
+        else:
+            assert self.store.submit(batch) == expected
+
+    @rule(step_id=step_ids)
+    def cancel(self, step_id: str) -> None:
+        try:
+            self.model.cancel(step_id, self.clock())
+        except Refused:
+            with pytest.raises(FleetQError):
+                self.store.cancel(step_id)
+        else:
+            assert asdict(self.store.cancel(step_id)) == self.model.steps[step_id]
+
+    @rule(chosen=st.lists(step_ids, min_size=1, max_size=2), all_over=st.booleans())
+    def replay(self, chosen: list[str], all_over: bool) -> None:
+        if all_over:
+            over = ("failed", "cancelled")
+            chosen = [each for each, step in self.model.steps.items() if step["status"] in over]
+        try:
+            self.model.replay(chosen, self.clock())
+        except Refused:
+            with pytest.raises(FleetQError):
+                self.store.replay(chosen)
+        else:
+            found = [asdict(step) for step in self.store.replay(chosen)]
+            assert found == [self.model.steps[step_id] for step_id in chosen]
+
+    # What pods do
+
+    @rule(pod_id=pod_ids, claim=st.integers(0, 3), fate=fates)
+    def join(self, pod_id: str, claim: int, fate: str) -> None:
+        """A process begins under the pod's id; one that was there is gone without a word."""
+        process = self.processes[pod_id] = Process(next(self.names))
+        assert process.incarnation is not None
+        self.take_turn(pod_id, Join(pod_id, process.incarnation), (), claim, fate)
+
+    @rule(pod_id=pod_ids, claim=st.integers(1, 4), fate=fates)
+    def claim(self, pod_id: str, claim: int, fate: str) -> None:
+        self.work(pod_id, None, [], claim, fate)
+
+    @rule(pod_id=pod_ids, ends=st.lists(endings, min_size=1, max_size=3), fate=fates)
+    def finish(self, pod_id: str, ends: list[str], fate: str) -> None:
+        """Of the pod, or of another that has something to finish."""
+        busy = (each for each, process in self.processes.items() if process.held)
+        if pod_id not in self.processes or not self.processes[pod_id].held:
+            pod_id = next(busy, pod_id)
+        self.work(pod_id, None, ends, 0, fate)
+
+    @rule(
+        pod_id=pod_ids,
+        says=st.sampled_from([None, Beat, Beat, Drain]),
+        ends=st.lists(endings, max_size=4),
+        claim=st.integers(0, 3),
+        fate=fates,
+    )
+    def work(
+        self,
+        pod_id: str,
+        says: type[Beat] | type[Drain] | None,
+        ends: list[str],
+        claim: int,
+        fate: str,
+    ) -> None:
+        """The turn that a pod like this would take; one whose answer is missing comes first."""
+        process = self.processes.get(pod_id)
+        if process is None:
+            self.join(pod_id, claim, fate)
+            return
+        if process.unanswered is not None:
+            self.send_again(pod_id, process.unanswered, fate)
+            return
+        presence: Presence | None
+        if process.incarnation is None:
+            process.incarnation = next(self.names)
+            presence = Join(pod_id, process.incarnation)
+        else:
+            presence = says(pod_id, process.incarnation) if says else None
+        outcomes = tuple(ending(*each) for each in zip(ends, process.held.items(), strict=False))
+        self.take_turn(pod_id, presence, outcomes, claim, fate)
+
+    @rule(pod_id=pod_ids, release=st.booleans(), fate=fates)
+    def leave(self, pod_id: str, release: bool, fate: str) -> None:
+        process = self.processes.get(pod_id)
+        if process is None or process.incarnation is None or process.unanswered is not None:
+            return
+        held = process.held.items() if release else ()
+        outcomes = tuple(ending("release", claimed) for claimed in held)
+        self.take_turn(pod_id, Leave(pod_id, process.incarnation), outcomes, 0, fate)
+
+    @rule(pod_id=pod_ids)
+    def crash(self, pod_id: str) -> None:
+        self.processes.pop(pod_id, None)
+
+    @rule(
+        data=st.data(), how=endings, says=st.sampled_from([None, None, Beat, Drain]), claim=claims
+    )
+    def come_back_late(
+        self, data: st.DataObject, how: str, says: type[Beat] | type[Drain] | None, claim: int
+    ) -> None:
+        """Some life of some pod, perhaps long over, speaks up with an old claim's outcome."""
+        pod_id, incarnation = data.draw(st.sampled_from(self.lives))
+        outcomes = ()
+        if self.claims:
+            outcomes = (ending(how, data.draw(st.sampled_from(self.claims))),)
+        presence = says(pod_id, incarnation) if says else None
+        token = next(self.names) if claim else ""
+        answer = self.do(Turn(pod_id, incarnation, presence, outcomes, claim, token))
+        if answer:
+            self.note("late and refused" if answer.refused else "late but in time")
+
+    # What leaders do; whether they lead makes no difference to what is safe
+
+    @rule(pod_id=pod_ids, silence=st.sampled_from([0, 0, 10]))
+    def declare_dead(self, pod_id: str, silence: float) -> None:
+        self.clock.advance(silence)
+        expected = self.model.declare_dead(DEAD_AFTER, self.clock())
+        declared = self.store.declare_dead(DEAD_AFTER, pod_id)
+        assert [pod.pod_id for pod in declared] == expected
+        if expected:
+            self.note("died")
+
+    @rule()
+    def note_orphans(self) -> None:
+        self.noted += [(s.step_id, s.claim_token or "") for s in self.store.orphans("", 100)]
+
+    @rule(pod_id=pod_ids, data=st.data())
+    def recover_some(self, pod_id: str, data: st.DataObject) -> None:
+        """Of the orphans noted earlier, or, as no leader would, of all claims there ever were."""
+        if known := self.noted + self.claims:
+            self.recover(pod_id, data.draw(st.lists(st.sampled_from(known), max_size=3)))
+
+    @rule(pod_id=pod_ids, silence=st.sampled_from([0, 10, 10]))
+    def recover_all(self, pod_id: str, silence: float) -> None:
+        self.declare_dead(pod_id, silence)
+        self.note_orphans()
+        self.recover(pod_id, self.noted)
+        self.noted.clear()
+
+    # What else happens
+
+    @rule(seconds=st.sampled_from([0.5, 1, 4, 5, 11]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(seconds=st.sampled_from([-5, -1, 30]))
+    def clock_is_set(self, seconds: float) -> None:
+        self.clock.step(seconds)
+        self.clock_went_back |= seconds < 0
+
+    @rule()
+    def rebuild(self) -> None:
+        assert self.store.rebuild().equal
+
+    # How
+
+    def take_turn(
+        self,
+        pod_id: str,
+        presence: Presence | None,
+        outcomes: tuple[Outcome, ...],
+        claim: int,
+        fate: str,
+    ) -> None:
+        process = self.processes[pod_id]
+        assert process.incarnation is not None
+        self.lives.append((pod_id, process.incarnation))
+        turn = Turn(
+            pod_id,
+            process.incarnation,
+            presence,
+            outcomes,
+            claim,
+            next(self.names) if claim else "",
+            tuple(process.held.items()),
+        )
+        self.send(process, turn, fate)
+
+    def send_again(self, pod_id: str, turn: Turn, fate: str) -> None:
+        process = self.processes[pod_id]
+        if isinstance(turn.presence, Join) and self.model.has_ended(pod_id, turn.incarnation):
+            # Whether the dead may join is another test's question.
+            process.unanswered = process.incarnation = None
+        else:
+            self.send(process, replace(turn, again=True), fate)
+
+    def send(self, process: Process, turn: Turn, fate: str) -> None:
+        if fate == "request lost":
+            process.unanswered = turn
+            return
+        answer = self.do(turn)
+        if fate == "answer lost":
+            process.unanswered = turn
+            return
+        process.unanswered = None
+        if answer is None:
+            process.incarnation = None
+            return
+        for step_id in [outcome.step_id for outcome in turn.outcomes] + list(answer.lost):
+            process.held.pop(step_id, None)
+        process.held |= {step.step_id: turn.claim_token for step in answer.claimed}
+        if isinstance(turn.presence, Leave):
+            del self.processes[turn.pod_id]
+
+    def do(self, turn: Turn) -> Answer | None:
+        """The turn on both sides; ``None`` if the incarnation has ended."""
+        now = self.clock()
+        table = [self.store.step(step_id) for step_id in self.model.steps]
+        queue = [s for s in table if s and s.status == "pending" and s.available_ts <= now]
+        try:
+            expected = self.model.turn(turn, now)
+        except Refused:
+            self.note("incarnation ended")
+            with pytest.raises(IncarnationEnded):
+                self.store.turn(turn)
+            return None
+        answer = self.store.turn(turn)
+        assert answer.at == now
+        assert ids(answer.claimed) == expected["claimed"]
+        assert [asdict(step) for step in answer.claimed] == self.rows(expected["claimed"])
+        assert list(answer.refused) == expected["refused"]
+        assert list(answer.lost) == expected["lost"]
+        if turn.claim and not turn.outcomes and not turn.again:
+            assert expected["claimed"] == ids(sorted(queue, key=claim_order)[: turn.claim])
+            assert self.clock_went_back or answer.next_due == self.model.next_due(now)
+        self.claims += [(step_id, turn.claim_token) for step_id in expected["claimed"]]
+        if turn.again and expected["claimed"]:
+            self.note("claim made up for")
+        return answer
+
+    def recover(self, pod_id: str, noted: list[tuple[str, str]]) -> None:
+        expected = self.model.recover(noted, self.clock())
+        recovered = self.store.recover([Recover(*each) for each in noted], pod_id)
+        assert ids(recovered) == expected
+        assert [asdict(step) for step in recovered] == self.rows(expected)
+
+    def rows(self, chosen: list[str]) -> list[dict[str, Any]]:
+        return [self.model.steps[step_id] for step_id in chosen]
+
+    # What holds after every rule
+
+    @invariant()
+    def the_tables_are_what_the_model_says(self) -> None:
+        table = {step_id: self.store.step(step_id) for step_id in self.model.steps}
+        assert {step_id: step and asdict(step) for step_id, step in table.items()} == (
+            self.model.steps
+        )
+        fleet = self.store.pods()
+        pods = {pod.pod_id: pod for pod in fleet.pods}
+        assert {pod_id: asdict(pod) for pod_id, pod in pods.items()} == self.model.pods
+        assert self.store.counts() == self.model.counts()
+        orphans = self.store.orphans("", 100)
+        assert ids(orphans) == self.model.orphans()
+        assert orphans == [s for s in sorted_by_id(table) if is_orphan(s, pods)]
+
+    @invariant()
+    def the_log_is_what_the_model_says(self) -> None:
+        log = list(self.store.step_events())
+        folded = {}
+        for step_id, group in groupby(log, key=lambda event: event.stream):
+            history = list(group)
+            assert [event.version for event in history] == list(range(1, len(history) + 1))
+            assert sum(isinstance(event.fact, ev.Completed) for event in history) <= 1
+            step = fold(history)
+            assert step is not None
+            folded[step_id] = asdict(step)
+        assert folded == self.model.steps
+        assert audit(log).faults == []
+        assert self.store.rebuild(check=True).equal
+
+
+def ending(how: str, claimed: tuple[str, str]) -> Outcome:
+    step_id, token = claimed
+    match how:
+        case "complete":
+            return Complete(step_id, token, f'"{token}"')
+        case "fail":
+            return Fail(step_id, token, "Boom", "line 1")
+        case "fail later":
+            return Fail(step_id, token, "Boom", retry_delay=3 * SECOND)
+        case "give up":
+            return Fail(step_id, token, "Hopeless", permanent=True)
+    return Release(step_id, token)
+
+
+def sorted_by_id(table: dict[str, Step | None]) -> list[Step]:
+    return [step for _, step in sorted(table.items()) if step is not None]
+
+
+def test_whatever_the_pods_do_store_and_model_agree(kind: StoreKind) -> None:
+    happened: set[str] = set()
+    machine = type("Fleet", (Fleet,), {"kind": kind, "happened": happened})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=kind.runs,
+            stateful_step_count=kind.run_length,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
+    assert happened >= STEP.triggers() | {
+        "claim made up for",
+        "conflict",
+        "died",
+        "incarnation ended",
+        "late and refused",
+        "late but in time",
+    }

@@ -1,0 +1,101 @@
+"""Submitting: all of a batch or nothing, and the same step once."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet_q.core.errors import StepConflict
+from fleet_q.core.ports import Store
+from fleet_q.core.step import Step, Submit
+
+from .clock import SECOND, FakeClock
+from .helpers import held_step, known, picture, submit
+
+
+def test_a_new_step_is_pending_with_what_was_asked(store: Store, clock: FakeClock) -> None:
+    assert store.submit([Submit("step", '{"n":1}', 7, 2, 3 * SECOND)]) == [True]
+
+    assert store.step("step") == Step(
+        step_id="step",
+        status="pending",
+        priority=7,
+        payload='{"n":1}',
+        retry_count=0,
+        max_retries=2,
+        created_ts=clock(),
+        last_update_ts=clock(),
+        available_ts=clock() + 3 * SECOND,
+    )
+
+
+def test_an_empty_batch_is_nothing(store: Store) -> None:
+    assert store.submit([]) == []
+
+
+def test_the_log_says_which_pod_submitted(store: Store) -> None:
+    store.submit([Submit("inside", "{}")], "pod")
+    store.submit([Submit("outside", "{}")])
+
+    assert [event.pod_id for event in store.step_events()] == ["pod", None]
+
+
+def test_submitting_again_changes_nothing(store: Store, clock: FakeClock) -> None:
+    store.submit([Submit("step", '{"a":1,"b":2}', priority=1)])
+    before = picture(store)
+    clock.advance(1)
+
+    assert store.submit([Submit("step", '{"b": 2, "a": 1}', priority=9, delay=SECOND)]) == [False]
+
+    assert picture(store) == before
+
+
+def test_submitting_again_leaves_a_claim_alone(store: Store) -> None:
+    held_step(store)
+
+    assert store.submit([Submit("step", "{}"), Submit("new", "{}")]) == [False, True]
+
+    assert known(store, "step").claim_token == "token"
+
+
+def test_the_same_step_twice_in_a_batch_is_new_once(store: Store) -> None:
+    assert store.submit([Submit("step", "{}"), Submit("step", "{}")]) == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("{}", '{"a":null}'),
+        ('{"a":1}', '{"a":2}'),
+        ('{"a":1}', '{"a":"1"}'),
+        ('{"a":1}', '{"a":true}'),
+        ('{"a":false}', '{"a":0}'),
+        ('{"a":[1,2]}', '{"a":[2,1]}'),
+        ('{"a":9007199254740993}', '{"a":9007199254740992}'),
+        (f'{{"a":{10**40}}}', f'{{"a":{10**40 + 1}}}'),
+    ],
+)
+def test_another_payload_under_a_taken_id_is_a_conflict(
+    store: Store, first: str, second: str
+) -> None:
+    store.submit([Submit("step", first)])
+
+    with pytest.raises(StepConflict, match="'step'"):
+        store.submit([Submit("step", second)])
+
+
+def test_a_batch_with_one_conflict_stores_nothing(store: Store) -> None:
+    submit(store, "taken")
+    before = picture(store)
+
+    with pytest.raises(StepConflict):
+        store.submit([Submit("one", "{}"), Submit("taken", '{"n":1}'), Submit("two", "{}")])
+
+    assert picture(store) == before
+    assert store.step("one") is None
+
+
+def test_a_batch_that_contradicts_itself_stores_nothing(store: Store) -> None:
+    with pytest.raises(StepConflict):
+        store.submit([Submit("step", "{}"), Submit("step", '{"n":1}')])
+
+    assert store.step("step") is None

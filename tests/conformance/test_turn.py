@@ -1,0 +1,193 @@
+"""A turn is one transaction, and a turn sent again is made up for, not done twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from fleet_q.core.errors import IncarnationEnded
+from fleet_q.core.pod import Beat, Drain, Join
+from fleet_q.core.ports import Store, Turn
+from fleet_q.core.step import Complete, Fail, Submit
+
+from .clock import SECOND, FakeClock
+from .helpers import (
+    claim,
+    facts,
+    held_step,
+    ids,
+    join,
+    known,
+    orphaned_step,
+    picture,
+    recover_all,
+    submit,
+)
+from .stores import StoreKind
+
+
+def test_presence_outcomes_and_a_claim_go_in_together(store: Store, clock: FakeClock) -> None:
+    held_step(store)
+    submit(store, "next")
+    clock.advance(1)
+
+    answer = store.turn(
+        Turn(
+            "pod",
+            "one",
+            Beat("pod", "one"),
+            (Complete("step", "token", "null"),),
+            claim=1,
+            claim_token="second",
+            check_held=(("step", "token"), ("next", "second")),
+        )
+    )
+
+    assert ids(answer.claimed) == ["next"]
+    assert (answer.refused, answer.lost) == ((), ("step",))
+    assert store.pods().pods[0].last_heartbeat_ts == clock()
+
+
+def test_what_a_turn_gives_back_it_can_claim(store: Store) -> None:
+    held_step(store)
+
+    answer = store.turn(
+        Turn("pod", "one", None, (Fail("step", "token", "Boom"),), claim=1, claim_token="second")
+    )
+
+    assert ids(answer.claimed) == ["step"]
+
+
+def test_a_pod_can_join_and_claim_at_once(store: Store) -> None:
+    submit(store, "step")
+
+    answer = store.turn(Turn("pod", "one", Join("pod", "one"), claim=1, claim_token="token"))
+
+    assert ids(answer.claimed) == ["step"]
+
+
+@pytest.mark.parametrize("presence", [Beat("pod", "one"), Drain("pod", "one"), None], ids=repr)
+def test_a_turn_whose_presence_is_refused_changes_nothing(
+    store: Store, presence: Beat | Drain | None
+) -> None:
+    held_step(store)
+    submit(store, "next")
+    join(store, incarnation="two")
+    before = picture(store)
+
+    with pytest.raises(IncarnationEnded):
+        store.turn(Turn("pod", "one", presence, (Complete("step", "token", "null"),), 1, "second"))
+
+    assert picture(store) == before
+
+
+def test_a_turn_that_fails_half_way_changes_nothing(
+    kind: StoreKind, store: Store, tmp_path: Path, clock: FakeClock
+) -> None:
+    if kind.failing is None:
+        pytest.skip("this store has no way to make it fail")
+    held_step(store)
+    clock.advance(1)
+    before = picture(store)
+
+    with kind.failing(tmp_path):
+        with pytest.raises(Exception, match=r"the disk is full|no room"):
+            store.turn(Turn("pod", "one", Beat("pod", "one"), (Fail("step", "token", "Boom"),)))
+        with pytest.raises(Exception, match=r"the disk is full|no room"):
+            store.submit([Submit("new", "{}")])
+
+    assert picture(store) == before
+    assert (store.step("new"), store.history("new")) == (None, [])
+    submit(store, "new")
+    assert facts(store, "new") == ["submitted"]
+
+
+def test_claims_that_no_longer_stand_are_told(store: Store) -> None:
+    join(store)
+    submit(store, "kept", "cancelled", "retaken")
+    claim(store, 3)
+    store.cancel("cancelled")
+    store.turn(
+        Turn("pod", "one", None, (Fail("retaken", "token", "Boom"),), claim=1, claim_token="second")
+    )
+
+    held = ("kept", "cancelled", "retaken", "unknown")
+    answer = store.turn(Turn("pod", "one", check_held=tuple((each, "token") for each in held)))
+
+    assert answer.lost == ("cancelled", "retaken", "unknown")
+
+
+FULL_TURN = Turn(
+    "pod",
+    "one",
+    Join("pod", "one"),
+    (Complete("done", "token", "null"), Fail("bad", "token", "Boom", retry_delay=SECOND)),
+    claim=2,
+    claim_token="second",
+)
+
+
+def before_the_full_turn(store: Store) -> None:
+    join(store)
+    submit(store, "bad", "done")
+    claim(store, 2)
+    submit(store, "a", "b", "c", "d")
+
+
+def test_a_turn_sent_again_is_not_done_again(store: Store, clock: FakeClock) -> None:
+    before_the_full_turn(store)
+    first = store.turn(FULL_TURN)
+    before = picture(store)
+    clock.advance(5)
+
+    second = store.turn(replace(FULL_TURN, again=True))
+
+    assert picture(store) == before
+    assert second.claimed == first.claimed
+    assert ids(second.claimed) == ["a", "b"]
+
+
+def test_a_turn_that_was_never_done_is_done_when_sent_again(store: Store) -> None:
+    before_the_full_turn(store)
+
+    answer = store.turn(replace(FULL_TURN, again=True))
+
+    assert ids(answer.claimed) == ["a", "b"]
+    assert answer.refused == ()
+    assert known(store, "done").status == "completed"
+
+
+def test_a_lost_claim_of_an_earlier_turn_is_not_mistaken_for_this_one(store: Store) -> None:
+    held_step(store, "earlier", token="first")
+    submit(store, "step")
+
+    answer = store.turn(Turn("pod", "one", claim=1, claim_token="second", again=True))
+
+    assert ids(answer.claimed) == ["step"]
+
+
+def test_a_lost_claim_of_an_earlier_incarnation_is_not_given_to_this_one(store: Store) -> None:
+    orphaned_step(store)
+
+    answer = store.turn(Turn("pod", "two", claim=1, claim_token="token", again=True))
+
+    assert answer.claimed == ()
+
+
+def test_what_was_recovered_meanwhile_is_not_given_back_to_the_lost_claim(
+    store: Store, clock: FakeClock
+) -> None:
+    held_step(store)
+    clock.advance(60)
+    store.declare_dead(60 * SECOND)
+    recover_all(store)
+    join(store, "other")
+    claim(store, token="other's", pod_id="other")
+    join(store, incarnation="two")
+
+    answer = store.turn(Turn("pod", "two", claim=1, claim_token="token", again=True))
+
+    assert answer.claimed == ()
+    assert known(store, "step").claimed_by == "other"

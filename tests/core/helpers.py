@@ -1,0 +1,145 @@
+"""The words that the tests are written in: lives made by commands, and a pod flown by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from math import inf
+from typing import Any, Final
+
+from fleet_q.core import pod as pods
+from fleet_q.core import step as steps
+from fleet_q.core.machine import Plan, PodMachine
+from fleet_q.core.pod import Pod, PodCommand
+from fleet_q.core.ports import Answer, Turn
+from fleet_q.core.retry import MICROS
+from fleet_q.core.settings import PodSettings
+from fleet_q.core.step import Cancel, Claim, Complete, Fail, Step, StepCommand, Submit
+
+AT: Final = 1_000 * MICROS
+"""A time of the store's clock."""
+
+
+def live(*commands: StepCommand, step: Step | None = None, at: int = AT) -> Step:
+    """What the commands make of a step, one after the other."""
+    for command in commands:
+        event = steps.decide(step, command, at, "pod")
+        if event is not None:
+            step = steps.evolve(step, event)
+    assert step is not None
+    return step
+
+
+LIVES: Final[dict[str, list[StepCommand]]] = {
+    "pending": [Submit("step", "{}")],
+    "claimed": [Submit("step", "{}"), Claim("step", "token", "one")],
+    "completed": [
+        Submit("step", "{}"),
+        Claim("step", "token", "one"),
+        Complete("step", "token", "1"),
+    ],
+    "failed": [
+        Submit("step", "{}"),
+        Claim("step", "token", "one"),
+        Fail("step", "token", "Boom", permanent=True),
+    ],
+    "cancelled": [Submit("step", "{}"), Cancel("step")],
+}
+"""The shortest way to every status."""
+
+
+def live_pod(*commands: PodCommand, pod: Pod | None = None, at: int = AT) -> Pod:
+    """What the commands make of a pod."""
+    for command in commands:
+        event = pods.decide(pod, command, at)
+        if event is not None:
+            pod = pods.evolve(pod, event)
+    assert pod is not None
+    return pod
+
+
+def claimed(step_id: str, **fields: Any) -> Step:
+    """A step as a store hands it out; the machine asks only for its id and its tries."""
+    return Step(step_id, "claimed", 0, "{}", **{**FRESH, **fields})
+
+
+FRESH: Final = {
+    "retry_count": 0,
+    "max_retries": 3,
+    "created_ts": 0,
+    "last_update_ts": 0,
+    "available_ts": 0,
+}
+
+
+def assert_waits_well(plan: Plan, now: float) -> None:
+    """A shell that carries out ``plan`` neither asks again at once for nothing nor sleeps in."""
+    if not plan.gone:
+        assert plan.look_again < inf
+        if plan.turn is None and not plan.recover:
+            assert plan.look_again > now
+
+
+class Pilot:
+    """One machine, a clock that moves when told to, and a store that answers as told."""
+
+    def __init__(
+        self,
+        *,
+        timeout: float | None = None,
+        chance: Callable[[], float] = lambda: 0.5,
+        **settings: Any,
+    ) -> None:
+        ids = count(1)
+        self.now = 100.0
+        self.settings = PodSettings(**settings)
+        self.machine = PodMachine(
+            "pod",
+            self.settings,
+            new_id=lambda: f"id-{next(ids)}",
+            chance=chance,
+            timeout_of=lambda _: timeout,
+        )
+        self.tokens: dict[str, str] = {}
+
+    def plan(self) -> Plan:
+        plan = self.machine.plan(self.now)
+        assert_waits_well(plan, self.now)
+        return plan
+
+    def turn(self) -> Turn:
+        """The turn that is due; it is an error if there is none."""
+        turn = self.plan().turn
+        assert turn is not None
+        return turn
+
+    def answer(self, turn: Turn, *step_ids: str, at: int = AT, **answer: Any) -> list[str]:
+        """Let the store give out these steps; which of them are to run."""
+        given = tuple(claimed(step_id) for step_id in step_ids)
+        to_run = self.machine.answered(turn, Answer(at, given, **answer), self.now)
+        self.tokens.update((step.step_id, turn.claim_token) for step in to_run)
+        return [step.step_id for step in to_run]
+
+    def take_turn(self, *step_ids: str, **answer: Any) -> Turn:
+        turn = self.turn()
+        self.answer(turn, *step_ids, **answer)
+        return turn
+
+    def finish(self, step_id: str) -> bool:
+        """A function returns."""
+        return self.machine.finished(Complete(step_id, self.tokens[step_id], "null"))
+
+    def claims(self, *step_ids: str) -> tuple[tuple[str, str], ...]:
+        """The claims under which these steps were started last."""
+        return tuple((step_id, self.tokens[step_id]) for step_id in step_ids)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def up(*step_ids: str, **options: Any) -> Pilot:
+    """A pod that has joined, runs these steps, and has nothing due until its next heartbeat."""
+    pilot = Pilot(**options)
+    pilot.take_turn(*step_ids)
+    assert pilot.plan().turn is None
+    return pilot

@@ -1,0 +1,125 @@
+"""The auditor finds every kind of fault, and none where there is none."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+from msgspec import Raw
+
+from fleet_q.core import events as ev
+from fleet_q.core.audit import Audit, audit
+from fleet_q.core.events import StepEvent, StepFact
+
+SUBMITTED: Final = ev.Submitted(Raw("{}"), 0, 3, 0)
+CLAIMED: Final = ev.Claimed("token", "one")
+COMPLETED: Final = ev.Completed("token", Raw("1"))
+FAILED: Final = ev.Failed("token", "Boom", None)
+RETRIED: Final = ev.Retried("token", "Boom", None, 0)
+RELEASED: Final = ev.Released("token")
+RECOVERED: Final = ev.Recovered("token", "died")
+CANCELLED: Final = ev.Cancelled()
+REPLAYED: Final = ev.Replayed()
+
+
+def log(*facts: StepFact, stream: str = "step", first: int = 1) -> list[StepEvent]:
+    return [StepEvent(stream, version, 0, "pod", fact) for version, fact in enumerate(facts, first)]
+
+
+def faults(*facts: StepFact) -> list[str]:
+    return audit(log(*facts)).faults
+
+
+def test_an_empty_log_is_faultless() -> None:
+    assert audit([]) == Audit()
+
+
+def test_a_clean_log_is_counted_stream_by_stream() -> None:
+    report = audit(
+        [
+            *log(SUBMITTED, CLAIMED, RETRIED, CLAIMED, RETRIED, CLAIMED, COMPLETED, stream="a"),
+            *log(SUBMITTED, CLAIMED, RECOVERED, CLAIMED, FAILED, stream="b"),
+            *log(SUBMITTED, CLAIMED, RELEASED, CLAIMED, CANCELLED, stream="c"),
+            *log(SUBMITTED, CLAIMED, FAILED, REPLAYED, CLAIMED, stream="d"),
+            *log(SUBMITTED, stream="e"),
+            *log(SUBMITTED, CANCELLED, REPLAYED, CLAIMED, COMPLETED, stream="f"),
+        ]
+    )
+    assert report == Audit(
+        steps=6,
+        completed=2,
+        failed=1,
+        cancelled=1,
+        unfinished=2,
+        retried=2,
+        recovered=1,
+        released=1,
+        faults=[],
+    )
+
+
+def test_a_second_completion_is_a_fault() -> None:
+    assert "step: completed 2 times" in faults(SUBMITTED, CLAIMED, COMPLETED, COMPLETED)
+
+
+def test_two_holders_at_once_are_a_fault() -> None:
+    other = ev.Claimed("other", "two")
+    assert "step: claimed at version 3 while held" in faults(SUBMITTED, CLAIMED, other)
+
+
+@pytest.mark.parametrize(
+    "fact", [COMPLETED, FAILED, RETRIED, RELEASED, RECOVERED], ids=lambda fact: fact.type
+)
+def test_a_change_by_anyone_but_the_holder_is_a_fault(fact: StepFact) -> None:
+    other = ev.Claimed("other", "two")
+    assert faults(SUBMITTED, other, fact) == [f"step: {fact.type} by a stranger at version 3"]
+
+
+@pytest.mark.parametrize("given_back", [RETRIED, RELEASED, RECOVERED, CANCELLED])
+def test_a_change_by_an_earlier_holder_is_a_fault(given_back: StepFact) -> None:
+    again = [REPLAYED] if given_back is CANCELLED else []
+    other = ev.Claimed("other", "two")
+    found = faults(SUBMITTED, CLAIMED, given_back, *again, other, COMPLETED)
+    assert found == [f"step: completed by a stranger at version {5 + len(again)}"]
+
+
+def test_a_change_of_what_nobody_holds_is_a_fault() -> None:
+    found = faults(SUBMITTED, COMPLETED)
+    assert "step: a step that is pending cannot be completed" in found
+    assert "step: completed by a stranger at version 2" in found
+
+
+@pytest.mark.parametrize(
+    ("history", "fault"),
+    [
+        (log(CLAIMED), "does not begin with one submission"),
+        (log(SUBMITTED, first=2), "does not begin with one submission"),
+        (log(SUBMITTED, SUBMITTED), "does not begin with one submission"),
+        (log(SUBMITTED) + log(CLAIMED, first=3), "has version 3 after version 1"),
+        (log(SUBMITTED) + log(CLAIMED, first=1), "has version 1 after version 1"),
+    ],
+    ids=["no beginning", "late beginning", "two beginnings", "gap", "the same version twice"],
+)
+def test_a_log_that_contradicts_itself_is_at_fault(history: list[StepEvent], fault: str) -> None:
+    (found,) = audit(history).faults
+    assert found.endswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("facts", "fault"),
+    [
+        ([SUBMITTED, REPLAYED], "a step that is pending cannot be replayed"),
+        ([SUBMITTED, CANCELLED, CLAIMED], "a step that is cancelled cannot be claimed"),
+        ([SUBMITTED, CLAIMED, COMPLETED, CLAIMED], "a step that is completed cannot be claimed"),
+        ([SUBMITTED, CLAIMED, COMPLETED, CANCELLED], "a step that is completed cannot be cancell"),
+    ],
+)
+def test_what_the_lifecycle_forbids_is_a_fault(facts: list[StepFact], fault: str) -> None:
+    (found,) = faults(*facts)
+    assert found.startswith(f"step: {fault}")
+
+
+def test_a_fault_names_its_step_and_does_not_hide_the_next_one() -> None:
+    report = audit([*log(CLAIMED, stream="a"), *log(SUBMITTED, stream="b"), *log(FAILED)])
+    assert [fault.split(":")[0] for fault in report.faults] == ["a", "step", "step"]
+    assert report.steps == 3

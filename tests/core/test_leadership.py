@@ -1,0 +1,90 @@
+"""Who leads: every pod that looks at the same table finds the same one, or none."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet_q.core.leadership import leader, live_pods, silent_pods
+from fleet_q.core.lifecycles import PodStatus
+from fleet_q.core.pod import Pod
+
+fleets = st.lists(
+    st.builds(
+        Pod,
+        pod_id=st.text("abc", min_size=1, max_size=3),
+        status=st.sampled_from(get_args(PodStatus)),
+        birth_ts=st.integers(0, 3),
+        last_heartbeat_ts=st.integers(0, 10),
+        incarnation=st.just("one"),
+    ),
+    max_size=8,
+    unique_by=lambda pod: pod.pod_id,
+)
+times = st.integers(0, 15)
+thresholds = st.integers(1, 8)
+
+
+def pod(pod_id: str, birth: int, status: PodStatus = "up", heard: int = 10) -> Pod:
+    return Pod(pod_id, status, birth, heard, "one")
+
+
+def leads(*fleet: Pod) -> str | None:
+    head = leader(fleet, at=10, dead_after=5)
+    return None if head is None else head.pod_id
+
+
+def test_the_oldest_leads() -> None:
+    assert leads(pod("a", 3), pod("b", 1), pod("c", 2)) == "b"
+
+
+def test_of_twins_the_first_by_id_leads() -> None:
+    assert leads(pod("c", 1), pod("a", 1), pod("b", 1)) == "a"
+
+
+@pytest.mark.parametrize(
+    "unfit", [pod("a", 1, "draining"), pod("a", 1, "down"), pod("a", 1, heard=5)]
+)
+def test_who_is_draining_or_down_or_silent_does_not_lead(unfit: Pod) -> None:
+    assert leads(unfit, pod("b", 2)) == "b"
+    assert leads(unfit) is None
+
+
+def test_nobody_leads_an_empty_fleet() -> None:
+    assert leads() is None
+
+
+@given(fleets, times, thresholds, st.randoms())
+def test_all_who_look_agree_in_whatever_order_they_see_the_fleet(
+    fleet: list[Pod], at: int, dead_after: int, chance: object
+) -> None:
+    shuffled = list(fleet)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert leader(fleet, at, dead_after) == leader(shuffled, at, dead_after)
+    assert live_pods(fleet, at, dead_after) == live_pods(shuffled, at, dead_after)
+
+
+@given(fleets, times, thresholds)
+def test_the_leader_is_fit_and_no_one_fit_comes_before_it(
+    fleet: list[Pod], at: int, dead_after: int
+) -> None:
+    fit = [
+        (pod.birth_ts, pod.pod_id)
+        for pod in fleet
+        if pod.status == "up" and at - pod.last_heartbeat_ts < dead_after
+    ]
+    head = leader(fleet, at, dead_after)
+    assert (None if head is None else (head.birth_ts, head.pod_id)) == min(fit, default=None)
+
+
+@given(fleets, times, thresholds)
+def test_every_pod_is_live_or_silent_or_down(fleet: list[Pod], at: int, dead_after: int) -> None:
+    live = {pod.pod_id for pod in live_pods(fleet, at, dead_after)}
+    silent = {pod.pod_id for pod in silent_pods(fleet, at, dead_after)}
+    down = {pod.pod_id for pod in fleet if pod.status == "down"}
+    assert live | silent | down == {pod.pod_id for pod in fleet}
+    assert not live & silent
+    assert not down & (live | silent)

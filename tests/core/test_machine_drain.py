@@ -1,0 +1,204 @@
+"""How a pod stops: no new steps, finish, release what does not finish in time, leave."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet_q.core.machine import MOST_OUTCOMES
+from fleet_q.core.pod import Beat, Drain, Leave
+from fleet_q.core.step import Complete, Outcome, Release
+from tests.core.helpers import Pilot, up
+
+
+def draining(*step_ids: str, grace: float | None = None, **options: object) -> Pilot:
+    """A pod that has said that it drains, with these steps still running."""
+    pilot = up(*step_ids, **options)
+    pilot.machine.drain(pilot.now, grace)
+    turn = pilot.take_turn()
+    assert turn.presence == Drain("pod", turn.incarnation)
+    return pilot
+
+
+def test_an_idle_pod_leaves_at_once() -> None:
+    pilot = up()
+    pilot.machine.drain(pilot.now)
+    turn = pilot.turn()
+    assert turn.presence == Leave("pod", turn.incarnation)
+    assert not pilot.plan().gone
+    pilot.answer(turn)
+    plan = pilot.plan()
+    assert plan.gone
+    assert (plan.turn, plan.recover) == (None, False)
+
+
+def test_a_pod_that_drains_says_so_and_then_waits() -> None:
+    pilot = draining("a")
+    assert pilot.plan().turn is None
+
+
+def test_a_pod_that_drains_claims_nothing_more() -> None:
+    pilot = draining("a")
+    pilot.machine.work_arrived()
+    for _ in range(20):
+        pilot.wait(1)
+        turn = pilot.plan().turn
+        if turn is not None:
+            assert turn.claim == 0
+            pilot.answer(turn)
+
+
+def test_a_pod_that_drains_still_says_that_it_lives() -> None:
+    pilot = draining("a")
+    pilot.wait(10)
+    turn = pilot.turn()
+    assert turn.presence == Beat("pod", turn.incarnation)
+    assert turn.check_held == pilot.claims("a")
+
+
+def test_a_pod_that_drains_begins_no_recovery() -> None:
+    pilot = draining("a", grace=1e6, recovery_interval=30.0, dead_pod_threshold=1e6)
+    pilot.wait(31)
+    plan = pilot.plan()
+    assert not plan.recover
+
+
+def test_a_pod_leaves_when_all_is_finished_and_says_so_in_the_same_turn() -> None:
+    pilot = draining("a", "b")
+    pilot.finish("a")
+    turn = pilot.take_turn()
+    assert (turn.presence, len(turn.outcomes)) == (None, 1)
+    pilot.finish("b")
+    turn = pilot.take_turn()
+    assert turn.presence == Leave("pod", turn.incarnation)
+    assert turn.outcomes == (Complete("b", pilot.tokens["b"], "null"),)
+    assert pilot.plan().gone
+
+
+def test_what_has_not_finished_within_the_grace_is_released() -> None:
+    pilot = draining("a", "b", grace=4)
+    assert pilot.plan().look_again == 104.0
+    pilot.wait(4)
+    plan = pilot.plan()
+    assert plan.abandon == pilot.claims("a", "b")
+    assert plan.turn is not None
+    assert plan.turn.outcomes == tuple(Release(i, pilot.tokens[i]) for i in "ab")
+    assert plan.turn.presence == Leave("pod", plan.turn.incarnation)
+    assert not pilot.finish("a")
+
+
+def test_the_grace_is_that_of_the_settings_unless_another_is_asked_for() -> None:
+    pilot = draining("a", shutdown_grace=7.0)
+    assert pilot.plan().look_again == 107.0
+
+
+def test_without_grace_all_is_released_and_the_pod_leaves_at_once() -> None:
+    pilot = up("a")
+    pilot.machine.drain(pilot.now, grace=0)
+    turn = pilot.take_turn()
+    assert turn.presence == Leave("pod", turn.incarnation)
+    assert turn.outcomes == (Release("a", pilot.tokens["a"]),)
+    assert pilot.plan().gone
+
+
+@pytest.mark.parametrize(("second", "until"), [(1.0, 101.0), (50.0, 104.0)])
+def test_asking_again_can_only_shorten_the_grace(second: float, until: float) -> None:
+    pilot = draining("a", grace=4)
+    pilot.machine.drain(pilot.now, second)
+    assert pilot.plan().look_again == until
+
+
+def test_drained_before_it_asked_to_join_a_pod_is_gone() -> None:
+    pilot = Pilot()
+    pilot.machine.drain(pilot.now)
+    plan = pilot.plan()
+    assert (plan.gone, plan.turn) == (True, None)
+
+
+def test_drained_before_its_joining_was_answered_a_pod_joins_and_leaves() -> None:
+    pilot = Pilot()
+    turn = pilot.turn()
+    pilot.machine.drain(pilot.now)
+    pilot.wait(pilot.machine.unanswered(pilot.now))
+    again = pilot.turn()
+    assert (again.presence, again.again) == (turn.presence, True)
+    pilot.answer(again)
+    turn = pilot.take_turn()
+    assert turn.presence == Leave("pod", turn.incarnation)
+    assert pilot.plan().gone
+
+
+def test_steps_that_arrive_when_the_pod_drains_already_are_released() -> None:
+    pilot = Pilot()
+    claim = pilot.turn()
+    pilot.machine.drain(pilot.now)
+    assert pilot.answer(claim, "a", "b") == []
+    turn = pilot.turn()
+    assert turn.outcomes == tuple(Release(i, claim.claim_token) for i in "ab")
+    assert turn.presence == Leave("pod", turn.incarnation)
+
+
+def test_more_outcomes_than_fit_are_all_said_before_the_pod_leaves() -> None:
+    steps = [str(n) for n in range(2 * MOST_OUTCOMES + 1)]
+    pilot = up(*steps, max_parallelism=2 * len(steps))
+    pilot.machine.drain(pilot.now, grace=0)
+    said = []
+    while not pilot.plan().gone:
+        turn = pilot.take_turn()
+        assert len(turn.outcomes) <= MOST_OUTCOMES
+        said += [outcome.step_id for outcome in turn.outcomes]
+    assert said == steps
+
+
+def test_a_store_that_is_away_within_the_grace_is_asked_again() -> None:
+    pilot = draining("a", grace=4)
+    pilot.finish("a")
+    leave = pilot.turn().presence
+    pilot.wait(pilot.machine.unanswered(pilot.now))
+    assert pilot.turn().presence == leave
+
+
+def test_a_store_that_is_away_past_the_grace_lets_the_pod_go() -> None:
+    pilot = draining("a", grace=4)
+    pilot.wait(4)
+    pilot.turn()
+    pilot.machine.unanswered(pilot.now)
+    plan = pilot.plan()
+    assert (plan.gone, plan.turn) == (True, None)
+
+
+def test_functions_end_with_the_grace_although_the_store_is_away() -> None:
+    pilot = draining("a", "b", grace=4, chance=lambda: 1.0)
+    pilot.finish("a")
+    pilot.turn()
+    while pilot.machine.unanswered(pilot.now) < 5:
+        pass
+    assert pilot.plan().look_again == 104.0
+    pilot.wait(4)
+    assert pilot.plan().abandon == pilot.claims("b")
+
+
+@pytest.mark.parametrize("first", ["drained", "declared dead"])
+def test_drained_and_declared_dead_a_pod_says_what_it_has_to_say_and_is_gone(first: str) -> None:
+    # What it would say as an incarnation that never joined would be refused, outcomes and all.
+    pilot = up("a", "b", "c")
+    pilot.wait(10)
+    pilot.finish("a")
+    if first == "drained":
+        pilot.machine.drain(pilot.now, 4)
+    pilot.turn()
+    pilot.machine.ended()
+    pilot.machine.drain(pilot.now, 4)
+    assert [outcome.step_id for outcome in said_alone(pilot)] == ["a"]
+    assert pilot.plan().turn is None
+    pilot.finish("b")
+    assert [outcome.step_id for outcome in said_alone(pilot)] == ["b"]
+    pilot.wait(4)
+    assert said_alone(pilot) == (Release("c", pilot.tokens["c"]),)
+    assert pilot.plan().gone
+
+
+def said_alone(pilot: Pilot) -> tuple[Outcome, ...]:
+    """The outcomes of a turn that says nothing else."""
+    turn = pilot.take_turn()
+    assert (turn.presence, turn.claim) == (None, 0)
+    return turn.outcomes

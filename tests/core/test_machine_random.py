@@ -1,0 +1,189 @@
+"""One pod through random weather: whatever happens to it, it keeps its promises."""
+
+from __future__ import annotations
+
+from itertools import count, pairwise
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from fleet_q.adapters.memory import MemoryStore
+from fleet_q.core import events as ev
+from fleet_q.core.audit import audit
+from fleet_q.core.errors import FleetQError, IncarnationEnded
+from fleet_q.core.machine import PodMachine
+from fleet_q.core.ports import Turn
+from fleet_q.core.retry import micros
+from fleet_q.core.settings import PodSettings
+from fleet_q.core.step import Complete, Recover, Submit
+from tests.core.helpers import assert_waits_well
+
+SETTINGS = PodSettings(max_parallelism=3, capacity_threshold=1.0, retry_base_delay=1.0)
+STEPS = [str(n) for n in range(6)]
+
+
+class World:
+    """A pod, the functions that it runs, its store, and one clock for all of them.
+
+    The shell is carried out as the real one does it: one plan, its turn, and then whatever else
+    happens. ``away``: the store does nothing; ``mute``: it does what is asked, and the answer is
+    lost.
+    """
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.weather = "fine"
+        self.functions: set[tuple[str, str]] = set()
+        self.succeeded: list[tuple[str, str]] = []
+        self.unanswered: Turn | None = None
+        self.in_order = True
+        self.superseded = False
+        self.wait_until = self.now
+        self.store = MemoryStore(lambda: micros(self.now))
+        ids = count()
+        draws = count()
+        self.machine = PodMachine(
+            "pod",
+            SETTINGS,
+            new_id=lambda: f"id-{next(ids)}",
+            chance=lambda: next(draws) * 0.37 % 1,
+            timeout_of=lambda step: 20.0 if step.step_id in "01" else None,
+        )
+
+    def once(self) -> bool:
+        """Do what is due; whether the pod goes on."""
+        plan = self.machine.plan(self.now)
+        assert_waits_well(plan, self.now)
+        self.functions.difference_update(plan.abandon)
+        if plan.gone:
+            return False
+        self.wait_until = plan.look_again
+        assert self.machine.running == len(self.functions) <= 3
+        if plan.turn is not None:
+            self.take(plan.turn)
+        return True
+
+    def take(self, turn: Turn) -> None:
+        if self.unanswered is not None:
+            assert turn == replace(self.unanswered, again=True)
+        else:
+            assert not turn.again
+            assert not (turn.claim and self.machine.phase == "draining")
+        self.unanswered = turn
+        if self.weather == "away":
+            self.no_answer()
+            return
+        try:
+            answer = self.store.turn(turn)
+        except IncarnationEnded as ended:
+            self.superseded = ended.superseded
+            if self.weather == "mute":
+                self.no_answer()
+                return
+            self.in_order = False
+            self.unanswered = None
+            self.machine.ended()
+            return
+        if self.weather == "mute":
+            self.no_answer()
+            return
+        self.unanswered = None
+        for step in self.machine.answered(turn, answer, self.now):
+            self.functions.add((step.step_id, turn.claim_token))
+
+    def no_answer(self) -> None:
+        wait = self.machine.unanswered(self.now)
+        assert 0 <= wait <= 5
+        self.in_order = self.in_order and self.machine.phase != "gone"
+
+    def happen(self, what: str, much: int) -> None:
+        step_id = STEPS[much % 6]
+        match what:
+            case "time passes":
+                self.now += much
+            case "look again":
+                self.now = max(self.now, self.wait_until)
+            case "submit":
+                self.store.submit([Submit(step_id, "{}", max_retries=100)])
+                self.machine.work_arrived()
+            case "cancel" | "replay":
+                change: Any = self.store.cancel if what == "cancel" else self.replay
+                try:
+                    change(step_id)
+                except FleetQError:
+                    return
+            case "succeed" | "fail":
+                self.end_function(step_id, what)
+            case "declare dead":
+                self.declare_dead()
+            case _:
+                self.weather = what
+
+    def replay(self, step_id: str) -> None:
+        self.store.replay([step_id])
+
+    def end_function(self, step_id: str, how: str) -> None:
+        token = next((token for running, token in self.functions if running == step_id), None)
+        if token is None:
+            return
+        self.functions.remove((step_id, token))
+        if how == "fail":
+            self.machine.finished(self.machine.fail(step_id, token, 1, "Boom"))
+        elif self.machine.finished(Complete(step_id, token, "null")):
+            self.succeeded.append((step_id, token))
+
+    def declare_dead(self) -> None:
+        self.store.declare_dead(0)
+        orphans = self.store.orphans("", 100)
+        self.store.recover([Recover(step.step_id, step.claim_token or "") for step in orphans])
+
+    def stop(self) -> None:
+        """Let the pod end in fine weather."""
+        self.weather = "fine"
+        self.machine.drain(self.now, 0)
+        for _ in range(20):
+            if not self.once():
+                return
+            self.now = max(self.now, self.wait_until)
+        raise AssertionError("the pod does not stop")
+
+    def fate(self, step_id: str, token: str) -> str | None:
+        """What ended the claim under this token."""
+        for event, following in pairwise(self.store.history(step_id)):
+            if isinstance(event.fact, ev.Claimed) and event.fact.claim_token == token:
+                return following.fact.type
+        return None
+
+
+HAPPENINGS = [
+    *("time passes", "look again", "submit", "cancel", "replay", "succeed", "fail") * 3,
+    *("fine", "fine", "away", "mute", "declare dead"),
+]
+happenings = st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 15))
+
+
+@given(st.lists(happenings, min_size=50, max_size=80), st.none() | st.integers(0, 60))
+def test_in_any_weather_nothing_is_lost_or_done_twice(
+    course: list[tuple[str, int]], grace: int | None
+) -> None:
+    world = World()
+    living = True
+    for moment, (what, much) in enumerate(course):
+        world.happen(what, much)
+        if grace is not None and moment == 40:
+            world.machine.drain(world.now, grace)
+        living = living and world.once()
+    if living:
+        world.stop()
+
+    assert not world.superseded, "nobody took its place"
+    assert audit(world.store.step_events()).faults == []
+    assert world.store.rebuild(check=True).equal
+    if not world.in_order:
+        world.declare_dead()
+    assert world.store.counts()["claimed"] == 0
+    for step_id, token in world.succeeded:
+        expected = {"completed", "cancelled", "recovered"}
+        assert world.fate(step_id, token) in expected

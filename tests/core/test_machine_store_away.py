@@ -1,0 +1,130 @@
+"""What a pod does when the store does not answer, or no longer knows it."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from fleet_q.core.machine import STORE_RETRY_BASE, STORE_RETRY_CAP
+from fleet_q.core.pod import Join
+from tests.core.helpers import Pilot, up
+
+
+def test_the_same_turn_again_and_never_another() -> None:
+    pilot = up("a", "b")
+    pilot.finish("a")
+    turn = pilot.turn()
+    for _ in range(3):
+        pilot.wait(pilot.machine.unanswered(pilot.now) + 12)  # a heartbeat falls due too
+        pilot.finish("b")
+        pilot.machine.work_arrived()
+        assert pilot.turn() == replace(turn, again=True)
+
+
+def test_the_store_is_left_alone_until_the_wait_is_over() -> None:
+    pilot = Pilot()
+    pilot.turn()
+    wait = pilot.machine.unanswered(pilot.now)
+    plan = pilot.plan()
+    assert (plan.turn, plan.look_again) == (None, pilot.now + wait)
+    pilot.wait(wait)
+    assert pilot.turn().again
+
+
+def test_the_waits_double_up_to_a_cap_and_begin_anew_after_an_answer() -> None:
+    pilot = Pilot(chance=lambda: 1.0)
+    for _ in range(2):
+        waits = []
+        for _ in range(9):
+            pilot.turn()
+            waits.append(pilot.machine.unanswered(pilot.now))
+            pilot.wait(waits[-1])
+        assert waits[:3] == [STORE_RETRY_BASE, 2 * STORE_RETRY_BASE, 4 * STORE_RETRY_BASE]
+        assert waits[-2:] == [STORE_RETRY_CAP] * 2
+        pilot.take_turn()
+        pilot.wait(10)
+
+
+def test_what_finished_meanwhile_follows_with_the_heartbeat_that_is_late() -> None:
+    pilot = up("a", "b")
+    pilot.finish("a")
+    pilot.turn()
+    pilot.finish("b")
+    pilot.machine.unanswered(pilot.now)
+    pilot.wait(15)
+    assert [outcome.step_id for outcome in pilot.take_turn().outcomes] == ["a"]
+    turn = pilot.take_turn()
+    assert [outcome.step_id for outcome in turn.outcomes] == ["b"]
+    assert turn.presence is not None
+
+
+def test_functions_still_run_out_of_time() -> None:
+    pilot = up("a", timeout=1.0)
+    pilot.wait(0.9)
+    pilot.machine.work_arrived()
+    pilot.turn()
+    for _ in range(8):
+        pilot.machine.unanswered(pilot.now)
+    assert pilot.plan().look_again == 101.0
+    pilot.wait(0.1)
+    assert pilot.plan().abandon == pilot.claims("a")
+
+
+def test_no_recovery_while_the_store_is_away() -> None:
+    pilot = Pilot(recovery_interval=0.01)
+    pilot.take_turn()
+    pilot.machine.work_arrived()
+    pilot.turn()
+    wait = pilot.machine.unanswered(pilot.now)
+    pilot.wait(wait / 2)
+    assert not pilot.plan().recover
+    pilot.wait(wait / 2)
+    assert pilot.plan().recover
+
+
+def test_a_claim_whose_answer_was_lost_is_asked_for_under_its_token() -> None:
+    pilot = Pilot()
+    token = pilot.turn().claim_token
+    pilot.wait(pilot.machine.unanswered(pilot.now))
+    again = pilot.turn()
+    assert again.claim_token == token
+    assert pilot.answer(again, "a") == ["a"]
+
+
+def test_a_pod_declared_dead_joins_as_a_new_incarnation() -> None:
+    pilot = up("a")
+    old = pilot.machine.incarnation
+    pilot.wait(10)
+    pilot.turn()
+    pilot.machine.ended()
+    turn = pilot.turn()
+    assert turn.incarnation != old
+    assert turn.presence == Join("pod", turn.incarnation)
+    assert not turn.again
+
+
+def test_a_pod_that_joins_anew_asks_which_claims_still_stand() -> None:
+    pilot = up("a", "b")
+    pilot.wait(10)
+    pilot.turn()
+    pilot.machine.ended()
+    turn = pilot.turn()
+    assert turn.check_held == pilot.claims("a", "b")
+    pilot.answer(turn, lost=("b",))
+    assert pilot.plan().abandon == pilot.claims("b")
+    assert pilot.finish("a")
+
+
+def test_an_outcome_that_could_not_be_said_is_said_after_joining_anew() -> None:
+    pilot = up("a")
+    pilot.finish("a")
+    outcomes = pilot.turn().outcomes
+    pilot.machine.ended()
+    assert pilot.turn().outcomes == outcomes
+
+
+def test_the_slots_of_what_still_runs_are_not_given_away_by_joining_anew() -> None:
+    pilot = up("a", "b")
+    pilot.wait(10)
+    pilot.turn()
+    pilot.machine.ended()
+    assert pilot.turn().claim == 4

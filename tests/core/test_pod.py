@@ -1,0 +1,201 @@
+"""A pod's life: who may say what under which incarnation."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from fleet_q.core import events as ev
+from fleet_q.core.errors import CorruptLog, FleetQError, IllegalTransition, IncarnationEnded
+from fleet_q.core.events import PodEvent, PodFact, decode_pod_fact, encode_fact
+from fleet_q.core.pod import (
+    Beat,
+    DeclareDead,
+    Drain,
+    Join,
+    Leave,
+    Pod,
+    PodCommand,
+    decide,
+    evolve,
+    fold,
+)
+from tests.core.helpers import AT, live_pod
+
+LIVES: Final[dict[str, list[PodCommand]]] = {
+    "up": [Join("pod", "one")],
+    "draining": [Join("pod", "one"), Drain("pod", "one")],
+    "down": [Join("pod", "one"), Leave("pod", "one")],
+}
+COMMANDS: Final[dict[str, PodCommand]] = {
+    "join": Join("pod", "one"),
+    "join anew": Join("pod", "two"),
+    "beat": Beat("pod", "one"),
+    "drain": Drain("pod", "one"),
+    "leave": Leave("pod", "one"),
+    "declare dead": DeclareDead("pod", "one", dead_after=0),
+}
+AFTER: Final[dict[tuple[str, str], object]] = {
+    **{(status, "join anew"): "up" for status in LIVES},
+    ("up", "join"): None,
+    ("up", "beat"): "up",
+    ("up", "drain"): "draining",
+    ("up", "leave"): "down",
+    ("up", "declare dead"): "down",
+    ("draining", "join"): None,
+    ("draining", "beat"): "draining",
+    ("draining", "drain"): None,
+    ("draining", "leave"): "down",
+    ("draining", "declare dead"): "down",
+    ("down", "join"): IncarnationEnded,
+    ("down", "beat"): IncarnationEnded,
+    ("down", "drain"): IncarnationEnded,
+    ("down", "leave"): None,
+    ("down", "declare dead"): None,
+}
+OF_ONE: Final = [name for name in COMMANDS if not name.startswith("join")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("status", LIVES)
+def test_every_command_in_every_status(status: str, name: str) -> None:
+    pod, command = live_pod(*LIVES[status]), COMMANDS[name]
+    assert pod.status == status
+    expected = AFTER[status, name]
+    if isinstance(expected, type):
+        with pytest.raises(expected):
+            decide(pod, command, AT)
+    elif expected is None:
+        assert decide(pod, command, AT) is None
+    else:
+        event = decide(pod, command, AT)
+        assert event is not None
+        after = evolve(pod, event)
+        assert (after.status, after.incarnation) == (expected, command.incarnation)
+
+
+@pytest.mark.parametrize("name", OF_ONE)
+def test_a_pod_that_never_joined_may_do_nothing_but_join(name: str) -> None:
+    with pytest.raises(IncarnationEnded, match="declared dead") as caught:
+        decide(None, COMMANDS[name], AT)
+    assert not caught.value.superseded
+
+
+@pytest.mark.parametrize("name", OF_ONE)
+@pytest.mark.parametrize("status", LIVES)
+def test_an_incarnation_that_another_took_the_place_of_is_told_so(status: str, name: str) -> None:
+    command = replace(COMMANDS[name], incarnation="older")
+    with pytest.raises(IncarnationEnded, match="another process has joined as pod 'pod'") as caught:
+        decide(live_pod(*LIVES[status]), command, AT)
+    assert caught.value.superseded
+
+
+@pytest.mark.parametrize("command", [Join("pod", "one"), Beat("pod", "one"), Drain("pod", "one")])
+def test_an_incarnation_once_declared_dead_does_not_come_back(command: PodCommand) -> None:
+    dead = live_pod(*LIVES["up"], DeclareDead("pod", "one", 0))
+    with pytest.raises(IncarnationEnded, match="has to join again") as caught:
+        decide(dead, command, AT)
+    assert not caught.value.superseded
+
+
+@pytest.mark.parametrize("status", ["up", "draining"])
+def test_only_a_silent_pod_can_be_declared_dead(status: str) -> None:
+    pod = live_pod(*LIVES[status])
+    with pytest.raises(IllegalTransition, match="a pod that is live cannot be declared_dead"):
+        decide(pod, DeclareDead("pod", "one", dead_after=60), AT + 59)
+    event = decide(pod, DeclareDead("pod", "one", dead_after=60), AT + 60, "leader")
+    assert event == PodEvent("pod", pod.version + 1, AT + 60, "leader", ev.DeclaredDead("one"))
+
+
+def test_a_new_incarnation_is_born_when_it_joins() -> None:
+    pod = live_pod(*LIVES["draining"])
+    again = live_pod(Join("pod", "two"), pod=pod, at=AT + 5)
+    assert again == Pod("pod", "up", AT + 5, AT + 5, "two", version=3)
+
+
+@pytest.mark.parametrize(
+    ("command", "heard"),
+    [(Beat("pod", "one"), AT + 5), (Drain("pod", "one"), AT + 5), (Leave("pod", "one"), AT)],
+)
+def test_what_a_living_pod_says_is_a_sign_of_life(command: PodCommand, heard: int) -> None:
+    pod = live_pod(command, pod=live_pod(*LIVES["up"]), at=AT + 5)
+    assert (pod.last_heartbeat_ts, pod.birth_ts) == (heard, AT)
+
+
+def test_to_be_declared_dead_is_no_sign_of_life() -> None:
+    pod = live_pod(DeclareDead("pod", "one", 5), pod=live_pod(*LIVES["up"]), at=AT + 5)
+    assert (pod.last_heartbeat_ts, pod.status) == (AT, "down")
+
+
+@pytest.mark.parametrize(
+    ("status", "age", "live"),
+    [("up", 59, True), ("up", 60, False), ("draining", 59, True), ("down", 0, False)],
+)
+def test_a_pod_lives_until_it_ends_or_is_silent_for_too_long(
+    status: str, age: int, live: bool
+) -> None:
+    assert live_pod(*LIVES[status]).is_live(AT + age, 60) is live
+
+
+JOINED: Final = PodEvent("pod", 1, AT, "pod", ev.Joined("one"))
+BEAT: Final = PodEvent("pod", 2, AT, "pod", ev.Heartbeat("one"))
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [replace(BEAT, version=1)],
+        [replace(JOINED, version=2)],
+        [JOINED, JOINED],
+        [JOINED, replace(BEAT, version=3)],
+        [JOINED, BEAT, BEAT],
+    ],
+)
+def test_a_log_with_a_gap_or_a_wrong_beginning_does_not_fold(history: list[PodEvent]) -> None:
+    with pytest.raises(CorruptLog, match="pod 'pod'"):
+        fold(history)
+
+
+def test_no_history_is_no_pod() -> None:
+    assert fold([]) is None
+
+
+names = st.sampled_from(["one", "two", "three"])
+commands = st.one_of(
+    *(st.builds(kind, st.just("pod"), names) for kind in (Join, Beat, Drain, Leave)),
+    st.builds(DeclareDead, st.just("pod"), names, st.integers(0, 3)),
+)
+
+
+@given(st.lists(commands, max_size=30))
+def test_whatever_is_asked_of_a_pod_is_refused_or_becomes_its_next_event(
+    asked: list[PodCommand],
+) -> None:
+    log: list[PodEvent] = []
+    pod: Pod | None = None
+    for at, command in enumerate(asked):
+        try:
+            event = decide(pod, command, at, "pod")
+        except FleetQError:
+            continue
+        if event is None:
+            continue
+        pod = evolve(pod, event)
+        log.append(event)
+        assert pod.version == event.version == len(log)
+        assert pod.incarnation == command.incarnation
+        assert pod.birth_ts <= pod.last_heartbeat_ts <= at
+    assert fold(log) == pod
+
+
+facts = st.sampled_from([ev.Joined, ev.Heartbeat, ev.Draining, ev.Left, ev.DeclaredDead])
+
+
+@given(facts, st.text())
+def test_a_fact_is_read_back_as_it_was_written(kind: type[PodFact], incarnation: str) -> None:
+    fact = kind(incarnation)
+    assert decode_pod_fact(encode_fact(fact)) == fact

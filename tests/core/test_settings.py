@@ -1,0 +1,66 @@
+"""A pod's settings: the quickstart's defaults, and no number that could not work."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.core.settings import PodSettings
+
+
+def test_the_defaults_are_the_quickstarts() -> None:
+    assert msgspec.to_builtins(PodSettings()) == {
+        "heartbeat_interval": 10.0,
+        "claim_interval": 5.0,
+        "recovery_interval": 30.0,
+        "max_parallelism": 8,
+        "capacity_threshold": 0.8,
+        "dead_pod_threshold": 60.0,
+        "max_retries": 3,
+        "retry_base_delay": 1.0,
+        "retry_max_delay": 300.0,
+        "shutdown_grace": 25.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("heartbeat_interval", 0),
+        ("claim_interval", 0),
+        ("claim_interval", float("nan")),
+        ("recovery_interval", -1),
+        ("max_parallelism", 0),
+        ("max_parallelism", 1.5),
+        ("capacity_threshold", 0),
+        ("capacity_threshold", 1.01),
+        ("dead_pod_threshold", 0),
+        ("max_retries", -1),
+        ("retry_base_delay", -0.1),
+        ("retry_max_delay", -0.1),
+        ("shutdown_grace", -0.1),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_refused(name: str, bad: float) -> None:
+    with pytest.raises(msgspec.ValidationError, match=name):
+        msgspec.convert({name: bad}, PodSettings)
+
+
+@pytest.mark.parametrize("name", ["max_retries", "retry_base_delay", "shutdown_grace"])
+def test_zero_is_fine_where_it_means_none(name: str) -> None:
+    assert getattr(msgspec.convert({name: 0}, PodSettings), name) == 0
+
+
+@given(st.floats(0.01, 1e6), st.floats(0.01, 1e6))
+def test_one_late_heartbeat_kills_nobody(interval: float, threshold: float) -> None:
+    def settings() -> PodSettings:
+        return PodSettings(heartbeat_interval=interval, dead_pod_threshold=threshold)
+
+    if threshold < 2 * interval:
+        with pytest.raises(InvalidInput, match="must be at least twice FLEET_Q_HEARTBEAT_INTERVAL"):
+            settings()
+    else:
+        assert settings().dead_pod_threshold == threshold

@@ -1,0 +1,187 @@
+"""What may be submitted, and that JSON comes out as it went in."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.core.step import Submit, decide
+from fleet_q.core.submission import (
+    DEEPEST,
+    HIGHEST_PRIORITY,
+    LONGEST_DELAY,
+    LONGEST_ID,
+    MAX_PAYLOAD_BYTES,
+    MOST_RETRIES,
+    check_id,
+    submission,
+    to_json,
+)
+
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+json_values = st.recursive(
+    leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+)
+
+
+def nested(depth: int) -> object:
+    value: object = []
+    for level in range(depth - 1):
+        value = [value] if level % 2 else {"in": value}
+    return value
+
+
+def submit(payload: Any = None, **options: Any) -> Submit:
+    return submission({} if payload is None else payload, **{"step_id": "step", **options})
+
+
+@given(json_values)
+def test_any_json_value_survives(value: object) -> None:
+    again = json.loads(to_json(value, "payload"))
+    assert again == value
+    assert repr(again) == repr(value)  # tells 1 from 1.0 and from true
+
+
+@given(st.dictionaries(st.text(), json_values, max_size=4))
+def test_any_json_object_survives_its_way_into_a_step(payload: dict[str, object]) -> None:
+    event = decide(None, submit(payload), 0)
+    assert event is not None
+    assert json.loads(bytes(event.fact.payload)) == payload  # type: ignore[union-attr]
+
+
+def test_the_text_is_compact_and_keeps_its_letters() -> None:
+    assert to_json({"ä": [1, None]}, "payload") == '{"ä":[1,null]}'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        math.inf,
+        -math.inf,
+        "\ud800",
+        {"\udfff": 1},
+        b"bytes",
+        {1, 2},
+        pytest.param(object(), id="an object"),
+        datetime(2024, 1, 1),
+        Decimal(1),
+        1j,
+        {1: "a key that is no text"},
+        {None: 1},
+        {True: 1},
+        {1.5: 1},
+        {(1, 2): 1},
+        pytest.param(10**5000, id="a number too long to print"),
+    ],
+    ids=repr,
+)
+def test_what_json_does_not_have_is_refused(value: object) -> None:
+    with pytest.raises(InvalidInput, match=r"^payload "):
+        to_json([value], "payload")
+
+
+def test_a_value_within_itself_is_refused() -> None:
+    loop: list[object] = []
+    loop.append(loop)
+    with pytest.raises(InvalidInput):
+        to_json(loop, "payload")
+
+
+def test_values_may_be_nested_so_deep_and_no_deeper() -> None:
+    assert json.loads(to_json(nested(DEEPEST), "payload")) == nested(DEEPEST)
+    for depth in (DEEPEST + 1, 100_000):
+        with pytest.raises(InvalidInput, match=f"nested more than {DEEPEST} deep"):
+            to_json(nested(depth), "payload")
+
+
+def test_many_values_side_by_side_are_not_deep() -> None:
+    wide: list[object] = [{}] * (DEEPEST * 2)
+    assert json.loads(to_json(wide, "payload")) == wide
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
+def test_any_text_of_a_fitting_length_is_an_id(text: str) -> None:
+    assert check_id(text[:LONGEST_ID], "step_id") == text[:LONGEST_ID]
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "a\0b", "x" * (LONGEST_ID + 1), "\ud800", None, 7, b"id"], ids=repr
+)
+def test_what_is_no_id_is_refused(bad: object) -> None:
+    with pytest.raises(InvalidInput, match="step_id"):
+        check_id(bad, "step_id")
+    with pytest.raises(InvalidInput, match="step_id"):
+        submit(step_id=bad)
+
+
+def test_the_longest_id_is_an_id() -> None:
+    assert check_id("x" * LONGEST_ID, "step_id") == "x" * LONGEST_ID
+
+
+@pytest.mark.parametrize("payload", [[], "text", 1, True, b"", {1}], ids=repr)
+def test_a_payload_is_an_object(payload: object) -> None:
+    with pytest.raises(InvalidInput, match="payload must be a JSON object, not a"):
+        submit(payload)
+
+
+def test_a_payload_is_measured_in_bytes() -> None:
+    payload = {"a": "ä"}  # ten bytes of JSON, nine characters
+    assert submit(payload, max_payload_bytes=10).payload == '{"a":"ä"}'
+    with pytest.raises(InvalidInput, match="payload has 10 bytes; at most 9 are taken"):
+        submit(payload, max_payload_bytes=9)
+
+
+def test_by_default_a_payload_has_a_mebibyte_at_most() -> None:
+    fits = {"a": "x" * (MAX_PAYLOAD_BYTES - len('{"a":""}'))}
+    assert len(submit(fits).payload) == MAX_PAYLOAD_BYTES == 1024**2
+    with pytest.raises(InvalidInput, match="bytes"):
+        submit({"a": fits["a"] + "x"})
+
+
+@pytest.mark.parametrize(
+    ("option", "least", "most"),
+    [
+        ("priority", -HIGHEST_PRIORITY, HIGHEST_PRIORITY),
+        ("max_retries", 0, MOST_RETRIES),
+        ("delay", 0, LONGEST_DELAY),
+    ],
+)
+def test_numbers_have_bounds_which_belong_to_them(option: str, least: int, most: int) -> None:
+    for fine in (least, most):
+        submit(**{option: fine})
+    for bad in (least - 1, most + 1):
+        with pytest.raises(InvalidInput, match=f"{option} must be between"):
+            submit(**{option: bad})
+
+
+@pytest.mark.parametrize("option", ["priority", "max_retries", "delay"])
+@pytest.mark.parametrize("bad", ["1", None, True, [1], Decimal(1), math.nan, math.inf], ids=repr)
+def test_what_is_no_number_is_refused(option: str, bad: object) -> None:
+    with pytest.raises(InvalidInput, match=option):
+        submit(**{option: bad})
+
+
+@pytest.mark.parametrize("option", ["priority", "max_retries"])
+def test_half_a_priority_or_retry_is_refused(option: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{option} must be a whole number"):
+        submit(**{option: 1.5})
+
+
+def test_a_submission_says_all_that_was_asked_for() -> None:
+    asked = submit({"a": 1}, priority=2, max_retries=0, delay=0.25)
+    assert asked == Submit("step", '{"a":1}', 2, 0, 250_000)
