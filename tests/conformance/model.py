@@ -137,6 +137,8 @@ class Model:
         pod = self.pods.get(turn.pod_id)
         living = pod is not None and not self.has_ended(turn.pod_id, turn.incarnation)
         if isinstance(said, Join):
+            if pod and pod["incarnation"] == turn.incarnation and not living:
+                raise Refused
             if not living:
                 self.pods[turn.pod_id] = {
                     "pod_id": turn.pod_id,

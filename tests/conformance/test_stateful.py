@@ -218,12 +218,11 @@ class Fleet(RuleBasedStateMachine):
     ) -> None:
         """Some life of some pod, perhaps long over, speaks up with an old claim's outcome."""
         pod_id, incarnation = data.draw(st.sampled_from(self.lives))
-        outcomes = ()
-        if self.claims:
-            outcomes = (ending(how, data.draw(st.sampled_from(self.claims))),)
+        claimed = data.draw(st.sampled_from(self.claims or [("none", "none")]))
         presence = says(pod_id, incarnation) if says else None
         token = next(self.names) if claim else ""
-        answer = self.do(Turn(pod_id, incarnation, presence, outcomes, claim, token))
+        turn = Turn(pod_id, incarnation, presence, (ending(how, claimed),), claim, token)
+        answer = self.do(turn)
         if answer:
             self.note("late and refused" if answer.refused else "late but in time")
 
@@ -295,12 +294,7 @@ class Fleet(RuleBasedStateMachine):
         self.send(process, turn, fate)
 
     def send_again(self, pod_id: str, turn: Turn, fate: str) -> None:
-        process = self.processes[pod_id]
-        if isinstance(turn.presence, Join) and self.model.has_ended(pod_id, turn.incarnation):
-            # Whether the dead may join is another test's question.
-            process.unanswered = process.incarnation = None
-        else:
-            self.send(process, replace(turn, again=True), fate)
+        self.send(self.processes[pod_id], replace(turn, again=True), fate)
 
     def send(self, process: Process, turn: Turn, fate: str) -> None:
         if fate == "request lost":
@@ -312,7 +306,7 @@ class Fleet(RuleBasedStateMachine):
             return
         process.unanswered = None
         if answer is None:
-            process.incarnation = None
+            process.incarnation = None  # it joins again as a new one, and holds what it holds
             return
         for step_id in [outcome.step_id for outcome in turn.outcomes] + list(answer.lost):
             process.held.pop(step_id, None)

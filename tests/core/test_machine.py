@@ -268,3 +268,7 @@ def test_recovery_begins_when_the_pod_is_up_and_at_every_interval() -> None:
         if plan.turn is not None:
             pilot.answer(plan.turn)
     assert began == [30, 60, 90]
+
+
+def test_a_pod_with_nothing_else_to_do_looks_again_when_recovery_is_due() -> None:
+    assert up(recovery_interval=3.0).plan().look_again == 103.0

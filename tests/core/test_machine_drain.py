@@ -137,16 +137,17 @@ def test_steps_that_arrive_when_the_pod_drains_already_are_released() -> None:
     assert turn.presence == Leave("pod", turn.incarnation)
 
 
-def test_more_outcomes_than_fit_are_all_said_before_the_pod_leaves() -> None:
-    steps = [str(n) for n in range(2 * MOST_OUTCOMES + 1)]
+@pytest.mark.parametrize(
+    ("outcomes", "turns"), [(MOST_OUTCOMES, 1), (MOST_OUTCOMES + 1, 2), (2 * MOST_OUTCOMES + 1, 3)]
+)
+def test_as_many_turns_as_it_takes_to_say_all_and_leave(outcomes: int, turns: int) -> None:
+    steps = [str(n) for n in range(outcomes)]
     pilot = up(*steps, max_parallelism=2 * len(steps))
     pilot.machine.drain(pilot.now, grace=0)
-    said = []
-    while not pilot.plan().gone:
-        turn = pilot.take_turn()
-        assert len(turn.outcomes) <= MOST_OUTCOMES
-        said += [outcome.step_id for outcome in turn.outcomes]
-    assert said == steps
+    taken = [pilot.take_turn() for _ in range(turns)]
+    assert pilot.plan().gone
+    assert all(len(turn.outcomes) <= MOST_OUTCOMES for turn in taken)
+    assert [outcome.step_id for turn in taken for outcome in turn.outcomes] == steps
 
 
 def test_a_store_that_is_away_within_the_grace_is_asked_again() -> None:

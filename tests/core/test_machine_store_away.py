@@ -44,6 +44,17 @@ def test_the_waits_double_up_to_a_cap_and_begin_anew_after_an_answer() -> None:
         pilot.wait(10)
 
 
+def test_a_store_that_refuses_the_incarnation_has_answered() -> None:
+    pilot = Pilot(chance=lambda: 1.0)
+    for _ in range(9):
+        pilot.turn()
+        pilot.wait(pilot.machine.unanswered(pilot.now))
+    pilot.turn()
+    pilot.machine.ended()
+    pilot.turn()
+    assert pilot.machine.unanswered(pilot.now) == STORE_RETRY_BASE
+
+
 def test_what_finished_meanwhile_follows_with_the_heartbeat_that_is_late() -> None:
     pilot = up("a", "b")
     pilot.finish("a")
