@@ -82,10 +82,7 @@ def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None)
             return None
         version = 1 if pod is None else pod.version + 1
         return Event(command.pod_id, version, at, by, ev.Joined(command.incarnation))
-    if pod is None:
-        raise IncarnationEnded(command.pod_id, superseded=False)
-    if pod.incarnation != command.incarnation:
-        raise IncarnationEnded(command.pod_id, superseded=True)
+    pod = _current(pod, command.pod_id, command.incarnation)
     match command:
         case Beat():
             fact = ev.Heartbeat(command.incarnation)
@@ -128,6 +125,18 @@ def evolve(pod: Pod | None, event: PodEvent) -> Pod:
     pod = replace(pod, status=POD.after(pod.status, fact.type), version=event.version)
     if isinstance(fact, ev.Heartbeat | ev.Draining):
         return replace(pod, last_heartbeat_ts=event.at)
+    return pod
+
+
+def check_may_claim(pod: Pod | None, pod_id: str, incarnation: str) -> None:
+    """Only a living incarnation may claim; :class:`IncarnationEnded` if it has ended."""
+    if _current(pod, pod_id, incarnation).status == "down":
+        raise IncarnationEnded(pod_id, superseded=False)
+
+
+def _current(pod: Pod | None, pod_id: str, incarnation: str) -> Pod:
+    if pod is None or pod.incarnation != incarnation:
+        raise IncarnationEnded(pod_id, superseded=pod is not None)
     return pod
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
-from fleet_q.core.errors import IllegalTransition, IncarnationEnded, StaleClaim, UnknownStep
+from fleet_q.core.errors import IllegalTransition, StaleClaim, UnknownStep
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.leadership import silent_pods
 from fleet_q.core.lifecycles import StepStatus
@@ -159,18 +159,17 @@ class _Changes:
 
 
 def _present(tx: Transaction, turn: Turn) -> None:
-    """Write the pod's presence down; a turn that claims must come from a living incarnation."""
-    if turn.presence is None:
-        if turn.claim:
-            pod = tx.pod(turn.pod_id)
-            superseded = pod is not None and pod.incarnation != turn.incarnation
-            if pod is None or superseded or pod.status == "down":
-                raise IncarnationEnded(turn.pod_id, superseded=superseded)
+    """Write the pod's presence down; only who lives after that may claim."""
+    if turn.presence is None and not turn.claim:
         return
     pod = tx.pod(turn.pod_id)
-    event = pods.decide(pod, turn.presence, tx.at, turn.pod_id)
-    if event is not None:
-        tx.write_pods([(event, pods.evolve(pod, event))])
+    if turn.presence is not None:
+        event = pods.decide(pod, turn.presence, tx.at, turn.pod_id)
+        if event is not None:
+            pod = pods.evolve(pod, event)
+            tx.write_pods([(event, pod)])
+    if turn.claim:
+        pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
 
 
 def _acknowledge(tx: Transaction, turn: Turn) -> tuple[str, ...]:

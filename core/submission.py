@@ -41,7 +41,10 @@ def to_json(value: object, what: str) -> str:
         raise InvalidInput(f"{what} is not JSON: {error}") from None
     except RecursionError:
         raise InvalidInput(f"{what} is nested more than {DEEPEST} deep") from None
-    _check_shape(value, what)
+    if text.count("{") + text.count("[") > 1:
+        _check_shape(value, what)
+    elif isinstance(value, dict):
+        _check_keys(value, what)
     return text
 
 
@@ -96,12 +99,18 @@ def _check_shape(value: object, what: str) -> None:
         if not layer:
             return
         for each in layer:
-            if isinstance(each, dict) and not all(isinstance(key, str) for key in each):
-                raise InvalidInput(f"{what} has a key that is not a text")
+            if isinstance(each, dict):
+                _check_keys(each, what)
         layer = [
             inner for each in layer for inner in (each.values() if isinstance(each, dict) else each)
         ]
     raise InvalidInput(f"{what} is nested more than {DEEPEST} deep")
+
+
+def _check_keys(value: dict[Any, Any], what: str) -> None:
+    for key in value:
+        if not isinstance(key, str):
+            raise InvalidInput(f"{what} has a key that is not a text: {key!r}")
 
 
 def _whole(value: Any, what: str, least: int, most: int) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import traceback
-from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
 from fleet_q.core.errors import InvalidInput
@@ -40,14 +38,10 @@ class Attempt:
         self.context = StepContext(step.step_id, step.attempt)
         self._failing = failing
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Make this the step that ``current_step()`` tells of."""
-        token = current.set(self.context)
-        try:
-            yield
-        finally:
-            current.reset(token)
+    def begin(self) -> None:
+        """Make this the step that ``current_step()`` tells of, in the context that is current: a
+        runner gives every attempt one of its own."""
+        current.set(self.context)
 
     def succeeded(self, result: Any) -> Outcome:
         """The outcome of a function that returned ``result``."""

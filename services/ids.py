@@ -23,9 +23,9 @@ def new_step_id() -> str:
     ticks = time.time_ns() * 4096 // 1_000_000
     with _lock:
         _last = ticks = max(ticks, _last + 1)
-    milliseconds, part = divmod(ticks, 4096)
+    head = ticks >> 12 << 16 | 7 << 12 | ticks & 0xFFF
     tail = 0b10 << 62 | int.from_bytes(os.urandom(8)) >> 2
-    return f"step-{milliseconds << 16 | 7 << 12 | part:016x}{tail:016x}"
+    return f"step-{head << 64 | tail:032x}"
 
 
 def new_token() -> str:

@@ -140,11 +140,11 @@ class _Threads:
             self._idle.put(None)
 
     def _run(self, attempt: Attempt, call: Callable[[], Any]) -> None:
-        with attempt.running():
-            try:
-                outcome = attempt.succeeded(call())
-            except BaseException as error:  # sys.exit() in a function must not end its thread
-                outcome = attempt.failed(error)
+        attempt.begin()
+        try:
+            outcome = attempt.succeeded(call())
+        except BaseException as error:  # sys.exit() in a function must not end its thread
+            outcome = attempt.failed(error)
         self._done(outcome)
 
 
@@ -182,9 +182,9 @@ class _Loop:
             self._tasks[attempt] = task
 
     async def _run(self, attempt: Attempt, call: Callable[[], Any]) -> None:
+        attempt.begin()
         try:
-            with attempt.running():
-                outcome = attempt.succeeded(await call())
+            outcome = attempt.succeeded(await call())
         except asyncio.CancelledError as error:
             self._done(attempt.failed(error))
             raise

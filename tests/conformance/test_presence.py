@@ -166,3 +166,14 @@ def test_the_superseded_cannot_speak_for_the_new(store: Store, said: type[Presen
 
     assert refusal.value.superseded
     assert picture(store) == before
+
+
+def test_who_leaves_cannot_claim_with_the_same_breath(store: Store) -> None:
+    join(store)
+    submit(store, "step")
+
+    with pytest.raises(IncarnationEnded):
+        store.turn(Turn("pod", "one", Leave("pod", "one"), claim=1, claim_token="token"))
+
+    assert known(store, "step").status == "pending"
+    assert store.pods().pods[0].status == "up"

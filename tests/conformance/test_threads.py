@@ -104,7 +104,7 @@ def test_many_can_open_a_new_store_at_once(
 def test_opening_a_new_sqlite_file_waits_for_another_that_sets_it_up(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
-        other.execute("BEGIN EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
         done = Timer(0.1, other.execute, ["COMMIT"])
         done.start()
         try:

@@ -49,7 +49,9 @@ def test_a_number_out_of_its_bounds_is_refused(name: str, bad: float) -> None:
         msgspec.convert({name: bad}, PodSettings)
 
 
-@pytest.mark.parametrize("name", ["max_retries", "retry_base_delay", "shutdown_grace"])
+@pytest.mark.parametrize(
+    "name", ["max_retries", "retry_base_delay", "retry_max_delay", "shutdown_grace"]
+)
 def test_zero_is_fine_where_it_means_none(name: str) -> None:
     assert getattr(msgspec.convert({name: 0}, PodSettings), name) == 0
 

@@ -185,3 +185,9 @@ def test_half_a_priority_or_retry_is_refused(option: str) -> None:
 def test_a_submission_says_all_that_was_asked_for() -> None:
     asked = submit({"a": 1}, priority=2, max_retries=0, delay=0.25)
     assert asked == Submit("step", '{"a":1}', 2, 0, 250_000)
+
+
+def test_what_was_not_asked_for_is_the_default() -> None:
+    assert submission({}, step_id="step") == Submit(
+        "step", "{}", priority=0, max_retries=3, delay=0
+    )
