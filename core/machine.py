@@ -83,11 +83,11 @@ class PodMachine:
         self._first_deadline = math.inf  # no running step's time is up before then
         self._turn: Turn | None = None  # sent, and not answered yet
         self._failures = 0
-        self._ask_after = 0.0  # the store is left alone until then
+        self._ask_after = -math.inf  # the store is left alone until then
         self._backlog = True  # the last claim was filled, so more may be waiting
-        self._next_claim = 0.0
-        self._next_heartbeat = 0.0
-        self._next_recovery = 0.0
+        self._next_claim = -math.inf
+        self._next_heartbeat = -math.inf
+        self._next_recovery = -math.inf
         self._joined = False  # the store has taken this incarnation in
         self._drain_announced = False
         self._drain_until = 0.0
@@ -98,7 +98,7 @@ class PodMachine:
         return len(self._running)
 
     def plan(self, now: float) -> Plan:
-        """What is due at ``now``. Asking has no effect but on steps whose time is up."""
+        """What is due at ``now``, to be carried out: what one plan says, the next one does not."""
         self._expire(now)
         if self.phase == "draining" and not self._joined and not self._has_work():
             self.phase = "gone"
@@ -128,7 +128,7 @@ class PodMachine:
         held = dict(turn.check_held)
         for step_id in answer.lost:
             running = self._running.get(step_id)
-            if running is not None and running.claim_token == held[step_id]:
+            if running is not None and running.claim_token == held.get(step_id):
                 del self._running[step_id]
                 self._abandon.append((step_id, running.claim_token))
         if turn.claim:
@@ -168,7 +168,7 @@ class PodMachine:
 
     def work_arrived(self) -> None:
         """Somebody here submitted a step: claim now rather than at the next interval."""
-        self._next_claim = 0.0
+        self._next_claim = -math.inf
 
     def drain(self, now: float, grace: float | None = None) -> None:
         """Stop claiming, finish what runs within ``grace`` seconds, release the rest, leave."""

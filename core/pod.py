@@ -107,7 +107,8 @@ def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None)
 
 
 def evolve(pod: Pod | None, event: PodEvent) -> Pod:
-    """What ``event`` makes of ``pod``; :class:`CorruptLog` if it cannot come next."""
+    """What ``event`` makes of ``pod``. Raises :class:`CorruptLog` if its version cannot come next,
+    :class:`IllegalTransition` if the lifecycle forbids it."""
     fact = event.fact
     if event.version != (1 if pod is None else pod.version + 1):
         raise CorruptLog(f"pod {event.stream!r} has a gap before version {event.version}")

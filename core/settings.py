@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
 from fleet_q.core.errors import InvalidInput
 
-Seconds = Annotated[float, Meta(gt=0, description="seconds, more than zero")]
-Share = Annotated[float, Meta(gt=0, le=1, description="a part of one")]
+LONGEST: Final = 10 * 365 * 86_400.0
+"""Seconds that any duration may last: ten years, which every store's clock can be counted on by."""
+
+Seconds = Annotated[float, Meta(gt=0, le=LONGEST)]
+SecondsOrZero = Annotated[float, Meta(ge=0, le=LONGEST)]
+Share = Annotated[float, Meta(gt=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -29,9 +33,9 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     capacity_threshold: Share = 0.8
     dead_pod_threshold: Seconds = 60.0
     max_retries: Annotated[int, Meta(ge=0)] = 3
-    retry_base_delay: Annotated[float, Meta(ge=0)] = 1.0
-    retry_max_delay: Annotated[float, Meta(ge=0)] = 300.0
-    shutdown_grace: Annotated[float, Meta(ge=0)] = 25.0
+    retry_base_delay: SecondsOrZero = 1.0
+    retry_max_delay: SecondsOrZero = 300.0
+    shutdown_grace: SecondsOrZero = 25.0
 
     def __post_init__(self) -> None:
         if self.dead_pod_threshold < 2 * self.heartbeat_interval:

@@ -199,7 +199,8 @@ def decide(
 
 
 def evolve(step: Step | None, event: StepEvent) -> Step:
-    """What ``event`` makes of ``step``; :class:`CorruptLog` if it cannot come next."""
+    """What ``event`` makes of ``step``. Raises :class:`CorruptLog` if its version cannot come next,
+    :class:`IllegalTransition` if the lifecycle forbids it."""
     fact = event.fact
     if step is None or isinstance(fact, ev.Submitted):
         if step is not None or event.version != 1 or not isinstance(fact, ev.Submitted):

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.retry import micros
+from fleet_q.core.settings import LONGEST
 from fleet_q.core.step import Submit
 
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024
@@ -17,8 +18,7 @@ LONGEST_ID: Final = 200
 
 HIGHEST_PRIORITY: Final = 2**31 - 1
 MOST_RETRIES: Final = 2**31 - 1
-LONGEST_DELAY: Final = 10 * 365 * 86_400.0
-"""Bounds that every store's integer columns hold with room to spare; the delay is in seconds."""
+"""Bounds that every store's integer columns hold with room to spare."""
 
 DEEPEST: Final = 200
 """Objects and arrays within each other, at most; every JSON reader follows that far."""
@@ -81,8 +81,8 @@ def submission(
     _whole(max_retries, "max_retries", 0, MOST_RETRIES)
     if isinstance(delay, bool) or not isinstance(delay, int | float):
         raise InvalidInput(f"delay must be a number of seconds, not {_name(delay)}")
-    if not 0 <= delay <= LONGEST_DELAY:
-        raise InvalidInput(f"delay must be between 0 and {LONGEST_DELAY:.0f} seconds")
+    if not 0 <= delay <= LONGEST:
+        raise InvalidInput(f"delay must be between 0 and {LONGEST:.0f} seconds")
     return Submit(check_id(step_id, "step_id"), text, priority, max_retries, micros(delay))
 
 
@@ -110,7 +110,7 @@ def _check_shape(value: object, what: str) -> None:
 def _check_keys(value: dict[Any, Any], what: str) -> None:
     for key in value:
         if not isinstance(key, str):
-            raise InvalidInput(f"{what} has a key that is not a text: {key!r}")
+            raise InvalidInput(f"{what} has a key that is not a text")
 
 
 def _whole(value: Any, what: str, least: int, most: int) -> None:

@@ -132,7 +132,9 @@ class Pod:
         for outcome in turn.outcomes:
             self._tell(outcome)
         for step_id in answer.refused:
-            log.warning("outcome came too late; the step is another's", extra=self._tags(step_id))
+            log.warning(
+                "outcome is refused: its claim does not stand any more", extra=self._tags(step_id)
+            )
         to_run = self._machine.answered(turn, answer, self._last_answer)
         if to_run:
             log.info("claimed %d step(s)", len(to_run), extra=self._tags())

@@ -17,7 +17,7 @@ from fleet_q.core.step import Submit, decide
 from fleet_q.core.submission import (
     DEEPEST,
     HIGHEST_PRIORITY,
-    LONGEST_DELAY,
+    LONGEST,
     LONGEST_ID,
     MAX_PAYLOAD_BYTES,
     MOST_RETRIES,
@@ -158,7 +158,7 @@ def test_by_default_a_payload_has_a_mebibyte_at_most() -> None:
     [
         ("priority", -HIGHEST_PRIORITY, HIGHEST_PRIORITY),
         ("max_retries", 0, MOST_RETRIES),
-        ("delay", 0, LONGEST_DELAY),
+        ("delay", 0, LONGEST),
     ],
 )
 def test_numbers_have_bounds_which_belong_to_them(option: str, least: int, most: int) -> None:
