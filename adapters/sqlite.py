@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +19,13 @@ from fleet_q.adapters.clock import wall_clock
 from fleet_q.adapters.sqlite_errors import translated
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import (
+    Claimed,
+    Completed,
     Event,
+    Fact,
     PodEvent,
     StepEvent,
+    Submitted,
     decode_pod_fact,
     decode_step_fact,
     encode_fact,
@@ -216,31 +222,10 @@ class _SqliteTransaction:
         return (Step(*row) for row in self._run("all_steps"))
 
     def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
-        self._run_many("insert_step_event", (_event_row(event) for event, _ in changes))
-        new = [astuple(step) for event, step in changes if event.version == 1]
-        if new:
-            self._run_many("insert_step", new)
-        self._run_many(
-            "update_step",
-            (
-                (
-                    step.step_id,
-                    step.status,
-                    step.retry_count,
-                    step.last_update_ts,
-                    step.available_ts,
-                    step.claimed_by,
-                    step.incarnation,
-                    step.claim_token,
-                    step.result,
-                    step.error,
-                    step.traceback,
-                    step.version,
-                )
-                for event, step in changes
-                if event.version != 1
-            ),
-        )
+        self._run_many("insert_step_event", [_event_row(event) for event, _ in changes])
+        for kind, alike in groupby(changes, key=lambda change: type(change[0].fact)):
+            name, columns = _WRITES.get(kind, _WRITE_ANY)
+            self._run_many(name, [columns(step) for _, step in alike])
 
     def write_pods(self, changes: Sequence[tuple[PodEvent, Pod]]) -> None:
         self._run_many("insert_pod_event", (_event_row(event) for event, _ in changes))
@@ -262,6 +247,39 @@ class _SqliteTransaction:
 
     def _run_many(self, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
         self._connection.executemany(load("sqlite", name), rows)
+
+
+# How a step's row is written after an event. The events of every step's life have statements of
+# their own, which name only what the event changes: most of a row's cost is binding its values.
+_WRITES: Final[dict[type[Fact], tuple[str, Callable[[Step], tuple[Any, ...]]]]] = {
+    Submitted: (
+        "submit_step",
+        attrgetter("step_id", "priority", "payload", "max_retries", "created_ts", "available_ts"),
+    ),
+    Claimed: (
+        "claim_step",
+        attrgetter(
+            "step_id", "last_update_ts", "claimed_by", "incarnation", "claim_token", "version"
+        ),
+    ),
+    Completed: ("complete_step", attrgetter("step_id", "last_update_ts", "result", "version")),
+}
+_WRITE_ANY: Final = (
+    "update_step",
+    attrgetter(
+        "step_id",
+        "status",
+        "retry_count",
+        "last_update_ts",
+        "available_ts",
+        "claimed_by",
+        "incarnation",
+        "claim_token",
+        "error",
+        "traceback",
+        "version",
+    ),
+)
 
 
 def _event_row(event: StepEvent | PodEvent) -> tuple[Any, ...]:

@@ -114,7 +114,7 @@ def _check_keys(value: dict[Any, Any], what: str) -> None:
 
 
 def _whole(value: Any, what: str, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if type(value) is not int:
         raise InvalidInput(f"{what} must be a whole number, not {_name(value)}")
     if not least <= value <= most:
         raise InvalidInput(f"{what} must be between {least} and {most}")

@@ -108,9 +108,10 @@ class FleetQ:
         stored twice, another raises ``StepConflict``. Raises :class:`InvalidInput` for what
         cannot be stored, and then stores nothing.
         """
-        command = self._command(payload, step_id, priority, delay, max_retries)
-        self._store().submit([command])
-        self._work_arrived()
+        command = self.command(
+            payload, step_id=step_id, priority=priority, delay=delay, max_retries=max_retries
+        )
+        self.submit_commands([command])
         return command.step_id
 
     def submit_many(
@@ -120,7 +121,7 @@ class FleetQ:
 
         All are checked before the first is stored; then they are stored in transactions of 1,000.
         """
-        commands = [self._command(each, None, priority, delay, None) for each in payloads]
+        commands = [self.command(each, priority=priority, delay=delay) for each in payloads]
         self.submit_commands(commands)
         return [command.step_id for command in commands]
 
@@ -134,7 +135,20 @@ class FleetQ:
         max_retries: int | None = None,
     ) -> Submit:
         """Check a step without storing it; for :meth:`submit_commands`. As in :meth:`submit`."""
-        return self._command(payload, step_id, priority, delay, max_retries)
+        if isinstance(payload, Mapping):
+            payload = dict(payload)
+        if max_retries is None and isinstance(payload, dict):
+            task = self._registry.named(payload.get(TASK_TYPE))
+            max_retries = task.max_retries if task is not None else None
+        settings = self.settings
+        return submission(
+            payload,
+            step_id=new_step_id() if step_id is None else step_id,
+            priority=priority,
+            max_retries=settings.max_retries if max_retries is None else max_retries,
+            delay=delay,
+            max_payload_bytes=settings.max_payload_bytes,
+        )
 
     def submit_commands(self, commands: list[Submit]) -> None:
         """Store steps that :meth:`command` has checked, in transactions of 1,000."""
@@ -327,28 +341,6 @@ class FleetQ:
     def _work_arrived(self) -> None:
         if self._pod is not None:
             self._pod.work_arrived()
-
-    def _command(
-        self,
-        payload: Mapping[str, Any],
-        step_id: str | None,
-        priority: int,
-        delay: float,
-        max_retries: int | None,
-    ) -> Submit:
-        if isinstance(payload, Mapping):
-            payload = dict(payload)
-        if max_retries is None and isinstance(payload, dict):
-            task = self._registry.named(payload.get(TASK_TYPE))
-            max_retries = task.max_retries if task is not None else None
-        return submission(
-            payload,
-            step_id=new_step_id() if step_id is None else step_id,
-            priority=priority,
-            max_retries=self.settings.max_retries if max_retries is None else max_retries,
-            delay=delay,
-            max_payload_bytes=self.settings.max_payload_bytes,
-        )
 
 
 def _parse_cursor(before: str | None) -> tuple[int, str] | None:

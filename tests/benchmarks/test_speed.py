@@ -18,7 +18,7 @@ CASES: list[tuple[str, Callable[[], dict[str, float]], float]] = [
     ("submit one by one", lambda: measure.submit_one_by_one(3_000), 0.3),
     ("submit in batches of 100", lambda: measure.submit_in_batches(20_000), 0.25),
     ("drain, plain functions", lambda: measure.drain(10_000), 0.15),
-    ("drain, async functions", lambda: measure.drain(10_000, task_type="async_noop"), 0.15),
+    ("drain, async functions", lambda: measure.drain(10_000, task_type="async_noop"), 0.1),
 ]
 
 
