@@ -50,7 +50,7 @@ CREATE INDEX IF NOT EXISTS step_tracker_queue ON step_tracker (priority DESC, cr
     WHERE status = 'pending' AND due = 1;
 CREATE INDEX IF NOT EXISTS step_tracker_delayed ON step_tracker (available_ts)
     WHERE status = 'pending' AND due = 0;
-CREATE INDEX IF NOT EXISTS step_tracker_claimed ON step_tracker (claimed_by, incarnation)
+CREATE INDEX IF NOT EXISTS step_tracker_claimed ON step_tracker (step_id)
     WHERE status = 'claimed';
 CREATE INDEX IF NOT EXISTS step_tracker_failed ON step_tracker (last_update_ts, step_id)
     WHERE status = 'failed';

@@ -12,7 +12,7 @@ import pytest
 
 from tests.benchmarks import measure
 
-RUNS = 3
+RUNS = 5
 
 CASES: list[tuple[str, Callable[[], dict[str, float]], float]] = [
     ("submit one by one", lambda: measure.submit_one_by_one(3_000), 0.3),
@@ -32,14 +32,14 @@ def test_ratio_to_bare_sqlite3(name: str, run: Callable[[], dict[str, float]], g
 
 
 def test_draining_does_not_slow_down_with_the_backlog() -> None:
-    count = 5_000
+    count = 1_000
     rates = {
         backlog: median(
             measure.drain(count, backlog=backlog - count)["fleet-q"] for _ in range(RUNS)
         )
-        for backlog in (5_000, 20_000, 100_000)
+        for backlog in (1_000, 10_000, 100_000)
     }
     print()
     for backlog, rate in rates.items():
         print(f"drain {count:,} of {backlog:,} pending: {rate:,.0f}/s")
-    assert rates[100_000] >= 0.8 * rates[5_000]
+    assert rates[100_000] >= 0.8 * rates[1_000]

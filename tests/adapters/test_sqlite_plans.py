@@ -1,0 +1,48 @@
+"""The statements of a pod's day must not read more the more steps there are.
+
+SQLite tells how it would find the rows; without statistics it likes the primary key better than a
+partial index, and would walk a million steps to find the six that are claimed.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.sql import load
+
+INDEX_OF = {
+    "claimable": "step_tracker_queue",
+    "mark_due": "step_tracker_delayed",
+    "next_due": "step_tracker_delayed",
+    "orphans": "step_tracker_claimed",
+    "claimed_under": "step_tracker_claimed",
+    "dead_letters": "step_tracker_failed",
+    "newest_dead_letters": "step_tracker_failed",
+    "steps": "sqlite_autoindex_step_tracker_1",
+    "claim_step": "sqlite_autoindex_step_tracker_1",
+    "complete_step": "sqlite_autoindex_step_tracker_1",
+    "update_step": "sqlite_autoindex_step_tracker_1",
+}
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
+    path: Path = tmp_path_factory.mktemp("plans") / "store.db"
+    SqliteStore(path).close()
+    return sqlite3.connect(path)
+
+
+@pytest.mark.parametrize("name", INDEX_OF)
+def test_finds_its_rows_by_an_index(connection: sqlite3.Connection, name: str) -> None:
+    statement = load("sqlite", name)
+    by_name = dict.fromkeys(re.findall(r":(\w+)", statement), 1)
+    by_number = [1] * len(set(re.findall(r"\?(\d+)", statement)))
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", by_name or by_number)
+    steps = [row[3] for row in plan if "step_tracker" in row[3] or "step USING" in row[3]]
+    assert steps
+    assert all(f"INDEX {INDEX_OF[name]}" in step for step in steps), steps
