@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from functools import partial
 
 from fleet_q.adapters.clock import wall_clock
+from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
+from fleet_q.core.ports import Manners
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import Step, claim_order
 from fleet_q.core.store import EventStore
@@ -35,8 +37,13 @@ class _MemoryDatabase:
         self.steps: dict[str, Step] = {}
         self.pods: dict[str, Pod] = {}
         self.by_status: dict[StepStatus, dict[str, None]] = defaultdict(dict)
+        self.manners = Manners()
         self._clock = clock
         self._lock = threading.RLock()
+        self._changes = 0
+
+    def bell(self) -> int:
+        return self._changes
 
     @contextmanager
     def write(self) -> Iterator[_MemoryTransaction]:
@@ -47,6 +54,7 @@ class _MemoryDatabase:
             except BaseException:
                 tx.roll_back()
                 raise
+            self._changes += tx.has_changed_steps
 
     read = write
 
@@ -67,6 +75,7 @@ class _MemoryDatabase:
 class _MemoryTransaction:
     def __init__(self, database: _MemoryDatabase, at: int) -> None:
         self.at = at
+        self.has_changed_steps = False
         self._db = database
         self._undo: list[Callable[[], object]] = []
 
@@ -81,6 +90,9 @@ class _MemoryTransaction:
     def next_due(self) -> int | None:
         waiting = (step.available_ts for step in self._in_status("pending"))
         return min((due for due in waiting if due > self.at), default=None)
+
+    def is_any_claimed(self) -> bool:
+        return bool(self._db.by_status["claimed"])
 
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
         holder = (pod_id, incarnation, claim_token)
@@ -133,7 +145,10 @@ class _MemoryTransaction:
             yield self._db.steps[step_id]
 
     def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
+        self.has_changed_steps = True
         for event, step in changes:
+            if event.version == 1 and self._db.step_log.get(event.stream):
+                raise StoreError(f"step {event.stream!r} exists, though its id should be unique")
             stream = self._db.step_log.setdefault(event.stream, [])
             stream.append(event)
             self._undo.append(stream.pop)

@@ -32,6 +32,7 @@ from fleet_q.core.events import (
 )
 from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
+from fleet_q.core.ports import Manners
 from fleet_q.core.step import Step
 from fleet_q.core.store import EventStore
 from fleet_q.sql import load
@@ -43,6 +44,9 @@ BUSY_TIMEOUT: Final = 10.0
 CACHE_KIB: Final = 32 * 1024
 """Memory for pages of the file, at most: SQLite's own 2 MiB are reread all the time by a queue of
 some ten thousand steps."""
+
+WATCH_INTERVAL: Final = 0.01
+"""Seconds between an idle pod's looks at the bell, which read four bytes of shared memory."""
 
 _WAL_PAUSE: Final = 0.01
 _OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
@@ -80,6 +84,7 @@ class _SqliteDatabase:
             raise StoreError(
                 f"there is no store at {path}; start a pod, submit a step, or name another store"
             )
+        self.manners = Manners(watch_interval=WATCH_INTERVAL)
         self._path = path
         self._clock = clock
         self._lock = threading.RLock()
@@ -91,6 +96,11 @@ class _SqliteDatabase:
             except BaseException:
                 self._connection.close()
                 raise
+
+    def bell(self) -> int:
+        with self._lock, translated(self._path):
+            row: tuple[int] = self._connection.execute(load("sqlite", "bell")).fetchone()
+            return row[0]
 
     @contextmanager
     def write(self) -> Iterator[_SqliteTransaction]:
@@ -179,6 +189,10 @@ class _SqliteTransaction:
     def next_due(self) -> int | None:
         row: tuple[int | None] = self._run("next_due", {"now": self.at}).fetchone()
         return row[0]
+
+    def is_any_claimed(self) -> bool:
+        row: tuple[int] = self._run("is_any_claimed").fetchone()
+        return bool(row[0])
 
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
         return self._select_steps(

@@ -94,6 +94,12 @@ class Heartbeat(Fact, frozen=True, tag="heartbeat"):
     incarnation: str
 
 
+class Slept(Fact, frozen=True, tag="slept"):
+    """The incarnation holds nothing and will not be heard of until there is work."""
+
+    incarnation: str
+
+
 class Draining(Fact, frozen=True, tag="draining"):
     """The incarnation takes no new steps any more."""
 
@@ -115,7 +121,7 @@ class DeclaredDead(Fact, frozen=True, tag="declared_dead"):
 StepFact = (
     Submitted | Claimed | Completed | Retried | Released | Recovered | Failed | Cancelled | Replayed
 )
-PodFact = Joined | Heartbeat | Draining | Left | DeclaredDead
+PodFact = Joined | Heartbeat | Slept | Draining | Left | DeclaredDead
 
 F = TypeVar("F", StepFact, PodFact)
 

@@ -16,8 +16,11 @@ def live_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
 
 
 def leader(pods: Iterable[Pod], at: int, dead_after: int) -> Pod | None:
-    """The oldest live pod that is not draining; ``None`` if there is none."""
-    return next((pod for pod in live_pods(pods, at, dead_after) if pod.status == "up"), None)
+    """The oldest live pod that is not draining, one that is awake before any that sleeps; ``None``
+    if there is none."""
+    live = live_pods(pods, at, dead_after)
+    ranked = (pod for status in ("up", "asleep") for pod in live if pod.status == status)
+    return next(ranked, None)
 
 
 def silent_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:

@@ -13,7 +13,7 @@ from transitions import Machine
 from fleet_q.core.errors import IllegalTransition
 
 StepStatus = Literal["pending", "claimed", "completed", "failed", "cancelled"]
-PodStatus = Literal["up", "draining", "down"]
+PodStatus = Literal["up", "asleep", "draining", "down"]
 
 STEP_STATUSES: Final[tuple[StepStatus, ...]] = (
     "pending",
@@ -22,7 +22,7 @@ STEP_STATUSES: Final[tuple[StepStatus, ...]] = (
     "failed",
     "cancelled",
 )
-POD_STATUSES: Final[tuple[PodStatus, ...]] = ("up", "draining", "down")
+POD_STATUSES: Final[tuple[PodStatus, ...]] = ("up", "asleep", "draining", "down")
 
 S = TypeVar("S", bound=str)
 
@@ -99,11 +99,12 @@ POD: Final = Lifecycle[PodStatus](
     "pod",
     POD_STATUSES,
     [
-        ("joined", ("up", "draining", "down"), "up"),
-        ("heartbeat", ("up",), "up"),
+        ("joined", ("up", "asleep", "draining", "down"), "up"),
+        ("heartbeat", ("up", "asleep"), "up"),
         ("heartbeat", ("draining",), "draining"),
-        ("draining", ("up",), "draining"),
-        ("left", ("up", "draining"), "down"),
+        ("slept", ("up",), "asleep"),
+        ("draining", ("up", "asleep"), "draining"),
+        ("left", ("up", "asleep", "draining"), "down"),
         ("declared_dead", ("up", "draining"), "down"),
     ],
 )

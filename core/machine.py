@@ -14,8 +14,8 @@ from typing import Final, Literal
 import msgspec
 
 from fleet_q.core.capacity import slots
-from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence
-from fleet_q.core.ports import Answer, Turn
+from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
+from fleet_q.core.ports import Answer, Manners, Turn
 from fleet_q.core.retry import MICROS, backoff, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Fail, Outcome, Release, Step
@@ -31,16 +31,27 @@ STORE_RETRY_CAP: Final = 5.0
 SHORTEST_CLAIM_WAIT: Final = 0.001
 """Seconds to wait at least for a step that falls due, lest a hair's breadth of clock be polled."""
 
-Phase = Literal["joining", "up", "draining", "gone"]
+GATHERING: Final = 0.1
+"""The part of a turn's duration for which the first outcome waits for others that are about to
+come: what makes a turn dear makes gathering cheap, and a step's way is never much longer for it."""
+
+LONGEST_GATHERING: Final = 1.0
+"""Seconds; a store that is in trouble says little of what its turns are worth."""
+
+Phase = Literal["joining", "up", "asleep", "draining", "gone"]
+
+
+_PLAIN: Final = Manners()
 
 
 class Plan(msgspec.Struct, frozen=True):
     """What is due now: first ``abandon`` the functions of these claims (step id and claim token),
-    then do the ``turn``; whether a recovery cycle should begin; and ``look_again``, the time to
-    ask anew if nothing happens."""
+    then ``listen`` to the store's bell, then do the ``turn``; whether a recovery cycle should
+    begin; and ``look_again``, the time to ask anew if nothing happens."""
 
     turn: Turn | None
     abandon: tuple[tuple[str, str], ...]
+    listen: bool
     recover: bool
     look_again: float
     gone: bool
@@ -57,7 +68,8 @@ class PodMachine:
     """One pod, from joining to leaving.
 
     ``new_id`` makes incarnations and claim tokens, ``chance`` draws numbers in [0, 1),
-    ``timeout_of`` says how many seconds a step's function may run (``None``: for ever).
+    ``timeout_of`` says how many seconds a step's function may run (``None``: for ever),
+    ``manners`` what is to be known of the store.
     """
 
     def __init__(
@@ -68,6 +80,7 @@ class PodMachine:
         new_id: Callable[[], str],
         chance: Callable[[], float],
         timeout_of: Callable[[Step], float | None] = lambda _: None,
+        manners: Manners = _PLAIN,
     ) -> None:
         self.pod_id = pod_id
         self.settings = settings
@@ -76,18 +89,26 @@ class PodMachine:
         self._new_id = new_id
         self._chance = chance
         self._timeout_of = timeout_of
+        self._manners = manners
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._running: dict[str, _Running] = {}
         self._outcomes: list[Outcome] = []
         self._abandon: list[tuple[str, str]] = []
         self._first_deadline = math.inf  # no running step's time is up before then
         self._turn: Turn | None = None  # sent, and not answered yet
+        self._sent_at = 0.0
+        self._turn_took = 0.0
+        self._gather_until: float | None = None  # since an outcome waits for others
         self._failures = 0
         self._ask_after = -math.inf  # the store is left alone until then
         self._backlog = True  # the last claim was filled, so more may be waiting
         self._next_claim = -math.inf
         self._next_heartbeat = -math.inf
         self._next_recovery = -math.inf
+        self._bell: int | None = None  # as it was before the last claim
+        self._next_listen = -math.inf
+        self._quiet_since = math.inf  # nothing has run here, and nothing was there to claim
+        self._wake_at = math.inf
         self._joined = False  # the store has taken this incarnation in
         self._drain_announced = False
         self._drain_until = 0.0
@@ -102,13 +123,16 @@ class PodMachine:
         self._expire(now)
         if self.phase == "draining" and not self._joined and not self._has_work():
             self.phase = "gone"
+        if self.phase == "asleep" and now >= self._wake_at:
+            self._wake(now)
         abandon, self._abandon = tuple(self._abandon), []
         turn = self._due_turn(now)
+        listen = self._due_listen(turn, now)
         recover = self.phase == "up" and now >= max(self._next_recovery, self._ask_after)
         if recover:
             self._next_recovery = now + self.settings.recovery_interval
         look_again = now if turn is not None else self._look_again()
-        return Plan(turn, abandon, recover, look_again, self.phase == "gone")
+        return Plan(turn, abandon, listen, recover, look_again, self.phase == "gone")
 
     def finished(self, outcome: Outcome) -> bool:
         """A function has ended. False if its step was abandoned and nobody waits for it."""
@@ -119,9 +143,21 @@ class PodMachine:
         self._outcomes.append(outcome)
         return True
 
+    def heard(self, bell: int, now: float) -> None:
+        """The store's bell, as it was asked for at ``now``. If it has rung, there may be work."""
+        self._next_listen = now + (self._manners.watch_interval or self.settings.claim_interval)
+        rung = self._bell is not None and bell != self._bell
+        self._bell = bell
+        if rung and self.phase == "asleep":
+            self._wake(now)
+        elif rung:
+            self._next_claim = -math.inf
+
     def answered(self, turn: Turn, answer: Answer, now: float) -> list[Step]:
         """The store has done ``turn``. The steps to run now."""
         self._turn = None
+        self._turn_took = now - self._sent_at
+        self._gather_until = None
         self._failures = 0
         self._outcomes = self._outcomes[len(turn.outcomes) :]
         self._now_present(turn.presence, now)
@@ -134,9 +170,13 @@ class PodMachine:
         if turn.claim:
             self._backlog = len(answer.claimed) >= turn.claim
             self._next_claim = now + self.settings.claim_interval
+        waits = [o.retry_delay for o in turn.outcomes if isinstance(o, Fail) and not o.permanent]
         if answer.next_due is not None:
-            wait = max((answer.next_due - answer.at) / MICROS, SHORTEST_CLAIM_WAIT)
+            waits.append(answer.next_due - answer.at)
+        if waits:
+            wait = max(min(waits) / MICROS, SHORTEST_CLAIM_WAIT)
             self._next_claim = min(self._next_claim, now + wait)
+        self._watch_quiet(turn, answer, now)
         if self.phase in ("draining", "gone"):
             self._outcomes += [Release(step.step_id, turn.claim_token) for step in answer.claimed]
             return []
@@ -162,18 +202,19 @@ class PodMachine:
         self._turn = None
         self._failures = 0
         self._joined = False
-        if self.phase == "up":
+        if self.phase in ("up", "asleep"):
             self.phase = "joining"
         self.incarnation = self._new_id()
 
     def work_arrived(self) -> None:
         """Somebody here submitted a step: claim now rather than at the next interval."""
         self._next_claim = -math.inf
+        self._wake_at = -math.inf
 
     def drain(self, now: float, grace: float | None = None) -> None:
         """Stop claiming, finish what runs within ``grace`` seconds, release the rest, leave."""
         grace = self.settings.shutdown_grace if grace is None else grace
-        if self.phase in ("joining", "up"):
+        if self.phase in ("joining", "up", "asleep"):
             self.phase = "draining"
             self._drain_until = now + grace
         else:
@@ -231,13 +272,17 @@ class PodMachine:
         if self.phase == "gone" or now < self._ask_after:
             return None
         if self._turn is not None:
+            self._sent_at = now
             self._turn = msgspec.structs.replace(self._turn, again=True)
             return self._turn
         presence = self._due_presence(now)
+        if presence is None and self._is_gathering(now):
+            return None
         outcomes = tuple(self._outcomes[:MOST_OUTCOMES])
         claim = self._due_claim(now)
         if presence is None and not outcomes and not claim:
             return None
+        self._sent_at = now
         self._turn = Turn(
             pod_id=self.pod_id,
             incarnation=self.incarnation,
@@ -260,9 +305,21 @@ class PodMachine:
             return Leave(self.pod_id, self.incarnation)
         if self.phase == "draining" and not self._drain_announced:
             return Drain(self.pod_id, self.incarnation)
+        if self.phase == "asleep":
+            return None
+        if now >= self._sleep_at() and not self._due_claim(now):
+            return Sleep(self.pod_id, self.incarnation)
         if now >= self._next_heartbeat:
             return Beat(self.pod_id, self.incarnation)
         return None
+
+    def _is_gathering(self, now: float) -> bool:
+        """Whether what has ended should wait for what is about to."""
+        if not self._outcomes or not self._running or len(self._outcomes) >= MOST_OUTCOMES:
+            return False
+        if self._gather_until is None:
+            self._gather_until = now + min(GATHERING * self._turn_took, LONGEST_GATHERING)
+        return now < self._gather_until
 
     def _due_claim(self, now: float) -> int:
         if self.phase not in ("joining", "up"):
@@ -282,18 +339,74 @@ class PodMachine:
                 self._drain_announced = True
             case Leave():
                 self.phase = "gone"
+            case Sleep() if self.phase == "up":
+                self.phase = "asleep"
         self._next_heartbeat = now + self.settings.heartbeat_interval
 
+    # Falling asleep and waking up
+
+    def _due_listen(self, turn: Turn | None, now: float) -> bool:
+        """Before a claim that may find nothing, so that what is submitted after it is heard of;
+        and, in between, as often as the store's manners allow."""
+        if now < max(self._next_listen, self._ask_after):
+            return False
+        if self.phase == "asleep" or self._watches():
+            return True
+        return self._manners.dear and turn is not None and turn.claim > 0 and not self._running
+
+    def _watches(self) -> bool:
+        """Whether it would claim if it knew that there is something."""
+        return (
+            self._manners.watch_interval is not None
+            and self.phase == "up"
+            and not self._backlog
+            and len(self._running) < self._slots
+        )
+
+    def _watch_quiet(self, turn: Turn, answer: Answer, now: float) -> None:
+        """Keep count of how long there has been nothing to do, and until when there will be."""
+        if self._running or self._outcomes or answer.claimed or self._backlog:
+            self._quiet_since = math.inf
+        elif turn.claim:
+            self._quiet_since = min(self._quiet_since, now)
+            self._wake_at = math.inf
+            if answer.held:
+                self._wake_at = now + self.settings.dead_pod_threshold
+            if answer.next_due is not None:
+                wait = (answer.next_due - answer.at) / MICROS
+                self._wake_at = min(self._wake_at, now + wait)
+
+    def _sleep_at(self) -> float:
+        if not self._manners.dear or self.phase != "up" or self._running or self._outcomes:
+            return math.inf
+        at = self._quiet_since + self.settings.sleep_after
+        return at if self._bell is not None and at < self._wake_at else math.inf
+
+    def _wake(self, now: float) -> None:
+        self.phase = "up"
+        self._quiet_since = now
+        self._wake_at = math.inf
+        self._next_claim = self._next_heartbeat = -math.inf
+
     def _look_again(self) -> float:
-        times = [self._first_deadline]
-        if self.phase == "draining" and self._running:
-            times.append(self._drain_until)
+        drained = self.phase == "draining" and self._running
+        here = min(self._first_deadline, self._drain_until if drained else math.inf)
+        return min(here, max(self._ask_after, self._ask_again()))
+
+    def _ask_again(self) -> float:
+        """When there will be something to ask the store for."""
         if self._turn is not None:  # it waits to be sent again
-            return min(self._ask_after, *times)
-        if self._joined:
-            times.append(self._next_heartbeat)
+            return self._ask_after
+        if self.phase == "asleep":
+            return min(self._next_listen, self._wake_at)
+        times = [self._next_heartbeat if self._joined else math.inf]
         if self.phase == "up":
-            times.append(self._next_recovery)
+            times += [self._next_recovery, self._sleep_at()]
+        if self._outcomes:
+            times.append(self._gather_until or self._ask_after)
+        elif self.phase == "up":
             if len(self._running) < self._slots:
                 times.append(self._next_claim)
+            if self._watches():
+                times.append(self._next_listen)
         return min(times)

@@ -24,8 +24,11 @@ class Pod(msgspec.Struct, frozen=True):
     version: int = 1
 
     def is_live(self, at: int, dead_after: int) -> bool:
-        """Whether it has not ended and its last heartbeat is younger than ``dead_after`` µs."""
-        return self.status != "down" and at - self.last_heartbeat_ts < dead_after
+        """Whether it has not ended and its last heartbeat is younger than ``dead_after`` µs. A
+        pod that sleeps holds nothing and sends none; it is taken at its word."""
+        if self.status in ("down", "asleep"):
+            return self.status == "asleep"
+        return at - self.last_heartbeat_ts < dead_after
 
 
 class Join(msgspec.Struct, frozen=True):
@@ -36,7 +39,14 @@ class Join(msgspec.Struct, frozen=True):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """Say that the incarnation lives."""
+    """Say that the incarnation lives, and is awake."""
+
+    pod_id: str
+    incarnation: str
+
+
+class Sleep(msgspec.Struct, frozen=True):
+    """Say that the incarnation holds nothing, and sends no heartbeat until it wakes."""
 
     pod_id: str
     incarnation: str
@@ -64,7 +74,7 @@ class DeclareDead(msgspec.Struct, frozen=True):
     dead_after: int
 
 
-Presence = Join | Beat | Drain | Leave
+Presence = Join | Beat | Sleep | Drain | Leave
 PodCommand = Presence | DeclareDead
 
 
@@ -86,6 +96,10 @@ def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None)
     match command:
         case Beat():
             fact = ev.Heartbeat(command.incarnation)
+        case Sleep():
+            if pod.status == "asleep":
+                return None
+            fact = ev.Slept(command.incarnation)
         case Drain():
             if pod.status == "draining":
                 return None
@@ -124,15 +138,21 @@ def evolve(pod: Pod | None, event: PodEvent) -> Pod:
     if pod is None:
         raise CorruptLog(f"pod {event.stream!r} does not begin by joining")
     pod = replace(pod, status=POD.after(pod.status, fact.type), version=event.version)
-    if isinstance(fact, ev.Heartbeat | ev.Draining):
+    if isinstance(fact, ev.Heartbeat | ev.Slept | ev.Draining):
         return replace(pod, last_heartbeat_ts=event.at)
     return pod
 
 
 def check_may_claim(pod: Pod | None, pod_id: str, incarnation: str) -> None:
-    """Only a living incarnation may claim; :class:`IncarnationEnded` if it has ended."""
-    if _current(pod, pod_id, incarnation).status == "down":
+    """Only a living incarnation may claim, and only awake: nobody would miss one that sleeps.
+
+    Raises :class:`IncarnationEnded` if it has ended, :class:`IllegalTransition` if it sleeps.
+    """
+    status = _current(pod, pod_id, incarnation).status
+    if status == "down":
         raise IncarnationEnded(pod_id, superseded=False)
+    if status == "asleep":
+        raise IllegalTransition("pod", "given steps", status)
 
 
 def _current(pod: Pod | None, pod_id: str, incarnation: str) -> Pod:

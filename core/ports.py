@@ -22,10 +22,10 @@ from fleet_q.core.step import Outcome, Recover, Step, Submit
 class Turn(msgspec.Struct, frozen=True):
     """All that a pod wants of the store at one moment, done in one transaction.
 
-    Its presence first, then the outcomes it acknowledges, then a claim of up to ``claim`` steps
-    under ``claim_token``. With ``check_held`` the store says which of these claims no longer
-    stand. ``again`` marks a turn whose answer was lost: it may have been done already, and is
-    made up for rather than done twice.
+    Its presence first, then a claim of up to ``claim`` steps under ``claim_token``, then the
+    outcomes that it acknowledges: what it gives back is there for the next claim. With
+    ``check_held`` the store says which of these claims no longer stand. ``again`` marks a turn
+    whose answer was lost: it may have been done already, and is made up for, not done twice.
     """
 
     pod_id: str
@@ -43,8 +43,9 @@ class Answer(msgspec.Struct, frozen=True):
 
     ``claimed``: the steps that the pod now holds under the turn's token. ``refused``: the ids
     whose outcome came too late. ``lost``: the ids in ``check_held`` that are held no more.
-    ``next_due``: after a claim or an acknowledgement, the time at which the first of the steps
-    that wait for their time becomes claimable; ``None`` if none is known to wait.
+    After a claim, ``next_due`` is the time at which the first of the steps that wait for their
+    time becomes claimable (``None`` if none is known to wait), and ``held`` says whether any step
+    is claimed, by whomever.
     """
 
     at: int
@@ -52,6 +53,19 @@ class Answer(msgspec.Struct, frozen=True):
     refused: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     next_due: int | None = None
+    held: bool = False
+
+
+class Manners(msgspec.Struct, frozen=True):
+    """What a pod should know of its store's nature.
+
+    ``watch_interval``: seconds after which an idle pod may look at the bell again, where a look
+    costs next to nothing; ``None``: it is looked at no more often than steps are claimed.
+    ``dear``: every write costs money, so a pod with nothing to do falls asleep.
+    """
+
+    watch_interval: float | None = None
+    dear: bool = False
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -86,15 +100,26 @@ class RebuildReport(msgspec.Struct, frozen=True):
 class Store(Protocol):
     """Where steps and pods are kept. Every call is one transaction, done whole or not at all.
 
+    ``manners`` tells pods how to treat it.
+
     Any call may raise :class:`~fleet_q.core.errors.StoreUnavailable` (try again later: it may or
     may not have been done) or :class:`~fleet_q.core.errors.StoreError` (do not).
     """
 
+    @property
+    def manners(self) -> Manners:
+        """How pods should treat it."""
+
     def submit(self, steps: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
-        """Store new steps; for each, whether it was new. Raises ``StepConflict``, storing none."""
+        """Store new steps; for each, whether it was new. Raises ``StepConflict``, storing none,
+        and ``StoreError`` if an id that was promised to be unique is taken."""
 
     def turn(self, turn: Turn) -> Answer:
         """Do a pod's turn. Raises ``IncarnationEnded`` if the pod may not go on as it is."""
+
+    def bell(self) -> int:
+        """A number that is another one after every change of a step by anybody else. Looking at
+        it is the cheapest thing that a store can be asked."""
 
     def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
         """End all incarnations silent for ``dead_after`` microseconds; return them."""
@@ -158,6 +183,9 @@ class Transaction(Protocol):
         """The earliest ``available_ts`` among pending steps whose time has not come. A hint: a
         step whose time had come when the clock was set back may be missed."""
 
+    def is_any_claimed(self) -> bool:
+        """Whether there is a claimed step."""
+
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
         """The steps that are claimed under this token."""
 
@@ -203,6 +231,13 @@ class Transaction(Protocol):
 
 class Database(Protocol):
     """What can begin transactions: commit on a clean exit, roll back on an exception."""
+
+    @property
+    def manners(self) -> Manners:
+        """See :attr:`Store.manners`."""
+
+    def bell(self) -> int:
+        """See :meth:`Store.bell`."""
 
     def write(self) -> AbstractContextManager[Transaction]:
         """A transaction alone with its writes: what it read cannot change until it ends."""

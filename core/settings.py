@@ -24,6 +24,8 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     at most ``max_parallelism`` times ``capacity_threshold`` steps. A failed attempt is retried
     after up to ``retry_base_delay``, doubled for each further attempt, ``retry_max_delay`` at
     most. A pod that is told to stop has ``shutdown_grace`` to finish what it runs.
+    On a store whose every write costs money, a pod falls asleep after ``sleep_after`` without
+    work.
     """
 
     heartbeat_interval: Seconds = 10.0
@@ -36,6 +38,7 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     retry_base_delay: SecondsOrZero = 1.0
     retry_max_delay: SecondsOrZero = 300.0
     shutdown_grace: SecondsOrZero = 25.0
+    sleep_after: Seconds = 60.0
 
     def __post_init__(self) -> None:
         if self.dead_pod_threshold < 2 * self.heartbeat_interval:

@@ -58,13 +58,18 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Submit(msgspec.Struct, frozen=True):
-    """Ask for a step: ``payload`` is a JSON text, ``delay`` microseconds until it is claimable."""
+    """Ask for a step: ``payload`` is a JSON text, ``delay`` microseconds until it is claimable.
+
+    ``unique`` promises that the id was made for this submission alone, so that a store need not
+    look whether it is taken.
+    """
 
     step_id: str
     payload: str
     priority: int = 0
     max_retries: int = 3
     delay: int = 0
+    unique: bool = False
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -16,7 +16,16 @@ from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.leadership import silent_pods
 from fleet_q.core.lifecycles import StepStatus
 from fleet_q.core.pod import DeclareDead, Pod
-from fleet_q.core.ports import Answer, Database, Fleet, LetterPage, RebuildReport, Transaction, Turn
+from fleet_q.core.ports import (
+    Answer,
+    Database,
+    Fleet,
+    LetterPage,
+    Manners,
+    RebuildReport,
+    Transaction,
+    Turn,
+)
 from fleet_q.core.rebuild import rebuild
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import Cancel, Claim, Recover, Replay, Step, StepCommand, Submit
@@ -30,10 +39,17 @@ class EventStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def manners(self) -> Manners:
+        """See :class:`fleet_q.core.ports.Store`; so for everything here."""
+        return self._database.manners
+
+    def bell(self) -> int:
+        return self._database.bell()
+
     def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
-        """See :meth:`fleet_q.core.ports.Store.submit`; so for every method here."""
         with self._database.write() as tx:
-            changed = _Changes(tx, pod_id, [submit.step_id for submit in new])
+            changed = _Changes(tx, pod_id, [s.step_id for s in new if not s.unique])
             fresh = [changed.apply(submit) for submit in new]
             changed.write()
         return fresh
@@ -41,11 +57,12 @@ class EventStore:
     def turn(self, turn: Turn) -> Answer:
         with self._database.write() as tx:
             _present(tx, turn)
-            refused = _acknowledge(tx, turn) if turn.outcomes else ()
             claimed = _claim(tx, turn) if turn.claim else ()
+            refused = _acknowledge(tx, turn) if turn.outcomes else ()
             lost = _lost(tx, turn) if turn.check_held else ()
-            next_due = tx.next_due() if turn.claim or turn.outcomes else None
-            return Answer(tx.at, claimed, refused, lost, next_due)
+            if not turn.claim:
+                return Answer(tx.at, claimed, refused, lost)
+            return Answer(tx.at, claimed, refused, lost, tx.next_due(), tx.is_any_claimed())
 
     def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
         with self._database.write() as tx:

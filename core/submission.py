@@ -66,9 +66,11 @@ def submission(
     priority: int = 0,
     max_retries: int = 3,
     delay: float = 0,
+    unique: bool = False,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
 ) -> Submit:
-    """The command that submits ``payload``, a JSON object; ``delay`` is in seconds.
+    """The command that submits ``payload``, a JSON object; ``delay`` is in seconds; ``unique``
+    says that ``step_id`` was made for it.
 
     Raises :class:`InvalidInput` with a message that says what is wrong.
     """
@@ -83,7 +85,8 @@ def submission(
         raise InvalidInput(f"delay must be a number of seconds, not {_name(delay)}")
     if not 0 <= delay <= LONGEST:
         raise InvalidInput(f"delay must be between 0 and {LONGEST:.0f} seconds")
-    return Submit(check_id(step_id, "step_id"), text, priority, max_retries, micros(delay))
+    check_id(step_id, "step_id")
+    return Submit(step_id, text, priority, max_retries, micros(delay), unique)
 
 
 def _size(text: str) -> int:

@@ -147,6 +147,7 @@ class FleetQ:
             priority=priority,
             max_retries=settings.max_retries if max_retries is None else max_retries,
             delay=delay,
+            unique=step_id is None,
             max_payload_bytes=settings.max_payload_bytes,
         )
 

@@ -48,6 +48,7 @@ class Pod:
             new_id=new_token,
             chance=random.random,
             timeout_of=registry.timeout_of,
+            manners=store.manners,
         )
         self._inbox: SimpleQueue[Outcome | Callable[[], None]] = SimpleQueue()
         self._runners = Runners(
@@ -107,6 +108,8 @@ class Pod:
             return False
         if plan.recover and self._recovery is None:
             self._recovery = self._new_recovery()
+        if plan.listen:
+            self._listen()
         if plan.turn is not None:
             self._take(plan.turn)
         if self._recovery is not None:
@@ -114,6 +117,16 @@ class Pod:
         busy = plan.turn is not None or self._recovery is not None
         self._read_inbox(0.0 if busy else plan.look_again - time.monotonic())
         return True
+
+    def _listen(self) -> None:
+        try:
+            bell = self._store.bell()
+        except StoreUnavailable as error:
+            wait = self._machine.unanswered(time.monotonic())
+            log.warning("%s; asking again in %.2f s", error, wait, extra=self._tags())
+            return
+        self._last_answer = time.monotonic()
+        self._machine.heard(bell, self._last_answer)
 
     def _take(self, turn: Turn) -> None:
         try:

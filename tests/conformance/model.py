@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fleet_q.core.lifecycles import STEP_STATUSES
-from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence
+from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Submit
 
@@ -62,8 +62,8 @@ class Model:
         """The fields of the answer, steps as ids; :class:`Refused` for an incarnation's end."""
         self._be_present(turn, now)
         return {
-            "refused": [o.step_id for o in turn.outcomes if not self._outcome(o, now)],
             "claimed": self._claim(turn, now) if turn.claim else [],
+            "refused": [o.step_id for o in turn.outcomes if not self._outcome(o, now)],
             "lost": [each for each, token in turn.check_held if not self._held(each, token)],
         }
 
@@ -71,7 +71,8 @@ class Model:
         silent = [
             pod_id
             for pod_id, pod in sorted(self.pods.items())
-            if pod["status"] != "down" and now - pod["last_heartbeat_ts"] >= dead_after
+            if pod["status"] not in ("down", "asleep")
+            and now - pod["last_heartbeat_ts"] >= dead_after
         ]
         for pod_id in silent:
             self.pods[pod_id]["status"] = "down"
@@ -139,6 +140,8 @@ class Model:
         if isinstance(said, Join):
             if pod and pod["incarnation"] == turn.incarnation and not living:
                 raise Refused
+            if living and turn.claim and pod and pod["status"] == "asleep":
+                raise Refused
             if not living:
                 self.pods[turn.pod_id] = {
                     "pod_id": turn.pod_id,
@@ -155,12 +158,16 @@ class Model:
             return
         if (said or turn.claim) and not living:
             raise Refused
-        if pod and isinstance(said, Beat | Drain):
-            if isinstance(said, Drain) and pod["status"] == "draining":
-                return
-            pod.update(last_heartbeat_ts=now, version=pod["version"] + 1)
-            if isinstance(said, Drain):
-                pod["status"] = "draining"
+        status = pod["status"] if pod else "none"
+        if said:
+            becomes = {Sleep: "asleep", Drain: "draining"}.get(type(said))
+            becomes = becomes or ("up" if status == "asleep" else status)
+            if (turn.claim and becomes == "asleep") or (status, becomes) == ("draining", "asleep"):
+                raise Refused
+            if pod and (isinstance(said, Beat) or becomes != status):
+                pod.update(status=becomes, last_heartbeat_ts=now, version=pod["version"] + 1)
+        elif turn.claim and status == "asleep":
+            raise Refused
 
     def _outcome(self, outcome: Outcome, now: int) -> bool:
         """Whether the outcome was in time."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.errors import IncarnationEnded
-from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Presence
+from fleet_q.core.errors import IllegalTransition, IncarnationEnded
+from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Presence, Sleep
 from fleet_q.core.ports import Fleet, Store, Turn
 
 from .clock import SECOND, FakeClock
@@ -177,3 +177,45 @@ def test_who_leaves_cannot_claim_with_the_same_breath(store: Store) -> None:
 
     assert store.counts()["pending"] == 1
     assert store.pods().pods[0].status == "up"
+
+
+def test_a_pod_that_sleeps_is_not_declared_dead_and_a_heartbeat_wakes_it(
+    store: Store, clock: FakeClock
+) -> None:
+    join(store)
+    born = clock()
+    be(store, Sleep("pod", "one"))
+    be(store, Sleep("pod", "one"))
+    clock.advance(3_600)
+
+    assert store.declare_dead(10 * SECOND) == []
+    assert only_pod(store) == Pod("pod", "asleep", born, born, "one", 2)
+
+    be(store, Beat("pod", "one"))
+    assert only_pod(store) == Pod("pod", "up", born, clock(), "one", 3)
+
+
+def test_who_sleeps_is_given_no_steps_unless_it_wakes_for_them(store: Store) -> None:
+    join(store)
+    submit(store, "step")
+    be(store, Sleep("pod", "one"))
+    before = picture(store)
+
+    with pytest.raises(IllegalTransition, match="asleep"):
+        claim(store)
+    assert picture(store) == before
+
+    turn = Turn("pod", "one", Beat("pod", "one"), claim=1, claim_token="token")
+    assert [step.step_id for step in store.turn(turn).claimed] == ["step"]
+
+
+@pytest.mark.parametrize(
+    ("presence", "status"), [(Drain("pod", "one"), "draining"), (Leave("pod", "one"), "down")]
+)
+def test_a_pod_can_go_from_its_sleep(store: Store, presence: Drain | Leave, status: str) -> None:
+    join(store)
+    be(store, Sleep("pod", "one"))
+
+    be(store, presence)
+
+    assert only_pod(store).status == status

@@ -23,9 +23,9 @@ from msgspec.structs import asdict, replace
 
 from fleet_q.core import events as ev
 from fleet_q.core.audit import audit
-from fleet_q.core.errors import FleetQError, IncarnationEnded, StepConflict
+from fleet_q.core.errors import FleetQError, IllegalTransition, IncarnationEnded, StepConflict
 from fleet_q.core.lifecycles import STEP
-from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence
+from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import (
@@ -167,7 +167,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(
         pod_id=pod_ids,
-        says=st.sampled_from([None, Beat, Beat, Drain]),
+        says=st.sampled_from([None, Beat, Beat, Sleep, Drain]),
         ends=st.lists(endings, max_size=4),
         claim=st.integers(0, 3),
         fate=fates,
@@ -175,7 +175,7 @@ class Fleet(RuleBasedStateMachine):
     def work(
         self,
         pod_id: str,
-        says: type[Beat] | type[Drain] | None,
+        says: type[Beat] | type[Sleep] | type[Drain] | None,
         ends: list[str],
         claim: int,
         fate: str,
@@ -323,7 +323,7 @@ class Fleet(RuleBasedStateMachine):
             expected = self.model.turn(turn, now)
         except Refused:
             self.note("incarnation ended")
-            with pytest.raises(IncarnationEnded):
+            with pytest.raises((IncarnationEnded, IllegalTransition)):
                 self.store.turn(turn)
             return None
         answer = self.store.turn(turn)
@@ -332,9 +332,10 @@ class Fleet(RuleBasedStateMachine):
         assert [asdict(step) for step in answer.claimed] == self.rows(expected["claimed"])
         assert list(answer.refused) == expected["refused"]
         assert list(answer.lost) == expected["lost"]
-        if turn.claim and not turn.outcomes and not turn.again:
+        if turn.claim and not turn.again:
             assert expected["claimed"] == ids(sorted(queue, key=claim_order)[: turn.claim])
             assert self.clock_went_back or answer.next_due == self.model.next_due(now)
+            assert answer.held == (self.model.counts()["claimed"] > 0)
         self.claims += [(step_id, turn.claim_token) for step_id in expected["claimed"]]
         if turn.again and expected["claimed"]:
             self.note("claim made up for")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.errors import StepConflict
+from fleet_q.core.errors import StepConflict, StoreError
 from fleet_q.core.ports import Store
 from fleet_q.core.step import Step, Submit
 
@@ -99,3 +99,13 @@ def test_a_batch_that_contradicts_itself_stores_nothing(store: Store) -> None:
         store.submit([Submit("step", "{}"), Submit("step", '{"n":1}')])
 
     assert store.step("step") is None
+
+
+def test_an_id_that_was_promised_to_be_unique_is_not_stored_twice(store: Store) -> None:
+    assert store.submit([Submit("step", "{}", unique=True)]) == [True]
+    before = picture(store)
+
+    with pytest.raises(StoreError, match="step"):
+        store.submit([Submit("other", "{}"), Submit("step", "{}", unique=True)])
+
+    assert picture(store) == before

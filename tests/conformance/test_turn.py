@@ -14,6 +14,7 @@ from fleet_q.core.step import Complete, Fail, Submit
 
 from .clock import SECOND, FakeClock
 from .helpers import (
+    acknowledge,
     claim,
     facts,
     held_step,
@@ -50,14 +51,15 @@ def test_presence_outcomes_and_a_claim_go_in_together(store: Store, clock: FakeC
     assert store.pods().pods[0].last_heartbeat_ts == clock()
 
 
-def test_what_a_turn_gives_back_it_can_claim(store: Store) -> None:
+def test_what_a_turn_gives_back_is_there_for_the_next_claim(store: Store) -> None:
     held_step(store)
 
     answer = store.turn(
         Turn("pod", "one", None, (Fail("step", "token", "Boom"),), claim=1, claim_token="second")
     )
 
-    assert ids(answer.claimed) == ["step"]
+    assert ids(answer.claimed) == []
+    assert claim(store, token="third") == ["step"]
 
 
 def test_a_pod_can_join_and_claim_at_once(store: Store) -> None:
@@ -109,9 +111,8 @@ def test_claims_that_no_longer_stand_are_told(store: Store) -> None:
     submit(store, "kept", "cancelled", "retaken")
     claim(store, 3)
     store.cancel("cancelled")
-    store.turn(
-        Turn("pod", "one", None, (Fail("retaken", "token", "Boom"),), claim=1, claim_token="second")
-    )
+    acknowledge(store, Fail("retaken", "token", "Boom"))
+    claim(store, token="second")
 
     held = ("kept", "cancelled", "retaken", "unknown")
     answer = store.turn(Turn("pod", "one", check_held=tuple((each, "token") for each in held)))

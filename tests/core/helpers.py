@@ -11,7 +11,7 @@ from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.machine import Plan, PodMachine
 from fleet_q.core.pod import Pod, PodCommand
-from fleet_q.core.ports import Answer, Turn
+from fleet_q.core.ports import Answer, Manners, Turn
 from fleet_q.core.retry import MICROS
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Cancel, Claim, Complete, Fail, Step, StepCommand, Submit
@@ -76,7 +76,7 @@ def assert_waits_well(plan: Plan, now: float) -> None:
     """A shell that carries out ``plan`` neither asks again at once for nothing nor sleeps in."""
     if not plan.gone:
         assert plan.look_again < inf
-        if plan.turn is None and not plan.recover:
+        if plan.turn is None and not plan.recover and not plan.listen:
             assert plan.look_again > now
 
 
@@ -88,6 +88,7 @@ class Pilot:
         *,
         timeout: float | None = None,
         chance: Callable[[], float] = lambda: 0.5,
+        manners: Manners | None = None,
         **settings: Any,
     ) -> None:
         ids = count(1)
@@ -99,6 +100,7 @@ class Pilot:
             new_id=lambda: f"id-{next(ids)}",
             chance=chance,
             timeout_of=lambda _: timeout,
+            manners=manners or Manners(),
         )
         self.tokens: dict[str, str] = {}
 

@@ -53,6 +53,11 @@ def test_who_is_draining_or_down_or_silent_does_not_lead(unfit: Pod) -> None:
     assert leads(unfit) is None
 
 
+def test_who_sleeps_leads_only_a_fleet_that_sleeps() -> None:
+    assert leads(pod("a", 1, "asleep", heard=0), pod("b", 2)) == "b"
+    assert leads(pod("b", 2, "asleep", heard=0), pod("a", 1, "asleep", heard=0)) == "a"
+
+
 def test_nobody_leads_an_empty_fleet() -> None:
     assert leads() is None
 
@@ -72,12 +77,14 @@ def test_the_leader_is_fit_and_no_one_fit_comes_before_it(
     fleet: list[Pod], at: int, dead_after: int
 ) -> None:
     fit = [
-        (pod.birth_ts, pod.pod_id)
+        (pod.status == "asleep", pod.birth_ts, pod.pod_id)
         for pod in fleet
-        if pod.status == "up" and at - pod.last_heartbeat_ts < dead_after
+        if pod.status == "asleep"
+        or (pod.status == "up" and at - pod.last_heartbeat_ts < dead_after)
     ]
     head = leader(fleet, at, dead_after)
-    assert (None if head is None else (head.birth_ts, head.pod_id)) == min(fit, default=None)
+    found = None if head is None else (head.status == "asleep", head.birth_ts, head.pod_id)
+    assert found == min(fit, default=None)
 
 
 @given(fleets, times, thresholds)
