@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
-from fleet_q.core.events import StepEvent
+from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import RebuildReport, Transaction
 from fleet_q.core.step import Step
@@ -19,24 +19,34 @@ _MOST_NAMED: Final = 1_000  # a report of more ids than this helps nobody, and m
 T = TypeVar("T", Step, Pod)
 
 
+class LogAndTables(Protocol):
+    """What is compared; see :class:`fleet_q.core.ports.Transaction`."""
+
+    def pods(self) -> list[Pod]: ...
+    def pod_events(self) -> Iterator[PodEvent]: ...
+    def all_steps(self) -> Iterator[Step]: ...
+    def step_events(self) -> Iterator[StepEvent]: ...
+
+
 def rebuild(
     tx: Transaction, *, check: bool, progress: Callable[[int], None] | None
 ) -> RebuildReport:
     """See :meth:`fleet_q.core.ports.Store.rebuild`. Raises ``CorruptLog`` on a log with gaps."""
-    folded_pods = [
-        pod
-        for _, history in groupby(tx.pod_events(), key=lambda event: event.stream)
-        if (pod := pods.fold(history)) is not None
-    ]
+    report = compare(tx, progress)
+    if not check:
+        tx.replace_pods(_fold_pods(tx.pod_events()))
+        tx.replace_steps(_fold_steps(tx.step_events()))
+    return report
+
+
+def compare(tx: LogAndTables, progress: Callable[[int], None] | None) -> RebuildReport:
+    """Hold the tables against the log. Raises ``CorruptLog`` on a log with gaps."""
+    folded_pods = _fold_pods(tx.pod_events())
     differing_pods = _differing(folded_pods, tx.pods(), lambda pod: pod.pod_id)
 
     counter = _Counter(progress)
     folded_steps = _fold_steps(counter.count(tx.step_events()))
     differing_steps = _differing(folded_steps, tx.all_steps(), lambda step: step.step_id)
-
-    if not check:
-        tx.replace_pods(folded_pods)
-        tx.replace_steps(_fold_steps(tx.step_events()))
     return RebuildReport(
         steps=counter.streams,
         pods=len(folded_pods),
@@ -44,6 +54,14 @@ def rebuild(
         differing_steps=tuple(differing_steps),
         differing_pods=tuple(differing_pods),
     )
+
+
+def _fold_pods(log: Iterable[PodEvent]) -> list[Pod]:
+    return [
+        pod
+        for _, history in groupby(log, key=lambda event: event.stream)
+        if (pod := pods.fold(history)) is not None
+    ]
 
 
 def _fold_steps(log: Iterable[StepEvent]) -> Iterator[Step]:

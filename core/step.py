@@ -17,6 +17,9 @@ from fleet_q.core.errors import CorruptLog, IllegalTransition, StaleClaim, StepC
 from fleet_q.core.events import Event, StepEvent, StepFact
 from fleet_q.core.lifecycles import STEP, StepStatus
 
+DIED: Final = "pod {} died while it held the step"
+"""The error of an attempt whose pod died; the braces stand for the pod's id."""
+
 _BLANKS: Final = " \t\r\n"  # what JSON calls white space, RFC 8259, section 2
 
 
@@ -187,7 +190,7 @@ def decide(
             fact = ev.Released(command.claim_token)
         case Recover():
             _held_under(step, command.claim_token)
-            error = f"pod {step.claimed_by} died while it held the step"
+            error = DIED.format(step.claimed_by)
             fact = (
                 ev.Recovered(command.claim_token, error)
                 if step.tries_left

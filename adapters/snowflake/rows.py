@@ -1,0 +1,104 @@
+"""Between rows and the core's structs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, cast, get_args
+
+import msgspec
+
+from fleet_q.core.events import Event, Fact, PodEvent, PodFact, StepEvent, StepFact
+from fleet_q.core.pod import Pod
+from fleet_q.core.step import Complete, Fail, Outcome, Step, Submit
+
+_EVENT_COLUMNS: Final = (
+    "claim_token", "incarnation", "payload", "priority", "max_retries", "available_ts", "result",
+    "error", "traceback",
+)  # fmt: skip
+_JSON: Final = {"payload", "result"}
+
+Row = Sequence[Any]
+
+
+def _by_tag(union: Any) -> dict[str, tuple[type[Fact], tuple[str, ...]]]:
+    return {
+        str(fact.__struct_config__.tag): (fact, fact.__struct_fields__) for fact in get_args(union)
+    }
+
+
+_STEP_FACTS: Final = _by_tag(StepFact)
+_POD_FACTS: Final = _by_tag(PodFact)
+
+
+def to_step(row: Row) -> Step:
+    """A row of ``step_columns``."""
+    return Step(*row)
+
+
+def to_pod(row: Row) -> Pod:
+    """A row of ``pod_columns``."""
+    return Pod(*row)
+
+
+def to_step_event(row: Row) -> StepEvent:
+    """A row of ``event_columns``."""
+    step_id, version, kind, at, pod_id, *columns = row
+    fact, fields = _STEP_FACTS[kind]
+    found = dict(zip(_EVENT_COLUMNS, columns, strict=True))
+    values = [_raw(found[field]) if field in _JSON else found[field] for field in fields]
+    return Event(step_id, version, at, pod_id, cast("StepFact", fact(*values)))
+
+
+def to_pod_event(row: Row) -> PodEvent:
+    """A row of ``pod_events.sql``."""
+    pod_id, version, kind, at, by_pod_id, incarnation = row
+    fact, _ = _POD_FACTS[kind]
+    return Event(pod_id, version, at, by_pod_id, cast("PodFact", fact(incarnation)))
+
+
+def outcomes_json(outcomes: Sequence[Outcome]) -> str:
+    """Outcomes as the one value that ``turn.sql`` takes them in."""
+    return encode([_outcome(outcome) for outcome in outcomes])
+
+
+def submissions_json(new: Sequence[Submit]) -> str:
+    """Submissions as the one value that ``submit.sql`` takes them in."""
+    return encode(
+        [
+            {
+                "step_id": each.step_id,
+                "payload": each.payload,
+                "priority": each.priority,
+                "max_retries": each.max_retries,
+                "delay": each.delay,
+            }
+            for each in new
+        ]
+    )
+
+
+def encode(value: Any) -> str:
+    """JSON for a bound value."""
+    return msgspec.json.encode(value).decode()
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    values: dict[str, Any] = {"step_id": outcome.step_id, "claim_token": outcome.claim_token}
+    match outcome:
+        case Complete(result=result):
+            values |= {"type": "completed", "result": result.strip()}
+        case Fail():
+            values |= {
+                "type": "failed",
+                "error": outcome.error,
+                "traceback": outcome.traceback,
+                "permanent": outcome.permanent,
+                "retry_delay": outcome.retry_delay,
+            }
+        case _:
+            values["type"] = "released"
+    return values
+
+
+def _raw(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text)

@@ -1,0 +1,148 @@
+"""One session with Snowflake: statements, transactions, and what happens when an answer is lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import snowflake.connector
+from snowflake.connector import SnowflakeConnection
+from snowflake.connector.errors import Error
+
+from fleet_q.adapters.snowflake.errors import is_lost, is_passing, translated
+from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.core.errors import StoreUnavailable
+
+log = logging.getLogger("fleet_q.snowflake")
+
+Rows = list[tuple[Any, ...]]
+
+
+def new_change_id() -> str:
+    """A name for a transaction, by which what it did can be looked up."""
+    return uuid.uuid4().hex
+
+
+class Session:
+    """A session that is opened when it is first needed, and again when it was lost.
+
+    ``connection`` are the parameters of the connector's ``connect``. Any thread may use it; calls
+    take turns. ``errors`` counts what went wrong in passing, by the error's number.
+    """
+
+    def __init__(self, connection: Mapping[str, Any], statements: Statements) -> None:
+        self.errors: Counter[int] = Counter()
+        self.statements = statements
+        self._parameters = dict(connection)
+        self._connection: SnowflakeConnection | None = None
+        self._lock = threading.RLock()
+
+    def query(self, name: str, **values: Any) -> Rows:
+        """The rows of one statement, in a transaction of its own."""
+        with self._lock, self._translated():
+            return self._run(name, values)
+
+    def stream(self, name: str, size: int = 10_000) -> Iterator[tuple[Any, ...]]:
+        """The rows of a statement that may have very many, as they arrive."""
+        text, bound = self.statements.bind(name, {})
+        with self._lock, self._translated():
+            cursor = self._open().cursor()
+            cursor.execute(text, bound)
+        while True:
+            with self._lock, self._translated():
+                rows = cursor.fetchmany(size)
+            if not rows:
+                return
+            yield from rows
+
+    def execute(self, text: str) -> Rows:
+        """The rows of a statement that is no file: those of the schema, and of the doctor."""
+        with self._lock, self._translated():
+            return self._open().cursor().execute(text).fetchall()
+
+    def is_committed(self, change_id: str) -> bool:
+        """Whether a change took place."""
+        return bool(self.query("is_committed", change_id=change_id)[0][0])
+
+    @contextmanager
+    def transaction(self, change_id: str) -> Iterator[Transaction]:
+        """A transaction: committed at the end of the block, rolled back if it raises.
+
+        If the answer to the commit is lost, its change id is looked for in the logs: found, all is
+        well; not found, the transaction did not take place, which is what ``StoreUnavailable``
+        then says.
+        """
+        with self._lock:
+            change = Transaction(change_id, self._run)
+            with self._translated():
+                self._send("BEGIN")
+                try:
+                    yield change
+                except BaseException:
+                    with suppress(Error):
+                        self._send("ROLLBACK")
+                    raise
+                self._commit(change_id)
+
+    def close(self) -> None:
+        """End the session."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with suppress(Error):
+                    connection.close()
+
+    def _commit(self, change_id: str) -> None:
+        try:
+            self._send("COMMIT")
+        except Error as error:
+            if not is_passing(error):
+                raise
+            self._count(error)
+            self.close()
+            if not self.is_committed(change_id):
+                raise StoreUnavailable(f"Snowflake: a commit was lost: {error}") from error
+            log.info("the answer to a commit was lost, but it took place")
+
+    def _run(self, name: str, values: Mapping[str, Any]) -> Rows:
+        text, bound = self.statements.bind(name, values)
+        return self._open().cursor().execute(text, bound).fetchall()
+
+    def _send(self, text: str) -> None:
+        self._open().cursor().execute(text)
+
+    def _open(self) -> SnowflakeConnection:
+        if self._connection is None:
+            self._connection = snowflake.connector.connect(**self._parameters)
+        return self._connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except Error as error:
+            if is_passing(error):
+                self._count(error)
+            if is_lost(error):
+                self.close()
+            raise translated(error) from error
+
+    def _count(self, error: Error) -> None:
+        self.errors[error.errno or 0] += 1
+
+
+class Transaction:
+    """An open transaction; what it writes carries its change id."""
+
+    def __init__(self, change_id: str, run: Callable[[str, Mapping[str, Any]], Rows]) -> None:
+        self.change_id = change_id
+        self._run = run
+
+    def run(self, name: str, **values: Any) -> Rows:
+        """The rows of one statement."""
+        return self._run(name, {"change_id": self.change_id, **values})

@@ -1,0 +1,345 @@
+"""The store port on Snowflake, set by set: what a pod wants at one moment is a handful of
+statements, however many steps it is about.
+
+Snowflake locks a whole table for an UPDATE until its transaction ends. So a transaction only
+writes, the steps first and then the pod, and what came of it is read after its commit. What a
+change did carries the change's id, what a pod holds carries its claim token; no count of rows is
+relied on for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from fleet_q.adapters.snowflake import rows
+from fleet_q.adapters.snowflake.picture import Picture
+from fleet_q.adapters.snowflake.seen import Seen, fit_statuses, said
+from fleet_q.adapters.snowflake.session import Session, Transaction, new_change_id
+from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.core import pod as pods
+from fleet_q.core import step as steps
+from fleet_q.core.errors import FleetQError, StoreError, StoreUnavailable
+from fleet_q.core.events import StepEvent
+from fleet_q.core.leadership import silent_pods
+from fleet_q.core.lifecycles import POD, POD_STATUSES, STEP, STEP_STATUSES, StepStatus
+from fleet_q.core.pod import Join, Pod, Presence
+from fleet_q.core.ports import Answer, Fleet, LetterPage, Manners, RebuildReport, Turn
+from fleet_q.core.step import Cancel, Complete, Recover, Replay, Step, Submit
+
+MOST_BYTES: Final = 4 * 1024 * 1024
+"""Characters of payloads or results in one statement, about: a bound text may have 16 MiB."""
+
+PATIENCE: Final = 60.0
+"""Seconds for which a call is tried again before it says that Snowflake is unavailable."""
+
+T = TypeVar("T")
+
+
+class SnowflakeStore:
+    """A store in one Snowflake schema.
+
+    ``connection`` are the parameters of the connector's ``connect``, ``prefix`` begins the names
+    of the tables. Any thread may use it; calls take turns on one session. A pod's turn is tried
+    once, its machine has a backoff of its own; every other call is tried for ``patience`` seconds.
+    """
+
+    manners = Manners(dear=True)
+
+    def __init__(
+        self, connection: Mapping[str, Any], *, prefix: str = "", patience: float = PATIENCE
+    ) -> None:
+        self.session = Session(connection, Statements(prefix))
+        self._patience = patience
+
+    def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
+        """See :class:`fleet_q.core.ports.Store`; so for everything here."""
+        first: dict[str, Submit] = {}
+        for each in new:
+            steps.decide(_as_stored(first.setdefault(each.step_id, each)), each, at=0)
+        change_id = self._write(lambda tx: _submit(tx, list(first.values()), pod_id))
+        fresh = self._ids_submitted(change_id, new)
+        return [first[each.step_id] is each and each.step_id in fresh for each in new]
+
+    def turn(self, turn: Turn) -> Answer:
+        some = list(_by_size(turn.outcomes, lambda o: len(getattr(o, "result", ""))))
+        if len(some) > 1:
+            return self._turns(turn, some)
+        if isinstance(turn.presence, Join):
+            self._join(turn.presence)
+        elif turn.presence is None and not turn.outcomes and not turn.again:
+            seen = self._look(turn)
+            if not turn.claim or not seen.is_claimable:
+                seen.check(turn)
+                return seen.answer(turn)
+        with self.session.transaction(new_change_id()) as tx:
+            if turn.claim or turn.outcomes:
+                _change_steps(tx, turn)
+            if turn.presence is not None and not isinstance(turn.presence, Join):
+                _say(tx, turn.presence)
+        seen = self._look(turn, tx.change_id)
+        seen.check(turn)
+        return seen.answer(turn, self._settled(turn, seen))
+
+    def bell(self) -> int:
+        count, newest = self.session.query("bell")[0]
+        return int(count) << 64 | int(newest or 0)
+
+    def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
+        def declare(tx: Transaction) -> None:
+            tx.run("declare_dead", becomes=_becomes("declared_dead"), dead_after=dead_after)
+            tx.run("append_pod_events", type="declared_dead", by_pod_id=by)
+
+        fleet = self.pods()
+        if not silent_pods(fleet.pods, fleet.at, dead_after):
+            return []
+        declared = self._query("changed_pods", change_id=self._write(declare))
+        return [rows.to_pod(row) for row in declared]
+
+    def orphans(self, after: str, limit: int) -> list[Step]:
+        return [rows.to_step(row) for row in self._query("orphans", after=after, limit=limit)]
+
+    def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
+        noted = rows.encode([(orphan.step_id, orphan.claim_token) for orphan in orphans])
+
+        def recover(tx: Transaction) -> None:
+            tx.run("recover", noted=noted, error=steps.DIED)
+            tx.run("append_step_events", pod_id=by)
+
+        recovered = self._changed(self._write(recover))
+        return [recovered.pop(each.step_id) for each in orphans if each.step_id in recovered]
+
+    def cancel(self, step_id: str, pod_id: str | None = None) -> Step:
+        return self._change([Cancel(step_id)], "cancelled", pod_id)[0]
+
+    def replay(self, step_ids: Sequence[str], pod_id: str | None = None) -> list[Step]:
+        return self._change([Replay(step_id) for step_id in step_ids], "replayed", pod_id)
+
+    def step(self, step_id: str) -> Step | None:
+        return self._steps([step_id]).get(step_id)
+
+    def history(self, step_id: str) -> list[StepEvent]:
+        return [rows.to_step_event(row) for row in self._query("history", step_id=step_id)]
+
+    def counts(self) -> dict[StepStatus, int]:
+        found = {row[0]: int(row[1]) for row in self._query("counts")}
+        return {status: found.get(status, 0) for status in STEP_STATUSES}
+
+    def pods(self) -> Fleet:
+        found = self._query("pods")
+        return Fleet(found[0][0], tuple(rows.to_pod(row[1:]) for row in found if row[1]))
+
+    def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> LetterPage:
+        before_ts, before_id = before or (None, None)
+        found = self._query("dead_letters", limit=limit, before_ts=before_ts, before_id=before_id)
+        page = tuple(rows.to_step(row) for row in found)
+        last = page[-1] if len(page) == limit and page else None
+        return LetterPage(page, (last.last_update_ts, last.step_id) if last else None)
+
+    def step_events(self) -> Iterator[StepEvent]:
+        return map(rows.to_step_event, self.session.stream("step_events"))
+
+    def rebuild(
+        self, *, check: bool = False, progress: Callable[[int], None] | None = None
+    ) -> RebuildReport:
+        return Picture(self.session).rebuild(check=check, progress=progress)
+
+    def close(self) -> None:
+        self.session.close()
+
+    # Turns
+
+    def _join(self, join: Join) -> None:
+        """A transaction of its own, since it locks the pods' table first: others, who lock it
+        while they hold that of the steps, must not meet one who does it the other way round."""
+        with self.session.transaction(new_change_id()) as tx:
+            tx.run("take_turns")
+            tx.run("join_again", pod_id=join.pod_id, incarnation=join.incarnation)
+            tx.run("join_first", pod_id=join.pod_id, incarnation=join.incarnation)
+            tx.run("append_pod_events", type="joined", by_pod_id=join.pod_id)
+
+    def _look(self, turn: Turn, change_id: str = "") -> Seen:
+        return Seen(
+            self.session.query(
+                "after_turn",
+                pod_id=turn.pod_id,
+                claim_token=turn.claim_token,
+                change_id=change_id,
+            )
+        )
+
+    def _settled(self, turn: Turn, seen: Seen) -> set[str]:
+        """The ids of successes that did not count only because they had counted before."""
+        late = set(seen.answer(turn).refused)
+        successes = [o for o in turn.outcomes if isinstance(o, Complete) and o.step_id in late]
+        known = self._steps([success.step_id for success in successes]) if successes else {}
+        return {
+            success.step_id
+            for success in successes
+            if (step := known.get(success.step_id)) is not None
+            and (step.status, step.claim_token) == ("completed", success.claim_token)
+        }
+
+    def _turns(self, turn: Turn, some: Sequence[Sequence[Any]]) -> Answer:
+        """A turn whose results are too large for one statement: all but the last ones first."""
+        refused: list[str] = []
+        for outcomes in some[:-1]:
+            part = Turn(turn.pod_id, turn.incarnation, outcomes=tuple(outcomes), again=turn.again)
+            refused += self.turn(part).refused
+        last = self.turn(replace(turn, outcomes=tuple(some[-1])))
+        return replace(last, refused=(*refused, *last.refused))
+
+    # What all calls share
+
+    def _write(self, work: Callable[[Transaction], None]) -> str:
+        """Do ``work`` in a transaction, for as long as it takes; its change id once it is
+        committed, by which what it did can be looked up."""
+        change_id = new_change_id()
+        tries = 0
+
+        def once() -> str:
+            nonlocal tries
+            tries += 1
+            if tries == 1 or not self.session.is_committed(change_id):
+                with self.session.transaction(change_id) as tx:
+                    work(tx)
+            return change_id
+
+        return self._patiently(once)
+
+    def _query(self, name: str, **values: Any) -> list[tuple[Any, ...]]:
+        return self._patiently(lambda: self.session.query(name, **values))
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        policy = Retrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            stop=stop_after_delay(self._patience),
+            wait=wait_random_exponential(multiplier=0.1, max=5),
+            reraise=True,
+        )
+        return policy(call)
+
+    def _change(
+        self, commands: Sequence[Cancel] | Sequence[Replay], kind: str, pod_id: str | None
+    ) -> list[Step]:
+        """All of the steps, or none and the error that the core has for it."""
+        step_ids = [command.step_id for command in commands]
+        sources = [status for status in STEP_STATUSES if STEP.allows(status, kind)]
+
+        def change(tx: Transaction) -> None:
+            wanted = rows.encode(step_ids)
+            tx.run("change", type=kind, step_ids=wanted, sources=rows.encode(sources))
+            tx.run("append_step_events", pod_id=pod_id)
+            if sorted(_by_id(tx.run("changed_steps"))) != sorted(step_ids):
+                raise _NotAll
+
+        try:
+            self._write(change)
+        except _NotAll:
+            self._explain(commands)
+        known = self._steps(step_ids)
+        return [known[step_id] for step_id in step_ids]
+
+    def _explain(self, commands: Sequence[Cancel] | Sequence[Replay]) -> None:
+        """Raise what the core has against the commands, unless they were carried out before."""
+        known = self._steps([command.step_id for command in commands])
+        for command in commands:
+            step = known.get(command.step_id)
+            event = steps.decide(step, command, at=step.available_ts if step else 0)
+            if event is not None:
+                known[command.step_id] = steps.evolve(step, event)
+                if isinstance(command, Cancel):
+                    raise StoreUnavailable("Snowflake: the step changed while it was looked at")
+
+    def _steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
+        return _by_id(self._query("steps", step_ids=rows.encode(step_ids)))
+
+    def _changed(self, change_id: str) -> dict[str, Step]:
+        return _by_id(self._query("changed_steps", change_id=change_id))
+
+    def _ids_submitted(self, change_id: str, new: Sequence[Submit]) -> set[str]:
+        if all(each.unique for each in new):
+            return {each.step_id for each in new}
+        return set(self._changed(change_id))
+
+
+class _NotAll(FleetQError):
+    """Some of the steps could not be changed, so none of them was."""
+
+
+def _submit(tx: Transaction, new: Sequence[Submit], pod_id: str | None) -> None:
+    unique = all(each.unique for each in new)
+    if not unique:
+        tx.run("take_turns")
+    stored = 0
+    for some in _by_size(new, lambda each: len(each.payload)):
+        stored += int(tx.run("submit", new=rows.submissions_json(some))[0][0])
+    tx.run("append_step_events", pod_id=pod_id)
+    if stored == len(new):
+        return
+    known = _by_id(tx.run("steps", step_ids=rows.encode([each.step_id for each in new])))
+    for each in new:
+        steps.decide(known[each.step_id], each, at=0)  # raises if it is another one
+    if unique:
+        raise StoreError("Snowflake: a step exists whose id was to be unique")
+
+
+def _change_steps(tx: Transaction, turn: Turn) -> None:
+    tx.run(
+        "turn",
+        pod_id=turn.pod_id,
+        incarnation=turn.incarnation,
+        claim=turn.claim,
+        claim_token=turn.claim_token,
+        outcomes=rows.outcomes_json(turn.outcomes),
+        anyway=turn.presence is None and not turn.claim,
+        fit=rows.encode(fit_statuses(turn)),
+    )
+    tx.run("append_step_events", pod_id=turn.pod_id)
+
+
+def _say(tx: Transaction, presence: Presence) -> None:
+    up = Pod(presence.pod_id, "up", 0, 0, presence.incarnation)
+    event = pods.decide(up, presence, at=1)
+    assert event is not None
+    tx.run(
+        "presence",
+        pod_id=presence.pod_id,
+        incarnation=presence.incarnation,
+        becomes=_becomes(event.fact.type),
+        is_sign_of_life=said(up, presence, at=1).last_heartbeat_ts == 1,
+    )
+    tx.run("append_pod_events", type=event.fact.type, by_pod_id=presence.pod_id)
+
+
+def _becomes(trigger: str) -> str:
+    """The pairs of a pod's statuses that ``trigger`` leads from and to."""
+    sources = (status for status in POD_STATUSES if POD.allows(status, trigger))
+    return rows.encode([(status, POD.after(status, trigger)) for status in sources])
+
+
+def _as_stored(submit: Submit) -> Step:
+    event = steps.decide(None, submit, at=0)
+    assert event is not None
+    return steps.evolve(None, event)
+
+
+def _by_id(found: Sequence[Sequence[Any]]) -> dict[str, Step]:
+    return {step.step_id: step for step in map(rows.to_step, found)}
+
+
+def _by_size(items: Sequence[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """The items in batches of about ``MOST_BYTES``."""
+    batch: list[T] = []
+    total = 0
+    for item in items:
+        if batch and total + size(item) > MOST_BYTES:
+            yield batch
+            batch, total = [], 0
+        batch.append(item)
+        total += size(item)
+    if batch:
+        yield batch

@@ -1,0 +1,5 @@
+-- The pods that a change was about, as they are now.
+SELECT {pod_columns}
+FROM {pod_health} AS pod
+WHERE pod.pod_id IN (SELECT pod_id FROM {pod_events} WHERE change_id = :change_id)
+ORDER BY pod.pod_id

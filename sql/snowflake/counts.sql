@@ -1,0 +1,3 @@
+SELECT status, COUNT(*)
+FROM {step_tracker}
+GROUP BY status

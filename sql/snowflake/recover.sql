@@ -1,0 +1,23 @@
+-- Give back, or fail, those of the noted claims that still are orphans.
+UPDATE {step_tracker}
+{evolve}
+FROM (
+    SELECT
+        held.step_id, held.version,
+        CASE
+            WHEN held.retry_count >= held.max_retries THEN 'failed' ELSE 'recovered'
+        END AS type,
+        NULL AS claimed_by, NULL AS incarnation, held.claim_token, NULL AS result,
+        REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback, 0 AS retry_delay
+    FROM {step_tracker} AS held
+    JOIN TABLE(FLATTEN(input => PARSE_JSON(:noted))) AS noted
+        ON held.step_id = noted.value[0]::VARCHAR AND held.claim_token = noted.value[1]::VARCHAR
+    WHERE held.status = 'claimed'
+        AND NOT EXISTS (
+            SELECT 1
+            FROM {pod_health} AS pod
+            WHERE pod.pod_id = held.claimed_by AND pod.incarnation = held.incarnation
+                AND pod.status <> 'down'
+        )
+) AS change
+WHERE {step_tracker}.step_id = change.step_id AND {step_tracker}.version = change.version

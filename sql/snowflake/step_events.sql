@@ -1,0 +1,3 @@
+SELECT {event_columns}
+FROM {step_events}
+ORDER BY step_id, version
