@@ -298,9 +298,10 @@ class FleetQ:
         """
         if self._pod is not None:
             raise InvalidInput("this app runs a pod already")
-        store = await asyncio.to_thread(self._pods_store)
+        pod_id = self.settings.pod_id or new_pod_id()
+        store = await asyncio.to_thread(self._pods_store, pod_id)
         pod = Pod(
-            self.settings.pod_id or new_pod_id(),
+            pod_id,
             store,
             self._registry,
             self.settings,
@@ -330,14 +331,18 @@ class FleetQ:
                 self._client = self._open()
             return self._client
 
-    def _open(self) -> Store:
+    def _open(self, client: str = "client") -> Store:
         where = self._where if self._where is not None else self.settings.store
-        return open_store(where, create=self._create) if isinstance(where, str) else where
+        if not isinstance(where, str):
+            return where
+        return open_store(
+            where, create=self._create, client=client, table_prefix=self.settings.table_prefix
+        )
 
-    def _pods_store(self) -> Store:
+    def _pods_store(self, pod_id: str) -> Store:
         """A connection of the pod's own, where the store can be opened twice."""
         where = self._where if self._where is not None else self.settings.store
-        return self._open() if isinstance(where, str) and is_shared(where) else self._store()
+        return self._open(pod_id) if isinstance(where, str) and is_shared(where) else self._store()
 
     def _work_arrived(self) -> None:
         if self._pod is not None:

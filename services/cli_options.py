@@ -27,7 +27,7 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         metavar="URL",
-        help="sqlite:///path or memory://; else FLEET_Q_STORE, else sqlite:///fleet-q.db",
+        help="sqlite:///path or snowflake://; else FLEET_Q_STORE, else sqlite:///fleet-q.db",
     ),
 ]
 AppOption = Annotated[

@@ -13,15 +13,18 @@ from msgspec import Meta
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.submission import MAX_PAYLOAD_BYTES, check_id
+from fleet_q.services.snowflake import is_configured
 
 PREFIX: Final = "FLEET_Q_"
 DEFAULT_STORE: Final = "sqlite:///fleet-q.db"
+SNOWFLAKE_STORE: Final = "snowflake://"
 
 
 class Settings(PodSettings, frozen=True, kw_only=True):
     """All settings of a pod; every field is the variable ``FLEET_Q_`` and its name in capitals.
 
-    ``pod_id``: the pod's name; unset, one is made from the host's. ``api_keys``: separated by
+    ``pod_id``: the pod's name; unset, one is made from the host's. ``table_prefix``: what the
+    names of the tables in Snowflake begin with. ``api_keys``: separated by
     commas; empty, the HTTP API asks for none.
     """
 
@@ -29,6 +32,7 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     store: str = DEFAULT_STORE
     app: str | None = None
     max_payload_bytes: Annotated[int, Meta(ge=2)] = MAX_PAYLOAD_BYTES
+    table_prefix: str = ""
     api_keys: tuple[str, ...] = ()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -51,9 +55,11 @@ class Settings(PodSettings, frozen=True, kw_only=True):
 def from_env(env: Mapping[str, str] | None = None) -> Settings:
     """The settings that ``env`` (the process's environment) asks for.
 
-    An empty variable counts as unset. Raises :class:`InvalidInput`, naming the variable, for a
-    value that cannot be one, and for a variable that looks like a setting misspelt. Other
-    ``FLEET_Q_*`` variables are let be: Kubernetes makes some for a service named ``fleet-q``.
+    An empty variable counts as unset. Without ``FLEET_Q_STORE``, the store is Snowflake if the
+    ``SNOWFLAKE_*`` variables say where that is. Raises :class:`InvalidInput`, naming the
+    variable, for a value that cannot be one, and for a variable that looks like a setting
+    misspelt. Other ``FLEET_Q_*`` variables are let be: Kubernetes makes some for a service named
+    ``fleet-q``.
     """
     given = os.environ if env is None else env
     fields = {field.name: field for field in msgspec.structs.fields(Settings)}
@@ -66,6 +72,8 @@ def from_env(env: Mapping[str, str] | None = None) -> Settings:
             _refuse_typo(name, [PREFIX + known.upper() for known in fields])
             continue
         values[field.name] = _convert(name, text.strip(), field.type)
+    if "store" not in values and is_configured(given):
+        values["store"] = SNOWFLAKE_STORE
     return Settings(**values)
 
 

@@ -9,13 +9,18 @@ from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.ports import Store
+from fleet_q.services.snowflake import open_snowflake
 
-_FORMS: Final = "sqlite:///path or memory://"
+_FORMS: Final = "sqlite:///path, snowflake:// or memory://"
 
 
-def open_store(url: str, *, create: bool = True) -> Store:
-    """The store that ``url`` names: ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or
-    ``memory://``. With ``create`` false, a store that does not exist yet is an error.
+def open_store(
+    url: str, *, create: bool = True, client: str = "client", table_prefix: str = ""
+) -> Store:
+    """The store that ``url`` names: ``sqlite:///relative/path``, ``sqlite:////absolute/path``,
+    ``snowflake://`` (see :mod:`fleet_q.services.snowflake`) or ``memory://``. With ``create``
+    false, a file that does not exist yet is an error; the tables in Snowflake are never made
+    here. ``client`` is who Snowflake's query history says it was.
 
     Raises :class:`InvalidInput` for a URL of no such form, and what the store raises.
     """
@@ -30,6 +35,10 @@ def open_store(url: str, *, create: bool = True) -> Store:
                 " sqlite:////var/lib/jobs.db for one from the root"
             )
         return SqliteStore(path, create=create)
+    if parts.scheme == "snowflake":
+        snowflake = open_snowflake(url, tag=f"fleet-q {client}", table_prefix=table_prefix)
+        snowflake.check_schema()
+        return snowflake
     raise InvalidInput(f"{url!r} is no store; write {_FORMS}")
 
 
@@ -41,6 +50,6 @@ def is_shared(url: str) -> bool:
 def dialect(url: str) -> str:
     """The folder of ``sql`` that belongs to ``url``; :class:`InvalidInput` if it has none."""
     scheme = urlsplit(url).scheme
-    if scheme != "sqlite":
+    if scheme not in ("sqlite", "snowflake"):
         raise InvalidInput(f"a store of the kind {scheme!r} has no schema")
     return scheme

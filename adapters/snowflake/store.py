@@ -30,6 +30,8 @@ from fleet_q.core.pod import Join, Pod, Presence
 from fleet_q.core.ports import Answer, Fleet, LetterPage, Manners, RebuildReport, Turn
 from fleet_q.core.step import Cancel, Complete, Recover, Replay, Step, Submit
 
+SCHEMA_VERSION: Final = 1
+
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Characters of payloads or results in one statement, about: a bound text may have 16 MiB."""
 
@@ -54,6 +56,16 @@ class SnowflakeStore:
     ) -> None:
         self.session = Session(connection, Statements(prefix))
         self._patience = patience
+
+    def check_schema(self) -> None:
+        """Sign in and look for the tables. Raises :class:`StoreError` if they are not there, or of
+        a version that is not known here."""
+        found = [int(row[0]) for row in self._query("schema_version")]
+        if found != [SCHEMA_VERSION]:
+            raise StoreError(
+                f"Snowflake: the tables have schema version {found[0] if found else 'none'}, and"
+                f" this FLEET-Q knows {SCHEMA_VERSION}; run fleet-q schema --apply, or upgrade"
+            )
 
     def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
         """See :class:`fleet_q.core.ports.Store`; so for everything here."""

@@ -1,0 +1,102 @@
+"""How to sign in to Snowflake: from ``SNOWFLAKE_*`` variables and ``snowflake://`` URLs to the
+parameters of the connector."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from fleet_q.core.errors import InvalidInput, StoreError
+
+if TYPE_CHECKING:
+    from fleet_q.adapters.snowflake.store import SnowflakeStore
+
+PREFIX: Final = "SNOWFLAKE_"
+
+PARAMETERS: Final = frozenset(
+    {
+        "account", "user", "password", "database", "schema", "warehouse", "role",
+        "authenticator", "private_key_file", "private_key_file_pwd", "token", "token_file_path",
+        "oauth_client_id", "oauth_client_secret", "oauth_token_request_url", "oauth_scope",
+        "workload_identity_provider", "workload_identity_entra_resource", "connection_name",
+        "connections_file_path", "host", "port", "protocol", "region", "passcode",
+    }
+)  # fmt: skip
+"""The connector's own parameters that a variable ``SNOWFLAKE_<NAME>``, or a URL's query, may give:
+https://docs.snowflake.com/en/developer-guide/python-connector/python-connector-api."""
+
+SECRET: Final = frozenset(
+    {"password", "private_key_file_pwd", "token", "oauth_client_secret", "passcode"}
+)
+
+LOGIN_TIMEOUT: Final = 60
+NETWORK_TIMEOUT: Final = 60
+"""Seconds after which the connector gives a sign-in, or a request, up; a pod tries again itself."""
+
+
+def is_configured(env: Mapping[str, str]) -> bool:
+    """Whether the environment says where Snowflake is."""
+    return any(env.get(f"{PREFIX}{name}", "").strip() for name in ("ACCOUNT", "CONNECTION_NAME"))
+
+
+def connection_parameters(
+    url: str, *, tag: str, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The connector's parameters for ``snowflake://[account[/database[/schema]]][?name=value]``.
+
+    What the URL does not say, the ``SNOWFLAKE_*`` variables of ``env`` (the process's environment)
+    do. ``tag`` is the sessions' ``QUERY_TAG``. Raises :class:`InvalidInput`, never showing a
+    secret, if it is not said whom to sign in to.
+    """
+    parameters = _from_env(os.environ if env is None else env)
+    parameters |= _from_url(urlsplit(url))
+    if "account" not in parameters and "connection_name" not in parameters:
+        raise InvalidInput(
+            "it is not said where Snowflake is; set SNOWFLAKE_ACCOUNT, or SNOWFLAKE_CONNECTION_NAME"
+            " for an entry of connections.toml"
+        )
+    if not str(parameters.get("port", 1)).isdigit():
+        raise InvalidInput("SNOWFLAKE_PORT must be a number")
+    return {
+        **parameters,
+        "application": "FLEET_Q",
+        "paramstyle": "qmark",
+        "login_timeout": LOGIN_TIMEOUT,
+        "network_timeout": NETWORK_TIMEOUT,
+        "session_parameters": {"QUERY_TAG": tag, "TIMEZONE": "UTC"},
+    }
+
+
+def open_snowflake(url: str, *, tag: str, table_prefix: str) -> SnowflakeStore:
+    """The store that ``url`` names. Nothing is sent yet."""
+    try:
+        from fleet_q.adapters.snowflake.store import SnowflakeStore
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("snowflake"):
+            raise
+        raise StoreError(
+            "the Snowflake connector is not installed: pip install 'fleet-q[snowflake]'"
+        ) from None
+    return SnowflakeStore(connection_parameters(url, tag=tag), prefix=table_prefix)
+
+
+def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
+    given = {name: env.get(f"{PREFIX}{name.upper()}", "").strip() for name in PARAMETERS}
+    return {name: value for name, value in given.items() if value}
+
+
+def _from_url(url: SplitResult) -> dict[str, Any]:
+    if url.username or url.password:
+        raise InvalidInput(
+            "a snowflake:// URL holds no user and no secret; set SNOWFLAKE_USER and the like"
+        )
+    database, _, schema = url.path.strip("/").partition("/")
+    where = {"account": url.hostname or "", "database": database, "schema": schema}
+    found = {name: unquote(value) for name, value in where.items() if value}
+    for name, value in parse_qsl(url.query, keep_blank_values=True):
+        if name not in PARAMETERS - SECRET:
+            raise InvalidInput(f"{name!r} is nothing that a snowflake:// URL may say")
+        found[name] = value
+    return found
