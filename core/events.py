@@ -142,7 +142,3 @@ class Event(msgspec.Struct, Generic[F], frozen=True):
 
 StepEvent = Event[StepFact]
 PodEvent = Event[PodFact]
-
-encode_fact = msgspec.json.Encoder().encode
-decode_step_fact = msgspec.json.Decoder(StepFact).decode
-decode_pod_fact = msgspec.json.Decoder(PodFact).decode

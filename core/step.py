@@ -20,7 +20,8 @@ from fleet_q.core.lifecycles import STEP, StepStatus
 DIED: Final = "pod {} died while it held the step"
 """The error of an attempt whose pod died; the braces stand for the pod's id."""
 
-_BLANKS: Final = " \t\r\n"  # what JSON calls white space, RFC 8259, section 2
+JSON_BLANKS: Final = " \t\r\n"
+"""What JSON calls white space, RFC 8259, section 2; around a text, the log does not keep it."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -297,7 +298,7 @@ def _text(raw: msgspec.Raw) -> str:
 
 def _raw(text: str) -> msgspec.Raw:
     """A JSON text as the log keeps it; blanks around it would not come back from there."""
-    return msgspec.Raw(text.strip(_BLANKS))
+    return msgspec.Raw(text.strip(JSON_BLANKS))
 
 
 def _same_json(one: str, other: str) -> bool:

@@ -49,16 +49,13 @@ class EventStore:
 
     def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
         with self._database.write() as tx:
-            changed = _Changes(tx, pod_id, [s.step_id for s in new if not s.unique])
-            fresh = [changed.apply(submit) for submit in new]
-            changed.write()
-        return fresh
+            return self._submit(tx, new, pod_id)
 
     def turn(self, turn: Turn) -> Answer:
         with self._database.write() as tx:
             _present(tx, turn)
-            claimed = _claim(tx, turn) if turn.claim else ()
-            refused = _acknowledge(tx, turn) if turn.outcomes else ()
+            claimed = self._held_or_claimed(tx, turn) if turn.claim else ()
+            refused = tuple(self._acknowledge(tx, turn)) if turn.outcomes else ()
             lost = _lost(tx, turn) if turn.check_held else ()
             if not turn.claim:
                 return Answer(tx.at, claimed, refused, lost)
@@ -138,6 +135,43 @@ class EventStore:
     def close(self) -> None:
         self._database.close()
 
+    # What a database may do for all steps at once; here, one by one, is what that must come to.
+
+    def _submit(self, tx: Transaction, new: Sequence[Submit], pod_id: str | None) -> list[bool]:
+        changed = _Changes(tx, pod_id, [s.step_id for s in new if not s.unique])
+        fresh = [changed.apply(submit) for submit in new]
+        changed.write()
+        return fresh
+
+    def _claim(self, tx: Transaction, turn: Turn) -> list[Step]:
+        found = tx.claimable(turn.claim)
+        changed = _Changes(tx, turn.pod_id, [])
+        changed.take_in(found)
+        for step in found:
+            changed.apply(Claim(step.step_id, turn.claim_token, turn.incarnation))
+        changed.write()
+        return [changed.steps[step.step_id] for step in found]
+
+    def _acknowledge(self, tx: Transaction, turn: Turn) -> list[str]:
+        """The ids whose outcome came too late."""
+        changed = _Changes(tx, turn.pod_id, [outcome.step_id for outcome in turn.outcomes])
+        refused: list[str] = []
+        for outcome in turn.outcomes:
+            try:
+                changed.apply(outcome)
+            except (StaleClaim, IllegalTransition, UnknownStep):
+                refused.append(outcome.step_id)
+        changed.write()
+        return refused
+
+    def _held_or_claimed(self, tx: Transaction, turn: Turn) -> tuple[Step, ...]:
+        """What is claimed now, or was by the same turn, if that is sent again."""
+        if turn.again:
+            held = tx.claimed_under(turn.pod_id, turn.incarnation, turn.claim_token)
+            if held:
+                return tuple(held)
+        return tuple(self._claim(tx, turn))
+
     def _change(self, commands: Sequence[Cancel | Replay], pod_id: str | None) -> list[Step]:
         with self._database.write() as tx:
             changed = _Changes(tx, pod_id, [command.step_id for command in commands])
@@ -187,31 +221,6 @@ def _present(tx: Transaction, turn: Turn) -> None:
             tx.write_pods([(event, pod)])
     if turn.claim:
         pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
-
-
-def _acknowledge(tx: Transaction, turn: Turn) -> tuple[str, ...]:
-    changed = _Changes(tx, turn.pod_id, [outcome.step_id for outcome in turn.outcomes])
-    refused: list[str] = []
-    for outcome in turn.outcomes:
-        try:
-            changed.apply(outcome)
-        except (StaleClaim, IllegalTransition, UnknownStep):
-            refused.append(outcome.step_id)
-    changed.write()
-    return tuple(refused)
-
-
-def _claim(tx: Transaction, turn: Turn) -> tuple[Step, ...]:
-    held = tx.claimed_under(turn.pod_id, turn.incarnation, turn.claim_token) if turn.again else []
-    if held:  # the lost answer was that of a claim which took place
-        return tuple(held)
-    found = tx.claimable(turn.claim)
-    changed = _Changes(tx, turn.pod_id, [])
-    changed.take_in(found)
-    for step in found:
-        changed.apply(Claim(step.step_id, turn.claim_token, turn.incarnation))
-    changed.write()
-    return tuple(changed.steps[step.step_id] for step in found)
 
 
 def _lost(tx: Transaction, turn: Turn) -> tuple[str, ...]:

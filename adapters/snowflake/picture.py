@@ -7,7 +7,7 @@ from itertools import groupby
 
 from msgspec.structs import astuple, replace
 
-from fleet_q.adapters.snowflake import rows
+from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.core import pod as pods
 from fleet_q.core import rebuild

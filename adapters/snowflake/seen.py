@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from fleet_q.adapters.snowflake import rows
+from fleet_q.adapters import rows
 from fleet_q.core import pod as pods
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.lifecycles import POD_STATUSES, PodStatus

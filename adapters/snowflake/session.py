@@ -6,7 +6,7 @@ import logging
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -63,7 +63,7 @@ class Session:
     def execute(self, text: str) -> Rows:
         """The rows of a statement that is no file: those of the schema, and of the doctor."""
         with self._lock, self._translated():
-            return self._open().cursor().execute(text).fetchall()
+            return self._fetch(text, ())
 
     def is_committed(self, change_id: str) -> bool:
         """Whether a change took place."""
@@ -111,7 +111,12 @@ class Session:
 
     def _run(self, name: str, values: Mapping[str, Any]) -> Rows:
         text, bound = self.statements.bind(name, values)
-        return self._open().cursor().execute(text, bound).fetchall()
+        return self._fetch(text, bound)
+
+    def _fetch(self, text: str, bound: Sequence[Any]) -> Rows:
+        cursor = self._open().cursor()
+        cursor.execute(text, bound)
+        return cursor.fetchall()
 
     def _send(self, text: str) -> None:
         self._open().cursor().execute(text)

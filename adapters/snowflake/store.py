@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import replace
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from fleet_q.adapters.snowflake import rows
+from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.picture import Picture
 from fleet_q.adapters.snowflake.seen import Seen, fit_statuses, said
 from fleet_q.adapters.snowflake.session import Session, Transaction, new_change_id

@@ -4,22 +4,30 @@
 
 -- The log. It is only ever appended to, and it is the truth.
 CREATE TABLE IF NOT EXISTS step_events (
-    step_id   TEXT    NOT NULL,
-    version   INTEGER NOT NULL,
-    type      TEXT    NOT NULL,
-    event_ts  INTEGER NOT NULL,
-    pod_id    TEXT,
-    data      TEXT    NOT NULL,
+    step_id       TEXT    NOT NULL,
+    version       INTEGER NOT NULL,
+    type          TEXT    NOT NULL,
+    event_ts      INTEGER NOT NULL,
+    pod_id        TEXT,
+    claim_token   TEXT,
+    incarnation   TEXT,
+    payload       TEXT,
+    priority      INTEGER,
+    max_retries   INTEGER,
+    available_ts  INTEGER,
+    result        TEXT,
+    error         TEXT,
+    traceback     TEXT,
     PRIMARY KEY (step_id, version)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS pod_events (
-    pod_id     TEXT    NOT NULL,
-    version    INTEGER NOT NULL,
-    type       TEXT    NOT NULL,
-    event_ts   INTEGER NOT NULL,
-    by_pod_id  TEXT,
-    data       TEXT    NOT NULL,
+    pod_id       TEXT    NOT NULL,
+    version      INTEGER NOT NULL,
+    type         TEXT    NOT NULL,
+    event_ts     INTEGER NOT NULL,
+    by_pod_id    TEXT,
+    incarnation  TEXT    NOT NULL,
     PRIMARY KEY (pod_id, version)
 ) STRICT, WITHOUT ROWID;
 
@@ -50,7 +58,7 @@ CREATE INDEX IF NOT EXISTS step_tracker_queue ON step_tracker (priority DESC, cr
     WHERE status = 'pending' AND due = 1;
 CREATE INDEX IF NOT EXISTS step_tracker_delayed ON step_tracker (available_ts)
     WHERE status = 'pending' AND due = 0;
-CREATE INDEX IF NOT EXISTS step_tracker_claimed ON step_tracker (step_id)
+CREATE INDEX IF NOT EXISTS step_tracker_claimed ON step_tracker (claim_token, step_id)
     WHERE status = 'claimed';
 CREATE INDEX IF NOT EXISTS step_tracker_failed ON step_tracker (last_update_ts, step_id)
     WHERE status = 'failed';

@@ -1,3 +1,4 @@
-SELECT step_id, version, event_ts, pod_id, data
+SELECT step_id, version, type, event_ts, pod_id, claim_token, incarnation, payload, priority,
+    max_retries, available_ts, result, error, traceback
 FROM step_events
 ORDER BY step_id, version

@@ -24,8 +24,11 @@ INDEX_OF = {
     "dead_letters": "step_tracker_failed",
     "newest_dead_letters": "step_tracker_failed",
     "steps": "sqlite_autoindex_step_tracker_1",
-    "claim_step": "sqlite_autoindex_step_tracker_1",
-    "complete_step": "sqlite_autoindex_step_tracker_1",
+    "claimed": "step_tracker_claimed",
+    "append_claims": "step_tracker_claimed",
+    "complete": "step_tracker_claimed",
+    "append_completions": "step_tracker_claimed",
+    "late": "sqlite_autoindex_step_tracker_1",
     "update_step": "sqlite_autoindex_step_tracker_1",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from threading import Barrier
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from fleet_q.core.ports import Answer, Store, Turn
 from fleet_q.core.step import Complete, Fail, Outcome, Recover, Step, Submit
 
 T = TypeVar("T")
+
+_numbers = count()
 
 
 def submit(store: Store, *step_ids: str, **options: Any) -> None:
@@ -27,11 +30,12 @@ def join(store: Store, pod_id: str = "pod", incarnation: str = "one") -> Answer:
 def claim(
     store: Store,
     limit: int = 1,
-    token: str = "token",
+    token: str | None = None,
     pod_id: str = "pod",
     incarnation: str = "one",
 ) -> list[str]:
-    """The ids of the steps that the pod got."""
+    """The ids of the steps that the pod got, under ``token``, or one that nobody asks for."""
+    token = token or f"token {next(_numbers)}"
     answer = store.turn(Turn(pod_id, incarnation, claim=limit, claim_token=token))
     return ids(answer.claimed)
 
@@ -49,13 +53,13 @@ def held_step(store: Store, step_id: str = "step", token: str = "token", **optio
 
 def failed_step(store: Store, step_id: str) -> None:
     """Let the pod ``pod`` make a dead letter."""
-    held_step(store, step_id)
-    acknowledge(store, Fail(step_id, "token", "Boom", permanent=True))
+    held_step(store, step_id, token=step_id)
+    acknowledge(store, Fail(step_id, step_id, "Boom", permanent=True))
 
 
 def completed_step(store: Store, step_id: str) -> None:
-    held_step(store, step_id)
-    acknowledge(store, Complete(step_id, "token", "null"))
+    held_step(store, step_id, token=step_id)
+    acknowledge(store, Complete(step_id, step_id, "null"))
 
 
 def orphaned_step(store: Store, step_id: str = "step", **options: Any) -> None:

@@ -19,7 +19,7 @@ def test_it_rings_for_what_another_client_does_to_a_step(clients: list[Store]) -
 
     submit(there, "step")
     heard.append(here.bell())
-    claim(there)
+    claim(there, token="token")
     heard.append(here.bell())
     acknowledge(there, Complete("step", "token", "1"))
     heard.append(here.bell())

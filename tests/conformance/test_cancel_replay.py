@@ -69,7 +69,7 @@ def test_a_replayed_step_has_all_its_tries_again_now(store: Store, clock: FakeCl
     held_step(store, max_retries=1)
     acknowledge(store, Fail("step", "token", "Boom", retry_delay=SECOND))
     clock.advance(1)
-    claim(store)
+    claim(store, token="token")
     acknowledge(store, Fail("step", "token", "Boom", permanent=True))
     clock.advance(1)
 

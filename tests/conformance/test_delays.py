@@ -101,7 +101,7 @@ def test_a_step_given_back_after_the_clock_was_set_back_is_not_lost(
     submit(store, "step", delay=5 * SECOND)
     join(store)
     clock.advance(5)
-    claim(store)
+    claim(store, token="token")
     clock.step(-60)
 
     acknowledge(store, Release("step", "token"))

@@ -123,8 +123,8 @@ def test_any_text_survives(kind: StoreKind, store: Store) -> None:
     def survives(error: str, traceback: str) -> None:
         step_id = f"step {next(numbers)}"
         submit(store, step_id)
-        claim(store)
-        acknowledge(store, Fail(step_id, "token", error, traceback, permanent=True))
+        claim(store, token=step_id)
+        acknowledge(store, Fail(step_id, step_id, error, traceback, permanent=True))
 
         step = known(store, step_id)
         assert (step.error, step.traceback) == (error, traceback)

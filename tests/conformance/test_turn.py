@@ -109,7 +109,7 @@ def test_a_turn_that_fails_half_way_changes_nothing(
 def test_claims_that_no_longer_stand_are_told(store: Store) -> None:
     join(store)
     submit(store, "kept", "cancelled", "retaken")
-    claim(store, 3)
+    claim(store, 3, "token")
     store.cancel("cancelled")
     acknowledge(store, Fail("retaken", "token", "Boom"))
     claim(store, token="second")
@@ -133,7 +133,7 @@ FULL_TURN = Turn(
 def before_the_full_turn(store: Store) -> None:
     join(store)
     submit(store, "bad", "done")
-    claim(store, 2)
+    claim(store, 2, "token")
     submit(store, "a", "b", "c", "d")
 
 

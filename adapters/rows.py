@@ -1,4 +1,4 @@
-"""Between rows and the core's structs."""
+"""Between rows and the core's structs, the same for every SQL store."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _POD_FACTS: Final = _by_tag(PodFact)
 
 
 def to_step(row: Row) -> Step:
-    """A row of ``step_columns``."""
+    """A row of the step table, its columns in the order of the struct's fields."""
     return Step(*row)
 
 
 def to_pod(row: Row) -> Pod:
-    """A row of ``pod_columns``."""
+    """A row of the pod table, likewise."""
     return Pod(*row)
 
 
 def to_step_event(row: Row) -> StepEvent:
-    """A row of ``event_columns``."""
+    """A row of the step log: id, version, type, time, pod, and what ``_EVENT_COLUMNS`` names."""
     step_id, version, kind, at, pod_id, *columns = row
     fact, fields = _STEP_FACTS[kind]
     found = dict(zip(_EVENT_COLUMNS, columns, strict=True))
@@ -50,10 +50,26 @@ def to_step_event(row: Row) -> StepEvent:
 
 
 def to_pod_event(row: Row) -> PodEvent:
-    """A row of ``pod_events.sql``."""
+    """A row of the pod log."""
     pod_id, version, kind, at, by_pod_id, incarnation = row
     fact, _ = _POD_FACTS[kind]
     return Event(pod_id, version, at, by_pod_id, cast("PodFact", fact(incarnation)))
+
+
+def step_event_row(event: StepEvent) -> Row:
+    """The row that :func:`to_step_event` reads."""
+    fact = event.fact
+    columns = [
+        str(value, "utf-8") if isinstance(value, msgspec.Raw) else value
+        for value in (getattr(fact, column, None) for column in _EVENT_COLUMNS)
+    ]
+    return (event.stream, event.version, fact.type, event.at, event.pod_id, *columns)
+
+
+def pod_event_row(event: PodEvent) -> Row:
+    """The row that :func:`to_pod_event` reads."""
+    fact = event.fact
+    return (event.stream, event.version, fact.type, event.at, event.pod_id, fact.incarnation)
 
 
 def outcomes_json(outcomes: Sequence[Outcome]) -> str:

@@ -1,0 +1,173 @@
+"""One transaction on a SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import astuple
+
+from fleet_q.adapters import rows
+from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
+from fleet_q.core.pod import Pod
+from fleet_q.core.ports import Turn
+from fleet_q.core.step import JSON_BLANKS, Complete, Step, Submit, claim_order
+from fleet_q.sql import load
+
+_INSERT: Final = (
+    "submit_step",
+    attrgetter("step_id", "priority", "payload", "max_retries", "created_ts", "available_ts"),
+)
+_UPDATE: Final = (
+    "update_step",
+    attrgetter(
+        "step_id",
+        "status",
+        "retry_count",
+        "last_update_ts",
+        "available_ts",
+        "claimed_by",
+        "incarnation",
+        "claim_token",
+        "result",
+        "error",
+        "traceback",
+        "version",
+    ),
+)
+
+_decode_rows = msgspec.json.Decoder(list[tuple[Any, ...]]).decode
+
+
+def _decode_steps(text: str) -> list[Step]:
+    return [Step(*row) for row in _decode_rows(text)]
+
+
+class SqliteTransaction:
+    """A :class:`fleet_q.core.ports.Transaction`, and what SQLite can do for many steps at once."""
+
+    def __init__(self, connection: sqlite3.Connection, at: int) -> None:
+        self.at = at
+        self._connection = connection
+
+    def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
+        found = self._select_steps("steps", {"step_ids": rows.encode(step_ids)})
+        return {step.step_id: step for step in found}
+
+    def claimable(self, limit: int) -> list[Step]:
+        self._run("mark_due", {"now": self.at})
+        return self._select_steps("claimable", {"now": self.at, "limit": limit})
+
+    def next_due(self) -> int | None:
+        row: tuple[int | None] = self._run("next_due", {"now": self.at}).fetchone()
+        return row[0]
+
+    def is_any_claimed(self) -> bool:
+        row: tuple[int] = self._run("is_any_claimed").fetchone()
+        return bool(row[0])
+
+    def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
+        return self._select_steps(
+            "claimed_under",
+            {"pod_id": pod_id, "incarnation": incarnation, "claim_token": claim_token},
+        )
+
+    def orphans(self, after: str, limit: int) -> list[Step]:
+        return self._select_steps("orphans", {"after": after, "limit": limit})
+
+    def dead_letters(self, limit: int, before: tuple[int, str] | None) -> list[Step]:
+        if before is None:
+            return self._select_steps("newest_dead_letters", {"limit": limit})
+        return self._select_steps(
+            "dead_letters", {"limit": limit, "before_ts": before[0], "before_id": before[1]}
+        )
+
+    def counts(self) -> dict[StepStatus, int]:
+        pending, claimed, failed, cancelled, total = self._run("counts").fetchone()
+        found = {"pending": pending, "claimed": claimed, "failed": failed, "cancelled": cancelled}
+        found["completed"] = total - sum(found.values())
+        return {status: found[status] for status in STEP_STATUSES}
+
+    def pods(self) -> list[Pod]:
+        return [Pod(*row) for row in self._run("pods")]
+
+    def pod(self, pod_id: str) -> Pod | None:
+        row = self._run("pod", {"pod_id": pod_id}).fetchone()
+        return None if row is None else Pod(*row)
+
+    def history(self, step_id: str) -> list[StepEvent]:
+        return [rows.to_step_event(row) for row in self._run("history", {"step_id": step_id})]
+
+    def step_events(self) -> Iterator[StepEvent]:
+        return map(rows.to_step_event, self._run("step_events"))
+
+    def pod_events(self) -> Iterator[PodEvent]:
+        return map(rows.to_pod_event, self._run("pod_events"))
+
+    def all_steps(self) -> Iterator[Step]:
+        return (Step(*row) for row in self._run("all_steps"))
+
+    def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
+        self._run_many("insert_step_event", [rows.step_event_row(event) for event, _ in changes])
+        for first, alike in groupby(changes, key=lambda change: change[0].version == 1):
+            name, columns = _INSERT if first else _UPDATE
+            self._run_many(name, [columns(step) for _, step in alike])
+
+    def write_pods(self, changes: Sequence[tuple[PodEvent, Pod]]) -> None:
+        self._run_many("insert_pod_event", [rows.pod_event_row(event) for event, _ in changes])
+        self._run_many("upsert_pod", [astuple(pod) for _, pod in changes])
+
+    def submit(self, new: Sequence[Submit], pod_id: str | None) -> None:
+        """Store steps whose ids are free; it is an error if one is not."""
+        values = [
+            (s.step_id, s.priority, s.payload.strip(JSON_BLANKS), s.max_retries, self.at,
+             self.at + s.delay, pod_id)
+            for s in new
+        ]  # fmt: skip
+        self._run_many("submit_step", [each[:6] for each in values])
+        self._run_many("submit_event", values)
+
+    def claim(self, turn: Turn) -> list[Step]:
+        """Claim for a turn what :meth:`claimable` would find."""
+        self._run("mark_due", {"now": self.at})
+        token = {"claim_token": turn.claim_token}
+        who = {"pod_id": turn.pod_id, "incarnation": turn.incarnation}
+        found = self._run("claim", {"now": self.at, "limit": turn.claim, **who, **token})
+        if not found.rowcount:
+            return []
+        self._run("append_claims", token)
+        text: str = self._run("claimed", token).fetchone()[0]
+        return sorted(_decode_steps(text), key=claim_order)
+
+    def complete(self, successes: Sequence[Complete], pod_id: str) -> list[str]:
+        """Complete what is held under the successes' tokens; the ids of those that came late."""
+        values = {
+            "successes": rows.encode([(s.step_id, s.claim_token, s.result) for s in successes])
+        }
+        self._run("append_completions", {"now": self.at, "pod_id": pod_id, **values})
+        completed = self._run("complete", {"now": self.at, **values}).rowcount
+        if completed == len(successes):
+            return []
+        return [row[0] for row in self._run("late", values)]
+
+    def replace_steps(self, steps: Iterable[Step]) -> None:
+        self._run("delete_steps")
+        self._run_many("insert_step", (astuple(step) for step in steps))
+
+    def replace_pods(self, pods: Iterable[Pod]) -> None:
+        self._run("delete_pods")
+        self._run_many("upsert_pod", (astuple(pod) for pod in pods))
+
+    def _select_steps(self, name: str, values: dict[str, Any]) -> list[Step]:
+        return [Step(*row) for row in self._run(name, values)]
+
+    def _run(self, name: str, values: dict[str, Any] | tuple[()] = ()) -> sqlite3.Cursor:
+        return self._connection.execute(load("sqlite", name), values)
+
+    def _run_many(self, name: str, values: Iterable[Sequence[Any]]) -> None:
+        self._connection.executemany(load("sqlite", name), values)
