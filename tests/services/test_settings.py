@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from fleet_q.core.errors import InvalidInput
@@ -64,3 +66,17 @@ def test_keys_are_never_shown():
     settings = from_env({"FLEET_Q_API_KEYS": "hush"})
     assert "hush" not in repr(settings)
     assert "***" in repr(settings)
+
+
+@pytest.fixture(scope="module")
+def a_user_with_settings():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLEET_Q_STORE", "sqlite:////the/users/own.db")
+        patch.setenv("SNOWFLAKE_ACCOUNT", "the-users-own")
+        yield
+
+
+@pytest.mark.usefixtures("a_user_with_settings")
+def test_tests_see_no_settings_of_the_user():
+    assert from_env() == Settings()
+    assert not [name for name in os.environ if name.startswith(("FLEET_Q_", "SNOWFLAKE_"))]
