@@ -1,15 +1,12 @@
-"""A pod as a process: the reference worker, with or without HTTP, and what signals do to it."""
+"""A pod as a process: the reference worker, with or without HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import socket
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -17,16 +14,14 @@ from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app import FleetQ
 from fleet_q.services.http import create_http
 from fleet_q.services.pod import Pod
+from fleet_q.services.signals import ending_with_its_pod
 
 log = logging.getLogger("fleet_q.process")
-
-STOP_AT_ONCE: Final = 3.0
-"""Seconds that a pod has to hand its steps back after a second signal."""
 
 
 def run_worker(app: FleetQ) -> None:
     """Run a pod until it is told to stop. Raises what ended it, if it was not that."""
-    asyncio.run(_live(app, None))
+    _run(app, None)
 
 
 def run_server(app: FleetQ, host: str, port: int) -> None:
@@ -43,15 +38,20 @@ def run_server(app: FleetQ, host: str, port: int) -> None:
             f"cannot listen on {host}:{port}: {reason}; choose another --host or --port"
         ) from None
     with listener:
-        asyncio.run(_live(app, listener))
+        _run(app, listener)
 
 
-async def _live(app: FleetQ, listener: socket.socket | None) -> None:
+def _run(app: FleetQ, listener: socket.socket | None) -> None:
+    with ending_with_its_pod() as govern:
+        asyncio.run(_live(app, listener, govern))
+
+
+async def _live(app: FleetQ, listener: socket.socket | None, govern: Callable[[Pod], None]) -> None:
     async with app.running() as pod:
-        with _signals(pod):
-            serving = asyncio.ensure_future(_serve(app, listener, pod))
-            await asyncio.to_thread(pod.ended.wait)
-            await serving
+        govern(pod)
+        serving = asyncio.ensure_future(_serve(app, listener, pod))
+        await asyncio.to_thread(pod.ended.wait)
+        await serving
     if pod.error is not None:
         raise pod.error
 
@@ -78,30 +78,3 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-@contextlib.contextmanager
-def _signals(pod: Pod) -> Iterator[None]:
-    """The first SIGTERM or SIGINT drains the pod; the second makes it release all and go."""
-    loop = asyncio.get_running_loop()
-    received = 0
-
-    def on_signal(number: int) -> None:
-        nonlocal received
-        received += 1
-        name = signal.Signals(number).name
-        if received == 1:
-            log.info("%s: finishing what runs; once more to stop at once", name)
-            pod.drain()
-        else:
-            log.warning("%s again: stopping at once", name)
-            pod.drain(0)
-            loop.call_later(STOP_AT_ONCE, os._exit, 128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

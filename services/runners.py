@@ -188,7 +188,7 @@ class _Loop:
         except asyncio.CancelledError as error:
             self._done(attempt.failed(error))
             raise
-        except Exception as error:
+        except BaseException as error:  # nor must it end the loop, and the pod with it
             outcome = attempt.failed(error)
         finally:
             self._tasks.pop(attempt, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -24,8 +25,8 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     """All settings of a pod; every field is the variable ``FLEET_Q_`` and its name in capitals.
 
     ``pod_id``: the pod's name; unset, one is made from the host's. ``table_prefix``: what the
-    names of the tables in Snowflake begin with. ``api_keys``: separated by
-    commas; empty, the HTTP API asks for none.
+    names of the tables in Snowflake begin with. ``api_keys``: separated by commas, of visible
+    ASCII characters; empty, the HTTP API asks for none.
     """
 
     pod_id: str | None = None
@@ -41,6 +42,8 @@ class Settings(PodSettings, frozen=True, kw_only=True):
         super().__post_init__()
         if self.pod_id is not None:
             check_id(self.pod_id, "FLEET_Q_POD_ID")
+        if not all(re.fullmatch("[!-~]+", key) for key in self.api_keys):
+            raise InvalidInput("FLEET_Q_API_KEYS=***: a key has visible ASCII characters only")
 
     def __rich_repr__(self) -> Any:
         """Every field but the keys; ``repr`` shows the same."""
@@ -85,7 +88,10 @@ def _refuse_typo(name: str, known: list[str]) -> None:
 
 def _convert(name: str, text: str, kind: Any) -> Any:
     if kind == tuple[str, ...]:
-        return tuple(key.strip() for key in text.split(",") if key.strip())
+        keys = tuple(key.strip() for key in text.split(",") if key.strip())
+        if not keys:  # or the API would be open to all, which was not meant
+            raise InvalidInput(f"{name}=***: there is no key between the commas")
+        return keys
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -32,9 +32,9 @@ class Pods:
         self._all: list[subprocess.Popen[bytes]] = []
 
     def start(self, pod_id: str, *words: str, **settings: str) -> subprocess.Popen[bytes]:
-        env = {name: v for name, v in os.environ.items() if not name.startswith("FLEET_Q_")}
-        path = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
-        env |= {**QUICK, **settings, "FLEET_Q_POD_ID": pod_id, "PYTHONPATH": path}
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        own = {**QUICK, **settings, "FLEET_Q_POD_ID": pod_id, "PYTHONPATH": path}
+        env = {**os.environ, **own}
         command = [sys.executable, "-m", "fleet_q.services.cli", *(words or ("worker",))]
         command += ["--app", "tests.processes.tasks:app", "--store", self.url]
         with open(self.log(pod_id), "ab") as log:

@@ -24,3 +24,9 @@ def touch(path: str, seconds: float) -> str:
         file.write(f"{os.getpid()}\n")
     time.sleep(seconds)
     return "done"
+
+
+@app.task("block")
+async def block(path: str, seconds: float) -> str:
+    """The same, rudely: it is async and holds the event loop."""
+    return touch(path, seconds)

@@ -18,9 +18,9 @@ from tests.processes.conftest import Pods, eventually
 def begun(pods: Pods, tmp_path):
     """Start a pod and give it a step that takes this long; returns once the step has begun."""
 
-    def begun(seconds: float, *words: str, **settings: str):
+    def begun(seconds: float, *words: str, task: str = "touch", **settings: str):
         sign = tmp_path / "sign"
-        payload = {"task_type": "touch", "path": str(sign), "seconds": seconds}
+        payload = {"task_type": task, "path": str(sign), "seconds": seconds}
         step_id = FleetQ(pods.store).submit(payload)
         pod = pods.start("pod-1", *words, **settings)
         eventually(sign.exists)
@@ -57,6 +57,26 @@ def test_a_second_signal_stops_at_once(pods: Pods, begun) -> None:
     assert time.monotonic() - began < 4
     step = FleetQ(pods.store).status(step_id)
     assert (step.status, step.retry_count) == ("pending", 0)
+
+
+def test_a_function_that_blocks_the_loop_does_not_keep_its_pod_from_leaving(
+    pods: Pods, begun
+) -> None:
+    pod, step_id = begun(60, task="block", FLEET_Q_SHUTDOWN_GRACE="0.2")
+    pod.send_signal(signal.SIGTERM)
+    assert pod.wait(10) == 1
+    fleet = FleetQ(pods.store)
+    assert (fleet.status(step_id).status, fleet.pods()[0].status) == ("pending", "down")
+    assert "cannot be stopped" in pods.log("pod-1").read_text()
+
+
+def test_nor_a_second_signal_from_stopping_it_at_once(pods: Pods, begun) -> None:
+    pod, step_id = begun(60, task="block")
+    pod.send_signal(signal.SIGINT)
+    eventually(lambda: "once more" in pods.log("pod-1").read_text())
+    pod.send_signal(signal.SIGTERM)
+    assert pod.wait(10) == 128 + signal.SIGTERM
+    assert FleetQ(pods.store).status(step_id).status == "pending"
 
 
 def test_a_serving_pod_answers_until_it_has_drained(pods: Pods, begun) -> None:

@@ -33,3 +33,8 @@ def refuse() -> None:
 @app.task("odd", process=True)
 def odd() -> object:
     return object()
+
+
+@app.task("leave", process=True)
+def leave(error: str) -> None:
+    raise {"SystemExit": SystemExit, "KeyboardInterrupt": KeyboardInterrupt}[error]("bye")

@@ -206,7 +206,7 @@ def test_unknown_things_are_answered_with_their_status(http, method, path, statu
 
 
 def test_keys_lock_everything_but_health(app):
-    app.use(settings=msgspec.structs.replace(QUICK, api_keys=("first", "sécond")))
+    app.use(settings=msgspec.structs.replace(QUICK, api_keys=("first", "second")))
     http = TestClient(create_http(app))
     body = {"payload": {}}
     for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer firs"}):

@@ -13,7 +13,9 @@ def test_functions_in_processes_run_fail_crash_and_are_ended():
     module.app.use(settings=QUICK)
     names = ("pid", "hang", "crash", "refuse", "odd")
     ids = [module.app.submit({"task_type": name}, max_retries=0) for name in names]
-    pid, hang, crash, refuse, odd = asyncio.run(ended(module.app, ids))
+    exits = ("SystemExit", "KeyboardInterrupt")
+    ids += [module.app.submit({"task_type": "leave", "error": e}, max_retries=0) for e in exits]
+    pid, hang, crash, refuse, odd, *left = asyncio.run(ended(module.app, ids))
 
     assert pid.result["pid"] != os.getpid()
     assert pid.result["attempt"] == 1
@@ -23,3 +25,4 @@ def test_functions_in_processes_run_fail_crash_and_are_ended():
     assert refuse.error == "PermanentFailure: no"
     assert "module_with_processes" in refuse.traceback
     assert "the result is not JSON" in odd.error
+    assert [step.error for step in left] == ["SystemExit: bye", "KeyboardInterrupt: bye"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from fleet_q.core.errors import InvalidInput
@@ -50,6 +52,9 @@ def test_every_variable_is_read():
         ("FLEET_Q_LOG_FORMAT", "xml", "xml"),
         ("FLEET_Q_POD_ID", "x" * 201, "200"),
         ("FLEET_Q_DEAD_POD_THRESHOLD", "15", "twice"),
+        ("FLEET_Q_API_KEYS", " , ,", "no key"),
+        ("FLEET_Q_API_KEYS", "fine,sécond", "ASCII"),
+        ("FLEET_Q_API_KEYS", "two words", "ASCII"),
         ("FLEET_Q_MAX_PARALELISM", "8", "did you mean FLEET_Q_MAX_PARALLELISM?"),
     ],
 )
@@ -60,7 +65,29 @@ def test_a_wrong_value_is_named(name, value, says):
     assert says in str(refused.value)
 
 
+def test_an_empty_key_would_open_the_api_and_is_refused():
+    with pytest.raises(InvalidInput, match="FLEET_Q_API_KEYS"):
+        Settings(api_keys=("",))
+
+
 def test_keys_are_never_shown():
+    with pytest.raises(InvalidInput) as refused:
+        from_env({"FLEET_Q_API_KEYS": "hüsh"})
+    assert "hüsh" not in str(refused.value)
     settings = from_env({"FLEET_Q_API_KEYS": "hush"})
     assert "hush" not in repr(settings)
     assert "***" in repr(settings)
+
+
+@pytest.fixture(scope="module")
+def a_user_with_settings():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLEET_Q_STORE", "sqlite:////the/users/own.db")
+        patch.setenv("SNOWFLAKE_ACCOUNT", "the-users-own")
+        yield
+
+
+@pytest.mark.usefixtures("a_user_with_settings")
+def test_tests_see_no_settings_of_the_user():
+    assert from_env() == Settings()
+    assert not [name for name in os.environ if name.startswith(("FLEET_Q_", "SNOWFLAKE_"))]

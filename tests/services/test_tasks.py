@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 
 import pytest
@@ -144,17 +143,24 @@ def test_an_error_that_no_store_could_keep_is_made_storable(app, run):
     assert second.error == "Odd"
 
 
-def test_a_function_that_exits_fails_its_attempt_and_nothing_else(app, run):
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_a_function_that_exits_fails_its_attempt_and_nothing_else(app, run, error):
     @app.task("leave", max_retries=0)
     def leave():
-        sys.exit("bye")
+        raise error("bye")
+
+    @app.task("leave_loop", max_retries=0)
+    async def leave_loop():
+        raise error("bye")
 
     @app.task("stay")
-    def stay():
+    async def stay():
         return "here"
 
-    left, stayed = run(leave.submit(), stay.submit())
-    assert (left.status, left.error) == ("failed", "SystemExit: bye")
+    *left, stayed = run(leave.submit(), leave_loop.submit(), stay.submit())
+    assert [(each.status, each.error) for each in left] == [
+        ("failed", f"{error.__name__}: bye")
+    ] * 2
     assert stayed.result == "here"
 
 
