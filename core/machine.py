@@ -28,6 +28,9 @@ STORE_RETRY_CAP: Final = 5.0
 """Seconds to wait before a store is asked again that did not answer: the quickstart's backoff
 (50 ms, doubled each time), at most 5 s."""
 
+TINY: Final = 1e-6
+"""Seconds; a clock that has not moved is no reason to divide by nothing."""
+
 SHORTEST_CLAIM_WAIT: Final = 0.001
 """Seconds to wait at least for a step that falls due, lest a hair's breadth of clock be polled."""
 
@@ -45,12 +48,14 @@ _PLAIN: Final = Manners()
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is due now: first ``abandon`` the functions of these claims (step id and claim token),
-    then ``listen`` to the store's bell, then do the ``turn``; whether a recovery cycle should
-    begin; and ``look_again``, the time to ask anew if nothing happens."""
+    """What is due now: first ``abandon`` the functions of these claims (step id and claim token)
+    and ``withdraw`` those that have not begun, then ``listen`` to the store's bell, then do the
+    ``turn``; whether a recovery cycle should begin; and ``look_again``, the time to ask anew if
+    nothing happens."""
 
     turn: Turn | None
     abandon: tuple[tuple[str, str], ...]
+    withdraw: bool
     listen: bool
     recover: bool
     look_again: float
@@ -61,7 +66,7 @@ class _Running(msgspec.Struct):
     claim_token: str
     attempt: int
     timeout: float | None
-    deadline: float
+    deadline: float = math.inf
 
 
 class PodMachine:
@@ -98,6 +103,8 @@ class PodMachine:
         self._turn: Turn | None = None  # sent, and not answered yet
         self._sent_at = 0.0
         self._turn_took = 0.0
+        self._ahead = 0  # steps that end while a turn is under way
+        self._progress_at = -math.inf  # when something ended last, or was claimed
         self._gather_until: float | None = None  # since an outcome waits for others
         self._failures = 0
         self._ask_after = -math.inf  # the store is left alone until then
@@ -111,11 +118,12 @@ class PodMachine:
         self._wake_at = math.inf
         self._joined = False  # the store has taken this incarnation in
         self._drain_announced = False
+        self._withdrawn = False  # what had not begun when the pod began to drain
         self._drain_until = 0.0
 
     @property
     def running(self) -> int:
-        """How many functions run."""
+        """How many steps it holds, their functions running or about to."""
         return len(self._running)
 
     def plan(self, now: float) -> Plan:
@@ -125,6 +133,7 @@ class PodMachine:
             self.phase = "gone"
         if self.phase == "asleep" and now >= self._wake_at:
             self._wake(now)
+        withdraw = self._due_withdrawal(now)
         abandon, self._abandon = tuple(self._abandon), []
         turn = self._due_turn(now)
         listen = self._due_listen(turn, now)
@@ -132,7 +141,14 @@ class PodMachine:
         if recover:
             self._next_recovery = now + self.settings.recovery_interval
         look_again = now if turn is not None else self._look_again()
-        return Plan(turn, abandon, listen, recover, look_again, self.phase == "gone")
+        return Plan(turn, abandon, withdraw, listen, recover, look_again, self.phase == "gone")
+
+    def began(self, step_id: str, claim_token: str, now: float) -> None:
+        """The function of a step with a timeout begins to run."""
+        running = self._running.get(step_id)
+        if running is not None and running.claim_token == claim_token and running.timeout:
+            running.deadline = now + running.timeout
+            self._first_deadline = min(self._first_deadline, running.deadline)
 
     def finished(self, outcome: Outcome) -> bool:
         """A function has ended. False if its step was abandoned and nobody waits for it."""
@@ -169,6 +185,7 @@ class PodMachine:
                 self._abandon.append((step_id, running.claim_token))
         if turn.claim:
             self._backlog = len(answer.claimed) >= turn.claim
+            self._ahead = self._ahead if self._backlog else 0
             self._next_claim = now + self.settings.claim_interval
         waits = [o.retry_delay for o in turn.outcomes if isinstance(o, Fail) and not o.permanent]
         if answer.next_due is not None:
@@ -180,8 +197,10 @@ class PodMachine:
         if self.phase in ("draining", "gone"):
             self._outcomes += [Release(step.step_id, turn.claim_token) for step in answer.claimed]
             return []
+        if answer.claimed:
+            self._progress_at = now
         for step in answer.claimed:
-            self._start(step, turn.claim_token, now)
+            self._start(step, turn.claim_token)
         return list(answer.claimed)
 
     def unanswered(self, now: float) -> float:
@@ -239,14 +258,11 @@ class PodMachine:
         )
         return Fail(step_id, claim_token, error, traceback, permanent, micros(wait))
 
-    def _start(self, step: Step, claim_token: str, now: float) -> None:
+    def _start(self, step: Step, claim_token: str) -> None:
         earlier = self._running.get(step.step_id)
         if earlier is not None:  # it was lost before a heartbeat could ask
             self._abandon.append((step.step_id, earlier.claim_token))
-        timeout = self._timeout_of(step)
-        deadline = math.inf if timeout is None else now + timeout
-        self._running[step.step_id] = _Running(claim_token, step.attempt, timeout, deadline)
-        self._first_deadline = min(self._first_deadline, deadline)
+        self._running[step.step_id] = _Running(claim_token, step.attempt, self._timeout_of(step))
 
     def _expire(self, now: float) -> None:
         if now >= self._first_deadline:
@@ -282,6 +298,8 @@ class PodMachine:
         claim = self._due_claim(now)
         if presence is None and not outcomes and not claim:
             return None
+        self._look_ahead(len(outcomes), now)
+        claim = self._due_claim(now)
         self._sent_at = now
         self._turn = Turn(
             pod_id=self.pod_id,
@@ -324,8 +342,34 @@ class PodMachine:
     def _due_claim(self, now: float) -> int:
         if self.phase not in ("joining", "up"):
             return 0
-        free = self._slots - len(self._running)
-        return free if self._backlog or now >= self._next_claim else 0
+        free = self._slots + self._ahead - len(self._running)
+        return max(0, free) if self._backlog or now >= self._next_claim else 0
+
+    def _look_ahead(self, ended: int, now: float) -> None:
+        """Claim what will end during two turns as well, at the pace since the last one: then the
+        functions do not wait for the store. Where they take longer than a turn, that is nothing."""
+        if not ended:
+            return
+        pace = ended / max(now - self._sent_at, self._turn_took, TINY)
+        self._ahead = min(self.settings.claim_ahead, int(2 * pace * self._turn_took))
+
+    def _due_withdrawal(self, now: float) -> bool:
+        """What was claimed ahead is given back if it turns out that it would wait: other pods may
+        have the time for it."""
+        if self._outcomes:
+            self._progress_at = now
+        if self.phase == "draining":
+            due = not self._withdrawn
+            self._withdrawn = True
+            return due
+        due = len(self._running) > self._slots and now >= self._withdraw_at()
+        if due:
+            self._progress_at = now
+            self._ahead = 0
+        return due
+
+    def _withdraw_at(self) -> float:
+        return self._progress_at + self.settings.claim_interval
 
     def _now_present(self, presence: Presence | None, now: float) -> None:
         match presence:
@@ -389,8 +433,11 @@ class PodMachine:
         self._next_claim = self._next_heartbeat = -math.inf
 
     def _look_again(self) -> float:
-        drained = self.phase == "draining" and self._running
-        here = min(self._first_deadline, self._drain_until if drained else math.inf)
+        here = self._first_deadline
+        if self.phase == "draining" and self._running:
+            here = min(here, self._drain_until)
+        if self.phase != "draining" and len(self._running) > self._slots:
+            here = min(here, self._withdraw_at())
         return min(here, max(self._ask_after, self._ask_again()))
 
     def _ask_again(self) -> float:

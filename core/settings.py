@@ -11,6 +11,9 @@ from fleet_q.core.errors import InvalidInput
 LONGEST: Final = 10 * 365 * 86_400.0
 """Seconds that any duration may last: ten years, which every store's clock can be counted on by."""
 
+MOST_AHEAD: Final = 1_000
+"""Steps held beyond those that run, at most: past this, larger turns are no cheaper a step."""
+
 Seconds = Annotated[float, Meta(gt=0, le=LONGEST)]
 SecondsOrZero = Annotated[float, Meta(ge=0, le=LONGEST)]
 Share = Annotated[float, Meta(gt=0, le=1)]
@@ -20,12 +23,13 @@ Count = Annotated[int, Meta(ge=1)]
 class PodSettings(Struct, frozen=True, kw_only=True):
     """Durations in seconds.
 
-    A pod that has not sent a heartbeat for ``dead_pod_threshold`` is declared dead. A pod holds
-    at most ``max_parallelism`` times ``capacity_threshold`` steps. A failed attempt is retried
-    after up to ``retry_base_delay``, doubled for each further attempt, ``retry_max_delay`` at
-    most. A pod that is told to stop has ``shutdown_grace`` to finish what it runs.
-    On a store whose every write costs money, a pod falls asleep after ``sleep_after`` without
-    work.
+    A pod that has not sent a heartbeat for ``dead_pod_threshold`` is declared dead. A pod runs at
+    most ``max_parallelism`` times ``capacity_threshold`` steps, and holds up to ``claim_ahead``
+    more if it ends them so fast that it would have to wait for its next claim otherwise. A failed
+    attempt is retried after up to ``retry_base_delay``, doubled for each further attempt,
+    ``retry_max_delay`` at most. A pod that is told to stop has ``shutdown_grace`` to finish what
+    it runs. On a store whose every write costs money, a pod falls asleep after ``sleep_after``
+    without work.
     """
 
     heartbeat_interval: Seconds = 10.0
@@ -33,6 +37,7 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     recovery_interval: Seconds = 30.0
     max_parallelism: Count = 8
     capacity_threshold: Share = 0.8
+    claim_ahead: Annotated[int, Meta(ge=0, le=MOST_AHEAD)] = MOST_AHEAD
     dead_pod_threshold: Seconds = 60.0
     max_retries: Annotated[int, Meta(ge=0)] = 3
     retry_base_delay: SecondsOrZero = 1.0

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.core.capacity import slots
 from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreUnavailable
 from fleet_q.core.machine import PodMachine
 from fleet_q.core.ports import Store, Turn
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
-from fleet_q.core.step import Complete, Fail, Outcome, Step
+from fleet_q.core.step import Complete, Fail, Outcome, Release
 from fleet_q.services.ids import new_token
 from fleet_q.services.runners import Runners
 from fleet_q.services.settings import Settings
@@ -55,8 +56,9 @@ class Pod:
             registry,
             failing=self._machine.fail,
             done=self._inbox.put,
+            began=self._began,
             loop=loop,
-            processes=settings.max_parallelism,
+            most=slots(settings.max_parallelism, settings.capacity_threshold),
         )
         self._recovery: Iterator[None] | None = None
         self._recovered = RecoveryStats()
@@ -81,6 +83,11 @@ class Pod:
         silence = time.monotonic() - self._last_answer
         return self._thread.is_alive() and silence < self._settings.dead_pod_threshold
 
+    def _began(self, step_id: str, claim_token: str) -> None:
+        """A function with a timeout begins, in whatever thread."""
+        now = time.monotonic()
+        self._inbox.put(lambda: self._machine.began(step_id, claim_token, now))
+
     def _live(self) -> None:
         try:
             while self._once():
@@ -103,6 +110,9 @@ class Pod:
         for step_id, claim_token in plan.abandon:
             log.warning("step is abandoned", extra=self._tags(step_id))
             self._runners.abandon(step_id, claim_token)
+        if plan.withdraw:
+            for step_id, claim_token in self._runners.withdraw():
+                self._machine.finished(Release(step_id, claim_token))
         if plan.gone:
             log.info("left the fleet", extra=self._tags())
             return False
@@ -151,13 +161,7 @@ class Pod:
         to_run = self._machine.answered(turn, answer, self._last_answer)
         if to_run:
             log.info("claimed %d step(s)", len(to_run), extra=self._tags())
-        for step in to_run:
-            self._start(step)
-
-    def _start(self, step: Step) -> None:
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("starts", extra=self._tags(step.step_id, step.attempt))
-        self._runners.start(step)
+            self._runners.start(to_run)
 
     def _tell(self, outcome: Outcome) -> None:
         match outcome:

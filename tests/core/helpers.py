@@ -119,6 +119,8 @@ class Pilot:
         """Let the store give out these steps; which of them are to run."""
         given = tuple(claimed(step_id) for step_id in step_ids)
         to_run = self.machine.answered(turn, Answer(at, given, **answer), self.now)
+        for step in to_run:  # a shell with slots for all of them
+            self.machine.began(step.step_id, turn.claim_token, self.now)
         self.tokens.update((step.step_id, turn.claim_token) for step in to_run)
         return [step.step_id for step in to_run]
 

@@ -1,0 +1,68 @@
+"""Async functions, as tasks on the event loop that the pod was started from."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable
+
+from fleet_q.core.step import Outcome
+from fleet_q.services.attempt import Attempt
+from fleet_q.services.runners.job import Job, Queue
+from fleet_q.services.runners.slots import Slots
+
+
+class EventLoop(Queue):
+    """The loop is woken once for many jobs."""
+
+    def __init__(
+        self,
+        slots: Slots,
+        done: Callable[[Outcome], None],
+        began: Callable[[str, str], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(slots, done, began)
+        self._loop = loop
+        self._tasks: dict[Attempt, asyncio.Task[None]] = {}
+        self._called = False  # as in Threads
+
+    def pull(self) -> None:
+        """Wake the loop, unless it is being woken."""
+        if not self._called:
+            self._called = True
+            self._loop.call_soon_threadsafe(self._start_all)
+
+    def abandon(self, job: Job) -> None:
+        """Cancel its task."""
+        self._loop.call_soon_threadsafe(self._cancel, job.attempt)
+
+    def close(self) -> None:
+        """Nothing is left to do: what ran has been abandoned."""
+
+    def _cancel(self, attempt: Attempt) -> None:
+        self._slots.free(attempt)
+        task = self._tasks.pop(attempt, None)
+        if task is not None:
+            task.cancel()
+
+    def _start_all(self) -> None:
+        self._called = False
+        while (job := self._next()) is not None:
+            task = self._loop.create_task(self._run(job), context=contextvars.Context())
+            self._tasks[job.attempt] = task
+
+    async def _run(self, job: Job) -> None:
+        attempt = job.attempt
+        attempt.begin()
+        try:
+            outcome = attempt.succeeded(await job.call())
+        except asyncio.CancelledError as error:
+            self._done(attempt.failed(error))
+            raise
+        except BaseException as error:  # nor must it end the loop, and the pod with it
+            outcome = attempt.failed(error)
+        finally:
+            self._tasks.pop(attempt, None)
+            self._slots.free(attempt)
+        self._done(outcome)

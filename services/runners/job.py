@@ -1,0 +1,72 @@
+"""What runners run, and what they have in common."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from fleet_q.core.step import Outcome
+from fleet_q.services.attempt import Attempt
+from fleet_q.services.runners.slots import Slots
+from fleet_q.services.tasks import Task
+
+
+class Job:
+    """An attempt, its task, and the call that it comes to."""
+
+    __slots__ = ("attempt", "call", "task")
+
+    def __init__(self, attempt: Attempt, task: Task[Any, Any], call: Callable[[], Any]) -> None:
+        self.attempt = attempt
+        self.task = task
+        self.call = call
+
+
+class Runner(Protocol):
+    """Runs the jobs of one kind: from ``jobs``, while there are slots."""
+
+    jobs: deque[Job]
+
+    def pull(self) -> None:
+        """Jobs wait, or a slot has become free."""
+
+    def abandon(self, job: Job) -> None:
+        """Stop a job that waits or runs, as far as that is possible, and free its slot."""
+
+    def close(self) -> None:
+        """Run no more."""
+
+
+class Queue:
+    """The jobs that wait, and how one is taken from among them."""
+
+    def __init__(
+        self,
+        slots: Slots,
+        done: Callable[[Outcome], None],
+        began: Callable[[str, str], None],
+    ) -> None:
+        self.jobs: deque[Job] = deque()
+        self._slots = slots
+        self._done = done
+        self._began = began
+
+    def _next(self) -> Job | None:
+        """The next job that is still wanted, with a slot taken for it; ``None`` if there is no
+        job, or no slot."""
+        while self.jobs and self._slots.take():
+            try:
+                job = self.jobs.popleft()
+            except IndexError:  # another thread was faster
+                self._slots.give_back()
+                return None
+            attempt = job.attempt
+            if attempt.context.cancelled:
+                self._slots.give_back()
+                continue
+            self._slots.hold(attempt)
+            if job.task.timeout is not None:
+                self._began(attempt.step.step_id, attempt.claim_token)
+            return job
+        return None

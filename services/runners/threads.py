@@ -1,0 +1,70 @@
+"""Plain functions, in daemon threads."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from fleet_q.services.runners.job import Job, Queue
+
+
+class Threads(Queue):
+    """A function that never returns keeps its thread, but neither another step's nor the process
+    from ending.
+
+    Threads are called one by one: whoever takes a job calls the next thread first if more jobs
+    wait. A function that blocks is overtaken at once; functions that return at once are run one
+    after the other by the same thread, since waking a thread costs more than they do.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._idle: SimpleQueue[None] = SimpleQueue()  # as many as threads wait for the bell
+        self._bell: SimpleQueue[bool] = SimpleQueue()
+        self._called = False  # a thread has been called and has not come yet
+        self._count = 0
+
+    def pull(self) -> None:
+        """Call a thread, unless one is on its way."""
+        if self._called:
+            return
+        self._called = True
+        try:
+            self._idle.get_nowait()
+        except Empty:
+            self._count += 1
+            name = f"fleet-q-step-{self._count}"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._bell.put(True)
+
+    def abandon(self, job: Job) -> None:
+        """Its function may look at ``current_step().cancelled``; its thread is written off."""
+        self._slots.free(job.attempt)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        for _ in range(self._count):
+            self._bell.put(False)
+
+    def _work(self) -> None:
+        while self._bell.get():
+            # A job is appended before a thread is called, and this is taken back before a job is
+            # looked for: whoever found a thread called already may rely on its finding the job.
+            self._called = False
+            while (job := self._next()) is not None:
+                if self.jobs:
+                    self.pull()
+                contextvars.Context().run(self._run, job)
+                self._slots.free(job.attempt, announce=not self.jobs)
+            self._idle.put(None)
+
+    def _run(self, job: Job) -> None:
+        attempt = job.attempt
+        attempt.begin()
+        try:
+            outcome = attempt.succeeded(job.call())
+        except BaseException as error:  # sys.exit() in a function must not end its thread
+            outcome = attempt.failed(error)
+        self._done(outcome)
