@@ -20,6 +20,9 @@ from fleet_q.core.store import EventStore
 from fleet_q.sql import load
 
 SCHEMA_VERSION: Final = 1
+APPLICATION_ID: Final = int.from_bytes(b"FLTQ")
+"""What marks a file as one of ours, in its header: https://www.sqlite.org/pragma.html."""
+
 BUSY_TIMEOUT: Final = 10.0
 """Seconds to wait for another process's transaction before the store counts as unavailable."""
 
@@ -146,7 +149,10 @@ class _SqliteDatabase:
 
     def _set_up(self) -> None:
         run = self._connection.execute
-        found = run("PRAGMA user_version").fetchone()[0]
+        application_id, found, tables = run(load("sqlite", "whose")).fetchone()
+        is_new = (application_id, found, tables) == (0, 0, 0)
+        if application_id != APPLICATION_ID and not is_new:
+            raise StoreError(f"{self._path} is another program's database; name another file")
         if found > SCHEMA_VERSION:
             raise StoreError(
                 f"{self._path} has schema version {found}, and this FLEET-Q knows"
@@ -155,7 +161,7 @@ class _SqliteDatabase:
         self._use_wal()
         run("PRAGMA synchronous = NORMAL")
         run(f"PRAGMA cache_size = -{CACHE_KIB}")
-        if found < SCHEMA_VERSION:
+        if is_new:
             self._connection.executescript(f"BEGIN IMMEDIATE;\n{load('sqlite', 'schema')}\nCOMMIT;")
 
     def _use_wal(self) -> None:
