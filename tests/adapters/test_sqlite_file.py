@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet_q.adapters import sqlite
 from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core.errors import StoreError
 from fleet_q.core.step import Submit
@@ -55,6 +56,37 @@ def test_an_empty_file_and_one_made_by_hand_are_stores(
         assert store.submit([Submit("step", "{}")]) == [True]
     with closing(SqliteStore(path, create=False)) as store:
         assert store.counts()["pending"] == 1
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_taken_away_is_missed(tmp_path, monkeypatch, replaced) -> None:
+    monkeypatch.setattr(sqlite, "FILE_CHECK_INTERVAL", 0)
+    path = tmp_path / "store.db"
+    with closing(SqliteStore(path)) as store:
+        store.submit([Submit("step", "{}")])
+        if replaced:
+            SqliteStore(tmp_path / "new.db").close()
+            (tmp_path / "new.db").rename(path)
+        else:
+            path.unlink()
+        for use in (
+            store.bell,
+            store.counts,
+            lambda: store.submit([Submit("lost", "{}")]),
+            lambda: list(store.step_events()),
+        ):
+            with pytest.raises(StoreError, match="deleted, or replaced"):
+                use()
+    assert path.exists() == replaced
+
+
+def test_a_change_of_the_current_folder_changes_nothing(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sqlite, "FILE_CHECK_INTERVAL", 0)
+    monkeypatch.chdir(tmp_path)
+    with closing(SqliteStore("store.db")) as store:
+        monkeypatch.chdir("/")
+        store.submit([Submit("step", "{}")])
+        assert len(list(store.step_events())) == 1
 
 
 def test_a_commit_survives_the_kill_of_a_process(tmp_path) -> None:
