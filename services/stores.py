@@ -41,7 +41,11 @@ def sqlite_path(url: str) -> Path:
     """The file that a ``sqlite:`` URL names; :class:`InvalidInput` if it names none."""
     parts = _split(url)
     path = unquote(parts.path.removeprefix("/"))
-    if parts.netloc or not path or parts.query or "\0" in path:
+    if path == ":memory:":
+        raise InvalidInput(f"{url!r} would be a store of one connection; write memory://")
+    if parts.query or parts.fragment:
+        raise InvalidInput(f"{url!r}: in a file's name write ? as %3F and # as %23")
+    if not url.startswith("sqlite:///") or not path or "\0" in path:
         raise InvalidInput(
             f"{url!r} names no file; write sqlite:///jobs.db for one here,"
             " sqlite:////var/lib/jobs.db for one from the root"
