@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -20,6 +21,9 @@ from fleet_q.core.store import EventStore
 from fleet_q.sql import load
 
 SCHEMA_VERSION: Final = 1
+APPLICATION_ID: Final = int.from_bytes(b"FLTQ")
+"""What marks a file as one of ours, in its header: https://www.sqlite.org/pragma.html."""
+
 BUSY_TIMEOUT: Final = 10.0
 """Seconds to wait for another process's transaction before the store counts as unavailable."""
 
@@ -29,6 +33,9 @@ some ten thousand steps."""
 
 WATCH_INTERVAL: Final = 0.01
 """Seconds between an idle pod's looks at the bell, which read four bytes of shared memory."""
+
+FILE_CHECK_INTERVAL: Final = 1.0
+"""Seconds between looks whether the file is still where it was."""
 
 _WAL_PAUSE: Final = 0.01
 _OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
@@ -86,6 +93,9 @@ class _SqliteDatabase:
             )
         self.manners = Manners(watch_interval=WATCH_INTERVAL)
         self._path = path
+        self._file = path.absolute()  # also when somebody changes the current folder
+        self._identity: tuple[int, int] | None = None
+        self._next_check = 0.0
         self._clock = clock
         self._lock = threading.RLock()
         self._busy_timeout = busy_timeout
@@ -93,12 +103,14 @@ class _SqliteDatabase:
             self._connection = self._connect()
             try:
                 self._set_up()
+                self._identity = self._found()
             except BaseException:
                 self._connection.close()
                 raise
 
     def bell(self) -> int:
         with self._lock, translated(self._path):
+            self._check_file()
             row: tuple[int] = self._connection.execute(load("sqlite", "bell")).fetchone()
             return row[0]
 
@@ -114,6 +126,7 @@ class _SqliteDatabase:
 
     @contextmanager
     def snapshot(self) -> Iterator[SqliteTransaction]:
+        self._check_file()
         with translated(self._path), closing(self._connect()) as connection:
             connection.execute("BEGIN")
             yield SqliteTransaction(connection, self._clock())
@@ -125,6 +138,7 @@ class _SqliteDatabase:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[SqliteTransaction]:
         with self._lock, translated(self._path):
+            self._check_file()
             connection = self._connection
             connection.execute(begin)
             try:
@@ -137,16 +151,38 @@ class _SqliteDatabase:
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(
-            self._path,
+            self._file,
             timeout=self._busy_timeout,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=256,
         )
 
+    def _check_file(self) -> None:
+        """A deleted file would go on taking steps that nobody else, and nobody later, can see."""
+        now = time.monotonic()
+        if now < self._next_check:
+            return
+        if self._found() != self._identity:
+            raise StoreError(
+                f"{self._path} was deleted, or replaced by another file, while it was in use;"
+                " put it back or start again without it"
+            )
+        self._next_check = now + FILE_CHECK_INTERVAL
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._file)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
     def _set_up(self) -> None:
         run = self._connection.execute
-        found = run("PRAGMA user_version").fetchone()[0]
+        application_id, found, tables = run(load("sqlite", "whose")).fetchone()
+        is_new = (application_id, found, tables) == (0, 0, 0)
+        if application_id != APPLICATION_ID and not is_new:
+            raise StoreError(f"{self._path} is another program's database; name another file")
         if found > SCHEMA_VERSION:
             raise StoreError(
                 f"{self._path} has schema version {found}, and this FLEET-Q knows"
@@ -155,7 +191,7 @@ class _SqliteDatabase:
         self._use_wal()
         run("PRAGMA synchronous = NORMAL")
         run(f"PRAGMA cache_size = -{CACHE_KIB}")
-        if found < SCHEMA_VERSION:
+        if is_new:
             self._connection.executescript(f"BEGIN IMMEDIATE;\n{load('sqlite', 'schema')}\nCOMMIT;")
 
     def _use_wal(self) -> None:

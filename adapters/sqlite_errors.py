@@ -25,7 +25,6 @@ _ADVICE: Final = {
     sqlite3.SQLITE_READONLY: "you need the right to write to the file and to its folder",
     sqlite3.SQLITE_NOTADB: "the file is not an SQLite database; name another one",
     sqlite3.SQLITE_CORRUPT: "the file is damaged; restore it from a backup",
-    sqlite3.SQLITE_ERROR: "is it a FLEET-Q store? Another program's file may not be",
 }
 
 

@@ -99,6 +99,7 @@ class RebuildReport(msgspec.Struct, frozen=True):
 
 class Store(Protocol):
     """Where steps and pods are kept. Every call is one transaction, done whole or not at all.
+    Ids are as :func:`~fleet_q.core.submission.check_id` lets them pass.
 
     ``manners`` tells pods how to treat it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -17,7 +18,7 @@ from fleet_q.core.ports import Store
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
-from fleet_q.core.submission import submission
+from fleet_q.core.submission import check_id, submission
 from fleet_q.services.ids import new_pod_id, new_step_id
 from fleet_q.services.pod import Pod
 from fleet_q.services.settings import Settings, from_env
@@ -30,6 +31,9 @@ R = TypeVar("R")
 
 SUBMIT_BATCH: Final = 1_000
 """Steps stored in one transaction by ``submit_many``."""
+
+LONGEST_PAGE: Final = 1_000
+"""Dead letters in a page, at most."""
 
 _WAIT_SHORTEST: Final = 0.005
 _WAIT_LONGEST: Final = 1.0
@@ -159,14 +163,14 @@ class FleetQ:
 
     def status(self, step_id: str) -> StepView:
         """A step as it is now; ``UnknownStep`` if there is none of that id."""
-        step = self._store().step(step_id)
+        step = self._store().step(check_id(step_id, "step_id"))
         if step is None:
             raise UnknownStep(step_id)
         return StepView.of(step)
 
     def history(self, step_id: str) -> list[EventView]:
         """All that happened to a step, in order; ``UnknownStep`` if there is none of that id."""
-        history = self._store().history(step_id)
+        history = self._store().history(check_id(step_id, "step_id"))
         if not history:
             raise UnknownStep(step_id)
         return [EventView.of(event) for event in history]
@@ -174,7 +178,7 @@ class FleetQ:
     def cancel(self, step_id: str) -> StepView:
         """Call off a step that has not ended. A function that runs is told at its pod's next
         heartbeat. Raises ``UnknownStep`` or, if it has ended, ``IllegalTransition``."""
-        return StepView.of(self._store().cancel(step_id))
+        return StepView.of(self._store().cancel(check_id(step_id, "step_id")))
 
     def wait(self, step_id: str, timeout: float | None = None) -> StepView:
         """Look at a step until it has ended; ``TimeoutError`` after ``timeout`` seconds.
@@ -234,14 +238,17 @@ class FleetQ:
         return stats
 
     def dead_letters(self, limit: int = 100, before: str | None = None) -> DeadLettersView:
-        """A page of the steps that failed for good, newest first."""
+        """A page of up to 1,000 of the steps that failed for good, newest first."""
+        if not 1 <= limit <= LONGEST_PAGE:
+            raise InvalidInput(f"limit must be between 1 and {LONGEST_PAGE}")
         page = self._store().dead_letters(limit, _parse_cursor(before))
         cursor = None if page.before is None else f"{page.before[0]}:{page.before[1]}"
         return DeadLettersView([StepView.of(step) for step in page.steps], cursor)
 
     def replay(self, step_ids: Iterable[str]) -> list[str]:
         """Give failed or cancelled steps all their tries again; all of them, or none."""
-        replayed = [step.step_id for step in self._store().replay(list(step_ids))]
+        ids = [check_id(step_id, "step_id") for step_id in step_ids]
+        replayed = [step.step_id for step in self._store().replay(ids)]
         self._work_arrived()
         return replayed
 
@@ -352,7 +359,7 @@ class FleetQ:
 def _parse_cursor(before: str | None) -> tuple[int, str] | None:
     if before is None:
         return None
-    micros_text, separator, step_id = before.partition(":")
-    if not separator or not micros_text.lstrip("-").isdigit():
+    cursor = re.fullmatch("(-?[0-9]{1,18}):(.*)", before, re.DOTALL)
+    if cursor is None:
         raise InvalidInput(f"{before!r} is no cursor; hand back the 'before' of the page in front")
-    return int(micros_text), step_id
+    return int(cursor[1]), check_id(cursor[2], "the cursor's step_id")

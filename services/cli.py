@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import traceback
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
-from dotenv import load_dotenv
 from rich.markup import escape
 from rich.progress import Progress
 
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.step import Submit
-from fleet_q.services import cli_options, logs
+from fleet_q.services import logs
 from fleet_q.services.app import FleetQ
+from fleet_q.services.cli_main import run
 from fleet_q.services.cli_options import (
     AppOption,
     JsonOption,
@@ -41,10 +39,6 @@ cli = typer.Typer(
 )
 dlq = typer.Typer(help="Dead letters: the steps that failed for good.", no_args_is_help=True)
 cli.add_typer(dlq, name="dlq")
-
-# Typer ships Click under a private name or depends on it, by its version; its base class is there
-# in both, behind the one that is public.
-_USAGE_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 StepId = Annotated[str, typer.Argument(metavar="STEP_ID", help="the step's id")]
 
@@ -282,33 +276,8 @@ def demo(
 
 
 def main() -> NoReturn:
-    """Run the command; every error is one line on stderr and exit code 1."""
-    try:
-        load_dotenv(".env")
-        sys.exit(cli(standalone_mode=False))
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        _complain("interrupted", 128 + signal.SIGINT)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone, and so may we
-        sys.exit(1)
-    except (FleetQError, TimeoutError, OSError) as error:
-        _complain(str(error))
-    except Exception as error:
-        if not isinstance(error, _USAGE_ERROR):
-            raise
-        if type(error).__name__ == "NoArgsIsHelpError":
-            sys.stdout.write(f"{error}\n")
-            sys.exit(0)
-        _complain(f"{error.format_message()} (--help tells more)")
-
-
-def _complain(message: str, code: int = 1) -> NoReturn:
-    if cli_options.verbose:
-        traceback.print_exc()
-    sys.stderr.write(f"fleet-q: {' '.join(message.split())}\n")
-    sys.exit(code)
+    """Run the command line."""
+    run(cli)
 
 
 def _pod(app: str | None, store: str | None) -> FleetQ:
@@ -327,17 +296,19 @@ def _show(value: Any, json: bool) -> None:
         print_record(value)
 
 
-def _parse(text: str, what: str) -> Any:
+def _parse(text: str | bytes, what: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidInput(f"{what} is not JSON: {error}") from None
 
 
 def _read_lines(fleet: FleetQ, options: dict[str, Any]) -> list[Submit]:
     """All lines are checked before the first is stored."""
+    if sys.stdin is None:
+        raise InvalidInput("stdin is closed; send the steps to it, one a line")
     commands = []
-    for number, line in enumerate(sys.stdin, 1):
+    for number, line in enumerate(sys.stdin.buffer, 1):
         if line.strip():
             payload = _parse(line, f"line {number}")
             try:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from fleet_q.core import errors
-from fleet_q.services.app import FleetQ
+from fleet_q.services.app import LONGEST_PAGE, FleetQ
 from fleet_q.services.http_limit import BodyLimit
 from fleet_q.services.http_models import (
     BatchRequest,
@@ -141,7 +141,7 @@ def _add_admin(http: FastAPI, fleet: FleetQ, locked: list[Any]) -> None:
 
     @http.get("/admin/dlq", dependencies=locked)
     def dead_letters(
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 100,
         before: Annotated[str | None, Query(description="the page in front's `before`")] = None,
     ) -> DeadLettersView:
         """The steps that failed for good, newest first."""

@@ -7,8 +7,10 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
+
+from msgspec.structs import astuple
 
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
 from fleet_q.core.capacity import slots
@@ -17,7 +19,7 @@ from fleet_q.core.machine import PodMachine
 from fleet_q.core.ports import Store, Turn
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
-from fleet_q.core.step import Complete, Fail, Outcome, Release
+from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
 from fleet_q.services.ids import new_token
 from fleet_q.services.runners import Runners
 from fleet_q.services.settings import Settings
@@ -60,6 +62,7 @@ class Pod:
             loop=loop,
             most=slots(settings.max_parallelism, settings.capacity_threshold),
         )
+        self._held: dict[str, Step] = {}  # by id, what runs or has an outcome to be told
         self._recovery: Iterator[None] | None = None
         self._recovered = RecoveryStats()
         self._last_answer = time.monotonic()
@@ -108,7 +111,6 @@ class Pod:
         """Do one thing that is due, or wait for the next; false when the pod is gone."""
         plan = self._machine.plan(time.monotonic())
         for step_id, claim_token in plan.abandon:
-            log.warning("step is abandoned", extra=self._tags(step_id))
             self._runners.abandon(step_id, claim_token)
         if plan.withdraw:
             for step_id, claim_token in self._runners.withdraw():
@@ -153,23 +155,40 @@ class Pod:
             return
         self._last_answer = time.monotonic()
         for outcome in turn.outcomes:
-            self._tell(outcome)
-        for step_id in answer.refused:
-            log.warning(
-                "outcome is refused: its claim does not stand any more", extra=self._tags(step_id)
-            )
+            self._tell(outcome, refused=outcome.step_id in answer.refused)
+        for step_id in answer.lost:
+            if step := self._held.pop(step_id, None):
+                log.warning("step is not this pod's any more", extra=self._tags(step))
         to_run = self._machine.answered(turn, answer, self._last_answer)
         if to_run:
             log.info("claimed %d step(s)", len(to_run), extra=self._tags())
-            self._runners.start(to_run)
+            self._start(to_run)
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _start(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            if earlier := self._held.get(step.step_id):
+                log.warning("claimed anew, which ends this attempt", extra=self._tags(earlier))
+            self._held[step.step_id] = step
+        self._runners.start(steps)
+
+    def _tell(self, outcome: Outcome, *, refused: bool) -> None:
+        step = self._held.get(outcome.step_id)
+        if step is None or step.claim_token != outcome.claim_token:
+            return  # released before it began, or another attempt is under way
+        del self._held[outcome.step_id]
+        if refused:
+            log.warning(
+                "outcome refused: its claim does not stand any more", extra=self._tags(step)
+            )
+            return
         match outcome:
             case Fail(error=error, permanent=permanent):
-                kind = "failed for good" if permanent else "attempt failed"
-                log.warning("%s: %s", kind, error, extra=self._tags(outcome.step_id))
+                kind = "failed for good" if permanent or not step.tries_left else "attempt failed"
+                log.warning("%s: %s", kind, error, extra=self._tags(step))
+            case Release():
+                log.warning("released unfinished", extra=self._tags(step))
             case Complete() if log.isEnabledFor(logging.DEBUG):
-                log.debug("completed", extra=self._tags(outcome.step_id))
+                log.debug("completed", extra=self._tags(step))
 
     def _read_inbox(self, wait: float) -> None:
         """Take all that has gathered, after waiting up to ``wait`` seconds for the first."""
@@ -203,10 +222,16 @@ class Pod:
         except StopIteration:
             self._recovery = None
             if self._recovered.dead_pods or self._recovered.total_orphans:
-                log.info("recovery: %s", self._recovered, extra=self._tags())
+                log.info(
+                    "recovery: %d dead pods; %d orphans, %d given back, %d failed for good",
+                    *astuple(self._recovered),
+                    extra=self._tags(),
+                )
         except StoreUnavailable as error:
             self._recovery = None
             log.warning("recovery is put off: %s", error, extra=self._tags())
 
-    def _tags(self, step_id: str | None = None, attempt: int | None = None) -> dict[str, object]:
-        return {"pod": self.pod_id, "step": step_id, "attempt": attempt}
+    def _tags(self, step: Step | None = None) -> dict[str, object]:
+        if step is None:
+            return {"pod": self.pod_id}
+        return {"pod": self.pod_id, "step": step.step_id, "attempt": step.attempt}

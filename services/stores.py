@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite import SqliteStore
@@ -24,22 +25,32 @@ def open_store(
 
     Raises :class:`InvalidInput` for a URL of no such form, and what the store raises.
     """
-    parts = urlsplit(url)
+    parts = _split(url)
     if parts.scheme == "memory" and not parts.netloc and not parts.path:
         return MemoryStore()
     if parts.scheme == "sqlite":
-        path = unquote(parts.path.removeprefix("/"))
-        if parts.netloc or not path or parts.query:
-            raise InvalidInput(
-                f"{url!r} names no file; write sqlite:///jobs.db for one here,"
-                " sqlite:////var/lib/jobs.db for one from the root"
-            )
-        return SqliteStore(path, create=create)
+        return SqliteStore(sqlite_path(url), create=create)
     if parts.scheme == "snowflake":
         snowflake = open_snowflake(url, tag=f"fleet-q {client}", table_prefix=table_prefix)
         snowflake.check_schema()
         return snowflake
     raise InvalidInput(f"{url!r} is no store; write {_FORMS}")
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that a ``sqlite:`` URL names; :class:`InvalidInput` if it names none."""
+    parts = _split(url)
+    path = unquote(parts.path.removeprefix("/"))
+    if path == ":memory:":
+        raise InvalidInput(f"{url!r} would be a store of one connection; write memory://")
+    if parts.query or parts.fragment:
+        raise InvalidInput(f"{url!r}: in a file's name write ? as %3F and # as %23")
+    if not url.startswith("sqlite:///") or not path or "\0" in path:
+        raise InvalidInput(
+            f"{url!r} names no file; write sqlite:///jobs.db for one here,"
+            " sqlite:////var/lib/jobs.db for one from the root"
+        )
+    return Path(path)
 
 
 def is_shared(url: str) -> bool:
@@ -49,7 +60,14 @@ def is_shared(url: str) -> bool:
 
 def dialect(url: str) -> str:
     """The folder of ``sql`` that belongs to ``url``; :class:`InvalidInput` if it has none."""
-    scheme = urlsplit(url).scheme
+    scheme = _split(url).scheme
     if scheme not in ("sqlite", "snowflake"):
         raise InvalidInput(f"a store of the kind {scheme!r} has no schema")
     return scheme
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise InvalidInput(f"{url!r} is no store: {error}") from None

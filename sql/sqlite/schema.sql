@@ -74,4 +74,5 @@ CREATE TABLE IF NOT EXISTS pod_health (
     version            INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+PRAGMA application_id = 1179407441; -- FLTQ
 PRAGMA user_version = 1;

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fleet_q.core.errors import IllegalTransition, InvalidInput, StepConflict, UnknownStep
 from fleet_q.services import FleetQ
-from fleet_q.services.app import SUBMIT_BATCH
+from fleet_q.services.app import LONGEST_PAGE, SUBMIT_BATCH
 from tests.services.conftest import QUICK
 
 JSON = st.recursive(
@@ -67,6 +67,32 @@ def test_what_is_not_there_is_said_so(app):
         app.replay(["nobody"])
 
 
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/q.db"])
+@pytest.mark.parametrize("step_id", ["", "x" * 201, "nul\0", "half \ud800", 5, None])
+def test_what_cannot_be_an_id_is_refused_before_a_store_is_asked(tmp_path, url, step_id):
+    app = FleetQ(url.format(tmp_path), settings=QUICK)
+    for ask in (app.status, app.history, app.cancel, app.wait):
+        with pytest.raises(InvalidInput, match="step_id"):
+            ask(step_id)
+    with pytest.raises(InvalidInput, match="step_id"):
+        app.replay([step_id])
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["", "x", "5", "²:x", "--1:a", "1" * 19 + ":x", "9" * 5000 + ":x", "1:", "1:\ud800", "1:a\0"],
+)
+def test_what_is_no_cursor_is_said_so(app, before):
+    with pytest.raises(InvalidInput, match="cursor"):
+        app.dead_letters(before=before)
+
+
+@pytest.mark.parametrize("limit", [-1, 0, LONGEST_PAGE + 1, 10**30])
+def test_a_page_has_bounds(app, limit):
+    with pytest.raises(InvalidInput, match="limit"):
+        app.dead_letters(limit)
+
+
 def test_wait_gives_up_after_its_timeout(app):
     with pytest.raises(TimeoutError, match=r"is pending after 0\.01 s"):
         app.wait(app.submit({}), timeout=0.01)
@@ -100,8 +126,7 @@ def test_cancel_replay_and_the_dead_letters(app, run):
     assert app.replay([first]) == [first]
     with pytest.raises(IllegalTransition):
         app.replay([first])
-    with pytest.raises(InvalidInput, match="cursor"):
-        app.dead_letters(before="x")
+    assert app.dead_letters(before=f"{-(10**17)}:a\nb").steps == []
 
 
 def test_the_pod_here_leads_when_it_is_alone(app):

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from fleet_q.services import cli, cli_options
+from fleet_q.services import FleetQ, cli, cli_options
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def fleet_q(tmp_path, monkeypatch, capsys):
 
     def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["fleet-q", *words])
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         with pytest.raises(SystemExit) as end:
             cli.main()
         captured = capsys.readouterr()
@@ -87,6 +87,9 @@ def test_many_steps_are_read_from_stdin_all_or_none(fleet_q):
         (["worker", "--app", "nothing_here:app"], "nothing_here"),
         (["worker", "--app", "json"], "module:app"),
         (["worker", "--app", "json:dumps"], "no FleetQ named 'dumps'"),
+        (["queue", "--store", "sqlite://["], "is no store"),
+        (["schema", "--store", "sqlite://["], "is no store"),
+        (["submit", "{}", "--store", "sqlite:///a%00b"], "names no file"),
         (["dlq", "replay"], "--all"),
         (["demo", "--steps", "1"], "--steps"),
         (["serve", "--port", "99999"], "--port"),
@@ -99,6 +102,47 @@ def test_an_error_is_one_line_that_says_what_to_do(fleet_q, words, says):
     assert err.startswith("fleet-q: ")
     assert err.count("\n") == 1
     assert says in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "\udcff"],
+        ["history", "\udcff"],
+        ["cancel", "\udcff"],
+        ["wait", "\udcff"],
+        ["dlq", "replay", "\udcff"],
+        ["dlq", "list", "--limit", "9" * 23],
+        ["dlq", "list", "--before", "²:x"],
+        ["dlq", "list", "--before", "5:\udcff"],
+    ],
+)
+def test_a_store_is_not_asked_what_it_could_not_be(fleet_q, words):
+    fleet_q("submit", "{}")
+    code, out, err = fleet_q(*words)
+    assert (code, out) == (1, "")
+    assert err.startswith("fleet-q: ")
+    assert err.count("\n") == 1
+    assert "-v shows where" not in err
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_too(fleet_q, monkeypatch):
+    monkeypatch.setattr(FleetQ, "queue", lambda _: 1 / 0)
+    fleet_q("submit", "{}")
+    code, out, err = fleet_q("queue")
+    assert (code, out) == (1, "")
+    assert err == "fleet-q: ZeroDivisionError: division by zero (-v shows where)\n"
+    assert "Traceback" in fleet_q("queue", "-v")[2]
+
+
+def test_an_interrupt_is_said_and_has_an_exit_code_of_its_own(fleet_q, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FleetQ, "wait", interrupted)
+    fleet_q("submit", "{}")
+    for words in (["wait", "x"], ["wait", "x", "-v"]):
+        assert fleet_q(*words) == (130, "", "fleet-q: interrupted\n")
 
 
 def test_verbose_adds_the_traceback(fleet_q):

@@ -16,6 +16,8 @@ from fleet_q.services import FleetQ
 from fleet_q.services.http import create_http
 from tests.services.conftest import QUICK, ended
 
+JSON = {"Content-Type": "application/json"}
+
 
 @pytest.fixture
 def http(app: FleetQ) -> TestClient:
@@ -129,6 +131,8 @@ def test_dead_letters_are_listed_and_replayed(http, app):
     assert http.post("/admin/dlq/replay", json={}).status_code == 422
     assert http.post("/admin/dlq/replay", json={"step_ids": ["x"], "all": True}).status_code == 422
     assert http.post("/admin/dlq/replay", json={"step_ids": ["x"]}).status_code == 404
+    half = {"content": b'{"step_ids": ["\\ud800"]}', "headers": JSON}
+    assert http.post("/admin/dlq/replay", **half).status_code == 422
 
 
 WRONG = {
@@ -156,12 +160,13 @@ WRONG = {
     "step_id is too long": b'{"payload": {}, "step_id": "' + b"x" * 201 + b'"}',
     "step_id is a number": b'{"payload": {}, "step_id": 5}',
     "a field that does not exist": b'{"payload": {}, "prioritty": 1}',
+    "a field that cannot exist": b'{"payload": {}, "\\ud800": 1}',
 }
 
 
 @pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
 def test_wrong_input_is_a_4xx_that_says_what_is_wrong_and_stores_nothing(http, app, body):
-    answer = http.post("/submit", content=body, headers={"Content-Type": "application/json"})
+    answer = http.post("/submit", content=body, headers=JSON)
     assert answer.status_code in (400, 422)
     detail = answer.json()["detail"]
     assert isinstance(detail, str)
@@ -197,6 +202,9 @@ def test_the_same_id_again_is_harmless_with_the_same_payload_only(http):
         ("GET", "/submit", 405),
         ("GET", "/admin/dlq?limit=0", 422),
         ("GET", "/admin/dlq?before=x", 422),
+        ("GET", "/admin/dlq?before=%C2%B2:x", 422),
+        ("GET", "/admin/dlq?before=99999999999999999999:x", 422),
+        ("GET", "/status/%00", 422),
     ],
 )
 def test_unknown_things_are_answered_with_their_status(http, method, path, status):

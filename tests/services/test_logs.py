@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 
 import msgspec
 import pytest
 
+from fleet_q.core.pod import Join, Leave
+from fleet_q.core.ports import Turn
 from fleet_q.services import FleetQ, logs
 from tests.services.conftest import QUICK, ended
 
@@ -21,12 +24,16 @@ def root_logger():
     root.handlers[:], root.level = handlers, level
 
 
-def _run_a_failing_step(log_format: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
-    settings = msgspec.structs.replace(QUICK, log_format=log_format)
-    logs.configure(settings, "pod-1")
-    app = FleetQ("memory://", settings=settings)
+def _app(log_format: str = "json", **settings: object) -> FleetQ:
+    chosen = msgspec.structs.replace(QUICK, log_format=log_format, **settings)
+    logs.configure(chosen, "pod-1")
+    return FleetQ("memory://", settings=chosen)
 
-    @app.task("talk", max_retries=0)
+
+def _run_a_failing_step(log_format: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    app = _app(log_format)
+
+    @app.task("talk", max_retries=1)
     def talk() -> None:
         logging.getLogger("mine").info("hello")
         raise ValueError("oh")
@@ -36,22 +43,95 @@ def _run_a_failing_step(log_format: str, capsys: pytest.CaptureFixture[str]) -> 
     return step_id, capsys.readouterr().err
 
 
+def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
 @pytest.mark.usefixtures("root_logger")
 def test_json_lines_tell_pod_step_and_attempt(capsys):
     step_id, err = _run_a_failing_step("json", capsys)
-    lines = {line["message"]: line for line in map(json.loads, err.splitlines())}
-    assert all(line["pod"] == "pod-1" for line in lines.values())
-    assert (lines["hello"]["step"], lines["hello"]["attempt"]) == (step_id, 1)
-    assert lines["hello"]["logger"] == "mine"
-    assert lines["attempt failed: ValueError: oh"]["step"] == step_id
-    assert lines["attempt failed: ValueError: oh"]["level"] == "warning"
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert all(line["pod"] == "pod-1" for line in lines)
+    about = [(line["logger"], line["message"], line["attempt"])
+             for line in lines if line.get("step") == step_id]  # fmt: skip
+    assert about == [
+        ("mine", "hello", 1),
+        ("fleet_q.pod", "attempt failed: ValueError: oh", 1),
+        ("mine", "hello", 2),
+        ("fleet_q.pod", "failed for good: ValueError: oh", 2),
+    ]
 
 
 @pytest.mark.usefixtures("root_logger")
 def test_text_lines_do_too(capsys):
     step_id, err = _run_a_failing_step("text", capsys)
-    (line,) = [line for line in err.splitlines() if "hello" in line]
+    (line,) = [line for line in err.splitlines() if "hello" in line and "attempt=1" in line]
     assert line.endswith(f" - mine - INFO - hello pod=pod-1 step={step_id} attempt=1")
+
+
+@pytest.mark.usefixtures("root_logger")
+@pytest.mark.parametrize(
+    ("heartbeat", "says"),
+    [(0.02, "step is not this pod's any more"), (60, "outcome refused")],
+)
+def test_a_step_that_is_taken_away_is_told_with_its_attempt(capsys, heartbeat, says):
+    """At the next heartbeat, or if its function is done before that, when its outcome is."""
+    app = _app(heartbeat_interval=heartbeat, dead_pod_threshold=2 * heartbeat + 5)
+    started, go_on = threading.Event(), threading.Event()
+
+    @app.task("long")
+    def long() -> None:
+        started.set()
+        go_on.wait(5)
+
+    async def main() -> str:
+        async with app.running():
+            step_id = long.submit()
+            assert await asyncio.to_thread(started.wait, 5)
+            app.cancel(step_id)
+            if heartbeat < 1:
+                seen = app.store.pods().pods[0].version
+                while app.store.pods().pods[0].version < seen + 2:
+                    await asyncio.sleep(0.01)
+            go_on.set()
+        return step_id
+
+    step_id = asyncio.run(main())
+    (line,) = [line for line in _lines(capsys) if says in str(line["message"])]
+    assert (line["step"], line["attempt"]) == (step_id, 1)
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_what_is_released_is_told_with_its_attempt(capsys):
+    app = _app()
+    started = threading.Event()
+
+    @app.task("endless")
+    async def endless() -> None:
+        started.set()
+        await asyncio.sleep(60)
+
+    async def main() -> str:
+        async with app.running() as pod:
+            step_id = endless.submit()
+            assert await asyncio.to_thread(started.wait, 5)
+            pod.drain(0)
+        return step_id
+
+    step_id = asyncio.run(main())
+    (line,) = [line for line in _lines(capsys) if line["message"] == "released unfinished"]
+    assert (line["step"], line["attempt"]) == (step_id, 1)
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_a_recovery_is_told_in_words(capsys):
+    app = _app()
+    step_id = app.submit({"task_type": "nobody knows it"})
+    app.store.turn(Turn("ghost", "one", Join("ghost", "one"), claim=1, claim_token="its"))
+    app.store.turn(Turn("ghost", "one", Leave("ghost", "one")))
+    asyncio.run(ended(app, [step_id]))
+    told = [line["message"] for line in _lines(capsys)]
+    assert "recovery: 0 dead pods; 1 orphans, 1 given back, 0 failed for good" in told
 
 
 @pytest.mark.usefixtures("root_logger")

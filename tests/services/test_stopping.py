@@ -8,6 +8,7 @@ import threading
 import msgspec
 import pytest
 
+from fleet_q.adapters import sqlite
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services import FleetQ, current_step
 from tests.services.conftest import QUICK
@@ -150,3 +151,20 @@ def test_a_pod_whose_id_another_process_takes_stops_and_says_so(tmp_path):
             assert second.is_healthy()
 
     asyncio.run(main())
+
+
+def test_a_pod_whose_store_is_deleted_stops_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite, "FILE_CHECK_INTERVAL", 0)
+    app = FleetQ(f"sqlite:///{tmp_path / 'q.db'}", settings=QUICK)
+
+    async def main() -> None:
+        async with app.running() as pod:
+            await asyncio.to_thread(app.wait, app.submit({}), 5)
+            for file in tmp_path.iterdir():
+                file.unlink()
+            await asyncio.to_thread(pod.ended.wait, 5)
+            assert "deleted" in str(pod.error)
+            assert not pod.is_healthy()
+
+    asyncio.run(main())
+    assert list(tmp_path.iterdir()) == []

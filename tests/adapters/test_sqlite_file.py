@@ -1,0 +1,97 @@
+"""The file of a store: whose it is, and how safely it is written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters import sqlite
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.errors import StoreError
+from fleet_q.core.step import Submit
+from fleet_q.sql import load
+
+
+def _execute(path: Path, statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statements)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "CREATE TABLE notes (text); INSERT INTO notes VALUES ('mine')",
+        "CREATE TABLE notes (text); PRAGMA user_version = 1",
+        "PRAGMA user_version = 1",
+        "PRAGMA application_id = 7",
+        "CREATE TABLE step_tracker (mine)",
+    ],
+)
+def test_another_programs_file_is_refused_and_stays_as_it_is(tmp_path, statements) -> None:
+    path = tmp_path / "other.db"
+    _execute(path, statements)
+    before = path.read_bytes()
+
+    with pytest.raises(StoreError, match="another program's database"):
+        SqliteStore(path)
+
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "make", [Path.touch, lambda path: _execute(path, load("sqlite", "schema"))]
+)
+def test_an_empty_file_and_one_made_by_hand_are_stores(
+    tmp_path, make: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "store.db"
+    make(path)
+
+    with closing(SqliteStore(path)) as store:
+        assert store.submit([Submit("step", "{}")]) == [True]
+    with closing(SqliteStore(path, create=False)) as store:
+        assert store.counts()["pending"] == 1
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_taken_away_is_missed(tmp_path, monkeypatch, replaced) -> None:
+    monkeypatch.setattr(sqlite, "FILE_CHECK_INTERVAL", 0)
+    path = tmp_path / "store.db"
+    with closing(SqliteStore(path)) as store:
+        store.submit([Submit("step", "{}")])
+        if replaced:
+            SqliteStore(tmp_path / "new.db").close()
+            (tmp_path / "new.db").rename(path)
+        else:
+            path.unlink()
+        for use in (
+            store.bell,
+            store.counts,
+            lambda: store.submit([Submit("lost", "{}")]),
+            lambda: list(store.step_events()),
+        ):
+            with pytest.raises(StoreError, match="deleted, or replaced"):
+                use()
+    assert path.exists() == replaced
+
+
+def test_a_change_of_the_current_folder_changes_nothing(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(sqlite, "FILE_CHECK_INTERVAL", 0)
+    monkeypatch.chdir(tmp_path)
+    with closing(SqliteStore("store.db")) as store:
+        monkeypatch.chdir("/")
+        store.submit([Submit("step", "{}")])
+        assert len(list(store.step_events())) == 1
+
+
+def test_a_commit_survives_the_kill_of_a_process(tmp_path) -> None:
+    """WAL with synchronous=NORMAL (1), on every connection that writes."""
+    with closing(SqliteStore(tmp_path / "store.db")) as store:
+        run = store._database._connection.execute
+        assert run("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert run("PRAGMA synchronous").fetchone() == (1,)

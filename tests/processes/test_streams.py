@@ -1,0 +1,71 @@
+"""The command line and what its streams may be."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "fleet_q.services.cli"]
+
+
+@pytest.fixture
+def shell(tmp_path: Path):
+    """Run a line of shell in which ``$Q`` is the command line."""
+
+    def shell(line: str, **env: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            ["sh", "-c", line.replace("$Q", " ".join(COMMAND))],
+            capture_output=True,
+            cwd=tmp_path,
+            env={**os.environ, **env},
+            timeout=30,
+            check=False,
+        )
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    return shell
+
+
+def test_without_a_stdout_nothing_is_begun(shell, tmp_path: Path) -> None:
+    code, _, err = shell("$Q submit '{}' >&-")
+    assert (code, err.count("\n"), "stdout is closed" in err) == (1, 1, True)
+    assert not (tmp_path / "fleet-q.db").exists()
+    assert shell("$Q queue >&- 2>&-") == (1, "", "")
+
+
+def test_without_a_stdin_no_steps_are_read(shell) -> None:
+    code, out, err = shell("$Q submit - <&-")
+    assert (code, out, err.count("\n"), "stdin is closed" in err) == (1, "", 1, True)
+    code, out, err = shell("printf '[\\377]' | $Q submit -")
+    assert (code, out, err.count("\n"), "line 1 is not JSON" in err) == (1, "", 1, True)
+
+
+def test_what_the_streams_encoding_has_not_is_escaped(shell) -> None:
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    code, out, err = shell("$Q submit '{\"é\": \"😀\"}' --step-id 'é😀'", **ascii_only)
+    assert (code, out, err) == (0, "\\xe9\\U0001f600\n", "")
+    code, out, err = shell("$Q status 'é😀' --json", **ascii_only)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["payload"] == {"é": "😀"}
+    code, out, err = shell("$Q status 'é😀'", **ascii_only)
+    assert (code, err, "\\U0001f600" in out) == (0, "", True)
+
+
+@pytest.mark.parametrize("steps", [1, 10_000])
+def test_a_reader_that_goes_away_is_no_error_worth_a_word(shell, tmp_path: Path, steps) -> None:
+    """With little to print it shows when the stream is flushed, with much already before."""
+    (tmp_path / "steps").write_text("{}\n" * steps)
+    code, out, err = shell("{ $Q submit - <steps; echo $? >&2; } | true")
+    assert (code, out, err) == (0, "", "1\n")
+
+
+def test_a_full_disk_is_one(shell) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no device that is always full")
+    code, _, err = shell("$Q submit '{}' >/dev/full")
+    assert (code, err.count("\n"), "No space left" in err) == (1, 1, True)

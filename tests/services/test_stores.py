@@ -1,0 +1,58 @@
+"""URLs of stores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters.memory import MemoryStore
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services.stores import open_store, sqlite_path
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///jobs.db", "jobs.db"),
+        ("sqlite:///a/b.db", "a/b.db"),
+        ("sqlite:////var/lib/jobs.db", "/var/lib/jobs.db"),
+        ("sqlite:///a%20b%3F%23.db", "a b?#.db"),
+        ("sqlite:///é😀.db", "é😀.db"),
+    ],
+)
+def test_a_sqlite_url_names_a_file(url, path):
+    assert sqlite_path(url) == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("sqlite:///:memory:", "memory://"),
+        ("sqlite:///%3Amemory%3A", "memory://"),
+        ("sqlite:jobs.db", "sqlite:///jobs.db"),
+        ("sqlite:/jobs.db", "sqlite:///jobs.db"),
+        ("sqlite://jobs.db", "sqlite:///jobs.db"),
+        ("sqlite://host/jobs.db", "sqlite:///jobs.db"),
+        ("sqlite:///", "sqlite:///jobs.db"),
+        ("sqlite://", "sqlite:///jobs.db"),
+        ("sqlite:///a%00b", "names no file"),
+        ("sqlite:///x#y", "%23"),
+        ("sqlite:///x?mode=ro", "%3F"),
+        ("sqlite://[", "is no store"),
+        ("memory:///x", "is no store"),
+        ("mysql://x", "is no store"),
+        ("jobs.db", "is no store"),
+        ("", "is no store"),
+    ],
+)
+def test_what_names_no_store_is_refused_and_nothing_made(tmp_path, monkeypatch, url, says):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInput) as refused:
+        open_store(url)
+    assert says in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_is_a_store():
+    assert isinstance(open_store("memory://"), MemoryStore)
