@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -28,18 +29,24 @@ def open_store(
     if parts.scheme == "memory" and not parts.netloc and not parts.path:
         return MemoryStore()
     if parts.scheme == "sqlite":
-        path = unquote(parts.path.removeprefix("/"))
-        if parts.netloc or not path or parts.query:
-            raise InvalidInput(
-                f"{url!r} names no file; write sqlite:///jobs.db for one here,"
-                " sqlite:////var/lib/jobs.db for one from the root"
-            )
-        return SqliteStore(path, create=create)
+        return SqliteStore(sqlite_path(url), create=create)
     if parts.scheme == "snowflake":
         snowflake = open_snowflake(url, tag=f"fleet-q {client}", table_prefix=table_prefix)
         snowflake.check_schema()
         return snowflake
     raise InvalidInput(f"{url!r} is no store; write {_FORMS}")
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that a ``sqlite:`` URL names; :class:`InvalidInput` if it names none."""
+    parts = urlsplit(url)
+    path = unquote(parts.path.removeprefix("/"))
+    if parts.netloc or not path or parts.query:
+        raise InvalidInput(
+            f"{url!r} names no file; write sqlite:///jobs.db for one here,"
+            " sqlite:////var/lib/jobs.db for one from the root"
+        )
+    return Path(path)
 
 
 def is_shared(url: str) -> bool:
@@ -50,6 +57,8 @@ def is_shared(url: str) -> bool:
 def dialect(url: str) -> str:
     """The folder of ``sql`` that belongs to ``url``; :class:`InvalidInput` if it has none."""
     scheme = urlsplit(url).scheme
+    if scheme == "memory":
+        raise InvalidInput("memory:// lives and dies with one process; there is nothing to see")
     if scheme not in ("sqlite", "snowflake"):
-        raise InvalidInput(f"a store of the kind {scheme!r} has no schema")
+        raise InvalidInput(f"{url!r} is no store; write {_FORMS}")
     return scheme
