@@ -59,10 +59,13 @@ def parse_hybrid(statement: str) -> tuple[exp.Create, list[str]]:
 
 def columns(create: exp.Expression) -> dict[str, str]:
     """Each column's type, and whether it may be NULL."""
-    return {
-        column.name: f"{column.kind.sql('snowflake')} {bool(column.find(exp.NotNullColumnConstraint))}"
-        for column in create.find_all(exp.ColumnDef)
-    }
+    found = {}
+    for column in create.find_all(exp.ColumnDef):
+        needed = column.find(exp.NotNullColumnConstraint) is not None
+        found[column.name] = (
+            f"{column.args['kind'].sql('snowflake')}{' NOT NULL' if needed else ''}"
+        )
+    return found
 
 
 def table_of(statement: str) -> str:
