@@ -54,16 +54,17 @@ def fail(says: str, mend: str) -> Diagnosis:
 
 def examine(checks: Sequence[Check]) -> Iterator[Finding]:
     """Look at one thing after the other. A check that raises has failed."""
-    sick: set[str] = set()
+    root: dict[str, str] = {}
+    """Of each check that failed or was skipped, the one that failed first."""
     for check in checks:
-        missing = [each for each in check.needs if each in sick]
-        if missing:
-            found = Diagnosis("skipped", f"cannot be told without {missing[0]}")
+        cause = next((root[each] for each in check.needs if each in root), check.name)
+        if cause != check.name:
+            found = Diagnosis("skipped", f"cannot be told without {cause}")
         else:
             try:
                 found = check.look()
             except FleetQError as error:
                 found = Diagnosis("fail", str(error))
         if found.verdict in ("fail", "skipped"):
-            sick.add(check.name)
+            root[check.name] = cause
         yield Finding(check.name, found.verdict, found.says, found.mend)
