@@ -38,7 +38,7 @@ FILE_CHECK_INTERVAL: Final = 1.0
 """Seconds between looks whether the file is still where it was."""
 
 _WAL_PAUSE: Final = 0.01
-_OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
+OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
 
 
 class SqliteStore(EventStore):
@@ -85,7 +85,7 @@ class _SqliteDatabase:
     def __init__(
         self, path: Path, create: bool, clock: Callable[[], int], busy_timeout: float
     ) -> None:
-        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or later is needed")
         if not create and not path.exists():
             raise StoreError(

@@ -8,7 +8,6 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 import typer
 from rich.markup import escape
-from rich.progress import Progress
 
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.step import Submit
@@ -23,11 +22,10 @@ from fleet_q.services.cli_options import (
     client,
     pods_app,
 )
+from fleet_q.services.cli_store import store_commands
 from fleet_q.services.ids import new_pod_id
-from fleet_q.services.output import err, out, print_json, print_record, print_table
+from fleet_q.services.output import out, print_json, print_record, print_table
 from fleet_q.services.settings import from_env
-from fleet_q.services.stores import dialect
-from fleet_q.sql import load
 
 cli = typer.Typer(
     name="fleet-q",
@@ -39,6 +37,7 @@ cli = typer.Typer(
 )
 dlq = typer.Typer(help="Dead letters: the steps that failed for good.", no_args_is_help=True)
 cli.add_typer(dlq, name="dlq")
+cli.add_typer(store_commands)
 
 StepId = Annotated[str, typer.Argument(metavar="STEP_ID", help="the step's id")]
 
@@ -224,43 +223,6 @@ def dlq_replay(
         print_json({"replayed": replayed})
     else:
         out.print(f"replayed {replayed} steps" if replayed != 1 else "replayed 1 step")
-
-
-@cli.command()
-def schema(store: StoreOption = None, verbose: VerboseOption = False) -> None:
-    """Print the tables that a store needs. A SQLite store makes its own."""
-    sys.stdout.write(load(dialect(store or from_env().store), "schema") + "\n")
-
-
-@cli.command()
-def rebuild(
-    check: Annotated[bool, typer.Option("--check", help="compare, and change nothing")] = False,
-    store: StoreOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Make both tables anew from the event log."""
-    fleet = client(store)
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("folding the log", total=None)
-        report = fleet.store.rebuild(
-            check=check, progress=lambda events: progress.update(task, completed=events,
-                                                                  description=f"{events} events")
-        )  # fmt: skip
-    differing = len(report.differing_steps) + len(report.differing_pods)
-    if json:
-        print_json({**msgspec.to_builtins(report), "equal": report.equal})
-    else:
-        done = "the tables are" if check else "the tables were rebuilt; before, they were"
-        verdict = "what the log adds up to" if report.equal else f"different in {differing} rows"
-        out.print(
-            f"{report.events} events of {report.steps} steps, {report.pods} pods: {done} {verdict}"
-        )
-    if check and not report.equal:
-        first = (*report.differing_steps, *report.differing_pods)[0]
-        raise FleetQError(
-            f"{differing} rows differ from the log, the first is {first!r}; run rebuild"
-        )
 
 
 @cli.command()

@@ -50,8 +50,7 @@ def connection_parameters(
     do. ``tag`` is the sessions' ``QUERY_TAG``. Raises :class:`InvalidInput`, never showing a
     secret, if it is not said whom to sign in to.
     """
-    parameters = _from_env(os.environ if env is None else env)
-    parameters |= _from_url(urlsplit(url))
+    parameters = _given(url, env)
     if "account" not in parameters and "connection_name" not in parameters:
         raise InvalidInput(
             "it is not said where Snowflake is; set SNOWFLAKE_ACCOUNT, or SNOWFLAKE_CONNECTION_NAME"
@@ -69,6 +68,11 @@ def connection_parameters(
     }
 
 
+def named(url: str, env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Those of the parameters of which one may speak: no secrets."""
+    return {name: value for name, value in _given(url, env).items() if name not in SECRET}
+
+
 def open_snowflake(url: str, *, tag: str, table_prefix: str) -> SnowflakeStore:
     """The store that ``url`` names. Nothing is sent yet."""
     try:
@@ -82,12 +86,16 @@ def open_snowflake(url: str, *, tag: str, table_prefix: str) -> SnowflakeStore:
     return SnowflakeStore(connection_parameters(url, tag=tag), prefix=table_prefix)
 
 
-def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
+def _given(url: str, env: Mapping[str, str] | None) -> dict[str, str]:
+    return _from_env(os.environ if env is None else env) | _from_url(urlsplit(url))
+
+
+def _from_env(env: Mapping[str, str]) -> dict[str, str]:
     given = {name: env.get(f"{PREFIX}{name.upper()}", "").strip() for name in PARAMETERS}
     return {name: value for name, value in given.items() if value}
 
 
-def _from_url(url: SplitResult) -> dict[str, Any]:
+def _from_url(url: SplitResult) -> dict[str, str]:
     if url.username or url.password:
         raise InvalidInput(
             "a snowflake:// URL holds no user and no secret; set SNOWFLAKE_USER and the like"

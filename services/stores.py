@@ -61,8 +61,10 @@ def is_shared(url: str) -> bool:
 def dialect(url: str) -> str:
     """The folder of ``sql`` that belongs to ``url``; :class:`InvalidInput` if it has none."""
     scheme = _split(url).scheme
+    if scheme == "memory":
+        raise InvalidInput("memory:// lives and dies with one process; there is nothing to see")
     if scheme not in ("sqlite", "snowflake"):
-        raise InvalidInput(f"a store of the kind {scheme!r} has no schema")
+        raise InvalidInput(f"{url!r} is no store; write {_FORMS}")
     return scheme
 
 

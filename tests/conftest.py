@@ -1,4 +1,5 @@
-"""No test sees the settings of whoever runs the tests."""
+"""What tests of all rooms share: none sees the settings of whoever runs it; and the stand-in for
+Snowflake, with a schema of a test's own there."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
+
+from tests.standin.client import NOTHING_TO_RUN_IT, Schema, Standin, interpreter, shared
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +19,17 @@ def _no_settings_of_the_user() -> Iterator[None]:
             if name.startswith(("FLEET_Q_", "SNOWFLAKE_")):
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session")
+def standin() -> Standin:
+    if interpreter() is None:
+        pytest.skip(NOTHING_TO_RUN_IT)
+    return shared()
+
+
+@pytest.fixture
+def schema(standin: Standin) -> Iterator[Schema]:
+    made = standin.schema()
+    yield made
+    made.drop()

@@ -11,6 +11,11 @@ from fleet_q.core.errors import StoreError, StoreUnavailable
 LOST_SESSION: Final = {390111, 390112, 390114, 390103, 390104, 390195, 390302}
 """The session, or its token, is no more; signing in again makes a new one."""
 
+NO_SUCH_OBJECT: Final = 2003
+"""It does not exist, or the role may not know of it."""
+
+NO_PRIVILEGE: Final = 3001
+
 _PASSING: Final = LOST_SESSION | {
     603,  # internal error, to be tried again
     604,  # the statement was cancelled
@@ -25,9 +30,9 @@ _PASSING: Final = LOST_SESSION | {
     261000,
 }
 _ADVICE: Final = {
-    2003: "make the tables with: fleet-q schema --store snowflake:// --apply",
+    NO_SUCH_OBJECT: "make the tables with: fleet-q schema --store snowflake:// --apply",
     2043: "make the tables with: fleet-q schema --store snowflake:// --apply",
-    3001: "grant the role what fleet-q schema prints",
+    NO_PRIVILEGE: "grant the role what fleet-q schema prints",
     390100: "check SNOWFLAKE_USER and its password, key or token",
     390144: "check the key pair: the public key of SNOWFLAKE_PRIVATE_KEY_FILE is not the user's",
     390201: "check SNOWFLAKE_DATABASE, SNOWFLAKE_SCHEMA and SNOWFLAKE_WAREHOUSE",
@@ -47,8 +52,28 @@ def is_passing(error: errors.Error) -> bool:
 
 def translated(error: errors.Error) -> StoreError:
     """The error in the core's words: one line, which says what to do where that is known."""
-    message = f"Snowflake: {' '.join((error.raw_msg or error.msg or str(error)).split())}"
     if is_passing(error):
-        return StoreUnavailable(message)
-    advice = _ADVICE.get(error.errno or 0)
-    return StoreError(f"{message} ({advice})" if advice else message)
+        return StoreUnavailable(_line(error))
+    known = _ADVICE.get(error.errno or 0)
+    return StoreError(f"{_line(error)} ({known})" if known else _line(error))
+
+
+def number(error: StoreError) -> int | None:
+    """Snowflake's number of an error that was translated."""
+    cause = error.__cause__
+    return cause.errno if isinstance(cause, errors.Error) else None
+
+
+def plain(error: StoreError) -> str:
+    """A translated error without its advice."""
+    cause = error.__cause__
+    return _line(cause) if isinstance(cause, errors.Error) else str(error)
+
+
+def advice(error: StoreError) -> str | None:
+    """What mends a translated error, where that is known."""
+    return _ADVICE.get(number(error) or 0)
+
+
+def _line(error: errors.Error) -> str:
+    return f"Snowflake: {' '.join((error.raw_msg or error.msg or str(error)).split())}"

@@ -61,9 +61,17 @@ class Session:
             yield from rows
 
     def execute(self, text: str) -> Rows:
-        """The rows of a statement that is no file: those of the schema, and of the doctor."""
+        """The rows of a statement that is no file: one of a schema's, or of the doctor's."""
         with self._lock, self._translated():
             return self._fetch(text, ())
+
+    def show(self, name: str) -> list[dict[str, Any]]:
+        """The rows of a SHOW by their columns' names; their order changes with Snowflake."""
+        with self._lock, self._translated():
+            cursor = self._open().cursor()
+            cursor.execute(self.statements.text(name))
+            columns = [column[0] for column in cursor.description]
+            return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
     def is_committed(self, change_id: str) -> bool:
         """Whether a change took place."""

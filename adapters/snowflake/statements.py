@@ -15,8 +15,23 @@ TABLES: Final = ("step_tracker", "pod_health", "step_events", "pod_events", "fle
 _FRAGMENTS: Final = ("evolve", "step_columns", "pod_columns", "event_columns")
 
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")  # an identifier without quotes
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _VALUE: Final = re.compile(r"(?<![\w:]):([a-z_]+)")  # not the : of a path, nor :: of a cast
+_END: Final = re.compile(r";\s*(?:\n|\Z)")
+
+
+def quoted(name: str) -> str:
+    """A name as it is, for use in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def identifier(name: str) -> str:
+    """What people wrote for a name, for use in SQL: like Snowflake, in capitals unless they put it
+    in quotes or it would need them."""
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        return quoted(name[1:-1].replace('""', '"'))
+    return quoted(name.upper() if _PLAIN.fullmatch(name) else name)
 
 
 class Statements:
@@ -31,18 +46,25 @@ class Statements:
                 f"{prefix!r} is no prefix for table names; use letters, digits and underscores,"
                 " a letter first"
             )
-        self.names = {table: f'"{(prefix + table).upper()}"' for table in TABLES}
+        self.names = {table: quoted((prefix + table).upper()) for table in TABLES}
         self._bound: dict[str, tuple[str, list[str]]] = {}
 
-    def text(self, name: str) -> str:
-        """The statement with its tables named, and without comments."""
-        text = _COMMENT.sub("", load(DIALECT, name) + "\n").strip()
+    def text(self, name: str, **names: str) -> str:
+        """The statement with its tables named, and without comments; ``names`` are what else it
+        leaves open, quoted."""
+        text = _without_comments(load(DIALECT, name))
         for fragment in _FRAGMENTS:
             if f"{{{fragment}}}" in text:
                 text = text.replace(f"{{{fragment}}}", self._fragments[fragment])
-        for table, quoted in self.names.items():
-            text = text.replace(f"{{{table}}}", quoted)
-        return text
+        return self._named(text, names)
+
+    def script(self, name: str, **names: str) -> str:
+        """The file with its tables named as people read it: with comments."""
+        return self._named(load(DIALECT, name), names)
+
+    def split(self, name: str, **names: str) -> list[str]:
+        """The statements of a file that has several."""
+        return [each for each in _END.split(self.text(name, **names)) if each]
 
     def bind(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """The statement with a ``?`` for each of its values, and the values in order."""
@@ -52,6 +74,15 @@ class Statements:
         text, order = self._bound[name]
         return text, [values[each] for each in order]
 
+    def _named(self, text: str, names: Mapping[str, str]) -> str:
+        for placeholder, name in {**self.names, **names}.items():
+            text = text.replace(f"{{{placeholder}}}", name)
+        return text
+
     @cached_property
     def _fragments(self) -> dict[str, str]:
-        return {name: _COMMENT.sub("", load(DIALECT, name) + "\n").strip() for name in _FRAGMENTS}
+        return {name: _without_comments(load(DIALECT, name)) for name in _FRAGMENTS}
+
+
+def _without_comments(text: str) -> str:
+    return _COMMENT.sub("", text + "\n").strip()

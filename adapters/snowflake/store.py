@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.picture import Picture
+from fleet_q.adapters.snowflake.schema import SCHEMA_VERSION
 from fleet_q.adapters.snowflake.seen import Seen, fit_statuses, said
 from fleet_q.adapters.snowflake.session import Session, Transaction, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
@@ -29,8 +30,6 @@ from fleet_q.core.lifecycles import POD, POD_STATUSES, STEP, STEP_STATUSES, Step
 from fleet_q.core.pod import Join, Pod, Presence
 from fleet_q.core.ports import Answer, Fleet, LetterPage, Manners, RebuildReport, Turn
 from fleet_q.core.step import Cancel, Complete, Recover, Replay, Step, Submit
-
-SCHEMA_VERSION: Final = 1
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Characters of payloads or results in one statement, about: a bound text may have 16 MiB."""

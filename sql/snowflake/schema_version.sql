@@ -1,1 +1,1 @@
-SELECT schema_version FROM {fleet_q}
+SELECT DISTINCT schema_version, table_kind FROM {fleet_q}

@@ -1,14 +1,16 @@
-"""An app in memory with short intervals, and a way to run it."""
+"""An app in memory with short intervals, and a way to run it; the command line in this process."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fleet_q.services import FleetQ, Settings
+from fleet_q.services import FleetQ, Settings, cli, cli_options
 from fleet_q.services.views import StepView
 
 QUICK = Settings(
@@ -34,6 +36,25 @@ def run(app: FleetQ) -> Callable[..., list[StepView]]:
 
     def run(*step_ids: str) -> list[StepView]:
         return asyncio.run(ended(app, step_ids))
+
+    return run
+
+
+@pytest.fixture
+def fleet_q(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run ``fleet-q`` with these words in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli_options, "verbose", False)
+
+    def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["fleet-q", *words])
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
 
     return run
 

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sqlite3
 
 import pytest
 
-from fleet_q.services import FleetQ, cli, cli_options
-
-
-@pytest.fixture
-def fleet_q(tmp_path, monkeypatch, capsys):
-    """Run ``fleet-q`` with these words in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli_options, "verbose", False)
-
-    def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["fleet-q", *words])
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(end.value.code or 0), captured.out, captured.err
-
-    return run
+from fleet_q.services import FleetQ
 
 
 def test_a_step_from_submission_to_cancellation(fleet_q):
@@ -166,23 +148,6 @@ def test_a_store_from_the_future_is_refused(fleet_q, tmp_path):
         connection.execute("PRAGMA user_version = 99")
     code, _, err = fleet_q("queue")
     assert (code, "schema version 99" in err) == (1, True)
-
-
-def test_rebuild_check_finds_a_row_that_was_tampered_with_and_rebuild_mends_it(fleet_q, tmp_path):
-    fleet_q("submit", "{}", "--step-id", "mine")
-    with sqlite3.connect(tmp_path / "fleet-q.db") as connection:
-        connection.execute("UPDATE step_tracker SET status = 'completed'")
-    code, _, err = fleet_q("rebuild", "--check")
-    assert (code, "'mine'" in err) == (1, True)
-    assert json.loads(fleet_q("rebuild", "--json")[1])["differing_steps"] == ["mine"]
-    assert fleet_q("rebuild", "--check")[0] == 0
-    assert json.loads(fleet_q("queue", "--json")[1])["pending"] == 1
-
-
-def test_schema_prints_what_sqlite_runs(fleet_q):
-    code, out, _ = fleet_q("schema")
-    assert code == 0
-    sqlite3.connect(":memory:").executescript(out)
 
 
 def test_settings_come_from_the_environment_and_an_env_file(fleet_q, tmp_path, monkeypatch):

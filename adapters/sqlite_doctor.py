@@ -1,0 +1,150 @@
+"""What the doctor looks at in a SQLite store, and what mends it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from fleet_q.adapters.doctor import Check, Diagnosis, Finding, examine, fail, ok, warn
+from fleet_q.adapters.sqlite import BUSY_TIMEOUT, OLDEST_SQLITE, SCHEMA_VERSION
+from fleet_q.adapters.sqlite_errors import translated
+
+REMOTE: Final = {
+    "9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "lustre", "nfs", "nfs4", "smb3",
+    "smbfs", "virtiofs",
+}  # fmt: skip
+"""File systems on which WAL, whose index is shared memory, does not work between machines:
+https://www.sqlite.org/wal.html."""
+
+SLOWEST: Final = 0.05
+"""Seconds for a commit, which nothing but a very busy file takes."""
+
+ROUNDS: Final = 5
+
+_MOUNTS: Final = Path("/proc/self/mounts")
+
+
+def examination(path: Path, clock: Callable[[], float] = time.perf_counter) -> Iterator[Finding]:
+    """Look at everything, one finding after the other. ``clock`` counts seconds. The file is not
+    made if it is not there, and its rows are left alone."""
+    look = _Look(path, clock)
+    return examine(
+        [
+            Check("SQLite", look.library),
+            Check("file", look.file),
+            Check("disk", look.disk, ("file",)),
+            Check("version", look.version, ("file", "SQLite")),
+            Check("write", look.write, ("version",)),
+            Check("WAL", look.wal, ("version",)),
+            Check("latency", look.latency, ("write",)),
+        ]
+    )
+
+
+def filesystem(path: Path, mounts: str) -> str | None:
+    """The type of the file system that ``path`` is on; ``mounts`` is a text like
+    ``/proc/self/mounts``, where the last of several mounts on one place counts."""
+    found, depth = None, -1
+    for line in mounts.splitlines():
+        _, place, kind, *_ = line.split(" ")
+        root = Path(place.encode().decode("unicode_escape"))  # a space is \040 there
+        if path.is_relative_to(root) and len(root.parts) >= depth:
+            found, depth = kind, len(root.parts)
+    return found
+
+
+class _Look:
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._clock = clock
+
+    def library(self) -> Diagnosis:
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            oldest = ".".join(map(str, OLDEST_SQLITE[:2]))
+            return fail(
+                f"{sqlite3.sqlite_version} is too old; {oldest} or later is needed",
+                "use a Python with a newer SQLite",
+            )
+        return ok(sqlite3.sqlite_version)
+
+    def file(self) -> Diagnosis:
+        if not self._path.exists():
+            return fail(
+                f"there is none at {self._path}; a pod makes it, or the first step submitted",
+                "fleet-q worker",
+            )
+        return ok(f"{self._path}, {self._path.stat().st_size} bytes")
+
+    def disk(self) -> Diagnosis:
+        kind = filesystem(self._path.resolve(), _MOUNTS.read_text()) if _MOUNTS.exists() else None
+        if kind in REMOTE:
+            return warn(
+                f"the file is on {kind}; pods on two machines would corrupt it",
+                "move the file to a local disk, and run all its pods on that machine",
+            )
+        return ok(kind or "not known here; a local one is needed")
+
+    def version(self) -> Diagnosis:
+        with self._connected() as connection:
+            found = int(self._pragma(connection, "user_version"))
+        if found > SCHEMA_VERSION:
+            return fail(
+                f"{found}, and this FLEET-Q knows {SCHEMA_VERSION}", "pip install -U fleet-q"
+            )
+        if found < SCHEMA_VERSION:
+            return fail("the file holds no FLEET-Q tables", "name another file with --store")
+        return ok(str(found))
+
+    def write(self) -> Diagnosis:
+        with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute("ROLLBACK")
+        return ok("may be written to, tried and taken back")
+
+    def wal(self) -> Diagnosis:
+        with self._connected() as connection:
+            mode = self._pragma(connection, "journal_mode")
+        if mode != "wal":
+            return warn(
+                f"off ({mode}), so that readers and writers wait for each other",
+                "fleet-q queue",
+            )
+        return ok("on")
+
+    def latency(self) -> Diagnosis:
+        took = []
+        with self._connected() as connection:
+            for _ in range(ROUNDS):
+                begin = self._clock()
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")  # what it is already
+                connection.execute("COMMIT")
+                took.append(self._clock() - begin)
+        typical = median(took)
+        says = f"{typical * 1000:.2f} ms a commit"
+        if typical > SLOWEST:
+            return warn(
+                says, "see what else writes to the disk, or use fewer pods on this one file"
+            )
+        return ok(says)
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        uri = f"{self._path.resolve().as_uri()}?mode=rw"  # never makes the file
+        with (
+            translated(self._path),
+            closing(
+                sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
+            ) as connection,
+        ):
+            connection.execute("PRAGMA synchronous = NORMAL")
+            yield connection
+
+    def _pragma(self, connection: sqlite3.Connection, name: str) -> str:
+        return str(connection.execute(f"PRAGMA {name}").fetchone()[0])

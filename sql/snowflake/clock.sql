@@ -1,0 +1,1 @@
+SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP())

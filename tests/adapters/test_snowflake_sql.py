@@ -1,0 +1,186 @@
+"""Every file of ``sql/snowflake`` is SQL that Snowflake's grammar has, and of the kind that a fleet
+may send."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import Any
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from fleet_q.adapters.snowflake.schema import (
+    Place,
+    TableKind,
+    grants,
+    grants_by_table,
+    script,
+    tables,
+)
+from fleet_q.adapters.snowflake.statements import TABLES, Statements, identifier
+
+STATEMENTS = Statements("my_")
+PLACE = Place('"WH"', '"DB"', '"S C"', '"PODS"')
+OPEN = {"table": STATEMENTS.names["step_tracker"], "column": "version"}
+FRAGMENTS = {"evolve", "step_columns", "pod_columns", "event_columns"}
+FILES = sorted(
+    path.name.removesuffix(".sql")
+    for path in files("fleet_q.sql").joinpath("snowflake").iterdir()
+    if path.name.endswith(".sql")
+)
+
+INDEX = re.compile(r",\s*INDEX \w+ \(([^)]*)\)")
+
+
+def names() -> dict[str, str]:
+    return {**OPEN, **{field: getattr(PLACE, field) for field in Place.__struct_fields__}}
+
+
+def parse(statement: str) -> exp.Expression:
+    """One statement; a command that sqlglot passes over in silence is no success."""
+    (parsed,) = sqlglot.parse(statement, dialect="snowflake")
+    assert parsed is not None
+    unknown = [each.sql("snowflake") for each in parsed.find_all(exp.Command)]
+    assert not unknown, f"sqlglot did not look into {unknown}"
+    return parsed
+
+
+def parse_hybrid(statement: str) -> tuple[exp.Create, list[str]]:
+    """A hybrid table, which sqlglot does not know: as the standard table that it is but for its
+    indexes, and the columns of those."""
+    indexes = [match[1].split(", ") for match in INDEX.finditer(statement)]
+    standard = INDEX.sub("", statement).replace("CREATE HYBRID TABLE", "CREATE TABLE", 1)
+    parsed = parse(standard)
+    assert isinstance(parsed, exp.Create)
+    return parsed, [column for index in indexes for column in index]
+
+
+def columns(create: exp.Expression) -> dict[str, str]:
+    """Each column's type, and whether it may be NULL."""
+    found = {}
+    for column in create.find_all(exp.ColumnDef):
+        needed = column.find(exp.NotNullColumnConstraint) is not None
+        found[column.name] = (
+            f"{column.args['kind'].sql('snowflake')}{' NOT NULL' if needed else ''}"
+        )
+    return found
+
+
+def table_of(statement: str) -> str:
+    match = re.match(r'CREATE (?:HYBRID )?TABLE IF NOT EXISTS ("\w+")', statement)
+    assert match is not None, statement
+    return match[1]
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name not in FRAGMENTS])
+def test_every_file_parses_as_snowflake_sql(name: str) -> None:
+    for statement in STATEMENTS.split(name, **names()):
+        text = re.sub(r"(?<![\w:]):([a-z_]+)", "?", statement)
+        assert not re.search(r"\{(?!\})", text), "something is left open"
+        assert ";" not in text
+        if text.startswith("CREATE HYBRID TABLE"):
+            parse_hybrid(text)
+        elif text.startswith("SHOW PARAMETERS"):
+            assert re.fullmatch(r"SHOW PARAMETERS LIKE '\w+' IN SESSION", text)
+        else:
+            parse(text)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_tables_are_named_by_their_prefix_and_in_quotes(name: str) -> None:
+    text = STATEMENTS.text(name, **names())
+    bare = re.sub(r'"[^"]*"|\'[^\']*\'', "", text)
+    for table in TABLES:
+        assert not re.search(rf"(?<![\w.]){table}\s*(\(|\.|$|\sAS\b|\sSET\b)", bare, re.I | re.M), (
+            f"{table} is not {STATEMENTS.names[table]}"
+        )
+
+
+@pytest.mark.parametrize("kind", list(TableKind))
+def test_the_tables_have_what_their_kind_may_have(kind: TableKind) -> None:
+    statements = tables(STATEMENTS, kind)
+    *creates, version = statements
+    assert {table_of(each) for each in creates} == set(STATEMENTS.names.values())
+    assert version.startswith(f"INSERT INTO {STATEMENTS.names['fleet_q']}")
+    assert not any(re.match(r"CREATE (UNIQUE )?INDEX", each) for each in statements)
+    hybrid = {table_of(each) for each in creates if each.startswith("CREATE HYBRID")}
+    projections = {STATEMENTS.names["step_tracker"], STATEMENTS.names["pod_health"]}
+    assert hybrid == (projections if kind is TableKind.HYBRID else set())
+    for create in creates:
+        if create.startswith("CREATE HYBRID"):
+            parsed, indexed = parse_hybrid(create)
+            assert set(indexed) <= set(columns(parsed))
+            assert parsed.find(exp.PrimaryKeyColumnConstraint)
+        else:
+            parsed = parse(create)
+            assert not re.search(r"\b(INDEX|PRIMARY KEY|UNIQUE)\b", create)
+        assert isinstance(parsed, exp.Create)
+
+
+def test_both_kinds_have_the_same_columns() -> None:
+    made: dict[str, list[Any]] = {}
+    for kind in TableKind:
+        for create in tables(STATEMENTS, kind)[:-1]:
+            parsed = parse_hybrid(create)[0]
+            made.setdefault(table_of(create), []).append(columns(parsed))
+    assert len(made) == len(TABLES)
+    for table, (standard, hybrid) in made.items():
+        assert standard == hybrid, table
+
+
+def test_a_pod_is_granted_what_its_statements_do_and_no_more() -> None:
+    """The files say what is done to which table; those that make or delete are an operator's."""
+    done: dict[str, set[str]] = {}
+    for name in FILES:
+        if name in FRAGMENTS or name.startswith(("schema_s", "schema_h", "grants", "delete_")):
+            continue
+        for statement in STATEMENTS.split(name, **names()):
+            text = re.sub(r"(?<![\w:]):([a-z_]+)", "?", statement)
+            if text.startswith(("SHOW", "USE")):
+                continue
+            parsed = parse(text)
+            target = parsed.find(exp.Table) if isinstance(parsed, exp.Insert | exp.Update) else None
+            for table in parsed.find_all(exp.Table):
+                done.setdefault(f'"{table.name}"', set()).add("SELECT")
+            if target is not None:
+                done[f'"{target.name}"'].add(type(parsed).__name__.upper())
+    known = {table: done[table] for table in STATEMENTS.names.values()}
+    granted = {
+        table: set(privileges)
+        for table, (_, privileges) in grants_by_table(STATEMENTS, PLACE).items()
+    }
+    assert granted == known
+
+
+def test_the_script_is_what_is_run_with_comments_and_operators_apart() -> None:
+    text = script(STATEMENTS, TableKind.STANDARD, PLACE)
+    assert text.startswith('USE SCHEMA "DB"."S C";\n')
+    assert "-- The log. It is only ever appended to, and it is the truth." in text
+    run = [
+        *STATEMENTS.split("use_schema", database='"DB"', schema='"S C"'),
+        *tables(STATEMENTS, TableKind.STANDARD),
+        *grants(STATEMENTS, PLACE),
+    ]
+    printed = re.sub(r"^\s*--.*\n", "", text, flags=re.M)
+    assert [each.strip() for each in printed.split(";\n") if each.strip()] == run
+    assert "DELETE" not in printed
+    for_operators = re.findall(r"^--\s+(GRANT .*);$", text, flags=re.M)
+    assert len(for_operators) == 4
+    assert all(parse(each).find(exp.Grant) for each in for_operators)
+
+
+@pytest.mark.parametrize(
+    ("written", "quoted"),
+    [
+        ("fleet_q", '"FLEET_Q"'),
+        ('"fleet_q"', '"fleet_q"'),
+        ('"a""b"', '"a""b"'),
+        ("my-db", '"my-db"'),
+        ('x"; DROP TABLE y', '"x""; DROP TABLE y"'),
+        ('"', '""""'),
+    ],
+)
+def test_a_name_is_quoted_as_snowflake_would_read_it(written: str, quoted: str) -> None:
+    assert identifier(written) == quoted

@@ -1,0 +1,131 @@
+"""The doctor's look at a SQLite file."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters import sqlite_doctor
+from fleet_q.adapters.doctor import Finding
+from fleet_q.adapters.sqlite import SqliteStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    SqliteStore(tmp_path / "jobs.db").close()
+    return tmp_path / "jobs.db"
+
+
+def look(path: Path) -> dict[str, Finding]:
+    return {finding.check: finding for finding in sqlite_doctor.examination(path)}
+
+
+def verdicts(found: dict[str, Finding]) -> dict[str, str]:
+    return {name: finding.verdict for name, finding in found.items()}
+
+
+def test_a_healthy_file_is_left_as_it_is(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        before = list(connection.iterdump())
+        assert set(verdicts(look(path)).values()) == {"ok"}
+        assert list(connection.iterdump()) == before
+
+
+def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    found = look(tmp_path / "jobs.db")
+    assert found["file"].verdict == "fail"
+    assert found["file"].mend == "fleet-q worker"
+    assert found["latency"].verdict == "skipped"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_from_the_future_is_refused(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    found = look(path)
+    assert (found["version"].verdict, "99" in found["version"].says) == ("fail", True)
+    assert (found["write"].verdict, found["WAL"].verdict) == ("skipped", "skipped")
+
+
+def test_another_programs_file_is_none_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("not a database, but longer than the header of one\n" * 9)
+    assert "not an SQLite database" in look(tmp_path / "notes.db")["version"].says
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE theirs (id)")
+    assert "no FLEET-Q tables" in look(tmp_path / "other.db")["version"].says
+
+
+def test_without_wal_it_warns(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    found = look(path)
+    assert (found["WAL"].verdict, found["latency"].verdict) == ("warn", "ok")
+
+
+def test_a_file_that_may_not_be_written_to_fails() -> None:
+    with tempfile.TemporaryDirectory() as folder, unprivileged(Path(folder)):
+        path = Path(folder) / "jobs.db"
+        SqliteStore(path).close()
+        path.chmod(0o444)
+        found = look(path)
+        path.chmod(0o644)
+    assert (found["write"].verdict, found["latency"].verdict) == ("fail", "skipped")
+    assert "right to write" in found["write"].says
+
+
+def test_slow_commits_are_a_warning(path: Path) -> None:
+    ticks = itertools.count()
+    found = list(sqlite_doctor.examination(path, clock=lambda: float(next(ticks))))
+    assert (found[-1].check, found[-1].verdict) == ("latency", "warn")
+    assert found[-1].says == "1000.00 ms a commit"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/var/lib/jobs.db", "ext4"),
+        ("/srv/jobs.db", "nfs4"),
+        ("/srv/local/jobs.db", "xfs"),
+        ("/srvice/jobs.db", "ext4"),
+        ("/mnt/my share/jobs.db", "cifs"),
+    ],
+)
+def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> None:
+    mounts = (
+        "overlay / overlay rw 0 0\n"
+        "/dev/sda1 / ext4 rw 0 0\n"
+        "server:/srv /srv nfs4 rw 0 0\n"
+        "/dev/sdb1 /srv/local xfs rw 0 0\n"
+        "//server/share /mnt/my\\040share cifs rw 0 0\n"
+    )
+    assert sqlite_doctor.filesystem(Path(path), mounts) == kind
+
+
+def test_a_file_on_a_network_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = path.parent / "mounts"
+    mounts.write_text("server:/ / nfs4 rw 0 0\n")
+    monkeypatch.setattr(sqlite_doctor, "_MOUNTS", mounts)
+    found = look(path)
+    assert (found["disk"].verdict, found["latency"].verdict) == ("warn", "ok")
+
+
+@contextmanager
+def unprivileged(folder: Path) -> Iterator[None]:
+    """As somebody to whom the rights of files apply, if that is not so anyway."""
+    if os.geteuid() != 0:
+        yield
+        return
+    nobody = 65534
+    os.chown(folder, nobody, nobody)
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -1,0 +1,115 @@
+"""The commands about the store itself, called in this process."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+
+import pytest
+
+SECRETS = {
+    "SNOWFLAKE_PASSWORD": "sesame-1",
+    "SNOWFLAKE_TOKEN": "sesame-2",
+    "SNOWFLAKE_PRIVATE_KEY_FILE_PWD": "sesame-3",
+    "SNOWFLAKE_OAUTH_CLIENT_SECRET": "sesame-4",
+}
+
+
+def test_rebuild_check_finds_a_row_that_was_tampered_with_and_rebuild_mends_it(fleet_q, tmp_path):
+    fleet_q("submit", "{}", "--step-id", "mine")
+    with sqlite3.connect(tmp_path / "fleet-q.db") as connection:
+        connection.execute("UPDATE step_tracker SET status = 'completed'")
+    code, _, err = fleet_q("rebuild", "--check")
+    assert (code, "'mine'" in err) == (1, True)
+    assert json.loads(fleet_q("rebuild", "--json")[1])["differing_steps"] == ["mine"]
+    assert fleet_q("rebuild", "--check")[0] == 0
+    assert json.loads(fleet_q("queue", "--json")[1])["pending"] == 1
+
+
+def test_schema_prints_what_sqlite_runs(fleet_q):
+    code, out, _ = fleet_q("schema")
+    assert code == 0
+    sqlite3.connect(":memory:").executescript(out)
+
+
+def test_a_sqlite_store_makes_its_own_tables(fleet_q):
+    code, out, err = fleet_q("schema", "--apply")
+    assert (code, err) == (0, "")
+    assert out == "a SQLite store makes its own tables; there is nothing to apply\n"
+    for words in (["--table-kind", "hybrid"], ["--role", "PODS"]):
+        code, out, err = fleet_q("schema", *words)
+        assert (code, out, "Snowflake" in err) == (1, "", True)
+
+
+def test_snowflakes_schema_is_printed_without_a_connection_or_a_connector(fleet_q, monkeypatch):
+    monkeypatch.setitem(sys.modules, "snowflake.connector", None)
+    code, out, err = fleet_q("schema", "--store", "snowflake://")
+    assert (code, err) == (0, "")
+    assert 'USE SCHEMA "YOUR_DATABASE"."YOUR_SCHEMA";' in out
+    assert 'GRANT USAGE ON WAREHOUSE "YOUR_WAREHOUSE" TO ROLE "FLEET_Q";' in out
+    assert "CREATE HYBRID TABLE" not in out
+    assert "-- For operators only" in out
+
+
+def test_the_printed_schema_names_what_the_variables_and_options_say(fleet_q, monkeypatch):
+    monkeypatch.setenv("SNOWFLAKE_ACCOUNT", "xy12345")
+    monkeypatch.setenv("SNOWFLAKE_WAREHOUSE", "small")
+    monkeypatch.setenv("SNOWFLAKE_DATABASE", "not_this_one")
+    monkeypatch.setenv("FLEET_Q_TABLE_PREFIX", "my_")
+    code, out, _ = fleet_q(
+        "schema", "--store", "snowflake://xy12345/jobs/queue", "--role", "pods",
+        "--table-kind", "hybrid",
+    )  # fmt: skip
+    assert code == 0
+    assert 'USE SCHEMA "JOBS"."QUEUE";' in out
+    assert 'GRANT USAGE ON WAREHOUSE "SMALL" TO ROLE "PODS";' in out
+    assert 'CREATE HYBRID TABLE IF NOT EXISTS "MY_STEP_TRACKER"' in out
+    assert 'CREATE TABLE IF NOT EXISTS "MY_STEP_EVENTS"' in out
+
+
+def test_the_doctor_finds_a_store_well(fleet_q):
+    fleet_q("submit", "{}")
+    code, out, err = fleet_q("doctor")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 7
+    found = json.loads(fleet_q("doctor", "--json")[1])
+    assert {finding["verdict"] for finding in found} == {"ok"}
+
+
+def test_the_doctor_says_what_fails_what_mends_it_and_what_it_could_not_look_at(fleet_q):
+    code, out, err = fleet_q("doctor")
+    assert (code, err) == (1, "fleet-q: not as it should be: file\n")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[1][:2] == ["fail", "file"]
+    assert lines[2] == ["mend", "fleet-q", "worker"]
+    assert [line[0] for line in lines[3:]] == ["skipped"] * 5
+    code, out, _ = fleet_q("doctor", "--json")
+    assert (code, json.loads(out)[1]["mend"]) == (1, "fleet-q worker")
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["schema"], ["schema", "--apply"]])
+@pytest.mark.parametrize(
+    ("store", "says"),
+    [("memory://", "one process"), ("mysql://x", "sqlite:///path"), ("x", "no store")],
+)
+def test_only_a_store_that_lasts_has_a_schema_and_a_doctor(fleet_q, command, store, says):
+    code, out, err = fleet_q(*command, "--store", store)
+    assert (code, out, says in err) == (1, "", True)
+
+
+def test_where_snowflake_is_has_to_be_said(fleet_q):
+    for command in (["doctor"], ["schema", "--apply"]):
+        code, out, err = fleet_q(*command, "--store", "snowflake://")
+        assert (code, out) == (1, "")
+        assert "SNOWFLAKE_ACCOUNT" in err
+
+
+def test_without_the_connector_it_says_how_to_get_it(fleet_q, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("fleet_q.adapters.snowflake.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "snowflake", None)
+    for command in (["doctor"], ["schema", "--apply"]):
+        code, out, err = fleet_q(*command, "--store", "snowflake://xy12345")
+        assert (code, out) == (1, "")
+        assert "pip install 'fleet-q[snowflake]'" in err

@@ -1,0 +1,99 @@
+"""Answers in the JSON form that Snowflake's drivers read."""
+
+from __future__ import annotations
+
+import uuid
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow
+from fakesnow.arrow import to_ipc, to_sf
+from fakesnow.rowtype import ColumnInfo, describe_as_rowtype
+
+from .errors import SnowflakeError
+
+DML_COLUMNS: dict[str, tuple[str, ...]] = {
+    "insert": ("number of rows inserted",),
+    "update": ("number of rows updated", "number of multi-joined rows updated"),
+    "delete": ("number of rows deleted",),
+    "merge": ("number of rows inserted", "number of rows updated", "number of rows deleted"),
+}
+DONE = "Statement executed successfully."
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows, either as an Arrow table or as texts."""
+
+    rowtype: list[ColumnInfo]
+    type_id: int
+    table: pyarrow.Table | None = None
+    rows: tuple[tuple[str | None, ...], ...] = ()
+    changed: int | None = None
+    """How many rows a statement changed."""
+
+    @property
+    def count(self) -> int:
+        """Rows returned, or changed."""
+        if self.changed is not None:
+            return self.changed
+        return self.table.num_rows if self.table is not None else len(self.rows)
+
+
+def counted(kind: str, type_id: int, counts: tuple[int, ...]) -> Result:
+    """What a statement that changes rows returns."""
+    names = DML_COLUMNS[kind]
+    row = tuple(str(count) for count in (*counts, *[0] * len(names)))[: len(names)]
+    rowtype = describe_as_rowtype([(name, "BIGINT", None, None, None, None) for name in names])
+    return Result(rowtype, type_id, rows=(row,), changed=sum(counts))
+
+
+def texts(names: tuple[str, ...], rows: list[tuple[str | None, ...]], type_id: int = 0) -> Result:
+    """Rows of texts."""
+    rowtype = describe_as_rowtype([(name, "VARCHAR", None, None, None, None) for name in names])
+    return Result(rowtype, type_id, rows=tuple(rows))
+
+
+def done(type_id: int = 0) -> Result:
+    """What a statement returns that only does something."""
+    return texts(("status",), [(DONE,)], type_id)
+
+
+def success(result: Result, database: str | None, schema: str | None) -> dict[str, Any]:
+    """The answer to a statement."""
+    if result.table is not None:
+        ipc = to_ipc(to_sf(result.table, result.rowtype))
+        form = {"queryResultFormat": "arrow", "rowsetBase64": b64encode(ipc).decode()}
+    else:
+        form = {"queryResultFormat": "json", "rowset": [list(row) for row in result.rows]}
+    return {
+        "data": {
+            "parameters": [{"name": "TIMEZONE", "value": "Etc/UTC"}],
+            "rowtype": result.rowtype,
+            "total": result.table.num_rows if result.table is not None else len(result.rows),
+            "queryId": str(uuid.uuid4()),
+            "statementTypeId": result.type_id,
+            "finalDatabaseName": database,
+            "finalSchemaName": schema,
+            **form,
+        },
+        "success": True,
+    }
+
+
+def failure(error: SnowflakeError) -> dict[str, Any]:
+    """The answer to a request that failed."""
+    return {
+        "data": {
+            "errorCode": error.code,
+            "sqlState": error.sqlstate,
+            "internalError": False,
+            "line": -1,
+            "pos": -1,
+            "queryId": str(uuid.uuid4()),
+        },
+        "code": error.code,
+        "message": error.message,
+        "success": False,
+    }

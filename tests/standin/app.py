@@ -1,0 +1,323 @@
+"""The server: what a driver sends to Snowflake, answered by the database, with faults on demand.
+
+An ASGI application. What it does not know itself (uploads, statements to describe only, arrays of
+values) it hands to fakesnow's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import fakesnow.server as fakesnow_server
+from fakesnow.converter import from_binding
+
+from . import answers, errors
+from .control import Control
+from .database import Database
+from .errors import SnowflakeError
+from .faults import ENDS_SESSION, Fault
+from .log import Entry
+from .plans import WRITES
+from .scene import Scene
+from .sessions import Session
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+LOGIN: Final = "/session/v1/login-request"
+RENEW: Final = "/session/token-request"
+SESSION: Final = "/session"
+HEARTBEAT: Final = "/session/heartbeat"
+QUERY: Final = "/queries/v1/query-request"
+ABORT: Final = "/queries/v1/abort-request"
+TELEMETRY: Final = "/telemetry/send"
+_ADDED_BY_DRIVER: Final = '"Snowflake Token="'
+_SECONDS_VALID: Final = 3_600
+
+
+class App:
+    """The ASGI application."""
+
+    def __init__(self) -> None:
+        self.database = Database()
+        self.scenes: defaultdict[tuple[str, str], Scene] = defaultdict(Scene)
+        self.sessions: dict[str, Session] = {}
+        self._control = Control(self)
+        fakesnow_server.shared_fs = self.database.fakesnow
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = _Request(scope, receive, send)
+        path: str = scope["path"]
+        try:
+            if path.startswith(self._control.prefix):
+                await request.reply(
+                    *self._control.handle(scope["method"], path, await request.json())
+                )
+            elif path == QUERY:
+                await self._query(request)
+            elif path in self._answers:
+                await self._struck_or(request, self._answers[path])
+            else:
+                await fakesnow_server.app(scope, receive, send)  # type: ignore[arg-type]
+        except SnowflakeError as error:
+            await request.reply(error.status, answers.failure(error))
+
+    def end(self, session: Session) -> None:
+        """End a session."""
+        self.sessions = {token: s for token, s in self.sessions.items() if s is not session}
+        fakesnow_server.sessions.pop(session.token, None)
+        self.database.end(session)
+
+    @property
+    def _answers(self) -> dict[str, Callable[[_Request, Any], dict[str, Any]]]:
+        return {
+            LOGIN: self._login,
+            RENEW: self._renew,
+            SESSION: self._logout_or_look,
+            HEARTBEAT: self._logout_or_look,
+            ABORT: self._abort,
+            TELEMETRY: lambda request, body: _ok(None),
+        }
+
+    async def _struck_or(
+        self, request: _Request, answer: Callable[[_Request, Any], dict[str, Any]]
+    ) -> None:
+        body = await request.json()
+        if request.path == LOGIN:
+            scene = self._scene_of(request)
+            fault = scene.faults.next({"login"}, "", request.id, request.is_repeated)
+            if fault is not None:
+                await self._strike_before(request, fault, None)
+                return
+        await request.reply(200, answer(request, body))
+
+    async def _query(self, request: _Request) -> None:
+        session = self._session(request)
+        body = await request.json()
+        text: str = body["sqlText"]
+        bindings: dict[str, Any] = body.get("bindings") or {}
+        if body.get("describeOnly") or any(isinstance(b["value"], list) for b in bindings.values()):
+            await fakesnow_server.app(request.scope, request.receive_again, request.send)  # type: ignore[arg-type]
+            return
+        fault = session.scene.faults.next(_kinds(text), text, request.id, request.is_repeated)
+        done = fault is None or fault.kind in ("drop", "hang")
+        if fault is not None and not done:
+            _note(session, text, fault)
+            await self._strike_before(request, fault, session)
+            return
+        answer = session.answers.get(request.id)
+        if answer is None:
+            if "rollback" in _kinds(text):
+                self.database.locks.give_up(session)
+            values = [_value(bindings[str(n)]) for n in range(1, len(bindings) + 1)]
+            answer = asyncio.create_task(self._run(session, text, values, fault))
+            session.keep(request.id, answer)
+        found = await asyncio.shield(answer)
+        if fault is None:
+            await request.reply(200, found)
+        elif fault.kind == "drop":
+            await request.hang_up()
+        else:
+            await request.never_answer()
+
+    async def _run(
+        self, session: Session, text: str, values: list[Any], fault: Fault | None
+    ) -> dict[str, Any]:
+        async with session.turn:
+            try:
+                entry, result = await self.database.run(session, text, values)
+            except SnowflakeError as error:
+                return answers.failure(error)
+            entry.fault = fault.kind if fault is not None else None
+            connection = session.connection
+            return answers.success(result, connection.database, connection.schema)
+
+    async def _strike_before(
+        self, request: _Request, fault: Fault, session: Session | None
+    ) -> None:
+        if fault.kind in ("reset", "drop"):
+            await request.hang_up()
+        elif fault.kind == "hang":
+            await request.never_answer()
+        elif fault.kind == "status":
+            await request.reply(fault.status, None)
+        else:
+            if session is not None and fault.error in ENDS_SESSION:
+                self.end(session)
+            error = (
+                errors.NAMED[fault.error]()
+                if fault.error
+                else SnowflakeError(fault.code, fault.message, fault.sqlstate)
+            )
+            await request.reply(error.status, answers.failure(error))
+
+    def _login(self, request: _Request, body: Any) -> dict[str, Any]:
+        data, query = body["data"], request.query
+        parameters = {
+            str(name).upper(): str(value)
+            for name, value in (data.get("SESSION_PARAMETERS") or {}).items()
+        }
+        session = Session(
+            self.database.connect(query.get("databaseName"), query.get("schemaName")),
+            self._scene_of(request),
+            user=str(data.get("LOGIN_NAME", "")).upper(),
+            account=str(data.get("ACCOUNT_NAME", "")).upper(),
+            role=query.get("roleName", "PUBLIC").upper(),
+            warehouse=query["warehouse"].upper() if "warehouse" in query else None,
+            parameters=parameters,
+        )
+        self.sessions[session.token] = session
+        fakesnow_server.sessions[session.token] = session.connection
+        return _ok(
+            {
+                "token": session.token,
+                "masterToken": session.master_token,
+                "validityInSeconds": _SECONDS_VALID,
+                "masterValidityInSeconds": 4 * _SECONDS_VALID,
+                "sessionId": session.id,
+                "displayUserName": session.user,
+                "serverVersion": fakesnow_server.SERVER_VERSION,
+                "parameters": [
+                    {"name": "AUTOCOMMIT", "value": session.autocommit},
+                    {"name": "TIMEZONE", "value": "Etc/UTC"},
+                    {"name": "CLIENT_TELEMETRY_ENABLED", "value": False},
+                    {"name": "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY", "value": 3600},
+                    {"name": "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD", "value": 0},
+                ],
+                "sessionInfo": {
+                    "databaseName": session.connection.database,
+                    "schemaName": session.connection.schema,
+                    "warehouseName": session.warehouse,
+                    "roleName": session.role,
+                },
+            }
+        )
+
+    def _renew(self, request: _Request, body: Any) -> dict[str, Any]:
+        for session in self.sessions.values():
+            if request.token in (session.master_token, session.token):
+                return _ok(
+                    {
+                        "sessionToken": session.token,
+                        "masterToken": session.master_token,
+                        "validityInSecondsST": _SECONDS_VALID,
+                        "validityInSecondsMT": 4 * _SECONDS_VALID,
+                        "sessionId": session.id,
+                    }
+                )
+        raise errors.must_sign_in_again()
+
+    def _logout_or_look(self, request: _Request, body: Any) -> dict[str, Any]:
+        session = self._session(request)
+        if request.query.get("delete"):
+            self.end(session)
+        return _ok(None)
+
+    def _abort(self, request: _Request, body: Any) -> dict[str, Any]:
+        session = self._session(request)
+        answer = session.answers.get((body or {}).get("requestId", ""))
+        if answer is not None and not answer.done():
+            self.database.locks.give_up(session)
+        return _ok(None)
+
+    def _session(self, request: _Request) -> Session:
+        session = self.sessions.get(request.token)
+        if session is None:
+            raise errors.session_gone()
+        return session
+
+    def _scene_of(self, request: _Request) -> Scene:
+        names = (request.query.get(name, "") for name in ("databaseName", "schemaName"))
+        database, schema = (name.strip('"').upper() for name in names)
+        return self.scenes[database, schema]
+
+
+class _Request:
+    """One request, and what can be done about it."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.path: str = scope["path"]
+        self.query = dict(parse_qsl(scope["query_string"].decode()))
+        self.id = self.query.get("requestId", "")
+        self.is_repeated = self.query.get("retryCount", "0") != "0"
+        self.send = send
+        self._receive = receive
+        self._raw = b""
+        self._headers = dict(scope["headers"])
+
+    @property
+    def token(self) -> str:
+        found: str = self._headers.get(b"authorization", b"").decode()
+        return found.removeprefix('Snowflake Token="').removesuffix('"')
+
+    async def json(self) -> Any:
+        """The body."""
+        more = True
+        while more:
+            message = await self._receive()
+            self._raw += message.get("body", b"")
+            more = message.get("more_body", False)
+        packed = self._headers.get(b"content-encoding") == b"gzip"
+        body = gzip.decompress(self._raw) if packed else self._raw
+        return json.loads(body) if body else None
+
+    async def receive_again(self) -> Message:
+        """The body once more, for another application."""
+        return {"type": "http.request", "body": self._raw, "more_body": False}
+
+    async def reply(self, status: int, content: Any) -> None:
+        body = json.dumps(content).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def hang_up(self) -> None:
+        """Close the connection without an answer. ASGI has no word for it; ``send`` is a method of
+        uvicorn's request, which knows the connection."""
+        self.send.__self__.transport.abort()  # type: ignore[attr-defined]
+        await self.never_answer()
+
+    async def never_answer(self) -> None:
+        """Wait until the client goes away."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+def _value(binding: dict[str, Any]) -> Any:
+    if binding["value"] is None:
+        return None
+    return float(binding["value"]) if binding["type"] == "REAL" else from_binding(binding)
+
+
+def _kinds(text: str) -> set[str]:
+    """What a fault may call a statement, by its first word."""
+    word = text.split(maxsplit=1)[0].rstrip(";").lower()
+    return {word, "write"} if word in WRITES else {word}
+
+
+def _note(session: Session, text: str, fault: Fault) -> None:
+    """Log a statement that is not run."""
+    now = time.time()
+    entry = Entry(text, "other", session.id, session.query_tag, session.user, now, ended=now)
+    entry.kind = text.split(maxsplit=1)[0].rstrip(";").lower()
+    entry.fault = fault.kind
+    session.scene.log.append(entry)
+
+
+def _ok(data: Any) -> dict[str, Any]:
+    return {"data": data, "code": None, "message": None, "success": True}

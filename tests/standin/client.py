@@ -1,0 +1,227 @@
+"""The stand-in as tests use it."""
+
+from __future__ import annotations
+
+import atexit
+import importlib.metadata
+import importlib.util
+import itertools
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+ROOT: Final = Path(__file__).parents[2]
+PYTHON: Final = "FLEET_Q_STANDIN_PYTHON"
+"""An interpreter with fakesnow and connector 4.x in it, for where the tests have 5.x."""
+
+DATABASE: Final = "FLEET_Q"
+_numbers: Final = itertools.count(1)
+
+
+def interpreter() -> str | None:
+    """What can run the stand-in; ``None`` if nothing can."""
+    given = os.environ.get(PYTHON)
+    if given:
+        return given
+    if importlib.util.find_spec("fakesnow") is None:
+        return None
+    version = importlib.metadata.version("snowflake-connector-python")
+    return sys.executable if version.startswith("4.") else None
+
+
+NOTHING_TO_RUN_IT: Final = (
+    f"the stand-in needs fakesnow and snowflake-connector-python 4.x; set {PYTHON} to a Python"
+    " that has them"
+)
+
+
+@cache
+def shared() -> Standin:
+    """The one that all tests of this process share: starting one takes about a second."""
+    standin = Standin()
+    standin.start()
+    atexit.register(standin.stop)
+    return standin
+
+
+class Standin:
+    """A stand-in in a process of its own, which ends with this one at the latest."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Standin:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it. Raises ``RuntimeError`` if there is nothing that can run it."""
+        python = interpreter()
+        if python is None:
+            raise RuntimeError(NOTHING_TO_RUN_IT)
+        self._process = subprocess.Popen(
+            [python, "-m", "tests.standin", "--port", "0"],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().decode().strip()
+        if not self.url:
+            raise RuntimeError(f"the stand-in ended with {self._process.wait()}")
+
+    def stop(self) -> None:
+        """Stop it."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def schema(self, name: str | None = None) -> Schema:
+        """A schema of this server that nobody else has, made by whoever signs in to it first."""
+        return Schema(self.url, DATABASE, name or f"S{os.getpid()}_{next(_numbers)}")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """One schema: how to sign in to it, and what is to happen there."""
+
+    server: str
+    database: str
+    name: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of the connector's ``connect``."""
+        return {
+            "account": "standin",
+            "user": "fleet",
+            "password": "secret",
+            "host": urlsplit(self.server).hostname,
+            "port": urlsplit(self.server).port,
+            "protocol": "http",
+            "database": self.database,
+            "schema": self.name,
+            "warehouse": "QUEUE",
+            "role": "FLEET",
+            "paramstyle": "qmark",
+        }
+
+    @property
+    def url(self) -> str:
+        """The same as a URL of a store; user and password are the environment's."""
+        where = {name: self.parameters[name] for name in ("host", "port", "protocol")}
+        return f"snowflake://standin/{self.database}/{self.name}?{urlencode(where)}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same as the ``SNOWFLAKE_*`` variables."""
+        return {
+            f"SNOWFLAKE_{name.upper()}": str(value)
+            for name, value in self.parameters.items()
+            if name != "paramstyle"
+        }
+
+    def set(self, **settings: Any) -> None:
+        """Change settings: ``clock`` (microseconds since 1970, or ``None``), ``latency``,
+        ``lock_timeout`` and ``idle_abort`` (seconds), ``waiters``, ``denied`` (pairs of a privilege
+        and a table)."""
+        self._call("PUT", "settings", settings)
+
+    def fault(self, kind: str, **description: Any) -> None:
+        """Let something go wrong; see :class:`tests.standin.faults.Fault`."""
+        self._call("POST", "faults", {"kind": kind, **description})
+
+    def no_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        self._call("DELETE", "faults")
+
+    def log(self, wanted: Callable[[Statement], bool] | None = None) -> list[Statement]:
+        """The statements that arrived since the log was forgotten, in order."""
+        found = [Statement(**entry) for entry in self._call("GET", "log")]
+        return [each for each in found if wanted is None or wanted(each)]
+
+    def forget(self) -> None:
+        """Begin the log anew."""
+        self._call("DELETE", "log")
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """The sessions that are open: who, with what locks, waiting for what."""
+        found: list[dict[str, Any]] = self._call("GET", "sessions")
+        return found
+
+    def end_sessions(self, session: int | None = None) -> None:
+        """End all sessions, or one: what Snowflake does when they expire."""
+        self._call("DELETE", "sessions" if session is None else f"sessions/{session}")
+
+    def drop(self) -> None:
+        """Remove the schema and all that is known of it."""
+        self._call("DELETE", "")
+
+    def _call(self, method: str, what: str, body: Any = None) -> Any:
+        url = f"{self.server}/standin/{self.database}/{self.name}/{what}".rstrip("/")
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(url, data, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement in the log; the fields are those of :class:`tests.standin.log.Entry`."""
+
+    text: str
+    kind: str
+    session: int
+    query_tag: str
+    user: str
+    began: float
+    values: int
+    ended: float
+    transaction: int | None
+    reads: list[str]
+    target: str | None
+    rows: int
+    waited: float
+    locked: float | None
+    held: float
+    cached: bool
+    warehouse: bool
+    error: str | None
+    fault: str | None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes a table."""
+        return self.kind in ("insert", "update", "delete", "merge", "truncate")

@@ -1,0 +1,93 @@
+"""Commands that fakesnow does not know: about sessions, roles, grants, locks and transactions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from .answers import Result, done, texts
+from .locks import TableLocks
+from .sessions import Session
+
+_GRANTED: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
+_GRANT_COLUMNS: Final = (
+    "created_on", "privilege", "granted_on", "name", "granted_to", "grantee_name", "grant_option",
+    "granted_by",
+)  # fmt: skip
+_LOCK_COLUMNS: Final = ("resource", "type", "transaction", "status", "session")
+
+Locks = TableLocks[Session]
+
+
+def answer(text: str, session: Session, locks: Locks) -> Result | None:
+    """The answer to a command that is known here; ``None`` if fakesnow may know it."""
+    for pattern, command in _COMMANDS:
+        match = pattern.fullmatch(text.strip().rstrip(";").strip())
+        if match is not None:
+            return command(match, session, locks)
+    return None
+
+
+def _alter_session(match: re.Match[str], session: Session, locks: Locks) -> Result:
+    for name, value in re.findall(r"(\w+)\s*=\s*('[^']*'|\S+)", match["settings"]):
+        session.parameters[name.upper()] = value.strip("'")
+    return done()
+
+
+def _use(match: re.Match[str], session: Session, locks: Locks) -> Result:
+    setattr(session, match["what"].lower(), match["name"].strip('"').upper())
+    return done()
+
+
+def _nothing(match: re.Match[str], session: Session, locks: Locks) -> Result:
+    return done()
+
+
+def _show_grants(match: re.Match[str], session: Session, locks: Locks) -> Result:
+    """The privileges on the tables of the session's schema, and on schema and warehouse."""
+    schema = f"{session.connection.database}.{session.connection.schema}"
+    found = session.connection.cursor().execute("SHOW TABLES IN SCHEMA").fetchall()
+    names = [str(row[1]) for row in found]
+    denied = {(privilege.upper(), table.upper()) for privilege, table in session.scene.denied}
+    granted = [
+        (privilege, "TABLE", f"{schema}.{name}")
+        for name in names
+        for privilege in _GRANTED
+        if (privilege, name.upper()) not in denied
+    ]
+    granted += [("USAGE", "SCHEMA", schema), ("USAGE", "DATABASE", schema.partition(".")[0])]
+    granted += [("USAGE", "WAREHOUSE", session.warehouse)] if session.warehouse else []
+    table = match["table"]
+    rows: list[tuple[str | None, ...]] = [
+        ("2024-01-01 00:00:00.000 +0000", *grant, "ROLE", session.role, "false", "SYSADMIN")
+        for grant in granted
+        if table is None or grant[2].upper().endswith("." + table.split(".")[-1].strip('"').upper())
+    ]
+    return texts(_GRANT_COLUMNS, rows)
+
+
+def _show_locks(match: re.Match[str], session: Session, locks: Locks) -> Result:
+    return texts(
+        _LOCK_COLUMNS,
+        [
+            (table.replace('"', ""), "PARTITIONS", str(holder.transaction.id), status, str(each.id))
+            for table, holder, waiting in locks.all()
+            for each, status in [(holder, "HOLDING"), *((w, "WAITING") for w in waiting)]
+            if holder.transaction is not None
+        ],
+    )
+
+
+_Command = Callable[[re.Match[str], Session, Locks], Result]
+_COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), command)
+    for pattern, command in [
+        (r"ALTER\s+SESSION\s+SET\s+(?P<settings>.*)", _alter_session),
+        (r"USE\s+(?P<what>ROLE|WAREHOUSE)\s+(?P<name>\S+)", _use),
+        (r"SHOW\s+GRANTS(\s+ON\s+TABLE\s+(?P<table>\S+)|\s+(TO|ON|OF)\s+.*)?", _show_grants),
+        (r"SHOW\s+LOCKS(\s+IN\s+ACCOUNT)?", _show_locks),
+        (r"(GRANT|REVOKE)\s.*", _nothing),
+        (r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?(ROLE|USER|WAREHOUSE)\s.*", _nothing),
+    ]
+]

@@ -1,0 +1,71 @@
+"""A driver's session, as the tests of the stand-in use it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any
+
+import snowflake.connector
+
+from .client import Schema
+
+Rows = list[tuple[Any, ...]]
+
+
+class Driver:
+    """A session of the real driver. ``later`` runs a statement in a thread."""
+
+    def __init__(self, schema: Schema, **parameters: Any) -> None:
+        given = {"network_timeout": 60, "login_timeout": 10, **schema.parameters, **parameters}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # 5.x has new names for time-outs
+            self.connection = snowflake.connector.connect(**given)
+        self._threads = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self, text: str, *values: Any) -> Rows:
+        """The rows of a statement."""
+        found: Rows = self.connection.cursor().execute(text, values or None).fetchall()
+        return found
+
+    def later(self, text: str, *values: Any) -> Future[Rows]:
+        """The same, in a thread."""
+        return self._threads.submit(self.run, text, *values)
+
+    def transaction(self, *texts: str) -> None:
+        """Begin a transaction with these statements in it."""
+        self.run("BEGIN")
+        for text in texts:
+            self.run(text)
+
+    def close(self) -> None:
+        """Log out."""
+        self.connection.close()
+        self._threads.shutdown()
+
+
+def waiting(schema: Schema) -> int:
+    """How many sessions wait for a lock."""
+    return sum(bool(session["waiting_for"]) for session in schema.sessions())
+
+
+def eventually(what: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until ``what()`` is true: another process has no clock that a test could turn."""
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "it never happened"
+        time.sleep(0.01)

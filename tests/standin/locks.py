@@ -1,0 +1,99 @@
+"""Table locks as Snowflake keeps them: held to the end of the transaction, first come first served.
+
+Everything happens on one event loop, so there is nothing to guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from . import errors
+
+WAITERS: Final = 20
+"""Statements that may wait for one lock; the next one fails with error 000625."""
+
+Owner = TypeVar("Owner")
+
+
+@dataclass
+class _Lock(Generic[Owner]):
+    holder: Owner
+    waiting: deque[tuple[Owner, asyncio.Future[None]]] = field(default_factory=deque)
+
+
+class TableLocks(Generic[Owner]):
+    """Who holds which table, and who waits for it. An owner waits for one table at most."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, _Lock[Owner]] = {}
+        self._waits_for: dict[Owner, str] = {}
+
+    def holder(self, table: str) -> Owner | None:
+        """Whose the table's lock is."""
+        lock = self._locks.get(table)
+        return None if lock is None else lock.holder
+
+    def held_by(self, owner: Owner) -> list[str]:
+        """The tables that the owner holds."""
+        return [table for table, lock in self._locks.items() if lock.holder == owner]
+
+    def all(self) -> list[tuple[str, Owner, list[Owner]]]:
+        """All tables that are held: by whom, and who waits for them."""
+        return [
+            (table, lock.holder, [waiter for waiter, _ in lock.waiting])
+            for table, lock in self._locks.items()
+        ]
+
+    def ask(self, owner: Owner, table: str, limit: int = WAITERS) -> asyncio.Future[None] | None:
+        """``None`` if the owner has the lock now, otherwise what is done once it has it.
+
+        Raises ``SnowflakeError`` if too many wait already, or if it would wait for ever.
+        """
+        lock = self._locks.get(table)
+        if lock is None:
+            self._locks[table] = _Lock(owner)
+            return None
+        if lock.holder == owner:
+            return None
+        if len(lock.waiting) >= limit:
+            raise errors.too_many_waiters(table, id(lock), limit)
+        if self._would_wait_for_itself(owner, table):
+            raise errors.deadlock(table)
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        lock.waiting.append((owner, granted))
+        self._waits_for[owner] = table
+        return granted
+
+    def give_up(self, owner: Owner) -> None:
+        """Stop waiting, if the owner does: its future is cancelled."""
+        table = self._waits_for.pop(owner, None)
+        if table is None:
+            return
+        lock = self._locks[table]
+        for waiter in list(lock.waiting):
+            if waiter[0] == owner:
+                lock.waiting.remove(waiter)
+                waiter[1].cancel()
+
+    def release(self, owner: Owner) -> None:
+        """Give back all that the owner holds; the longest waiting have it at once."""
+        for table in self.held_by(owner):
+            lock = self._locks[table]
+            if lock.waiting:
+                lock.holder, granted = lock.waiting.popleft()
+                del self._waits_for[lock.holder]
+                granted.set_result(None)
+            else:
+                del self._locks[table]
+
+    def _would_wait_for_itself(self, owner: Owner, table: str) -> bool:
+        while True:
+            holder = self._locks[table].holder
+            if holder == owner:
+                return True
+            if holder not in self._waits_for:
+                return False
+            table = self._waits_for[holder]

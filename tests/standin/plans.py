@@ -1,0 +1,312 @@
+"""What a statement is, found out once for each text: its kind, its tables, and what DuckDB runs.
+
+fakesnow translates a statement in some ten milliseconds, which is far more than DuckDB needs to run
+it. So a plan keeps the translation. Values are bound by name (``?`` becomes ``$p1``, ``$p2``), and
+so is what changes from one run to the next: the time, and what the session says of itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+from fakesnow.fakes import FakeSnowflakeConnection
+from fakesnow.statement_type import statement_type_id
+from sqlglot import Expr, exp, parse_one
+from sqlglot.dialects.snowflake import Snowflake
+from sqlglot.errors import ParseError
+from sqlglot.tokens import TokenType
+
+from .errors import SnowflakeError
+
+KEPT: Final = 4_096
+"""Plans that are kept; those that were not used for longest go first."""
+
+NOW: Final = "now"
+
+_KINDS: Final[dict[type[Expr], str]] = {
+    exp.Select: "select",
+    exp.SetOperation: "select",
+    exp.Insert: "insert",
+    exp.Update: "update",
+    exp.Delete: "delete",
+    exp.Merge: "merge",
+    exp.TruncateTable: "truncate",
+    exp.Create: "ddl",
+    exp.Alter: "ddl",
+    exp.Drop: "ddl",
+    exp.Comment: "ddl",
+}
+_TRANSACTION: Final = re.compile(
+    r"\s*(?:(?P<begin>BEGIN|START\s+TRANSACTION)(?:\s+(?:WORK|TRANSACTION))?(?:\s+NAME\s+\w+)?"
+    r"|(?P<commit>COMMIT)(?:\s+WORK)?|(?P<rollback>ROLLBACK)(?:\s+WORK)?)\s*;?\s*",
+    re.IGNORECASE,
+)
+_IDENTIFIER: Final = re.compile(r"\bIDENTIFIER\s*\(\s*\?\s*\)", re.IGNORECASE)
+
+RUN: Final = frozenset({"select", "insert", "update", "delete", "merge"})
+"""Kinds that DuckDB is given by plan; all others are left to fakesnow."""
+WRITES: Final = frozenset({"insert", "update", "delete", "merge", "truncate"})
+LOCKS: Final = frozenset({"update", "delete", "merge", "truncate"})
+
+_OF_SESSION: Final = {
+    "CurrentWarehouse": "warehouse",
+    "CurrentRole": "role",
+    "CurrentUser": "user",
+    "CurrentAccount": "account",
+    "CurrentSession": "session",
+    "CurrentTransaction": "transaction",
+    "CurrentRegion": "region",
+}
+_NEVER_THE_SAME: Final = (exp.CurrentTimestamp, exp.CurrentTime, exp.Rand, exp.Uuid)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as a statement names it."""
+
+    name: str
+    schema: str | None = None
+    database: str | None = None
+
+    def within(self, database: str | None, schema: str | None) -> str:
+        """The full name, quoted. Case tells nothing apart, in DuckDB at least."""
+        return f'"{self.database or database}"."{self.schema or schema}"."{self.name}"'.upper()
+
+
+@dataclass(frozen=True)
+class TableDefinition:
+    """What fakesnow keeps of a table besides DuckDB's own."""
+
+    name: Table
+    comment: str | None
+    text_lengths: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is known about a text."""
+
+    kind: str
+    reads: tuple[Table, ...] = ()
+    target: Table | None = None
+    sql: str | None = None
+    """In DuckDB's dialect; ``None`` leaves the text to fakesnow."""
+    session_values: frozenset[str] = frozenset()
+    """Which of the session's values, and of the clock's, ``sql`` wants."""
+    repeatable: bool = True
+    """Whether it has no function that gives another answer each time."""
+    counts_only: bool = False
+    """Whether it asks for nothing but the count, least and greatest of a whole table."""
+    type_id: int = 0
+    statement: duckdb.Statement | None = None
+    """``sql`` as DuckDB's parser left it."""
+    table: TableDefinition | None = None
+    """The table that it defines."""
+
+    @property
+    def writes(self) -> bool:
+        return self.kind in WRITES
+
+    @property
+    def locks(self) -> bool:
+        return self.kind in LOCKS
+
+
+class Plans:
+    """The plans of all texts that were seen lately."""
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+
+    def find(self, text: str, connection: FakeSnowflakeConnection) -> Plan:
+        """The plan of a text; ``connection`` is asked to translate it if it is new."""
+        plan = self._plans.get(text)
+        if plan is None:
+            plan = self._plans[text] = _plan(text, connection)
+            if len(self._plans) > KEPT:
+                self._plans.popitem(last=False)
+        else:
+            self._plans.move_to_end(text)
+        return plan
+
+
+def with_names_inlined(text: str, values: list[Any]) -> tuple[str, list[Any]]:
+    """The text with ``IDENTIFIER(?)`` replaced by the names that are bound there."""
+    if not _IDENTIFIER.search(text):
+        return text, values
+    inlined: list[str] = []
+    kept: list[Any] = []
+    position = 0
+    for number, start in enumerate(_placeholders(text)):
+        around = _IDENTIFIER.search(text, position)
+        if around is not None and around.start() < start < around.end():
+            inlined.append(text[position : around.start()] + str(values[number]))
+            position = around.end()
+        else:
+            kept.append(values[number])
+    return "".join(inlined) + text[position:], kept
+
+
+def _plan(text: str, connection: FakeSnowflakeConnection) -> Plan:
+    transaction = _TRANSACTION.fullmatch(text)
+    if transaction is not None and transaction.lastgroup is not None:
+        return Plan(transaction.lastgroup)
+    try:
+        expression = parse_one(_with_named_placeholders(text), read="snowflake")
+    except ParseError as error:
+        raise SnowflakeError("001003", f"SQL compilation error:\n{error}", "42000") from None
+    kind = next((k for type_, k in _KINDS.items() if isinstance(expression, type_)), "other")
+    if kind == "ddl" and expression.args.get("kind") == "SESSION":
+        kind = "other"
+    type_id = statement_type_id(expression) if kind != "select" else statement_type_id(exp.select())
+    if isinstance(expression, exp.Create):
+        return _definition(expression, connection, type_id)
+    if kind not in RUN:
+        target = expression.find(exp.Table) if kind == "truncate" else None
+        return Plan(kind, target=_table(target) if target else None, type_id=type_id)
+    target = _target(expression)
+    reads = _reads(expression, target)
+    repeatable = expression.find(*_NEVER_THE_SAME) is None
+    counts_only = _counts_only(expression)
+    expression, session_values = _with_values_bound(expression)
+    translated = _translated(expression, connection)
+    sql = _sql(translated)
+    return Plan(
+        kind,
+        reads,
+        _table(target) if target is not None else None,
+        sql,
+        session_values,
+        repeatable and not session_values,
+        counts_only,
+        type_id,
+        _parsed(sql, connection),
+    )
+
+
+def _definition(expression: exp.Create, connection: FakeSnowflakeConnection, type_id: int) -> Plan:
+    """A table's definition is kept too: every store in a test has tables of its own."""
+    schema = expression.this
+    if expression.kind != "TABLE" or not isinstance(schema, exp.Schema):
+        return Plan("ddl", type_id=type_id)
+    _remove_keys(schema)
+    defined = _table(schema.this)
+    translated = _translated(expression, connection)
+    sql = _sql(translated)
+    if translated is None or expression.args.get("expression") is not None:
+        return Plan("ddl", type_id=type_id)
+    comment = translated.args.get("table_comment")
+    lengths = translated.args.get("text_lengths") or []
+    table = TableDefinition(defined, comment[1] if comment else None, tuple(lengths))
+    return Plan("ddl", sql=sql, type_id=type_id, statement=_parsed(sql, connection), table=table)
+
+
+def _remove_keys(schema: exp.Schema) -> None:
+    """Snowflake does not enforce the keys of its standard tables, and DuckDB would."""
+    keys = (exp.PrimaryKey, exp.PrimaryKeyColumnConstraint, exp.UniqueColumnConstraint)
+    for key in list(schema.find_all(*keys)):
+        (key.find_ancestor(exp.Constraint, exp.ColumnConstraint) or key).pop()
+
+
+def _translated(expression: Expr, connection: FakeSnowflakeConnection) -> Expr | None:
+    """The expression as fakesnow makes it for DuckDB; ``None`` if it makes several of it."""
+    cursor = connection.cursor()
+    cursor.check_db_and_schema(expression)
+    if isinstance(expression, exp.Merge):  # DuckDB has its own, in one statement
+        return cursor._transform(expression, None)
+    statements = cursor._transform_explode(expression)
+    return cursor._transform(statements[0], None) if len(statements) == 1 else None
+
+
+def _sql(translated: Expr | None) -> str | None:
+    if translated is None:
+        return None
+    if translated.args.get("result_scan_sfqid") or translated.args.get("seed"):
+        return None
+    sql = translated.sql(dialect="duckdb")
+    return f"{sql} RETURNING merge_action" if isinstance(translated, exp.Merge) else sql
+
+
+def _parsed(sql: str | None, connection: FakeSnowflakeConnection) -> duckdb.Statement | None:
+    return connection._duck_conn.extract_statements(sql)[0] if sql is not None else None
+
+
+def _placeholders(text: str) -> list[int]:
+    tokens = Snowflake().tokenize(text)
+    return [token.start for token in tokens if token.token_type == TokenType.PLACEHOLDER]
+
+
+def _with_named_placeholders(text: str) -> str:
+    parts: list[str] = []
+    position = 0
+    for number, start in enumerate(_placeholders(text), 1):
+        parts.append(f"{text[position:start]}:p{number}")
+        position = start + 1
+    return "".join(parts) + text[position:]
+
+
+def _with_values_bound(expression: Expr) -> tuple[Expr, frozenset[str]]:
+    """The expression with placeholders for the time and for what the session says of itself."""
+    wanted: set[str] = set()
+
+    def bind(node: Expr) -> Expr:
+        if isinstance(node, exp.CurrentTimestamp):
+            wanted.add(NOW)
+            bound: Expr = exp.func("MAKE_TIMESTAMPTZ", exp.Placeholder(this=NOW))
+            if node.args.get("sysdate"):
+                bound = exp.AtTimeZone(this=bound, zone=exp.Literal.string("UTC"))
+        elif (name := _OF_SESSION.get(type(node).__name__)) is not None:
+            wanted.add(name)
+            bound = exp.Placeholder(this=name)
+        else:
+            return node
+        if isinstance(node.parent, exp.Select) and node.arg_key == "expressions":
+            return exp.alias_(bound, node.sql(dialect="snowflake"), quoted=True)
+        return bound
+
+    return expression.transform(bind), frozenset(wanted)
+
+
+def _target(expression: Expr) -> exp.Table | None:
+    if isinstance(expression, exp.Insert | exp.Update | exp.Delete | exp.Merge):
+        found = expression.this
+        return found.this if isinstance(found, exp.Schema) else found
+    return None
+
+
+def _reads(expression: Expr, target: exp.Table | None) -> tuple[Table, ...]:
+    defined = {cte.alias_or_name.upper() for cte in expression.find_all(exp.CTE)}
+    found = {
+        _table(table)
+        for table in expression.find_all(exp.Table)
+        if isinstance(table.this, exp.Identifier)
+        and table.name.upper() not in defined
+        and (table is not target or not isinstance(expression, exp.Insert))
+    }
+    return tuple(sorted(found, key=str))
+
+
+def _table(table: exp.Table) -> Table:
+    return Table(table.name, table.db or None, table.catalog or None)
+
+
+def _counts_only(expression: Expr) -> bool:
+    if not isinstance(expression, exp.Select):
+        return False
+    if any(expression.args.get(part) for part in ("where", "group", "joins", "having", "with_")):
+        return False
+    source = expression.args.get("from_")
+    if source is None or not isinstance(source.this, exp.Table):
+        return False
+    asked = [column.unalias() for column in expression.expressions]
+    return bool(asked) and all(_is_count(column) for column in asked)
+
+
+def _is_count(column: Expr) -> bool:
+    if isinstance(column, exp.Count):
+        return isinstance(column.this, exp.Star)
+    return isinstance(column, exp.Min | exp.Max) and isinstance(column.this, exp.Column)

@@ -1,0 +1,143 @@
+"""Faults on demand, as the unmodified driver meets them."""
+
+from __future__ import annotations
+
+import pytest
+from snowflake.connector.errors import Error, ProgrammingError
+
+from .client import Schema
+from .conftest import SignIn
+from .helpers import Driver
+
+ROWS = "SELECT id, n FROM t ORDER BY id"
+ADD = "UPDATE t SET n = n + 1 WHERE id = 'a'"
+
+
+def test_a_dropped_answer_is_asked_for_again_and_the_statement_run_once(
+    schema: Schema, one: Driver
+) -> None:
+    schema.fault("drop", on="update")
+    assert one.run(ADD) == [(1, 0)]
+    assert one.run(ROWS) == [("a", 2), ("b", 2)]
+    assert len(schema.log(lambda each: each.kind == "update")) == 1
+
+
+def test_a_commit_whose_answer_never_comes_took_place(
+    schema: Schema, one: Driver, sign_in: SignIn
+) -> None:
+    hurried = sign_in(network_timeout=1)
+    schema.fault("drop", on="commit", again=100)
+    hurried.transaction(ADD)
+    with pytest.raises(Error):
+        hurried.run("COMMIT")
+    assert one.run(ROWS) == [("a", 2), ("b", 2)]
+    assert hurried.run(ROWS) == [("a", 2), ("b", 2)]
+    assert schema.log(lambda each: each.fault == "drop")[0].text == "COMMIT"
+
+
+def test_a_commit_whose_session_is_gone_when_it_is_asked_for_again(
+    schema: Schema, one: Driver, two: Driver
+) -> None:
+    schema.fault("drop", on="commit", then="sign-in")
+    two.transaction(ADD)
+    with pytest.raises(ProgrammingError) as error:
+        two.run("COMMIT")
+    assert error.value.errno == 390114
+    assert one.run(ROWS) == [("a", 2), ("b", 2)]
+    with pytest.raises(Error) as gone:
+        two.run(ROWS)
+    assert gone.value.errno == 390111
+
+
+def test_every_other_one(schema: Schema, one: Driver) -> None:
+    schema.fault(
+        "error", on="update", every=2, times=2, code="000001", message="no", sqlstate="XX000"
+    )
+    outcomes = []
+    for _ in range(6):
+        try:
+            outcomes.append(one.run(ADD) == [(1, 0)])
+        except ProgrammingError as error:
+            assert (error.errno, error.sqlstate) == (1, "XX000")
+            outcomes.append(False)
+    assert outcomes == [True, False, True, False, True, True]
+    schema.fault("error", on="select", times=None, error="password")
+    with pytest.raises(Error):
+        one.run(ROWS)
+    schema.no_faults()
+    assert one.run(ROWS) == [("a", 5), ("b", 2)]
+
+
+@pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 503}])
+def test_what_goes_wrong_before_the_statement_is_tried_again_by_the_driver(
+    schema: Schema, one: Driver, fault: dict[str, object]
+) -> None:
+    schema.fault(on="write", **fault)
+    one.run(ADD)
+    assert one.run(ROWS) == [("a", 2), ("b", 2)]
+
+
+def test_an_expired_session_is_renewed_and_its_transaction_goes_on(
+    schema: Schema, one: Driver, two: Driver
+) -> None:
+    one.transaction(ADD)
+    schema.fault("error", error="expired")
+    one.run(ADD)
+    assert two.run(ROWS) == [("a", 1), ("b", 2)]
+    one.run("COMMIT")
+    assert two.run(ROWS) == [("a", 3), ("b", 2)]
+
+
+def test_who_must_sign_in_again_has_lost_the_transaction(
+    schema: Schema, one: Driver, two: Driver
+) -> None:
+    two.transaction(ADD)
+    schema.fault("error", error="sign-in", matching="commit")
+    with pytest.raises(ProgrammingError) as error:
+        two.run("COMMIT")
+    assert error.value.errno == 390114
+    one.run(ADD)
+    assert one.run(ROWS) == [("a", 2), ("b", 2)]
+
+
+def test_too_many_waiters(schema: Schema, one: Driver) -> None:
+    schema.fault(
+        "error", on="update", code="000625", sqlstate="57014", message="too many statements wait"
+    )
+    with pytest.raises(ProgrammingError) as error:
+        one.run(ADD)
+    assert (error.value.errno, error.value.sqlstate) == (625, "57014")
+    one.run(ADD)
+
+
+def test_privileges_that_the_role_has_not(schema: Schema, one: Driver) -> None:
+    granted = {(row[1], row[3].rpartition(".")[2]) for row in one.run("SHOW GRANTS ON TABLE t")}
+    assert ("UPDATE", "T") in granted
+    schema.set(denied=[["UPDATE", "t"], ["SELECT", "other"]])
+    for text in (ADD, "SELECT * FROM other", "UPDATE other SET n = 0 FROM t WHERE t.id = other.id"):
+        if "UPDATE other" in text:
+            one.run(text)
+            continue
+        with pytest.raises(ProgrammingError) as error:
+            one.run(text)
+        assert (error.value.errno, error.value.sqlstate) == (3001, "42501")
+    granted = {(row[1], row[3].rpartition(".")[2]) for row in one.run("SHOW GRANTS ON TABLE t")}
+    assert ("UPDATE", "T") not in granted
+    assert ("SELECT", "T") in granted
+
+
+def test_a_login_that_fails(schema: Schema, sign_in: SignIn) -> None:
+    schema.fault("error", on="login", error="password")
+    with pytest.raises(Error) as error:
+        sign_in()
+    assert (error.value.errno, error.value.sqlstate) == (390100, "28000")
+    sign_in()
+
+
+def test_faults_of_another_schema_are_none_of_ours(
+    schema: Schema, one: Driver, standin: object
+) -> None:
+    other = Schema(schema.server, schema.database, schema.name + "_OTHER")
+    other.fault("error", times=None, error="password")
+    one.run(ADD)
+    other.drop()

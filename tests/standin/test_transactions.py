@@ -1,0 +1,125 @@
+"""Transactions as Snowflake has them: each statement reads what is committed."""
+
+from __future__ import annotations
+
+import pytest
+from snowflake.connector.errors import ProgrammingError
+
+from .client import Schema
+from .conftest import SignIn
+from .helpers import Driver
+
+ROWS = "SELECT id, n FROM t ORDER BY id"
+
+
+def test_each_statement_sees_what_others_have_committed(one: Driver, two: Driver) -> None:
+    one.run("BEGIN")
+    assert one.run(ROWS) == [("a", 1), ("b", 2)]
+    two.run("UPDATE t SET n = 10 WHERE id = 'a'")
+    assert one.run(ROWS) == [("a", 10), ("b", 2)]
+
+
+def test_also_after_a_write_of_its_own(one: Driver, two: Driver) -> None:
+    one.transaction(
+        "INSERT INTO t (id, n) VALUES ('c', 3)",
+        "UPDATE t SET n = n + 100 WHERE id <> 'b'",
+        "DELETE FROM t WHERE id = 'b'",
+    )
+    two.run("INSERT INTO t (id, n) VALUES ('d', 4)")
+    two.run("INSERT INTO other (id, n) VALUES ('x', 1)")
+    assert one.run(ROWS) == [("a", 101), ("c", 103), ("d", 4)]
+    assert two.run(ROWS) == [("a", 1), ("b", 2), ("d", 4)]
+    one.run("UPDATE t SET n = n + 1000")
+    two.run("INSERT INTO t (id, n) VALUES ('e', 5)")
+    two.run("UPDATE other SET n = 2")
+    one.run("INSERT INTO other SELECT id, n FROM t")
+    one.run("DELETE FROM t WHERE id = 'd'")
+    one.run("COMMIT")
+    assert two.run(ROWS) == [("a", 1101), ("c", 1103), ("e", 5)]
+    assert two.run("SELECT id, n FROM other ORDER BY id") == [
+        ("a", 1101), ("c", 1103), ("d", 1004), ("e", 5), ("x", 2),
+    ]  # fmt: skip
+
+
+def test_nobody_sees_what_is_not_committed_or_was_rolled_back(one: Driver, two: Driver) -> None:
+    one.transaction("UPDATE t SET n = 10", "INSERT INTO other (id) VALUES ('x')")
+    two.run("INSERT INTO t (id, n) VALUES ('c', 3)")
+    assert one.run(ROWS) == [("a", 10), ("b", 10), ("c", 3)]
+    assert two.run(ROWS) == [("a", 1), ("b", 2), ("c", 3)]
+    one.run("ROLLBACK")
+    assert one.run(ROWS) == two.run(ROWS) == [("a", 1), ("b", 2), ("c", 3)]
+    assert one.run("SELECT * FROM other") == []
+
+
+def test_two_that_insert_the_same_do_not_see_each_other(one: Driver, two: Driver) -> None:
+    """Keys are not enforced, as on Snowflake's standard tables."""
+    new = "INSERT INTO t (id, n) SELECT 'c', 3 WHERE NOT EXISTS (SELECT 1 FROM t WHERE id = 'c')"
+    one.transaction(new)
+    two.transaction(new)
+    one.run("COMMIT")
+    two.run("COMMIT")
+    assert one.run(ROWS)[2:] == [("c", 3), ("c", 3)]
+
+
+def test_a_second_begin_is_ignored_and_a_lone_commit_too(one: Driver, two: Driver) -> None:
+    one.transaction("UPDATE t SET n = 10 WHERE id = 'a'", "BEGIN")
+    one.run("ROLLBACK")
+    one.run("COMMIT")
+    one.run("ROLLBACK")
+    assert two.run(ROWS) == [("a", 1), ("b", 2)]
+
+
+def test_a_definition_commits_what_was_begun(one: Driver, two: Driver) -> None:
+    one.transaction("UPDATE t SET n = 10 WHERE id = 'a'", "CREATE TABLE third (id VARCHAR)")
+    one.run("ROLLBACK")
+    two.run("UPDATE t SET n = 20 WHERE id = 'b'")
+    assert two.run(ROWS) == [("a", 10), ("b", 20)]
+
+
+def test_without_autocommit_the_first_write_begins_one(one: Driver, sign_in: SignIn) -> None:
+    other = sign_in(autocommit=False)
+    other.run("UPDATE t SET n = 10 WHERE id = 'a'")
+    assert one.run(ROWS) == [("a", 1), ("b", 2)]
+    other.run("COMMIT")
+    assert one.run(ROWS) == [("a", 10), ("b", 2)]
+
+
+def test_a_failed_statement_leaves_the_transaction_open(one: Driver, two: Driver) -> None:
+    one.run("BEGIN")
+    with pytest.raises(ProgrammingError) as error:
+        one.run("INSERT INTO t (id) VALUES ('c')")
+    assert error.value.sqlstate == "22000"
+    one.run("UPDATE t SET n = 10 WHERE id = 'a'")
+    one.run("COMMIT")
+    assert two.run(ROWS) == [("a", 10), ("b", 2)]
+
+
+def test_a_transaction_that_duckdb_gave_up_says_so(one: Driver, two: Driver) -> None:
+    """Snowflake would take back the failed statement alone. It must not look as if this did."""
+    one.transaction("UPDATE t SET n = 10 WHERE id = 'a'")
+    with pytest.raises(ProgrammingError):
+        one.run("INSERT INTO t (id) VALUES ('c')")
+    for text in ("SELECT n FROM t", "COMMIT"):
+        with pytest.raises(ProgrammingError, match="stand-in lost this transaction"):
+            one.run(text)
+    assert two.run(ROWS) == [("a", 1), ("b", 2)]
+    two.run("UPDATE t SET n = 3")
+
+
+def test_time_passes_within_a_transaction(schema: Schema, one: Driver) -> None:
+    now = "SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS now FROM t LIMIT 1"
+    one.transaction("UPDATE t SET n = 10")
+    first = one.run(now)
+    assert one.run(now) > first
+
+
+def test_merge_in_a_transaction(one: Driver, two: Driver) -> None:
+    one.run("BEGIN")
+    merged = one.run(
+        "MERGE INTO t USING (SELECT 'a' AS id, 10 AS n UNION ALL SELECT 'c', 30) AS s"
+        " ON t.id = s.id WHEN MATCHED THEN UPDATE SET n = s.n"
+        " WHEN NOT MATCHED THEN INSERT (id, n) VALUES (s.id, s.n)"
+    )
+    assert merged == [(1, 1, 0)]
+    one.run("COMMIT")
+    assert two.run(ROWS) == [("a", 10), ("b", 2), ("c", 30)]

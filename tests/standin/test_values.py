@@ -1,0 +1,75 @@
+"""What goes in comes out, and the clock is the test's."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from .client import Schema
+from .helpers import Driver
+
+HARD = "quo\"te ' back\\slash \n\t\r \x01\x1f ? :a $a $$ ${x} %s 😀 \u2028 -- /* */"
+
+
+def test_texts_and_numbers_to_the_letter(one: Driver) -> None:
+    one.run("INSERT INTO other (id, n) VALUES (?, ?)", HARD, 2**62)
+    assert one.run("SELECT id, n FROM other WHERE id = ?", HARD) == [(HARD, 2**62)]
+    assert one.run("SELECT ? AS a, ? AS b, '$a ?' AS c", None, True) == [(None, True, "$a ?")]
+
+
+def test_many_rows_in_one_value(one: Driver) -> None:
+    rows = [{"id": HARD, "n": 1}, {"id": None, "n": None}, {"id": "[]", "n": -(10**17)}]
+    text = (
+        "SELECT f.index, f.value:id::VARCHAR, f.value:n::NUMBER(38, 0)"
+        " FROM TABLE(FLATTEN(input => PARSE_JSON(?))) AS f ORDER BY f.index"
+    )
+    expected = [(i, row["id"], row["n"]) for i, row in enumerate(rows)]
+    assert one.run(text, json.dumps(rows)) == expected
+    assert one.run(text, json.dumps(rows, ensure_ascii=False)) == expected
+    assert one.run(text, "[]") == []
+    nested = "SELECT f.value[0]::VARCHAR, f.value[1]::BOOLEAN FROM TABLE(FLATTEN(PARSE_JSON(?))) f"
+    assert one.run(nested, '[["x", true], ["y", null]]') == [("x", True), ("y", None)]
+    of_object = "SELECT f.key, f.value::NUMBER FROM TABLE(FLATTEN(input => PARSE_JSON(?))) f"
+    assert one.run(of_object, '{"k]": 1}') == [("k]", 1)]
+
+
+def test_the_clock_stands_where_the_test_put_it(schema: Schema, one: Driver) -> None:
+    at = 1_700_000_000_123_456
+    schema.set(clock=at)
+    moment = datetime(2023, 11, 14, 22, 13, 20, 123_456, UTC)
+    assert one.run("SELECT CURRENT_TIMESTAMP(), SYSDATE()") == [
+        (moment, moment.replace(tzinfo=None))
+    ]
+    one.run("CREATE TABLE times (at TIMESTAMP_LTZ(6))")
+    one.run("INSERT INTO times SELECT DATEADD(microsecond, ?, CURRENT_TIMESTAMP())", 1)
+    found = one.run("SELECT DATE_PART(epoch_microsecond, at), at FROM times")
+    assert found == [(at + 1, moment.replace(microsecond=123_457))]
+    assert one.run("SELECT COUNT(*) FROM times WHERE at > CURRENT_TIMESTAMP()") == [(1,)]
+    schema.set(clock=at + 1)
+    assert one.run("SELECT COUNT(*) FROM times WHERE at > CURRENT_TIMESTAMP()") == [(0,)]
+    schema.set(clock=None)
+    now = one.run("SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS now")[0][0]
+    assert now > at + 10**12
+
+
+def test_names_by_value_and_in_quotes(schema: Schema, one: Driver) -> None:
+    assert one.run("SELECT n FROM IDENTIFIER(?) WHERE id = ?", "t", "b") == [(2,)]
+    one.run("UPDATE IDENTIFIER(?) SET n = ? WHERE id = 'b'", f'"{schema.name}"."T"', 9)
+    assert one.run(f'SELECT n FROM "FLEET_Q"."{schema.name}"."T" WHERE id = \'b\'') == [(9,)]
+    one.run('CREATE TABLE "A name" ("a column" VARCHAR)')
+    one.transaction("INSERT INTO \"A name\" VALUES ('x')", 'UPDATE "A name" SET "a column" = \'y\'')
+    assert one.run('SELECT "a column" FROM "A name"') == [("y",)]
+
+
+def test_what_a_session_knows_of_itself(one: Driver) -> None:
+    asked = "SELECT CURRENT_USER(), CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_ACCOUNT()"
+    assert one.run(asked) == [("FLEET", "FLEET", "QUEUE", "STANDIN")]
+    one.run("USE ROLE other")
+    one.run("USE WAREHOUSE small")
+    assert one.run(asked) == [("FLEET", "OTHER", "SMALL", "STANDIN")]
+    one.transaction("UPDATE t SET n = 0")
+    transaction = one.run("SELECT CURRENT_TRANSACTION() AS id")[0][0]
+    assert one.run("SHOW LOCKS")[0][2] == transaction
+    for text in ("GRANT SELECT ON TABLE t TO ROLE x", "CREATE ROLE IF NOT EXISTS x"):
+        assert one.run(text) == [("Statement executed successfully.",)]
+    one.run("ROLLBACK")
