@@ -47,10 +47,6 @@ class Verdict(NamedTuple):
         return enough if self.goal.at_least else self.value <= self.goal.bound
 
 
-def _of_two(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else first / second
-
-
 PEER, OF_LIMIT, ITSELF = "× the best peer", "of the limit with history", "×"
 GOALS: Final = (
     Goal("submit one by one", lambda r: r.ratio_to_best_peer(submit.ONE_BY_ONE), 1, True, PEER),
@@ -60,14 +56,14 @@ GOALS: Final = (
     Goal("drain, one pod", lambda r: r.ratio_to_limit(drain.ONE), 0.4, True, OF_LIMIT),
     Goal(
         f"drain at a backlog of {LONG:,} as at {SHORT:,}",
-        lambda r: _of_two(r.value(backlog.figure(LONG)), r.value(backlog.figure(SHORT))),
+        lambda r: r.ratio(backlog.figure(LONG), (backlog.figure(SHORT), OURS)),
         0.8,
         True,
         ITSELF,
     ),
     Goal(
         "drain by four pods as by one",
-        lambda r: _of_two(r.value(drain.FOUR), r.value(drain.ONE)),
+        lambda r: r.ratio(drain.FOUR, (drain.ONE, OURS)),
         1,
         True,
         ITSELF,

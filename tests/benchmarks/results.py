@@ -48,19 +48,19 @@ class Results:
         values = [value for run in self.runs(figure, system) for value in run]
         return figure.of_all(values) if values else None
 
-    def ratio(self, figure: Figure, to: str) -> float | None:
-        """Ours to another's of the same figure: the median of the runs' ratios, since what
+    def ratio(self, figure: Figure, to: tuple[Figure, str]) -> float | None:
+        """Ours to another figure, or another's: the median of the runs' ratios, since what
         disturbs a run disturbs both."""
-        ours, others = self._values[figure, OURS], self._values[figure, to]
+        ours, others = self._values[figure, OURS], self._values[to]
         ratios = [
-            figure.of_all(ours[run]) / figure.of_all(others[run])
+            figure.of_all(ours[run]) / to[0].of_all(others[run])
             for run in ours.keys() & others.keys()
         ]
         return median(ratios) if ratios else None
 
     def ratio_to_limit(self, figure: Figure) -> float | None:
         """Ours to the limit with history."""
-        return self.ratio(figure, LIMIT)
+        return self.ratio(figure, (figure, LIMIT))
 
     def best_peer(self, figure: Figure) -> str | None:
         """The fastest of those that did it without a fault."""
@@ -75,7 +75,7 @@ class Results:
     def ratio_to_best_peer(self, figure: Figure) -> float | None:
         """Ours to the best peer's."""
         best = self.best_peer(figure)
-        return self.ratio(figure, best) if best is not None else None
+        return self.ratio(figure, (figure, best)) if best is not None else None
 
     def _know(self, figure: Figure) -> None:
         if figure not in self.figures:

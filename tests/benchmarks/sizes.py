@@ -47,5 +47,5 @@ QUICK: Final = Sizes(
     idle=5,
     latency_samples=5,
     rate_limit=2,
-    fill_limit=20,
+    fill_limit=30,
 )
