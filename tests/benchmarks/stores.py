@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -44,7 +45,7 @@ class Stores:
         if original is None:
             raise TooSlow(f"{count:,} tasks take longer than {self._fill_limit:g} s to submit")
         with self.empty() as folder:
-            shutil.copytree(original, folder, dirs_exist_ok=True)
+            shutil.copytree(original, folder, dirs_exist_ok=True, copy_function=_copy_to_disk)
             yield folder
 
     def _fill(self, system: type[System], count: int) -> Path | None:
@@ -61,6 +62,14 @@ class Stores:
         finally:
             queue.close()
         return folder
+
+
+def _copy_to_disk(source: str, target: str) -> None:
+    """Copy a file, and wait until the disk has it: the first checkpoint of whoever works on the
+    copy would else wait for all of it."""
+    shutil.copyfile(source, target)
+    with open(target, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def submit(queue: System, numbers: range) -> None:
