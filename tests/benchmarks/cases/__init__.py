@@ -1,0 +1,20 @@
+"""The cases, a file each, by the name that the command knows them by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from tests.benchmarks.cases import backlog, drain, latency, memory, submit
+from tests.benchmarks.cases.case import Measurement
+from tests.benchmarks.sizes import Sizes
+from tests.benchmarks.stores import Stores
+from tests.benchmarks.systems.system import System
+
+CASES: Final[Mapping[str, Callable[[Sequence[type[System]], Sizes, Stores], list[Measurement]]]] = {
+    "submit": submit.measurements,
+    "drain": drain.measurements,
+    "latency": latency.measurements,
+    "backlog": backlog.measurements,
+    "memory": memory.measurements,
+}

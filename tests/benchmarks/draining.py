@@ -1,0 +1,69 @@
+"""A drain, as several cases measure it: real workers on a filled queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.benchmarks.processes import BenchmarkError, Workers, wait_until
+from tests.benchmarks.systems.system import System
+
+SETTLE_LIMIT: Final = 10.0
+"""Seconds for the last results to be stored after the last function was called."""
+
+
+LOOK: Final = 0.02
+"""Seconds between two looks at how far the workers are: each counts all that was called."""
+
+
+class Drain(NamedTuple):
+    """``rate`` in tasks a second; ``parts``: how many tasks each worker did."""
+
+    rate: float
+    parts: list[int]
+    faults: list[str]
+
+
+def drain(
+    system: type[System],
+    folder: Path,
+    total: int,
+    *,
+    workers: int = 1,
+    first: int | None = None,
+    limit: float,
+    watch: Callable[[Workers], None] = lambda _: None,
+) -> Drain:
+    """Drain the queue of ``total`` tasks in ``folder``, or only its ``first`` ones, for ``limit``
+    seconds at most, calling ``watch`` all the while.
+
+    Afterwards it is checked that what was called is completed, and, without a limit that was hit,
+    that this is everything. Raises :class:`BenchmarkError` if nothing was done at all.
+    """
+    wanted = total if first is None else first
+    commands = [system.worker(folder, index) for index in range(workers)]
+    with Workers(commands, folder, total) as running:
+
+        def called() -> bool:
+            watch(running)
+            return running.called >= wanted
+
+        running.go()
+        reached = wait_until(called, limit, running, pause=LOOK)
+        queue = system(folder)
+        if reached and first is None:
+            wait_until(lambda: queue.completed() >= total, SETTLE_LIMIT, running, LOOK)
+        faults = running.faults()
+        running.stop()
+    try:
+        done = min(queue.completed(), wanted)
+        if not done:
+            raise BenchmarkError(f"{system.name} did nothing in {limit:g} s; {'; '.join(faults)}")
+        faults += queue.faults(running.calls)
+        if reached and done < wanted:
+            faults.append(f"has completed {done} of {wanted} tasks")
+        rate = done / queue.seconds(running.calls, done)
+        return Drain(rate, [calls.numbers for calls in running.calls], faults)
+    finally:
+        queue.close()

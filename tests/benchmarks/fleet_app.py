@@ -1,0 +1,27 @@
+"""The app whose pods are measured; importing it waits until the benchmark lets the pod go."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fleet_q.services import FleetQ
+from tests.benchmarks.calls import VARIABLE, Calls
+
+app = FleetQ()
+calls = Calls(Path(os.environ[VARIABLE]))
+
+
+@app.task("noop")
+def noop(number: int) -> int:
+    """Nothing, in a thread."""
+    return calls.record(number)
+
+
+@app.task("async_noop")
+async def async_noop(number: int) -> int:
+    """Nothing, on the event loop."""
+    return calls.record(number)
+
+
+calls.wait_for_go()

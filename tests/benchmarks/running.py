@@ -1,0 +1,47 @@
+"""The order of the measurements: run by run, and in each all systems one after the other, so that
+what disturbs the machine disturbs all alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from tests.benchmarks.cases.case import Measurement
+from tests.benchmarks.processes import BenchmarkError
+from tests.benchmarks.results import Results
+from tests.benchmarks.stores import TooSlow
+from tests.benchmarks.systems.system import System
+
+Step = tuple[int, Measurement, type[System]]
+
+
+def steps(measurements: Sequence[Measurement], runs: int) -> list[Step]:
+    """All that is to be done, in order."""
+
+    def in_order() -> Iterator[Step]:
+        for run in range(runs):
+            for measurement in measurements:
+                if run and measurement.once:
+                    continue
+                for system in measurement.systems:
+                    yield run, measurement, system
+
+    return list(in_order())
+
+
+def measure(todo: Sequence[Step], before_each: Callable[[Step], None]) -> Results:
+    """Do it all. What fails is a fault in the results; what is too slow is not tried again."""
+    results = Results()
+    given_up: set[tuple[int, str]] = set()
+    for step in todo:
+        run, measurement, system = step
+        before_each(step)
+        if (id(measurement), system.name) in given_up:
+            continue
+        try:
+            results.add(system.name, run, measurement.measure(system))
+        except TooSlow as reason:
+            given_up.add((id(measurement), system.name))
+            results.add_faults(measurement.figures, system.name, [f"not measured: {reason}"])
+        except BenchmarkError as error:
+            results.add_faults(measurement.figures, system.name, [str(error)])
+    return results

@@ -1,0 +1,95 @@
+"""FLEET-Q itself: ``fleet-q worker`` processes, and their own log as the witness."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from fleet_q.core.events import Claimed, Completed
+from fleet_q.services import FleetQ, Settings
+from tests.benchmarks.calls import Calls
+from tests.benchmarks.processes import Command
+from tests.benchmarks.systems.system import System
+
+BUSY: Mapping[str, str] = {"FLEET_Q_MAX_PARALLELISM": "125"}
+"""Settings of a pod that has short steps to run: at the default threshold it holds 100 at once, as
+many as the limit takes in one transaction."""
+
+
+class FleetQueue(System):
+    """FLEET-Q, with a busy pod's settings."""
+
+    name = "fleet-q"
+    has_batches = True
+    task_type: ClassVar[str] = "noop"
+    settings: ClassVar[Mapping[str, str]] = BUSY
+
+    def __init__(self, folder: Path) -> None:
+        self._fleet = FleetQ(_url(folder), settings=Settings())
+
+    def submit(self, number: int) -> str:
+        return self._fleet.submit({"task_type": self.task_type, "number": number})
+
+    def submit_batch(self, numbers: Sequence[int]) -> None:
+        self._fleet.submit_many({"task_type": self.task_type, "number": n} for n in numbers)
+
+    def is_completed(self, task: str) -> bool:
+        return self._fleet.status(task).status == "completed"
+
+    def waiting(self) -> int:
+        return self._fleet.queue()["pending"]
+
+    def completed(self) -> int:
+        return self._fleet.queue()["completed"]
+
+    def close(self) -> None:
+        self._fleet.close()
+
+    @classmethod
+    def worker(cls, folder: Path, index: int) -> Command:
+        words = [sys.executable, "-m", "fleet_q.services.cli", "worker"]
+        words += ["--app", "tests.benchmarks.fleet_app:app", "--store", _url(folder)]
+        env = {"FLEET_Q_POD_ID": f"pod-{index}", "FLEET_Q_LOG_LEVEL": "warning", **cls.settings}
+        return Command(words, env)
+
+    def seconds(self, calls: Sequence[Calls], done: int) -> float:
+        """By the log, from the first claim to the completion of the ``done``-th step: a pod
+        claims and acknowledges many at once, so calls alone would not tell."""
+        claimed: list[int] = []
+        completed: list[int] = []
+        for event in self._fleet.store.step_events():
+            if isinstance(event.fact, Claimed):
+                claimed.append(event.at)
+            elif isinstance(event.fact, Completed):
+                completed.append(event.at)
+        return (sorted(completed)[done - 1] - min(claimed)) / 1_000_000
+
+    def faults(self, calls: Sequence[Calls]) -> list[str]:
+        """Also the results, which are kept: each is the number that its step was called with."""
+        found = super().faults(calls)
+        results = [0] * len(calls[0].counts)
+        for event in self._fleet.store.step_events():
+            if isinstance(event.fact, Completed):
+                results[int(bytes(event.fact.result))] += 1
+        called = [any(each) for each in zip(*(each.counts for each in calls), strict=True)]
+        if results != called:
+            found.append("keeps results that are not what the functions returned")
+        return found
+
+
+class FleetQueueAsync(FleetQueue):
+    """Steps whose functions are async."""
+
+    task_type = "async_noop"
+
+
+class FleetQueueDefaults(FleetQueue):
+    """Pods as they come, with no setting changed."""
+
+    settings: ClassVar[Mapping[str, str]] = {}
+
+
+def _url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'fleet.db'}"
