@@ -39,13 +39,15 @@ class Seen:
             if pod.status in fit:
                 return
         if turn.presence is not None:
-            pods.decide(pod, turn.presence, self.at)
-        pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
+            pod = said(pod, turn.presence, self.at)
+        if turn.claim:
+            pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
 
     def answer(self, turn: Turn, settled: Collection[str] = ()) -> Answer:
         """The answer; ``settled`` are the ids whose outcome had counted before."""
         held = {(row[0], row[11]) for row in self._steps}
-        claimed = [rows.to_step(row) for row in self._steps if row[11] == turn.claim_token]
+        claim = (turn.incarnation, turn.claim_token)
+        claimed = [rows.to_step(row) for row in self._steps if (row[10], row[11]) == claim]
         return Answer(
             at=self.at,
             claimed=tuple(sorted(claimed, key=claim_order)) if turn.claim else (),
@@ -68,17 +70,17 @@ def fit_statuses(turn: Turn) -> list[PodStatus]:
 
 def afterwards(turn: Turn, status: PodStatus) -> PodStatus | None:
     """What the turn makes of a pod in this status; ``None`` if it may not be taken then."""
-    pod = Pod(turn.pod_id, status, 0, 0, turn.incarnation)
+    pod: Pod | None = Pod(turn.pod_id, status, 0, 0, turn.incarnation)
     try:
         pod = said(pod, turn.presence) if turn.presence is not None else pod
         if turn.claim:
             pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
     except FleetQError:
         return None
-    return pod.status
+    return pod and pod.status
 
 
-def said(pod: Pod, command: PodCommand, at: int = 0) -> Pod:
+def said(pod: Pod | None, command: PodCommand, at: int = 0) -> Pod | None:
     """The pod after a command; raises what ``decide`` raises."""
     event = pods.decide(pod, command, at)
     return pod if event is None else pods.evolve(pod, event)

@@ -9,7 +9,7 @@ relied on for that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -18,7 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.picture import Picture
 from fleet_q.adapters.snowflake.schema import SCHEMA_VERSION
-from fleet_q.adapters.snowflake.seen import Seen, fit_statuses, said
+from fleet_q.adapters.snowflake.seen import Seen, fit_statuses
 from fleet_q.adapters.snowflake.session import Session, Transaction, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core import pod as pods
@@ -26,10 +26,10 @@ from fleet_q.core import step as steps
 from fleet_q.core.errors import FleetQError, StoreError, StoreUnavailable
 from fleet_q.core.events import StepEvent
 from fleet_q.core.leadership import silent_pods
-from fleet_q.core.lifecycles import POD, POD_STATUSES, STEP, STEP_STATUSES, StepStatus
+from fleet_q.core.lifecycles import POD, POD_STATUSES, STEP, STEP_STATUSES, PodStatus, StepStatus
 from fleet_q.core.pod import Join, Pod, Presence
 from fleet_q.core.ports import Answer, Fleet, LetterPage, Manners, RebuildReport, Turn
-from fleet_q.core.step import Cancel, Complete, Recover, Replay, Step, Submit
+from fleet_q.core.step import Cancel, Complete, Outcome, Recover, Replay, Step, Submit
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Characters of payloads or results in one statement, about: a bound text may have 16 MiB."""
@@ -38,6 +38,7 @@ PATIENCE: Final = 60.0
 """Seconds for which a call is tried again before it says that Snowflake is unavailable."""
 
 T = TypeVar("T")
+S = TypeVar("S", Submit, Outcome)
 
 
 class SnowflakeStore:
@@ -76,7 +77,7 @@ class SnowflakeStore:
         return [first[each.step_id] is each and each.step_id in fresh for each in new]
 
     def turn(self, turn: Turn) -> Answer:
-        some = list(_by_size(turn.outcomes, lambda o: len(getattr(o, "result", ""))))
+        some = list(_batches(turn.outcomes, _size_of_result))
         if len(some) > 1:
             return self._turns(turn, some)
         if isinstance(turn.presence, Join):
@@ -90,7 +91,7 @@ class SnowflakeStore:
             if turn.claim or turn.outcomes:
                 _change_steps(tx, turn)
             if turn.presence is not None and not isinstance(turn.presence, Join):
-                _say(tx, turn.presence)
+                _say(tx, turn.presence, fit_statuses(turn))
         seen = self._look(turn, tx.change_id)
         seen.check(turn)
         return seen.answer(turn, self._settled(turn, seen))
@@ -282,20 +283,21 @@ class _NotAll(FleetQError):
 
 
 def _submit(tx: Transaction, new: Sequence[Submit], pod_id: str | None) -> None:
-    unique = all(each.unique for each in new)
-    if not unique:
+    if not all(each.unique for each in new):
         tx.run("take_turns")
     stored = 0
-    for some in _by_size(new, lambda each: len(each.payload)):
+    for some in _batches(new, lambda each: len(each.payload)):
         stored += int(tx.run("submit", new=rows.submissions_json(some))[0][0])
     tx.run("append_step_events", pod_id=pod_id)
     if stored == len(new):
         return
-    known = _by_id(tx.run("steps", step_ids=rows.encode([each.step_id for each in new])))
-    for each in new:
+    fresh = _by_id(tx.run("changed_steps"))
+    taken = [each for each in new if each.step_id not in fresh]
+    known = _by_id(tx.run("steps", step_ids=rows.encode([each.step_id for each in taken])))
+    for each in taken:
+        if each.unique:
+            raise StoreError(f"step {each.step_id!r} exists, though its id should be unique")
         steps.decide(known[each.step_id], each, at=0)  # raises if it is another one
-    if unique:
-        raise StoreError("Snowflake: a step exists whose id was to be unique")
 
 
 def _change_steps(tx: Transaction, turn: Turn) -> None:
@@ -312,7 +314,7 @@ def _change_steps(tx: Transaction, turn: Turn) -> None:
     tx.run("append_step_events", pod_id=turn.pod_id)
 
 
-def _say(tx: Transaction, presence: Presence) -> None:
+def _say(tx: Transaction, presence: Presence, fit: Collection[PodStatus]) -> None:
     up = Pod(presence.pod_id, "up", 0, 0, presence.incarnation)
     event = pods.decide(up, presence, at=1)
     assert event is not None
@@ -320,15 +322,15 @@ def _say(tx: Transaction, presence: Presence) -> None:
         "presence",
         pod_id=presence.pod_id,
         incarnation=presence.incarnation,
-        becomes=_becomes(event.fact.type),
-        is_sign_of_life=said(up, presence, at=1).last_heartbeat_ts == 1,
+        becomes=_becomes(event.fact.type, fit),
+        is_sign_of_life=pods.evolve(up, event).last_heartbeat_ts == event.at,
     )
     tx.run("append_pod_events", type=event.fact.type, by_pod_id=presence.pod_id)
 
 
-def _becomes(trigger: str) -> str:
+def _becomes(trigger: str, among: Collection[PodStatus] = POD_STATUSES) -> str:
     """The pairs of a pod's statuses that ``trigger`` leads from and to."""
-    sources = (status for status in POD_STATUSES if POD.allows(status, trigger))
+    sources = (status for status in among if POD.allows(status, trigger))
     return rows.encode([(status, POD.after(status, trigger)) for status in sources])
 
 
@@ -342,15 +344,21 @@ def _by_id(found: Sequence[Sequence[Any]]) -> dict[str, Step]:
     return {step.step_id: step for step in map(rows.to_step, found)}
 
 
-def _by_size(items: Sequence[T], size: Callable[[T], int]) -> Iterator[list[T]]:
-    """The items in batches of about ``MOST_BYTES``."""
-    batch: list[T] = []
+def _size_of_result(outcome: Outcome) -> int:
+    return len(outcome.result) if isinstance(outcome, Complete) else 0
+
+
+def _batches(items: Sequence[S], size: Callable[[S], int]) -> Iterator[list[S]]:
+    """The items in batches of about ``MOST_BYTES``, no step twice in one."""
+    batch: list[S] = []
+    ids: set[str] = set()
     total = 0
     for item in items:
-        if batch and total + size(item) > MOST_BYTES:
+        if batch and (total + size(item) > MOST_BYTES or item.step_id in ids):
             yield batch
-            batch, total = [], 0
+            batch, ids, total = [], set(), 0
         batch.append(item)
+        ids.add(item.step_id)
         total += size(item)
     if batch:
         yield batch

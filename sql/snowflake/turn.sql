@@ -13,6 +13,7 @@ FROM (
             SELECT 1
             FROM {step_tracker}
             WHERE status = 'claimed' AND claim_token = :claim_token AND claimed_by = :pod_id
+                AND incarnation = :incarnation
         )
     QUALIFY ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) <= :claim
     UNION ALL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 SECOND: Final = 1_000_000
@@ -13,6 +14,13 @@ class FakeClock:
 
     def __init__(self) -> None:
         self._now = 1_700_000_000 * SECOND
+        self.followers: list[Callable[[int], None]] = []
+        """Told of the time whenever it changes: the clocks of servers."""
+
+    def lead(self, follower: Callable[[int], None]) -> None:
+        """Let another clock follow this one."""
+        self.followers.append(follower)
+        follower(self._now)
 
     def __call__(self) -> int:
         return self._now
@@ -25,3 +33,5 @@ class FakeClock:
     def step(self, seconds: float) -> None:
         """Set the clock, forwards or backwards, as an administrator might."""
         self._now += round(seconds * SECOND)
+        for follow in self.followers:
+            follow(self._now)

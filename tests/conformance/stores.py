@@ -6,16 +6,24 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
 from fleet_q.adapters import memory
 from fleet_q.adapters.memory import MemoryStore
+from fleet_q.adapters.snowflake.schema import TableKind, tables
+from fleet_q.adapters.snowflake.session import Session
+from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core.ports import Store
+from tests.standin.client import Schema, shared
 
 from .clock import FakeClock
+
+STATEMENTS: Final = Statements()
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class StoreKind:
     runs: int
     """Of the stateful test, and how long each may be:"""
     run_length: int
+    dear: bool = False
+    """Whether a call takes so long that the stateful test has to be sparing with them."""
     spoil: Callable[[Path, Store], None] | None = None
     failing: Callable[[Path], AbstractContextManager[None]] | None = None
 
@@ -81,6 +91,34 @@ def _failing_memory(folder: Path) -> Iterator[None]:
         yield
 
 
+@dataclass
+class _Account:
+    """The schema in the stand-in for Snowflake that a folder's store lives in."""
+
+    schema: Schema
+
+    @classmethod
+    @cache
+    def of(cls, folder: Path) -> _Account:
+        schema = shared().schema()
+        session = Session(schema.parameters, STATEMENTS)
+        for statement in tables(STATEMENTS, TableKind.STANDARD):
+            session.execute(statement)
+        session.close()
+        return cls(schema)
+
+
+def _open_snowflake(folder: Path, clock: FakeClock) -> SnowflakeStore:
+    schema = _Account.of(folder).schema
+    clock.lead(lambda now: schema.set(clock=now))
+    return SnowflakeStore(schema.parameters, patience=5)
+
+
+def _spoil_snowflake(folder: Path, store: Store) -> None:
+    assert isinstance(store, SnowflakeStore)
+    store.session.execute("UPDATE step_tracker SET status = 'completed'")
+
+
 KINDS: Final = [
     StoreKind(
         name="memory",
@@ -101,5 +139,15 @@ KINDS: Final = [
         run_length=60,
         spoil=_spoil_sqlite,
         failing=_failing_sqlite,
+    ),
+    StoreKind(
+        name="snowflake",
+        open=_open_snowflake,
+        shared=True,
+        examples=8,
+        runs=12,
+        run_length=30,
+        dear=True,
+        spoil=_spoil_snowflake,
     ),
 ]

