@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from fleet_q.core.errors import FleetQError
+from fleet_q.core.errors import FleetQError, StoreUnavailable
 
 Verdict = Literal["ok", "warn", "fail", "skipped"]
 
@@ -63,6 +63,8 @@ def examine(checks: Sequence[Check]) -> Iterator[Finding]:
         else:
             try:
                 found = check.look()
+            except StoreUnavailable as error:
+                found = fail(str(error), "fleet-q doctor")  # it may have been in passing
             except FleetQError as error:
                 found = Diagnosis("fail", str(error))
         if found.verdict in ("fail", "skipped"):

@@ -11,8 +11,9 @@ from statistics import median
 from typing import Final
 
 from fleet_q.adapters.doctor import Check, Diagnosis, Finding, examine, fail, ok, warn
-from fleet_q.adapters.sqlite import BUSY_TIMEOUT, OLDEST_SQLITE, SCHEMA_VERSION
+from fleet_q.adapters.sqlite import APPLICATION_ID, BUSY_TIMEOUT, OLDEST_SQLITE, SCHEMA_VERSION
 from fleet_q.adapters.sqlite_errors import translated
+from fleet_q.sql import load
 
 REMOTE: Final = {
     "9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "lustre", "nfs", "nfs4", "smb3",
@@ -91,13 +92,17 @@ class _Look:
 
     def version(self) -> Diagnosis:
         with self._connected() as connection:
-            found = int(self._pragma(connection, "user_version"))
+            whose, found, tables = connection.execute(load("sqlite", "whose")).fetchone()
+        if (whose, found, tables) == (0, 0, 0):
+            return fail("the file is empty; a pod makes the tables", "fleet-q worker")
+        if whose != APPLICATION_ID:
+            return fail(
+                "the file is another program's database", "export FLEET_Q_STORE=sqlite:///..."
+            )
         if found > SCHEMA_VERSION:
             return fail(
                 f"{found}, and this FLEET-Q knows {SCHEMA_VERSION}", "pip install -U fleet-q"
             )
-        if found < SCHEMA_VERSION:
-            return fail("the file holds no FLEET-Q tables", "name another file with --store")
         return ok(str(found))
 
     def write(self) -> Diagnosis:

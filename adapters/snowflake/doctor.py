@@ -190,9 +190,8 @@ class _Look:
             self._took.append(took)
             differences.append((took, theirs - sent - took // 2))
         _, difference = min(differences)
-        says = (
-            f"Snowflake's is {_seconds(abs(difference))} {'ahead' if difference > 0 else 'behind'}"
-        )
+        side = "ahead of" if difference > 0 else "behind"
+        says = f"{_seconds(abs(difference))} {side} this machine's"
         if abs(difference) > LARGEST_DIFFERENCE:
             return warn(
                 f"{says}; from 60 s on a key pair's sign-in is refused",

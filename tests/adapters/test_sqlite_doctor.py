@@ -59,7 +59,14 @@ def test_another_programs_file_is_none_of_ours(tmp_path: Path) -> None:
     assert "not an SQLite database" in look(tmp_path / "notes.db")["version"].says
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE theirs (id)")
-    assert "no FLEET-Q tables" in look(tmp_path / "other.db")["version"].says
+    assert "another program's" in look(tmp_path / "other.db")["version"].says
+
+
+def test_a_file_without_tables_is_not_made_one(tmp_path: Path) -> None:
+    (tmp_path / "jobs.db").touch()
+    found = look(tmp_path / "jobs.db")
+    assert (found["version"].verdict, found["version"].mend) == ("fail", "fleet-q worker")
+    assert (tmp_path / "jobs.db").stat().st_size == 0
 
 
 def test_without_wal_it_warns(path: Path) -> None:

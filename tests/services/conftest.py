@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,9 @@ def run(app: FleetQ) -> Callable[..., list[StepView]]:
 @pytest.fixture
 def fleet_q(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """Run ``fleet-q`` with these words in an empty folder: exit code, stdout, stderr."""
+    handlers, level = logging.root.handlers[:], logging.root.level
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli_options, "verbose", False)
 
@@ -56,7 +58,9 @@ def fleet_q(
         captured = capsys.readouterr()
         return int(end.value.code or 0), captured.out, captured.err
 
-    return run
+    yield run
+    logging.root.handlers[:] = handlers  # a pod's logs would go on into this test's stderr
+    logging.root.setLevel(level)
 
 
 async def ended(app: FleetQ, step_ids: Iterable[str]) -> list[Any]:

@@ -8,12 +8,7 @@ import sys
 
 import pytest
 
-SECRETS = {
-    "SNOWFLAKE_PASSWORD": "sesame-1",
-    "SNOWFLAKE_TOKEN": "sesame-2",
-    "SNOWFLAKE_PRIVATE_KEY_FILE_PWD": "sesame-3",
-    "SNOWFLAKE_OAUTH_CLIENT_SECRET": "sesame-4",
-}
+from tests.standin.helpers import Driver
 
 
 def test_rebuild_check_finds_a_row_that_was_tampered_with_and_rebuild_mends_it(fleet_q, tmp_path):
@@ -113,3 +108,46 @@ def test_without_the_connector_it_says_how_to_get_it(fleet_q, monkeypatch):
         code, out, err = fleet_q(*command, "--store", "snowflake://xy12345")
         assert (code, out) == (1, "")
         assert "pip install 'fleet-q[snowflake]'" in err
+
+
+@pytest.fixture
+def account(schema, monkeypatch):
+    """The stand-in as the account that the environment names."""
+    for name, value in schema.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SNOWFLAKE_PASSWORD", "sesame")
+    return schema
+
+
+def test_from_an_empty_schema_to_a_step_on_snowflake(fleet_q, account):
+    code, out, err = fleet_q("queue")
+    assert (code, out, "--apply" in err) == (1, "", True)
+    assert fleet_q("doctor")[0] == 1
+    code, out, err = fleet_q("schema", "--apply", "--role", "FLEET")
+    assert (code, err) == (0, "")
+    assert [line.split()[:2] for line in out.splitlines()[:2]] == [["done", "CREATE"]] * 2
+    assert fleet_q("schema", "--apply", "--role", "FLEET") == (0, out, "")
+    code, out, err = fleet_q("doctor")
+    assert (code, err, {line.split()[0] for line in out.splitlines()}) == (0, "", {"ok"})
+    code, out, err = fleet_q("submit", "{}", "--step-id", "first")
+    assert (code, err) == (0, "")
+    assert json.loads(fleet_q("status", "first", "--json")[1])["status"] == "pending"
+
+
+def test_a_later_schema_is_refused_in_one_line(fleet_q, account):
+    fleet_q("schema", "--apply")
+    with Driver(account) as driver:
+        driver.run('UPDATE "FLEET_Q" SET schema_version = 7')
+    code, out, err = fleet_q("schema", "--apply")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "schema version 7" in err
+    assert "upgrade fleet-q" in err
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["doctor", "--json"], ["schema", "--apply"]])
+def test_a_refused_sign_in_shows_no_secret(fleet_q, account, command, monkeypatch):
+    account.fault("error", on="login", error="password", times=None)
+    code, out, err = fleet_q(*command, "-v")
+    assert code == 1
+    assert "Incorrect username or password" in out + err
+    assert "sesame" not in out + err

@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from fleet_q.core.errors import StoreUnavailable
 from fleet_q.services import FleetQ
 from fleet_q.services.http import create_http
 from tests.services.conftest import QUICK, ended
@@ -97,6 +98,27 @@ def test_without_a_pod_health_is_503_and_recovery_refused(http):
     assert http.get("/health").status_code == 503
     refused = http.post("/admin/recovery/run")
     assert (refused.status_code, "does not lead" in refused.json()["detail"]) == (409, True)
+
+
+def test_health_asks_the_store_what_costs_nothing(app, monkeypatch):
+    """On Snowflake, a probe that needed a warehouse would keep it awake for ever."""
+
+    def refuse(*_: object) -> None:
+        raise StoreUnavailable("this would wake the warehouse")
+
+    async def main() -> None:
+        async with app.running():
+            await asyncio.to_thread(app.wait, app.submit({}), 5)
+            http = TestClient(create_http(app))
+            monkeypatch.setattr(app.store, "pods", refuse)
+            assert (await asyncio.to_thread(http.get, "/health")).status_code == 200
+            monkeypatch.setattr(app.store, "bell", refuse)
+            answer = await asyncio.to_thread(http.get, "/health")
+            assert answer.status_code == 503
+            assert "the store does not answer" in answer.json()["detail"]
+            monkeypatch.undo()
+
+    asyncio.run(main())
 
 
 def test_batch_history_and_cancel(http):

@@ -156,7 +156,7 @@ class Schema:
     def set(self, **settings: Any) -> None:
         """Change settings: ``clock`` (microseconds since 1970, or ``None``), ``latency``,
         ``lock_timeout`` and ``idle_abort`` (seconds), ``waiters``, ``denied`` (pairs of a privilege
-        and a table)."""
+        and a table), and more: see :class:`tests.standin.scene.Scene`."""
         self._call("PUT", "settings", settings)
 
     def fault(self, kind: str, **description: Any) -> None:

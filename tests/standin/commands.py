@@ -16,6 +16,8 @@ _GRANT_COLUMNS: Final = (
     "granted_by",
 )  # fmt: skip
 _LOCK_COLUMNS: Final = ("resource", "type", "transaction", "status", "session")
+_WAREHOUSE_COLUMNS: Final = ("name", "state", "size", "auto_suspend", "auto_resume")
+_PARAMETER_COLUMNS: Final = ("key", "value", "default", "level")
 
 Locks = TableLocks[Session]
 
@@ -79,6 +81,22 @@ def _show_locks(match: re.Match[str], session: Session, locks: Locks) -> Result:
     )
 
 
+def _show_warehouses(match: re.Match[str], session: Session, locks: Locks) -> Result:
+    scene = session.scene
+    suspend = None if scene.auto_suspend is None else str(scene.auto_suspend)
+    resume = "true" if scene.auto_resume else "false"
+    row = (session.warehouse, "STARTED", "X-Small", suspend, resume)
+    return texts(_WAREHOUSE_COLUMNS, [row] if session.warehouse else [])
+
+
+def _show_parameter(match: re.Match[str], session: Session, locks: Locks) -> Result:
+    name = match["name"].upper()
+    default = {"USE_CACHED_RESULT": "true"}.get(name)
+    value = session.parameters.get(name, default)
+    rows = [(name, value.lower(), default, "")] if value is not None else []
+    return texts(_PARAMETER_COLUMNS, rows)
+
+
 _Command = Callable[[re.Match[str], Session, Locks], Result]
 _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), command)
@@ -86,6 +104,8 @@ _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
         (r"ALTER\s+SESSION\s+SET\s+(?P<settings>.*)", _alter_session),
         (r"USE\s+(?P<what>ROLE|WAREHOUSE)\s+(?P<name>\S+)", _use),
         (r"SHOW\s+GRANTS(\s+ON\s+TABLE\s+(?P<table>\S+)|\s+(TO|ON|OF)\s+.*)?", _show_grants),
+        (r"SHOW\s+WAREHOUSES", _show_warehouses),
+        (r"SHOW\s+PARAMETERS\s+LIKE\s+'(?P<name>\w+)'\s+IN\s+SESSION", _show_parameter),
         (r"SHOW\s+LOCKS(\s+IN\s+ACCOUNT)?", _show_locks),
         (r"(GRANT|REVOKE)\s.*", _nothing),
         (r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?(ROLE|USER|WAREHOUSE)\s.*", _nothing),

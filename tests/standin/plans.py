@@ -54,6 +54,8 @@ LOCKS: Final = frozenset({"update", "delete", "merge", "truncate"})
 
 _OF_SESSION: Final = {
     "CurrentWarehouse": "warehouse",
+    "CurrentDatabase": "database",
+    "CurrentSchema": "schema",
     "CurrentRole": "role",
     "CurrentUser": "user",
     "CurrentAccount": "account",

@@ -32,6 +32,13 @@ class Scene:
     idle_abort: float = IDLE_ABORT
     denied: list[list[str]] = field(default_factory=list)
     """Pairs of a privilege and a table that the role does not have."""
+    lacking: list[str] = field(default_factory=list)
+    """Which of warehouse, database and schema a session has not, whatever it named: what is not
+    there, or not for its role to use, is NULL to a session."""
+    auto_suspend: int | None = 60
+    """Seconds after which an idle warehouse is suspended; ``None``: never."""
+    auto_resume: bool = True
+    """Whether a statement wakes the warehouse."""
     faults: Faults = field(default_factory=Faults)
     log: list[Entry] = field(default_factory=list)
     cache: ResultCache = field(default_factory=ResultCache)
@@ -48,4 +55,5 @@ class Scene:
             setattr(self, name, value)
 
 
-SETTINGS: Final = ("clock", "latency", "waiters", "lock_timeout", "idle_abort", "denied")
+SETTINGS: Final = ("clock", "latency", "waiters", "lock_timeout", "idle_abort", "denied",
+            "lacking", "auto_suspend", "auto_resume")  # fmt: skip

@@ -79,4 +79,8 @@ class Session:
                 return str(self.transaction.id) if self.transaction else None
             case "region":
                 return "AWS_EU_CENTRAL_1"
+            case "warehouse" | "database" | "schema" if name in self.scene.lacking:
+                return None
+            case "database" | "schema":
+                return getattr(self.connection, name)
         return getattr(self, name)
