@@ -34,7 +34,6 @@ from fleet_q.core.step import (
     Outcome,
     Recover,
     Release,
-    Step,
     Submit,
     claim_order,
     fold,
