@@ -59,6 +59,19 @@ def check_id(value: object, what: str) -> str:
     return value
 
 
+def check_retries(value: object) -> None:
+    """``value`` as ``max_retries``: a whole number of 0 or more that every store can hold."""
+    _whole(value, "max_retries", 0, MOST_RETRIES)
+
+
+def check_seconds(value: object, what: str) -> None:
+    """``value`` as a duration in seconds: a number of 0 or more, ten years at most."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput(f"{what} must be a number of seconds, not {_name(value)}")
+    if not 0 <= value <= LONGEST:
+        raise InvalidInput(f"{what} must be between 0 and {LONGEST:.0f} seconds")
+
+
 def submission(
     payload: object,
     *,
@@ -80,11 +93,8 @@ def submission(
     if (size := _size(text)) > max_payload_bytes:
         raise InvalidInput(f"payload has {size} bytes; at most {max_payload_bytes} are taken")
     _whole(priority, "priority", -HIGHEST_PRIORITY, HIGHEST_PRIORITY)
-    _whole(max_retries, "max_retries", 0, MOST_RETRIES)
-    if isinstance(delay, bool) or not isinstance(delay, int | float):
-        raise InvalidInput(f"delay must be a number of seconds, not {_name(delay)}")
-    if not 0 <= delay <= LONGEST:
-        raise InvalidInput(f"delay must be between 0 and {LONGEST:.0f} seconds")
+    check_retries(max_retries)
+    check_seconds(delay, "delay")
     check_id(step_id, "step_id")
     return Submit(step_id, text, priority, max_retries, micros(delay), unique)
 

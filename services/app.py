@@ -23,7 +23,7 @@ from fleet_q.services.ids import new_pod_id, new_step_id
 from fleet_q.services.pod import Pod
 from fleet_q.services.settings import Settings, from_env
 from fleet_q.services.stores import is_shared, open_store
-from fleet_q.services.tasks import TASK_TYPE, Registry, Task
+from fleet_q.services.tasks import TASK_TYPE, Registry, Task, check_name
 from fleet_q.services.views import DeadLettersView, EventView, LeaderView, PodView, StepView
 
 P = ParamSpec("P")
@@ -74,8 +74,9 @@ class FleetQ:
         ``timeout`` seconds an attempt fails: an async function is cancelled, a process ended; a
         thread cannot be, its function only finds ``current_step().cancelled``. ``process`` runs
         a function of a module in a process of its own, for what would hold the interpreter.
-        Raises :class:`InvalidInput` if the name is taken.
+        Raises :class:`InvalidInput` if the name is taken, or an option makes no sense.
         """
+        check_name(name)
 
         def register(function: Callable[P, R]) -> Task[P, R]:
             task = Task(

@@ -11,6 +11,7 @@ import msgspec
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Step
+from fleet_q.core.submission import check_retries, check_seconds
 from fleet_q.services.context import PermanentFailure
 
 if TYPE_CHECKING:
@@ -41,13 +42,18 @@ class Task(Generic[P, R]):
         timeout: float | None,
         process: bool,
     ) -> None:
-        is_async = inspect.iscoroutinefunction(function)
-        if process and is_async:
-            raise InvalidInput(f"task {name!r} is async; only a plain function can have a process")
-        if timeout is not None and not timeout > 0:
-            raise InvalidInput(f"task {name!r}: timeout must be more than 0 seconds")
-        if max_retries is not None and max_retries < 0:
-            raise InvalidInput(f"task {name!r}: max_retries must be 0 or more")
+        is_async = _is_async(function)
+        try:
+            if process:
+                _check_process(function, is_async)
+            if timeout is not None:
+                check_seconds(timeout, "timeout")
+                if timeout == 0:
+                    raise InvalidInput("timeout must be more than 0 seconds")
+            if max_retries is not None:
+                check_retries(max_retries)
+        except InvalidInput as error:
+            raise InvalidInput(f"task {name!r}: {error}") from None
         self.name = name
         self.function = function
         self.max_retries = max_retries
@@ -105,6 +111,28 @@ class Task(Generic[P, R]):
         only needed to say what is wrong, or where names alone cannot tell."""
         if not (self._needed <= arguments.keys() <= self._known):
             self._signature.bind(**arguments)
+
+
+def check_name(name: object) -> None:
+    """A task type; ``InvalidInput`` for what can be none."""
+    if callable(name):
+        raise InvalidInput('a task needs its type: @app.task("some name") above the function')
+    if not isinstance(name, str) or not name:
+        raise InvalidInput(f"a task type must be a text that is not empty, not {name!r}")
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    """Also of an object that is called like an async function."""
+    called = type(function).__call__
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+
+
+def _check_process(function: Callable[..., Any], is_async: bool) -> None:
+    if is_async:
+        raise InvalidInput("it is async; only a plain function can have a process")
+    name = getattr(function, "__qualname__", "<none>")
+    if "<" in name:  # <lambda>, or <locals> of another function
+        raise InvalidInput("a process can find it only by name: make it a function of a module")
 
 
 def _is_needed(parameter: inspect.Parameter) -> bool:

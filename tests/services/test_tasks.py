@@ -189,11 +189,55 @@ def test_retries_go_with_the_step_from_task_or_settings_or_call(app):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"timeout": 0}, "timeout"), ({"max_retries": -1}, "max_retries")],
+    [
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": -1}, "timeout"),
+        ({"timeout": math.nan}, "timeout"),
+        ({"timeout": math.inf}, "timeout"),
+        ({"timeout": "5"}, "timeout"),
+        ({"timeout": True}, "timeout"),
+        ({"max_retries": -1}, "max_retries"),
+        ({"max_retries": 1.5}, "max_retries"),
+        ({"max_retries": 2**40}, "max_retries"),
+        ({"max_retries": True}, "max_retries"),
+    ],
 )
 def test_options_that_make_no_sense_are_refused(app, options, message):
     with pytest.raises(InvalidInput, match=message):
         app.task("t", **options)(time.sleep)
+
+
+@pytest.mark.parametrize("name", ["", None, 3, b"t"])
+def test_a_task_type_is_a_text(app, name):
+    with pytest.raises(InvalidInput, match="task type"):
+        app.task(name)
+
+
+def test_a_decorator_without_its_parentheses_is_refused(app):
+    with pytest.raises(InvalidInput, match=r'@app\.task\("'):
+
+        @app.task
+        def forgotten() -> None: ...
+
+
+def test_only_a_function_of_a_module_can_have_a_process(app):
+    def local() -> None: ...
+
+    class Callable:
+        def __call__(self) -> None: ...
+
+    for function in (lambda: None, local, Callable()):
+        with pytest.raises(InvalidInput, match="'t': a process can find it only by name"):
+            app.task("t", process=True)(function)
+
+
+def test_an_object_that_is_called_like_an_async_function_is_one(app, run):
+    class Greet:
+        async def __call__(self, name: str) -> str:
+            return f"hello {name}"
+
+    (step,) = run(app.task("greet")(Greet()).submit(name="A"))
+    assert step.result == "hello A"
 
 
 def test_registering_twice_or_with_submits_own_words_is_refused(app):
