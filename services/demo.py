@@ -74,7 +74,7 @@ class Report(msgspec.Struct):
 
 def run_demo(steps: int, json: bool) -> None:
     """Run it, live on the terminal. Raises :class:`FleetQError` if a promise was broken."""
-    with tempfile.TemporaryDirectory(prefix="fleet-q-demo-") as folder:
+    with _cleaning_up(), tempfile.TemporaryDirectory(prefix="fleet-q-demo-") as folder:
         store = SqliteStore(Path(folder, "demo.db"))
         try:
             report = _run(FleetQ(store), store, Path(folder), steps, quiet=json)
@@ -86,6 +86,20 @@ def run_demo(steps: int, json: bool) -> None:
         _print_report(report)
     if report.faults:
         raise FleetQError("the demo found faults: " + "; ".join(report.faults[:3]))
+
+
+@contextlib.contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """While the body runs, a signal that ends this process lets it end what it began first."""
+    before = {
+        number: signal.signal(number, lambda number, _: sys.exit(128 + number))
+        for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(fleet: FleetQ, store: SqliteStore, folder: Path, steps: int, *, quiet: bool) -> Report:
@@ -131,7 +145,7 @@ def _payload(number: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _pod(pod_id: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "fleet_q.services.cli", "worker"]
+    command = [sys.executable, "-m", "fleet_q.services.demo_pod", "worker"]
     command += ["--app", "fleet_q.services.demo_tasks:app"]
     command += ["--store", f"sqlite:///{folder / 'demo.db'}"]
     inherited = {name: v for name, v in os.environ.items() if not name.startswith("FLEET_Q_")}
@@ -141,16 +155,16 @@ def _pod(pod_id: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         pod = subprocess.Popen(
             command,
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stderr=log,
             cwd=folder,
             start_new_session=True,
         )
+    assert pod.stdin is not None
     try:
         yield pod
     finally:
-        if pod.poll() is None:
-            pod.send_signal(signal.SIGTERM)
+        pod.stdin.close()  # upon which it leaves
         try:
             pod.wait(10)
         except subprocess.TimeoutExpired:
