@@ -117,7 +117,7 @@ def history(
     if json:
         print_json(events)
     else:
-        print_table(events, ("version", "at", "type", "pod_id", "data"), "")
+        print_table(events, ("version", "at", "type", "pod_id", "data"), "", cut=("data",))
 
 
 @cli.command()
@@ -201,7 +201,7 @@ def dlq_list(
         print_json(page)
         return
     columns = ("step_id", "last_update_ts", "retry_count", "error", "payload")
-    print_table(page.steps, columns, "no step has failed for good")
+    print_table(page.steps, columns, "no step has failed for good", cut=("error", "payload"))
     if page.before is not None:
         out.print(f"\nmore: fleet-q dlq list --before '{escape(page.before)}'")
 

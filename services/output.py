@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from rich.console import Console
@@ -15,6 +15,12 @@ from rich.text import Text
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
+
+_wide = Console(soft_wrap=True, width=100_000)  # whose tables are as wide as they need to be
+
+_SHORTEST: Final = 20
+_LONGEST: Final = 200
+"""Characters that are left at least, and without a terminal, of a value that is cut."""
 
 
 def print_json(value: Any) -> None:
@@ -40,17 +46,31 @@ def print_record(value: Any) -> None:
     out.print(table)
 
 
-def print_table(rows: Sequence[Any], columns: Sequence[str], empty: str) -> None:
-    """Print these fields of dataclasses as a table, or ``empty`` if there are no rows."""
+def print_table(
+    rows: Sequence[Any], columns: Sequence[str], empty: str, cut: Sequence[str] = ()
+) -> None:
+    """Print these fields of dataclasses as a table, a line each, or ``empty`` without rows.
+
+    The columns ``cut`` give way if a line would be longer than the terminal's; ids never do, so
+    that they can be copied.
+    """
     if not rows:
         out.print(empty)
         return
     table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(cell(getattr(row, column)) for column in columns))
-    out.print(table)
+    shown = {column: [cell(getattr(row, column)) for row in rows] for column in columns}
+    rest = [column for column in columns if column not in cut]
+    taken = sum(2 + max(text.cell_len for text in [Text(c), *shown[c]]) for c in rest)
+    for column, cells in shown.items():
+        table.add_column(column, no_wrap=True)
+        if column in cut:
+            left = (out.width - taken) // len(cut) - 2 if out.is_terminal else _LONGEST
+            for text in cells:
+                text.plain = text.plain.replace("\n", " ")
+                text.truncate(max(left, _SHORTEST), overflow="ellipsis")
+    for line in zip(*shown.values(), strict=True):
+        table.add_row(*line)
+    _wide.print(table)
 
 
 def cell(value: Any) -> Text:
