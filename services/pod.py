@@ -114,6 +114,7 @@ class Pod:
             self._runners.abandon(step_id, claim_token)
         if plan.withdraw:
             for step_id, claim_token in self._runners.withdraw():
+                self._held.pop(step_id, None)
                 self._machine.finished(Release(step_id, claim_token))
         if plan.gone:
             log.info("left the fleet", extra=self._tags())
