@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from fleet_q.core import errors
 from fleet_q.services.app import LONGEST_PAGE, FleetQ
@@ -26,6 +24,7 @@ from fleet_q.services.http_models import (
     SubmitRequest,
     Submitted,
 )
+from fleet_q.services.http_route import locked_router
 from fleet_q.services.views import DeadLettersView, EventView, LeaderView, PodView, StepView
 
 _STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
@@ -53,10 +52,11 @@ def create_http(fleet: FleetQ) -> FastAPI:
     for error, status in _STATUS_OF:
         http.add_exception_handler(error, _answering(status))
     http.add_exception_handler(RequestValidationError, _explain)
-    locked = [Depends(_key_checker(fleet.settings.api_keys))]
     _add_health(http, fleet)
-    _add_steps(http, fleet, locked)
-    _add_admin(http, fleet, locked)
+    locked = locked_router(fleet.settings.api_keys)
+    _add_steps(locked, fleet)
+    _add_admin(locked, fleet)
+    http.include_router(locked)
     return http
 
 
@@ -84,52 +84,52 @@ def _add_health(http: FastAPI, fleet: FleetQ) -> None:
         )
 
 
-def _add_steps(http: FastAPI, fleet: FleetQ, locked: list[Any]) -> None:
-    @http.post("/submit", dependencies=locked)
+def _add_steps(locked: APIRouter, fleet: FleetQ) -> None:
+    @locked.post("/submit")
     def submit(request: SubmitRequest) -> Submitted:
         """Submit a step."""
         return Submitted(step_id=fleet.submit(**request.model_dump()))
 
-    @http.post("/submit/batch", dependencies=locked)
+    @locked.post("/submit/batch")
     def submit_batch(request: BatchRequest) -> BatchSubmitted:
         """Submit steps, all of them or none."""
         commands = [fleet.command(**step.model_dump()) for step in request.steps]
         fleet.submit_commands(commands)
         return BatchSubmitted(step_ids=[command.step_id for command in commands])
 
-    @http.get("/status/{step_id:path}", dependencies=locked)
+    @locked.get("/status/{step_id:any_id}")
     def status(step_id: str) -> StepView:
         """A step as it is now."""
         return fleet.status(step_id)
 
-    @http.get("/steps/{step_id:path}/history", dependencies=locked)
+    @locked.get("/steps/{step_id:any_id}/history")
     def history(step_id: str) -> list[EventView]:
         """All that happened to a step."""
         return fleet.history(step_id)
 
-    @http.post("/steps/{step_id:path}/cancel", dependencies=locked)
+    @locked.post("/steps/{step_id:any_id}/cancel")
     def cancel(step_id: str) -> StepView:
         """Call off a step that has not ended."""
         return fleet.cancel(step_id)
 
 
-def _add_admin(http: FastAPI, fleet: FleetQ, locked: list[Any]) -> None:
-    @http.get("/admin/queue", dependencies=locked)
+def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
+    @locked.get("/admin/queue")
     def queue() -> dict[str, int]:
         """How many steps there are in each status."""
         return {str(status): count for status, count in fleet.queue().items()}
 
-    @http.get("/admin/leader", dependencies=locked)
+    @locked.get("/admin/leader")
     def leader() -> LeaderView:
         """Who leads, and among whom."""
         return fleet.leader()
 
-    @http.get("/admin/pods", dependencies=locked)
+    @locked.get("/admin/pods")
     def pods() -> list[PodView]:
         """All pods that ever joined."""
         return fleet.pods()
 
-    @http.post("/admin/recovery/run", dependencies=locked)
+    @locked.post("/admin/recovery/run")
     def run_recovery() -> Recovered:
         """Run a recovery cycle now, if this pod leads."""
         lead = fleet.leader()
@@ -139,7 +139,7 @@ def _add_admin(http: FastAPI, fleet: FleetQ, locked: list[Any]) -> None:
             )
         return Recovered(stats=msgspec.to_builtins(fleet.recover()))
 
-    @http.get("/admin/dlq", dependencies=locked)
+    @locked.get("/admin/dlq")
     def dead_letters(
         limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 100,
         before: Annotated[str | None, Query(description="the page in front's `before`")] = None,
@@ -147,7 +147,7 @@ def _add_admin(http: FastAPI, fleet: FleetQ, locked: list[Any]) -> None:
         """The steps that failed for good, newest first."""
         return fleet.dead_letters(limit, before)
 
-    @http.post("/admin/dlq/replay", dependencies=locked)
+    @locked.post("/admin/dlq/replay")
     def replay(request: ReplayRequest) -> Replayed:
         """Give dead letters all their tries again."""
         if (request.step_ids is None) == (not request.all):
@@ -155,26 +155,6 @@ def _add_admin(http: FastAPI, fleet: FleetQ, locked: list[Any]) -> None:
         if request.step_ids is None:
             return Replayed(replayed=fleet.replay_all())
         return Replayed(replayed=len(fleet.replay(request.step_ids)))
-
-
-def _key_checker(keys: tuple[str, ...]) -> Callable[..., None]:
-    encoded = [key.encode() for key in keys]
-
-    def check(
-        header: Annotated[str | None, Depends(APIKeyHeader(name="X-API-Key", auto_error=False))],
-        bearer: Annotated[
-            HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))
-        ],
-    ) -> None:
-        given = (header or (bearer.credentials if bearer else "")).encode()
-        # Every key is compared, in constant time, so that no answer comes sooner than another.
-        matches = [hmac.compare_digest(given, key) for key in encoded]
-        if encoded and not any(matches):
-            raise HTTPException(
-                401, "an API key is needed: X-API-Key", headers={"WWW-Authenticate": "Bearer"}
-            )
-
-    return check
 
 
 def _answering(status: int) -> Callable[[Request, Exception], Response]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -170,6 +171,7 @@ WRONG = {
     "half a surrogate pair": b'{"payload": {"a": "\\ud800"}}',
     "nested too deep": b'{"payload": {"a": ' + b"[" * 201 + b"]" * 201 + b"}}",
     "nested far too deep": b'{"payload": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "too many digits": b'{"payload": {"a": ' + b"9" * 5000 + b"}}",
     "priority is a text": b'{"payload": {}, "priority": "1"}',
     "priority is a fraction": b'{"payload": {}, "priority": 1.5}',
     "priority is true": b'{"payload": {}, "priority": true}',
@@ -194,6 +196,7 @@ def test_wrong_input_is_a_4xx_that_says_what_is_wrong_and_stores_nothing(http, a
     assert isinstance(detail, str)
     assert detail
     assert "\n" not in detail
+    assert "error parsing" not in detail
     assert sum(app.queue().values()) == 0
 
 
@@ -235,18 +238,43 @@ def test_unknown_things_are_answered_with_their_status(http, method, path, statu
     assert isinstance(answer.json()["detail"], str)
 
 
-def test_keys_lock_everything_but_health(app):
+ENDPOINTS = [
+    (method.upper(), path.format(step_id="x"))
+    for path, methods in create_http(FleetQ("memory://", settings=QUICK)).openapi()["paths"].items()
+    for method in methods
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
+def test_keys_lock_everything_but_health(app, method, path):
     app.use(settings=msgspec.structs.replace(QUICK, api_keys=("first", "second")))
     http = TestClient(create_http(app))
-    body = {"payload": {}}
-    for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer firs"}):
-        assert http.post("/submit", json=body, headers=headers).status_code == 401
-        assert http.get("/admin/queue", headers=headers).status_code == 401
-        assert http.get("/status/x", headers=headers).status_code == 401
-    assert http.post("/submit", json=body, headers={"X-API-Key": "first"}).status_code == 200
-    bearer = {"Authorization": "Bearer first"}
-    assert http.get("/admin/queue", headers=bearer).json()["pending"] == 1
-    assert http.get("/health").status_code == 503  # open, and this app runs no pod
+    wrong = ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer firs"}, {"X-API-Key": b"\xe9"})
+    right = ({"X-API-Key": "first"}, {"Authorization": "bearer second"})
+    for headers in wrong:
+        answer = http.request(method, path, content=b"{nope", headers=JSON | headers)
+        assert (answer.status_code == 401) == (path != "/health")
+    for headers in right:
+        answer = http.request(method, path, content=b"{}", headers=JSON | headers)
+        assert answer.status_code != 401
+    assert sum(app.queue().values()) == 0
+
+
+def test_the_description_names_the_keys(http):
+    paths = http.get("/openapi.json").json()["paths"]
+    for path, methods in paths.items():
+        for described in methods.values():
+            keys = {name for each in described.get("security", []) for name in each}
+            assert keys == (set() if path == "/health" else {"APIKeyHeader", "HTTPBearer"})
+
+
+@pytest.mark.parametrize("step_id", ["a\nb", "\n", "ends\n", "a/history", "?#", "é😀", " x "])
+def test_any_id_can_be_asked_for(http, step_id):
+    assert http.post("/submit", json={"payload": {}, "step_id": step_id}).status_code == 200
+    part = quote(step_id, safe="")
+    assert http.get(f"/status/{part}").json()["step_id"] == step_id
+    assert http.get(f"/steps/{part}/history").json()[0]["type"] == "submitted"
+    assert http.post(f"/steps/{part}/cancel").json()["status"] == "cancelled"
 
 
 def test_the_description_names_every_endpoint(http):
