@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,7 @@ def test_submit_many_checks_all_before_it_stores_one(app):
 
 
 def test_submit_many_keeps_the_order_over_several_transactions(app, run):
+    app.use(settings=msgspec.structs.replace(QUICK, claim_ahead=0))  # which may give steps back
     order = []
 
     @app.task("note")
@@ -49,6 +51,15 @@ def test_submit_many_keeps_the_order_over_several_transactions(app, run):
     assert ids == sorted(ids)
     run(*ids[-8:])
     assert order == list(range(SUBMIT_BATCH + 5))
+
+
+def test_submit_many_stores_a_thousand_in_a_transaction(app, monkeypatch):
+    sizes = []
+    store = app.store
+    submit = store.submit
+    monkeypatch.setattr(store, "submit", lambda new: sizes.append(len(new)) or submit(new))
+    app.submit_many({"n": n} for n in range(2 * SUBMIT_BATCH + 5))
+    assert sizes == [SUBMIT_BATCH, SUBMIT_BATCH, 5]
 
 
 def test_a_step_id_of_ones_own_makes_submitting_again_harmless(app):
