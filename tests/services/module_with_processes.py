@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from fleet_q.services import FleetQ, PermanentFailure, current_step
 
@@ -16,7 +17,8 @@ def pid() -> dict[str, int]:
 
 
 @app.task("hang", process=True, timeout=1, max_retries=0)
-def hang() -> None:
+def hang(sign: str) -> None:
+    Path(sign).write_text(str(os.getpid()))
     time.sleep(600)
 
 

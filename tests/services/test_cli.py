@@ -13,7 +13,7 @@ from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Fail
-from fleet_q.services import FleetQ, output
+from fleet_q.services import FleetQ, output, process
 
 
 def test_a_step_from_submission_to_cancellation(fleet_q):
@@ -188,6 +188,27 @@ def test_a_table_has_a_line_a_row_and_ids_are_whole(fleet_q, tmp_path, monkeypat
     for step_id in ids:
         assert f"{step_id} " in out
     assert f"{'it went wrong ' * 50}"[: 19 if terminal else 199] + "…" in out
+
+
+def test_recover_gives_back_what_a_dead_pod_held(fleet_q, tmp_path):
+    fleet_q("submit", "{}", "--step-id", "mine")
+    _hold(tmp_path, "mine")
+    store = SqliteStore(tmp_path / "fleet-q.db")
+    store.turn(Turn("pod", "two", Join("pod", "two")))
+    store.close()
+    assert json.loads(fleet_q("recover", "--json")[1]) == {
+        "dead_pods": 0, "total_orphans": 1, "resubmitted": 1, "terminal_failures": 0,
+    }  # fmt: skip
+    status = json.loads(fleet_q("status", "mine", "--json")[1])
+    assert (status["status"], status["retry_count"]) == ("pending", 1)
+
+
+def test_serve_listens_to_this_machine_alone_unless_told(fleet_q, monkeypatch):
+    asked = []
+    monkeypatch.setattr(process, "run_server", lambda _, host, port: asked.append((host, port)))
+    assert fleet_q("serve")[0] == 0
+    assert fleet_q("serve", "--host", "0.0.0.0", "--port", "80")[0] == 0
+    assert asked == [("127.0.0.1", 8000), ("0.0.0.0", 80)]
 
 
 def test_no_words_show_the_help(fleet_q):

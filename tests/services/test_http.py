@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from fleet_q.core.errors import StoreUnavailable
+from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.services import FleetQ
 from fleet_q.services.http import create_http
 from tests.services.conftest import QUICK, ended
@@ -120,6 +120,38 @@ def test_health_asks_the_store_what_costs_nothing(app, monkeypatch):
             monkeypatch.undo()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry_after"),
+    [(StoreUnavailable("it is away"), 503, "1"), (StoreError("it is broken"), 500, None)],
+)
+def test_a_store_in_trouble_is_no_fault_of_the_client(http, app, monkeypatch, error, status,
+                                                      retry_after):  # fmt: skip
+    monkeypatch.setattr(app.store, "counts", _raising(error))
+    answer = http.get("/admin/queue")
+    assert (answer.status_code, answer.json()) == (status, {"detail": str(error)})
+    assert answer.headers.get("Retry-After") == retry_after
+
+
+def _raising(error):
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_what_a_steps_state_forbids_is_a_409(http, app):
+    step_id = app.submit({"task_type": "unknown"})
+    asyncio.run(ended(app, [step_id]))
+    refused = http.post(f"/steps/{step_id}/cancel")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409, "a step that is failed cannot be cancelled",
+    )  # fmt: skip
+    pending = app.submit({})
+    replay = {"step_ids": [step_id, pending]}
+    assert http.post("/admin/dlq/replay", json=replay).status_code == 409
+    assert app.status(step_id).status == "failed"
 
 
 def test_batch_history_and_cancel(http):

@@ -5,17 +5,34 @@ from __future__ import annotations
 import asyncio
 import os
 
+from fleet_q.services.views import StepView
+from tests.processes.conftest import eventually
 from tests.services import module_with_processes as module
-from tests.services.conftest import QUICK, ended
+from tests.services.conftest import QUICK
 
 
-def test_functions_in_processes_run_fail_crash_and_are_ended():
+def test_functions_in_processes_run_fail_crash_and_are_ended(tmp_path):
+    sign = tmp_path / "sign"
     module.app.use(settings=QUICK)
-    names = ("pid", "hang", "crash", "refuse", "odd")
-    ids = [module.app.submit({"task_type": name}, max_retries=0) for name in names]
-    exits = ("SystemExit", "KeyboardInterrupt")
-    ids += [module.app.submit({"task_type": "leave", "error": e}, max_retries=0) for e in exits]
-    pid, hang, crash, refuse, odd, *left = asyncio.run(ended(module.app, ids))
+    payloads = [
+        {"task_type": "pid"},
+        {"task_type": "hang", "sign": str(sign)},
+        {"task_type": "crash"},
+        {"task_type": "refuse"},
+        {"task_type": "odd"},
+        {"task_type": "leave", "error": "SystemExit"},
+        {"task_type": "leave", "error": "KeyboardInterrupt"},
+    ]
+    ids = [module.app.submit(payload, max_retries=0) for payload in payloads]
+
+    async def main() -> list[StepView]:
+        async with module.app.running():
+            waiting = [asyncio.to_thread(module.app.wait, step_id, 30) for step_id in ids]
+            steps = list(await asyncio.gather(*waiting))
+            await asyncio.to_thread(eventually, lambda: not _lives(int(sign.read_text())))
+            return steps
+
+    pid, hang, crash, refuse, odd, *left = asyncio.run(main())
 
     assert pid.result["pid"] != os.getpid()
     assert pid.result["attempt"] == 1
@@ -26,3 +43,11 @@ def test_functions_in_processes_run_fail_crash_and_are_ended():
     assert "module_with_processes" in refuse.traceback
     assert "the result is not JSON" in odd.error
     assert [step.error for step in left] == ["SystemExit: bye", "KeyboardInterrupt: bye"]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -106,11 +106,22 @@ def test_the_executor_takes_every_step_that_no_function_is_registered_for(app, r
 
     @app.executor
     def execute_task(step):
-        return [step["STEP_ID"], step["PAYLOAD"], step["RETRY_COUNT"]]
+        return step
 
-    known, unknown = run(add.submit(a=1), app.submit({"task_type": "else", "x": None}))
+    payload = {"task_type": "else", "x": None}
+    known, unknown = run(add.submit(a=1), app.submit(payload, priority=7, max_retries=2))
     assert known.result == 1
-    assert unknown.result == [unknown.step_id, {"task_type": "else", "x": None}, 0]
+    row = unknown.result
+    assert all(isinstance(row.pop(time), int) for time in ("CREATED_TS", "LAST_UPDATE_TS"))
+    assert row == {
+        "STEP_ID": unknown.step_id,
+        "STATUS": "claimed",
+        "CLAIMED_BY": "pod-1",
+        "PAYLOAD": payload,
+        "RETRY_COUNT": 0,
+        "MAX_RETRIES": 2,
+        "PRIORITY": 7,
+    }
 
 
 @pytest.mark.parametrize("result", [object(), math.nan, {1, 2}, b"x", "\ud800"])
