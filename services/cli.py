@@ -42,6 +42,11 @@ cli.add_typer(store_commands)
 StepId = Annotated[str, typer.Argument(metavar="STEP_ID", help="the step's id")]
 
 
+@cli.callback()
+def fleet_q(verbose: VerboseOption = False) -> None:
+    """Every command takes ``-v`` too; here it may stand in front."""
+
+
 @cli.command()
 def serve(
     host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",

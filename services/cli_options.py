@@ -73,7 +73,7 @@ def _load(reference: str | None) -> FleetQ | None:
         sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InvalidInput(
             f"--app {reference}: importing {module_name} raised {type(error).__name__}: {error}"
         ) from error

@@ -133,9 +133,16 @@ def test_an_interrupt_is_said_and_has_an_exit_code_of_its_own(fleet_q, monkeypat
         assert fleet_q(*words) == (130, "", "fleet-q: interrupted\n")
 
 
-def test_verbose_adds_the_traceback(fleet_q):
-    _, _, err = fleet_q("queue", "-v")
-    assert "Traceback" in err
+def test_an_app_that_exits_when_it_is_imported_is_an_error(fleet_q, tmp_path):
+    (tmp_path / "exits.py").write_text("import sys\nsys.exit(4)\n")
+    code, out, err = fleet_q("worker", "--app", "exits:app")
+    assert (code, out) == (1, "")
+    assert err == "fleet-q: --app exits:app: importing exits raised SystemExit: 4\n"
+
+
+@pytest.mark.parametrize("words", [["queue", "-v"], ["-v", "queue"], ["-v", "queue", "--json"]])
+def test_verbose_adds_the_traceback(fleet_q, words):
+    assert "Traceback" in fleet_q(*words)[2]
 
 
 def test_a_file_that_is_not_a_store_is_named_and_left_alone(fleet_q, tmp_path):
