@@ -77,7 +77,7 @@ def afterwards(turn: Turn, status: PodStatus) -> PodStatus | None:
             pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
     except FleetQError:
         return None
-    return pod and pod.status
+    return None if pod is None else pod.status
 
 
 def said(pod: Pod | None, command: PodCommand, at: int = 0) -> Pod | None:
