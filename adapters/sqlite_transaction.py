@@ -41,11 +41,7 @@ _UPDATE: Final = (
     ),
 )
 
-_decode_rows = msgspec.json.Decoder(list[tuple[Any, ...]]).decode
-
-
-def _decode_steps(text: str) -> list[Step]:
-    return [Step(*row) for row in _decode_rows(text)]
+_decode_steps = msgspec.json.Decoder(list[Step]).decode
 
 
 class SqliteTransaction:

@@ -65,7 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
 class _Running(msgspec.Struct):
     claim_token: str
     attempt: int
-    timeout: float | None
+    timeout: float = math.inf
     deadline: float = math.inf
 
 
@@ -73,8 +73,7 @@ class PodMachine:
     """One pod, from joining to leaving.
 
     ``new_id`` makes incarnations and claim tokens, ``chance`` draws numbers in [0, 1),
-    ``timeout_of`` says how many seconds a step's function may run (``None``: for ever),
-    ``manners`` what is to be known of the store.
+    ``manners`` says what is to be known of the store.
     """
 
     def __init__(
@@ -84,7 +83,6 @@ class PodMachine:
         *,
         new_id: Callable[[], str],
         chance: Callable[[], float],
-        timeout_of: Callable[[Step], float | None] = lambda _: None,
         manners: Manners = _PLAIN,
     ) -> None:
         self.pod_id = pod_id
@@ -93,7 +91,6 @@ class PodMachine:
         self.incarnation = new_id()
         self._new_id = new_id
         self._chance = chance
-        self._timeout_of = timeout_of
         self._manners = manners
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._running: dict[str, _Running] = {}
@@ -143,11 +140,13 @@ class PodMachine:
         look_again = now if turn is not None else self._look_again()
         return Plan(turn, abandon, withdraw, listen, recover, look_again, self.phase == "gone")
 
-    def began(self, step_id: str, claim_token: str, now: float) -> None:
-        """The function of a step with a timeout begins to run."""
+    def began(self, step_id: str, claim_token: str, timeout: float, now: float) -> None:
+        """A function that may run for ``timeout`` seconds begins to. Those that may run for ever
+        need not be told of."""
         running = self._running.get(step_id)
-        if running is not None and running.claim_token == claim_token and running.timeout:
-            running.deadline = now + running.timeout
+        if running is not None and running.claim_token == claim_token:
+            running.timeout = timeout
+            running.deadline = now + timeout
             self._first_deadline = min(self._first_deadline, running.deadline)
 
     def finished(self, outcome: Outcome) -> bool:
@@ -262,7 +261,7 @@ class PodMachine:
         earlier = self._running.get(step.step_id)
         if earlier is not None:  # it was lost before a heartbeat could ask
             self._abandon.append((step.step_id, earlier.claim_token))
-        self._running[step.step_id] = _Running(claim_token, step.attempt, self._timeout_of(step))
+        self._running[step.step_id] = _Running(claim_token, step.attempt)
 
     def _expire(self, now: float) -> None:
         if now >= self._first_deadline:

@@ -24,13 +24,14 @@ JSON_BLANKS: Final = " \t\r\n"
 """What JSON calls white space, RFC 8259, section 2; around a text, the log does not keep it."""
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, array_like=True):
     """A unit of work, as a row of ``STEP_TRACKER`` has it.
 
     ``payload`` and ``result`` are JSON texts. ``retry_count`` counts the tries used up, so the
     attempt that runs is ``retry_count + 1`` of ``max_retries + 1``. ``error`` and ``traceback``
     are the last failed attempt's until the step completes. Whose claim it is, or was last, say
-    ``claimed_by``, ``incarnation`` and ``claim_token``; they are empty while it is pending.
+    ``claimed_by``, ``incarnation`` and ``claim_token``; they are empty while it is pending. Its
+    JSON is the array of its fields.
     """
 
     step_id: str

@@ -29,8 +29,9 @@ def new_step_id() -> str:
 
 
 def new_token() -> str:
-    """A claim token or an incarnation: 128 random bits in hex."""
-    return secrets.token_hex(16)
+    """A claim token or an incarnation: 96 random bits in 16 characters. It is stored four times a
+    step, and none is ever guessed at."""
+    return secrets.token_urlsafe(12)
 
 
 def new_pod_id() -> str:

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from msgspec.structs import astuple
@@ -50,7 +51,6 @@ class Pod:
             settings,
             new_id=new_token,
             chance=random.random,
-            timeout_of=registry.timeout_of,
             manners=store.manners,
         )
         self._inbox: SimpleQueue[Outcome | Callable[[], None]] = SimpleQueue()
@@ -86,10 +86,10 @@ class Pod:
         silence = time.monotonic() - self._last_answer
         return self._thread.is_alive() and silence < self._settings.dead_pod_threshold
 
-    def _began(self, step_id: str, claim_token: str) -> None:
+    def _began(self, step_id: str, claim_token: str, timeout: float) -> None:
         """A function with a timeout begins, in whatever thread."""
-        now = time.monotonic()
-        self._inbox.put(lambda: self._machine.began(step_id, claim_token, now))
+        began = partial(self._machine.began, step_id, claim_token, timeout, time.monotonic())
+        self._inbox.put(began)
 
     def _live(self) -> None:
         try:

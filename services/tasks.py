@@ -94,9 +94,10 @@ class Task(Generic[P, R]):
             raise InvalidInput(f"task {self.name!r}: {error}") from None
         return self._app.submit(payload, step_id=step_id, priority=priority, delay=delay)
 
-    def bound(self, step: Step) -> Callable[[], R]:
-        """The call that ``step`` asks for; :class:`PermanentFailure` if there can be none."""
-        payload = msgspec.json.decode(step.payload)
+    def bound(self, step: Step, payload: dict[str, Any] | None = None) -> Callable[[], R]:
+        """The call that ``step`` asks for; :class:`PermanentFailure` if there can be none.
+        ``payload`` is the step's, if it has been decoded already."""
+        payload = _decode(step.payload) if payload is None else payload
         if self.name is None:  # the executor of all that no function is registered for
             return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]
         payload.pop(TASK_TYPE)
@@ -162,9 +163,11 @@ class Registry:
         """The function for exactly this type."""
         return self._tasks.get(task_type) if isinstance(task_type, str) else None
 
-    def find(self, step: Step) -> Task[Any, Any]:
-        """The function that runs ``step``; :class:`PermanentFailure` if there is none."""
-        task_type = _task_type(step.payload)
+    def call(self, step: Step) -> tuple[Task[Any, Any], Callable[[], Any]]:
+        """The task that runs ``step`` and the call that it comes to; :class:`PermanentFailure` if
+        there is none, or can be none."""
+        payload = _decode(step.payload)
+        task_type = payload.get(TASK_TYPE)
         task = self.named(task_type) or self.fallback
         if task is None:
             known = ", ".join(sorted(self._tasks)) or "none"
@@ -173,25 +176,10 @@ class Registry:
                 if task_type is not None
                 else "the payload has no 'task_type', and this pod has no executor"
             )
-        return task
-
-    def timeout_of(self, step: Step) -> float | None:
-        """Seconds that the step's function may run."""
-        try:
-            return self.find(step).timeout
-        except PermanentFailure:
-            return None
+        return task, task.bound(step, payload)
 
 
-class _Typed(msgspec.Struct):
-    task_type: Any = None
-
-
-_decode_typed = msgspec.json.Decoder(_Typed).decode
-
-
-def _task_type(payload: str) -> Any:
-    return _decode_typed(payload).task_type
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def _as_row(step: Step, payload: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fleet_q.core.step import Outcome, Step
 from fleet_q.services.attempt import Attempt, Failing
 from fleet_q.services.context import PermanentFailure
 from fleet_q.services.runners.event_loop import EventLoop
-from fleet_q.services.runners.job import Job, Runner
+from fleet_q.services.runners.job import Began, Job, Runner
 from fleet_q.services.runners.processes import Processes
 from fleet_q.services.runners.slots import Slots
 from fleet_q.services.runners.threads import Threads
@@ -25,8 +25,8 @@ from fleet_q.services.tasks import Registry
 class Runners:
     """Runs every step's function where it belongs.
 
-    ``began`` is told the id and claim token of a step with a timeout when its function begins;
-    ``most`` is how many run at once.
+    ``began`` is told of every function with a timeout when it begins; ``most`` is how many run at
+    once.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Runners:
         *,
         failing: Failing,
         done: Callable[[Outcome], None],
-        began: Callable[[str, str], None],
+        began: Began,
         loop: asyncio.AbstractEventLoop,
         most: int,
     ) -> None:
@@ -58,8 +58,8 @@ class Runners:
         for step in steps:
             attempt = Attempt(step, self._failing)
             try:
-                task = self._registry.find(step)
-                job = Job(attempt, task, task.bound(step))
+                task, call = self._registry.call(step)
+                job = Job(attempt, task, call)
             except PermanentFailure as error:
                 self._done(attempt.failed(error))
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from fleet_q.core.step import Outcome
 from fleet_q.services.attempt import Attempt
-from fleet_q.services.runners.job import Job, Queue
+from fleet_q.services.runners.job import Began, Job, Queue
 from fleet_q.services.runners.slots import Slots
 
 
@@ -19,7 +19,7 @@ class EventLoop(Queue):
         self,
         slots: Slots,
         done: Callable[[Outcome], None],
-        began: Callable[[str, str], None],
+        began: Began,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         super().__init__(slots, done, began)

@@ -11,6 +11,9 @@ from fleet_q.services.attempt import Attempt
 from fleet_q.services.runners.slots import Slots
 from fleet_q.services.tasks import Task
 
+Began = Callable[[str, str, float], None]
+"""Told the id, claim token and timeout in seconds of a step whose function begins."""
+
 
 class Job:
     """An attempt, its task, and the call that it comes to."""
@@ -45,7 +48,7 @@ class Queue:
         self,
         slots: Slots,
         done: Callable[[Outcome], None],
-        began: Callable[[str, str], None],
+        began: Began,
     ) -> None:
         self.jobs: deque[Job] = deque()
         self._slots = slots
@@ -67,6 +70,6 @@ class Queue:
                 continue
             self._slots.hold(attempt)
             if job.task.timeout is not None:
-                self._began(attempt.step.step_id, attempt.claim_token)
+                self._began(attempt.step.step_id, attempt.claim_token, job.task.timeout)
             return job
         return None

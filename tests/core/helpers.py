@@ -93,13 +93,13 @@ class Pilot:
     ) -> None:
         ids = count(1)
         self.now = 100.0
+        self.timeout = timeout
         self.settings = PodSettings(**settings)
         self.machine = PodMachine(
             "pod",
             self.settings,
             new_id=lambda: f"id-{next(ids)}",
             chance=chance,
-            timeout_of=lambda _: timeout,
             manners=manners or Manners(),
         )
         self.tokens: dict[str, str] = {}
@@ -119,8 +119,8 @@ class Pilot:
         """Let the store give out these steps; which of them are to run."""
         given = tuple(claimed(step_id) for step_id in step_ids)
         to_run = self.machine.answered(turn, Answer(at, given, **answer), self.now)
-        for step in to_run:  # a shell with slots for all of them
-            self.machine.began(step.step_id, turn.claim_token, self.now)
+        for step in to_run if self.timeout else ():  # by a shell with slots for all of them
+            self.machine.began(step.step_id, turn.claim_token, self.timeout or 0, self.now)
         self.tokens.update((step.step_id, turn.claim_token) for step in to_run)
         return [step.step_id for step in to_run]
 

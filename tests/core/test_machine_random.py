@@ -49,7 +49,6 @@ class World:
             SETTINGS,
             new_id=lambda: f"id-{next(ids)}",
             chance=lambda: next(draws) * 0.37 % 1,
-            timeout_of=lambda step: 20.0 if step.step_id in "01" else None,
         )
 
     def once(self) -> bool:
@@ -92,6 +91,8 @@ class World:
         self.unanswered = None
         for step in self.machine.answered(turn, answer, self.now):
             self.functions.add((step.step_id, turn.claim_token))
+            if step.step_id in "01":
+                self.machine.began(step.step_id, turn.claim_token, 20.0, self.now)
 
     def no_answer(self) -> None:
         wait = self.machine.unanswered(self.now)

@@ -128,7 +128,6 @@ class Pod:
             SETTINGS,
             new_id=lambda: f"id-{next(fleet.ids)}",
             chance=fleet.chance.random,
-            timeout_of=lambda _: 200.0,
         )
 
     def work_arrived(self) -> None:
@@ -179,6 +178,7 @@ class Pod:
 
     def start(self, step: Step, token: str) -> None:
         self.attempts.add((step.step_id, token))
+        self.machine.began(step.step_id, token, 200.0, self.fleet.now)
         ends = self.fleet.now + self.fleet.chance.lognormvariate(4.0, 1.0)
         self.fleet.at(ends, partial(self.end, step, token))
 
