@@ -1,0 +1,232 @@
+"""A fleet put through its scenario."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from fleet_q.core.audit import audit
+from fleet_q.core.retry import micros
+from fleet_q.core.step import Step
+from fleet_q.core.store import EventStore
+from fleet_q.services.simulation import scenario as sc
+from fleet_q.services.simulation.actor import Actor, Call
+from fleet_q.services.simulation.agenda import Agenda
+from fleet_q.services.simulation.checks import Checks
+from fleet_q.services.simulation.client import ask, request_of
+from fleet_q.services.simulation.ledger import Ledger
+from fleet_q.services.simulation.manners import ALL
+from fleet_q.services.simulation.measures import Measures
+from fleet_q.services.simulation.orphans import OrphanWatch
+from fleet_q.services.simulation.process import Process
+from fleet_q.services.simulation.server import Server
+from fleet_q.services.simulation.violation import Violation
+
+PATIENCE: Final = 2 * 3_600.0
+"""Seconds within which everything ends once the trouble is over: the backoff between two tries is
+bounded by minutes, and so is every queue that is drawn."""
+
+REVIVAL: Final = 30.0
+"""Seconds after which a process that a step has killed begins again, as its supervisor would."""
+
+
+class Fleet:
+    """Everything there is, for one run. ``run`` raises :class:`Violation` if a promise breaks."""
+
+    def __init__(self, scenario: sc.Scenario, *, keep_pod_log: bool = True) -> None:
+        self.scenario = scenario
+        self.agenda = Agenda()
+        self.work = {
+            work.step_id: work
+            for request in scenario.requests
+            if isinstance(request, sc.Submission)
+            for work in request.steps
+        }
+        dead_after = micros(scenario.settings.dead_pod_threshold)
+        self.ledger = Ledger(self.agenda.store_time)
+        self.ledger.keep_pod_log = keep_pod_log
+        self.store = EventStore(self.ledger)
+        self.checks = Checks(self.work, dead_after)
+        self.server = Server(
+            self.agenda,
+            ALL[scenario.manners],
+            self.store,
+            Random(f"{scenario.seed}/server"),
+            told=self._told,
+            died=self._died,
+        )
+        self.measures = Measures(self)
+        self.processes: dict[str, Process] = {}
+        self.doubles: list[Process] = []
+        self.accepted: set[str] = set()
+        self._rates = {pod.pod_id: pod.rate for pod in scenario.pods}
+        self._numbers = dict.fromkeys(self._rates, 0)
+        self._orphans = OrphanWatch(self)
+        self._clients = 0
+
+    def run(self) -> None:
+        """Go through the trouble, and on until everything has ended."""
+        scenario, agenda = self.scenario, self.agenda
+        for pod in scenario.pods:
+            agenda.at(pod.at, self.begin, pod.pod_id)
+        for request in scenario.requests:
+            agenda.at(request.at, self._request, request)
+        for fault in scenario.faults:
+            agenda.at(fault.at, self._strike, fault)
+        self._orphans.begin()
+        self.measures.begin()
+        agenda.run(scenario.seconds)
+        self._heal()
+        self._settle()
+        self._stop()
+        self._check_end()
+
+    def begin(self, pod_id: str) -> None:
+        """Start a process of the pod, whether or not another one lives."""
+        earlier = self.processes.get(pod_id)
+        if earlier is not None and earlier.alive:
+            self.doubles.append(earlier)
+        self._numbers[pod_id] += 1
+        number = self._numbers[pod_id]
+        process = Process(
+            pod_id,
+            number,
+            self.agenda,
+            self.server,
+            self.scenario.settings,
+            chance=Random(f"{self.scenario.seed}/{pod_id}/{number}"),
+            rate=self._rates[pod_id],
+            work=self.work,
+            killed=self._killed_by_step,
+        )
+        self.processes[pod_id] = process
+        process.start()
+
+    def _request(self, request: sc.Request) -> None:
+        self._clients += 1
+        chance = Random(f"{self.scenario.seed}/client/{self._clients}")
+        client = Actor(f"client {self._clients}", self.agenda, self.server)
+        client.begin(ask(request_of(request), chance, lambda: self._accepted(request)))
+
+    def _accepted(self, request: sc.Request) -> None:
+        if not isinstance(request, sc.Submission):
+            return
+        self.accepted.update(work.step_id for work in request.steps)
+        pod = self.processes.get(request.pod_id or "")
+        if pod is not None and pod.alive and not pod.frozen:
+            pod.work_arrived()
+
+    def _strike(self, fault: sc.Fault) -> None:
+        if isinstance(fault, sc.Away):
+            self.server.go_away(fault.seconds)
+            return
+        process = self.processes.get(fault.pod_id)
+        if process is None or not process.alive:
+            return
+        match fault:
+            case sc.Crash():
+                self._died(process, fault.back_after)
+            case sc.Freeze():
+                process.freeze(fault.seconds)
+                process.disturbed_at = self.agenda.now + fault.seconds
+            case sc.Double():
+                self.begin(fault.pod_id)
+            case sc.Stop():
+                process.drain(fault.grace)
+                if fault.back_after is not None:
+                    self.agenda.after(fault.back_after, self._restart, process)
+            case sc.ClockJump():
+                process.leap(fault.seconds)
+            case sc.Strike():
+                self.server.strikes.setdefault(fault.pod_id, []).append(fault)
+
+    def _killed_by_step(self, process: Process, step: Step) -> None:
+        self.checks.crashed_by(step.step_id)
+        self._died(process, REVIVAL)
+
+    def _died(self, actor: Actor, back_after: float | None) -> None:
+        actor.kill()
+        if back_after is not None and isinstance(actor, Process):
+            self.agenda.after(back_after, self._restart, actor)
+
+    def _restart(self, process: Process) -> None:
+        """Begin again, unless another process has come in between."""
+        if self.processes[process.name] is process:
+            self.begin(process.name)
+
+    def _told(self, actor: Actor, call: Call, answer: Any) -> None:
+        steps, pods = self.ledger.take()
+        self.measures.committed(steps)
+        self.checks.committed(actor, call, answer, steps, pods)
+
+    def _heal(self) -> None:
+        """The trouble is over: nothing is armed any more, and every pod has a process."""
+        self.server.strikes.clear()
+        for pod_id in sorted(self.processes):
+            if not self.processes[pod_id].alive:
+                self.begin(pod_id)
+
+    def _settle(self) -> None:
+        until = self.agenda.now + PATIENCE
+        while not self._is_settled():
+            if self.agenda.now >= until:
+                raise Violation("everything ends", self._unsettled(), "did not, with no trouble left")
+            self.agenda.run(self.agenda.now + self.scenario.settings.recovery_interval)
+
+    def _is_settled(self) -> bool:
+        return self.checks.unfinished == 0 and len(self.accepted) == len(self.work)
+
+    def _unsettled(self) -> str:
+        for step_id in self.work:
+            record = self.checks.steps.get(step_id)
+            if record is None or record.status in ("pending", "claimed"):
+                return step_id
+        return "nothing"
+
+    def _stop(self) -> None:
+        """Everyone leaves in good order, once the dead are declared so."""
+        settings = self.scenario.settings
+        self.agenda.run(
+            self.agenda.now + settings.dead_pod_threshold + 3 * settings.recovery_interval
+        )
+        for process in (*self.processes.values(), *self.doubles):
+            process.drain(0.0)
+        self.agenda.run(self.agenda.now + PATIENCE)
+        for pod_id, pod in self.checks.pods.items():
+            if pod.status != "down":
+                raise Violation("everything ends", pod_id, f"is still {pod.status}")
+
+    def _check_end(self) -> None:
+        for step_id in self.work:
+            if step_id not in self.checks.steps:
+                raise Violation("nothing lost", step_id, "was accepted and is not there")
+        for fault in audit(self.store.step_events()).faults:
+            raise Violation("the log", fault.partition(":")[0], fault)
+        if self.ledger.keep_pod_log:
+            report = self.store.rebuild(check=True)
+            for differing in (*report.differing_steps, *report.differing_pods):
+                raise Violation("tables", differing, "is not what the log adds up to")
+
+
+class Outcome(msgspec.Struct):
+    """How a run went."""
+
+    scenario: sc.Scenario
+    violation: Violation | None
+    fleet: Fleet
+
+
+def simulate(scenario: sc.Scenario, *, keep_pod_log: bool = True) -> Outcome:
+    """Run the scenario; a broken promise is in the outcome, and so is any error of the core."""
+    fleet = Fleet(scenario, keep_pod_log=keep_pod_log)
+    try:
+        fleet.run()
+    except Violation as violation:
+        return Outcome(scenario, violation, fleet)
+    except Exception as error:
+        return Outcome(
+            scenario, Violation("no error", type(error).__name__, str(error)), fleet
+        )
+    return Outcome(scenario, None, fleet)
