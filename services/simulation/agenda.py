@@ -8,9 +8,15 @@ from itertools import count
 from typing import Any, Final
 
 from fleet_q.core.retry import micros
+from fleet_q.services.simulation.violation import Violation
 
 EPOCH: Final = 1_767_225_600_000_000
 """The store's time when a simulation begins, 2026-01-01 in microseconds since 1970."""
+
+
+INSTANT: Final = 1e-6
+MOST_AT_ONCE: Final = 100_000
+"""So many events, each less than an instant (in seconds) after the one before it, are a loop."""
 
 
 class Agenda:
@@ -32,10 +38,14 @@ class Agenda:
 
     def run(self, until: float) -> None:
         """Let everything happen that is due by ``until``."""
-        events = self._events
+        events, spins = self._events, 0
         while events and events[0][0] <= until:
-            self.now, _, what, args = heapq.heappop(events)
+            when, _, what, args = heapq.heappop(events)
             self.happened += 1
+            spins = spins + 1 if when - self.now < INSTANT else 0
+            if spins > MOST_AT_ONCE:
+                raise Violation("time goes on", "the fleet", f"is busy for ever after {self.now} s")
+            self.now = when
             what(*args)
         self.now = until
 

@@ -16,7 +16,6 @@ import msgspec
 from fleet_q.core import events as ev
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import Fleet
 from fleet_q.core.step import Step
 from fleet_q.services.simulation.actor import Actor, Call
 from fleet_q.services.simulation.ledger import PodChange, StepChange
@@ -70,10 +69,9 @@ class Checks:
         self.unfinished = 0
         self._work = work
         self._dead_after = dead_after
-        self._tokens: set[str] = set()
-        self._incarnations: set[str] = set()
+        self._ended: set[str] = set()
         self._queue = Queue(self.steps)
-        self._led: dict[str, str | None] = {}  # by process: whom its cycle found to lead
+        self._led: dict[Actor, str | None] = {}  # whom a process's cycle found to lead
 
     def committed(
         self,
@@ -85,7 +83,7 @@ class Checks:
     ) -> None:
         """Judge what one call did. Raises :class:`Violation`."""
         if call.method == "pods":
-            self._led[actor.name] = self._leader(answer)
+            self._led[actor] = self.oldest_live(answer.at)
         elif call.method in ("declare_dead", "recover") and (steps or pods):
             self._check_leads(actor)
         for pod_event, pod in pods:
@@ -243,9 +241,8 @@ class Checks:
         _must(event.at >= pod.at, "order", pod_id, "happened before what it follows")
         pod.version, pod.at = event.version, event.at
         if isinstance(fact, ev.Joined):
-            _must(fact.incarnation not in self._incarnations, "the dead stay dead", pod_id,
-                  "joined as an incarnation that has been")  # fmt: skip
-            self._incarnations.add(fact.incarnation)
+            _must(fact.incarnation not in self._ended, "the dead stay dead", pod_id,
+                  "joined as an incarnation that has ended")  # fmt: skip
             pod.incarnation, pod.status, pod.born = fact.incarnation, "up", event.at
         else:
             _must(pod.status != "down" and pod.incarnation == fact.incarnation,
@@ -257,20 +254,19 @@ class Checks:
                 pod.heard_of, pod.status = event.at, "draining"
             case ev.Left():
                 pod.status = "down"
+                self._ended.add(fact.incarnation)
             case ev.DeclaredDead():
                 silence = event.at - pod.heard_of
                 _must(silence >= self._dead_after, "recovery", pod_id,
                       f"was declared dead after a silence of {silence} µs")  # fmt: skip
                 pod.status = "down"
+                self._ended.add(fact.incarnation)
         seen = (row.version, row.status, row.incarnation, row.birth_ts, row.last_heartbeat_ts)
         told = (pod.version, pod.status, pod.incarnation, pod.born, pod.heard_of)
         _must(seen == told, "tables", pod_id, f"has the row {seen} and the log {told}")
 
-    def _leader(self, fleet: Fleet) -> str | None:
-        return self.oldest_live(fleet.at)
-
     def _check_leads(self, actor: Actor) -> None:
-        leader = self._led.get(actor.name)
+        leader = self._led.get(actor)
         _must(leader == actor.name, "one leader", actor.name, f"acted while {leader} led")
 
 

@@ -10,6 +10,7 @@ from fleet_q.core.errors import IllegalTransition, StoreUnavailable, UnknownStep
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
 from fleet_q.services.simulation.actor import Call, Life
+from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.scenario import Cancellation, Replaying, Request, Submission, Work
 
 PATIENCE: Final = 5.0
@@ -27,13 +28,13 @@ def request_of(request: Request) -> Call:
             return Call("replay", ([step_id],))
 
 
-def ask(call: Call, chance: Random, done: Callable[[], object]) -> Life:
+def ask(call: Call, agenda: Agenda, chance: Random, done: Callable[[], object]) -> Life:
     """Ask for the call again and again; a step that is not there or has ended is an answer too."""
     while True:
         try:
             yield call
         except StoreUnavailable:
-            yield chance.uniform(0, PATIENCE)
+            yield agenda.now + chance.uniform(0, PATIENCE)
         except (UnknownStep, IllegalTransition):
             return
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
@@ -65,6 +66,7 @@ class Fleet:
         self._numbers = dict.fromkeys(self._rates, 0)
         self._orphans = OrphanWatch(self)
         self._clients = 0
+        self._closing = False
 
     def run(self) -> None:
         """Go through the trouble, and on until everything has ended."""
@@ -80,7 +82,6 @@ class Fleet:
         agenda.run(scenario.seconds)
         self._heal()
         self._settle()
-        self._stop()
         self._check_end()
 
     def begin(self, pod_id: str) -> None:
@@ -108,7 +109,8 @@ class Fleet:
         self._clients += 1
         chance = Random(f"{self.scenario.seed}/client/{self._clients}")
         client = Actor(f"client {self._clients}", self.agenda, self.server)
-        client.begin(ask(request_of(request), chance, lambda: self._accepted(request)))
+        call = request_of(request)
+        client.begin(ask(call, self.agenda, chance, lambda: self._accepted(request)))
 
     def _accepted(self, request: sc.Request) -> None:
         if not isinstance(request, sc.Submission):
@@ -143,8 +145,9 @@ class Fleet:
                 self.server.strikes.setdefault(fault.pod_id, []).append(fault)
 
     def _killed_by_step(self, process: Process, step: Step) -> None:
-        self.checks.crashed_by(step.step_id)
-        self._died(process, REVIVAL)
+        if not self._closing:  # nobody would be left to declare it dead
+            self.checks.crashed_by(step.step_id)
+            self._died(process, REVIVAL)
 
     def _died(self, actor: Actor, back_after: float | None) -> None:
         actor.kill()
@@ -153,7 +156,7 @@ class Fleet:
 
     def _restart(self, process: Process) -> None:
         """Begin again, unless another process has come in between."""
-        if self.processes[process.name] is process:
+        if self.processes[process.name] is process and not self._closing:
             self.begin(process.name)
 
     def _told(self, actor: Actor, call: Call, answer: Any) -> None:
@@ -169,34 +172,38 @@ class Fleet:
                 self.begin(pod_id)
 
     def _settle(self) -> None:
+        """Everything ends, and then everyone leaves in good order."""
+        settings = self.scenario.settings
+        self._run_until(self._is_settled, self._unsettled)
+        self.agenda.run(
+            self.agenda.now + settings.dead_pod_threshold + 3 * settings.recovery_interval
+        )  # so that the dead are declared so
+        self._closing = True
+        self._heal()
+        for process in (*self.processes.values(), *self.doubles):
+            process.drain(0.0)
+        self._run_until(lambda: self._still_there() is None, self._still_there)
+
+    def _run_until(self, done: Callable[[], bool], who_is_not: Callable[[], str | None]) -> None:
         until = self.agenda.now + PATIENCE
-        while not self._is_settled():
+        while not done():
             if self.agenda.now >= until:
-                raise Violation("everything ends", self._unsettled(), "did not, with no trouble left")
+                subject = who_is_not() or "nothing"
+                raise Violation("everything ends", subject, "did not, with no trouble left")
             self.agenda.run(self.agenda.now + self.scenario.settings.recovery_interval)
 
     def _is_settled(self) -> bool:
         return self.checks.unfinished == 0 and len(self.accepted) == len(self.work)
 
-    def _unsettled(self) -> str:
+    def _unsettled(self) -> str | None:
         for step_id in self.work:
             record = self.checks.steps.get(step_id)
             if record is None or record.status in ("pending", "claimed"):
                 return step_id
-        return "nothing"
+        return None
 
-    def _stop(self) -> None:
-        """Everyone leaves in good order, once the dead are declared so."""
-        settings = self.scenario.settings
-        self.agenda.run(
-            self.agenda.now + settings.dead_pod_threshold + 3 * settings.recovery_interval
-        )
-        for process in (*self.processes.values(), *self.doubles):
-            process.drain(0.0)
-        self.agenda.run(self.agenda.now + PATIENCE)
-        for pod_id, pod in self.checks.pods.items():
-            if pod.status != "down":
-                raise Violation("everything ends", pod_id, f"is still {pod.status}")
+    def _still_there(self) -> str | None:
+        return next((n for n, pod in self.checks.pods.items() if pod.status != "down"), None)
 
     def _check_end(self) -> None:
         for step_id in self.work:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import IncarnationEnded, StoreUnavailable
@@ -18,6 +18,10 @@ from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.cycle import cycle
 from fleet_q.services.simulation.scenario import Work
+
+TICK: Final = 1e-6
+"""Seconds by which a sleeper wakes late, as it does everywhere; by a rounding error early, it would
+find nothing due and sleep for no time at all, for ever."""
 
 
 def result_of(claim_token: str) -> str:
@@ -109,7 +113,7 @@ class Process(Actor):
             if self._recovery is not None:
                 yield from self._recover_on()
             if plan.turn is None and self._recovery is None and not self._inbox:
-                yield (plan.look_again - self._leapt) / self._rate
+                yield (plan.look_again - self._leapt) / self._rate + TICK
             self._read_inbox()
 
     def _take(self, turn: Turn) -> Generator[Call, Any, bool]:
