@@ -7,7 +7,7 @@ lifecycle, so what is wrong there cannot be wrong here in the same way.
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -66,10 +66,12 @@ class Checks:
     def __init__(self, work: Mapping[str, Work], dead_after: int) -> None:
         self.steps: dict[str, StepRecord] = {}
         self.pods: dict[str, PodRecord] = {}
+        self.shared: set[str] = set()  # pods under whose id two processes lived at once
         self.unfinished = 0
         self._work = work
         self._dead_after = dead_after
         self._ended: set[str] = set()
+        self._holding: Counter[str] = Counter()  # steps, by incarnation
         self._queue = Queue(self.steps)
         self._led: dict[Actor, str | None] = {}  # whom a process's cycle found to lead
 
@@ -111,17 +113,20 @@ class Checks:
     def oldest_live(self, at: int) -> str | None:
         """Who leads at ``at``."""
         alive = [
-            (pod.born, pod_id)
+            (pod.status == "asleep", pod.born, pod_id)
             for pod_id, pod in self.pods.items()
-            if pod.status == "up" and at - pod.heard_of < self._dead_after
+            if pod.status == "asleep"
+            or (pod.status == "up" and at - pod.heard_of < self._dead_after)
         ]
-        return min(alive)[1] if alive else None
+        return min(alive)[2] if alive else None
 
     def is_orphaned(self, held: Held, at: int) -> int | None:
         """Since when the claim is one that a leader ought to end, or ``None``."""
         pod = self.pods[held.pod_id]
         if pod.status == "down" or pod.incarnation != held.incarnation:
             return pod.at
+        if pod.status == "asleep":
+            return None
         silent = pod.heard_of + self._dead_after
         return silent if silent <= at else None
 
@@ -169,11 +174,13 @@ class Checks:
         _must(event.pod_id == actor.name, "one holder", step_id, "is held by another than claimed")
         pod = self.pods.get(actor.name)
         _must(
-            pod is not None and pod.status != "down" and pod.incarnation == fact.incarnation,
+            pod is not None and pod.status in ("up", "draining")
+            and pod.incarnation == fact.incarnation,
             "the dead stay dead", step_id, "was claimed by an incarnation that does not live",
         )  # fmt: skip
         record.status = "claimed"
         record.held = Held(token, actor.name, fact.incarnation)
+        self._holding[fact.incarnation] += 1
 
     def _ended_claim(
         self,
@@ -200,18 +207,23 @@ class Checks:
                       f"failed after {record.tries + 1} of {record.max_retries + 1} tries")  # fmt: skip
                 self._ends(record, "failed")
             case ev.Released():
-                record.status, record.held = "pending", None
+                self._lets_go(record, "pending")
             case ev.Retried() | ev.Recovered():
                 record.tries += 1
                 _must(record.tries <= record.max_retries, "tries", step_id,
                       f"goes on after {record.tries} tries")  # fmt: skip
                 if isinstance(fact, ev.Retried):
                     record.available = fact.available_ts
-                record.status, record.held = "pending", None
+                self._lets_go(record, "pending")
 
     def _ends(self, record: StepRecord, status: str) -> None:
-        record.status, record.held = status, None
+        self._lets_go(record, status)
         self.unfinished -= 1
+
+    def _lets_go(self, record: StepRecord, status: str) -> None:
+        if record.held is not None:
+            self._holding[record.held.incarnation] -= 1
+        record.status, record.held = status, None
 
     def _has_ended(self, held: Held) -> bool:
         pod = self.pods[held.pod_id]
@@ -241,22 +253,30 @@ class Checks:
         _must(event.at >= pod.at, "order", pod_id, "happened before what it follows")
         pod.version, pod.at = event.version, event.at
         if isinstance(fact, ev.Joined):
-            _must(fact.incarnation not in self._ended, "the dead stay dead", pod_id,
+            again = fact.incarnation in self._ended and pod_id not in self.shared
+            _must(not again, "the dead stay dead", pod_id,
                   "joined as an incarnation that has ended")  # fmt: skip
             pod.incarnation, pod.status, pod.born = fact.incarnation, "up", event.at
         else:
             _must(pod.status != "down" and pod.incarnation == fact.incarnation,
                   "the dead stay dead", pod_id, f"{fact.type} after its end")  # fmt: skip
         match fact:
-            case ev.Joined() | ev.Heartbeat():
+            case ev.Joined():
                 pod.heard_of = event.at
+            case ev.Heartbeat():
+                pod.heard_of = event.at
+                pod.status = "up" if pod.status == "asleep" else pod.status
+            case ev.Slept():
+                pod.heard_of, pod.status = event.at, "asleep"
+                _must(self._holding[fact.incarnation] == 0, "nobody is missed", pod_id,
+                      "fell asleep while it held steps")  # fmt: skip
             case ev.Draining():
                 pod.heard_of, pod.status = event.at, "draining"
             case ev.Left():
                 pod.status = "down"
                 self._ended.add(fact.incarnation)
             case ev.DeclaredDead():
-                silence = event.at - pod.heard_of
+                silence = -1 if pod.status == "asleep" else event.at - pod.heard_of
                 _must(silence >= self._dead_after, "recovery", pod_id,
                       f"was declared dead after a silence of {silence} µs")  # fmt: skip
                 pod.status = "down"

@@ -17,30 +17,34 @@ PATIENCE: Final = 5.0
 """Seconds between two tries, at most."""
 
 
-def request_of(request: Request) -> Call:
-    """The call that the request is."""
+def ask(request: Request, agenda: Agenda, chance: Random, done: Callable[[bool], object]) -> Life:
+    """Ask again and again; that a step is not there, or has ended, is an answer too. ``done`` is
+    told whether the request was carried out, as far as its sender knows."""
+    call = _call_of(request)
+    for_once = isinstance(request, Submission) and request.unique
+    while True:
+        try:
+            yield call
+        except (UnknownStep, IllegalTransition):
+            return done(False)
+        except StoreUnavailable:
+            if for_once:
+                return done(False)
+            yield agenda.now + chance.uniform(0, PATIENCE)
+        else:
+            return done(True)
+
+
+def _call_of(request: Request) -> Call:
     match request:
-        case Submission(steps=steps, pod_id=pod_id):
-            return Call("submit", ([_submit(work) for work in steps], pod_id))
+        case Submission(steps=steps, pod_id=pod_id, unique=unique):
+            return Call("submit", ([_submit(work, unique) for work in steps], pod_id))
         case Cancellation(step_id=step_id):
             return Call("cancel", (step_id,))
         case Replaying(step_id=step_id):
             return Call("replay", ([step_id],))
 
 
-def ask(call: Call, agenda: Agenda, chance: Random, done: Callable[[], object]) -> Life:
-    """Ask for the call again and again; a step that is not there or has ended is an answer too."""
-    while True:
-        try:
-            yield call
-        except StoreUnavailable:
-            yield agenda.now + chance.uniform(0, PATIENCE)
-        except (UnknownStep, IllegalTransition):
-            return
-        else:
-            done()
-            return
-
-
-def _submit(work: Work) -> Submit:
-    return Submit(work.step_id, "{}", work.priority, work.max_retries, micros(work.delay))
+def _submit(work: Work, unique: bool) -> Submit:
+    delay = micros(work.delay)
+    return Submit(work.step_id, "{}", work.priority, work.max_retries, delay, unique)

@@ -7,7 +7,7 @@ from typing import Final, Literal, cast
 
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation import scenario as sc
-from fleet_q.services.simulation.manners import ALL, Kind
+from fleet_q.services.simulation.models import MODELS, Kind
 
 MISFORTUNES: Final = 6.0
 """How much goes wrong with a pod in a simulation, on average."""
@@ -22,13 +22,13 @@ def draw(
     pods: int | None = None,
     hours: float | None = None,
     steps: int | None = None,
-    manners: Kind | None = None,
+    store: Kind | None = None,
 ) -> sc.Scenario:
     """The scenario of this seed. What is not given is drawn: a few pods for less than an hour,
     with settings of all kinds. A fleet of given size lives by the default settings."""
     chance = Random(f"scenario {seed}")
     sized = pods is not None or hours is not None
-    kind = manners or cast("Kind", chance.choice(sorted(ALL)))
+    kind = store or cast("Kind", chance.choice(sorted(MODELS)))
     settings = PodSettings() if sized else _settings(chance)
     pod_count = pods or chance.randint(2, 7)
     seconds = hours * 3_600 if hours is not None else chance.uniform(600, 1_800)
@@ -38,7 +38,7 @@ def draw(
     work = [_work(f"step-{number:06}", chance, settings) for number in range(step_count)]
     return sc.Scenario(
         seed=seed,
-        manners=kind,
+        store=kind,
         settings=settings,
         seconds=seconds,
         pods=starts,
@@ -62,6 +62,7 @@ def _settings(chance: Random) -> PodSettings:
         dead_pod_threshold=heartbeat * chance.randint(3, 6),
         retry_base_delay=chance.choice([0.0, 1.0, 5.0]),
         retry_max_delay=60.0,
+        sleep_after=chance.choice([5.0, 60.0, 300.0]),
         shutdown_grace=chance.choice([0.0, 5.0, 25.0]),
     )
 
@@ -108,7 +109,7 @@ def _requests(
         batch, left = left[:size], left[size:]
         at = min(chance.choice(busy) + chance.expovariate(1 / 60), seconds * 0.95)
         pod_id = chance.choice([None, chance.choice(pods)])
-        requests.append(sc.Submission(at, tuple(batch), pod_id))
+        requests.append(sc.Submission(at, tuple(batch), pod_id, unique=chance.random() < 0.3))
         for each in batch:
             roll = chance.random()
             if roll < 0.04:

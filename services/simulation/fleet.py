@@ -16,10 +16,10 @@ from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor, Call
 from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.checks import Checks
-from fleet_q.services.simulation.client import ask, request_of
+from fleet_q.services.simulation.client import ask
 from fleet_q.services.simulation.ledger import Ledger
-from fleet_q.services.simulation.manners import ALL
 from fleet_q.services.simulation.measures import Measures
+from fleet_q.services.simulation.models import MODELS
 from fleet_q.services.simulation.orphans import OrphanWatch
 from fleet_q.services.simulation.process import Process
 from fleet_q.services.simulation.server import Server
@@ -31,6 +31,12 @@ bounded by minutes, and so is every queue that is drawn."""
 
 REVIVAL: Final = 30.0
 """Seconds after which a process that a step has killed begins again, as its supervisor would."""
+
+LAST_GRACE: Final = 600.0
+"""Seconds that everyone has to leave at the end: what is left of the trouble, such as locks that
+the dead still hold, may keep them."""
+
+UNFINISHED: Final = ("pending", "claimed")
 
 
 class Fleet:
@@ -46,14 +52,13 @@ class Fleet:
             for work in request.steps
         }
         dead_after = micros(scenario.settings.dead_pod_threshold)
-        self.ledger = Ledger(self.agenda.store_time)
-        self.ledger.keep_pod_log = keep_pod_log
-        self.store = EventStore(self.ledger)
+        model = MODELS[scenario.store]
+        self.ledger = Ledger(self.agenda.store_time, model.manners, keep_pod_log=keep_pod_log)
         self.checks = Checks(self.work, dead_after)
         self.server = Server(
             self.agenda,
-            ALL[scenario.manners],
-            self.store,
+            model,
+            self.ledger,
             Random(f"{scenario.seed}/server"),
             told=self._told,
             died=self._died,
@@ -62,10 +67,12 @@ class Fleet:
         self.processes: dict[str, Process] = {}
         self.doubles: list[Process] = []
         self.accepted: set[str] = set()
+        self.died_at: dict[str, float] = {}  # by pod and number of the process
         self._rates = {pod.pod_id: pod.rate for pod in scenario.pods}
         self._numbers = dict.fromkeys(self._rates, 0)
         self._orphans = OrphanWatch(self)
         self._clients = 0
+        self._asking = 0  # clients without an answer
         self._closing = False
 
     def run(self) -> None:
@@ -89,6 +96,7 @@ class Fleet:
         earlier = self.processes.get(pod_id)
         if earlier is not None and earlier.alive:
             self.doubles.append(earlier)
+            self.checks.shared.add(pod_id)
         self._numbers[pod_id] += 1
         number = self._numbers[pod_id]
         process = Process(
@@ -98,6 +106,7 @@ class Fleet:
             self.server,
             self.scenario.settings,
             chance=Random(f"{self.scenario.seed}/{pod_id}/{number}"),
+            manners=self.ledger.manners,
             rate=self._rates[pod_id],
             work=self.work,
             killed=self._killed_by_step,
@@ -109,11 +118,12 @@ class Fleet:
         self._clients += 1
         chance = Random(f"{self.scenario.seed}/client/{self._clients}")
         client = Actor(f"client {self._clients}", self.agenda, self.server)
-        call = request_of(request)
-        client.begin(ask(call, self.agenda, chance, lambda: self._accepted(request)))
+        self._asking += 1
+        client.begin(ask(request, self.agenda, chance, lambda done: self._answered(request, done)))
 
-    def _accepted(self, request: sc.Request) -> None:
-        if not isinstance(request, sc.Submission):
+    def _answered(self, request: sc.Request, done: bool) -> None:
+        self._asking -= 1
+        if not done or not isinstance(request, sc.Submission):
             return
         self.accepted.update(work.step_id for work in request.steps)
         pod = self.processes.get(request.pod_id or "")
@@ -145,12 +155,15 @@ class Fleet:
                 self.server.strikes.setdefault(fault.pod_id, []).append(fault)
 
     def _killed_by_step(self, process: Process, step: Step) -> None:
-        if not self._closing:  # nobody would be left to declare it dead
-            self.checks.crashed_by(step.step_id)
-            self._died(process, REVIVAL)
+        self.checks.crashed_by(step.step_id)
+        self._died(process, REVIVAL)
 
     def _died(self, actor: Actor, back_after: float | None) -> None:
+        if self._closing:  # nobody would be left to declare it dead
+            return
         actor.kill()
+        if isinstance(actor, Process):
+            self.died_at[f"{actor.name}/{actor.number}"] = self.agenda.now
         if back_after is not None and isinstance(actor, Process):
             self.agenda.after(back_after, self._restart, actor)
 
@@ -181,7 +194,7 @@ class Fleet:
         self._closing = True
         self._heal()
         for process in (*self.processes.values(), *self.doubles):
-            process.drain(0.0)
+            process.drain(LAST_GRACE)
         self._run_until(lambda: self._still_there() is None, self._still_there)
 
     def _run_until(self, done: Callable[[], bool], who_is_not: Callable[[], str | None]) -> None:
@@ -193,26 +206,23 @@ class Fleet:
             self.agenda.run(self.agenda.now + self.scenario.settings.recovery_interval)
 
     def _is_settled(self) -> bool:
-        return self.checks.unfinished == 0 and len(self.accepted) == len(self.work)
+        return self.checks.unfinished == 0 and self._asking == 0
 
     def _unsettled(self) -> str | None:
-        for step_id in self.work:
-            record = self.checks.steps.get(step_id)
-            if record is None or record.status in ("pending", "claimed"):
-                return step_id
-        return None
+        return next((i for i, r in self.checks.steps.items() if r.status in UNFINISHED), None)
 
     def _still_there(self) -> str | None:
         return next((n for n, pod in self.checks.pods.items() if pod.status != "down"), None)
 
     def _check_end(self) -> None:
-        for step_id in self.work:
+        for step_id in sorted(self.accepted):
             if step_id not in self.checks.steps:
                 raise Violation("nothing lost", step_id, "was accepted and is not there")
-        for fault in audit(self.store.step_events()).faults:
+        store = EventStore(self.ledger)
+        for fault in audit(store.step_events()).faults:
             raise Violation("the log", fault.partition(":")[0], fault)
         if self.ledger.keep_pod_log:
-            report = self.store.rebuild(check=True)
+            report = store.rebuild(check=True)
             for differing in (*report.differing_steps, *report.differing_pods):
                 raise Violation("tables", differing, "is not what the log adds up to")
 
@@ -233,7 +243,5 @@ def simulate(scenario: sc.Scenario, *, keep_pod_log: bool = True) -> Outcome:
     except Violation as violation:
         return Outcome(scenario, violation, fleet)
     except Exception as error:
-        return Outcome(
-            scenario, Violation("no error", type(error).__name__, str(error)), fleet
-        )
+        return Outcome(scenario, Violation("no error", type(error).__name__, str(error)), fleet)
     return Outcome(scenario, None, fleet)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 from fleet_q.adapters.memory import MemoryDatabase
 from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.leadership import silent_pods
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import Transaction
+from fleet_q.core.ports import Manners, Transaction
 from fleet_q.core.step import Step
 
 StepChange = tuple[StepEvent, Step]
@@ -23,10 +24,12 @@ class Ledger(MemoryDatabase):
     heartbeats of a thousand pods in a day do not fit into memory.
     """
 
-    keep_pod_log = True
-
-    def __init__(self, clock: Any) -> None:
+    def __init__(
+        self, clock: Callable[[], int], manners: Manners, *, keep_pod_log: bool = True
+    ) -> None:
         super().__init__(clock)
+        self.manners = manners
+        self.keep_pod_log = keep_pod_log
         self._steps: list[StepChange] = []
         self._pods: list[PodChange] = []
 
@@ -39,6 +42,14 @@ class Ledger(MemoryDatabase):
         self._pods += watched.pod_changes
 
     read = MemoryDatabase.read
+
+    def is_claimable(self) -> bool:
+        """Whether there is a step to claim."""
+        return bool(self.queue.due(self._clock(), 1))
+
+    def is_anyone_silent(self, dead_after: int) -> bool:
+        """Whether there is a pod to declare dead."""
+        return bool(silent_pods(self.pods.values(), self._clock(), dead_after))
 
     def take(self) -> tuple[list[StepChange], list[PodChange]]:
         """What was committed since the last call."""

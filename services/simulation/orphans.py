@@ -10,6 +10,7 @@ from fleet_q.services.simulation.violation import Violation
 
 if TYPE_CHECKING:
     from fleet_q.services.simulation.fleet import Fleet
+    from fleet_q.services.simulation.process import Process
 
 SLACK: Final = 1.25
 """How much longer than an interval by the store's clock one by a drifting pod's clock may be."""
@@ -22,8 +23,8 @@ class OrphanWatch:
     """Looks every now and then: once a claim's pod has ended, or been silent for the dead-pod
     threshold, one recovery interval of a leader that works has to be enough.
 
-    A leader works while its process lives and moves, and the store answers it; whatever disturbs
-    it begins the interval anew.
+    A leader works while its process lives, moves and is awake, and the store answers it; whatever
+    disturbs it begins the interval anew.
     """
 
     def __init__(self, fleet: Fleet) -> None:
@@ -64,10 +65,11 @@ class OrphanWatch:
         incarnation = leader.machine.incarnation if leader is not None else None
         if incarnation != self._leader:
             self._leader, self._leads_since = incarnation, now
-        if leader is None or not calm or not leader.alive or leader.frozen:
-            self._leads_since = now
-            return None
-        if leader.call_began is not None and now - leader.call_began > CYCLE / 2:
+        if leader is None or not calm or not self._works(leader):
             self._leads_since = now
             return None
         return max(self._leads_since, leader.disturbed_at, fleet.server.disturbed_at)
+
+    def _works(self, leader: Process) -> bool:
+        waits = leader.call_began is not None and leader.agenda.now - leader.call_began > CYCLE / 2
+        return leader.alive and not leader.frozen and leader.machine.phase == "up" and not waits

@@ -9,15 +9,15 @@ from typing import Any, Final
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import IncarnationEnded, StoreUnavailable
 from fleet_q.core.machine import PodMachine
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import Manners, Turn
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Complete, Outcome, Step
 from fleet_q.services.simulation.actor import Actor, Call, Life, Server
 from fleet_q.services.simulation.agenda import Agenda
-from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.cycle import cycle
 from fleet_q.services.simulation.scenario import Work
+from fleet_q.services.simulation.violation import Violation
 
 TICK: Final = 1e-6
 """Seconds by which a sleeper wakes late, as it does everywhere; by a rounding error early, it would
@@ -42,6 +42,7 @@ class Process(Actor):
         settings: PodSettings,
         *,
         chance: Random,
+        manners: Manners,
         rate: float,
         work: dict[str, Work],
         killed: Callable[[Process, Step], object],
@@ -68,6 +69,7 @@ class Process(Actor):
             new_id=self._new_id,
             chance=chance.random,
             timeout_of=lambda step: work[step.step_id].timeout,
+            manners=manners,
         )
 
     def start(self) -> None:
@@ -108,6 +110,8 @@ class Process(Actor):
             if plan.recover and self._recovery is None:
                 self._recovery = cycle(self.name, micros(self.settings.dead_pod_threshold))
                 self._recovery_answer = None
+            if plan.listen:
+                yield from self._listen()
             if plan.turn is not None and not (yield from self._take(plan.turn)):
                 return
             if self._recovery is not None:
@@ -115,6 +119,14 @@ class Process(Actor):
             if plan.turn is None and self._recovery is None and not self._inbox:
                 yield (plan.look_again - self._leapt) / self._rate + TICK
             self._read_inbox()
+
+    def _listen(self) -> Generator[Call, Any, None]:
+        try:
+            bell = yield from self._call(Call("bell"))
+        except StoreUnavailable:
+            self.machine.unanswered(self.clock())
+        else:
+            self.machine.heard(bell, self.clock())
 
     def _take(self, turn: Turn) -> Generator[Call, Any, bool]:
         """Do a turn; false if this is the end."""

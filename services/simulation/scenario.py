@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from fleet_q.core.settings import PodSettings
-from fleet_q.services.simulation.manners import Kind
+from fleet_q.services.simulation.models import Kind
 
 Behaviour = Literal["succeeds", "fails", "fails for good", "hangs", "kills its pod"]
 
@@ -31,11 +31,13 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Submission(msgspec.Struct, frozen=True, tag=True):
-    """Steps that are submitted at once, by a pod or from outside."""
+    """Steps that are submitted at once, by a pod or from outside. If their ids are ``unique``,
+    nobody asks again when there is no answer."""
 
     at: float
     steps: tuple[Work, ...]
     pod_id: str | None = None
+    unique: bool = False
 
 
 class Cancellation(msgspec.Struct, frozen=True, tag=True):
@@ -128,7 +130,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """All that happens to a fleet from outside; ``seconds`` is when the trouble is over."""
 
     seed: int
-    manners: Kind
+    store: Kind
     settings: PodSettings
     seconds: float
     pods: tuple[Start, ...]

@@ -14,24 +14,25 @@ from typing import Any
 
 from fleet_q.core.errors import FleetQError, StoreUnavailable
 from fleet_q.core.ports import Store
+from fleet_q.core.store import EventStore
 from fleet_q.services.simulation.actor import Actor, Call
 from fleet_q.services.simulation.agenda import Agenda
+from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.locks import LockTable
-from fleet_q.services.simulation.manners import Manners, Script, script
+from fleet_q.services.simulation.models import Script, StoreModel
 from fleet_q.services.simulation.scenario import Strike
+from fleet_q.services.simulation.scripts import script
+
 
 class Session:
     """A call on its way through its statements."""
 
-    __slots__ = ("aborted", "actor", "answer", "began", "call", "committed", "error", "held",
-                 "next", "over", "script", "sent_at", "slow", "strike", "waits_for",
-                 "waits_since")  # fmt: skip
+    __slots__ = ("aborted", "actor", "answer", "done", "error", "held", "next", "over", "script",
+                 "sent_at", "slow", "strike", "waits_for", "waits_since")  # fmt: skip
 
-    def __init__(self, actor: Actor, call: Call, statements: Script, now: float) -> None:
+    def __init__(self, actor: Actor, statements: Script, now: float) -> None:
         self.actor = actor
-        self.call = call
         self.script = statements
-        self.began = now
         self.next = 0  # the statement that comes next
         self.sent_at = now  # when the one before that was sent
         self.held: list[str] = []
@@ -39,7 +40,7 @@ class Session:
         self.waits_since = 0.0
         self.strike: Strike | None = None
         self.slow = False  # the strike holds a statement up
-        self.committed = False
+        self.done = 0  # what the statements up to here do has been done
         self.aborted = False  # rolled back while its client said nothing
         self.over = False
         self.answer: Any = None
@@ -53,14 +54,14 @@ class Server:
     def __init__(
         self,
         agenda: Agenda,
-        manners: Manners,
-        store: Store,
+        model: StoreModel,
+        ledger: Ledger,
         chance: Random,
         *,
         told: Callable[[Actor, Call, Any], object],
         died: Callable[[Actor, float | None], object],
     ) -> None:
-        self.manners = manners
+        self.model = model
         self.statements = 0
         self.calls = 0
         self.refusals = 0  # of locks that too many waited for
@@ -69,17 +70,18 @@ class Server:
         self.disturbed_at = -math.inf  # when it was last away, or a lock kept for no good
         self.strikes: dict[str, list[Strike]] = {}
         self._agenda = agenda
-        self._store = store
+        self._ledger = ledger
+        self._store: Store = EventStore(ledger)
         self._chance = chance
         self._told = told
         self._died = died
         self._away_until = 0.0
         self._open: dict[Session, None] = {}
-        self._locks = LockTable[Session](manners.most_waiters, self._granted)
+        self._locks = LockTable[Session](model.most_waiters, self._granted)
 
     def perform(self, actor: Actor, call: Call) -> None:
         """Begin with a call; its actor will be told."""
-        session = Session(actor, call, script(self.manners, call), self._agenda.now)
+        session = Session(actor, script(self.model, call, self._ledger), self._agenda.now)
         armed = self.strikes.get(actor.name)
         if armed:
             session.strike = armed.pop(0)
@@ -114,17 +116,16 @@ class Server:
         asked for, trouble strikes, the commit is done, the answer is there."""
         if session.over:
             return
-        if session.actor.silent_since < math.inf and not session.committed:
+        if session.actor.silent_since < math.inf:
             self._fall_silent(session)
             return
         if session.aborted:
             self._fail(session, "the transaction was idle for too long and is rolled back")
             return
-        if session.next and session.script[session.next - 1].commits and not session.committed:
-            self._do(session)
-            if session.error is not None:
-                self._finish(session)
-                return
+        self._do(session)
+        if session.error is not None:
+            self._finish(session)
+            return
         statements, elapsed = session.script, 0.0
         while session.next < len(statements):
             statement = statements[session.next]
@@ -138,24 +139,24 @@ class Server:
             if unlocked and not self._lock(session, statement.locks):
                 return
             session.sent_at = self._agenda.now + elapsed
-            elapsed += statement.seconds * self._chance.lognormvariate(0.0, self.manners.spread)
+            elapsed += statement.seconds * self._chance.lognormvariate(0.0, self.model.spread)
             session.next += 1
             self.statements += 1
-            if statement.commits:
+            if statement.does is not None:
                 break
         if elapsed:
             self._agenda.after(elapsed, self._proceed, session)
         elif session.strike is not None:
             self._strike(session)
         else:
-            if not session.committed:
-                self._do(session)
             self._finish(session)
 
     def _do(self, session: Session) -> None:
-        """What the call is for, whole; the locks are free after that."""
-        call = session.call
-        session.committed = True
+        """Do what the last statement is for, whole; the locks are free after that."""
+        call = session.script[session.next - 1].does if session.next > session.done else None
+        session.done = session.next
+        if call is None:
+            return
         try:
             session.answer = getattr(self._store, call.method)(*call.args, **call.kwargs)
         except FleetQError as error:
@@ -174,7 +175,7 @@ class Server:
         """Nothing has happened, or nobody hears of it."""
         self._end(session)
         self._agenda.after(
-            self.manners.begin, session.actor.refused, StoreUnavailable(f"the store: {why}")
+            self.model.begin, session.actor.refused, StoreUnavailable(f"the store: {why}")
         )
 
     def _end(self, session: Session) -> None:
@@ -188,19 +189,16 @@ class Server:
     def _fall_silent(self, session: Session) -> None:
         """The client is dead or stands still. A statement that was sent before that is done."""
         actor = session.actor
-        last = session.script[session.next - 1] if session.next else None
-        if last is not None and last.commits and actor.silent_since >= session.sent_at:
+        if actor.silent_since >= session.sent_at:
             self._do(session)
-            self._agenda.at(self._agenda.now, self._proceed, session)
-            return
-        if last is not None and last.commits:
-            session.next -= 1  # not sent, and not to be lost if the client only stands still
+        elif session.next > session.done:
+            session.next -= 1
         if actor.alive:
             self._agenda.at(actor.frozen_until, self._proceed, session)
-            if self.manners.idle_abort < math.inf:
-                self._agenda.after(self.manners.idle_abort, self._abort, session, session.sent_at)
-        elif session.held and self.manners.outlives_client:
-            self._agenda.after(self.manners.idle_abort, self._give_up, session)
+            if session.held and self.model.idle_abort < math.inf:
+                self._agenda.after(self.model.idle_abort, self._abort, session, session.next)
+        elif session.held and self.model.outlives_client:
+            self._agenda.after(self.model.idle_abort, self._give_up, session)
         else:
             self._give_up(session)
 
@@ -208,8 +206,8 @@ class Server:
         if not session.over:
             self._end(session)
 
-    def _abort(self, session: Session, sent_at: float) -> None:
-        if not session.over and not session.committed and session.sent_at == sent_at:
+    def _abort(self, session: Session, at_statement: int) -> None:
+        if not session.over and session.held and session.next == at_statement:
             session.aborted = True
             self._unlock(session)
 
@@ -227,7 +225,7 @@ class Server:
             case "goes on":
                 self._proceed(session)
             case "fails":
-                self._fail(session, "a statement failed" if not session.committed else "no answer")
+                self._fail(session, "a statement failed")
             case "dies":
                 self._died(session.actor, strike.back_after)
                 self._proceed(session)
@@ -245,7 +243,7 @@ class Server:
                 self._fail(session, "too many statements wait for a lock")
                 return False
             session.waits_for, session.waits_since = lock, self._agenda.now
-            self._agenda.after(self.manners.lock_timeout, self._timed_out, session, self._agenda.now)
+            self._agenda.after(self.model.lock_timeout, self._timed_out, session, self._agenda.now)
             return False
         return True
 
