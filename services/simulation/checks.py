@@ -72,7 +72,7 @@ class Checks:
         self._dead_after = dead_after
         self._ended: set[str] = set()
         self._holding: Counter[str] = Counter()  # steps, by incarnation
-        self._queue = Queue(self.steps)
+        self.queue = Queue(self.steps)
         self._led: dict[Actor, str | None] = {}  # whom a process's cycle found to lead
 
     def committed(
@@ -85,7 +85,7 @@ class Checks:
     ) -> None:
         """Judge what one call did. Raises :class:`Violation`."""
         if call.method == "pods":
-            self._led[actor] = self.oldest_live(answer.at)
+            self._led[actor] = self.leader(answer.at)
         elif call.method in ("declare_dead", "recover") and (steps or pods):
             self._check_leads(actor)
         for pod_event, pod in pods:
@@ -101,7 +101,7 @@ class Checks:
         if claimed:
             self._check_order(claimed, steps[0][0].at)
         for record, step_id in pending:
-            self._queue.add(step_id, record)
+            self.queue.add(step_id, record)
 
     def crashed_by(self, step_id: str) -> None:
         """The step has taken a process down."""
@@ -110,7 +110,7 @@ class Checks:
         if record.crashes > record.max_retries + 1:
             raise Violation("poison", step_id, f"took down {record.crashes} processes")
 
-    def oldest_live(self, at: int) -> str | None:
+    def leader(self, at: int) -> str | None:
         """Who leads at ``at``."""
         alive = [
             (pod.status == "asleep", pod.born, pod_id)
@@ -241,7 +241,7 @@ class Checks:
     def _check_order(self, claimed: list[tuple[StepRecord, str]], at: int) -> None:
         """What was left in the queue may not have come first."""
         worst = max((-record.priority, record.created, step_id) for record, step_id in claimed)
-        best = self._queue.first(at)
+        best = self.queue.first(at)
         if best is not None and best < worst:
             raise Violation("priority", best[2], f"was left while {worst[2]} was claimed")
 

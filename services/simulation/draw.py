@@ -124,6 +124,9 @@ def _faults(pods: list[str], chance: Random, seconds: float) -> list[sc.Fault]:
         sc.Away(chance.uniform(0, seconds), chance.choice([2.0, 20.0, 120.0]))
         for _ in range(chance.randint(0, 2))
     ]
+    faults += [
+        _strike(sc.CLIENT, chance, chance.uniform(0, seconds)) for _ in range(chance.randint(0, 8))
+    ]
     for pod_id in pods:
         for _ in range(round(chance.uniform(0, 2 * MISFORTUNES))):
             faults.append(_fault(pod_id, chance, chance.uniform(0, seconds)))
@@ -137,7 +140,7 @@ def _faults(pods: list[str], chance: Random, seconds: float) -> list[sc.Fault]:
 
 
 def _fault(pod_id: str, chance: Random, at: float) -> sc.Fault:
-    back_after = chance.choice([None, 1.0, 10.0, chance.uniform(1, 300)])
+    back_after = _back_after(chance)
     match chance.choices(
         ["crash", "freeze", "double", "stop", "jump", "strike"], [3, 3, 1, 1, 1, 8]
     )[0]:
@@ -152,12 +155,20 @@ def _fault(pod_id: str, chance: Random, at: float) -> sc.Fault:
         case "jump":
             return sc.ClockJump(at, pod_id, chance.choice([1.0, 60.0, 3_600.0]))
         case _:
-            then = chance.choice(["goes on", "fails", "fails", "dies"])
-            return sc.Strike(
-                at,
-                pod_id,
-                statement=chance.randrange(LONGEST_SCRIPT + 1),
-                seconds=chance.choice([0.0, 0.0, 1.0, 30.0, 200.0]),
-                then=cast('Literal["goes on", "fails", "dies"]', then),
-                back_after=back_after,
-            )
+            return _strike(pod_id, chance, at)
+
+
+def _strike(name: str, chance: Random, at: float) -> sc.Strike:
+    then = chance.choice(["goes on", "fails", "fails", "dies"])
+    return sc.Strike(
+        at,
+        name,
+        statement=chance.randrange(LONGEST_SCRIPT + 1),
+        seconds=chance.choice([0.0, 0.0, 1.0, 30.0, 200.0]),
+        then=cast('Literal["goes on", "fails", "dies"]', then),
+        back_after=_back_after(chance),
+    )
+
+
+def _back_after(chance: Random) -> float | None:
+    return chance.choice([None, 1.0, 10.0, chance.uniform(1, 300)])

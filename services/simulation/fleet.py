@@ -20,10 +20,10 @@ from fleet_q.services.simulation.client import ask
 from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.measures import Measures
 from fleet_q.services.simulation.models import MODELS
-from fleet_q.services.simulation.orphans import OrphanWatch
 from fleet_q.services.simulation.process import Process
 from fleet_q.services.simulation.server import Server
 from fleet_q.services.simulation.violation import Violation
+from fleet_q.services.simulation.watch import Watch
 
 PATIENCE: Final = 2 * 3_600.0
 """Seconds within which everything ends once the trouble is over: the backoff between two tries is
@@ -70,7 +70,7 @@ class Fleet:
         self.died_at: dict[str, float] = {}  # by pod and number of the process
         self._rates = {pod.pod_id: pod.rate for pod in scenario.pods}
         self._numbers = dict.fromkeys(self._rates, 0)
-        self._orphans = OrphanWatch(self)
+        self._watch = Watch(self)
         self._clients = 0
         self._asking = 0  # clients without an answer
         self._closing = False
@@ -84,7 +84,7 @@ class Fleet:
             agenda.at(request.at, self._request, request)
         for fault in scenario.faults:
             agenda.at(fault.at, self._strike, fault)
-        self._orphans.begin()
+        self._watch.begin()
         self.measures.begin()
         agenda.run(scenario.seconds)
         self._heal()
@@ -117,7 +117,7 @@ class Fleet:
     def _request(self, request: sc.Request) -> None:
         self._clients += 1
         chance = Random(f"{self.scenario.seed}/client/{self._clients}")
-        client = Actor(f"client {self._clients}", self.agenda, self.server)
+        client = Actor(sc.CLIENT, self.agenda, self.server)
         self._asking += 1
         client.begin(ask(request, self.agenda, chance, lambda done: self._answered(request, done)))
 
@@ -133,6 +133,9 @@ class Fleet:
     def _strike(self, fault: sc.Fault) -> None:
         if isinstance(fault, sc.Away):
             self.server.go_away(fault.seconds)
+            return
+        if isinstance(fault, sc.Strike):
+            self.server.strikes.setdefault(fault.pod_id, []).append(fault)
             return
         process = self.processes.get(fault.pod_id)
         if process is None or not process.alive:
@@ -151,8 +154,6 @@ class Fleet:
                     self.agenda.after(fault.back_after, self._restart, process)
             case sc.ClockJump():
                 process.leap(fault.seconds)
-            case sc.Strike():
-                self.server.strikes.setdefault(fault.pod_id, []).append(fault)
 
     def _killed_by_step(self, process: Process, step: Step) -> None:
         self.checks.crashed_by(step.step_id)
@@ -162,6 +163,8 @@ class Fleet:
         if self._closing:  # nobody would be left to declare it dead
             return
         actor.kill()
+        if actor.name == sc.CLIENT:
+            self._asking -= 1
         if isinstance(actor, Process):
             self.died_at[f"{actor.name}/{actor.number}"] = self.agenda.now
         if back_after is not None and isinstance(actor, Process):

@@ -6,6 +6,7 @@ nothing of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Final
@@ -216,7 +217,11 @@ def _never_hears(heard: Any) -> Any:
 
 
 def _sleeps_on_the_job(sleep_at: Any) -> Any:
-    return lambda self: self._quiet_since if self._manners.dear else sleep_at(self)
+    def careless(pod_machine: PodMachine) -> float:
+        tired = pod_machine._manners.dear and pod_machine._running and pod_machine.phase == "up"
+        return -math.inf if tired else float(sleep_at(pod_machine))
+
+    return careless
 
 
 def _claims_while_leaving(due_claim: Any) -> Any:

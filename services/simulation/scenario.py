@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation.models import Kind
+
+CLIENT: Final = "client"
+"""The name of everyone who submits, cancels and replays, for strikes at one of them."""
 
 Behaviour = Literal["succeeds", "fails", "fails for good", "hangs", "kills its pod"]
 
@@ -95,9 +98,10 @@ class ClockJump(msgspec.Struct, frozen=True, tag=True):
 
 
 class Strike(msgspec.Struct, frozen=True, tag=True):
-    """Trouble in the midst of the pod's next call of the store: before its statement number
-    ``statement`` (from 0) it is held up for ``seconds``, and then goes on, fails, or its process
-    dies. A failure behind the commit is an answer that is lost."""
+    """Trouble in the midst of the pod's next transaction: before its statement number
+    ``statement`` (from 0; counted on from the first after the last) it is held up for ``seconds``,
+    and then goes on, fails, or its process dies. A failure behind the commit is an answer that is
+    lost."""
 
     at: float
     pod_id: str

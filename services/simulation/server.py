@@ -28,7 +28,7 @@ class Session:
     """A call on its way through its statements."""
 
     __slots__ = ("aborted", "actor", "answer", "done", "error", "held", "next", "over", "script",
-                 "sent_at", "slow", "strike", "waits_for", "waits_since")  # fmt: skip
+                 "sent_at", "slow", "strike", "struck_at", "waits_for", "waits_since")  # fmt: skip
 
     def __init__(self, actor: Actor, statements: Script, now: float) -> None:
         self.actor = actor
@@ -39,6 +39,7 @@ class Session:
         self.waits_for: str | None = None
         self.waits_since = 0.0
         self.strike: Strike | None = None
+        self.struck_at = 0  # the statement before which it strikes
         self.slow = False  # the strike holds a statement up
         self.done = 0  # what the statements up to here do has been done
         self.aborted = False  # rolled back while its client said nothing
@@ -83,8 +84,9 @@ class Server:
         """Begin with a call; its actor will be told."""
         session = Session(actor, script(self.model, call, self._ledger), self._agenda.now)
         armed = self.strikes.get(actor.name)
-        if armed:
+        if armed and len(session.script) > 1:
             session.strike = armed.pop(0)
+            session.struck_at = session.strike.statement % (len(session.script) + 1)
         self.calls += 1
         self._open[session] = None
         if self._agenda.now < self._away_until:
@@ -129,7 +131,7 @@ class Server:
         statements, elapsed = session.script, 0.0
         while session.next < len(statements):
             statement = statements[session.next]
-            struck = session.strike is not None and session.strike.statement <= session.next
+            struck = session.strike is not None and session.struck_at <= session.next
             unlocked = statement.locks and not all(lock in session.held for lock in statement.locks)
             if elapsed and (struck or unlocked):
                 break
