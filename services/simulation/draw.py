@@ -13,7 +13,10 @@ MISFORTUNES: Final = 6.0
 """How much goes wrong with a pod in a simulation, on average."""
 
 LONGEST_SCRIPT: Final = 8
-"""Statements in a call, at most; trouble strikes before one of them, or behind the last."""
+"""Statements in a transaction, at most; trouble strikes before one of them."""
+
+LAST: Final = -1
+"""Or behind the last of them."""
 
 
 def draw(
@@ -163,7 +166,7 @@ def _strike(name: str, chance: Random, at: float) -> sc.Strike:
     return sc.Strike(
         at,
         name,
-        statement=chance.randrange(LONGEST_SCRIPT + 1),
+        statement=chance.choice([chance.randrange(LONGEST_SCRIPT), LAST]),
         seconds=chance.choice([0.0, 0.0, 1.0, 30.0, 200.0]),
         then=cast('Literal["goes on", "fails", "dies"]', then),
         back_after=_back_after(chance),

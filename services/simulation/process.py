@@ -85,6 +85,10 @@ class Process(Actor):
         self._leapt += seconds
         self.wake()
 
+    def runs(self, step_id: str, claim_token: str) -> bool:
+        """Whether a function of it runs under this claim."""
+        return (step_id, claim_token) in self._running
+
     def work_arrived(self) -> None:
         """A step was submitted in this process."""
         self.machine.work_arrived()

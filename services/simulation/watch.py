@@ -21,11 +21,12 @@ CALLS: Final = 20.0
 
 
 class Watch:
-    """Holds the fleet to two promises, in times of calm.
+    """Holds the fleet to three promises, in times of calm.
 
     Once a claim's pod has ended, or been silent for the dead-pod threshold, one recovery interval
     of a leader that works is enough for its steps to be back. And once a step may be claimed, one
-    claim interval of a pod that works and has room is enough for it to be claimed.
+    claim interval of a pod that works and has room is enough for it to be claimed. And what a pod
+    that works holds, it runs, or has just run.
 
     A pod works while its process lives and moves, and the store answers it; whatever disturbs it
     begins the interval anew. A leader must be awake, too.
@@ -40,6 +41,7 @@ class Watch:
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._leader: str | None = None
         self._leads_since = 0.0
+        self._idle_since: dict[str, float] = {}  # by claim token: held, and not run
         self._has_room_since: dict[str, float] = {}  # by pod
 
     def begin(self) -> None:
@@ -49,6 +51,7 @@ class Watch:
         calm = fleet.server.is_calm()
         self._look_for_orphans(calm)
         self._look_for_work(calm)
+        self._look_for_leaks()
 
     def _look_for_orphans(self, calm: bool) -> None:
         fleet = self._fleet
@@ -92,6 +95,26 @@ class Watch:
             record = fleet.checks.steps[step_id]
             if self._age(max(record.at, record.available)) > self._claim:
                 raise Violation("work is found", step_id, "is not claimed by anyone with room")
+
+    def _look_for_leaks(self) -> None:
+        fleet = self._fleet
+        now = fleet.agenda.now
+        before, self._idle_since = self._idle_since, {}
+        for step_id in fleet.ledger.by_status["claimed"]:
+            held = fleet.checks.steps[step_id].held
+            if held is None:
+                continue
+            process = fleet.processes[held.pod_id]
+            if process.machine.incarnation != held.incarnation or not self._works(process):
+                continue
+            if process.runs(step_id, held.token):
+                continue
+            since = max(before.get(held.token, now), process.disturbed_at)
+            self._idle_since[held.token] = since
+            if now - since > CALLS:
+                raise Violation(
+                    "what is held is run", step_id, f"is held by {held.pod_id} for nothing"
+                )
 
     def _works(self, process: Process) -> bool:
         began = process.call_began
