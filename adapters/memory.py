@@ -27,10 +27,12 @@ class MemoryStore(EventStore):
     """
 
     def __init__(self, clock: Callable[[], int] = wall_clock) -> None:
-        super().__init__(_MemoryDatabase(clock))
+        super().__init__(MemoryDatabase(clock))
 
 
-class _MemoryDatabase:
+class MemoryDatabase:
+    """The :class:`~fleet_q.core.ports.Database` of a memory store."""
+
     def __init__(self, clock: Callable[[], int]) -> None:
         self.step_log: dict[str, list[StepEvent]] = {}
         self.pod_log: dict[str, list[PodEvent]] = {}
@@ -38,6 +40,7 @@ class _MemoryDatabase:
         self.pods: dict[str, Pod] = {}
         self.by_status: dict[StepStatus, dict[str, None]] = defaultdict(dict)
         self.manners = Manners()
+        self.queue = _Queue(self.steps)
         self._clock = clock
         self._lock = threading.RLock()
         self._changes = 0
@@ -46,9 +49,9 @@ class _MemoryDatabase:
         return self._changes
 
     @contextmanager
-    def write(self) -> Iterator[_MemoryTransaction]:
+    def write(self) -> Iterator[_Transaction]:
         with self._lock:
-            tx = _MemoryTransaction(self, self._clock())
+            tx = _Transaction(self, self._clock())
             try:
                 yield tx
             except BaseException:
@@ -59,21 +62,22 @@ class _MemoryDatabase:
     read = write
 
     @contextmanager
-    def snapshot(self) -> Iterator[_MemoryTransaction]:
-        picture = _MemoryDatabase(self._clock)
+    def snapshot(self) -> Iterator[_Transaction]:
+        picture = MemoryDatabase(self._clock)
         with self._lock:
             picture.step_log = {step_id: list(log) for step_id, log in self.step_log.items()}
             picture.pod_log = {pod_id: list(log) for pod_id, log in self.pod_log.items()}
             picture.steps, picture.pods = dict(self.steps), dict(self.pods)
             picture.by_status |= {status: dict(ids) for status, ids in self.by_status.items()}
-        yield _MemoryTransaction(picture, self._clock())
+            picture.queue = _Queue(picture.steps)
+        yield _Transaction(picture, self._clock())
 
     def close(self) -> None:
         pass
 
 
-class _MemoryTransaction:
-    def __init__(self, database: _MemoryDatabase, at: int) -> None:
+class _Transaction:
+    def __init__(self, database: MemoryDatabase, at: int) -> None:
         self.at = at
         self.has_changed_steps = False
         self._db = database
@@ -84,12 +88,10 @@ class _MemoryTransaction:
         return {step_id: known[step_id] for step_id in step_ids if step_id in known}
 
     def claimable(self, limit: int) -> list[Step]:
-        due = (step for step in self._in_status("pending") if step.available_ts <= self.at)
-        return heapq.nsmallest(limit, due, key=claim_order)
+        return self._db.queue.due(self.at, limit)
 
     def next_due(self) -> int | None:
-        waiting = (step.available_ts for step in self._in_status("pending"))
-        return min((due for due in waiting if due > self.at), default=None)
+        return self._db.queue.next_due(self.at)
 
     def is_any_claimed(self) -> bool:
         return bool(self._db.by_status["claimed"])
@@ -197,7 +199,63 @@ class _MemoryTransaction:
             self._db.by_status[old.status].pop(old.step_id, None)
         self._db.steps[step.step_id] = step
         self._db.by_status[step.status][step.step_id] = None
+        if step.status == "pending":
+            self._db.queue.add(step)
 
     def _forget(self, step_id: str) -> None:
         step = self._db.steps.pop(step_id)
         self._db.by_status[step.status].pop(step_id, None)
+
+
+class _Queue:
+    """The pending steps in two heaps: whose time had come when it was last looked, in claim order,
+    and the others by their time. An entry is dropped when it comes up and its step has changed."""
+
+    def __init__(self, steps: dict[str, Step]) -> None:
+        self._steps = steps
+        self._due: list[tuple[tuple[int, int, str], int]] = []
+        self._waiting: list[tuple[int, str, int]] = []
+        for step in steps.values():
+            if step.status == "pending":
+                self.add(step)
+
+    def add(self, step: Step) -> None:
+        heapq.heappush(self._waiting, (step.available_ts, step.step_id, step.version))
+
+    def due(self, at: int, limit: int) -> list[Step]:
+        self._sort_out(at)
+        found: list[Step] = []
+        seen: list[tuple[tuple[int, int, str], int]] = []
+        while self._due and len(found) < limit:
+            entry = heapq.heappop(self._due)
+            order, version = entry
+            step = self._pending(order[2], version)
+            if step is None or claim_order(step) != order or (seen and seen[-1] == entry):
+                continue
+            seen.append(entry)
+            if step.available_ts <= at:
+                found.append(step)
+        for entry in seen:
+            heapq.heappush(self._due, entry)
+        return found
+
+    def next_due(self, at: int) -> int | None:
+        self._sort_out(at)
+        return self._waiting[0][0] if self._waiting else None
+
+    def _sort_out(self, at: int) -> None:
+        """Move what has come due by ``at``, and drop what has changed before the first that waits
+        for longer."""
+        while self._waiting:
+            due, step_id, version = self._waiting[0]
+            step = self._pending(step_id, version)
+            if step is not None and due > at:
+                return
+            heapq.heappop(self._waiting)
+            if step is not None:
+                heapq.heappush(self._due, (claim_order(step), version))
+
+    def _pending(self, step_id: str, version: int) -> Step | None:
+        step = self._steps.get(step_id)
+        current = step is not None and step.status == "pending" and step.version == version
+        return step if current else None

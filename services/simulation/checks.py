@@ -1,0 +1,324 @@
+"""The promises, checked after every commit against what it wrote.
+
+Written from the promises, not from the core: nothing here calls ``decide``, ``evolve`` or a
+lifecycle, so what is wrong there cannot be wrong here in the same way.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from fleet_q.core import events as ev
+from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.pod import Pod
+from fleet_q.core.step import Step
+from fleet_q.services.simulation.actor import Actor, Call
+from fleet_q.services.simulation.ledger import PodChange, StepChange
+from fleet_q.services.simulation.scenario import Work
+from fleet_q.services.simulation.violation import Violation
+
+_HOLDING: Final = (ev.Completed, ev.Retried, ev.Released, ev.Recovered, ev.Failed)
+
+
+class Held(msgspec.Struct):
+    """A claim as the log tells it."""
+
+    token: str
+    pod_id: str
+    incarnation: str
+
+
+class StepRecord(msgspec.Struct):
+    """What the log has told of a step so far."""
+
+    priority: int
+    max_retries: int
+    created: int
+    available: int
+    version: int = 0
+    at: int = 0
+    status: str = "pending"
+    tries: int = 0
+    held: Held | None = None
+    completed: bool = False
+    crashes: int = 0  # processes that it took down since it was last given all its tries
+
+
+class PodRecord(msgspec.Struct):
+    """What the log has told of a pod so far."""
+
+    version: int = 0
+    at: int = 0
+    born: int = 0
+    heard_of: int = 0
+    status: str = "down"
+    incarnation: str = ""
+
+
+class Checks:
+    """Everything that must hold whenever something was committed."""
+
+    def __init__(self, work: Mapping[str, Work], dead_after: int) -> None:
+        self.steps: dict[str, StepRecord] = {}
+        self.pods: dict[str, PodRecord] = {}
+        self.shared: set[str] = set()  # pods under whose id two processes lived at once
+        self.unfinished = 0
+        self._work = work
+        self._dead_after = dead_after
+        self._ended: set[str] = set()
+        self._holding: Counter[str] = Counter()  # steps, by incarnation
+        self.queue = Queue(self.steps)
+        self._led: dict[Actor, str | None] = {}  # whom a process's cycle found to lead
+
+    def committed(
+        self,
+        actor: Actor,
+        call: Call,
+        answer: Any,
+        steps: Sequence[StepChange],
+        pods: Sequence[PodChange],
+    ) -> None:
+        """Judge what one call did. Raises :class:`Violation`."""
+        if call.method == "pods":
+            self._led[actor] = self.leader(answer.at)
+        elif call.method in ("declare_dead", "recover") and (steps or pods):
+            self._check_leads(actor)
+        for pod_event, pod in pods:
+            self._pod(pod_event, pod, actor)
+        claimed: list[tuple[StepRecord, str]] = []
+        pending: list[tuple[StepRecord, str]] = []
+        for event, step in steps:
+            record = self._step(event, step, call, actor)
+            if record.status == "pending":
+                pending.append((record, event.stream))
+            elif isinstance(event.fact, ev.Claimed):
+                claimed.append((record, event.stream))
+        if claimed:
+            self._check_order(claimed, steps[0][0].at)
+        for record, step_id in pending:
+            self.queue.add(step_id, record)
+
+    def crashed_by(self, step_id: str) -> None:
+        """The step has taken a process down."""
+        record = self.steps[step_id]
+        record.crashes += 1
+        if record.crashes > record.max_retries + 1:
+            raise Violation("poison", step_id, f"took down {record.crashes} processes")
+
+    def leader(self, at: int) -> str | None:
+        """Who leads at ``at``."""
+        alive = [
+            (pod.status == "asleep", pod.born, pod_id)
+            for pod_id, pod in self.pods.items()
+            if pod.status == "asleep"
+            or (pod.status == "up" and at - pod.heard_of < self._dead_after)
+        ]
+        return min(alive)[2] if alive else None
+
+    def is_orphaned(self, held: Held, at: int) -> int | None:
+        """Since when the claim is one that a leader ought to end, or ``None``."""
+        pod = self.pods[held.pod_id]
+        if pod.status == "down" or pod.incarnation != held.incarnation:
+            return pod.at
+        if pod.status == "asleep":
+            return None
+        silent = pod.heard_of + self._dead_after
+        return silent if silent <= at else None
+
+    def _step(self, event: StepEvent, step: Step, call: Call, actor: Actor) -> StepRecord:
+        step_id, fact = event.stream, event.fact
+        record = self.steps.get(step_id)
+        if isinstance(fact, ev.Submitted):
+            _must(record is None, "versions", step_id, "was submitted twice")
+            record = StepRecord(fact.priority, fact.max_retries, event.at, fact.available_ts)
+            self.steps[step_id] = record
+            self.unfinished += 1
+        elif record is None:
+            raise Violation("versions", step_id, "does not begin with its submission")
+        _must(event.version == record.version + 1, "versions", step_id,
+              f"has version {event.version} after {record.version}")  # fmt: skip
+        _must(event.at >= record.at, "order", step_id, "happened before what it follows")
+        record.version, record.at = event.version, event.at
+        match fact:
+            case ev.Claimed():
+                self._claimed(record, event, fact, actor)
+            case ev.Completed() | ev.Retried() | ev.Released() | ev.Recovered() | ev.Failed():
+                self._ended_claim(record, event, fact, call)
+            case ev.Cancelled():
+                _must(record.status in ("pending", "claimed"), "one end", step_id,
+                      f"was cancelled when it was {record.status}")  # fmt: skip
+                self._ends(record, "cancelled")
+            case ev.Replayed():
+                _must(record.status in ("failed", "cancelled"), "one end", step_id,
+                      f"was replayed when it was {record.status}")  # fmt: skip
+                record.tries = record.crashes = 0
+                record.available = event.at
+                record.status = "pending"
+                self.unfinished += 1
+        self._check_row(record, step)
+        return record
+
+    def _claimed(
+        self, record: StepRecord, event: StepEvent, fact: ev.Claimed, actor: Actor
+    ) -> None:
+        step_id, token = event.stream, fact.claim_token
+        _must(record.status == "pending", "one holder", step_id,
+              f"was claimed when it was {record.status}")  # fmt: skip
+        _must(record.held is None, "one holder", step_id, "is held under two tokens")
+        _must(event.at >= record.available, "delays", step_id, "was claimed before its time")
+        _must(event.pod_id == actor.name, "one holder", step_id, "is held by another than claimed")
+        pod = self.pods.get(actor.name)
+        _must(
+            pod is not None and pod.status in ("up", "draining")
+            and pod.incarnation == fact.incarnation,
+            "the dead stay dead", step_id, "was claimed by an incarnation that does not live",
+        )  # fmt: skip
+        record.status = "claimed"
+        record.held = Held(token, actor.name, fact.incarnation)
+        self._holding[fact.incarnation] += 1
+
+    def _ended_claim(
+        self,
+        record: StepRecord,
+        event: StepEvent,
+        fact: ev.Completed | ev.Retried | ev.Released | ev.Recovered | ev.Failed,
+        call: Call,
+    ) -> None:
+        step_id, held = event.stream, record.held
+        _must(not record.completed, "completed once", step_id, f"{fact.type} after its completion")
+        if held is None or held.token != fact.claim_token:
+            raise Violation("tokens", step_id, f"was {fact.type} without the token of its claim")
+        if call.method == "recover":
+            _must(self._has_ended(held), "recovery", step_id, "was taken from a pod that lives")
+        match fact:
+            case ev.Completed(result=result):
+                _must(str(result, "utf-8") == f'"{held.token}"', "tokens", step_id,
+                      "has the result of another claim")  # fmt: skip
+                record.completed = True
+                self._ends(record, "completed")
+            case ev.Failed():
+                permanent = self._work[step_id].behaviour == "fails for good"
+                _must(record.tries == record.max_retries or permanent, "tries", step_id,
+                      f"failed after {record.tries + 1} of {record.max_retries + 1} tries")  # fmt: skip
+                self._ends(record, "failed")
+            case ev.Released():
+                self._lets_go(record, "pending")
+            case ev.Retried() | ev.Recovered():
+                record.tries += 1
+                _must(record.tries <= record.max_retries, "tries", step_id,
+                      f"goes on after {record.tries} tries")  # fmt: skip
+                if isinstance(fact, ev.Retried):
+                    record.available = fact.available_ts
+                self._lets_go(record, "pending")
+
+    def _ends(self, record: StepRecord, status: str) -> None:
+        self._lets_go(record, status)
+        self.unfinished -= 1
+
+    def _lets_go(self, record: StepRecord, status: str) -> None:
+        if record.held is not None:
+            self._holding[record.held.incarnation] -= 1
+        record.status, record.held = status, None
+
+    def _has_ended(self, held: Held) -> bool:
+        pod = self.pods[held.pod_id]
+        return pod.status == "down" or pod.incarnation != held.incarnation
+
+    def _check_row(self, record: StepRecord, step: Step) -> None:
+        row = (step.version, step.status, step.retry_count, step.priority, step.last_update_ts)
+        log = (record.version, record.status, record.tries, record.priority, record.at)
+        _must(row == log, "tables", step.step_id, f"has the row {row} and the log {log}")
+        if record.held is not None:
+            holder = (step.claim_token, step.claimed_by, step.incarnation)
+            held = (record.held.token, record.held.pod_id, record.held.incarnation)
+            _must(holder == held, "tables", step.step_id, f"is held by {holder}, in the log {held}")
+
+    def _check_order(self, claimed: list[tuple[StepRecord, str]], at: int) -> None:
+        """What was left in the queue may not have come first."""
+        worst = max((-record.priority, record.created, step_id) for record, step_id in claimed)
+        best = self.queue.first(at)
+        if best is not None and best < worst:
+            raise Violation("priority", best[2], f"was left while {worst[2]} was claimed")
+
+    def _pod(self, event: PodEvent, row: Pod, actor: Actor) -> None:
+        pod_id, fact = event.stream, event.fact
+        pod = self.pods.setdefault(pod_id, PodRecord())
+        _must(event.version == pod.version + 1, "versions", pod_id,
+              f"has version {event.version} after {pod.version}")  # fmt: skip
+        _must(event.at >= pod.at, "order", pod_id, "happened before what it follows")
+        pod.version, pod.at = event.version, event.at
+        if isinstance(fact, ev.Joined):
+            again = fact.incarnation in self._ended and pod_id not in self.shared
+            _must(not again, "the dead stay dead", pod_id,
+                  "joined as an incarnation that has ended")  # fmt: skip
+            pod.incarnation, pod.status, pod.born = fact.incarnation, "up", event.at
+        else:
+            _must(pod.status != "down" and pod.incarnation == fact.incarnation,
+                  "the dead stay dead", pod_id, f"{fact.type} after its end")  # fmt: skip
+        match fact:
+            case ev.Joined():
+                pod.heard_of = event.at
+            case ev.Heartbeat():
+                pod.heard_of = event.at
+                pod.status = "up" if pod.status == "asleep" else pod.status
+            case ev.Slept():
+                pod.heard_of, pod.status = event.at, "asleep"
+                _must(self._holding[fact.incarnation] == 0, "nobody is missed", pod_id,
+                      "fell asleep while it held steps")  # fmt: skip
+            case ev.Draining():
+                pod.heard_of, pod.status = event.at, "draining"
+            case ev.Left():
+                pod.status = "down"
+                self._ended.add(fact.incarnation)
+            case ev.DeclaredDead():
+                silence = -1 if pod.status == "asleep" else event.at - pod.heard_of
+                _must(silence >= self._dead_after, "recovery", pod_id,
+                      f"was declared dead after a silence of {silence} µs")  # fmt: skip
+                pod.status = "down"
+                self._ended.add(fact.incarnation)
+        seen = (row.version, row.status, row.incarnation, row.birth_ts, row.last_heartbeat_ts)
+        told = (pod.version, pod.status, pod.incarnation, pod.born, pod.heard_of)
+        _must(seen == told, "tables", pod_id, f"has the row {seen} and the log {told}")
+
+    def _check_leads(self, actor: Actor) -> None:
+        leader = self._led.get(actor)
+        _must(leader == actor.name, "one leader", actor.name, f"acted while {leader} led")
+
+
+class Queue:
+    """The pending steps whose time has come, by what should be claimed first."""
+
+    def __init__(self, steps: Mapping[str, StepRecord]) -> None:
+        self._steps = steps
+        self._waiting: list[tuple[int, str, int]] = []
+        self._due: list[tuple[tuple[int, int, str], int]] = []
+
+    def add(self, step_id: str, record: StepRecord) -> None:
+        """It is pending from now on."""
+        heapq.heappush(self._waiting, (record.available, step_id, record.version))
+
+    def first(self, at: int) -> tuple[int, int, str] | None:
+        """The order of the step that ought to be claimed first."""
+        while self._waiting and self._waiting[0][0] <= at:
+            _, step_id, version = heapq.heappop(self._waiting)
+            record = self._steps[step_id]
+            if record.version == version:
+                order = (-record.priority, record.created, step_id)
+                heapq.heappush(self._due, (order, version))
+        while self._due:
+            order, version = self._due[0]
+            record = self._steps[order[2]]
+            if record.version == version and record.status == "pending":
+                return order
+            heapq.heappop(self._due)
+        return None
+
+
+def _must(holds: bool, promise: str, subject: str, how: str) -> None:
+    if not holds:
+        raise Violation(promise, subject, how)

@@ -1,0 +1,50 @@
+"""Whoever submits, cancels or replays: asks until there is an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Final
+
+from fleet_q.core.errors import IllegalTransition, StoreUnavailable, UnknownStep
+from fleet_q.core.retry import micros
+from fleet_q.core.step import Submit
+from fleet_q.services.simulation.actor import Call, Life
+from fleet_q.services.simulation.agenda import Agenda
+from fleet_q.services.simulation.scenario import Cancellation, Replaying, Request, Submission, Work
+
+PATIENCE: Final = 5.0
+"""Seconds between two tries, at most."""
+
+
+def ask(request: Request, agenda: Agenda, chance: Random, done: Callable[[bool], object]) -> Life:
+    """Ask again and again; that a step is not there, or has ended, is an answer too. ``done`` is
+    told whether the request was carried out, as far as its sender knows."""
+    call = _call_of(request)
+    for_once = isinstance(request, Submission) and request.unique
+    while True:
+        try:
+            yield call
+        except (UnknownStep, IllegalTransition):
+            return done(False)
+        except StoreUnavailable:
+            if for_once:
+                return done(False)
+            yield agenda.now + chance.uniform(0, PATIENCE)
+        else:
+            return done(True)
+
+
+def _call_of(request: Request) -> Call:
+    match request:
+        case Submission(steps=steps, pod_id=pod_id, unique=unique):
+            return Call("submit", ([_submit(work, unique) for work in steps], pod_id))
+        case Cancellation(step_id=step_id):
+            return Call("cancel", (step_id,))
+        case Replaying(step_id=step_id):
+            return Call("replay", ([step_id],))
+
+
+def _submit(work: Work, unique: bool) -> Submit:
+    delay = micros(work.delay)
+    return Submit(work.step_id, "{}", work.priority, work.max_retries, delay, unique)

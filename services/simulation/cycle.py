@@ -1,0 +1,55 @@
+"""A recovery cycle in virtual time.
+
+``recovery_cycle`` calls its store and goes on with the answer; here an answer takes a while. So the
+cycle is begun anew for every call, on a store that repeats the answers it had so far and stops at
+the first call beyond them. It is the production code that decides, and it may be cut off anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, cast
+
+from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.core import recovery
+from fleet_q.core.ports import Store
+from fleet_q.services.simulation.actor import Call
+
+
+def cycle(by: str, dead_after: int) -> Generator[Call, Any, None]:
+    """Run one cycle as the leader that ``by`` may be; yields calls and is sent their answers."""
+    answers: list[Any] = []
+    while True:
+        try:
+            for _ in recovery.recovery_cycle(
+                cast("Store", _Replay(answers)),
+                SqliteDeadLetterTable(),
+                dead_after=dead_after,
+                by=by,
+                only_as_leader=True,
+                stats=recovery.RecoveryStats(),
+            ):
+                pass
+        except _Unanswered as unanswered:
+            answers.append((yield unanswered.call))
+        else:
+            return
+
+
+class _Unanswered(Exception):
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.call = call
+
+
+class _Replay:
+    def __init__(self, answers: list[Any]) -> None:
+        self._answers = iter(answers)
+
+    def __getattr__(self, method: str) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            for answer in self._answers:
+                return answer
+            raise _Unanswered(Call(method, args, kwargs))
+
+        return call

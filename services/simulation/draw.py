@@ -1,0 +1,177 @@
+"""Draw a scenario from a seed."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final, Literal, cast
+
+from fleet_q.core.settings import PodSettings
+from fleet_q.services.simulation import scenario as sc
+from fleet_q.services.simulation.models import MODELS, Kind
+
+MISFORTUNES: Final = 6.0
+"""How much goes wrong with a pod in a simulation, on average."""
+
+LONGEST_SCRIPT: Final = 8
+"""Statements in a transaction, at most; trouble strikes before one of them."""
+
+LAST: Final = -1
+"""Or behind the last of them."""
+
+
+def draw(
+    seed: int,
+    *,
+    pods: int | None = None,
+    hours: float | None = None,
+    steps: int | None = None,
+    store: Kind | None = None,
+) -> sc.Scenario:
+    """The scenario of this seed. What is not given is drawn: a few pods for less than an hour,
+    with settings of all kinds. A fleet of given size lives by the default settings."""
+    chance = Random(f"scenario {seed}")
+    sized = pods is not None or hours is not None
+    kind = store or cast("Kind", chance.choice(sorted(MODELS)))
+    settings = PodSettings() if sized else _settings(chance)
+    pod_count = pods or chance.randint(2, 7)
+    seconds = hours * 3_600 if hours is not None else chance.uniform(600, 1_800)
+    step_count = steps if steps is not None else _step_count(chance, sized, pod_count, seconds)
+    names = [f"pod-{number:0{len(str(pod_count - 1))}}" for number in range(pod_count)]
+    starts = tuple(_start(name, chance, seconds) for name in names)
+    work = [_work(f"step-{number:06}", chance, settings) for number in range(step_count)]
+    return sc.Scenario(
+        seed=seed,
+        store=kind,
+        settings=settings,
+        seconds=seconds,
+        pods=starts,
+        requests=tuple(_requests(work, names, chance, seconds)),
+        faults=tuple(_faults(names, chance, seconds)),
+    )
+
+
+def _step_count(chance: Random, sized: bool, pods: int, seconds: float) -> int:
+    return round(pods * seconds / 360) if sized else chance.randint(10, 80)
+
+
+def _settings(chance: Random) -> PodSettings:
+    heartbeat = chance.choice([2.0, 5.0, 10.0])
+    return PodSettings(
+        heartbeat_interval=heartbeat,
+        claim_interval=chance.choice([1.0, 5.0, 15.0]),
+        recovery_interval=chance.choice([10.0, 30.0, 60.0]),
+        max_parallelism=chance.randint(1, 6),
+        capacity_threshold=chance.choice([0.8, 1.0]),
+        dead_pod_threshold=heartbeat * chance.randint(3, 6),
+        retry_base_delay=chance.choice([0.0, 1.0, 5.0]),
+        retry_max_delay=60.0,
+        sleep_after=chance.choice([5.0, 60.0, 300.0]),
+        shutdown_grace=chance.choice([0.0, 5.0, 25.0]),
+    )
+
+
+def _start(name: str, chance: Random, seconds: float) -> sc.Start:
+    """Most are there from the beginning; some join in a wave."""
+    at = chance.choice([0.0, 0.0, 0.0, seconds / 3]) + chance.uniform(0, 20)
+    return sc.Start(name, at, rate=chance.choice([1.0, 1.0, chance.uniform(0.9, 1.1)]))
+
+
+def _work(step_id: str, chance: Random, settings: PodSettings) -> sc.Work:
+    roll = chance.random()
+    behaviour: sc.Behaviour = "succeeds"
+    bad_attempts = 0
+    if roll < 0.15:
+        behaviour, bad_attempts = "fails", chance.randint(1, 6)
+    elif roll < 0.18:
+        behaviour, bad_attempts = "fails for good", 1
+    elif roll < 0.21:
+        behaviour, bad_attempts = "hangs", chance.randint(1, 2)
+    elif roll < 0.23:
+        behaviour, bad_attempts = "kills its pod", 99
+    return sc.Work(
+        step_id=step_id,
+        priority=chance.choice([0, 0, 0, 1, 5]),
+        max_retries=chance.choice([0, 1, 3, 3, 5]),
+        delay=chance.choice([0.0, 0.0, 0.0, chance.uniform(0, 120)]),
+        seconds=min(chance.lognormvariate(2.5, 1.2), 600.0),
+        behaviour=behaviour,
+        bad_attempts=bad_attempts,
+        timeout=chance.uniform(60, 120) if behaviour == "hangs" or chance.random() < 0.2 else None,
+    )
+
+
+def _requests(
+    work: list[sc.Work], pods: list[str], chance: Random, seconds: float
+) -> list[sc.Request]:
+    """Bursts and single steps, with droughts between them, since times are drawn in clusters."""
+    requests: list[sc.Request] = []
+    busy = [chance.uniform(0, seconds * 0.9) for _ in range(max(2, round(seconds / 600)))]
+    left = list(work)
+    while left:
+        size = chance.choice([1, 1, 1, 1, 5, 20])
+        batch, left = left[:size], left[size:]
+        at = min(chance.choice(busy) + chance.expovariate(1 / 60), seconds * 0.95)
+        pod_id = chance.choice([None, chance.choice(pods)])
+        requests.append(sc.Submission(at, tuple(batch), pod_id, unique=chance.random() < 0.3))
+        for each in batch:
+            roll = chance.random()
+            if roll < 0.04:
+                requests.append(sc.Cancellation(at + chance.expovariate(1 / 30), each.step_id))
+            if 0.03 < roll < 0.07:
+                requests.append(sc.Replaying(at + chance.expovariate(1 / 200), each.step_id))
+    return requests
+
+
+def _faults(pods: list[str], chance: Random, seconds: float) -> list[sc.Fault]:
+    faults: list[sc.Fault] = [
+        sc.Away(chance.uniform(0, seconds), chance.choice([2.0, 20.0, 120.0]))
+        for _ in range(chance.randint(0, 2))
+    ]
+    faults += [
+        _strike(sc.CLIENT, chance, chance.uniform(0, seconds)) for _ in range(chance.randint(0, 8))
+    ]
+    for pod_id in pods:
+        for _ in range(round(chance.uniform(0, 2 * MISFORTUNES))):
+            faults.append(_fault(pod_id, chance, chance.uniform(0, seconds)))
+    if chance.random() < 0.5:  # a wave: everybody is stopped, one after the other, and comes back
+        wave = chance.uniform(0, seconds)
+        faults += [
+            sc.Stop(wave + number * 5.0, pod_id, None, chance.uniform(1, 60))
+            for number, pod_id in enumerate(pods)
+        ]
+    return faults
+
+
+def _fault(pod_id: str, chance: Random, at: float) -> sc.Fault:
+    back_after = _back_after(chance)
+    match chance.choices(
+        ["crash", "freeze", "double", "stop", "jump", "strike"], [3, 3, 1, 1, 1, 8]
+    )[0]:
+        case "crash":
+            return sc.Crash(at, pod_id, back_after)
+        case "freeze":
+            return sc.Freeze(at, pod_id, chance.choice([5.0, 30.0, 90.0, 400.0]))
+        case "double":
+            return sc.Double(at, pod_id)
+        case "stop":
+            return sc.Stop(at, pod_id, chance.choice([None, 0.0, 5.0]), back_after)
+        case "jump":
+            return sc.ClockJump(at, pod_id, chance.choice([1.0, 60.0, 3_600.0]))
+        case _:
+            return _strike(pod_id, chance, at)
+
+
+def _strike(name: str, chance: Random, at: float) -> sc.Strike:
+    then = chance.choice(["goes on", "fails", "fails", "dies"])
+    return sc.Strike(
+        at,
+        name,
+        statement=chance.choice([chance.randrange(LONGEST_SCRIPT), LAST]),
+        seconds=chance.choice([0.0, 0.0, 1.0, 30.0, 200.0]),
+        then=cast('Literal["goes on", "fails", "dies"]', then),
+        back_after=_back_after(chance),
+    )
+
+
+def _back_after(chance: Random) -> float | None:
+    return chance.choice([None, 1.0, 10.0, chance.uniform(1, 300)])

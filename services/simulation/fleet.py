@@ -1,0 +1,250 @@
+"""A fleet put through its scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from fleet_q.core.audit import audit
+from fleet_q.core.retry import micros
+from fleet_q.core.step import Step
+from fleet_q.core.store import EventStore
+from fleet_q.services.simulation import scenario as sc
+from fleet_q.services.simulation.actor import Actor, Call
+from fleet_q.services.simulation.agenda import Agenda
+from fleet_q.services.simulation.checks import Checks
+from fleet_q.services.simulation.client import ask
+from fleet_q.services.simulation.ledger import Ledger
+from fleet_q.services.simulation.measures import Measures
+from fleet_q.services.simulation.models import MODELS
+from fleet_q.services.simulation.process import Process
+from fleet_q.services.simulation.server import Server
+from fleet_q.services.simulation.violation import Violation
+from fleet_q.services.simulation.watch import Watch
+
+PATIENCE: Final = 2 * 3_600.0
+"""Seconds within which everything ends once the trouble is over: the backoff between two tries is
+bounded by minutes, and so is every queue that is drawn."""
+
+REVIVAL: Final = 30.0
+"""Seconds after which a process that a step has killed begins again, as its supervisor would."""
+
+LAST_GRACE: Final = 600.0
+"""Seconds that everyone has to leave at the end: what is left of the trouble, such as locks that
+the dead still hold, may keep them."""
+
+UNFINISHED: Final = ("pending", "claimed")
+
+
+class Fleet:
+    """Everything there is, for one run. ``run`` raises :class:`Violation` if a promise breaks."""
+
+    def __init__(self, scenario: sc.Scenario, *, keep_pod_log: bool = True) -> None:
+        self.scenario = scenario
+        self.agenda = Agenda()
+        self.work = {
+            work.step_id: work
+            for request in scenario.requests
+            if isinstance(request, sc.Submission)
+            for work in request.steps
+        }
+        dead_after = micros(scenario.settings.dead_pod_threshold)
+        model = MODELS[scenario.store]
+        self.ledger = Ledger(self.agenda.store_time, model.manners, keep_pod_log=keep_pod_log)
+        self.checks = Checks(self.work, dead_after)
+        self.server = Server(
+            self.agenda,
+            model,
+            self.ledger,
+            Random(f"{scenario.seed}/server"),
+            told=self._told,
+            died=self._died,
+        )
+        self.measures = Measures(self)
+        self.processes: dict[str, Process] = {}
+        self.doubles: list[Process] = []
+        self.accepted: set[str] = set()
+        self.died_at: dict[str, float] = {}  # by pod and number of the process
+        self._rates = {pod.pod_id: pod.rate for pod in scenario.pods}
+        self._numbers = dict.fromkeys(self._rates, 0)
+        self._watch = Watch(self)
+        self._clients = 0
+        self._asking = 0  # clients without an answer
+        self._closing = False
+
+    def run(self) -> None:
+        """Go through the trouble, and on until everything has ended."""
+        scenario, agenda = self.scenario, self.agenda
+        for pod in scenario.pods:
+            agenda.at(pod.at, self.begin, pod.pod_id)
+        for request in scenario.requests:
+            agenda.at(request.at, self._request, request)
+        for fault in scenario.faults:
+            agenda.at(fault.at, self._strike, fault)
+        self._watch.begin()
+        self.measures.begin()
+        agenda.run(scenario.seconds)
+        self._heal()
+        self._settle()
+        self._check_end()
+
+    def begin(self, pod_id: str) -> None:
+        """Start a process of the pod, whether or not another one lives."""
+        earlier = self.processes.get(pod_id)
+        if earlier is not None and earlier.alive:
+            self.doubles.append(earlier)
+            self.checks.shared.add(pod_id)
+        self._numbers[pod_id] += 1
+        number = self._numbers[pod_id]
+        process = Process(
+            pod_id,
+            number,
+            self.agenda,
+            self.server,
+            self.scenario.settings,
+            chance=Random(f"{self.scenario.seed}/{pod_id}/{number}"),
+            manners=self.ledger.manners,
+            rate=self._rates[pod_id],
+            work=self.work,
+            killed=self._killed_by_step,
+        )
+        self.processes[pod_id] = process
+        process.start()
+
+    def _request(self, request: sc.Request) -> None:
+        self._clients += 1
+        chance = Random(f"{self.scenario.seed}/client/{self._clients}")
+        client = Actor(sc.CLIENT, self.agenda, self.server)
+        self._asking += 1
+        client.begin(ask(request, self.agenda, chance, lambda done: self._answered(request, done)))
+
+    def _answered(self, request: sc.Request, done: bool) -> None:
+        self._asking -= 1
+        if not done or not isinstance(request, sc.Submission):
+            return
+        self.accepted.update(work.step_id for work in request.steps)
+        pod = self.processes.get(request.pod_id or "")
+        if pod is not None and pod.alive and not pod.frozen:
+            pod.work_arrived()
+
+    def _strike(self, fault: sc.Fault) -> None:
+        if isinstance(fault, sc.Away):
+            self.server.go_away(fault.seconds)
+            return
+        if isinstance(fault, sc.Strike):
+            self.server.strikes.setdefault(fault.pod_id, []).append(fault)
+            return
+        process = self.processes.get(fault.pod_id)
+        if process is None or not process.alive:
+            return
+        match fault:
+            case sc.Crash():
+                self._died(process, fault.back_after)
+            case sc.Freeze():
+                process.freeze(fault.seconds)
+                process.disturbed_at = self.agenda.now + fault.seconds
+            case sc.Double():
+                self.begin(fault.pod_id)
+            case sc.Stop():
+                process.drain(fault.grace)
+                if fault.back_after is not None:
+                    self.agenda.after(fault.back_after, self._restart, process)
+            case sc.ClockJump():
+                process.leap(fault.seconds)
+
+    def _killed_by_step(self, process: Process, step: Step) -> None:
+        self.checks.crashed_by(step.step_id)
+        self._died(process, REVIVAL)
+
+    def _died(self, actor: Actor, back_after: float | None) -> None:
+        if self._closing:  # nobody would be left to declare it dead
+            return
+        actor.kill()
+        if actor.name == sc.CLIENT:
+            self._asking -= 1
+        if isinstance(actor, Process):
+            self.died_at[f"{actor.name}/{actor.number}"] = self.agenda.now
+        if back_after is not None and isinstance(actor, Process):
+            self.agenda.after(back_after, self._restart, actor)
+
+    def _restart(self, process: Process) -> None:
+        """Begin again, unless another process has come in between."""
+        if self.processes[process.name] is process and not self._closing:
+            self.begin(process.name)
+
+    def _told(self, actor: Actor, call: Call, answer: Any) -> None:
+        steps, pods = self.ledger.take()
+        self.measures.committed(steps)
+        self.checks.committed(actor, call, answer, steps, pods)
+
+    def _heal(self) -> None:
+        """The trouble is over: nothing is armed any more, and every pod has a process."""
+        self.server.strikes.clear()
+        for pod_id in sorted(self.processes):
+            if not self.processes[pod_id].alive:
+                self.begin(pod_id)
+
+    def _settle(self) -> None:
+        """Everything ends, and then everyone leaves in good order."""
+        settings = self.scenario.settings
+        self._run_until(self._is_settled, self._unsettled)
+        self.agenda.run(
+            self.agenda.now + settings.dead_pod_threshold + 3 * settings.recovery_interval
+        )  # so that the dead are declared so
+        self._closing = True
+        self._heal()
+        for process in (*self.processes.values(), *self.doubles):
+            process.drain(LAST_GRACE)
+        self._run_until(lambda: self._still_there() is None, self._still_there)
+
+    def _run_until(self, done: Callable[[], bool], who_is_not: Callable[[], str | None]) -> None:
+        until = self.agenda.now + PATIENCE
+        while not done():
+            if self.agenda.now >= until:
+                subject = who_is_not() or "nothing"
+                raise Violation("everything ends", subject, "did not, with no trouble left")
+            self.agenda.run(self.agenda.now + self.scenario.settings.recovery_interval)
+
+    def _is_settled(self) -> bool:
+        return self.checks.unfinished == 0 and self._asking == 0
+
+    def _unsettled(self) -> str | None:
+        return next((i for i, r in self.checks.steps.items() if r.status in UNFINISHED), None)
+
+    def _still_there(self) -> str | None:
+        return next((n for n, pod in self.checks.pods.items() if pod.status != "down"), None)
+
+    def _check_end(self) -> None:
+        for step_id in sorted(self.accepted):
+            if step_id not in self.checks.steps:
+                raise Violation("nothing lost", step_id, "was accepted and is not there")
+        store = EventStore(self.ledger)
+        for fault in audit(store.step_events()).faults:
+            raise Violation("the log", fault.partition(":")[0], fault)
+        if self.ledger.keep_pod_log:
+            report = store.rebuild(check=True)
+            for differing in (*report.differing_steps, *report.differing_pods):
+                raise Violation("tables", differing, "is not what the log adds up to")
+
+
+class Outcome(msgspec.Struct):
+    """How a run went."""
+
+    scenario: sc.Scenario
+    violation: Violation | None
+    fleet: Fleet
+
+
+def simulate(scenario: sc.Scenario, *, keep_pod_log: bool = True) -> Outcome:
+    """Run the scenario; a broken promise is in the outcome, and so is any error of the core."""
+    fleet = Fleet(scenario, keep_pod_log=keep_pod_log)
+    try:
+        fleet.run()
+    except Violation as violation:
+        return Outcome(scenario, violation, fleet)
+    except Exception as error:
+        return Outcome(scenario, Violation("no error", type(error).__name__, str(error)), fleet)
+    return Outcome(scenario, None, fleet)

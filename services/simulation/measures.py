@@ -1,0 +1,96 @@
+"""What is measured on the way."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from fleet_q.core import events as ev
+from fleet_q.core.retry import MICROS
+from fleet_q.services.simulation.ledger import StepChange
+
+if TYPE_CHECKING:
+    from fleet_q.services.simulation.fleet import Fleet
+
+SAMPLES: Final = 400
+"""How often the fleet is looked at while there is trouble: a picture has no more columns."""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """The fleet at one moment; ``seconds`` since the beginning."""
+
+    seconds: float
+    processes: int
+    pods_up: int
+    pods_asleep: int
+    pending: int
+    claimed: int
+    completed: int
+    lock_queue: int
+
+
+class Measures:
+    """Latencies, counts and samples of one run."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.claim_waits = array("f")  # seconds from claimable to claimed
+        self.recovery_waits = array("f")  # seconds from a process's death to a step's return
+        self.counts: Counter[str] = Counter()  # events, by type
+        self.samples: list[Sample] = []
+        self._fleet = fleet
+        self._every = fleet.scenario.seconds / SAMPLES
+        self._claimable: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """Look at the fleet, from now on."""
+        self._look()
+
+    def committed(self, steps: Sequence[StepChange]) -> None:
+        """Take in what was written, before the checks do."""
+        for event, step in steps:
+            fact = event.fact
+            self.counts[fact.type] += 1
+            if isinstance(fact, ev.Claimed):
+                since = self._claimable.pop(event.stream, event.at)
+                self.claim_waits.append((event.at - since) / MICROS)
+            elif step.status == "pending":
+                self._claimable[event.stream] = max(event.at, step.available_ts)
+            if isinstance(fact, ev.Recovered):
+                self._recovered(event.stream)
+
+    def _recovered(self, step_id: str) -> None:
+        record = self._fleet.checks.steps.get(step_id)
+        if record is not None and record.held is not None:
+            died = self._fleet.died_at.get(record.held.incarnation.rpartition("/")[0])
+            if died is not None:
+                self.recovery_waits.append(self._fleet.agenda.now - died)
+
+    def _look(self) -> None:
+        fleet = self._fleet
+        by_status = fleet.ledger.by_status
+        pods = Counter(pod.status for pod in fleet.checks.pods.values())
+        self.samples.append(
+            Sample(
+                seconds=fleet.agenda.now,
+                processes=sum(process.alive for process in fleet.processes.values()),
+                pods_up=pods["up"] + pods["draining"],
+                pods_asleep=pods["asleep"],
+                pending=len(by_status["pending"]),
+                claimed=len(by_status["claimed"]),
+                completed=self.counts["completed"],
+                lock_queue=fleet.server.queue_length(),
+            )
+        )
+        if fleet.agenda.now < fleet.scenario.seconds:
+            fleet.agenda.after(self._every, self._look)
+
+
+def quantile(values: array[float], share: float) -> float | None:
+    """The value that this share of all values does not exceed; ``None`` if there are none."""
+    if not values:
+        return None
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]

@@ -1,0 +1,340 @@
+"""The guards of the core, each flipped off in turn: a simulation has to notice every one.
+
+A guard is flipped by patching the production code while the simulation runs; the code itself knows
+nothing of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet_q.adapters import memory
+from fleet_q.core import events as ev
+from fleet_q.core import machine, pod, recovery, step, store
+from fleet_q.core.lifecycles import POD, STEP
+from fleet_q.core.machine import PodMachine
+from fleet_q.core.pod import Beat, Join
+from fleet_q.core.step import Claim, Recover, Step
+from fleet_q.core.store import EventStore
+from fleet_q.services.simulation.draw import draw
+from fleet_q.services.simulation.fleet import simulate
+from fleet_q.services.simulation.server import Server, Session
+
+MOST_SEEDS: Final = 60
+"""Seeds within which every guard's loss is noticed."""
+
+Patch = Callable[[], AbstractContextManager[Any]]
+
+
+class Mutation(msgspec.Struct, frozen=True):
+    """A guard, by what it keeps from happening."""
+
+    guard: str
+    flipped: Patch
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Whether the loss of a guard was noticed: by which promise, and after how many seeds."""
+
+    guard: str
+    promise: str | None
+    seeds: int
+
+
+def look_for(mutation: Mutation, most_seeds: int = MOST_SEEDS) -> Finding:
+    """Simulate without the guard until a promise breaks."""
+    for seed in range(1, most_seeds + 1):
+        with mutation.flipped():
+            outcome = simulate(draw(seed))
+        if outcome.violation is not None:
+            return Finding(mutation.guard, outcome.violation.promise, seed)
+    return Finding(mutation.guard, None, most_seeds)
+
+
+def _decide(command: type, change: Callable[[Step], Step]) -> Patch:
+    """Decide about such commands as if the step were another."""
+    decide = step.decide
+
+    def careless(known: Any, asked: Any, at: int, pod_id: str | None = None) -> Any:
+        seen = change(known) if isinstance(asked, command) and known is not None else known
+        return decide(seen, asked, at, pod_id)
+
+    return lambda: patch.object(step, "decide", careless)
+
+
+def _evolve(fact: type, change: Callable[[Step, Step], Step]) -> Patch:
+    """Make something else of a step (before, after) by such events."""
+    evolve = step.evolve
+
+    def careless(known: Any, event: Any) -> Any:
+        after = evolve(known, event)
+        return change(known, after) if isinstance(event.fact, fact) else after
+
+    return lambda: patch.object(step, "evolve", careless)
+
+
+def _is_orphan(careless: Callable[[Step, Any], bool]) -> Patch:
+    @contextmanager
+    def flipped() -> Iterator[None]:
+        with ExitStack() as stack:
+            for module in (recovery, store, memory):
+                stack.enter_context(patch.object(module, "is_orphan", careless))
+            yield
+
+    return flipped
+
+
+def _allowed(lifecycle: Any, status: str, trigger: str, leads_to: str) -> Patch:
+    return lambda: patch.dict(lifecycle._after, {(status, trigger): leads_to})
+
+
+def _method(owner: Any, name: str, make: Callable[[Any], Any]) -> Patch:
+    """Replace a function by what ``make`` makes of it."""
+    return lambda: patch.object(owner, name, make(getattr(owner, name)))
+
+
+def _all(*patches: Patch) -> Patch:
+    @contextmanager
+    def flipped() -> Iterator[None]:
+        with ExitStack() as stack:
+            for each in patches:
+                stack.enter_context(each())
+            yield
+
+    return flipped
+
+
+def _any_due(queue: Any, at: int, limit: int) -> list[Step]:
+    due = [s for s in queue._steps.values() if s.status in ("pending", "claimed")]
+    return sorted((s for s in due if s.available_ts <= at), key=step.claim_order)[:limit]
+
+
+def _not_yet_due(queue: Any, at: int, limit: int) -> list[Step]:
+    pending = [s for s in queue._steps.values() if s.status == "pending"]
+    return sorted(pending, key=step.claim_order)[:limit]
+
+
+def _stale_claims(claimable: Any) -> Any:
+    """Claim what another transaction saw."""
+    seen: dict[Any, list[Step]] = {}
+
+    def careless(tx: Any, limit: int) -> list[Step]:
+        stale = seen.get(tx._db, [])[:limit]
+        seen[tx._db] = claimable(tx, limit)
+        return [tx._db.steps[s.step_id] and s for s in stale]
+
+    return careless
+
+
+def _log_apart(do: Any) -> Any:
+    """Keep the rows in one transaction, and the events in another one after the answer."""
+
+    def careless(server: Server, session: Session) -> None:
+        log = server._ledger.step_log
+        before = {step_id: len(events) for step_id, events in log.items()}
+        do(server, session)
+        for step_id, events in log.items():
+            del events[before.get(step_id, 0) :]
+
+    return careless
+
+
+def _no_longer_asked(unanswered: Any) -> Any:
+    def careless(pod_machine: PodMachine, now: float) -> float:
+        if pod_machine._turn is not None:
+            pod_machine._outcomes = pod_machine._outcomes[len(pod_machine._turn.outcomes) :]
+            pod_machine._turn = None
+        return float(unanswered(pod_machine, now))
+
+    return careless
+
+
+def _not_again(turn_of: Any) -> Any:
+    return lambda self, turn: turn_of(self, replace(turn, again=False))
+
+
+def _same_incarnation(ended: Any) -> Any:
+    def careless(pod_machine: PodMachine) -> None:
+        incarnation = pod_machine.incarnation
+        ended(pod_machine)
+        pod_machine.incarnation = incarnation
+
+    return careless
+
+
+def _joins_anyway(decide: Any) -> Any:
+    def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
+        if isinstance(command, Join) and known is not None and known.status == "down":
+            return ev.Event(
+                command.pod_id, known.version + 1, at, by, ev.Joined(command.incarnation)
+            )
+        return decide(known, command, at, by)
+
+    return careless
+
+
+def _beats_anyway(decide: Any) -> Any:
+    def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
+        if isinstance(command, Beat) and known is not None and known.status == "down":
+            fact = ev.Heartbeat(known.incarnation)
+            return ev.Event(command.pod_id, known.version + 1, at, by, fact)
+        return decide(known, command, at, by)
+
+    return careless
+
+
+def _as_anybody(cycle: Any) -> Any:
+    return lambda *args, **kwargs: cycle(*args, **{**kwargs, "only_as_leader": False})
+
+
+def _no_cycle(cycle: Any) -> Any:
+    def careless(*args: Any, **kwargs: Any) -> Generator[None, None, None]:
+        yield from ()
+
+    return careless
+
+
+def _impatient(declare_dead: Any) -> Any:
+    return lambda self, dead_after, by=None: declare_dead(self, dead_after // 4, by)
+
+
+def _taken_for_new(submit: Any) -> Any:
+    def careless(self: Any, new: Sequence[Any], pod_id: str | None = None) -> Any:
+        return submit(self, [replace(each, unique=True) for each in new], pod_id)
+
+    return careless
+
+
+def _never_hears(heard: Any) -> Any:
+    return lambda self, bell, now: heard(self, self._bell or 0, now)
+
+
+def _sleeps_on_the_job(sleep_at: Any) -> Any:
+    def careless(pod_machine: PodMachine) -> float:
+        tired = pod_machine._manners.dear and pod_machine._running and pod_machine.phase == "up"
+        return -math.inf if tired else float(sleep_at(pod_machine))
+
+    return careless
+
+
+def _claims_while_leaving(due_claim: Any) -> Any:
+    return lambda self, now: self._slots - len(self._running)
+
+
+def _nothing(_: Any) -> Any:
+    return lambda *args, **kwargs: None
+
+
+MUTATIONS: Final = (
+    Mutation(
+        "a change carries the step's claim token",
+        _method(
+            step, "_held_under", lambda check: lambda known, token: check(known, known.claim_token)
+        ),
+    ),
+    Mutation(
+        "only what is pending is claimed",
+        _all(
+            lambda: patch.object(memory._Queue, "due", _any_due),
+            _allowed(STEP, "claimed", "claimed", "claimed"),
+        ),
+    ),
+    Mutation(
+        "nothing is claimed before its time",
+        _all(
+            lambda: patch.object(memory._Queue, "due", _not_yet_due),
+            _decide(Claim, lambda known: replace(known, available_ts=0)),
+        ),
+    ),
+    Mutation(
+        "a claim sees what the transactions before it wrote",
+        _method(memory._Transaction, "claimable", _stale_claims),
+    ),
+    Mutation(
+        "higher priority goes first",
+        _method(memory, "claim_order", lambda _: lambda s: (0, s.created_ts, s.step_id)),
+    ),
+    Mutation(
+        "age goes first among equals",
+        _method(memory, "claim_order", lambda _: lambda s: (-s.priority, -s.created_ts, s.step_id)),
+    ),
+    Mutation(
+        "the event is in the row's transaction",
+        _method(Server, "_do", _log_apart),
+    ),
+    Mutation(
+        "what was not answered is asked again",
+        _method(PodMachine, "unanswered", _no_longer_asked),
+    ),
+    Mutation("a turn asked again is not done twice", _method(EventStore, "turn", _not_again)),
+    Mutation(
+        "a submission asked again is not done twice", _method(EventStore, "submit", _taken_for_new)
+    ),
+    Mutation(
+        "an incarnation that is gone holds nothing",
+        _is_orphan(lambda s, pods: s.status == "claimed" and pods[s.claimed_by].status == "down"),
+    ),
+    Mutation(
+        "an incarnation that lives keeps what it holds",
+        _is_orphan(lambda s, pods: s.status == "claimed"),
+    ),
+    Mutation("only the leader recovers", _method(recovery, "recovery_cycle", _as_anybody)),
+    Mutation("somebody recovers", _method(recovery, "recovery_cycle", _no_cycle)),
+    Mutation("only the silent are declared dead", _method(EventStore, "declare_dead", _impatient)),
+    Mutation(
+        "a dead pod joins as a new incarnation",
+        _all(
+            _method(PodMachine, "ended", _same_incarnation), _method(pod, "decide", _joins_anyway)
+        ),
+    ),
+    Mutation(
+        "a heartbeat does not bring the dead back",
+        _all(_method(pod, "decide", _beats_anyway), _allowed(POD, "down", "heartbeat", "up")),
+    ),
+    Mutation("only the living claim", _method(pod, "check_may_claim", _nothing)),
+    Mutation(
+        "a retry uses a try up",
+        _evolve(ev.Retried, lambda before, after: replace(after, retry_count=before.retry_count)),
+    ),
+    Mutation(
+        "a recovery uses a try up",
+        _evolve(ev.Recovered, lambda before, after: replace(after, retry_count=before.retry_count)),
+    ),
+    Mutation(
+        "a release uses no try up",
+        _evolve(
+            ev.Released, lambda before, after: replace(after, retry_count=before.retry_count + 1)
+        ),
+    ),
+    Mutation(
+        "poison is not tried for ever",
+        _decide(Recover, lambda known: replace(known, max_retries=known.retry_count + 1)),
+    ),
+    Mutation(
+        "no step fails before its tries are used up",
+        _decide(step.Fail, lambda known: replace(known, max_retries=0)),
+    ),
+    Mutation(
+        "what is completed is not cancelled",
+        _allowed(STEP, "completed", "cancelled", "cancelled"),
+    ),
+    Mutation(
+        "what is completed is not replayed",
+        _allowed(STEP, "completed", "replayed", "pending"),
+    ),
+    Mutation(
+        "a pod claims no more than it has room for",
+        _method(machine, "slots", lambda slots: lambda most, share: 2 * slots(most, share)),
+    ),
+    Mutation("who leaves claims no more", _method(PodMachine, "_due_claim", _claims_while_leaving)),
+    Mutation("a function whose time is up is given up", _method(PodMachine, "_expire", _nothing)),
+    Mutation("who sleeps hears the bell", _method(PodMachine, "heard", _never_hears)),
+    Mutation("who holds steps stays awake", _method(PodMachine, "_sleep_at", _sleeps_on_the_job)),
+)

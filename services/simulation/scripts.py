@@ -1,0 +1,123 @@
+"""Which statements a call of the store is made of: those that the production stores say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+from msgspec.structs import replace
+
+from fleet_q.core.pod import Join
+from fleet_q.core.ports import Turn
+from fleet_q.services.simulation.actor import Call
+from fleet_q.services.simulation.models import Script, Statement, StoreModel
+
+_FILE: Final = "the file"
+_HEAD: Final = "the head of the queue"
+_READS: Final = frozenset({"bell", "pods", "orphans", "step", "history", "counts", "dead_letters"})
+
+
+class Peek(Protocol):
+    """What a store sees before it decides which statements to say."""
+
+    def is_claimable(self) -> bool:
+        """Whether there is a step to claim."""
+
+    def is_anyone_silent(self, dead_after: int) -> bool:
+        """Whether there is a pod to declare dead."""
+
+
+def script(model: StoreModel, call: Call, peek: Peek) -> Script:
+    """The statements of ``call``."""
+    if call.method in _READS:
+        return (Statement(f"SELECT {call.method}", model.select, does=call),)
+    if model.kind == "sqlite":
+        return _sqlite(model, call)
+    return _Snowflake(model, peek).script(call)
+
+
+def _sqlite(model: StoreModel, call: Call) -> Script:
+    """``EventStore`` over a file: one transaction, which locks all of it as it begins."""
+    return (
+        Statement("BEGIN IMMEDIATE", model.begin, (_FILE,)),
+        Statement(call.method, model.update),
+        Statement("INSERT events", model.insert),
+        Statement("COMMIT", model.commit, does=call),
+    )
+
+
+class _Snowflake:
+    """``SnowflakeStore``, on both kinds of its tables."""
+
+    def __init__(self, model: StoreModel, peek: Peek) -> None:
+        self._model = model
+        self._peek = peek
+
+    def script(self, call: Call) -> Script:
+        if call.method == "turn":
+            return self._turn(call.args[0])
+        if call.method == "submit":
+            if all(each.unique for each in call.args[0]):
+                return self._transaction(call, self._insert("step_tracker"))
+            return self._transaction(
+                call, self._update("fleet_q", ("1",)), self._insert("step_tracker")
+            )
+        if call.method == "declare_dead":
+            look = self._select("pods", None)
+            if not self._peek.is_anyone_silent(call.args[0]):
+                return (self._select("pods", call),)
+            return (look, *self._transaction(call, self._update("pod_health", ("all",))))
+        return self._transaction(call, self._update("step_tracker", _ids(call.args[0])))
+
+    def _turn(self, turn: Turn) -> Script:
+        joining: Script = ()
+        if isinstance(turn.presence, Join):
+            join = Turn(turn.pod_id, turn.incarnation, turn.presence, again=turn.again)
+            joining = self._transaction(
+                Call("turn", (join,)),
+                self._update("fleet_q", ("1",)),
+                self._update("pod_health", (turn.pod_id,)),
+                answered=False,
+            )
+            turn = replace(turn, presence=None)
+        does = Call("turn", (turn,))
+        if turn.presence is None and not turn.outcomes and not turn.again:
+            if not turn.claim or not self._peek.is_claimable():
+                return (*joining, self._select("what there is", does))
+            joining = (*joining, self._select("what there is", None))
+        writes: list[Statement] = []
+        if turn.claim or turn.outcomes:
+            rows = tuple(outcome.step_id for outcome in turn.outcomes)
+            writes.append(self._update("step_tracker", (_HEAD, *rows) if turn.claim else rows))
+        if turn.presence is not None:
+            writes.append(self._update("pod_health", (turn.pod_id,)))
+        return (*joining, *self._transaction(does, *writes))
+
+    def _transaction(self, does: Call, *writes: Statement, answered: bool = True) -> Script:
+        model = self._model
+        statements = [Statement("BEGIN", model.begin)]
+        for write in writes:
+            statements.append(write)
+            if not write.text.endswith("fleet_q"):
+                statements.append(self._insert("events"))
+        statements.append(Statement("COMMIT", model.commit, does=does))
+        if answered:
+            statements.append(self._select("what was done", None))
+        return tuple(statements)
+
+    def _update(self, table: str, rows: Iterable[str]) -> Statement:
+        """Rows are locked in one order, so that two transactions never wait for each other."""
+        locks = tuple(sorted(f"{table} {row}" for row in rows)) if self._model.rows else (table,)
+        return Statement(f"UPDATE {table}", self._model.update, locks)
+
+    def _insert(self, table: str) -> Statement:
+        return Statement(f"INSERT {table}", self._model.insert)
+
+    def _select(self, what: str, does: Call | None) -> Statement:
+        return Statement(f"SELECT {what}", self._model.select, does=does)
+
+
+def _ids(arg: Any) -> Iterable[str]:
+    if isinstance(arg, str):
+        return (arg,)
+    return (each if isinstance(each, str) else each.step_id for each in arg)

@@ -1,0 +1,87 @@
+"""Make a scenario that breaks a promise as small as possible: what it breaks without is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from msgspec.structs import replace
+
+from fleet_q.services.simulation import scenario as sc
+from fleet_q.services.simulation.fleet import Outcome, simulate
+from fleet_q.services.simulation.scenario import Scenario
+
+MOST_RUNS: Final = 400
+"""Smaller scenarios that are tried, at most."""
+
+T = TypeVar("T")
+
+
+class Shrinker:
+    """Tries ever smaller scenarios that break the same promise as ``outcome``."""
+
+    def __init__(self, outcome: Outcome, tried: Callable[[int], object]) -> None:
+        assert outcome.violation is not None
+        self.smallest = outcome
+        self.runs = 0
+        self._promise = outcome.violation.promise
+        self._tried = tried
+
+    def shrink(self) -> Outcome:
+        """The smallest that was found."""
+        self._cut_off_the_end()
+        size = None
+        while size != (size := _size(self.smallest.scenario)) and self.runs < MOST_RUNS:
+            self._drop(lambda s: s.faults, lambda s, kept: replace(s, faults=kept))
+            self._drop(lambda s: s.requests, lambda s, kept: replace(s, requests=kept))
+            self._drop(lambda s: s.pods, _with_pods)
+        return self.smallest
+
+    def _cut_off_the_end(self) -> None:
+        now, scenario = self.smallest.fleet.agenda.now, self.smallest.scenario
+        self._try(
+            replace(
+                scenario,
+                seconds=min(scenario.seconds, now),
+                faults=tuple(fault for fault in scenario.faults if fault.at <= now),
+                requests=tuple(request for request in scenario.requests if request.at <= now),
+            )
+        )
+
+    def _drop(
+        self,
+        parts: Callable[[Scenario], Sequence[T]],
+        with_parts: Callable[[Scenario, tuple[T, ...]], Scenario],
+    ) -> None:
+        """Leave out half of the parts, a quarter and so on, down to single ones."""
+        size = len(parts(self.smallest.scenario)) // 2
+        while size and self.runs < MOST_RUNS:
+            at = 0
+            while at < len(present := parts(self.smallest.scenario)) and self.runs < MOST_RUNS:
+                kept = (*present[:at], *present[at + size :])
+                if not self._try(with_parts(self.smallest.scenario, kept)):
+                    at += size
+            size //= 2
+
+    def _try(self, scenario: Scenario) -> bool:
+        self.runs += 1
+        self._tried(self.runs)
+        outcome = simulate(scenario)
+        if outcome.violation is None or outcome.violation.promise != self._promise:
+            return False
+        self.smallest = outcome
+        return True
+
+
+def _with_pods(scenario: Scenario, pods: tuple[sc.Start, ...]) -> Scenario:
+    """Without the other pods, and what happens to them."""
+    names = {pod.pod_id for pod in pods}
+    return replace(
+        scenario,
+        pods=pods,
+        faults=tuple(f for f in scenario.faults if isinstance(f, sc.Away) or f.pod_id in names),
+    )
+
+
+def _size(scenario: Scenario) -> int:
+    return len(scenario.faults) + len(scenario.requests) + len(scenario.pods)

@@ -1,0 +1,125 @@
+"""What must not take too long: looked at every now and then, not only when something is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from fleet_q.core.capacity import slots
+from fleet_q.core.retry import MICROS
+from fleet_q.services.simulation.agenda import EPOCH
+from fleet_q.services.simulation.violation import Violation
+
+if TYPE_CHECKING:
+    from fleet_q.services.simulation.fleet import Fleet
+    from fleet_q.services.simulation.process import Process
+
+SLACK: Final = 1.25
+"""How much longer than an interval by the store's clock one by a drifting pod's clock may be."""
+
+CALLS: Final = 20.0
+"""Seconds that the calls of the store may take that are needed on top of an interval."""
+
+
+class Watch:
+    """Holds the fleet to three promises, in times of calm.
+
+    Once a claim's pod has ended, or been silent for the dead-pod threshold, one recovery interval
+    of a leader that works is enough for its steps to be back. And once a step may be claimed, one
+    claim interval of a pod that works and has room is enough for it to be claimed. And what a pod
+    that works holds, it runs, or has just run.
+
+    A pod works while its process lives and moves, and the store answers it; whatever disturbs it
+    begins the interval anew. A leader must be awake, too.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        settings = fleet.scenario.settings
+        self._recovery = settings.recovery_interval * SLACK + CALLS
+        self._claim = settings.claim_interval * SLACK + CALLS
+        self._every = min(settings.recovery_interval, self._claim) / 2
+        self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
+        self._leader: str | None = None
+        self._leads_since = 0.0
+        self._idle_since: dict[str, float] = {}  # by claim token: held, and not run
+        self._has_room_since: dict[str, float] = {}  # by pod
+
+    def begin(self) -> None:
+        """Look, from now on."""
+        fleet = self._fleet
+        fleet.agenda.after(self._every, self.begin)
+        calm = fleet.server.is_calm()
+        self._look_for_orphans(calm)
+        self._look_for_work(calm)
+        self._look_for_leaks()
+
+    def _look_for_orphans(self, calm: bool) -> None:
+        fleet = self._fleet
+        since = self._leader_works_since() if calm else None
+        if since is None:
+            self._leads_since = fleet.agenda.now
+            return
+        if fleet.agenda.now - since <= self._recovery:
+            return
+        at = fleet.agenda.store_time()
+        for step_id in fleet.ledger.by_status["claimed"]:
+            held = fleet.checks.steps[step_id].held
+            orphaned = fleet.checks.is_orphaned(held, at) if held is not None else None
+            if orphaned is not None and self._age(orphaned) > self._recovery:
+                raise Violation("orphans come back", step_id, "has a holder that is gone")
+
+    def _leader_works_since(self) -> float | None:
+        fleet = self._fleet
+        leader = fleet.processes.get(fleet.checks.leader(fleet.agenda.store_time()) or "")
+        incarnation = leader.machine.incarnation if leader is not None else None
+        if incarnation != self._leader:
+            self._leader, self._leads_since = incarnation, fleet.agenda.now
+        if leader is None or leader.machine.phase != "up" or not self._works(leader):
+            return None
+        return max(self._leads_since, leader.disturbed_at, fleet.server.disturbed_at)
+
+    def _look_for_work(self, calm: bool) -> None:
+        fleet = self._fleet
+        now = fleet.agenda.now
+        idle = False
+        for pod_id, process in fleet.processes.items():
+            awake = process.machine.phase in ("up", "asleep")
+            if calm and awake and process.machine.running < self._slots and self._works(process):
+                since = self._has_room_since.setdefault(pod_id, now)
+                idle = idle or now - max(since, process.disturbed_at) > self._claim
+            else:
+                self._has_room_since.pop(pod_id, None)
+        visible = fleet.checks.queue.first(fleet.agenda.store_time()) if idle else None
+        if visible is not None:
+            step_id = visible[2]
+            record = fleet.checks.steps[step_id]
+            if self._age(max(record.at, record.available)) > self._claim:
+                raise Violation("work is found", step_id, "is not claimed by anyone with room")
+
+    def _look_for_leaks(self) -> None:
+        fleet = self._fleet
+        now = fleet.agenda.now
+        before, self._idle_since = self._idle_since, {}
+        for step_id in fleet.ledger.by_status["claimed"]:
+            held = fleet.checks.steps[step_id].held
+            if held is None:
+                continue
+            process = fleet.processes[held.pod_id]
+            if process.machine.incarnation != held.incarnation or not self._works(process):
+                continue
+            if process.runs(step_id, held.token):
+                continue
+            since = max(before.get(held.token, now), process.disturbed_at)
+            self._idle_since[held.token] = since
+            if now - since > CALLS:
+                raise Violation(
+                    "what is held is run", step_id, f"is held by {held.pod_id} for nothing"
+                )
+
+    def _works(self, process: Process) -> bool:
+        began = process.call_began
+        waits = began is not None and process.agenda.now - began > CALLS / 2
+        return process.alive and not process.frozen and not waits
+
+    def _age(self, ts: int) -> float:
+        return self._fleet.agenda.now - (ts - EPOCH) / MICROS
