@@ -36,6 +36,11 @@ class Agenda:
         """The same, ``seconds`` from now."""
         self.at(self.now + seconds, what, *args)
 
+    def every(self, seconds: float, what: Callable[[float], object]) -> None:
+        """Tell ``what`` the time, now and then."""
+        what(self.now)
+        self.after(seconds, self.every, seconds, what)
+
     def run(self, until: float) -> None:
         """Let everything happen that is due by ``until``."""
         events, spins = self._events, 0

@@ -204,7 +204,7 @@ class Checks:
             case ev.Failed():
                 permanent = self._work[step_id].behaviour == "fails for good"
                 _must(record.tries == record.max_retries or permanent, "tries", step_id,
-                      f"failed after {record.tries + 1} of {record.max_retries + 1} tries")  # fmt: skip
+                      f"failed after {record.tries + 1} of {record.max_retries + 1}")  # fmt: skip
                 self._ends(record, "failed")
             case ev.Released():
                 self._lets_go(record, "pending")

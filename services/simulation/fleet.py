@@ -36,13 +36,16 @@ LAST_GRACE: Final = 600.0
 """Seconds that everyone has to leave at the end: what is left of the trouble, such as locks that
 the dead still hold, may keep them."""
 
+TELL_EVERY: Final = 900.0
+"""Seconds of the simulation after which somebody who waits is told of it."""
+
 UNFINISHED: Final = ("pending", "claimed")
 
 
 class Fleet:
     """Everything there is, for one run. ``run`` raises :class:`Violation` if a promise breaks."""
 
-    def __init__(self, scenario: sc.Scenario, *, keep_pod_log: bool = True) -> None:
+    def __init__(self, scenario: sc.Scenario) -> None:
         self.scenario = scenario
         self.agenda = Agenda()
         self.work = {
@@ -53,7 +56,7 @@ class Fleet:
         }
         dead_after = micros(scenario.settings.dead_pod_threshold)
         model = MODELS[scenario.store]
-        self.ledger = Ledger(self.agenda.store_time, model.manners, keep_pod_log=keep_pod_log)
+        self.ledger = Ledger(self.agenda.store_time, model.manners, keep_pod_log=not scenario.sized)
         self.checks = Checks(self.work, dead_after)
         self.server = Server(
             self.agenda,
@@ -84,7 +87,8 @@ class Fleet:
             agenda.at(request.at, self._request, request)
         for fault in scenario.faults:
             agenda.at(fault.at, self._strike, fault)
-        self._watch.begin()
+        if not self.scenario.sized:
+            self._watch.begin()
         self.measures.begin()
         agenda.run(scenario.seconds)
         self._heal()
@@ -204,6 +208,8 @@ class Fleet:
         until = self.agenda.now + PATIENCE
         while not done():
             if self.agenda.now >= until:
+                if self.scenario.sized:
+                    return
                 subject = who_is_not() or "nothing"
                 raise Violation("everything ends", subject, "did not, with no trouble left")
             self.agenda.run(self.agenda.now + self.scenario.settings.recovery_interval)
@@ -238,9 +244,14 @@ class Outcome(msgspec.Struct):
     fleet: Fleet
 
 
-def simulate(scenario: sc.Scenario, *, keep_pod_log: bool = True) -> Outcome:
-    """Run the scenario; a broken promise is in the outcome, and so is any error of the core."""
-    fleet = Fleet(scenario, keep_pod_log=keep_pod_log)
+def simulate(scenario: sc.Scenario, passed: Callable[[float], object] | None = None) -> Outcome:
+    """Run the scenario; a broken promise is in the outcome, and so is any error of the core.
+
+    ``passed`` is told now and then how many seconds have gone by.
+    """
+    fleet = Fleet(scenario)
+    if passed is not None:
+        fleet.agenda.every(TELL_EVERY, passed)
     try:
         fleet.run()
     except Violation as violation:

@@ -1,8 +1,9 @@
-"""A pod's process: the shell of ``services/pod.py`` in virtual time, and the functions it runs."""
+"""A pod's process: the shell of ``services/pod.py`` in virtual time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -12,21 +13,17 @@ from fleet_q.core.machine import PodMachine
 from fleet_q.core.ports import Manners, Turn
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
-from fleet_q.core.step import Complete, Outcome, Step
+from fleet_q.core.step import Outcome, Release, Step
 from fleet_q.services.simulation.actor import Actor, Call, Life, Server
 from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.cycle import cycle
+from fleet_q.services.simulation.functions import Functions
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 
 TICK: Final = 1e-6
 """Seconds by which a sleeper wakes late, as it does everywhere; by a rounding error early, it would
 find nothing due and sleep for no time at all, for ever."""
-
-
-def result_of(claim_token: str) -> str:
-    """What a function returns tells under which claim it ran."""
-    return f'"{claim_token}"'
 
 
 class Process(Actor):
@@ -52,24 +49,30 @@ class Process(Actor):
         self.settings = settings
         self.disturbed_at = agenda.now  # when it last had trouble with the store
         self.call_began: float | None = None
+        self.turns = 0  # that were answered
         self.ids = 0
         self._rate = rate
         self._leapt = chance.uniform(0, 1e6)
-        self._chance = chance
-        self._work = work
-        self._killed = killed
-        self._inbox: list[Outcome] = []
-        self._running: set[tuple[str, str]] = set()
+        self._inbox: list[Outcome | Callable[[], None]] = []
         self._recovery: Generator[Call, Any, None] | None = None
         self._recovery_answer: Any = None
-        self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self.machine = PodMachine(
             pod_id,
             settings,
             new_id=self._new_id,
             chance=chance.random,
-            timeout_of=lambda step: work[step.step_id].timeout,
             manners=manners,
+        )
+        most = slots(settings.max_parallelism, settings.capacity_threshold)
+        self._most_held = most + settings.claim_ahead
+        self._functions = Functions(
+            self,
+            most,
+            work,
+            failing=self.machine.fail,
+            began=self._began,
+            done=self._tell,
+            killed=lambda step: killed(self, step),
         )
 
     def start(self) -> None:
@@ -86,8 +89,8 @@ class Process(Actor):
         self.wake()
 
     def runs(self, step_id: str, claim_token: str) -> bool:
-        """Whether a function of it runs under this claim."""
-        return (step_id, claim_token) in self._running
+        """Whether a function of it runs under this claim, or is about to."""
+        return (step_id, claim_token) in self._functions
 
     def work_arrived(self) -> None:
         """A step was submitted in this process."""
@@ -106,9 +109,12 @@ class Process(Actor):
     def _live(self) -> Life:
         while True:
             plan = self.machine.plan(self.clock())
-            self._running.difference_update(plan.abandon)
-            if len(self._running) > self._slots:
-                raise Violation("capacity", self.name, "runs more steps than it has room for")
+            self._functions.abandon(plan.abandon)
+            if plan.withdraw:
+                for claim in self._functions.withdraw():
+                    self.machine.finished(Release(*claim))
+            if len(self._functions) > self._most_held:
+                raise Violation("capacity", self.name, "holds more steps than it may")
             if plan.gone:
                 return
             if plan.recover and self._recovery is None:
@@ -144,8 +150,8 @@ class Process(Actor):
         except StoreUnavailable:
             self.machine.unanswered(self.clock())
             return True
-        for step in self.machine.answered(turn, answer, self.clock()):
-            self._start(step)
+        self.turns += 1
+        self._functions.start(self.machine.answered(turn, answer, self.clock()))
         return True
 
     def _recover_on(self) -> Generator[Call, Any, None]:
@@ -166,37 +172,17 @@ class Process(Actor):
         finally:
             self.call_began = None
 
+    def _began(self, step_id: str, claim_token: str, timeout: float) -> None:
+        self._tell(partial(self.machine.began, step_id, claim_token, timeout, self.clock()))
+
+    def _tell(self, news: Outcome | Callable[[], None]) -> None:
+        self._inbox.append(news)
+        self.wake()
+
     def _read_inbox(self) -> None:
         inbox, self._inbox = self._inbox, []
-        for outcome in inbox:
-            self.machine.finished(outcome)
-
-    def _start(self, step: Step) -> None:
-        assert step.claim_token is not None
-        self._running.add((step.step_id, step.claim_token))
-        work = self._work[step.step_id]
-        if work.behaves(step.attempt) != "hangs":
-            self.agenda.after(work.seconds, self._ends, step)
-
-    def _ends(self, step: Step) -> None:
-        """A function comes to its end, if its process still runs it."""
-        assert step.claim_token is not None
-        claim = (step.step_id, step.claim_token)
-        if not self.alive or claim not in self._running:
-            return
-        if self.frozen:
-            self.agenda.at(self.frozen_until, self._ends, step)
-            return
-        self._running.remove(claim)
-        match self._work[step.step_id].behaves(step.attempt):
-            case "kills its pod":
-                self._killed(self, step)
-                return
-            case "fails":
-                outcome: Outcome = self.machine.fail(*claim, step.attempt, "Boom")
-            case "fails for good":
-                outcome = self.machine.fail(*claim, step.attempt, "Bust", permanent=True)
-            case _:
-                outcome = Complete(*claim, result_of(step.claim_token))
-        self._inbox.append(outcome)
-        self.wake()
+        for news in inbox:
+            if callable(news):
+                news()
+            else:
+                self.machine.finished(news)

@@ -131,7 +131,11 @@ Request = Submission | Cancellation | Replaying
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """All that happens to a fleet from outside; ``seconds`` is when the trouble is over."""
+    """All that happens to a fleet from outside; ``seconds`` is when the trouble is over.
+
+    A fleet that is ``sized`` to measure what it can do is promised nothing about time: how long
+    things take is what is measured.
+    """
 
     seed: int
     store: Kind
@@ -140,6 +144,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[Start, ...]
     requests: tuple[Request, ...]
     faults: tuple[Fault, ...]
+    sized: bool = False
 
     @property
     def steps(self) -> int:

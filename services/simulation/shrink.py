@@ -1,4 +1,4 @@
-"""Make a scenario that breaks a promise as small as possible: what it breaks without is left out."""
+"""Make a scenario that breaks a promise as small as can be: leave out what it breaks without."""
 
 from __future__ import annotations
 

@@ -19,6 +19,9 @@ SLACK: Final = 1.25
 CALLS: Final = 20.0
 """Seconds that the calls of the store may take that are needed on top of an interval."""
 
+TURNS: Final = 3
+"""Turns within which a pod tells of what has ended, and hears of what it holds."""
+
 
 class Watch:
     """Holds the fleet to three promises, in times of calm.
@@ -41,7 +44,7 @@ class Watch:
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._leader: str | None = None
         self._leads_since = 0.0
-        self._idle_since: dict[str, float] = {}  # by claim token: held, and not run
+        self._idle: dict[str, int] = {}  # by claim token: the turns when it was seen not to run
         self._has_room_since: dict[str, float] = {}  # by pod
 
     def begin(self) -> None:
@@ -98,23 +101,19 @@ class Watch:
 
     def _look_for_leaks(self) -> None:
         fleet = self._fleet
-        now = fleet.agenda.now
-        before, self._idle_since = self._idle_since, {}
+        before, self._idle = self._idle, {}
         for step_id in fleet.ledger.by_status["claimed"]:
             held = fleet.checks.steps[step_id].held
             if held is None:
                 continue
             process = fleet.processes[held.pod_id]
-            if process.machine.incarnation != held.incarnation or not self._works(process):
+            if process.machine.incarnation != held.incarnation:
                 continue
             if process.runs(step_id, held.token):
                 continue
-            since = max(before.get(held.token, now), process.disturbed_at)
-            self._idle_since[held.token] = since
-            if now - since > CALLS:
-                raise Violation(
-                    "what is held is run", step_id, f"is held by {held.pod_id} for nothing"
-                )
+            self._idle[held.token] = before.get(held.token, process.turns)
+            if process.turns - self._idle[held.token] > TURNS:
+                raise Violation("what is held is run", step_id, f"is held by {held.pod_id} in vain")
 
     def _works(self, process: Process) -> bool:
         began = process.call_began

@@ -1,0 +1,173 @@
+"""What ``fleet-q simulate`` does, and shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from fleet_q.core.errors import FleetQError
+from fleet_q.services.output import err, out, print_json, print_record
+from fleet_q.services.simulation.draw import draw
+from fleet_q.services.simulation.fleet import Outcome, simulate
+from fleet_q.services.simulation.models import Kind
+from fleet_q.services.simulation.mutations import MUTATIONS, Finding, look_for
+from fleet_q.services.simulation.picture import check_can_draw, draw_picture
+from fleet_q.services.simulation.report import Figures, figures, history, markdown
+from fleet_q.services.simulation.scenario import Scenario
+from fleet_q.services.simulation.shrink import MOST_RUNS, Shrinker
+
+FLEETS: Final = (10, 100, 1_000)
+TABLES: Final[tuple[Kind, ...]] = ("standard", "hybrid")
+
+
+class Size(msgspec.Struct, frozen=True):
+    """What is asked for; what is not, is drawn."""
+
+    pods: int | None = None
+    hours: float | None = None
+    steps: int | None = None
+    store: Kind | None = None
+
+    def scenario(self, seed: int) -> Scenario:
+        """The scenario of a seed."""
+        return draw(seed, pods=self.pods, hours=self.hours, steps=self.steps, store=self.store)
+
+    def command(self, seed: int) -> str:
+        """The command that runs it again."""
+        options = {"pods": self.pods, "hours": self.hours, "steps": self.steps}
+        options["manners"] = self.store  # type: ignore[assignment]
+        given = "".join(
+            f" --{name} {value}" for name, value in options.items() if value is not None
+        )
+        return f"fleet-q simulate --seed {seed}{given}"
+
+
+def run_seeds(seeds: range, size: Size, picture: Path | None, json: bool) -> None:
+    """Simulate a fleet for each seed. Raises :class:`FleetQError` if a promise was broken."""
+    if picture is not None:
+        check_can_draw(picture)
+    totals: list[Figures] = []
+    with _progress("seeds", len(seeds)) as (progress, task):
+        for seed in seeds:
+            outcome = _simulate(size.scenario(seed), progress)
+            if outcome.violation is not None:
+                smallest = _shrink(outcome, progress)
+                break
+            totals.append(figures(outcome))
+            progress.advance(task)
+        else:
+            smallest = None
+    if picture is not None:
+        draw_picture(outcome, picture)
+    if smallest is not None:
+        _print_broken(smallest, size.command(seed), json)
+        raise FleetQError(f"seed {seed}: {outcome.violation}; again: {size.command(seed)}")
+    _print_figures(totals, json)
+
+
+def run_mutations(json: bool) -> None:
+    """Flip every guard off. Raises :class:`FleetQError` if the loss of one is not noticed."""
+    found: list[Finding] = []
+    with _progress("guards flipped off", len(MUTATIONS)) as (progress, task):
+        for mutation in MUTATIONS:
+            found.append(look_for(mutation))
+            progress.advance(task)
+    if json:
+        print_json(found)
+    else:
+        table = Table(box=None, pad_edge=False)
+        for column in ("guard that was flipped off", "promise seen broken", "seeds"):
+            table.add_column(column)
+        for each in found:
+            table.add_row(each.guard, each.promise or "[red]none", str(each.seeds))
+        out.print(table)
+    missed = [each.guard for each in found if each.promise is None]
+    if missed:
+        raise FleetQError(f"nobody missed the guard {missed[0]!r}")
+
+
+def run_table(seed: int, hours: float, json: bool) -> None:
+    """Simulate fleets of ten, a hundred and a thousand pods on both kinds of Snowflake's tables,
+    and print what they come to as a table in Markdown."""
+    rows: list[Figures] = []
+    with _progress("fleets", len(FLEETS) * len(TABLES)) as (progress, task):
+        for pods in FLEETS:
+            for store in TABLES:
+                scenario = draw(seed, pods=pods, hours=hours, store=store)
+                rows.append(figures(_simulate(scenario, progress)))
+                progress.advance(task)
+    if json:
+        print_json(rows)
+    else:
+        out.print(markdown(rows), markup=False, highlight=False)
+
+
+def _simulate(scenario: Scenario, progress: Progress) -> Outcome:
+    """Run one, with a bar of its own if it is long."""
+    if not scenario.sized:
+        return simulate(scenario)
+    name = f"{len(scenario.pods)} pods on {scenario.store}, hours"
+    task = progress.add_task(name, total=round(scenario.seconds / 3_600))
+    try:
+        return simulate(
+            scenario, passed=lambda seconds: progress.update(task, completed=int(seconds / 3_600))
+        )
+    finally:
+        progress.remove_task(task)
+
+
+def _shrink(outcome: Outcome, progress: Progress) -> Outcome:
+    task = progress.add_task("looking for a shorter history", total=MOST_RUNS)
+    return Shrinker(outcome, lambda run: progress.update(task, completed=run)).shrink()
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[tuple[Progress, TaskID]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeElapsedColumn(), console=err, transient=True, disable=not err.is_terminal
+    ) as progress:
+        yield progress, progress.add_task(what, total=total)
+
+
+def _print_figures(rows: list[Figures], json: bool) -> None:
+    if json:
+        print_json(rows[0] if len(rows) == 1 else rows)
+    elif len(rows) == 1:
+        print_record(msgspec.to_builtins(rows[0]))
+    else:
+        sums: dict[str, Any] = {
+            name: sum(getattr(row, name) for row in rows)
+            for name in ("pods", "faults", "submitted", "completed", "failed", "cancelled",
+                         "recovered", "statements")
+        }  # fmt: skip
+        hours = round(sum(row.hours for row in rows))
+        print_record({"fleets": len(rows), "hours": hours, **sums, "promises broken": 0})
+
+
+def _print_broken(smallest: Outcome, command: str, json: bool) -> None:
+    violation = smallest.violation
+    assert violation is not None
+    lines = history(smallest)
+    if json:
+        print_json({"violation": str(violation), "replay": command, "history": lines})
+        return
+    out.print(f"[red]broken: {escape(str(violation))}")
+    scenario = smallest.scenario
+    out.print(f"the shortest history found, on {scenario.store} tables:")
+    for line in lines:
+        out.print(escape(line), highlight=False)

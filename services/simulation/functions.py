@@ -1,0 +1,127 @@
+"""The functions that a process runs: in virtual time, they only take it, and come to some end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from fleet_q.core.step import Complete, Fail, Outcome, Step
+from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.scenario import Work
+
+Claim = tuple[str, str]
+
+
+class Failing(Protocol):
+    """How an attempt's failure becomes an outcome; the pod machine's ``fail``."""
+
+    def __call__(
+        self,
+        step_id: str,
+        claim_token: str,
+        attempt: int,
+        error: str,
+        traceback: str | None = None,
+        *,
+        permanent: bool = False,
+    ) -> Fail: ...
+
+
+class Functions:
+    """Runs up to ``most`` at once, the others wait; as ``services/runners`` does.
+
+    ``began`` is told of functions with a timeout, ``done`` the outcomes, ``killed`` which step
+    takes the process down.
+    """
+
+    def __init__(
+        self,
+        process: Actor,
+        most: int,
+        work: dict[str, Work],
+        *,
+        failing: Failing,
+        began: Callable[[str, str, float], object],
+        done: Callable[[Outcome], object],
+        killed: Callable[[Step], object],
+    ) -> None:
+        self._process = process
+        self._most = most
+        self._work = work
+        self._failing = failing
+        self._began = began
+        self._done = done
+        self._killed = killed
+        self._running: set[Claim] = set()
+        self._waiting: deque[Step] = deque()
+
+    def __len__(self) -> int:
+        return len(self._running) + len(self._waiting)
+
+    def __contains__(self, claim: Claim) -> bool:
+        return claim in self._running or any(claim == claim_of(step) for step in self._waiting)
+
+    def start(self, steps: Iterable[Step]) -> None:
+        """Run these, as soon as there is room."""
+        self._waiting.extend(steps)
+        self._fill()
+
+    def abandon(self, claims: Iterable[Claim]) -> None:
+        """Stop these."""
+        for claim in claims:
+            if claim in self._running:
+                self._running.remove(claim)
+            else:
+                self._waiting = deque(s for s in self._waiting if claim_of(s) != claim)
+        self._fill()
+
+    def withdraw(self) -> list[Claim]:
+        """Give up what has not begun."""
+        withdrawn = [claim_of(step) for step in self._waiting]
+        self._waiting.clear()
+        return withdrawn
+
+    def _fill(self) -> None:
+        while self._waiting and len(self._running) < self._most:
+            step = self._waiting.popleft()
+            claim = claim_of(step)
+            work = self._work[step.step_id]
+            self._running.add(claim)
+            if work.timeout is not None:
+                self._began(*claim, work.timeout)
+            if work.behaves(step.attempt) != "hangs":
+                self._process.agenda.after(work.seconds, self._ends, step)
+
+    def _ends(self, step: Step) -> None:
+        """A function comes to its end, if it has not been stopped, or its process with it."""
+        process, claim = self._process, claim_of(step)
+        if not process.alive or claim not in self._running:
+            return
+        if process.frozen:
+            process.agenda.at(process.frozen_until, self._ends, step)
+            return
+        self._running.remove(claim)
+        match self._work[step.step_id].behaves(step.attempt):
+            case "kills its pod":
+                self._killed(step)
+                return
+            case "fails":
+                outcome: Outcome = self._failing(*claim, step.attempt, "Boom")
+            case "fails for good":
+                outcome = self._failing(*claim, step.attempt, "Bust", permanent=True)
+            case _:
+                outcome = Complete(*claim, result_of(claim[1]))
+        self._done(outcome)
+        self._fill()
+
+
+def result_of(claim_token: str) -> str:
+    """What a function returns tells under which claim it ran."""
+    return f'"{claim_token}"'
+
+
+def claim_of(step: Step) -> Claim:
+    """The claim that a step runs under."""
+    assert step.claim_token is not None
+    return (step.step_id, step.claim_token)

@@ -1,0 +1,154 @@
+"""What a simulation tells: figures of a run, and what there is to say about a broken promise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from fleet_q.core.retry import MICROS
+from fleet_q.services.simulation import scenario as sc
+from fleet_q.services.simulation.agenda import EPOCH
+from fleet_q.services.simulation.fleet import Outcome
+from fleet_q.services.simulation.measures import quantile
+
+HOUR = 3_600.0
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run comes to; durations in seconds, ``None`` where there was nothing to measure."""
+
+    seed: int
+    store: str
+    pods: int
+    hours: float
+    submitted: int
+    completed: int
+    failed: int
+    cancelled: int
+    unfinished: int
+    faults: int
+    steps_an_hour: float
+    claim_p50: float | None
+    claim_p99: float | None
+    lock_waits: int
+    lock_wait_p50: float | None
+    lock_wait_p99: float | None
+    refused_by_lock: int
+    timed_out_at_lock: int
+    statements: int
+    statements_a_step: float | None
+    recovered: int
+    recovery_p50: float | None
+    recovery_p99: float | None
+
+
+def figures(outcome: Outcome) -> Figures:
+    """The figures of a run."""
+    fleet, scenario = outcome.fleet, outcome.scenario
+    measures, server = fleet.measures, fleet.server
+    statuses = Counter(record.status for record in fleet.checks.steps.values())
+    hours = fleet.agenda.now / HOUR
+    ended = statuses["completed"] + statuses["failed"]
+    return Figures(
+        seed=scenario.seed,
+        store=scenario.store,
+        pods=len(scenario.pods),
+        hours=round(hours, 2),
+        submitted=len(fleet.checks.steps),
+        completed=statuses["completed"],
+        failed=statuses["failed"],
+        cancelled=statuses["cancelled"],
+        unfinished=fleet.checks.unfinished,
+        faults=len(scenario.faults),
+        steps_an_hour=round(ended / hours, 1) if hours else 0.0,
+        claim_p50=_seconds(quantile(measures.claim_waits, 0.50)),
+        claim_p99=_seconds(quantile(measures.claim_waits, 0.99)),
+        lock_waits=len(server.waits),
+        lock_wait_p50=_seconds(quantile(server.waits, 0.50)),
+        lock_wait_p99=_seconds(quantile(server.waits, 0.99)),
+        refused_by_lock=server.refusals,
+        timed_out_at_lock=server.timeouts,
+        statements=server.statements,
+        statements_a_step=round(server.statements / ended, 1) if ended else None,
+        recovered=measures.counts["recovered"],
+        recovery_p50=_seconds(quantile(measures.recovery_waits, 0.50)),
+        recovery_p99=_seconds(quantile(measures.recovery_waits, 0.99)),
+    )
+
+
+def history(outcome: Outcome) -> list[str]:
+    """What led to the broken promise: the requests and faults, and the log of what it was broken
+    to, in the order of time."""
+    scenario, violation = outcome.scenario, outcome.violation
+    assert violation is not None
+    lines = [(pod.at, f"{pod.pod_id} begins") for pod in scenario.pods]
+    lines += [(fault.at, _fault(fault)) for fault in scenario.faults]
+    lines += [(request.at, _request(request)) for request in scenario.requests]
+    ledger = outcome.fleet.ledger
+    for event in (
+        *ledger.step_log.get(violation.subject, ()),
+        *ledger.pod_log.get(violation.subject, ()),
+    ):
+        seconds = (event.at - EPOCH) / MICROS
+        by = f" by {event.pod_id}" if event.pod_id else ""
+        lines.append((seconds, f"    {event.stream} {event.version}: {event.fact.type}{by}"))
+    lines.append((outcome.fleet.agenda.now, f"broken: {violation}"))
+    return [f"{seconds:10.3f} s  {line}" for seconds, line in sorted(lines, key=lambda x: x[0])]
+
+
+def markdown(rows: Sequence[Figures]) -> str:
+    """The figures of several fleets as a Markdown table."""
+    head = (
+        "pods", "tables", "steps an hour", "claim p50", "claim p99", "lock wait p99",
+        "refused by a lock", "statements a step", "recovery p50", "left undone",
+    )  # fmt: skip
+    lines = ["| " + " | ".join(head) + " |", "| ---: | --- |" + " ---: |" * (len(head) - 2)]
+    for row in rows:
+        cells = (
+            f"{row.pods:,}", row.store, f"{row.steps_an_hour:,.0f}", _cell(row.claim_p50),
+            _cell(row.claim_p99), _cell(row.lock_wait_p99), f"{row.refused_by_lock:,}",
+            f"{row.statements_a_step or 0:,.0f}", _cell(row.recovery_p50), f"{row.unfinished:,}",
+        )  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:,.1f} s"
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _fault(fault: sc.Fault) -> str:
+    match fault:
+        case sc.Away(seconds=seconds):
+            return f"the store is away for {seconds:g} s"
+        case sc.Crash(pod_id=pod_id):
+            what = "is killed"
+        case sc.Freeze(pod_id=pod_id, seconds=seconds):
+            what = f"stands still for {seconds:g} s"
+        case sc.Double(pod_id=pod_id):
+            what = "is begun once more"
+        case sc.Stop(pod_id=pod_id):
+            what = "is told to stop"
+        case sc.ClockJump(pod_id=pod_id, seconds=seconds):
+            what = f"finds its clock {seconds:g} s ahead"
+        case sc.Strike(pod_id=pod_id):
+            before = "behind the last" if fault.statement < 0 else f"before {fault.statement}"
+            what = f"in its next transaction, {before} statement: {fault.seconds:g} s, {fault.then}"
+    back = getattr(fault, "back_after", None)
+    return f"{pod_id} {what}" + (f", back after {back:g} s" if back is not None else "")
+
+
+def _request(request: sc.Request) -> str:
+    match request:
+        case sc.Submission(steps=steps):
+            return "submitted: " + ", ".join(f"{w.step_id} ({w.behaviour})" for w in steps)
+        case sc.Cancellation(step_id=step_id):
+            return f"cancelled: {step_id}"
+        case sc.Replaying(step_id=step_id):
+            return f"replayed: {step_id}"
