@@ -24,7 +24,8 @@ def configure(settings: Settings, pod_id: str | None = None) -> None:
     handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else _TextFormatter())
     handler.addFilter(_Tagging(pod_id))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.root.level))
+    for talkative in ("uvicorn", "snowflake.connector"):
+        logging.getLogger(talkative).setLevel(max(logging.WARNING, logging.root.level))
 
 
 class _Tagging(logging.Filter):

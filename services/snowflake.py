@@ -65,6 +65,7 @@ def connection_parameters(
         "login_timeout": LOGIN_TIMEOUT,
         "network_timeout": NETWORK_TIMEOUT,
         "session_parameters": {"QUERY_TAG": tag, "TIMEZONE": "UTC"},
+        "enable_server_session_keep_alive_auto_detection": False,  # 5.x asks for a word on it
     }
 
 

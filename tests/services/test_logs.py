@@ -145,3 +145,14 @@ def test_an_exception_is_logged_with_its_traceback(capsys):
         err = capsys.readouterr().err
         shown = json.loads(err)["traceback"] if log_format == "json" else err
         assert "KeyError: 'lost'" in shown
+
+
+@pytest.mark.parametrize("library", ["snowflake.connector.connection", "uvicorn.error"])
+def test_what_libraries_tell_in_passing_is_no_line_of_a_pod(root_logger, capsys, library) -> None:
+    _app("text")
+    logging.getLogger(library).info("hello from here")
+    logging.getLogger(library).warning("look out")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" - ")[2] for line in lines] == [
+        f"{library} - WARNING - look out pod=pod-1"
+    ]
