@@ -8,35 +8,57 @@ from snowflake.connector import errors
 
 from fleet_q.core.errors import StoreError, StoreUnavailable
 
-LOST_SESSION: Final = {390111, 390112, 390114, 390103, 390104, 390195, 390302}
-"""The session, or its token, is no more; signing in again makes a new one."""
+LOST_SESSION: Final = {
+    250002,  # the connection is closed
+    390104,  # the session's token means nothing to Snowflake
+    390111,  # there is no such session any more
+    390112,  # it has expired, and the connector could not renew it
+    390113,  # so with the token that renews it: not found,
+    390114,  # expired,
+    390115,  # or of no meaning
+}
+"""The session is no more; signing in again makes a new one."""
 
 NO_SUCH_OBJECT: Final = 2003
 """It does not exist, or the role may not know of it."""
 
 NO_PRIVILEGE: Final = 3001
 
+NO_SIGN_IN: Final = 250001
+"""What the connector says when a sign-in had no answer that it knows."""
+
 _PASSING: Final = LOST_SESSION | {
     603,  # internal error, to be tried again
     604,  # the statement was cancelled
-    625,  # more than 20 statements wait for the lock
+    625,  # the lock could not be had: more than 20 wait for it, or it took too long
     630,  # the statement took longer than allowed
     8503,  # the warehouse is being resumed
     90073,  # the warehouse cannot be resumed at the moment
-    90001,
-    250001,  # no connection
-    250003,  # a request failed
-    251001,  # an HTTP error
-    261000,
 }
+_HTTP: Final = 580_000  # connector 4.x adds the status to it
+_PASSING_STATUSES: Final = {408, 429, *range(500, 600)}
+
+_MAKE_TABLES: Final = "make the tables with: fleet-q schema --store snowflake:// --apply"
+_CHECK_KEY: Final = (
+    "check the key pair: the public key of SNOWFLAKE_PRIVATE_KEY_FILE is not the user's, or this"
+    " machine's clock is wrong"
+)
+_CHECK_ACCOUNT: Final = "check SNOWFLAKE_ACCOUNT, and that Snowflake lets this machine in"
+_NEW_TOKEN: Final = "check SNOWFLAKE_TOKEN, or the file that SNOWFLAKE_TOKEN_FILE_PATH names"
 _ADVICE: Final = {
-    NO_SUCH_OBJECT: "make the tables with: fleet-q schema --store snowflake:// --apply",
-    2043: "make the tables with: fleet-q schema --store snowflake:// --apply",
+    NO_SUCH_OBJECT: _MAKE_TABLES,
+    2043: _MAKE_TABLES,
     NO_PRIVILEGE: "grant the role what fleet-q schema prints",
     390100: "check SNOWFLAKE_USER and its password, key or token",
-    390144: "check the key pair: the public key of SNOWFLAKE_PRIVATE_KEY_FILE is not the user's",
+    390144: _CHECK_KEY,
+    394300: _CHECK_KEY,
+    394304: _CHECK_KEY,
+    390303: _NEW_TOKEN,
+    390318: _NEW_TOKEN,
     390201: "check SNOWFLAKE_DATABASE, SNOWFLAKE_SCHEMA and SNOWFLAKE_WAREHOUSE",
     606: "name a warehouse that the role may use: SNOWFLAKE_WAREHOUSE",
+    NO_SIGN_IN: _CHECK_ACCOUNT,
+    290_000 + NO_SIGN_IN: _CHECK_ACCOUNT,
 }
 
 
@@ -46,8 +68,15 @@ def is_lost(error: errors.Error) -> bool:
 
 
 def is_passing(error: errors.Error) -> bool:
-    """Whether the same may work when it is tried again."""
-    return error.errno in _PASSING or is_lost(error)
+    """Whether the same may work when it is tried again. Where no answer came at all, the
+    connectors have numbers of their own, and one class of error."""
+    number = error.errno or 0
+    return (
+        number in _PASSING
+        or number - _HTTP in _PASSING_STATUSES
+        or isinstance(error, errors.OperationalError)
+        or is_lost(error)
+    )
 
 
 def translated(error: errors.Error) -> StoreError:

@@ -92,8 +92,7 @@ class Session:
                 try:
                     yield change
                 except BaseException:
-                    with suppress(Error):
-                        self._send("ROLLBACK")
+                    self._roll_back()
                     raise
                 self._commit(change_id)
 
@@ -104,6 +103,14 @@ class Session:
             if connection is not None:
                 with suppress(Error):
                     connection.close()
+
+    def _roll_back(self) -> None:
+        """A transaction that could not be ended would take the next one's place, and be committed
+        with it; so its session is ended instead."""
+        try:
+            self._send("ROLLBACK")
+        except Error:
+            self.close()
 
     def _commit(self, change_id: str) -> None:
         try:

@@ -148,7 +148,7 @@ def test_an_exception_is_logged_with_its_traceback(capsys):
 
 
 @pytest.mark.parametrize("library", ["snowflake.connector.connection", "uvicorn.error"])
-def test_what_libraries_tell_in_passing_is_no_line_of_a_pod(root_logger, capsys, library) -> None:
+def test_what_libraries_tell_in_passing_is_no_line_of_a_pod(capsys, library) -> None:
     _app("text")
     logging.getLogger(library).info("hello from here")
     logging.getLogger(library).warning("look out")

@@ -1,0 +1,236 @@
+"""What goes wrong with Snowflake, as the real connector tells it: what passes is waited for and
+counted, all else stops a pod with one line that says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fleet_q.adapters.snowflake.apply import apply
+from fleet_q.adapters.snowflake.session import Session, new_change_id
+from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.adapters.snowflake.store import SnowflakeStore
+from fleet_q.core.errors import StoreError, StoreUnavailable
+from fleet_q.core.pod import Join
+from fleet_q.core.ports import Turn
+from fleet_q.core.step import Complete, Submit
+from fleet_q.services import FleetQ
+from fleet_q.services.ids import new_step_id
+from fleet_q.services.settings import Settings
+from fleet_q.services.stores import open_store
+from tests.standin.client import Schema, Standin
+
+FOR_EVER: dict[str, Any] = {"times": None, "again": 1_000}
+LAST_SECONDS = {
+    "login_timeout": 1,
+    "network_timeout": 1,
+    "backoff_policy": lambda: itertools.repeat(0.05),  # of 4.x; that of 5.x is as quick by itself
+}
+
+
+@pytest.fixture(scope="module")
+def tables(standin: Standin) -> Iterator[Schema]:
+    """A schema with the tables in it, which all tests here share."""
+    schema = standin.schema()
+    session = Session(schema.parameters, Statements())
+    list(apply(session))
+    session.close()
+    yield schema
+    schema.drop()
+
+
+@pytest.fixture
+def made(tables: Schema) -> Iterator[Schema]:
+    """That schema, in which nothing goes wrong yet."""
+    yield tables
+    tables.no_faults()
+    tables.set(denied=[])
+
+
+@pytest.fixture
+def store(made: Schema) -> Iterator[SnowflakeStore]:
+    """A store that is signed in, and does not wait for long."""
+    store = SnowflakeStore({**made.parameters, **LAST_SECONDS}, patience=0)
+    store.check_schema()
+    yield store
+    made.no_faults()
+    assert store.rebuild(check=True).equal
+    store.close()
+
+
+@pytest.fixture
+def step_id() -> str:
+    return new_step_id()
+
+
+@pytest.fixture
+def _signing_in(made: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in made.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+PASSING = {
+    "the lock has too many waiters": {"kind": "error", "code": "000625", "sqlstate": "57014"},
+    "the statement was cancelled": {"kind": "error", "code": "000604", "sqlstate": "57014"},
+    "the session is gone": {"kind": "error", "error": "gone"},
+    "the session cannot be renewed": {"kind": "error", "error": "sign-in"},
+    "no answer but 503": {"kind": "status", "status": 503, **FOR_EVER},
+    "no answer but 504": {"kind": "status", "status": 504, **FOR_EVER},
+    "no answer but 429": {"kind": "status", "status": 429, **FOR_EVER},
+    "the connection is always reset": {"kind": "reset", **FOR_EVER},
+}
+
+
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
+def test_what_passes_is_counted_and_may_be_tried_again(
+    made: Schema, store: SnowflakeStore, step_id: str, fault: dict[str, Any]
+) -> None:
+    made.fault(on="write", **fault)
+    with pytest.raises(StoreUnavailable) as error:
+        store.submit([Submit(step_id, "{}", unique=True)])
+    assert str(error.value).startswith("Snowflake: ")
+    assert "\n" not in str(error.value)
+    assert store.session.errors.total() == 1
+    made.no_faults()
+    assert store.submit([Submit(step_id, "{}", unique=True)]) == [True]
+
+
+def test_a_lock_that_is_held_for_too_long_passes(
+    made: Schema, store: SnowflakeStore, step_id: str
+) -> None:
+    other = Session(made.parameters, Statements())
+    with other.transaction(new_change_id()) as tx:
+        tx.run("take_turns")
+        with pytest.raises(StoreUnavailable):
+            store.submit([Submit(step_id, "{}")])
+    other.close()
+    assert store.submit([Submit(step_id, "{}")]) == [True]
+
+
+def test_a_call_is_tried_again_until_it_works(made: Schema, step_id: str) -> None:
+    store = SnowflakeStore({**made.parameters, **LAST_SECONDS})
+    made.fault("error", on="write", code="000625", times=3)
+    made.fault("error", on="begin", error="gone", times=1)
+    assert store.submit([Submit(step_id, "{}")]) == [True]
+    assert store.session.errors == {625: 3, 390111: 1}
+    store.close()
+
+
+ONCE = {
+    "an expired session": {"kind": "error", "error": "expired"},
+    "503": {"kind": "status", "status": 503},
+    "a reset": {"kind": "reset"},
+    "a dropped answer": {"kind": "drop"},
+}
+
+
+@pytest.mark.parametrize("fault", ONCE.values(), ids=ONCE.keys())
+def test_what_the_connector_mends_is_not_noticed(
+    made: Schema, store: SnowflakeStore, fault: dict[str, Any]
+) -> None:
+    store.turn(Turn("pod", "one", Join("pod", "one")))
+    for on in ("begin", "write", "commit"):
+        token, step_id = f"token {new_step_id()}", new_step_id()
+        store.submit([Submit(step_id, "{}", unique=True)])
+        made.fault(on=on, **fault)
+        claimed = store.turn(Turn("pod", "one", claim=1_000, claim_token=token)).claimed
+        assert step_id in [step.step_id for step in claimed]
+        made.fault(on=on, **fault)
+        done = Complete(step_id, token, "1")
+        assert store.turn(Turn("pod", "one", outcomes=(done,))).refused == ()
+        assert [event.version for event in store.history(step_id)] == [1, 2, 3]
+    assert store.session.errors.total() == 0
+
+
+LOST_ANSWERS = {
+    "and the session with it": {"then": "sign-in"},
+    "and never comes": FOR_EVER,
+}
+
+
+@pytest.mark.parametrize("lost", LOST_ANSWERS.values(), ids=LOST_ANSWERS.keys())
+def test_a_commit_whose_answer_is_lost_counts_if_it_took_place(
+    made: Schema, store: SnowflakeStore, step_id: str, lost: dict[str, Any]
+) -> None:
+    made.fault("drop", on="commit", **lost | {"times": 1})
+    assert store.submit([Submit(step_id, "{}")]) == [True]
+    assert store.session.errors.total() == 1
+    made.fault("reset", on="commit", **lost | {"times": 1})
+    another = new_step_id()
+    with pytest.raises(StoreUnavailable):
+        store.submit([Submit(another, "{}")])
+    assert store.step(another) is None
+
+
+def test_a_transaction_that_could_not_be_taken_back_is_not_gone_on_with(
+    made: Schema, store: SnowflakeStore, step_id: str
+) -> None:
+    made.fault("reset", on="insert", matching='INTO "STEP_EVENTS"', again=1_000)
+    made.fault("reset", on="rollback", again=1_000)
+    with pytest.raises(StoreUnavailable):
+        store.submit([Submit(step_id, "{}")])
+    assert store.submit([Submit(new_step_id(), "{}")]) == [True]
+    assert store.step(step_id) is None
+
+
+@pytest.mark.usefixtures("_signing_in")
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ({"error": "password", "on": "login"}, "check SNOWFLAKE_USER and its password, key or"),
+        ({"code": "390144", "on": "login"}, "check the key pair"),
+        ({"code": "390201", "on": "login"}, "check SNOWFLAKE_DATABASE, SNOWFLAKE_SCHEMA and"),
+        ({"code": "390318", "on": "login"}, "check SNOWFLAKE_TOKEN, or the file"),
+        ({"code": "003001", "sqlstate": "42501"}, "grant the role what fleet-q schema prints"),
+        ({"code": "000606", "sqlstate": "57P03"}, "SNOWFLAKE_WAREHOUSE"),
+    ],
+)
+def test_what_does_not_pass_stops_a_pod_at_once_with_what_to_do(
+    made: Schema, fault: dict[str, Any], says: str
+) -> None:
+    made.fault("error", times=None, message="It is\nso.", **fault)
+    assert_stopped(made, says)
+
+
+@pytest.mark.usefixtures("_signing_in")
+def test_so_with_an_account_that_lets_nobody_in(made: Schema) -> None:
+    made.fault("status", on="login", status=403, **FOR_EVER)
+    assert_stopped(made, "check SNOWFLAKE_ACCOUNT")
+
+
+@pytest.mark.usefixtures("_signing_in")
+def test_so_with_tables_that_are_not_there(schema: Schema) -> None:
+    assert_stopped(schema, "make the tables with: fleet-q schema --store snowflake:// --apply")
+
+
+def assert_stopped(schema: Schema, says: str) -> None:
+    schema.forget()
+    with pytest.raises(StoreError) as error:
+        open_store(schema.url)
+    assert not isinstance(error.value, StoreUnavailable)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(schema.log()) <= 1
+
+
+@pytest.mark.usefixtures("_signing_in")
+@pytest.mark.parametrize(
+    "denied", [["UPDATE", "STEP_TRACKER"], ["INSERT", "STEP_EVENTS"], ["UPDATE", "POD_HEALTH"]]
+)
+def test_a_privilege_that_is_missed_later_stops_a_pod_too(made: Schema, denied: list[str]) -> None:
+    app = FleetQ(made.url, settings=Settings(recovery_interval=3_600))
+    app.executor(lambda step: None)
+    app.submit({})
+    made.set(denied=[denied])
+
+    async def run() -> str:
+        async with app.running() as pod:
+            await asyncio.to_thread(pod.ended.wait, 20)
+            return str(pod.error)
+
+    assert "grant the role what fleet-q schema prints" in asyncio.run(run())
+    app.close()
