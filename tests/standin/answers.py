@@ -63,7 +63,7 @@ def done(type_id: int = 0) -> Result:
 def success(result: Result, database: str | None, schema: str | None) -> dict[str, Any]:
     """The answer to a statement."""
     if result.table is not None:
-        ipc = to_ipc(to_sf(result.table, result.rowtype))
+        ipc = to_ipc(_with_nulls(to_sf(result.table, result.rowtype), result.table))
         form = {"queryResultFormat": "arrow", "rowsetBase64": b64encode(ipc).decode()}
     else:
         form = {"queryResultFormat": "json", "rowset": [list(row) for row in result.rows]}
@@ -80,6 +80,21 @@ def success(result: Result, database: str | None, schema: str | None) -> dict[st
         },
         "success": True,
     }
+
+
+def _with_nulls(sent: pyarrow.Table, table: pyarrow.Table) -> pyarrow.Table:
+    """A time that is NULL as Snowflake sends it; fakesnow makes a time of NULL parts of it."""
+    for number, column in enumerate(table.columns):
+        if pyarrow.types.is_timestamp(column.type) and column.null_count:
+            parts = sent.column(number).combine_chunks().flatten()
+            field = sent.schema.field(number)
+            masked = pyarrow.StructArray.from_arrays(
+                [part.fill_null(0) for part in parts],
+                fields=list(field.type),
+                mask=column.combine_chunks().is_null(),
+            )
+            sent = sent.set_column(number, field, masked)
+    return sent
 
 
 def failure(error: SnowflakeError) -> dict[str, Any]:
