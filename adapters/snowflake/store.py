@@ -10,6 +10,7 @@ relied on for that.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -36,6 +37,9 @@ MOST_BYTES: Final = 4 * 1024 * 1024
 
 PATIENCE: Final = 60.0
 """Seconds for which a call is tried again before it says that Snowflake is unavailable."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 T = TypeVar("T")
 S = TypeVar("S", Submit, Outcome)
@@ -98,7 +102,7 @@ class SnowflakeStore:
 
     def bell(self) -> int:
         count, newest = self.session.query("bell")[0]
-        return int(count) << 64 | int(newest or 0)
+        return int(count) << 64 | (0 if newest is None else (newest - _EPOCH) // _MICROSECOND)
 
     def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
         def declare(tx: Transaction) -> None:
