@@ -14,8 +14,10 @@ from typing import Final, Literal
 import msgspec
 
 from fleet_q.core.capacity import slots
+from fleet_q.core.pace import Pace
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
 from fleet_q.core.ports import Answer, Manners, Turn
+from fleet_q.core.quiet import Quiet
 from fleet_q.core.retry import MICROS, backoff, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Fail, Outcome, Release, Step
@@ -28,18 +30,8 @@ STORE_RETRY_CAP: Final = 5.0
 """Seconds to wait before a store is asked again that did not answer: the quickstart's backoff
 (50 ms, doubled each time), at most 5 s."""
 
-TINY: Final = 1e-6
-"""Seconds; a clock that has not moved is no reason to divide by nothing."""
-
 SHORTEST_CLAIM_WAIT: Final = 0.001
 """Seconds to wait at least for a step that falls due, lest a hair's breadth of clock be polled."""
-
-GATHERING: Final = 0.1
-"""The part of a turn's duration for which the first outcome waits for others that are about to
-come: what makes a turn dear makes gathering cheap, and a step's way is never much longer for it."""
-
-LONGEST_GATHERING: Final = 1.0
-"""Seconds; a store that is in trouble says little of what its turns are worth."""
 
 Phase = Literal["joining", "up", "asleep", "draining", "gone"]
 
@@ -91,28 +83,21 @@ class PodMachine:
         self.incarnation = new_id()
         self._new_id = new_id
         self._chance = chance
-        self._manners = manners
+        self._pace = Pace(settings.claim_ahead)
+        self._quiet = Quiet(settings, manners)
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._running: dict[str, _Running] = {}
         self._outcomes: list[Outcome] = []
         self._abandon: list[tuple[str, str]] = []
         self._first_deadline = math.inf  # no running step's time is up before then
         self._turn: Turn | None = None  # sent, and not answered yet
-        self._sent_at = 0.0
-        self._turn_took = 0.0
-        self._ahead = 0  # steps that end while a turn is under way
         self._progress_at = -math.inf  # when something ended last, or was claimed
-        self._gather_until: float | None = None  # since an outcome waits for others
         self._failures = 0
         self._ask_after = -math.inf  # the store is left alone until then
         self._backlog = True  # the last claim was filled, so more may be waiting
         self._next_claim = -math.inf
         self._next_heartbeat = -math.inf
         self._next_recovery = -math.inf
-        self._bell: int | None = None  # as it was before the last claim
-        self._next_listen = -math.inf
-        self._quiet_since = math.inf  # nothing has run here, and nothing was there to claim
-        self._wake_at = math.inf
         self._joined = False  # the store has taken this incarnation in
         self._drain_announced = False
         self._withdrawn = False  # what had not begun when the pod began to drain
@@ -128,7 +113,7 @@ class PodMachine:
         self._expire(now)
         if self.phase == "draining" and not self._joined and not self._has_work():
             self.phase = "gone"
-        if self.phase == "asleep" and now >= self._wake_at:
+        if self.phase == "asleep" and now >= self._quiet.wake_at:
             self._wake(now)
         withdraw = self._due_withdrawal(now)
         abandon, self._abandon = tuple(self._abandon), []
@@ -160,19 +145,16 @@ class PodMachine:
 
     def heard(self, bell: int, now: float) -> None:
         """The store's bell, as it was asked for at ``now``. If it has rung, there may be work."""
-        self._next_listen = now + (self._manners.watch_interval or self.settings.claim_interval)
-        rung = self._bell is not None and bell != self._bell
-        self._bell = bell
-        if rung and self.phase == "asleep":
+        if not self._quiet.has_rung(bell, now):
+            return
+        self._next_claim = -math.inf
+        if self.phase == "asleep":
             self._wake(now)
-        elif rung:
-            self._next_claim = -math.inf
 
     def answered(self, turn: Turn, answer: Answer, now: float) -> list[Step]:
         """The store has done ``turn``. The steps to run now."""
         self._turn = None
-        self._turn_took = now - self._sent_at
-        self._gather_until = None
+        self._pace.answered(now)
         self._failures = 0
         self._outcomes = self._outcomes[len(turn.outcomes) :]
         self._now_present(turn.presence, now)
@@ -184,7 +166,8 @@ class PodMachine:
                 self._abandon.append((step_id, running.claim_token))
         if turn.claim:
             self._backlog = len(answer.claimed) >= turn.claim
-            self._ahead = self._ahead if self._backlog else 0
+            if not self._backlog:
+                self._pace.ahead = 0
             self._next_claim = now + self.settings.claim_interval
         waits = [o.retry_delay for o in turn.outcomes if isinstance(o, Fail) and not o.permanent]
         if answer.next_due is not None:
@@ -227,7 +210,7 @@ class PodMachine:
     def work_arrived(self) -> None:
         """Somebody here submitted a step: claim now rather than at the next interval."""
         self._next_claim = -math.inf
-        self._wake_at = -math.inf
+        self._quiet.wake_at = -math.inf
 
     def drain(self, now: float, grace: float | None = None) -> None:
         """Stop claiming, finish what runs within ``grace`` seconds, release the rest, leave."""
@@ -287,7 +270,7 @@ class PodMachine:
         if self.phase == "gone" or now < self._ask_after:
             return None
         if self._turn is not None:
-            self._sent_at = now
+            self._pace.sent(now)
             self._turn = msgspec.structs.replace(self._turn, again=True)
             return self._turn
         presence = self._due_presence(now)
@@ -297,9 +280,9 @@ class PodMachine:
         claim = self._due_claim(now)
         if presence is None and not outcomes and not claim:
             return None
-        self._look_ahead(len(outcomes), now)
+        self._pace.look_ahead(len(outcomes), now)
         claim = self._due_claim(now)
-        self._sent_at = now
+        self._pace.sent(now)
         self._turn = Turn(
             pod_id=self.pod_id,
             incarnation=self.incarnation,
@@ -332,25 +315,14 @@ class PodMachine:
 
     def _is_gathering(self, now: float) -> bool:
         """Whether what has ended should wait for what is about to."""
-        if not self._outcomes or not self._running or len(self._outcomes) >= MOST_OUTCOMES:
-            return False
-        if self._gather_until is None:
-            self._gather_until = now + min(GATHERING * self._turn_took, LONGEST_GATHERING)
-        return now < self._gather_until
+        may_wait = self._outcomes and self._running and len(self._outcomes) < MOST_OUTCOMES
+        return bool(may_wait) and self._pace.is_gathering(now)
 
     def _due_claim(self, now: float) -> int:
         if self.phase not in ("joining", "up"):
             return 0
-        free = self._slots + self._ahead - len(self._running)
+        free = self._slots + self._pace.ahead - len(self._running)
         return max(0, free) if self._backlog or now >= self._next_claim else 0
-
-    def _look_ahead(self, ended: int, now: float) -> None:
-        """Claim what will end during two turns as well, at the pace since the last one: then the
-        functions do not wait for the store. Where they take longer than a turn, that is nothing."""
-        if not ended:
-            return
-        pace = ended / max(now - self._sent_at, self._turn_took, TINY)
-        self._ahead = min(self.settings.claim_ahead, int(2 * pace * self._turn_took))
 
     def _due_withdrawal(self, now: float) -> bool:
         """What was claimed ahead is given back if it turns out that it would wait: other pods may
@@ -364,7 +336,7 @@ class PodMachine:
         due = len(self._running) > self._slots and now >= self._withdraw_at()
         if due:
             self._progress_at = now
-            self._ahead = 0
+            self._pace.ahead = 0
         return due
 
     def _withdraw_at(self) -> float:
@@ -391,44 +363,30 @@ class PodMachine:
     def _due_listen(self, turn: Turn | None, now: float) -> bool:
         """Before a claim that may find nothing, so that what is submitted after it is heard of;
         and, in between, as often as the store's manners allow."""
-        if now < max(self._next_listen, self._ask_after):
+        if now < max(self._quiet.next_listen, self._ask_after):
             return False
         if self.phase == "asleep" or self._watches():
             return True
-        return self._manners.dear and turn is not None and turn.claim > 0 and not self._running
+        return self._quiet.dear and turn is not None and turn.claim > 0 and not self._running
 
     def _watches(self) -> bool:
         """Whether it would claim if it knew that there is something."""
-        return (
-            self._manners.watch_interval is not None
-            and self.phase == "up"
-            and not self._backlog
-            and len(self._running) < self._slots
-        )
+        could_claim = self.phase == "up" and len(self._running) < self._slots
+        return self._quiet.watches and could_claim and not self._backlog
 
     def _watch_quiet(self, turn: Turn, answer: Answer, now: float) -> None:
-        """Keep count of how long there has been nothing to do, and until when there will be."""
         if self._running or self._outcomes or answer.claimed or self._backlog:
-            self._quiet_since = math.inf
+            self._quiet.disturbed()
         elif turn.claim:
-            self._quiet_since = min(self._quiet_since, now)
-            self._wake_at = math.inf
-            if answer.held:
-                self._wake_at = now + self.settings.dead_pod_threshold
-            if answer.next_due is not None:
-                wait = (answer.next_due - answer.at) / MICROS
-                self._wake_at = min(self._wake_at, now + wait)
+            self._quiet.nothing_claimed(answer, now)
 
     def _sleep_at(self) -> float:
-        if not self._manners.dear or self.phase != "up" or self._running or self._outcomes:
-            return math.inf
-        at = self._quiet_since + self.settings.sleep_after
-        return at if self._bell is not None and at < self._wake_at else math.inf
+        idle = self.phase == "up" and not self._running and not self._outcomes
+        return self._quiet.sleep_at() if idle else math.inf
 
     def _wake(self, now: float) -> None:
         self.phase = "up"
-        self._quiet_since = now
-        self._wake_at = math.inf
+        self._quiet.woken(now)
         self._next_claim = self._next_heartbeat = -math.inf
 
     def _look_again(self) -> float:
@@ -444,15 +402,15 @@ class PodMachine:
         if self._turn is not None:  # it waits to be sent again
             return self._ask_after
         if self.phase == "asleep":
-            return min(self._next_listen, self._wake_at)
+            return min(self._quiet.next_listen, self._quiet.wake_at)
         times = [self._next_heartbeat if self._joined else math.inf]
         if self.phase == "up":
             times += [self._next_recovery, self._sleep_at()]
         if self._outcomes:
-            times.append(self._gather_until or self._ask_after)
+            times.append(self._pace.gather_until or self._ask_after)
         elif self.phase == "up":
             if len(self._running) < self._slots:
                 times.append(self._next_claim)
             if self._watches():
-                times.append(self._next_listen)
+                times.append(self._quiet.next_listen)
         return min(times)

@@ -18,8 +18,8 @@ SECOND = 1_000_000
 class Sleeper(Pilot):
     """A pod on a dear store, whose bell says how often it has rung."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(manners=Manners(dear=True), **settings)
+    def __init__(self, *, dear: bool = True, **settings: Any) -> None:
+        super().__init__(manners=Manners(dear=dear), **settings)
         self.bell = 7
         self.said: list[type] = []
 
@@ -60,8 +60,7 @@ def test_a_pod_without_work_falls_asleep() -> None:
 
 
 def test_a_cheap_store_lets_nobody_sleep() -> None:
-    pilot = Sleeper(sleep_after=60.0)
-    pilot.machine._manners = Manners()
+    pilot = Sleeper(dear=False, sleep_after=60.0)
     pilot.live(600, asleep=False)
 
 
