@@ -81,22 +81,25 @@ class SnowflakeStore:
         return [first[each.step_id] is each and each.step_id in fresh for each in new]
 
     def turn(self, turn: Turn) -> Answer:
+        """Who has nothing to acknowledge looks before it claims: the lock of the steps is asked for
+        only where there is something to be had."""
         some = list(_batches(turn.outcomes, _size_of_result))
         if len(some) > 1:
             return self._turns(turn, some)
-        if isinstance(turn.presence, Join):
-            self._join(turn.presence)
-        elif turn.presence is None and not turn.outcomes and not turn.again:
-            seen = self._look(turn)
-            if not turn.claim or not seen.is_claimable:
-                seen.check(turn)
-                return seen.answer(turn)
-        with self.session.transaction(new_change_id()) as tx:
-            if turn.claim or turn.outcomes:
-                _change_steps(tx, turn)
-            if turn.presence is not None and not isinstance(turn.presence, Join):
-                _say(tx, turn.presence, fit_statuses(turn))
-        seen = self._look(turn, tx.change_id)
+        says = turn.presence
+        if isinstance(says, Join):
+            self._join(says)
+            says = None
+        looks_first = not turn.outcomes and not turn.again and (turn.claim or says is None)
+        seen = self._look(turn) if looks_first else None
+        changes_steps = turn.outcomes or (turn.claim and (seen is None or seen.is_claimable))
+        if seen is None or changes_steps or says is not None:
+            with self.session.transaction(new_change_id()) as tx:
+                if changes_steps:
+                    _change_steps(tx, turn)
+                if says is not None:
+                    _say(tx, says, fit_statuses(turn))
+            seen = self._look(turn, tx.change_id)
         seen.check(turn)
         return seen.answer(turn, self._settled(turn, seen))
 
