@@ -18,7 +18,7 @@ LOOK: Final = 0.02
 
 
 class Drain(NamedTuple):
-    """``rate`` in tasks a second; ``parts``: how many tasks each worker did."""
+    """``rate`` in tasks a second; ``parts``: how many tasks each worker did once all had begun."""
 
     rate: float
     parts: list[int]
@@ -44,9 +44,13 @@ def drain(
     wanted = total if first is None else first
     commands = [system.worker(folder, index) for index in range(workers)]
     with Workers(commands, folder, total) as running:
+        before_all_began: list[int] | None = None
 
         def called() -> bool:
+            nonlocal before_all_began
             watch(running)
+            if before_all_began is None and all(calls.first for calls in running.calls):
+                before_all_began = [calls.numbers for calls in running.calls]
             return running.called >= wanted
 
         running.go()
@@ -64,6 +68,14 @@ def drain(
         if reached and done < wanted:
             faults.append(f"has completed {done} of {wanted} tasks")
         rate = done / queue.seconds(running.calls, done)
-        return Drain(rate, [calls.numbers for calls in running.calls], faults)
+        return Drain(rate, _parts(running, before_all_began), faults)
     finally:
         queue.close()
+
+
+def _parts(workers: Workers, before: list[int] | None) -> list[int]:
+    """From when the last worker began, so that it is not its start that is judged; from the start
+    if that was never, or when all was done."""
+    done = [calls.numbers for calls in workers.calls]
+    since = [now - then for now, then in zip(done, before or [], strict=False)]
+    return since if any(since) else done

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +18,15 @@ from tests.benchmarks.systems.system import System
 BUSY: Mapping[str, str] = {"FLEET_Q_MAX_PARALLELISM": "125"}
 """Settings of a pod that has short steps to run: at the default threshold it holds 100 at once, as
 many as the limit takes in one transaction."""
+
+
+class _Log:
+    """Times in microseconds since the Unix epoch."""
+
+    def __init__(self) -> None:
+        self.first_claim: float = math.inf
+        self.completed: list[int] = []
+        self.results: list[int] = []
 
 
 class FleetQueue(System):
@@ -57,26 +68,28 @@ class FleetQueue(System):
     def seconds(self, calls: Sequence[Calls], done: int) -> float:
         """By the log, from the first claim to the completion of the ``done``-th step: a pod
         claims and acknowledges many at once, so calls alone would not tell."""
-        claimed: list[int] = []
-        completed: list[int] = []
-        for event in self._fleet.store.step_events():
-            if isinstance(event.fact, Claimed):
-                claimed.append(event.at)
-            elif isinstance(event.fact, Completed):
-                completed.append(event.at)
-        return (sorted(completed)[done - 1] - min(claimed)) / 1_000_000
+        return (sorted(self._log.completed)[done - 1] - self._log.first_claim) / 1_000_000
 
     def faults(self, calls: Sequence[Calls]) -> list[str]:
         """Also the results, which are kept: each is the number that its step was called with."""
         found = super().faults(calls)
-        results = [0] * len(calls[0].counts)
-        for event in self._fleet.store.step_events():
-            if isinstance(event.fact, Completed):
-                results[int(bytes(event.fact.result))] += 1
-        called = [any(each) for each in zip(*(each.counts for each in calls), strict=True)]
-        if results != called:
+        counts = zip(*(each.counts for each in calls), strict=True)
+        called = [number for number, times in enumerate(counts) if any(times)]
+        if sorted(self._log.results) != called:
             found.append("keeps results that are not what the functions returned")
         return found
+
+    @cached_property
+    def _log(self) -> _Log:
+        """What the log says when the drain is over."""
+        log = _Log()
+        for event in self._fleet.store.step_events():
+            if isinstance(event.fact, Claimed):
+                log.first_claim = min(log.first_claim, event.at)
+            elif isinstance(event.fact, Completed):
+                log.completed.append(event.at)
+                log.results.append(int(bytes(event.fact.result)))
+        return log
 
 
 class FleetQueueAsync(FleetQueue):
