@@ -24,7 +24,7 @@ from tests.benchmarks.systems import SYSTEMS, installed
 
 Case = StrEnum("Case", list(CASES))
 INSTALL = "pip install '.[bench]'"
-NEEDED = {"psutil": "the idle CPU and the memory of pods", "matplotlib": "--picture"}
+NEEDED = {"psutil": "idle CPU and memory are left out", "matplotlib": "there is no --picture"}
 
 err = Console(stderr=True)
 
@@ -42,6 +42,8 @@ def main(
     Fails if FLEET-Q does anything wrong; a goal that is not reached is only shown.
     """
     _say_what_is_missing()
+    if image is not None and find_spec("matplotlib") is None:
+        raise typer.BadParameter(f"--picture needs matplotlib; {INSTALL}")
     sizes = QUICK if quick else FULL
     sizes = sizes._replace(runs=runs or sizes.runs)
     where = machine.describe(sizes.runs)
@@ -66,17 +68,21 @@ def main(
         picture.draw(results, image)
     if found := faults(results):
         for fault in found:
-            err.print(f"fleet-q: {fault}", style="red")
+            _say(f"fleet-q: {fault}")
         raise typer.Exit(1)
 
 
 def _say_what_is_missing() -> None:
     for system in SYSTEMS:
         if not system.installed():
-            err.print(f"{system.name} is not installed and is left out: {INSTALL}")
-    for module, what in NEEDED.items():
+            _say(f"{system.name} is not installed and is left out; {INSTALL}")
+    for module, consequence in NEEDED.items():
         if find_spec(module) is None:
-            err.print(f"{module} is not installed; without it there is no {what}: {INSTALL}")
+            _say(f"{module} is not installed, so {consequence}; {INSTALL}")
+
+
+def _say(line: str) -> None:
+    err.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _measure(todo: list[Step]) -> Results:

@@ -62,7 +62,9 @@ def print_report(
     """All of it as tables for people."""
     to.print(_table(figures(results)))
     for remark in remarks(results):
-        to.print(remark, style="red" if remark.startswith("!") else "dim", highlight=False)
+        to.print(
+            remark, style="red" if remark.startswith("!") else "dim", highlight=False, markup=False
+        )
     to.print()
     table = _table(goals(verdicts))
     for row, verdict in zip(table.rows, verdicts, strict=True):
