@@ -1,5 +1,4 @@
-"""What tests of all rooms share: none sees the settings of whoever runs it; and the stand-in for
-Snowflake, with a schema of a test's own there."""
+"""What all tests share: no settings of whoever runs them, and the stand-in for Snowflake."""
 
 from __future__ import annotations
 
@@ -8,7 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.standin.client import NOTHING_TO_RUN_IT, Schema, Standin, interpreter, shared
+from tests.standin.client import (
+    LOOK_AT_NO_CLOUD,
+    NOTHING_TO_RUN_IT,
+    Schema,
+    Standin,
+    interpreter,
+    shared,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -18,11 +24,13 @@ def _no_settings_of_the_user() -> Iterator[None]:
         for name in list(os.environ):
             if name.startswith(("FLEET_Q_", "SNOWFLAKE_")):
                 patch.delenv(name)
+        patch.setenv(*LOOK_AT_NO_CLOUD)
         yield
 
 
 @pytest.fixture(scope="session")
 def standin() -> Standin:
+    """The stand-in for Snowflake that all tests share."""
     if interpreter() is None:
         pytest.skip(NOTHING_TO_RUN_IT)
     return shared()
@@ -30,6 +38,7 @@ def standin() -> Standin:
 
 @pytest.fixture
 def schema(standin: Standin) -> Iterator[Schema]:
+    """A schema of the test's own there."""
     made = standin.schema()
     yield made
     made.drop()

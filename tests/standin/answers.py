@@ -64,9 +64,9 @@ def success(result: Result, database: str | None, schema: str | None) -> dict[st
     """The answer to a statement."""
     if result.table is not None:
         ipc = to_ipc(_with_nulls(to_sf(result.table, result.rowtype), result.table))
-        form = {"queryResultFormat": "arrow", "rowsetBase64": b64encode(ipc).decode()}
+        rows: dict[str, Any] = {"rowsetBase64": b64encode(ipc).decode()}
     else:
-        form = {"queryResultFormat": "json", "rowset": [list(row) for row in result.rows]}
+        rows = {"rowset": [list(row) for row in result.rows]}
     return {
         "data": {
             "parameters": [{"name": "TIMEZONE", "value": "Etc/UTC"}],
@@ -76,7 +76,8 @@ def success(result: Result, database: str | None, schema: str | None) -> dict[st
             "statementTypeId": result.type_id,
             "finalDatabaseName": database,
             "finalSchemaName": schema,
-            **form,
+            "queryResultFormat": "arrow" if result.table is not None else "json",
+            **rows,
         },
         "success": True,
     }

@@ -1,7 +1,7 @@
 """The server: what a driver sends to Snowflake, answered by the database, with faults on demand.
 
-An ASGI application. What it does not know itself (uploads, statements to describe only, arrays of
-values) it hands to fakesnow's own.
+An ASGI application. What it does not know itself (uploads, statements to describe only) it hands
+to fakesnow's own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 import fakesnow.server as fakesnow_server
 from fakesnow.converter import from_binding
+from fakesnow.transforms import SERVER_VERSION
 
 from . import answers, errors
 from .control import Control
@@ -40,7 +41,6 @@ HEARTBEAT: Final = "/session/heartbeat"
 QUERY: Final = "/queries/v1/query-request"
 ABORT: Final = "/queries/v1/abort-request"
 TELEMETRY: Final = "/telemetry/send"
-_ADDED_BY_DRIVER: Final = '"Snowflake Token="'
 _SECONDS_VALID: Final = 3_600
 
 
@@ -69,7 +69,7 @@ class App:
             elif path in self._answers:
                 await self._struck_or(request, self._answers[path])
             else:
-                await fakesnow_server.app(scope, receive, send)  # type: ignore[arg-type]
+                await fakesnow_server.app(scope, receive, send)
         except SnowflakeError as error:
             await request.reply(error.status, answers.failure(error))
 
@@ -107,9 +107,11 @@ class App:
         body = await request.json()
         text: str = body["sqlText"]
         bindings: dict[str, Any] = body.get("bindings") or {}
-        if body.get("describeOnly") or any(isinstance(b["value"], list) for b in bindings.values()):
-            await fakesnow_server.app(request.scope, request.receive_again, request.send)  # type: ignore[arg-type]
+        if body.get("describeOnly"):
+            await fakesnow_server.app(request.scope, request.receive_again, request.send)
             return
+        if any(isinstance(binding["value"], list) for binding in bindings.values()):
+            raise errors.not_provided("arrays of values, which executemany sends")
         fault = session.scene.faults.next(_kinds(text), text, request.id, request.is_repeated)
         done = fault is None or fault.kind in ("drop", "hang")
         if fault is not None and not done:
@@ -187,7 +189,7 @@ class App:
                 "masterValidityInSeconds": 4 * _SECONDS_VALID,
                 "sessionId": session.id,
                 "displayUserName": session.user,
-                "serverVersion": fakesnow_server.SERVER_VERSION,
+                "serverVersion": SERVER_VERSION,
                 "parameters": [
                     {"name": "AUTOCOMMIT", "value": session.autocommit},
                     {"name": "TIMEZONE", "value": "Etc/UTC"},

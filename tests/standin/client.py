@@ -25,6 +25,9 @@ PYTHON: Final = "FLEET_Q_STANDIN_PYTHON"
 
 _GIVEN: Final = os.environ.get(PYTHON)  # before the tests, which do away with such variables
 
+LOOK_AT_NO_CLOUD: Final = ("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
+"""A variable without which the driver asks the network, at every login, which cloud it is in."""
+
 DATABASE: Final = "FLEET_Q"
 _numbers: Final = itertools.count(1)
 
@@ -148,11 +151,12 @@ class Schema:
     @property
     def environment(self) -> dict[str, str]:
         """The same as the ``SNOWFLAKE_*`` variables."""
-        return {
+        variables = {
             f"SNOWFLAKE_{name.upper()}": str(value)
             for name, value in self.parameters.items()
             if name != "paramstyle"
         }
+        return variables | dict([LOOK_AT_NO_CLOUD])
 
     def set(self, **settings: Any) -> None:
         """Change settings: ``clock`` (microseconds since 1970, or ``None``), ``latency``,

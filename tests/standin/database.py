@@ -1,4 +1,4 @@
-"""The database: sessions' statements, with Snowflake's locks and transactions, on fakesnow's DuckDB.
+"""Sessions' statements, run on fakesnow's DuckDB with Snowflake's locks and transactions.
 
 All of it happens on one event loop, and DuckDB is only ever given one statement at a time: what
 runs side by side here are waits, for locks and for the latency that a test wants.
@@ -118,27 +118,32 @@ class Database:
     async def _dispatch(
         self, session: Session, plan: Plan, text: str, values: list[Any], entry: Entry
     ) -> Result:
+        if plan.kind in RUN or plan.locks:
+            return await self._by_plan(session, plan, text, values, entry)
+        await _pass(session.scene.latency / 2)
         if plan.kind == "begin":
             if session.transaction is None:
                 session.transaction = Transaction()
             entry.transaction = session.transaction.id
         elif plan.kind == "commit":
-            await _pass(session.scene.latency / 2)
             self._commit(session, entry)
         elif plan.kind == "rollback":
             self.roll_back(session, entry)
-        elif plan.kind in RUN or plan.locks:
-            return await self._by_plan(session, plan, text, values, entry)
         else:
-            if plan.kind == "ddl":
-                self._commit(session, entry)
-            found = commands.answer(text, session, self.locks)
-            if found is not None:
-                return found
-            if plan.table is None:
-                return self._by_fakesnow(session, text, values, plan)
-            return self._define(session, plan, plan.table)
+            return self._other(session, plan, text, values, entry)
         return answers.done(plan.type_id)
+
+    def _other(
+        self, session: Session, plan: Plan, text: str, values: list[Any], entry: Entry
+    ) -> Result:
+        if plan.kind == "ddl":
+            self._commit(session, entry)
+        found = commands.answer(text, session, self.locks)
+        if found is not None:
+            return found
+        if plan.table is not None:
+            return self._define(session, plan, plan.table)
+        return self._by_fakesnow(session, text, values, plan)
 
     async def _by_plan(
         self, session: Session, plan: Plan, text: str, values: list[Any], entry: Entry
@@ -189,7 +194,7 @@ class Database:
         touched = [*reads, target] if plan.locks and target is not None else reads
         transaction.prepare(duck, self._commits, touched, plan.writes)
         if target is not None:
-            transaction.note_write(duck, target, changes_rows=plan.locks)
+            transaction.note_write(duck, target, plan.kind)
 
     def _execute(self, session: Session, plan: Plan, text: str, values: list[Any]) -> Result:
         if plan.sql is None:
@@ -338,7 +343,9 @@ def _translated(error: Exception) -> SnowflakeError:
         case duckdb.BinderException() | duckdb.ParserException():
             return _compilation(message)
         case duckdb.ConstraintException():
-            return SnowflakeError("100072", message, "22000")
+            return SnowflakeError(
+                "100072", f"NULL result in a non-nullable column ({message})", "22000"
+            )
         case duckdb.ConversionException() | duckdb.OutOfRangeException():
             return SnowflakeError("100038", message, "22018")
         case _:

@@ -33,6 +33,9 @@ def too_many_waiters(table: str, transaction: int, limit: int) -> SnowflakeError
     )
 
 
+# Under which numbers Snowflake reports the next two is not documented; their state is.
+
+
 def lock_timeout(table: str, seconds: float) -> SnowflakeError:
     name = _short(table)
     return SnowflakeError(

@@ -39,7 +39,9 @@ class Driver:
 
     def run(self, text: str, *values: Any) -> Rows:
         """The rows of a statement."""
-        found: Rows = self.connection.cursor().execute(text, values or None).fetchall()
+        cursor = self.connection.cursor()
+        cursor.execute(text, values or None)
+        found: Rows = cursor.fetchall()
         return found
 
     def later(self, text: str, *values: Any) -> Future[Rows]:

@@ -74,7 +74,7 @@ def test_first_come_first_served(schema: Schema, one: Driver, sign_in: SignIn) -
         driver = sign_in()
         text = f"UPDATE t SET n = n * 10 + {number}"
         waiters.append(driver.later(text))
-        eventually(lambda so_far=number: waiting(schema) == so_far + 1)
+        eventually(lambda: waiting(schema) == len(waiters))
     one.run("COMMIT")
     for waiter in waiters:
         waiter.result()

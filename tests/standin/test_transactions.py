@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import random
+
 import pytest
-from snowflake.connector.errors import ProgrammingError
+from snowflake.connector.errors import IntegrityError, ProgrammingError
 
 from .client import Schema
 from .conftest import SignIn
 from .helpers import Driver
 
 ROWS = "SELECT id, n FROM t ORDER BY id"
+_IN = "id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(?))))"
 
 
 def test_each_statement_sees_what_others_have_committed(one: Driver, two: Driver) -> None:
@@ -86,7 +90,7 @@ def test_without_autocommit_the_first_write_begins_one(one: Driver, sign_in: Sig
 
 def test_a_failed_statement_leaves_the_transaction_open(one: Driver, two: Driver) -> None:
     one.run("BEGIN")
-    with pytest.raises(ProgrammingError) as error:
+    with pytest.raises(IntegrityError) as error:
         one.run("INSERT INTO t (id) VALUES ('c')")
     assert error.value.sqlstate == "22000"
     one.run("UPDATE t SET n = 10 WHERE id = 'a'")
@@ -97,7 +101,7 @@ def test_a_failed_statement_leaves_the_transaction_open(one: Driver, two: Driver
 def test_a_transaction_that_duckdb_gave_up_says_so(one: Driver, two: Driver) -> None:
     """Snowflake would take back the failed statement alone. It must not look as if this did."""
     one.transaction("UPDATE t SET n = 10 WHERE id = 'a'")
-    with pytest.raises(ProgrammingError):
+    with pytest.raises(IntegrityError):
         one.run("INSERT INTO t (id) VALUES ('c')")
     for text in ("SELECT n FROM t", "COMMIT"):
         with pytest.raises(ProgrammingError, match="stand-in lost this transaction"):
@@ -123,3 +127,54 @@ def test_merge_in_a_transaction(one: Driver, two: Driver) -> None:
     assert merged == [(1, 1, 0)]
     one.run("COMMIT")
     assert two.run(ROWS) == [("a", 10), ("b", 2), ("c", 30)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_two_sessions_do_each_sees_what_it_should(
+    schema: Schema, one: Driver, two: Driver, seed: int
+) -> None:
+    """Against a model: what is committed, and on top of it each session's own changes."""
+    choose = random.Random(seed)
+    committed: dict[str, int] = {"a": 1, "b": 2}
+    own: list[dict[str, int | None]] = [{}, {}]
+    holder: int | None = None
+    sessions = (one, two)
+
+    def seen(who: int) -> dict[str, int]:
+        both = committed | own[who]
+        return {name: n for name, n in both.items() if n is not None}
+
+    for driver in sessions:
+        driver.run("BEGIN")
+    for number in range(120):
+        who = choose.randrange(2)
+        run = sessions[who].run
+        match choose.choice(["insert", "update", "delete", "truncate", "look", "look", "end"]):
+            case "insert":
+                run("INSERT INTO t (id, n) VALUES (?, ?)", f"r{number}", number)
+                own[who][f"r{number}"] = number
+            case "end" if choose.random() < 0.5:
+                end = choose.choice(["COMMIT", "ROLLBACK"])
+                run(end)
+                run("BEGIN")
+                if end == "COMMIT":
+                    committed = seen(who)
+                own[who] = {}
+                holder = None if holder == who else holder
+            case "update" | "delete" | "truncate" as kind if holder in (None, who):
+                holder = who
+                of_all = choose.random() < 0.3
+                some = [name for name in seen(who) if of_all or choose.random() < 0.2]
+                if kind == "truncate" and choose.random() < 0.1:
+                    run("TRUNCATE TABLE t")
+                    own[who] |= dict.fromkeys(seen(who))
+                elif kind == "delete":
+                    run(f"DELETE FROM t WHERE {_IN}", json.dumps(some))
+                    own[who] |= dict.fromkeys(some)
+                else:
+                    run(f"UPDATE t SET n = n + 1000 WHERE {_IN}", json.dumps(some))
+                    own[who] |= {name: seen(who)[name] + 1000 for name in some}
+            case _:
+                assert run(ROWS) == sorted(seen(who).items())
+    for driver in sessions:
+        driver.run("COMMIT")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 from .client import Schema
 from .helpers import Driver
@@ -18,7 +19,11 @@ def test_texts_and_numbers_to_the_letter(one: Driver) -> None:
 
 
 def test_many_rows_in_one_value(one: Driver) -> None:
-    rows = [{"id": HARD, "n": 1}, {"id": None, "n": None}, {"id": "[]", "n": -(10**17)}]
+    rows: list[dict[str, Any]] = [
+        {"id": HARD, "n": 1},
+        {"id": None, "n": None},
+        {"id": "[]", "n": -(10**17)},
+    ]
     text = (
         "SELECT f.index, f.value:id::VARCHAR, f.value:n::NUMBER(38, 0)"
         " FROM TABLE(FLATTEN(input => PARSE_JSON(?))) AS f ORDER BY f.index"
@@ -40,13 +45,13 @@ def test_the_clock_stands_where_the_test_put_it(schema: Schema, one: Driver) -> 
     assert one.run("SELECT CURRENT_TIMESTAMP(), SYSDATE()") == [
         (moment, moment.replace(tzinfo=None))
     ]
-    one.run("CREATE TABLE times (at TIMESTAMP_LTZ(6))")
+    one.run("CREATE TABLE times (due TIMESTAMP_LTZ(6))")
     one.run("INSERT INTO times SELECT DATEADD(microsecond, ?, CURRENT_TIMESTAMP())", 1)
-    found = one.run("SELECT DATE_PART(epoch_microsecond, at), at FROM times")
+    found = one.run("SELECT DATE_PART(epoch_microsecond, due), due FROM times")
     assert found == [(at + 1, moment.replace(microsecond=123_457))]
-    assert one.run("SELECT COUNT(*) FROM times WHERE at > CURRENT_TIMESTAMP()") == [(1,)]
+    assert one.run("SELECT COUNT(*) FROM times WHERE due > CURRENT_TIMESTAMP()") == [(1,)]
     schema.set(clock=at + 1)
-    assert one.run("SELECT COUNT(*) FROM times WHERE at > CURRENT_TIMESTAMP()") == [(0,)]
+    assert one.run("SELECT COUNT(*) FROM times WHERE due > CURRENT_TIMESTAMP()") == [(0,)]
     schema.set(clock=None)
     now = one.run("SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS now")[0][0]
     assert now > at + 10**12

@@ -52,8 +52,9 @@ class Transaction:
     seen: int = -1
     """The latest commit in DuckDB's picture; -1: its transaction has not been begun."""
     added_to: set[str] = field(default_factory=set)
-    changed_in: dict[str, int] = field(default_factory=dict)
-    """Tables whose old rows it has changed, with the greatest rowid in the picture."""
+    changed_in: dict[str, int | None] = field(default_factory=dict)
+    """Tables whose old rows it has changed; if some of them are gone, with the greatest rowid in
+    the picture, which tells them from rows that others have added since."""
     lost: bool = False
     """A statement failed in it, after which DuckDB gives up the whole."""
 
@@ -91,11 +92,13 @@ class Transaction:
         self.added_to.clear()
         self.changed_in.clear()
 
-    def note_write(self, duck: DuckDBPyConnection, table: str, changes_rows: bool) -> None:
+    def note_write(self, duck: DuckDBPyConnection, table: str, kind: str) -> None:
         """Say what the next statement does, before it is run."""
-        if not changes_rows:
+        if kind == "insert":
             self.added_to.add(table)
-        elif table not in self.changed_in:
+            return
+        self.changed_in.setdefault(table, None)
+        if kind != "update" and self.changed_in[table] is None:
             self.changed_in[table] = _greatest_rowid(duck, table)
 
     def _begin_anew(self, duck: DuckDBPyConnection) -> None:
@@ -106,7 +109,7 @@ class Transaction:
             if table in self.changed_in:
                 greatest = _greatest_rowid(duck, table)
                 _put_back_changes(duck, table, rows, self.changed_in[table])
-                self.changed_in[table] = greatest
+                self.changed_in[table] = greatest  # what was put back is gone from its old place
             duck.execute(
                 f"INSERT INTO {table} SELECT * EXCLUDE (_row) FROM rows"
                 f" WHERE _row >= {FIRST_NEW_ROW}"
@@ -119,11 +122,13 @@ def _own_rows(duck: DuckDBPyConnection, table: str, also_old: bool) -> pyarrow.T
 
 
 def _put_back_changes(
-    duck: DuckDBPyConnection, table: str, rows: pyarrow.Table, greatest: int
+    duck: DuckDBPyConnection, table: str, rows: pyarrow.Table, greatest: int | None
 ) -> None:
-    duck.execute(
-        f"DELETE FROM {table} WHERE rowid <= {greatest} AND rowid NOT IN (SELECT _row FROM rows)"
-    )
+    if greatest is not None:
+        duck.execute(
+            f"DELETE FROM {table}"
+            f" WHERE rowid <= {greatest} AND rowid NOT IN (SELECT _row FROM rows)"
+        )
     changed = duck.execute(
         f"SELECT * FROM rows WHERE _row < {FIRST_NEW_ROW} EXCEPT SELECT rowid, * FROM {table}"
     ).to_arrow_table()
