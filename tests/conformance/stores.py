@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -24,6 +25,7 @@ from tests.standin.client import Schema, shared
 from .clock import FakeClock
 
 STATEMENTS: Final = Statements()
+_making: Final = Lock()
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,13 @@ class _Account:
     schema: Schema
 
     @classmethod
-    @cache
     def of(cls, folder: Path) -> _Account:
+        with _making:  # or those that open a new store at once would have one each
+            return cls._of(folder)
+
+    @classmethod
+    @cache
+    def _of(cls, folder: Path) -> _Account:
         schema = shared().schema()
         session = Session(schema.parameters, STATEMENTS)
         for statement in tables(STATEMENTS, TableKind.STANDARD):
