@@ -31,7 +31,7 @@ CACHE_KIB: Final = 32 * 1024
 """Memory for pages of the file, at most: SQLite's own 2 MiB are reread all the time by a queue of
 some ten thousand steps."""
 
-WATCH_INTERVAL: Final = 0.01
+WATCH_INTERVAL: Final = 0.02
 """Seconds between an idle pod's looks at the bell, which read four bytes of shared memory."""
 
 FILE_CHECK_INTERVAL: Final = 1.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+import msgspec
+
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import LONGEST
@@ -23,6 +25,8 @@ MOST_RETRIES: Final = 2**31 - 1
 DEEPEST: Final = 200
 """Objects and arrays within each other, at most; every JSON reader follows that far."""
 
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
+_encode_plain = msgspec.json.Encoder().encode
 _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -32,6 +36,8 @@ def to_json(value: object, what: str) -> str:
     Raises :class:`InvalidInput` for whatever JSON does not have: NaN and infinities, half a
     surrogate pair, objects of other types, keys that are not texts.
     """
+    if (plain := _plain_json(value)) is not None:
+        return plain
     try:
         text = _encode(value)
         _size(text)
@@ -46,6 +52,21 @@ def to_json(value: object, what: str) -> str:
     elif isinstance(value, dict):
         _check_keys(value, what)
     return text
+
+
+def _plain_json(value: object) -> str | None:
+    """The short way for what most payloads and results are: a text, a whole number, or an object
+    of these. ``None`` if it is anything else, or not fit to be stored."""
+    if type(value) is dict:
+        for key, each in value.items():
+            if type(key) is not str or type(each) not in _PLAIN:
+                return None
+    elif type(value) not in _PLAIN:
+        return None
+    try:
+        return _encode_plain(value).decode()
+    except (UnicodeEncodeError, OverflowError):
+        return None
 
 
 def check_id(value: object, what: str) -> str:
