@@ -93,6 +93,9 @@ class _Transaction:
     def next_due(self) -> int | None:
         return self._db.queue.next_due(self.at)
 
+    def is_any_due(self) -> bool:
+        return bool(self.claimable(1))
+
     def is_any_claimed(self) -> bool:
         return bool(self._db.by_status["claimed"])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fleet_q.adapters.clock import wall_clock
-from fleet_q.adapters.sqlite_errors import translated
+from fleet_q.adapters.sqlite_errors import primary_code, translated, translation
 from fleet_q.adapters.sqlite_transaction import SqliteTransaction
 from fleet_q.core.errors import StoreError
 from fleet_q.core.ports import Manners, Turn
@@ -38,6 +38,7 @@ FILE_CHECK_INTERVAL: Final = 1.0
 """Seconds between looks whether the file is still where it was."""
 
 _WAL_PAUSE: Final = 0.01
+_LOCK_PAUSE: Final = 0.001
 OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
 
 
@@ -81,6 +82,22 @@ class SqliteStore(EventStore):
         return late
 
 
+class _Begun:
+    """A transaction while its block runs."""
+
+    __slots__ = ("_database", "_statements")
+
+    def __init__(self, database: _SqliteDatabase, statements: tuple[str, ...]) -> None:
+        self._database = database
+        self._statements = statements
+
+    def __enter__(self) -> SqliteTransaction:
+        return self._database.begin(self._statements)
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._database.end(error)
+
+
 class _SqliteDatabase:
     def __init__(
         self, path: Path, create: bool, clock: Callable[[], int], busy_timeout: float
@@ -103,6 +120,7 @@ class _SqliteDatabase:
             self._connection = self._connect()
             try:
                 self._set_up()
+                self._connection.execute("PRAGMA busy_timeout = 0")  # see _begin
                 self._identity = self._found()
             except BaseException:
                 self._connection.close()
@@ -114,15 +132,11 @@ class _SqliteDatabase:
             row: tuple[int] = self._connection.execute(load("sqlite", "bell")).fetchone()
             return row[0]
 
-    @contextmanager
-    def write(self) -> Iterator[SqliteTransaction]:
-        with self._transaction("BEGIN IMMEDIATE") as tx:
-            yield tx
+    def write(self) -> _Begun:
+        return _Begun(self, ("begin_writing",))
 
-    @contextmanager
-    def read(self) -> Iterator[SqliteTransaction]:
-        with self._transaction("BEGIN") as tx:
-            yield tx
+    def read(self) -> _Begun:
+        return _Begun(self, ("begin_reading", "take_a_picture"))
 
     @contextmanager
     def snapshot(self) -> Iterator[SqliteTransaction]:
@@ -135,19 +149,51 @@ class _SqliteDatabase:
         with self._lock:
             self._connection.close()
 
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[SqliteTransaction]:
-        with self._lock, translated(self._path):
+    def begin(self, statements: tuple[str, ...]) -> SqliteTransaction:
+        """Wait for whatever else goes on in this process, then for other processes."""
+        self._lock.acquire()
+        try:
             self._check_file()
-            connection = self._connection
-            connection.execute(begin)
+            self._begin(statements)
+            return SqliteTransaction(self._connection, self._clock())
+        except BaseException as error:
+            self._lock.release()
+            if isinstance(error, sqlite3.Error):
+                raise translation(self._path, error) from error
+            raise
+
+    def end(self, error: BaseException | None) -> None:
+        """Commit, or after an error roll back."""
+        try:
+            if error is None:
+                self._connection.execute("COMMIT")
+        except sqlite3.Error as refused:
+            error = refused
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._lock.release()
+        if isinstance(error, sqlite3.Error):
+            raise translation(self._path, error) from error
+
+    def _begin(self, statements: tuple[str, ...]) -> None:
+        """Take the lock that the statements ask for. SQLite's own way of waiting sleeps longer and
+        longer, up to 0.1 s, so that who has just let go of the writer's lock gets it again and
+        again; here all who wait look just as often."""
+        until: float | None = None
+        while True:
             try:
-                yield SqliteTransaction(connection, self._clock())
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+                for statement in statements:
+                    self._connection.execute(load("sqlite", statement))
+                return
+            except sqlite3.OperationalError as error:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                now = time.monotonic()
+                until = until or now + self._busy_timeout
+                if primary_code(error) != sqlite3.SQLITE_BUSY or now > until:
+                    raise
+                time.sleep(_LOCK_PAUSE)
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(

@@ -34,8 +34,18 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _PASSING:
-            raise StoreUnavailable(f"{path}: {error}") from error
-        advice = _ADVICE.get(code)
-        raise StoreError(f"{path}: {error}" + (f" ({advice})" if advice else "")) from error
+        raise translation(path, error) from error
+
+
+def translation(path: Path, error: sqlite3.Error) -> StoreError:
+    """The error to raise for one of SQLite's."""
+    code = primary_code(error)
+    if code in _PASSING:
+        return StoreUnavailable(f"{path}: {error}")
+    advice = _ADVICE.get(code)
+    return StoreError(f"{path}: {error}" + (f" ({advice})" if advice else ""))
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """The error's primary result code, 0 if it has none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -63,6 +63,10 @@ class SqliteTransaction:
         row: tuple[int | None] = self._run("next_due", {"now": self.at}).fetchone()
         return row[0]
 
+    def is_any_due(self) -> bool:
+        row: tuple[int] = self._run("is_any_due", {"now": self.at}).fetchone()
+        return bool(row[0])
+
     def is_any_claimed(self) -> bool:
         row: tuple[int] = self._run("is_any_claimed").fetchone()
         return bool(row[0])

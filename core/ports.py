@@ -184,6 +184,9 @@ class Transaction(Protocol):
         """The earliest ``available_ts`` among pending steps whose time has not come. A hint: a
         step whose time had come when the clock was set back may be missed."""
 
+    def is_any_due(self) -> bool:
+        """Whether :meth:`claimable` would find a step."""
+
     def is_any_claimed(self) -> bool:
         """Whether there is a claimed step."""
 

@@ -52,14 +52,16 @@ class EventStore:
             return self._submit(tx, new, pod_id)
 
     def turn(self, turn: Turn) -> Answer:
+        if turn.claim and not (turn.presence or turn.outcomes or turn.again):
+            with self._database.read() as tx:
+                _present(tx, turn)
+                if not tx.is_any_due():  # no reason to keep writers waiting
+                    return _answer(tx, turn)
         with self._database.write() as tx:
             _present(tx, turn)
             claimed = self._held_or_claimed(tx, turn) if turn.claim else ()
             refused = tuple(self._acknowledge(tx, turn)) if turn.outcomes else ()
-            lost = _lost(tx, turn) if turn.check_held else ()
-            if not turn.claim:
-                return Answer(tx.at, claimed, refused, lost)
-            return Answer(tx.at, claimed, refused, lost, tx.next_due(), tx.is_any_claimed())
+            return _answer(tx, turn, claimed, refused)
 
     def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
         with self._database.write() as tx:
@@ -221,6 +223,15 @@ def _present(tx: Transaction, turn: Turn) -> None:
             tx.write_pods([(event, pod)])
     if turn.claim:
         pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
+
+
+def _answer(
+    tx: Transaction, turn: Turn, claimed: tuple[Step, ...] = (), refused: tuple[str, ...] = ()
+) -> Answer:
+    lost = _lost(tx, turn) if turn.check_held else ()
+    if not turn.claim:
+        return Answer(tx.at, claimed, refused, lost)
+    return Answer(tx.at, claimed, refused, lost, tx.next_due(), tx.is_any_claimed())
 
 
 def _lost(tx: Transaction, turn: Turn) -> tuple[str, ...]:

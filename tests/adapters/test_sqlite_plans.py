@@ -18,6 +18,7 @@ from fleet_q.sql import load
 INDEX_OF = {
     "claimable": "step_tracker_queue",
     "mark_due": "step_tracker_delayed",
+    "is_any_claimed": "step_tracker_claimed",
     "next_due": "step_tracker_delayed",
     "orphans": "step_tracker_claimed",
     "claimed_under": "step_tracker_claimed",

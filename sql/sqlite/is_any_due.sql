@@ -1,0 +1,9 @@
+SELECT EXISTS (
+    SELECT 1
+    FROM step_tracker INDEXED BY step_tracker_queue
+    WHERE status = 'pending' AND due = 1 AND available_ts <= :now
+) OR EXISTS (
+    SELECT 1
+    FROM step_tracker INDEXED BY step_tracker_delayed
+    WHERE status = 'pending' AND due = 0 AND available_ts <= :now
+)
