@@ -168,7 +168,9 @@ class PodMachine:
             self._backlog = len(answer.claimed) >= turn.claim
             if not self._backlog:
                 self._pace.ahead = 0
-            self._next_claim = now + self.settings.claim_interval
+            self._next_claim = self._quiet.next_claim(now)
+        elif turn.outcomes:
+            self._next_claim = min(self._next_claim, now + self.settings.claim_interval)
         waits = [o.retry_delay for o in turn.outcomes if isinstance(o, Fail) and not o.permanent]
         if answer.next_due is not None:
             waits.append(answer.next_due - answer.at)
@@ -356,6 +358,8 @@ class PodMachine:
                 self.phase = "gone"
             case Sleep() if self.phase == "up":
                 self.phase = "asleep"
+                if self._next_claim <= now:  # the bell has rung meanwhile
+                    self._quiet.wake_at = now
         self._next_heartbeat = now + self.settings.heartbeat_interval
 
     # Falling asleep and waking up
@@ -379,6 +383,8 @@ class PodMachine:
             self._quiet.disturbed()
         elif turn.claim:
             self._quiet.nothing_claimed(answer, now)
+            due = max(self._quiet.wake_at, now + SHORTEST_CLAIM_WAIT)
+            self._next_claim = min(self._next_claim, due)
 
     def _sleep_at(self) -> float:
         idle = self.phase == "up" and not self._running and not self._outcomes
@@ -399,7 +405,7 @@ class PodMachine:
 
     def _ask_again(self) -> float:
         """When there will be something to ask the store for."""
-        if self._turn is not None:  # it waits to be sent again
+        if self._turn is not None or self.phase == "joining":  # the store is left alone
             return self._ask_after
         if self.phase == "asleep":
             return min(self._quiet.next_listen, self._quiet.wake_at)

@@ -26,8 +26,9 @@ class Quiet:
 
     @property
     def watches(self) -> bool:
-        """Whether listening is so cheap that an idle pod may do it all the time."""
-        return self._manners.watch_interval is not None
+        """Whether listening is so cheap that an idle pod may do it all the time, or so much cheaper
+        than claiming that it should."""
+        return self.dear or self._manners.watch_interval is not None
 
     @property
     def dear(self) -> bool:
@@ -40,6 +41,12 @@ class Quiet:
         rung = self._bell is not None and bell != self._bell
         self._bell = bell
         return rung
+
+    def next_claim(self, now: float) -> float:
+        """When to claim again if the bell does not ring and nothing falls due. Where it is worth
+        sleeping, only the bell is gone by."""
+        goes_by_bell = self.dear and self._bell is not None
+        return math.inf if goes_by_bell else now + self._settings.claim_interval
 
     def disturbed(self) -> None:
         """There is something to do."""

@@ -21,7 +21,9 @@ class Sleeper(Pilot):
     def __init__(self, *, dear: bool = True, **settings: Any) -> None:
         super().__init__(manners=Manners(dear=dear), **settings)
         self.bell = 7
+        self.is_deaf = False
         self.said: list[type] = []
+        self.claimed_at: list[float] = []
 
     def live(self, seconds: float, *, asleep: bool | None = None, **answer: Any) -> None:
         """Let time pass, and do whatever is due; a store with nothing to claim answers."""
@@ -38,10 +40,13 @@ class Sleeper(Pilot):
             assert (self.machine.phase == "asleep") is asleep
 
     def carry_out(self, plan: Plan, **answer: Any) -> None:
-        if plan.listen:
+        if plan.listen and self.is_deaf:
+            self.machine.unanswered(self.now)
+        elif plan.listen:
             self.machine.heard(self.bell, self.now)
         if plan.turn is not None:
             self.said.append(type(plan.turn.presence))
+            self.claimed_at += [self.now] if plan.turn.claim else []
             self.answer(plan.turn, **answer)
 
 
@@ -57,6 +62,32 @@ def test_a_pod_without_work_falls_asleep() -> None:
     pilot.live(59, asleep=False)
     pilot.live(1, asleep=True)
     assert pilot.said[-1] is Sleep
+
+
+def test_an_idle_pod_claims_only_when_the_bell_has_rung() -> None:
+    pilot = Sleeper(sleep_after=600.0, claim_interval=5.0)
+    pilot.live(30)
+    assert pilot.claimed_at == [100.0]
+    pilot.bell += 1
+    pilot.live(30)
+    assert pilot.claimed_at == [100.0, 135.0]
+
+
+def test_what_it_ends_itself_may_not_ring_for_it() -> None:
+    pilot = Sleeper(claim_interval=5.0)
+    pilot.take_turn("a")
+    pilot.live(100)
+    pilot.claimed_at.clear()
+    pilot.finish("a")
+    pilot.live(20)
+    assert pilot.claimed_at == [205.0]
+
+
+def test_while_it_has_not_heard_the_bell_it_claims_as_if_there_were_none() -> None:
+    pilot = Sleeper(claim_interval=5.0)
+    pilot.is_deaf = True
+    pilot.live(60)
+    assert len(pilot.claimed_at) > 5
 
 
 def test_a_cheap_store_lets_nobody_sleep() -> None:
@@ -106,10 +137,9 @@ def test_a_bell_that_rings_after_the_last_claim_is_not_slept_through() -> None:
 def test_a_delayed_step_wakes_in_time() -> None:
     pilot = Sleeper(sleep_after=60.0)
     pilot.live(65, asleep=True, next_due=AT + 100 * SECOND)
-    slept = pilot.now
-    pilot.live(99, asleep=False, next_due=None)
-    assert pilot.said[-1] is not Sleep
-    assert pilot.now == slept + 99
+    pilot.live(34, asleep=True)
+    pilot.live(1, asleep=False, next_due=None)
+    assert pilot.said[-1] is Beat
 
 
 def test_nobody_falls_asleep_just_before_a_step_falls_due() -> None:

@@ -16,7 +16,8 @@ from fleet_q.core.audit import audit
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.events import StepEvent
 from fleet_q.core.machine import PodMachine
-from fleet_q.core.ports import Turn
+from fleet_q.core.pod import Sleep
+from fleet_q.core.ports import Manners, Turn
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
@@ -24,6 +25,7 @@ from fleet_q.core.step import Complete, Step, Submit
 from tests.core.helpers import assert_waits_well
 
 HOUR = 3_600.0
+CHEAP = Manners()
 SETTINGS = PodSettings(
     heartbeat_interval=20.0,
     claim_interval=15.0,
@@ -42,8 +44,9 @@ def result_of(token: str | None) -> str:
 class Fleet:
     """The clock, the store, the chance, and the agenda of all that is going to happen."""
 
-    def __init__(self, seed: int, pods: int, steps: int, trouble: float) -> None:
+    def __init__(self, seed: int, pods: int, steps: int, trouble: float, manners: Manners) -> None:
         self.now = 0.0
+        self.manners = manners
         self.chance = Random(seed)
         self.store = MemoryStore(lambda: micros(self.now))
         self.trouble_ends = trouble
@@ -128,6 +131,7 @@ class Pod:
             SETTINGS,
             new_id=lambda: f"id-{next(fleet.ids)}",
             chance=fleet.chance.random,
+            manners=fleet.manners,
         )
 
     def work_arrived(self) -> None:
@@ -146,15 +150,23 @@ class Pod:
                 return
             if plan.recover and self.recovery is None:
                 self.recovery = self.new_recovery()
+            if plan.listen:
+                self.listen()
             if plan.turn is not None:
                 self.take(plan.turn)
             if self.recovery is not None:
                 self.recover_on()
-            if plan.turn is None and self.recovery is None:
+            if plan.turn is None and not plan.listen and self.recovery is None:
                 if self.wakes_at is None or not now < self.wakes_at <= plan.look_again:
                     self.wakes_at = plan.look_again
                     self.fleet.at(plan.look_again, self.live)
                 return
+
+    def listen(self) -> None:
+        if self.fleet.happens("bell not heard", 0.01):
+            self.machine.unanswered(self.fleet.now)
+        else:
+            self.machine.heard(self.fleet.store.bell(), self.fleet.now)
 
     def take(self, turn: Turn) -> None:
         fleet = self.fleet
@@ -173,6 +185,8 @@ class Pod:
         if fleet.happens("answer lost", 0.02):
             self.machine.unanswered(fleet.now)
             return
+        if isinstance(turn.presence, Sleep):
+            fleet.incidents["fell asleep"] = fleet.incidents.get("fell asleep", 0) + 1
         for step in self.machine.answered(turn, answer, fleet.now):
             self.start(step, turn.claim_token)
 
@@ -217,9 +231,16 @@ class Pod:
             self.recovery = None
 
 
-def simulate(seed: int, *, pods: int = 50, steps: int = 3_000, hours: float = 3) -> Fleet:
+def simulate(
+    seed: int,
+    *,
+    pods: int = 50,
+    steps: int = 3_000,
+    hours: float = 3,
+    manners: Manners = CHEAP,
+) -> Fleet:
     """Trouble for some hours, quiet until all is done, and then an orderly end."""
-    fleet = Fleet(seed, pods, steps, trouble=hours * HOUR)
+    fleet = Fleet(seed, pods, steps, hours * HOUR, manners)
     fleet.run(until=(hours + 1) * HOUR)
     fleet.stop()
     fleet.run(until=(hours + 2) * HOUR)
@@ -247,6 +268,16 @@ def test_through_hours_of_trouble_no_step_is_lost_or_completed_twice(seed: int) 
     for step in steps_of(fleet):
         if step.status == "completed":
             assert step.result == result_of(step.claim_token)
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_nor_where_pods_fall_asleep_and_go_by_the_bell(seed: int) -> None:
+    fleet = simulate(seed, pods=12, steps=60, manners=Manners(dear=True))
+    report = audit(fleet.store.step_events())
+    assert (report.faults, report.unfinished, report.steps) == ([], 0, 60)
+    assert fleet.store.rebuild(check=True).equal
+    assert report.recovered > 0
+    assert fleet.incidents["fell asleep"] > 50
 
 
 def steps_of(fleet: Fleet) -> list[Step]:
