@@ -1,0 +1,97 @@
+"""A fleet with nothing to do costs nothing, and is there when there is something: pods in a time of
+their own, and every statement counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fleet_q.core.audit import audit
+from fleet_q.core.settings import PodSettings
+from tests.fleet_on_snowflake.by_hand import World, world_in
+from tests.standin.client import Schema, Statement
+
+HOUR = 3_600
+SLEEPS_SOON = PodSettings(sleep_after=20.0, claim_interval=10.0)
+
+
+@pytest.fixture
+def world(made: Schema) -> Iterator[World]:
+    with world_in(made) as world:
+        yield world
+
+
+def asleep(world: World, pods: int = 3, settings: PodSettings = SLEEPS_SOON) -> World:
+    """Pods that have had nothing to do since they joined, and sleep."""
+    for number in range(pods):
+        world.pod(f"pod-{number}", settings)
+    world.live(settings.sleep_after + 1)
+    assert all(pod.asleep for pod in world.pods)
+    world.schema.forget()
+    return world
+
+
+def costs(statement: Statement) -> bool:
+    return statement.writes or statement.warehouse
+
+
+def test_an_idle_hour_of_ten_pods_writes_nothing_and_needs_no_warehouse(world: World) -> None:
+    asleep(world, 10, PodSettings(sleep_after=20.0, claim_interval=120.0))
+    world.live(HOUR)
+    log = world.schema.log()
+    assert [each for each in log if costs(each)] == []
+    assert len({each.text for each in log}) == 1
+    assert len(log) == pytest.approx(10 * HOUR / 120, abs=10)
+
+
+def test_a_step_wakes_them_within_a_claim_interval_and_they_fall_asleep_again(
+    world: World,
+) -> None:
+    asleep(world)
+    (step_id,) = world.submit()
+    submitted = world.now
+    while not any(step_id in pod.done for pod in world.pods):
+        world.live(2)
+    assert world.now <= submitted + SLEEPS_SOON.claim_interval + 2
+    world.live(SLEEPS_SOON.sleep_after + 2 * SLEEPS_SOON.claim_interval)
+    assert all(pod.asleep for pod in world.pods)
+    assert world.client.counts()["completed"] == 1
+    world.schema.forget()
+    world.live(60)
+    assert [each for each in world.schema.log() if costs(each)] == []
+
+
+def test_a_delayed_step_is_run_in_time_and_nobody_waits_awake_for_it(world: World) -> None:
+    asleep(world)
+    (step_id,) = world.submit(delay=HOUR / 10)
+    submitted = world.now
+    world.live(SLEEPS_SOON.sleep_after + 2 * SLEEPS_SOON.claim_interval)
+    assert all(pod.asleep for pod in world.pods)
+    world.schema.forget()
+    world.live(HOUR / 10 - (world.now - submitted) - 1)
+    assert [each for each in world.schema.log() if costs(each)] == []
+    world.live(2)
+    assert [pod.done for pod in world.pods if pod.done] == [[step_id]]
+
+
+def test_what_a_pod_held_that_died_while_all_others_slept_is_recovered(world: World) -> None:
+    asleep(world)
+    dying = world.pod("pod-that-dies", SLEEPS_SOON)
+    dying.keeps = True
+    world.submit()
+    dying.machine.work_arrived()
+    dying.do_what_is_due()
+    assert dying.machine.running == 1
+    while not all(pod.asleep for pod in world.pods if pod is not dying):
+        world.live(2)
+    dying.die()
+    died = world.now
+    while not any(pod.done for pod in world.pods):
+        world.live(2)
+    assert world.now - died <= 2 * SLEEPS_SOON.dead_pod_threshold + SLEEPS_SOON.recovery_interval
+    world.live(2 * SLEEPS_SOON.dead_pod_threshold)
+    assert all(pod.asleep for pod in world.pods)
+    report = audit(world.client.step_events())
+    assert (report.faults, report.recovered, report.completed) == ([], 1, 1)
+    assert world.client.rebuild(check=True).equal

@@ -1,0 +1,141 @@
+"""What a fleet's work costs in statements, counted one by one: no test of speed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from fleet_q.core.settings import PodSettings
+from fleet_q.core.step import Submit
+from tests.fleet_on_snowflake.by_hand import USUAL, Pod, World, world_in
+from tests.standin.client import Schema, Statement
+
+HOUR = 3_600.0
+
+
+@pytest.fixture
+def world(made: Schema) -> Iterator[World]:
+    with world_in(made) as world:
+        yield world
+
+
+def drained(world: World, pod: Pod, steps: int) -> list[Statement]:
+    """The statements that draining these steps took, at a turn every tenth of a second."""
+    world.submit(steps)
+    world.schema.forget()
+    pod.machine.work_arrived()
+    while len(pod.done) < steps or pod.machine.running:
+        world.pass_time(0.1)
+        pod.once()
+    while pod.once():
+        pass
+    assert world.client.counts()["completed"] == steps
+    return world.schema.log()
+
+
+@pytest.mark.parametrize(("parallelism", "wanted"), [(8, 1.2), (100, 0.1)])
+def test_statements_a_step_without_claiming_ahead(
+    world: World, parallelism: int, wanted: float
+) -> None:
+    pod = world.pod("pod", PodSettings(max_parallelism=parallelism, claim_ahead=0))
+    pod.once()
+    steps = 20 * parallelism
+    assert len(drained(world, pod, steps)) / steps <= wanted
+
+
+@pytest.mark.parametrize("parallelism", [2, 100])
+def test_a_turn_that_does_everything_takes_seven_statements_however_much_that_is(
+    world: World, parallelism: int
+) -> None:
+    settings = PodSettings(
+        max_parallelism=parallelism,
+        capacity_threshold=1.0,
+        claim_ahead=0,
+        claim_interval=HOUR,
+        recovery_interval=HOUR,
+    )
+    pod = world.pod("pod", settings)
+    pod.once()
+    world.submit(2 * parallelism)
+    pod.machine.work_arrived()
+    pod.once()
+    world.pass_time(USUAL.heartbeat_interval)
+    world.schema.forget()
+    turn = pod.once()
+    assert turn is not None
+    assert turn.presence is not None
+    assert len(turn.outcomes) == turn.claim == parallelism
+    assert [(each.kind, table(each)) for each in world.schema.log()] == [
+        ("begin", ""),
+        ("update", "STEP_TRACKER"),
+        ("insert", "STEP_EVENTS"),
+        ("update", "POD_HEALTH"),
+        ("insert", "POD_EVENTS"),
+        ("commit", ""),
+        ("select", ""),
+    ]
+
+
+def test_while_the_steps_are_locked_nothing_is_asked(world: World) -> None:
+    pod = world.pod("pod")
+    pod.once()
+    for statement in drained(world, pod, 100):
+        if statement.transaction is not None:
+            assert statement.kind != "select"
+
+
+@pytest.mark.parametrize("number", [1, 1_000])
+def test_submitting_takes_four_statements_however_many_steps(world: World, number: int) -> None:
+    world.submit()
+    world.schema.forget()
+    world.submit(number)
+    assert kinds(world.schema.log()) == {"begin": 1, "insert": 2, "commit": 1}
+
+
+def test_an_id_of_ones_own_takes_a_turn_and_a_look_more(world: World) -> None:
+    world.client.submit([Submit("mine", "{}")])
+    log = kinds(world.schema.log())
+    assert log == {"begin": 1, "update": 1, "insert": 2, "commit": 1, "select": 1}
+    world.schema.forget()
+    world.client.submit([Submit("mine", "{}")])
+    assert len(world.schema.log()) <= 8
+
+
+def test_a_pod_that_is_awake_and_idle_writes_only_its_heartbeats(world: World) -> None:
+    pod = world.pod("pod", PodSettings(recovery_interval=HOUR))
+    pod.do_what_is_due()
+    world.schema.forget()
+    world.live(USUAL.sleep_after - 1)
+    log = world.schema.log()
+    beats = int(USUAL.sleep_after / USUAL.heartbeat_interval) - 1
+    assert {table(each) for each in log if each.writes} == {"POD_HEALTH", "POD_EVENTS"}
+    assert len([each for each in log if each.transaction or each.warehouse]) == 5 * beats
+
+
+def test_recovery_takes_the_same_however_much_was_lost(world: World) -> None:
+    leader, dying = (
+        world.pod("a-leader", PodSettings(sleep_after=HOUR)),
+        world.pod("dying", PodSettings(max_parallelism=50)),
+    )
+    leader.do_what_is_due()
+    dying.keeps = True
+    world.submit(40)
+    dying.do_what_is_due()
+    assert dying.machine.running == 40
+    dying.die()
+    world.live(USUAL.dead_pod_threshold)
+    world.schema.forget()
+    leader._recover()
+    assert world.client.counts()["pending"] == 40
+    log = [each for each in world.schema.log() if each.text.split()[:2] != ["SELECT", "status,"]]
+    assert len(log) <= 16
+
+
+def table(statement: Statement) -> str:
+    return (statement.target or "").rpartition(".")[2].strip('"')
+
+
+def kinds(log: list[Statement]) -> Counter[str]:
+    return Counter(statement.kind for statement in log)
