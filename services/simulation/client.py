@@ -26,13 +26,16 @@ def ask(request: Request, agenda: Agenda, chance: Random, done: Callable[[bool],
         try:
             yield call
         except (UnknownStep, IllegalTransition):
-            return done(False)
+            done(False)
+            return
         except StoreUnavailable:
             if for_once:
-                return done(False)
+                done(False)
+                return
             yield agenda.now + chance.uniform(0, PATIENCE)
         else:
-            return done(True)
+            done(True)
+            return
 
 
 def _call_of(request: Request) -> Call:

@@ -93,7 +93,7 @@ class Fleet:
         agenda.run(scenario.seconds)
         self._heal()
         self._settle()
-        self._check_end()
+        self.check_end()
 
     def begin(self, pod_id: str) -> None:
         """Start a process of the pod, whether or not another one lives."""
@@ -223,7 +223,8 @@ class Fleet:
     def _still_there(self) -> str | None:
         return next((n for n, pod in self.checks.pods.items() if pod.status != "down"), None)
 
-    def _check_end(self) -> None:
+    def check_end(self) -> None:
+        """What can be read from the log and the tables when all is over."""
         for step_id in sorted(self.accepted):
             if step_id not in self.checks.steps:
                 raise Violation("nothing lost", step_id, "was accepted and is not there")

@@ -34,6 +34,7 @@ class Shrinker:
         while size != (size := _size(self.smallest.scenario)) and self.runs < MOST_RUNS:
             self._drop(lambda s: s.faults, lambda s, kept: replace(s, faults=kept))
             self._drop(lambda s: s.requests, lambda s, kept: replace(s, requests=kept))
+            self._drop(_step_ids, _with_steps)
             self._drop(lambda s: s.pods, _with_pods)
         return self.smallest
 
@@ -54,7 +55,7 @@ class Shrinker:
         with_parts: Callable[[Scenario, tuple[T, ...]], Scenario],
     ) -> None:
         """Leave out half of the parts, a quarter and so on, down to single ones."""
-        size = len(parts(self.smallest.scenario)) // 2
+        size = (len(parts(self.smallest.scenario)) + 1) // 2
         while size and self.runs < MOST_RUNS:
             at = 0
             while at < len(present := parts(self.smallest.scenario)) and self.runs < MOST_RUNS:
@@ -83,5 +84,22 @@ def _with_pods(scenario: Scenario, pods: tuple[sc.Start, ...]) -> Scenario:
     )
 
 
+def _step_ids(scenario: Scenario) -> list[str]:
+    submissions = (each for each in scenario.requests if isinstance(each, sc.Submission))
+    return [work.step_id for submission in submissions for work in submission.steps]
+
+
+def _with_steps(scenario: Scenario, step_ids: tuple[str, ...]) -> Scenario:
+    """Without the other steps."""
+    kept = set(step_ids)
+    requests: list[sc.Request] = []
+    for each in scenario.requests:
+        if not isinstance(each, sc.Submission):
+            requests.append(each)
+        elif steps := tuple(work for work in each.steps if work.step_id in kept):
+            requests.append(replace(each, steps=steps))
+    return replace(scenario, requests=tuple(requests))
+
+
 def _size(scenario: Scenario) -> int:
-    return len(scenario.faults) + len(scenario.requests) + len(scenario.pods)
+    return len(scenario.faults) + len(scenario.requests) + len(scenario.pods) + scenario.steps

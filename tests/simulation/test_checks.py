@@ -1,0 +1,260 @@
+"""Every check can fail: told of what must not be, it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from msgspec import Raw
+from msgspec.structs import replace
+
+from fleet_q.core import events as ev
+from fleet_q.core import pod as pods
+from fleet_q.core import step as steps
+from fleet_q.core.events import Event
+from fleet_q.core.ports import Fleet
+from fleet_q.services.simulation.actor import Actor, Call
+from fleet_q.services.simulation.checks import Checks
+from fleet_q.services.simulation.scenario import Work
+from fleet_q.services.simulation.violation import Violation
+
+TURN = Call("turn")
+RECOVER = Call("recover")
+DEAD_AFTER = 60
+
+
+class Actors:
+    """Who acts, by name; the checks look at nothing else of an actor."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+ONE, OTHER = (cast("Actor", Actors(name)) for name in ("one", "other"))
+
+
+class Tale:
+    """Events told to the checks, each with the row that it makes."""
+
+    def __init__(self) -> None:
+        work = {name: Work(step_id=name) for name in ("s", "t")}
+        self.checks = Checks(work, DEAD_AFTER)
+        self.steps: dict[str, steps.Step] = {}
+        self.pods: dict[str, pods.Pod] = {}
+        self.versions: dict[str, int] = {}
+
+    def step(
+        self,
+        fact: ev.StepFact,
+        *,
+        at: int = 10,
+        step_id: str = "s",
+        by: Actor = ONE,
+        call: Call = TURN,
+        version: int | None = None,
+        row: Callable[[steps.Step], steps.Step] = lambda row: row,
+    ) -> None:
+        number = self.versions.get(step_id, 0) + 1 if version is None else version
+        event: Any = Event(step_id, number, at, by.name, fact)
+        try:
+            after = steps.evolve(self.steps.get(step_id), event)
+        except Exception:  # what the core itself would not do
+            after = replace(self.steps[step_id], version=number)
+        self.steps[step_id], self.versions[step_id] = after, number
+        self.checks.committed(by, call, None, [(event, row(after))], [])
+
+    def pod(self, fact: ev.PodFact, *, at: int = 10, by: Actor = ONE, of: Actor = ONE) -> None:
+        number = self.versions.get(of.name, 0) + 1
+        event: Any = Event(of.name, number, at, by.name, fact)
+        try:
+            after = pods.evolve(self.pods.get(of.name), event)
+        except Exception:
+            after = replace(self.pods[of.name], version=number)
+        self.pods[of.name], self.versions[of.name] = after, number
+        call = Call("declare_dead") if isinstance(fact, ev.DeclaredDead) else TURN
+        self.checks.committed(by, call, None, [], [(event, after)])
+
+    def leads(self, who: Actor, at: int) -> None:
+        """Somebody reads the pods, and finds out who leads."""
+        self.checks.committed(who, Call("pods"), Fleet(at, ()), [], [])
+
+
+@pytest.fixture
+def tale() -> Tale:
+    """Two pods, and a step that the first of them has claimed."""
+    tale = Tale()
+    tale.pod(ev.Joined("i"))
+    tale.pod(ev.Joined("j"), by=OTHER, of=OTHER)
+    tale.step(submitted())
+    tale.step(claimed())
+    return tale
+
+
+def submitted(priority: int = 0, max_retries: int = 1, available: int = 10) -> ev.Submitted:
+    return ev.Submitted(Raw(b"{}"), priority, max_retries, available)
+
+
+def claimed(token: str = "x", incarnation: str = "i") -> ev.Claimed:
+    return ev.Claimed(token, incarnation)
+
+
+def completed(token: str = "x", result: str = "x") -> ev.Completed:
+    return ev.Completed(token, Raw(f'"{result}"'.encode()))
+
+
+def retried(token: str = "x", available: int = 10) -> ev.Retried:
+    return ev.Retried(token, "Boom", None, available)
+
+
+def broken(promise: str) -> Any:
+    return pytest.raises(Violation, match=f"^{promise}: ")
+
+
+def test_a_good_tale_is_believed(tale: Tale) -> None:
+    tale.step(completed())
+    assert tale.checks.unfinished == 0
+
+
+def test_a_gap_in_the_versions(tale: Tale) -> None:
+    with broken("versions"):
+        tale.step(completed(), version=4)
+
+
+def test_a_second_submission(tale: Tale) -> None:
+    with broken("versions"):
+        tale.step(submitted(), version=1)
+
+
+def test_a_beginning_that_is_none() -> None:
+    tale = Tale()
+    tale.steps["s"] = steps.Step("s", "pending", 0, "{}", 0, 1, 0, 0, 0)
+    with broken("versions"):
+        tale.step(claimed(), version=1)
+
+
+def test_time_that_runs_backwards(tale: Tale) -> None:
+    with broken("order"):
+        tale.step(completed(), at=9)
+
+
+def test_two_holders(tale: Tale) -> None:
+    with broken("one holder"):
+        tale.step(claimed("y", "j"), by=OTHER)
+
+
+def test_a_claim_before_its_time(tale: Tale) -> None:
+    tale.step(submitted(available=20), step_id="t")
+    with broken("delays"):
+        tale.step(claimed("y"), step_id="t")
+
+
+def test_a_claim_of_the_dead(tale: Tale) -> None:
+    tale.step(submitted(), step_id="t")
+    with broken("the dead stay dead"):
+        tale.step(claimed("y", "h"), step_id="t")
+
+
+def test_an_outcome_without_the_token(tale: Tale) -> None:
+    with broken("tokens"):
+        tale.step(completed("y", "y"))
+
+
+def test_the_result_of_another_claim(tale: Tale) -> None:
+    with broken("tokens"):
+        tale.step(completed("x", "y"))
+
+
+def test_a_second_completion(tale: Tale) -> None:
+    tale.step(completed())
+    with broken("completed once"):
+        tale.step(completed())
+
+
+def test_a_cancellation_after_the_end(tale: Tale) -> None:
+    tale.step(completed())
+    with broken("one end"):
+        tale.step(ev.Cancelled())
+
+
+def test_a_replay_of_what_goes_on(tale: Tale) -> None:
+    with broken("one end"):
+        tale.step(ev.Replayed())
+
+
+def test_one_try_too_many(tale: Tale) -> None:
+    tale.step(retried())
+    tale.step(claimed("y"))
+    with broken("tries"):
+        tale.step(retried("y"))
+
+
+def test_a_dead_letter_with_tries_left(tale: Tale) -> None:
+    with broken("tries"):
+        tale.step(ev.Failed("x", "Boom", None))
+
+
+def test_a_recovery_from_the_living(tale: Tale) -> None:
+    tale.leads(ONE, at=10)
+    with broken("recovery"):
+        tale.step(ev.Recovered("x", "died"), call=RECOVER)
+
+
+def test_a_recovery_by_another_than_the_leader(tale: Tale) -> None:
+    tale.leads(OTHER, at=10)
+    with broken("one leader"):
+        tale.pod(ev.DeclaredDead("i"), at=100, by=OTHER)
+
+
+def test_a_death_too_early(tale: Tale) -> None:
+    tale.leads(ONE, at=10)
+    with broken("recovery"):
+        tale.pod(ev.DeclaredDead("j"), at=69, of=OTHER)
+
+
+def test_a_heartbeat_of_the_dead(tale: Tale) -> None:
+    tale.pod(ev.Left("j"), by=OTHER, of=OTHER)
+    with broken("the dead stay dead"):
+        tale.pod(ev.Heartbeat("j"), by=OTHER, of=OTHER)
+
+
+def test_a_return_of_the_dead(tale: Tale) -> None:
+    tale.pod(ev.Left("j"), by=OTHER, of=OTHER)
+    with broken("the dead stay dead"):
+        tale.pod(ev.Joined("j"), by=OTHER, of=OTHER)
+
+
+def test_one_who_sleeps_on_what_it_holds(tale: Tale) -> None:
+    with broken("nobody is missed"):
+        tale.pod(ev.Slept("i"))
+
+
+def test_a_row_that_is_not_what_the_log_says(tale: Tale) -> None:
+    with broken("tables"):
+        tale.step(completed(), row=lambda row: replace(row, retry_count=1))
+
+
+def test_a_row_with_another_holder(tale: Tale) -> None:
+    tale.step(submitted(), step_id="t")
+    with broken("tables"):
+        tale.step(claimed("y"), step_id="t", row=lambda row: replace(row, claimed_by="other"))
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 1)])
+def test_what_should_have_gone_first(tale: Tale, first: int, second: int) -> None:
+    tale.step(completed())
+    tale.checks.committed(ONE, TURN, None, [], [])
+    tale.step(submitted(priority=second), at=10, step_id="t")
+    late: Any = Event("u", 1, 11, None, submitted(priority=first, available=11))
+    row = steps.evolve(None, late)
+    tale.checks.committed(ONE, TURN, None, [(late, row)], [])
+    tale.steps["u"], tale.versions["u"] = row, 1
+    with broken("priority"):
+        tale.step(claimed("y"), at=12, step_id="u")
+
+
+def test_poison_that_takes_too_many_down(tale: Tale) -> None:
+    tale.checks.crashed_by("s")
+    tale.checks.crashed_by("s")
+    with broken("poison"):
+        tale.checks.crashed_by("s")

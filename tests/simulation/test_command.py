@@ -1,0 +1,54 @@
+"""``fleet-q simulate`` from the outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services.cli import cli
+from fleet_q.services.simulation.command import Size
+
+
+def run(*args: str) -> str:
+    result = CliRunner().invoke(cli, ["simulate", *args], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_one_seed() -> None:
+    told = json.loads(run("--seed", "3", "--json"))
+    assert told["seed"] == 3
+    assert told["submitted"] == told["completed"] + told["failed"] + told["cancelled"]
+    assert told["unfinished"] == 0
+
+
+def test_several_seeds() -> None:
+    assert "promises broken" in run("--seeds", "2")
+    assert [each["seed"] for each in json.loads(run("--seeds", "2", "--json"))] == [1, 2]
+
+
+def test_a_fleet_of_given_size_and_its_picture(tmp_path: Path) -> None:
+    picture = tmp_path / "fleet.svg"
+    told = json.loads(
+        run("--pods", "5", "--hours", "0.5", "--steps", "40", "--manners", "hybrid", "--json",
+            "--picture", str(picture))
+    )  # fmt: skip
+    assert (told["pods"], told["store"]) == (5, "hybrid")
+    assert 30 < told["submitted"] <= 40
+    assert told["claim_p50"] <= told["claim_p99"]
+    assert picture.read_text().count("<path") > 10
+
+
+def test_the_command_that_runs_it_again() -> None:
+    size = Size(pods=5, hours=0.5, store="hybrid")
+    assert size.command(7) == "fleet-q simulate --seed 7 --pods 5 --hours 0.5 --manners hybrid"
+
+
+@pytest.mark.parametrize("args", [["--mutations", "--table"], ["--picture", "fleet.txt"]])
+def test_what_cannot_be_done_is_said(args: list[str]) -> None:
+    with pytest.raises(InvalidInput):
+        CliRunner().invoke(cli, ["simulate", *args], catch_exceptions=False)

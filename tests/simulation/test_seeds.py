@@ -1,0 +1,72 @@
+"""Fleets drawn from seeds, on stores of all manners: no promise breaks."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from fleet_q.services.simulation import scenario as sc
+from fleet_q.services.simulation.draw import draw
+from fleet_q.services.simulation.fleet import simulate
+from fleet_q.services.simulation.models import MODELS
+
+SEEDS = range(1, 25)
+
+FOUND = (113, 173, 431)
+"""Seeds that have broken a promise once, in the simulation or in the core."""
+
+
+@pytest.mark.parametrize("seed", [*SEEDS, *FOUND])
+def test_no_promise_breaks(seed: int) -> None:
+    outcome = simulate(draw(seed))
+    assert outcome.violation is None
+
+
+def test_the_seeds_have_seen_all_there_is() -> None:
+    """Every manner, fault and behaviour is drawn, and every event of a step and a pod happens."""
+    stores: set[str] = set()
+    faults: set[type] = set()
+    behaviours: set[str] = set()
+    events: Counter[str] = Counter()
+    for seed in SEEDS:
+        scenario = draw(seed)
+        stores.add(scenario.store)
+        faults.update(type(fault) for fault in scenario.faults)
+        for request in scenario.requests:
+            if isinstance(request, sc.Submission):
+                behaviours.update(work.behaviour for work in request.steps)
+        if seed < 12:
+            fleet = simulate(scenario).fleet
+            events += fleet.measures.counts
+            for log in fleet.ledger.pod_log.values():
+                events.update(event.fact.type for event in log)
+    assert stores == set(MODELS)
+    assert faults == set(sc.Fault.__args__)
+    assert behaviours == set(sc.Behaviour.__args__)
+    assert set(events) == {
+        "submitted", "claimed", "completed", "retried", "released", "recovered", "failed",
+        "cancelled", "replayed", "joined", "heartbeat", "slept", "draining", "left",
+        "declared_dead",
+    }  # fmt: skip
+
+
+def test_the_same_seed_is_the_same_history() -> None:
+    def history(seed: int) -> bytes:
+        ledger = simulate(draw(seed)).fleet.ledger
+        return msgspec.msgpack.encode([ledger.step_log, ledger.pod_log])
+
+    assert history(7) == history(7)
+    assert history(7) != history(8)
+
+
+@pytest.mark.parametrize("store", sorted(MODELS))
+def test_a_fleet_of_given_size_is_measured(store: str) -> None:
+    outcome = simulate(draw(1, pods=12, hours=0.5, steps=120, store=store))  # type: ignore[arg-type]
+    measures, server = outcome.fleet.measures, outcome.fleet.server
+    assert outcome.violation is None
+    assert outcome.fleet.checks.unfinished == 0
+    assert len(measures.claim_waits) >= 100
+    assert server.statements > server.calls > 100
+    assert measures.samples[-1].seconds == pytest.approx(1_800, abs=10)

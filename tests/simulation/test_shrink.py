@@ -1,0 +1,54 @@
+"""A failing scenario becomes a short one, and is told as a story with the command to run it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fleet_q.core.errors import FleetQError
+from fleet_q.services.simulation.command import Size, run_seeds
+from fleet_q.services.simulation.draw import draw
+from fleet_q.services.simulation.fleet import simulate
+from fleet_q.services.simulation.mutations import MUTATIONS
+from fleet_q.services.simulation.report import history
+from fleet_q.services.simulation.shrink import Shrinker
+
+TOKENS = next(m for m in MUTATIONS if m.guard == "a change carries the step's claim token")
+
+
+def failing_seed() -> int:
+    with TOKENS.flipped():
+        return next(seed for seed in range(1, 60) if simulate(draw(seed)).violation)
+
+
+def test_what_a_promise_breaks_without_is_left_out() -> None:
+    seed = failing_seed()
+    with TOKENS.flipped():
+        outcome = simulate(draw(seed))
+        runs: list[int] = []
+        smallest = Shrinker(outcome, runs.append).shrink()
+        again = simulate(smallest.scenario)
+    assert outcome.violation is not None
+    assert smallest.violation is not None
+    assert again.violation is not None
+    assert smallest.violation.promise == outcome.violation.promise
+    assert str(again.violation) == str(smallest.violation)
+    assert len(smallest.scenario.faults) < 8 < len(outcome.scenario.faults)
+    assert smallest.scenario.steps < outcome.scenario.steps
+    assert runs == list(range(1, len(runs) + 1))
+    story = history(smallest)
+    assert [line[:10] for line in story] == sorted(line[:10] for line in story)
+    assert story[-1].endswith(f"broken: {smallest.violation}")
+
+
+def test_a_failure_names_the_seed_the_story_and_the_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seed = failing_seed()
+    with TOKENS.flipped(), pytest.raises(FleetQError, match=f"simulate --seed {seed}$"):
+        run_seeds(range(seed, seed + 1), Size(), None, json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["replay"] == f"fleet-q simulate --seed {seed}"
+    assert told["violation"].startswith("tokens: ")
+    assert len(told["history"]) > 3
