@@ -44,7 +44,9 @@ class Watch:
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._leader: str | None = None
         self._leads_since = 0.0
-        self._idle: dict[str, int] = {}  # by claim token: the turns when it was seen not to run
+        self._idle: dict[
+            tuple[str, str], int
+        ] = {}  # by claim: the turns when it was seen not to run
         self._has_room_since: dict[str, float] = {}  # by pod
 
     def begin(self) -> None:
@@ -111,8 +113,9 @@ class Watch:
                 continue
             if process.runs(step_id, held.token):
                 continue
-            self._idle[held.token] = before.get(held.token, process.turns)
-            if process.turns - self._idle[held.token] > TURNS:
+            claim = (step_id, held.token)
+            self._idle[claim] = before.get(claim, process.turns)
+            if process.turns - self._idle[claim] > TURNS:
                 raise Violation("what is held is run", step_id, f"is held by {held.pod_id} in vain")
 
     def _works(self, process: Process) -> bool:
