@@ -48,10 +48,14 @@ class MemoryDatabase:
     def bell(self) -> int:
         return self._changes
 
+    def begin(self) -> MemoryTransaction:
+        """A transaction, to be committed by doing nothing or rolled back."""
+        return MemoryTransaction(self, self._clock())
+
     @contextmanager
-    def write(self) -> Iterator[_Transaction]:
+    def write(self) -> Iterator[MemoryTransaction]:
         with self._lock:
-            tx = _Transaction(self, self._clock())
+            tx = self.begin()
             try:
                 yield tx
             except BaseException:
@@ -62,7 +66,7 @@ class MemoryDatabase:
     read = write
 
     @contextmanager
-    def snapshot(self) -> Iterator[_Transaction]:
+    def snapshot(self) -> Iterator[MemoryTransaction]:
         picture = MemoryDatabase(self._clock)
         with self._lock:
             picture.step_log = {step_id: list(log) for step_id, log in self.step_log.items()}
@@ -70,13 +74,15 @@ class MemoryDatabase:
             picture.steps, picture.pods = dict(self.steps), dict(self.pods)
             picture.by_status |= {status: dict(ids) for status, ids in self.by_status.items()}
             picture.queue = _Queue(picture.steps)
-        yield _Transaction(picture, self._clock())
+        yield MemoryTransaction(picture, self._clock())
 
     def close(self) -> None:
         pass
 
 
-class _Transaction:
+class MemoryTransaction:
+    """See :class:`fleet_q.core.ports.Transaction`."""
+
     def __init__(self, database: MemoryDatabase, at: int) -> None:
         self.at = at
         self.has_changed_steps = False

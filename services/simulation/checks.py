@@ -141,7 +141,7 @@ class Checks:
         elif record is None:
             raise Violation("versions", step_id, "does not begin with its submission")
         _must(event.version == record.version + 1, "versions", step_id,
-              f"has version {event.version} after {record.version}")  # fmt: skip
+              "has version {} after {}", event.version, record.version)  # fmt: skip
         _must(event.at >= record.at, "order", step_id, "happened before what it follows")
         record.version, record.at = event.version, event.at
         match fact:
@@ -151,11 +151,11 @@ class Checks:
                 self._ended_claim(record, event, fact, call)
             case ev.Cancelled():
                 _must(record.status in ("pending", "claimed"), "one end", step_id,
-                      f"was cancelled when it was {record.status}")  # fmt: skip
+                      "was cancelled when it was {}", record.status)  # fmt: skip
                 self._ends(record, "cancelled")
             case ev.Replayed():
                 _must(record.status in ("failed", "cancelled"), "one end", step_id,
-                      f"was replayed when it was {record.status}")  # fmt: skip
+                      "was replayed when it was {}", record.status)  # fmt: skip
                 record.tries = record.crashes = 0
                 record.available = event.at
                 record.status = "pending"
@@ -168,7 +168,7 @@ class Checks:
     ) -> None:
         step_id, token = event.stream, fact.claim_token
         _must(record.status == "pending", "one holder", step_id,
-              f"was claimed when it was {record.status}")  # fmt: skip
+              "was claimed when it was {}", record.status)  # fmt: skip
         _must(record.held is None, "one holder", step_id, "is held under two tokens")
         _must(event.at >= record.available, "delays", step_id, "was claimed before its time")
         _must(event.pod_id == actor.name, "one holder", step_id, "is held by another than claimed")
@@ -190,7 +190,7 @@ class Checks:
         call: Call,
     ) -> None:
         step_id, held = event.stream, record.held
-        _must(not record.completed, "completed once", step_id, f"{fact.type} after its completion")
+        _must(not record.completed, "completed once", step_id, "{} after its completion", fact.type)
         if held is None or held.token != fact.claim_token:
             raise Violation("tokens", step_id, f"was {fact.type} without the token of its claim")
         if call.method == "recover":
@@ -202,16 +202,22 @@ class Checks:
                 record.completed = True
                 self._ends(record, "completed")
             case ev.Failed():
-                permanent = self._work[step_id].behaviour == "fails for good"
-                _must(record.tries == record.max_retries or permanent, "tries", step_id,
-                      f"failed after {record.tries + 1} of {record.max_retries + 1}")  # fmt: skip
+                ended = record.tries == record.max_retries
+                _must(
+                    ended or self._work[step_id].behaviour == "fails for good",
+                    "tries",
+                    step_id,
+                    "failed after {} of {} tries",
+                    record.tries + 1,
+                    record.max_retries + 1,
+                )
                 self._ends(record, "failed")
             case ev.Released():
                 self._lets_go(record, "pending")
             case ev.Retried() | ev.Recovered():
                 record.tries += 1
                 _must(record.tries <= record.max_retries, "tries", step_id,
-                      f"goes on after {record.tries} tries")  # fmt: skip
+                      "goes on after {} tries", record.tries)  # fmt: skip
                 if isinstance(fact, ev.Retried):
                     record.available = fact.available_ts
                 self._lets_go(record, "pending")
@@ -232,11 +238,13 @@ class Checks:
     def _check_row(self, record: StepRecord, step: Step) -> None:
         row = (step.version, step.status, step.retry_count, step.priority, step.last_update_ts)
         log = (record.version, record.status, record.tries, record.priority, record.at)
-        _must(row == log, "tables", step.step_id, f"has the row {row} and the log {log}")
+        _must(row == log, "tables", step.step_id, "has the row {} and the log {}", row, log)
         if record.held is not None:
             holder = (step.claim_token, step.claimed_by, step.incarnation)
             held = (record.held.token, record.held.pod_id, record.held.incarnation)
-            _must(holder == held, "tables", step.step_id, f"is held by {holder}, in the log {held}")
+            _must(
+                holder == held, "tables", step.step_id, "is held by {}, in the log {}", holder, held
+            )
 
     def _check_order(self, claimed: list[tuple[StepRecord, str]], at: int) -> None:
         """What was left in the queue may not have come first."""
@@ -249,7 +257,7 @@ class Checks:
         pod_id, fact = event.stream, event.fact
         pod = self.pods.setdefault(pod_id, PodRecord())
         _must(event.version == pod.version + 1, "versions", pod_id,
-              f"has version {event.version} after {pod.version}")  # fmt: skip
+              "has version {} after {}", event.version, pod.version)  # fmt: skip
         _must(event.at >= pod.at, "order", pod_id, "happened before what it follows")
         pod.version, pod.at = event.version, event.at
         if isinstance(fact, ev.Joined):
@@ -259,7 +267,7 @@ class Checks:
             pod.incarnation, pod.status, pod.born = fact.incarnation, "up", event.at
         else:
             _must(pod.status != "down" and pod.incarnation == fact.incarnation,
-                  "the dead stay dead", pod_id, f"{fact.type} after its end")  # fmt: skip
+                  "the dead stay dead", pod_id, "{} after its end", fact.type)  # fmt: skip
         match fact:
             case ev.Joined():
                 pod.heard_of = event.at
@@ -278,16 +286,16 @@ class Checks:
             case ev.DeclaredDead():
                 silence = -1 if pod.status == "asleep" else event.at - pod.heard_of
                 _must(silence >= self._dead_after, "recovery", pod_id,
-                      f"was declared dead after a silence of {silence} µs")  # fmt: skip
+                      "was declared dead after a silence of {} µs", silence)  # fmt: skip
                 pod.status = "down"
                 self._ended.add(fact.incarnation)
         seen = (row.version, row.status, row.incarnation, row.birth_ts, row.last_heartbeat_ts)
         told = (pod.version, pod.status, pod.incarnation, pod.born, pod.heard_of)
-        _must(seen == told, "tables", pod_id, f"has the row {seen} and the log {told}")
+        _must(seen == told, "tables", pod_id, "has the row {} and the log {}", seen, told)
 
     def _check_leads(self, actor: Actor) -> None:
         leader = self._led.get(actor)
-        _must(leader == actor.name, "one leader", actor.name, f"acted while {leader} led")
+        _must(leader == actor.name, "one leader", actor.name, "acted while {} led", leader)
 
 
 class Queue:
@@ -319,6 +327,6 @@ class Queue:
         return None
 
 
-def _must(holds: bool, promise: str, subject: str, how: str) -> None:
+def _must(holds: bool, promise: str, subject: str, how: str, *values: object) -> None:
     if not holds:
-        raise Violation(promise, subject, how)
+        raise Violation(promise, subject, how.format(*values))

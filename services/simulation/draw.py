@@ -12,6 +12,11 @@ from fleet_q.services.simulation.models import MODELS, Kind
 MISFORTUNES: Final = 6.0
 """How much goes wrong with a pod in a simulation, on average."""
 
+DAY: Final = 86_400.0
+
+MISFORTUNES_A_DAY: Final = 2.0
+"""The same for a day of a pod in a fleet that is sized to be measured."""
+
 LONGEST_SCRIPT: Final = 8
 """Statements in a transaction, at most; trouble strikes before one of them."""
 
@@ -26,13 +31,14 @@ def draw(
     hours: float | None = None,
     steps: int | None = None,
     store: Kind | None = None,
+    settings: PodSettings | None = None,
 ) -> sc.Scenario:
     """The scenario of this seed. What is not given is drawn: a few pods for less than an hour,
-    with settings of all kinds. A fleet of given size lives by the default settings."""
+    with settings of all kinds. A fleet of given size lives by ``settings``, or the default ones."""
     chance = Random(f"scenario {seed}")
     sized = pods is not None or hours is not None
     kind = store or cast("Kind", chance.choice(sorted(MODELS)))
-    settings = PodSettings() if sized else _settings(chance)
+    settings = (settings or PodSettings()) if sized else _settings(chance)
     pod_count = pods or chance.randint(2, 7)
     seconds = hours * 3_600 if hours is not None else chance.uniform(600, 1_800)
     step_count = steps if steps is not None else _step_count(chance, sized, pod_count, seconds)
@@ -46,7 +52,7 @@ def draw(
         seconds=seconds,
         pods=starts,
         requests=tuple(_requests(work, names, chance, seconds)),
-        faults=tuple(_faults(names, chance, seconds)),
+        faults=tuple(_faults(names, chance, seconds, sized)),
         sized=sized,
     )
 
@@ -125,7 +131,8 @@ def _requests(
     return requests
 
 
-def _faults(pods: list[str], chance: Random, seconds: float) -> list[sc.Fault]:
+def _faults(pods: list[str], chance: Random, seconds: float, sized: bool) -> list[sc.Fault]:
+    bad_moments = MISFORTUNES_A_DAY * seconds / DAY if sized else MISFORTUNES
     faults: list[sc.Fault] = [
         sc.Away(chance.uniform(0, seconds), chance.choice([2.0, 20.0, 120.0]))
         for _ in range(chance.randint(0, 2))
@@ -134,8 +141,8 @@ def _faults(pods: list[str], chance: Random, seconds: float) -> list[sc.Fault]:
         _strike(sc.CLIENT, chance, chance.uniform(0, seconds)) for _ in range(chance.randint(0, 8))
     ]
     for pod_id in pods:
-        for _ in range(round(chance.uniform(0, 2 * MISFORTUNES))):
-            faults.append(_fault(pod_id, chance, chance.uniform(0, seconds)))
+        for _ in range(round(chance.uniform(0, 2 * bad_moments))):
+            faults.append(_fault(pod_id, chance, chance.uniform(0, seconds), sized))
     if chance.random() < 0.5:  # a wave: everybody is stopped, one after the other, and comes back
         wave = chance.uniform(0, seconds)
         faults += [
@@ -145,10 +152,12 @@ def _faults(pods: list[str], chance: Random, seconds: float) -> list[sc.Fault]:
     return faults
 
 
-def _fault(pod_id: str, chance: Random, at: float) -> sc.Fault:
+def _fault(pod_id: str, chance: Random, at: float, sized: bool) -> sc.Fault:
+    """In a sized fleet, trouble strikes whatever happens to be under way."""
     back_after = _back_after(chance)
     match chance.choices(
-        ["crash", "freeze", "double", "stop", "jump", "strike"], [3, 3, 1, 1, 1, 8]
+        ["crash", "freeze", "double", "stop", "jump", "strike"],
+        [3, 3, 1, 1, 1, 0 if sized else 8],
     )[0]:
         case "crash":
             return sc.Crash(at, pod_id, back_after)

@@ -77,6 +77,8 @@ class Fleet:
         self._clients = 0
         self._asking = 0  # clients without an answer
         self._closing = False
+        self._leader: str | None = None
+        self._led_until = 0.0
 
     def run(self) -> None:
         """Go through the trouble, and on until everything has ended."""
@@ -114,9 +116,20 @@ class Fleet:
             rate=self._rates[pod_id],
             work=self.work,
             killed=self._killed_by_step,
+            may_lead=self._may_lead,
         )
         self.processes[pod_id] = process
         process.start()
+
+    def _may_lead(self, pod_id: str) -> bool:
+        """In a fleet that is sized to be measured, the pods that do not lead need not sort all the
+        pods, every time, to find that out: a thousand of them would do little else."""
+        if not self.scenario.sized:
+            return True
+        if self.agenda.now >= self._led_until:
+            self._leader = self.checks.leader(self.agenda.store_time())
+            self._led_until = self.agenda.now + 1.0
+        return self._leader in (None, pod_id)
 
     def _request(self, request: sc.Request) -> None:
         self._clients += 1

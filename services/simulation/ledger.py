@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Callable, Sequence
 
-from fleet_q.adapters.memory import MemoryDatabase
+from fleet_q.adapters.memory import MemoryDatabase, MemoryTransaction
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.leadership import silent_pods
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import Manners, Transaction
+from fleet_q.core.ports import Manners
 from fleet_q.core.step import Step
 
 StepChange = tuple[StepEvent, Step]
@@ -30,18 +28,11 @@ class Ledger(MemoryDatabase):
         super().__init__(clock)
         self.manners = manners
         self.keep_pod_log = keep_pod_log
-        self._steps: list[StepChange] = []
-        self._pods: list[PodChange] = []
+        self.step_changes: list[StepChange] = []
+        self.pod_changes: list[PodChange] = []
 
-    @contextmanager
-    def write(self) -> Iterator[Any]:
-        with super().write() as tx:
-            watched = _Watched(tx)
-            yield cast("Transaction", watched)
-        self._steps += watched.step_changes
-        self._pods += watched.pod_changes
-
-    read = MemoryDatabase.read
+    def begin(self) -> MemoryTransaction:
+        return _Recording(self, self._clock())
 
     def is_claimable(self) -> bool:
         """Whether there is a step to claim."""
@@ -53,30 +44,31 @@ class Ledger(MemoryDatabase):
 
     def take(self) -> tuple[list[StepChange], list[PodChange]]:
         """What was committed since the last call."""
-        taken = self._steps, self._pods
-        self._steps, self._pods = [], []
-        if not self.keep_pod_log:
-            for event, _ in taken[1]:
-                self.pod_log[event.stream].clear()
+        taken = self.step_changes, self.pod_changes
+        if taken[0]:
+            self.step_changes = []
+        if taken[1]:
+            self.pod_changes = []
+            if not self.keep_pod_log:
+                for event, _ in taken[1]:
+                    self.pod_log[event.stream].clear()
         return taken
 
 
-class _Watched:
-    """A transaction, with what was written in it."""
+class _Recording(MemoryTransaction):
+    """Notes down what is written, unless it is rolled back."""
 
-    def __init__(self, tx: Transaction) -> None:
-        self.at = tx.at
-        self.step_changes: list[StepChange] = []
-        self.pod_changes: list[PodChange] = []
-        self._tx = tx
+    _db: Ledger
 
     def write_steps(self, changes: Sequence[StepChange]) -> None:
-        self._tx.write_steps(changes)
-        self.step_changes += changes
+        super().write_steps(changes)
+        self._db.step_changes += changes
 
     def write_pods(self, changes: Sequence[PodChange]) -> None:
-        self._tx.write_pods(changes)
-        self.pod_changes += changes
+        super().write_pods(changes)
+        self._db.pod_changes += changes
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tx, name)
+    def roll_back(self) -> None:
+        super().roll_back()
+        self._db.step_changes.clear()
+        self._db.pod_changes.clear()

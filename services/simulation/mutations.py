@@ -255,7 +255,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a claim sees what the transactions before it wrote",
-        _method(memory._Transaction, "claimable", _stale_claims),
+        _method(memory.MemoryTransaction, "claimable", _stale_claims),
     ),
     Mutation(
         "higher priority goes first",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -28,7 +29,8 @@ find nothing due and sleep for no time at all, for ever."""
 
 class Process(Actor):
     """One process of a pod. ``rate``: how fast its clock runs; ``work``: what its functions do;
-    ``killed``: told when one of them takes the process down."""
+    ``killed``: told when one of them takes the process down; ``may_lead``: whether it is worth
+    the while to ask who leads."""
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class Process(Actor):
         rate: float,
         work: dict[str, Work],
         killed: Callable[[Process, Step], object],
+        may_lead: Callable[[str], bool],
     ) -> None:
         super().__init__(pod_id, agenda, server)
         self.number = number
@@ -53,6 +56,7 @@ class Process(Actor):
         self.ids = 0
         self._rate = rate
         self._leapt = chance.uniform(0, 1e6)
+        self._may_lead = may_lead
         self._inbox: list[Outcome | Callable[[], None]] = []
         self._recovery: Generator[Call, Any, None] | None = None
         self._recovery_answer: Any = None
@@ -118,8 +122,11 @@ class Process(Actor):
             if plan.gone:
                 return
             if plan.recover and self._recovery is None:
-                self._recovery = cycle(self.name, micros(self.settings.dead_pod_threshold))
-                self._recovery_answer = None
+                if self._may_lead(self.name):
+                    self._recovery = cycle(self.name, micros(self.settings.dead_pod_threshold))
+                    self._recovery_answer = None
+                else:
+                    yield from self._ask_in_vain()
             if plan.listen:
                 yield from self._listen()
             if plan.turn is not None and not (yield from self._take(plan.turn)):
@@ -137,6 +144,11 @@ class Process(Actor):
             self.machine.unanswered(self.clock())
         else:
             self.machine.heard(bell, self.clock())
+
+    def _ask_in_vain(self) -> Generator[Call, Any, None]:
+        """A query as long as that for the pods, from which a pod learns that it does not lead."""
+        with suppress(StoreUnavailable):
+            yield from self._call(Call("step", ("",)))
 
     def _take(self, turn: Turn) -> Generator[Call, Any, bool]:
         """Do a turn; false if this is the end."""

@@ -94,8 +94,9 @@ def history(outcome: Outcome) -> list[str]:
         seconds = (event.at - EPOCH) / MICROS
         by = f" by {event.pod_id}" if event.pod_id else ""
         lines.append((seconds, f"    {event.stream} {event.version}: {event.fact.type}{by}"))
+    lines.sort(key=lambda line: line[0])
     lines.append((outcome.fleet.agenda.now, f"broken: {violation}"))
-    return [f"{seconds:10.3f} s  {line}" for seconds, line in sorted(lines, key=lambda x: x[0])]
+    return [f"{seconds:10.3f} s  {line}" for seconds, line in lines]
 
 
 def markdown(rows: Sequence[Figures]) -> str:

@@ -14,7 +14,8 @@ from fleet_q.services.simulation.models import Script, Statement, StoreModel
 
 _FILE: Final = "the file"
 _HEAD: Final = "the head of the queue"
-_READS: Final = frozenset({"bell", "pods", "orphans", "step", "history", "counts", "dead_letters"})
+READS: Final = frozenset({"bell", "pods", "orphans", "step"})
+"""Calls that are one query."""
 
 
 class Peek(Protocol):
@@ -29,7 +30,7 @@ class Peek(Protocol):
 
 def script(model: StoreModel, call: Call, peek: Peek) -> Script:
     """The statements of ``call``."""
-    if call.method in _READS:
+    if call.method in READS:
         return (Statement(f"SELECT {call.method}", model.select, does=call),)
     if model.kind == "sqlite":
         return _sqlite(model, call)

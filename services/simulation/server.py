@@ -21,7 +21,7 @@ from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.locks import LockTable
 from fleet_q.services.simulation.models import Script, StoreModel
 from fleet_q.services.simulation.scenario import Strike
-from fleet_q.services.simulation.scripts import script
+from fleet_q.services.simulation.scripts import READS, script
 
 
 class Session:
@@ -77,11 +77,17 @@ class Server:
         self._told = told
         self._died = died
         self._away_until = 0.0
+        self._factors = [chance.lognormvariate(0.0, model.spread) for _ in range(4_096)]
         self._open: dict[Session, None] = {}
         self._locks = LockTable[Session](model.most_waiters, self._granted)
 
     def perform(self, actor: Actor, call: Call) -> None:
         """Begin with a call; its actor will be told."""
+        if call.method in READS and self._agenda.now >= self._away_until:
+            self.calls += 1
+            self.statements += 1
+            self._agenda.after(self.model.select * self._factor(), self._read, actor, call)
+            return
         session = Session(actor, script(self.model, call, self._ledger), self._agenda.now)
         armed = self.strikes.get(actor.name)
         if armed and len(session.script) > 1:
@@ -93,6 +99,10 @@ class Server:
             self._fail(session, "the store is away")
         else:
             self._proceed(session)
+
+    def _factor(self) -> float:
+        """How much longer than usual a statement takes; one of some that were drawn before."""
+        return self._factors[int(self._chance.random() * len(self._factors))]
 
     def go_away(self, seconds: float) -> None:
         """Answer nobody for a while. Whatever is open fails: rolled back, or its answer lost."""
@@ -112,6 +122,15 @@ class Server:
     def queue_length(self) -> int:
         """How many wait for the lock that most wait for."""
         return self._locks.most_waiting()
+
+    def _read(self, actor: Actor, call: Call) -> None:
+        """Answer a query; it needs no locks, and there is nothing between its statements."""
+        if self._agenda.now < self._away_until:
+            actor.refused(StoreUnavailable("the store: the store went away"))
+            return
+        answer = getattr(self._store, call.method)(*call.args, **call.kwargs)
+        self._told(actor, call, answer)
+        actor.answered(answer)
 
     def _proceed(self, session: Session) -> None:
         """Go through the statements up to the next moment at which anything is decided: a lock is
@@ -141,7 +160,7 @@ class Server:
             if unlocked and not self._lock(session, statement.locks):
                 return
             session.sent_at = self._agenda.now + elapsed
-            elapsed += statement.seconds * self._chance.lognormvariate(0.0, self.model.spread)
+            elapsed += statement.seconds * self._factor()
             session.next += 1
             self.statements += 1
             if statement.does is not None:

@@ -89,7 +89,7 @@ def _spoil_memory(folder: Path, store: Store) -> None:
 @contextmanager
 def _failing_memory(folder: Path) -> Iterator[None]:
     full = MemoryError("no room")
-    with patch.object(memory._Transaction, "_keep", side_effect=full):
+    with patch.object(memory.MemoryTransaction, "_keep", side_effect=full):
         yield
 
 

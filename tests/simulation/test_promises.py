@@ -17,8 +17,6 @@ from fleet_q.services.simulation.violation import Violation
         ("somebody recovers", "orphans come back"),
         ("who sleeps hears the bell", "work is found"),
         ("a turn asked again is not done twice", "what is held is run"),
-        ("a pod claims no more than it has room for", "capacity"),
-        ("the event is in the row's transaction", "tables"),
     ],
 )
 def test_without_a_guard_a_promise_breaks(guard: str, promise: str) -> None:

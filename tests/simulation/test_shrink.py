@@ -43,8 +43,9 @@ def test_what_a_promise_breaks_without_is_left_out() -> None:
 
 
 def test_a_failure_names_the_seed_the_story_and_the_command(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("fleet_q.services.simulation.shrink.MOST_RUNS", 20)
     seed = failing_seed()
     with TOKENS.flipped(), pytest.raises(FleetQError, match=f"simulate --seed {seed}$"):
         run_seeds(range(seed, seed + 1), Size(), None, json=True)
