@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -14,7 +14,8 @@ from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import Manners
+from fleet_q.core.ports import Ended, EndedPage, Manners, Pruned
+from fleet_q.core.pruning import is_prunable
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import Step, claim_order
 from fleet_q.core.store import EventStore
@@ -172,6 +173,45 @@ class MemoryTransaction:
             self._undo.append(stream.pop)
             self._undo.append(partial(self._restore_pod, pod.pod_id, self._db.pods.get(pod.pod_id)))
             self._db.pods[pod.pod_id] = pod
+
+    def ended(
+        self, statuses: Collection[StepStatus], before: int, limit: int, after: str
+    ) -> EndedPage:
+        ended = (
+            Ended(step.step_id, step.version)
+            for status in statuses
+            for step in self._in_status(status)
+            if step.step_id > after
+            and is_prunable(step.status, step.last_update_ts, statuses, before)
+        )
+        page = heapq.nsmallest(limit, ended, key=lambda step: step.step_id)
+        return EndedPage(tuple(page), page[-1].step_id if len(page) == limit else None)
+
+    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+        for step_id in sorted(step_ids):
+            yield from self.history(step_id)
+
+    def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
+        yield from self._db.pod_log.get(pod_id, ())
+
+    def prune_steps(self, ended: Sequence[Ended], before: int) -> Pruned:
+        found = [
+            step.step_id
+            for step in ended
+            if (known := self._db.steps.get(step.step_id)) is not None
+            and known.version == step.version
+            and known.last_update_ts <= before
+        ]
+        for step_id in found:
+            self._forget(step_id)
+        return Pruned(len(found), sum(len(self._db.step_log.pop(step_id)) for step_id in found))
+
+    def prune_pod(self, pod: Pod) -> Pruned:
+        known = self._db.pods.get(pod.pod_id)
+        if known is None or known.version != pod.version:
+            return Pruned(0, 0)
+        del self._db.pods[pod.pod_id]
+        return Pruned(1, len(self._db.pod_log.pop(pod.pod_id)))
 
     def replace_steps(self, steps: Iterable[Step]) -> None:
         fresh = list(steps)

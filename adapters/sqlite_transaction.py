@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -15,7 +15,8 @@ from fleet_q.adapters import rows
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import Ended, EndedPage, Pruned, Turn
+from fleet_q.core.pruning import is_prunable
 from fleet_q.core.step import JSON_BLANKS, Complete, Step, Submit, claim_order
 from fleet_q.sql import load
 
@@ -122,6 +123,38 @@ class SqliteTransaction:
         self._run_many("insert_pod_event", [rows.pod_event_row(event) for event, _ in changes])
         self._run_many("upsert_pod", [astuple(pod) for _, pod in changes])
 
+    def ended(
+        self, statuses: Collection[StepStatus], before: int, limit: int, after: str
+    ) -> EndedPage:
+        """Among the next ``limit`` rows. An index of what has ended would cost every step
+        something, and rows are stored in the order of their age: past a page of which nothing is
+        old enough, there is nothing."""
+        found = self._run("oldest", {"after": int(after or 0), "limit": limit}).fetchall()
+        ended = tuple(
+            Ended(step_id, version)
+            for _, step_id, version, status, _, last_update_ts in found
+            if is_prunable(status, last_update_ts, statuses, before)
+        )
+        more = len(found) == limit and any(created_ts <= before for *_, created_ts, _ in found)
+        return EndedPage(ended, str(found[-1][0]) if more else None)
+
+    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+        values = {"step_ids": rows.encode(step_ids)}
+        return map(rows.to_step_event, self._run("histories", values))
+
+    def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
+        return map(rows.to_pod_event, self._run("pod_history", {"pod_id": pod_id}))
+
+    def prune_steps(self, ended: Sequence[Ended], before: int) -> Pruned:
+        values = {"ended": rows.encode(ended), "before": before}
+        events = self._run("prune_step_events", values).rowcount
+        return Pruned(self._run("prune_steps", values).rowcount, events)
+
+    def prune_pod(self, pod: Pod) -> Pruned:
+        values = {"pod_id": pod.pod_id, "version": pod.version}
+        pruned = self._run("prune_pod", values).rowcount
+        return Pruned(pruned, self._run("prune_pod_events", values).rowcount if pruned else 0)
+
     def submit(self, new: Sequence[Submit], pod_id: str | None) -> None:
         """Store steps whose ids are free; it is an error if one is not."""
         values = [
@@ -156,8 +189,8 @@ class SqliteTransaction:
         return [row[0] for row in self._run("late", values)]
 
     def replace_steps(self, steps: Iterable[Step]) -> None:
-        self._run("delete_steps")
-        self._run_many("insert_step", (astuple(step) for step in steps))
+        self._run("delete_unknown_steps")
+        self._run_many("put_step", (astuple(step) for step in steps))
 
     def replace_pods(self, pods: Iterable[Pod]) -> None:
         self._run("delete_pods")

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from fleet_q.core import pruning
 from fleet_q.core.capacity import slots
 from fleet_q.core.pace import Pace
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
@@ -42,14 +43,15 @@ _PLAIN: Final = Manners()
 class Plan(msgspec.Struct, frozen=True):
     """What is due now: first ``abandon`` the functions of these claims (step id and claim token)
     and ``withdraw`` those that have not begun, then ``listen`` to the store's bell, then do the
-    ``turn``; whether a recovery cycle should begin; and ``look_again``, the time to ask anew if
-    nothing happens."""
+    ``turn``; whether a recovery cycle, and a prune after it, should begin; and ``look_again``, the
+    time to ask anew if nothing happens."""
 
     turn: Turn | None
     abandon: tuple[tuple[str, str], ...]
     withdraw: bool
     listen: bool
     recover: bool
+    prune: bool
     look_again: float
     gone: bool
 
@@ -98,6 +100,7 @@ class PodMachine:
         self._next_claim = -math.inf
         self._next_heartbeat = -math.inf
         self._next_recovery = -math.inf
+        self._next_prune = -math.inf
         self._joined = False  # the store has taken this incarnation in
         self._drain_announced = False
         self._withdrawn = False  # what had not begun when the pod began to drain
@@ -122,8 +125,10 @@ class PodMachine:
         recover = self.phase == "up" and now >= max(self._next_recovery, self._ask_after)
         if recover:
             self._next_recovery = now + self.settings.recovery_interval
+        prune = recover and self._due_prune(now)
         look_again = now if turn is not None else self._look_again()
-        return Plan(turn, abandon, withdraw, listen, recover, look_again, self.phase == "gone")
+        gone = self.phase == "gone"
+        return Plan(turn, abandon, withdraw, listen, recover, prune, look_again, gone)
 
     def began(self, step_id: str, claim_token: str, timeout: float, now: float) -> None:
         """A function that may run for ``timeout`` seconds begins to. Those that may run for ever
@@ -340,6 +345,14 @@ class PodMachine:
             self._progress_at = now
             self._pace.ahead = 0
         return due
+
+    def _due_prune(self, now: float) -> bool:
+        """Only with a recovery cycle, so a pod that sleeps is never woken for it."""
+        prune_after = self.settings.prune_after
+        if prune_after is None or now < self._next_prune:
+            return False
+        self._next_prune = now + pruning.interval(prune_after)
+        return True
 
     def _withdraw_at(self) -> float:
         return self._progress_at + self.settings.claim_interval

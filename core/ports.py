@@ -7,7 +7,7 @@ database for which round trips are dear may implement :class:`Store` itself, set
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -61,11 +61,13 @@ class Manners(msgspec.Struct, frozen=True):
 
     ``watch_interval``: seconds after which an idle pod may look at the bell again, where a look
     costs next to nothing; ``None``: it is looked at no more often than steps are claimed.
-    ``dear``: every write costs money, so a pod with nothing to do falls asleep.
+    ``dear``: every write costs money, so a pod with nothing to do falls asleep. ``prune_batch``:
+    steps looked through, and pruned, in one transaction.
     """
 
     watch_interval: float | None = None
     dear: bool = False
+    prune_batch: int = 200
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -80,6 +82,27 @@ class LetterPage(msgspec.Struct, frozen=True):
 
     steps: tuple[Step, ...]
     before: tuple[int, str] | None
+
+
+class Ended(msgspec.Struct, frozen=True, array_like=True):
+    """A step that has ended, in the version that it was found in; so many are its events."""
+
+    step_id: str
+    version: int
+
+
+class EndedPage(msgspec.Struct, frozen=True):
+    """Some of the steps that have ended; ``after`` asks for the page behind this one."""
+
+    steps: tuple[Ended, ...]
+    after: str | None
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    """How many steps or pods were deleted, and with how many events."""
+
+    streams: int
+    events: int
 
 
 class RebuildReport(msgspec.Struct, frozen=True):
@@ -156,6 +179,27 @@ class Store(Protocol):
     def step_events(self) -> Iterator[StepEvent]:
         """The whole step log, by id and version, as one consistent picture."""
 
+    def ended(
+        self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
+    ) -> EndedPage:
+        """Up to ``limit`` steps for which :func:`~fleet_q.core.pruning.is_prunable` holds, in an
+        order of the store's own. ``after`` is the ``after`` of the page in front. A page may be
+        empty and not the last."""
+
+    def prune(self, ended: Sequence[Ended], before: int, by: str | None = None) -> Pruned:
+        """Delete those of the steps that have not changed since they were found under ``before``,
+        each with all its events. Their ids are free from then on: what is submitted again under
+        one of them is a new step, and runs again."""
+
+    def prune_pod(self, pod: Pod) -> Pruned:
+        """Delete a pod with all its events, if it has not changed."""
+
+    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+        """All that happened to these steps, by id and version, as one consistent picture."""
+
+    def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
+        """All that happened to a pod, in order."""
+
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None
     ) -> RebuildReport:
@@ -225,6 +269,24 @@ class Transaction(Protocol):
 
     def write_pods(self, changes: Sequence[tuple[PodEvent, Pod]]) -> None:
         """The same for pods."""
+
+    def ended(
+        self, statuses: Collection[StepStatus], before: int, limit: int, after: str
+    ) -> EndedPage:
+        """See :meth:`Store.ended`."""
+
+    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+        """The events of these steps by id and version, without holding them all in memory."""
+
+    def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
+        """One pod's events by version, likewise."""
+
+    def prune_steps(self, ended: Sequence[Ended], before: int) -> Pruned:
+        """Delete those of the steps that are in this version still, and were not changed after
+        ``before``, with their events."""
+
+    def prune_pod(self, pod: Pod) -> Pruned:
+        """Delete the pod with its events, if it is in this version still."""
 
     def replace_steps(self, steps: Iterable[Step]) -> None:
         """Make the step table hold just these."""

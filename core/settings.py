@@ -29,7 +29,8 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     attempt is retried after up to ``retry_base_delay``, doubled for each further attempt,
     ``retry_max_delay`` at most. A pod that is told to stop has ``shutdown_grace`` to finish what
     it runs. On a store whose every write costs money, a pod falls asleep after ``sleep_after``
-    without work.
+    without work. A leader prunes steps that were completed or cancelled, and pods that were heard
+    of last, ``prune_after`` ago; unset, nothing is pruned.
     """
 
     heartbeat_interval: Seconds = 10.0
@@ -44,6 +45,7 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     retry_max_delay: SecondsOrZero = 300.0
     shutdown_grace: SecondsOrZero = 25.0
     sleep_after: Seconds = 60.0
+    prune_after: Seconds | None = None
 
     def __post_init__(self) -> None:
         if self.dead_pod_threshold < 2 * self.heartbeat_interval:

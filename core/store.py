@@ -6,7 +6,7 @@ the new state in the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from fleet_q.core import pod as pods
@@ -19,9 +19,12 @@ from fleet_q.core.pod import DeclareDead, Pod
 from fleet_q.core.ports import (
     Answer,
     Database,
+    Ended,
+    EndedPage,
     Fleet,
     LetterPage,
     Manners,
+    Pruned,
     RebuildReport,
     Transaction,
     Turn,
@@ -126,6 +129,28 @@ class EventStore:
     def step_events(self) -> Iterator[StepEvent]:
         with self._database.snapshot() as tx:
             yield from tx.step_events()
+
+    def ended(
+        self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
+    ) -> EndedPage:
+        with self._database.read() as tx:
+            return tx.ended(statuses, before, limit, after)
+
+    def prune(self, ended: Sequence[Ended], before: int, by: str | None = None) -> Pruned:
+        with self._database.write() as tx:
+            return tx.prune_steps(ended, before)
+
+    def prune_pod(self, pod: Pod) -> Pruned:
+        with self._database.write() as tx:
+            return tx.prune_pod(pod)
+
+    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+        with self._database.snapshot() as tx:
+            yield from tx.histories(step_ids)
+
+    def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
+        with self._database.snapshot() as tx:
+            yield from tx.pod_history(pod_id)
 
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None

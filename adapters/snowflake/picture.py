@@ -89,7 +89,7 @@ class Picture:
         return [rows.to_step_event(row) for row in found]
 
     def _pod_history(self, pod_id: str) -> list[PodEvent]:
-        return [event for event in self.pod_events() if event.stream == pod_id]
+        return [rows.to_pod_event(row) for row in self._session.query("pod_history", pod_id=pod_id)]
 
 
 def _folded(log: Sequence[StepEvent]) -> list[Step]:

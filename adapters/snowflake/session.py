@@ -47,9 +47,9 @@ class Session:
         with self._lock, self._translated():
             return self._run(name, values)
 
-    def stream(self, name: str, size: int = 10_000) -> Iterator[tuple[Any, ...]]:
+    def stream(self, name: str, size: int = 10_000, **values: Any) -> Iterator[tuple[Any, ...]]:
         """The rows of a statement that may have very many, as they arrive."""
-        text, bound = self.statements.bind(name, {})
+        text, bound = self.statements.bind(name, values)
         with self._lock, self._translated():
             cursor = self._open().cursor()
             cursor.execute(text, bound)

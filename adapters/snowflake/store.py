@@ -10,7 +10,7 @@ relied on for that.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -25,21 +25,32 @@ from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.errors import FleetQError, StoreError, StoreUnavailable
-from fleet_q.core.events import StepEvent
+from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.leadership import silent_pods
 from fleet_q.core.lifecycles import POD, POD_STATUSES, STEP, STEP_STATUSES, PodStatus, StepStatus
 from fleet_q.core.pod import Join, Pod, Presence
-from fleet_q.core.ports import Answer, Fleet, LetterPage, Manners, RebuildReport, Turn
+from fleet_q.core.ports import (
+    Answer,
+    Ended,
+    EndedPage,
+    Fleet,
+    LetterPage,
+    Manners,
+    Pruned,
+    RebuildReport,
+    Turn,
+)
 from fleet_q.core.step import Cancel, Complete, Outcome, Recover, Replay, Step, Submit
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Characters of payloads or results in one statement, about: a bound text may have 16 MiB."""
 
+PRUNE_BATCH: Final = 20_000
+"""Steps pruned in one transaction: a DELETE rewrites whole parts of a table, so there are few; and
+the ids, of 200 characters at most, are one bound text of some ``MOST_BYTES``."""
+
 PATIENCE: Final = 60.0
 """Seconds for which a call is tried again before it says that Snowflake is unavailable."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 T = TypeVar("T")
 S = TypeVar("S", Submit, Outcome)
@@ -53,7 +64,7 @@ class SnowflakeStore:
     once, its machine has a backoff of its own; every other call is tried for ``patience`` seconds.
     """
 
-    manners = Manners(dear=True)
+    manners = Manners(dear=True, prune_batch=PRUNE_BATCH)
 
     def __init__(
         self, connection: Mapping[str, Any], *, prefix: str = "", patience: float = PATIENCE
@@ -104,8 +115,8 @@ class SnowflakeStore:
         return seen.answer(turn, self._settled(turn, seen))
 
     def bell(self) -> int:
-        count, newest = self.session.query("bell")[0]
-        return int(count) << 64 | (0 if newest is None else (newest - _EPOCH) // _MICROSECOND)
+        count, least = self.session.query("bell")[0]
+        return int(count) - (1 if least is None else int(least))
 
     def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
         def declare(tx: Transaction) -> None:
@@ -160,6 +171,61 @@ class SnowflakeStore:
 
     def step_events(self) -> Iterator[StepEvent]:
         return map(rows.to_step_event, self.session.stream("step_events"))
+
+    def ended(
+        self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
+    ) -> EndedPage:
+        among = rows.encode(list(statuses))
+        found = self._query("ended", statuses=among, before=before, limit=limit, after=after)
+        page = tuple(Ended(step_id, int(version)) for step_id, version in found)
+        return EndedPage(page, page[-1].step_id if len(page) == limit else None)
+
+    def prune(self, ended: Sequence[Ended], before: int, by: str | None = None) -> Pruned:
+        """The events go first: nobody else locks the log. So the lock of the steps, which all wait
+        for, is held for little more than one statement; and a step that has changed before that is
+        found then, nothing is pruned, and the others are tried again."""
+        pruned = Pruned(0, 0)
+
+        def prune(tx: Transaction) -> None:
+            nonlocal pruned
+            noted = rows.encode(ended)
+            events = int(tx.run("prune_step_events", ended=noted)[0][0])
+            pruned = Pruned(int(tx.run("prune_steps", ended=noted, before=before)[0][0]), events)
+            changed = _by_id(tx.run("steps", step_ids=rows.encode([s.step_id for s in ended])))
+            if changed:
+                raise _NotAll(changed)
+            if events:
+                tx.run("note_pruned", events=events, pod_id=by)
+
+        while ended:
+            try:
+                self._write(prune)
+                return pruned
+            except _NotAll as not_all:
+                ended = [step for step in ended if step.step_id not in not_all.step_ids]
+        return Pruned(0, 0)
+
+    def prune_pod(self, pod: Pod) -> Pruned:
+        pruned = Pruned(0, 0)
+
+        def prune(tx: Transaction) -> None:
+            nonlocal pruned
+            events = int(tx.run("prune_pod_events", pod_id=pod.pod_id)[0][0])
+            gone = int(tx.run("prune_pod", pod_id=pod.pod_id, version=pod.version)[0][0])
+            if events and not gone:
+                raise _NotAll([pod.pod_id])
+            pruned = Pruned(gone, events)
+
+        with suppress(_NotAll):
+            self._write(prune)
+        return pruned
+
+    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+        found = self.session.stream("events_of", step_ids=rows.encode(step_ids))
+        return map(rows.to_step_event, found)
+
+    def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
+        return map(rows.to_pod_event, self.session.stream("pod_history", pod_id=pod_id))
 
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None
@@ -286,7 +352,11 @@ class SnowflakeStore:
 
 
 class _NotAll(FleetQError):
-    """Some of the steps could not be changed, so none of them was."""
+    """Some of the steps, these, could not be changed, so none of them was."""
+
+    def __init__(self, step_ids: Collection[str] = ()) -> None:
+        super().__init__()
+        self.step_ids = set(step_ids)
 
 
 def _submit(tx: Transaction, new: Sequence[Submit], pod_id: str | None) -> None:

@@ -2,7 +2,7 @@
 -- that have them. The logs stay standard tables.
 
 -- The log. It is only ever appended to, and it is the truth. A standard table in every kind of
--- schema: looking whether it has grown is free.
+-- schema: looking whether it has grown is free. Pruning leaves a line with an empty step_id.
 CREATE TABLE IF NOT EXISTS {step_events} (
     step_id       VARCHAR           NOT NULL,
     version       NUMBER(38, 0)     NOT NULL,

@@ -25,6 +25,7 @@ def test_the_defaults_are_the_quickstarts() -> None:
         "retry_max_delay": 300.0,
         "shutdown_grace": 25.0,
         "sleep_after": 60.0,
+        "prune_after": None,
     }
 
 

@@ -1,1 +1,0 @@
-DELETE FROM step_tracker

@@ -1,0 +1,6 @@
+-- Steps in the order in which they were stored.
+SELECT rowid, step_id, version, status, created_ts, last_update_ts
+FROM step_tracker
+WHERE rowid > :after
+ORDER BY rowid
+LIMIT :limit

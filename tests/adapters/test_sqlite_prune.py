@@ -1,0 +1,87 @@
+"""Finding what is old without an index of it: steps are stored, and gone through, by their age."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.ports import EndedPage
+from fleet_q.core.pruning import ENDED, PruneStats, prune_cycle
+from fleet_q.core.step import Submit
+from tests.conformance.clock import SECOND, FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: FakeClock) -> Iterator[SqliteStore]:
+    with closing(SqliteStore(tmp_path / "store.db", clock=clock)) as store:
+        yield store
+
+
+def cancelled(store: SqliteStore, *step_ids: str) -> None:
+    store.submit([Submit(step_id, "{}") for step_id in step_ids])
+    for step_id in step_ids:
+        store.cancel(step_id)
+
+
+def pages(store: SqliteStore, before: int, limit: int) -> list[list[str]]:
+    page, found = EndedPage((), ""), []
+    while page.after is not None:
+        page = store.ended(ENDED, before, limit, page.after)
+        found.append([step.step_id for step in page.steps])
+    return found
+
+
+def test_the_young_are_not_looked_through(store: SqliteStore, clock: FakeClock) -> None:
+    cancelled(store, "z", "y", "x")
+    clock.advance(1)
+    cancelled(store, *(f"a {number}" for number in range(100)))
+    assert pages(store, clock() - SECOND, 2) == [["z", "y"], ["x"], []]
+
+
+def test_a_step_that_is_old_and_waits_hides_nothing(store: SqliteStore, clock: FakeClock) -> None:
+    store.submit([Submit(f"waiting {number}", "{}", delay=SECOND) for number in range(5)])
+    cancelled(store, "step")
+    assert pages(store, clock(), 2) == [[], [], ["step"], []]
+
+
+def test_a_rebuild_leaves_rows_in_their_place(
+    store: SqliteStore, clock: FakeClock, tmp_path: Path
+) -> None:
+    for step_id in "cadb":
+        cancelled(store, step_id)
+        clock.advance(1)
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.execute("DELETE FROM step_tracker WHERE step_id = 'd'")
+        connection.execute("UPDATE step_tracker SET step_id = 'unknown' WHERE step_id = 'a'")
+        connection.commit()
+
+    assert set(store.rebuild().differing_steps) == {"a", "d", "unknown"}
+
+    assert pages(store, clock(), 10) == [["c", "b", "a", "d"]]
+    assert store.rebuild(check=True).equal
+
+
+def test_pruned_room_is_used_again(store: SqliteStore, tmp_path: Path) -> None:
+    def size() -> int:
+        with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+            return int(connection.execute("PRAGMA page_count").fetchone()[0])
+
+    def live_through() -> None:
+        cancelled(store, *(f"step {number}" for number in range(300)))
+        for _ in prune_cycle(store, older_than=0, stats=PruneStats()):
+            pass
+
+    live_through()
+    before = size()
+    live_through()
+    assert size() == before

@@ -1,0 +1,303 @@
+"""What ended long ago is found and deleted, with its events; everything else stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import pytest
+
+from fleet_q.core.errors import IncarnationEnded, UnknownStep
+from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.pod import Beat, Leave, Sleep
+from fleet_q.core.ports import Ended, EndedPage, Pruned, Store, Turn
+from fleet_q.core.pruning import ENDED, WITH_DEAD_LETTERS, PruneStats, prune_cycle
+from fleet_q.core.step import Complete
+
+from .clock import SECOND, FakeClock
+from .helpers import (
+    acknowledge,
+    claim,
+    completed_step,
+    facts,
+    failed_step,
+    held_step,
+    join,
+    known,
+    picture,
+    submit,
+)
+
+DAY = 86_400
+
+
+@pytest.fixture
+def lived_in(store: Store, clock: FakeClock) -> None:
+    """Old and new steps of every sort, stored a day before they end, and a day apart."""
+    submit(store, "old delayed", delay=10 * DAY * SECOND)
+    held_step(store, "held", max_retries=1)
+    for age in ("old", "new"):
+        clock.advance(DAY)
+        completed_step(store, f"{age} completed")
+        failed_step(store, f"{age} failed")
+        submit(store, f"{age} cancelled")
+        store.cancel(f"{age} cancelled")
+
+
+def prune(store: Store, older_than: float, **options: Any) -> PruneStats:
+    stats = PruneStats()
+    for _ in prune_cycle(store, older_than=round(older_than * SECOND), stats=stats, **options):
+        pass
+    return stats
+
+
+def ended(store: Store, before: int, limit: int = 100) -> list[Ended]:
+    """All pages."""
+    page = EndedPage((), "")
+    found: list[Ended] = []
+    while page.after is not None:
+        page = store.ended(WITH_DEAD_LETTERS, before, limit, page.after)
+        assert len(page.steps) <= limit
+        found += page.steps
+    return found
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_old_steps_go_with_their_events_and_dead_letters_only_if_they_are_meant(
+    store: Store, clock: FakeClock
+) -> None:
+    assert prune(store, DAY) == PruneStats(steps=2, step_events=5)
+
+    left = {"held", "old delayed", "old failed", "new completed", "new failed", "new cancelled"}
+    assert {event.stream for event in store.step_events()} == left
+    assert store.step("old completed") is None
+    assert store.history("old completed") == []
+    assert store.counts() == {
+        "pending": 1, "claimed": 1, "completed": 1, "failed": 2, "cancelled": 1
+    }  # fmt: skip
+    assert prune(store, DAY) == PruneStats()
+
+    assert prune(store, DAY, statuses=WITH_DEAD_LETTERS) == PruneStats(steps=1, step_events=3)
+    assert store.step("old failed") is None
+    clock.advance(100 * DAY)
+    assert prune(store, DAY, statuses=WITH_DEAD_LETTERS).steps == 3
+    assert {event.stream for event in store.step_events()} == {"held", "old delayed"}
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_a_dry_run_counts_and_changes_nothing(store: Store) -> None:
+    before = picture(store)
+    would = prune(store, DAY, dry_run=True, statuses=WITH_DEAD_LETTERS)
+    assert would == PruneStats(steps=3, step_events=8)
+    assert picture(store) == before
+    assert prune(store, DAY, statuses=WITH_DEAD_LETTERS) == would
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_work_goes_on(store: Store, clock: FakeClock) -> None:
+    prune(store, 0, statuses=WITH_DEAD_LETTERS)
+    clock.advance(10 * DAY)
+    assert claim(store) == ["old delayed"]
+    acknowledge(store, Complete("held", "token", "1"))
+    assert known(store, "held").result == "1"
+
+
+def test_a_step_is_as_old_as_its_end(store: Store, clock: FakeClock) -> None:
+    join(store)
+    submit(store, "step")
+    clock.advance(DAY)
+    claim(store, token="token")
+    acknowledge(store, Complete("step", "token", "1"))
+    end = clock()
+    clock.advance(1)
+    assert prune(store, 1.000001).steps == 0
+    assert ended(store, end - 1) == []
+    assert ended(store, end) == [Ended("step", 3)]
+    assert prune(store, 1).steps == 1
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_pages_hold_each_ended_step_once(store: Store, clock: FakeClock, limit: int) -> None:
+    submit(store, *(f"waiting {number}" for number in range(4)), delay=DAY * SECOND)
+    submit(store, *(f"step {number}" for number in range(7)), max_retries=0)
+    for number in range(7):
+        store.cancel(f"step {number}")
+    found = ended(store, clock(), limit)
+    assert sorted(step.step_id for step in found) == [f"step {number}" for number in range(7)]
+    assert len(found) == 7
+
+
+def test_a_step_that_changed_after_it_was_found_stays(store: Store, clock: FakeClock) -> None:
+    failed_step(store, "replayed")
+    failed_step(store, "still failed")
+    completed_step(store, "completed")
+    before = clock()
+    found = ended(store, before)
+    store.replay(["replayed"])
+
+    assert store.prune(found, before) == Pruned(2, 6)
+
+    assert facts(store, "replayed") == ["submitted", "claimed", "failed", "replayed"]
+    assert store.counts()["pending"] == 1
+    assert store.prune(found, before) == Pruned(0, 0)
+
+
+def test_its_id_is_free_and_another_step_under_it_is_let_be(store: Store, clock: FakeClock) -> None:
+    completed_step(store, "step")
+    before = clock()
+    found = ended(store, before)
+    store.prune(found, before)
+    acknowledge(store, Complete("step", "step", "null"))
+    with pytest.raises(UnknownStep):
+        store.cancel("step")
+    clock.advance(1)
+
+    held_step(store, "step", token="another", priority=7)
+    acknowledge(store, Complete("step", "another", "2"))
+
+    assert store.prune(found, before) == Pruned(0, 0)
+    assert (known(store, "step").version, known(store, "step").result) == (3, "2")
+
+
+def test_what_comes_late_about_a_pruned_step_is_refused(store: Store) -> None:
+    completed_step(store, "step")
+    prune(store, 0)
+    answer = acknowledge(store, Complete("step", "step", "null"))
+    assert answer.refused == ("step",)
+
+
+def test_pods_that_are_gone_or_asleep_for_long_go_too(store: Store, clock: FakeClock) -> None:
+    for pod_id in ("left", "died", "asleep", "draining", "up"):
+        join(store, pod_id)
+    store.turn(Turn("left", "one", Leave("left", "one")))
+    store.turn(Turn("asleep", "one", Sleep("asleep", "one")))
+    clock.advance(60)
+    store.turn(Turn("up", "one", Beat("up", "one")))
+    store.turn(Turn("draining", "one", Beat("draining", "one")))
+    store.declare_dead(60 * SECOND)
+    clock.advance(DAY - 60)
+    assert prune(store, DAY + 1) == PruneStats()
+
+    would = prune(store, DAY, dry_run=True)
+    assert prune(store, DAY) == would == PruneStats(pods=3, pod_events=6)
+
+    assert [pod.pod_id for pod in store.pods().pods] == ["draining", "up"]
+    with pytest.raises(IncarnationEnded) as ended:
+        store.turn(Turn("asleep", "one", Beat("asleep", "one")))
+    assert not ended.value.superseded, "it would not join again"
+    join(store, "asleep", "two")
+    assert [pod.version for pod in store.pods().pods] == [1, 2, 2]
+
+
+def test_a_pod_that_came_back_after_it_was_found_stays(store: Store) -> None:
+    join(store)
+    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    (asleep,) = store.pods().pods
+    store.turn(Turn("pod", "one", Beat("pod", "one")))
+    assert store.prune_pod(asleep) == Pruned(0, 0)
+    assert [event.fact.type for event in store.pod_history("pod")] == [
+        "joined", "slept", "heartbeat"
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_the_archive_has_all_that_is_deleted_before_it_is(store: Store, clock: FakeClock) -> None:
+    join(store, "gone")
+    store.turn(Turn("gone", "one", Leave("gone", "one")))
+    clock.advance(DAY)
+    log = {(event.stream, event.version): event for event in store.step_events()}
+    pod_log = list(store.pod_history("gone"))
+    kept: list[StepEvent | PodEvent] = []
+
+    def archive(events: Iterable[StepEvent] | Iterable[PodEvent]) -> None:
+        for event in events:
+            here = store.pod_history if event.fact.type in ("joined", "left") else store.history
+            assert event in list(here(event.stream))
+            kept.append(event)
+
+    stats = prune(store, DAY, statuses=WITH_DEAD_LETTERS, archive=archive)
+
+    left = {(event.stream, event.version) for event in store.step_events()}
+    assert len(kept) == stats.step_events + stats.pod_events
+    assert kept == [log[key] for key in sorted(set(log) - left)] + pod_log
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_an_archive_that_fails_keeps_everything(store: Store) -> None:
+    before = picture(store)
+
+    def archive(events: object) -> None:
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        prune(store, 0, archive=archive)
+    assert picture(store) == before
+
+
+def test_who_does_not_lead_prunes_nothing(store: Store, clock: FakeClock) -> None:
+    join(store, "leader")
+    clock.advance(1)
+    join(store, "other")
+    submit(store, "step")
+    store.cancel("step")
+    assert prune(store, 0, by="other", dead_after=60 * SECOND) == PruneStats()
+    assert prune(store, 0, by="leader", dead_after=60 * SECOND).steps == 1
+
+
+def test_no_bell_is_missed_for_a_prune(clients: list[Store], clock: FakeClock) -> None:
+    """As many events come as go, and at no later time."""
+    here, there = clients[:2]
+    submit(there, "one", "two")
+    heard = [here.bell()]
+    for round in range(3):
+        there.cancel("one")
+        heard.append(here.bell())
+        assert prune(there, 0, statuses=ENDED) == PruneStats(steps=1, step_events=2)
+        submit(there, "one", delay=round)
+        there.cancel("two")
+        heard.append(here.bell())
+        assert prune(there, 0).steps == 1
+        submit(there, "two")
+        heard.append(here.bell())
+    assert len(set(heard)) == len(heard)
+
+
+def test_where_every_write_costs_money_a_prune_wakes_nobody(clients: list[Store]) -> None:
+    here, there = clients[:2]
+    if not here.manners.dear:
+        pytest.skip("here nobody sleeps")
+    submit(there, "one", "two", "three")
+    for step_id in ("one", "two"):
+        there.cancel(step_id)
+        heard = here.bell()
+        assert prune(there, 0).steps == 1
+        assert here.bell() == heard
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_what_remains_can_be_rebuilt(store: Store) -> None:
+    prune(store, DAY)
+    before = picture(store)
+    assert store.rebuild().equal
+    assert picture(store) == before
+    assert prune(store, 0).steps == 2
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_a_cycle_may_be_cut_off_and_run_again(store: Store) -> None:
+    whole = prune(store, 0, dry_run=True)
+    stats = PruneStats()
+    for _ in range(2):
+        cycle = prune_cycle(store, older_than=0, stats=stats)
+        next(cycle)
+        next(cycle, None)
+        cycle.close()  # type: ignore[attr-defined]
+    assert store.rebuild(check=True).equal
+    rest = prune(store, 0)
+    assert msgspec.structs.astuple(whole) == tuple(
+        one + other
+        for one, other in zip(
+            msgspec.structs.astuple(stats), msgspec.structs.astuple(rest), strict=True
+        )
+    )

@@ -1,0 +1,94 @@
+"""What may be pruned, how often, and how gently."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet_q.core.lifecycles import STEP_STATUSES
+from fleet_q.core.pod import Drain, Join, Leave, Sleep
+from fleet_q.core.ports import Manners
+from fleet_q.core.pruning import (
+    ENDED,
+    LONGEST_INTERVAL,
+    LONGEST_PAUSE,
+    WITH_DEAD_LETTERS,
+    interval,
+    is_prunable,
+    pause,
+    prunable_pods,
+)
+
+from .helpers import AT, LIVES, Pilot, live, live_pod
+
+HOUR = 3_600.0
+DAY = 24 * HOUR
+
+
+@pytest.mark.parametrize("status", STEP_STATUSES)
+@pytest.mark.parametrize("statuses", [ENDED, WITH_DEAD_LETTERS])
+def test_what_has_ended_may_go_from_its_end_on(status, statuses) -> None:
+    step = live(*LIVES[status])
+
+    def may_go(before: int) -> bool:
+        return is_prunable(step.status, step.last_update_ts, statuses, before)
+
+    ends = {"completed", "cancelled"} | ({"failed"} & set(statuses))
+    assert may_go(AT) == may_go(AT + 1) == (status in ends)
+    assert not may_go(AT - 1)
+
+
+def test_pods_may_go_that_are_not_awaited() -> None:
+    joined = Join("pod", "one")
+    gone = [live_pod(joined, Leave("pod", "one")), live_pod(joined, Sleep("pod", "one"))]
+    there = [live_pod(joined), live_pod(joined, Drain("pod", "one"))]
+    assert prunable_pods([*gone, *there], AT) == gone
+    assert prunable_pods(gone, AT - 1) == []
+
+
+def test_most_of_the_time_is_the_fleets() -> None:
+    assert 0.01 / (0.01 + pause(0.01)) == pytest.approx(0.2)
+    assert pause(60) == LONGEST_PAUSE
+
+
+def test_a_leader_prunes_by_the_hour_or_as_often_as_it_makes_a_difference() -> None:
+    assert interval(30 * DAY) == LONGEST_INTERVAL == HOUR
+    assert interval(HOUR) == HOUR / 10
+
+
+def test_without_the_setting_nothing_is_pruned() -> None:
+    pilot = Pilot()
+    for _ in range(100):
+        assert not pilot.plan().prune
+        pilot.wait(HOUR)
+
+
+def prunes(pilot: Pilot, seconds: float) -> int:
+    """How many come within that time, asked every second."""
+    count = 0
+    for _ in range(round(seconds)):
+        plan = pilot.plan()
+        assert plan.recover or not plan.prune
+        count += plan.prune
+        if plan.turn is not None:
+            pilot.answer(plan.turn)
+        if plan.listen:
+            pilot.machine.heard(7, pilot.now)
+        pilot.wait(1)
+    return count
+
+
+def test_the_first_cycle_prunes_and_then_one_in_every_interval() -> None:
+    pilot = Pilot(prune_after=30 * DAY)
+    assert prunes(pilot, 10) == 1
+    assert prunes(pilot, HOUR - 60) == 0
+    assert prunes(pilot, 3 * HOUR) == 3
+    assert prunes(Pilot(prune_after=10, recovery_interval=30), 120) == 4
+
+
+def test_a_pod_that_sleeps_prunes_nothing_until_work_wakes_it() -> None:
+    pilot = Pilot(prune_after=30 * DAY, manners=Manners(dear=True))
+    assert prunes(pilot, 10 * 60) == 1
+    assert pilot.machine.phase == "asleep"
+    assert prunes(pilot, 3 * HOUR) == 0
+    pilot.machine.work_arrived()
+    assert prunes(pilot, 60) == 1
