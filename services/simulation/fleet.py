@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from fleet_q.core.audit import audit
+from fleet_q.core.errors import FleetQError
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Step
 from fleet_q.core.store import EventStore
@@ -270,6 +271,6 @@ def simulate(scenario: sc.Scenario, passed: Callable[[float], object] | None = N
         fleet.run()
     except Violation as violation:
         return Outcome(scenario, violation, fleet)
-    except Exception as error:
+    except FleetQError as error:
         return Outcome(scenario, Violation("no error", type(error).__name__, str(error)), fleet)
     return Outcome(scenario, None, fleet)

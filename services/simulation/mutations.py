@@ -21,6 +21,7 @@ from fleet_q.core import machine, pod, recovery, step, store
 from fleet_q.core.lifecycles import POD, STEP
 from fleet_q.core.machine import PodMachine
 from fleet_q.core.pod import Beat, Join
+from fleet_q.core.quiet import Quiet
 from fleet_q.core.step import Claim, Recover, Step
 from fleet_q.core.store import EventStore
 from fleet_q.services.simulation.draw import draw
@@ -212,13 +213,17 @@ def _taken_for_new(submit: Any) -> Any:
     return careless
 
 
-def _never_hears(heard: Any) -> Any:
-    return lambda self, bell, now: heard(self, self._bell or 0, now)
+def _never_hears(has_rung: Any) -> Any:
+    def careless(self: Any, bell: int, now: float) -> bool:
+        has_rung(self, bell, now)
+        return False
+
+    return careless
 
 
 def _sleeps_on_the_job(sleep_at: Any) -> Any:
     def careless(pod_machine: PodMachine) -> float:
-        tired = pod_machine._manners.dear and pod_machine._running and pod_machine.phase == "up"
+        tired = pod_machine._quiet.dear and pod_machine._running and pod_machine.phase == "up"
         return -math.inf if tired else float(sleep_at(pod_machine))
 
     return careless
@@ -335,6 +340,6 @@ MUTATIONS: Final = (
     ),
     Mutation("who leaves claims no more", _method(PodMachine, "_due_claim", _claims_while_leaving)),
     Mutation("a function whose time is up is given up", _method(PodMachine, "_expire", _nothing)),
-    Mutation("who sleeps hears the bell", _method(PodMachine, "heard", _never_hears)),
+    Mutation("who sleeps hears the bell", _method(Quiet, "has_rung", _never_hears)),
     Mutation("who holds steps stays awake", _method(PodMachine, "_sleep_at", _sleeps_on_the_job)),
 )
