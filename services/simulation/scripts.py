@@ -82,12 +82,15 @@ class _Snowflake:
             )
             turn = replace(turn, presence=None)
         does = Call("turn", (turn,))
-        if turn.presence is None and not turn.outcomes and not turn.again:
-            if not turn.claim or not self._peek.is_claimable():
+        changes_steps = bool(turn.outcomes or turn.claim)
+        looks_first = not turn.outcomes and not turn.again
+        if looks_first and (turn.claim or turn.presence is None):
+            changes_steps = turn.claim > 0 and self._peek.is_claimable()
+            if not changes_steps and turn.presence is None:
                 return (*joining, self._select("what there is", does))
             joining = (*joining, self._select("what there is", None))
         writes: list[Statement] = []
-        if turn.claim or turn.outcomes:
+        if changes_steps:
             rows = tuple(outcome.step_id for outcome in turn.outcomes)
             writes.append(self._update("step_tracker", (_HEAD, *rows) if turn.claim else rows))
         if turn.presence is not None:
