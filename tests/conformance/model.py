@@ -112,6 +112,24 @@ class Model:
             change = {"status": "pending", "retry_count": 0, "available_ts": now}
             self._change(step_id, now, **change, **NO_HOLDER)
 
+    def prune(self, before: int, ends: Sequence[str]) -> tuple[int, int]:
+        """How many steps, and how many pods."""
+        steps = [
+            step_id
+            for step_id, step in self.steps.items()
+            if step["status"] in ends and step["last_update_ts"] <= before
+        ]
+        pods = [
+            pod_id
+            for pod_id, pod in self.pods.items()
+            if pod["status"] in ("down", "asleep") and pod["last_heartbeat_ts"] <= before
+        ]
+        for step_id in steps:
+            del self.steps[step_id]
+        for pod_id in pods:
+            del self.pods[pod_id]
+        return len(steps), len(pods)
+
     def claimable(self, now: int) -> list[str]:
         queue = [
             step
