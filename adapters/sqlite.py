@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.adapters.sqlite_errors import primary_code, translated, translation
@@ -26,6 +26,14 @@ APPLICATION_ID: Final = int.from_bytes(b"FLTQ")
 
 BUSY_TIMEOUT: Final = 10.0
 """Seconds to wait for another process's transaction before the store counts as unavailable."""
+
+Durability = Literal["process", "power"]
+"""What a commit survives."""
+
+_PRAGMAS: Final[dict[Durability, str]] = {
+    "process": "PRAGMA synchronous = NORMAL; PRAGMA fullfsync = OFF",
+    "power": "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON",  # or macOS leaves it to the disk
+}
 
 CACHE_KIB: Final = 32 * 1024
 """Memory for pages of the file, at most: SQLite's own 2 MiB are reread all the time by a queue of
@@ -46,9 +54,11 @@ class SqliteStore(EventStore):
     """A store in the SQLite file at ``path``, which is made unless ``create`` is false.
 
     Any thread may use it; calls take turns. ``clock`` gives the store's time in microseconds
-    since the Unix epoch; all processes on a file share the machine's clock by default. The file
-    is in WAL mode with ``synchronous=NORMAL``: what was committed survives the kill of any
-    process; a power cut may take the last commits with it, never a part of one.
+    since the Unix epoch; all processes on a file share the machine's clock by default.
+
+    The file is in WAL mode: a commit is whole or not there. What this store commits survives the
+    kill of any process; with ``durability="power"`` it waits until it is on the disk, and so
+    survives a power cut, which otherwise may take the last commits with it.
     """
 
     def __init__(
@@ -58,8 +68,9 @@ class SqliteStore(EventStore):
         create: bool = True,
         clock: Callable[[], int] = wall_clock,
         busy_timeout: float = BUSY_TIMEOUT,
+        durability: Durability = "process",
     ) -> None:
-        super().__init__(_SqliteDatabase(Path(path), create, clock, busy_timeout))
+        super().__init__(_SqliteDatabase(Path(path), create, clock, busy_timeout, durability))
 
     # What happens to most steps is said to SQLite for all of them at once: a statement that works
     # on many rows leaves Python to the functions of the steps meanwhile.
@@ -100,7 +111,12 @@ class _Begun:
 
 class _SqliteDatabase:
     def __init__(
-        self, path: Path, create: bool, clock: Callable[[], int], busy_timeout: float
+        self,
+        path: Path,
+        create: bool,
+        clock: Callable[[], int],
+        busy_timeout: float,
+        durability: Durability,
     ) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or later is needed")
@@ -119,7 +135,7 @@ class _SqliteDatabase:
         with translated(path):
             self._connection = self._connect()
             try:
-                self._set_up()
+                self._set_up(durability)
                 self._connection.execute("PRAGMA busy_timeout = 0")  # see _begin
                 self._identity = self._found()
             except BaseException:
@@ -223,7 +239,7 @@ class _SqliteDatabase:
             return None
         return found.st_dev, found.st_ino
 
-    def _set_up(self) -> None:
+    def _set_up(self, durability: Durability) -> None:
         run = self._connection.execute
         application_id, found, tables = run(load("sqlite", "whose")).fetchone()
         is_new = (application_id, found, tables) == (0, 0, 0)
@@ -235,7 +251,7 @@ class _SqliteDatabase:
                 f" {SCHEMA_VERSION}; upgrade fleet-q"
             )
         self._use_wal()
-        run("PRAGMA synchronous = NORMAL")
+        self._connection.executescript(_PRAGMAS[durability])
         run(f"PRAGMA cache_size = -{CACHE_KIB}")
         if is_new:
             self._connection.executescript(f"BEGIN IMMEDIATE;\n{load('sqlite', 'schema')}\nCOMMIT;")

@@ -344,7 +344,11 @@ class FleetQ:
         if not isinstance(where, str):
             return where
         return open_store(
-            where, create=self._create, client=client, table_prefix=self.settings.table_prefix
+            where,
+            create=self._create,
+            client=client,
+            table_prefix=self.settings.table_prefix,
+            durability=self.settings.durability,
         )
 
     def _pods_store(self, pod_id: str) -> Store:

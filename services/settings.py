@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from fleet_q.adapters.sqlite import Durability
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.submission import MAX_PAYLOAD_BYTES, check_id
@@ -24,13 +25,15 @@ SNOWFLAKE_STORE: Final = "snowflake://"
 class Settings(PodSettings, frozen=True, kw_only=True):
     """All settings of a pod; every field is the variable ``FLEET_Q_`` and its name in capitals.
 
-    ``pod_id``: the pod's name; unset, one is made from the host's. ``table_prefix``: what the
-    names of the tables in Snowflake begin with. ``api_keys``: separated by commas, of visible
+    ``pod_id``: the pod's name; unset, one is made from the host's. ``durability``: what a commit
+    to a SQLite file survives, the kill of any process or a power cut too. ``table_prefix``: what
+    the names of the tables in Snowflake begin with. ``api_keys``: separated by commas, of visible
     ASCII characters; empty, the HTTP API asks for none.
     """
 
     pod_id: str | None = None
     store: str = DEFAULT_STORE
+    durability: Durability = "process"
     app: str | None = None
     max_payload_bytes: Annotated[int, Meta(ge=2)] = MAX_PAYLOAD_BYTES
     table_prefix: str = ""

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from fleet_q.adapters.memory import MemoryStore
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite import Durability, SqliteStore
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.ports import Store
 from fleet_q.services.snowflake import open_snowflake
@@ -16,12 +16,17 @@ _FORMS: Final = "sqlite:///path, snowflake:// or memory://"
 
 
 def open_store(
-    url: str, *, create: bool = True, client: str = "client", table_prefix: str = ""
+    url: str,
+    *,
+    create: bool = True,
+    client: str = "client",
+    table_prefix: str = "",
+    durability: Durability = "process",
 ) -> Store:
     """The store that ``url`` names: ``sqlite:///relative/path``, ``sqlite:////absolute/path``,
     ``snowflake://`` (see :mod:`fleet_q.services.snowflake`) or ``memory://``. With ``create``
     false, a file that does not exist yet is an error; the tables in Snowflake are never made
-    here. ``client`` is who Snowflake's query history says it was.
+    here. ``client`` is who Snowflake's query history says it was, ``durability`` a SQLite file's.
 
     Raises :class:`InvalidInput` for a URL of no such form, and what the store raises.
     """
@@ -29,7 +34,7 @@ def open_store(
     if parts.scheme == "memory" and not parts.netloc and not parts.path:
         return MemoryStore()
     if parts.scheme == "sqlite":
-        return SqliteStore(sqlite_path(url), create=create)
+        return SqliteStore(sqlite_path(url), create=create, durability=durability)
     if parts.scheme == "snowflake":
         snowflake = open_snowflake(url, tag=f"fleet-q {client}", table_prefix=table_prefix)
         snowflake.check_schema()

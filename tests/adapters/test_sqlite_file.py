@@ -89,9 +89,18 @@ def test_a_change_of_the_current_folder_changes_nothing(tmp_path, monkeypatch) -
         assert len(list(store.step_events())) == 1
 
 
-def test_a_commit_survives_the_kill_of_a_process(tmp_path) -> None:
-    """WAL with synchronous=NORMAL (1), on every connection that writes."""
-    with closing(SqliteStore(tmp_path / "store.db")) as store:
+@pytest.mark.parametrize(("durability", "pragmas"), [("process", (1, 0)), ("power", (2, 1))])
+def test_a_commit_survives_what_it_is_asked_to(tmp_path, durability, pragmas) -> None:
+    """WAL with synchronous=NORMAL (1) or FULL (2): https://www.sqlite.org/pragma.html."""
+    with closing(SqliteStore(tmp_path / "store.db", durability=durability)) as store:
         run = store._database._connection.execute
         assert run("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert run("PRAGMA synchronous").fetchone() == (1,)
+        synchronous, fullfsync = (
+            run(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "fullfsync")
+        )
+        assert (synchronous, fullfsync) == pragmas
+
+
+def test_a_process_that_is_killed_is_what_a_commit_survives_by_default(tmp_path) -> None:
+    with closing(SqliteStore(tmp_path / "store.db")) as store:
+        assert store._database._connection.execute("PRAGMA synchronous").fetchone() == (1,)

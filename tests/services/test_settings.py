@@ -19,6 +19,7 @@ def test_the_defaults_are_the_quickstarts():
     assert (settings.recovery_interval, settings.dead_pod_threshold) == (30, 60)
     assert (settings.max_parallelism, settings.capacity_threshold) == (8, 0.8)
     assert settings.max_retries == 3
+    assert (settings.prune_after, settings.durability) == (None, "process")
 
 
 def test_every_variable_is_read():
@@ -30,6 +31,8 @@ def test_every_variable_is_read():
             "FLEET_Q_API_KEYS": "a, b,",
             "FLEET_Q_LOG_FORMAT": "json",
             "FLEET_Q_CLAIM_INTERVAL": "",
+            "FLEET_Q_PRUNE_AFTER": "2592000",
+            "FLEET_Q_DURABILITY": "power",
             "FLEET_Q_SERVICE_HOST": "10.0.0.1",
             "FLEET_Q_PORT": "tcp://10.0.0.1:8000",
             "PATH": "/bin",
@@ -39,6 +42,7 @@ def test_every_variable_is_read():
     assert (settings.heartbeat_interval, settings.max_parallelism) == (2.5, 16)
     assert settings.api_keys == ("a", "b")
     assert (settings.log_format, settings.claim_interval) == ("json", 5)
+    assert (settings.prune_after, settings.durability) == (30 * 86_400, "power")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,8 @@ def test_every_variable_is_read():
         ("FLEET_Q_MAX_PARALLELISM", "2.5", "int"),
         ("FLEET_Q_MAX_RETRIES", "-1", ">= 0"),
         ("FLEET_Q_LOG_FORMAT", "xml", "xml"),
+        ("FLEET_Q_DURABILITY", "disk", "disk"),
+        ("FLEET_Q_PRUNE_AFTER", "0", "> 0"),
         ("FLEET_Q_POD_ID", "x" * 201, "200"),
         ("FLEET_Q_DEAD_POD_THRESHOLD", "15", "twice"),
         ("FLEET_Q_API_KEYS", " , ,", "no key"),

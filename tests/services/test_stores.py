@@ -8,6 +8,7 @@ import pytest
 
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.errors import InvalidInput
+from fleet_q.services import FleetQ, Settings
 from fleet_q.services.stores import open_store, sqlite_path
 
 
@@ -52,6 +53,14 @@ def test_what_names_no_store_is_refused_and_nothing_made(tmp_path, monkeypatch, 
         open_store(url)
     assert says in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("durability", "synchronous"), [("process", 1), ("power", 2)])
+def test_an_apps_store_is_as_durable_as_the_settings_say(tmp_path, durability, synchronous):
+    app = FleetQ(f"sqlite:///{tmp_path}/jobs.db", settings=Settings(durability=durability))
+    pragma = app.store._database._connection.execute("PRAGMA synchronous")
+    assert pragma.fetchone() == (synchronous,)
+    app.close()
 
 
 def test_memory_is_a_store():
