@@ -79,7 +79,7 @@ class Pod:
     def drain(self, grace: float | None = None) -> None:
         """Stop claiming; finish or release what runs within ``grace`` seconds; leave. Called
         again it can only shorten the grace. ``None``: the setting ``FLEET_Q_SHUTDOWN_GRACE``."""
-        self._inbox.put(lambda: self._machine.drain(time.monotonic(), grace))
+        self._inbox.put(partial(self._machine.drain, time.monotonic(), grace))
 
     def is_healthy(self) -> bool:
         """Whether the loops turn, and the store has answered within the dead-pod threshold."""
@@ -135,8 +135,7 @@ class Pod:
         try:
             bell = self._store.bell()
         except StoreUnavailable as error:
-            wait = self._machine.unanswered(time.monotonic())
-            log.warning("%s; asking again in %.2f s", error, wait, extra=self._tags())
+            self._put_off(error)
             return
         self._last_answer = time.monotonic()
         self._machine.heard(bell, self._last_answer)
@@ -151,8 +150,7 @@ class Pod:
             self._machine.ended()
             return
         except StoreUnavailable as error:
-            wait = self._machine.unanswered(time.monotonic())
-            log.warning("%s; asking again in %.2f s", error, wait, extra=self._tags())
+            self._put_off(error)
             return
         self._last_answer = time.monotonic()
         for outcome in turn.outcomes:
@@ -164,6 +162,11 @@ class Pod:
         if to_run:
             log.info("claimed %d step(s)", len(to_run), extra=self._tags())
             self._start(to_run)
+
+    def _put_off(self, error: StoreUnavailable) -> None:
+        self._read_inbox(0)  # the pod may have been told to leave while the store kept it waiting
+        wait = self._machine.unanswered(time.monotonic())
+        log.warning("%s; asking again in %.2f s", error, wait, extra=self._tags())
 
     def _start(self, steps: Sequence[Step]) -> None:
         for step in steps:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.conftest import eventually
+from tests.processes.launcher import eventually
 
 
 def test_the_demo_holds_its_promises(tmp_path) -> None:

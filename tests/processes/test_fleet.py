@@ -9,7 +9,8 @@ from fleet_q.core.audit import audit
 from fleet_q.core.events import Claimed
 from fleet_q.core.ports import Store
 from fleet_q.services import FleetQ
-from tests.processes.conftest import Pods, eventually
+from tests.processes.conftest import Pods
+from tests.processes.launcher import eventually
 
 
 def test_four_pods_drain_5000_steps_while_one_is_killed_and_started_again(pods: Pods) -> None:

@@ -11,7 +11,8 @@ import urllib.request
 import pytest
 
 from fleet_q.services import FleetQ
-from tests.processes.conftest import Pods, eventually
+from tests.processes.conftest import Pods
+from tests.processes.launcher import eventually
 
 
 @pytest.fixture

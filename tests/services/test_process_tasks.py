@@ -6,7 +6,7 @@ import asyncio
 import os
 
 from fleet_q.services.views import StepView
-from tests.processes.conftest import eventually
+from tests.processes.launcher import eventually
 from tests.services import module_with_processes as module
 from tests.services.conftest import QUICK
 

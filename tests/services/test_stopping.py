@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from fleet_q.adapters import sqlite
-from fleet_q.core.errors import InvalidInput
+from fleet_q.adapters.memory import MemoryStore
+from fleet_q.core.errors import InvalidInput, StoreUnavailable
+from fleet_q.core.ports import Answer, Turn
 from fleet_q.services import FleetQ, current_step
 from tests.services.conftest import QUICK
 
@@ -127,6 +129,30 @@ def test_what_outlasts_the_grace_is_released_with_no_try_used_up(app):
 
     step = app.status(asyncio.run(main()))
     assert (step.status, step.retry_count, step.claimed_by) == ("pending", 0, None)
+
+
+def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(monkeypatch):
+    store = MemoryStore()
+    turns, asked, answers = [], threading.Event(), threading.Event()
+
+    def turn(turn: Turn) -> Answer:
+        turns.append(turn)
+        asked.set()
+        answers.wait(5)
+        raise StoreUnavailable("it took too long")
+
+    monkeypatch.setattr(store, "turn", turn)
+    app = FleetQ(store, settings=QUICK)
+
+    async def main() -> None:
+        async with app.running() as pod:
+            assert await asyncio.to_thread(asked.wait, 5)
+            pod.drain(0)
+            answers.set()
+            assert await asyncio.to_thread(pod.ended.wait, 5)
+
+    asyncio.run(main())
+    assert len(turns) == 1
 
 
 def test_an_app_runs_one_pod_at_a_time(app):

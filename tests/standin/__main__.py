@@ -9,6 +9,7 @@ import logging
 import socket
 import sys
 import threading
+from pathlib import Path
 
 import uvicorn
 
@@ -21,17 +22,21 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="tests.standin", description=__doc__)
     options.add_argument("--port", type=int, default=0, help="0 takes one that is free")
     options.add_argument(
+        "--data", type=Path, help="the folder to keep what is stored in; else it is in memory"
+    )
+    options.add_argument(
         "--stay", action="store_true", help="go on when the standard input has ended"
     )
     given = options.parse_args()
     logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what is answered here
     # asyncio switches Nagle's delay off only where a socket says that it is TCP
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # to be started again
         listening.bind((HOST, given.port))
         listening.listen(1_024)
         server = uvicorn.Server(
             uvicorn.Config(
-                App(),
+                App(given.data),
                 log_level="warning",
                 access_log=False,
                 lifespan="off",

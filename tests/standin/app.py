@@ -12,6 +12,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -45,10 +46,10 @@ _SECONDS_VALID: Final = 3_600
 
 
 class App:
-    """The ASGI application."""
+    """The ASGI application. What is stored is kept in the folder ``data``, or in memory."""
 
-    def __init__(self) -> None:
-        self.database = Database()
+    def __init__(self, data: Path | None = None) -> None:
+        self.database = Database(data)
         self.scenes: defaultdict[tuple[str, str], Scene] = defaultdict(Scene)
         self.sessions: dict[str, Session] = {}
         self._control = Control(self)

@@ -58,10 +58,15 @@ def shared() -> Standin:
 
 
 class Standin:
-    """A stand-in in a process of its own, which ends with this one at the latest."""
+    """A stand-in in a process of its own, which ends with this one at the latest.
 
-    def __init__(self) -> None:
+    With ``data``, a folder, it may be started again after it was stopped or killed: where it was,
+    and with what was committed there.
+    """
+
+    def __init__(self, data: Path | None = None) -> None:
         self.url = ""
+        self._data = data
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Standin:
@@ -81,8 +86,9 @@ class Standin:
         python = interpreter()
         if python is None:
             raise RuntimeError(NOTHING_TO_RUN_IT)
+        where = [] if self._data is None else ["--data", str(self._data)]
         self._process = subprocess.Popen(
-            [python, "-m", "tests.standin", "--port", "0"],
+            [python, "-m", "tests.standin", "--port", str(urlsplit(self.url).port or 0), *where],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
@@ -105,6 +111,12 @@ class Standin:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self.stop()
 
     @property
     def pid(self) -> int:

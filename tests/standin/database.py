@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
+from pathlib import Path
 from typing import Any, Final
 
 import duckdb
@@ -49,8 +50,8 @@ part of what a statement takes here."""
 class Database:
     """Everything that is stored, and who may touch it when."""
 
-    def __init__(self) -> None:
-        self.fakesnow = FakeSnow()
+    def __init__(self, data: Path | None = None) -> None:
+        self.fakesnow = FakeSnow(db_path=data)
         self.fakesnow.duck_conn.execute("SET threads = 1")  # statements here are small
         self.locks: TableLocks[Session] = TableLocks()
         self._plans = Plans()

@@ -1,0 +1,87 @@
+"""Who submits the steps of a round and cancels some, whatever state the store is in."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from fleet_q.core.errors import IllegalTransition, StoreUnavailable
+from fleet_q.core.ports import Store
+from tests.crash.plan import Plan
+
+_PAUSE = 0.05
+
+
+class Client(threading.Thread):
+    """Tries everything again that the store did not answer. ``faults`` is what went wrong."""
+
+    def __init__(self, open_store: Callable[[], Store], plan: Plan) -> None:
+        super().__init__(name="client", daemon=True)
+        self.faults: list[str] = []
+        self.stored: set[str] = set()
+        """The ids of the steps that the store says it has."""
+        self.cancelled: set[str] = set()
+        """The ids of the steps whose cancellation was tried, and may have been done."""
+        self._open = open_store
+        self._turn = threading.Lock()
+        self._store: Store | None = None
+        self._requests = self._drawn(plan)
+
+    def run(self) -> None:
+        began = time.monotonic()
+        for at, request in self._requests:
+            time.sleep(max(began + at - time.monotonic(), 0))
+            try:
+                self._insist(request)
+            except Exception as error:
+                self.faults.append(f"a client's request: {type(error).__name__}: {error}")
+        self.close()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """While the body runs, the client has nothing open and does nothing."""
+        with self._turn:
+            self._close()
+            yield
+
+    def close(self) -> None:
+        """Let go of the store."""
+        with self._turn:
+            self._close()
+
+    def _drawn(self, plan: Plan) -> list[tuple[float, Callable[[Store], None]]]:
+        requests: list[tuple[float, Callable[[Store], None]]] = []
+        for at, burst in plan.bursts:
+            commands = [work.command for work in burst]
+            requests.append((at, lambda store, commands=commands: self._submit(store, commands)))
+        for at, step_id in plan.cancellations:
+            requests.append((at, lambda store, step_id=step_id: self._cancel(store, step_id)))
+        return sorted(requests, key=lambda request: request[0])
+
+    def _submit(self, store: Store, commands: list) -> None:
+        store.submit(commands)
+        self.stored.update(command.step_id for command in commands)
+
+    def _cancel(self, store: Store, step_id: str) -> None:
+        self.cancelled.add(step_id)
+        with contextlib.suppress(IllegalTransition):  # it has ended
+            store.cancel(step_id)
+
+    def _insist(self, request: Callable[[Store], None]) -> None:
+        while True:
+            with self._turn:
+                try:
+                    if self._store is None:
+                        self._store = self._open()
+                    request(self._store)
+                    return
+                except StoreUnavailable:
+                    self._close()
+            time.sleep(_PAUSE)
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None

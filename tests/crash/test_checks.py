@@ -1,0 +1,96 @@
+"""The checks of a round find what they are there for."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.pod import Join
+from fleet_q.core.ports import Turn
+from fleet_q.core.step import Complete
+from tests.crash import checks
+from tests.crash.checks import Signs
+from tests.crash.work import Work
+
+FIRST, SECOND = Work(1, "short"), Work(2, "short")
+TOKEN = "token"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    """The first step has completed, the second is claimed."""
+    store = SqliteStore(tmp_path / "store.db")
+    store.submit([FIRST.command, SECOND.command])
+    store.turn(Turn("pod", "life", Join("pod", "life"), claim=2, claim_token=TOKEN))
+    store.turn(Turn("pod", "life", outcomes=(Complete(FIRST.step_id, TOKEN, "1"),)))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def signs() -> Signs:
+    return Counter({(FIRST.step_id, 1): 1, (SECOND.step_id, 1): 1})
+
+
+def _tamper(folder: Path, statement: str) -> None:
+    with closing(sqlite3.connect(folder / "store.db")) as connection, connection:
+        connection.execute(statement)
+
+
+def test_a_log_of_what_happened_is_in_order(store: SqliteStore, signs: Signs) -> None:
+    log = checks.read_log(store)
+    assert checks.of_log(store) == []
+    assert checks.of_work([FIRST], [], {FIRST.step_id: log[FIRST.step_id]}) == []
+    assert checks.of_signs(log, signs) == []
+    assert checks.of_copy(log, log) == []
+
+
+def test_a_row_that_the_log_does_not_add_up_to(store: SqliteStore, tmp_path: Path) -> None:
+    _tamper(tmp_path, "UPDATE step_tracker SET result = '2' WHERE status = 'completed'")
+    assert [fault.split(":")[0] for fault in checks.of_log(store)] == [FIRST.step_id]
+
+
+def test_a_gap_in_the_log(store: SqliteStore, tmp_path: Path) -> None:
+    _tamper(tmp_path, "DELETE FROM step_events WHERE type = 'claimed'")
+    assert any("cannot be folded" in fault for fault in checks.of_log(store))
+
+
+@pytest.mark.parametrize(
+    ("work", "says"),
+    [
+        ([FIRST, SECOND, Work(3, "short")], "step-0003: lost"),
+        ([FIRST, SECOND], "step-0002 (short): claimed, None"),
+        ([SECOND], "step-0001: nobody submitted it"),
+        ([Work(1, "doomed"), SECOND], "step-0001 (doomed): completed, None"),
+        ([Work(1, "heavy"), SECOND], "step-0001 (heavy): its result is 1"),
+    ],
+)
+def test_a_step_that_did_not_end_as_it_should(
+    store: SqliteStore, work: list[Work], says: str
+) -> None:
+    assert says in checks.of_work(work, [], checks.read_log(store))
+
+
+def test_a_step_that_completed_without_having_run(store: SqliteStore, signs: Signs) -> None:
+    del signs[FIRST.step_id, 1]
+    [fault] = checks.of_signs(checks.read_log(store), signs)
+    assert "never ran" in fault
+
+
+def test_a_step_that_ran_unclaimed(store: SqliteStore, signs: Signs) -> None:
+    signs[SECOND.step_id, 1] += 1
+    [fault] = checks.of_signs(checks.read_log(store), signs)
+    assert "ran 2 times and was claimed 1" in fault
+
+
+def test_a_copy_that_tells_another_history(store: SqliteStore) -> None:
+    log = checks.read_log(store)
+    earlier = {FIRST.step_id: log[FIRST.step_id][:2], SECOND.step_id: log[SECOND.step_id][1:]}
+    [fault] = checks.of_copy(earlier, log)
+    assert fault.startswith(SECOND.step_id)

@@ -1,0 +1,24 @@
+"""A few rounds; ``python -m tests.crash`` runs as many as are wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.crash.plan import StoreKind, draw
+from tests.crash.round import Round
+from tests.standin.client import NOTHING_TO_RUN_IT, interpreter
+
+
+@pytest.mark.parametrize(("store", "seed"), [("sqlite", 10), ("sqlite", 13), ("snowflake", 24)])
+def test_what_is_left_on_disk_holds_the_promises(
+    tmp_path: Path, store: StoreKind, seed: int
+) -> None:
+    if store == "snowflake" and interpreter() is None:
+        pytest.skip(NOTHING_TO_RUN_IT)
+    plan = draw(store, seed, brief=True)
+    report = Round(plan, tmp_path).run()
+    assert report.claims >= len(plan.work)
+    again = f"python -m tests.crash --store {store} --seed {seed} --rounds 1 --brief --keep"
+    assert not report.faults, "\n".join([*report.faults, f"again: {again}"])
