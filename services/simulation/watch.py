@@ -44,9 +44,7 @@ class Watch:
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._leader: str | None = None
         self._leads_since = 0.0
-        self._idle: dict[
-            tuple[str, str], int
-        ] = {}  # by claim: the turns when it was seen not to run
+        self._idle: dict[tuple[str, str], int] = {}  # by claim: at which turn it did not run
         self._has_room_since: dict[str, float] = {}  # by pod
 
     def begin(self) -> None:
