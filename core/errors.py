@@ -71,3 +71,7 @@ class StoreError(FleetQError):
 
 class StoreUnavailable(StoreError):
     """The store did not answer this time; what was tried may or may not have been done."""
+
+
+class StoreCrowded(StoreUnavailable):
+    """So many wait for the store's lock that it lets no more do so; nothing was done."""

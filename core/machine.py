@@ -31,6 +31,10 @@ STORE_RETRY_CAP: Final = 5.0
 """Seconds to wait before a store is asked again that did not answer: the quickstart's backoff
 (50 ms, doubled each time), at most 5 s."""
 
+LONGEST_CROWDED: Final = 1.0
+"""Seconds to wait at most where too many wait already, however often that was so: whoever waited
+longer each time would be overtaken by all who come new."""
+
 SHORTEST_CLAIM_WAIT: Final = 0.001
 """Seconds to wait at least for a step that falls due, lest a hair's breadth of clock be polled."""
 
@@ -192,12 +196,16 @@ class PodMachine:
             self._start(step, turn.claim_token)
         return list(answer.claimed)
 
-    def unanswered(self, now: float) -> float:
-        """The store did not answer; the same turn is due again after the seconds returned."""
+    def unanswered(self, now: float, *, crowded: bool = False) -> float:
+        """The store did not answer, or is ``crowded``; the same turn is due again after the seconds
+        returned."""
         self._failures += 1
         if self.phase == "draining" and now >= self._drain_until:
             self.phase = "gone"  # the grace is over and so is the pod; its steps will be recovered
-        wait = backoff(self._failures, STORE_RETRY_BASE, STORE_RETRY_CAP, self._chance())
+        chance = self._chance()
+        wait = backoff(self._failures, STORE_RETRY_BASE, STORE_RETRY_CAP, chance)
+        if crowded:
+            wait = LONGEST_CROWDED * chance
         self._ask_after = now + wait
         return wait
 

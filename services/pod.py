@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
 from fleet_q.core.capacity import slots
-from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreUnavailable
+from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreCrowded, StoreUnavailable
 from fleet_q.core.machine import PodMachine
 from fleet_q.core.ports import Store, Turn
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
@@ -165,7 +165,8 @@ class Pod:
 
     def _put_off(self, error: StoreUnavailable) -> None:
         self._read_inbox(0)  # the pod may have been told to leave while the store kept it waiting
-        wait = self._machine.unanswered(time.monotonic())
+        crowded = isinstance(error, StoreCrowded)
+        wait = self._machine.unanswered(time.monotonic(), crowded=crowded)
         log.warning("%s; asking again in %.2f s", error, wait, extra=self._tags())
 
     def _start(self, steps: Sequence[Step]) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from snowflake.connector import errors
 
-from fleet_q.core.errors import StoreError, StoreUnavailable
+from fleet_q.core.errors import StoreCrowded, StoreError, StoreUnavailable
 
 LOST_SESSION: Final = {
     250002,  # the connection is closed
@@ -24,13 +24,16 @@ NO_SUCH_OBJECT: Final = 2003
 
 NO_PRIVILEGE: Final = 3001
 
+LOCKED: Final = 625
+"""More than 20 statements wait for a lock, or it was waited for too long."""
+
 NO_SIGN_IN: Final = 250001
 """What the connector says when a sign-in had no answer that it knows."""
 
 _PASSING: Final = LOST_SESSION | {
     603,  # internal error, to be tried again
     604,  # the statement was cancelled
-    625,  # the lock could not be had: more than 20 wait for it, or it took too long
+    LOCKED,
     630,  # the statement took longer than allowed
     8503,  # the warehouse is being resumed
     90073,  # the warehouse cannot be resumed at the moment
@@ -81,6 +84,8 @@ def is_passing(error: errors.Error) -> bool:
 
 def translated(error: errors.Error) -> StoreError:
     """The error in the core's words: one line, which says what to do where that is known."""
+    if error.errno == LOCKED:
+        return StoreCrowded(_line(error))
     if is_passing(error):
         return StoreUnavailable(_line(error))
     known = _ADVICE.get(error.errno or 0)

@@ -14,7 +14,7 @@ from fleet_q.adapters.snowflake.apply import apply
 from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
-from fleet_q.core.errors import StoreError, StoreUnavailable
+from fleet_q.core.errors import StoreCrowded, StoreError, StoreUnavailable
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Complete, Submit
@@ -95,6 +95,7 @@ def test_what_passes_is_counted_and_may_be_tried_again(
     assert str(error.value).startswith("Snowflake: ")
     assert "\n" not in str(error.value)
     assert store.session.errors.total() == 1
+    assert isinstance(error.value, StoreCrowded) == (fault.get("code") == "000625")
     made.no_faults()
     assert store.submit([Submit(step_id, "{}", unique=True)]) == [True]
 

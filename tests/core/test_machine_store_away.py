@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from fleet_q.core.machine import STORE_RETRY_BASE, STORE_RETRY_CAP
+from fleet_q.core.machine import LONGEST_CROWDED, STORE_RETRY_BASE, STORE_RETRY_CAP
 from fleet_q.core.pod import Join
 from tests.core.helpers import Pilot, up
 
@@ -42,6 +42,16 @@ def test_the_waits_double_up_to_a_cap_and_begin_anew_after_an_answer() -> None:
         assert waits[-2:] == [STORE_RETRY_CAP] * 2
         pilot.take_turn()
         pilot.wait(10)
+
+
+def test_who_comes_to_a_crowded_store_again_waits_no_longer_than_who_comes_new() -> None:
+    pilot = Pilot(chance=lambda: 0.5)
+    waits = set()
+    for _ in range(9):
+        pilot.turn()
+        waits.add(pilot.machine.unanswered(pilot.now, crowded=True))
+        pilot.wait(1)
+    assert waits == {LONGEST_CROWDED / 2}
 
 
 def test_a_store_that_refuses_the_incarnation_has_answered() -> None:
