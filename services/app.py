@@ -7,7 +7,8 @@ import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
@@ -15,12 +16,15 @@ from fleet_q.core.errors import InvalidInput, UnknownStep
 from fleet_q.core.leadership import leader, live_pods
 from fleet_q.core.lifecycles import StepStatus
 from fleet_q.core.ports import Store
+from fleet_q.core.pruning import ENDED, WITH_DEAD_LETTERS, PruneStats, prune_cycle
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
-from fleet_q.core.submission import check_id, submission
+from fleet_q.core.submission import check_id, check_seconds, submission
+from fleet_q.services.archive import Archive
 from fleet_q.services.ids import new_pod_id, new_step_id
 from fleet_q.services.pod import Pod
+from fleet_q.services.pruning import prune_gently
 from fleet_q.services.settings import Settings, from_env
 from fleet_q.services.stores import is_shared, open_store
 from fleet_q.services.tasks import TASK_TYPE, Registry, Task, check_name
@@ -109,9 +113,9 @@ class FleetQ:
     ) -> str:
         """Store a step and return its id. Higher ``priority`` goes first; ``delay`` is in seconds.
 
-        With a ``step_id`` of your own, submitting again is harmless: the same payload is not
-        stored twice, another raises ``StepConflict``. Raises :class:`InvalidInput` for what
-        cannot be stored, and then stores nothing.
+        With a ``step_id`` of your own, submitting again is harmless until the step is pruned: the
+        same payload is not stored twice, another raises ``StepConflict``. Raises
+        :class:`InvalidInput` for what cannot be stored, and then stores nothing.
         """
         command = self.command(
             payload, step_id=step_id, priority=priority, delay=delay, max_retries=max_retries
@@ -264,6 +268,39 @@ class FleetQ:
             if before is None:
                 self._work_arrived()
                 return replayed
+
+    def prune(
+        self,
+        older_than: float,
+        *,
+        failed: bool = False,
+        archive: Path | None = None,
+        dry_run: bool = False,
+        stats: PruneStats | None = None,
+        told: Callable[[], object] = lambda: None,
+    ) -> PruneStats:
+        """Delete the steps that were completed or cancelled ``older_than`` seconds ago or earlier,
+        with ``failed`` the dead letters too, and the pods that are down or asleep and were heard
+        of no later; all with their events, which are appended to the file ``archive`` first.
+
+        The id of a step that was pruned is free: submitted again, it is a new step. So keep steps
+        for longer than anybody goes on trying to submit one. A ``dry_run`` only counts. After each
+        batch ``stats`` has been added to and ``told`` is called, which may end it by raising.
+        """
+        check_seconds(older_than, "older_than")
+        stats = PruneStats() if stats is None else stats
+        with nullcontext() if archive is None or dry_run else Archive(archive) as kept:
+            cycle = prune_cycle(
+                self._store(),
+                older_than=micros(older_than),
+                stats=stats,
+                statuses=WITH_DEAD_LETTERS if failed else ENDED,
+                archive=kept,
+                dry_run=dry_run,
+                by=self._pod.pod_id if self._pod is not None else None,
+            )
+            prune_gently(cycle, told)
+        return stats
 
     # Running
 

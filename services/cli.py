@@ -22,6 +22,7 @@ from fleet_q.services.cli_options import (
     client,
     pods_app,
 )
+from fleet_q.services.cli_prune import prune_command
 from fleet_q.services.cli_simulate import simulate_commands
 from fleet_q.services.cli_store import store_commands
 from fleet_q.services.ids import new_pod_id
@@ -39,6 +40,7 @@ cli = typer.Typer(
 dlq = typer.Typer(help="Dead letters: the steps that failed for good.", no_args_is_help=True)
 cli.add_typer(dlq, name="dlq")
 cli.add_typer(store_commands)
+cli.add_typer(prune_command)
 cli.add_typer(simulate_commands)
 
 StepId = Annotated[str, typer.Argument(metavar="STEP_ID", help="the step's id")]

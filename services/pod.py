@@ -22,6 +22,7 @@ from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
 from fleet_q.services.ids import new_token
+from fleet_q.services.pruning import LeadersPrune
 from fleet_q.services.runners import Runners
 from fleet_q.services.settings import Settings
 from fleet_q.services.tasks import Registry
@@ -65,6 +66,7 @@ class Pod:
         self._held: dict[str, Step] = {}  # by id, what runs or has an outcome to be told
         self._recovery: Iterator[None] | None = None
         self._recovered = RecoveryStats()
+        self._prune = LeadersPrune(pod_id, store, settings)
         self._last_answer = time.monotonic()
         self._thread = threading.Thread(target=self._live, name=f"fleet-q-{pod_id}", daemon=True)
 
@@ -121,14 +123,19 @@ class Pod:
             return False
         if plan.recover and self._recovery is None:
             self._recovery = self._new_recovery()
+        if plan.prune:
+            self._prune.begin()
         if plan.listen:
             self._listen()
         if plan.turn is not None:
             self._take(plan.turn)
         if self._recovery is not None:
             self._recover_on()
+        else:
+            self._prune.go_on()
         busy = plan.turn is not None or self._recovery is not None
-        self._read_inbox(0.0 if busy else plan.look_again - time.monotonic())
+        next_at = min(plan.look_again, self._prune.next_at)
+        self._read_inbox(0.0 if busy else next_at - time.monotonic())
         return True
 
     def _listen(self) -> None:

@@ -55,13 +55,6 @@ def test_a_leader_prunes_by_the_hour_or_as_often_as_it_makes_a_difference() -> N
     assert interval(HOUR) == HOUR / 10
 
 
-def test_without_the_setting_nothing_is_pruned() -> None:
-    pilot = Pilot()
-    for _ in range(100):
-        assert not pilot.plan().prune
-        pilot.wait(HOUR)
-
-
 def prunes(pilot: Pilot, seconds: float) -> int:
     """How many come within that time, asked every second."""
     count = 0
@@ -83,6 +76,10 @@ def test_the_first_cycle_prunes_and_then_one_in_every_interval() -> None:
     assert prunes(pilot, HOUR - 60) == 0
     assert prunes(pilot, 3 * HOUR) == 3
     assert prunes(Pilot(prune_after=10, recovery_interval=30), 120) == 4
+
+
+def test_without_the_setting_nothing_is_pruned() -> None:
+    assert prunes(Pilot(), 3 * HOUR) == 0
 
 
 def test_a_pod_that_sleeps_prunes_nothing_until_work_wakes_it() -> None:

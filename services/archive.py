@@ -1,0 +1,110 @@
+"""The file that pruned events are moved to: one a line, as JSON."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final
+
+import msgspec
+from msgspec.structs import asdict
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.core.events import Event, PodEvent, StepEvent
+from fleet_q.core.lifecycles import POD
+
+_BEGINS: Final = (b'{"step_id":', b'{"pod_id":')
+_POD_FACTS: Final = POD.triggers()
+
+
+class Archive:
+    """Appends events to the file at ``path``; each call returns when they are on the disk.
+
+    A line has the names of the columns of ``step_events`` or ``pod_events``. What a kill left of a
+    line is cut off: its event was not deleted, and comes again. Raises :class:`InvalidInput` for a
+    file that is no archive, or that somebody else is writing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        is_new = not path.exists()
+        self._file: BinaryIO = path.open("ab+")
+        try:
+            self._lock(path)
+            self._mend(path)
+        except BaseException:
+            self._file.close()
+            raise
+        if is_new:
+            _sync_folder(path.absolute().parent)
+
+    def __call__(self, events: Iterable[StepEvent] | Iterable[PodEvent]) -> None:
+        for event in events:
+            self._file.write(_line(event))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def _lock(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidInput(f"{path} is being written by another prune") from None
+
+    def _mend(self, path: Path) -> None:
+        self._file.seek(0)
+        head = self._file.read(max(map(len, _BEGINS)))
+        if head and not any(head.startswith(each) or each.startswith(head) for each in _BEGINS):
+            raise InvalidInput(f"{path} is no archive; name another file, or a new one")
+        end = self._file.seek(0, os.SEEK_END)
+        self._file.truncate(_end_of_lines(self._file, end))
+
+
+def _end_of_lines(file: BinaryIO, end: int, step: int = 65_536) -> int:
+    """Where the last whole line of a file of ``end`` bytes ends."""
+    while end > 0:
+        begin = max(0, end - step)
+        file.seek(begin)
+        newline = file.read(end - begin).rfind(b"\n")
+        if newline >= 0:
+            return begin + newline + 1
+        end = begin
+    return 0
+
+
+def _line(event: StepEvent | PodEvent) -> bytes:
+    """A line break within it could only be a blank between the tokens of somebody's JSON."""
+    return msgspec.json.encode(_columns(event)).replace(b"\n", b" ") + b"\n"
+
+
+def _columns(event: Event[Any]) -> dict[str, Any]:
+    of_pod = event.fact.type in _POD_FACTS
+    return {
+        "pod_id" if of_pod else "step_id": event.stream,
+        "version": event.version,
+        "type": event.fact.type,
+        "event_ts": event.at,
+        "by_pod_id" if of_pod else "pod_id": event.pod_id,
+        **asdict(event.fact),
+    }
+
+
+def _sync_folder(path: Path) -> None:
+    """A new file's name is on the disk only when its folder is."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,95 @@
+"""Pruning as Snowflake sees it: which locks it takes, and what becomes of a lost answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fleet_q.adapters.snowflake.apply import apply
+from fleet_q.adapters.snowflake.session import Session
+from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.adapters.snowflake.store import SnowflakeStore
+from fleet_q.core.errors import StoreError
+from fleet_q.core.ports import Ended, Pruned
+from fleet_q.core.pruning import ENDED
+from fleet_q.core.step import Submit
+from tests.standin.client import Schema
+
+
+@pytest.fixture
+def store(schema: Schema) -> Iterator[SnowflakeStore]:
+    session = Session(schema.parameters, Statements())
+    list(apply(session))
+    session.close()
+    store = SnowflakeStore(schema.parameters, patience=5)
+    yield store
+    schema.no_faults()
+    schema.set(denied=[])
+    assert store.rebuild(check=True).equal
+    store.close()
+
+
+@pytest.fixture
+def ended(store: SnowflakeStore) -> list[Ended]:
+    store.submit([Submit(f"step {number}", "{}", unique=True) for number in range(5)])
+    for number in range(3):
+        store.cancel(f"step {number}")
+    return list(store.ended(ENDED, store.pods().at, 100).steps)
+
+
+def prune(store: SnowflakeStore, ended: list[Ended]) -> Pruned:
+    return store.prune(ended, store.pods().at, "pod")
+
+
+def test_the_lock_that_all_wait_for_is_taken_last(
+    schema: Schema, store: SnowflakeStore, ended: list[Ended]
+) -> None:
+    schema.forget()
+    assert prune(store, ended) == Pruned(3, 6)
+    locked = [entry.target for entry in schema.log() if entry.locked]
+    assert [str(target).split('"')[-2] for target in locked] == ["STEP_EVENTS", "STEP_TRACKER"]
+
+
+def test_a_look_at_the_bell_needs_no_warehouse_after_a_prune(
+    schema: Schema, store: SnowflakeStore, ended: list[Ended]
+) -> None:
+    before = store.bell()
+    prune(store, ended)
+    schema.forget()
+    assert store.bell() == before
+    (look,) = schema.log()
+    assert (look.kind, look.warehouse, look.cached) == ("select", False, False)
+
+
+def test_the_log_says_who_pruned_and_how_much(store: SnowflakeStore, ended: list[Ended]) -> None:
+    prune(store, ended[:1])
+    prune(store, ended[1:])
+    noted = store.session.execute(
+        "SELECT version, type, pod_id FROM \"STEP_EVENTS\" WHERE step_id = '' ORDER BY version DESC"
+    )
+    assert noted == [(0, "pruned", "pod"), (-3, "pruned", "pod")]
+    assert {event.stream for event in store.step_events()} == {"step 3", "step 4"}
+
+
+@pytest.mark.parametrize("took_place", [True, False])
+def test_a_commit_whose_answer_is_lost_is_made_up_for_and_counted_once(
+    schema: Schema, store: SnowflakeStore, ended: list[Ended], took_place: bool
+) -> None:
+    kind = "drop" if took_place else "error"
+    lost = {"then": "sign-in"} if took_place else {"error": "gone"}
+    schema.fault(kind, on="commit", **lost)
+    before = store.bell()
+    assert prune(store, ended) == Pruned(3, 6)
+    assert store.session.errors.total() == 1
+    assert store.bell() == before
+
+
+def test_who_may_not_delete_changes_nothing_and_is_told_what_to_grant(
+    schema: Schema, store: SnowflakeStore, ended: list[Ended]
+) -> None:
+    log = list(store.step_events())
+    schema.set(denied=[["DELETE", "STEP_TRACKER"]])
+    with pytest.raises(StoreError, match="grant the role what fleet-q schema prints"):
+        prune(store, ended)
+    assert list(store.step_events()) == log

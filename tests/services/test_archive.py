@@ -1,0 +1,85 @@
+"""The file that pruned events are moved to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from msgspec import Raw
+
+from fleet_q.core import events as ev
+from fleet_q.core.errors import InvalidInput
+from fleet_q.core.events import Event
+from fleet_q.services.archive import Archive
+
+SUBMITTED = Event("é", 1, 5, None, ev.Submitted(Raw(b'{"n":\n 12345678901234567890}'), 0, 3, 7))
+COMPLETED = Event("é", 3, 9, "pod", ev.Completed("token", Raw(b'"\\n"')))
+JOINED = Event("pod", 1, 4, "pod", ev.Joined("one"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "archive.jsonl"
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_a_line_is_a_row_of_the_log(path) -> None:
+    with Archive(path) as archive:
+        archive([SUBMITTED, COMPLETED])
+        archive([JOINED])
+    assert lines(path) == [
+        {"step_id": "é", "version": 1, "type": "submitted", "event_ts": 5, "pod_id": None,
+         "payload": {"n": 12345678901234567890}, "priority": 0, "max_retries": 3,
+         "available_ts": 7},
+        {"step_id": "é", "version": 3, "type": "completed", "event_ts": 9, "pod_id": "pod",
+         "claim_token": "token", "result": "\n"},
+        {"pod_id": "pod", "version": 1, "type": "joined", "event_ts": 4, "by_pod_id": "pod",
+         "incarnation": "one"},
+    ]  # fmt: skip
+
+
+def test_it_is_on_the_disk_when_the_call_returns(path, monkeypatch) -> None:
+    synced: list[bytes] = []
+    monkeypatch.setattr("os.fsync", lambda _: synced.append(path.read_bytes()))
+    with Archive(path) as archive:
+        archive([JOINED])
+        assert synced == [b"", path.read_bytes()], "the new file's name, then the line"
+
+
+def test_it_is_appended_to(path) -> None:
+    for _ in range(2):
+        with Archive(path) as archive:
+            archive([JOINED])
+    assert len(lines(path)) == 2
+
+
+@pytest.mark.parametrize("cut", [1, 5, 70])
+@pytest.mark.parametrize("before", [0, 1, 2_000])
+def test_what_a_kill_left_of_a_line_is_cut_off(path, before, cut) -> None:
+    with Archive(path) as archive:
+        archive([SUBMITTED] * before)
+        whole = path.read_bytes()
+        archive([COMPLETED])
+    path.write_bytes(path.read_bytes()[: len(whole) + cut])
+    with Archive(path) as archive:
+        assert path.read_bytes() == whole
+        archive([JOINED])
+    assert len(lines(path)) == before + 1
+
+
+@pytest.mark.parametrize("content", [b"my diary", b"my diary\n", b"[]\n", b"\0" * 100])
+def test_a_file_that_is_no_archive_stays_as_it_is(path, content) -> None:
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match="no archive"):
+        Archive(path)
+    assert path.read_bytes() == content
+
+
+def test_two_do_not_write_one(path) -> None:
+    with Archive(path), pytest.raises(InvalidInput, match="another prune"):
+        Archive(path)
+    Archive(path).__exit__(None, None, None)

@@ -1,0 +1,214 @@
+"""Pruning by the command line, by the app, and by a pod that leads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sqlite3
+import time
+
+import msgspec
+import pytest
+
+from fleet_q.core.errors import InvalidInput, StoreError, StoreUnavailable
+from fleet_q.core.ports import Pruned
+from fleet_q.services import FleetQ
+
+from .conftest import QUICK
+
+
+@pytest.fixture
+def lived_in(fleet_q, tmp_path):
+    """Ten cancelled steps, one that waits, and a dead letter, a day old."""
+    for number in range(10):
+        fleet_q("submit", "{}", "--step-id", f"step {number}")
+        fleet_q("cancel", f"step {number}")
+    fleet_q("submit", "{}", "--step-id", "waiting")
+    fleet_q("submit", "{}", "--step-id", "failed")
+    asyncio.run(_dead_letter(tmp_path))
+    _age(tmp_path / "fleet-q.db")
+
+
+async def _dead_letter(tmp_path):
+    app = FleetQ(f"sqlite:///{tmp_path}/fleet-q.db", settings=QUICK)
+    app.cancel("waiting")
+    async with app.running():
+        await asyncio.to_thread(app.wait, "failed", 10)
+    app.replay(["waiting"])
+    app.close()
+
+
+def _age(path):
+    with sqlite3.connect(path) as connection:
+        for table in ("step_events", "pod_events"):
+            connection.execute(f"UPDATE {table} SET event_ts = event_ts - 86400000000")
+        connection.execute("UPDATE step_events SET available_ts = available_ts - 86400000000")
+    app = FleetQ(f"sqlite:///{path}")
+    app.store.rebuild()
+    app.close()
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_prune_counts_then_moves_what_has_ended_and_can_be_repeated(fleet_q, tmp_path):
+    ended = {"steps": 10, "step_events": 20, "pods": 1, "pod_events": 3}
+    code, out, err = fleet_q("prune", "--older-than", "23h", "--dry-run", "--json")
+    found = json.loads(out)
+    assert (code, err, found.pop("dry_run")) == (0, "", True)
+    events = found["pod_events"]
+    assert found == {**ended, "pod_events": events}
+
+    code, out, err = fleet_q("prune", "--older-than", "23h", "--archive", "old.jsonl")
+    says = f"pruned 10 steps with 20 events, 1 pod with {events} events\n"
+    assert (code, out, err) == (0, says, "")
+    kept = [json.loads(line) for line in (tmp_path / "old.jsonl").read_text().splitlines()]
+    assert [line["step_id"] for line in kept[:20:2]] == [f"step {n}" for n in range(10)]
+    assert len(kept) == 20 + events
+
+    assert fleet_q("prune", "--older-than", "23h")[1].startswith("pruned 0 steps")
+    assert fleet_q("status", "step 0")[0] == 1
+    assert fleet_q("rebuild", "--check")[0] == 0
+    counts = json.loads(fleet_q("queue", "--json")[1])
+    assert (counts["pending"], counts["failed"], counts["cancelled"]) == (1, 1, 0)
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_dead_letters_go_only_if_they_are_named(fleet_q):
+    fleet_q("prune", "--older-than", "0s")
+    assert json.loads(fleet_q("dlq", "list", "--json")[1])["steps"]
+    assert fleet_q("prune", "--older-than", "0s", "--failed")[1].startswith("pruned 1 step with")
+    assert not json.loads(fleet_q("dlq", "list", "--json")[1])["steps"]
+
+
+@pytest.mark.usefixtures("lived_in")
+@pytest.mark.parametrize("age", ["2d", "25h", "1500m", "100000s", "1.5d"])
+def test_what_is_younger_stays(fleet_q, age):
+    code, out, _ = fleet_q("prune", "--older-than", age)
+    assert (code, out) == (0, "pruned 0 steps with 0 events, 0 pods with 0 events\n")
+
+
+@pytest.mark.parametrize("age", ["", "30", "d", "1w", "-1d", "1 d", "inf", "99999d"])
+def test_what_is_no_age_is_refused(fleet_q, age):
+    fleet_q("submit", "{}")
+    code, out, err = fleet_q("prune", "--older-than", age)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_a_file_that_cannot_be_an_archive_keeps_everything(fleet_q, tmp_path):
+    (tmp_path / "diary").write_text("Dear diary\n")
+    for archive, says in (("diary", "no archive"), ("no/such/folder", "No such file")):
+        code, out, err = fleet_q("prune", "--older-than", "0s", "--archive", archive)
+        assert (code, out, says in err) == (1, "", True)
+    assert json.loads(fleet_q("queue", "--json")[1])["cancelled"] == 10
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_ctrl_c_ends_it_between_two_batches_and_says_what_was_done(fleet_q, monkeypatch):
+    """The signal comes in the middle of a batch, which is finished all the same."""
+    _in_batches_of(monkeypatch, 3)
+    from fleet_q.core.store import EventStore
+
+    prune = EventStore.prune
+
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return prune(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EventStore, "prune", interrupted)
+        code, out, err = fleet_q("prune", "--older-than", "1h")
+    assert (code, err) == (128 + signal.SIGINT, "fleet-q: interrupted\n")
+    assert out == "pruned 3 steps with 6 events, 0 pods with 0 events\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert fleet_q("rebuild", "--check")[0] == 0
+    assert fleet_q("prune", "--older-than", "1h")[1].startswith("pruned 7 steps with 14 events")
+
+
+def _in_batches_of(monkeypatch, size):
+    from fleet_q.adapters import sqlite
+
+    manners = msgspec.structs.replace(sqlite.Manners(), prune_batch=size)
+    monkeypatch.setattr(sqlite, "Manners", lambda **_: manners)
+
+
+def test_prune_on_snowflake(fleet_q, tmp_path, schema, monkeypatch):
+    for name, value in schema.environment.items():
+        monkeypatch.setenv(name, value)
+    fleet_q("schema", "--apply")
+    fleet_q("submit", "{}", "--step-id", "step")
+    fleet_q("cancel", "step")
+    words = ("prune", "--older-than", "0s", "--archive", "old.jsonl")
+    schema.set(denied=[["DELETE", "STEP_EVENTS"]])
+    code, out, err = fleet_q(*words)
+    assert (code, out, "fleet-q schema" in err, err.count("\n")) == (1, "", True, 1)
+    assert fleet_q("status", "step")[0] == 0
+    schema.set(denied=[])
+    assert fleet_q(*words)[:2] == (0, "pruned 1 step with 2 events, 0 pods with 0 events\n")
+    lines = (tmp_path / "old.jsonl").read_text().splitlines()
+    assert lines == lines[:2] * 2, "what was kept and not deleted is kept again"
+    assert fleet_q("rebuild", "--check")[0] == 0
+
+
+def test_the_app_checks_the_age(app):
+    for age in (-1, float("nan"), "30d", 1e12):
+        with pytest.raises(InvalidInput, match="older_than"):
+            app.prune(age)
+
+
+def test_a_pruned_id_is_free(app, run):
+    calls = []
+    app.task("call")(lambda n: calls.append(n))
+    app.submit({"task_type": "call", "n": 1}, step_id="mine")
+    run("mine")
+    assert app.prune(0).steps == 1
+    app.submit({"task_type": "call", "n": 2}, step_id="mine")
+    run("mine")
+    assert calls == [1, 2]
+
+
+async def _runs_until(app, condition):
+    async with app.running() as pod:
+        until = time.monotonic() + 10
+        while not condition() and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        assert condition()
+        return pod
+
+
+def test_a_leader_prunes_beside_its_work():
+    app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, prune_after=0.2))
+    app.task("call")(lambda: None)
+    app.submit_many([{"task_type": "call"}] * 500)
+    app.submit({"task_type": "nobody's"}, step_id="failed")
+
+    asyncio.run(_runs_until(app, lambda: app.queue()["completed"] > 0))
+    asyncio.run(_runs_until(app, lambda: not any(app.queue()[s] for s in ("pending", "completed"))))
+
+    assert app.queue()["failed"] == 1
+    assert app.store.rebuild(check=True).equal
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(StoreError("not granted"), logging.ERROR), (StoreUnavailable("away"), logging.WARNING)],
+)
+def test_a_leader_that_may_not_prune_works_on(caplog, monkeypatch, error, level):
+    app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, prune_after=0.01))
+    app.task("call")(lambda: None)
+    step_id = app.submit({"task_type": "call"})
+    tried = []
+
+    def refuse(*arguments) -> Pruned:
+        tried.append(arguments)
+        raise error
+
+    monkeypatch.setattr(app.store, "prune", refuse)
+    pod = asyncio.run(_runs_until(app, lambda: len(tried) > 1))
+
+    assert pod.error is None
+    assert app.status(step_id).status == "completed"
+    says = [r for r in caplog.records if "pruning is put off" in r.message]
+    assert {record.levelno for record in says} == {level}
