@@ -1,0 +1,63 @@
+"""A prune beside pods at work, killed again and again: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from fleet_q.core.pod import Join
+from fleet_q.core.ports import Turn
+from fleet_q.core.step import Complete, Submit
+from fleet_q.services import FleetQ
+from tests.processes.conftest import Pods, eventually
+
+
+def test_each_step_is_in_the_store_or_whole_in_the_archive(pods: Pods, tmp_path: Path) -> None:
+    fleet = FleetQ(pods.store)
+    old = [f"old {number}" for number in range(4_000)]
+    _complete(pods, old)
+    new = fleet.submit_many({"task_type": "nap", "number": n} for n in range(300))
+    worker = pods.start("worker")
+    eventually(lambda: fleet.queue()["completed"] > len(old))
+    archive = tmp_path / "archive.jsonl"
+
+    for size in (1, 500_000, 1_000_000):
+        prune = _prune(pods, archive)
+        eventually(lambda size=size: archive.exists() and archive.stat().st_size > size)
+        prune.kill()
+        assert prune.wait() == -signal.SIGKILL, "it was over before it was killed"
+        assert pods.store.rebuild(check=True).equal
+    assert _prune(pods, archive).wait() == 0
+
+    eventually(lambda: fleet.queue()["pending"] + fleet.queue()["claimed"] == 0)
+    assert worker.poll() is None
+    kept: dict[str, set[int]] = defaultdict(set)
+    for line in archive.read_text().splitlines():
+        event = json.loads(line)
+        if "step_id" in event:
+            kept[event["step_id"]].add(event["version"])
+    here = {event.stream for event in pods.store.step_events()}
+    assert all(kept[step_id] == {1, 2, 3} for step_id in old)
+    assert here.isdisjoint(old)
+    assert all(step_id in here or kept[step_id] == {1, 2, 3} for step_id in new)
+    assert "ERROR" not in pods.log("worker").read_text()
+
+
+def _complete(pods: Pods, step_ids: list[str]) -> None:
+    pods.store.turn(Turn("first", "one", Join("first", "one")))
+    for step_id in step_ids:
+        pods.store.submit([Submit(step_id, json.dumps({"text": "x" * 200}))])
+    while claimed := pods.store.turn(Turn("first", "one", claim=500, claim_token="t")).claimed:
+        done = tuple(Complete(step.step_id, "t", "null") for step in claimed)
+        pods.store.turn(Turn("first", "one", outcomes=done))
+
+
+def _prune(pods: Pods, archive: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "fleet_q.services.cli", "prune", "--older-than", "0s"]
+    return subprocess.Popen(
+        [*command, "--store", pods.url, "--archive", str(archive)], stdout=subprocess.DEVNULL
+    )
