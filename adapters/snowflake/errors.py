@@ -8,6 +8,9 @@ from snowflake.connector import errors
 
 from fleet_q.core.errors import StoreCrowded, StoreError, StoreUnavailable
 
+Failure = errors.Error | OSError
+"""What a call of the connector raises."""
+
 LOST_SESSION: Final = {
     250002,  # the connection is closed
     390104,  # the session's token means nothing to Snowflake
@@ -65,14 +68,18 @@ _ADVICE: Final = {
 }
 
 
-def is_lost(error: errors.Error) -> bool:
+def is_lost(error: Failure) -> bool:
     """Whether the session cannot be gone on with."""
     return error.errno in LOST_SESSION or isinstance(error, errors.InterfaceError)
 
 
-def is_passing(error: errors.Error) -> bool:
+def is_passing(error: Failure) -> bool:
     """Whether the same may work when it is tried again. Where no answer came at all, the
-    connectors have numbers of their own, and one class of error."""
+    connectors have numbers of their own, and one class of error. Where an answer broke off, 4.x
+    lets its HTTP library's error through, an ``OSError`` without a number; others of that kind are
+    about files on this machine."""
+    if isinstance(error, OSError):
+        return error.errno is None or isinstance(error, ConnectionError)
     number = error.errno or 0
     return (
         number in _PASSING
@@ -82,12 +89,15 @@ def is_passing(error: errors.Error) -> bool:
     )
 
 
-def translated(error: errors.Error) -> StoreError:
-    """The error in the core's words: one line, which says what to do where that is known."""
+def translated(error: Failure) -> Exception:
+    """The error in the core's words: one line, which says what to do where that is known. What is
+    not Snowflake's is left as it is."""
     if error.errno == LOCKED:
         return StoreCrowded(_line(error))
     if is_passing(error):
         return StoreUnavailable(_line(error))
+    if isinstance(error, OSError):
+        return error
     known = _ADVICE.get(error.errno or 0)
     return StoreError(f"{_line(error)} ({known})" if known else _line(error))
 
@@ -109,5 +119,6 @@ def advice(error: StoreError) -> str | None:
     return _ADVICE.get(number(error) or 0)
 
 
-def _line(error: errors.Error) -> str:
-    return f"Snowflake: {' '.join((error.raw_msg or error.msg or str(error)).split())}"
+def _line(error: Failure) -> str:
+    said = None if isinstance(error, OSError) else error.raw_msg or error.msg
+    return f"Snowflake: {' '.join((said or str(error)).split())}"

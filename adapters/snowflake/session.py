@@ -14,7 +14,7 @@ import snowflake.connector
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error
 
-from fleet_q.adapters.snowflake.errors import is_lost, is_passing, translated
+from fleet_q.adapters.snowflake.errors import Failure, is_lost, is_passing, translated
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core.errors import StoreUnavailable
 
@@ -101,7 +101,7 @@ class Session:
         with self._lock:
             connection, self._connection = self._connection, None
             if connection is not None:
-                with suppress(Error):
+                with suppress(Error, OSError):
                     connection.close()
 
     def _roll_back(self) -> None:
@@ -109,13 +109,13 @@ class Session:
         with it; so its session is ended instead."""
         try:
             self._send("ROLLBACK")
-        except Error:
+        except (Error, OSError):
             self.close()
 
     def _commit(self, change_id: str) -> None:
         try:
             self._send("COMMIT")
-        except Error as error:
+        except (Error, OSError) as error:
             if not is_passing(error):
                 raise
             self._count(error)
@@ -145,14 +145,14 @@ class Session:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except Error as error:
+        except (Error, OSError) as error:
             if is_passing(error):
                 self._count(error)
             if is_lost(error):
                 self.close()
             raise translated(error) from error
 
-    def _count(self, error: Error) -> None:
+    def _count(self, error: Failure) -> None:
         self.errors[error.errno or 0] += 1
 
 

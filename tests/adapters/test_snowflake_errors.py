@@ -82,6 +82,7 @@ PASSING = {
     "no answer but 504": {"kind": "status", "status": 504, **FOR_EVER},
     "no answer but 429": {"kind": "status", "status": 429, **FOR_EVER},
     "the connection is always reset": {"kind": "reset", **FOR_EVER},
+    "the answer breaks off": {"kind": "break", **FOR_EVER},
 }
 
 

@@ -101,6 +101,22 @@ def of_signs(log: Log, signs: Signs) -> list[str]:
     return faults
 
 
+def of_holders(log: Log) -> list[str]:
+    """What became of a claim by another pod than the one that held it."""
+    faults = []
+    for step_id, history in log.items():
+        holder: str | None = None
+        for event in history:
+            match event.fact:
+                case ev.Claimed():
+                    holder = event.pod_id
+                case ev.Completed() | ev.Retried() | ev.Released() if event.pod_id != holder:
+                    faults.append(
+                        f"{step_id}: held by {holder}, {event.fact.type} by {event.pod_id}"
+                    )
+    return faults
+
+
 def of_copy(earlier: Log, log: Log) -> list[str]:
     """What a copy of the log, made earlier, tells otherwise than the log itself."""
     return [

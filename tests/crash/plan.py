@@ -236,6 +236,8 @@ def _trouble(chance: Random) -> Trouble:
         [
             ("drop", "commit", ""),
             ("drop", "write", ""),
+            ("break", "any", ""),
+            ("break", "commit", ""),
             ("reset", "any", ""),
             ("reset", "commit", ""),
             ("status", "any", ""),

@@ -158,7 +158,7 @@ class Round:
             self._fault(*checks.of_log(store))
             still_up = {p.pod_id for p in store.pods().pods if p.status != "down"}
         self._fault(*checks.of_work(self._plan.work, client.cancelled, log))
-        self._fault(*checks.of_signs(log, signs))
+        self._fault(*checks.of_signs(log, signs), *checks.of_holders(log))
         self._fault(*place.compare(log))
         self._fault(*(f"{pod_id}: left, and is not down" for pod_id in still_up & self._ended_well))
         facts = [event.fact for history in log.values() for event in history]

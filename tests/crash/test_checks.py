@@ -48,6 +48,7 @@ def test_a_log_of_what_happened_is_in_order(store: SqliteStore, signs: Signs) ->
     assert checks.of_log(store) == []
     assert checks.of_work([FIRST], [], {FIRST.step_id: log[FIRST.step_id]}) == []
     assert checks.of_signs(log, signs) == []
+    assert checks.of_holders(log) == []
     assert checks.of_copy(log, log) == []
 
 
@@ -87,6 +88,12 @@ def test_a_step_that_ran_unclaimed(store: SqliteStore, signs: Signs) -> None:
     signs[SECOND.step_id, 1] += 1
     [fault] = checks.of_signs(checks.read_log(store), signs)
     assert "ran 2 times and was claimed 1" in fault
+
+
+def test_a_step_that_another_pod_completed_than_held_it(store: SqliteStore, tmp_path: Path) -> None:
+    _tamper(tmp_path, "UPDATE step_events SET pod_id = 'other' WHERE type = 'completed'")
+    [fault] = checks.of_holders(checks.read_log(store))
+    assert fault == "step-0001: held by pod, completed by other"
 
 
 def test_a_copy_that_tells_another_history(store: SqliteStore) -> None:

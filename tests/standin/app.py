@@ -114,7 +114,7 @@ class App:
         if any(isinstance(binding["value"], list) for binding in bindings.values()):
             raise errors.not_provided("arrays of values, which executemany sends")
         fault = session.scene.faults.next(_kinds(text), text, request.id, request.is_repeated)
-        done = fault is None or fault.kind in ("drop", "hang")
+        done = fault is None or fault.kind in ("drop", "break", "hang")
         if fault is not None and not done:
             _note(session, text, fault)
             await self._strike_before(request, fault, session)
@@ -131,6 +131,8 @@ class App:
             await request.reply(200, found)
         elif fault.kind == "drop":
             await request.hang_up()
+        elif fault.kind == "break":
+            await request.break_off(found)
         else:
             await request.never_answer()
 
@@ -149,7 +151,7 @@ class App:
     async def _strike_before(
         self, request: _Request, fault: Fault, session: Session | None
     ) -> None:
-        if fault.kind in ("reset", "drop"):
+        if fault.kind in ("reset", "drop", "break"):
             await request.hang_up()
         elif fault.kind == "hang":
             await request.never_answer()
@@ -282,12 +284,24 @@ class _Request:
 
     async def reply(self, status: int, content: Any) -> None:
         body = json.dumps(content).encode()
+        await self._begin_reply(status, len(body))
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def break_off(self, content: Any) -> None:
+        """Close the connection when half of the answer has been sent."""
+        body = json.dumps(content).encode()
+        await self._begin_reply(200, len(body))
+        half = body[: len(body) // 2]
+        await self.send({"type": "http.response.body", "body": half, "more_body": True})
+        self.send.__self__.transport.close()  # type: ignore[attr-defined]
+        await self.never_answer()
+
+    async def _begin_reply(self, status: int, length: int) -> None:
         headers = [
             (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
+            (b"content-length", str(length).encode()),
         ]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body})
 
     async def hang_up(self) -> None:
         """Close the connection without an answer. ASGI has no word for it; ``send`` is a method of

@@ -338,6 +338,8 @@ def _check_privileges(session: Session, plan: Plan) -> None:
 def _translated(error: Exception) -> SnowflakeError:
     message = str(error).split("\n\n")[0]
     match error:
+        case duckdb.ConnectionException():  # closed while the statement waited
+            return errors.session_gone()
         case duckdb.CatalogException():
             name = message.partition("with name ")[2].split(" ")[0]
             return errors.no_table(name.upper()) if name else _compilation(message)

@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-KINDS: Final = ("drop", "reset", "status", "error", "hang")
-"""``drop``: done, but the connection is closed without the answer. ``reset``: the connection is
-closed and nothing done. ``status``: an HTTP status and nothing done. ``error``: one of Snowflake's
-errors and nothing done. ``hang``: done, and never answered."""
+KINDS: Final = ("drop", "break", "reset", "status", "error", "hang")
+"""``drop``: done, but the connection is closed without the answer. ``break``: done, and the
+connection is closed in the middle of the answer. ``reset``: the connection is closed and nothing
+done. ``status``: an HTTP status and nothing done. ``error``: one of Snowflake's errors and nothing
+done. ``hang``: done, and never answered."""
 
 ENDS_SESSION: Final = ("gone", "sign-in")
 """Errors after which the session is no more, and its transaction is rolled back."""

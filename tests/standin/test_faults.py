@@ -9,7 +9,7 @@ from snowflake.connector.errors import Error, ProgrammingError
 
 from .client import Schema, Standin
 from .conftest import SignIn
-from .helpers import Driver
+from .helpers import Driver, eventually
 
 ROWS = "SELECT id, n FROM t ORDER BY id"
 ADD = "UPDATE t SET n = n + 1 WHERE id = 'a'"
@@ -100,6 +100,25 @@ def test_who_must_sign_in_again_has_lost_the_transaction(
         two.run("COMMIT")
     assert error.value.errno == 390114
     one.run(ADD)
+    assert one.run(ROWS) == [("a", 2), ("b", 2)]
+
+
+def test_a_session_that_ends_while_its_statement_waits(schema: Schema, one: Driver) -> None:
+    schema.set(latency=0.5)
+    waits = one.later(ADD)
+    eventually(lambda: schema.log(lambda each: each.kind == "update"))
+    schema.end_sessions()
+    with pytest.raises(Error) as gone:
+        waits.result()
+    assert gone.value.errno == 390111
+
+
+def test_an_answer_that_breaks_off_is_of_a_statement_that_was_run(
+    schema: Schema, one: Driver
+) -> None:
+    schema.fault("break", on="update")
+    with pytest.raises(OSError, match="broken"):
+        one.run(ADD)
     assert one.run(ROWS) == [("a", 2), ("b", 2)]
 
 
