@@ -21,7 +21,7 @@ from .conftest import QUICK
 
 
 @pytest.fixture
-def lived_in(fleet_q, tmp_path):
+def lived_in(fleet_q, tmp_path, capsys):
     """Ten cancelled steps, one that waits, and a dead letter, a day old."""
     for number in range(10):
         fleet_q("submit", "{}", "--step-id", f"step {number}")
@@ -30,6 +30,7 @@ def lived_in(fleet_q, tmp_path):
     fleet_q("submit", "{}", "--step-id", "failed")
     asyncio.run(_dead_letter(tmp_path))
     _age(tmp_path / "fleet-q.db")
+    capsys.readouterr()  # the pod's logs, if somebody has set them up
 
 
 async def _dead_letter(tmp_path):
@@ -53,12 +54,12 @@ def _age(path):
 
 @pytest.mark.usefixtures("lived_in")
 def test_prune_counts_then_moves_what_has_ended_and_can_be_repeated(fleet_q, tmp_path):
-    ended = {"steps": 10, "step_events": 20, "pods": 1, "pod_events": 3}
     code, out, err = fleet_q("prune", "--older-than", "23h", "--dry-run", "--json")
     found = json.loads(out)
     assert (code, err, found.pop("dry_run")) == (0, "", True)
-    events = found["pod_events"]
-    assert found == {**ended, "pod_events": events}
+    events = found.pop("pod_events")
+    assert found == {"steps": 10, "step_events": 20, "pods": 1}
+    assert events >= 2, "it joined and left"
 
     code, out, err = fleet_q("prune", "--older-than", "23h", "--archive", "old.jsonl")
     says = f"pruned 10 steps with 20 events, 1 pod with {events} events\n"
