@@ -13,7 +13,8 @@ from fleet_q.core.pod import Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Complete, Submit
 from fleet_q.services import FleetQ
-from tests.processes.conftest import Pods, eventually
+from tests.processes.conftest import Pods
+from tests.processes.launcher import eventually
 
 
 def test_each_step_is_in_the_store_or_whole_in_the_archive(pods: Pods, tmp_path: Path) -> None:
