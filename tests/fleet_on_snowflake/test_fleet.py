@@ -1,0 +1,113 @@
+"""Whole fleets on the stand-in for Snowflake, by the unmodified connector, in all its weathers."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+
+from msgspec.structs import replace
+
+from fleet_q.adapters.snowflake.store import SnowflakeStore
+from fleet_q.core.audit import audit
+from fleet_q.core.events import Completed
+from fleet_q.services import FleetQ
+from fleet_q.services.settings import Settings
+from tests.fleet_on_snowflake.threads import Fleet
+from tests.processes.launcher import Launcher, eventually
+from tests.standin.client import Schema
+
+QUICK = Settings(
+    heartbeat_interval=2.0, claim_interval=0.2, recovery_interval=2.0, dead_pod_threshold=20.0
+)
+
+SOON_DEAD = replace(QUICK, heartbeat_interval=1.0, recovery_interval=1.0, dead_pod_threshold=4.0)
+
+
+def submit(store: SnowflakeStore, steps: int) -> None:
+    FleetQ(store).submit_many({"task_type": "nap", "number": n} for n in range(steps))
+
+
+def assert_all_done_once(store: SnowflakeStore, steps: int) -> None:
+    report = audit(store.step_events())
+    assert (report.steps, report.completed, report.faults) == (steps, steps, [])
+    assert store.rebuild(check=True).equal
+
+
+def test_eight_pods_drain_500_steps_though_everything_goes_wrong_that_can(
+    made: Schema, store: SnowflakeStore, fleet: Fleet, processes: Launcher
+) -> None:
+    made.set(latency=0.003)
+    fleet.start(6, QUICK)
+    for number in range(2):
+        processes.start(f"process-{number}", FLEET_Q_DEAD_POD_THRESHOLD="10")
+    eventually(lambda: len(store.pods().pods) == 8)
+    for_ever = {"times": None}
+    made.fault("drop", on="commit", every=10, then="sign-in", **for_ever)  # nobody mends that
+    made.fault("drop", on="write", every=31, **for_ever)
+    made.fault("status", status=503, every=41, **for_ever)
+    made.fault("reset", every=43, **for_ever)
+    made.fault("error", error="expired", every=47, **for_ever)
+    made.fault("error", error="gone", every=53, **for_ever)
+    made.fault("error", on="update", code="000625", sqlstate="57014", every=29, **for_ever)
+    submit(store, 500)
+    eventually(lambda: store.counts()["completed"] == 500, 60)
+    made.no_faults()
+    assert_all_done_once(store, 500)
+    struck = Counter(each.fault for each in made.log(lambda each: each.fault is not None))
+    print("struck:", struck, "met:", fleet.errors())
+    assert set(struck) == {"drop", "status", "reset", "error"}
+    assert {390111, 390114} <= fleet.errors().keys()
+
+
+def test_pods_that_claim_at_once_wait_and_get_their_turns_though_not_all_may_wait(
+    made: Schema, store: SnowflakeStore, fleet: Fleet
+) -> None:
+    """Of 26 pods one has the lock and 20 wait for it; the others are turned away, and come back.
+    Each gets a third of its fair share at least, which is one turn of four steps."""
+    settings = Settings(claim_interval=0.2, max_parallelism=5, claim_ahead=0)
+    fleet.start(26, settings)
+    eventually(lambda: len(store.pods().pods) == 26, 60)
+    made.set(latency=0.004)
+    submit(store, 26 * 12)
+    eventually(lambda: store.counts()["completed"] == 26 * 12, 120)
+    assert_all_done_once(store, 26 * 12)
+    done = (e.pod_id for e in store.step_events() if isinstance(e.fact, Completed))
+    shares = sorted(Counter(done).values())
+    print("steps that each pod did:", shares, "errors met:", fleet.errors())
+    assert fleet.errors()[625] > 0
+    assert len(shares) == 26
+    assert shares[0] >= 4
+
+
+def test_what_a_killed_process_held_is_recovered_by_the_leader(
+    store: SnowflakeStore, fleet: Fleet, processes: Launcher
+) -> None:
+    victim = processes.start("victim", FLEET_Q_DEAD_POD_THRESHOLD="4")
+    submit(store, 100)
+    eventually(lambda: store.counts()["claimed"] > 0)
+    kill(victim)
+    held = store.counts()["claimed"]
+    fleet.start(2, SOON_DEAD)
+    eventually(lambda: store.counts()["completed"] == 100)
+    assert_all_done_once(store, 100)
+    assert audit(store.step_events()).recovered == held
+
+
+def test_a_process_that_is_killed_in_a_transaction_keeps_the_others_waiting_and_no_more(
+    made: Schema, store: SnowflakeStore, fleet: Fleet, processes: Launcher
+) -> None:
+    """Snowflake ends a transaction that others wait for once it has been idle for five minutes;
+    here that is one second."""
+    submit(store, 20)
+    made.fault("hang", on="update", matching='UPDATE "STEP_TRACKER"')
+    victim = processes.start("victim")
+    eventually(lambda: "STEP_TRACKER" in str([each["locks"] for each in made.sessions()]))
+    kill(victim)
+    fleet.start(2, SOON_DEAD)
+    eventually(lambda: store.counts()["completed"] == 20)
+    assert_all_done_once(store, 20)
+
+
+def kill(pod: subprocess.Popen[bytes]) -> None:
+    pod.kill()
+    pod.wait()
