@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -80,7 +81,7 @@ def _print_counts(seen: dict[str, list[Report]], failed: int) -> None:
     table.add_column("")
     for name in seen:
         table.add_column(name, justify="right")
-    rows = {
+    rows: dict[str, Callable[[list[Report]], int]] = {
         "rounds": len,
         "pod processes": lambda reports: sum(each.processes for each in reports),
         "claims": lambda reports: sum(each.claims for each in reports),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Final
 
 from fleet_q.core.errors import IllegalTransition, StoreUnavailable
 from fleet_q.core.ports import Store
+from fleet_q.core.step import Submit
 from tests.crash.plan import Plan
 
-_PAUSE = 0.05
+_PAUSE: Final = 0.05
 
 
 class Client(threading.Thread):
@@ -20,8 +23,6 @@ class Client(threading.Thread):
     def __init__(self, open_store: Callable[[], Store], plan: Plan) -> None:
         super().__init__(name="client", daemon=True)
         self.faults: list[str] = []
-        self.stored: set[str] = set()
-        """The ids of the steps that the store says it has."""
         self.cancelled: set[str] = set()
         """The ids of the steps whose cancellation was tried, and may have been done."""
         self._open = open_store
@@ -55,16 +56,15 @@ class Client(threading.Thread):
         requests: list[tuple[float, Callable[[Store], None]]] = []
         for at, burst in plan.bursts:
             commands = [work.command for work in burst]
-            requests.append((at, lambda store, commands=commands: self._submit(store, commands)))
+            requests.append((at, partial(self._submit, commands)))
         for at, step_id in plan.cancellations:
-            requests.append((at, lambda store, step_id=step_id: self._cancel(store, step_id)))
+            requests.append((at, partial(self._cancel, step_id)))
         return sorted(requests, key=lambda request: request[0])
 
-    def _submit(self, store: Store, commands: list) -> None:
+    def _submit(self, commands: Sequence[Submit], store: Store) -> None:
         store.submit(commands)
-        self.stored.update(command.step_id for command in commands)
 
-    def _cancel(self, store: Store, step_id: str) -> None:
+    def _cancel(self, step_id: str, store: Store) -> None:
         self.cancelled.add(step_id)
         with contextlib.suppress(IllegalTransition):  # it has ended
             store.cancel(step_id)

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -128,7 +129,7 @@ class Fleet:
                     process.freeze()
                     self._agenda.later(seconds, process.thaw)
                 if twin:
-                    self._agenda.later(seconds / 2, lambda: self._start_twin(pod))
+                    self._agenda.later(seconds / 2, partial(self._start_twin, pod))
             case Twin(pod):
                 self._start_twin(pod)
             case Stop(pod, again_after, back_after):
@@ -136,8 +137,7 @@ class Fleet:
                 for process in self._of_pod(pod):
                     process.signal(signal.SIGTERM)
                     if again_after is not None:
-                        again = _Again(process)
-                        self._agenda.later(again_after, again)
+                        self._agenda.later(again_after, partial(process.signal, signal.SIGTERM))
             case _:
                 raise ValueError(f"{act} is nothing that happens to a pod")
 
@@ -178,11 +178,3 @@ class Fleet:
 
     def _of(self, name: str) -> list[PodProcess]:
         return [process for process in self.processes if process.pod_id == name]
-
-
-@dataclass
-class _Again:
-    process: PodProcess
-
-    def __call__(self) -> None:
-        self.process.signal(signal.SIGTERM)

@@ -26,9 +26,6 @@ class Place(Protocol):
     def open(self) -> Store:
         """The store, for the round itself."""
 
-    def open_cut(self, cut: Path) -> Store:
-        """What a power cut left."""
-
     def do(self, act: Act, fleet: Fleet, client: Client) -> list[str]:
         """Let this happen to the store; what is wrong with how it went."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core import events as ev
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.ports import Store
@@ -172,10 +173,10 @@ class Round:
     ) -> None:
         """What a power cut left is gone on with."""
         fleet = self._fleet(stack, f"sqlite:///{cut}", place.env, cut.parent / "signs", pods=1)
-        with contextlib.closing(place.open_cut(cut)) as store:
+        with contextlib.closing(SqliteStore(cut)) as store:
             self._let_end(fleet, store)
         fleet.end(signal.SIGTERM)
-        with contextlib.closing(place.open_cut(cut)) as store:
+        with contextlib.closing(SqliteStore(cut)) as store:
             log = checks.read_log(store)
             faults = checks.of_log(store)
         there = [work for work in self._plan.work if work.step_id in log]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -10,7 +11,6 @@ from fleet_q.adapters.snowflake.schema import TableKind, tables
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
-from fleet_q.core.ports import Store
 from tests.crash.agenda import Agenda
 from tests.crash.checks import Log
 from tests.crash.client import Client
@@ -33,7 +33,7 @@ class SnowflakePlace:
     def __init__(self, folder: Path, agenda: Agenda) -> None:
         data = folder / "snowflake"
         data.mkdir()
-        self.cuts: list[Path] = []
+        self.cuts: list[Path] = []  # the power of Snowflake's machines is its own affair
         self._agenda = agenda
         self._standin = Standin(data)
         self._standin.start()
@@ -42,7 +42,7 @@ class SnowflakePlace:
         self._schema.set(idle_abort=IDLE_ABORT)
         self.url = self._schema.url
         dead_after = DEAD_AFTER["snowflake"]
-        self.env = self._schema.environment | {
+        self.env: Mapping[str, str] = self._schema.environment | {
             "FLEET_Q_HEARTBEAT_INTERVAL": str(dead_after / 4),
             "FLEET_Q_DEAD_POD_THRESHOLD": str(dead_after),
         }
@@ -53,9 +53,6 @@ class SnowflakePlace:
 
     def open(self) -> SnowflakeStore:
         return SnowflakeStore(self._schema.parameters, patience=PATIENCE)
-
-    def open_cut(self, cut: Path) -> Store:
-        raise NotImplementedError("a power cut at Snowflake's is their affair")
 
     def do(self, act: Act, fleet: Fleet, client: Client) -> list[str]:
         match act:

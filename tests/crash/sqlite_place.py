@@ -64,9 +64,6 @@ class SqlitePlace:
     def open(self) -> SqliteStore:
         return SqliteStore(self.path, busy_timeout=CLIENT_PATIENCE)
 
-    def open_cut(self, cut: Path) -> SqliteStore:
-        return SqliteStore(cut, busy_timeout=CLIENT_PATIENCE)
-
     def do(self, act: Act, fleet: Fleet, client: Client) -> list[str]:
         match act:
             case Full(seconds, room):
