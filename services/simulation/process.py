@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Final
 
 from fleet_q.core.capacity import slots
-from fleet_q.core.errors import IncarnationEnded, StoreUnavailable
+from fleet_q.core.errors import IncarnationEnded, StoreCrowded, StoreUnavailable
 from fleet_q.core.machine import PodMachine
 from fleet_q.core.ports import Manners, Turn
 from fleet_q.core.retry import micros
@@ -140,8 +140,8 @@ class Process(Actor):
     def _listen(self) -> Generator[Call, Any, None]:
         try:
             bell = yield from self._call(Call("bell"))
-        except StoreUnavailable:
-            self.machine.unanswered(self.clock())
+        except StoreUnavailable as error:
+            self._unanswered(error)
         else:
             self.machine.heard(bell, self.clock())
 
@@ -159,12 +159,15 @@ class Process(Actor):
                 return False
             self.machine.ended()
             return True
-        except StoreUnavailable:
-            self.machine.unanswered(self.clock())
+        except StoreUnavailable as error:
+            self._unanswered(error)
             return True
         self.turns += 1
         self._functions.start(self.machine.answered(turn, answer, self.clock()))
         return True
+
+    def _unanswered(self, error: StoreUnavailable) -> None:
+        self.machine.unanswered(self.clock(), crowded=isinstance(error, StoreCrowded))
 
     def _recover_on(self) -> Generator[Call, Any, None]:
         assert self._recovery is not None

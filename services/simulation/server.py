@@ -12,7 +12,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from fleet_q.core.errors import FleetQError, StoreUnavailable
+from fleet_q.core.errors import FleetQError, StoreCrowded, StoreUnavailable
 from fleet_q.core.ports import Store
 from fleet_q.core.store import EventStore
 from fleet_q.services.simulation.actor import Actor, Call
@@ -192,12 +192,11 @@ class Server:
         else:
             session.actor.answered(session.answer)
 
-    def _fail(self, session: Session, why: str) -> None:
+    def _fail(self, session: Session, why: str | StoreUnavailable) -> None:
         """Nothing has happened, or nobody hears of it."""
         self._end(session)
-        self._agenda.after(
-            self.model.begin, session.actor.refused, StoreUnavailable(f"the store: {why}")
-        )
+        error = StoreUnavailable(f"the store: {why}") if isinstance(why, str) else why
+        self._agenda.after(self.model.begin, session.actor.refused, error)
 
     def _end(self, session: Session) -> None:
         session.over = True
@@ -261,7 +260,8 @@ class Server:
                 continue
             if taken is None:
                 self.refusals += 1
-                self._fail(session, "too many statements wait for a lock")
+                crowded = StoreCrowded("the store: too many statements wait for a lock")
+                self._fail(session, crowded)
                 return False
             session.waits_for, session.waits_since = lock, self._agenda.now
             self._agenda.after(self.model.lock_timeout, self._timed_out, session, self._agenda.now)
