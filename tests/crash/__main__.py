@@ -34,7 +34,8 @@ def main(
     brief: Annotated[bool, typer.Option("--brief", help="smaller rounds")] = False,
     keep_going: Annotated[bool, typer.Option(help="go on after a round that failed")] = False,
 ) -> None:
-    """Kill, stop, cut off and starve real pods, and read what is left on disk."""
+    """Kill, stop, cut off and starve real pods, and read what is left on disk. Ctrl-C ends it
+    with the counts of the rounds that were whole."""
     stores = [each.value for each in store or list(Store)]
     seen: dict[str, list[Report]] = {name: [] for name in stores}
     failed = 0
@@ -50,7 +51,11 @@ def main(
             name = stores[number % len(stores)]
             progress.update(task, description=f"{name} {number}")
             folder = Path(tempfile.mkdtemp(prefix="fleet-q-crash-"))
-            report = Round(draw(name, number, brief=brief), folder).run()
+            try:
+                report = Round(draw(name, number, brief=brief), folder).run()
+            except KeyboardInterrupt:
+                shutil.rmtree(folder)
+                break
             seen[name].append(report)
             progress.advance(task)
             if report.faults:

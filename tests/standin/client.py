@@ -86,11 +86,14 @@ class Standin:
         python = interpreter()
         if python is None:
             raise RuntimeError(NOTHING_TO_RUN_IT)
-        where = [] if self._data is None else ["--data", str(self._data)]
+        where, own = [], {"PYTHONPATH": str(ROOT)}
+        if self._data is not None:
+            where = ["--data", str(self._data)]
+            own["TMPDIR"] = str(self._data)  # what it cannot remove when it is killed goes along
         self._process = subprocess.Popen(
             [python, "-m", "tests.standin", "--port", str(urlsplit(self.url).port or 0), *where],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | own,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
