@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
-from fleet_q.core.step import Complete, Fail, Outcome, Step
+from fleet_q.core.step import Complete, Outcome, Step
+from fleet_q.services.attempt import Failing
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.scenario import Work
 
 Claim = tuple[str, str]
-
-
-class Failing(Protocol):
-    """How an attempt's failure becomes an outcome; the pod machine's ``fail``."""
-
-    def __call__(
-        self,
-        step_id: str,
-        claim_token: str,
-        attempt: int,
-        error: str,
-        traceback: str | None = None,
-        *,
-        permanent: bool = False,
-    ) -> Fail: ...
 
 
 class Functions:
