@@ -106,7 +106,7 @@ class Pod:
         if plan.turn is not None:
             self._take(plan.turn)
         if plan.recover:
-            self._recover()
+            self.recover()
         self.look_again = max(plan.look_again, now) if not (plan.turn or plan.listen) else now
         return plan.turn
 
@@ -114,6 +114,18 @@ class Pod:
         """Do nothing any more, and leave everything as it is."""
         self._world.pods.remove(self)
         self.store.close()
+
+    def recover(self) -> None:
+        """A recovery cycle, if it leads."""
+        for _ in recovery_cycle(
+            self.store,
+            SqliteDeadLetterTable(),
+            dead_after=micros(self.machine.settings.dead_pod_threshold),
+            by=self.pod_id,
+            only_as_leader=True,
+            stats=RecoveryStats(),
+        ):
+            pass
 
     def _take(self, turn: Turn) -> None:
         self.turns += 1
@@ -129,17 +141,6 @@ class Pod:
             assert step.claim_token is not None
             self.done.append(step.step_id)
             self.machine.finished(Complete(step.step_id, step.claim_token, "null"))
-
-    def _recover(self) -> None:
-        for _ in recovery_cycle(
-            self.store,
-            SqliteDeadLetterTable(),
-            dead_after=micros(self.machine.settings.dead_pod_threshold),
-            by=self.pod_id,
-            only_as_leader=True,
-            stats=RecoveryStats(),
-        ):
-            pass
 
 
 @contextmanager

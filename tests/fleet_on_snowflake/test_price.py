@@ -114,23 +114,24 @@ def test_a_pod_that_is_awake_and_idle_writes_only_its_heartbeats(world: World) -
     assert len([each for each in log if each.transaction or each.warehouse]) == 5 * beats
 
 
-def test_recovery_takes_the_same_however_much_was_lost(world: World) -> None:
-    leader, dying = (
-        world.pod("a-leader", PodSettings(sleep_after=HOUR)),
-        world.pod("dying", PodSettings(max_parallelism=50)),
-    )
+@pytest.mark.parametrize("number", [1, 80])
+def test_recovery_takes_fourteen_statements_however_much_was_lost(
+    world: World, number: int
+) -> None:
+    leader = world.pod("a-leader", PodSettings(sleep_after=HOUR, recovery_interval=HOUR))
+    dying = world.pod("dying", PodSettings(max_parallelism=100))
     leader.do_what_is_due()
     dying.keeps = True
-    world.submit(40)
+    world.submit(number)
     dying.do_what_is_due()
-    assert dying.machine.running == 40
+    assert dying.machine.running == number
     dying.die()
-    world.live(USUAL.dead_pod_threshold)
+    world.live(USUAL.dead_pod_threshold + 1)
     world.schema.forget()
-    leader._recover()
-    assert world.client.counts()["pending"] == 40
-    log = [each for each in world.schema.log() if each.text.split()[:2] != ["SELECT", "status,"]]
-    assert len(log) <= 16
+    leader.recover()
+    log = kinds(world.schema.log())
+    assert world.client.counts()["pending"] == number
+    assert log.total() == 14, log
 
 
 def table(statement: Statement) -> str:

@@ -1,0 +1,163 @@
+"""What a fleet on Snowflake costs: statements, those that need a warehouse, and locks, counted on
+the stand-in. It fails nothing; ``tests/fleet_on_snowflake/test_price.py`` holds the bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fleet_q.adapters.snowflake.apply import apply
+from fleet_q.adapters.snowflake.session import Session
+from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.core.settings import PodSettings
+from fleet_q.core.step import Submit
+from tests.fleet_on_snowflake.by_hand import USUAL, World, world_in
+from tests.standin.client import Standin, Statement
+
+MINUTE = 60.0
+
+
+class Price(NamedTuple):
+    """What something cost: all of it, to be divided by ``units``."""
+
+    what: str
+    units: int
+    log: list[Statement]
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        billed = sum(each.warehouse for each in self.log)
+        held = sum(each.held for each in self.log) * 1_000
+        return (self.what, *(_number(n / self.units) for n in (len(self.log), billed, held)))
+
+
+def main(
+    latency: Annotated[float, typer.Option(help="of every statement, in milliseconds")] = 20,
+) -> None:
+    """Count what a fleet on Snowflake costs, on a stand-in for it."""
+    table = Table("", "statements", "with a warehouse", "locks held, ms")
+    with Standin() as standin:
+        for measure in MEASURES:
+            with _world(standin, latency / 1_000) as world:
+                for price in measure(world):
+                    table.add_row(*price.row)
+    out = Console()
+    if not out.is_terminal:
+        out.width = 100
+    out.print(table)
+    out.print(f"A statement takes {latency:g} ms and what the stand-in needs for it.")
+
+
+def submitting(world: World) -> Iterator[Price]:
+    """One step, many, and one with an id of its own."""
+    world.submit()
+    yield Price("a step submitted", 1, _log(world))
+    world.submit(1_000)
+    yield Price("1,000 steps submitted at once", 1, _log(world))
+    world.client.submit([Submit("mine", "{}")])
+    yield Price("a step submitted under an id of one's own", 1, _log(world))
+
+
+def draining(slots: int) -> Callable[[World], Iterator[Price]]:
+    """Steps that take no time, by one pod that claims nothing ahead."""
+
+    def drain(world: World) -> Iterator[Price]:
+        settings = PodSettings(max_parallelism=slots, capacity_threshold=1.0, claim_ahead=0)
+        pod = world.pod("pod", settings)
+        pod.do_what_is_due()
+        steps = 20 * slots
+        world.submit(steps)
+        _log(world)
+        pod.machine.work_arrived()
+        while len(pod.done) < steps:
+            world.pass_time(0.1)
+            pod.once()
+        while pod.once():
+            pass
+        yield Price(f"a step done, {slots} at a time", steps, _log(world))
+
+    return drain
+
+
+def one_step(world: World) -> Iterator[Price]:
+    """A lone step for a pod that is awake."""
+    pod = world.pod("pod")
+    pod.do_what_is_due()
+    world.submit()
+    _log(world)
+    world.live(USUAL.claim_interval)
+    assert pod.done
+    yield Price("a lone step done", 1, _log(world))
+
+
+def recovering(world: World) -> Iterator[Price]:
+    """What a dead pod held."""
+    leader = world.pod("a-leader", PodSettings(sleep_after=3_600.0, recovery_interval=3_600.0))
+    dying = world.pod("dying", PodSettings(max_parallelism=100))
+    leader.do_what_is_due()
+    dying.keeps = True
+    world.submit(80)
+    dying.do_what_is_due()
+    dying.die()
+    world.live(USUAL.dead_pod_threshold + 1)
+    _log(world)
+    leader.recover()
+    log = _log(world)
+    assert world.client.counts()["pending"] == 80
+    yield Price("80 steps of a dead pod given back", 1, log)
+
+
+def idling(world: World) -> Iterator[Price]:
+    """Ten pods with nothing to do."""
+    for number in range(10):
+        world.pod(f"pod-{number}")
+    world.live(0)
+    _log(world)
+    world.live(USUAL.sleep_after)
+    yield Price("the minute before an idle pod falls asleep", 10, _log(world))
+    world.live(5 * MINUTE)
+    yield Price("an hour of ten pods asleep, from five minutes", 1, _log(world) * 12)
+    world.submit()
+    _log(world)
+    world.live(2 * MINUTE)
+    assert all(pod.asleep for pod in world.pods)
+    awake = [
+        each for each in _log(world) if each.text != world.client.session.statements.text("bell")
+    ]
+    yield Price("a lone step for ten pods asleep, until they sleep again", 1, awake)
+
+
+MEASURES = (submitting, draining(8), draining(100), one_step, recovering, idling)
+
+
+@contextmanager
+def _world(standin: Standin, latency: float) -> Iterator[World]:
+    schema = standin.schema()
+    session = Session(schema.parameters, Statements())
+    list(apply(session))
+    session.close()
+    schema.forget()
+    schema.set(latency=latency)
+    with world_in(schema) as world:
+        yield world
+    schema.drop()
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def _log(world: World) -> list[Statement]:
+    """The statements since this was asked last."""
+    found = world.schema.log()
+    world.schema.forget()
+    return found
+
+
+if __name__ == "__main__":
+    typer.run(main)
