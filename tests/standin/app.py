@@ -73,6 +73,8 @@ class App:
                 await fakesnow_server.app(scope, receive, send)
         except SnowflakeError as error:
             await request.reply(error.status, answers.failure(error))
+        except _ClientGone:
+            pass
 
     def end(self, session: Session) -> None:
         """End a session."""
@@ -248,6 +250,10 @@ class App:
         return self.scenes[database, schema]
 
 
+class _ClientGone(Exception):
+    """The connection was closed before all of the request had come."""
+
+
 class _Request:
     """One request, and what can be done about it."""
 
@@ -272,6 +278,8 @@ class _Request:
         more = True
         while more:
             message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise _ClientGone
             self._raw += message.get("body", b"")
             more = message.get("more_body", False)
         packed = self._headers.get(b"content-encoding") == b"gzip"
