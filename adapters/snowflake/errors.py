@@ -34,6 +34,7 @@ NO_SIGN_IN: Final = 250001
 """What the connector says when a sign-in had no answer that it knows."""
 
 _PASSING: Final = LOST_SESSION | {
+    6,  # connector 5.x could not read the answer: it broke off
     603,  # internal error, to be tried again
     604,  # the statement was cancelled
     LOCKED,
