@@ -43,6 +43,10 @@ class Seen:
         if turn.claim:
             pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
 
+    def shows_steps_of(self, turn: Turn) -> bool:
+        """Whether the turn did anything to any step."""
+        return bool(self._done or self.answer(turn).claimed)
+
     def answer(self, turn: Turn, settled: Collection[str] = ()) -> Answer:
         """The answer; ``settled`` are the ids whose outcome had counted before."""
         held = {(row[0], row[11]) for row in self._steps}

@@ -105,12 +105,15 @@ class SnowflakeStore:
         seen = self._look(turn) if looks_first else None
         changes_steps = turn.outcomes or (turn.claim and (seen is None or seen.is_claimable))
         if seen is None or changes_steps or says is not None:
+            changed = 0
             with self.session.transaction(new_change_id()) as tx:
                 if changes_steps:
-                    _change_steps(tx, turn)
+                    changed = _change_steps(tx, turn)
                 if says is not None:
                     _say(tx, says, fit_statuses(turn))
             seen = self._look(turn, tx.change_id)
+            if changed and not seen.shows_steps_of(turn):
+                raise StoreUnavailable("Snowflake: a transaction was taken back before its commit")
         seen.check(turn)
         return seen.answer(turn, self._settled(turn, seen))
 
@@ -377,8 +380,10 @@ def _submit(tx: Transaction, new: Sequence[Submit], pod_id: str | None) -> None:
         steps.decide(known[each.step_id], each, at=0)  # raises if it is another one
 
 
-def _change_steps(tx: Transaction, turn: Turn) -> None:
-    tx.run(
+def _change_steps(tx: Transaction, turn: Turn) -> int:
+    """How many it changed, unless Snowflake takes the transaction back: one that keeps others
+    waiting and has been idle for minutes. The commit is answered then as if nothing had been."""
+    changed = tx.run(
         "turn",
         pod_id=turn.pod_id,
         incarnation=turn.incarnation,
@@ -389,6 +394,7 @@ def _change_steps(tx: Transaction, turn: Turn) -> None:
         fit=rows.encode(fit_statuses(turn)),
     )
     tx.run("append_step_events", pod_id=turn.pod_id)
+    return int(changed[0][0])
 
 
 def _say(tx: Transaction, presence: Presence, fit: Collection[PodStatus]) -> None:

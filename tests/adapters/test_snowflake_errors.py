@@ -6,9 +6,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from msgspec.structs import replace
 
 from fleet_q.adapters.snowflake.apply import apply
 from fleet_q.adapters.snowflake.session import Session, new_change_id
@@ -177,6 +180,40 @@ def test_a_transaction_that_could_not_be_taken_back_is_not_gone_on_with(
         store.submit([Submit(step_id, "{}")])
     assert store.submit([Submit(new_step_id(), "{}")]) == [True]
     assert store.step(step_id) is None
+
+
+def test_a_transaction_that_snowflake_took_back_did_not_take_place_whatever_the_commit_says(
+    made: Schema, store: SnowflakeStore, step_id: str
+) -> None:
+    """It does so where others wait and it has been idle for five minutes; here for less."""
+    store.turn(Turn("pod", "one", Join("pod", "one")))
+    store.submit([Submit(step_id, "{}", priority=1)])
+    turn = Turn("pod", "one", claim=1, claim_token=step_id)
+    with standing_still(store, made), pytest.raises(StoreUnavailable, match="taken back"):
+        store.turn(turn)
+    assert [step.step_id for step in store.turn(replace(turn, again=True)).claimed] == [step_id]
+    turn = Turn("pod", "one", outcomes=(Complete(step_id, step_id, "1"),))
+    with standing_still(store, made), pytest.raises(StoreUnavailable, match="taken back"):
+        store.turn(turn)
+    assert store.turn(replace(turn, again=True)).refused == ()
+    assert [event.version for event in store.history(step_id)] == [1, 2, 3]
+
+
+@contextmanager
+def standing_still(store: SnowflakeStore, schema: Schema) -> Iterator[None]:
+    """Before its next commit the store stands still, until somebody has got what it has locked."""
+    other = Session(schema.parameters, Statements())
+    commit = store.session._commit
+
+    def late(change_id: str) -> None:
+        other.execute("UPDATE step_tracker SET version = version WHERE FALSE")
+        commit(change_id)
+
+    schema.set(idle_abort=0.1)
+    with patch.object(store.session, "_commit", late):
+        yield
+    schema.set(idle_abort=300)
+    other.close()
 
 
 @pytest.mark.usefixtures("_signing_in")
