@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -159,11 +160,11 @@ class SqliteTransaction:
         """Store steps whose ids are free; it is an error if one is not."""
         values = [
             (s.step_id, s.priority, s.payload.strip(JSON_BLANKS), s.max_retries, self.at,
-             self.at + s.delay, pod_id)
+             self.at + s.delay)
             for s in new
         ]  # fmt: skip
-        self._run_many("submit_step", [each[:6] for each in values])
-        self._run_many("submit_event", values)
+        self._run_many("submit_step", values)
+        self._run("append_submissions", {"pod_id": pod_id, "count": len(new)})
 
     def claim(self, turn: Turn) -> list[Step]:
         """Claim for a turn what :meth:`claimable` would find."""
@@ -179,14 +180,17 @@ class SqliteTransaction:
 
     def complete(self, successes: Sequence[Complete], pod_id: str) -> list[str]:
         """Complete what is held under the successes' tokens; the ids of those that came late."""
-        values = {
-            "successes": rows.encode([(s.step_id, s.claim_token, s.result) for s in successes])
-        }
-        self._run("append_completions", {"now": self.at, "pod_id": pod_id, **values})
-        completed = self._run("complete", {"now": self.at, **values}).rowcount
-        if completed == len(successes):
-            return []
-        return [row[0] for row in self._run("late", values)]
+        results: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for success in successes:
+            results[success.claim_token][success.step_id] = success.result
+        late: list[str] = []
+        for claim_token, by_id in results.items():
+            values = {"claim_token": claim_token, "results": rows.encode(by_id)}
+            self._run("append_completions", {"now": self.at, "pod_id": pod_id, **values})
+            completed = self._run("complete", {"now": self.at, **values}).rowcount
+            if completed < len(by_id):
+                late += [row[0] for row in self._run("late", values)]
+        return late
 
     def replace_steps(self, steps: Iterable[Step]) -> None:
         self._run("delete_unknown_steps")

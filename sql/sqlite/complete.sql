@@ -1,6 +1,6 @@
--- What Completed makes of the steps that are still held under these tokens.
+-- What Completed makes of the steps that are still held under this token.
 UPDATE step_tracker
-SET status = 'completed', last_update_ts = :now, result = success.value ->> 2, error = NULL,
+SET status = 'completed', last_update_ts = :now, result = success.value, error = NULL,
     traceback = NULL, version = version + 1
-FROM json_each(:successes) AS success
-WHERE step_id = success.value ->> 0 AND status = 'claimed' AND claim_token = success.value ->> 1
+FROM json_each(:results) AS success
+WHERE step_id = success.key AND +status = 'claimed' AND +claim_token = :claim_token

@@ -1,9 +1,8 @@
--- Of these successes, the ids that are not, or not under these tokens, completed.
-SELECT success.value ->> 0
-FROM json_each(:successes) AS success
+-- Of these successes, the ids that are not, or not under this token, completed.
+SELECT success.key
+FROM json_each(:results) AS success
 WHERE NOT EXISTS (
     SELECT 1
     FROM step_tracker
-    WHERE step_id = success.value ->> 0 AND status = 'completed'
-        AND claim_token = success.value ->> 1
+    WHERE step_id = success.key AND +status = 'completed' AND +claim_token = :claim_token
 )

@@ -74,6 +74,19 @@ def test_an_odd_text_is_an_id_like_any_other(store: Store, text: str) -> None:
     assert ids(store.replay([text])) == [text]
 
 
+def test_steps_of_odd_ids_are_completed_together(store: Store) -> None:
+    join(store)
+    submit(store, *ODD_TEXTS)
+    claim(store, len(ODD_TEXTS), token="'")
+    results = {text: json.dumps([text]) for text in ODD_TEXTS}
+
+    answer = acknowledge(store, *(Complete(text, "'", results[text]) for text in ODD_TEXTS))
+
+    assert answer.refused == ()
+    assert {text: known(store, text).result for text in ODD_TEXTS} == results
+    assert store.rebuild(check=True).equal
+
+
 @odd_texts
 def test_orphans_with_odd_ids_are_found(store: Store, text: str) -> None:
     join(store, text, text)
