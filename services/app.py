@@ -144,7 +144,7 @@ class FleetQ:
         max_retries: int | None = None,
     ) -> Submit:
         """Check a step without storing it; for :meth:`submit_commands`. As in :meth:`submit`."""
-        if isinstance(payload, Mapping):
+        if not isinstance(payload, dict) and isinstance(payload, Mapping):
             payload = dict(payload)
         if max_retries is None and isinstance(payload, dict):
             task = self._registry.named(payload.get(TASK_TYPE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import secrets
 import socket
@@ -11,6 +12,9 @@ import time
 
 _lock = threading.Lock()
 _last = 0
+_chance = random.Random()  # seeded by the system, and a third of the time of asking that each time
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
+    os.register_at_fork(after_in_child=_chance.seed)
 
 
 def new_step_id() -> str:
@@ -24,7 +28,7 @@ def new_step_id() -> str:
     with _lock:
         _last = ticks = max(ticks, _last + 1)
     head = ticks >> 12 << 16 | 7 << 12 | ticks & 0xFFF
-    tail = 0b10 << 62 | int.from_bytes(os.urandom(8)) >> 2
+    tail = 0b10 << 62 | _chance.getrandbits(62)
     return f"step-{head << 64 | tail:032x}"
 
 

@@ -94,10 +94,9 @@ class Task(Generic[P, R]):
             raise InvalidInput(f"task {self.name!r}: {error}") from None
         return self._app.submit(payload, step_id=step_id, priority=priority, delay=delay)
 
-    def bound(self, step: Step, payload: dict[str, Any] | None = None) -> Callable[[], R]:
-        """The call that ``step`` asks for; :class:`PermanentFailure` if there can be none.
-        ``payload`` is the step's, if it has been decoded already."""
-        payload = _decode(step.payload) if payload is None else payload
+    def bound(self, step: Step) -> Callable[[], R]:
+        """The call that ``step`` asks for; :class:`PermanentFailure` if there can be none."""
+        payload = _decode(step.payload)
         if self.name is None:  # the executor of all that no function is registered for
             return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]
         payload.pop(TASK_TYPE)
@@ -163,11 +162,12 @@ class Registry:
         """The function for exactly this type."""
         return self._tasks.get(task_type) if isinstance(task_type, str) else None
 
-    def call(self, step: Step) -> tuple[Task[Any, Any], Callable[[], Any]]:
-        """The task that runs ``step`` and the call that it comes to; :class:`PermanentFailure` if
-        there is none, or can be none."""
-        payload = _decode(step.payload)
-        task_type = payload.get(TASK_TYPE)
+    def task_of(self, step: Step) -> Task[Any, Any]:
+        """The task that runs ``step``; :class:`PermanentFailure` if there is none."""
+        try:
+            task_type = _decode_type(step.payload).task_type
+        except msgspec.MsgspecError as error:  # a row that another program has written
+            raise PermanentFailure(f"the payload is not a JSON object: {error}") from None
         task = self.named(task_type) or self.fallback
         if task is None:
             known = ", ".join(sorted(self._tasks)) or "none"
@@ -176,9 +176,16 @@ class Registry:
                 if task_type is not None
                 else "the payload has no 'task_type', and this pod has no executor"
             )
-        return task, task.bound(step, payload)
+        return task
 
 
+class _Typed(msgspec.Struct):
+    """What of a payload says which function it is for."""
+
+    task_type: Any = None
+
+
+_decode_type = msgspec.json.Decoder(_Typed).decode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 

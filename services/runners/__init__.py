@@ -58,11 +58,11 @@ class Runners:
         for step in steps:
             attempt = Attempt(step, self._failing)
             try:
-                task, call = self._registry.call(step)
-                job = Job(attempt, task, call)
+                task = self._registry.task_of(step)
             except PermanentFailure as error:
                 self._done(attempt.failed(error))
                 continue
+            job = Job(attempt, task)
             runner = self._by_kind[task.where]
             self._jobs[step.step_id, attempt.claim_token] = runner, job
             runner.jobs.append(job)

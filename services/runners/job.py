@@ -16,14 +16,18 @@ Began = Callable[[str, str, float], None]
 
 
 class Job:
-    """An attempt, its task, and the call that it comes to."""
+    """An attempt, and the task that it is an attempt at."""
 
-    __slots__ = ("attempt", "call", "task")
+    __slots__ = ("attempt", "task")
 
-    def __init__(self, attempt: Attempt, task: Task[Any, Any], call: Callable[[], Any]) -> None:
+    def __init__(self, attempt: Attempt, task: Task[Any, Any]) -> None:
         self.attempt = attempt
         self.task = task
-        self.call = call
+
+    def call(self) -> Any:
+        """Call the function. It is only here, where it runs, that its arguments are looked at:
+        the pod's thread has enough to do."""
+        return self.task.bound(self.attempt.step)()
 
 
 class Runner(Protocol):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
+
+import pytest
 
 from fleet_q.core.submission import check_id
 from fleet_q.services.ids import new_pod_id, new_step_id, new_token
@@ -27,6 +30,18 @@ def test_ids_made_later_sort_later_and_none_comes_twice():
         thread.join()
     assert all(ids == sorted(ids) for ids in made)
     assert len({step_id for ids in made for step_id in ids}) == 8_000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_a_fork_does_not_go_on_with_its_parents_chances():
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, new_step_id()[-15:].encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    with os.fdopen(write, "wb"), os.fdopen(read, "rb") as pipe:
+        assert pipe.read(15).decode() != new_step_id()[-15:]
 
 
 def test_pods_and_tokens_have_names_of_their_own():

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from fleet_q.core.errors import InvalidInput
+from fleet_q.core.step import Submit
 from fleet_q.services import PermanentFailure, current_step
 from fleet_q.services.tasks import Task
 
@@ -97,6 +98,16 @@ def test_a_step_that_no_function_can_run_fails_at_once(app, run, payload, error)
     (step,) = run(app.submit(payload))
     assert (step.status, step.retry_count) == ("failed", 0)
     assert error in (step.error or "")
+
+
+@pytest.mark.parametrize("payload", ["[1]", "7"])
+def test_a_payload_that_another_program_wrote_wrong_fails_only_its_step(app, run, payload):
+    app.task("add")(sum)
+    app.submit_commands([Submit("odd", payload)])
+
+    (step,) = run("odd")
+    assert (step.status, step.retry_count) == ("failed", 0)
+    assert "the payload is not a JSON object" in step.error
 
 
 def test_the_executor_takes_every_step_that_no_function_is_registered_for(app, run):
