@@ -156,9 +156,11 @@ class PodMachine:
         """The store's bell, as it was asked for at ``now``. If it has rung, there may be work."""
         if not self._quiet.has_rung(bell, now):
             return
-        self._next_claim = -math.inf
+        called_at = self._pace.called_at(now, self._chance)
         if self.phase == "asleep":
-            self._wake(now)
+            self._quiet.wake_at = min(self._quiet.wake_at, called_at)
+        else:
+            self._next_claim = min(self._next_claim, called_at)
 
     def answered(self, turn: Turn, answer: Answer, now: float) -> list[Step]:
         """The store has done ``turn``. The steps to run now."""
@@ -206,6 +208,9 @@ class PodMachine:
         wait = backoff(self._failures, STORE_RETRY_BASE, STORE_RETRY_CAP, chance)
         if crowded:
             wait = LONGEST_CROWDED * chance
+            self._pace.turned_away()
+            if self._turn is not None and not self._turn.again:
+                self._turn = None  # nothing of it was done, and by then there may be less to do
         self._ask_after = now + wait
         return wait
 

@@ -1,10 +1,13 @@
-"""How fast a pod's steps end beside how long its turns take: when to send, and how much to claim.
+"""How fast a pod's steps end beside how long its turns take: when to send, and how much to claim;
+and, from how long turns have waited for those of others, how soon to come when everybody is called.
 
 All times are seconds on the machine's clock.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Final
 
 GATHERING: Final = 0.1
@@ -13,6 +16,16 @@ come: what makes a turn dear makes gathering cheap, and a step's way is never mu
 
 LONGEST_GATHERING: Final = 1.0
 """Seconds; a store that is in trouble says little of what its turns are worth."""
+
+SPREADING: Final = 4.0
+"""Over how many times the wait that a turn has had its pod spreads its next claim: the longer the
+queue at the store's lock, the fewer of those who wait in it find anything when their turn comes."""
+
+LONGEST_SPREAD: Final = 30.0
+"""Seconds; of a hundred pods that come within so long, the first comes after a third of one."""
+
+FORGETTING: Final = 0.9
+"""The part of the spread that is left after a turn that did not wait."""
 
 TINY: Final = 1e-6
 """Seconds; a clock that has not moved is no reason to divide by nothing."""
@@ -27,6 +40,8 @@ class Pace:
         self._most_ahead = most_ahead
         self._sent_at = 0.0
         self._turn_took = 0.0
+        self._fastest = math.inf
+        self._spread = 0.0
 
     def is_gathering(self, now: float) -> bool:
         """Whether outcomes that have come should wait for more."""
@@ -47,6 +62,18 @@ class Pace:
         self._sent_at = now
 
     def answered(self, now: float) -> None:
-        """The turn has been answered."""
+        """The turn has been answered. What it took longer than the fastest, it has waited."""
         self._turn_took = now - self._sent_at
+        self._fastest = min(self._fastest, self._turn_took)
+        waited = SPREADING * (self._turn_took - self._fastest)
+        self._spread = min(max(waited, FORGETTING * self._spread), LONGEST_SPREAD)
         self.gather_until = None
+
+    def turned_away(self) -> None:
+        """Too many came at once; half as many may do so the next time."""
+        self._spread = min(2 * max(self._spread, self._turn_took), LONGEST_SPREAD)
+
+    def called_at(self, now: float, chance: Callable[[], float]) -> float:
+        """When to claim after a call to everybody. At once, unless turns have waited: then some
+        time within the spread, so that few come early, and those find something."""
+        return now + chance() * self._spread if self._spread else now

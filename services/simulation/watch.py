@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from fleet_q.core.capacity import slots
+from fleet_q.core.pace import LONGEST_SPREAD
 from fleet_q.core.retry import MICROS
 from fleet_q.services.simulation.agenda import EPOCH
 from fleet_q.services.simulation.violation import Violation
@@ -28,8 +29,9 @@ class Watch:
 
     Once a claim's pod has ended, or been silent for the dead-pod threshold, one recovery interval
     of a leader that works is enough for its steps to be back. And once a step may be claimed, one
-    claim interval of a pod that works and has room is enough for it to be claimed. And what a pod
-    that works holds, it runs, or has just run.
+    claim interval of a pod that works and has room is enough for it to be claimed, and the time
+    that pods spread over that are called at once. And what a pod that works holds, it runs, or has
+    just run.
 
     A pod works while its process lives and moves, and the store answers it; whatever disturbs it
     begins the interval anew. A leader must be awake, too.
@@ -39,7 +41,7 @@ class Watch:
         self._fleet = fleet
         settings = fleet.scenario.settings
         self._recovery = settings.recovery_interval * SLACK + CALLS
-        self._claim = settings.claim_interval * SLACK + CALLS
+        self._claim = settings.claim_interval * SLACK + LONGEST_SPREAD + CALLS
         self._every = min(settings.recovery_interval, self._claim) / 2
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._leader: str | None = None

@@ -54,6 +54,28 @@ def test_who_comes_to_a_crowded_store_again_waits_no_longer_than_who_comes_new()
     assert waits == {LONGEST_CROWDED / 2}
 
 
+def test_what_a_crowded_store_turned_away_is_asked_anew_and_not_again() -> None:
+    pilot = up("a")
+    pilot.wait(5)
+    turn = pilot.turn()
+    pilot.wait(pilot.machine.unanswered(pilot.now, crowded=True))
+    pilot.finish("a")
+    anew = pilot.turn()
+    assert not anew.again
+    assert anew.claim_token != turn.claim_token
+    assert [outcome.step_id for outcome in anew.outcomes] == ["a"]
+
+
+def test_a_turn_that_may_have_been_done_is_asked_again_even_by_who_is_turned_away() -> None:
+    pilot = up("a")
+    pilot.wait(5)
+    turn = pilot.turn()
+    pilot.wait(pilot.machine.unanswered(pilot.now))
+    assert pilot.turn() == replace(turn, again=True)
+    pilot.wait(pilot.machine.unanswered(pilot.now, crowded=True))
+    assert pilot.turn() == replace(turn, again=True)
+
+
 def test_a_store_that_refuses_the_incarnation_has_answered() -> None:
     pilot = Pilot(chance=lambda: 1.0)
     for _ in range(9):

@@ -1,0 +1,72 @@
+"""How soon a pod claims when the bell has called everybody."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet_q.core.pace import FORGETTING, LONGEST_SPREAD, SPREADING, Pace
+from fleet_q.core.ports import Manners
+from tests.core.helpers import Pilot
+
+
+def took(pace: Pace, *seconds: float) -> None:
+    """So many turns, that took so long."""
+    for each in seconds:
+        pace.sent(100.0)
+        pace.answered(100.0 + each)
+
+
+def half() -> float:
+    return 0.5
+
+
+def test_who_never_waited_comes_at_once() -> None:
+    pace = Pace(0)
+    took(pace, 0.5, 0.5, 0.5)
+    assert pace.called_at(7.0, half) == 7.0
+
+
+def test_who_waited_comes_within_some_times_the_wait() -> None:
+    pace = Pace(0)
+    took(pace, 0.5, 2.5)
+    assert pace.called_at(7.0, half) == pytest.approx(7.0 + SPREADING * 2.0 / 2)
+
+
+def test_a_wait_is_forgotten_bit_by_bit() -> None:
+    pace = Pace(0)
+    took(pace, 0.5, 2.5, 0.5, 0.5)
+    assert pace.called_at(0.0, half) == pytest.approx(SPREADING * 2.0 / 2 * FORGETTING**2)
+
+
+def test_who_is_turned_away_spreads_twice_as_far() -> None:
+    pace = Pace(0)
+    took(pace, 0.5)
+    pace.turned_away()
+    assert pace.called_at(0.0, half) == pytest.approx(0.5)
+    pace.turned_away()
+    assert pace.called_at(0.0, half) == pytest.approx(1.0)
+
+
+def test_nobody_stays_away_for_ever() -> None:
+    pace = Pace(0)
+    took(pace, 0.5, 60.0)
+    for _ in range(9):
+        pace.turned_away()
+    assert pace.called_at(0.0, half) == LONGEST_SPREAD / 2
+
+
+def test_a_pod_that_waited_heeds_the_bell_within_its_spread() -> None:
+    pilot = Pilot(
+        manners=Manners(watch_interval=0.01), claim_interval=60.0, heartbeat_interval=20.0
+    )
+    pilot.take_turn()
+    pilot.machine.work_arrived()
+    turn = pilot.turn()
+    pilot.wait(2.0)
+    pilot.answer(turn)
+    pilot.machine.heard(1, pilot.now)
+    pilot.machine.heard(2, pilot.now)
+    plan = pilot.plan()
+    assert plan.turn is None
+    pilot.wait(SPREADING * 2.0 / 2)
+    assert pilot.turn().claim == 6
