@@ -9,6 +9,7 @@ import typer
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.cli_options import JsonOption, VerboseOption
+from fleet_q.services.settings import from_env
 
 simulate_commands = typer.Typer()
 
@@ -38,7 +39,8 @@ def simulate(
 ) -> None:
     """Put a fleet through bad days on a virtual clock, and check every promise on the way.
 
-    With --pods or --hours the fleet lives by the default settings, and its speed is measured.
+    With --pods or --hours, and in the table, the fleet lives by the settings of the environment,
+    FLEET_Q_*, and how fast it is gets measured.
     """
     from fleet_q.services.simulation import command
 
@@ -47,7 +49,7 @@ def simulate(
     if mutations:
         command.run_mutations(json)
     elif table:
-        command.run_table(seed, hours or 24.0, json)
+        command.run_table(seed, hours or 1.0, from_env(), json)
     else:
-        size = command.Size(pods=pods, hours=hours, steps=steps, store=manners)
+        size = command.Size(pods=pods, hours=hours, steps=steps, store=manners, settings=from_env())
         command.run_seeds(range(seed, seed + seeds), size, picture, json)

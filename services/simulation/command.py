@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from fleet_q.core.errors import FleetQError
+from fleet_q.core.settings import PodSettings
 from fleet_q.services.output import err, out, print_json, print_record
 from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import Outcome, simulate
@@ -35,16 +36,24 @@ TABLES: Final[tuple[Kind, ...]] = ("standard", "hybrid")
 
 
 class Size(msgspec.Struct, frozen=True):
-    """What is asked for; what is not, is drawn."""
+    """What is asked for; what is not, is drawn. A fleet of given size lives by ``settings``."""
 
     pods: int | None = None
     hours: float | None = None
     steps: int | None = None
     store: Kind | None = None
+    settings: PodSettings | None = None
 
     def scenario(self, seed: int) -> Scenario:
         """The scenario of a seed."""
-        return draw(seed, pods=self.pods, hours=self.hours, steps=self.steps, store=self.store)
+        return draw(
+            seed,
+            pods=self.pods,
+            hours=self.hours,
+            steps=self.steps,
+            store=self.store,
+            settings=self.settings,
+        )
 
     def command(self, seed: int) -> str:
         """The command that runs it again."""
@@ -100,14 +109,14 @@ def run_mutations(json: bool) -> None:
         raise FleetQError(f"nobody missed the guard {missed[0]!r}")
 
 
-def run_table(seed: int, hours: float, json: bool) -> None:
+def run_table(seed: int, hours: float, settings: PodSettings, json: bool) -> None:
     """Simulate fleets of ten, a hundred and a thousand pods on both kinds of Snowflake's tables,
     and print what they come to as a table in Markdown."""
     rows: list[Figures] = []
     with _progress("fleets", len(FLEETS) * len(TABLES)) as (progress, task):
         for pods in FLEETS:
             for store in TABLES:
-                scenario = draw(seed, pods=pods, hours=hours, store=store)
+                scenario = draw(seed, pods=pods, hours=hours, store=store, settings=settings)
                 rows.append(figures(_simulate(scenario, progress)))
                 progress.advance(task)
     if json:
