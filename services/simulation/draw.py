@@ -7,7 +7,7 @@ from typing import Final, Literal, cast
 
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation import scenario as sc
-from fleet_q.services.simulation.models import MODELS, Kind
+from fleet_q.services.simulation.models import MODELS, MOST_WAITERS, Kind
 
 MISFORTUNES: Final = 6.0
 """How much goes wrong with a pod in a simulation, on average."""
@@ -53,6 +53,7 @@ def draw(
         pods=starts,
         requests=tuple(_requests(work, names, chance, seconds)),
         faults=tuple(_faults(names, chance, seconds, sized)),
+        most_waiters=MOST_WAITERS if sized else chance.choice([1, 2, MOST_WAITERS]),
         sized=sized,
     )
 
@@ -181,6 +182,7 @@ def _strike(name: str, chance: Random, at: float) -> sc.Strike:
         statement=chance.choice([chance.randrange(LONGEST_SCRIPT), LAST]),
         seconds=chance.choice([0.0, 0.0, 1.0, 30.0, 200.0]),
         then=cast('Literal["goes on", "fails", "dies"]', then),
+        crowded=chance.choice([0.0, 0.0, 20.0]),
         back_after=_back_after(chance),
     )
 

@@ -57,6 +57,8 @@ class Fleet:
         }
         dead_after = micros(scenario.settings.dead_pod_threshold)
         model = MODELS[scenario.store]
+        if model.most_waiters is not None:
+            model = msgspec.structs.replace(model, most_waiters=scenario.most_waiters)
         self.ledger = Ledger(self.agenda.store_time, model.manners, keep_pod_log=not scenario.sized)
         self.checks = Checks(self.work, dead_after)
         self.server = Server(
@@ -229,7 +231,7 @@ class Fleet:
             self.agenda.run(self.agenda.now + self.scenario.settings.recovery_interval)
 
     def _is_settled(self) -> bool:
-        return self.checks.unfinished == 0 and self._asking == 0
+        return self.checks.unfinished == 0 and self._asking == 0 and self.server.is_calm()
 
     def _unsettled(self) -> str | None:
         return next((i for i, r in self.checks.steps.items() if r.status in UNFINISHED), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from fleet_q.core.step import Complete, Outcome, Step
 from fleet_q.services.attempt import Failing
@@ -38,6 +38,7 @@ class Functions:
         self._began = began
         self._done = done
         self._killed = killed
+        self.begun: set[Claim] = set()
         self._running: set[Claim] = set()
         self._waiting: deque[Step] = deque()
 
@@ -47,9 +48,10 @@ class Functions:
     def __contains__(self, claim: Claim) -> bool:
         return claim in self._running or any(claim == claim_of(step) for step in self._waiting)
 
-    def start(self, steps: Iterable[Step]) -> None:
+    def start(self, steps: Sequence[Step]) -> None:
         """Run these, as soon as there is room."""
         self._waiting.extend(steps)
+        self.begun.update(map(claim_of, steps))
         self._fill()
 
     def abandon(self, claims: Iterable[Claim]) -> None:

@@ -52,6 +52,9 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     manners: Manners
 
 
+MOST_WAITERS: Final = 20
+"""Statements that may wait for one lock on a standard table; the next fails with error 000625."""
+
 STANDARD: Final = StoreModel(
     kind="standard",
     begin=0.03,
@@ -60,17 +63,17 @@ STANDARD: Final = StoreModel(
     select=0.10,
     commit=0.10,
     rows=False,
-    most_waiters=20,
+    most_waiters=MOST_WAITERS,
     lock_timeout=60.0,
     idle_abort=300.0,
     outlives_client=True,
     spread=0.4,
     manners=Manners(dear=True),
 )
-"""Snowflake's standard tables: a lock on the table for every UPDATE, none for INSERT; at most 20
-statements wait for one (error 000625). A transaction whose session is gone is aborted after five
-minutes if it blocks another (documentation of transactions, "Aborting transactions"). The times
-are those of small statements on a warm X-Small warehouse, to the order of magnitude."""
+"""Snowflake's standard tables: a lock on the table for every UPDATE, none for INSERT. A transaction
+whose session is gone is aborted after five minutes if it blocks another (documentation of
+transactions, "Aborting transactions"). The times are those of small statements on a warm X-Small
+warehouse, to the order of magnitude."""
 
 HYBRID: Final = StoreModel(
     kind="hybrid",

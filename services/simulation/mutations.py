@@ -157,6 +157,16 @@ def _no_longer_asked(unanswered: Any) -> Any:
     return careless
 
 
+def _asked_anew_if_crowded(unanswered: Any) -> Any:
+    def careless(pod_machine: PodMachine, now: float, *, crowded: bool = False) -> float:
+        wait = float(unanswered(pod_machine, now, crowded=crowded))
+        if crowded:
+            pod_machine._turn = None
+        return wait
+
+    return careless
+
+
 def _not_again(turn_of: Any) -> Any:
     return lambda self, turn: turn_of(self, replace(turn, again=False))
 
@@ -277,6 +287,10 @@ MUTATIONS: Final = (
     Mutation(
         "what was not answered is asked again",
         _method(PodMachine, "unanswered", _no_longer_asked),
+    ),
+    Mutation(
+        "what may have been done is asked again even by who was turned away",
+        _method(PodMachine, "unanswered", _asked_anew_if_crowded),
     ),
     Mutation("a turn asked again is not done twice", _method(EventStore, "turn", _not_again)),
     Mutation(

@@ -96,6 +96,10 @@ class Process(Actor):
         """Whether a function of it runs under this claim, or is about to."""
         return (step_id, claim_token) in self._functions
 
+    def has_run(self, step_id: str, claim_token: str) -> bool:
+        """Whether one ever was to run."""
+        return (step_id, claim_token) in self._functions.begun
+
     def work_arrived(self) -> None:
         """A step was submitted in this process."""
         self.machine.work_arrived()

@@ -91,6 +91,8 @@ def history(outcome: Outcome) -> list[str]:
         *ledger.step_log.get(violation.subject, ()),
         *ledger.pod_log.get(violation.subject, ()),
     ):
+        if event.fact.type == "heartbeat":
+            continue
         seconds = (event.at - EPOCH) / MICROS
         by = f" by {event.pod_id}" if event.pod_id else ""
         lines.append((seconds, f"    {event.stream} {event.version}: {event.fact.type}{by}"))
@@ -141,6 +143,7 @@ def _fault(fault: sc.Fault) -> str:
         case sc.Strike(pod_id=pod_id):
             before = "behind the last" if fault.statement < 0 else f"before {fault.statement}"
             what = f"in its next transaction, {before} statement: {fault.seconds:g} s, {fault.then}"
+            what += f"; locks are crowded for {fault.crowded:g} s" if fault.crowded else ""
     back = getattr(fault, "back_after", None)
     return f"{pod_id} {what}" + (f", back after {back:g} s" if back is not None else "")
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from fleet_q.core.settings import PodSettings
-from fleet_q.services.simulation.models import Kind
+from fleet_q.services.simulation.models import MOST_WAITERS, Kind
 
 CLIENT: Final = "client"
 """The name of everyone who submits, cancels and replays, for strikes at one of them."""
@@ -101,13 +101,14 @@ class Strike(msgspec.Struct, frozen=True, tag=True):
     """Trouble in the midst of the pod's next transaction: before its statement number
     ``statement`` (from 0; counted on from the first after the last) it is held up for ``seconds``,
     and then goes on, fails, or its process dies. A failure behind the commit is an answer that is
-    lost."""
+    lost. After that, the queues for locks are full for ``crowded`` seconds, of strangers."""
 
     at: float
     pod_id: str
     statement: int
     seconds: float = 0.0
     then: Literal["goes on", "fails", "dies"] = "fails"
+    crowded: float = 0.0
     back_after: float | None = None
 
 
@@ -133,6 +134,8 @@ Request = Submission | Cancellation | Replaying
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """All that happens to a fleet from outside; ``seconds`` is when the trouble is over.
 
+    Fewer than Snowflake's twenty may wait for a lock where ``most_waiters`` says so: a few pods
+    would never be turned away.
     A fleet that is ``sized`` to measure what it can do is promised nothing about time: how long
     things take is what is measured.
     """
@@ -144,6 +147,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[Start, ...]
     requests: tuple[Request, ...]
     faults: tuple[Fault, ...]
+    most_waiters: int = MOST_WAITERS
     sized: bool = False
 
     @property

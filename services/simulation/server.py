@@ -77,6 +77,7 @@ class Server:
         self._told = told
         self._died = died
         self._away_until = 0.0
+        self._crowded_until = 0.0
         self._factors = [chance.lognormvariate(0.0, model.spread) for _ in range(4_096)]
         self._open: dict[Session, None] = {}
         self._locks = LockTable[Session](model.most_waiters, self._granted)
@@ -111,8 +112,10 @@ class Server:
             self._fail(session, "the store went away")
 
     def is_calm(self) -> bool:
-        """Whether it answers, and keeps no lock for a client that is silent or held up."""
-        calm = self._agenda.now >= self._away_until and not any(
+        """Whether it answers, lets its locks be waited for, and keeps none of them for a client
+        that is silent or held up."""
+        undisturbed = self._agenda.now >= max(self._away_until, self._crowded_until)
+        calm = undisturbed and not any(
             holder.slow or holder.actor.silent_since < math.inf for holder in self._locks.holders()
         )
         if not calm:
@@ -239,6 +242,7 @@ class Server:
 
     def _struck(self, session: Session, strike: Strike) -> None:
         session.slow = False
+        self._crowded_until = max(self._crowded_until, self._agenda.now + strike.crowded)
         if session.over:
             return
         match strike.then:
@@ -254,7 +258,7 @@ class Server:
         for lock in locks:
             if lock in session.held:
                 continue
-            taken = self._locks.take(lock, session)
+            taken = None if self._is_crowded() else self._locks.take(lock, session)
             if taken:
                 session.held.append(lock)
                 continue
@@ -267,6 +271,9 @@ class Server:
             self._agenda.after(self.model.lock_timeout, self._timed_out, session, self._agenda.now)
             return False
         return True
+
+    def _is_crowded(self) -> bool:
+        return self.model.most_waiters is not None and self._agenda.now < self._crowded_until
 
     def _granted(self, session: Session) -> None:
         assert session.waits_for is not None

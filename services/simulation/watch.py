@@ -46,7 +46,7 @@ class Watch:
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._leader: str | None = None
         self._leads_since = 0.0
-        self._idle: dict[tuple[str, str], int] = {}  # by claim: at which turn it did not run
+        self._idle: dict[tuple[str, str, bool], int] = {}  # turns at which a claim did not run
         self._has_room_since: dict[str, float] = {}  # by pod
 
     def begin(self) -> None:
@@ -113,7 +113,7 @@ class Watch:
                 continue
             if process.runs(step_id, held.token):
                 continue
-            claim = (step_id, held.token)
+            claim = (step_id, held.token, process.has_run(step_id, held.token))
             self._idle[claim] = before.get(claim, process.turns)
             if process.turns - self._idle[claim] > TURNS:
                 raise Violation("what is held is run", step_id, f"is held by {held.pod_id} in vain")
