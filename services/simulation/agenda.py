@@ -19,6 +19,10 @@ MOST_AT_ONCE: Final = 100_000
 """So many events, each less than an instant (in seconds) after the one before it, are a loop."""
 
 
+class Stopped(Exception):
+    """Whoever began it wants to see no more."""
+
+
 class Agenda:
     """Events by their time, in seconds since the simulation began; at one time, first come."""
 
@@ -40,6 +44,10 @@ class Agenda:
         """Tell ``what`` the time, now and then."""
         what(self.now)
         self.after(seconds, self.every, seconds, what)
+
+    def stop(self) -> None:
+        """Let nothing more happen."""
+        raise Stopped
 
     def run(self, until: float) -> None:
         """Let everything happen that is due by ``until``."""

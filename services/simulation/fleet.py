@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -15,7 +16,7 @@ from fleet_q.core.step import Step
 from fleet_q.core.store import EventStore
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor, Call
-from fleet_q.services.simulation.agenda import Agenda
+from fleet_q.services.simulation.agenda import Agenda, Stopped
 from fleet_q.services.simulation.checks import Checks
 from fleet_q.services.simulation.client import ask
 from fleet_q.services.simulation.ledger import Ledger
@@ -261,16 +262,24 @@ class Outcome(msgspec.Struct):
     fleet: Fleet
 
 
-def simulate(scenario: sc.Scenario, passed: Callable[[float], object] | None = None) -> Outcome:
+def simulate(
+    scenario: sc.Scenario,
+    passed: Callable[[float], object] | None = None,
+    until: float = math.inf,
+) -> Outcome:
     """Run the scenario; a broken promise is in the outcome, and so is any error of the core.
 
-    ``passed`` is told now and then how many seconds have gone by.
+    ``passed`` is told now and then how many seconds have gone by; ``until`` is when to stop, if it
+    is not over by then.
     """
     fleet = Fleet(scenario)
+    fleet.agenda.at(until, fleet.agenda.stop)
     if passed is not None:
         fleet.agenda.every(TELL_EVERY, passed)
     try:
         fleet.run()
+    except Stopped:
+        return Outcome(scenario, None, fleet)
     except Violation as violation:
         return Outcome(scenario, violation, fleet)
     except FleetQError as error:

@@ -11,8 +11,11 @@ from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.fleet import Outcome, simulate
 from fleet_q.services.simulation.scenario import Scenario
 
-MOST_RUNS: Final = 400
+MOST_RUNS: Final = 250
 """Smaller scenarios that are tried, at most."""
+
+MARGIN: Final = 120.0
+"""Seconds by which a promise may break later with less going on."""
 
 T = TypeVar("T")
 
@@ -64,10 +67,14 @@ class Shrinker:
                     at += size
             size //= 2
 
+    def _until(self) -> float:
+        """How long the promise is given to break."""
+        return self.smallest.fleet.agenda.now + MARGIN
+
     def _try(self, scenario: Scenario) -> bool:
         self.runs += 1
         self._tried(self.runs)
-        outcome = simulate(scenario)
+        outcome = simulate(scenario, until=self._until())
         if outcome.violation is None or outcome.violation.promise != self._promise:
             return False
         self.smallest = outcome

@@ -18,8 +18,13 @@ TOKENS = next(m for m in MUTATIONS if m.guard == "a change carries the step's cl
 
 
 def failing_seed() -> int:
+    """One on hybrid tables, where pods are less busy than on a file."""
     with TOKENS.flipped():
-        return next(seed for seed in range(1, 60) if simulate(draw(seed)).violation)
+        return next(
+            seed
+            for seed in range(1, 200)
+            if (scenario := draw(seed)).store == "hybrid" and simulate(scenario).violation
+        )
 
 
 def test_what_a_promise_breaks_without_is_left_out() -> None:
