@@ -23,6 +23,11 @@ def leader(pods: Iterable[Pod], at: int, dead_after: int) -> Pod | None:
     return next(ranked, None)
 
 
+def is_led(pods: Iterable[Pod], at: int, dead_after: int) -> bool:
+    """Whether a live pod is awake to lead the others."""
+    return any(pod.status == "up" and pod.is_live(at, dead_after) for pod in pods)
+
+
 def silent_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
     """The pods to declare dead: not ended, and not heard of for ``dead_after`` microseconds."""
     return [pod for pod in pods if pod.status != "down" and not pod.is_live(at, dead_after)]

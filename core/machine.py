@@ -15,9 +15,10 @@ import msgspec
 
 from fleet_q.core import pruning
 from fleet_q.core.capacity import slots
+from fleet_q.core.leadership import is_led
 from fleet_q.core.pace import Pace
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
-from fleet_q.core.ports import Answer, Manners, Turn
+from fleet_q.core.ports import Answer, Fleet, Manners, Turn
 from fleet_q.core.quiet import Quiet
 from fleet_q.core.retry import MICROS, backoff, micros
 from fleet_q.core.settings import PodSettings
@@ -31,9 +32,10 @@ STORE_RETRY_CAP: Final = 5.0
 """Seconds to wait before a store is asked again that did not answer: the quickstart's backoff
 (50 ms, doubled each time), at most 5 s."""
 
-LONGEST_CROWDED: Final = 1.0
-"""Seconds to wait at most where too many wait already, however often that was so: whoever waited
-longer each time would be overtaken by all who come new."""
+LONGEST_CROWDED: Final = 10.0
+"""Seconds to wait at most where too many wait already: about as long as the twenty who may wait for
+one of Snowflake's locks need, at half a second each. It is no longer for who was turned away often,
+or he would be overtaken by all who come new."""
 
 SHORTEST_CLAIM_WAIT: Final = 0.001
 """Seconds to wait at least for a step that falls due, lest a hair's breadth of clock be polled."""
@@ -47,8 +49,8 @@ _PLAIN: Final = Manners()
 class Plan(msgspec.Struct, frozen=True):
     """What is due now: first ``abandon`` the functions of these claims (step id and claim token)
     and ``withdraw`` those that have not begun, then ``listen`` to the store's bell, then do the
-    ``turn``; whether a recovery cycle, and a prune after it, should begin; and ``look_again``, the
-    time to ask anew if nothing happens."""
+    ``turn``; whether a recovery cycle, and a prune after it, should begin; whether to ``look`` at
+    the fleet; and ``look_again``, the time to ask anew if nothing happens."""
 
     turn: Turn | None
     abandon: tuple[tuple[str, str], ...]
@@ -56,6 +58,7 @@ class Plan(msgspec.Struct, frozen=True):
     listen: bool
     recover: bool
     prune: bool
+    look: bool
     look_again: float
     gone: bool
 
@@ -120,8 +123,6 @@ class PodMachine:
         self._expire(now)
         if self.phase == "draining" and not self._joined and not self._has_work():
             self.phase = "gone"
-        if self.phase == "asleep" and now >= self._quiet.wake_at:
-            self._wake(now)
         withdraw = self._due_withdrawal(now)
         abandon, self._abandon = tuple(self._abandon), []
         turn = self._due_turn(now)
@@ -130,9 +131,10 @@ class PodMachine:
         if recover:
             self._next_recovery = now + self.settings.recovery_interval
         prune = recover and self._due_prune(now)
+        look = self._due_look(now)
         look_again = now if turn is not None else self._look_again()
         gone = self.phase == "gone"
-        return Plan(turn, abandon, withdraw, listen, recover, prune, look_again, gone)
+        return Plan(turn, abandon, withdraw, listen, recover, prune, look, look_again, gone)
 
     def began(self, step_id: str, claim_token: str, timeout: float, now: float) -> None:
         """A function that may run for ``timeout`` seconds begins to. Those that may run for ever
@@ -152,15 +154,28 @@ class PodMachine:
         self._outcomes.append(outcome)
         return True
 
-    def heard(self, bell: int, now: float) -> None:
-        """The store's bell, as it was asked for at ``now``. If it has rung, there may be work."""
-        if not self._quiet.has_rung(bell, now):
-            return
+    def heard(self, bell: int, now: float) -> bool:
+        """The store's bell, as it was asked for at ``now``. If it has rung, there may be work; true
+        if so, and then something else may be due than was planned."""
+        if not self._quiet.has_rung(bell):
+            return False
         called_at = self._pace.called_at(now, self._chance)
         if self.phase == "asleep":
             self._quiet.wake_at = min(self._quiet.wake_at, called_at)
         else:
             self._next_claim = min(self._next_claim, called_at)
+        return True
+
+    def saw(self, fleet: Fleet, now: float) -> bool:
+        """The pods, as they were asked for at ``now``. If none that is awake leads them, a sleeper
+        wakes to do so; true if so, as in :meth:`heard`."""
+        dead_after = micros(self.settings.dead_pod_threshold)
+        if self.phase != "asleep" or is_led(fleet.pods, fleet.at, dead_after):
+            return False
+        self.phase = "up"
+        self._quiet.woken(now)
+        self._next_claim = self._next_heartbeat = -math.inf
+        return True
 
     def answered(self, turn: Turn, answer: Answer, now: float) -> list[Step]:
         """The store has done ``turn``. The steps to run now."""
@@ -168,7 +183,8 @@ class PodMachine:
         self._pace.answered(now)
         self._failures = 0
         self._outcomes = self._outcomes[len(turn.outcomes) :]
-        self._now_present(turn.presence, now)
+        if answer.done:
+            self._now_present(turn.presence, now)
         held = dict(turn.check_held)
         for step_id in answer.lost:
             running = self._running.get(step_id)
@@ -207,7 +223,7 @@ class PodMachine:
         chance = self._chance()
         wait = backoff(self._failures, STORE_RETRY_BASE, STORE_RETRY_CAP, chance)
         if crowded:
-            wait = LONGEST_CROWDED * chance
+            wait = min(LONGEST_CROWDED, self.settings.heartbeat_interval) * chance
             self._pace.turned_away()
             if self._turn is not None and not self._turn.again:
                 self._turn = None  # nothing of it was done, and by then there may be less to do
@@ -293,6 +309,8 @@ class PodMachine:
             self._pace.sent(now)
             self._turn = msgspec.structs.replace(self._turn, again=True)
             return self._turn
+        if self.phase == "asleep":
+            return self._due_wake(now)
         presence = self._due_presence(now)
         if presence is None and self._is_gathering(now):
             return None
@@ -316,6 +334,21 @@ class PodMachine:
         )
         return self._turn
 
+    def _due_wake(self, now: float) -> Turn | None:
+        """Who sleeps wakes only if there is a step: to look whether there is one costs no write."""
+        if now < self._quiet.wake_at:
+            return None
+        self._pace.sent(now)
+        self._turn = Turn(
+            self.pod_id,
+            self.incarnation,
+            Beat(self.pod_id, self.incarnation),
+            claim=self._slots,
+            claim_token=self._new_id(),
+            if_due=True,
+        )
+        return self._turn
+
     def _due_presence(self, now: float) -> Presence | None:
         if self.phase == "joining":
             return Join(self.pod_id, self.incarnation)
@@ -325,8 +358,6 @@ class PodMachine:
             return Leave(self.pod_id, self.incarnation)
         if self.phase == "draining" and not self._drain_announced:
             return Drain(self.pod_id, self.incarnation)
-        if self.phase == "asleep":
-            return None
         if now >= self._sleep_at() and not self._due_claim(now):
             return Sleep(self.pod_id, self.incarnation)
         if now >= self._next_heartbeat:
@@ -378,26 +409,39 @@ class PodMachine:
                 self._joined = True
                 if self.phase == "joining":
                     self.phase = "up"
+            case Beat() if self.phase == "asleep":
+                self.phase = "up"
+                self._quiet.woken(now)
             case Drain():
                 self._drain_announced = True
             case Leave():
                 self.phase = "gone"
             case Sleep() if self.phase == "up":
                 self.phase = "asleep"
+                self._quiet.fell_asleep(now)
                 if self._next_claim <= now:  # the bell has rung meanwhile
                     self._quiet.wake_at = now
         self._next_heartbeat = now + self.settings.heartbeat_interval
 
     # Falling asleep and waking up
 
+    def _due_look(self, now: float) -> bool:
+        """Who sleeps sees to it that somebody looks after what is held."""
+        due = self.phase == "asleep" and now >= max(self._quiet.look_at, self._ask_after)
+        if due:
+            self._quiet.looks(now)
+        return due
+
     def _due_listen(self, turn: Turn | None, now: float) -> bool:
         """Before a claim that may find nothing, so that what is submitted after it is heard of;
         and, in between, as often as the store's manners allow."""
         if now < max(self._quiet.next_listen, self._ask_after):
             return False
-        if self.phase == "asleep" or self._watches():
-            return True
-        return self._quiet.dear and turn is not None and turn.claim > 0 and not self._running
+        claims = self._quiet.dear and turn is not None and turn.claim > 0 and not self._running
+        due = self.phase == "asleep" or self._watches() or claims
+        if due:
+            self._quiet.listens(now)
+        return due
 
     def _watches(self) -> bool:
         """Whether it would claim if it knew that there is something."""
@@ -416,11 +460,6 @@ class PodMachine:
         idle = self.phase == "up" and not self._running and not self._outcomes
         return self._quiet.sleep_at() if idle else math.inf
 
-    def _wake(self, now: float) -> None:
-        self.phase = "up"
-        self._quiet.woken(now)
-        self._next_claim = self._next_heartbeat = -math.inf
-
     def _look_again(self) -> float:
         here = self._first_deadline
         if self.phase == "draining" and self._running:
@@ -434,7 +473,7 @@ class PodMachine:
         if self._turn is not None or self.phase == "joining":  # the store is left alone
             return self._ask_after
         if self.phase == "asleep":
-            return min(self._quiet.next_listen, self._quiet.wake_at)
+            return min(self._quiet.next_listen, self._quiet.wake_at, self._quiet.look_at)
         times = [self._next_heartbeat if self._joined else math.inf]
         if self.phase == "up":
             times += [self._next_recovery, self._sleep_at()]

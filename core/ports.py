@@ -26,6 +26,7 @@ class Turn(msgspec.Struct, frozen=True):
     outcomes that it acknowledges: what it gives back is there for the next claim. With
     ``check_held`` the store says which of these claims no longer stand. ``again`` marks a turn
     whose answer was lost: it may have been done already, and is made up for, not done twice.
+    ``if_due`` marks one that is only to be done if there is a step to claim.
     """
 
     pod_id: str
@@ -36,10 +37,11 @@ class Turn(msgspec.Struct, frozen=True):
     claim_token: str = ""
     check_held: tuple[tuple[str, str], ...] = ()
     again: bool = False
+    if_due: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of a turn.
+    """What became of a turn. It was ``done`` unless it was only to be done if a step was due.
 
     ``claimed``: the steps that the pod now holds under the turn's token. ``refused``: the ids
     whose outcome came too late. ``lost``: the ids in ``check_held`` that are held no more.
@@ -54,6 +56,7 @@ class Answer(msgspec.Struct, frozen=True):
     lost: tuple[str, ...] = ()
     next_due: int | None = None
     held: bool = False
+    done: bool = True
 
 
 class Manners(msgspec.Struct, frozen=True):

@@ -18,11 +18,13 @@ class Quiet:
 
     def __init__(self, settings: PodSettings, manners: Manners) -> None:
         self.next_listen = -math.inf
-        self.wake_at = math.inf
+        self.wake_at = math.inf  # to look whether there is a step, and to stay awake for it
+        self.look_at = math.inf  # at the fleet: whether somebody looks after what others hold
         self._settings = settings
         self._manners = manners
         self._bell: int | None = None
         self._since = math.inf
+        self._claimed_at = -math.inf
 
     @property
     def watches(self) -> bool:
@@ -35,9 +37,12 @@ class Quiet:
         """Whether it is worth sleeping."""
         return self._manners.dear
 
-    def has_rung(self, bell: int, now: float) -> bool:
-        """Take note of the bell; whether it has rung since it was heard last."""
+    def listens(self, now: float) -> None:
+        """The bell is asked for."""
         self.next_listen = now + (self._manners.watch_interval or self._settings.claim_interval)
+
+    def has_rung(self, bell: int) -> bool:
+        """Take note of the bell; whether it has rung since it was heard last."""
         rung = self._bell is not None and bell != self._bell
         self._bell = bell
         return rung
@@ -56,19 +61,30 @@ class Quiet:
         """A claim has found nothing. While another pod holds steps, somebody has to look whether
         it still lives."""
         self._since = min(self._since, now)
-        self.wake_at = math.inf
+        self._claimed_at = now
+        self.wake_at = self.look_at = math.inf
         if answer.held:
-            self.wake_at = now + self._settings.dead_pod_threshold
+            self.looks(now)
         if answer.next_due is not None:
-            self.wake_at = min(self.wake_at, now + (answer.next_due - answer.at) / MICROS)
+            self.wake_at = now + (answer.next_due - answer.at) / MICROS
+
+    def looks(self, now: float) -> None:
+        """Whether somebody looks after what is held is found out now, and then again."""
+        self.look_at = now + self._settings.dead_pod_threshold
 
     def sleep_at(self) -> float:
-        """When to fall asleep if nothing happens; never without having listened, and not for what
-        would be no sleep at all."""
-        at = self._since + self._settings.sleep_after
-        return at if self.dear and self._bell is not None and at < self.wake_at else math.inf
+        """When to fall asleep if nothing happens; never without having listened, and not for a nap
+        that would save no heartbeat."""
+        at = max(self._since + self._settings.sleep_after, self._claimed_at)
+        is_worth_it = at + self._settings.heartbeat_interval < self.wake_at
+        return at if self.dear and self._bell is not None and is_worth_it else math.inf
+
+    def fell_asleep(self, now: float) -> None:
+        """Until now, the pod looked after what others hold as everybody does who is awake."""
+        if self.look_at < math.inf:
+            self.looks(now)
 
     def woken(self, now: float) -> None:
         """The pod is awake again, and waits anew."""
         self._since = now
-        self.wake_at = math.inf
+        self.wake_at = self.look_at = math.inf

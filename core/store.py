@@ -55,13 +55,18 @@ class EventStore:
             return self._submit(tx, new, pod_id)
 
     def turn(self, turn: Turn) -> Answer:
-        if turn.claim and not (turn.presence or turn.outcomes or turn.again):
+        is_new_claim = turn.claim and not turn.again
+        if is_new_claim and (turn.if_due or not (turn.presence or turn.outcomes)):
             with self._database.read() as tx:
-                _present(tx, turn)
+                _presence(tx, turn)
                 if not tx.is_any_due():  # no reason to keep writers waiting
-                    return _answer(tx, turn)
+                    return _answer(tx, turn, done=not turn.if_due)
         with self._database.write() as tx:
-            _present(tx, turn)
+            presence = _presence(tx, turn)
+            if is_new_claim and turn.if_due and not tx.is_any_due():
+                return _answer(tx, turn, done=False)
+            if presence:
+                tx.write_pods(presence)
             claimed = self._held_or_claimed(tx, turn) if turn.claim else ()
             refused = tuple(self._acknowledge(tx, turn)) if turn.outcomes else ()
             return _answer(tx, turn, claimed, refused)
@@ -236,27 +241,34 @@ class _Changes:
             self._tx.write_steps(self._written)
 
 
-def _present(tx: Transaction, turn: Turn) -> None:
-    """Write the pod's presence down; only who lives after that may claim."""
+def _presence(tx: Transaction, turn: Turn) -> list[tuple[PodEvent, Pod]]:
+    """What the turn's presence changes; only who lives after that may claim."""
     if turn.presence is None and not turn.claim:
-        return
+        return []
+    changes: list[tuple[PodEvent, Pod]] = []
     pod = tx.pod(turn.pod_id)
     if turn.presence is not None:
         event = pods.decide(pod, turn.presence, tx.at, turn.pod_id)
         if event is not None:
             pod = pods.evolve(pod, event)
-            tx.write_pods([(event, pod)])
+            changes.append((event, pod))
     if turn.claim:
         pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
+    return changes
 
 
 def _answer(
-    tx: Transaction, turn: Turn, claimed: tuple[Step, ...] = (), refused: tuple[str, ...] = ()
+    tx: Transaction,
+    turn: Turn,
+    claimed: tuple[Step, ...] = (),
+    refused: tuple[str, ...] = (),
+    *,
+    done: bool = True,
 ) -> Answer:
     lost = _lost(tx, turn) if turn.check_held else ()
     if not turn.claim:
         return Answer(tx.at, claimed, refused, lost)
-    return Answer(tx.at, claimed, refused, lost, tx.next_due(), tx.is_any_claimed())
+    return Answer(tx.at, claimed, refused, lost, tx.next_due(), tx.is_any_claimed(), done)
 
 
 def _lost(tx: Transaction, turn: Turn) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Literal
 
 from msgspec.structs import astuple
 
@@ -125,27 +126,36 @@ class Pod:
             self._recovery = self._new_recovery()
         if plan.prune:
             self._prune.begin()
-        if plan.listen:
-            self._listen()
+        called = plan.look and self._look()
+        called |= plan.listen and self._listen()
         if plan.turn is not None:
             self._take(plan.turn)
         if self._recovery is not None:
             self._recover_on()
         else:
             self._prune.go_on()
-        busy = plan.turn is not None or self._recovery is not None
+        busy = plan.turn is not None or self._recovery is not None or called
         next_at = min(plan.look_again, self._prune.next_at)
         self._read_inbox(0.0 if busy else next_at - time.monotonic())
         return True
 
-    def _listen(self) -> None:
+    def _listen(self) -> bool:
+        """Whether that changes what is due."""
         try:
             bell = self._store.bell()
         except StoreUnavailable as error:
-            self._put_off(error)
-            return
+            return self._put_off(error)
         self._last_answer = time.monotonic()
-        self._machine.heard(bell, self._last_answer)
+        return self._machine.heard(bell, self._last_answer)
+
+    def _look(self) -> bool:
+        """Likewise."""
+        try:
+            fleet = self._store.pods()
+        except StoreUnavailable as error:
+            return self._put_off(error)
+        self._last_answer = time.monotonic()
+        return self._machine.saw(fleet, self._last_answer)
 
     def _take(self, turn: Turn) -> None:
         try:
@@ -170,11 +180,13 @@ class Pod:
             log.info("claimed %d step(s)", len(to_run), extra=self._tags())
             self._start(to_run)
 
-    def _put_off(self, error: StoreUnavailable) -> None:
+    def _put_off(self, error: StoreUnavailable) -> Literal[True]:
+        """Ask later; what is due then is another question."""
         self._read_inbox(0)  # the pod may have been told to leave while the store kept it waiting
         crowded = isinstance(error, StoreCrowded)
         wait = self._machine.unanswered(time.monotonic(), crowded=crowded)
         log.warning("%s; asking again in %.2f s", error, wait, extra=self._tags())
+        return True
 
     def _start(self, steps: Sequence[Step]) -> None:
         for step in steps:

@@ -103,19 +103,20 @@ class SnowflakeStore:
             says = None
         looks_first = not turn.outcomes and not turn.again and (turn.claim or says is None)
         seen = self._look(turn) if looks_first else None
-        changes_steps = turn.outcomes or (turn.claim and (seen is None or seen.is_claimable))
-        if seen is None or changes_steps or says is not None:
-            changed = 0
+        is_due = seen is None or seen.is_claimable
+        done = is_due or not turn.if_due
+        changes_steps = turn.outcomes or (turn.claim and is_due)
+        if seen is None or changes_steps or (says is not None and done):
             with self.session.transaction(new_change_id()) as tx:
-                if changes_steps:
-                    changed = _change_steps(tx, turn)
-                if says is not None:
+                changed = _change_steps(tx, turn) if changes_steps else 0
+                done = changed > 0 or turn.again or not turn.if_due
+                if says is not None and done:
                     _say(tx, says, fit_statuses(turn))
             seen = self._look(turn, tx.change_id)
             if changed and not seen.shows_steps_of(turn):
                 raise StoreUnavailable("Snowflake: a transaction was taken back before its commit")
         seen.check(turn)
-        return seen.answer(turn, self._settled(turn, seen))
+        return replace(seen.answer(turn, self._settled(turn, seen)), done=done)
 
     def bell(self) -> int:
         count, least = self.session.query("bell")[0]

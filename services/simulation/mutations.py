@@ -224,11 +224,15 @@ def _taken_for_new(submit: Any) -> Any:
 
 
 def _never_hears(has_rung: Any) -> Any:
-    def careless(self: Any, bell: int, now: float) -> bool:
-        has_rung(self, bell, now)
+    def careless(self: Any, bell: int) -> bool:
+        has_rung(self, bell)
         return False
 
     return careless
+
+
+def _sees_a_leader(saw: Any) -> Any:
+    return lambda self, fleet, now: False
 
 
 def _sleeps_on_the_job(sleep_at: Any) -> Any:
@@ -355,5 +359,6 @@ MUTATIONS: Final = (
     Mutation("who leaves claims no more", _method(PodMachine, "_due_claim", _claims_while_leaving)),
     Mutation("a function whose time is up is given up", _method(PodMachine, "_expire", _nothing)),
     Mutation("who sleeps hears the bell", _method(Quiet, "has_rung", _never_hears)),
+    Mutation("a sleeper leads if nobody else does", _method(PodMachine, "saw", _sees_a_leader)),
     Mutation("who holds steps stays awake", _method(PodMachine, "_sleep_at", _sleeps_on_the_job)),
 )

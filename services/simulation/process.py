@@ -131,23 +131,28 @@ class Process(Actor):
                     self._recovery_answer = None
                 else:
                     yield from self._ask_in_vain()
+            called = False
+            if plan.look:
+                called = yield from self._ask(Call("pods"), self.machine.saw)
             if plan.listen:
-                yield from self._listen()
+                called |= yield from self._ask(Call("bell"), self.machine.heard)
             if plan.turn is not None and not (yield from self._take(plan.turn)):
                 return
             if self._recovery is not None:
                 yield from self._recover_on()
-            if plan.turn is None and self._recovery is None and not self._inbox:
+            busy = called or plan.turn is not None or self._recovery is not None
+            if not busy and not self._inbox:
                 yield (plan.look_again - self._leapt) / self._rate + TICK
             self._read_inbox()
 
-    def _listen(self) -> Generator[Call, Any, None]:
+    def _ask(self, call: Call, tell: Callable[[Any, float], bool]) -> Generator[Call, Any, bool]:
+        """Whether the answer changes what is due."""
         try:
-            bell = yield from self._call(Call("bell"))
+            answer = yield from self._call(call)
         except StoreUnavailable as error:
             self._unanswered(error)
-        else:
-            self.machine.heard(bell, self.clock())
+            return True
+        return tell(answer, self.clock())
 
     def _ask_in_vain(self) -> Generator[Call, Any, None]:
         """A query as long as that for the pods, from which a pod learns that it does not lead."""

@@ -86,7 +86,7 @@ class _Snowflake:
         looks_first = not turn.outcomes and not turn.again
         if looks_first and (turn.claim or turn.presence is None):
             changes_steps = turn.claim > 0 and self._peek.is_claimable()
-            if not changes_steps and turn.presence is None:
+            if not changes_steps and (turn.presence is None or turn.if_due):
                 return (*joining, self._select("what there is", does))
             joining = (*joining, self._select("what there is", None))
         writes: list[Statement] = []

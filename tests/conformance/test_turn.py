@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from fleet_q.core.errors import IncarnationEnded
-from fleet_q.core.pod import Beat, Drain, Join
+from fleet_q.core.pod import Beat, Drain, Join, Sleep
 from fleet_q.core.ports import Store, Turn
 from fleet_q.core.step import Complete, Fail, Submit
 
@@ -68,6 +68,56 @@ def test_a_pod_can_join_and_claim_at_once(store: Store) -> None:
     answer = store.turn(Turn("pod", "one", Join("pod", "one"), claim=1, claim_token="token"))
 
     assert ids(answer.claimed) == ["step"]
+
+
+def test_a_turn_that_is_for_what_is_due_is_not_done_for_nothing(store: Store) -> None:
+    join(store)
+    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    submit(store, "step", delay=SECOND)
+    before = picture(store)
+
+    answer = store.turn(wake("token"))
+
+    assert (answer.done, answer.claimed) == (False, ())
+    assert answer.next_due is not None
+    assert picture(store) == before
+
+
+def test_a_turn_that_is_for_what_is_due_is_done_if_there_is_a_step(store: Store) -> None:
+    join(store)
+    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    submit(store, "step")
+
+    answer = store.turn(wake("token"))
+
+    assert (answer.done, ids(answer.claimed)) == (True, ["step"])
+    assert store.pods().pods[0].status == "up"
+
+
+def test_a_turn_that_is_for_what_is_due_is_made_up_for_like_any_other(store: Store) -> None:
+    join(store)
+    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    submit(store, "step")
+    store.turn(wake("token"))
+
+    answer = store.turn(replace(wake("token"), again=True))
+
+    assert (answer.done, ids(answer.claimed)) == (True, ["step"])
+    assert store.pods().pods[0].status == "up"
+
+
+def test_who_is_no_more_finds_out_even_if_nothing_is_due(store: Store) -> None:
+    join(store)
+    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    join(store, "pod", "another")
+
+    with pytest.raises(IncarnationEnded):
+        store.turn(wake("token"))
+
+
+def wake(token: str) -> Turn:
+    """What a sleeping pod asks for when it is called."""
+    return Turn("pod", "one", Beat("pod", "one"), claim=1, claim_token=token, if_due=True)
 
 
 @pytest.mark.parametrize("presence", [Beat("pod", "one"), Drain("pod", "one"), None], ids=repr)

@@ -8,20 +8,22 @@ import pytest
 
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.machine import Plan
-from fleet_q.core.pod import Beat, Join, Leave, Sleep
-from fleet_q.core.ports import Manners
-from tests.core.helpers import AT, Pilot
+from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Sleep
+from fleet_q.core.ports import Fleet, Manners, Turn
+from tests.core.helpers import AT, Pilot, live_pod
 
 SECOND = 1_000_000
 
 
 class Sleeper(Pilot):
-    """A pod on a dear store, whose bell says how often it has rung."""
+    """A pod on a dear store, whose bell says how often it has rung, and whose fleet may be led."""
 
     def __init__(self, *, dear: bool = True, **settings: Any) -> None:
         super().__init__(manners=Manners(dear=dear), **settings)
         self.bell = 7
         self.is_deaf = False
+        self.leaders: tuple[Pod, ...] = ()
+        self.looked_at: list[float] = []
         self.said: list[type] = []
         self.claimed_at: list[float] = []
 
@@ -31,7 +33,7 @@ class Sleeper(Pilot):
         while True:
             plan = self.plan()
             self.carry_out(plan, **answer)
-            if plan.turn is None and not plan.listen:
+            if plan.turn is None and not plan.listen and not plan.look:
                 if plan.look_again > until:
                     break
                 self.now = plan.look_again
@@ -44,7 +46,12 @@ class Sleeper(Pilot):
             self.machine.unanswered(self.now)
         elif plan.listen:
             self.machine.heard(self.bell, self.now)
+        if plan.look:
+            self.looked_at.append(self.now)
+            self.machine.saw(Fleet(AT, self.leaders), self.now)
         if plan.turn is not None:
+            if plan.turn.if_due:
+                answer = {"done": False, **answer}
             self.said.append(type(plan.turn.presence))
             self.claimed_at += [self.now] if plan.turn.claim else []
             self.answer(plan.turn, **answer)
@@ -109,17 +116,49 @@ def test_who_sleeps_only_listens() -> None:
     assert listened == pytest.approx(720, abs=2)
 
 
-def test_the_bell_wakes_within_a_claim_interval_to_a_heartbeat_and_a_claim() -> None:
-    pilot = asleep(claim_interval=5.0)
+def rung(pilot: Sleeper) -> Turn:
+    """The turn that a bell leads to, within a claim interval."""
     pilot.bell += 1
-    rung = pilot.now
-    while pilot.machine.phase == "asleep":
-        pilot.carry_out(pilot.plan())
-        if pilot.machine.phase == "asleep":
-            pilot.now = pilot.plan().look_again
-    assert pilot.now <= rung + 5
-    turn = pilot.turn()
-    assert (turn.presence, turn.claim) == (Beat("pod", turn.incarnation), 6)
+    until = pilot.now + 5
+    while (plan := pilot.plan()).turn is None:
+        pilot.carry_out(plan)
+        pilot.now = max(pilot.now, pilot.plan().look_again)
+    assert pilot.now <= until
+    return plan.turn
+
+
+def test_the_bell_wakes_if_there_is_a_step_to_claim() -> None:
+    pilot = asleep(claim_interval=5.0)
+    turn = rung(pilot)
+    assert (turn.presence, turn.claim, turn.if_due) == (Beat("pod", turn.incarnation), 6, True)
+    assert pilot.answer(turn, "a") == ["a"]
+    assert pilot.machine.phase == "up"
+    pilot.wait(10)
+    assert pilot.turn().presence == Beat("pod", turn.incarnation)
+
+
+def test_the_bell_does_not_wake_who_finds_nothing() -> None:
+    pilot = asleep(claim_interval=5.0)
+    pilot.answer(rung(pilot), done=False)
+    pilot.live(3_600, asleep=True)
+    assert pilot.said == []
+
+
+def test_who_wakes_and_then_finds_nothing_falls_asleep_again() -> None:
+    pilot = asleep(claim_interval=5.0)
+    pilot.answer(rung(pilot))
+    pilot.live(59, asleep=False)
+    pilot.live(2, asleep=True)
+
+
+def test_a_wake_whose_answer_was_lost_is_asked_for_again() -> None:
+    pilot = asleep(claim_interval=5.0)
+    turn = rung(pilot)
+    pilot.wait(pilot.machine.unanswered(pilot.now))
+    again = pilot.turn()
+    assert (again.claim_token, again.again) == (turn.claim_token, True)
+    pilot.answer(again, "a")
+    assert pilot.machine.phase == "up"
 
 
 def test_a_bell_that_rings_after_the_last_claim_is_not_slept_through() -> None:
@@ -131,27 +170,56 @@ def test_a_bell_that_rings_after_the_last_claim_is_not_slept_through() -> None:
             pilot.now = plan.look_again
     pilot.bell += 1  # somebody submits while the pod says good night
     pilot.carry_out(plan)
-    pilot.live(5.1, asleep=False)
+    pilot.live(5.1, asleep=False, done=True)
 
 
 def test_a_delayed_step_wakes_in_time() -> None:
     pilot = Sleeper(sleep_after=60.0)
     pilot.live(65, asleep=True, next_due=AT + 100 * SECOND)
     pilot.live(34, asleep=True)
-    pilot.live(1, asleep=False, next_due=None)
+    pilot.live(1, asleep=False, next_due=None, done=True)
     assert pilot.said[-1] is Beat
 
 
 def test_nobody_falls_asleep_just_before_a_step_falls_due() -> None:
     pilot = Sleeper(sleep_after=60.0)
-    pilot.live(120, asleep=False, next_due=AT + 3 * SECOND)
+    pilot.live(120, asleep=False, next_due=AT + 3 * SECOND, done=True)
+    assert Sleep not in pilot.said
 
 
-def test_while_something_is_held_a_sleeper_comes_to_look_after_it() -> None:
+def test_while_something_is_held_a_sleeper_sees_to_it_that_the_fleet_is_led() -> None:
     pilot = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0)
+    pilot.leaders = (live_pod(Join("another", "one")),)
+    pilot.live(62, asleep=True, held=True)
+    pilot.live(179, asleep=True)
+    assert len(pilot.looked_at) == 3
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [],
+        [live_pod(Join("another", "one"), at=AT - 60 * SECOND)],
+        [live_pod(Join("another", "one"), Sleep("another", "one"))],
+        [live_pod(Join("another", "one"), Drain("another", "one"))],
+        [live_pod(Join("another", "one"), Leave("another", "one"))],
+    ],
+    ids=["nobody", "silent", "asleep", "draining", "down"],
+)
+def test_while_something_is_held_and_nobody_leads_a_sleeper_wakes_to_do_so(
+    others: list[Pod],
+) -> None:
+    pilot = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0)
+    pilot.leaders = tuple(others)
     pilot.live(62, asleep=True, held=True)
     pilot.live(61, asleep=False, held=True)
-    assert pilot.plan().look_again < float("inf")
+    assert pilot.said[-1] is Beat
+
+
+def test_while_nothing_is_held_a_sleeper_looks_after_nobody() -> None:
+    pilot = asleep()
+    pilot.live(3_600, asleep=True)
+    assert pilot.looked_at == []
 
 
 def test_work_keeps_awake() -> None:

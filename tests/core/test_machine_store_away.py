@@ -50,8 +50,14 @@ def test_who_comes_to_a_crowded_store_again_waits_no_longer_than_who_comes_new()
     for _ in range(9):
         pilot.turn()
         waits.add(pilot.machine.unanswered(pilot.now, crowded=True))
-        pilot.wait(1)
+        pilot.wait(LONGEST_CROWDED)
     assert waits == {LONGEST_CROWDED / 2}
+
+
+def test_a_crowd_keeps_nobody_from_the_next_heartbeat() -> None:
+    pilot = Pilot(chance=lambda: 0.5, heartbeat_interval=2.0)
+    pilot.turn()
+    assert pilot.machine.unanswered(pilot.now, crowded=True) == 1.0
 
 
 def test_what_a_crowded_store_turned_away_is_asked_anew_and_not_again() -> None:

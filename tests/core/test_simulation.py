@@ -150,23 +150,23 @@ class Pod:
                 return
             if plan.recover and self.recovery is None:
                 self.recovery = self.new_recovery()
-            if plan.listen:
-                self.listen()
+            called = plan.look and self.machine.saw(self.fleet.store.pods(), now)
+            called |= plan.listen and self.listen()
             if plan.turn is not None:
                 self.take(plan.turn)
             if self.recovery is not None:
                 self.recover_on()
-            if plan.turn is None and not plan.listen and self.recovery is None:
+            if plan.turn is None and not called and self.recovery is None:
                 if self.wakes_at is None or not now < self.wakes_at <= plan.look_again:
                     self.wakes_at = plan.look_again
                     self.fleet.at(plan.look_again, self.live)
                 return
 
-    def listen(self) -> None:
+    def listen(self) -> bool:
         if self.fleet.happens("bell not heard", 0.01):
             self.machine.unanswered(self.fleet.now)
-        else:
-            self.machine.heard(self.fleet.store.bell(), self.fleet.now)
+            return True
+        return self.machine.heard(self.fleet.store.bell(), self.fleet.now)
 
     def take(self, turn: Turn) -> None:
         fleet = self.fleet

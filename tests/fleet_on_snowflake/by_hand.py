@@ -101,13 +101,13 @@ class Pod:
         """One plan, carried out as the pod's own thread does it; the turn, if there was one."""
         now = self._world.now
         plan = self.machine.plan(now)
-        if plan.listen:
-            self.machine.heard(self.store.bell(), now)
+        called = plan.look and self.machine.saw(self.store.pods(), now)
+        called |= plan.listen and self.machine.heard(self.store.bell(), now)
         if plan.turn is not None:
             self._take(plan.turn)
         if plan.recover:
             self.recover()
-        self.look_again = max(plan.look_again, now) if not (plan.turn or plan.listen) else now
+        self.look_again = max(plan.look_again, now) if not (plan.turn or called) else now
         return plan.turn
 
     def die(self) -> None:
