@@ -419,8 +419,8 @@ class PodMachine:
             case Sleep() if self.phase == "up":
                 self.phase = "asleep"
                 self._quiet.fell_asleep(now)
-                if self._next_claim <= now:  # the bell has rung meanwhile
-                    self._quiet.wake_at = now
+                # the bell may have rung meanwhile
+                self._quiet.wake_at = min(self._quiet.wake_at, self._next_claim)
         self._next_heartbeat = now + self.settings.heartbeat_interval
 
     # Falling asleep and waking up

@@ -8,6 +8,7 @@ import pytest
 
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.machine import Plan
+from fleet_q.core.pace import LONGEST_SPREAD
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Sleep
 from fleet_q.core.ports import Fleet, Manners, Turn
 from tests.core.helpers import AT, Pilot, live_pod
@@ -64,6 +65,17 @@ def asleep(**settings: Any) -> Sleeper:
     return pilot
 
 
+def rung(pilot: Sleeper) -> Turn:
+    """The turn that a bell leads to, within a claim interval."""
+    pilot.bell += 1
+    until = pilot.now + 5
+    while (plan := pilot.plan()).turn is None:
+        pilot.carry_out(plan)
+        pilot.now = max(pilot.now, pilot.plan().look_again)
+    assert pilot.now <= until
+    return plan.turn
+
+
 def test_a_pod_without_work_falls_asleep() -> None:
     pilot = Sleeper(sleep_after=60.0)
     pilot.live(59, asleep=False)
@@ -116,17 +128,6 @@ def test_who_sleeps_only_listens() -> None:
     assert listened == pytest.approx(720, abs=2)
 
 
-def rung(pilot: Sleeper) -> Turn:
-    """The turn that a bell leads to, within a claim interval."""
-    pilot.bell += 1
-    until = pilot.now + 5
-    while (plan := pilot.plan()).turn is None:
-        pilot.carry_out(plan)
-        pilot.now = max(pilot.now, pilot.plan().look_again)
-    assert pilot.now <= until
-    return plan.turn
-
-
 def test_the_bell_wakes_if_there_is_a_step_to_claim() -> None:
     pilot = asleep(claim_interval=5.0)
     turn = rung(pilot)
@@ -171,6 +172,21 @@ def test_a_bell_that_rings_after_the_last_claim_is_not_slept_through() -> None:
     pilot.bell += 1  # somebody submits while the pod says good night
     pilot.carry_out(plan)
     pilot.live(5.1, asleep=False, done=True)
+
+
+def test_nor_is_one_that_the_pod_wanted_to_come_late_for() -> None:
+    pilot = Sleeper(sleep_after=60.0)
+    pilot.live(50)
+    turn = rung(pilot)
+    pilot.wait(5)  # for others, at a lock
+    pilot.answer(turn)
+    while not isinstance((plan := pilot.plan()).turn and plan.turn.presence, Sleep):
+        pilot.carry_out(plan)
+        if plan.turn is None and not plan.listen:
+            pilot.now = plan.look_again
+    pilot.bell += 1
+    pilot.carry_out(plan)
+    pilot.live(5.1 + LONGEST_SPREAD, asleep=False, done=True)
 
 
 def test_a_delayed_step_wakes_in_time() -> None:
