@@ -217,6 +217,8 @@ class Fleet:
         )  # so that the dead are declared so
         self._closing = True
         self._heal()
+        # Who is told to leave before it has joined does not end what was there under its id.
+        self._run_until(lambda: self._still_outside() is None, self._still_outside)
         for process in (*self.processes.values(), *self.doubles):
             process.drain(LAST_GRACE)
         self._run_until(lambda: self._still_there() is None, self._still_there)
@@ -236,6 +238,10 @@ class Fleet:
 
     def _unsettled(self) -> str | None:
         return next((i for i, r in self.checks.steps.items() if r.status in UNFINISHED), None)
+
+    def _still_outside(self) -> str | None:
+        phases = ((name, process.machine.phase) for name, process in self.processes.items())
+        return next((name for name, phase in phases if phase == "joining"), None)
 
     def _still_there(self) -> str | None:
         return next((n for n, pod in self.checks.pods.items() if pod.status != "down"), None)
