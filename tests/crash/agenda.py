@@ -24,6 +24,11 @@ class Agenda:
         while self._entries and self._entries[0][0] <= time.monotonic():
             heapq.heappop(self._entries)[2]()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self._entries
+
     def finish(self) -> None:
         """Do all that is left, without waiting for its time."""
         while self._entries:

@@ -21,12 +21,12 @@ def main(path: str, longest: float, seed: str) -> None:
             match chance.choice(["write", "write", "read", "checkpoint"]):
                 case "write":
                     connection.execute("BEGIN IMMEDIATE")
-                    time.sleep(chance.uniform(0, longest))
+                    time.sleep(chance.uniform(longest / 2, longest))
                     connection.execute("ROLLBACK")
                 case "read":
                     connection.execute("BEGIN")
                     connection.execute("SELECT count(*) FROM step_tracker").fetchone()
-                    time.sleep(chance.uniform(0, longest))
+                    time.sleep(chance.uniform(longest / 2, longest))
                     connection.execute("ROLLBACK")
                 case "checkpoint":
                     mode = chance.choice(["PASSIVE", "FULL", "RESTART", "TRUNCATE"])

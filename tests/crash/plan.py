@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal
 
+from fleet_q.adapters.sqlite import BUSY_TIMEOUT
 from tests.crash.work import Work
 
 StoreKind = Literal["sqlite", "snowflake"]
@@ -59,8 +60,8 @@ class Full:
 
 @dataclass(frozen=True)
 class Hog:
-    """Another program works on the file: it takes the write lock, reads, or checkpoints, each for
-    random times that are ``longest`` at most."""
+    """Another program works on the file: it takes the write lock, reads, or checkpoints, each for a
+    random time between half of ``longest`` and that."""
 
     seconds: float
     longest: float
@@ -214,13 +215,20 @@ def _stop(pods: int, chance: Random) -> Stop:
 
 def _acts_on_sqlite(chance: Random) -> list[tuple[int, Callable[[], Act]]]:
     choices: list[tuple[int, Callable[[], Act]]] = [
-        (2, lambda: Hog(chance.uniform(0.5, 3), chance.choice([0.01, 0.1, 0.1, 1, 1, 12]))),
+        (2, lambda: _hog(chance)),
         (1, lambda: Move(replaced=chance.random() < 0.5)),
         (4, PowerCut),
     ]
     if hasattr(resource, "prlimit"):  # on Linux
         choices.append((2, lambda: Full(chance.uniform(0.5, 2.5), chance.randint(0, 200_000))))
     return choices
+
+
+def _hog(chance: Random) -> Hog:
+    """Seldom one that keeps the lock for longer than the store waits for it."""
+    if chance.random() < 0.1:
+        return Hog(BUSY_TIMEOUT * 1.4, BUSY_TIMEOUT * 2.4)
+    return Hog(chance.uniform(0.5, 3), chance.choice([0.01, 0.1, 1]))
 
 
 def _acts_on_snowflake(chance: Random, measure: Measure) -> list[tuple[int, Callable[[], Act]]]:

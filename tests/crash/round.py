@@ -123,7 +123,8 @@ class Round:
 
     def _make_peace(self, place: Place, fleet: Fleet, client: Client) -> None:
         """Nothing happens any more, and one fresh pod is there: everything has to end."""
-        self._agenda.finish()
+        if not fleet.tend_until(lambda: self._agenda.is_empty, END_WITHIN):
+            self._fault("what was to be done later never was")
         place.calm()
         fleet.add("heir")
         if not fleet.tend_until(lambda: not client.is_alive(), END_WITHIN):
