@@ -63,7 +63,7 @@ class Plan(msgspec.Struct, frozen=True):
     gone: bool
 
 
-class _Running(msgspec.Struct):
+class _Running(msgspec.Struct, gc=False):
     claim_token: str
     attempt: int
     timeout: float = math.inf

@@ -23,8 +23,11 @@ DIED: Final = "pod {} died while it held the step"
 JSON_BLANKS: Final = " \t\r\n"
 """What JSON calls white space, RFC 8259, section 2; around a text, the log does not keep it."""
 
+# There may be very many of the structs with ``gc=False``. They hold texts and numbers alone, so the
+# garbage collector need not look through them for cycles.
 
-class Step(msgspec.Struct, frozen=True, array_like=True):
+
+class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A unit of work, as a row of ``STEP_TRACKER`` has it.
 
     ``payload`` and ``result`` are JSON texts. ``retry_count`` counts the tries used up, so the
@@ -62,7 +65,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
         return self.retry_count < self.max_retries
 
 
-class Submit(msgspec.Struct, frozen=True):
+class Submit(msgspec.Struct, frozen=True, gc=False):
     """Ask for a step: ``payload`` is a JSON text, ``delay`` microseconds until it is claimable.
 
     ``unique`` promises that the id was made for this submission alone, so that a store need not
@@ -85,7 +88,7 @@ class Claim(msgspec.Struct, frozen=True):
     incarnation: str
 
 
-class Complete(msgspec.Struct, frozen=True, tag=True):
+class Complete(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Acknowledge success; ``result`` is a JSON text."""
 
     step_id: str

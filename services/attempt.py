@@ -33,6 +33,8 @@ class Failing(Protocol):
 class Attempt:
     """A step under one claim, with the context that its function sees."""
 
+    __slots__ = ("_failing", "context", "step")
+
     def __init__(self, step: Step, failing: Failing) -> None:
         self.step = step
         self.context = StepContext(step.step_id, step.attempt)

@@ -171,7 +171,7 @@ class Pod:
             return
         self._last_answer = time.monotonic()
         for outcome in turn.outcomes:
-            self._tell(outcome, refused=outcome.step_id in answer.refused)
+            self._tell(outcome, outcome.step_id in answer.refused)
         for step_id in answer.lost:
             if step := self._held.pop(step_id, None):
                 log.warning("step is not this pod's any more", extra=self._tags(step))
@@ -195,7 +195,7 @@ class Pod:
             self._held[step.step_id] = step
         self._runners.start(steps)
 
-    def _tell(self, outcome: Outcome, *, refused: bool) -> None:
+    def _tell(self, outcome: Outcome, refused: bool) -> None:
         step = self._held.get(outcome.step_id)
         if step is None or step.claim_token != outcome.claim_token:
             return  # released before it began, or another attempt is under way
@@ -206,13 +206,14 @@ class Pod:
             )
             return
         match outcome:
+            case Complete():
+                if log.isEnabledFor(logging.DEBUG):
+                    log.debug("completed", extra=self._tags(step))
             case Fail(error=error, permanent=permanent):
                 kind = "failed for good" if permanent or not step.tries_left else "attempt failed"
                 log.warning("%s: %s", kind, error, extra=self._tags(step))
             case Release():
                 log.warning("released unfinished", extra=self._tags(step))
-            case Complete() if log.isEnabledFor(logging.DEBUG):
-                log.debug("completed", extra=self._tags(step))
 
     def _read_inbox(self, wait: float) -> None:
         """Take all that has gathered, after waiting up to ``wait`` seconds for the first."""
