@@ -35,6 +35,10 @@ LOGIN_TIMEOUT: Final = 60
 NETWORK_TIMEOUT: Final = 60
 """Seconds after which the connector gives a sign-in, or a request, up; a pod tries again itself."""
 
+LOCK_TIMEOUT: Final = 30
+"""Seconds after which Snowflake fails a statement that waits for a lock: before the connector gives
+it up, or it would be carried out with nobody there to end its transaction."""
+
 
 def is_configured(env: Mapping[str, str]) -> bool:
     """Whether the environment says where Snowflake is."""
@@ -64,7 +68,12 @@ def connection_parameters(
         "paramstyle": "qmark",
         "login_timeout": LOGIN_TIMEOUT,
         "network_timeout": NETWORK_TIMEOUT,
-        "session_parameters": {"QUERY_TAG": tag, "TIMEZONE": "UTC"},
+        "session_parameters": {
+            "QUERY_TAG": tag,
+            "TIMEZONE": "UTC",
+            "LOCK_TIMEOUT": LOCK_TIMEOUT,
+            "HYBRID_TABLE_LOCK_TIMEOUT": LOCK_TIMEOUT,
+        },
         "enable_server_session_keep_alive_auto_detection": False,  # 5.x asks for a word on it
     }
 

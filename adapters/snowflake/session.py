@@ -14,9 +14,10 @@ import snowflake.connector
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error
 
+from fleet_q.adapters.snowflake.abandoned import Abandoned
 from fleet_q.adapters.snowflake.errors import Failure, is_lost, is_passing, translated
 from fleet_q.adapters.snowflake.statements import Statements
-from fleet_q.core.errors import StoreUnavailable
+from fleet_q.core.errors import StoreCrowded, StoreUnavailable
 
 log = logging.getLogger("fleet_q.snowflake")
 
@@ -39,6 +40,7 @@ class Session:
         self.errors: Counter[int] = Counter()
         self.statements = statements
         self._parameters = dict(connection)
+        self._abandoned = Abandoned()
         self._connection: SnowflakeConnection | None = None
         self._lock = threading.RLock()
 
@@ -83,18 +85,22 @@ class Session:
 
         If the answer to the commit is lost, its change id is looked for in the logs: found, all is
         well; not found, the transaction did not take place, which is what ``StoreUnavailable``
-        then says.
+        then says. If a lock is not to be had, it is seen to that nobody keeps it for ever.
         """
         with self._lock:
             change = Transaction(change_id, self._run)
-            with self._translated():
-                self._send("BEGIN")
-                try:
-                    yield change
-                except BaseException:
-                    self._roll_back()
-                    raise
-                self._commit(change_id)
+            try:
+                with self._translated():
+                    self._send("BEGIN")
+                    try:
+                        yield change
+                    except BaseException:
+                        self._roll_back()
+                        raise
+                    self._commit(change_id)
+            except StoreCrowded:
+                self._abandoned.end(self)
+                raise
 
     def close(self) -> None:
         """End the session."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from .answers import Result, done, texts
 from .locks import TableLocks
@@ -15,38 +15,48 @@ _GRANT_COLUMNS: Final = (
     "created_on", "privilege", "granted_on", "name", "granted_to", "grantee_name", "grant_option",
     "granted_by",
 )  # fmt: skip
-_LOCK_COLUMNS: Final = ("resource", "type", "transaction", "status", "session")
+_LOCK_COLUMNS: Final = (
+    "resource", "type", "transaction", "transaction_started_on", "status", "session"
+)  # fmt: skip
 _WAREHOUSE_COLUMNS: Final = ("name", "state", "size", "auto_suspend", "auto_resume")
 _PARAMETER_COLUMNS: Final = ("key", "value", "default", "level")
 
-Locks = TableLocks[Session]
 
 
-def answer(text: str, session: Session, locks: Locks) -> Result | None:
+class Held(Protocol):
+    """What of the database the commands are about."""
+
+    locks: TableLocks[Session]
+
+    def abort(self, transaction: int) -> bool:
+        """Roll a transaction back; whether there is one."""
+
+
+def answer(text: str, session: Session, held: Held) -> Result | None:
     """The answer to a command that is known here; ``None`` if fakesnow may know it."""
     for pattern, command in _COMMANDS:
         match = pattern.fullmatch(text.strip().rstrip(";").strip())
         if match is not None:
-            return command(match, session, locks)
+            return command(match, session, held)
     return None
 
 
-def _alter_session(match: re.Match[str], session: Session, locks: Locks) -> Result:
+def _alter_session(match: re.Match[str], session: Session, held: Held) -> Result:
     for name, value in re.findall(r"(\w+)\s*=\s*('[^']*'|\S+)", match["settings"]):
         session.parameters[name.upper()] = value.strip("'")
     return done()
 
 
-def _use(match: re.Match[str], session: Session, locks: Locks) -> Result:
+def _use(match: re.Match[str], session: Session, held: Held) -> Result:
     setattr(session, match["what"].lower(), match["name"].strip('"').upper())
     return done()
 
 
-def _nothing(match: re.Match[str], session: Session, locks: Locks) -> Result:
+def _nothing(match: re.Match[str], session: Session, held: Held) -> Result:
     return done()
 
 
-def _show_grants(match: re.Match[str], session: Session, locks: Locks) -> Result:
+def _show_grants(match: re.Match[str], session: Session, held: Held) -> Result:
     """The privileges on the tables of the session's schema, and on schema and warehouse."""
     schema = f"{session.connection.database}.{session.connection.schema}"
     found = session.connection.cursor().execute("SHOW TABLES IN SCHEMA").fetchall()
@@ -69,19 +79,36 @@ def _show_grants(match: re.Match[str], session: Session, locks: Locks) -> Result
     return texts(_GRANT_COLUMNS, rows)
 
 
-def _show_locks(match: re.Match[str], session: Session, locks: Locks) -> Result:
-    return texts(
+def _show_locks(match: re.Match[str], session: Session, held: Held) -> Result:
+    found = texts(
         _LOCK_COLUMNS,
         [
-            (table.replace('"', ""), "PARTITIONS", str(holder.transaction.id), status, str(each.id))
-            for table, holder, waiting in locks.all()
+            (
+                table.replace('"', ""),
+                "PARTITIONS",
+                str(holder.transaction.id),
+                f"{holder.transaction.began / 1_000_000:.6f}000",
+                status,
+                str(each.id),
+            )
+            for table, holder, waiting in held.locks.all()
             for each, status in [(holder, "HOLDING"), *((w, "WAITING") for w in waiting)]
             if holder.transaction is not None
         ],
     )
+    began = _LOCK_COLUMNS.index("transaction_started_on")
+    found.rowtype[began]["type"] = "timestamp_ltz"
+    found.rowtype[began]["scale"] = 9
+    return found
 
 
-def _show_warehouses(match: re.Match[str], session: Session, locks: Locks) -> Result:
+def _abort_transaction(match: re.Match[str], session: Session, held: Held) -> Result:
+    id_ = match["id"]
+    said = "Aborted transaction" if held.abort(int(id_)) else "No running transaction with"
+    return texts((f"SYSTEM$ABORT_TRANSACTION({id_})",), [(f"{said} id: {id_}",)])
+
+
+def _show_warehouses(match: re.Match[str], session: Session, held: Held) -> Result:
     scene = session.scene
     suspend = None if scene.auto_suspend is None else str(scene.auto_suspend)
     resume = "true" if scene.auto_resume else "false"
@@ -89,7 +116,7 @@ def _show_warehouses(match: re.Match[str], session: Session, locks: Locks) -> Re
     return texts(_WAREHOUSE_COLUMNS, [row] if session.warehouse else [])
 
 
-def _show_parameter(match: re.Match[str], session: Session, locks: Locks) -> Result:
+def _show_parameter(match: re.Match[str], session: Session, held: Held) -> Result:
     name = match["name"].upper()
     default = {"USE_CACHED_RESULT": "true"}.get(name)
     value = session.parameters.get(name, default)
@@ -97,7 +124,7 @@ def _show_parameter(match: re.Match[str], session: Session, locks: Locks) -> Res
     return texts(_PARAMETER_COLUMNS, rows)
 
 
-_Command = Callable[[re.Match[str], Session, Locks], Result]
+_Command = Callable[[re.Match[str], Session, Held], Result]
 _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), command)
     for pattern, command in [
@@ -107,6 +134,7 @@ _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
         (r"SHOW\s+WAREHOUSES", _show_warehouses),
         (r"SHOW\s+PARAMETERS\s+LIKE\s+'(?P<name>\w+)'\s+IN\s+SESSION", _show_parameter),
         (r"SHOW\s+LOCKS(\s+IN\s+ACCOUNT)?", _show_locks),
+        (r"SELECT\s+SYSTEM\$ABORT_TRANSACTION\((?P<id>\d+)\)", _abort_transaction),
         (r"(GRANT|REVOKE)\s.*", _nothing),
         (r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?(ROLE|USER|WAREHOUSE)\s.*", _nothing),
     ]

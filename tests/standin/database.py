@@ -110,6 +110,16 @@ class Database:
             session.connection._duck_conn.execute("ROLLBACK")
         self._release(session, entry)
 
+    def abort(self, transaction: int) -> bool:
+        """Roll a transaction that holds locks back, unless a statement of it is running; whether
+        there is one."""
+        for _, holder, _ in self.locks.all():
+            found = holder.transaction is not None and holder.transaction.id == transaction
+            if found and not holder.turn.locked():
+                self.roll_back(holder)
+                return True
+        return False
+
     def end(self, session: Session) -> None:
         """End the session: it gives back all that it holds."""
         self.locks.give_up(session)
@@ -124,7 +134,7 @@ class Database:
         await _pass(session.scene.latency / 2)
         if plan.kind == "begin":
             if session.transaction is None:
-                session.transaction = Transaction()
+                session.transaction = Transaction(session.scene.now())
             entry.transaction = session.transaction.id
         elif plan.kind == "commit":
             self._commit(session, entry)
@@ -139,7 +149,7 @@ class Database:
     ) -> Result:
         if plan.kind == "ddl":
             self._commit(session, entry)
-        found = commands.answer(text, session, self.locks)
+        found = commands.answer(text, session, self)
         if found is not None:
             return found
         if plan.table is not None:
@@ -155,7 +165,7 @@ class Database:
         entry.reads, entry.target = reads, target
         _check_privileges(session, plan)
         if plan.writes and session.transaction is None and not session.autocommit:
-            session.transaction = Transaction()
+            session.transaction = Transaction(session.scene.now())
             entry.transaction = session.transaction.id
         if plan.locks and target is not None:
             await self._lock(session, target, entry)

@@ -45,6 +45,7 @@ _TRANSACTION: Final = re.compile(
     r"|(?P<commit>COMMIT)(?:\s+WORK)?|(?P<rollback>ROLLBACK)(?:\s+WORK)?)\s*;?\s*",
     re.IGNORECASE,
 )
+_SYSTEM: Final = re.compile(r"\bSYSTEM\$", re.IGNORECASE)
 _IDENTIFIER: Final = re.compile(r"\bIDENTIFIER\s*\(\s*\?\s*\)", re.IGNORECASE)
 
 RUN: Final = frozenset({"select", "insert", "update", "delete", "merge"})
@@ -162,7 +163,8 @@ def _plan(text: str, connection: FakeSnowflakeConnection) -> Plan:
     except ParseError as error:
         raise SnowflakeError("001003", f"SQL compilation error:\n{error}", "42000") from None
     kind = next((k for type_, k in _KINDS.items() if isinstance(expression, type_)), "other")
-    if kind == "ddl" and expression.args.get("kind") == "SESSION":
+    is_command = kind == "ddl" and expression.args.get("kind") == "SESSION"
+    if is_command or _SYSTEM.search(text):
         kind = "other"
     type_id = statement_type_id(expression) if kind != "select" else statement_type_id(exp.select())
     if isinstance(expression, exp.Create):

@@ -46,8 +46,9 @@ class Commits:
 
 @dataclass
 class Transaction:
-    """An open transaction of one session."""
+    """An open transaction of one session; it ``began`` at a time in microseconds since 1970."""
 
+    began: int
     id: int = field(default_factory=lambda: next(_ids))
     seen: int = -1
     """The latest commit in DuckDB's picture; -1: its transaction has not been begun."""

@@ -1,0 +1,2 @@
+-- Only the user who began the transaction may, and account administrators.
+SELECT SYSTEM$ABORT_TRANSACTION({transaction})

@@ -1,0 +1,111 @@
+"""A process was killed in the middle of a transaction: nobody waits long for what it has locked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from fleet_q.adapters.snowflake import store as snowflake
+from fleet_q.adapters.snowflake.abandoned import ABANDONED
+from fleet_q.adapters.snowflake.apply import apply
+from fleet_q.adapters.snowflake.session import Session
+from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.core.errors import StoreCrowded
+from fleet_q.core.step import Submit
+from tests.standin.client import Schema, Standin
+
+NOW = 1_700_000_000_000_000
+HURRIED = {"session_parameters": {"LOCK_TIMEOUT": 0.05}}
+
+
+@pytest.fixture
+def schema(standin: Standin) -> Iterator[Schema]:
+    schema = standin.schema()
+    session = Session(schema.parameters, Statements())
+    list(apply(session))
+    session.close()
+    schema.set(clock=NOW)
+    yield schema
+    schema.drop()
+
+
+@pytest.fixture
+def killed(schema: Schema) -> Iterator[Session]:
+    """A session that says no more, in the middle of a transaction."""
+    session = Session(schema.parameters, Statements())
+    session._send("BEGIN")
+    session.execute("UPDATE fleet_q SET schema_version = schema_version")
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def store(schema: Schema, killed: Session) -> Iterator[snowflake.SnowflakeStore]:
+    store = snowflake.SnowflakeStore({**schema.parameters, **HURRIED}, patience=0)
+    yield store
+    store.close()
+
+
+def after(schema: Schema, seconds: float) -> None:
+    schema.set(clock=NOW + round(seconds * 1_000_000))
+
+
+def test_its_transaction_is_ended_by_who_waits_for_its_locks(
+    schema: Schema, store: snowflake.SnowflakeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    after(schema, ABANDONED + 5)
+    with caplog.at_level(logging.WARNING), pytest.raises(StoreCrowded):
+        store.submit([Submit("step", "{}")])
+
+    assert store.submit([Submit("step", "{}")]) == [True]
+    assert "kept the fleet waiting for its locks for 35 s" in caplog.text
+
+
+def test_one_that_only_takes_a_while_is_let_be(
+    schema: Schema, store: snowflake.SnowflakeStore, killed: Session
+) -> None:
+    after(schema, ABANDONED - 1)
+    for _ in range(3):
+        with pytest.raises(StoreCrowded):
+            store.submit([Submit("step", "{}")])
+
+    killed._send("COMMIT")
+    assert store.submit([Submit("step", "{}")]) == [True]
+
+
+def test_another_table_is_nobodys_business_here(
+    schema: Schema, store: snowflake.SnowflakeStore, killed: Session
+) -> None:
+    killed._send("ROLLBACK")
+    killed.execute("CREATE TABLE another (n INT)")
+    killed._send("BEGIN")
+    killed.execute("DELETE FROM another")
+    after(schema, ABANDONED + 5)
+    schema.fault("error", on="write", code="000625", sqlstate="57014")
+
+    with pytest.raises(StoreCrowded):
+        store.submit([Submit("step", "{}")])
+
+    assert [each["locks"] for each in schema.sessions() if each["locks"]] != []
+
+
+def test_who_may_not_end_it_has_to_wait(
+    schema: Schema, store: snowflake.SnowflakeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    after(schema, ABANDONED + 5)
+    schema.fault("error", code="003001", sqlstate="42501", matching="ABORT_TRANSACTION")
+    with caplog.at_level(logging.WARNING), pytest.raises(StoreCrowded):
+        store.submit([Submit("step", "{}")])
+
+    assert "cannot see to what keeps the fleet waiting: Snowflake:" in caplog.text
+
+
+def test_it_is_looked_for_now_and_then(schema: Schema, store: snowflake.SnowflakeStore) -> None:
+    schema.forget()
+    for _ in range(3):
+        with pytest.raises(StoreCrowded):
+            store.submit([Submit("step", "{}")])
+
+    assert len(schema.log(lambda each: each.text.startswith("SHOW LOCKS"))) == 1
