@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from fleet_q.adapters.snowflake.locks import LOCK_TIMEOUT
 from fleet_q.core.errors import InvalidInput, StoreError
 
 if TYPE_CHECKING:
@@ -34,10 +35,6 @@ SECRET: Final = frozenset(
 LOGIN_TIMEOUT: Final = 60
 NETWORK_TIMEOUT: Final = 60
 """Seconds after which the connector gives a sign-in, or a request, up; a pod tries again itself."""
-
-LOCK_TIMEOUT: Final = 30
-"""Seconds after which Snowflake fails a statement that waits for a lock: before the connector gives
-it up, or it would be carried out with nobody there to end its transaction."""
 
 
 def is_configured(env: Mapping[str, str]) -> bool:

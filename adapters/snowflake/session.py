@@ -14,8 +14,8 @@ import snowflake.connector
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error
 
-from fleet_q.adapters.snowflake.abandoned import Abandoned
 from fleet_q.adapters.snowflake.errors import Failure, is_lost, is_passing, translated
+from fleet_q.adapters.snowflake.locks import Abandoned
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core.errors import StoreCrowded, StoreUnavailable
 

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from fleet_q.adapters.snowflake.locks import ABANDONED, LOCK_TIMEOUT
 from fleet_q.adapters.sqlite import BUSY_TIMEOUT
 from fleet_q.core.ports import Manners
 from fleet_q.services.simulation.actor import Call
@@ -33,7 +34,8 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     ``rows``: locks are on rows, not on tables or the whole file. ``most_waiters`` for one lock;
     one more fails at once. ``lock_timeout``: seconds after which a waiting statement fails.
     ``idle_abort``: seconds after which a transaction is rolled back whose client says nothing; if
-    ``outlives_client``, it keeps its locks as long when the client is gone. ``spread``: of the
+    ``outlives_client``, it keeps its locks as long when the client is gone, unless the fleet ends
+    it where it has kept others waiting for ``abandoned`` seconds. ``spread``: of the
     statements' times, as the sigma of a log-normal distribution. ``manners`` is what pods know.
     """
 
@@ -48,6 +50,7 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     lock_timeout: float
     idle_abort: float
     outlives_client: bool
+    abandoned: float
     spread: float
     manners: Manners
 
@@ -64,9 +67,10 @@ STANDARD: Final = StoreModel(
     commit=0.10,
     rows=False,
     most_waiters=MOST_WAITERS,
-    lock_timeout=60.0,
+    lock_timeout=LOCK_TIMEOUT,
     idle_abort=300.0,
     outlives_client=True,
+    abandoned=ABANDONED,
     spread=0.4,
     manners=Manners(dear=True),
 )
@@ -84,9 +88,10 @@ HYBRID: Final = StoreModel(
     commit=0.015,
     rows=True,
     most_waiters=None,
-    lock_timeout=60.0,
+    lock_timeout=LOCK_TIMEOUT,
     idle_abort=300.0,
     outlives_client=True,
+    abandoned=ABANDONED,
     spread=0.4,
     manners=Manners(dear=True),
 )
@@ -105,6 +110,7 @@ SQLITE: Final = StoreModel(
     lock_timeout=BUSY_TIMEOUT,
     idle_abort=math.inf,
     outlives_client=False,
+    abandoned=math.inf,
     spread=0.4,
     manners=Manners(watch_interval=1.0),
 )

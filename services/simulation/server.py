@@ -27,8 +27,9 @@ from fleet_q.services.simulation.scripts import READS, script
 class Session:
     """A call on its way through its statements."""
 
-    __slots__ = ("aborted", "actor", "answer", "done", "error", "held", "next", "over", "script",
-                 "sent_at", "slow", "strike", "struck_at", "waits_for", "waits_since")  # fmt: skip
+    __slots__ = ("aborted", "actor", "answer", "done", "error", "held", "held_since", "next",
+                 "over", "script", "sent_at", "slow", "strike", "struck_at", "waits_for",
+                 "waits_since")  # fmt: skip
 
     def __init__(self, actor: Actor, statements: Script, now: float) -> None:
         self.actor = actor
@@ -36,6 +37,7 @@ class Session:
         self.next = 0  # the statement that comes next
         self.sent_at = now  # when the one before that was sent
         self.held: list[str] = []
+        self.held_since = 0.0
         self.waits_for: str | None = None
         self.waits_since = 0.0
         self.strike: Strike | None = None
@@ -260,12 +262,13 @@ class Server:
                 continue
             taken = None if self._is_crowded() else self._locks.take(lock, session)
             if taken:
-                session.held.append(lock)
+                self._hold(session, lock)
                 continue
             if taken is None:
                 self.refusals += 1
                 crowded = StoreCrowded("the store: too many statements wait for a lock")
                 self._fail(session, crowded)
+                self._end_abandoned(lock)
                 return False
             session.waits_for, session.waits_since = lock, self._agenda.now
             self._agenda.after(self.model.lock_timeout, self._timed_out, session, self._agenda.now)
@@ -278,14 +281,32 @@ class Server:
     def _granted(self, session: Session) -> None:
         assert session.waits_for is not None
         self.waits.append(self._agenda.now - session.waits_since)
-        session.held.append(session.waits_for)
+        self._hold(session, session.waits_for)
         session.waits_for = None
         self._agenda.at(self._agenda.now, self._proceed, session)
 
     def _timed_out(self, session: Session, since: float) -> None:
         if session.waits_for is not None and session.waits_since == since:
             self.timeouts += 1
-            self._fail(session, "a lock was not to be had")
+            lock = session.waits_for
+            error = StoreCrowded if self.model.abandoned < math.inf else StoreUnavailable
+            self._fail(session, error("the store: a lock was not to be had"))
+            self._end_abandoned(lock)
+
+    def _hold(self, session: Session, lock: str) -> None:
+        if not session.held:
+            session.held_since = self._agenda.now
+        session.held.append(lock)
+
+    def _end_abandoned(self, lock: str) -> None:
+        """What the store's adapter does for who was refused a lock."""
+        holder = self._locks.holder(lock)
+        if holder is None or self._agenda.now - holder.held_since <= self.model.abandoned:
+            return
+        if holder.actor.alive:
+            self._abort(holder, holder.next)
+        else:
+            self._give_up(holder)
 
     def _unlock(self, session: Session) -> None:
         held, session.held = session.held, []

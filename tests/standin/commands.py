@@ -16,11 +16,10 @@ _GRANT_COLUMNS: Final = (
     "granted_by",
 )  # fmt: skip
 _LOCK_COLUMNS: Final = (
-    "resource", "type", "transaction", "transaction_started_on", "status", "session"
+    "resource", "type", "transaction", "transaction_started_on", "status", "acquired_on", "session"
 )  # fmt: skip
 _WAREHOUSE_COLUMNS: Final = ("name", "state", "size", "auto_suspend", "auto_resume")
 _PARAMETER_COLUMNS: Final = ("key", "value", "default", "level")
-
 
 
 class Held(Protocol):
@@ -87,8 +86,9 @@ def _show_locks(match: re.Match[str], session: Session, held: Held) -> Result:
                 table.replace('"', ""),
                 "PARTITIONS",
                 str(holder.transaction.id),
-                f"{holder.transaction.began / 1_000_000:.6f}000",
+                _time(holder.transaction.began),
                 status,
+                _time(holder.transaction.locked) if status == "HOLDING" else None,
                 str(each.id),
             )
             for table, holder, waiting in held.locks.all()
@@ -96,10 +96,14 @@ def _show_locks(match: re.Match[str], session: Session, held: Held) -> Result:
             if holder.transaction is not None
         ],
     )
-    began = _LOCK_COLUMNS.index("transaction_started_on")
-    found.rowtype[began]["type"] = "timestamp_ltz"
-    found.rowtype[began]["scale"] = 9
+    for column in found.rowtype:
+        if column["name"].endswith("_on"):
+            column["type"], column["scale"] = "timestamp_ltz", 9
     return found
+
+
+def _time(micros: int) -> str:
+    return f"{micros / 1_000_000:.6f}000"
 
 
 def _abort_transaction(match: re.Match[str], session: Session, held: Held) -> Result:

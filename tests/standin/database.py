@@ -309,6 +309,8 @@ class Database:
             entry.waited = time.monotonic() - began
         entry.locked = time.time()
         session.locked_since = session.locked_since or time.monotonic()
+        if session.transaction is not None:
+            session.transaction.locked = session.transaction.locked or session.scene.now()
 
     def _commit(self, session: Session, entry: Entry) -> None:
         transaction, session.transaction = session.transaction, None

@@ -46,9 +46,11 @@ class Commits:
 
 @dataclass
 class Transaction:
-    """An open transaction of one session; it ``began`` at a time in microseconds since 1970."""
+    """An open transaction of one session; it ``began`` at a time in microseconds since 1970, and
+    ``locked`` a table first at another."""
 
     began: int
+    locked: int = 0
     id: int = field(default_factory=lambda: next(_ids))
     seen: int = -1
     """The latest commit in DuckDB's picture; -1: its transaction has not been begun."""
