@@ -39,7 +39,7 @@ CACHE_KIB: Final = 32 * 1024
 """Memory for pages of the file, at most: SQLite's own 2 MiB are reread all the time by a queue of
 some ten thousand steps."""
 
-WATCH_INTERVAL: Final = 0.02
+WATCH_INTERVAL: Final = 0.03
 """Seconds between an idle pod's looks at the bell, which read four bytes of shared memory."""
 
 FILE_CHECK_INTERVAL: Final = 1.0
@@ -76,7 +76,7 @@ class SqliteStore(EventStore):
     # on many rows leaves Python to the functions of the steps meanwhile.
 
     def _submit(self, tx: Any, new: Sequence[Submit], pod_id: str | None) -> list[bool]:
-        if not all(submit.unique for submit in new):
+        if not new or not all(submit.unique for submit in new):
             return super()._submit(tx, new, pod_id)
         tx.submit(new, pod_id)
         return [True] * len(new)

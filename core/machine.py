@@ -32,10 +32,12 @@ STORE_RETRY_CAP: Final = 5.0
 """Seconds to wait before a store is asked again that did not answer: the quickstart's backoff
 (50 ms, doubled each time), at most 5 s."""
 
+LONGEST_CROWDED_LEAVING: Final = 1.0
+"""Seconds likewise for a pod that leaves: its grace is short, and what it has done should count."""
+
 LONGEST_CROWDED: Final = 10.0
-"""Seconds to wait at most where too many wait already: about as long as the twenty who may wait for
-one of Snowflake's locks need, at half a second each. It is no longer for who was turned away often,
-or he would be overtaken by all who come new."""
+"""Seconds to wait at most where too many wait already, if these do not need less. It is no longer
+for who was turned away often, or he would be overtaken by all who come new."""
 
 SHORTEST_CLAIM_WAIT: Final = 0.001
 """Seconds to wait at least for a step that falls due, lest a hair's breadth of clock be polled."""
@@ -48,9 +50,9 @@ _PLAIN: Final = Manners()
 
 class Plan(msgspec.Struct, frozen=True):
     """What is due now: first ``abandon`` the functions of these claims (step id and claim token)
-    and ``withdraw`` those that have not begun, then ``listen`` to the store's bell, then do the
-    ``turn``; whether a recovery cycle, and a prune after it, should begin; whether to ``look`` at
-    the fleet; and ``look_again``, the time to ask anew if nothing happens."""
+    and ``withdraw`` those that have not begun, then ``look`` at the fleet, ``listen`` to the
+    store's bell, and do the ``turn``; whether a recovery cycle, and a prune after it, should begin;
+    and ``look_again``, the time to ask anew if nothing happens."""
 
     turn: Turn | None
     abandon: tuple[tuple[str, str], ...]
@@ -102,6 +104,7 @@ class PodMachine:
         self._turn: Turn | None = None  # sent, and not answered yet
         self._progress_at = -math.inf  # when something ended last, or was claimed
         self._failures = 0
+        self._crowded_out = False  # a heartbeat was turned away with what it came with
         self._ask_after = -math.inf  # the store is left alone until then
         self._backlog = True  # the last claim was filled, so more may be waiting
         self._next_claim = -math.inf
@@ -159,7 +162,7 @@ class PodMachine:
         if so, and then something else may be due than was planned."""
         if not self._quiet.has_rung(bell):
             return False
-        called_at = self._pace.called_at(now, self._chance)
+        called_at = self._pace.called_at(now, self._chance) if self._quiet.dear else now
         if self.phase == "asleep":
             self._quiet.wake_at = min(self._quiet.wake_at, called_at)
         else:
@@ -169,6 +172,7 @@ class PodMachine:
     def saw(self, fleet: Fleet, now: float) -> bool:
         """The pods, as they were asked for at ``now``. If none that is awake leads them, a sleeper
         wakes to do so; true if so, as in :meth:`heard`."""
+        self._quiet.looks(now)
         dead_after = micros(self.settings.dead_pod_threshold)
         if self.phase != "asleep" or is_led(fleet.pods, fleet.at, dead_after):
             return False
@@ -180,8 +184,9 @@ class PodMachine:
     def answered(self, turn: Turn, answer: Answer, now: float) -> list[Step]:
         """The store has done ``turn``. The steps to run now."""
         self._turn = None
-        self._pace.answered(now)
+        self._pace.answered(now, is_telling=_is_telling(turn, answer))
         self._failures = 0
+        self._crowded_out = False
         self._outcomes = self._outcomes[len(turn.outcomes) :]
         if answer.done:
             self._now_present(turn.presence, now)
@@ -215,17 +220,21 @@ class PodMachine:
         return list(answer.claimed)
 
     def unanswered(self, now: float, *, crowded: bool = False) -> float:
-        """The store did not answer, or is ``crowded``; the same turn is due again after the seconds
-        returned."""
+        """The store did not answer, or is ``crowded``; a turn is due again after the seconds
+        returned: the same, unless nothing of it can have been done."""
         self._failures += 1
         if self.phase == "draining" and now >= self._drain_until:
             self.phase = "gone"  # the grace is over and so is the pod; its steps will be recovered
         chance = self._chance()
         wait = backoff(self._failures, STORE_RETRY_BASE, STORE_RETRY_CAP, chance)
         if crowded:
-            wait = min(LONGEST_CROWDED, self.settings.heartbeat_interval) * chance
+            leaving = self.phase == "draining"
+            longest = LONGEST_CROWDED_LEAVING if leaving else LONGEST_CROWDED
+            queue = self._pace.queue_takes
+            wait = min(longest, queue, self.settings.heartbeat_interval) * chance
             self._pace.turned_away()
             if self._turn is not None and not self._turn.again:
+                self._crowded_out = isinstance(self._turn.presence, Beat)
                 self._turn = None  # nothing of it was done, and by then there may be less to do
         self._ask_after = now + wait
         return wait
@@ -241,6 +250,7 @@ class PodMachine:
         self._joined = False
         if self.phase in ("up", "asleep"):
             self.phase = "joining"
+            self._next_claim = -math.inf  # who slept may have been called
         self.incarnation = self._new_id()
 
     def work_arrived(self) -> None:
@@ -318,8 +328,11 @@ class PodMachine:
         claim = self._due_claim(now)
         if presence is None and not outcomes and not claim:
             return None
-        self._pace.look_ahead(len(outcomes), now)
-        claim = self._due_claim(now)
+        if self._crowded_out and isinstance(presence, Beat):
+            outcomes, claim = (), 0  # alone it needs no lock that all wait for
+        else:
+            self._pace.look_ahead(len(outcomes), now)
+            claim = self._due_claim(now)
         self._pace.sent(now)
         self._turn = Turn(
             pod_id=self.pod_id,
@@ -427,10 +440,7 @@ class PodMachine:
 
     def _due_look(self, now: float) -> bool:
         """Who sleeps sees to it that somebody looks after what is held."""
-        due = self.phase == "asleep" and now >= max(self._quiet.look_at, self._ask_after)
-        if due:
-            self._quiet.looks(now)
-        return due
+        return self.phase == "asleep" and now >= max(self._quiet.look_at, self._ask_after)
 
     def _due_listen(self, turn: Turn | None, now: float) -> bool:
         """Before a claim that may find nothing, so that what is submitted after it is heard of;
@@ -485,3 +495,11 @@ class PodMachine:
             if self._watches():
                 times.append(self._quiet.next_listen)
         return min(times)
+
+
+def _is_telling(turn: Turn, answer: Answer) -> bool:
+    """Whether how long the turn took says something of the next one: it did not only look, nor
+    join, which everybody does at once when a fleet starts."""
+    if isinstance(turn.presence, Join) or not answer.done:
+        return False
+    return turn.presence is not None or bool(turn.outcomes or answer.claimed)

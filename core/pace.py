@@ -27,6 +27,9 @@ LONGEST_SPREAD: Final = 30.0
 FORGETTING: Final = 0.9
 """The part of the spread that is left after a turn that did not wait."""
 
+WAITERS: Final = 20
+"""Statements that Snowflake lets wait for a lock, as its error 000625 says."""
+
 TINY: Final = 1e-6
 """Seconds; a clock that has not moved is no reason to divide by nothing."""
 
@@ -39,6 +42,7 @@ class Pace:
         self.gather_until: float | None = None
         self._most_ahead = most_ahead
         self._sent_at = 0.0
+        self._since = 0.0  # when the turn was sent that was answered last
         self._turn_took = 0.0
         self._fastest = math.inf
         self._spread = 0.0
@@ -54,20 +58,29 @@ class Pace:
         turns at this pace, so that functions do not wait for the store. Where they take longer
         than a turn, that is nothing."""
         if ended:
-            pace = ended / max(now - self._sent_at, self._turn_took, TINY)
+            pace = ended / max(now - self._since, self._turn_took, TINY)
             self.ahead = min(self._most_ahead, int(2 * pace * self._turn_took))
 
     def sent(self, now: float) -> None:
         """A turn is sent, perhaps again."""
         self._sent_at = now
 
-    def answered(self, now: float) -> None:
-        """The turn has been answered. What it took longer than the fastest, it has waited."""
+    def answered(self, now: float, *, is_telling: bool) -> None:
+        """The turn has been answered. What one that ``is_telling`` took longer than the fastest of
+        these, it has waited."""
+        self._since = self._sent_at
         self._turn_took = now - self._sent_at
-        self._fastest = min(self._fastest, self._turn_took)
-        waited = SPREADING * (self._turn_took - self._fastest)
-        self._spread = min(max(waited, FORGETTING * self._spread), LONGEST_SPREAD)
         self.gather_until = None
+        if is_telling:
+            self._fastest = min(self._fastest, self._turn_took)
+            waited = SPREADING * (self._turn_took - self._fastest)
+            self._spread = min(max(waited, FORGETTING * self._spread), LONGEST_SPREAD)
+
+    @property
+    def queue_takes(self) -> float:
+        """Seconds that those take who wait for a lock, if they are as many as may; one until it is
+        known what a turn takes."""
+        return WAITERS * self._fastest if self._fastest < math.inf else 1.0
 
     def turned_away(self) -> None:
         """Too many came at once; half as many may do so the next time."""

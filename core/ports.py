@@ -26,7 +26,8 @@ class Turn(msgspec.Struct, frozen=True):
     outcomes that it acknowledges: what it gives back is there for the next claim. With
     ``check_held`` the store says which of these claims no longer stand. ``again`` marks a turn
     whose answer was lost: it may have been done already, and is made up for, not done twice.
-    ``if_due`` marks one that is only to be done if there is a step to claim.
+    ``if_due`` marks one that is only to be done if there is a step to claim, unless it is
+    ``again``.
     """
 
     pod_id: str

@@ -13,8 +13,7 @@ import time
 _lock = threading.Lock()
 _last = 0
 _chance = random.Random()  # seeded by the system, and a third of the time of asking that each time
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
-    os.register_at_fork(after_in_child=_chance.seed)
+os.register_at_fork(after_in_child=_chance.seed)
 
 
 def new_step_id() -> str:

@@ -69,7 +69,6 @@ def connection_parameters(
             "QUERY_TAG": tag,
             "TIMEZONE": "UTC",
             "LOCK_TIMEOUT": LOCK_TIMEOUT,
-            "HYBRID_TABLE_LOCK_TIMEOUT": LOCK_TIMEOUT,
         },
         "enable_server_session_keep_alive_auto_detection": False,  # 5.x asks for a word on it
     }

@@ -166,7 +166,7 @@ class Registry:
         """The task that runs ``step``; :class:`PermanentFailure` if there is none."""
         try:
             task_type = _decode_type(step.payload).task_type
-        except msgspec.MsgspecError as error:  # a row that another program has written
+        except (msgspec.MsgspecError, RecursionError) as error:  # another program has written it
             raise PermanentFailure(f"the payload is not a JSON object: {error}") from None
         task = self.named(task_type) or self.fallback
         if task is None:

@@ -30,6 +30,9 @@ NO_PRIVILEGE: Final = 3001
 LOCKED: Final = 625
 """More than 20 statements wait for a lock, or it was waited for too long."""
 
+CANCELED: Final = "57014"
+"""The SQL state of a statement that was ended, whether its number is known here or not."""
+
 NO_SIGN_IN: Final = 250001
 """What the connector says when a sign-in had no answer that it knows."""
 
@@ -85,6 +88,7 @@ def is_passing(error: Failure) -> bool:
     return (
         number in _PASSING
         or number - _HTTP in _PASSING_STATUSES
+        or error.sqlstate == CANCELED
         or isinstance(error, errors.OperationalError)
         or is_lost(error)
     )

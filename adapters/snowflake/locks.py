@@ -11,9 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
-
-from fleet_q.core.errors import FleetQError
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from fleet_q.adapters.snowflake.session import Session
@@ -24,13 +22,17 @@ LOCK_TIMEOUT: Final = 30
 """Seconds after which Snowflake fails a statement that waits for a lock: before the connector gives
 it up, or it would be carried out with nobody there to end its transaction."""
 
-ABANDONED: Final = 30.0
-"""Seconds after which a transaction that keeps others waiting for its locks counts as abandoned: a
-pod's needs them for two or three. One that is only slow is made up for like any that was lost."""
+ABANDONED: Final = 60.0
+"""Seconds after which a transaction that holds what others are refused counts as abandoned: a pod's
+needs its locks for two or three. One that is only slow finds out, and is done anew."""
+
+LOOK_INTERVAL: Final = 10.0
+"""Seconds between two looks for such transactions, at least."""
 
 
 class Abandoned:
-    """Ends such transactions. It looks for some at most every ``ABANDONED`` seconds."""
+    """Ends such transactions. Only those on standard tables: of a lock on the rows of a hybrid one
+    Snowflake does not say which table it is on."""
 
     def __init__(self) -> None:
         self._next_look = -math.inf
@@ -41,37 +43,26 @@ class Abandoned:
         now = time.monotonic()
         if now < self._next_look:
             return
-        self._next_look = now + ABANDONED
+        self._next_look = now + LOOK_INTERVAL
         try:
             for transaction in _abandoned(session):
                 text = session.statements.text("abort_transaction", transaction=str(transaction))
                 session.execute(text)
                 log.warning(
-                    "ended transaction %d, which kept the fleet waiting for its locks; its pod was"
-                    " killed, or hangs",
+                    "ended transaction %d, which kept its locks from the fleet; its pod was killed,"
+                    " or hangs",
                     transaction,
                 )
-        except FleetQError as error:
+        except Exception as error:
             log.warning("cannot see to what keeps the fleet waiting: %s", error)
 
 
 def _abandoned(session: Session) -> Iterator[int]:
-    tables = {name.strip('"') for name in session.statements.names.values()}
     locks = session.show("show_locks")
-    at = session.query("clock")[0][0] / 1_000_000 if locks else 0.0
-    since = {
-        int(lock["transaction"]): _since(lock)
-        for lock in locks
-        if lock["status"] == "HOLDING" and lock["resource"].split(".")[-1].strip('"') in tables
-    }
-    for transaction, began in since.items():
-        if at - began > ABANDONED:
-            yield transaction
-
-
-def _since(lock: dict[str, Any]) -> float:
-    """Since when it is held, in seconds. A lock on rows is said to be held from the beginning of
-    its transaction, which may have waited for it."""
-    if lock["type"] == "ROW":
-        return float(lock["transaction_started_on"].timestamp()) + LOCK_TIMEOUT
-    return float(lock["acquired_on"].timestamp())
+    database, schema, at = session.query("where_and_when")[0]
+    tables = {f"{database}.{schema}.{name}" for name in session.statements.names.values()}
+    tables = {name.replace('"', "") for name in tables}
+    for lock in locks:
+        is_ours = lock["resource"].replace('"', "") in tables and lock["status"] == "HOLDING"
+        if is_ours and at / 1_000_000 - lock["acquired_on"].timestamp() > ABANDONED:
+            yield int(lock["transaction"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 import snowflake.connector
 from snowflake.connector import SnowflakeConnection
@@ -20,6 +21,11 @@ from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core.errors import StoreCrowded, StoreUnavailable
 
 log = logging.getLogger("fleet_q.snowflake")
+
+LATE: Final = 15.0
+"""Seconds after which a transaction may not be taken for granted any more: Snowflake, or another
+pod, ends one that keeps others waiting. Statements would go on outside of it, and COMMIT be
+answered as if nothing had been."""
 
 Rows = list[tuple[Any, ...]]
 
@@ -88,7 +94,14 @@ class Session:
         then says. If a lock is not to be had, it is seen to that nobody keeps it for ever.
         """
         with self._lock:
-            change = Transaction(change_id, self._run)
+            began = time.monotonic()
+
+            def run(name: str, values: Mapping[str, Any]) -> Rows:
+                if _is_late(began) and self._run("current_transaction", {})[0][0] is None:
+                    raise StoreUnavailable("Snowflake: the transaction was ended meanwhile")
+                return self._run(name, values)
+
+            change = Transaction(change_id, run)
             try:
                 with self._translated():
                     self._send("BEGIN")
@@ -98,6 +111,8 @@ class Session:
                         self._roll_back()
                         raise
                     self._commit(change_id)
+                    if _is_late(began) and not self.is_committed(change_id):
+                        raise StoreUnavailable("Snowflake: the transaction was ended meanwhile")
             except StoreCrowded:
                 self._abandoned.end(self)
                 raise
@@ -160,6 +175,10 @@ class Session:
 
     def _count(self, error: Failure) -> None:
         self.errors[error.errno or 0] += 1
+
+
+def _is_late(began: float) -> bool:
+    return time.monotonic() - began > LATE
 
 
 class Transaction:

@@ -182,7 +182,7 @@ def _strike(name: str, chance: Random, at: float) -> sc.Strike:
         statement=chance.choice([chance.randrange(LONGEST_SCRIPT), LAST]),
         seconds=chance.choice([0.0, 0.0, 1.0, 30.0, 200.0]),
         then=cast('Literal["goes on", "fails", "dies"]', then),
-        crowded=chance.choice([0.0, 20.0]),
+        crowded=chance.choice([0.0, 20.0, 20.0]),
         back_after=_back_after(chance),
     )
 

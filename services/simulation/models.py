@@ -91,7 +91,7 @@ HYBRID: Final = StoreModel(
     lock_timeout=LOCK_TIMEOUT,
     idle_abort=300.0,
     outlives_client=True,
-    abandoned=ABANDONED,
+    abandoned=math.inf,
     spread=0.4,
     manners=Manners(dear=True),
 )

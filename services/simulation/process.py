@@ -57,6 +57,7 @@ class Process(Actor):
         self._rate = rate
         self._leapt = chance.uniform(0, 1e6)
         self._may_lead = may_lead
+        self._untold: set[tuple[str, str]] = set()
         self._inbox: list[Outcome | Callable[[], None]] = []
         self._recovery: Generator[Call, Any, None] | None = None
         self._recovery_answer: Any = None
@@ -93,8 +94,10 @@ class Process(Actor):
         self.wake()
 
     def runs(self, step_id: str, claim_token: str) -> bool:
-        """Whether a function of it runs under this claim, or is about to."""
-        return (step_id, claim_token) in self._functions
+        """Whether a function of it runs under this claim, is about to, or has an outcome that is
+        still to be told."""
+        claim = (step_id, claim_token)
+        return claim in self._functions or claim in self._untold
 
     def has_run(self, step_id: str, claim_token: str) -> bool:
         """Whether one ever was to run."""
@@ -172,6 +175,7 @@ class Process(Actor):
             self._unanswered(error)
             return True
         self.turns += 1
+        self._untold.difference_update((o.step_id, o.claim_token) for o in turn.outcomes)
         self._functions.start(self.machine.answered(turn, answer, self.clock()))
         return True
 
@@ -208,5 +212,5 @@ class Process(Actor):
         for news in inbox:
             if callable(news):
                 news()
-            else:
-                self.machine.finished(news)
+            elif self.machine.finished(news):
+                self._untold.add((news.step_id, news.claim_token))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 
+from fleet_q.adapters import rows
+from fleet_q.adapters.snowflake import session
 from fleet_q.adapters.snowflake import store as snowflake
 from fleet_q.adapters.snowflake.apply import apply
 from fleet_q.adapters.snowflake.locks import ABANDONED
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
-from fleet_q.core.errors import StoreCrowded
+from fleet_q.core.errors import StoreCrowded, StoreUnavailable
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema, Standin
 
@@ -23,9 +26,9 @@ HURRIED = {"session_parameters": {"LOCK_TIMEOUT": 0.05}}
 @pytest.fixture
 def schema(standin: Standin) -> Iterator[Schema]:
     schema = standin.schema()
-    session = Session(schema.parameters, Statements())
-    list(apply(session))
-    session.close()
+    owner = Session(schema.parameters, Statements())
+    list(apply(owner))
+    owner.close()
     schema.set(clock=NOW)
     yield schema
     schema.drop()
@@ -34,11 +37,11 @@ def schema(standin: Standin) -> Iterator[Schema]:
 @pytest.fixture
 def killed(schema: Schema) -> Iterator[Session]:
     """A session that says no more, in the middle of a transaction."""
-    session = Session(schema.parameters, Statements())
-    session._send("BEGIN")
-    session.execute("UPDATE fleet_q SET schema_version = schema_version")
-    yield session
-    session.close()
+    killed = Session(schema.parameters, Statements())
+    killed._send("BEGIN")
+    killed.execute("UPDATE fleet_q SET schema_version = schema_version")
+    yield killed
+    killed.close()
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def test_its_transaction_is_ended_by_who_waits_for_its_locks(
         store.submit([Submit("step", "{}")])
 
     assert store.submit([Submit("step", "{}")]) == [True]
-    assert "which kept the fleet waiting for its locks" in caplog.text
+    assert "which kept its locks from the fleet" in caplog.text
 
 
 def test_one_that_only_takes_a_while_is_let_be(
@@ -109,3 +112,25 @@ def test_it_is_looked_for_now_and_then(schema: Schema, store: snowflake.Snowflak
             store.submit([Submit("step", "{}")])
 
     assert len(schema.log(lambda each: each.text.startswith("SHOW LOCKS"))) == 1
+
+
+@pytest.mark.parametrize("before", ["a statement", "the commit"])
+def test_whose_transaction_was_ended_finds_out(
+    schema: Schema, killed: Session, before: str
+) -> None:
+    killed._send("ROLLBACK")
+    slow = Session(schema.parameters, Statements())
+
+    def submit() -> None:
+        with slow.transaction(session.new_change_id()) as tx:
+            tx.run("submit", new=rows.submissions_json([Submit("step", "{}")]))
+            tx.run("take_turns")
+            ((id_,),) = slow.query("current_transaction")
+            killed.execute(f"SELECT SYSTEM$ABORT_TRANSACTION({id_})")
+            if before == "a statement":
+                tx.run("append_step_events", pod_id=None)
+
+    with patch.object(session, "LATE", 0.0), pytest.raises(StoreUnavailable, match="ended mean"):
+        submit()
+    assert slow.query("counts") == []
+    slow.close()

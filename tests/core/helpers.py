@@ -76,7 +76,7 @@ def assert_waits_well(plan: Plan, now: float) -> None:
     """A shell that carries out ``plan`` neither asks again at once for nothing nor sleeps in."""
     if not plan.gone:
         assert plan.look_again < inf
-        if plan.turn is None and not plan.recover and not plan.listen:
+        if plan.turn is None and not plan.recover and not plan.listen and not plan.look:
             assert plan.look_again > now
 
 

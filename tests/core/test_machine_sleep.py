@@ -261,12 +261,24 @@ def test_a_sleeper_that_is_told_to_stop_leaves() -> None:
     assert pilot.plan().gone
 
 
-def test_a_sleeper_whose_incarnation_ended_joins_again() -> None:
+def test_a_sleeper_whose_incarnation_ended_joins_again_and_does_not_forget_why_it_was_called() -> (
+    None
+):
     pilot = asleep()
-    pilot.machine.work_arrived()
-    assert isinstance(pilot.turn().presence, Beat)
+    assert isinstance(rung(pilot).presence, Beat)
     pilot.machine.ended()
-    assert isinstance(pilot.turn().presence, Join)
+    turn = pilot.turn()
+    assert (type(turn.presence), turn.claim) == (Join, 6)
+
+
+def test_a_look_that_was_not_answered_is_soon_done_again() -> None:
+    pilot = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0)
+    pilot.live(62, asleep=True, held=True)
+    while not (plan := pilot.plan()).look:
+        pilot.carry_out(plan)
+        pilot.now = max(pilot.now, plan.look_again)
+    pilot.wait(pilot.machine.unanswered(pilot.now))
+    assert pilot.plan().look
 
 
 def test_who_sleeps_may_not_claim() -> None:

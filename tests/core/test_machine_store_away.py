@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
-from fleet_q.core.machine import LONGEST_CROWDED, STORE_RETRY_BASE, STORE_RETRY_CAP
-from fleet_q.core.pod import Join
+from fleet_q.core.machine import (
+    LONGEST_CROWDED,
+    LONGEST_CROWDED_LEAVING,
+    STORE_RETRY_BASE,
+    STORE_RETRY_CAP,
+)
+from fleet_q.core.pod import Beat, Join
 from tests.core.helpers import Pilot, up
 
 
@@ -44,8 +50,18 @@ def test_the_waits_double_up_to_a_cap_and_begin_anew_after_an_answer() -> None:
         pilot.wait(10)
 
 
+def slow_turn(pilot: Pilot, seconds: float) -> None:
+    """A heartbeat that takes so long; then the next is due."""
+    pilot.wait(10)
+    turn = pilot.turn()
+    pilot.wait(seconds)
+    pilot.answer(turn)
+    pilot.wait(10)
+
+
 def test_who_comes_to_a_crowded_store_again_waits_no_longer_than_who_comes_new() -> None:
-    pilot = Pilot(chance=lambda: 0.5)
+    pilot = up()
+    slow_turn(pilot, 2.0)
     waits = set()
     for _ in range(9):
         pilot.turn()
@@ -54,10 +70,39 @@ def test_who_comes_to_a_crowded_store_again_waits_no_longer_than_who_comes_new()
     assert waits == {LONGEST_CROWDED / 2}
 
 
-def test_a_crowd_keeps_nobody_from_the_next_heartbeat() -> None:
-    pilot = Pilot(chance=lambda: 0.5, heartbeat_interval=2.0)
+def test_a_queue_of_quick_turns_is_soon_come_back_to() -> None:
+    pilot = up()
+    slow_turn(pilot, 0.05)
     pilot.turn()
-    assert pilot.machine.unanswered(pilot.now, crowded=True) == 1.0
+    assert pilot.machine.unanswered(pilot.now, crowded=True) == pytest.approx(0.5)
+
+
+def test_a_crowd_keeps_nobody_from_the_next_heartbeat() -> None:
+    pilot = up(heartbeat_interval=1.0)
+    slow_turn(pilot, 2.0)
+    pilot.turn()
+    assert pilot.machine.unanswered(pilot.now, crowded=True) == 0.5
+
+
+def test_a_heartbeat_that_was_turned_away_with_a_claim_comes_alone() -> None:
+    pilot = up("a")
+    pilot.wait(10)
+    turn = pilot.turn()
+    assert isinstance(turn.presence, Beat)
+    assert turn.claim
+    pilot.wait(pilot.machine.unanswered(pilot.now, crowded=True))
+    alone = pilot.turn()
+    assert (alone.presence, alone.claim, alone.outcomes) == (turn.presence, 0, ())
+    assert alone.check_held == turn.check_held
+    pilot.answer(alone)
+    assert pilot.turn().claim == turn.claim
+
+
+def test_who_leaves_comes_back_soon_to_a_crowded_store() -> None:
+    pilot = up("a")
+    pilot.machine.drain(pilot.now)
+    pilot.turn()
+    assert pilot.machine.unanswered(pilot.now, crowded=True) == LONGEST_CROWDED_LEAVING / 2
 
 
 def test_what_a_crowded_store_turned_away_is_asked_anew_and_not_again() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.pace import FORGETTING, LONGEST_SPREAD, SPREADING, Pace
+from fleet_q.core.pace import FORGETTING, LONGEST_SPREAD, SPREADING, WAITERS, Pace
 from fleet_q.core.ports import Manners
 from tests.core.helpers import Pilot
 
@@ -13,7 +13,7 @@ def took(pace: Pace, *seconds: float) -> None:
     """So many turns, that took so long."""
     for each in seconds:
         pace.sent(100.0)
-        pace.answered(100.0 + each)
+        pace.answered(100.0 + each, is_telling=True)
 
 
 def half() -> float:
@@ -23,6 +23,14 @@ def half() -> float:
 def test_who_never_waited_comes_at_once() -> None:
     pace = Pace(0)
     took(pace, 0.5, 0.5, 0.5)
+    assert pace.called_at(7.0, half) == 7.0
+
+
+def test_who_only_looks_tells_nothing_of_how_long_turns_wait() -> None:
+    pace = Pace(0)
+    pace.sent(100.0)
+    pace.answered(100.1, is_telling=False)
+    took(pace, 1.1, 1.1)
     assert pace.called_at(7.0, half) == 7.0
 
 
@@ -47,6 +55,13 @@ def test_who_is_turned_away_spreads_twice_as_far() -> None:
     assert pace.called_at(0.0, half) == pytest.approx(1.0)
 
 
+def test_a_full_queue_takes_as_long_as_all_who_wait_in_it() -> None:
+    pace = Pace(0)
+    assert pace.queue_takes == 1.0
+    took(pace, 0.5, 0.25, 3.0)
+    assert pace.queue_takes == pytest.approx(WAITERS * 0.25)
+
+
 def test_nobody_stays_away_for_ever() -> None:
     pace = Pace(0)
     took(pace, 0.5, 60.0)
@@ -56,17 +71,35 @@ def test_nobody_stays_away_for_ever() -> None:
 
 
 def test_a_pod_that_waited_heeds_the_bell_within_its_spread() -> None:
-    pilot = Pilot(
-        manners=Manners(watch_interval=0.01), claim_interval=60.0, heartbeat_interval=20.0
-    )
+    pilot = Pilot(manners=Manners(dear=True), claim_interval=60.0, heartbeat_interval=20.0)
+    pilot.take_turn()
+    for seconds in (0.0, 2.0):
+        pilot.machine.work_arrived()
+        turn = pilot.turn()
+        pilot.wait(seconds)
+        pilot.answer(turn, f"after {seconds} s")
+    pilot.machine.heard(1, pilot.now)
+    pilot.machine.heard(2, pilot.now)
+    assert pilot.plan().turn is None
+    pilot.wait(SPREADING * 2.0 / 2)
+    assert pilot.turn().claim == 4
+
+
+def test_where_writing_costs_nothing_everybody_comes_at_once() -> None:
+    pilot = Pilot(manners=Manners(watch_interval=0.01), heartbeat_interval=20.0)
     pilot.take_turn()
     pilot.machine.work_arrived()
     turn = pilot.turn()
     pilot.wait(2.0)
-    pilot.answer(turn)
+    pilot.answer(turn, "a")
     pilot.machine.heard(1, pilot.now)
     pilot.machine.heard(2, pilot.now)
-    plan = pilot.plan()
-    assert plan.turn is None
-    pilot.wait(SPREADING * 2.0 / 2)
-    assert pilot.turn().claim == 6
+    assert pilot.turn().claim == 5
+
+
+def test_the_pace_is_that_since_the_turn_that_was_answered_last() -> None:
+    pace = Pace(1_000)
+    took(pace, 1.0)
+    pace.sent(119.0)  # and turned away
+    pace.look_ahead(40, 120.0)
+    assert pace.ahead == 4

@@ -63,14 +63,14 @@ def test_pods_that_claim_at_once_wait_and_get_their_turns_though_not_all_may_wai
     made: Schema, store: SnowflakeStore, fleet: Fleet
 ) -> None:
     """Of 24 pods one has the lock and 20 wait for it; the others are turned away, and come back.
-    Each gets half of its fair share at least, which is one turn of four steps."""
+    Each gets a quarter of its fair share at least, which is one turn of four steps."""
     settings = Settings(claim_interval=0.2, max_parallelism=5, claim_ahead=0)
     fleet.start(24, settings)
     eventually(lambda: len(store.pods().pods) == 24, 60)
     made.set(latency=0.004)
-    submit(store, 24 * 8)
-    eventually(lambda: store.counts()["completed"] == 24 * 8, 240)
-    assert_all_done_once(store, 24 * 8)
+    submit(store, 24 * 16)
+    eventually(lambda: store.counts()["completed"] == 24 * 16, 240)
+    assert_all_done_once(store, 24 * 16)
     done = (e.pod_id for e in store.step_events() if isinstance(e.fact, Completed))
     shares = sorted(Counter(done).values())
     print("steps that each pod did:", shares, "errors met:", fleet.errors())

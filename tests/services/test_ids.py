@@ -6,8 +6,6 @@ import os
 import threading
 import uuid
 
-import pytest
-
 from fleet_q.core.submission import check_id
 from fleet_q.services.ids import new_pod_id, new_step_id, new_token
 
@@ -32,7 +30,6 @@ def test_ids_made_later_sort_later_and_none_comes_twice():
     assert len({step_id for ids in made for step_id in ids}) == 8_000
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
 def test_a_fork_does_not_go_on_with_its_parents_chances():
     read, write = os.pipe()
     child = os.fork()
