@@ -32,9 +32,6 @@ STORE_RETRY_CAP: Final = 5.0
 """Seconds to wait before a store is asked again that did not answer: the quickstart's backoff
 (50 ms, doubled each time), at most 5 s."""
 
-LONGEST_CROWDED_LEAVING: Final = 1.0
-"""Seconds likewise for a pod that leaves: its grace is short, and what it has done should count."""
-
 LONGEST_CROWDED: Final = 10.0
 """Seconds to wait at most where too many wait already, if these do not need less. It is no longer
 for who was turned away often, or he would be overtaken by all who come new."""
@@ -228,11 +225,11 @@ class PodMachine:
         chance = self._chance()
         wait = backoff(self._failures, STORE_RETRY_BASE, STORE_RETRY_CAP, chance)
         if crowded:
-            leaving = self.phase == "draining"
-            longest = LONGEST_CROWDED_LEAVING if leaving else LONGEST_CROWDED
-            queue = self._pace.queue_takes
-            wait = min(longest, queue, self.settings.heartbeat_interval) * chance
             self._pace.turned_away()
+            queue = min(LONGEST_CROWDED, self._pace.queue_takes)
+            wait = min(queue, self.settings.heartbeat_interval) * chance
+            if self.phase == "draining":  # what it has done should count, so it comes some times
+                wait = max(min(wait, (self._drain_until - now) / 4), STORE_RETRY_BASE)
             if self._turn is not None and not self._turn.again:
                 self._crowded_out = isinstance(self._turn.presence, Beat)
                 self._turn = None  # nothing of it was done, and by then there may be less to do

@@ -21,6 +21,9 @@ SPREADING: Final = 4.0
 """Over how many times the wait that a turn has had its pod spreads its next claim: the longer the
 queue at the store's lock, the fewer of those who wait in it find anything when their turn comes."""
 
+SHORTEST_SPREAD: Final = 0.5
+"""Seconds; about what the shortest turn takes where turns are waited for."""
+
 LONGEST_SPREAD: Final = 30.0
 """Seconds; of a hundred pods that come within so long, the first comes after a third of one."""
 
@@ -78,13 +81,14 @@ class Pace:
 
     @property
     def queue_takes(self) -> float:
-        """Seconds that those take who wait for a lock, if they are as many as may; one until it is
-        known what a turn takes."""
-        return WAITERS * self._fastest if self._fastest < math.inf else 1.0
+        """Seconds that those take who wait for a lock, if they are as many as may. Who does not
+        know yet what a turn takes waits longer each time."""
+        return WAITERS * self._fastest if self._fastest < math.inf else self._spread
 
     def turned_away(self) -> None:
         """Too many came at once; half as many may do so the next time."""
-        self._spread = min(2 * max(self._spread, self._turn_took), LONGEST_SPREAD)
+        least = max(self._spread, self._turn_took, SHORTEST_SPREAD)
+        self._spread = min(2 * least, LONGEST_SPREAD)
 
     def called_at(self, now: float, chance: Callable[[], float]) -> float:
         """When to claim after a call to everybody. At once, unless turns have waited: then some

@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from fleet_q.core.machine import (
-    LONGEST_CROWDED,
-    LONGEST_CROWDED_LEAVING,
-    STORE_RETRY_BASE,
-    STORE_RETRY_CAP,
-)
+from fleet_q.core.machine import LONGEST_CROWDED, STORE_RETRY_BASE, STORE_RETRY_CAP
 from fleet_q.core.pod import Beat, Join
 from tests.core.helpers import Pilot, up
 
@@ -98,11 +93,16 @@ def test_a_heartbeat_that_was_turned_away_with_a_claim_comes_alone() -> None:
     assert pilot.turn().claim == turn.claim
 
 
-def test_who_leaves_comes_back_soon_to_a_crowded_store() -> None:
-    pilot = up("a")
+def test_who_leaves_comes_to_a_crowded_store_while_it_has_the_time() -> None:
+    pilot = up("a", shutdown_grace=8.0)
+    slow_turn(pilot, 2.0)
     pilot.machine.drain(pilot.now)
-    pilot.turn()
-    assert pilot.machine.unanswered(pilot.now, crowded=True) == LONGEST_CROWDED_LEAVING / 2
+    waits = []
+    for _ in range(3):
+        pilot.turn()
+        waits.append(pilot.machine.unanswered(pilot.now, crowded=True))
+        pilot.wait(waits[-1])
+    assert waits == [2.0, 1.5, 1.125]
 
 
 def test_what_a_crowded_store_turned_away_is_asked_anew_and_not_again() -> None:

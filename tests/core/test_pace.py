@@ -48,16 +48,20 @@ def test_a_wait_is_forgotten_bit_by_bit() -> None:
 
 def test_who_is_turned_away_spreads_twice_as_far() -> None:
     pace = Pace(0)
-    took(pace, 0.5)
+    took(pace, 0.75)
     pace.turned_away()
-    assert pace.called_at(0.0, half) == pytest.approx(0.5)
+    assert pace.called_at(0.0, half) == pytest.approx(0.75)
     pace.turned_away()
-    assert pace.called_at(0.0, half) == pytest.approx(1.0)
+    assert pace.called_at(0.0, half) == pytest.approx(1.5)
 
 
 def test_a_full_queue_takes_as_long_as_all_who_wait_in_it() -> None:
     pace = Pace(0)
-    assert pace.queue_takes == 1.0
+    pace.sent(100.0)
+    pace.answered(100.5, is_telling=False)
+    pace.turned_away()
+    pace.turned_away()
+    assert pace.queue_takes == 2.0
     took(pace, 0.5, 0.25, 3.0)
     assert pace.queue_takes == pytest.approx(WAITERS * 0.25)
 

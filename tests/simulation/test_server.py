@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleet_q.core.errors import FleetQError, StoreUnavailable
+from fleet_q.core.errors import FleetQError, StoreCrowded, StoreUnavailable
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Submit
@@ -163,7 +163,7 @@ def test_a_lock_is_not_waited_for_for_ever() -> None:
     room.agenda.run(12.0)
     room.call("other", CLAIM)
     room.agenda.run(12.0 + STANDARD.lock_timeout + 5.0)
-    assert [(name, type(answer)) for name, answer in room.heard] == [("other", StoreUnavailable)]
+    assert [(name, type(answer)) for name, answer in room.heard] == [("other", StoreCrowded)]
     assert room.server.timeouts == 1
 
 
