@@ -28,7 +28,7 @@ from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import simulate
 from fleet_q.services.simulation.server import Server, Session
 
-MOST_SEEDS: Final = 60
+MOST_SEEDS: Final = 200
 """Seeds within which every guard's loss is noticed."""
 
 Patch = Callable[[], AbstractContextManager[Any]]
