@@ -121,9 +121,11 @@ class Process(Actor):
         while True:
             plan = self.machine.plan(self.clock())
             self._functions.abandon(plan.abandon)
+            self._untold.update(plan.abandon)
             if plan.withdraw:
                 for claim in self._functions.withdraw():
                     self.machine.finished(Release(*claim))
+                    self._untold.add(claim)
             if len(self._functions) > self._most_held:
                 raise Violation("capacity", self.name, "holds more steps than it may")
             if plan.gone:
