@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Literal
+from typing import TypeVar
 
 from msgspec.structs import astuple
 
@@ -29,6 +29,8 @@ from fleet_q.services.settings import Settings
 from fleet_q.services.tasks import Registry
 
 log = logging.getLogger("fleet_q.pod")
+
+T = TypeVar("T")
 
 
 class Pod:
@@ -126,8 +128,8 @@ class Pod:
             self._recovery = self._new_recovery()
         if plan.prune:
             self._prune.begin()
-        called = plan.look and self._look()
-        called |= plan.listen and self._listen()
+        called = plan.look and self._ask(self._store.pods, self._machine.saw)
+        called |= plan.listen and self._ask(self._store.bell, self._machine.heard)
         if plan.turn is not None:
             self._take(plan.turn)
         if self._recovery is not None:
@@ -139,23 +141,15 @@ class Pod:
         self._read_inbox(0.0 if busy else next_at - time.monotonic())
         return True
 
-    def _listen(self) -> bool:
-        """Whether that changes what is due."""
+    def _ask(self, ask: Callable[[], T], tell: Callable[[T, float], bool]) -> bool:
+        """Tell the machine what the store answers; whether that changes what is due."""
         try:
-            bell = self._store.bell()
+            answer = ask()
         except StoreUnavailable as error:
-            return self._put_off(error)
+            self._put_off(error)
+            return True
         self._last_answer = time.monotonic()
-        return self._machine.heard(bell, self._last_answer)
-
-    def _look(self) -> bool:
-        """Likewise."""
-        try:
-            fleet = self._store.pods()
-        except StoreUnavailable as error:
-            return self._put_off(error)
-        self._last_answer = time.monotonic()
-        return self._machine.saw(fleet, self._last_answer)
+        return tell(answer, self._last_answer)
 
     def _take(self, turn: Turn) -> None:
         try:
@@ -180,13 +174,11 @@ class Pod:
             log.info("claimed %d step(s)", len(to_run), extra=self._tags())
             self._start(to_run)
 
-    def _put_off(self, error: StoreUnavailable) -> Literal[True]:
-        """Ask later; what is due then is another question."""
+    def _put_off(self, error: StoreUnavailable) -> None:
         self._read_inbox(0)  # the pod may have been told to leave while the store kept it waiting
         crowded = isinstance(error, StoreCrowded)
         wait = self._machine.unanswered(time.monotonic(), crowded=crowded)
         log.warning("%s; asking again in %.2f s", error, wait, extra=self._tags())
-        return True
 
     def _start(self, steps: Sequence[Step]) -> None:
         for step in steps:

@@ -59,7 +59,8 @@ class Abandoned:
 
 def _abandoned(session: Session) -> Iterator[int]:
     locks = session.show("show_locks")
-    database, schema, at = session.query("where_and_when")[0]
+    *_, database, schema = session.query("signed_in")[0]
+    at = session.query("clock")[0][0]
     tables = {f"{database}.{schema}.{name}" for name in session.statements.names.values()}
     tables = {name.replace('"', "") for name in tables}
     for lock in locks:

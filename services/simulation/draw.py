@@ -5,9 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import Final, Literal, cast
 
+from fleet_q.core.pace import WAITERS
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation import scenario as sc
-from fleet_q.services.simulation.models import MODELS, MOST_WAITERS, Kind
+from fleet_q.services.simulation.models import MODELS, Kind
 
 MISFORTUNES: Final = 6.0
 """How much goes wrong with a pod in a simulation, on average."""
@@ -53,7 +54,7 @@ def draw(
         pods=starts,
         requests=tuple(_requests(work, names, chance, seconds)),
         faults=tuple(_faults(names, chance, seconds, sized)),
-        most_waiters=MOST_WAITERS if sized else chance.choice([1, 2, MOST_WAITERS]),
+        most_waiters=WAITERS if sized else chance.choice([1, 2, WAITERS]),
         sized=sized,
     )
 

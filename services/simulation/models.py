@@ -9,6 +9,7 @@ import msgspec
 
 from fleet_q.adapters.snowflake.locks import ABANDONED, LOCK_TIMEOUT
 from fleet_q.adapters.sqlite import BUSY_TIMEOUT
+from fleet_q.core.pace import WAITERS
 from fleet_q.core.ports import Manners
 from fleet_q.services.simulation.actor import Call
 
@@ -55,9 +56,6 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     manners: Manners
 
 
-MOST_WAITERS: Final = 20
-"""Statements that may wait for one lock on a standard table; the next fails with error 000625."""
-
 STANDARD: Final = StoreModel(
     kind="standard",
     begin=0.03,
@@ -66,7 +64,7 @@ STANDARD: Final = StoreModel(
     select=0.10,
     commit=0.10,
     rows=False,
-    most_waiters=MOST_WAITERS,
+    most_waiters=WAITERS,
     lock_timeout=LOCK_TIMEOUT,
     idle_abort=300.0,
     outlives_client=True,

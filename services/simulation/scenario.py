@@ -6,8 +6,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from fleet_q.core.pace import WAITERS
 from fleet_q.core.settings import PodSettings
-from fleet_q.services.simulation.models import MOST_WAITERS, Kind
+from fleet_q.services.simulation.models import Kind
 
 CLIENT: Final = "client"
 """The name of everyone who submits, cancels and replays, for strikes at one of them."""
@@ -147,7 +148,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[Start, ...]
     requests: tuple[Request, ...]
     faults: tuple[Fault, ...]
-    most_waiters: int = MOST_WAITERS
+    most_waiters: int = WAITERS
     sized: bool = False
 
     @property
