@@ -12,6 +12,7 @@ from fleet_q.adapters.sqlite import BUSY_TIMEOUT
 from fleet_q.core.pace import WAITERS
 from fleet_q.core.ports import Manners
 from fleet_q.services.simulation.actor import Call
+from fleet_q.services.snowflake import NETWORK_TIMEOUT
 
 Kind = Literal["standard", "hybrid", "sqlite"]
 
@@ -86,7 +87,7 @@ HYBRID: Final = StoreModel(
     commit=0.015,
     rows=True,
     most_waiters=None,
-    lock_timeout=LOCK_TIMEOUT,
+    lock_timeout=NETWORK_TIMEOUT,
     idle_abort=300.0,
     outlives_client=True,
     abandoned=math.inf,
@@ -94,7 +95,8 @@ HYBRID: Final = StoreModel(
     manners=Manners(dear=True),
 )
 """Snowflake's hybrid tables: locks on rows. Two claims want the same rows, those at the head of
-the queue, so one waits for the other; results and heartbeats meet nobody."""
+the queue, so one waits for the other, until the connector gives it up; results and heartbeats meet
+nobody."""
 
 SQLITE: Final = StoreModel(
     kind="sqlite",
