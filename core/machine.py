@@ -417,6 +417,7 @@ class PodMachine:
                 return
             case Join():
                 self._joined = True
+                self._pace.joined()
                 if self.phase == "joining":
                     self.phase = "up"
             case Beat() if self.phase == "asleep":

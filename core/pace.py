@@ -79,11 +79,16 @@ class Pace:
             waited = SPREADING * (self._turn_took - self._fastest)
             self._spread = min(max(waited, FORGETTING * self._spread), LONGEST_SPREAD)
 
+    def joined(self) -> None:
+        """The queue of those who join a fleet says nothing of the queue of those who claim."""
+        self._spread = 0.0
+
     @property
     def queue_takes(self) -> float:
-        """Seconds that those take who wait for a lock, if they are as many as may. Who does not
-        know yet what a turn takes waits longer each time."""
-        return WAITERS * self._fastest if self._fastest < math.inf else self._spread
+        """Seconds that those take who wait for a lock, if they are as many as may. Who knows only
+        turns that have waited themselves takes too much for it, and who knows none everything: so
+        at first it is what the spread is, and longer each time."""
+        return min(WAITERS * self._fastest, self._spread)
 
     def turned_away(self) -> None:
         """Too many came at once; half as many may do so the next time."""

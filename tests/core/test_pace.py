@@ -55,7 +55,7 @@ def test_who_is_turned_away_spreads_twice_as_far() -> None:
     assert pace.called_at(0.0, half) == pytest.approx(1.5)
 
 
-def test_a_full_queue_takes_as_long_as_all_who_wait_in_it() -> None:
+def test_a_full_queue_takes_as_long_as_all_who_wait_in_it_at_most() -> None:
     pace = Pace(0)
     pace.sent(100.0)
     pace.answered(100.5, is_telling=False)
@@ -64,6 +64,21 @@ def test_a_full_queue_takes_as_long_as_all_who_wait_in_it() -> None:
     assert pace.queue_takes == 2.0
     took(pace, 0.5, 0.25, 3.0)
     assert pace.queue_takes == pytest.approx(WAITERS * 0.25)
+
+
+def test_who_has_only_seen_turns_that_waited_soon_looks_how_long_the_queue_is() -> None:
+    pace = Pace(0)
+    took(pace, 3.0)
+    pace.turned_away()
+    assert pace.queue_takes == 2 * 3.0
+
+
+def test_a_crowd_that_joins_is_no_reason_to_heed_the_bell_late() -> None:
+    pace = Pace(0)
+    for _ in range(5):
+        pace.turned_away()
+    pace.joined()
+    assert pace.called_at(7.0, half) == 7.0
 
 
 def test_nobody_stays_away_for_ever() -> None:
