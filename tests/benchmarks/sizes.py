@@ -15,6 +15,8 @@ class Sizes(NamedTuple):
     drain: int
     backlogs: tuple[int, ...]
     backlog_drain: int
+    """Of a long backlog: a thousand would be gone when a pod has just got going, and holds what it
+    has claimed behind them."""
     memory: int
     idle: float
     latency_samples: int
@@ -29,7 +31,7 @@ FULL: Final = Sizes(
     in_batches=50_000,
     drain=50_000,
     backlogs=(1_000, 100_000, 1_000_000),
-    backlog_drain=1_000,
+    backlog_drain=20_000,
     memory=1_000_000,
     idle=20,
     latency_samples=20,
@@ -42,7 +44,7 @@ QUICK: Final = Sizes(
     in_batches=20_000,
     drain=30_000,
     backlogs=(1_000, 100_000),
-    backlog_drain=1_000,
+    backlog_drain=20_000,
     memory=100_000,
     idle=5,
     latency_samples=5,

@@ -13,7 +13,7 @@ from tests.benchmarks.systems.system import System
 
 
 def figure(backlog: int) -> Figure:
-    """The drain rate of the first tasks of so many."""
+    """The drain rate of the first tasks of so many, or of all."""
     return Figure(f"drain, {backlog:,} waiting", "/s")
 
 
@@ -24,7 +24,7 @@ def measurements(
 
     def measure(backlog: int, system: type[System]) -> Measured:
         with stores.filled(system, backlog) as folder:
-            first, limit = sizes.backlog_drain, sizes.rate_limit
+            first, limit = min(backlog, sizes.backlog_drain), sizes.rate_limit
             found = drain(system, folder, backlog, first=first, limit=limit)
         return Measured({figure(backlog): [found.rate]}, found.faults)
 
