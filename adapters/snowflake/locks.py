@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from fleet_q.core.errors import StoreUnavailable
+
 if TYPE_CHECKING:
     from fleet_q.adapters.snowflake.session import Session
 
@@ -26,20 +28,35 @@ ABANDONED: Final = 60.0
 """Seconds after which a transaction that holds what others are refused counts as abandoned: a pod's
 needs its locks for two or three. One that is only slow finds out, and is done anew."""
 
+NAME: Final = "FLEET_Q_"
+"""What the names of the fleet's transactions begin with, so that nobody else's is ever ended."""
+
 LOOK_INTERVAL: Final = 10.0
 """Seconds between two looks for such transactions, at least."""
 
 
 class Abandoned:
-    """Ends such transactions. Only those on standard tables: of a lock on the rows of a hybrid one
-    Snowflake does not say which table it is on."""
+    """Looks for such transactions and ends them."""
 
     def __init__(self) -> None:
+        self._is_suspected = False
         self._next_look = -math.inf
 
+    def suspect(self) -> None:
+        """A statement had no answer for as long as one may wait for a lock. On hybrid tables
+        nothing else says that a lock was not to be had."""
+        self._is_suspected = True
+
+    def end_suspected(self, session: Session) -> None:
+        """End what is suspected, before the next try. Raises :class:`StoreUnavailable` if there is
+        no answer again: it was not a lock."""
+        if self._is_suspected:
+            self.end(session)
+            self._is_suspected = False
+
     def end(self, session: Session) -> None:
-        """Called where a lock was not to be had. It never raises: who cannot end a transaction, for
-        lack of a right or of an answer, has to wait for it."""
+        """Called where a lock was not to be had. Who may not end a transaction, for lack of a
+        right, has to wait for it. Raises :class:`StoreUnavailable`."""
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -53,17 +70,26 @@ class Abandoned:
                     " or hangs",
                     transaction,
                 )
+        except StoreUnavailable:
+            raise
         except Exception as error:
             log.warning("cannot see to what keeps the fleet waiting: %s", error)
 
 
 def _abandoned(session: Session) -> Iterator[int]:
-    locks = session.show("show_locks")
-    *_, database, schema = session.query("signed_in")[0]
-    at = session.query("clock")[0][0]
-    tables = {f"{database}.{schema}.{name}" for name in session.statements.names.values()}
-    tables = {name.replace('"', "") for name in tables}
-    for lock in locks:
-        is_ours = lock["resource"].replace('"', "") in tables and lock["status"] == "HOLDING"
-        if is_ours and at / 1_000_000 - lock["acquired_on"].timestamp() > ABANDONED:
-            yield int(lock["transaction"])
+    """By their names, since of locks on a hybrid table's rows Snowflake does not say which table it
+    is; of these it shows those that have kept others waiting for some seconds (documentation,
+    "Monitor transactions for hybrid tables")."""
+    holders = {
+        int(lock["transaction"]): lock["acquired_on"] or lock["transaction_started_on"]
+        for lock in session.show("show_locks")
+        if lock["status"] == "HOLDING"
+    }
+    if not holders:
+        return
+    at = session.query("clock")[0][0] / 1_000_000
+    for transaction in session.show("show_transactions"):
+        since = holders.get(int(transaction["id"]))
+        is_ours = transaction["name"].upper().startswith(NAME)
+        if since is not None and is_ours and at - since.timestamp() > ABANDONED:
+            yield int(transaction["id"])

@@ -16,7 +16,7 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error
 
 from fleet_q.adapters.snowflake.errors import Failure, is_lost, is_passing, translated
-from fleet_q.adapters.snowflake.locks import Abandoned
+from fleet_q.adapters.snowflake.locks import LOCK_TIMEOUT, NAME, Abandoned
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core.errors import StoreCrowded, StoreUnavailable
 
@@ -103,8 +103,9 @@ class Session:
 
             change = Transaction(change_id, run)
             try:
+                self._abandoned.end_suspected(self)
                 with self._translated():
-                    self._send("BEGIN")
+                    self._send(self.statements.text("begin", transaction=NAME + change_id))
                     try:
                         yield change
                     except BaseException:
@@ -114,7 +115,12 @@ class Session:
                     if _is_late(began) and not self.is_committed(change_id):
                         raise StoreUnavailable("Snowflake: the transaction was ended meanwhile")
             except StoreCrowded:
-                self._abandoned.end(self)
+                with suppress(StoreUnavailable):
+                    self._abandoned.end(self)
+                raise
+            except StoreUnavailable:
+                if time.monotonic() - began > LOCK_TIMEOUT:
+                    self._abandoned.suspect()
                 raise
 
     def close(self) -> None:

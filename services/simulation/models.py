@@ -90,7 +90,7 @@ HYBRID: Final = StoreModel(
     lock_timeout=NETWORK_TIMEOUT,
     idle_abort=300.0,
     outlives_client=True,
-    abandoned=math.inf,
+    abandoned=ABANDONED,
     spread=0.4,
     manners=Manners(dear=True),
 )

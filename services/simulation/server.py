@@ -289,7 +289,7 @@ class Server:
         if session.waits_for is not None and session.waits_since == since:
             self.timeouts += 1
             lock = session.waits_for
-            error = StoreCrowded if self.model.abandoned < math.inf else StoreUnavailable
+            error = StoreUnavailable if self.model.rows else StoreCrowded
             self._fail(session, error("the store: a lock was not to be had"))
             self._end_abandoned(lock)
 

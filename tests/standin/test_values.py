@@ -75,6 +75,7 @@ def test_what_a_session_knows_of_itself(one: Driver) -> None:
     one.transaction("UPDATE t SET n = 0")
     transaction = one.run("SELECT CURRENT_TRANSACTION() AS id")[0][0]
     assert one.run("SHOW LOCKS")[0][2] == transaction
+    assert one.run("SHOW TRANSACTIONS")[0][0] == transaction
     for text in ("GRANT SELECT ON TABLE t TO ROLE x", "CREATE ROLE IF NOT EXISTS x"):
         assert one.run(text) == [("Statement executed successfully.",)]
     one.run("ROLLBACK")

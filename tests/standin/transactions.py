@@ -51,6 +51,7 @@ class Transaction:
 
     began: int
     locked: int = 0
+    name: str = ""
     id: int = field(default_factory=lambda: next(_ids))
     seen: int = -1
     """The latest commit in DuckDB's picture; -1: its transaction has not been begun."""
