@@ -143,10 +143,14 @@ class _SqliteDatabase:
                 raise
 
     def bell(self) -> int:
-        with self._lock, translated(self._path):
+        """An idle pod's only work, and so kept short."""
+        with self._lock:
             self._check_file()
-            row: tuple[int] = self._connection.execute(load("sqlite", "bell")).fetchone()
-            return row[0]
+            try:
+                row: tuple[int] = self._connection.execute(load("sqlite", "bell")).fetchone()
+            except sqlite3.Error as error:
+                raise translation(self._path, error) from error
+        return row[0]
 
     def write(self) -> _Begun:
         return _Begun(self, ("begin_writing",))

@@ -71,6 +71,7 @@ class Abandoned:
                     transaction,
                 )
         except StoreUnavailable:
+            self._next_look = -math.inf
             raise
         except Exception as error:
             log.warning("cannot see to what keeps the fleet waiting: %s", error)
