@@ -33,8 +33,8 @@ STORE_RETRY_CAP: Final = 5.0
 (50 ms, doubled each time), at most 5 s."""
 
 LONGEST_CROWDED: Final = 10.0
-"""Seconds to wait at most where too many wait already, if these do not need less. It is no longer
-for who was turned away often, or he would be overtaken by all who come new."""
+"""Seconds to wait at most where too many wait already: if it were longer, who was turned away often
+would be overtaken by all who come new."""
 
 SHORTEST_CLAIM_WAIT: Final = 0.001
 """Seconds to wait at least for a step that falls due, lest a hair's breadth of clock be polled."""
