@@ -289,7 +289,7 @@ class Server:
         if session.waits_for is not None and session.waits_since == since:
             self.timeouts += 1
             lock = session.waits_for
-            error = StoreUnavailable if self.model.rows else StoreCrowded
+            error = StoreUnavailable if self.model.most_waiters is None else StoreCrowded
             self._fail(session, error("the store: a lock was not to be had"))
             self._end_abandoned(lock)
 

@@ -167,6 +167,20 @@ def test_a_lock_is_not_waited_for_for_ever() -> None:
     assert room.server.timeouts == 1
 
 
+@pytest.mark.parametrize("model", [HYBRID, SQLITE])
+def test_elsewhere_nothing_says_that_it_was_a_lock(model: StoreModel) -> None:
+    room = Room(model)
+    statements = script(model, CLAIM, room.ledger)
+    commit = next(n for n, each in enumerate(statements) if each.does is not None)
+    room.server.strikes["pod"] = [Strike(0.0, "pod", commit, 200.0, then="goes on")]
+    room.call("pod", CLAIM)
+    room.agenda.run(12.0)
+    room.call("other", CLAIM)
+    room.agenda.run(12.0 + model.lock_timeout + 5.0)
+    assert [(name, type(answer)) for name, answer in room.heard] == [("other", StoreUnavailable)]
+    assert room.server.timeouts == 1
+
+
 def test_a_store_that_goes_away_answers_nobody() -> None:
     room = Room(STANDARD)
     room.call("pod", CLAIM)
