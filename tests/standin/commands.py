@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -109,7 +110,7 @@ def _show_transactions(match: re.Match[str], session: Session, held: Held) -> Re
                 str(transaction.id),
                 holder.user,
                 str(holder.id),
-                transaction.name,
+                transaction.name or str(uuid.UUID(int=transaction.id)),
                 _time(transaction.began),
                 "running",
                 "0",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 import warnings
 from pathlib import Path
 from typing import Any, Final
@@ -135,8 +134,7 @@ class Database:
         await _pass(session.scene.latency / 2)
         if plan.kind == "begin":
             if session.transaction is None:
-                name = plan.transaction_name or str(uuid.uuid4())
-                session.transaction = Transaction(session.scene.now(), name=name)
+                session.transaction = Transaction(session.scene.now(), name=plan.transaction_name)
             entry.transaction = session.transaction.id
         elif plan.kind == "commit":
             self._commit(session, entry)

@@ -47,11 +47,11 @@ class Commits:
 @dataclass
 class Transaction:
     """An open transaction of one session; it ``began`` at a time in microseconds since 1970, and
-    ``locked`` a table first at another."""
+    ``locked`` a table first at another. Snowflake makes up a ``name`` for one that has none."""
 
     began: int
     locked: int = 0
-    name: str = ""
+    name: str | None = None
     id: int = field(default_factory=lambda: next(_ids))
     seen: int = -1
     """The latest commit in DuckDB's picture; -1: its transaction has not been begun."""
