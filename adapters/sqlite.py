@@ -143,14 +143,10 @@ class _SqliteDatabase:
                 raise
 
     def bell(self) -> int:
-        """An idle pod's only work, and so kept short."""
-        with self._lock:
+        with self._lock, translated(self._path):
             self._check_file()
-            try:
-                row: tuple[int] = self._connection.execute(load("sqlite", "bell")).fetchone()
-            except sqlite3.Error as error:
-                raise translation(self._path, error) from error
-        return row[0]
+            row: tuple[int] = self._connection.execute(load("sqlite", "bell")).fetchone()
+            return row[0]
 
     def write(self) -> _Begun:
         return _Begun(self, ("begin_writing",))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -28,13 +26,22 @@ _ADVICE: Final = {
 }
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Raise SQLite's errors as ``StoreUnavailable`` or ``StoreError``, with the file named."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise translation(path, error) from error
+class translated:
+    """Raise SQLite's errors as ``StoreUnavailable`` or ``StoreError``, with the file named.
+
+    A class, since an idle pod enters it all the time, and a generator costs more."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise translation(self._path, error) from error
 
 
 def translation(path: Path, error: sqlite3.Error) -> StoreError:
