@@ -63,7 +63,7 @@ def test_pods_that_claim_at_once_wait_and_get_their_turns_though_not_all_may_wai
     made: Schema, store: SnowflakeStore, fleet: Fleet
 ) -> None:
     """Of 24 pods one has the lock and 20 wait for it; the others are turned away, and come back.
-    Each gets an eighth of its fair share at least, which is one turn of four steps."""
+    Each gets a quarter of its fair share at least, which is two turns of four steps."""
     settings = Settings(claim_interval=0.2, max_parallelism=5, claim_ahead=0)
     fleet.start(24, settings)
     eventually(lambda: len(store.pods().pods) == 24, 60)
@@ -76,7 +76,7 @@ def test_pods_that_claim_at_once_wait_and_get_their_turns_though_not_all_may_wai
     print("steps that each pod did:", shares, "errors met:", fleet.errors())
     assert fleet.errors()[625] > 0
     assert len(shares) == 24
-    assert shares[0] >= 4  # chance keeps some away for some seconds of the twenty
+    assert shares[0] >= 8
 
 
 def test_what_a_killed_process_held_is_recovered_by_the_leader(
