@@ -26,7 +26,8 @@ class Fault:
     those, after sparing the first ``spare``, ``times`` times (``None``: without end).
 
     A driver sends a request again that was not answered. ``again`` of these repetitions of a
-    struck request meet the same fate; the next is answered, unless ``then`` names an error.
+    struck request meet the same fate (``None``: all of them); the next is answered, unless
+    ``then`` names an error.
     """
 
     kind: str
@@ -35,7 +36,7 @@ class Fault:
     every: int = 1
     spare: int = 0
     times: int | None = 1
-    again: int = 0
+    again: int | None = 0
     then: str | None = None
     status: int = 503
     error: str = ""
@@ -67,7 +68,7 @@ class Fault:
 @dataclass
 class _Struck:
     fault: Fault
-    left: int
+    left: int | None
 
 
 class Faults:
@@ -100,6 +101,8 @@ class Faults:
         struck = self._struck.get(request_id)
         if struck is None:
             return None
+        if struck.left is None:
+            return struck.fault
         if struck.left > 0:
             struck.left -= 1
             return struck.fault

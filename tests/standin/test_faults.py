@@ -9,6 +9,7 @@ from snowflake.connector.errors import Error, ProgrammingError
 
 from .client import Schema, Standin
 from .conftest import SignIn
+from .faults import Faults
 from .helpers import Driver, eventually
 
 ROWS = "SELECT id, n FROM t ORDER BY id"
@@ -28,7 +29,7 @@ def test_a_commit_whose_answer_never_comes_took_place(
     schema: Schema, one: Driver, sign_in: SignIn
 ) -> None:
     hurried = sign_in(network_timeout=1)
-    schema.fault("drop", on="commit", again=100)
+    schema.fault("drop", on="commit", again=None)
     hurried.transaction(ADD)
     with pytest.raises(Error):
         hurried.run("COMMIT")
@@ -120,6 +121,13 @@ def test_an_answer_that_breaks_off_is_of_a_statement_that_was_run(
     with pytest.raises(OSError, match="broken"):
         one.run(ADD)
     assert one.run(ROWS) == [("a", 2), ("b", 2)]
+
+
+def test_endless_fault_strikes_every_repetition() -> None:
+    faults = Faults()
+    faults.add({"kind": "reset", "again": None})
+    assert faults.next({"insert"}, "INSERT", "one", repeated=False)
+    assert all(faults.next({"insert"}, "INSERT", "one", repeated=True) for _ in range(10_000))
 
 
 def test_too_many_waiters(schema: Schema, one: Driver) -> None:
