@@ -13,7 +13,8 @@ import typer
 from dotenv import load_dotenv
 
 from fleet_q.core.errors import FleetQError
-from fleet_q.services import cli_options
+from fleet_q.services import cli_options, logs
+from fleet_q.services.escapes import one_line, printable
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 """The exit code of a command that Ctrl-C ended; also what Typer makes of one."""
@@ -64,9 +65,11 @@ def _make_streams_fit() -> None:
 
 
 def _complain(message: str, code: int = 1) -> NoReturn:
+    line = f"fleet-q: {one_line(' '.join(message.split()))}"
     if cli_options.verbose and sys.exception() is not None:
-        traceback.print_exc()
-    sys.stderr.write(f"fleet-q: {' '.join(message.split())}\n")
+        line = f"{printable(traceback.format_exc())}{line}"
+    logs.flush()
+    logs.tell(line)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -40,11 +40,16 @@ def _run_a_failing_step(log_format: str, capsys: pytest.CaptureFixture[str]) -> 
 
     step_id = talk.submit()
     asyncio.run(ended(app, [step_id]))
-    return step_id, capsys.readouterr().err
+    return step_id, _written(capsys)
+
+
+def _written(capsys: pytest.CaptureFixture[str]) -> str:
+    assert logs.flush(60)
+    return capsys.readouterr().err
 
 
 def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
-    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    return [json.loads(line) for line in _written(capsys).splitlines()]
 
 
 @pytest.mark.usefixtures("root_logger")
@@ -142,7 +147,7 @@ def test_an_exception_is_logged_with_its_traceback(capsys):
             raise KeyError("lost")
         except KeyError:
             logging.getLogger("mine").exception("it happened")
-        err = capsys.readouterr().err
+        err = _written(capsys)
         shown = json.loads(err)["traceback"] if log_format == "json" else err
         assert "KeyError: 'lost'" in shown
 
@@ -152,7 +157,7 @@ def test_what_libraries_tell_in_passing_is_no_line_of_a_pod(capsys, library) -> 
     _app("text")
     logging.getLogger(library).info("hello from here")
     logging.getLogger(library).warning("look out")
-    lines = capsys.readouterr().err.splitlines()
+    lines = _written(capsys).splitlines()
     assert [line.partition(" - ")[2] for line in lines] == [
         f"{library} - WARNING - look out pod=pod-1"
     ]
