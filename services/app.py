@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.core.capacity import slots
 from fleet_q.core.errors import InvalidInput, UnknownStep
 from fleet_q.core.leadership import leader, live_pods
 from fleet_q.core.lifecycles import StepStatus
@@ -26,9 +28,12 @@ from fleet_q.services.ids import new_pod_id, new_step_id
 from fleet_q.services.pod import Pod
 from fleet_q.services.pruning import prune_gently
 from fleet_q.services.settings import Settings, from_env
-from fleet_q.services.stores import is_shared, open_store
+from fleet_q.services.stores import described, is_shared, open_store, store_exists
 from fleet_q.services.tasks import TASK_TYPE, Registry, Task, check_name
+from fleet_q.services.version import installed_version
 from fleet_q.services.views import DeadLettersView, EventView, LeaderView, PodView, StepView
+
+log = logging.getLogger("fleet_q.pod")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -312,6 +317,11 @@ class FleetQ:
         return self._settings
 
     @property
+    def where(self) -> str | Store:
+        """The URL of the app's store, or the open store that it was given."""
+        return self._where if self._where is not None else self.settings.store
+
+    @property
     def pod(self) -> Pod | None:
         """The pod that runs here now."""
         return self._pod
@@ -344,6 +354,7 @@ class FleetQ:
         if self._pod is not None:
             raise InvalidInput("this app runs a pod already")
         pod_id = self.settings.pod_id or new_pod_id()
+        exists = store_exists(self.where)
         store = await asyncio.to_thread(self._pods_store, pod_id)
         pod = Pod(
             pod_id,
@@ -353,6 +364,7 @@ class FleetQ:
             asyncio.get_running_loop(),
         )
         self._pod = pod
+        self._tell_start(pod_id, exists=exists)
         pod.start()
         try:
             yield pod
@@ -362,6 +374,21 @@ class FleetQ:
             self._pod = None
             if store is not self._client:
                 store.close()
+
+    def _tell_start(self, pod_id: str, *, exists: bool) -> None:
+        """What a pod that does nothing needs explained shows here: another store than was meant,
+        or no functions."""
+        settings = self.settings
+        where = described(self.where)
+        log.info(
+            "pod %s starts: fleet-q %s, store %s, %d slots, task types: %s",
+            pod_id,
+            installed_version(),
+            where if exists else f"{where}, which is new",
+            slots(settings.max_parallelism, settings.capacity_threshold),
+            self._registry.described(),
+            extra={"pod": pod_id},
+        )
 
     def close(self) -> None:
         """Close the store that the client's methods opened."""
@@ -377,7 +404,7 @@ class FleetQ:
             return self._client
 
     def _open(self, client: str = "client") -> Store:
-        where = self._where if self._where is not None else self.settings.store
+        where = self.where
         if not isinstance(where, str):
             return where
         return open_store(
@@ -390,7 +417,7 @@ class FleetQ:
 
     def _pods_store(self, pod_id: str) -> Store:
         """A connection of the pod's own, where the store can be opened twice."""
-        where = self._where if self._where is not None else self.settings.store
+        where = self.where
         return self._open(pod_id) if isinstance(where, str) and is_shared(where) else self._store()
 
     def _work_arrived(self) -> None:

@@ -21,6 +21,7 @@ from fleet_q.services.cli_options import (
     VerboseOption,
     client,
     pods_app,
+    telling_of_a_new_store,
 )
 from fleet_q.services.cli_prune import prune_command
 from fleet_q.services.cli_simulate import simulate_commands
@@ -98,7 +99,8 @@ def submit(
         commands = _read_lines(fleet, options)
     else:
         commands = [fleet.command(_parse(payload, "payload"), step_id=step_id, **options)]
-    fleet.submit_commands(commands)
+    with telling_of_a_new_store(fleet):
+        fleet.submit_commands(commands)
     submitted = [{"step_id": command.step_id, "status": "submitted"} for command in commands]
     if json:
         print_json(submitted if payload == "-" else submitted[0])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from fleet_q.core.errors import InvalidInput
+from fleet_q.services import logs
 from fleet_q.services.app import FleetQ
+from fleet_q.services.escapes import one_line
 from fleet_q.services.settings import Settings, from_env
-from fleet_q.services.stores import is_shared
+from fleet_q.services.stores import described, is_shared, store_exists
 
 verbose = False
 
@@ -60,6 +64,15 @@ def client(store: str | None, app: str | None = None, *, create: bool = False) -
         )
     found.use(create=create)
     return found
+
+
+@contextlib.contextmanager
+def telling_of_a_new_store(fleet: FleetQ) -> Iterator[None]:
+    """Say on stderr if the body made the store: in another folder it was another file."""
+    existed = store_exists(fleet.where)
+    yield
+    if not existed:
+        logs.tell(f"fleet-q: made a new store: {one_line(described(fleet.where))}")
 
 
 def _load(reference: str | None) -> FleetQ | None:

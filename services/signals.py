@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Final
 
+from fleet_q.services import logs
 from fleet_q.services.pod import Pod
 
 log = logging.getLogger("fleet_q.process")
@@ -62,6 +63,7 @@ def _obey(pod: Pod, received: SimpleQueue[int], returned: threading.Event) -> No
     log.warning("%s again: stopping at once", signal.Signals(number).name)
     pod.drain(0)
     if not returned.wait(STOP_AT_ONCE):
+        logs.flush()
         os._exit(128 + number)
 
 
@@ -69,4 +71,5 @@ def _watch(pod: Pod, received: SimpleQueue[int], returned: threading.Event) -> N
     pod.ended.wait()
     if not returned.wait(LEAVE_WITHIN):
         log.error("the pod has ended, and a function that cannot be stopped goes on: leaving it")
+        logs.flush()
         os._exit(1)

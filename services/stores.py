@@ -10,7 +10,7 @@ from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite import Durability, SqliteStore
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.ports import Store
-from fleet_q.services.snowflake import open_snowflake
+from fleet_q.services.snowflake import named, open_snowflake
 
 _FORMS: Final = "sqlite:///path, snowflake:// or memory://"
 
@@ -61,6 +61,28 @@ def sqlite_path(url: str) -> Path:
 def is_shared(url: str) -> bool:
     """Whether opening ``url`` twice opens the same store."""
     return not url.startswith("memory:")
+
+
+def described(store: str | Store) -> str:
+    """Where a store is, in words without secrets: a file's whole path, a schema in Snowflake."""
+    if not isinstance(store, str):
+        return f"an open {type(store).__name__}"
+    scheme = _split(store).scheme
+    if scheme == "sqlite":
+        return f"sqlite {sqlite_path(store).absolute()}"
+    if scheme == "snowflake":
+        said = named(store)
+        place = [said.get(part, "-") for part in ("account", "database", "schema")]
+        if "connection_name" in said:
+            place = [f"connection {said['connection_name']}", *(p for p in place if p != "-")]
+        return f"snowflake {'/'.join(place)}"
+    return "memory"
+
+
+def store_exists(store: str | Store) -> bool:
+    """Whether opening it makes no new file."""
+    is_file = isinstance(store, str) and _split(store).scheme == "sqlite"
+    return not is_file or sqlite_path(str(store)).exists()
 
 
 def dialect(url: str) -> str:

@@ -22,6 +22,9 @@ R = TypeVar("R")
 
 Where = Literal["loop", "thread", "process"]
 TASK_TYPE = "task_type"
+MOST_NAMED = 20
+"""Task types that are listed in a line, at most."""
+
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _OPTIONS = ("step_id", "priority", "delay")
 
@@ -161,6 +164,16 @@ class Registry:
     def named(self, task_type: object) -> Task[Any, Any] | None:
         """The function for exactly this type."""
         return self._tasks.get(task_type) if isinstance(task_type, str) else None
+
+    def described(self) -> str:
+        """The task types that it knows, in a line."""
+        names = sorted(self._tasks)
+        shown = ", ".join(names[:MOST_NAMED])
+        if len(names) > MOST_NAMED:
+            shown += f" and {len(names) - MOST_NAMED} more"
+        if self.fallback is not None:
+            return f"{shown}; an executor for all others" if names else "an executor for all"
+        return shown or "NONE: every step will fail; name your app with --app"
 
     def task_of(self, step: Step) -> Task[Any, Any]:
         """The task that runs ``step``; :class:`PermanentFailure` if there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from fleet_q.services import FleetQ
+from tests.processes.conftest import Pods
 
 COMMAND = [sys.executable, "-m", "fleet_q.services.cli"]
 
@@ -45,6 +49,13 @@ def test_without_a_stdin_no_steps_are_read(shell) -> None:
     assert (code, out, err.count("\n"), "line 1 is not JSON" in err) == (1, "", 1, True)
 
 
+@pytest.fixture
+def store(shell) -> None:
+    """A store that is there already, about which nothing is said."""
+    assert shell("$Q submit '{}'")[0] == 0
+
+
+@pytest.mark.usefixtures("store")
 def test_what_the_streams_encoding_has_not_is_escaped(shell) -> None:
     ascii_only = {"PYTHONIOENCODING": "ascii"}
     code, out, err = shell("$Q submit '{\"é\": \"😀\"}' --step-id 'é😀'", **ascii_only)
@@ -56,6 +67,7 @@ def test_what_the_streams_encoding_has_not_is_escaped(shell) -> None:
     assert (code, err, "\\U0001f600" in out) == (0, "", True)
 
 
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_has_gone_is_no_error_worth_a_word(shell, unbuffered: str) -> None:
     """With a buffer it shows when that is flushed, without one already when it is written to."""
@@ -63,8 +75,29 @@ def test_a_reader_that_has_gone_is_no_error_worth_a_word(shell, unbuffered: str)
     assert shell(line, PYTHONUNBUFFERED=unbuffered) == (0, "", "1\n")
 
 
+@pytest.mark.usefixtures("store")
 def test_a_full_disk_is_one(shell) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no device that is always full")
     code, _, err = shell("$Q submit '{}' >/dev/full", PYTHONUNBUFFERED="")
     assert (code, err.count("\n"), "No space left" in err) == (1, 1, True)
+
+
+def test_a_pod_whose_logs_nobody_reads_works_and_leaves(pods: Pods) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"\0" * 65_536)
+    os.set_blocking(writing, True)
+    try:
+        pod = pods.start("pod-1", log=Path(f"/dev/fd/{writing}"))
+        app = FleetQ(pods.store)
+        for number in (1, 2):
+            step = app.wait(app.submit({"task_type": "nap", "number": number}), timeout=120)
+            assert step.result == number
+        pod.terminate()
+        assert pod.wait(120) == 0
+    finally:
+        os.close(reading)
+        os.close(writing)

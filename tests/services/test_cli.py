@@ -32,6 +32,12 @@ def test_a_step_from_submission_to_cancellation(fleet_q):
     assert "cancelled" in fleet_q("status", step_id)[1]
 
 
+def test_store_that_a_submission_made_is_named(fleet_q, tmp_path):
+    told = f"fleet-q: made a new store: sqlite {tmp_path / 'fleet-q.db'}\n"
+    assert fleet_q("submit", "{}")[2] == told
+    assert fleet_q("submit", "{}")[2] == ""
+
+
 def test_every_command_that_prints_data_prints_json(fleet_q):
     fleet_q("submit", "{}", "--step-id", "one")
     for command in (

@@ -1,0 +1,71 @@
+"""What a pod says when it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+import pytest
+
+from fleet_q.core.errors import FleetQError
+from fleet_q.services import FleetQ
+from fleet_q.services.stores import described
+from fleet_q.services.tasks import MOST_NAMED
+from fleet_q.services.version import installed_version
+from tests.services.conftest import QUICK
+
+
+def _start_line(app: FleetQ, caplog: pytest.LogCaptureFixture) -> str:
+    async def main() -> None:
+        async with app.running():
+            pass
+
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        asyncio.run(main())
+    first, *_ = caplog.records
+    assert first.levelno == logging.INFO
+    return first.getMessage()
+
+
+def test_pod_says_which_store_tasks_and_slots_it_has(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    app = FleetQ("sqlite:///q.db", settings=msgspec.structs.replace(QUICK, max_parallelism=10))
+    app.task("resize")(lambda: None)
+    app.task("crop")(lambda: None)
+    told = "pod pod-1 starts: fleet-q {}, store sqlite {}{}, 8 slots, task types: crop, resize"
+    where = tmp_path / "q.db"
+    version = installed_version()
+    assert _start_line(app, caplog) == told.format(version, where, ", which is new")
+    assert _start_line(app, caplog) == told.format(version, where, "")
+
+
+def test_pod_without_functions_says_so(app, caplog):
+    assert "task types: NONE" in _start_line(app, caplog)
+    app.executor(lambda step: None)
+    assert _start_line(app, caplog).endswith("task types: an executor for all")
+    app.task("t")(lambda: None)
+    assert _start_line(app, caplog).endswith("task types: t; an executor for all others")
+
+
+def test_very_many_task_types_are_cut(app, caplog):
+    for number in range(MOST_NAMED + 5):
+        app.task(f"t{number:03}")(lambda: None)
+    line = _start_line(app, caplog)
+    assert "t019 and 5 more" in line
+    assert "t020" not in line
+
+
+def test_store_in_snowflake_is_named_without_secrets(monkeypatch):
+    for name, value in (("ACCOUNT", "org-acc"), ("USER", "me"), ("PASSWORD", "hush")):
+        monkeypatch.setenv(f"SNOWFLAKE_{name}", value)
+    assert described("snowflake:///jobs/queue") == "snowflake org-acc/jobs/queue"
+    assert described("snowflake://") == "snowflake org-acc/-/-"
+    monkeypatch.setenv("SNOWFLAKE_CONNECTION_NAME", "prod")
+    assert described("snowflake://") == "snowflake connection prod/org-acc"
+
+
+def test_store_that_cannot_be_described_raises_as_opening_it_does():
+    with pytest.raises(FleetQError):
+        described("sqlite://[")
