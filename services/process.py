@@ -8,11 +8,10 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 
-import uvicorn
-
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app import FleetQ
 from fleet_q.services.http import create_http
+from fleet_q.services.http_server import HttpServer, limits_for
 from fleet_q.services.pod import Pod
 from fleet_q.services.signals import ending_with_its_pod
 
@@ -49,32 +48,19 @@ def _run(app: FleetQ, listener: socket.socket | None) -> None:
 async def _live(app: FleetQ, listener: socket.socket | None, govern: Callable[[Pod], None]) -> None:
     async with app.running() as pod:
         govern(pod)
-        serving = asyncio.ensure_future(_serve(app, listener, pod))
-        await asyncio.to_thread(pod.ended.wait)
-        await serving
+        with _serving(app, listener):  # also while the pod drains
+            await asyncio.to_thread(pod.ended.wait)
     if pod.error is not None:
         raise pod.error
 
 
-async def _serve(app: FleetQ, listener: socket.socket | None, pod: Pod) -> None:
-    """Answer requests until the pod has ended, also while it drains."""
+@contextlib.contextmanager
+def _serving(app: FleetQ, listener: socket.socket | None) -> Iterator[None]:
+    """Answer requests while the body runs."""
     if listener is None:
+        yield
         return
-    config = uvicorn.Config(
-        create_http(app), log_config=None, access_log=False, timeout_graceful_shutdown=3
-    )
-    server = _Server(config)
     host, port = listener.getsockname()[:2]
     log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
-    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-    await asyncio.to_thread(pod.ended.wait)
-    server.should_exit = True
-    await serving
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the pod: requests are answered until it has drained."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    with HttpServer(create_http(app), listener, limits_for(app.settings.max_payload_bytes)):
         yield

@@ -1,0 +1,320 @@
+"""The server of the HTTP API on the wire: clients that are slow, greedy, malformed or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import http.client
+import json
+import logging
+import re
+import resource
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from fleet_q.services import FleetQ
+from fleet_q.services.http import create_http
+from fleet_q.services.http_connection import Limits
+from fleet_q.services.http_server import HttpServer, limits_for
+from tests.services.conftest import QUICK
+
+MOST = 1_000
+"""Bytes that a body may have in these tests."""
+
+UNHURRIED = Limits(head=9e9, body=9e9, response=9e9, discard=9e9, interval=0.01)
+"""No limit in time; a test that is about one sets it."""
+
+PATIENCE = 120
+"""Seconds that a client of these tests waits at most."""
+
+HALF_A_HEAD = b"POST /submit HTTP/1.1\r\nHost: localhost\r\nX-A: "
+HALF_A_BODY = (
+    b"POST /submit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 100\r\n\r\n{"
+)
+
+Serve = Callable[..., int]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve an app, by default the API of an empty queue, within these limits; the port."""
+    with contextlib.ExitStack() as stack:
+
+        def serve(app: Any = None, listener: socket.socket | None = None, **limits: float) -> int:
+            if app is None:
+                settings = msgspec.structs.replace(QUICK, max_payload_bytes=MOST)
+                app = create_http(FleetQ("memory://", settings=settings))
+            if listener is None:
+                listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+            stack.enter_context(listener)
+            stack.enter_context(HttpServer(app, listener, replace(UNHURRIED, **limits)))
+            return int(listener.getsockname()[1])
+
+        yield serve
+
+
+@contextlib.contextmanager
+def connected(port: int, *sent: bytes) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+        for data in sent:
+            client.sendall(data)
+        yield client
+
+
+def all_of(client: socket.socket) -> bytes:
+    """What comes until the server closes."""
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        while data := client.recv(65536):
+            received += data
+    return received
+
+
+def send_until_cut_off(client: socket.socket, data: bytes, pause: float = 0) -> None:
+    """Send it again and again; returns when the server has dropped the connection."""
+    with contextlib.suppress(ConnectionError):
+        while True:
+            client.sendall(data)
+            threading.Event().wait(pause)
+
+
+def is_answered(port: int) -> bool:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    client.request("GET", "/admin/queue")
+    answered = client.getresponse().status == 200
+    client.close()
+    return answered
+
+
+@pytest.mark.parametrize("half", [b"", HALF_A_HEAD, HALF_A_BODY], ids=["none", "head", "body"])
+def test_connections_that_wait_for_their_clients_make_room_for_new_ones(serve, half):
+    port = serve(connections=8)
+    with contextlib.ExitStack() as stack:
+        for _ in range(24):
+            stack.enter_context(connected(port, half))
+        assert is_answered(port)
+
+
+@pytest.mark.parametrize(
+    ("limit", "half"), [("head", b""), ("head", HALF_A_HEAD), ("body", HALF_A_BODY)]
+)
+def test_half_a_request_is_dropped_after_its_time(serve, limit, half):
+    port = serve(**{limit: 0.05})
+    with connected(port, half) as client:
+        assert all_of(client) == b""
+    assert is_answered(port)
+
+
+def test_a_trickle_of_header_bytes_does_not_prolong_a_heads_time(serve):
+    port = serve(head=0.05)
+    with connected(port, HALF_A_HEAD) as client:
+        send_until_cut_off(client, b"a", pause=0.005)
+
+
+async def _endless(scope, receive, send):
+    headers = [(b"content-length", b"%d" % (64 << 20))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": bytes(64 << 20)})
+
+
+def test_a_client_that_does_not_read_its_answer_is_dropped(serve):
+    port = serve(_endless, response=0.05, connections=1)
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connected(port, request), connected(port, request) as second:
+        assert second.recv(1)  # so the first was dropped, as there may be one
+
+
+def test_a_connection_whose_request_is_worked_on_is_not_dropped(serve):
+    at_work, go_on = threading.Event(), threading.Event()
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/slow":
+            at_work.set()
+            while not go_on.is_set():
+                await asyncio.sleep(0.005)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    port = serve(app, connections=2)
+    with connected(port, b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as slow:
+        assert at_work.wait(PATIENCE)
+        for _ in range(3):
+            with connected(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") as quick:
+                assert b" 204 " in quick.recv(100)
+        go_on.set()
+        assert b" 204 " in all_of(slow)
+
+
+LARGE = b'{"payload": {"a": "' + b"x" * (6 << 20) + b'"}}'
+POST = b"POST /submit HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(LARGE), LARGE)
+TOO_LARGE = {
+    "with its length": b"Content-Length: %d\r\n\r\n%s" % (len(LARGE), LARGE),
+    "with its length, then closed": b"Connection: close\r\nContent-Length: %d\r\n\r\n%s"
+    % (len(LARGE), LARGE),
+    "in chunks": b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKED,
+    "in chunks, then closed": b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKED,
+    "without waiting for 100": b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n%s"
+    % (len(LARGE), LARGE),
+}
+
+
+@pytest.mark.parametrize("request_", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_a_client_that_sends_all_before_it_reads_can_read_its_413(serve, request_):
+    with connected(serve(), POST + request_) as client:
+        head, _, body = all_of(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in head.lower()
+    assert "1000 bytes" in json.loads(body)["detail"]
+
+
+def test_urllib_can_read_its_413(serve):
+    url = f"http://127.0.0.1:{serve()}/submit"
+    request = urllib.request.Request(url, LARGE, {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=PATIENCE)
+    assert "1000 bytes" in json.load(refused.value)["detail"]
+
+
+def test_a_client_that_waits_for_100_is_told_413_instead(serve):
+    expect = b"Expect: 100-continue\r\nContent-Length: 9999\r\n\r\n"
+    with connected(serve(), POST + expect) as client:
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_that_goes_on_after_its_413_is_cut_off(serve):
+    port = serve(discard_bytes=1 << 20)
+    with connected(port, POST + b"Transfer-Encoding: chunked\r\n\r\n") as client:
+        send_until_cut_off(client, b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+
+def test_a_client_that_neither_reads_on_nor_closes_after_its_413_is_dropped(serve):
+    port = serve(discard=0.05)
+    with connected(port, POST + b"Content-Length: 9999\r\n\r\n{") as client:
+        assert all_of(client).startswith(b"HTTP/1.1 413 ")
+        send_until_cut_off(client, b"x")
+
+
+MALFORMED = {
+    "TLS": bytes.fromhex("16030100c8010000c40303") + bytes(200),
+    "text": b"hello\r\n\r\n",
+    "no Host": b"GET /health HTTP/1.1\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+    "a length that is none": POST + b"Content-Length: -1\r\n\r\n",
+    "an unknown encoding": POST + b"Transfer-Encoding: gzip\r\n\r\n{}",
+    "a huge header": b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (1 << 20),
+    "a huge line": b"GET /" + b"x" * (1 << 20),
+    "control characters": b"GET /\x01 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_", MALFORMED.values(), ids=MALFORMED)
+def test_what_is_not_http_is_answered_with_json_and_logs_nothing(serve, request_, caplog):
+    with connected(serve(), request_) as client:
+        head, _, body = all_of(client).partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 "))
+    assert b"content-type: application/json" in head.lower()
+    assert list(json.loads(body)) == ["detail"]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_malformed_chunk_ends_the_connection(serve):
+    port = serve()
+    with connected(port, POST + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n") as client:
+        all_of(client)
+    assert is_answered(port)
+
+
+def test_requests_in_one_go_are_answered_in_order(serve):
+    get = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
+    requests = get % (b"/admin/queue", b"") + get % (b"/nowhere", b"")
+    with connected(serve(), requests + get % (b"/admin/pods", b"Connection: close\r\n")) as client:
+        assert re.findall(rb"HTTP/1.1 (\d+)", all_of(client)) == [b"200", b"404", b"200"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /admin/queue HTTP/1.0\r\nHost: localhost\r\n\r\n",
+        b"GET /admin/queue HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade, close\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n\r\n",
+    ],
+    ids=["HTTP/1.0", "WebSocket"],
+)
+def test_other_versions_and_upgrades_are_answered_plainly(serve, request_, caplog):
+    with connected(serve(), request_) as client:
+        assert b'"pending":0' in all_of(client)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_client_that_has_closed_its_side_is_answered(serve):
+    with connected(serve(), b"GET /admin/queue HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
+        client.shutdown(socket.SHUT_WR)
+        assert b'"pending":0' in all_of(client)
+
+
+class _Exhausted(socket.socket):
+    """A listener that cannot accept for a while."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.bind(("127.0.0.1", 0))
+        self.listen()
+        self.failures = 0
+        self._error = error
+
+    def accept(self) -> Any:
+        if self.failures < 100:
+            self.failures += 1
+            raise self._error
+        return super().accept()
+
+
+def test_without_descriptors_the_server_waits_and_says_so_once(serve, caplog):
+    listener = _Exhausted(OSError(errno.EMFILE, "Too many open files"))
+    assert is_answered(serve(listener=listener, interval=0.001))
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.getMessage() for record in warnings] == [
+        "no connection can be accepted: [Errno 24] Too many open files"
+    ]
+
+
+def test_a_client_that_is_gone_before_it_is_accepted_is_passed_over(serve, caplog):
+    assert is_answered(serve(listener=_Exhausted(ConnectionAbortedError())))
+    assert caplog.records == []
+
+
+def test_a_server_that_fails_is_started_again(serve, caplog):
+    listener = _Exhausted(RuntimeError("surprise"))
+    listener.failures = 99
+    assert is_answered(serve(listener=listener))
+    assert "surprise" in caplog.text
+
+
+def test_connections_leave_half_of_the_descriptors_to_everything_else():
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    limits = limits_for(1_000)
+    assert 1 <= limits.connections <= 1_000
+    assert descriptors == resource.RLIM_INFINITY or limits.connections <= descriptors // 2
+
+
+def test_the_server_stops_while_clients_keep_it_waiting():
+    app = create_http(FleetQ("memory://", settings=QUICK))
+    with contextlib.ExitStack() as clients:
+        listener = clients.enter_context(socket.create_server(("127.0.0.1", 0)))
+        with HttpServer(app, listener, UNHURRIED) as server:
+            port = listener.getsockname()[1]
+            held = [clients.enter_context(connected(port, HALF_A_HEAD)) for _ in range(5)]
+            assert is_answered(port)
+        assert not server.is_alive()
+        assert [all_of(client) for client in held] == [b""] * 5
