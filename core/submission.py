@@ -15,6 +15,11 @@ from fleet_q.core.step import Submit
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024
 """The largest payload taken by default, in bytes of JSON."""
 
+MAX_RESULT_BYTES: Final = 1024 * 1024
+"""The largest result kept by default, likewise."""
+
+UNLIMITED: Final = 2**63 - 1
+
 LONGEST_ID: Final = 200
 """Characters in an id, at most: enough for any name, and still cheap in every index."""
 
@@ -30,14 +35,24 @@ _encode_plain = msgspec.json.Encoder().encode
 _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
 
-def to_json(value: object, what: str) -> str:
+def to_json(value: object, what: str, most: int = UNLIMITED) -> str:
     """``value`` as a JSON text that reads back as the same value; ``what`` names it in the error.
 
     Raises :class:`InvalidInput` for whatever JSON does not have: NaN and infinities, half a
-    surrogate pair, objects of other types, keys that are not texts.
+    surrogate pair, objects of other types, keys that are not texts. So it does for more than
+    ``most`` bytes of UTF-8, and where possible before they are made: an encoder keeps all other
+    threads from running until it is done.
     """
-    if (plain := _plain_json(value)) is not None:
-        return plain
+    text = _plain_json(value, what, most)
+    if text is None:
+        _check_least(_least_size(value, most), what, most)
+        text = _any_json(value, what)
+    if (size := _size(text)) > most:
+        raise InvalidInput(f"{what} has {size} bytes; at most {most} are taken")
+    return text
+
+
+def _any_json(value: object, what: str) -> str:
     try:
         text = _encode(value)
         _size(text)
@@ -54,19 +69,58 @@ def to_json(value: object, what: str) -> str:
     return text
 
 
-def _plain_json(value: object) -> str | None:
+def _plain_json(value: object, what: str, most: int) -> str | None:
     """The short way for what most payloads and results are: a text, a whole number, or an object
     of these. ``None`` if it is anything else, or not fit to be stored."""
+    size = 0
     if type(value) is dict:
         for key, each in value.items():
-            if type(key) is not str or type(each) not in _PLAIN:
+            kind = type(each)
+            if type(key) is not str or kind not in _PLAIN:
                 return None
+            size += len(key)
+            if kind is str:
+                size += len(each)
+    elif type(value) is str:
+        size = len(value) + 2
     elif type(value) not in _PLAIN:
         return None
+    _check_least(size, what, most)
     try:
         return _encode_plain(value).decode()
     except (UnicodeEncodeError, OverflowError):
         return None
+
+
+def _check_least(least: int, what: str, most: int) -> None:
+    if least > most:
+        raise InvalidInput(f"{what} has at least {least} bytes; at most {most} are taken")
+
+
+def _least_size(value: object, most: int) -> int:
+    """Bytes that ``value`` has as JSON at least; counted no further than a little past ``most``."""
+    size = 0
+    layer: list[Any] = [value]
+    for _ in range(DEEPEST):
+        inner: list[Any] = []
+        for each in layer:
+            if isinstance(each, str):
+                size += len(each)
+            elif isinstance(each, dict):
+                size += 4 * len(each)  # quotes, a colon, a value, and a comma or brace
+                if size <= most:
+                    inner += each
+                    inner += each.values()
+            elif isinstance(each, list | tuple):
+                size += 2 * len(each)
+                if size <= most:
+                    inner += each
+            if size > most:
+                return size
+        if not inner:
+            break
+        layer = inner
+    return size
 
 
 def check_id(value: object, what: str) -> str:
@@ -110,9 +164,7 @@ def submission(
     """
     if not isinstance(payload, dict):
         raise InvalidInput(f"payload must be a JSON object, not {_name(payload)}")
-    text = to_json(payload, "payload")
-    if (size := _size(text)) > max_payload_bytes:
-        raise InvalidInput(f"payload has {size} bytes; at most {max_payload_bytes} are taken")
+    text = to_json(payload, "payload", max_payload_bytes)
     _whole(priority, "priority", -HIGHEST_PRIORITY, HIGHEST_PRIORITY)
     check_retries(max_retries)
     check_seconds(delay, "delay")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Complete, Fail, Outcome, Step
-from fleet_q.core.submission import to_json
+from fleet_q.core.submission import MAX_RESULT_BYTES, to_json
 from fleet_q.services.context import PermanentFailure, StepContext, current
-
-LONGEST_ERROR: Final = 2_000
-LONGEST_TRACEBACK: Final = 20_000
-"""Characters kept of an error and of its traceback; of a longer one the end is kept."""
+from fleet_q.services.description import described
 
 
 class Failing(Protocol):
@@ -31,13 +26,19 @@ class Failing(Protocol):
 
 
 class Attempt:
-    """A step under one claim, with the context that its function sees."""
+    """A step under one claim, with the context that its function sees.
 
-    __slots__ = ("_failing", "context", "step")
+    Of a result ``max_result_bytes`` are kept at most.
+    """
 
-    def __init__(self, step: Step, failing: Failing) -> None:
+    __slots__ = ("_failing", "context", "max_result_bytes", "step")
+
+    def __init__(
+        self, step: Step, failing: Failing, max_result_bytes: int = MAX_RESULT_BYTES
+    ) -> None:
         self.step = step
         self.context = StepContext(step.step_id, step.attempt)
+        self.max_result_bytes = max_result_bytes
         self._failing = failing
 
     def begin(self) -> None:
@@ -48,8 +49,8 @@ class Attempt:
     def succeeded(self, result: Any) -> Outcome:
         """The outcome of a function that returned ``result``."""
         try:
-            return self.returned(to_json(result, "the result"))
-        except InvalidInput as error:
+            return self.returned(result_text(result, self.max_result_bytes))
+        except BaseException as error:  # its encoding may run code of the result's own
             return self.failed(error, permanent=True)  # it did its work; again would be no better
 
     def returned(self, result: str) -> Outcome:
@@ -58,7 +59,7 @@ class Attempt:
 
     def failed(self, error: BaseException, *, permanent: bool = False) -> Outcome:
         """The outcome of a function that raised ``error``."""
-        permanent = permanent or isinstance(error, PermanentFailure)
+        permanent = permanent or issubclass(type(error), PermanentFailure)
         return self.failed_with(*described(error), permanent=permanent)
 
     def failed_with(self, error: str, trace: str | None, *, permanent: bool = False) -> Outcome:
@@ -75,15 +76,7 @@ class Attempt:
         return self.step.claim_token
 
 
-def described(error: BaseException) -> tuple[str, str]:
-    """An error's type and message, and its traceback, as texts that any store can keep."""
-    try:
-        message = f"{type(error).__name__}: {error}".rstrip(": ")
-    except Exception:
-        message = type(error).__name__
-    trace = "".join(traceback.format_exception(error))
-    return _storable(message[:LONGEST_ERROR]), _storable(trace[-LONGEST_TRACEBACK:])
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+def result_text(result: Any, max_result_bytes: int) -> str:
+    """What a function returned, as JSON. Raises ``InvalidInput`` for what is none, or too large,
+    and whatever the code of the result raises."""
+    return to_json(result, "the result", max_result_bytes)

@@ -63,14 +63,10 @@ def create_http(fleet: FleetQ) -> FastAPI:
 def _add_health(http: FastAPI, fleet: FleetQ) -> None:
     @http.get("/health", responses={503: {"model": Health}})
     def health(response: Response) -> Health:
-        """200 only while the pod's loops turn and the store answers."""
+        """200 only while the pod runs, can begin functions, and the store answers."""
         pod = fleet.pod
-        detail = None
-        if pod is None or not pod.is_healthy():
-            detail = "the pod's loops do not turn"
-            if pod is not None and pod.error is not None:
-                detail = str(pod.error)
-        else:
+        detail = "no pod runs here" if pod is None else pod.trouble
+        if detail is None:
             try:
                 fleet.store.bell()  # which is free, so that probes keep no warehouse awake
             except errors.FleetQError as error:

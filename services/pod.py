@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec.structs import astuple
 
@@ -31,6 +31,9 @@ from fleet_q.services.tasks import Registry
 log = logging.getLogger("fleet_q.pod")
 
 T = TypeVar("T")
+
+RUNNER_RETRY: Final = 0.5
+"""Seconds until a runner is asked again that could begin nothing."""
 
 
 class Pod:
@@ -65,6 +68,7 @@ class Pod:
             began=self._began,
             loop=loop,
             most=slots(settings.max_parallelism, settings.capacity_threshold),
+            max_result_bytes=settings.max_result_bytes,
         )
         self._held: dict[str, Step] = {}  # by id, what runs or has an outcome to be told
         self._recovery: Iterator[None] | None = None
@@ -87,9 +91,19 @@ class Pod:
         self._inbox.put(partial(self._machine.drain, time.monotonic(), grace))
 
     def is_healthy(self) -> bool:
-        """Whether the loops turn, and the store has answered within the dead-pod threshold."""
+        """Whether there is no :attr:`trouble`."""
+        return self.trouble is None
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the pod from its work, if anything does: it has ended, the store has not
+        answered within the dead-pod threshold, or functions cannot be begun."""
+        if not self._thread.is_alive():
+            return "the pod is not running" if self.error is None else str(self.error)
         silence = time.monotonic() - self._last_answer
-        return self._thread.is_alive() and silence < self._settings.dead_pod_threshold
+        if silence >= self._settings.dead_pod_threshold:
+            return f"the store has not answered for {silence:.0f} s"
+        return self._runners.trouble
 
     def _began(self, step_id: str, claim_token: str, timeout: float) -> None:
         """A function with a timeout begins, in whatever thread."""
@@ -138,6 +152,9 @@ class Pod:
             self._prune.go_on()
         busy = plan.turn is not None or self._recovery is not None or called
         next_at = min(plan.look_again, self._prune.next_at)
+        if self._runners.trouble is not None:
+            self._runners.pull()
+            next_at = min(next_at, time.monotonic() + RUNNER_RETRY)
         self._read_inbox(0.0 if busy else next_at - time.monotonic())
         return True
 

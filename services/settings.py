@@ -14,7 +14,7 @@ from msgspec import Meta
 from fleet_q.adapters.sqlite import Durability
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.settings import PodSettings
-from fleet_q.core.submission import MAX_PAYLOAD_BYTES, check_id
+from fleet_q.core.submission import MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES, check_id
 from fleet_q.services.snowflake import is_configured
 
 PREFIX: Final = "FLEET_Q_"
@@ -36,6 +36,7 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     durability: Durability = "process"
     app: str | None = None
     max_payload_bytes: Annotated[int, Meta(ge=2)] = MAX_PAYLOAD_BYTES
+    max_result_bytes: Annotated[int, Meta(ge=4)] = MAX_RESULT_BYTES
     table_prefix: str = ""
     api_keys: tuple[str, ...] = ()
     log_format: Literal["text", "json"] = "text"

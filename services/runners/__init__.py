@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 
 from fleet_q.core.step import Outcome, Step
 from fleet_q.services.attempt import Attempt, Failing
-from fleet_q.services.context import PermanentFailure
 from fleet_q.services.runners.event_loop import EventLoop
 from fleet_q.services.runners.job import Began, Job, Runner
 from fleet_q.services.runners.processes import Processes
@@ -38,11 +37,13 @@ class Runners:
         began: Began,
         loop: asyncio.AbstractEventLoop,
         most: int,
+        max_result_bytes: int,
     ) -> None:
         self._registry = registry
         self._failing = failing
         self._done = done
-        slots = Slots(most, self._pull)
+        self._max_result_bytes = max_result_bytes
+        slots = Slots(most, self.pull)
         self._by_kind: dict[str, Runner] = {
             "thread": Threads(slots, done, began),
             "loop": EventLoop(slots, done, began, loop),
@@ -56,10 +57,10 @@ class Runners:
         outcome."""
         called = set()
         for step in steps:
-            attempt = Attempt(step, self._failing)
+            attempt = Attempt(step, self._failing, self._max_result_bytes)
             try:
                 task = self._registry.task_of(step)
-            except PermanentFailure as error:
+            except Exception as error:
                 self._done(attempt.failed(error))
                 continue
             job = Job(attempt, task)
@@ -69,6 +70,17 @@ class Runners:
             called.add(runner)
         for runner in called:
             runner.pull()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why steps wait though there are slots for them, if that is so."""
+        return next((r.trouble for r in self._runners if r.trouble is not None), None)
+
+    def pull(self) -> None:
+        """Begin what waits, if there are slots; after trouble it is tried again."""
+        for runner in self._runners:
+            if runner.jobs:
+                runner.pull()
 
     def forget(self, step_id: str, claim_token: str) -> None:
         """The attempt has ended by itself."""
@@ -103,8 +115,3 @@ class Runners:
             self.abandon(*claim)
         for runner in self._runners:
             runner.close()
-
-    def _pull(self) -> None:
-        for runner in self._runners:
-            if runner.jobs:
-                runner.pull()

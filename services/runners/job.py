@@ -34,9 +34,11 @@ class Runner(Protocol):
     """Runs the jobs of one kind: from ``jobs``, while there are slots."""
 
     jobs: deque[Job]
+    trouble: str | None
+    """Why jobs wait though there are slots, if that is so."""
 
     def pull(self) -> None:
-        """Jobs wait, or a slot has become free."""
+        """Jobs wait, or a slot has become free. Raises nothing."""
 
     def abandon(self, job: Job) -> None:
         """Stop a job that waits or runs, as far as that is possible, and free its slot."""
@@ -55,6 +57,7 @@ class Queue:
         began: Began,
     ) -> None:
         self.jobs: deque[Job] = deque()
+        self.trouble: str | None = None
         self._slots = slots
         self._done = done
         self._began = began

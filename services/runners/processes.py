@@ -11,9 +11,9 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from fleet_q.core.step import Step
-from fleet_q.core.submission import to_json
-from fleet_q.services.attempt import Attempt, described
+from fleet_q.services.attempt import Attempt, result_text
 from fleet_q.services.context import PermanentFailure, StepContext, current
+from fleet_q.services.description import described
 from fleet_q.services.runners.job import Job, Queue
 
 
@@ -33,7 +33,13 @@ class Processes(Queue):
                 self._pool = ProcessPool(self._slots.most, context=context)
             function, attempt = job.task.function, job.attempt
             future = self._pool.schedule(
-                _run_in_process, (function.__module__, function.__qualname__, attempt.step)
+                _run_in_process,
+                (
+                    function.__module__,
+                    function.__qualname__,
+                    attempt.step,
+                    attempt.max_result_bytes,
+                ),
             )
             self._futures[attempt] = future
             future.add_done_callback(partial(self._ended, attempt))
@@ -70,7 +76,7 @@ class Processes(Queue):
 
 
 def _run_in_process(
-    module: str, qualname: str, step: Step
+    module: str, qualname: str, step: Step, max_result_bytes: int
 ) -> tuple[str | None, str | None, str | None, bool]:
     """What the child does: find the function again, call it, send back what can be sent."""
     found: Any = importlib.import_module(module)
@@ -80,8 +86,8 @@ def _run_in_process(
     try:
         result = found.bound(step)()
     except BaseException as error:
-        return None, *described(error), isinstance(error, PermanentFailure)
+        return None, *described(error), issubclass(type(error), PermanentFailure)
     try:
-        return to_json(result, "the result"), None, None, False
-    except ValueError as error:
+        return result_text(result, max_result_bytes), None, None, False
+    except BaseException as error:  # its encoding may run code of the result's own
         return None, *described(error), True

@@ -34,9 +34,8 @@ class Threads(Queue):
         try:
             self._idle.get_nowait()
         except Empty:
-            self._count += 1
-            name = f"fleet-q-step-{self._count}"
-            threading.Thread(target=self._work, name=name, daemon=True).start()
+            if not self._start():
+                return
         self._bell.put(True)
 
     def abandon(self, job: Job) -> None:
@@ -48,7 +47,31 @@ class Threads(Queue):
         for _ in range(self._count):
             self._bell.put(False)
 
+    def _start(self) -> bool:
+        """Start a thread, if that is possible. Otherwise the jobs wait for one that runs, or for
+        the next pull."""
+        name = f"fleet-q-step-{self._count + 1}"
+        try:
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        except (RuntimeError, MemoryError, OSError) as error:
+            self.trouble = f"no thread can be started: {error}"
+            self._called = False
+            return False
+        self._count += 1
+        self.trouble = None
+        return True
+
     def _work(self) -> None:
+        while True:
+            try:
+                self._serve()
+                return
+            except BaseException:  # another thread has raised it in this one
+                self._called = False
+                self._idle.put(None)
+                self.pull()
+
+    def _serve(self) -> None:
         while self._bell.get():
             # A job is appended before a thread is called, and this is taken back before a job is
             # looked for: whoever found a thread called already may rely on its finding the job.
@@ -56,8 +79,12 @@ class Threads(Queue):
             while (job := self._next()) is not None:
                 if self.jobs:
                     self.pull()
-                contextvars.Context().run(self._run, job)
-                self._slots.free(job.attempt, announce=not self.jobs)
+                try:
+                    contextvars.Context().run(self._run, job)
+                except BaseException as error:  # as above; a second outcome changes nothing
+                    self._done(job.attempt.failed(error))
+                finally:
+                    self._slots.free(job.attempt, announce=not self.jobs)
             self._idle.put(None)
 
     def _run(self, job: Job) -> None:

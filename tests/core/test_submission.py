@@ -191,3 +191,19 @@ def test_what_was_not_asked_for_is_the_default() -> None:
     assert submission({}, step_id="step") == Submit(
         "step", "{}", priority=0, max_retries=3, delay=0
     )
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 99, {"a": "x" * 96}, ["x" * 99], {"a": ["x" * 95]}, [0] * 60, {"é" * 60: 1}]
+)
+def test_json_of_more_bytes_than_allowed_is_refused(value: object) -> None:
+    with pytest.raises(InvalidInput, match=r"the result has (at least )?1[0-9]+ bytes; at most 100"):
+        to_json(value, "the result", 100)
+
+
+def test_a_value_that_would_grow_without_bound_as_json_is_refused_before_it_is_encoded() -> None:
+    value: list[Any] = ["x"]
+    for _ in range(100):
+        value = [value, value]
+    with pytest.raises(InvalidInput, match=r"the result has at least 10[0-9]+ bytes"):
+        to_json(value, "the result", 1_000_000)
