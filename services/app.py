@@ -25,6 +25,7 @@ from fleet_q.core.step import Submit
 from fleet_q.core.submission import check_id, check_seconds, submission
 from fleet_q.services.archive import Archive
 from fleet_q.services.ids import new_pod_id, new_step_id
+from fleet_q.services.origin import number_app, origin
 from fleet_q.services.pod import Pod
 from fleet_q.services.pruning import prune_gently
 from fleet_q.services.settings import Settings, from_env
@@ -65,6 +66,10 @@ class FleetQ:
         self._lock = threading.Lock()
         self._registry = Registry()
         self._pod: Pod | None = None
+        self.reference: str | None = None
+        """``module:app``, if the command line found it so."""
+        self.made_in = origin()
+        self.number = number_app(self, self.made_in)
 
     # What users register
 
@@ -320,6 +325,15 @@ class FleetQ:
     def where(self) -> str | Store:
         """The URL of the app's store, or the open store that it was given."""
         return self._where if self._where is not None else self.settings.store
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the app's store, if other processes can open it too."""
+        return self.where if isinstance(self.where, str) and is_shared(self.where) else None
+
+    def registered(self, name: str) -> Task[Any, Any] | None:
+        """The task that is registered under exactly this name."""
+        return self._registry.named(name)
 
     @property
     def pod(self) -> Pod | None:

@@ -93,4 +93,5 @@ def _load(reference: str | None) -> FleetQ | None:
     found = getattr(module, name, None)
     if not isinstance(found, FleetQ):
         raise InvalidInput(f"--app {reference}: {module_name} has no FleetQ named {name!r}")
+    found.reference = reference
     return found

@@ -68,7 +68,8 @@ class Pod:
             began=self._began,
             loop=loop,
             most=slots(settings.max_parallelism, settings.capacity_threshold),
-            max_result_bytes=settings.max_result_bytes,
+            pod_id=pod_id,
+            settings=settings,
         )
         self._held: dict[str, Step] = {}  # by id, what runs or has an outcome to be told
         self._recovery: Iterator[None] | None = None

@@ -13,6 +13,7 @@ from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Step
 from fleet_q.core.submission import check_retries, check_seconds
 from fleet_q.services.context import PermanentFailure
+from fleet_q.services.origin import check_findable, origin
 
 if TYPE_CHECKING:
     from fleet_q.services.app import FleetQ
@@ -46,9 +47,12 @@ class Task(Generic[P, R]):
         process: bool,
     ) -> None:
         is_async = _is_async(function)
+        self.registered_in = origin()
         try:
             if process:
-                _check_process(function, is_async)
+                if is_async:
+                    raise InvalidInput("it is async; only a plain function can have a process")
+                check_findable(function, self.registered_in)
             if timeout is not None:
                 check_seconds(timeout, "timeout")
                 if timeout == 0:
@@ -64,7 +68,7 @@ class Task(Generic[P, R]):
         self.where: Where = "process" if process else "loop" if is_async else "thread"
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", str(name))
-        self._app = app
+        self.app = app
         self._signature = inspect.signature(function)
         named = [p for p in self._signature.parameters.values() if p.kind in _BY_NAME]
         self._known = {parameter.name for parameter in named}
@@ -95,7 +99,7 @@ class Task(Generic[P, R]):
             self._check(arguments)
         except TypeError as error:
             raise InvalidInput(f"task {self.name!r}: {error}") from None
-        return self._app.submit(payload, step_id=step_id, priority=priority, delay=delay)
+        return self.app.submit(payload, step_id=step_id, priority=priority, delay=delay)
 
     def bound(self, step: Step) -> Callable[[], R]:
         """The call that ``step`` asks for; :class:`PermanentFailure` if there can be none."""
@@ -128,14 +132,6 @@ def _is_async(function: Callable[..., Any]) -> bool:
     """Also of an object that is called like an async function."""
     called = type(function).__call__
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
-
-
-def _check_process(function: Callable[..., Any], is_async: bool) -> None:
-    if is_async:
-        raise InvalidInput("it is async; only a plain function can have a process")
-    name = getattr(function, "__qualname__", "<none>")
-    if "<" in name:  # <lambda>, or <locals> of another function
-        raise InvalidInput("a process can find it only by name: make it a function of a module")
 
 
 def _is_needed(parameter: inspect.Parameter) -> bool:

@@ -15,9 +15,10 @@ from fleet_q.core.step import Outcome, Step
 from fleet_q.services.attempt import Attempt, Failing
 from fleet_q.services.runners.event_loop import EventLoop
 from fleet_q.services.runners.job import Began, Job, Runner
-from fleet_q.services.runners.processes import Processes
+from fleet_q.services.runners.processes import Processes, most_processes
 from fleet_q.services.runners.slots import Slots
 from fleet_q.services.runners.threads import Threads
+from fleet_q.services.settings import Settings
 from fleet_q.services.tasks import Registry
 
 
@@ -37,17 +38,20 @@ class Runners:
         began: Began,
         loop: asyncio.AbstractEventLoop,
         most: int,
-        max_result_bytes: int,
+        pod_id: str,
+        settings: Settings,
     ) -> None:
         self._registry = registry
         self._failing = failing
         self._done = done
-        self._max_result_bytes = max_result_bytes
+        self._max_result_bytes = settings.max_result_bytes
         slots = Slots(most, self.pull)
         self._by_kind: dict[str, Runner] = {
             "thread": Threads(slots, done, began),
             "loop": EventLoop(slots, done, began, loop),
-            "process": Processes(slots, done, began),
+            "process": Processes(
+                slots, done, began, most=most_processes(), pod_id=pod_id, settings=settings
+            ),
         }
         self._runners = list(self._by_kind.values())
         self._jobs: dict[tuple[str, str], tuple[Runner, Job]] = {}

@@ -50,6 +50,8 @@ class Runner(Protocol):
 class Queue:
     """The jobs that wait, and how one is taken from among them."""
 
+    _begins_at_once = True  # or the runner calls _tell_began() itself
+
     def __init__(
         self,
         slots: Slots,
@@ -76,7 +78,13 @@ class Queue:
                 self._slots.give_back()
                 continue
             self._slots.hold(attempt)
-            if job.task.timeout is not None:
-                self._began(attempt.step.step_id, attempt.claim_token, job.task.timeout)
+            if self._begins_at_once:
+                self._tell_began(job)
             return job
         return None
+
+    def _tell_began(self, job: Job) -> None:
+        """The function of ``job`` begins: its timeout counts from now."""
+        step, timeout = job.attempt.step, job.task.timeout
+        if timeout is not None:
+            self._began(step.step_id, job.attempt.claim_token, timeout)

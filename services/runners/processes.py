@@ -1,93 +1,238 @@
-"""Functions in processes of their own, which a timeout or a cancellation ends."""
+"""Functions in processes of their own, which a timeout or a cancellation ends.
+
+One thread with an event loop talks to all of them.
+"""
 
 from __future__ import annotations
 
-import importlib
-import multiprocessing
-from concurrent.futures import CancelledError
-from functools import partial
-from typing import Any
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
 
-from pebble import ProcessExpired, ProcessPool
+from fleet_q.core.step import Outcome
+from fleet_q.services.attempt import Attempt
+from fleet_q.services.runners.address import address_of, preparation
+from fleet_q.services.runners.child_process import ChildEnded, ChildProcess
+from fleet_q.services.runners.job import Began, Job, Queue
+from fleet_q.services.runners.pool import Pool
+from fleet_q.services.runners.slots import Slots
+from fleet_q.services.runners.wire import Ended, Run, Start
+from fleet_q.services.settings import Settings
 
-from fleet_q.core.step import Step
-from fleet_q.services.attempt import Attempt, result_text
-from fleet_q.services.context import PermanentFailure, StepContext, current
-from fleet_q.services.description import described
-from fleet_q.services.runners.job import Job, Queue
+log = logging.getLogger("fleet_q.process")
+
+IMPORT_WITHIN: Final = 300.0
+"""Seconds that a child has to import a task."""
+
+START_AGAIN_AFTER: Final = 0.5
+"""Seconds until another child is started after one could not be."""
+
+PATIENCE: Final = 30.0
+"""Seconds for which steps wait while no child can be started; then their attempts fail."""
+
+CLOSE_WITHIN: Final = 2.0
+"""Seconds that children may take to end with their pod."""
 
 
 class Processes(Queue):
-    """A pool, started when the first process is needed."""
+    """Runs up to ``most`` functions at once. ``trouble`` says why no process can be started."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._pool: ProcessPool | None = None
-        self._futures: dict[Attempt, Any] = {}
+    _begins_at_once = False  # a process has to be there first, and to import the task
+
+    def __init__(
+        self,
+        slots: Slots,
+        done: Callable[[Outcome], None],
+        began: Began,
+        *,
+        most: int,
+        pod_id: str,
+        settings: Settings,
+    ) -> None:
+        super().__init__(slots, done, began)
+        self._trouble_since = 0.0
+        self._not_before = 0.0
+        self._most = most
+        self._pod_id = pod_id
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._called = False  # as in Threads
+        self._is_closed = False
+        self._closing = asyncio.Event()
+        self._pool = Pool(self._start_message)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: dict[Attempt, ChildProcess] = {}
 
     def pull(self) -> None:
-        """Give the pool what there are slots for."""
-        while (job := self._next()) is not None:
-            if self._pool is None:
-                context = multiprocessing.get_context("spawn")
-                self._pool = ProcessPool(self._slots.most, context=context)
-            function, attempt = job.task.function, job.attempt
-            future = self._pool.schedule(
-                _run_in_process,
-                (
-                    function.__module__,
-                    function.__qualname__,
-                    attempt.step,
-                    attempt.max_result_bytes,
-                ),
+        """Wake the thread, unless it is being woken."""
+        with self._lock:
+            if self._called or self._is_closed:
+                return
+            self._called = True
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._start_jobs)
+                return
+            if self._thread is not None:  # it will look for jobs when it has its loop
+                return
+            self._thread = threading.Thread(
+                target=self._live, name="fleet-q-processes", daemon=True
             )
-            self._futures[attempt] = future
-            future.add_done_callback(partial(self._ended, attempt))
+            try:
+                self._thread.start()
+            except (RuntimeError, MemoryError, OSError) as error:
+                self._thread, self._called = None, False
+                self.trouble = f"no thread can be started: {error}"
 
     def abandon(self, job: Job) -> None:
-        """End its process."""
-        future = self._futures.get(job.attempt)
-        if future is not None:
-            future.cancel()
+        """Kill its process."""
+        self._slots.free(job.attempt)
+        with self._lock:  # or the process might have another job by now
+            if child := self._running.get(job.attempt):
+                child.kill()
 
     def close(self) -> None:
-        """End all processes."""
-        if self._pool is not None:
-            self._pool.stop()  # type: ignore[no-untyped-call]
-            self._pool.join()
+        """End all processes, at once those that run a function."""
+        with self._lock:
+            self._is_closed = True
+            for child in self._running.values():
+                child.kill()
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._closing.set)
+            thread = self._thread
+        if thread is not None:
+            thread.join(CLOSE_WITHIN)
 
-    def _ended(self, attempt: Attempt, future: Any) -> None:
-        self._futures.pop(attempt, None)
-        self._slots.free(attempt)
-        try:
-            result, error, trace, permanent = future.result()
-        except CancelledError:
+    def _live(self) -> None:
+        while not self._is_closed:
+            try:
+                loop = asyncio.SelectorEventLoop()
+            except OSError as error:
+                if self._is_lasting(error):
+                    self._fail_waiting()
+                time.sleep(START_AGAIN_AFTER)
+                continue
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:  # noqa: B023
+                runner.run(self._serve())
             return
-        except ProcessExpired as expired:
-            self._done(attempt.failed_with(f"the step's process ended: {expired}", None))
-        except Exception as unexpected:
-            self._done(attempt.failed(unexpected))
-        else:
-            self._done(
-                attempt.returned(result)
-                if error is None
-                else attempt.failed_with(error, trace, permanent=permanent)
-            )
+
+    async def _serve(self) -> None:
+        with self._lock:
+            if self._is_closed:
+                return
+            self._loop = asyncio.get_running_loop()
+        self._start_jobs()
+        await self._closing.wait()
+        with self._lock:
+            self._loop = None
+        await self._pool.close()
+
+    def _start_jobs(self) -> None:
+        self._called = False
+        if not self.jobs:
+            self.trouble = None
+        while len(self._tasks) < self._most and self._may_start():
+            job = self._next()
+            if job is None:
+                return
+            self._tasks.add(asyncio.get_running_loop().create_task(self._run(job)))
+
+    def _may_start(self) -> bool:
+        is_time = self._pool.has_idle or time.monotonic() >= self._not_before
+        return is_time and not self._is_closed
+
+    async def _run(self, job: Job) -> None:
+        attempt = job.attempt
+        try:
+            try:
+                outcome = await self._attempt(job)
+            except Exception as error:  # the pod's own trouble is an outcome too
+                outcome = attempt.failed(error)
+            if outcome is not None and not attempt.context.cancelled:
+                self._done(outcome)
+        finally:
+            self._tasks.discard(asyncio.current_task())
+            self._slots.free(attempt)
+            self._start_jobs()
+
+    async def _attempt(self, job: Job) -> Outcome | None:
+        """Run a job in a child; ``None`` if it was abandoned, or waits again."""
+        attempt = job.attempt
+        run = Run(attempt.step, address_of(job.task))
+        while not attempt.context.cancelled:
+            try:
+                child = await self._pool.take()
+                is_new = child.is_new
+                answer = await self._answer(child, run, job)
+            except OSError as error:
+                if self._is_lasting(error):
+                    return attempt.failed_with(str(self.trouble), None)
+                self.jobs.appendleft(job)
+                return None
+            except ChildEnded as ended:
+                if ended.before_function and not is_new:
+                    continue  # it died while it had nothing to do, which harms no step
+                return attempt.failed_with(str(ended), None)
+            self.trouble = None
+            if answer.result is not None:
+                return attempt.returned(answer.result)
+            error_text = answer.error or "the function failed"
+            return attempt.failed_with(error_text, answer.traceback, permanent=answer.permanent)
+        return None
+
+    async def _answer(self, child: ChildProcess, run: Run, job: Job) -> Ended:
+        attempt = job.attempt
+        loop = asyncio.get_running_loop()
+        limit = loop.call_later(IMPORT_WITHIN, child.kill)
+
+        def on_began() -> None:
+            limit.cancel()
+            self.trouble = None
+            self._tell_began(job)
+
+        with self._lock:
+            self._running[attempt] = child
+        try:
+            if attempt.context.cancelled:  # just before abandon() could know of the child
+                child.kill()
+            return await child.run(run, on_began)
+        finally:
+            limit.cancel()
+            with self._lock:
+                del self._running[attempt]
+            self._pool.put_back(child)
+
+    def _is_lasting(self, error: OSError) -> bool:
+        """Note that nothing can be started, and plan to try again; whether that has been so for
+        too long to let steps wait."""
+        now = time.monotonic()
+        if self.trouble is None:
+            self._trouble_since = now
+            log.warning("no process can be started: %s; trying again", error)
+        self.trouble = f"no process can be started: {error}"
+        self._not_before = now + START_AGAIN_AFTER
+        if self._loop is not None:
+            self._loop.call_later(START_AGAIN_AFTER, self._start_jobs)
+        return now - self._trouble_since >= PATIENCE
+
+    def _fail_waiting(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                self._done(job.attempt.failed_with(str(self.trouble), None))
+            finally:
+                self._slots.free(job.attempt, announce=False)
+
+    def _start_message(self) -> Start:
+        return Start(self._pod_id, self._settings, logging.root.level, preparation())
 
 
-def _run_in_process(
-    module: str, qualname: str, step: Step, max_result_bytes: int
-) -> tuple[str | None, str | None, str | None, bool]:
-    """What the child does: find the function again, call it, send back what can be sent."""
-    found: Any = importlib.import_module(module)
-    for name in qualname.split("."):
-        found = getattr(found, name)
-    current.set(StepContext(step.step_id, step.attempt))
-    try:
-        result = found.bound(step)()
-    except BaseException as error:
-        return None, *described(error), issubclass(type(error), PermanentFailure)
-    try:
-        return result_text(result, max_result_bytes), None, None, False
-    except BaseException as error:  # its encoding may run code of the result's own
-        return None, *described(error), True
+def most_processes() -> int:
+    """As many as there are cores for this process."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

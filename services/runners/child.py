@@ -1,0 +1,157 @@
+"""What a child process does: it runs the steps that its pod sends, one at a time.
+
+The function runs in the main thread. What it changed for the whole process and what would disturb
+the next step is put back after it: signal handlers, the alarm, the working directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import traceback
+from typing import Final
+
+from fleet_q.services import logs
+from fleet_q.services.app import FleetQ
+from fleet_q.services.attempt import result_text
+from fleet_q.services.context import PermanentFailure, StepContext, current
+from fleet_q.services.description import described
+from fleet_q.services.runners.address import Address
+from fleet_q.services.runners.channel import Channel
+from fleet_q.services.runners.child_logs import LogsToPod
+from fleet_q.services.runners.finder import Finder, NotFound
+from fleet_q.services.runners.wire import Began, Ended, Run, Start
+
+_PR_SET_PDEATHSIG: Final = 1
+_FOR_THE_POD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def main(descriptor: int) -> None:
+    """Serve the pod at the other end of the socket ``descriptor`` until it closes that."""
+    _end_with_guard()
+    channel = Channel(socket.socket(fileno=descriptor))
+    start = channel.receive()
+    if not isinstance(start, Start):
+        return
+    child = _Child(channel, start)
+    while child.is_usable and isinstance(run := channel.receive(), Run):
+        child.run(run)
+
+
+def _end_with_guard() -> None:
+    """Be killed when the guard has been killed, as far as the system offers that: Linux does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != os.getpgrp():  # it leads the group; and it was killed before this
+        os._exit(1)
+
+
+class _Child:
+    """Runs steps. It is no longer usable after a module could not be imported."""
+
+    def __init__(self, channel: Channel, start: Start) -> None:
+        self.is_usable = True
+        self._channel = channel
+        self._start = start
+        self._pid = os.getpid()
+        self._cwd = os.getcwd()
+        self._finder = Finder(start.preparation, self._on_app)
+        self._handler = LogsToPod(channel.send, start.pod_id)
+        self._set_signals()
+        self._set_logging()
+        os.register_at_fork(after_in_child=self._forked)
+
+    def run(self, run: Run) -> None:
+        """Run a step, and tell the pod how it ended."""
+        try:
+            answer = contextvars.Context().run(self._attempt, run)
+        except BaseException as error:  # even describing an error may raise
+            answer = Ended(error=type(error).__name__)
+        self._restore()
+        self._channel.send(answer)
+
+    def _attempt(self, run: Run) -> Ended:
+        step = run.step
+        current.set(StepContext(step.step_id, step.attempt))
+        try:
+            task = self._finder.task(run.address)
+        except NotFound as error:
+            return Ended(error=str(error), permanent=True)
+        except BaseException as error:
+            self.is_usable = False
+            message, trace = described(error)
+            return Ended(
+                error=f"importing the task in a process failed: {message}", traceback=trace
+            )
+        self._set_logging()
+        try:
+            call = task.bound(step)
+            self._channel.send(Began())
+            result = call()
+        except BaseException as error:
+            self._leave_if_forked(error)
+            return _failed(error, permanent=issubclass(type(error), PermanentFailure))
+        self._leave_if_forked(None)
+        try:
+            return Ended(result_text(result, self._start.settings.max_result_bytes))
+        except BaseException as error:
+            return _failed(error, permanent=True)
+
+    def _on_app(self, app: FleetQ, address: Address) -> None:
+        app.use(store=address.store, settings=self._start.settings)
+
+    def _set_logging(self) -> None:
+        """Undo what modules and functions have configured: the format is the pod's to choose."""
+        if logging.root.handlers != [self._handler]:
+            logging.root.handlers[:] = [self._handler]
+            logging.root.setLevel(self._start.log_level)
+
+    def _set_signals(self) -> None:
+        # A handler that does nothing, because programs that the function starts would inherit
+        # that a signal is ignored.
+        for number in _FOR_THE_POD:
+            signal.signal(number, lambda *_: None)
+
+    def _forked(self) -> None:
+        """A copy of this process is an ordinary one: it has no pod, and signals end it."""
+        self._channel.forget()
+        logs.configure(self._start.settings, self._start.pod_id)
+        for number in _FOR_THE_POD:
+            signal.signal(number, signal.SIG_DFL)
+
+    def _leave_if_forked(self, error: BaseException | None) -> None:
+        """End a process that the function forked and that has returned from it."""
+        if os.getpid() == self._pid:
+            return
+        code = 0
+        if isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else error.code is not None
+        elif error is not None:
+            traceback.print_exception(error)
+            code = 1
+        _flush()
+        os._exit(code & 0xFF)
+
+    def _restore(self) -> None:
+        signal.alarm(0)
+        self._set_signals()
+        with contextlib.suppress(OSError):
+            os.chdir(self._cwd)
+        _flush()
+
+
+def _failed(error: BaseException, *, permanent: bool) -> Ended:
+    message, trace = described(error)
+    return Ended(error=message, traceback=trace, permanent=permanent)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
