@@ -26,7 +26,7 @@ from fleet_q.services.runners.address import Address
 from fleet_q.services.runners.channel import Channel
 from fleet_q.services.runners.child_logs import LogsToPod
 from fleet_q.services.runners.finder import Finder, NotFound
-from fleet_q.services.runners.wire import Began, Ended, Run, Start
+from fleet_q.services.runners.wire import LOST_CONNECTION, Began, Ended, Run, Start
 
 _PR_SET_PDEATHSIG: Final = 1
 _FOR_THE_POD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -40,8 +40,11 @@ def main(descriptor: int) -> None:
     if not isinstance(start, Start):
         return
     child = _Child(channel, start)
-    while child.is_usable and isinstance(run := channel.receive(), Run):
-        child.run(run)
+    try:
+        while child.is_usable and isinstance(run := channel.receive(), Run):
+            child.run(run)
+    except OSError:  # a function has closed the socket
+        sys.exit(LOST_CONNECTION)
 
 
 def _end_with_guard() -> None:

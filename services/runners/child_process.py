@@ -20,6 +20,7 @@ from fleet_q.services.runners import guard
 from fleet_q.services.runners.child_logs import handle
 from fleet_q.services.runners.wire import (
     LENGTH_BYTES,
+    LOST_CONNECTION,
     Began,
     Ended,
     FromChild,
@@ -186,9 +187,9 @@ class ChildProcess:
 
 
 def _ending(status: int | None) -> str:
-    if status is None:
-        return "the process was ended, or closed its connection to the pod"
-    code = os.waitstatus_to_exitcode(status)
+    code = None if status is None else os.waitstatus_to_exitcode(status)
+    if code is None or code == LOST_CONNECTION:
+        return "the process lost its connection to the pod; did the function close descriptors?"
     if code >= 0:
         return f"the process exited with code {code}"
     perhaps = ", perhaps by the kernel for lack of memory" if -code == signal.SIGKILL else ""

@@ -16,6 +16,9 @@ from fleet_q.services.settings import Settings
 
 LENGTH_BYTES: Final = 4
 
+LOST_CONNECTION: Final = 76
+"""The exit code of a child that cannot speak to its pod: EX_PROTOCOL of ``sysexits.h``."""
+
 
 class Start(msgspec.Struct, tag=True):
     """The first message to a child: whose it is, and the level of the pod's root logger."""

@@ -65,5 +65,5 @@ def fleet_q(
 
 async def ended(app: FleetQ, step_ids: Iterable[str]) -> list[Any]:
     async with app.running():
-        waiting = [asyncio.to_thread(app.wait, step_id, 10) for step_id in step_ids]
+        waiting = [asyncio.to_thread(app.wait, step_id, 120) for step_id in step_ids]
         return list(await asyncio.gather(*waiting))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from fleet_q.services import FleetQ, PermanentFailure, current_step
+from tests.services import library_of_functions as library
 
 app = FleetQ("memory://")
+log = logging.getLogger("mine")
 
 
 @app.task("pid", process=True)
@@ -17,14 +25,28 @@ def pid() -> dict[str, int]:
 
 
 @app.task("hang", process=True, timeout=1, max_retries=0)
-def hang(sign: str) -> None:
-    Path(sign).write_text(str(os.getpid()))
+def hang() -> None:
+    time.sleep(600)
+
+
+@app.task("start", process=True)
+def start(sign: str) -> None:
+    """It holds its process, and so does what it starts."""
+    other = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
+    written = Path(f"{sign}.part")
+    written.write_text(f"{os.getpid()} {other.pid}")
+    written.rename(sign)
     time.sleep(600)
 
 
 @app.task("crash", process=True, max_retries=0)
 def crash() -> None:
     os._exit(7)
+
+
+@app.task("killed", process=True, max_retries=0)
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @app.task("refuse", process=True)
@@ -40,3 +62,72 @@ def odd() -> object:
 @app.task("leave", process=True)
 def leave(error: str) -> None:
     raise {"SystemExit": SystemExit, "KeyboardInterrupt": KeyboardInterrupt}[error]("bye")
+
+
+@app.task("half built", process=True)
+def half_built() -> None:
+    class HalfBuilt(Exception):
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.response, name)  # there is none yet: RecursionError
+
+    raise HalfBuilt("no route to host")
+
+
+@app.task("forks", process=True)
+def forks() -> int:
+    """Its copy returns from the function as well."""
+    forked = os.fork()
+    if forked:
+        os.waitpid(forked, 0)
+    return forked and 1
+
+
+@app.task("closes", process=True)
+def closes() -> None:
+    os.closerange(3, 256)
+
+
+@app.task("disturbs", process=True)
+def disturbs() -> int:
+    """It leaves a process that a signal ends soon, in another folder."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    os.chdir("/")
+    return os.getpid()
+
+
+@app.task("terminated", process=True)
+def terminated() -> list[Any]:
+    """What a service manager does to all processes of a service at once."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)
+    started = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
+    started.terminate()
+    return [os.getpid(), os.getcwd() != "/", started.wait()]
+
+
+@app.task("logs", process=True)
+def logs() -> None:
+    log.info("hello\n%s", "x" * 10_000)
+    try:
+        raise ValueError("inner")
+    except ValueError:
+        log.exception("careful")
+
+
+def twice(function: Any) -> Any:
+    @functools.wraps(function)
+    def called_twice(**arguments: Any) -> list[Any]:
+        return [function(**arguments), function(**arguments)]
+
+    return called_twice
+
+
+app.task("in a thread")(library.square)
+app.task("square", process=True)(library.square)
+app.task("square again", process=True)(library.square)
+app.task("square twice", process=True)(twice(library.square))
+app.task("lambda", process=True)(lambda: "lambda")
+app.task("alike 1", process=True)(library.make("one"))
+app.task("alike 2", process=True)(library.make("two"))

@@ -3,45 +3,161 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services import FleetQ
+from fleet_q.services.runners import processes
 from fleet_q.services.views import StepView
 from tests.processes.launcher import eventually
+from tests.services import library_of_functions as library
 from tests.services import module_with_processes as module
-from tests.services.conftest import QUICK
+from tests.services.conftest import QUICK, ended
 
 
-def test_functions_in_processes_run_fail_crash_and_are_ended(tmp_path):
-    sign = tmp_path / "sign"
+@pytest.fixture
+def run(monkeypatch):
+    """Run steps of the module's app, one after the other in one process; how they ended."""
+    monkeypatch.setattr("fleet_q.services.runners.most_processes", lambda: 1)
     module.app.use(settings=QUICK)
-    payloads = [
+
+    def run(*payloads: dict[str, Any]) -> list[StepView]:
+        ids = [module.app.submit(payload, max_retries=0) for payload in payloads]
+        return asyncio.run(ended(module.app, ids))
+
+    return run
+
+
+def test_functions_in_processes_run_fail_crash_and_are_ended(run):
+    pid, hang, crash, killed, refuse, odd, *left, half_built, forks, closes, last = run(
         {"task_type": "pid"},
-        {"task_type": "hang", "sign": str(sign)},
+        {"task_type": "hang"},
         {"task_type": "crash"},
+        {"task_type": "killed"},
         {"task_type": "refuse"},
         {"task_type": "odd"},
         {"task_type": "leave", "error": "SystemExit"},
         {"task_type": "leave", "error": "KeyboardInterrupt"},
-    ]
-    ids = [module.app.submit(payload, max_retries=0) for payload in payloads]
-
-    async def main() -> list[StepView]:
-        async with module.app.running():
-            waiting = [asyncio.to_thread(module.app.wait, step_id, 30) for step_id in ids]
-            steps = list(await asyncio.gather(*waiting))
-            await asyncio.to_thread(eventually, lambda: not _lives(int(sign.read_text())))
-            return steps
-
-    pid, hang, crash, refuse, odd, *left = asyncio.run(main())
-
+        {"task_type": "half built"},
+        {"task_type": "forks"},
+        {"task_type": "closes"},
+        {"task_type": "pid"},
+    )
     assert pid.result["pid"] != os.getpid()
     assert pid.result["attempt"] == 1
     assert (hang.status, hang.error) == ("failed", "TimeoutError: ran longer than 1 s")
     assert (crash.status, crash.error) == ("failed", "the process exited with code 7")
+    assert killed.error.startswith("the process was ended by SIGKILL, perhaps by the kernel")
     assert refuse.error == "PermanentFailure: no"
     assert "module_with_processes" in refuse.traceback
     assert "the result is not JSON" in odd.error
     assert [step.error for step in left] == ["SystemExit: bye", "KeyboardInterrupt: bye"]
+    assert (half_built.status, forks.result) == ("failed", 1)
+    assert "lost its connection" in closes.error
+    assert last.result["pid"] != pid.result["pid"]
+
+
+def test_cancelled_function_is_ended_with_what_it_started(tmp_path):
+    sign = tmp_path / "sign"
+    module.app.use(settings=QUICK)
+
+    async def main() -> None:
+        async with module.app.running():
+            step_id = module.app.submit({"task_type": "start", "sign": str(sign)})
+            await asyncio.to_thread(eventually, sign.exists)
+            module.app.cancel(step_id)
+            for pid in map(int, sign.read_text().split()):
+                await asyncio.to_thread(eventually, lambda pid=pid: not _lives(pid))
+
+    asyncio.run(main())
+
+
+def test_process_runs_task_that_its_name_says(run):
+    names = ["square", "square again", "square twice", "lambda", "alike 1", "alike 2"]
+    arguments = [{"n": 7}] * 3 + [{}] * 3
+    steps = run(*({"task_type": t} | given for t, given in zip(names, arguments, strict=True)))
+    assert [step.result for step in steps] == [49, 49, [49, 49], "lambda", "one", "two"]
+
+
+def test_process_is_used_again_and_put_in_order_between_steps(run):
+    disturbs, terminated = run({"task_type": "disturbs"}, {"task_type": "terminated"})
+    assert terminated.result == [disturbs.result, True, -15]
+
+
+def test_log_records_of_a_process_reach_the_handlers_of_its_pod(run, caplog):
+    caplog.set_level(logging.INFO)
+    (step,) = run({"task_type": "logs"})
+    hello, careful = (record for record in caplog.records if record.name == "mine")
+    assert hello.getMessage() == "hello\n" + "x" * 10_000
+    assert (hello.pod, hello.step, hello.attempt) == ("pod-1", step.step_id, 1)
+    assert "ValueError: inner" in careful.exc_text
+
+
+def test_task_of_an_app_that_no_import_makes_is_found_as_a_function():
+    app = FleetQ("memory://", settings=QUICK)
+    task = app.task("square", process=True)(library.square)
+    (step,) = asyncio.run(ended(app, [task.submit(n=3)]))
+    assert step.result == 9
+
+
+def test_task_that_a_process_cannot_find_fails_permanently(monkeypatch):
+    app = FleetQ("memory://", settings=QUICK)
+    task = app.task("square", process=True)(library.square)
+    monkeypatch.setattr(library, "square", lambda n: n)  # not the function that was registered
+    (step,) = asyncio.run(ended(app, [task.submit(n=3)]))
+    assert (step.status, step.retry_count) == ("failed", 0)
+    assert step.error.startswith("task 'square': a process cannot find it")
+
+
+def test_function_that_no_process_can_find_is_refused_when_it_is_registered(app):
+    for function in (lambda: None, library.make("one")):
+        with pytest.raises(InvalidInput, match="'t': a process can find it only by name"):
+            app.task("t", process=True)(function)
+
+
+def test_step_waits_while_no_process_can_be_started(monkeypatch, run):
+    monkeypatch.setattr(processes, "START_AGAIN_AFTER", 0.01)
+    refusals = [OSError(24, "Too many open files")] * 3
+    start = processes.Pool.take
+
+    async def take(pool):
+        if refusals:
+            raise refusals.pop()
+        return await start(pool)
+
+    monkeypatch.setattr(processes.Pool, "take", take)
+    (step,) = run({"task_type": "pid"})
+    assert step.result["attempt"] == 1
+
+
+def test_step_fails_when_no_process_could_be_started_for_long(monkeypatch, run):
+    monkeypatch.setattr(processes, "PATIENCE", 0)
+
+    async def take(pool):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(processes.Pool, "take", take)
+    (step,) = run({"task_type": "pid"})
+    assert step.error == "no process can be started: [Errno 24] Too many open files"
+
+
+def test_death_of_a_process_with_nothing_to_do_harms_no_step(run):
+    async def main() -> list[StepView]:
+        async with module.app.running():
+            steps = []
+            for _ in range(2):
+                step_id = module.app.submit({"task_type": "pid"}, max_retries=0)
+                steps.append(await asyncio.to_thread(module.app.wait, step_id, 60))
+                os.kill(steps[-1].result["pid"], 9)
+            return steps
+
+    first, second = asyncio.run(main())
+    assert second.result["pid"] != first.result["pid"]
 
 
 def _lives(pid: int) -> bool:
@@ -49,4 +165,5 @@ def _lives(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return True
+    stat = Path(f"/proc/{pid}/stat")  # what nobody has waited for yet is dead all the same
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")

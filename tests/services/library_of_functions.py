@@ -1,0 +1,16 @@
+"""Functions of a module that knows no app; two of them have one name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def square(n: int) -> int:
+    return n * n
+
+
+def make(word: str) -> Callable[[], str]:
+    def named_alike() -> str:
+        return word
+
+    return named_alike
