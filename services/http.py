@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from fleet_q.core import errors
+from fleet_q.core.submission import LONGEST_ID
 from fleet_q.services.app import LONGEST_PAGE, FleetQ
+from fleet_q.services.escapes import one_line
+from fleet_q.services.http_guard import Guard
+from fleet_q.services.http_head import HeadLikeGet
+from fleet_q.services.http_health import HealthCheck
+from fleet_q.services.http_hosts import ANY
+from fleet_q.services.http_keys import Keys
 from fleet_q.services.http_limit import BodyLimit
 from fleet_q.services.http_models import (
+    CHANGING,
     BatchRequest,
     BatchSubmitted,
     Health,
-    Problem,
     Recovered,
     Replayed,
     ReplayRequest,
     SubmitRequest,
     Submitted,
+    described,
 )
 from fleet_q.services.http_route import locked_router
 from fleet_q.services.views import DeadLettersView, EventView, LeaderView, PodView, StepView
@@ -37,42 +45,52 @@ _STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
 ]
 
 
-def create_http(fleet: FleetQ) -> FastAPI:
+StepId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID)]
+
+
+def create_http(fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None) -> FastAPI:
     """The API over ``fleet``, whose pod may run here (see ``FleetQ.running``) or not.
 
     With ``FLEET_Q_API_KEYS`` set, everything but ``/health`` and the documentation asks for one
-    of them, as ``X-API-Key`` or as a bearer token.
+    of them, as ``X-API-Key`` or as a bearer token. ``allowed_hosts`` are the names that requests
+    may call it by; by default those of ``FLEET_Q_ALLOWED_HOSTS`` or, without, any: a service that
+    mounts the API has names of its own.
     """
+    settings = fleet.settings
+    keys = Keys(settings.api_keys)
+    hosts = settings.allowed_hosts or (ANY,) if allowed_hosts is None else allowed_hosts
     http = FastAPI(
         title="FLEET-Q",
         summary="A brokerless distributed task queue.",
-        responses={status: {"model": Problem} for status in (401, 404, 409, 413, 422, 503)},
+        redirect_slashes=False,  # a redirect would go to wherever Host says
+        responses=described(400, *(() if ANY in hosts else (421,))),
     )
-    http.add_middleware(BodyLimit, most=fleet.settings.max_payload_bytes)
+    http.add_middleware(HeadLikeGet)
+    http.add_middleware(Guard, hosts=hosts, trusted=settings.allowed_hosts, keys=keys)
+    http.add_middleware(BodyLimit, most=settings.max_payload_bytes)
     for error, status in _STATUS_OF:
         http.add_exception_handler(error, _answering(status))
     http.add_exception_handler(RequestValidationError, _explain)
-    _add_health(http, fleet)
-    locked = locked_router(fleet.settings.api_keys)
+    http.add_exception_handler(Exception, _apologize)
+    _add_health(http, fleet, keys)
+    locked = locked_router(keys)
     _add_steps(locked, fleet)
     _add_admin(locked, fleet)
     http.include_router(locked)
     return http
 
 
-def _add_health(http: FastAPI, fleet: FleetQ) -> None:
+def _add_health(http: FastAPI, fleet: FleetQ, keys: Keys) -> None:
+    check = HealthCheck(fleet)
+
     @http.get("/health", responses={503: {"model": Health}})
-    def health(response: Response) -> Health:
+    async def health(request: Request, response: Response) -> Health:
         """200 only while the pod runs, can begin functions, and the store answers."""
-        pod = fleet.pod
-        detail = "no pod runs here" if pod is None else pod.trouble
-        if detail is None:
-            try:
-                fleet.store.bell()  # which is free, so that probes keep no warehouse awake
-            except errors.FleetQError as error:
-                detail = f"the store does not answer: {error}"
-        if detail is not None:
+        pod, trouble = fleet.pod, await check.trouble()
+        detail = None
+        if trouble is not None:
             response.status_code = 503
+            detail = trouble.full if keys.has_one(request.headers) else trouble.general
         return Health(
             status="ok" if detail is None else "unavailable",
             pod_id=pod.pod_id if pod is not None else None,
@@ -81,30 +99,30 @@ def _add_health(http: FastAPI, fleet: FleetQ) -> None:
 
 
 def _add_steps(locked: APIRouter, fleet: FleetQ) -> None:
-    @locked.post("/submit")
+    @locked.post("/submit", responses=described(*CHANGING, 409))
     def submit(request: SubmitRequest) -> Submitted:
         """Submit a step."""
         return Submitted(step_id=fleet.submit(**request.model_dump()))
 
-    @locked.post("/submit/batch")
+    @locked.post("/submit/batch", responses=described(*CHANGING, 409))
     def submit_batch(request: BatchRequest) -> BatchSubmitted:
         """Submit steps, all of them or none."""
         commands = [fleet.command(**step.model_dump()) for step in request.steps]
         fleet.submit_commands(commands)
         return BatchSubmitted(step_ids=[command.step_id for command in commands])
 
-    @locked.get("/status/{step_id:any_id}")
-    def status(step_id: str) -> StepView:
+    @locked.get("/status/{step_id:any_id}", responses=described(404, 422))
+    def status(step_id: StepId) -> StepView:
         """A step as it is now."""
         return fleet.status(step_id)
 
-    @locked.get("/steps/{step_id:any_id}/history")
-    def history(step_id: str) -> list[EventView]:
+    @locked.get("/steps/{step_id:any_id}/history", responses=described(404, 422))
+    def history(step_id: StepId) -> list[EventView]:
         """All that happened to a step."""
         return fleet.history(step_id)
 
-    @locked.post("/steps/{step_id:any_id}/cancel")
-    def cancel(step_id: str) -> StepView:
+    @locked.post("/steps/{step_id:any_id}/cancel", responses=described(*CHANGING, 404, 409))
+    def cancel(step_id: StepId) -> StepView:
         """Call off a step that has not ended."""
         return fleet.cancel(step_id)
 
@@ -125,7 +143,7 @@ def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
         """All pods that ever joined."""
         return fleet.pods()
 
-    @locked.post("/admin/recovery/run")
+    @locked.post("/admin/recovery/run", responses=described(*CHANGING, 409))
     def run_recovery() -> Recovered:
         """Run a recovery cycle now, if this pod leads."""
         lead = fleet.leader()
@@ -135,7 +153,7 @@ def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
             )
         return Recovered(stats=msgspec.to_builtins(fleet.recover()))
 
-    @locked.get("/admin/dlq")
+    @locked.get("/admin/dlq", responses=described(422))
     def dead_letters(
         limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 100,
         before: Annotated[str | None, Query(description="the page in front's `before`")] = None,
@@ -143,7 +161,7 @@ def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
         """The steps that failed for good, newest first."""
         return fleet.dead_letters(limit, before)
 
-    @locked.post("/admin/dlq/replay")
+    @locked.post("/admin/dlq/replay", responses=described(*CHANGING, 404, 409))
     def replay(request: ReplayRequest) -> Replayed:
         """Give dead letters all their tries again."""
         if (request.step_ids is None) == (not request.all):
@@ -156,9 +174,14 @@ def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
 def _answering(status: int) -> Callable[[Request, Exception], Response]:
     def answer(_: Request, error: Exception) -> Response:
         headers = {"Retry-After": "1"} if status == 503 else None
-        return JSONResponse({"detail": str(error)}, status, headers)
+        return JSONResponse({"detail": one_line(str(error))}, status, headers)
 
     return answer
+
+
+def _apologize(_: Request, __: Exception) -> Response:
+    """Say nothing of an error that nobody expected; the log has it."""
+    return JSONResponse({"detail": "the request failed in the pod: its log says why"}, 500)
 
 
 def _explain(_: Request, error: Exception) -> Response:
@@ -172,4 +195,4 @@ def _explain(_: Request, error: Exception) -> Response:
             continue
         where = ".".join(str(part) for part in problem["loc"] if part != "body")
         problems.append(f"{where or 'the body'}: {problem['msg']}")
-    return JSONResponse({"detail": "; ".join(problems)}, 422)
+    return JSONResponse({"detail": one_line("; ".join(problems))}, 422)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -13,6 +12,8 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.convertors import Convertor, register_url_convertor
 
 from fleet_q.core.submission import DEEPEST
+from fleet_q.services.http_keys import Keys
+from fleet_q.services.http_models import described
 
 _DESCRIBED: Final = [
     Depends(APIKeyHeader(name="X-API-Key", auto_error=False)),
@@ -22,16 +23,15 @@ _DESCRIBED: Final = [
 before it asks a dependency."""
 
 
-def locked_router(keys: tuple[str, ...]) -> APIRouter:
+def locked_router(keys: Keys) -> APIRouter:
     """A router whose every endpoint asks for one of ``keys``, if there are any."""
-    encoded = [key.encode() for key in keys]
 
     class Locked(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
 
             async def locked(request: Request) -> Response:
-                if encoded and not _has_key(request, encoded):
+                if keys and not keys.has_one(request.headers):
                     raise HTTPException(
                         401, "an API key is needed: X-API-Key", {"WWW-Authenticate": "Bearer"}
                     )
@@ -39,16 +39,11 @@ def locked_router(keys: tuple[str, ...]) -> APIRouter:
 
             return locked
 
-    return APIRouter(route_class=Locked, dependencies=_DESCRIBED)
-
-
-def _has_key(request: Request, keys: list[bytes]) -> bool:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else ""
-    given = (request.headers.get("X-API-Key") or bearer).encode()
-    # Every key is compared, in constant time, so that no answer comes sooner than another.
-    matches = [hmac.compare_digest(given, key) for key in keys]
-    return any(matches)
+    return APIRouter(
+        route_class=Locked,
+        dependencies=_DESCRIBED if keys else None,
+        responses=described(*((401, 503) if keys else (503,))),
+    )
 
 
 class _JsonRequest(Request):

@@ -49,6 +49,7 @@ class Pod:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.pod_id = pod_id
+        self.loop = loop
         self.error: FleetQError | None = None
         self.ended = threading.Event()
         self._store = store
@@ -105,6 +106,11 @@ class Pod:
         if silence >= self._settings.dead_pod_threshold:
             return f"the store has not answered for {silence:.0f} s"
         return self._runners.trouble
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it has been told to leave, and has not left yet."""
+        return self._machine.phase == "draining"
 
     def _began(self, step_id: str, claim_token: str, timeout: float) -> None:
         """A function with a timeout begins, in whatever thread."""

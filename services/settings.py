@@ -15,6 +15,7 @@ from fleet_q.adapters.sqlite import Durability
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.submission import MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES, check_id
+from fleet_q.services.http_hosts import is_host
 from fleet_q.services.snowflake import is_configured
 
 PREFIX: Final = "FLEET_Q_"
@@ -28,7 +29,8 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     ``pod_id``: the pod's name; unset, one is made from the host's. ``durability``: what a commit
     to a SQLite file survives, the kill of any process or a power cut too. ``table_prefix``: what
     the names of the tables in Snowflake begin with. ``api_keys``: separated by commas, of visible
-    ASCII characters; empty, the HTTP API asks for none.
+    ASCII characters; empty, the HTTP API asks for none. ``allowed_hosts``: what the HTTP API may
+    be called, separated by commas, with or without a port; ``*`` is any name.
     """
 
     pod_id: str | None = None
@@ -39,6 +41,7 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     max_result_bytes: Annotated[int, Meta(ge=4)] = MAX_RESULT_BYTES
     table_prefix: str = ""
     api_keys: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -48,6 +51,12 @@ class Settings(PodSettings, frozen=True, kw_only=True):
             check_id(self.pod_id, "FLEET_Q_POD_ID")
         if not all(re.fullmatch("[!-~]+", key) for key in self.api_keys):
             raise InvalidInput("FLEET_Q_API_KEYS=***: a key has visible ASCII characters only")
+        for host in self.allowed_hosts:
+            if not is_host(host):
+                raise InvalidInput(
+                    f"FLEET_Q_ALLOWED_HOSTS: {host!r} is not the name or address of a host; write"
+                    " queue.example.com, [::1], or * for any"
+                )
 
     def __rich_repr__(self) -> Any:
         """Every field but the keys; ``repr`` shows the same."""
@@ -92,10 +101,11 @@ def _refuse_typo(name: str, known: list[str]) -> None:
 
 def _convert(name: str, text: str, kind: Any) -> Any:
     if kind == tuple[str, ...]:
-        keys = tuple(key.strip() for key in text.split(",") if key.strip())
-        if not keys:  # or the API would be open to all, which was not meant
-            raise InvalidInput(f"{name}=***: there is no key between the commas")
-        return keys
+        parts = tuple(part.strip() for part in text.split(",") if part.strip())
+        if not parts:  # or the API would be open to all, which was not meant
+            what = "key" if name.endswith("API_KEYS") else "host"
+            raise InvalidInput(f"{name}=***: there is no {what} between the commas")
+        return parts
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -236,8 +236,8 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(app):
     app.use(settings=msgspec.structs.replace(QUICK, max_payload_bytes=1000))
     http = TestClient(create_http(app))
     body = json.dumps({"payload": {"a": "x" * 1000}}).encode()
-    announced = http.post("/submit", content=body)
-    chunked = http.post("/submit", content=iter([body[:500], body[500:]]))
+    announced = http.post("/submit", content=body, headers=JSON)
+    chunked = http.post("/submit", content=iter([body[:500], body[500:]]), headers=JSON)
     for answer in (announced, chunked):
         assert (answer.status_code, "1000 bytes" in answer.json()["detail"]) == (413, True)
     assert sum(app.queue().values()) == 0
@@ -262,6 +262,12 @@ def test_the_same_id_again_is_harmless_with_the_same_payload_only(http):
         ("GET", "/admin/dlq?before=%C2%B2:x", 422),
         ("GET", "/admin/dlq?before=99999999999999999999:x", 422),
         ("GET", "/status/%00", 422),
+        ("GET", "/status/", 422),
+        ("GET", "/status/" + "x" * 201, 422),
+        ("GET", "/submit/", 404),
+        ("GET", "/health/", 404),
+        ("PUT", "/health", 405),
+        ("TRACE", "/health", 405),
     ],
 )
 def test_unknown_things_are_answered_with_their_status(http, method, path, status):
@@ -292,12 +298,31 @@ def test_keys_lock_everything_but_health(app, method, path):
     assert sum(app.queue().values()) == 0
 
 
-def test_the_description_names_the_keys(http):
-    paths = http.get("/openapi.json").json()["paths"]
-    for path, methods in paths.items():
+@pytest.mark.parametrize("api_keys", [(), ("key",)])
+def test_the_description_names_keys_only_if_they_are_asked_for(app, api_keys):
+    app.use(settings=msgspec.structs.replace(QUICK, api_keys=api_keys))
+    description = TestClient(create_http(app)).get("/openapi.json").json()
+    assert ("securitySchemes" in description["components"]) == bool(api_keys)
+    for path, methods in description["paths"].items():
         for described in methods.values():
             keys = {name for each in described.get("security", []) for name in each}
-            assert keys == (set() if path == "/health" else {"APIKeyHeader", "HTTPBearer"})
+            is_locked = bool(api_keys) and path != "/health"
+            assert keys == ({"APIKeyHeader", "HTTPBearer"} if is_locked else set())
+            assert ("401" in described["responses"]) == is_locked
+
+
+def test_the_description_tells_limits_and_refusals(http):
+    description = http.get("/openapi.json").json()
+    submit = description["components"]["schemas"]["SubmitRequest"]["properties"]
+    (step_id,) = (each for each in submit["step_id"]["anyOf"] if each["type"] == "string")
+    assert (step_id["minLength"], step_id["maxLength"]) == (1, 200)
+    assert (submit["priority"]["minimum"], submit["delay"]["minimum"]) == (1 - 2**31, 0)
+    (path_id,) = description["paths"]["/status/{step_id}"]["get"]["parameters"]
+    assert (path_id["schema"]["minLength"], path_id["schema"]["maxLength"]) == (1, 200)
+    assert set(description["paths"]["/submit"]["post"]["responses"]) == {
+        "200", "400", "403", "409", "413", "415", "422", "503",
+    }  # fmt: skip
+    assert set(description["paths"]["/admin/queue"]["get"]["responses"]) == {"200", "400", "503"}
 
 
 @pytest.mark.parametrize("step_id", ["a\nb", "\n", "ends\n", "a/history", "?#", "é😀", " x "])

@@ -1,0 +1,222 @@
+"""What a web page in somebody's browser cannot do to a pod that the browser reaches."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services import FleetQ, Settings
+from fleet_q.services.http import create_http
+from fleet_q.services.http_hosts import LOOPBACK
+from tests.services.conftest import QUICK
+
+JSON = {"Content-Type": "application/json"}
+STEP = b'{"payload": {}}'
+
+
+@pytest.fixture
+def local(app: FleetQ) -> TestClient:
+    """The API as it is served on loopback."""
+    return TestClient(create_http(app, allowed_hosts=LOOPBACK))
+
+
+def with_settings(**settings: object) -> TestClient:
+    app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, **settings))
+    return TestClient(create_http(app))
+
+
+def status(http: TestClient, **headers: str) -> int:
+    return http.post("/submit", content=STEP, headers=JSON | headers).status_code
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "localhost:8000", "LocalHost.:8000", "127.0.0.1", "127.0.0.1:1", "[::1]:8000",
+     "[0:0:0:0:0:0:0:1]"],
+)  # fmt: skip
+def test_a_pod_on_loopback_answers_to_the_names_of_its_machine(local, host):
+    assert local.get("/admin/queue", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 421),
+        ("evil.example:8000", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("notlocalhost", 421),
+        ("0.0.0.0:8000", 421),
+        ("[::2]", 421),
+        ("", 400),
+        ("localhost@evil.example", 400),
+        ("localhost, evil.example", 400),
+        ("localhost:port", 400),
+        ("[localhost]", 400),
+        ("::1", 400),
+        (".", 400),
+        ("l\xf6calhost", 400),
+    ],
+)
+@pytest.mark.parametrize("path", ["/admin/queue", "/docs", "/nowhere"])
+def test_a_pod_on_loopback_answers_to_no_other_name(local, host, status, path):
+    answer = local.get(path, headers={"Host": host.encode("latin-1")})
+    assert answer.status_code == status
+    assert list(answer.json()) == ["detail"]
+
+
+def test_a_pod_says_which_setting_allows_a_host(local):
+    detail = local.get("/", headers={"Host": "queue.example"}).json()["detail"]
+    assert detail == "'queue.example' is not a host of this pod: name it in FLEET_Q_ALLOWED_HOSTS"
+
+
+def test_health_is_answered_under_any_address_but_no_other_name(local):
+    for host, expected in (("10.1.2.3:8000", 503), ("[fd00::1]", 503), ("evil.example", 421)):
+        assert local.get("/health", headers={"Host": host}).status_code == expected
+
+
+def test_the_setting_names_hosts_also_where_the_api_is_mounted():
+    app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, allowed_hosts=("A.example",)))
+    service = FastAPI()
+    service.mount("/queue", create_http(app))
+    http = TestClient(service)
+    for path, host, expected in (
+        ("/queue/admin/queue", "a.example.:80", 200),
+        ("/queue/admin/queue", "testserver", 421),
+        ("/queue/health", "10.1.2.3", 503),
+        ("/queue/docs", "a.example", 200),
+    ):
+        assert http.get(path, headers={"Host": host}).status_code == expected
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host", "expected"),
+    [
+        (("*",), "evil.example", 200),
+        (("*",), "", 200),
+        (("a.example:81",), "a.example:81", 200),
+        (("a.example:81",), "a.example", 421),
+        (("[::2]",), "[0::2]:8000", 200),
+        ((), "anything.example", 200),
+    ],
+)
+def test_the_setting_decides_which_hosts_are_answered(allowed, host, expected):
+    http = with_settings(allowed_hosts=allowed)
+    assert http.get("/admin/queue", headers={"Host": host}).status_code == expected
+
+
+@pytest.mark.parametrize("host", ["https://a.example", "*.a.example", "a b", "::1", ""])
+def test_a_setting_that_names_no_host_is_refused(host):
+    with pytest.raises(InvalidInput, match="FLEET_Q_ALLOWED_HOSTS"):
+        Settings(allowed_hosts=(host,))
+
+
+FOREIGN = [
+    {"Origin": "http://evil.example"},
+    {"Origin": "http://evil.example:8000"},
+    {"Origin": "http://localhost"},
+    {"Origin": "http://localhost:3000"},
+    {"Origin": "http://localhost:8000.evil.example"},
+    {"Origin": "http://localhost:8000@evil.example"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "file://"},
+    {"Origin": "chrome-extension://localhost:8000"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost:8000"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+@pytest.mark.parametrize("path", ["/submit", "/steps/x/cancel", "/admin/recovery/run", "/nowhere"])
+def test_a_page_of_another_origin_cannot_change_anything(app, local, headers, path):
+    app.submit({}, step_id="x")
+    answer = local.post(path, content=STEP, headers=JSON | {"Host": "localhost:8000"} | headers)
+    assert answer.status_code == 403
+    assert "another origin" in answer.json()["detail"]
+    assert app.queue()["pending"] == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "headers"),
+    [
+        ("localhost:8000", {}),
+        ("localhost:8000", {"Origin": "http://localhost:8000", "Sec-Fetch-Site": "same-origin"}),
+        ("LOCALHOST:8000", {"Origin": "http://localhost:8000"}),
+        ("[::1]:8000", {"Origin": "http://[::1]:8000"}),
+        ("localhost", {"Origin": "http://localhost"}),
+        ("localhost", {"Origin": "https://localhost"}),
+        ("localhost", {"Sec-Fetch-Site": "none"}),
+    ],
+)
+def test_the_pods_own_pages_and_other_programs_can_submit(local, host, headers):
+    assert status(local, Host=host, **headers) == 200
+
+
+def test_a_page_of_another_origin_that_the_setting_names_can_submit():
+    http = with_settings(allowed_hosts=("pod.example", "dash.example"))
+    page = {"Origin": "https://dash.example", "Sec-Fetch-Site": "same-site"}
+    assert status(http, Host="pod.example", **page) == 200
+
+
+def test_any_host_does_not_mean_any_origin():
+    http = with_settings(allowed_hosts=("*",))
+    assert status(http, Host="pod.example", Origin="https://evil.example") == 403
+
+
+def test_a_preflight_is_allowed_nothing(local):
+    headers = {
+        "Host": "localhost",
+        "Origin": "http://evil.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    answer = local.options("/submit", headers=headers)
+    assert answer.status_code == 405
+    assert [name for name in answer.headers if name.startswith("access-control")] == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["application/json", "application/json; charset=utf-8", "Application/JSON",
+     "application/merge-patch+json"],
+)  # fmt: skip
+def test_a_body_of_json_is_taken(app, local, kind):
+    headers = {"Host": "localhost", "Content-Type": kind}
+    assert local.post("/submit", content=STEP, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [None, "", "text/plain", "text/plain; application/json", "application/x-www-form-urlencoded",
+     "multipart/form-data; boundary=x", "application/jsonp", "text/json", "json"],
+)  # fmt: skip
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_of_another_kind_is_a_415(app, local, kind, chunked):
+    headers = {"Host": "localhost"} | ({} if kind is None else {"Content-Type": kind})
+    body = iter([STEP]) if chunked else STEP
+    answer = local.post("/submit", content=body, headers=headers)
+    assert (answer.status_code, "application/json" in answer.json()["detail"]) == (415, True)
+    assert sum(app.queue().values()) == 0
+
+
+def test_a_request_without_a_body_needs_no_content_type_but_a_form_needs_a_key(app, local):
+    app.submit({}, step_id="x")
+    form = {"Host": "localhost", "Content-Type": "application/x-www-form-urlencoded"}
+    assert local.post("/steps/x/cancel", headers=form).status_code == 415
+    assert local.post("/steps/x/cancel", headers={"Host": "localhost"}).status_code == 200
+    keyed = with_settings(api_keys=("key",))
+    assert keyed.post("/steps/x/cancel", headers=form | {"X-API-Key": "key"}).status_code == 404
+    assert keyed.post("/steps/x/cancel", headers=form | {"X-API-Key": "no"}).status_code == 415
+
+
+@pytest.mark.parametrize("path", ["/submit/", "/admin/queue/", "/docs/", "/health/"])
+def test_nobody_is_redirected_to_where_host_says(app, path):
+    http = TestClient(create_http(app), follow_redirects=False)
+    for method in ("GET", "POST"):
+        answer = http.request(method, path, headers={"Host": "evil.example"})
+        assert (answer.status_code, "Location" in answer.headers) == (404, False)

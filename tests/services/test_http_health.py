@@ -1,0 +1,223 @@
+"""/health: who asks is answered, and strangers learn nothing of the inside."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from fleet_q.core.errors import StoreUnavailable
+from fleet_q.services import FleetQ
+from fleet_q.services.http import create_http
+from fleet_q.services.http_health import HealthCheck
+from tests.services.conftest import QUICK
+
+SECRET = "the file /home/ann/q.db?password=hunter2 is locked"
+
+
+def in_a_running_pod(app: FleetQ, ask: Callable[[], Any]) -> Any:
+    """What ``ask`` returns, called in a thread while a pod of ``app`` runs and is joined."""
+
+    async def main() -> Any:
+        async with app.running():
+            await asyncio.to_thread(app.wait, app.submit({}), 60)
+            return await asyncio.to_thread(ask)
+
+    return asyncio.run(main())
+
+
+def test_head_is_answered_like_get_without_a_body(app):
+    http = TestClient(create_http(app))
+    for path, expected in (("/health", 503), ("/admin/queue", 200), ("/status/x", 404),
+                           ("/docs", 200), ("/openapi.json", 200), ("/nowhere", 404),
+                           ("/submit", 405)):  # fmt: skip
+        head, get = http.head(path), http.get(path)
+        assert (head.status_code, head.content) == (expected, b"")
+        assert head.headers["content-length"] == get.headers["content-length"]
+    assert http.head("/submit").headers["allow"] == "POST"
+
+
+def test_head_asks_for_a_key_where_get_does():
+    app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=("key",)))
+    http = TestClient(create_http(app))
+    assert http.head("/admin/queue").status_code == 401
+    assert http.head("/admin/queue", headers={"X-API-Key": "key"}).status_code == 200
+    assert http.head("/health").status_code == 503
+
+
+def test_only_the_log_and_holders_of_a_key_read_why_the_store_does_not_answer(monkeypatch, caplog):
+    app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=("key",)))
+    http = TestClient(create_http(app))
+
+    def refuse() -> None:
+        raise StoreUnavailable(SECRET)
+
+    def ask() -> list[dict[str, Any]]:
+        monkeypatch.setattr(app.store, "bell", refuse)
+        keys: list[dict[str, str]] = [{}, {"X-API-Key": "wrong"}, {"X-API-Key": "key"}, {}]
+        answers = [http.get("/health", headers=headers) for headers in keys]
+        assert [answer.status_code for answer in answers] == [503] * 4
+        monkeypatch.undo()
+        return [answer.json()["detail"] for answer in answers]
+
+    general, full = "the store does not answer", f"the store does not answer: {SECRET}"
+    assert in_a_running_pod(app, ask) == [general, general, full, general]
+    logged = [record.getMessage() for record in caplog.records if "healthy" in record.getMessage()]
+    assert logged == [f"not healthy: {full}"]
+
+
+def test_strangers_do_not_learn_what_keeps_a_pod_from_its_work(monkeypatch):
+    app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=("key",)))
+    http = TestClient(create_http(app))
+
+    def ask() -> list[Any]:
+        assert app.pod is not None
+        monkeypatch.setattr(type(app.pod), "trouble", SECRET)
+        answers = [http.get("/health", headers=headers) for headers in ({}, {"X-API-Key": "key"})]
+        monkeypatch.undo()
+        assert [answer.status_code for answer in answers] == [503, 503]
+        return [answer.json()["detail"] for answer in answers]
+
+    assert in_a_running_pod(app, ask) == ["the pod takes no work", SECRET]
+
+
+def test_a_pod_that_drains_is_unhealthy(app):
+    at_work, go_on = threading.Event(), threading.Event()
+
+    @app.task("slow")
+    def slow() -> None:
+        at_work.set()
+        go_on.wait(60)
+
+    http = TestClient(create_http(app))
+
+    async def main() -> Any:
+        slow.submit()
+        async with app.running() as pod:
+            await asyncio.to_thread(at_work.wait, 60)
+            pod.drain()
+            while not pod.is_draining:
+                await asyncio.sleep(0.005)
+            answer = await asyncio.to_thread(http.get, "/health")
+            go_on.set()
+        return answer.status_code, answer.json()["detail"]
+
+    assert asyncio.run(main()) == (503, "the pod is draining")
+
+
+def test_a_blocked_event_loop_is_unhealthy(app):
+    at_work, go_on = threading.Event(), threading.Event()
+    answers = []
+
+    @app.task("blocking")
+    async def blocking() -> None:
+        at_work.set()
+        go_on.wait(60)
+
+    def ask() -> None:
+        at_work.wait(60)
+        check = HealthCheck(app, loop_turns_within=0.01)
+        answers.extend(asyncio.run(check.trouble()) for _ in range(3))
+        go_on.set()
+
+    async def main() -> None:
+        asking = threading.Thread(target=ask)
+        asking.start()
+        async with app.running():
+            await asyncio.to_thread(app.wait, blocking.submit(), 60)
+        asking.join()
+
+    asyncio.run(main())
+    assert [answer.general for answer in answers] == [
+        "an async function blocks the pod's event loop"
+    ] * 3
+
+
+def test_a_store_that_hangs_is_asked_once_however_many_ask(app, monkeypatch):
+    go_on, asked = threading.Event(), []
+
+    def hang() -> int:
+        asked.append(1)
+        go_on.wait(60)
+        return 0
+
+    def ask() -> list[Any]:
+        monkeypatch.setattr(app.store, "bell", hang)
+        check = HealthCheck(app, answer_within=0.01)
+
+        async def crowd() -> list[Any]:
+            return await asyncio.gather(*(check.trouble() for _ in range(20)))
+
+        try:
+            return asyncio.run(crowd())
+        finally:
+            go_on.set()
+            monkeypatch.undo()
+
+    assert {trouble.general for trouble in in_a_running_pod(app, ask)} == {
+        "the store does not answer"
+    }
+    assert asked == [1]
+
+
+def test_health_is_answered_while_every_worker_thread_waits_for_the_store(app, monkeypatch):
+    go_on = threading.Event()
+    service = create_http(app)
+
+    def hang() -> None:
+        go_on.wait(60)
+
+    async def main() -> int:
+        async with app.running():
+            await asyncio.to_thread(app.wait, app.submit({}), 60)
+            monkeypatch.setattr(app, "queue", lambda: (hang(), {})[1])
+            stuck = [asyncio.ensure_future(call(service, "/admin/queue")) for _ in range(60)]
+            status = await call(service, "/health")
+            go_on.set()
+            await asyncio.gather(*stuck)
+            return status
+
+    assert asyncio.run(main()) == 200
+
+
+async def call(service: FastAPI, path: str) -> int:
+    """The status that a service gives a GET, without a server."""
+    status: Future[int] = Future()
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b"",
+             "scheme": "http", "server": None, "client": None}  # fmt: skip
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            status.set_result(message["status"])
+
+    await service(scope, receive, send)
+    return status.result()
+
+
+def test_an_error_that_nobody_expected_is_json_and_says_nothing(app, monkeypatch, caplog):
+    def fail() -> None:
+        raise RuntimeError(SECRET)
+
+    monkeypatch.setattr(app, "queue", fail)
+    answer = TestClient(create_http(app), raise_server_exceptions=False).get("/admin/queue")
+    assert answer.status_code == 500
+    assert answer.json() == {"detail": "the request failed in the pod: its log says why"}
+
+
+@pytest.mark.parametrize("step_id", ["a\nb", "\x1b[31m", "\u2028"])
+def test_an_error_is_one_line_whatever_the_id(app, step_id):
+    app.submit({"a": 1}, step_id=step_id)
+    body = {"payload": {"a": 2}, "step_id": step_id}
+    answer = TestClient(create_http(app)).post("/submit", json=body)
+    assert answer.status_code == 409
+    assert answer.json()["detail"].isprintable()

@@ -1,0 +1,72 @@
+"""Where ``fleet-q serve`` listens, what it is called there, and what it warns of."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+
+import msgspec
+import pytest
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services import FleetQ
+from fleet_q.services import process as processes
+from fleet_q.services.http_hosts import LOOPBACK
+from fleet_q.services.http_listener import default_hosts, is_loopback, listen
+from tests.services.conftest import QUICK
+
+
+def has_ipv6() -> bool:
+    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", pytest.param("::1", marks=needs_ipv6)])
+def test_a_loopback_address_or_name_is_listened_on_and_known_as_such(host):
+    with listen(host, 0) as listener, socket.create_connection(listener.getsockname()[:2], 60):
+        assert is_loopback(listener)
+        assert set(default_hosts(listener, host)) >= set(LOOPBACK)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", pytest.param("::", marks=needs_ipv6)])
+def test_every_address_is_listened_on_under_any_name(host):
+    with listen(host, 0) as listener:
+        with socket.create_connection(("127.0.0.1", listener.getsockname()[1]), 60):
+            pass
+        assert not is_loopback(listener)
+        assert default_hosts(listener, host) == ("*",)
+
+
+@pytest.mark.parametrize("host", ["x" * 300, "192.0.2.1"])
+def test_where_nothing_can_listen_is_said_in_one_line(host):
+    with pytest.raises(InvalidInput, match=r"cannot listen on .*choose another") as refused:
+        listen(host, 0)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_port_that_is_taken_is_said():
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(InvalidInput, match="in use; choose another"):
+            listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("host", "api_keys", "warned"),
+    [("0.0.0.0", (), True), ("0.0.0.0", ("key",), False), ("127.0.0.1", (), False)],
+)
+def test_serving_beyond_loopback_without_keys_warns(caplog, host, api_keys, warned):
+    settings = msgspec.structs.replace(QUICK, api_keys=api_keys)
+    with (
+        caplog.at_level(logging.WARNING),
+        listen(host, 0) as listener,
+        processes._serving(FleetQ("memory://", settings=settings), host, listener),
+    ):
+        pass
+    warnings = [record.getMessage() for record in caplog.records]
+    assert ["set FLEET_Q_API_KEYS" in warning for warning in warnings] == [True] * warned
