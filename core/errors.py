@@ -28,10 +28,16 @@ class StepConflict(FleetQError):
 
 
 class IllegalTransition(FleetQError):
-    """A lifecycle forbids what was tried in the state that holds."""
+    """A lifecycle forbids what was tried in the state that holds; ``name`` is the id of what was
+    to be changed."""
 
-    def __init__(self, lifecycle: str, trigger: str, status: str) -> None:
-        super().__init__(f"a {lifecycle} that is {status} cannot be {trigger}")
+    def __init__(self, lifecycle: str, trigger: str, status: str, name: str | None = None) -> None:
+        super().__init__(
+            f"a {lifecycle} that is {status} cannot be {trigger}"
+            if name is None
+            else f"{lifecycle} {name!r} is {status} and cannot be {trigger}"
+        )
+        self.name = name
         self.trigger = trigger
         self.status = status
 

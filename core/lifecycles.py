@@ -59,12 +59,13 @@ class Lifecycle(Generic[S]):
             for transition in transitions
         }
 
-    def after(self, status: S, trigger: str) -> S:
-        """The status that ``trigger`` leads to; :class:`IllegalTransition` if it is forbidden."""
+    def after(self, status: S, trigger: str, name: str | None = None) -> S:
+        """The status that ``trigger`` leads to; :class:`IllegalTransition`, with the ``name`` of
+        whose status it is, if it is forbidden."""
         try:
             return self._after[status, trigger]
         except KeyError:
-            raise IllegalTransition(self.name, trigger, status) from None
+            raise IllegalTransition(self.name, trigger, status, name) from None
 
     def allows(self, status: S, trigger: str) -> bool:
         """Whether ``trigger`` may happen in ``status``."""

@@ -112,11 +112,11 @@ def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None)
             if pod.status == "down":
                 return None
             if pod.is_live(at, command.dead_after):
-                raise IllegalTransition("pod", "declared_dead", "live")
+                raise IllegalTransition("pod", "declared_dead", "live", pod.pod_id)
             fact = ev.DeclaredDead(command.incarnation)
     if pod.status == "down":
         raise IncarnationEnded(command.pod_id, superseded=False)
-    POD.after(pod.status, fact.type)
+    POD.after(pod.status, fact.type, pod.pod_id)
     return Event(pod.pod_id, pod.version + 1, at, by, fact)
 
 
@@ -137,7 +137,7 @@ def evolve(pod: Pod | None, event: PodEvent) -> Pod:
         )
     if pod is None:
         raise CorruptLog(f"pod {event.stream!r} does not begin by joining")
-    pod = replace(pod, status=POD.after(pod.status, fact.type), version=event.version)
+    pod = replace(pod, status=POD.after(pod.status, fact.type, pod.pod_id), version=event.version)
     if isinstance(fact, ev.Heartbeat | ev.Slept | ev.Draining):
         return replace(pod, last_heartbeat_ts=event.at)
     return pod
@@ -152,7 +152,7 @@ def check_may_claim(pod: Pod | None, pod_id: str, incarnation: str) -> None:
     if status == "down":
         raise IncarnationEnded(pod_id, superseded=False)
     if status == "asleep":
-        raise IllegalTransition("pod", "given steps", status)
+        raise IllegalTransition("pod", "given steps", status, pod_id)
 
 
 def _current(pod: Pod | None, pod_id: str, incarnation: str) -> Pod:

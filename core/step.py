@@ -172,7 +172,9 @@ def decide(
     match command:
         case Claim():
             if step.available_ts > at:
-                raise IllegalTransition("step", "claimed before its time", step.status)
+                raise IllegalTransition(
+                    "step", "claimed before its time", step.status, step.step_id
+                )
             fact = ev.Claimed(command.claim_token, command.incarnation)
         case Complete():
             if step.status == "completed" and step.claim_token == command.claim_token:
@@ -207,7 +209,7 @@ def decide(
             fact = ev.Cancelled()
         case Replay():
             fact = ev.Replayed()
-    STEP.after(step.status, fact.type)
+    STEP.after(step.status, fact.type, step.step_id)
     return Event(step.step_id, step.version + 1, at, pod_id, fact)
 
 
@@ -235,7 +237,7 @@ def evolve(step: Step | None, event: StepEvent) -> Step:
         )
     step = replace(
         step,
-        status=STEP.after(step.status, fact.type),
+        status=STEP.after(step.status, fact.type, step.step_id),
         version=event.version,
         last_update_ts=event.at,
     )

@@ -85,7 +85,7 @@ def test_a_change_by_an_earlier_holder_is_a_fault(given_back: StepFact) -> None:
 
 def test_a_change_of_what_nobody_holds_is_a_fault() -> None:
     found = faults(SUBMITTED, COMPLETED)
-    assert "step: a step that is pending cannot be completed" in found
+    assert "step: step 'step' is pending and cannot be completed" in found
     assert "step: completed by a stranger at version 2" in found
 
 
@@ -108,10 +108,10 @@ def test_a_log_that_contradicts_itself_is_at_fault(history: list[StepEvent], fau
 @pytest.mark.parametrize(
     ("facts", "fault"),
     [
-        ([SUBMITTED, REPLAYED], "a step that is pending cannot be replayed"),
-        ([SUBMITTED, CANCELLED, CLAIMED], "a step that is cancelled cannot be claimed"),
-        ([SUBMITTED, CLAIMED, COMPLETED, CLAIMED], "a step that is completed cannot be claimed"),
-        ([SUBMITTED, CLAIMED, COMPLETED, CANCELLED], "a step that is completed cannot be cancell"),
+        ([SUBMITTED, REPLAYED], "step 'step' is pending and cannot be replayed"),
+        ([SUBMITTED, CANCELLED, CLAIMED], "step 'step' is cancelled and cannot be claimed"),
+        ([SUBMITTED, CLAIMED, COMPLETED, CLAIMED], "step 'step' is completed and cannot be claimed"),
+        ([SUBMITTED, CLAIMED, COMPLETED, CANCELLED], "step 'step' is completed and cannot be cancell"),
     ],
 )
 def test_what_the_lifecycle_forbids_is_a_fault(facts: list[StepFact], fault: str) -> None:

@@ -106,7 +106,7 @@ def test_an_incarnation_once_declared_dead_does_not_come_back(command: PodComman
 @pytest.mark.parametrize("status", ["up", "draining"])
 def test_only_a_silent_pod_can_be_declared_dead(status: str) -> None:
     pod = live_pod(*LIVES[status])
-    with pytest.raises(IllegalTransition, match="a pod that is live cannot be declared_dead"):
+    with pytest.raises(IllegalTransition, match="pod 'pod' is live and cannot be declared_dead"):
         decide(pod, DeclareDead("pod", "one", dead_after=60), AT + 59)
     event = decide(pod, DeclareDead("pod", "one", dead_after=60), AT + 60, "leader")
     assert event == PodEvent("pod", pod.version + 1, AT + 60, "leader", ev.DeclaredDead("one"))

@@ -146,7 +146,7 @@ def test_what_a_steps_state_forbids_is_a_409(http, app):
     asyncio.run(ended(app, [step_id]))
     refused = http.post(f"/steps/{step_id}/cancel")
     assert (refused.status_code, refused.json()["detail"]) == (
-        409, "a step that is failed cannot be cancelled",
+        409, f"step {step_id!r} is failed and cannot be cancelled",
     )  # fmt: skip
     pending = app.submit({})
     replay = {"step_ids": [step_id, pending]}
