@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class FleetQError(Exception):
-    """The root of all errors raised by FLEET-Q."""
+    """The root of all errors raised by FLEET-Q.
+
+    When a submission of many steps breaks off, ``stored_ids`` are those of the steps that are
+    stored; errors of other classes that end one have it too.
+    """
+
+    stored_ids: Sequence[str] = ()
 
 
 class InvalidInput(FleetQError, ValueError):

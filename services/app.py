@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
@@ -24,6 +24,7 @@ from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
 from fleet_q.core.submission import check_id, check_seconds, submission
 from fleet_q.services.archive import Archive
+from fleet_q.services.bulk import replay_all, submit_all
 from fleet_q.services.ids import new_pod_id, new_step_id
 from fleet_q.services.origin import number_app, origin
 from fleet_q.services.pod import Pod
@@ -38,9 +39,6 @@ log = logging.getLogger("fleet_q.pod")
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-SUBMIT_BATCH: Final = 1_000
-"""Steps stored in one transaction by ``submit_many``."""
 
 LONGEST_PAGE: Final = 1_000
 """Dead letters in a page, at most."""
@@ -139,8 +137,15 @@ class FleetQ:
         """Store a step for every payload; their ids, in order.
 
         All are checked before the first is stored; then they are stored in transactions of 1,000.
+        If one of these fails, the ``stored_ids`` of the error that it raises are the ids of the
+        steps that are stored, those of the first payloads.
         """
-        commands = [self.command(each, priority=priority, delay=delay) for each in payloads]
+        commands = []
+        for number, payload in enumerate(payloads):
+            try:
+                commands.append(self.command(payload, priority=priority, delay=delay))
+            except InvalidInput as error:
+                raise InvalidInput(f"payloads[{number}]: {error}") from None
         self.submit_commands(commands)
         return [command.step_id for command in commands]
 
@@ -170,11 +175,22 @@ class FleetQ:
             max_payload_bytes=settings.max_payload_bytes,
         )
 
-    def submit_commands(self, commands: list[Submit]) -> None:
-        """Store steps that :meth:`command` has checked, in transactions of 1,000."""
-        for first in range(0, len(commands), SUBMIT_BATCH):
-            self._store().submit(commands[first : first + SUBMIT_BATCH])
+    def submit_commands(
+        self,
+        commands: Sequence[Submit],
+        on_stored: Callable[[list[str]], object] = lambda step_ids: None,
+    ) -> None:
+        """Store steps that :meth:`command` has checked, in transactions of 1,000.
+
+        After each, ``on_stored`` is called with the ids that it stored. If a transaction fails,
+        or ``on_stored`` raises, the error's ``stored_ids`` are the ids of all that is stored.
+        """
+
+        def stored(step_ids: list[str]) -> None:
             self._work_arrived()
+            on_stored(step_ids)
+
+        submit_all(self._store(), commands, stored)
 
     def status(self, step_id: str) -> StepView:
         """A step as it is now; ``UnknownStep`` if there is none of that id."""
@@ -262,22 +278,23 @@ class FleetQ:
 
     def replay(self, step_ids: Iterable[str]) -> list[str]:
         """Give failed or cancelled steps all their tries again; all of them, or none."""
-        ids = [check_id(step_id, "step_id") for step_id in step_ids]
+        ids = list(dict.fromkeys(check_id(step_id, "step_id") for step_id in step_ids))
         replayed = [step.step_id for step in self._store().replay(ids)]
         self._work_arrived()
         return replayed
 
-    def replay_all(self) -> int:
-        """Replay every dead letter that there is now, page by page; how many."""
-        replayed, before = 0, None
-        while True:
-            page = self._store().dead_letters(SUBMIT_BATCH, before)
-            if page.steps:
-                replayed += len(self._store().replay([step.step_id for step in page.steps]))
-            before = page.before
-            if before is None:
-                self._work_arrived()
-                return replayed
+    def replay_all(self, on_replayed: Callable[[int], object] = lambda count: None) -> int:
+        """Replay every dead letter that there is now, page by page; how many this call replayed.
+
+        Those that somebody else replays or prunes meanwhile are left out. After each page
+        ``on_replayed`` is called with the number of its steps.
+        """
+
+        def replayed(count: int) -> None:
+            self._work_arrived()
+            on_replayed(count)
+
+        return replay_all(self._store(), replayed)
 
     def prune(
         self,

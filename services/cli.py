@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any, NoReturn
 
 import msgspec
@@ -10,7 +9,6 @@ import typer
 from rich.markup import escape
 
 from fleet_q.core.errors import FleetQError, InvalidInput
-from fleet_q.core.step import Submit
 from fleet_q.services import logs
 from fleet_q.services.app import FleetQ
 from fleet_q.services.cli_main import run
@@ -21,13 +19,14 @@ from fleet_q.services.cli_options import (
     VerboseOption,
     client,
     pods_app,
-    telling_of_a_new_store,
 )
 from fleet_q.services.cli_prune import prune_command
+from fleet_q.services.cli_signals import ending_between_transactions
 from fleet_q.services.cli_simulate import simulate_commands
 from fleet_q.services.cli_store import store_commands
+from fleet_q.services.cli_submit import submit_command
 from fleet_q.services.ids import new_pod_id
-from fleet_q.services.output import out, print_json, print_record, print_table
+from fleet_q.services.output import out, print_json, print_record, print_table, progress
 from fleet_q.services.settings import from_env
 
 cli = typer.Typer(
@@ -40,6 +39,7 @@ cli = typer.Typer(
 )
 dlq = typer.Typer(help="Dead letters: the steps that failed for good.", no_args_is_help=True)
 cli.add_typer(dlq, name="dlq")
+cli.add_typer(submit_command)
 cli.add_typer(store_commands)
 cli.add_typer(prune_command)
 cli.add_typer(simulate_commands)
@@ -76,37 +76,6 @@ def worker(
     from fleet_q.services.process import run_worker
 
     run_worker(_pod(app, store))
-
-
-@cli.command()
-def submit(
-    payload: Annotated[str, typer.Argument(help="a JSON object; -: one a line from stdin")],
-    priority: Annotated[int, typer.Option(help="higher goes first")] = 0,
-    delay: Annotated[float, typer.Option(help="seconds until it may be claimed")] = 0,
-    max_retries: Annotated[int | None, typer.Option(help="tries after the first")] = None,
-    step_id: Annotated[str | None, typer.Option(help="your own id for it")] = None,
-    store: StoreOption = None,
-    app: AppOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Submit a step, and print its id."""
-    fleet = client(store, app, create=True)
-    options: dict[str, Any] = {"priority": priority, "delay": delay, "max_retries": max_retries}
-    if payload == "-":
-        if step_id is not None:
-            raise InvalidInput("--step-id names one step; leave it out when reading many")
-        commands = _read_lines(fleet, options)
-    else:
-        commands = [fleet.command(_parse(payload, "payload"), step_id=step_id, **options)]
-    with telling_of_a_new_store(fleet):
-        fleet.submit_commands(commands)
-    submitted = [{"step_id": command.step_id, "status": "submitted"} for command in commands]
-    if json:
-        print_json(submitted if payload == "-" else submitted[0])
-    else:
-        for command in commands:
-            sys.stdout.write(command.step_id + "\n")
 
 
 @cli.command()
@@ -229,7 +198,32 @@ def dlq_replay(
     if bool(step_ids) == all_:
         raise InvalidInput("name the steps to replay, or say --all")
     fleet = client(store)
-    replayed = fleet.replay_all() if all_ else len(fleet.replay(step_ids or []))
+    replayed = _replay_all(fleet, json) if all_ else len(fleet.replay(step_ids or []))
+    _show_replayed(replayed, json)
+
+
+def _replay_all(fleet: FleetQ, json: bool) -> int:
+    replayed = 0
+    try:
+        with (
+            ending_between_transactions() as check_signals,
+            progress("steps replayed", None) as advance,
+        ):
+
+            def on_replayed(count: int) -> None:
+                nonlocal replayed
+                replayed += count
+                advance(count)
+                check_signals()
+
+            return fleet.replay_all(on_replayed)
+    except BaseException:
+        if replayed:
+            _show_replayed(replayed, json)
+        raise
+
+
+def _show_replayed(replayed: int, json: bool) -> None:
     if json:
         print_json({"replayed": replayed})
     else:
@@ -267,28 +261,6 @@ def _show(value: Any, json: bool) -> None:
         print_json(value)
     else:
         print_record(value)
-
-
-def _parse(text: str | bytes, what: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise InvalidInput(f"{what} is not JSON: {error}") from None
-
-
-def _read_lines(fleet: FleetQ, options: dict[str, Any]) -> list[Submit]:
-    """All lines are checked before the first is stored."""
-    if sys.stdin is None:
-        raise InvalidInput("stdin is closed; send the steps to it, one a line")
-    commands = []
-    for number, line in enumerate(sys.stdin.buffer, 1):
-        if line.strip():
-            payload = _parse(line, f"line {number}")
-            try:
-                commands.append(fleet.command(payload, **options))
-            except InvalidInput as error:
-                raise InvalidInput(f"line {number}: {error}") from None
-    return commands
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from dotenv import load_dotenv
 
 from fleet_q.core.errors import FleetQError
 from fleet_q.services import cli_options, logs
+from fleet_q.services.cli_signals import Ended
+from fleet_q.services.cli_submit import BrokenOff
 from fleet_q.services.escapes import one_line, printable
 
 INTERRUPTED: Final = 128 + signal.SIGINT
@@ -35,6 +37,8 @@ def run(cli: typer.Typer) -> NoReturn:
         sys.exit(end.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except (Ended, BrokenOff) as end:
+        _complain(str(end), end.code)
     except BrokenPipeError:
         _give_stdout_up()  # whoever read our output has gone, and so may we
         sys.exit(1)

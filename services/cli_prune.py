@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Final
 
 import msgspec
@@ -16,6 +12,7 @@ from rich.progress import Progress
 
 from fleet_q.core.pruning import PruneStats
 from fleet_q.services.cli_options import JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.cli_signals import ending_between_transactions
 from fleet_q.services.output import err, out, print_json
 
 prune_command = typer.Typer()
@@ -49,7 +46,7 @@ def prune(
     fleet = client(store)
     stats = PruneStats()
     with (
-        _ending_between_batches() as look,
+        ending_between_transactions() as check_signals,
         Progress(console=err, transient=True, disable=not err.is_terminal) as progress,
     ):
         counts = fleet.queue()
@@ -59,7 +56,7 @@ def prune(
         def told() -> None:
             text = f"{stats.steps} steps of {ended} that have ended"
             progress.update(task, completed=stats.steps, description=text)
-            look()
+            check_signals()
 
         try:
             fleet.prune(
@@ -91,24 +88,3 @@ def _show(stats: PruneStats, dry_run: bool, json: bool) -> None:
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-@contextlib.contextmanager
-def _ending_between_batches() -> Iterator[Callable[[], None]]:
-    """Ctrl-C is heard of where the function given is called; the second time, at once."""
-    interrupted = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        interrupted = True
-        signal.signal(signal.SIGINT, before)
-
-    def look() -> None:
-        if interrupted:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield look
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -107,7 +107,12 @@ def _add_steps(locked: APIRouter, fleet: FleetQ) -> None:
     @locked.post("/submit/batch", responses=described(*CHANGING, 409))
     def submit_batch(request: BatchRequest) -> BatchSubmitted:
         """Submit steps, all of them or none."""
-        commands = [fleet.command(**step.model_dump()) for step in request.steps]
+        commands = []
+        for number, step in enumerate(request.steps):
+            try:
+                commands.append(fleet.command(**step.model_dump()))
+            except errors.InvalidInput as error:
+                raise errors.InvalidInput(f"steps.{number}: {error}") from None
         fleet.submit_commands(commands)
         return BatchSubmitted(step_ids=[command.step_id for command in commands])
 

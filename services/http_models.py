@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fleet_q.core.settings import LONGEST
 from fleet_q.core.submission import HIGHEST_PRIORITY, LONGEST_ID, MOST_RETRIES
-from fleet_q.services.app import SUBMIT_BATCH
+from fleet_q.services.bulk import SUBMIT_BATCH
 
 Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 import msgspec
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +23,16 @@ _wide = Console(soft_wrap=True, width=100_000)  # whose tables are as wide as th
 _SHORTEST: Final = 20
 _LONGEST: Final = 200
 """Characters that are left at least, and without a terminal, of a value that is cut."""
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal's stderr how much of a long work is done; the function given is told of
+    each part."""
+    shown = err.is_terminal and not out.is_terminal  # or stdout's lines would tear it
+    with Progress(console=err, transient=True, disable=not shown) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)
 
 
 def print_json(value: Any) -> None:

@@ -325,23 +325,28 @@ class SnowflakeStore:
             if sorted(_by_id(tx.run("changed_steps"))) != sorted(step_ids):
                 raise _NotAll
 
-        try:
-            self._write(change)
-        except _NotAll:
-            self._explain(commands)
+        def change_all() -> None:
+            try:
+                self._write(change)
+            except _NotAll:
+                self._explain(commands)
+
+        self._patiently(change_all)
         known = self._steps(step_ids)
         return [known[step_id] for step_id in step_ids]
 
     def _explain(self, commands: Sequence[Cancel] | Sequence[Replay]) -> None:
         """Raise what the core has against the commands, unless they were carried out before."""
         known = self._steps([command.step_id for command in commands])
+        has_changed = False
         for command in commands:
             step = known.get(command.step_id)
             event = steps.decide(step, command, at=step.available_ts if step else 0)
             if event is not None:
                 known[command.step_id] = steps.evolve(step, event)
-                if isinstance(command, Cancel):
-                    raise StoreUnavailable("Snowflake: the step changed while it was looked at")
+                has_changed = True
+        if has_changed:  # what was forbidden a moment ago no longer is
+            raise StoreUnavailable("Snowflake: a step changed while it was looked at")
 
     def _steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
         return _by_id(self._query("steps", step_ids=rows.encode(step_ids)))

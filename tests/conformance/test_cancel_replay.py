@@ -54,7 +54,9 @@ def test_what_is_over_cannot_be_cancelled(store: Store) -> None:
     before = picture(store)
 
     for step_id in ("completed", "failed"):
-        with pytest.raises(IllegalTransition, match=f"step '{step_id}' is .* and cannot be cancelled"):
+        with pytest.raises(
+            IllegalTransition, match=f"step '{step_id}' is .* and cannot be cancelled"
+        ):
             store.cancel(step_id)
 
     assert picture(store) == before

@@ -110,8 +110,14 @@ def test_a_log_that_contradicts_itself_is_at_fault(history: list[StepEvent], fau
     [
         ([SUBMITTED, REPLAYED], "step 'step' is pending and cannot be replayed"),
         ([SUBMITTED, CANCELLED, CLAIMED], "step 'step' is cancelled and cannot be claimed"),
-        ([SUBMITTED, CLAIMED, COMPLETED, CLAIMED], "step 'step' is completed and cannot be claimed"),
-        ([SUBMITTED, CLAIMED, COMPLETED, CANCELLED], "step 'step' is completed and cannot be cancell"),
+        (
+            [SUBMITTED, CLAIMED, COMPLETED, CLAIMED],
+            "step 'step' is completed and cannot be claimed",
+        ),
+        (
+            [SUBMITTED, CLAIMED, COMPLETED, CANCELLED],
+            "step 'step' is completed and cannot be cancell",
+        ),
     ],
 )
 def test_what_the_lifecycle_forbids_is_a_fault(facts: list[StepFact], fault: str) -> None:

@@ -83,6 +83,27 @@ def test_a_full_disk_is_one(shell) -> None:
     assert (code, err.count("\n"), "No space left" in err) == (1, 1, True)
 
 
+@pytest.mark.usefixtures("store")
+def test_ids_that_nobody_reads_any_more_are_told_on_stderr(shell, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as nobody:
+        done = subprocess.run(
+            [*COMMAND, "submit", "-"],
+            input=b"{}\n{}\n",
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            timeout=120,
+            check=False,
+        )
+    said, _, ids = done.stderr.decode().partition("; stored, but not printed: ")
+    assert said == "fleet-q: 2 of 2 steps were stored, then: [Errno 32] Broken pipe"
+    assert (done.returncode, ids.count("\n"), len(ids.split())) == (1, 1, 2)
+    for step_id in ids.split():
+        assert shell(f"$Q status {step_id}")[0] == 0
+
+
 def test_a_pod_whose_logs_nobody_reads_works_and_leaves(pods: Pods) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

@@ -1,0 +1,178 @@
+"""Submitting and replaying very many steps: what was done is known when it breaks off."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+
+from fleet_q.core.errors import InvalidInput, StoreError
+from fleet_q.services import FleetQ, bulk
+from fleet_q.services.bulk import submit_all
+
+LINES = "".join(json.dumps({"n": n}) + "\n" for n in range(25))
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    monkeypatch.setattr(bulk, "SUBMIT_BATCH", 10)
+
+
+@pytest.fixture
+def breaking(monkeypatch):
+    """Let a store's third call of ``submit`` raise, before or after it is carried out."""
+
+    def breaking(error: BaseException, *, after: bool = False) -> None:
+        from fleet_q.adapters.sqlite import SqliteStore
+
+        submit, calls = SqliteStore.submit, []
+
+        def once(self, new, pod_id=None):
+            calls.append(new)
+            if len(calls) == 3 and not after:
+                raise type(error)(*error.args)
+            answer = submit(self, new, pod_id)
+            if len(calls) == 3:
+                raise type(error)(*error.args)
+            return answer
+
+        monkeypatch.setattr(SqliteStore, "submit", once)
+
+    return breaking
+
+
+def _stored(fleet_q) -> int:
+    return json.loads(fleet_q("queue", "--json")[1])["pending"]
+
+
+FULL = StoreError("q.db: database or disk is full")
+
+
+@pytest.mark.parametrize("error", [FULL, OSError("gone"), KeyboardInterrupt(), ZeroDivisionError()])
+@pytest.mark.parametrize(("after", "known"), [(False, 20), (True, 25)])
+def test_submission_that_breaks_off_carries_the_ids_of_what_is_stored(
+    tmp_path, breaking, error, after, known
+):
+    app = FleetQ(f"sqlite:///{tmp_path}/q.db")
+    breaking(error, after=after)
+    with pytest.raises(type(error)) as broken:
+        app.submit_many({"n": n} for n in range(25))
+    stored = broken.value.stored_ids
+    assert app.queue()["pending"] == len(stored) == known
+    assert [app.status(step_id).payload["n"] for step_id in stored] == list(range(known))
+    assert broken.value.__notes__ == [f"{known} of 25 steps were stored: see stored_ids"]
+
+
+def test_payload_that_is_refused_is_numbered_and_nothing_is_stored(app):
+    with pytest.raises(InvalidInput, match=r"payloads\[1\]: payload must be a JSON object") as no:
+        app.submit_many([{}, [], {}])
+    assert list(no.value.stored_ids) == []
+    assert app.queue()["pending"] == 0
+
+
+def test_callback_that_raises_ends_a_submission_after_what_it_was_told_of(app):
+    def full(step_ids: list[str]) -> None:
+        raise BrokenPipeError
+
+    commands = [app.command({}) for _ in range(25)]
+    with pytest.raises(BrokenPipeError) as broken:
+        submit_all(app.store, commands, full)
+    assert broken.value.stored_ids == [command.step_id for command in commands[:10]]
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "exit_code"),
+    [
+        (FULL, "20 of 25 steps were stored, then: q.db: database or disk is full", 1),
+        (KeyboardInterrupt(), "20 of 25 steps were stored, then: interrupted", 130),
+        (ZeroDivisionError("x"), "20 of 25 steps were stored, then: ZeroDivisionError: x", 1),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_command_that_breaks_off_prints_the_ids_of_what_is_stored(
+    fleet_q, breaking, error, says, exit_code, as_json
+):
+    breaking(error)
+    code, out, err = fleet_q("submit", "-", *(["--json"] if as_json else []), stdin=LINES)
+    assert (code, err) == (exit_code, f"fleet-q: {says}\n")
+    ids = [step["step_id"] for step in json.loads(out)] if as_json else out.split()
+    assert len(set(ids)) == len(ids) == 20 == _stored(fleet_q)
+    for step_id in ids[::7]:
+        assert fleet_q("status", step_id)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
+)
+def test_signal_ends_a_submission_between_two_transactions(fleet_q, monkeypatch, number, word):
+    submit = FleetQ.submit_commands
+
+    def signalled(self, commands, on_stored):
+        def on_first(step_ids):
+            os.kill(os.getpid(), number)
+            on_stored(step_ids)
+
+        submit(self, commands, on_first)
+
+    monkeypatch.setattr(FleetQ, "submit_commands", signalled)
+    before = signal.getsignal(number)
+    code, out, err = fleet_q("submit", "-", stdin=LINES)
+    assert (code, len(out.split())) == (128 + number, 10)
+    assert err == f"fleet-q: 10 of 25 steps were stored, then: {word}\n"
+    assert _stored(fleet_q) == 10
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b'\xef\xbb\xbf{"n": 1}\n{"n": 2}\n',
+        b'{"n": 1}\r\n\r\n{"n": 2}\r\n',
+        b'\xef\xbb\xbf{"n": 1}\r\n\xef\xbb\xbf{"n": 2}',
+        b'\xef\xbb\xbf\r\n  {"n": 1}  \n\n{"n": 2}',
+    ],
+)
+def test_marks_and_line_ends_of_other_systems_are_no_error(fleet_q, lines):
+    code, out, _ = fleet_q("submit", "-", stdin=lines.decode())
+    assert (code, len(out.split())) == (0, 2)
+    for number, step_id in enumerate(out.split(), 1):
+        assert json.loads(fleet_q("status", step_id, "--json")[1])["payload"] == {"n": number}
+
+
+def test_mark_in_front_of_one_payload_is_no_error(fleet_q):
+    assert fleet_q("submit", '\ufeff{"n": 1}')[0] == 0
+
+
+def test_batch_over_http_says_which_step_is_refused(fleet_q, app):
+    from fastapi.testclient import TestClient
+
+    from fleet_q.services.http import create_http
+
+    steps = [{"payload": {}}, {"payload": {}, "delay": -1}, {"payload": {}, "priority": 2**40}]
+    refused = TestClient(create_http(app)).post("/submit/batch", json={"steps": steps[::2]})
+    assert refused.status_code == 422
+    assert refused.json()["detail"].startswith("steps.1")
+    assert app.queue()["pending"] == 0
+
+
+def test_replaying_one_step_twice_in_a_list_replays_it_once(app, run):
+    @app.task("bad", max_retries=0)
+    def bad() -> None:
+        raise ValueError
+
+    step_id = bad.submit()
+    run(step_id)
+    assert app.replay([step_id, step_id]) == [step_id]
+
+
+def test_replay_of_all_says_how_many_were_when_it_breaks_off(fleet_q, monkeypatch):
+    def broken(self, on_replayed):
+        on_replayed(7)
+        raise FULL
+
+    fleet_q("submit", "{}")
+    monkeypatch.setattr(FleetQ, "replay_all", broken)
+    code, out, err = fleet_q("dlq", "replay", "--all")
+    assert (code, out, err) == (1, "replayed 7 steps\n", f"fleet-q: {FULL}\n")
