@@ -23,10 +23,10 @@ from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
 from fleet_q.core.submission import check_id, check_seconds, submission
+from fleet_q.services import origin as origins
 from fleet_q.services.archive import Archive
 from fleet_q.services.bulk import replay_all, submit_all
 from fleet_q.services.ids import new_pod_id, new_step_id
-from fleet_q.services.origin import number_app, origin
 from fleet_q.services.pod import Pod
 from fleet_q.services.pruning import prune_gently
 from fleet_q.services.settings import Settings, from_env
@@ -66,8 +66,8 @@ class FleetQ:
         self._pod: Pod | None = None
         self.reference: str | None = None
         """``module:app``, if the command line found it so."""
-        self.made_in = origin()
-        self.number = number_app(self, self.made_in)
+        self.made_in = origins.origin()
+        self.number = origins.number_app(self, self.made_in)
 
     # What users register
 
@@ -384,6 +384,11 @@ class FleetQ:
         """
         if self._pod is not None:
             raise InvalidInput("this app runs a pod already")
+        if origins.is_child:
+            raise InvalidInput(
+                "a process that imports the app to run a step runs no pod; put what does under"
+                ' if __name__ == "__main__"'
+            )
         pod_id = self.settings.pod_id or new_pod_id()
         exists = store_exists(self.where)
         store = await asyncio.to_thread(self._pods_store, pod_id)

@@ -17,7 +17,8 @@ import sys
 import traceback
 from typing import Final
 
-from fleet_q.services import logs
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services import logs, origin
 from fleet_q.services.app import FleetQ
 from fleet_q.services.attempt import result_text
 from fleet_q.services.context import PermanentFailure, StepContext, current
@@ -34,6 +35,7 @@ _FOR_THE_POD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def main(descriptor: int) -> None:
     """Serve the pod at the other end of the socket ``descriptor`` until it closes that."""
+    origin.is_child = True
     _end_with_guard()
     channel = Channel(socket.socket(fileno=descriptor))
     start = channel.receive()
@@ -89,9 +91,8 @@ class _Child:
         except BaseException as error:
             self.is_usable = False
             message, trace = described(error)
-            return Ended(
-                error=f"importing the task in a process failed: {message}", traceback=trace
-            )
+            message = f"importing the task in a process failed: {message}"
+            return Ended(None, message, trace, permanent=isinstance(error, InvalidInput))
         self._set_logging()
         try:
             call = task.bound(step)

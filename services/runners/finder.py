@@ -80,6 +80,6 @@ class Finder:
     def _import(self, module: str) -> Any:
         if module != MAIN:
             return importlib.import_module(module)
-        if MAIN_IN_CHILD not in sys.modules:
-            spawn.prepare(self._main)
+        spawn.prepare(self._main)
+        self._main = {}
         return sys.modules.get(MAIN_IN_CHILD)

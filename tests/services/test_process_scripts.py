@@ -1,0 +1,110 @@
+"""Apps of scripts, whose functions run in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+HEAD = """
+import asyncio
+from fleet_q.services import FleetQ, Settings
+
+settings = Settings(heartbeat_interval=0.1, claim_interval=0.05, max_retries=0)
+
+async def run(app, payload):
+    async with app.running():
+        step = await asyncio.to_thread(app.wait, app.submit(payload), 300)
+        print(step.status, step.result, step.error)
+"""
+
+AT_THE_TOP = """
+app = FleetQ("memory://", settings=settings)
+
+@app.task("named", process=True)
+def named(n):
+    return n
+
+app.task("lambda", process=True)(lambda n: n + 1)
+
+if __name__ == "__main__":
+    asyncio.run(run(app, {"task_type": "named", "n": 1}))
+    asyncio.run(run(app, {"task_type": "lambda", "n": 1}))
+"""
+
+IN_A_FUNCTION_THAT_AN_IMPORT_CALLS = """
+def create():
+    app = FleetQ("memory://", settings=settings)
+
+    @app.task("local", process=True)
+    def local():
+        return "local"
+
+    return app
+
+apps = [create(), create()]
+
+if __name__ == "__main__":
+    asyncio.run(run(apps[1], {"task_type": "local"}))
+"""
+
+UNDER_THE_GUARD = """
+def named():
+    return "named"
+
+if __name__ == "__main__":
+    app = FleetQ("memory://", settings=settings)
+    app.task("named", process=True)(named)
+    asyncio.run(run(app, {"task_type": "named"}))
+    app.task("lambda", process=True)(lambda: None)
+"""
+
+WITHOUT_A_GUARD = """
+app = FleetQ("memory://", settings=settings)
+app.task("lambda", process=True)(lambda: None)
+asyncio.run(run(app, {"task_type": "lambda"}))
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Run a script; the lines that it printed, and the last line of its stderr."""
+
+    def script(text: str) -> tuple[list[str], str]:
+        (tmp_path / "script.py").write_text(HEAD + text)
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        ended = subprocess.run(
+            [sys.executable, "script.py"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        )
+        return ended.stdout.splitlines(), (ended.stderr.splitlines() or [""])[-1]
+
+    return script
+
+
+def test_tasks_of_a_script_are_found(script):
+    assert script(AT_THE_TOP) == (["completed 1 None", "completed 2 None"], "")
+
+
+def test_task_of_an_app_that_a_function_makes_is_found_if_the_import_calls_it(script):
+    assert script(IN_A_FUNCTION_THAT_AN_IMPORT_CALLS) == (["completed local None"], "")
+
+
+def test_local_function_under_the_guard_is_refused_a_named_one_is_found(script):
+    printed, last = script(UNDER_THE_GUARD)
+    assert printed == ["completed named None"]
+    assert "task 'lambda': a process can find it only by name" in last
+
+
+def test_script_that_runs_its_pod_when_it_is_imported_fails_the_step(script):
+    (printed,), _ = script(WITHOUT_A_GUARD)
+    assert printed.startswith("failed None importing the task in a process failed")
+    assert "put what does under if __name__" in printed
