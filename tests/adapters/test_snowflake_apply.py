@@ -13,6 +13,7 @@ from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core.errors import StoreError
 from tests.standin.client import Schema
+from tests.waiting import LIMIT
 
 
 @pytest.fixture
@@ -23,7 +24,9 @@ def session(schema: Schema) -> Iterator[Session]:
 
 
 def open_session(schema: Schema, prefix: str = "", **parameters: Any) -> Session:
-    return Session({**schema.parameters, "network_timeout": 20, **parameters}, Statements(prefix))
+    return Session(
+        {**schema.parameters, "network_timeout": int(LIMIT), **parameters}, Statements(prefix)
+    )
 
 
 def made(session: Session) -> dict[str, int]:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import itertools
 import re
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from fleet_q.adapters.clock import wall_clock
 from fleet_q.adapters.doctor import Finding
 from fleet_q.adapters.snowflake.apply import apply
 from fleet_q.adapters.snowflake.doctor import examination
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from tests.standin.client import Schema
+from tests.waiting import LIMIT
 
 CHECKS = [
     "sign-in", "role", "warehouse", "auto-suspend", "database", "schema", "tables", "version",
     "privileges", "result cache", "clock", "latency",
 ]  # fmt: skip
+NOW = 1_700_000_000_000_000
 NAMED = ("account", "user", "role", "warehouse", "database", "schema")
 
 
@@ -33,15 +33,16 @@ def made(schema: Schema) -> Schema:
     session = Session(schema.parameters, Statements())
     list(apply(session))
     session.close()
+    schema.set(clock=NOW)
     schema.forget()
     return schema
 
 
 def look(
-    schema: Schema, clock: Callable[[], int] = wall_clock, **parameters: Any
+    schema: Schema, clock: Callable[[], int] = lambda: NOW, **parameters: Any
 ) -> dict[str, Finding]:
     """What the doctor finds; ``parameters`` that are ``None`` are left out of the connection."""
-    given = {"login_timeout": 2, "network_timeout": 5, **schema.parameters, **parameters}
+    given = {"login_timeout": int(LIMIT), **schema.parameters, **parameters}
     given = {name: value for name, value in given.items() if value is not None}
     session = Session(given, Statements())
     named = {name: given[name] for name in NAMED if name in given}
@@ -165,6 +166,7 @@ def test_a_warehouse_that_does_not_wake(made: Schema) -> None:
 
 
 def test_tables_that_are_not_there(schema: Schema) -> None:
+    schema.set(clock=NOW)
     found = look(schema)
     assert but_ok(found) == {"tables": "fail", "version": "skipped", "privileges": "skipped"}
     assert '"STEP_TRACKER"' in found["tables"].says
@@ -221,14 +223,14 @@ def test_a_result_cache_that_is_off(made: Schema) -> None:
 
 @pytest.mark.parametrize(("seconds", "side"), [(120, "ahead of"), (-120, "behind")])
 def test_clocks_that_differ(made: Schema, seconds: int, side: str) -> None:
-    made.set(clock=time.time_ns() // 1_000 + seconds * 1_000_000)
+    made.set(clock=NOW + seconds * 1_000_000)
     found = look(made)
     assert but_ok(found) == {"clock": "warn"}
-    assert re.match(rf"1[12]\d\.\d\d s {side} this machine's", found["clock"].says)
+    assert re.match(rf"120\.00 s {side} this machine's", found["clock"].says)
 
 
 def test_statements_that_take_long(made: Schema) -> None:
-    ticks = itertools.count(wall_clock(), 600_000)
+    ticks = itertools.count(NOW, 600_000)
     found = look(made, clock=lambda: next(ticks))
     assert but_ok(found) == {"latency": "warn"}
     assert "600 ms a statement" in found["latency"].says

@@ -18,6 +18,7 @@ from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core.errors import StoreCrowded, StoreUnavailable
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema, Standin
+from tests.waiting import LIMIT
 
 NOW = 1_700_000_000_000_000
 HURRIED = {"session_parameters": {"LOCK_TIMEOUT": 0.05}}
@@ -134,9 +135,10 @@ def test_who_may_not_end_it_has_to_wait(
 
 def test_it_is_looked_for_now_and_then(schema: Schema, store: snowflake.SnowflakeStore) -> None:
     schema.forget()
-    for _ in range(3):
-        with pytest.raises(StoreCrowded):
-            store.submit([Submit("step", "{}")])
+    with patch.object(locks, "LOOK_INTERVAL", LIMIT):
+        for _ in range(3):
+            with pytest.raises(StoreCrowded):
+                store.submit([Submit("step", "{}")])
 
     assert len(schema.log(lambda each: each.text.startswith("SHOW LOCKS"))) == 1
 

@@ -15,6 +15,7 @@ from fleet_q.core.ports import Ended, Pruned
 from fleet_q.core.pruning import ENDED
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema
+from tests.waiting import LIMIT
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def store(schema: Schema) -> Iterator[SnowflakeStore]:
     session = Session(schema.parameters, Statements())
     list(apply(session))
     session.close()
-    store = SnowflakeStore(schema.parameters, patience=5)
+    store = SnowflakeStore(schema.parameters, patience=LIMIT)
     yield store
     schema.no_faults()
     schema.set(denied=[])

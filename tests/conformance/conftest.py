@@ -32,6 +32,7 @@ def store(kind: StoreKind, tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
     yield store
     assert_sound(store)
     store.close()
+    kind.discard(tmp_path)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -21,11 +20,11 @@ from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core.ports import Store
 from tests.standin.client import Schema, shared
+from tests.waiting import LIMIT
 
 from .clock import FakeClock
 
 STATEMENTS: Final = Statements()
-_making: Final = Lock()
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,9 @@ class StoreKind:
     """One kind of store, and how much testing it has the speed for.
 
     ``open`` makes a store, or with ``shared`` one more client of the store that the folder
-    already has. ``spoil`` changes a step's row behind the log's back. While ``failing`` lasts,
-    every write of a step's row fails. A store that has not the last two skips what needs them.
+    already has; ``discard`` is told of a folder whose store is closed. ``spoil`` changes a step's
+    row behind the log's back. While ``failing`` lasts, every write of a step's row fails. A store
+    that has not the last two skips what needs them.
     """
 
     name: str
@@ -49,6 +49,7 @@ class StoreKind:
     """Whether a call takes so long that the stateful test has to be sparing with them."""
     spoil: Callable[[Path, Store], None] | None = None
     failing: Callable[[Path], AbstractContextManager[None]] | None = None
+    discard: Callable[[Path], None] = lambda _: None
 
 
 def _open_sqlite(folder: Path, clock: FakeClock) -> SqliteStore:
@@ -93,32 +94,55 @@ def _failing_memory(folder: Path) -> Iterator[None]:
         yield
 
 
-@dataclass
 class _Account:
-    """The schema in the stand-in for Snowflake that a folder's store lives in."""
+    """The schemas in the stand-in for Snowflake that stores live in, one for each folder.
 
-    schema: Schema
+    Creating one takes longer than most tests, so that one which is not used any more is emptied
+    and used again.
+    """
 
-    @classmethod
-    def of(cls, folder: Path) -> _Account:
-        with _making:  # or those that open a new store at once would have one each
-            return cls._of(folder)
+    def __init__(self) -> None:
+        self._used: dict[Path, Schema] = {}
+        self._free: list[Schema] = []
+        self._lock = Lock()  # or those that open a new store at once would have one each
 
-    @classmethod
-    @cache
-    def _of(cls, folder: Path) -> _Account:
-        schema = shared().schema()
-        session = Session(schema.parameters, STATEMENTS)
-        for statement in tables(STATEMENTS, TableKind.STANDARD):
-            session.execute(statement)
-        session.close()
-        return cls(schema)
+    def schema(self, folder: Path) -> Schema:
+        """The schema of this folder's store, with empty tables at first."""
+        with self._lock:
+            if folder not in self._used:
+                self._used[folder] = self._free.pop() if self._free else _new_schema()
+            return self._used[folder]
+
+    def take_back(self, folder: Path) -> None:
+        """Empty the schema of a folder whose store is closed."""
+        with self._lock:
+            schema = self._used.pop(folder)
+            schema.end_sessions()
+            session = Session(schema.parameters, STATEMENTS)
+            for table in ("step_events", "pod_events", "step_tracker", "pod_health"):
+                session.execute(f"DELETE FROM {table}")
+            session.execute("UPDATE fleet_q SET submissions = 0")
+            session.close()
+            schema.forget()
+            self._free.append(schema)
+
+
+def _new_schema() -> Schema:
+    schema = shared().schema()
+    session = Session(schema.parameters, STATEMENTS)
+    for statement in tables(STATEMENTS, TableKind.STANDARD):
+        session.execute(statement)
+    session.close()
+    return schema
+
+
+_account: Final = _Account()
 
 
 def _open_snowflake(folder: Path, clock: FakeClock) -> SnowflakeStore:
-    schema = _Account.of(folder).schema
+    schema = _account.schema(folder)
     clock.lead(lambda now: schema.set(clock=now))
-    return SnowflakeStore(schema.parameters, patience=5)
+    return SnowflakeStore(schema.parameters, patience=LIMIT)
 
 
 def _spoil_snowflake(folder: Path, store: Store) -> None:
@@ -156,5 +180,6 @@ KINDS: Final = [
         run_length=30,
         dear=True,
         spoil=_spoil_snowflake,
+        discard=_account.take_back,
     ),
 ]

@@ -94,6 +94,7 @@ class Fleet(RuleBasedStateMachine):
         for step_id in self.model.steps:
             self.note(*(event.fact.type for event in self.store.history(step_id)))
         self.store.close()
+        self.kind.discard(Path(self.folder.name))
         self.folder.cleanup()
 
     def note(self, *what: str) -> None:

@@ -99,6 +99,7 @@ def test_many_can_open_a_new_store_at_once(
         folder = tmp_path / str(number)
         folder.mkdir()
         at_once(open_and_submit, [(folder, thread) for thread in range(8)])
+        kind.discard(folder)
 
 
 def test_opening_a_new_sqlite_file_waits_for_another_that_sets_it_up(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tests.crash.fleet import Fleet, PodProcess
 from tests.crash.plan import Act, Full, Hog, Move, PowerCut
 from tests.crash.power import Picture
 from tests.crash.work import Work
-from tests.processes.launcher import eventually
+from tests.waiting import wait_until
 
 CLIENT_PATIENCE: Final = 2.0
 """Seconds for which the round's own client waits for a lock; it tries again itself."""
@@ -148,7 +148,7 @@ class SqlitePlace:
         with contextlib.closing(SqliteStore(self.path)) as store:
             store.submit([FRESH.command])
             fresh = fleet.start("fresh", **{tasks.SIGNS: str(self._folder / "signs-of-fresh")})
-            eventually(lambda: store.counts()["completed"] == 1, FRESH_WITHIN)
+            wait_until(lambda: store.counts()["completed"] == 1, FRESH_WITHIN)
             fresh.signal(signal.SIGTERM)
             faults = fleet.wait([fresh])
             faults += checks.of_work([FRESH], [], checks.read_log(store)) + checks.of_log(store)

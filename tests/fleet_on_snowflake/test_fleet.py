@@ -13,8 +13,9 @@ from fleet_q.core.events import Completed
 from fleet_q.services import FleetQ
 from fleet_q.services.settings import Settings
 from tests.fleet_on_snowflake.threads import Fleet
-from tests.processes.launcher import Launcher, eventually
+from tests.processes.launcher import Launcher
 from tests.standin.client import Schema
+from tests.waiting import wait_until
 
 QUICK = Settings(
     heartbeat_interval=2.0, claim_interval=0.2, recovery_interval=2.0, dead_pod_threshold=20.0
@@ -40,7 +41,7 @@ def test_eight_pods_drain_500_steps_though_everything_goes_wrong_that_can(
     fleet.start(6, QUICK)
     for number in range(2):
         processes.start(f"process-{number}", FLEET_Q_DEAD_POD_THRESHOLD="10")
-    eventually(lambda: len(store.pods().pods) == 8)
+    wait_until(lambda: len(store.pods().pods) == 8)
     for_ever = {"times": None}
     made.fault("drop", on="commit", every=10, then="sign-in", **for_ever)  # nobody mends that
     made.fault("drop", on="write", every=31, **for_ever)
@@ -50,7 +51,7 @@ def test_eight_pods_drain_500_steps_though_everything_goes_wrong_that_can(
     made.fault("error", error="gone", every=53, **for_ever)
     made.fault("error", on="update", code="000625", sqlstate="57014", every=29, **for_ever)
     submit(store, 500)
-    eventually(lambda: store.counts()["completed"] == 500, 240)
+    wait_until(lambda: store.counts()["completed"] == 500)
     made.no_faults()
     assert_all_done_once(store, 500)
     struck = Counter(each.fault for each in made.log(lambda each: each.fault is not None))
@@ -66,10 +67,10 @@ def test_pods_that_claim_at_once_wait_and_get_their_turns_though_not_all_may_wai
     Each gets a quarter of its fair share at least, which is two turns of four steps."""
     settings = Settings(claim_interval=0.2, max_parallelism=5, claim_ahead=0)
     fleet.start(24, settings)
-    eventually(lambda: len(store.pods().pods) == 24, 60)
+    wait_until(lambda: len(store.pods().pods) == 24)
     made.set(latency=0.004)
     submit(store, 24 * 32)
-    eventually(lambda: store.counts()["completed"] == 24 * 32, 240)
+    wait_until(lambda: store.counts()["completed"] == 24 * 32)
     assert_all_done_once(store, 24 * 32)
     done = (e.pod_id for e in store.step_events() if isinstance(e.fact, Completed))
     shares = sorted(Counter(done).values())
@@ -84,11 +85,11 @@ def test_what_a_killed_process_held_is_recovered_by_the_leader(
 ) -> None:
     victim = processes.start("victim", FLEET_Q_DEAD_POD_THRESHOLD="4")
     submit(store, 100)
-    eventually(lambda: store.counts()["claimed"] > 0)
+    wait_until(lambda: store.counts()["claimed"] > 0)
     kill(victim)
     held = store.counts()["claimed"]
     fleet.start(2, SOON_DEAD)
-    eventually(lambda: store.counts()["completed"] == 100)
+    wait_until(lambda: store.counts()["completed"] == 100)
     assert_all_done_once(store, 100)
     assert audit(store.step_events()).recovered == held
 
@@ -101,10 +102,10 @@ def test_a_process_that_is_killed_in_a_transaction_keeps_the_others_waiting_and_
     submit(store, 20)
     made.fault("hang", on="update", matching='UPDATE "STEP_TRACKER"')
     victim = processes.start("victim")
-    eventually(lambda: "STEP_TRACKER" in str([each["locks"] for each in made.sessions()]))
+    wait_until(lambda: "STEP_TRACKER" in str([each["locks"] for each in made.sessions()]))
     kill(victim)
     fleet.start(2, SOON_DEAD)
-    eventually(lambda: store.counts()["completed"] == 20)
+    wait_until(lambda: store.counts()["completed"] == 20)
     assert_all_done_once(store, 20)
 
 

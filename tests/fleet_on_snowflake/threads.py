@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.services import FleetQ
 from fleet_q.services.settings import Settings
+from tests.waiting import LIMIT
 
 
 class Fleet:
@@ -34,7 +35,7 @@ class Fleet:
             self.stores.append(store)
             self._threads.append(thread)
             thread.start()
-        running.wait(60)
+        running.wait(LIMIT)
 
     def stop(self) -> None:
         """Let all of them leave."""

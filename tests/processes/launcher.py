@@ -1,14 +1,17 @@
-"""Pods as real processes, and waiting for what they do."""
+"""Pods as real processes."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from tests.waiting import wait_until as eventually
+
+__all__ = ["Launcher", "eventually"]
 
 ROOT: Final = Path(__file__).parents[2]
 QUICK: Final = {
@@ -61,11 +64,3 @@ class Launcher:
             if pod.poll() is None:
                 pod.kill()
             pod.wait()
-
-
-def eventually(what: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until ``what()`` is true: real processes have no clock that a test could turn."""
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it never happened"
-        time.sleep(0.02)

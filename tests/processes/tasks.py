@@ -18,15 +18,16 @@ def nap(number: int) -> int:
 
 
 @app.task("touch")
-def touch(path: str, seconds: float) -> str:
-    """Leave a sign of having begun, then take a while."""
+def touch(path: str, until: str) -> str:
+    """Append this process's id to the file ``path``, then wait until the file ``until`` exists."""
     with open(path, "a") as file:
         file.write(f"{os.getpid()}\n")
-    time.sleep(seconds)
+    while not os.path.exists(until):
+        time.sleep(0.01)
     return "done"
 
 
 @app.task("block")
-async def block(path: str, seconds: float) -> str:
-    """The same, rudely: it is async and holds the event loop."""
-    return touch(path, seconds)
+async def block(path: str, until: str) -> str:
+    """The same in an async function, so that it blocks the event loop."""
+    return touch(path, until)

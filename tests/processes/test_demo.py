@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.launcher import eventually
+from tests.waiting import LIMIT, wait_until
 
 
 def test_the_demo_holds_its_promises(tmp_path) -> None:
     command = [sys.executable, "-m", "fleet_q.services.cli", "demo", "--steps", "120", "--json"]
-    done = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=LIMIT, check=False)
     assert done.returncode == 0, done.stderr.decode()
     report = json.loads(done.stdout)
     assert report["faults"] == []
@@ -33,14 +33,14 @@ def test_no_pod_outlives_a_demo_that_is_ended(tmp_path: Path, number: signal.Sig
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     demo = subprocess.Popen(command, cwd=tmp_path, env=env)
     try:
-        eventually(lambda: len(_children(demo.pid)) == 3)
+        wait_until(lambda: len(_children(demo.pid)) == 3)
         pods = _children(demo.pid)
         demo.send_signal(number)
-        assert demo.wait(20) == (-number if number == signal.SIGKILL else 128 + number)
+        assert demo.wait(LIMIT) == (-number if number == signal.SIGKILL else 128 + number)
     finally:
         demo.kill()
         demo.wait()
-    eventually(lambda: not pods & _processes().keys())
+    wait_until(lambda: not pods & _processes().keys())
     if number != signal.SIGKILL:
         assert list(tmp_path.iterdir()) == []
 

@@ -8,22 +8,23 @@ import subprocess
 from fleet_q.core.audit import audit
 from fleet_q.core.events import Claimed
 from fleet_q.core.ports import Store
-from fleet_q.services import FleetQ
+from fleet_q.services import FleetQ, Settings
 from tests.processes.conftest import Pods
-from tests.processes.launcher import eventually
+from tests.waiting import LIMIT, wait_until
 
 
 def test_four_pods_drain_5000_steps_while_one_is_killed_and_started_again(pods: Pods) -> None:
-    fleet = FleetQ(pods.store)
+    tries = Settings(max_retries=100)  # a busy machine may keep healthy pods waiting
+    fleet = FleetQ(pods.store, settings=tries)
     fleet.submit_many({"task_type": "nap", "number": n} for n in range(5_000))
     running = [pods.start(f"pod-{n}", FLEET_Q_MAX_PARALLELISM="20") for n in range(4)]
 
-    eventually(lambda: fleet.queue()["completed"] > 200)
-    eventually(lambda: _stopped_while_it_holds_steps(running[0], pods.store))
+    wait_until(lambda: fleet.queue()["completed"] > 200)
+    wait_until(lambda: _stopped_while_it_holds_steps(running[0], pods.store))
     running[0].kill()
     running[0].wait()
     pods.start("pod-0")
-    eventually(lambda: fleet.queue()["completed"] == 5_000, 60)
+    wait_until(lambda: fleet.queue()["completed"] == 5_000)
 
     report = audit(pods.store.step_events())
     assert report.faults == []
@@ -50,13 +51,15 @@ def _all_steps(pods: Pods):
 def test_a_killed_pods_step_is_run_again_by_another(pods: Pods, tmp_path) -> None:
     fleet = FleetQ(pods.store)
     sign = tmp_path / "sign"
-    step_id = fleet.submit({"task_type": "touch", "path": str(sign), "seconds": 0.5})
+    go_on = tmp_path / "go on"
+    step_id = fleet.submit({"task_type": "touch", "path": str(sign), "until": str(go_on)})
     victim = pods.start("victim")
-    eventually(sign.exists)
+    wait_until(sign.exists)
     victim.kill()
     victim.wait()
+    go_on.touch()
     pods.start("heir")
-    step = fleet.wait(step_id, 20)
+    step = fleet.wait(step_id, LIMIT)
     assert (step.status, step.claimed_by, step.retry_count) == ("completed", "heir", 1)
     assert len(sign.read_text().split()) == 2
 
@@ -64,15 +67,17 @@ def test_a_killed_pods_step_is_run_again_by_another(pods: Pods, tmp_path) -> Non
 def test_a_pod_that_stood_still_changes_nothing_when_it_comes_back(pods: Pods, tmp_path) -> None:
     fleet = FleetQ(pods.store)
     sign = tmp_path / "sign"
-    step_id = fleet.submit({"task_type": "touch", "path": str(sign), "seconds": 0.3})
+    go_on = tmp_path / "go on"
+    step_id = fleet.submit({"task_type": "touch", "path": str(sign), "until": str(go_on)})
     zombie = pods.start("zombie")
-    eventually(sign.exists)
+    wait_until(sign.exists)
     zombie.send_signal(signal.SIGSTOP)
+    go_on.touch()
     pods.start("heir")
-    assert fleet.wait(step_id, 20).claimed_by == "heir"
+    assert fleet.wait(step_id, LIMIT).claimed_by == "heir"
     zombie.send_signal(signal.SIGCONT)
-    eventually(lambda: "declared dead" in pods.log("zombie").read_text())
-    eventually(lambda: all(pod.status == "up" for pod in fleet.pods()))
+    wait_until(lambda: "declared dead" in pods.log("zombie").read_text())
+    wait_until(lambda: all(pod.status == "up" for pod in fleet.pods()))
     report = audit(pods.store.step_events())
     assert (report.completed, report.faults) == (1, [])
     assert fleet.status(step_id).claimed_by == "heir"

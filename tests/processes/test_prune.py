@@ -14,7 +14,7 @@ from fleet_q.core.ports import Turn
 from fleet_q.core.step import Complete, Submit
 from fleet_q.services import FleetQ
 from tests.processes.conftest import Pods
-from tests.processes.launcher import eventually
+from tests.waiting import wait_until
 
 
 def test_each_step_is_in_the_store_or_whole_in_the_archive(pods: Pods, tmp_path: Path) -> None:
@@ -23,18 +23,18 @@ def test_each_step_is_in_the_store_or_whole_in_the_archive(pods: Pods, tmp_path:
     _complete(pods, old)
     new = fleet.submit_many({"task_type": "nap", "number": n} for n in range(300))
     worker = pods.start("worker")
-    eventually(lambda: fleet.queue()["completed"] > len(old))
+    wait_until(lambda: fleet.queue()["completed"] > len(old))
     archive = tmp_path / "archive.jsonl"
 
     for size in (1, 500_000, 1_000_000):
         prune = _prune(pods, archive)
-        eventually(lambda size=size: archive.exists() and archive.stat().st_size > size)
+        wait_until(lambda size=size: archive.exists() and archive.stat().st_size > size)
         prune.kill()
         assert prune.wait() == -signal.SIGKILL, "it was over before it was killed"
         assert pods.store.rebuild(check=True).equal
     assert _prune(pods, archive).wait() == 0
 
-    eventually(lambda: fleet.queue()["pending"] + fleet.queue()["claimed"] == 0)
+    wait_until(lambda: fleet.queue()["pending"] + fleet.queue()["claimed"] == 0)
     assert worker.poll() is None
     kept: dict[str, set[int]] = defaultdict(set)
     for line in archive.read_text().splitlines():

@@ -13,6 +13,7 @@ import pytest
 
 from fleet_q.services import FleetQ
 from tests.processes.conftest import Pods
+from tests.waiting import LIMIT
 
 COMMAND = [sys.executable, "-m", "fleet_q.services.cli"]
 
@@ -27,7 +28,7 @@ def shell(tmp_path: Path):
             capture_output=True,
             cwd=tmp_path,
             env={**os.environ, **env},
-            timeout=30,
+            timeout=LIMIT,
             check=False,
         )
         return done.returncode, done.stdout.decode(), done.stderr.decode()

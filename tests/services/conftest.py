@@ -13,16 +13,17 @@ import pytest
 
 from fleet_q.services import FleetQ, Settings, cli, cli_options
 from fleet_q.services.views import StepView
+from tests.waiting import LIMIT
 
 QUICK = Settings(
     pod_id="pod-1",
     heartbeat_interval=0.02,
     claim_interval=0.02,
     recovery_interval=0.05,
-    dead_pod_threshold=5,
+    dead_pod_threshold=LIMIT,
     retry_base_delay=0.001,
     retry_max_delay=0.01,
-    shutdown_grace=5,
+    shutdown_grace=LIMIT,
 )
 
 
@@ -65,5 +66,5 @@ def fleet_q(
 
 async def ended(app: FleetQ, step_ids: Iterable[str]) -> list[Any]:
     async with app.running():
-        waiting = [asyncio.to_thread(app.wait, step_id, 120) for step_id in step_ids]
+        waiting = [asyncio.to_thread(app.wait, step_id, LIMIT) for step_id in step_ids]
         return list(await asyncio.gather(*waiting))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 import msgspec
 import pytest
@@ -15,6 +14,7 @@ from fleet_q.services import FleetQ
 from fleet_q.services.app import LONGEST_PAGE
 from fleet_q.services.bulk import SUBMIT_BATCH
 from tests.services.conftest import QUICK
+from tests.waiting import LIMIT, wait_until
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -146,7 +146,7 @@ def test_the_pod_here_leads_when_it_is_alone(app):
         assert app.leader().leader_pod_id is None
         async with app.running() as pod:
             step_id = app.submit({})
-            await asyncio.to_thread(app.wait, step_id, 5)
+            await asyncio.to_thread(app.wait, step_id, LIMIT)
             lead = app.leader()
             assert (lead.leader_pod_id, lead.this_pod_id, lead.is_leader) == (
                 "pod-1",
@@ -170,31 +170,24 @@ def test_a_submission_here_is_claimed_without_waiting_for_the_interval():
     async def main() -> str:
         async with patient.running():
             await asyncio.sleep(0)
-            return (await asyncio.to_thread(patient.wait, quick.submit(), 5)).result
+            return (await asyncio.to_thread(patient.wait, quick.submit(), LIMIT)).result
 
     assert asyncio.run(main()) == "done"
 
 
 def test_a_function_that_blocks_the_loop_does_not_stop_the_heartbeat(app):
-    blocked = threading.Event()
-
     @app.task("rude")
     async def rude() -> int:
         before = _version(app)
-        for _ in range(1000):
-            if _version(app) > before + 2:  # heartbeats went on while the loop stood still
-                blocked.set()
-                return 1
-            threading.Event().wait(0.005)
-        return 0
+        wait_until(lambda: _version(app) > before + 2)  # heartbeats go on while the loop is blocked
+        return 1
 
     async def main() -> None:
         async with app.running():
             step_id = rude.submit()
-            assert (await asyncio.to_thread(app.wait, step_id, 10)).result == 1
+            assert (await asyncio.to_thread(app.wait, step_id, LIMIT)).result == 1
 
     asyncio.run(main())
-    assert blocked.is_set()
 
 
 def _version(app: FleetQ) -> int:

@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fleet_q.services.backoff import with_backoff
+from tests.waiting import LIMIT
 
 both_kinds = pytest.mark.parametrize("kind", ["plain", "async"])
 curves = st.sampled_from(["exponential", "linear", "fibonacci"])
@@ -575,12 +576,12 @@ def test_a_call_that_begins_in_another_thread_disturbs_none(
     def monotonic() -> float:
         if threading.current_thread().name == "second" and not second_begins.is_set():
             second_begins.set()
-            first_ended.wait(10)
+            first_ended.wait(LIMIT)
         return clock.now
 
     def begin_the_second(error: BaseException) -> bool:
         first_failed.set()
-        return second_begins.wait(10)
+        return second_begins.wait(LIMIT)
 
     monkeypatch.setattr("tenacity.time", SimpleNamespace(monotonic=monotonic))
 
@@ -589,7 +590,7 @@ def test_a_call_that_begins_in_another_thread_disturbs_none(
         return jobs[threading.current_thread().name]()
 
     def second() -> None:
-        first_failed.wait(10)
+        first_failed.wait(LIMIT)
         function()
 
     threads = [
@@ -598,9 +599,9 @@ def test_a_call_that_begins_in_another_thread_disturbs_none(
     ]
     for thread in threads:
         thread.start()
-    threads[0].join(10)
+    threads[0].join(LIMIT)
     first_ended.set()
-    threads[1].join(10)
+    threads[1].join(LIMIT)
     assert [job.calls for job in jobs.values()] == [2, 1]
 
 

@@ -17,6 +17,7 @@ from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.services import FleetQ
 from fleet_q.services.http import create_http
 from tests.services.conftest import QUICK, ended
+from tests.waiting import LIMIT
 
 JSON = {"Content-Type": "application/json"}
 
@@ -360,6 +361,6 @@ def test_it_runs_in_someone_elses_fastapi_service(app):
         submitted = http.post(
             "/queue/submit", json={"payload": {"task_type": "greet", "name": "A"}}
         )
-        app.wait(submitted.json()["step_id"], 5)
+        app.wait(submitted.json()["step_id"], LIMIT)
         status = http.get(f"/queue/status/{submitted.json()['step_id']}").json()
     assert status["result"] == "hello A"

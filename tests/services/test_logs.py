@@ -14,6 +14,7 @@ from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import Turn
 from fleet_q.services import FleetQ, logs
 from tests.services.conftest import QUICK, ended
+from tests.waiting import LIMIT, wait_until_async
 
 
 @pytest.fixture
@@ -77,27 +78,26 @@ def test_text_lines_do_too(capsys):
 @pytest.mark.usefixtures("root_logger")
 @pytest.mark.parametrize(
     ("heartbeat", "says"),
-    [(0.02, "step is not this pod's any more"), (60, "outcome refused")],
+    [(0.02, "step is not this pod's any more"), (3_600, "outcome refused")],
 )
 def test_a_step_that_is_taken_away_is_told_with_its_attempt(capsys, heartbeat, says):
     """At the next heartbeat, or if its function is done before that, when its outcome is."""
-    app = _app(heartbeat_interval=heartbeat, dead_pod_threshold=2 * heartbeat + 5)
+    app = _app(heartbeat_interval=heartbeat, dead_pod_threshold=2 * heartbeat + LIMIT)
     started, go_on = threading.Event(), threading.Event()
 
     @app.task("long")
     def long() -> None:
         started.set()
-        go_on.wait(5)
+        go_on.wait(LIMIT)
 
     async def main() -> str:
         async with app.running():
             step_id = long.submit()
-            assert await asyncio.to_thread(started.wait, 5)
+            assert await asyncio.to_thread(started.wait, LIMIT)
             app.cancel(step_id)
             if heartbeat < 1:
                 seen = app.store.pods().pods[0].version
-                while app.store.pods().pods[0].version < seen + 2:
-                    await asyncio.sleep(0.01)
+                await wait_until_async(lambda: app.store.pods().pods[0].version >= seen + 2)
             go_on.set()
         return step_id
 
@@ -114,12 +114,12 @@ def test_what_is_released_is_told_with_its_attempt(capsys):
     @app.task("endless")
     async def endless() -> None:
         started.set()
-        await asyncio.sleep(60)
+        await asyncio.sleep(3_600)
 
     async def main() -> str:
         async with app.running() as pod:
             step_id = endless.submit()
-            assert await asyncio.to_thread(started.wait, 5)
+            assert await asyncio.to_thread(started.wait, LIMIT)
             pod.drain(0)
         return step_id
 

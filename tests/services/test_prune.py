@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sqlite3
-import time
 
 import msgspec
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from fleet_q.core.errors import InvalidInput, StoreError, StoreUnavailable
 from fleet_q.core.ports import Pruned
 from fleet_q.services import FleetQ
+from tests.waiting import wait_until_async
 
 from .conftest import QUICK
 
@@ -172,10 +172,7 @@ def test_a_pruned_id_is_free(app, run):
 
 async def _runs_until(app, condition):
     async with app.running() as pod:
-        until = time.monotonic() + 10
-        while not condition() and time.monotonic() < until:
-            await asyncio.sleep(0.01)
-        assert condition()
+        await wait_until_async(condition)
         return pod
 
 

@@ -14,6 +14,7 @@ from fleet_q.core.errors import InvalidInput, StoreUnavailable
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.services import FleetQ, current_step
 from tests.services.conftest import QUICK
+from tests.waiting import LIMIT, wait_until
 
 
 def test_an_async_function_is_cancelled_when_its_time_is_up(app, run):
@@ -22,7 +23,7 @@ def test_an_async_function_is_cancelled_when_its_time_is_up(app, run):
     @app.task("slow", timeout=0.05, max_retries=0)
     async def slow() -> None:
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3_600)
         except asyncio.CancelledError:
             stopped.append(True)
             raise
@@ -40,10 +41,9 @@ def test_a_thread_whose_time_is_up_finds_its_flag_and_does_not_keep_its_slot(run
     @app.task("deaf", timeout=0.05, max_retries=0)
     def deaf() -> None:
         context = current_step()
-        while not context.cancelled:
-            never.wait(0.005)
+        wait_until(lambda: context.cancelled)
         seen.set()
-        never.wait(5)
+        never.wait(LIMIT)
 
     @app.task("next")
     def next_one() -> str:
@@ -52,9 +52,9 @@ def test_a_thread_whose_time_is_up_finds_its_flag_and_does_not_keep_its_slot(run
     async def main() -> str:
         first, second = deaf.submit(priority=1), next_one.submit()
         async with app.running():
-            assert (await asyncio.to_thread(app.wait, first, 5)).status == "failed"
-            assert (await asyncio.to_thread(app.wait, second, 5)).result == "ran"
-            assert await asyncio.to_thread(seen.wait, 5)
+            assert (await asyncio.to_thread(app.wait, first, LIMIT)).status == "failed"
+            assert (await asyncio.to_thread(app.wait, second, LIMIT)).result == "ran"
+            assert await asyncio.to_thread(seen.wait, LIMIT)
             never.set()
         return "left"
 
@@ -69,18 +69,15 @@ def test_cancelling_a_step_that_runs_tells_its_function(app):
     def long() -> None:
         started.set()
         context = current_step()
-        for _ in range(1000):
-            if context.cancelled:
-                told.set()
-                return
-            threading.Event().wait(0.005)
+        wait_until(lambda: context.cancelled)
+        told.set()
 
     async def main() -> None:
         async with app.running():
             step_id = long.submit()
-            assert await asyncio.to_thread(started.wait, 5)
+            assert await asyncio.to_thread(started.wait, LIMIT)
             assert app.cancel(step_id).status == "cancelled"
-            assert await asyncio.to_thread(told.wait, 5)
+            assert await asyncio.to_thread(told.wait, LIMIT)
         assert app.status(step_id).status == "cancelled"
 
     asyncio.run(main())
@@ -93,13 +90,13 @@ def test_leaving_finishes_what_runs_and_claims_no_more(app):
     @app.task("held")
     def held() -> str:
         started.set()
-        go_on.wait(5)
+        go_on.wait(LIMIT)
         return "finished"
 
     async def main() -> tuple[str, str]:
         async with app.running() as pod:
             first = held.submit()
-            assert await asyncio.to_thread(started.wait, 5)
+            assert await asyncio.to_thread(started.wait, LIMIT)
             pod.drain()
             second = held.submit()
             go_on.set()
@@ -118,12 +115,12 @@ def test_what_outlasts_the_grace_is_released_with_no_try_used_up(app):
     @app.task("endless")
     async def endless() -> None:
         started.set()
-        await asyncio.sleep(60)
+        await asyncio.sleep(3_600)
 
     async def main() -> str:
         async with app.running() as pod:
             step_id = endless.submit()
-            assert await asyncio.to_thread(started.wait, 5)
+            assert await asyncio.to_thread(started.wait, LIMIT)
             pod.drain(0)
         return step_id
 
@@ -138,7 +135,7 @@ def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(mon
     def turn(turn: Turn) -> Answer:
         turns.append(turn)
         asked.set()
-        answers.wait(5)
+        answers.wait(LIMIT)
         raise StoreUnavailable("it took too long")
 
     monkeypatch.setattr(store, "turn", turn)
@@ -146,10 +143,10 @@ def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(mon
 
     async def main() -> None:
         async with app.running() as pod:
-            assert await asyncio.to_thread(asked.wait, 5)
+            assert await asyncio.to_thread(asked.wait, LIMIT)
             pod.drain(0)
             answers.set()
-            assert await asyncio.to_thread(pod.ended.wait, 5)
+            assert await asyncio.to_thread(pod.ended.wait, LIMIT)
 
     asyncio.run(main())
     assert len(turns) == 1
@@ -171,7 +168,7 @@ def test_a_pod_whose_id_another_process_takes_stops_and_says_so(tmp_path):
 
     async def main() -> None:
         async with one.running() as first, other.running() as second:
-            await asyncio.to_thread(first.ended.wait, 5)
+            await asyncio.to_thread(first.ended.wait, LIMIT)
             assert "FLEET_Q_POD_ID" in str(first.error)
             assert not first.is_healthy()
             assert second.is_healthy()
@@ -185,10 +182,10 @@ def test_a_pod_whose_store_is_deleted_stops_and_says_so(tmp_path, monkeypatch):
 
     async def main() -> None:
         async with app.running() as pod:
-            await asyncio.to_thread(app.wait, app.submit({}), 5)
+            await asyncio.to_thread(app.wait, app.submit({}), LIMIT)
             for file in tmp_path.iterdir():
                 file.unlink()
-            await asyncio.to_thread(pod.ended.wait, 5)
+            await asyncio.to_thread(pod.ended.wait, LIMIT)
             assert "deleted" in str(pod.error)
             assert not pod.is_healthy()
 

@@ -19,6 +19,8 @@ from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
+from tests.waiting import LIMIT
+
 ROOT: Final = Path(__file__).parents[2]
 PYTHON: Final = "FLEET_Q_STANDIN_PYTHON"
 """An interpreter with fakesnow and connector 4.x in it, for where the tests have 5.x."""
@@ -109,7 +111,7 @@ class Standin:
         assert self._process.stdout is not None
         self._process.stdin.close()
         try:
-            self._process.wait(10)
+            self._process.wait(LIMIT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -213,7 +215,7 @@ class Schema:
         url = f"{self.server}/standin/{self.database}/{self.name}/{what}".rstrip("/")
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(url, data, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=LIMIT) as answer:
             return json.loads(answer.read())
 
 

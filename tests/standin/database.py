@@ -306,7 +306,7 @@ class Database:
             if granted is not None and granted.cancelled():
                 raise errors.canceled()
         finally:
-            entry.waited = time.monotonic() - began
+            entry.waited = time.monotonic() - began if granted is not None else 0.0
         entry.locked = time.time()
         session.locked_since = session.locked_since or time.monotonic()
         if session.transaction is not None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
 import snowflake.connector
+
+from tests.waiting import LIMIT
 
 from .client import Schema
 
@@ -20,7 +20,12 @@ class Driver:
     """A session of the real driver. ``later`` runs a statement in a thread."""
 
     def __init__(self, schema: Schema, **parameters: Any) -> None:
-        given = {"network_timeout": 60, "login_timeout": 10, **schema.parameters, **parameters}
+        given = {
+            "network_timeout": int(LIMIT),
+            "login_timeout": int(LIMIT),
+            **schema.parameters,
+            **parameters,
+        }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # 5.x has new names for time-outs
             self.connection = snowflake.connector.connect(**given)
@@ -63,11 +68,3 @@ class Driver:
 def waiting(schema: Schema) -> int:
     """How many sessions wait for a lock."""
     return sum(bool(session["waiting_for"]) for session in schema.sessions())
-
-
-def eventually(what: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until ``what()`` is true: another process has no clock that a test could turn."""
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it never happened"
-        time.sleep(0.01)

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from snowflake.connector.errors import Error, ProgrammingError
 
+from tests.waiting import wait_until
+
 from .client import Schema, Standin
 from .conftest import SignIn
 from .faults import Faults
-from .helpers import Driver, eventually
+from .helpers import Driver, waiting
 
 ROWS = "SELECT id, n FROM t ORDER BY id"
 ADD = "UPDATE t SET n = n + 1 WHERE id = 'a'"
@@ -104,13 +106,17 @@ def test_who_must_sign_in_again_has_lost_the_transaction(
     assert one.run(ROWS) == [("a", 2), ("b", 2)]
 
 
-def test_a_session_that_ends_while_its_statement_waits(schema: Schema, one: Driver) -> None:
-    schema.set(latency=0.5)
+def test_a_session_that_ends_while_its_statement_waits(
+    schema: Schema, one: Driver, two: Driver
+) -> None:
+    two.transaction(ADD)
     waits = one.later(ADD)
-    eventually(lambda: schema.log(lambda each: each.kind == "update"))
-    schema.end_sessions()
-    with pytest.raises(Error) as gone:
+    wait_until(lambda: waiting(schema) == 1)
+    schema.end_sessions(next(each["id"] for each in schema.sessions() if each["waiting_for"]))
+    with pytest.raises(Error):
         waits.result()
+    with pytest.raises(Error) as gone:
+        one.run(ROWS)
     assert gone.value.errno == 390111
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from snowflake.connector.errors import Error, ProgrammingError
 
+from tests.waiting import wait_until
+
 from .client import Schema
 from .conftest import SignIn
-from .helpers import Driver, eventually, waiting
+from .helpers import Driver, waiting
 
 ADD = "UPDATE t SET n = n + 1"
 
@@ -17,7 +19,7 @@ def test_an_update_waits_until_the_transaction_before_it_ends(
 ) -> None:
     one.transaction(ADD)
     update = two.later(ADD)
-    eventually(lambda: waiting(schema) == 1)
+    wait_until(lambda: waiting(schema) == 1)
     assert not update.done()
     one.run("COMMIT")
     assert update.result() == [(2, 0)]
@@ -35,7 +37,7 @@ def test_who_waited_sees_what_was_committed_meanwhile(
         "UPDATE t SET n = 20 FROM (SELECT id FROM t WHERE n < 10 ORDER BY id LIMIT 1) AS least"
         " WHERE t.id = least.id"
     )
-    eventually(lambda: waiting(schema) == 1)
+    wait_until(lambda: waiting(schema) == 1)
     one.run("COMMIT")
     assert claim.result() == [(1, 0)]
     assert two.run("SELECT id, n FROM t ORDER BY id") == [("a", 10), ("b", 20)]
@@ -51,7 +53,7 @@ def test_what_changes_rows_takes_the_lock(
 ) -> None:
     one.transaction(ADD)
     waits = two.later(write)
-    eventually(lambda: waiting(schema) == 1)
+    wait_until(lambda: waiting(schema) == 1)
     one.run("ROLLBACK")
     waits.result()
 
@@ -74,7 +76,7 @@ def test_first_come_first_served(schema: Schema, one: Driver, sign_in: SignIn) -
         driver = sign_in()
         text = f"UPDATE t SET n = n * 10 + {number}"
         waiters.append(driver.later(text))
-        eventually(lambda: waiting(schema) == len(waiters))
+        wait_until(lambda: waiting(schema) == len(waiters))
     one.run("COMMIT")
     for waiter in waiters:
         waiter.result()
@@ -84,7 +86,7 @@ def test_first_come_first_served(schema: Schema, one: Driver, sign_in: SignIn) -
 def test_at_most_twenty_wait(schema: Schema, one: Driver, sign_in: SignIn) -> None:
     one.transaction(ADD)
     waiters = [sign_in().later(ADD) for _ in range(20)]
-    eventually(lambda: waiting(schema) == 20)
+    wait_until(lambda: waiting(schema) == 20)
     late = sign_in()
     late.transaction("INSERT INTO other (id) VALUES ('kept')")
     with pytest.raises(ProgrammingError) as refused:
@@ -116,7 +118,7 @@ def test_a_session_that_vanishes_gives_its_locks_back(
     holder = sign_in()
     holder.transaction(ADD)
     waits = one.later(ADD)
-    eventually(lambda: waiting(schema) == 1)
+    wait_until(lambda: waiting(schema) == 1)
     if vanish == "logout":
         holder.close()
     else:
@@ -142,7 +144,7 @@ def test_two_that_wait_for_each_other(schema: Schema, one: Driver, two: Driver) 
     one.transaction(ADD)
     two.transaction("UPDATE other SET n = 0")
     waits = one.later("UPDATE other SET n = 1")
-    eventually(lambda: waiting(schema) == 1)
+    wait_until(lambda: waiting(schema) == 1)
     with pytest.raises(ProgrammingError, match="deadlock"):
         two.run(ADD)
     two.run("ROLLBACK")
@@ -156,7 +158,7 @@ def test_who_gives_up_waiting_is_not_waited_for(
     one.transaction(ADD)
     impatient = sign_in()
     waits = impatient.later(ADD)
-    eventually(lambda: waiting(schema) == 1)
+    wait_until(lambda: waiting(schema) == 1)
     impatient.run("ROLLBACK")
     with pytest.raises(ProgrammingError) as canceled:
         waits.result()
