@@ -116,10 +116,10 @@ def test_a_pod_whose_logs_nobody_reads_works_and_leaves(pods: Pods) -> None:
         pod = pods.start("pod-1", log=Path(f"/dev/fd/{writing}"))
         app = FleetQ(pods.store)
         for number in (1, 2):
-            step = app.wait(app.submit({"task_type": "nap", "number": number}), timeout=120)
+            step = app.wait(app.submit({"task_type": "nap", "number": number}), timeout=LIMIT)
             assert step.result == number
         pod.terminate()
-        assert pod.wait(120) == 0
+        assert pod.wait(LIMIT) == 0
     finally:
         os.close(reading)
         os.close(writing)

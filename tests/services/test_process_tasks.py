@@ -14,10 +14,10 @@ from fleet_q.core.errors import InvalidInput
 from fleet_q.services import FleetQ
 from fleet_q.services.runners import processes
 from fleet_q.services.views import StepView
-from tests.processes.launcher import eventually
 from tests.services import library_of_functions as library
 from tests.services import module_with_processes as module
 from tests.services.conftest import QUICK, ended
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -69,10 +69,10 @@ def test_cancelled_function_is_ended_with_what_it_started(tmp_path):
     async def main() -> None:
         async with module.app.running():
             step_id = module.app.submit({"task_type": "start", "sign": str(sign)})
-            await asyncio.to_thread(eventually, sign.exists)
+            await asyncio.to_thread(wait_until, sign.exists)
             module.app.cancel(step_id)
             for pid in map(int, sign.read_text().split()):
-                await asyncio.to_thread(eventually, lambda pid=pid: not _lives(pid))
+                await asyncio.to_thread(wait_until, lambda pid=pid: not _lives(pid))
 
     asyncio.run(main())
 
