@@ -27,6 +27,7 @@ from fleet_q.services.cli_store import store_commands
 from fleet_q.services.cli_submit import submit_command
 from fleet_q.services.ids import new_pod_id
 from fleet_q.services.output import out, print_json, print_record, print_table, progress
+from fleet_q.services.reaping import reap_orphans
 from fleet_q.services.settings import from_env
 
 cli = typer.Typer(
@@ -63,6 +64,7 @@ def serve(
     verbose: VerboseOption = False,
 ) -> None:
     """Run a pod with its HTTP API."""
+    reap_orphans()
     from fleet_q.services.process import run_server  # FastAPI takes half a second to import
 
     run_server(_pod(app, store), host, port)
@@ -73,6 +75,7 @@ def worker(
     store: StoreOption = None, app: AppOption = None, verbose: VerboseOption = False
 ) -> None:
     """Run a pod without HTTP: the reference worker."""
+    reap_orphans()
     from fleet_q.services.process import run_worker
 
     run_worker(_pod(app, store))

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from fleet_q.adapters.sqlite import Durability
 from fleet_q.core.errors import InvalidInput
-from fleet_q.core.settings import PodSettings
+from fleet_q.core.settings import Count, PodSettings
 from fleet_q.core.submission import MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES, check_id
 from fleet_q.services.http_hosts import is_host
 from fleet_q.services.snowflake import is_configured
@@ -37,6 +37,7 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     store: str = DEFAULT_STORE
     durability: Durability = "process"
     app: str | None = None
+    max_processes: Count | None = None
     max_payload_bytes: Annotated[int, Meta(ge=2)] = MAX_PAYLOAD_BYTES
     max_result_bytes: Annotated[int, Meta(ge=4)] = MAX_RESULT_BYTES
     table_prefix: str = ""

@@ -15,7 +15,7 @@ from fleet_q.core.step import Outcome, Step
 from fleet_q.services.attempt import Attempt, Failing
 from fleet_q.services.runners.event_loop import EventLoop
 from fleet_q.services.runners.job import Began, Job, Runner
-from fleet_q.services.runners.processes import Processes, most_processes
+from fleet_q.services.runners.processes import Processes
 from fleet_q.services.runners.slots import Slots
 from fleet_q.services.runners.threads import Threads
 from fleet_q.services.settings import Settings
@@ -49,9 +49,7 @@ class Runners:
         self._by_kind: dict[str, Runner] = {
             "thread": Threads(slots, done, began),
             "loop": EventLoop(slots, done, began, loop),
-            "process": Processes(
-                slots, done, began, most=most_processes(), pod_id=pod_id, settings=settings
-            ),
+            "process": Processes(slots, done, began, pod_id, settings),
         }
         self._runners = list(self._by_kind.values())
         self._jobs: dict[tuple[str, str], tuple[Runner, Job]] = {}

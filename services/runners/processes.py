@@ -39,7 +39,7 @@ CLOSE_WITHIN: Final = 2.0
 
 
 class Processes(Queue):
-    """Runs up to ``most`` functions at once. ``trouble`` says why no process can be started."""
+    """Runs as many functions at once as the settings allow. ``trouble`` says why no process can be started."""
 
     _begins_at_once = False  # a process has to be there first, and to import the task
 
@@ -48,15 +48,13 @@ class Processes(Queue):
         slots: Slots,
         done: Callable[[Outcome], None],
         began: Began,
-        *,
-        most: int,
         pod_id: str,
         settings: Settings,
     ) -> None:
         super().__init__(slots, done, began)
         self._trouble_since = 0.0
         self._not_before = 0.0
-        self._most = most
+        self._most = settings.max_processes or _cores()
         self._pod_id = pod_id
         self._settings = settings
         self._lock = threading.Lock()
@@ -231,8 +229,8 @@ class Processes(Queue):
         return Start(self._pod_id, self._settings, logging.root.level, preparation())
 
 
-def most_processes() -> int:
-    """As many as there are cores for this process."""
+def _cores() -> int:
+    """How many cores there are for this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

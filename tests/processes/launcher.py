@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,12 +36,18 @@ class Launcher:
         self._all: list[subprocess.Popen[bytes]] = []
 
     def start(
-        self, pod_id: str, *words: str, log: Path | None = None, **settings: str
+        self,
+        pod_id: str,
+        *words: str,
+        log: Path | None = None,
+        prefix: Sequence[str] = (sys.executable,),
+        **settings: str,
     ) -> subprocess.Popen[bytes]:
-        """Start a pod: ``fleet-q worker``, or the command that ``words`` are."""
+        """Start a pod: ``fleet-q worker``, or the command that ``words`` are; ``prefix`` is what
+        runs Python with the arguments that follow."""
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         own = {**self._env, **settings, "FLEET_Q_POD_ID": pod_id, "PYTHONPATH": path}
-        command = [sys.executable, "-m", "fleet_q.services.cli", *(words or ("worker",))]
+        command = [*prefix, "-m", "fleet_q.services.cli", *(words or ("worker",))]
         command += ["--app", self._app, "--store", self.url]
         with open(log or self.log(pod_id), "ab") as file:
             pod = subprocess.Popen(

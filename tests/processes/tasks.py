@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 from fleet_q.services import FleetQ
 
@@ -31,3 +34,28 @@ def touch(path: str, until: str) -> str:
 async def block(path: str, until: str) -> str:
     """The same in an async function, so that it blocks the event loop."""
     return touch(path, until)
+
+
+@app.task("hold", process=True)
+def hold(path: str) -> None:
+    """Hold the interpreter lock for longer than anybody waits, and a process that it started."""
+    started = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
+    Path(path).write_text(f"{os.getpid()}\n{started.pid}\n")
+    sum(range(10**13))
+
+
+@app.task("await file", process=True)
+def await_file(path: str, file: str) -> str:
+    Path(path).write_text(f"{os.getpid()}\n")
+    while not Path(file).exists():
+        time.sleep(0.01)
+    return "done"
+
+
+@app.task("orphan")
+def orphan(path: str) -> int:
+    """Leave an orphan that ends at once, and wait for a child of its own."""
+    code = "import os; p = os.fork(); p and os.write(1, b'%d\\n' % p); os._exit(0)"
+    printed = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, check=True)
+    Path(path).write_bytes(printed.stdout)
+    return subprocess.call([sys.executable, "-S", "-c", "raise SystemExit(3)"])

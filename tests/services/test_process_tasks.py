@@ -21,10 +21,9 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture
-def run(monkeypatch):
+def run():
     """Run steps of the module's app, one after the other in one process; how they ended."""
-    monkeypatch.setattr("fleet_q.services.runners.most_processes", lambda: 1)
-    module.app.use(settings=QUICK)
+    module.app.use(settings=replace(QUICK, max_processes=1))
 
     def run(*payloads: dict[str, Any]) -> list[StepView]:
         ids = [module.app.submit(payload, max_retries=0) for payload in payloads]

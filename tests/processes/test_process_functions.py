@@ -1,0 +1,78 @@
+"""Functions in processes of their own, when something happens to their pod."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from fleet_q.services import FleetQ
+from tests.processes.conftest import Pods
+from tests.waiting import LIMIT, wait_until
+
+REAPER = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@pytest.fixture
+def begun(pods: Pods, tmp_path):
+    """Start a pod and give it a step; the pod, the step's id and the numbers of the processes that
+    the step has signed with."""
+
+    def begun(task: str, *, prefix: Sequence[str] = (sys.executable,), **arguments: object):
+        sign = tmp_path / "sign"
+        payload = {"task_type": task, "path": str(sign), **arguments}
+        step_id = FleetQ(pods.store).submit(payload, max_retries=0)
+        pod = pods.start("pod-1", prefix=prefix)
+        wait_until(lambda: sign.exists() and sign.read_text().endswith("\n"))
+        return pod, step_id, [int(line) for line in sign.read_text().split()]
+
+    return begun
+
+
+def test_functions_and_what_they_started_end_with_a_pod_that_is_killed(begun) -> None:
+    pod, _, processes = begun("hold")
+    pod.kill()
+    for process in processes:
+        wait_until(lambda process=process: not _lives(process))
+
+
+def test_functions_finish_when_all_processes_are_told_to_stop(pods: Pods, begun, tmp_path) -> None:
+    go_on = tmp_path / "go on"
+    pod, step_id, (process,) = begun("await file", file=str(go_on))
+    os.killpg(pod.pid, signal.SIGTERM)
+    guard = int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(process)]))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        for told in (process, guard):
+            os.kill(told, number)
+    wait_until(lambda: "once more" in pods.log("pod-1").read_text())
+    go_on.touch()
+    assert pod.wait(LIMIT) == 0
+    assert FleetQ(pods.store).status(step_id).result == "done"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
+def test_first_process_of_a_container_reaps_orphans_and_gives_exit_codes(pods: Pods, begun) -> None:
+    pod, step_id, (orphan,) = begun("orphan", prefix=(sys.executable, "-c", REAPER))
+    wait_until(lambda: not Path(f"/proc/{orphan}").exists())
+    assert FleetQ(pods.store).wait(step_id, LIMIT).result == 3
+    pod.send_signal(signal.SIGTERM)
+    assert pod.wait(LIMIT) == 0
+    assert FleetQ(pods.store).pods()[0].status == "down"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")  # what nobody has waited for yet is dead all the same
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
