@@ -39,7 +39,8 @@ CLOSE_WITHIN: Final = 2.0
 
 
 class Processes(Queue):
-    """Runs as many functions at once as the settings allow. ``trouble`` says why no process can be started."""
+    """Runs ``FLEET_Q_MAX_PROCESSES`` functions at once, at most. ``trouble`` says why no process
+    can be started."""
 
     _begins_at_once = False  # a process has to be there first, and to import the task
 

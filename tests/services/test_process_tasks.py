@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services import FleetQ
