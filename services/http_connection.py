@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import h11
 import uvicorn
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
@@ -29,7 +30,9 @@ class Limits:
     ``head``: until a request's line and headers are there. ``body``: until its body is.
     ``response``: without taking any of an answer. ``discard`` and ``discard_bytes``: of a body
     that is still sent after its answer, read so that the client comes to read the answer.
-    ``interval``: between two checks of all that, and before what failed is tried again.
+    ``chunked_bytes``: of a body in chunks, with what frames them; a chunk of one byte is as much
+    work as one of thousands. ``interval``: between two checks of all that, and before what failed
+    is tried again.
     """
 
     connections: int = 1_000
@@ -38,6 +41,7 @@ class Limits:
     response: float = 30.0
     discard: float = 30.0
     discard_bytes: int = 64 * 1024 * 1024
+    chunked_bytes: int = 4 * 1024 * 1024
     interval: float = 1.0
 
 
@@ -61,6 +65,7 @@ class Connection(H11Protocol):
         self._client_is_done = False
         self._discard_left: int | None = None
         self._stage: tuple[object, ...] = ()
+        self._received = 0  # bytes since the last request was begun
         self.waiting_since = loop.time()
 
     @property
@@ -113,6 +118,9 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._discard_left is None:
+            if self.conn.their_state is h11.IDLE:
+                self._received = 0
+            self._received += len(data)
             super().data_received(data)
             return
         self._discard_left -= len(data)
@@ -149,13 +157,19 @@ class Connection(H11Protocol):
     async def _answer_and_close(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the app; an answer that comes before the request's end is the connection's last."""
 
+        async def receive_some() -> Message:
+            message = await receive()
+            if self._received > self._limits.chunked_bytes:
+                raise HTTPException(413, "the body has too many bytes in too small chunks")
+            return message
+
         async def send_last(message: Message) -> None:
             is_head = message["type"] == "http.response.start"
             if is_head and self.conn.their_state is h11.SEND_BODY:
                 message = {**message, "headers": [*message["headers"], CLOSE_HEADER]}
             await send(message)
 
-        await self._answer(scope, receive, send_last)
+        await self._answer(scope, receive_some, send_last)
 
     def _stage_and_limit(self) -> tuple[tuple[object, ...], float]:
         """What the connection waits for, and for how many seconds at most."""

@@ -52,6 +52,8 @@ class Guard:
     def _host_problem(self, headers: Headers, is_health: bool) -> tuple[int, str] | None:
         if ANY in self._hosts:
             return None
+        if is_health and "host" not in headers:
+            return None  # a probe in HTTP/1.0; browsers always send one
         host = Host.parse(headers.get("host", ""))
         if host is None:
             return 400, "the Host header is missing, or is not a host"

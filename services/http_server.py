@@ -27,6 +27,10 @@ STOP_WITHIN: Final = 3
 BODY_RATE: Final = 64 * 1024
 """Bytes a second that a client has to send of its body at least, after a first few seconds."""
 
+RECEIVE_BUFFER: Final = 32 * 1024
+"""Bytes that a client can send ahead of their being read. It bounds how much is parsed in one go,
+which takes long if it is in tiny chunks, while others wait."""
+
 _ROOM_CHECK: Final = 0.05
 _LOG_INTERVAL: Final = 60.0
 
@@ -43,6 +47,7 @@ def limits_for(max_body_bytes: int) -> Limits:
     return Limits(
         connections=max(1, min(MOST_CONNECTIONS, descriptors // 2)),
         body=20 + max_body_bytes / BODY_RATE,
+        chunked_bytes=2 * max_body_bytes + 64 * 1024,
     )
 
 
@@ -161,6 +166,7 @@ class _Server(uvicorn.Server):
                 continue
             await self._make_room()
             try:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
                 await loop.connect_accepted_socket(self._connection, client)
             except OSError as error:
                 client.close()

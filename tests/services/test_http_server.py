@@ -24,6 +24,7 @@ import pytest
 from fleet_q.services import FleetQ
 from fleet_q.services.http import create_http
 from fleet_q.services.http_connection import Limits
+from fleet_q.services.http_hosts import LOOPBACK
 from fleet_q.services.http_server import HttpServer, limits_for
 from tests.services.conftest import QUICK
 
@@ -235,6 +236,13 @@ def test_a_malformed_chunk_ends_the_connection(serve):
     assert is_answered(port)
 
 
+def test_a_body_in_too_many_tiny_chunks_is_a_413(serve):
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in b'{"payload": {"a": "' + b"x" * 400)
+    with connected(serve(chunked_bytes=1_000)) as client:
+        client.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+        assert all_of(client).startswith(b"HTTP/1.1 413 ")
+
+
 def test_requests_in_one_go_are_answered_in_order(serve):
     get = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
     requests = get % (b"/admin/queue", b"") + get % (b"/nowhere", b"")
@@ -255,6 +263,13 @@ def test_other_versions_and_upgrades_are_answered_plainly(serve, request_, caplo
     with connected(serve(), request_) as client:
         assert b'"pending":0' in all_of(client)
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_only_a_probe_of_health_may_leave_out_what_host_it_asks(serve):
+    port = serve(create_http(FleetQ("memory://", settings=QUICK), allowed_hosts=LOOPBACK))
+    for path, status in ((b"/health", b" 503 "), (b"/admin/queue", b" 400 ")):
+        with connected(port, b"GET %s HTTP/1.0\r\n\r\n" % path) as client:
+            assert status in all_of(client)
 
 
 def test_a_client_that_has_closed_its_side_is_answered(serve):
