@@ -443,6 +443,8 @@ class FleetQ:
         where = self.where
         if not isinstance(where, str):
             return where
+        if origins.is_child and not is_shared(where):
+            raise InvalidInput("a function in a process cannot reach memory://, which is its pod's")
         return open_store(
             where,
             create=self._create,

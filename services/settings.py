@@ -27,11 +27,11 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     """All settings of a pod; every field is the variable ``FLEET_Q_`` and its name in capitals.
 
     ``pod_id``: the pod's name; unset, one is made from the host's. ``max_processes``: how many
-    functions with a process run at once; unset, as many as there are cores. ``durability``: what a commit
-    to a SQLite file survives, the kill of any process or a power cut too. ``table_prefix``: what
-    the names of the tables in Snowflake begin with. ``api_keys``: separated by commas, of visible
-    ASCII characters; empty, the HTTP API asks for none. ``allowed_hosts``: what the HTTP API may
-    be called, separated by commas, with or without a port; ``*`` is any name.
+    functions with a process run at once; unset, as many as there are cores. ``durability``: what a
+    commit to a SQLite file survives, the kill of any process or a power cut too. ``table_prefix``:
+    what the names of the tables in Snowflake begin with. ``api_keys``: separated by commas, of
+    visible ASCII characters; empty, the HTTP API asks for none. ``allowed_hosts``: what the HTTP
+    API may be called, separated by commas, with or without a port; ``*`` is any name.
     """
 
     pod_id: str | None = None

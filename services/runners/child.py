@@ -25,7 +25,7 @@ from fleet_q.services.context import PermanentFailure, StepContext, current
 from fleet_q.services.description import described
 from fleet_q.services.runners.address import Address
 from fleet_q.services.runners.channel import Channel
-from fleet_q.services.runners.child_logs import LogsToPod
+from fleet_q.services.runners.child_logs import LogsToPod, set_levels
 from fleet_q.services.runners.finder import Finder, NotFound
 from fleet_q.services.runners.wire import LOST_CONNECTION, Began, Ended, Run, Start
 
@@ -114,7 +114,7 @@ class _Child:
         """Undo what modules and functions have configured: the format is the pod's to choose."""
         if logging.root.handlers != [self._handler]:
             logging.root.handlers[:] = [self._handler]
-            logging.root.setLevel(self._start.log_level)
+            set_levels(self._start.log_levels)
 
     def _set_signals(self) -> None:
         # A handler that does nothing, because programs that the function starts would inherit

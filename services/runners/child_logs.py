@@ -44,6 +44,18 @@ class LogsToPod(logging.Handler):
         return {name: _encodable(value) for name, value in attributes.items()}
 
 
+def levels() -> dict[str, int]:
+    """The levels of this process's loggers that have one of their own."""
+    loggers = [*logging.root.manager.loggerDict.values(), logging.root]
+    return {one.name: one.level for one in loggers if isinstance(one, logging.Logger) and one.level}
+
+
+def set_levels(levels: dict[str, int]) -> None:
+    """Give loggers the levels that they have in another process."""
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
 def handle(attributes: dict[str, Any]) -> None:
     """In the pod: hand a record from a child to the root logger's handlers."""
     logging.root.callHandlers(logging.makeLogRecord(attributes))

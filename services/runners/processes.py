@@ -16,6 +16,7 @@ from typing import Final
 from fleet_q.core.step import Outcome
 from fleet_q.services.attempt import Attempt
 from fleet_q.services.runners.address import address_of, preparation
+from fleet_q.services.runners.child_logs import levels
 from fleet_q.services.runners.child_process import ChildEnded, ChildProcess
 from fleet_q.services.runners.job import Began, Job, Queue
 from fleet_q.services.runners.pool import Pool
@@ -227,7 +228,7 @@ class Processes(Queue):
                 self._slots.free(job.attempt, announce=False)
 
     def _start_message(self) -> Start:
-        return Start(self._pod_id, self._settings, logging.root.level, preparation())
+        return Start(self._pod_id, self._settings, levels(), preparation())
 
 
 def _cores() -> int:

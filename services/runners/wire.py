@@ -21,11 +21,11 @@ LOST_CONNECTION: Final = 76
 
 
 class Start(msgspec.Struct, tag=True):
-    """The first message to a child: whose it is, and the level of the pod's root logger."""
+    """The first message to a child: whose it is, and the levels of the pod's loggers by name."""
 
     pod_id: str
     settings: Settings
-    log_level: int
+    log_levels: dict[str, int]
     preparation: dict[str, Any]
 
 

@@ -107,6 +107,11 @@ def terminated() -> list[Any]:
     return [os.getpid(), os.getcwd() != "/", started.wait()]
 
 
+@app.task("submits", process=True)
+def submits() -> str:
+    return app.submit({"task_type": "pid"})
+
+
 @app.task("logs", process=True)
 def logs() -> None:
     log.info("hello\n%s", "x" * 10_000)

@@ -34,7 +34,7 @@ def run():
 
 
 def test_functions_in_processes_run_fail_crash_and_are_ended(run):
-    pid, hang, crash, killed, refuse, odd, *left, half_built, forks, closes, last = run(
+    pid, hang, crash, killed, refuse, odd, *left, half_built, forks, closes, submits, last = run(
         {"task_type": "pid"},
         {"task_type": "hang"},
         {"task_type": "crash"},
@@ -46,6 +46,7 @@ def test_functions_in_processes_run_fail_crash_and_are_ended(run):
         {"task_type": "half built"},
         {"task_type": "forks"},
         {"task_type": "closes"},
+        {"task_type": "submits"},
         {"task_type": "pid"},
     )
     assert pid.result["pid"] != os.getpid()
@@ -59,6 +60,7 @@ def test_functions_in_processes_run_fail_crash_and_are_ended(run):
     assert [step.error for step in left] == ["SystemExit: bye", "KeyboardInterrupt: bye"]
     assert (half_built.status, forks.result) == ("failed", 1)
     assert "lost its connection" in closes.error
+    assert "cannot reach memory://" in submits.error
     assert last.result["pid"] != pid.result["pid"]
 
 
