@@ -9,6 +9,11 @@ from fleet_q.core.ports import DeadLetter
 from fleet_q.core.step import Step
 from fleet_q.sql import load
 
+_CREATE = load("sqlite", "create_dead_letters")
+_ADD = load("sqlite", "add_dead_letter")
+_TAKE = load("sqlite", "take_dead_letters")
+_DROP = load("sqlite", "drop_dead_letters")
+
 
 class SqliteDeadLetterTable:
     """A table in a private temporary database, which SQLite spills to disk when it grows."""
@@ -20,12 +25,12 @@ class SqliteDeadLetterTable:
         """Begin with an empty table."""
         self.drop()
         self._connection = sqlite3.connect("", isolation_level=None)
-        self._connection.execute(load("sqlite", "create_dead_letters"))
+        self._connection.execute(_CREATE)
 
     def add(self, orphans: Sequence[Step]) -> None:
         """Note orphans down."""
         self._open().executemany(
-            load("sqlite", "add_dead_letter"),
+            _ADD,
             [
                 (s.step_id, s.claim_token, s.claimed_by, s.retry_count, s.max_retries)
                 for s in orphans
@@ -34,13 +39,13 @@ class SqliteDeadLetterTable:
 
     def take(self, limit: int) -> list[DeadLetter]:
         """Remove and return up to ``limit`` of them."""
-        rows = self._open().execute(load("sqlite", "take_dead_letters"), {"limit": limit})
+        rows = self._open().execute(_TAKE, {"limit": limit})
         return [DeadLetter(*row) for row in rows.fetchall()]
 
     def drop(self) -> None:
         """Remove the table, and the file that it may have spilled to."""
         if self._connection is not None:
-            self._connection.execute(load("sqlite", "drop_dead_letters"))
+            self._connection.execute(_DROP)
             self._connection.close()
             self._connection = None
 

@@ -18,7 +18,7 @@ from fleet_q.core.errors import StoreError
 from fleet_q.core.ports import Manners, Turn
 from fleet_q.core.step import Complete, Step, Submit
 from fleet_q.core.store import EventStore
-from fleet_q.sql import load
+from fleet_q.sql import load, load_all
 
 SCHEMA_VERSION: Final = 1
 APPLICATION_ID: Final = int.from_bytes(b"FLTQ")
@@ -124,6 +124,7 @@ class _SqliteDatabase:
             raise StoreError(
                 f"there is no store at {path}; start a pod, submit a step, or name another store"
             )
+        load_all("sqlite")
         self.manners = Manners(watch_interval=WATCH_INTERVAL)
         self._path = path
         self._file = path.absolute()  # also when somebody changes the current folder

@@ -20,6 +20,7 @@ from fleet_q.core.pace import Pace
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
 from fleet_q.core.ports import Answer, Fleet, Manners, Turn
 from fleet_q.core.quiet import Quiet
+from fleet_q.core.refusals import Refusals
 from fleet_q.core.retry import MICROS, backoff, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Fail, Outcome, Release, Step
@@ -102,6 +103,7 @@ class PodMachine:
         self._progress_at = -math.inf  # when something ended last, or was claimed
         self._failures = 0
         self._crowded_out = False  # a heartbeat was turned away with what it came with
+        self._refusals = Refusals(MOST_OUTCOMES)
         self._ask_after = -math.inf  # the store is left alone until then
         self._backlog = True  # the last claim was filled, so more may be waiting
         self._next_claim = -math.inf
@@ -185,6 +187,7 @@ class PodMachine:
         self._failures = 0
         self._crowded_out = False
         self._outcomes = self._outcomes[len(turn.outcomes) :]
+        self._refusals.accepted(len(turn.outcomes))
         if answer.done:
             self._now_present(turn.presence, now)
         held = dict(turn.check_held)
@@ -235,6 +238,43 @@ class PodMachine:
                 self._turn = None  # nothing of it was done, and by then there may be less to do
         self._ask_after = now + wait
         return wait
+
+    def refused(self, error: str) -> bool:
+        """The store refuses the turn for good. What it asks for is asked for again without the
+        outcomes, and these come in smaller turns afterwards, until the one that is refused has
+        been found; false if there were none, and so nothing can be left out."""
+        turn = self._turn
+        if turn is None or not turn.outcomes:
+            return False
+        is_alone = turn.presence is None and not turn.claim
+        if is_alone and self._refusals.blames(len(turn.outcomes)):
+            outcome = self._outcomes.pop(0)
+            replacement = self._refusals.replace(outcome, error)
+            if replacement is not None:
+                self._outcomes.insert(0, replacement)
+        self._refusals.refused(len(turn.outcomes))
+        presence = turn.presence
+        if presence is None or isinstance(presence, Leave):
+            presence = Beat(self.pod_id, self.incarnation) if self._joined else None
+        if presence is None and not turn.claim:
+            self._turn = None
+        else:
+            self._turn = msgspec.structs.replace(turn, presence=presence, outcomes=())
+        return True
+
+    def last_turns(self) -> list[Turn]:
+        """The pod ends now: what is left to tell the store, each turn by itself. All that it holds
+        is released, and it leaves."""
+        outcomes = [*self._outcomes, *(Release(i, r.claim_token) for i, r in self._running.items())]
+        self._outcomes, self._turn = [], None
+        self._running.clear()
+        self.phase = "gone"
+        turns = [
+            Turn(self.pod_id, self.incarnation, outcomes=tuple(outcomes[n : n + MOST_OUTCOMES]))
+            for n in range(0, len(outcomes), MOST_OUTCOMES)
+        ]
+        leave = Leave(self.pod_id, self.incarnation)
+        return [*turns, Turn(self.pod_id, self.incarnation, leave)]
 
     def ended(self) -> None:
         """The store no longer counts this incarnation as living: join as a new one.
@@ -321,12 +361,18 @@ class PodMachine:
         presence = self._due_presence(now)
         if presence is None and self._is_gathering(now):
             return None
-        outcomes = tuple(self._outcomes[:MOST_OUTCOMES])
+        outcomes = tuple(self._outcomes[: self._refusals.most])
         claim = self._due_claim(now)
         if presence is None and not outcomes and not claim:
             return None
         if self._crowded_out and isinstance(presence, Beat):
             outcomes, claim = (), 0  # alone it needs no lock that all wait for
+        elif outcomes and self._refusals.is_searching:
+            claim = 0
+            if isinstance(presence, Leave):
+                presence = None
+            if presence is not None:
+                outcomes = ()
         else:
             self._pace.look_ahead(len(outcomes), now)
             claim = self._due_claim(now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import threading
 import time
@@ -26,6 +25,7 @@ from fleet_q.core.submission import check_id, check_seconds, submission
 from fleet_q.services import origin as origins
 from fleet_q.services.archive import Archive
 from fleet_q.services.bulk import replay_all, submit_all
+from fleet_q.services.careful_log import CarefulLogger
 from fleet_q.services.ids import new_pod_id, new_step_id
 from fleet_q.services.pod import Pod
 from fleet_q.services.pruning import prune_gently
@@ -35,7 +35,7 @@ from fleet_q.services.tasks import TASK_TYPE, Registry, Task, check_name
 from fleet_q.services.version import installed_version
 from fleet_q.services.views import DeadLettersView, EventView, LeaderView, PodView, StepView
 
-log = logging.getLogger("fleet_q.pod")
+log = CarefulLogger("fleet_q.pod")
 
 P = ParamSpec("P")
 R = TypeVar("R")

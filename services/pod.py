@@ -16,24 +16,36 @@ from msgspec.structs import astuple
 
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
 from fleet_q.core.capacity import slots
-from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreCrowded, StoreUnavailable
+from fleet_q.core.errors import (
+    FleetQError,
+    IncarnationEnded,
+    StoreCrowded,
+    StoreError,
+    StoreUnavailable,
+)
 from fleet_q.core.machine import PodMachine
 from fleet_q.core.ports import Store, Turn
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
+from fleet_q.services.careful_log import CarefulLogger
+from fleet_q.services.description import message_of
 from fleet_q.services.ids import new_token
 from fleet_q.services.pruning import LeadersPrune
 from fleet_q.services.runners import Runners
 from fleet_q.services.settings import Settings
 from fleet_q.services.tasks import Registry
 
-log = logging.getLogger("fleet_q.pod")
+log = CarefulLogger("fleet_q.pod")
 
 T = TypeVar("T")
 
 RUNNER_RETRY: Final = 0.5
 """Seconds until a runner is asked again that could begin nothing."""
+
+
+_PASSING: Final = (StoreUnavailable, OSError, MemoryError, RecursionError)
+"""Trouble of the store, or of this process, that says nothing of what the store was asked."""
 
 
 class Pod:
@@ -77,6 +89,7 @@ class Pod:
         self._recovered = RecoveryStats()
         self._prune = LeadersPrune(pod_id, store, settings)
         self._last_answer = time.monotonic()
+        self._unexpected: str | None = None
         self._thread = threading.Thread(target=self._live, name=f"fleet-q-{pod_id}", daemon=True)
 
     def start(self) -> None:
@@ -105,7 +118,7 @@ class Pod:
         silence = time.monotonic() - self._last_answer
         if silence >= self._settings.dead_pod_threshold:
             return f"the store has not answered for {silence:.0f} s"
-        return self._runners.trouble
+        return self._unexpected or self._runners.trouble
 
     @property
     def is_draining(self) -> bool:
@@ -119,25 +132,57 @@ class Pod:
 
     def _live(self) -> None:
         try:
-            while self._once():
+            while self._go_on():
                 pass
-        except FleetQError as error:
+        except BaseException as error:
+            self._end_with(error)
+        finally:
+            try:
+                if self._recovery is not None:
+                    self._recovery.close()  # type: ignore[attr-defined]
+                self._runners.close()
+            except BaseException:
+                log.exception("not everything could be stopped", extra=self._tags())
+            self.ended.set()
+
+    def _go_on(self) -> bool:
+        """Do one thing; false when the pod is gone. What is unexpected is tried again after a
+        while; an error of FLEET-Q's own that gets here ends the pod."""
+        try:
+            goes_on = self._once()
+            self._unexpected = None
+            return goes_on
+        except FleetQError:
+            raise
+        except BaseException as error:
+            self._unexpected = f"unexpected error: {type(error).__name__}"
+            wait = self._machine.unanswered(time.monotonic())
+            log.exception("unexpected error; going on in %.2f s", wait, extra=self._tags())
+        if self._machine.phase == "gone":
+            return False
+        time.sleep(wait)
+        return True
+
+    def _end_with(self, error: BaseException) -> None:
+        """End the pod for good, and let others have what it holds, if the store allows."""
+        if isinstance(error, FleetQError):
             self.error = error
             log.error("pod stops: %s", error, extra=self._tags())
-        except Exception as error:
-            self.error = FleetQError(f"pod stops: {type(error).__name__}: {error}")
-            log.exception("pod stops", extra=self._tags())
-        finally:
-            if self._recovery is not None:
-                self._recovery.close()  # type: ignore[attr-defined]
+        else:
+            self.error = FleetQError(f"pod stops: {message_of(error)}")
+            log.critical("pod stops", exc_info=error, extra=self._tags())
+        try:
             self._runners.close()
-            self.ended.set()
+            for turn in self._machine.last_turns():
+                self._store.turn(turn)
+        except BaseException as refused:
+            log.error("what it held was not released: %s", message_of(refused), extra=self._tags())
 
     def _once(self) -> bool:
         """Do one thing that is due, or wait for the next; false when the pod is gone."""
         plan = self._machine.plan(time.monotonic())
         for step_id, claim_token in plan.abandon:
-            self._runners.abandon(step_id, claim_token)
+            self._abandon(step_id, claim_token)
         if plan.withdraw:
             for step_id, claim_token in self._runners.withdraw():
                 self._held.pop(step_id, None)
@@ -172,6 +217,11 @@ class Pod:
         except StoreUnavailable as error:
             self._put_off(error)
             return True
+        except FleetQError:
+            raise
+        except Exception as error:
+            self._put_off(error)
+            return True
         self._last_answer = time.monotonic()
         return tell(answer, self._last_answer)
 
@@ -184,8 +234,11 @@ class Pod:
             log.warning("%s", ended, extra=self._tags())
             self._machine.ended()
             return
-        except StoreUnavailable as error:
+        except _PASSING as error:
             self._put_off(error)
+            return
+        except Exception as error:
+            self._refused(turn, error)
             return
         self._last_answer = time.monotonic()
         for outcome in turn.outcomes:
@@ -198,11 +251,39 @@ class Pod:
             log.info("claimed %d step(s)", len(to_run), extra=self._tags())
             self._start(to_run)
 
-    def _put_off(self, error: StoreUnavailable) -> None:
+    def _refused(self, turn: Turn, error: Exception) -> None:
+        """It may be about one outcome. What is not the store's own word may pass, once."""
+        is_refusal = isinstance(error, FleetQError)
+        if (is_refusal or turn.again) and self._machine.refused(message_of(error)):
+            step = self._held.get(turn.outcomes[0].step_id)
+            log.warning(
+                "the store refused %d outcome(s): %s",
+                len(turn.outcomes),
+                message_of(error),
+                extra=self._tags(step if len(turn.outcomes) == 1 else None),
+            )
+        elif is_refusal:
+            raise error
+        else:
+            self._put_off(error)
+
+    def _put_off(self, error: Exception) -> None:
         self._read_inbox(0)  # the pod may have been told to leave while the store kept it waiting
         crowded = isinstance(error, StoreCrowded)
         wait = self._machine.unanswered(time.monotonic(), crowded=crowded)
-        log.warning("%s; asking again in %.2f s", error, wait, extra=self._tags())
+        log.warning(
+            "%s; asking again in %.2f s",
+            error if isinstance(error, StoreUnavailable) else message_of(error),
+            wait,
+            exc_info=None if isinstance(error, StoreUnavailable) else error,
+            extra=self._tags(),
+        )
+
+    def _abandon(self, step_id: str, claim_token: str) -> None:
+        try:
+            self._runners.abandon(step_id, claim_token)
+        except Exception:
+            log.exception("function could not be stopped", extra={**self._tags(), "step": step_id})
 
     def _start(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -268,9 +349,12 @@ class Pod:
                     *astuple(self._recovered),
                     extra=self._tags(),
                 )
-        except StoreUnavailable as error:
+        except Exception as error:
             self._recovery = None
-            log.warning("recovery is put off: %s", error, extra=self._tags())
+            if isinstance(error, StoreError):
+                log.warning("recovery is put off: %s", error, extra=self._tags())
+            else:
+                log.exception("recovery is put off: unexpected error", extra=self._tags())
 
     def _tags(self, step: Step | None = None) -> dict[str, object]:
         if step is None:

@@ -11,9 +11,10 @@ from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.ports import Store
 from fleet_q.core.pruning import PruneStats, pause, prune_cycle
 from fleet_q.core.retry import micros
+from fleet_q.services.careful_log import CarefulLogger
 from fleet_q.services.settings import Settings
 
-log = logging.getLogger("fleet_q.pod")
+log = CarefulLogger("fleet_q.pod")
 
 
 class LeadersPrune:
@@ -57,6 +58,8 @@ class LeadersPrune:
         except StoreError as error:
             level = logging.WARNING if isinstance(error, StoreUnavailable) else logging.ERROR
             log.log(level, "pruning is put off: %s", error, extra={"pod": self._pod_id})
+        except Exception:
+            log.exception("pruning is put off: unexpected error", extra={"pod": self._pod_id})
         else:
             now = time.monotonic()
             self.next_at = now + pause(now - began)

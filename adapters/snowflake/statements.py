@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from fleet_q.core.errors import InvalidInput
-from fleet_q.sql import load
+from fleet_q.sql import load, load_all
 
 DIALECT: Final = "snowflake"
 TABLES: Final = ("step_tracker", "pod_health", "step_events", "pod_events", "fleet_q")
@@ -46,6 +46,7 @@ class Statements:
                 f"{prefix!r} is no prefix for table names; use letters, digits and underscores,"
                 " a letter first"
             )
+        load_all(DIALECT)
         self.names = {table: quoted((prefix + table).upper()) for table in TABLES}
         self._bound: dict[str, tuple[str, list[str]]] = {}
 

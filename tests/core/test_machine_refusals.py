@@ -1,0 +1,116 @@
+"""An outcome that the store refuses fails its step alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fleet_q.core.pod import Leave
+from fleet_q.core.ports import Turn
+from fleet_q.core.step import Complete, Fail, Outcome, Release
+from tests.core.helpers import Pilot, up
+
+Refuses = Callable[[Outcome], bool]
+
+
+def tell_all(pilot: Pilot, refuses: Refuses) -> list[Turn]:
+    """Do turns until nothing is left to tell; those that the store took."""
+    taken = []
+    for _ in range(1_000):
+        pilot.wait(0.001)
+        turn = pilot.plan().turn
+        if turn is None and not pilot.machine._outcomes:
+            return taken
+        if turn is None:
+            continue
+        if any(map(refuses, turn.outcomes)):
+            assert pilot.machine.refused("too big")
+        else:
+            pilot.answer(turn)
+            taken.append(turn)
+    raise AssertionError("it goes on for ever")
+
+
+def is_result_of(*step_ids: str) -> Refuses:
+    return lambda outcome: isinstance(outcome, Complete) and outcome.step_id in step_ids
+
+
+@pytest.mark.parametrize("bad", [("s0",), ("s8",), ("s3", "s4"), ("s0", "s5", "s8")])
+def test_refused_outcome_is_replaced_by_a_failure_and_the_others_are_told(bad) -> None:
+    ids = [f"s{number}" for number in range(9)]
+    pilot = up(*ids, max_parallelism=20)
+    for step_id in ids:
+        pilot.finish(step_id)
+
+    taken = tell_all(pilot, is_result_of(*bad))
+
+    outcomes = [outcome for turn in taken for outcome in turn.outcomes]
+    assert {o.step_id for o in outcomes if isinstance(o, Complete)} == set(ids) - set(bad)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Fail)]
+    assert {failure.step_id for failure in failures} == set(bad)
+    for failure in failures:
+        assert failure.permanent
+        assert failure.error == "the store refused the step's outcome: too big"
+
+
+def test_claim_of_a_refused_turn_is_asked_for_again_without_the_outcomes() -> None:
+    pilot = up("a")
+    pilot.finish("a")
+    pilot.machine.work_arrived()
+    refused = pilot.turn()
+    assert refused.outcomes
+    assert pilot.machine.refused("too big")
+    again = pilot.turn()
+    assert (again.claim_token, again.claim) == (refused.claim_token, refused.claim)
+    assert (again.again, again.outcomes) == (True, ())
+    assert again.presence is not None  # a heartbeat shows whether the store takes anything at all
+
+
+def test_store_that_refuses_the_heartbeat_too_leaves_nothing_to_leave_out() -> None:
+    pilot = up("a")
+    pilot.finish("a")
+    pilot.turn()
+    assert pilot.machine.refused("gone")
+    assert not pilot.turn().outcomes
+    assert not pilot.machine.refused("gone")
+
+
+def test_step_whose_failure_is_refused_too_is_given_up() -> None:
+    pilot = up("a", "b")
+    pilot.finish("a")
+    pilot.finish("b")
+    taken = tell_all(pilot, lambda outcome: outcome.step_id == "a")
+    assert [o.step_id for turn in taken for o in turn.outcomes] == ["b"]
+
+
+def test_pod_that_drains_leaves_after_it_has_found_the_refused_outcome() -> None:
+    pilot = up("a", "b")
+    pilot.machine.drain(pilot.now)
+    pilot.take_turn()
+    pilot.finish("a")
+    pilot.finish("b")
+    taken = tell_all(pilot, is_result_of("a"))
+    outcomes = {o.step_id: type(o) for turn in taken for o in turn.outcomes}
+    assert outcomes == {"a": Fail, "b": Complete}
+    assert isinstance(taken[-1].presence, Leave)
+    assert pilot.plan().gone
+
+
+def test_turns_grow_again_after_a_refusal() -> None:
+    ids = [f"s{number}" for number in range(40)]
+    pilot = up(*ids, max_parallelism=100)
+    for step_id in ids:
+        pilot.finish(step_id)
+    sizes = [len(turn.outcomes) for turn in tell_all(pilot, is_result_of("s0")) if turn.outcomes]
+    assert sizes == [1, 2, 4, 8, 16, 9]
+
+
+def test_last_turns_release_what_runs_tell_what_has_ended_and_leave() -> None:
+    pilot = up("a", "b")
+    pilot.finish("a")
+    outcomes, leave = pilot.machine.last_turns()
+    assert [type(outcome) for outcome in outcomes.outcomes] == [Complete, Release]
+    assert outcomes.presence is None
+    assert leave.presence == Leave("pod", leave.incarnation)
+    assert pilot.plan().gone

@@ -1,0 +1,202 @@
+"""Trouble in the pod's own thread: it goes on if it can, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fleet_q import sql
+from fleet_q.adapters import dead_letters
+from fleet_q.adapters.memory import MemoryStore
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.errors import StoreError
+from fleet_q.core.pod import Join, Leave
+from fleet_q.core.ports import Answer, Turn
+from fleet_q.core.step import Complete
+from fleet_q.services import FleetQ
+from fleet_q.services.pod import Pod
+from tests.services.conftest import QUICK
+
+
+class Troubled(MemoryStore):
+    """A store whose turns go through ``before``, which may raise."""
+
+    def __init__(self, before: Callable[[Turn], None]) -> None:
+        super().__init__()
+        self.before = before
+
+    def turn(self, turn: Turn) -> Answer:
+        self.before(turn)
+        return super().turn(turn)
+
+
+class Raises(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise OSError("the disk is full")
+
+
+def refuse_large(turn: Turn) -> None:
+    for outcome in turn.outcomes:
+        if isinstance(outcome, Complete) and len(outcome.result) > 100:
+            raise StoreError("string or blob too big")
+
+
+def break_on_large(turn: Turn) -> None:
+    for outcome in turn.outcomes:
+        if isinstance(outcome, Complete) and len(outcome.result) > 100:
+            raise OverflowError("Python int too large to convert to SQLite INTEGER")
+
+
+@pytest.mark.parametrize("before", [refuse_large, break_on_large])
+def test_result_that_the_store_refuses_fails_its_step_alone(before) -> None:
+    app = FleetQ(Troubled(before), settings=QUICK)
+    app.task("result")(lambda size: "x" * size)
+
+    async def main() -> Any:
+        async with app.running() as pod:
+            ids = [app.submit({"task_type": "result", "size": size}) for size in (1, 500, 2, 600)]
+            steps = [await asyncio.to_thread(app.wait, step_id, 60) for step_id in ids]
+            assert pod.is_healthy()
+            return steps
+
+    one, large, two, larger = asyncio.run(main())
+    assert (one.result, two.result) == ("x", "xx")
+    assert {large.status, larger.status} == {"failed"}
+    assert "the store refused the step's outcome" in large.error
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(24, "Too many open files"), MemoryError(), ValueError("odd"), SystemExit()]
+)
+def test_pod_goes_on_after_an_unexpected_error_of_its_store(error) -> None:
+    errors = [error] * 3
+
+    def before(turn: Turn) -> None:
+        if errors and turn.outcomes:
+            raise errors.pop()
+
+    app = FleetQ(Troubled(before), settings=QUICK)
+    app.task("plain")(lambda: "ran")
+
+    async def main() -> Any:
+        async with app.running():
+            step_id = app.submit({"task_type": "plain"})
+            step = await asyncio.to_thread(app.wait, step_id, 60)
+            after = await asyncio.to_thread(app.wait, app.submit({"task_type": "plain"}), 60)
+            assert after.result == "ran"
+            return step
+
+    step = asyncio.run(main())
+    assert step.status == "completed" or "the store refused" in step.error
+    assert not errors
+
+
+def test_pod_goes_on_after_an_unexpected_error_of_its_own(app, monkeypatch, caplog) -> None:
+    app.task("plain")(lambda: "ran")
+    errors = [RecursionError("somebody has set the limit low")] * 3
+    once = Pod._once
+
+    def troubled(pod: Pod) -> bool:
+        if errors:
+            raise errors.pop()
+        return once(pod)
+
+    monkeypatch.setattr(Pod, "_once", troubled)
+
+    async def main() -> Any:
+        async with app.running() as pod:
+            step = await asyncio.to_thread(app.wait, app.submit({"task_type": "plain"}), 60)
+            assert pod.is_healthy()
+            return step
+
+    assert asyncio.run(main()).result == "ran"
+    assert "somebody has set the limit low" in caplog.text
+
+
+def test_log_handler_that_raises_does_not_end_the_pod(app, run) -> None:
+    @app.task("bad", max_retries=0)
+    def bad() -> None:
+        raise ValueError("no")
+
+    handler = Raises()
+    log = logging.getLogger("fleet_q")
+    log.addHandler(handler)
+    try:
+        first, second = run(bad.submit(), bad.submit())
+    finally:
+        log.removeHandler(handler)
+    assert {first.status, second.status} == {"failed"}
+
+
+@pytest.mark.parametrize("part", ["create", "add", "take", "drop"])
+def test_recovery_that_fails_is_begun_anew(part, monkeypatch, caplog) -> None:
+    store = MemoryStore()
+    app = FleetQ(store, settings=QUICK)
+    app.task("plain")(lambda: "ran")
+    step_id = app.submit({"task_type": "plain"})
+    _claim_and_vanish(store)
+    table = dead_letters.SqliteDeadLetterTable
+    errors = [OSError(24, "Too many open files")] * 2
+    method = getattr(table, part)
+
+    def troubled(self: Any, *args: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return method(self, *args)
+
+    monkeypatch.setattr(table, part, troubled)
+
+    async def main() -> Any:
+        async with app.running():
+            return await asyncio.to_thread(app.wait, step_id, 60)
+
+    assert asyncio.run(main()).result == "ran"
+    assert not errors
+    assert "recovery is put off" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+def test_pod_that_cannot_go_on_releases_what_it_holds_and_leaves() -> None:
+    fatal = False
+
+    def before(turn: Turn) -> None:
+        if fatal and turn.claim:
+            raise StoreError("insufficient privileges to claim")
+
+    app = FleetQ(Troubled(before), settings=QUICK)
+
+    @app.task("endless")
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> str:
+        nonlocal fatal
+        async with app.running() as pod:
+            step_id = endless.submit()
+            while app.status(step_id).status != "claimed":
+                await asyncio.sleep(0.001)
+            fatal = True
+            assert await asyncio.to_thread(pod.ended.wait, 60)
+            assert str(pod.error) == "insufficient privileges to claim"
+        return step_id
+
+    step = app.status(asyncio.run(main()))
+    assert (step.status, step.retry_count) == ("pending", 0)
+    assert app.pods()[0].status == "down"
+
+
+def test_statements_are_read_when_the_store_is_opened(tmp_path) -> None:
+    sql.load.cache_clear()
+    sql.load_all.cache_clear()
+    SqliteStore(tmp_path / "q.db").close()
+    read = sql.load.cache_info().misses
+    assert read == len(list((sql.files("fleet_q.sql") / "sqlite").iterdir()))
+
+
+def _claim_and_vanish(store: MemoryStore) -> None:
+    store.turn(Turn("other", "one", Join("other", "one"), claim=1, claim_token="token"))
+    store.turn(Turn("other", "one", Leave("other", "one")))
