@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
-from rich.markup import escape
 
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.services import logs
@@ -26,7 +26,7 @@ from fleet_q.services.cli_simulate import simulate_commands
 from fleet_q.services.cli_store import store_commands
 from fleet_q.services.cli_submit import submit_command
 from fleet_q.services.ids import new_pod_id
-from fleet_q.services.output import out, print_json, print_record, print_table, progress
+from fleet_q.services.output import print_json, print_record, print_table, progress, say
 from fleet_q.services.reaping import reap_orphans
 from fleet_q.services.settings import from_env
 
@@ -100,7 +100,7 @@ def history(
     if json:
         print_json(events)
     else:
-        print_table(events, ("version", "at", "type", "pod_id", "data"), "", cut=("data",))
+        print_table(events, ("version", "at", "type", "pod_id", "data"), "")
 
 
 @cli.command()
@@ -113,7 +113,7 @@ def cancel(
     if json:
         print_json(step)
     else:
-        out.print(f"step {escape(step_id)} is {step.status}")
+        say(f"step {step_id} is {step.status}")
 
 
 @cli.command()
@@ -184,9 +184,10 @@ def dlq_list(
         print_json(page)
         return
     columns = ("step_id", "last_update_ts", "retry_count", "error", "payload")
-    print_table(page.steps, columns, "no step has failed for good", cut=("error", "payload"))
+    print_table(page.steps, columns, "no step has failed for good")
     if page.before is not None:
-        out.print(f"\nmore: fleet-q dlq list --before '{escape(page.before)}'")
+        say("")
+        say(f"more: fleet-q dlq list --before {shlex.quote(page.before)}")
 
 
 @dlq.command("replay")
@@ -230,7 +231,7 @@ def _show_replayed(replayed: int, json: bool) -> None:
     if json:
         print_json({"replayed": replayed})
     else:
-        out.print(f"replayed {replayed} steps" if replayed != 1 else "replayed 1 step")
+        say(f"replayed {replayed} steps" if replayed != 1 else "replayed 1 step")
 
 
 @cli.command()

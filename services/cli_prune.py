@@ -13,7 +13,7 @@ from rich.progress import Progress
 from fleet_q.core.pruning import PruneStats
 from fleet_q.services.cli_options import JsonOption, StoreOption, VerboseOption, client
 from fleet_q.services.cli_signals import ending_between_transactions
-from fleet_q.services.output import err, out, print_json
+from fleet_q.services.output import err, print_json, say
 
 prune_command = typer.Typer()
 
@@ -80,7 +80,7 @@ def _show(stats: PruneStats, dry_run: bool, json: bool) -> None:
         print_json({**msgspec.to_builtins(stats), "dry_run": dry_run})
         return
     does = "would prune" if dry_run else "pruned"
-    out.print(
+    say(
         f"{does} {_many(stats.steps, 'step')} with {_many(stats.step_events, 'event')},"
         f" {_many(stats.pods, 'pod')} with {_many(stats.pod_events, 'event')}"
     )

@@ -8,14 +8,13 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.progress import Progress
-from rich.text import Text
 
 from fleet_q.adapters.snowflake.schema import Place, TableKind, script
 from fleet_q.adapters.snowflake.statements import Statements, identifier
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.services import doctor as doctors
 from fleet_q.services.cli_options import JsonOption, StoreOption, VerboseOption, client
-from fleet_q.services.output import err, out, print_json
+from fleet_q.services.output import err, print_json, say
 from fleet_q.services.settings import Settings, from_env
 from fleet_q.services.snowflake import named, open_snowflake
 from fleet_q.services.stores import dialect
@@ -47,7 +46,7 @@ def schema(
     elif table_kind or role:
         raise InvalidInput("--table-kind and --role are for Snowflake's tables")
     elif apply:
-        out.print("a SQLite store makes its own tables; there is nothing to apply")
+        say("a SQLite store makes its own tables; there is nothing to apply")
     else:
         sys.stdout.write(load("sqlite", "schema") + "\n")
 
@@ -90,9 +89,7 @@ def rebuild(
     else:
         done = "the tables are" if check else "the tables were rebuilt; before, they were"
         verdict = "what the log adds up to" if report.equal else f"different in {differing} rows"
-        out.print(
-            f"{report.events} events of {report.steps} steps, {report.pods} pods: {done} {verdict}"
-        )
+        say(f"{report.events} events of {report.steps} steps, {report.pods} pods: {done} {verdict}")
     if check and not report.equal:
         first = (*report.differing_steps, *report.differing_pods)[0]
         raise FleetQError(
@@ -118,6 +115,6 @@ def _apply(url: str, settings: Settings, kind: TableKind | None, role: str | Non
 
     try:
         for head in apply(snowflake.session, kind, role):
-            out.print(Text(f"done    {head}"))
+            say(f"done    {head}")
     finally:
         snowflake.close()

@@ -24,7 +24,7 @@ from fleet_q.core.audit import Audit, audit
 from fleet_q.core.errors import FleetQError
 from fleet_q.services import demo_tasks
 from fleet_q.services.app import FleetQ
-from fleet_q.services.output import err, out, print_json
+from fleet_q.services.output import err, print_json, print_record, say
 
 PODS: Final = ("pod-1", "pod-2", "pod-3")
 VICTIM: Final = "pod-2"
@@ -244,17 +244,16 @@ class _Screen:
 
 def _print_report(report: Report) -> None:
     found = report.audit
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in (
-        ("steps submitted", report.steps),
-        ("completed", found.completed),
-        ("dead-lettered", found.failed),
-        ("attempts retried", found.retried),
-        (f"orphaned by the kill of {report.killed_pod}", report.orphaned),
-        ("recovered by the leader", found.recovered),
-        ("seconds", report.seconds),
-    ):
-        table.add_row(name, str(value))
-    out.print(table)
+    print_record(
+        {
+            "steps submitted": report.steps,
+            "completed": found.completed,
+            "dead-lettered": found.failed,
+            "attempts retried": found.retried,
+            f"orphaned by the kill of {report.killed_pod}": report.orphaned,
+            "recovered by the leader": found.recovered,
+            "seconds": report.seconds,
+        }
+    )
     if not report.faults:
-        out.print("[green]The event log shows: nothing was lost, and nothing completed twice.")
+        say("The event log shows: nothing was lost, and nothing completed twice.", style="green")

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from fleet_q.adapters import sqlite_doctor
 from fleet_q.adapters.doctor import Finding
-from fleet_q.services.output import out
+from fleet_q.services.escapes import one_line
+from fleet_q.services.output import out, say
 from fleet_q.services.snowflake import named, open_snowflake
 from fleet_q.services.stores import dialect, sqlite_path
 
@@ -39,9 +40,9 @@ def show(findings: Iterable[Finding]) -> list[Finding]:
     for finding in findings:
         line = Text(f"{finding.verdict:8}", style=_STYLES[finding.verdict])
         line.append(f"{finding.check:{_WIDTH}}", style="bold")
-        line.append(finding.says, style="none")
+        line.append(one_line(finding.says), style="none")
         out.print(line)
         if finding.mend is not None:
-            out.print(Text(" " * 8 + f"{'mend':{_WIDTH}}{finding.mend}", style="cyan"))
+            say(" " * 8 + f"{'mend':{_WIDTH}}{finding.mend}", style="cyan")
         shown.append(finding)
     return shown

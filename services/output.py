@@ -1,4 +1,7 @@
-"""How the command line shows things: tables for people, JSON for programs."""
+"""How the command line shows things: tables for people, JSON for programs.
+
+Values are shown whole, and no control character of theirs reaches a terminal.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,18 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from rich.text import Text
 
-out = Console(soft_wrap=True)
+from fleet_q.services.escapes import encodable, json_line, one_line, printable
+
+out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True)
-
-_wide = Console(soft_wrap=True, width=100_000)  # whose tables are as wide as they need to be
-
-_SHORTEST: Final = 20
-_LONGEST: Final = 200
-"""Characters that are left at least, and without a terminal, of a value that is cut."""
 
 
 @contextlib.contextmanager
@@ -35,9 +34,19 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.advance(task, count)
 
 
+def say(text: str, style: str = "") -> None:
+    """Print a line on stdout, however long."""
+    out.print(Text(one_line(text), style=style))
+
+
 def print_json(value: Any) -> None:
     """Print anything of this package as JSON on stdout, whatever encoding that has."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # the name of a file, say, that is not UTF-8
+        value = _encodable(msgspec.to_builtins(value))
+        encoded = msgspec.json.encode(value)
+    text = json_line(msgspec.json.format(encoded, indent=2).decode())
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -46,53 +55,83 @@ def print_json(value: Any) -> None:
 
 
 def print_record(value: Any) -> None:
-    """Print a dataclass, or a dict, as a table of its fields."""
+    """Print the fields of a dataclass, or a dict, a line each."""
     pairs = (
         [(field.name, getattr(value, field.name)) for field in fields(value)]
         if is_dataclass(value)
         else list(value.items())
     )
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, each in pairs:
-        table.add_row(Text(name, style="bold"), cell(each))
-    out.print(table)
+    _print_fields([(name, _shown(value)) for name, value in pairs])
 
 
-def print_table(
-    rows: Sequence[Any], columns: Sequence[str], empty: str, cut: Sequence[str] = ()
-) -> None:
-    """Print these fields of dataclasses as a table, a line each, or ``empty`` without rows.
-
-    The columns ``cut`` give way if a line would be longer than the terminal's; ids never do, so
-    that they can be copied.
-    """
+def print_table(rows: Sequence[Any], columns: Sequence[str], empty: str) -> None:
+    """Print these fields of dataclasses or structs as a table, a line each, or ``empty`` without
+    rows. What is wider than a terminal is shown as records instead, with every value whole."""
     if not rows:
-        out.print(empty)
+        say(empty)
         return
-    table = Table(box=None, pad_edge=False)
-    shown = {column: [cell(getattr(row, column)) for row in rows] for column in columns}
-    rest = [column for column in columns if column not in cut]
-    taken = sum(2 + max(text.cell_len for text in [Text(c), *shown[c]]) for c in rest)
-    for column, cells in shown.items():
-        table.add_column(column, no_wrap=True)
-        if column in cut:
-            left = (out.width - taken) // len(cut) - 2 if out.is_terminal else _LONGEST
-            for text in cells:
-                text.plain = text.plain.replace("\n", " ")
-                text.truncate(max(left, _SHORTEST), overflow="ellipsis")
-    for line in zip(*shown.values(), strict=True):
-        table.add_row(*line)
-    _wide.print(table)
+    lines = [[one_line(_shown(getattr(row, column))) for column in columns] for row in rows]
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *lines, strict=True)]
+    if sum(widths) + 2 * (len(widths) - 1) > _width():
+        for number, row in enumerate(rows):
+            if number:
+                out.print()
+            _print_fields([(column, _shown(getattr(row, column))) for column in columns])
+        return
+    for number, line in enumerate([columns, *lines]):
+        text = "".join(_padded(cell, width + 2) for cell, width in zip(line, widths, strict=True))
+        out.print(Text(text.rstrip(), style="" if number else "bold"))
 
 
-def cell(value: Any) -> Text:
-    """A value as a cell: data as JSON, nothing as a dash, and never as markup."""
+def _print_fields(pairs: Sequence[tuple[str, str]]) -> None:
+    """A field is a line of its name and its value, or where that is wider than a terminal a line
+    of its name and one of its value, which the terminal may wrap but copies in one piece."""
+    pairs = [(one_line(name), value) for name, value in pairs]
+    names = max(cell_len(name) for name, _ in pairs) + 2
+    for name, value in pairs:
+        first, *more = printable(value).split("\n")
+        if max(map(cell_len, (first, *more))) + names <= _width():
+            line = Text(_padded(name, names), style="bold").append(first, style="not bold")
+            line.rstrip()
+            out.print(line)
+            indent = " " * names
+        else:
+            out.print(Text(f"{name}:", style="bold"))
+            out.print(Text(first))
+            indent = "  "
+        for rest in more:  # indented, so that it is not taken for a field
+            out.print(Text(indent + rest))
+
+
+def _width() -> float:
+    """Cells of the terminal's line; there is no limit without a terminal."""
+    return out.width if sys.stdout.isatty() else float("inf")
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
+
+
+def _shown(value: Any) -> str:
+    """A value as text: data as JSON, nothing as a dash."""
     match value:
         case None:
-            return Text("-", style="dim")
+            return "-"
         case bool():
-            return Text("yes" if value else "no")
+            return "yes" if value else "no"
         case str() | int() | float():
-            return Text(str(value))
+            return str(value)
         case _:
-            return Text(msgspec.json.encode(value).decode())
+            return json_line(msgspec.json.encode(value).decode())
+
+
+def _encodable(value: Any) -> Any:
+    match value:
+        case str():
+            return encodable(value)
+        case dict():
+            return {_encodable(key): _encodable(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_encodable(each) for each in value]
+        case _:
+            return value

@@ -17,11 +17,10 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
 
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.settings import PodSettings
-from fleet_q.services.output import err, out, print_json, print_record
+from fleet_q.services.output import err, out, print_json, print_record, print_table
 from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import Outcome, simulate
 from fleet_q.services.simulation.models import Kind
@@ -98,12 +97,7 @@ def run_mutations(json: bool) -> None:
     if json:
         print_json(found)
     else:
-        table = Table(box=None, pad_edge=False)
-        for column in ("guard that was flipped off", "promise seen broken", "seeds"):
-            table.add_column(column)
-        for each in found:
-            table.add_row(each.guard, each.promise or "[red]none", str(each.seeds))
-        out.print(table)
+        print_table(found, ("guard", "promise", "seeds"), "")
     missed = [each.guard for each in found if each.promise is None]
     if missed:
         raise FleetQError(f"nobody missed the guard {missed[0]!r}")

@@ -1,0 +1,158 @@
+"""What commands show: every value whole, and none that a terminal would act on."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+
+import pytest
+
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.pod import Join
+from fleet_q.core.ports import Turn
+from fleet_q.core.step import Fail
+from fleet_q.services import output
+from fleet_q.services.output import print_json, print_record, print_table
+from tests.services.hostile_text import HOSTILE, is_harmless
+
+LONG = "/data/" + "x" * 300 + "/END"
+IDS = ["step-" + "x" * 32, "i" * 200, "😀" * 30]
+
+
+@pytest.fixture(params=[None, 200, 80, 40, 1])
+def width(request, monkeypatch):
+    """Of the terminal; ``None`` stands for a pipe or a file."""
+    if request.param is not None:
+        monkeypatch.setattr(output, "_width", lambda: request.param)
+    return request.param
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    text: str
+    data: object = None
+
+
+@pytest.mark.parametrize("step_id", IDS)
+def test_record_shows_every_value_whole_and_in_one_piece(capsys, width, step_id):
+    print_record(Row(step_id, LONG, {"file": LONG}))
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.endswith(step_id) for line in lines)
+    assert any(line.endswith(LONG) for line in lines)
+    assert any(line.endswith(f'{{"file":"{LONG}"}}') for line in lines)
+
+
+def test_table_shows_every_value_whole_and_in_one_piece(capsys, width):
+    print_table([Row(step_id, LONG, {"file": LONG}) for step_id in IDS], ("name", "data"), "none")
+    lines = capsys.readouterr().out.splitlines()
+    for step_id in IDS:
+        assert any(step_id in line for line in lines)
+    assert sum(f'{{"file":"{LONG}"}}' in line for line in lines) == len(IDS)
+
+
+def test_table_has_a_line_a_row_where_it_fits(capsys, monkeypatch):
+    rows = [Row("a", "two\nlines"), Row("b" * 20, "")]
+    print_table(rows, ("name", "text"), "none")
+    shown = capsys.readouterr().out
+    assert shown == f"name{' ' * 18}text\na{' ' * 21}two\\nlines\n{'b' * 20}\n"
+    monkeypatch.setattr(output, "_width", lambda: 32)
+    print_table(rows, ("name", "text"), "none")
+    assert capsys.readouterr().out == shown
+    monkeypatch.setattr(output, "_width", lambda: 31)
+    print_table(rows, ("name", "text"), "none")
+    assert capsys.readouterr().out.splitlines() == [
+        "name  a", "text  two", "      lines", "", f"name  {'b' * 20}", "text",
+    ]  # fmt: skip
+
+
+def test_line_of_a_value_is_not_taken_for_a_field(capsys, width):
+    print_record(Row("a", "first\nname  forged\nname: forged"))
+    assert not re.search("^name.*forged", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_control_characters_are_shown_escaped(capsys, width, text):
+    print_record({"a": f"x{text}y", f"k{text}": 1, "data": {"a": text.replace("\udcff", "")}})
+    print_table([Row(f"x{text}y", f"x{text}y")], ("name", "text"), "none")
+    output.say(f"x{text}y")
+    assert is_harmless(capsys.readouterr().out, but="\n")
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "caf\udce9"])
+def test_json_is_valid_and_has_no_control_characters(capsys, text):
+    print_json({f"k{text}": [Row(f"x{text}y", "", {text: text})]})
+    shown = capsys.readouterr().out
+    assert is_harmless(shown, but="\n")
+    ((key, (row,)),) = json.loads(shown).items()
+    if text.isascii():
+        assert (key, row["name"]) == (f"k{text}", f"x{text}y")
+        assert row["data"] == {text: text}
+
+
+EVIL = "\x1b[31mred\x1b]0;title\x07\n\r\x9b2J\u202e[bold]:smile:"
+
+
+def test_no_command_lets_a_control_character_through(fleet_q, tmp_path):
+    fleet_q("submit", json.dumps({"task_type": EVIL, EVIL: EVIL}), "--step-id", EVIL)
+    with closing(SqliteStore(tmp_path / "fleet-q.db")) as store:
+        store.turn(Turn(EVIL, EVIL, Join(EVIL, EVIL), claim=1, claim_token=EVIL))
+        failure = Fail(EVIL, EVIL, EVIL, traceback=EVIL, permanent=True)
+        store.turn(Turn(EVIL, EVIL, outcomes=(failure,)))
+    assert "[bold]:smile:" in fleet_q("status", EVIL)[1]
+    for words in (
+        ["status", EVIL], ["history", EVIL], ["pods"], ["leader"], ["queue"], ["dlq", "list"],
+        ["dlq", "list", "--limit", "1"], ["wait", EVIL], ["wait", "--timeout", "0", EVIL],
+        ["cancel", EVIL], ["recover"], ["rebuild", "--check"], ["dlq", "replay", EVIL],
+        ["cancel", EVIL], ["submit", "{}", "--step-id", EVIL], ["status", f"no {EVIL}"],
+        ["submit", "{", "--step-id", EVIL], ["queue", "--store", f"sqlite:///{EVIL}"],
+        ["worker", "--app", f"{EVIL}:x"], ["doctor", "--store", f"sqlite:///{EVIL}"],
+        ["prune", "--older-than", EVIL], ["prune", "--older-than", "1s"], [EVIL], ["status"],
+    ):  # fmt: skip
+        for more in ([], ["--json"], ["-v"]):
+            _, out, err = fleet_q(*words, *more)
+            assert is_harmless(out, but="\n"), (words, more)
+            assert is_harmless(err, but="\n\t"), (words, more)
+            assert out or err
+
+
+def test_dead_letters_are_shown_whole_when_piped(fleet_q, tmp_path):
+    payload = {"task_type": "t", "file": LONG}
+    fleet_q("submit", json.dumps(payload), "--step-id", "one")
+    with closing(SqliteStore(tmp_path / "fleet-q.db")) as store:
+        store.turn(Turn("pod", "one", Join("pod", "one"), claim=1, claim_token="its"))
+        store.turn(Turn("pod", "one", outcomes=(Fail("one", "its", LONG + "!", permanent=True),)))
+    for words in (["dlq", "list"], ["history", "one"], ["status", "one"]):
+        shown = fleet_q(*words)[1]
+        assert LONG + "!" in shown, words
+        assert f'"file":"{LONG}"' in shown, words
+
+
+@pytest.mark.parametrize("columns", [40, 200])
+def test_status_in_a_terminal_shows_values_whole(fleet_q, tmp_path, columns):
+    fleet_q("submit", json.dumps({"file": LONG}), "--step-id", IDS[0])
+    parent, child = pty.openpty()
+    command = [sys.executable, "-m", "fleet_q.services.cli", "status", IDS[0]]
+    env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
+    with subprocess.Popen(command, stdout=child, stderr=child, cwd=tmp_path, env=env) as process:
+        os.close(child)
+        shown = b"".join(iter(lambda: _read(parent), b"")).decode()
+        assert process.wait(60) == 0
+    os.close(parent)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).split("\r\n")
+    assert any(line.endswith(IDS[0]) for line in lines)
+    assert any(LONG in line for line in lines)
+    assert "\x1b[1m" in shown
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # its other end is closed
+        return b""
