@@ -7,6 +7,7 @@ from typing import Any, Final, cast, get_args
 
 import msgspec
 
+from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import Event, Fact, PodEvent, PodFact, StepEvent, StepFact
 from fleet_q.core.pod import Pod
 from fleet_q.core.step import Complete, Fail, Outcome, Step, Submit
@@ -43,7 +44,10 @@ def to_pod(row: Row) -> Pod:
 def to_step_event(row: Row) -> StepEvent:
     """A row of the step log: id, version, type, time, pod, and what ``_EVENT_COLUMNS`` names."""
     step_id, version, kind, at, pod_id, *columns = row
-    fact, fields = _STEP_FACTS[kind]
+    try:
+        fact, fields = _STEP_FACTS[kind]
+    except KeyError:
+        raise UnknownToThisVersion(f"event {version} of step {step_id!r} is {kind!r}") from None
     found = dict(zip(_EVENT_COLUMNS, columns, strict=True))
     values = [_raw(found[field]) if field in _JSON else found[field] for field in fields]
     return Event(step_id, version, at, pod_id, cast("StepFact", fact(*values)))
@@ -52,7 +56,10 @@ def to_step_event(row: Row) -> StepEvent:
 def to_pod_event(row: Row) -> PodEvent:
     """A row of the pod log."""
     pod_id, version, kind, at, by_pod_id, incarnation = row
-    fact, _ = _POD_FACTS[kind]
+    try:
+        fact, _ = _POD_FACTS[kind]
+    except KeyError:
+        raise UnknownToThisVersion(f"event {version} of pod {pod_id!r} is {kind!r}") from None
     return Event(pod_id, version, at, by_pod_id, cast("PodFact", fact(incarnation)))
 
 

@@ -83,6 +83,13 @@ class StoreError(FleetQError):
     """The store refuses for good: trying again without a change will not help."""
 
 
+class UnknownToThisVersion(StoreError):
+    """The store holds what a newer version has written, and this one does not know."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}, which this version does not know; upgrade fleet-q")
+
+
 class StoreUnavailable(StoreError):
     """The store did not answer this time; what was tried may or may not have been done."""
 

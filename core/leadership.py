@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fleet_q.core.lifecycles import POD
 from fleet_q.core.pod import Pod
 
 
@@ -29,5 +30,10 @@ def is_led(pods: Iterable[Pod], at: int, dead_after: int) -> bool:
 
 
 def silent_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
-    """The pods to declare dead: not ended, and not heard of for ``dead_after`` microseconds."""
-    return [pod for pod in pods if pod.status != "down" and not pod.is_live(at, dead_after)]
+    """The pods to declare dead: not ended, and not heard of for ``dead_after`` microseconds. One
+    whose status only a newer version knows is left to that."""
+    return [
+        pod
+        for pod in pods
+        if POD.allows(pod.status, "declared_dead") and not pod.is_live(at, dead_after)
+    ]

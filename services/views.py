@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.lifecycles import PodStatus, StepStatus
+from fleet_q.core.lifecycles import POD_STATUSES, STEP_STATUSES, PodStatus, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.step import Step
 
@@ -45,7 +46,9 @@ class StepView:
 
     @classmethod
     def of(cls, step: Step) -> StepView:
-        """The view of ``step``."""
+        """The view of ``step``. Raises ``UnknownToThisVersion``."""
+        if step.status not in STEP_STATUSES:
+            raise UnknownToThisVersion(f"step {step.step_id!r} is {step.status!r}")
         return cls(
             step_id=step.step_id,
             status=step.status,
@@ -98,7 +101,9 @@ class PodView:
 
     @classmethod
     def of(cls, pod: Pod, *, alive: bool, leader: bool) -> PodView:
-        """The view of ``pod``."""
+        """The view of ``pod``. Raises ``UnknownToThisVersion``."""
+        if pod.status not in POD_STATUSES:
+            raise UnknownToThisVersion(f"pod {pod.pod_id!r} is {pod.status!r}")
         return cls(
             pod_id=pod.pod_id,
             status=pod.status,

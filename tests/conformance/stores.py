@@ -47,6 +47,8 @@ class StoreKind:
     run_length: int
     dear: bool = False
     """Whether a call takes so long that the stateful test has to be sparing with them."""
+    execute: Callable[[Path, Store, str], None] | None = None
+    """Run a statement of SQL on its tables."""
     spoil: Callable[[Path, Store], None] | None = None
     failing: Callable[[Path], AbstractContextManager[None]] | None = None
     discard: Callable[[Path], None] = lambda _: None
@@ -145,6 +147,11 @@ def _open_snowflake(folder: Path, clock: FakeClock) -> SnowflakeStore:
     return SnowflakeStore(schema.parameters, patience=LIMIT)
 
 
+def _execute_snowflake(_: Path, store: Store, statement: str) -> None:
+    assert isinstance(store, SnowflakeStore)
+    store.session.execute(statement)
+
+
 def _spoil_snowflake(folder: Path, store: Store) -> None:
     assert isinstance(store, SnowflakeStore)
     store.session.execute("UPDATE step_tracker SET status = 'completed'")
@@ -168,6 +175,7 @@ KINDS: Final = [
         examples=150,
         runs=150,
         run_length=60,
+        execute=lambda folder, _, statement: _execute(folder, statement),
         spoil=_spoil_sqlite,
         failing=_failing_sqlite,
     ),
@@ -179,6 +187,7 @@ KINDS: Final = [
         runs=12,
         run_length=30,
         dear=True,
+        execute=_execute_snowflake,
         spoil=_spoil_snowflake,
         discard=_account.take_back,
     ),

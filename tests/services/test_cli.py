@@ -168,6 +168,17 @@ def test_a_store_from_the_future_is_refused(fleet_q, tmp_path):
     assert (code, "schema version 99" in err) == (1, True)
 
 
+def test_event_that_a_newer_version_wrote_is_an_error_of_one_line(fleet_q, tmp_path):
+    fleet_q("submit", "{}", "--step-id", "one")
+    fleet_q("cancel", "one")
+    with sqlite3.connect(tmp_path / "fleet-q.db") as connection:
+        connection.execute("UPDATE step_events SET type = 'paused' WHERE version = 2")
+    says = "event 2 of step 'one' is 'paused', which this version does not know; upgrade fleet-q"
+    prune = ["prune", "--older-than", "0s", "--archive", "events.jsonl"]
+    for words in (["history", "one"], ["rebuild"], ["rebuild", "--check"], prune):
+        assert fleet_q(*words) == (1, "", f"fleet-q: {says}\n"), words
+
+
 def test_settings_come_from_the_environment_and_an_env_file(fleet_q, tmp_path, monkeypatch):
     monkeypatch.delenv("FLEET_Q_STORE", raising=False)
     (tmp_path / ".env").write_text("FLEET_Q_STORE=sqlite:///other.db\n")
