@@ -213,15 +213,21 @@ class MemoryTransaction:
         del self._db.pods[pod.pod_id]
         return Pruned(1, len(self._db.pod_log.pop(pod.pod_id)))
 
-    def replace_steps(self, steps: Iterable[Step]) -> None:
-        fresh = list(steps)
-        for step_id in list(self._db.steps):
-            self._forget(step_id)
-        for step in fresh:
+    def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:
+        for step in self.steps(step_ids).values():
+            self._forget(step.step_id)
+            self._undo.append(partial(self._put, step, None))
+        for step in steps:
             self._keep(step)
 
-    def replace_pods(self, pods: Iterable[Pod]) -> None:
-        self._db.pods = {pod.pod_id: pod for pod in pods}
+    def replace_pods(self, pod_ids: Sequence[str], pods: Iterable[Pod]) -> None:
+        for pod_id in pod_ids:
+            old = self._db.pods.pop(pod_id, None)
+            if old is not None:
+                self._undo.append(partial(self._restore_pod, pod_id, old))
+        for pod in pods:
+            self._db.pods[pod.pod_id] = pod
+            self._undo.append(partial(self._restore_pod, pod.pod_id, None))
 
     def roll_back(self) -> None:
         while self._undo:

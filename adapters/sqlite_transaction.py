@@ -192,12 +192,12 @@ class SqliteTransaction:
                 late += [row[0] for row in self._run("late", values)]
         return late
 
-    def replace_steps(self, steps: Iterable[Step]) -> None:
-        self._run("delete_unknown_steps")
+    def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:
+        self._run("delete_unknown_steps", {"step_ids": rows.encode(step_ids)})
         self._run_many("put_step", (astuple(step) for step in steps))
 
-    def replace_pods(self, pods: Iterable[Pod]) -> None:
-        self._run("delete_pods")
+    def replace_pods(self, pod_ids: Sequence[str], pods: Iterable[Pod]) -> None:
+        self._run("delete_pods", {"pod_ids": rows.encode(pod_ids)})
         self._run_many("upsert_pod", (astuple(pod) for pod in pods))
 
     def _select_steps(self, name: str, values: dict[str, Any]) -> list[Step]:

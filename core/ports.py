@@ -207,9 +207,11 @@ class Store(Protocol):
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None
     ) -> RebuildReport:
-        """Make both tables anew from the log; with ``check`` only compare them with it.
+        """Compare both tables with the log, and unless ``check`` correct the rows that differ.
 
-        ``progress`` is told how many step events have been folded, every now and then.
+        The comparison keeps nobody waiting, and each batch of rows is corrected in a short
+        transaction of its own; a rebuild that ends in the middle can be run again. ``progress`` is
+        told how many step events have been folded, every now and then.
         """
 
     def close(self) -> None:
@@ -292,11 +294,12 @@ class Transaction(Protocol):
     def prune_pod(self, pod: Pod) -> Pruned:
         """Delete the pod with its events, if it is in this version still."""
 
-    def replace_steps(self, steps: Iterable[Step]) -> None:
-        """Make the step table hold just these."""
+    def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:
+        """Make the step table hold, of these ids, just these steps, which are what their log adds
+        up to."""
 
-    def replace_pods(self, pods: Iterable[Pod]) -> None:
-        """Make the pod table hold just these."""
+    def replace_pods(self, pod_ids: Sequence[str], pods: Iterable[Pod]) -> None:
+        """The same for pods."""
 
 
 class Database(Protocol):

@@ -1,8 +1,8 @@
-"""Fold the whole log, and make the tables of it or hold them against it, in bounded memory."""
+"""Fold the whole log, compare it with the tables, and correct what differs, in bounded memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final, Protocol, TypeVar
 
@@ -10,13 +10,21 @@ from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import RebuildReport, Transaction
+from fleet_q.core.ports import Database, RebuildReport, Transaction
 from fleet_q.core.step import Step
+
+BATCH_ROWS: Final = 500
+"""Rows that are corrected in one transaction at most, which others wait for."""
+
+BATCH_BYTES: Final = 4 * 1024 * 1024
+"""Characters of payloads, results and errors in such a batch, about."""
 
 _TELL_EVERY: Final = 5_000
 _MOST_NAMED: Final = 1_000  # a report of more ids than this helps nobody, and memory is bounded
 
 T = TypeVar("T", Step, Pod)
+Correct = Callable[[Sequence[str]], Sequence[str]]
+"""Given the ids of rows that differ from the log, correct them; return those to be reported."""
 
 
 class LogAndTables(Protocol):
@@ -29,66 +37,127 @@ class LogAndTables(Protocol):
 
 
 def rebuild(
-    tx: Transaction, *, check: bool, progress: Callable[[int], None] | None
+    database: Database, *, check: bool, progress: Callable[[int], None] | None
 ) -> RebuildReport:
-    """See :meth:`fleet_q.core.ports.Store.rebuild`. Raises ``CorruptLog`` on a log with gaps."""
-    report = compare(tx, progress)
-    if not check:
-        tx.replace_pods(_fold_pods(tx.pod_events()))
-        tx.replace_steps(_fold_steps(tx.step_events()))
-    return report
+    """See :meth:`fleet_q.core.ports.Store.rebuild`. Raises ``CorruptLog`` on a log with gaps.
+
+    The comparison reads a snapshot and keeps nobody waiting. Rows may have changed since, so a
+    transaction that corrects some folds their log again.
+    """
+
+    def correct_steps(step_ids: Sequence[str]) -> Sequence[str]:
+        with database.write() as tx:
+            tx.replace_steps(step_ids, fold_steps(tx.histories(step_ids)))
+        return step_ids
+
+    def correct_pods(pod_ids: Sequence[str]) -> Sequence[str]:
+        with database.write() as tx:
+            tx.replace_pods(pod_ids, fold_pods(_pod_events(tx, pod_ids)))
+        return pod_ids
+
+    with database.snapshot() as tx:
+        if check:
+            return compare(tx, _as_they_are, _as_they_are, progress)
+        return compare(tx, correct_steps, correct_pods, progress)
 
 
-def compare(tx: LogAndTables, progress: Callable[[int], None] | None) -> RebuildReport:
-    """Hold the tables against the log. Raises ``CorruptLog`` on a log with gaps."""
-    folded_pods = _fold_pods(tx.pod_events())
-    differing_pods = _differing(folded_pods, tx.pods(), lambda pod: pod.pod_id)
+def compare(
+    tables: LogAndTables,
+    correct_steps: Correct,
+    correct_pods: Correct,
+    progress: Callable[[int], None] | None,
+) -> RebuildReport:
+    """Compare the tables with the log, and pass what differs on in batches. Raises ``CorruptLog``
+    on a log with gaps."""
+    folded_pods = list(fold_pods(tables.pod_events()))
+    differing = _differing(folded_pods, tables.pods(), lambda pod: pod.pod_id)
+    differing_pods = _in_batches(differing, lambda _: 0, correct_pods)
 
     counter = _Counter(progress)
-    folded_steps = _fold_steps(counter.count(tx.step_events()))
-    differing_steps = _differing(folded_steps, tx.all_steps(), lambda step: step.step_id)
+    folded_steps = fold_steps(counter.count(tables.step_events()))
+    differing_rows = _differing(folded_steps, tables.all_steps(), lambda step: step.step_id)
+    differing_steps = _in_batches(differing_rows, _size, correct_steps)
     return RebuildReport(
         steps=counter.streams,
         pods=len(folded_pods),
         events=counter.events,
-        differing_steps=tuple(differing_steps),
-        differing_pods=tuple(differing_pods),
+        differing_steps=differing_steps,
+        differing_pods=differing_pods,
     )
 
 
-def _fold_pods(log: Iterable[PodEvent]) -> list[Pod]:
-    return [
-        pod
-        for _, history in groupby(log, key=lambda event: event.stream)
-        if (pod := pods.fold(history)) is not None
-    ]
+def fold_pods(log: Iterable[PodEvent]) -> Iterator[Pod]:
+    """The pods that a log, ordered by id and version, adds up to."""
+    for _, history in groupby(log, key=lambda event: event.stream):
+        pod = pods.fold(history)
+        if pod is not None:
+            yield pod
 
 
-def _fold_steps(log: Iterable[StepEvent]) -> Iterator[Step]:
+def fold_steps(log: Iterable[StepEvent]) -> Iterator[Step]:
+    """The steps, likewise."""
     for _, history in groupby(log, key=lambda event: event.stream):
         step = steps.fold(history)
         if step is not None:
             yield step
 
 
-def _differing(log: Iterable[T], table: Iterable[T], key: Callable[[T], str]) -> list[str]:
-    """The ids that only one side has, or that differ; both sides come ordered by id."""
-    differing: list[str] = []
+def _as_they_are(ids: Sequence[str]) -> Sequence[str]:
+    return ids
+
+
+def _pod_events(tx: Transaction, pod_ids: Sequence[str]) -> Iterator[PodEvent]:
+    for pod_id in pod_ids:
+        yield from tx.pod_history(pod_id)
+
+
+def _differing(
+    log: Iterable[T], table: Iterable[T], key: Callable[[T], str]
+) -> Iterator[tuple[str, T]]:
+    """What only one side has, or what differs, with its id; both sides come ordered by id."""
     left, right = iter(log), iter(table)
     one, other = next(left, None), next(right, None)
-    found: str | None
     while one is not None or other is not None:
         if other is None or (one is not None and key(one) < key(other)):
             assert one is not None
-            found, one = key(one), next(left, None)
+            yield key(one), one
+            one = next(left, None)
         elif one is None or key(other) < key(one):
-            found, other = key(other), next(right, None)
+            yield key(other), other
+            other = next(right, None)
         else:
-            found = key(one) if one != other else None
+            if one != other:
+                yield key(one), one
             one, other = next(left, None), next(right, None)
-        if found is not None and len(differing) < _MOST_NAMED:
-            differing.append(found)
-    return differing
+
+
+def _in_batches(
+    differing: Iterable[tuple[str, T]], size: Callable[[T], int], correct: Correct
+) -> tuple[str, ...]:
+    """Pass on the ids of what differs in batches; the first of those that came back."""
+    named: list[str] = []
+    batch: list[str] = []
+    total = 0
+
+    def pass_on() -> None:
+        nonlocal total
+        named.extend(correct(batch)[: _MOST_NAMED - len(named)])
+        batch.clear()
+        total = 0
+
+    for row_id, row in differing:
+        batch.append(row_id)
+        total += size(row)
+        if len(batch) >= BATCH_ROWS or total >= BATCH_BYTES:
+            pass_on()
+    if batch:
+        pass_on()
+    return tuple(named)
+
+
+def _size(step: Step) -> int:
+    texts = (step.payload, step.result, step.error, step.traceback)
+    return sum(len(text) for text in texts if text is not None)
 
 
 class _Counter:

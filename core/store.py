@@ -160,9 +160,7 @@ class EventStore:
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None
     ) -> RebuildReport:
-        begin = self._database.snapshot if check else self._database.write
-        with begin() as tx:
-            return rebuild(tx, check=check, progress=progress)
+        return rebuild(self._database, check=check, progress=progress)
 
     def close(self) -> None:
         self._database.close()

@@ -75,7 +75,7 @@ def rebuild(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Make both tables anew from the event log."""
+    """Correct the rows of both tables that differ from the event log."""
     fleet = client(store)
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("folding the log", total=None)

@@ -3,43 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from typing import Any, TypeVar
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import astuple
 
 from fleet_q.adapters import rows
-from fleet_q.adapters.snowflake.session import Session, new_change_id
-from fleet_q.core import pod as pods
+from fleet_q.adapters.snowflake.session import Session, Transaction
 from fleet_q.core import rebuild
-from fleet_q.core import step as steps
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import RebuildReport
 from fleet_q.core.step import Step
+
+E = TypeVar("E", StepEvent, PodEvent)
 
 
 class Picture:
     """What a rebuild reads and writes.
 
     Its reads are statements of their own, and steps move in between. So whatever differs is looked
-    at again, its log before and after its row: only if those are the same does the row count. And
-    only rows that differ are written anew, so that a fleet at work is not kept waiting.
+    at again, its log before and after its row: only if those are the same does the row count. What
+    still differs is corrected in a transaction that takes the table's lock first, and then folds
+    the log again.
+
+    ``write`` runs a transaction until it is committed.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(
+        self, session: Session, write: Callable[[Callable[[Transaction], None]], str]
+    ) -> None:
         self._session = session
+        self._write = write
 
     def rebuild(self, *, check: bool, progress: Callable[[int], None] | None) -> RebuildReport:
         """See :meth:`fleet_q.core.ports.Store.rebuild`."""
-        report = rebuild.compare(self, progress)
-        report = replace(
-            report,
-            differing_steps=tuple(filter(self._step_differs, report.differing_steps)),
-            differing_pods=tuple(filter(self._pod_differs, report.differing_pods)),
-        )
-        if not check:
-            self._mend(report)
-        return report
+
+        def correct_steps(step_ids: Sequence[str]) -> Sequence[str]:
+            differing = self._differing_steps(step_ids)
+            if differing and not check:
+                self._replace_steps(differing)
+            return differing
+
+        def correct_pods(pod_ids: Sequence[str]) -> Sequence[str]:
+            differing = self._differing_pods(pod_ids)
+            if differing and not check:
+                self._replace_pods(differing)
+            return differing
+
+        return rebuild.compare(self, correct_steps, correct_pods, progress)
 
     def pods(self) -> list[Pod]:
         """All pods by id."""
@@ -57,41 +68,70 @@ class Picture:
         """All step events, by id and version."""
         return map(rows.to_step_event, self._session.stream("step_events"))
 
-    def _step_differs(self, step_id: str) -> bool:
-        while True:
-            before = self._history([step_id])
-            found = self._session.query("steps", step_ids=rows.encode([step_id]))
-            if self._history([step_id]) == before:
-                return [rows.to_step(row) for row in found] != _folded(before)
+    def _differing_steps(self, step_ids: Sequence[str]) -> list[str]:
+        found: set[str] = set()
+        unsure = set(step_ids)
+        while unsure:
+            asked = rows.encode(sorted(unsure))
+            before = self._step_events_of(asked)
+            table = {
+                step.step_id: step
+                for step in map(rows.to_step, self._session.query("steps", step_ids=asked))
+            }
+            moved = _moved(before, self._step_events_of(asked))
+            folded = {step.step_id: step for step in rebuild.fold_steps(before)}
+            found |= {each for each in unsure - moved if table.get(each) != folded.get(each)}
+            unsure &= moved
+        return [step_id for step_id in step_ids if step_id in found]
 
-    def _pod_differs(self, pod_id: str) -> bool:
-        while True:
-            before = self._pod_history(pod_id)
-            found = [pod for pod in self.pods() if pod.pod_id == pod_id]
-            if self._pod_history(pod_id) == before:
-                return found != ([pods.fold(before)] if before else [])
+    def _differing_pods(self, pod_ids: Sequence[str]) -> list[str]:
+        found: set[str] = set()
+        unsure = set(pod_ids)
+        while unsure:
+            asked = rows.encode(sorted(unsure))
+            before = self._pod_events_of(asked)
+            table = {pod.pod_id: pod for pod in self.pods()}
+            moved = _moved(before, self._pod_events_of(asked))
+            folded = {pod.pod_id: pod for pod in rebuild.fold_pods(before)}
+            found |= {each for each in unsure - moved if table.get(each) != folded.get(each)}
+            unsure &= moved
+        return [pod_id for pod_id in pod_ids if pod_id in found]
 
-    def _mend(self, report: RebuildReport) -> None:
-        if report.differing_steps:
-            step_ids = rows.encode(report.differing_steps)
-            with self._session.transaction(new_change_id()) as tx:
-                tx.run("delete_steps", step_ids=step_ids)  # it holds the table's lock from now on
-                log = [rows.to_step_event(row) for row in tx.run("events_of", step_ids=step_ids)]
-                tx.run("insert_steps", steps=rows.encode([astuple(s) for s in _folded(log)]))
-        if report.differing_pods:
-            with self._session.transaction(new_change_id()) as tx:
-                tx.run("delete_pods", pod_ids=rows.encode(report.differing_pods))
-                folded = [pods.fold(self._pod_history(each)) for each in report.differing_pods]
-                tx.run("insert_pods", pods=rows.encode([astuple(pod) for pod in folded if pod]))
+    def _replace_steps(self, step_ids: Sequence[str]) -> None:
+        def replace(tx: Transaction) -> None:
+            ids = rows.encode(step_ids)
+            tx.run("delete_steps", step_ids=ids)  # it holds the table's lock from now on
+            log = map(rows.to_step_event, tx.run("events_of", step_ids=ids))
+            folded: list[Any] = [astuple(step) for step in rebuild.fold_steps(log)]
+            tx.run("insert_steps", steps=rows.encode(folded))
 
-    def _history(self, step_ids: Sequence[str]) -> list[StepEvent]:
-        found = self._session.query("events_of", step_ids=rows.encode(step_ids))
-        return [rows.to_step_event(row) for row in found]
+        self._write(replace)
 
-    def _pod_history(self, pod_id: str) -> list[PodEvent]:
-        return [rows.to_pod_event(row) for row in self._session.query("pod_history", pod_id=pod_id)]
+    def _replace_pods(self, pod_ids: Sequence[str]) -> None:
+        def replace(tx: Transaction) -> None:
+            ids = rows.encode(pod_ids)
+            tx.run("delete_pods", pod_ids=ids)
+            log = map(rows.to_pod_event, tx.run("pod_events_of", pod_ids=ids))
+            folded: list[Any] = [astuple(pod) for pod in rebuild.fold_pods(log)]
+            tx.run("insert_pods", pods=rows.encode(folded))
+
+        self._write(replace)
+
+    def _step_events_of(self, step_ids: str) -> list[StepEvent]:
+        return [rows.to_step_event(r) for r in self._session.query("events_of", step_ids=step_ids)]
+
+    def _pod_events_of(self, pod_ids: str) -> list[PodEvent]:
+        found = self._session.query("pod_events_of", pod_ids=pod_ids)
+        return [rows.to_pod_event(row) for row in found]
 
 
-def _folded(log: Sequence[StepEvent]) -> list[Step]:
-    folded = (steps.fold(history) for _, history in groupby(log, key=lambda e: e.stream))
-    return [step for step in folded if step is not None]
+def _moved(before: Sequence[E], after: Sequence[E]) -> set[str]:
+    """The ids whose log has changed."""
+    if before == after:
+        return set()
+    one: dict[str, list[E]] = {}
+    other: dict[str, list[E]] = {}
+    for log, by_id in ((before, one), (after, other)):
+        for event in log:
+            by_id.setdefault(event.stream, []).append(event)
+    return {each for each in one.keys() | other.keys() if one.get(each) != other.get(each)}

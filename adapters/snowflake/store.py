@@ -234,7 +234,7 @@ class SnowflakeStore:
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None
     ) -> RebuildReport:
-        return Picture(self.session).rebuild(check=check, progress=progress)
+        return Picture(self.session, self._write).rebuild(check=check, progress=progress)
 
     def close(self) -> None:
         self.session.close()

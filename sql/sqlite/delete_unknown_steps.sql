@@ -1,3 +1,4 @@
--- Those that the log does not know.
+-- Those of the ids that the log does not know.
 DELETE FROM step_tracker
-WHERE NOT EXISTS (SELECT 1 FROM step_events AS event WHERE event.step_id = step_tracker.step_id)
+WHERE step_id IN (SELECT value FROM json_each(:step_ids))
+    AND NOT EXISTS (SELECT 1 FROM step_events AS event WHERE event.step_id = step_tracker.step_id)

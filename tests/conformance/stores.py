@@ -11,6 +11,8 @@ from threading import Lock
 from typing import Any, Final
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
 from fleet_q.adapters import memory
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.snowflake.schema import TableKind, tables
@@ -32,9 +34,10 @@ class StoreKind:
     """One kind of store, and how much testing it has the speed for.
 
     ``open`` makes a store, or with ``shared`` one more client of the store that the folder
-    already has; ``discard`` is told of a folder whose store is closed. ``spoil`` changes a step's
-    row behind the log's back. While ``failing`` lasts, every write of a step's row fails. A store
-    that has not the last two skips what needs them.
+    already has; ``discard`` is told of a folder whose store is closed. ``spoil`` changes the
+    rows behind the log's back: those of the step and of the pod ``missing`` are gone, there are
+    rows ``unknown``, and all others differ. While ``failing`` lasts, every write of a step's row
+    fails. A store that has not the last two skips what needs them.
     """
 
     name: str
@@ -67,8 +70,23 @@ def _execute(folder: Path, statements: str) -> None:
         connection.executescript(statements)
 
 
+_SPOIL: Final = (
+    "UPDATE step_tracker SET status = 'completed'",
+    "DELETE FROM step_tracker WHERE step_id = 'missing'",
+    "INSERT INTO step_tracker (step_id, status, priority, payload, retry_count, max_retries,"
+    " created_ts, last_update_ts, available_ts, version{more})"
+    " SELECT 'unknown', status, priority, payload, retry_count, max_retries, created_ts,"
+    " last_update_ts, available_ts, version{more} FROM step_tracker LIMIT 1",
+    "UPDATE pod_health SET version = version + 1",
+    "DELETE FROM pod_health WHERE pod_id = 'missing'",
+    "INSERT INTO pod_health (pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version)"
+    " SELECT 'unknown', status, birth_ts, last_heartbeat_ts, incarnation, version"
+    " FROM pod_health LIMIT 1",
+)
+
+
 def _spoil_sqlite(folder: Path, store: Store) -> None:
-    _execute(folder, "UPDATE step_tracker SET status = 'completed'")
+    _execute(folder, ";\n".join(_SPOIL).format(more=", due"))
 
 
 @contextmanager
@@ -85,8 +103,18 @@ def _failing_sqlite(folder: Path) -> Iterator[None]:
 
 def _spoil_memory(folder: Path, store: Store) -> None:
     database: Any = store._database  # type: ignore[attr-defined]
-    database.steps.clear()
+    for table, change in (
+        (database.steps, {"status": "completed"}),
+        (database.pods, {"version": 9}),
+    ):
+        rows = {each: replace(row, **change) for each, row in table.items()}
+        first = next(iter(rows.values()))
+        rows.pop("missing", None)
+        key = first.__struct_fields__[0]
+        table.clear()
+        table.update(rows | {"unknown": replace(first, **{key: "unknown"})})
     database.by_status.clear()
+    database.by_status["completed"] = dict.fromkeys(database.steps)
 
 
 @contextmanager
@@ -154,7 +182,8 @@ def _execute_snowflake(_: Path, store: Store, statement: str) -> None:
 
 def _spoil_snowflake(folder: Path, store: Store) -> None:
     assert isinstance(store, SnowflakeStore)
-    store.session.execute("UPDATE step_tracker SET status = 'completed'")
+    for statement in _SPOIL:
+        store.session.execute(statement.format(more=""))
 
 
 KINDS: Final = [

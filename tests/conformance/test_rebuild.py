@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from fleet_q.core.pod import Leave
+from fleet_q.core import rebuild
+from fleet_q.core.pod import Beat, Leave
 from fleet_q.core.ports import RebuildReport, Store, Turn
+from fleet_q.core.step import Complete
+from tests.waiting import LIMIT
 
 from .clock import SECOND, FakeClock
 from .helpers import (
+    at_once,
     claim,
     completed_step,
     failed_step,
@@ -23,6 +28,7 @@ from .helpers import (
     submit,
 )
 from .stores import StoreKind
+from .test_threads import work_off
 
 NAMES = ["cancelled", "completed", "delayed", "failed", "held", "recovered"]
 
@@ -74,17 +80,127 @@ def test_what_the_log_does_not_say_is_found_and_mended(
 ) -> None:
     if kind.spoil is None:
         pytest.skip("this store has no way to spoil it")
+    submit(store, "missing")
+    join(store, "missing")
     before = picture(store)
     kind.spoil(tmp_path, store)
 
     found = store.rebuild(check=True)
     assert not found.equal
-    assert set(found.differing_steps) >= {"failed", "held"}
+    assert set(found.differing_steps) >= {"failed", "held", "missing", "unknown"}
+    assert found.differing_pods == ("gone", "missing", "pod", "unknown")
     assert store.rebuild(check=True) == found
 
     assert store.rebuild() == found
     assert store.rebuild(check=True).equal
     assert picture(store) == before
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_more_rows_are_corrected_than_the_report_names(
+    kind: StoreKind, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kind.spoil is not None
+    before = picture(store)
+    kind.spoil(tmp_path, store)
+    monkeypatch.setattr(rebuild, "_MOST_NAMED", 2)
+    monkeypatch.setattr(rebuild, "BATCH_ROWS", 2)
+
+    report = store.rebuild()
+
+    assert (len(report.differing_steps), len(report.differing_pods)) == (2, 2)
+    assert store.rebuild(check=True).equal
+    assert picture(store) == before
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_rebuild_that_ended_in_the_middle_can_be_run_again(
+    kind: StoreKind, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kind.spoil is not None
+    before = picture(store)
+    kind.spoil(tmp_path, store)
+    found = store.rebuild(check=True)
+    monkeypatch.setattr(rebuild, "BATCH_ROWS", 1)
+    monkeypatch.setattr(rebuild, "_TELL_EVERY", 1)
+
+    def end(events: int) -> None:
+        if events == found.events // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.rebuild(progress=end)
+    left = store.rebuild(check=True).differing_steps
+
+    assert 0 < len(left) < len(found.differing_steps)
+    assert store.rebuild().differing_steps == left
+    assert picture(store) == before
+
+
+@pytest.mark.usefixtures("lived_in")
+def test_pods_sync_between_the_batches_of_a_rebuild(
+    kind: StoreKind,
+    clients: list[Store],
+    tmp_path: Path,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After each event that is folded, a pod sends a heartbeat, and completes what it claims."""
+    store, pod = clients[0], clients[1]
+    assert kind.spoil is not None
+    kind.spoil(tmp_path, store)
+    monkeypatch.setattr(rebuild, "BATCH_ROWS", 1)
+    monkeypatch.setattr(rebuild, "_TELL_EVERY", 1)
+    join(store, "busy")
+    done: list[str] = []
+
+    def sync(events: int) -> None:
+        clock.advance(1)
+        step_id = f"meanwhile {len(done)}"
+        submit(pod, step_id, priority=9)
+        turn = Turn("busy", "one", Beat("busy", "one"), claim=1, claim_token=step_id)
+        assert [step.step_id for step in pod.turn(turn).claimed] == [step_id]
+        assert (
+            pod.turn(Turn("busy", "one", outcomes=(Complete(step_id, step_id, "1"),))).refused == ()
+        )
+        done.append(step_id)
+
+    with ThreadPoolExecutor(1) as other_thread:
+        report = store.rebuild(progress=lambda n: other_thread.submit(sync, n).result(LIMIT))
+
+    assert not report.equal
+    assert len(done) == report.events + 1
+    assert all(known(store, step_id).status == "completed" for step_id in done)
+    assert next(p for p in store.pods().pods if p.pod_id == "busy").last_heartbeat_ts == clock()
+
+
+def test_rebuild_beside_a_working_fleet_leaves_tables_equal_to_the_log(
+    kind: StoreKind, clients: list[Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kind.spoil is not None
+    store = clients[0]
+    join(store)
+    old = [f"old {number:02}" for number in range(30)]
+    submit(store, *old)
+    for step_id in old:
+        store.cancel(step_id)
+    kind.spoil(tmp_path, store)
+    new = [f"new {number:03}" for number in range(60)]
+    submit(store, *new)
+    monkeypatch.setattr(rebuild, "BATCH_ROWS", 3)
+
+    done = at_once(
+        lambda work: work(),
+        [
+            lambda: work_off(clients[1], "one pod"),
+            lambda: work_off(clients[2], "another pod"),
+            lambda: store.rebuild(),
+        ],
+    )
+
+    assert sorted(done[0] + done[1]) == new
+    assert set(done[2].differing_steps) == {*old, "unknown"}
+    assert store.counts() == {**store.counts(), "cancelled": 30, "completed": 60, "pending": 0}
 
 
 def test_progress_is_told(store: Store) -> None:
