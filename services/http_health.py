@@ -16,10 +16,7 @@ from fleet_q.services.pod import Pod
 log = logging.getLogger("fleet_q.http")
 
 ANSWER_WITHIN: Final = 5.0
-"""Seconds that the store has to answer; probes wait ten."""
-
-LOOP_TURNS_WITHIN: Final = 1.0
-"""Seconds that the pod's event loop has to turn."""
+"""Seconds that the store and the pod's event loop have to answer; probes wait ten."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +36,9 @@ class HealthCheck:
     """The check of the pod that runs in ``fleet``. However many ask at once, the store and the
     event loop are asked once."""
 
-    def __init__(
-        self,
-        fleet: FleetQ,
-        *,
-        answer_within: float = ANSWER_WITHIN,
-        loop_turns_within: float = LOOP_TURNS_WITHIN,
-    ) -> None:
+    def __init__(self, fleet: FleetQ, within: float | None = None) -> None:
         self._fleet = fleet
-        self._answer_within = answer_within
-        self._loop_turns_within = loop_turns_within
+        self._within = ANSWER_WITHIN if within is None else within
         self._store_answer = _SharedCall(self._ask_store)
         self._loop_turn = _SharedCall(self._turn_loop)
         self._last: str | None = None
@@ -56,7 +46,9 @@ class HealthCheck:
     async def trouble(self) -> Trouble | None:
         """What is wrong, if anything is; logged when it changes."""
         trouble = self._pod_trouble(self._fleet.pod)
-        trouble = trouble or await self._loop_trouble() or await self._store_trouble()
+        if trouble is None:
+            troubles = await asyncio.gather(self._loop_trouble(), self._store_trouble())
+            trouble = next(filter(None, troubles), None)
         general = None if trouble is None else trouble.general
         if general != self._last and trouble is not None:
             log.warning("not healthy: %s", trouble.full)
@@ -75,12 +67,12 @@ class HealthCheck:
         pod = self._fleet.pod
         if pod is None or pod.loop is asyncio.get_running_loop():
             return None
-        if await self._loop_turn.answer(self._loop_turns_within):
+        if await self._loop_turn.answer(self._within):
             return None
         return Trouble.plain("an async function blocks the pod's event loop")
 
     async def _store_trouble(self) -> Trouble | None:
-        answer = await self._store_answer.answer(self._answer_within)
+        answer = await self._store_answer.answer(self._within)
         if answer is None:
             return Trouble.plain("the store does not answer")
         if (error := answer.exception()) is not None:

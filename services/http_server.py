@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import heapq
 import logging
+import os
 import resource
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any, Final, Self
 
@@ -33,6 +35,18 @@ which takes long if it is in tiny chunks, while others wait."""
 
 _ROOM_CHECK: Final = 0.05
 _LOG_INTERVAL: Final = 60.0
+
+
+_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
+def _close_copies() -> None:
+    for copy in list(_sockets):
+        copy.close()
+
+
+# A forked child that lives on would keep the port, and clients waiting for the end of an answer.
+os.register_at_fork(after_in_child=_close_copies)
 
 
 def limits_for(max_body_bytes: int) -> Limits:
@@ -67,6 +81,7 @@ class HttpServer:
         self._thread = threading.Thread(target=self._run, name="fleet-q-http", daemon=True)
 
     def __enter__(self) -> Self:
+        _sockets.add(self._listener)
         self._listener.setblocking(False)
         self._thread.start()
         return self
@@ -166,6 +181,7 @@ class _Server(uvicorn.Server):
                 continue
             await self._make_room()
             try:
+                _sockets.add(client)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
                 await loop.connect_accepted_socket(self._connection, client)
             except OSError as error:

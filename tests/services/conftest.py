@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fleet_q.services import FleetQ, Settings, cli, cli_options
+from fleet_q.services import FleetQ, Settings, cli, cli_options, http_health
 from fleet_q.services.views import StepView
 from tests.waiting import LIMIT
 
@@ -25,6 +25,12 @@ QUICK = Settings(
     retry_max_delay=0.01,
     shutdown_grace=LIMIT,
 )
+
+
+@pytest.fixture(autouse=True)
+def patient_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/health waits for an answer as long as a slow machine takes."""
+    monkeypatch.setattr(http_health, "ANSWER_WITHIN", LIMIT)
 
 
 @pytest.fixture

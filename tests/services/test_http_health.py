@@ -18,6 +18,7 @@ from fleet_q.services import FleetQ
 from fleet_q.services.http import create_http
 from fleet_q.services.http_health import HealthCheck
 from tests.services.conftest import QUICK
+from tests.waiting import LIMIT
 
 SECRET = "the file /home/ann/q.db?password=hunter2 is locked"
 
@@ -27,7 +28,7 @@ def in_a_running_pod(app: FleetQ, ask: Callable[[], Any]) -> Any:
 
     async def main() -> Any:
         async with app.running():
-            await asyncio.to_thread(app.wait, app.submit({}), 60)
+            await asyncio.to_thread(app.wait, app.submit({}), LIMIT)
             return await asyncio.to_thread(ask)
 
     return asyncio.run(main())
@@ -94,14 +95,14 @@ def test_a_pod_that_drains_is_unhealthy(app):
     @app.task("slow")
     def slow() -> None:
         at_work.set()
-        go_on.wait(60)
+        go_on.wait(LIMIT)
 
     http = TestClient(create_http(app))
 
     async def main() -> Any:
         slow.submit()
         async with app.running() as pod:
-            await asyncio.to_thread(at_work.wait, 60)
+            await asyncio.to_thread(at_work.wait, LIMIT)
             pod.drain()
             while not pod.is_draining:
                 await asyncio.sleep(0.005)
@@ -114,16 +115,16 @@ def test_a_pod_that_drains_is_unhealthy(app):
 
 def test_a_blocked_event_loop_is_unhealthy(app):
     at_work, go_on = threading.Event(), threading.Event()
-    answers = []
+    answers: list[Any] = []
 
     @app.task("blocking")
     async def blocking() -> None:
         at_work.set()
-        go_on.wait(60)
+        go_on.wait(LIMIT)
 
     def ask() -> None:
-        at_work.wait(60)
-        check = HealthCheck(app, loop_turns_within=0.01)
+        at_work.wait(LIMIT)
+        check = HealthCheck(app, within=0.01)
         answers.extend(asyncio.run(check.trouble()) for _ in range(3))
         go_on.set()
 
@@ -131,7 +132,7 @@ def test_a_blocked_event_loop_is_unhealthy(app):
         asking = threading.Thread(target=ask)
         asking.start()
         async with app.running():
-            await asyncio.to_thread(app.wait, blocking.submit(), 60)
+            await asyncio.to_thread(app.wait, blocking.submit(), LIMIT)
         asking.join()
 
     asyncio.run(main())
@@ -145,15 +146,15 @@ def test_a_store_that_hangs_is_asked_once_however_many_ask(app, monkeypatch):
 
     def hang() -> int:
         asked.append(1)
-        go_on.wait(60)
+        go_on.wait(LIMIT)
         return 0
 
     def ask() -> list[Any]:
         monkeypatch.setattr(app.store, "bell", hang)
-        check = HealthCheck(app, answer_within=0.01)
+        check = HealthCheck(app, within=0.01)
 
         async def crowd() -> list[Any]:
-            return await asyncio.gather(*(check.trouble() for _ in range(20)))
+            return await asyncio.gather(*(check._store_trouble() for _ in range(20)))
 
         try:
             return asyncio.run(crowd())
@@ -172,11 +173,11 @@ def test_health_is_answered_while_every_worker_thread_waits_for_the_store(app, m
     service = create_http(app)
 
     def hang() -> None:
-        go_on.wait(60)
+        go_on.wait(LIMIT)
 
     async def main() -> int:
         async with app.running():
-            await asyncio.to_thread(app.wait, app.submit({}), 60)
+            await asyncio.to_thread(app.wait, app.submit({}), LIMIT)
             monkeypatch.setattr(app, "queue", lambda: (hang(), {})[1])
             stuck = [asyncio.ensure_future(call(service, "/admin/queue")) for _ in range(60)]
             status = await call(service, "/health")

@@ -15,6 +15,7 @@ from fleet_q.services import process as processes
 from fleet_q.services.http_hosts import LOOPBACK
 from fleet_q.services.http_listener import default_hosts, is_loopback, listen
 from tests.services.conftest import QUICK
+from tests.waiting import LIMIT
 
 
 def has_ipv6() -> bool:
@@ -28,7 +29,7 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", pytest.param("::1", marks=needs_ipv6)])
 def test_a_loopback_address_or_name_is_listened_on_and_known_as_such(host):
-    with listen(host, 0) as listener, socket.create_connection(listener.getsockname()[:2], 60):
+    with listen(host, 0) as listener, socket.create_connection(listener.getsockname()[:2], LIMIT):
         assert is_loopback(listener)
         assert set(default_hosts(listener, host)) >= set(LOOPBACK)
 
@@ -36,7 +37,7 @@ def test_a_loopback_address_or_name_is_listened_on_and_known_as_such(host):
 @pytest.mark.parametrize("host", ["0.0.0.0", pytest.param("::", marks=needs_ipv6)])
 def test_every_address_is_listened_on_under_any_name(host):
     with listen(host, 0) as listener:
-        with socket.create_connection(("127.0.0.1", listener.getsockname()[1]), 60):
+        with socket.create_connection(("127.0.0.1", listener.getsockname()[1]), LIMIT):
             pass
         assert not is_loopback(listener)
         assert default_hosts(listener, host) == ("*",)

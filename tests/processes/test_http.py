@@ -1,0 +1,40 @@
+"""A pod that serves HTTP, as a process that clients try to exhaust."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import socket
+import sys
+import urllib.request
+
+from fleet_q.services import FleetQ
+from tests.processes.conftest import Pods
+from tests.waiting import LIMIT, wait_until
+
+DESCRIPTORS = 100
+
+
+def test_half_requests_do_not_use_up_a_pods_descriptors(pods: Pods, tmp_path) -> None:
+    fleet = FleetQ(pods.store)
+    limited = ("sh", "-c", f'ulimit -n {DESCRIPTORS}; exec "{sys.executable}" "$@"', "sh")
+    pod = pods.start("pod-1", "serve", "--port", "0", prefix=limited)
+    log = pods.log("pod-1")
+    wait_until(lambda: "listening on" in log.read_text())
+    (port,) = re.findall(r"listening on http://127.0.0.1:(\d+)", log.read_text())
+    with contextlib.ExitStack() as clients:
+        for _ in range(2 * DESCRIPTORS):
+            client = clients.enter_context(
+                socket.create_connection(("127.0.0.1", int(port)), LIMIT)
+            )
+            client.sendall(b"POST /submit HTTP/1.1\r\nHost: localhost\r\nX-A: ")
+        sign = str(tmp_path / "sign")
+        payload = {"task_type": "touch", "path": sign, "until": sign}
+        step_id = fleet.submit(payload)
+        assert fleet.wait(step_id, LIMIT).status == "completed"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=LIMIT) as health:
+            assert health.status == 200
+        pod.send_signal(signal.SIGTERM)
+        assert pod.wait(LIMIT) == 0
+    assert "Traceback" not in log.read_text()
