@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, ValidationError, convert
+from msgspec.structs import fields, force_setattr
 
 from fleet_q.core.errors import InvalidInput
 
@@ -14,10 +15,32 @@ LONGEST: Final = 10 * 365 * 86_400.0
 MOST_AHEAD: Final = 1_000
 """Steps held beyond those that run, at most: past this, larger turns are no cheaper a step."""
 
+PREFIX: Final = "FLEET_Q_"
+"""What the names of the environment variables begin with."""
+
+SECRET: Final = frozenset({"api_keys"})
+"""The settings whose values are never shown."""
+
 Seconds = Annotated[float, Meta(gt=0, le=LONGEST)]
 SecondsOrZero = Annotated[float, Meta(ge=0, le=LONGEST)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
+
+
+def convert_setting(name: str, value: object, kind: Any, *, strict: bool = True) -> Any:
+    """``value`` as the setting ``name``, whose type is ``kind``; not ``strict``, texts are read as
+    numbers. Raises :class:`InvalidInput` with the name of the variable."""
+    try:
+        return convert(value, kind, strict=strict)
+    except ValidationError as error:
+        shown = "***" if name in SECRET else repr(value)
+        reason = f"must be {_choices(kind)}" if get_origin(kind) is Literal else error
+        raise InvalidInput(f"{PREFIX}{name.upper()}={shown}: {reason}") from None
+
+
+def _choices(kind: Any) -> str:
+    *first, last = get_args(kind)
+    return f"{', '.join(first)} or {last}"
 
 
 class PodSettings(Struct, frozen=True, kw_only=True):
@@ -48,6 +71,9 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     prune_after: Seconds | None = None
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            given = getattr(self, field.name)
+            force_setattr(self, field.name, convert_setting(field.name, given, field.type))
         if self.dead_pod_threshold < 2 * self.heartbeat_interval:
             raise InvalidInput(
                 f"FLEET_Q_DEAD_POD_THRESHOLD ({self.dead_pod_threshold:g} s) must be at least twice"

@@ -7,13 +7,13 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import typer
-from dotenv import load_dotenv
 
-from fleet_q.core.errors import FleetQError
-from fleet_q.services import cli_options, logs
+from fleet_q.core.errors import FleetQError, InvalidInput
+from fleet_q.services import cli_options, env_file, logs
 from fleet_q.services.cli_signals import Ended
 from fleet_q.services.cli_submit import BrokenOff
 from fleet_q.services.escapes import one_line, printable
@@ -30,7 +30,7 @@ def run(cli: typer.Typer) -> NoReturn:
     """Run the command that ``sys.argv`` names, and exit."""
     _make_streams_fit()
     try:
-        load_dotenv(".env")
+        env_file.load(Path(".env"))
         code = cli(standalone_mode=False)
         sys.stdout.flush()
     except typer.Exit as end:
@@ -42,6 +42,8 @@ def run(cli: typer.Typer) -> NoReturn:
     except BrokenPipeError:
         _give_stdout_up()  # whoever read our output has gone, and so may we
         sys.exit(1)
+    except InvalidInput as error:
+        _complain(env_file.located(str(error)))
     except (FleetQError, OSError) as error:  # TimeoutError is one of these
         _complain(str(error))
     except Exception as error:

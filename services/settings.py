@@ -13,12 +13,11 @@ from msgspec import Meta
 
 from fleet_q.adapters.sqlite import Durability
 from fleet_q.core.errors import InvalidInput
-from fleet_q.core.settings import Count, PodSettings
+from fleet_q.core.settings import PREFIX, Count, PodSettings, convert_setting
 from fleet_q.core.submission import MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES, check_id
 from fleet_q.services.http_hosts import is_host
 from fleet_q.services.snowflake import is_configured
 
-PREFIX: Final = "FLEET_Q_"
 DEFAULT_STORE: Final = "sqlite:///fleet-q.db"
 SNOWFLAKE_STORE: Final = "snowflake://"
 
@@ -108,8 +107,4 @@ def _convert(name: str, text: str, kind: Any) -> Any:
             what = "key" if name.endswith("API_KEYS") else "host"
             raise InvalidInput(f"{name}=***: there is no {what} between the commas")
         return parts
-    try:
-        return msgspec.convert(text, kind, strict=False)
-    except msgspec.ValidationError as error:
-        shown = "***" if name.endswith("API_KEYS") else repr(text)
-        raise InvalidInput(f"{name}={shown}: {error}") from None
+    return convert_setting(name.removeprefix(PREFIX).lower(), text, kind, strict=False)

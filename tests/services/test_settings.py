@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from msgspec.structs import replace
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services import Settings
@@ -70,6 +71,41 @@ def test_a_wrong_value_is_named(name, value, says):
         from_env({name: value})
     assert name in str(refused.value)
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"heartbeat_interval": 0}, "FLEET_Q_HEARTBEAT_INTERVAL=0: Expected `float` > 0.0"),
+        ({"heartbeat_interval": float("nan")}, "FLEET_Q_HEARTBEAT_INTERVAL=nan: "),
+        ({"shutdown_grace": float("inf")}, "FLEET_Q_SHUTDOWN_GRACE=inf: "),
+        ({"retry_base_delay": float("-inf")}, "FLEET_Q_RETRY_BASE_DELAY=-inf: "),
+        ({"claim_interval": "5"}, "FLEET_Q_CLAIM_INTERVAL='5': Expected `float`, got `str`"),
+        ({"claim_interval": None}, "FLEET_Q_CLAIM_INTERVAL=None: "),
+        ({"max_parallelism": 2.5}, "FLEET_Q_MAX_PARALLELISM=2.5: "),
+        ({"max_parallelism": True}, "FLEET_Q_MAX_PARALLELISM=True: "),
+        ({"max_retries": -1}, "FLEET_Q_MAX_RETRIES=-1: "),
+        ({"store": None}, "FLEET_Q_STORE=None: "),
+        ({"pod_id": 7}, "FLEET_Q_POD_ID=7: "),
+        ({"log_level": "INFO"}, "FLEET_Q_LOG_LEVEL='INFO': must be debug, info, warning or error"),
+        ({"durability": "disk"}, "FLEET_Q_DURABILITY='disk': must be process or power"),
+        ({"api_keys": "hush"}, "FLEET_Q_API_KEYS=***: "),
+        ({"api_keys": ("hush", 7)}, "FLEET_Q_API_KEYS=***: "),
+        ({"max_payload_bytes": 1}, "FLEET_Q_MAX_PAYLOAD_BYTES=1: "),
+    ],
+)
+def test_settings_in_code_are_checked_like_those_of_the_environment(wrong, says):
+    for make in (Settings, lambda **wrong: replace(Settings(), **wrong)):
+        with pytest.raises(InvalidInput) as refused:
+            make(**wrong)
+        assert str(refused.value).startswith(says)
+        assert "\n" not in str(refused.value)
+        assert "hush" not in str(refused.value)
+
+
+def test_settings_in_code_may_be_of_a_type_that_stands_for_another():
+    settings = Settings(heartbeat_interval=5, api_keys=["a", "b"])  # type: ignore[arg-type]
+    assert (settings.heartbeat_interval, settings.api_keys) == (5.0, ("a", "b"))
 
 
 def test_an_empty_key_would_open_the_api_and_is_refused():

@@ -1,0 +1,87 @@
+"""The file ``.env`` of the command line."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from fleet_q.services import env_file
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """What a file sets is not set for other tests."""
+    before = dict(os.environ)
+    monkeypatch.setattr(env_file, "_lines", {})
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def queue(fleet_q, tmp_path):
+    """The outcome of a command with this ``.env``."""
+
+    def queue(content: bytes) -> tuple[int, str, str]:
+        (tmp_path / ".env").write_bytes(content)
+        return fleet_q("queue")
+
+    return queue
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            b"# ours\n\n  \nFLEET_Q_MAX_PARALLELISM=many\n",
+            "FLEET_Q_MAX_PARALLELISM='many': Expected `int`, got `str` (.env line 4)",
+        ),
+        (
+            b"A=1\r\nFLEET_Q_HEARTBEAT_INTERVAL=40\r\n",
+            "FLEET_Q_DEAD_POD_THRESHOLD (60 s) must be at least twice FLEET_Q_HEARTBEAT_INTERVAL"
+            " (40 s), or one late heartbeat declares a pod dead (.env line 2)",
+        ),
+        (
+            b"FLEET_Q_MAX_PARALELISM=8\n",
+            "there is no setting FLEET_Q_MAX_PARALELISM; did you mean FLEET_Q_MAX_PARALLELISM?"
+            " (.env line 1)",
+        ),
+        (b"A=1\nFLEET_Q_STORE q.db\n", ".env line 2: FLEET_Q_STORE is not set as NAME=value"),
+        (b'A=1\nSNOWFLAKE_PASSWORD="hush\n',
+         ".env line 2: SNOWFLAKE_PASSWORD is not set as NAME=value"),
+        (b"FLEET_Q_STORE=a\0b\n", ".env line 1: the value of FLEET_Q_STORE holds a NUL"),
+        (b"A=1\nB=caf\xe9\n", ".env line 2 is not UTF-8"),
+        ("A=1\n".encode("utf-16"), ".env is UTF-16; save it as UTF-8"),
+    ],
+)  # fmt: skip
+def test_error_names_the_file_and_the_line(queue, content, says):
+    assert queue(content) == (1, "", f"fleet-q: {says}\n")
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf%s\r\n", b"if true\n%s", b"\n\nexport %s\nX"])
+def test_file_of_another_editor_or_program_is_read(queue, content, tmp_path):
+    code, _, err = queue(content % b"FLEET_Q_STORE=sqlite:///other.db")
+    assert (code, "no store at other.db" in err) == (1, True)
+
+
+def test_environment_goes_before_the_file(queue, monkeypatch):
+    monkeypatch.setenv("FLEET_Q_STORE", "sqlite:///mine.db")
+    monkeypatch.setenv("FLEET_Q_MAX_PARALLELISM", "none")
+    _, _, err = queue(b"FLEET_Q_STORE=sqlite:///other.db\nFLEET_Q_MAX_PARALLELISM=8\n")
+    assert err == "fleet-q: FLEET_Q_MAX_PARALLELISM='none': Expected `int`, got `str`\n"
+    assert os.environ["FLEET_Q_STORE"] == "sqlite:///mine.db"
+
+
+def test_directory_is_an_error_unless_it_is_a_virtual_environment(fleet_q, tmp_path):
+    (tmp_path / ".env").mkdir()
+    says = "fleet-q: .env is a directory; settings are read from a file\n"
+    assert fleet_q("queue") == (1, "", says)
+    (tmp_path / ".env" / "pyvenv.cfg").touch()
+    assert "no store at" in fleet_q("queue")[2]
+
+
+def test_file_that_may_not_be_read_is_named(fleet_q, tmp_path, monkeypatch):
+    (tmp_path / ".env").symlink_to(".env")  # also for root, who may read everything
+    code, _, err = fleet_q("queue")
+    assert (code, err.startswith("fleet-q: .env cannot be read: "), err.count("\n")) == (1, True, 1)
