@@ -30,6 +30,7 @@ class Limits:
     ``head``: until a request's line and headers are there. ``body``: until its body is.
     ``response``: without taking any of an answer. ``discard`` and ``discard_bytes``: of a body
     that is still sent after its answer, read so that the client comes to read the answer.
+    ``stop``: to answer what has been asked, when the server stops.
     ``chunked_bytes``: of a body in chunks, with what frames them; a chunk of one byte is as much
     work as one of thousands. ``interval``: between two checks of all that, and before what failed
     is tried again.
@@ -42,6 +43,7 @@ class Limits:
     discard: float = 30.0
     discard_bytes: int = 64 * 1024 * 1024
     chunked_bytes: int = 4 * 1024 * 1024
+    stop: int = 3
     interval: float = 1.0
 
 
@@ -140,8 +142,10 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        if self.conn.their_state is h11.IDLE:
-            self._client.close()
+        if self._closing:
+            return
+        if self._stage_and_limit()[0][0] in ("head", "body"):
+            self.drop()  # nothing has been asked yet
         else:
             super().shutdown()
 
@@ -163,13 +167,24 @@ class Connection(H11Protocol):
                 raise HTTPException(413, "the body has too many bytes in too small chunks")
             return message
 
+        has_answer = False
+
         async def send_last(message: Message) -> None:
+            nonlocal has_answer
+            has_answer = True
             is_head = message["type"] == "http.response.start"
             if is_head and self.conn.their_state is h11.SEND_BODY:
                 message = {**message, "headers": [*message["headers"], CLOSE_HEADER]}
             await send(message)
 
-        await self._answer(scope, receive_some, send_last)
+        try:
+            await self._answer(scope, receive_some, send_last)
+        except asyncio.CancelledError:
+            if has_answer:
+                self.drop()
+            else:
+                stopped = JSONResponse({"detail": "the pod has stopped"}, 503)
+                await stopped(scope, receive, send_last)
 
     def _stage_and_limit(self) -> tuple[tuple[object, ...], float]:
         """What the connection waits for, and for how many seconds at most."""

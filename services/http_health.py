@@ -32,6 +32,9 @@ class Trouble:
         return cls(text, text)
 
 
+_DRAINING: Final = Trouble.plain("the pod is draining")
+
+
 class HealthCheck:
     """The check of the pod that runs in ``fleet``. However many ask at once, the store and the
     event loop are asked once."""
@@ -50,7 +53,7 @@ class HealthCheck:
             troubles = await asyncio.gather(self._loop_trouble(), self._store_trouble())
             trouble = next(filter(None, troubles), None)
         general = None if trouble is None else trouble.general
-        if general != self._last and trouble is not None:
+        if trouble not in (None, _DRAINING) and general != self._last:
             log.warning("not healthy: %s", trouble.full)
         self._last = general
         return trouble
@@ -59,7 +62,7 @@ class HealthCheck:
         if pod is None:
             return Trouble.plain("no pod runs here")
         if pod.is_draining:
-            return Trouble.plain("the pod is draining")
+            return _DRAINING
         trouble = pod.trouble
         return None if trouble is None else Trouble("the pod takes no work", trouble)
 

@@ -23,9 +23,6 @@ from fleet_q.services.http_connection import Connection, Limits
 log = logging.getLogger("fleet_q.http")
 
 MOST_CONNECTIONS: Final = 1_000
-STOP_WITHIN: Final = 3
-"""Seconds that requests have to be answered after the pod has ended."""
-
 BODY_RATE: Final = 64 * 1024
 """Bytes a second that a client has to send of its body at least, after a first few seconds."""
 
@@ -33,6 +30,7 @@ RECEIVE_BUFFER: Final = 32 * 1024
 """Bytes that a client can send ahead of their being read. It bounds how much is parsed in one go,
 which takes long if it is in tiny chunks, while others wait."""
 
+_CANCEL_WITHIN: Final = 0.5
 _ROOM_CHECK: Final = 0.05
 _LOG_INTERVAL: Final = 60.0
 
@@ -91,7 +89,7 @@ class HttpServer:
         self._stopping.set()
         if self._server is not None:
             self._server.should_exit = True
-        self._thread.join(STOP_WITHIN + 1)
+        self._thread.join(self._limits.stop + 2 * _CANCEL_WITHIN)
 
     def is_alive(self) -> bool:
         """Whether its thread runs."""
@@ -121,7 +119,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
-                timeout_graceful_shutdown=STOP_WITHIN,
+                timeout_graceful_shutdown=limits.stop,
             )
         )
         self._listener = listener
@@ -137,6 +135,8 @@ class _Server(uvicorn.Server):
         for task in self._tasks:
             task.cancel()
         await super().shutdown(sockets=[])
+        if cancelled := list(self.server_state.tasks):
+            await asyncio.wait(cancelled, timeout=_CANCEL_WITHIN)
         self._drop(self._connections())
 
     async def on_tick(self, counter: int) -> bool:

@@ -321,16 +321,36 @@ def test_connections_leave_half_of_the_descriptors_to_everything_else():
     assert descriptors == resource.RLIM_INFINITY or limits.connections <= descriptors // 2
 
 
-def test_the_server_stops_while_clients_keep_it_waiting():
+def test_the_server_stops_while_clients_keep_it_waiting(caplog):
     app = create_http(FleetQ("memory://", settings=QUICK))
     with contextlib.ExitStack() as clients:
         listener = clients.enter_context(socket.create_server(("127.0.0.1", 0)))
         with HttpServer(app, listener, UNHURRIED) as server:
             port = listener.getsockname()[1]
-            held = [clients.enter_context(connected(port, HALF_A_HEAD)) for _ in range(5)]
+            halves = [b"", HALF_A_HEAD, HALF_A_BODY] * 2
+            held = [clients.enter_context(connected(port, half)) for half in halves]
             assert is_answered(port)
         assert not server.is_alive()
-        assert [all_of(client) for client in held] == [b""] * 5
+        assert [all_of(client) for client in held] == [b""] * len(held)
+    assert [record for record in caplog.records if record.name.startswith("fleet_q")] == []
+
+
+def test_what_is_not_answered_when_the_server_stops_is_a_503(caplog):
+    at_work = threading.Event()
+
+    async def app(scope, receive, send):
+        at_work.set()
+        await asyncio.Event().wait()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with HttpServer(app, listener, replace(UNHURRIED, stop=0)):
+            port = listener.getsockname()[1]
+            stuck = socket.create_connection(("127.0.0.1", port), LIMIT)
+            stuck.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert at_work.wait(LIMIT)
+        with stuck:
+            assert b" 503 " in all_of(stuck)
+    assert "Traceback" not in caplog.text
 
 
 def test_a_forked_child_does_not_keep_the_port():
