@@ -8,7 +8,7 @@ machine what came of it (``answered``, ``unanswered``, ``ended``) and which func
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -16,17 +16,16 @@ import msgspec
 from fleet_q.core import pruning
 from fleet_q.core.capacity import slots
 from fleet_q.core.leadership import is_led
+from fleet_q.core.outbox import MOST_OUTCOMES, Outbox
 from fleet_q.core.pace import Pace
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
 from fleet_q.core.ports import Answer, Fleet, Manners, Turn
+from fleet_q.core.prefetch import Prefetch
 from fleet_q.core.quiet import Quiet
 from fleet_q.core.refusals import Refusals
 from fleet_q.core.retry import MICROS, backoff, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Fail, Outcome, Release, Step
-
-MOST_OUTCOMES: Final = 1_000
-"""Outcomes acknowledged in one turn, so that its transaction, and with it a lock, stays short."""
 
 STORE_RETRY_BASE: Final = 0.05
 STORE_RETRY_CAP: Final = 5.0
@@ -47,14 +46,17 @@ _PLAIN: Final = Manners()
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is due now: first ``abandon`` the functions of these claims (step id and claim token)
-    and ``withdraw`` those that have not begun, then ``look`` at the fleet, ``listen`` to the
-    store's bell, and do the ``turn``; whether a recovery cycle, and a prune after it, should begin;
-    and ``look_again``, the time to ask anew if nothing happens."""
+    """What is due now: first ``abandon`` the functions of these claims (step id and claim token);
+    then let what waits begin until ``begin_by``, if that is not ``None``; then ``keep`` only so
+    many of the steps that wait, the first in claim order, and tell :meth:`PodMachine.withdrawn` of
+    the others (``None``: keep all). Then ``look`` at the fleet, ``listen`` to the store's bell, and
+    do the ``turn``; whether a recovery cycle, and a prune after it, should begin; and
+    ``look_again``, the time to ask anew if nothing happens."""
 
     turn: Turn | None
     abandon: tuple[tuple[str, str], ...]
-    withdraw: bool
+    begin_by: float | None
+    keep: int | None
     listen: bool
     recover: bool
     prune: bool
@@ -66,6 +68,7 @@ class Plan(msgspec.Struct, frozen=True):
 class _Running(msgspec.Struct, gc=False):
     claim_token: str
     attempt: int
+    size: int
     timeout: float = math.inf
     deadline: float = math.inf
 
@@ -92,15 +95,18 @@ class PodMachine:
         self.incarnation = new_id()
         self._new_id = new_id
         self._chance = chance
-        self._pace = Pace(settings.claim_ahead)
+        self._pace = Pace()
+        self._prefetch = Prefetch(settings.claim_ahead, settings.claim_interval)
         self._quiet = Quiet(settings, manners)
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._running: dict[str, _Running] = {}
-        self._outcomes: list[Outcome] = []
+        self._running_size = 0  # bytes of their payloads
+        self._outbox = Outbox()
         self._abandon: list[tuple[str, str]] = []
         self._first_deadline = math.inf  # no running step's time is up before then
         self._turn: Turn | None = None  # sent, and not answered yet
-        self._progress_at = -math.inf  # when something ended last, or was claimed
+        self._must_confirm = False  # a step that waits may only begin once its claim is confirmed
+        self._confirmed = False
         self._failures = 0
         self._crowded_out = False  # a heartbeat was turned away with what it came with
         self._refusals = Refusals(MOST_OUTCOMES)
@@ -125,7 +131,9 @@ class PodMachine:
         self._expire(now)
         if self.phase == "draining" and not self._joined and not self._has_work():
             self.phase = "gone"
-        withdraw = self._due_withdrawal(now)
+        keep = self._due_withdrawal(now)
+        begin_by = self.begin_by(now) if self._confirmed else None
+        self._confirmed = False
         abandon, self._abandon = tuple(self._abandon), []
         turn = self._due_turn(now)
         listen = self._due_listen(turn, now)
@@ -136,7 +144,15 @@ class PodMachine:
         look = self._due_look(now)
         look_again = now if turn is not None else self._look_again()
         gone = self.phase == "gone"
-        return Plan(turn, abandon, withdraw, listen, recover, prune, look, look_again, gone)
+        return Plan(turn, abandon, begin_by, keep, listen, recover, prune, look, look_again, gone)
+
+    def begin_by(self, now: float) -> float:
+        """Until when a step may begin without another look at its claim, which stood at ``now``."""
+        return now + self._prefetch.horizon
+
+    def must_confirm(self) -> None:
+        """A step has waited for so long that its claim may not stand any more."""
+        self._must_confirm = True
 
     def began(self, step_id: str, claim_token: str, timeout: float, now: float) -> None:
         """A function that may run for ``timeout`` seconds begins to. Those that may run for ever
@@ -149,12 +165,15 @@ class PodMachine:
 
     def finished(self, outcome: Outcome) -> bool:
         """A function has ended. False if its step was abandoned and nobody waits for it."""
-        running = self._running.get(outcome.step_id)
-        if running is None or running.claim_token != outcome.claim_token:
+        if not self._ends(outcome):
             return False
-        del self._running[outcome.step_id]
-        self._outcomes.append(outcome)
+        self._prefetch.ended += 1
         return True
+
+    def withdrawn(self, claims: Iterable[tuple[str, str]]) -> None:
+        """These steps wait no longer, as the plan asked for; they are released."""
+        for claim in claims:
+            self._ends(Release(*claim))
 
     def heard(self, bell: int, now: float) -> bool:
         """The store's bell, as it was asked for at ``now``. If it has rung, there may be work; true
@@ -184,22 +203,27 @@ class PodMachine:
         """The store has done ``turn``. The steps to run now."""
         self._turn = None
         self._pace.answered(now, is_telling=_is_telling(turn, answer))
+        self._prefetch.answered(
+            self._pace.turn_took,
+            len(answer.claimed),
+            sum(len(step.payload) for step in answer.claimed),
+            len(turn.outcomes),
+            self._outbox.remove(len(turn.outcomes)),
+        )
         self._failures = 0
         self._crowded_out = False
-        self._outcomes = self._outcomes[len(turn.outcomes) :]
         self._refusals.accepted(len(turn.outcomes))
+        self._confirmed = bool(turn.check_held)
         if answer.done:
             self._now_present(turn.presence, now)
         held = dict(turn.check_held)
         for step_id in answer.lost:
             running = self._running.get(step_id)
             if running is not None and running.claim_token == held.get(step_id):
-                del self._running[step_id]
+                self._drop(step_id)
                 self._abandon.append((step_id, running.claim_token))
         if turn.claim:
             self._backlog = len(answer.claimed) >= turn.claim
-            if not self._backlog:
-                self._pace.ahead = 0
             self._next_claim = self._quiet.next_claim(now)
         elif turn.outcomes:
             self._next_claim = min(self._next_claim, now + self.settings.claim_interval)
@@ -211,10 +235,11 @@ class PodMachine:
             self._next_claim = min(self._next_claim, now + wait)
         self._watch_quiet(turn, answer, now)
         if self.phase in ("draining", "gone"):
-            self._outcomes += [Release(step.step_id, turn.claim_token) for step in answer.claimed]
+            for step in answer.claimed:
+                self._outbox.add(Release(step.step_id, turn.claim_token))
             return []
-        if answer.claimed:
-            self._progress_at = now
+        if answer.claimed and not self._running:
+            self._prefetch.begins(now)
         for step in answer.claimed:
             self._start(step, turn.claim_token)
         return list(answer.claimed)
@@ -235,6 +260,7 @@ class PodMachine:
                 wait = max(min(wait, (self._drain_until - now) / 4), STORE_RETRY_BASE)
             if self._turn is not None and not self._turn.again:
                 self._crowded_out = isinstance(self._turn.presence, Beat)
+                self._must_confirm = self._must_confirm or bool(self._turn.check_held)
                 self._turn = None  # nothing of it was done, and by then there may be less to do
         self._ask_after = now + wait
         return wait
@@ -248,10 +274,10 @@ class PodMachine:
             return False
         is_alone = turn.presence is None and not turn.claim
         if is_alone and self._refusals.blames(len(turn.outcomes)):
-            outcome = self._outcomes.pop(0)
-            replacement = self._refusals.replace(outcome, error)
+            self._outbox.remove(1)
+            replacement = self._refusals.replace(turn.outcomes[0], error)
             if replacement is not None:
-                self._outcomes.insert(0, replacement)
+                self._outbox.add_first(replacement)
         self._refusals.refused(len(turn.outcomes))
         presence = turn.presence
         if presence is None or isinstance(presence, Leave):
@@ -265,14 +291,13 @@ class PodMachine:
     def last_turns(self) -> list[Turn]:
         """The pod ends now: what is left to tell the store, each turn by itself. All that it holds
         is released, and it leaves."""
-        outcomes = [*self._outcomes, *(Release(i, r.claim_token) for i, r in self._running.items())]
-        self._outcomes, self._turn = [], None
+        held = (Release(step_id, r.claim_token) for step_id, r in self._running.items())
+        batches = self._outbox.take_all(held)
+        self._turn = None
         self._running.clear()
+        self._running_size = 0
         self.phase = "gone"
-        turns = [
-            Turn(self.pod_id, self.incarnation, outcomes=tuple(outcomes[n : n + MOST_OUTCOMES]))
-            for n in range(0, len(outcomes), MOST_OUTCOMES)
-        ]
+        turns = [Turn(self.pod_id, self.incarnation, outcomes=batch) for batch in batches]
         leave = Leave(self.pod_id, self.incarnation)
         return [*turns, Turn(self.pod_id, self.incarnation, leave)]
 
@@ -326,8 +351,22 @@ class PodMachine:
     def _start(self, step: Step, claim_token: str) -> None:
         earlier = self._running.get(step.step_id)
         if earlier is not None:  # it was lost before a heartbeat could ask
+            self._drop(step.step_id)
             self._abandon.append((step.step_id, earlier.claim_token))
-        self._running[step.step_id] = _Running(claim_token, step.attempt)
+        size = len(step.payload)
+        self._running[step.step_id] = _Running(claim_token, step.attempt, size)
+        self._running_size += size
+
+    def _drop(self, step_id: str) -> None:
+        self._running_size -= self._running.pop(step_id).size
+
+    def _ends(self, outcome: Outcome) -> bool:
+        running = self._running.get(outcome.step_id)
+        if running is None or running.claim_token != outcome.claim_token:
+            return False
+        self._drop(outcome.step_id)
+        self._outbox.add(outcome)
+        return True
 
     def _expire(self, now: float) -> None:
         if now >= self._first_deadline:
@@ -343,11 +382,11 @@ class PodMachine:
                 self._give_up(Release(step_id, running.claim_token))
 
     def _give_up(self, outcome: Outcome) -> None:
-        self.finished(outcome)
+        self._ends(outcome)
         self._abandon.append((outcome.step_id, outcome.claim_token))
 
     def _has_work(self) -> bool:
-        return bool(self._running or self._outcomes or self._turn)
+        return bool(self._running or self._outbox or self._turn)
 
     def _due_turn(self, now: float) -> Turn | None:
         if self.phase == "gone" or now < self._ask_after:
@@ -359,11 +398,13 @@ class PodMachine:
         if self.phase == "asleep":
             return self._due_wake(now)
         presence = self._due_presence(now)
-        if presence is None and self._is_gathering(now):
+        confirm = self._must_confirm and bool(self._running)
+        self._must_confirm = confirm
+        if presence is None and not confirm and self._is_gathering(now):
             return None
-        outcomes = tuple(self._outcomes[: self._refusals.most])
+        outcomes = self._outbox.batch(self._refusals.most)
         claim = self._due_claim(now)
-        if presence is None and not outcomes and not claim:
+        if presence is None and not confirm and not outcomes and not claim:
             return None
         if self._crowded_out and isinstance(presence, Beat):
             outcomes, claim = (), 0  # alone it needs no lock that all wait for
@@ -374,8 +415,9 @@ class PodMachine:
             if presence is not None:
                 outcomes = ()
         else:
-            self._pace.look_ahead(len(outcomes), now)
-            claim = self._due_claim(now)
+            claim += self._due_prefetch(claim, now)
+        checks = confirm or isinstance(presence, Beat | Join)
+        self._must_confirm = False
         self._pace.sent(now)
         self._turn = Turn(
             pod_id=self.pod_id,
@@ -385,7 +427,7 @@ class PodMachine:
             claim=claim,
             claim_token=self._new_id() if claim else "",
             check_held=tuple((i, r.claim_token) for i, r in self._running.items())
-            if isinstance(presence, Beat | Join)
+            if checks
             else (),
         )
         return self._turn
@@ -410,7 +452,7 @@ class PodMachine:
             return Join(self.pod_id, self.incarnation)
         if not self._joined:  # only outcomes can be said by who has not joined
             return None
-        if self.phase == "draining" and not self._running and len(self._outcomes) <= MOST_OUTCOMES:
+        if self.phase == "draining" and not self._running and self._outbox.fits_in_one_turn:
             return Leave(self.pod_id, self.incarnation)
         if self.phase == "draining" and not self._drain_announced:
             return Drain(self.pod_id, self.incarnation)
@@ -422,29 +464,32 @@ class PodMachine:
 
     def _is_gathering(self, now: float) -> bool:
         """Whether what has ended should wait for what is about to."""
-        may_wait = self._outcomes and self._running and len(self._outcomes) < MOST_OUTCOMES
+        may_wait = self._outbox and self._running and self._outbox.fits_in_one_turn
         return bool(may_wait) and self._pace.is_gathering(now)
 
     def _due_claim(self, now: float) -> int:
         if self.phase not in ("joining", "up"):
             return 0
-        free = self._slots + self._pace.ahead - len(self._running)
+        free = self._slots - len(self._running)
         return max(0, free) if self._backlog or now >= self._next_claim else 0
 
-    def _due_withdrawal(self, now: float) -> bool:
-        """What was claimed ahead is given back if it turns out that it would wait: other pods may
-        have the time for it."""
-        if self._outcomes:
-            self._progress_at = now
+    def _due_prefetch(self, free: int, now: float) -> int:
+        """How many steps to claim with a turn that is due, beyond those for the ``free`` slots."""
+        if self.phase != "up" or not self._backlog:
+            return 0
+        ahead = self._prefetch.ahead(now, self._running_size + self._outbox.size)
+        return max(0, self._slots + ahead - len(self._running) - free)
+
+    def _due_withdrawal(self, now: float) -> int | None:
+        """Steps that will not begin soon are released, since other pods may have the time for
+        them; how many of those that wait to keep."""
         if self.phase == "draining":
             due = not self._withdrawn
             self._withdrawn = True
-            return due
-        due = len(self._running) > self._slots and now >= self._withdraw_at()
-        if due:
-            self._progress_at = now
-            self._pace.ahead = 0
-        return due
+            return 0 if due else None
+        waiting = len(self._running) - self._slots
+        expected = self._prefetch.expected(now)
+        return expected if expected is not None and expected < waiting else None
 
     def _due_prune(self, now: float) -> bool:
         """Only with a recovery cycle, so a pod that sleeps is never woken for it."""
@@ -453,9 +498,6 @@ class PodMachine:
             return False
         self._next_prune = now + pruning.interval(prune_after)
         return True
-
-    def _withdraw_at(self) -> float:
-        return self._progress_at + self.settings.claim_interval
 
     def _now_present(self, presence: Presence | None, now: float) -> None:
         match presence:
@@ -503,7 +545,7 @@ class PodMachine:
         return self._quiet.watches and could_claim and not self._backlog
 
     def _watch_quiet(self, turn: Turn, answer: Answer, now: float) -> None:
-        if self._running or self._outcomes or answer.claimed or self._backlog:
+        if self._running or self._outbox or answer.claimed or self._backlog:
             self._quiet.disturbed()
         elif turn.claim:
             self._quiet.nothing_claimed(answer, now)
@@ -511,7 +553,7 @@ class PodMachine:
             self._next_claim = min(self._next_claim, due)
 
     def _sleep_at(self) -> float:
-        idle = self.phase == "up" and not self._running and not self._outcomes
+        idle = self.phase == "up" and not self._running and not self._outbox
         return self._quiet.sleep_at() if idle else math.inf
 
     def _look_again(self) -> float:
@@ -519,7 +561,7 @@ class PodMachine:
         if self.phase == "draining" and self._running:
             here = min(here, self._drain_until)
         if self.phase != "draining" and len(self._running) > self._slots:
-            here = min(here, self._withdraw_at())
+            here = min(here, self._prefetch.next_check)
         return min(here, max(self._ask_after, self._ask_again()))
 
     def _ask_again(self) -> float:
@@ -531,7 +573,9 @@ class PodMachine:
         times = [self._next_heartbeat if self._joined else math.inf]
         if self.phase == "up":
             times += [self._next_recovery, self._sleep_at()]
-        if self._outcomes:
+        if self._must_confirm:
+            times.append(self._ask_after)
+        if self._outbox:
             times.append(self._pace.gather_until or self._ask_after)
         elif self.phase == "up":
             if len(self._running) < self._slots:

@@ -1,5 +1,5 @@
-"""How fast a pod's steps end beside how long its turns take: when to send, and how much to claim;
-and, from how long turns have waited for those of others, how soon to come when everybody is called.
+"""From how long a pod's turns take: when to send what has ended; and, from how long they have
+waited for those of others, how soon to come when everybody is called.
 
 All times are seconds on the machine's clock.
 """
@@ -33,36 +33,22 @@ FORGETTING: Final = 0.9
 WAITERS: Final = 20
 """Statements that Snowflake lets wait for a lock, as its error 000625 says."""
 
-TINY: Final = 1e-6
-"""Seconds; a clock that has not moved is no reason to divide by nothing."""
-
 
 class Pace:
-    """``ahead`` is how many steps to hold beyond those that run: at most ``most_ahead``."""
+    """``turn_took`` is how many seconds passed until the last turn was answered."""
 
-    def __init__(self, most_ahead: int) -> None:
-        self.ahead = 0
+    def __init__(self) -> None:
         self.gather_until: float | None = None
-        self._most_ahead = most_ahead
+        self.turn_took = 0.0
         self._sent_at = 0.0
-        self._since = 0.0  # when the turn was sent that was answered last
-        self._turn_took = 0.0
         self._fastest = math.inf
         self._spread = 0.0
 
     def is_gathering(self, now: float) -> bool:
         """Whether outcomes that have come should wait for more."""
         if self.gather_until is None:
-            self.gather_until = now + min(GATHERING * self._turn_took, LONGEST_GATHERING)
+            self.gather_until = now + min(GATHERING * self.turn_took, LONGEST_GATHERING)
         return now < self.gather_until
-
-    def look_ahead(self, ended: int, now: float) -> None:
-        """Of the steps that ended since the last turn, work out ``ahead``: what ends during two
-        turns at this pace, so that functions do not wait for the store. Where they take longer
-        than a turn, that is nothing."""
-        if ended:
-            pace = ended / max(now - self._since, self._turn_took, TINY)
-            self.ahead = min(self._most_ahead, int(2 * pace * self._turn_took))
 
     def sent(self, now: float) -> None:
         """A turn is sent, perhaps again."""
@@ -71,12 +57,11 @@ class Pace:
     def answered(self, now: float, *, is_telling: bool) -> None:
         """The turn has been answered. What one that ``is_telling`` took longer than the fastest of
         these, it has waited."""
-        self._since = self._sent_at
-        self._turn_took = now - self._sent_at
+        self.turn_took = now - self._sent_at
         self.gather_until = None
         if is_telling:
-            self._fastest = min(self._fastest, self._turn_took)
-            waited = SPREADING * (self._turn_took - self._fastest)
+            self._fastest = min(self._fastest, self.turn_took)
+            waited = SPREADING * (self.turn_took - self._fastest)
             self._spread = min(max(waited, FORGETTING * self._spread), LONGEST_SPREAD)
 
     def joined(self) -> None:
@@ -92,7 +77,7 @@ class Pace:
 
     def turned_away(self) -> None:
         """Too many came at once; half as many may do so the next time."""
-        least = max(self._spread, self._turn_took, SHORTEST_SPREAD)
+        least = max(self._spread, self.turn_took, SHORTEST_SPREAD)
         self._spread = min(2 * least, LONGEST_SPREAD)
 
     def called_at(self, now: float, chance: Callable[[], float]) -> float:

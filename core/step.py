@@ -95,6 +95,11 @@ class Complete(msgspec.Struct, frozen=True, tag=True, gc=False):
     claim_token: str
     result: str
 
+    @property
+    def size(self) -> int:
+        """Characters of its texts, for which a store and its clients need memory."""
+        return len(self.result)
+
 
 class Fail(msgspec.Struct, frozen=True, tag=True):
     """Acknowledge a failed attempt.
@@ -110,12 +115,22 @@ class Fail(msgspec.Struct, frozen=True, tag=True):
     permanent: bool = False
     retry_delay: int = 0
 
+    @property
+    def size(self) -> int:
+        """As of :class:`Complete`."""
+        return len(self.error) + len(self.traceback or "")
+
 
 class Release(msgspec.Struct, frozen=True, tag=True):
     """Give a step back unfinished, with no try used up."""
 
     step_id: str
     claim_token: str
+
+    @property
+    def size(self) -> int:
+        """As of :class:`Complete`."""
+        return 0
 
 
 class Recover(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final, TypeVar
@@ -81,6 +81,7 @@ class Pod:
             began=self._began,
             loop=loop,
             most=slots(settings.max_parallelism, settings.capacity_threshold),
+            on_unconfirmed=partial(self._inbox.put, self._machine.must_confirm),
             pod_id=pod_id,
             settings=settings,
         )
@@ -183,10 +184,13 @@ class Pod:
         plan = self._machine.plan(time.monotonic())
         for step_id, claim_token in plan.abandon:
             self._abandon(step_id, claim_token)
-        if plan.withdraw:
-            for step_id, claim_token in self._runners.withdraw():
+        if plan.begin_by is not None:
+            self._runners.confirm(plan.begin_by)
+        if plan.keep is not None:
+            withdrawn = self._runners.withdraw(plan.keep)
+            for step_id, _ in withdrawn:
                 self._held.pop(step_id, None)
-                self._machine.finished(Release(step_id, claim_token))
+            self._machine.withdrawn(withdrawn)
         if plan.gone:
             log.info("left the fleet", extra=self._tags())
             return False
@@ -240,16 +244,21 @@ class Pod:
         except Exception as error:
             self._refused(turn, error)
             return
-        self._last_answer = time.monotonic()
+        self._last_answer = now = time.monotonic()
+        to_run = self._machine.answered(turn, answer, now)
+        lost = [step for each in answer.lost if (step := self._held.pop(each, None))]
+        anew = [step for each in to_run if (step := self._held.pop(each.step_id, None))]
+        self._held.update((step.step_id, step) for step in to_run)
+        # Before anything else: a step that is claimed when a kill comes should have begun.
+        self._runners.start(to_run, self._machine.begin_by(now))
         for outcome in turn.outcomes:
             self._tell(outcome, outcome.step_id in answer.refused)
-        for step_id in answer.lost:
-            if step := self._held.pop(step_id, None):
-                log.warning("step is not this pod's any more", extra=self._tags(step))
-        to_run = self._machine.answered(turn, answer, self._last_answer)
+        for step in lost:
+            log.warning("step is not this pod's any more", extra=self._tags(step))
+        for step in anew:
+            log.warning("claimed anew, which ends this attempt", extra=self._tags(step))
         if to_run:
             log.info("claimed %d step(s)", len(to_run), extra=self._tags())
-            self._start(to_run)
 
     def _refused(self, turn: Turn, error: Exception) -> None:
         """It may be about one outcome. What is not the store's own word may pass, once."""
@@ -284,13 +293,6 @@ class Pod:
             self._runners.abandon(step_id, claim_token)
         except Exception:
             log.exception("function could not be stopped", extra={**self._tags(), "step": step_id})
-
-    def _start(self, steps: Sequence[Step]) -> None:
-        for step in steps:
-            if earlier := self._held.get(step.step_id):
-                log.warning("claimed anew, which ends this attempt", extra=self._tags(earlier))
-            self._held[step.step_id] = step
-        self._runners.start(steps)
 
     def _tell(self, outcome: Outcome, refused: bool) -> None:
         step = self._held.get(outcome.step_id)

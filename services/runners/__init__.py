@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from fleet_q.core.step import Outcome, Step
 from fleet_q.services.attempt import Attempt, Failing
 from fleet_q.services.runners.event_loop import EventLoop
-from fleet_q.services.runners.job import Began, Job, Runner
+from fleet_q.services.runners.job import Began, Job, Runner, job_order
 from fleet_q.services.runners.processes import Processes
 from fleet_q.services.runners.slots import Slots
 from fleet_q.services.runners.threads import Threads
@@ -26,7 +26,8 @@ class Runners:
     """Runs every step's function where it belongs.
 
     ``began`` is told of every function with a timeout when it begins; ``most`` is how many run at
-    once.
+    once. ``on_unconfirmed`` is called if a step has waited for so long that its claim has to be
+    confirmed (:meth:`confirm`) before it begins.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Runners:
         began: Began,
         loop: asyncio.AbstractEventLoop,
         most: int,
+        on_unconfirmed: Callable[[], None],
         pod_id: str,
         settings: Settings,
     ) -> None:
@@ -52,12 +54,15 @@ class Runners:
             "process": Processes(slots, done, began, pod_id, settings),
         }
         self._runners = list(self._by_kind.values())
+        for runner in self._runners:
+            others = [other for other in self._runners if other is not runner]
+            runner.share(others, on_unconfirmed)
         self._jobs: dict[tuple[str, str], tuple[Runner, Job]] = {}
 
-    def start(self, steps: Iterable[Step]) -> None:
-        """Begin attempts, or let them wait for a slot. Whatever is wrong with a step becomes its
-        outcome."""
-        called = set()
+    def start(self, steps: Iterable[Step], begin_by: float) -> None:
+        """Begin attempts, or let them wait for a slot, until ``begin_by``. They are in claim
+        order, and so is what waits. Whatever is wrong with a step becomes its outcome."""
+        waiting: dict[Runner, list[Job]] = {}
         for step in steps:
             attempt = Attempt(step, self._failing, self._max_result_bytes)
             try:
@@ -65,12 +70,13 @@ class Runners:
             except Exception as error:
                 self._done(attempt.failed(error))
                 continue
-            job = Job(attempt, task)
+            job = Job(attempt, task, begin_by)
             runner = self._by_kind[task.where]
             self._jobs[step.step_id, attempt.claim_token] = runner, job
-            runner.jobs.append(job)
-            called.add(runner)
-        for runner in called:
+            waiting.setdefault(runner, []).append(job)
+        for runner, jobs in waiting.items():
+            runner.add(jobs)
+        for runner in waiting:
             runner.pull()
 
     @property
@@ -84,6 +90,15 @@ class Runners:
             if runner.jobs:
                 runner.pull()
 
+    def confirm(self, begin_by: float) -> None:
+        """The claims of all that waits stand: it may begin until ``begin_by``."""
+        for runner in self._runners:
+            if jobs := sorted(runner.take_all(), key=job_order):
+                for job in jobs:
+                    job.begin_by = begin_by
+                runner.add(jobs)
+        self.pull()
+
     def forget(self, step_id: str, claim_token: str) -> None:
         """The attempt has ended by itself."""
         self._jobs.pop((step_id, claim_token), None)
@@ -96,17 +111,22 @@ class Runners:
             job.attempt.context.cancel()
             runner.abandon(job)
 
-    def withdraw(self) -> list[tuple[str, str]]:
-        """Take back what waits for a slot: ids and claim tokens."""
-        withdrawn = []
-        for runner in self._runners:
-            while True:
-                try:
-                    job = runner.jobs.pop()
-                except IndexError:
-                    break
-                if not job.attempt.context.cancelled:
-                    withdrawn.append((job.attempt.step.step_id, job.attempt.claim_token))
+    def withdraw(self, keep: int) -> list[tuple[str, str]]:
+        """Take back what waits for a slot, but for the first ``keep`` in claim order: ids and
+        claim tokens."""
+        waiting = [
+            (job, runner)
+            for runner in self._runners
+            for job in runner.take_all()
+            if not job.attempt.context.cancelled
+        ]
+        waiting.sort(key=lambda entry: job_order(entry[0]))
+        for job, runner in waiting[:keep]:
+            runner.add([job])
+        self.pull()
+        withdrawn = [
+            (job.attempt.step.step_id, job.attempt.claim_token) for job, _ in waiting[keep:]
+        ]
         for claim in withdrawn:
             self.forget(*claim)
         return withdrawn

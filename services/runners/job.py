@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from fleet_q.core.step import Outcome
+from fleet_q.core.step import Outcome, claim_order
 from fleet_q.services.attempt import Attempt
 from fleet_q.services.runners.slots import Slots
 from fleet_q.services.tasks import Task
@@ -16,18 +17,25 @@ Began = Callable[[str, str, float], None]
 
 
 class Job:
-    """An attempt, and the task that it is an attempt at."""
+    """An attempt, and the task that it is an attempt at. After ``begin_by``, a time of
+    ``time.monotonic``, it may only begin once its claim has been confirmed."""
 
-    __slots__ = ("attempt", "task")
+    __slots__ = ("attempt", "begin_by", "task")
 
-    def __init__(self, attempt: Attempt, task: Task[Any, Any]) -> None:
+    def __init__(self, attempt: Attempt, task: Task[Any, Any], begin_by: float) -> None:
         self.attempt = attempt
         self.task = task
+        self.begin_by = begin_by
 
     def call(self) -> Any:
         """Call the function. It is only here, where it runs, that its arguments are looked at:
         the pod's thread has enough to do."""
         return self.task.bound(self.attempt.step)()
+
+
+def job_order(job: Job) -> tuple[int, int, str]:
+    """Sort key of jobs that wait: that of the queue in the store."""
+    return claim_order(job.attempt.step)
 
 
 class Runner(Protocol):
@@ -36,6 +44,20 @@ class Runner(Protocol):
     jobs: deque[Job]
     trouble: str | None
     """Why jobs wait though there are slots, if that is so."""
+
+    @property
+    def can_begin(self) -> bool:
+        """Whether it would take a job at once if it were pulled."""
+
+    def add(self, jobs: list[Job]) -> None:
+        """Let these wait, which are in claim order, with those that wait already."""
+
+    def take_all(self) -> list[Job]:
+        """Take back what waits."""
+
+    def share(self, others: Sequence[Runner], on_unconfirmed: Callable[[], None]) -> None:
+        """Share the slots with these runners. ``on_unconfirmed`` is called, in whatever thread, if
+        the next job must not begin before its claim is confirmed."""
 
     def pull(self) -> None:
         """Jobs wait, or a slot has become free. Raises nothing."""
@@ -51,6 +73,7 @@ class Queue:
     """The jobs that wait, and how one is taken from among them."""
 
     _begins_at_once = True  # or the runner calls _tell_began() itself
+    _called = False
 
     def __init__(
         self,
@@ -63,11 +86,40 @@ class Queue:
         self._slots = slots
         self._done = done
         self._began = began
+        self._others: Sequence[Runner] = ()
+        self._on_unconfirmed: Callable[[], None] = _nothing
+
+    @property
+    def can_begin(self) -> bool:
+        """See :class:`Runner`. What has been pulled and has not come yet may be blocked."""
+        return self.trouble is None and not self._called
+
+    def share(self, others: Sequence[Runner], on_unconfirmed: Callable[[], None]) -> None:
+        """See :class:`Runner`."""
+        self._others = others
+        self._on_unconfirmed = on_unconfirmed
+
+    def add(self, jobs: list[Job]) -> None:
+        """See :class:`Runner`. Only the pod's thread adds jobs and takes them back, any thread may
+        begin one meanwhile."""
+        last = _peek(self.jobs, -1)
+        if last is not None and job_order(jobs[0]) < job_order(last):
+            jobs = sorted(self.take_all() + jobs, key=job_order)
+        self.jobs.extend(jobs)
+
+    def take_all(self) -> list[Job]:
+        """See :class:`Runner`."""
+        taken: list[Job] = []
+        while True:
+            try:
+                taken.append(self.jobs.popleft())
+            except IndexError:
+                return taken
 
     def _next(self) -> Job | None:
         """The next job that is still wanted, with a slot taken for it; ``None`` if there is no
-        job, or no slot."""
-        while self.jobs and self._slots.take():
+        job, no slot, or none that may begin now."""
+        while self.jobs and not self._is_overtaken() and self._slots.take():
             try:
                 job = self.jobs.popleft()
             except IndexError:  # another thread was faster
@@ -77,6 +129,11 @@ class Queue:
             if attempt.context.cancelled:
                 self._slots.give_back()
                 continue
+            if time.monotonic() > job.begin_by:
+                self.jobs.appendleft(job)
+                self._slots.give_back()
+                self._on_unconfirmed()
+                return None
             self._slots.hold(attempt)
             if self._begins_at_once:
                 self._tell_began(job)
@@ -88,3 +145,24 @@ class Queue:
         step, timeout = job.attempt.step, job.task.timeout
         if timeout is not None:
             self._began(step.step_id, job.attempt.claim_token, timeout)
+
+    def _is_overtaken(self) -> bool:
+        """Whether the next step to begin is one of another kind; then its runner is told. It keeps
+        nobody waiting that cannot begin it."""
+        for other in self._others:
+            if other.jobs and other.can_begin:
+                first, mine = _peek(other.jobs, 0), _peek(self.jobs, 0)
+                if first is not None and mine is not None and job_order(first) < job_order(mine):
+                    other.pull()
+                    return True
+        return False
+
+
+def _nothing() -> None: ...
+
+
+def _peek(jobs: deque[Job], index: int) -> Job | None:
+    try:
+        return jobs[index]
+    except IndexError:
+        return None

@@ -69,6 +69,11 @@ class Processes(Queue):
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[Attempt, ChildProcess] = {}
 
+    @property
+    def can_begin(self) -> bool:
+        """See :class:`~fleet_q.services.runners.job.Runner`."""
+        return super().can_begin and len(self._tasks) < self._most and self._may_start()
+
     def pull(self) -> None:
         """Wake the thread, unless it is being woken."""
         with self._lock:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from fleet_q.core.step import Complete, Outcome, Step
+from fleet_q.core.step import Complete, Outcome, Step, claim_order
 from fleet_q.services.attempt import Failing
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.scenario import Work
@@ -17,7 +16,8 @@ class Functions:
     """Runs up to ``most`` at once, the others wait; as ``services/runners`` does.
 
     ``began`` is told of functions with a timeout, ``done`` the outcomes, ``killed`` which step
-    takes the process down.
+    takes the process down; ``on_unconfirmed`` is called if the next step must not begin before its
+    claim is confirmed.
     """
 
     def __init__(
@@ -30,6 +30,8 @@ class Functions:
         began: Callable[[str, str, float], object],
         done: Callable[[Outcome], object],
         killed: Callable[[Step], object],
+        clock: Callable[[], float],
+        on_unconfirmed: Callable[[], object],
     ) -> None:
         self._process = process
         self._most = most
@@ -38,20 +40,29 @@ class Functions:
         self._began = began
         self._done = done
         self._killed = killed
-        self.begun: set[Claim] = set()
+        self._clock = clock
+        self._on_unconfirmed = on_unconfirmed
+        self.started: set[Claim] = set()  # that were to run, ever
+        self.begun: set[Claim] = set()  # that did
         self._running: set[Claim] = set()
-        self._waiting: deque[Step] = deque()
+        self._waiting: list[tuple[Step, float]] = []
 
     def __len__(self) -> int:
         return len(self._running) + len(self._waiting)
 
     def __contains__(self, claim: Claim) -> bool:
-        return claim in self._running or any(claim == claim_of(step) for step in self._waiting)
+        return claim in self._running or any(claim == claim_of(step) for step, _ in self._waiting)
 
-    def start(self, steps: Sequence[Step]) -> None:
+    def start(self, steps: Sequence[Step], begin_by: float) -> None:
         """Run these, as soon as there is room."""
-        self._waiting.extend(steps)
-        self.begun.update(map(claim_of, steps))
+        self.started.update(map(claim_of, steps))
+        self._waiting += [(step, begin_by) for step in steps]
+        self._waiting.sort(key=lambda entry: claim_order(entry[0]))
+        self._fill()
+
+    def confirm(self, begin_by: float) -> None:
+        """The claims of what waits stand."""
+        self._waiting = [(step, begin_by) for step, _ in self._waiting]
         self._fill()
 
     def abandon(self, claims: Iterable[Claim]) -> None:
@@ -60,20 +71,25 @@ class Functions:
             if claim in self._running:
                 self._running.remove(claim)
             else:
-                self._waiting = deque(s for s in self._waiting if claim_of(s) != claim)
+                self._waiting = [entry for entry in self._waiting if claim_of(entry[0]) != claim]
         self._fill()
 
-    def withdraw(self) -> list[Claim]:
-        """Give up what has not begun."""
-        withdrawn = [claim_of(step) for step in self._waiting]
-        self._waiting.clear()
+    def withdraw(self, keep: int) -> list[Claim]:
+        """Give up what has not begun, but for the first ``keep``."""
+        withdrawn = [claim_of(step) for step, _ in self._waiting[keep:]]
+        del self._waiting[keep:]
         return withdrawn
 
     def _fill(self) -> None:
         while self._waiting and len(self._running) < self._most:
-            step = self._waiting.popleft()
+            step, begin_by = self._waiting[0]
+            if self._clock() > begin_by:
+                self._on_unconfirmed()
+                return
+            del self._waiting[0]
             claim = claim_of(step)
             work = self._work[step.step_id]
+            self.begun.add(claim)
             self._running.add(claim)
             if work.timeout is not None:
                 self._began(*claim, work.timeout)

@@ -14,7 +14,7 @@ from fleet_q.core.machine import PodMachine
 from fleet_q.core.ports import Manners, Turn
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
-from fleet_q.core.step import Outcome, Release, Step
+from fleet_q.core.step import Outcome, Step
 from fleet_q.services.simulation.actor import Actor, Call, Life, Server
 from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.cycle import cycle
@@ -78,6 +78,8 @@ class Process(Actor):
             began=self._began,
             done=self._tell,
             killed=lambda step: killed(self, step),
+            clock=self.clock,
+            on_unconfirmed=lambda: self._tell(self.machine.must_confirm),
         )
 
     def start(self) -> None:
@@ -101,7 +103,7 @@ class Process(Actor):
 
     def has_run(self, step_id: str, claim_token: str) -> bool:
         """Whether one ever was to run."""
-        return (step_id, claim_token) in self._functions.begun
+        return (step_id, claim_token) in self._functions.started
 
     def work_arrived(self) -> None:
         """A step was submitted in this process."""
@@ -122,10 +124,12 @@ class Process(Actor):
             plan = self.machine.plan(self.clock())
             self._functions.abandon(plan.abandon)
             self._untold.update(plan.abandon)
-            if plan.withdraw:
-                for claim in self._functions.withdraw():
-                    self.machine.finished(Release(*claim))
-                    self._untold.add(claim)
+            if plan.begin_by is not None:
+                self._functions.confirm(plan.begin_by)
+            if plan.keep is not None:
+                withdrawn = self._functions.withdraw(plan.keep)
+                self.machine.withdrawn(withdrawn)
+                self._untold.update(withdrawn)
             if len(self._functions) > self._most_held:
                 raise Violation("capacity", self.name, "holds more steps than it may")
             if plan.gone:
@@ -178,7 +182,8 @@ class Process(Actor):
             return True
         self.turns += 1
         self._untold.difference_update((o.step_id, o.claim_token) for o in turn.outcomes)
-        self._functions.start(self.machine.answered(turn, answer, self.clock()))
+        to_run = self.machine.answered(turn, answer, self.clock())
+        self._functions.start(to_run, self.machine.begin_by(self.clock()))
         return True
 
     def _unanswered(self, error: StoreUnavailable) -> None:

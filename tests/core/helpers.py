@@ -58,9 +58,9 @@ def live_pod(*commands: PodCommand, pod: Pod | None = None, at: int = AT) -> Pod
     return pod
 
 
-def claimed(step_id: str, **fields: Any) -> Step:
-    """A step as a store hands it out; the machine asks only for its id and its tries."""
-    return Step(step_id, "claimed", 0, "{}", **{**FRESH, **fields})
+def claimed(step_id: str, payload: str = "{}", **fields: Any) -> Step:
+    """A step as a store hands it out; the machine asks only for its id, payload and tries."""
+    return Step(step_id, "claimed", 0, payload, **{**FRESH, **fields})
 
 
 FRESH: Final = {
@@ -115,9 +115,11 @@ class Pilot:
         assert turn is not None
         return turn
 
-    def answer(self, turn: Turn, *step_ids: str, at: int = AT, **answer: Any) -> list[str]:
+    def answer(
+        self, turn: Turn, *step_ids: str, at: int = AT, payload: str = "{}", **answer: Any
+    ) -> list[str]:
         """Let the store give out these steps; which of them are to run."""
-        given = tuple(claimed(step_id) for step_id in step_ids)
+        given = tuple(claimed(step_id, payload) for step_id in step_ids)
         to_run = self.machine.answered(turn, Answer(at, given, **answer), self.now)
         for step in to_run if self.timeout else ():  # by a shell with slots for all of them
             self.machine.began(step.step_id, turn.claim_token, self.timeout or 0, self.now)
@@ -129,9 +131,9 @@ class Pilot:
         self.answer(turn, *step_ids, **answer)
         return turn
 
-    def finish(self, step_id: str) -> bool:
+    def finish(self, step_id: str, result: str = "null") -> bool:
         """A function returns."""
-        return self.machine.finished(Complete(step_id, self.tokens[step_id], "null"))
+        return self.machine.finished(Complete(step_id, self.tokens[step_id], result))
 
     def claims(self, *step_ids: str) -> tuple[tuple[str, str], ...]:
         """The claims under which these steps were started last."""

@@ -21,13 +21,13 @@ def half() -> float:
 
 
 def test_who_never_waited_comes_at_once() -> None:
-    pace = Pace(0)
+    pace = Pace()
     took(pace, 0.5, 0.5, 0.5)
     assert pace.called_at(7.0, half) == 7.0
 
 
 def test_who_only_looks_tells_nothing_of_how_long_turns_wait() -> None:
-    pace = Pace(0)
+    pace = Pace()
     pace.sent(100.0)
     pace.answered(100.1, is_telling=False)
     took(pace, 1.1, 1.1)
@@ -35,19 +35,19 @@ def test_who_only_looks_tells_nothing_of_how_long_turns_wait() -> None:
 
 
 def test_who_waited_comes_within_some_times_the_wait() -> None:
-    pace = Pace(0)
+    pace = Pace()
     took(pace, 0.5, 2.5)
     assert pace.called_at(7.0, half) == pytest.approx(7.0 + SPREADING * 2.0 / 2)
 
 
 def test_a_wait_is_forgotten_bit_by_bit() -> None:
-    pace = Pace(0)
+    pace = Pace()
     took(pace, 0.5, 2.5, 0.5, 0.5)
     assert pace.called_at(0.0, half) == pytest.approx(SPREADING * 2.0 / 2 * FORGETTING**2)
 
 
 def test_who_is_turned_away_spreads_twice_as_far() -> None:
-    pace = Pace(0)
+    pace = Pace()
     took(pace, 0.75)
     pace.turned_away()
     assert pace.called_at(0.0, half) == pytest.approx(0.75)
@@ -56,7 +56,7 @@ def test_who_is_turned_away_spreads_twice_as_far() -> None:
 
 
 def test_a_full_queue_takes_as_long_as_all_who_wait_in_it_at_most() -> None:
-    pace = Pace(0)
+    pace = Pace()
     pace.sent(100.0)
     pace.answered(100.5, is_telling=False)
     pace.turned_away()
@@ -67,14 +67,14 @@ def test_a_full_queue_takes_as_long_as_all_who_wait_in_it_at_most() -> None:
 
 
 def test_who_has_only_seen_turns_that_waited_soon_looks_how_long_the_queue_is() -> None:
-    pace = Pace(0)
+    pace = Pace()
     took(pace, 3.0)
     pace.turned_away()
     assert pace.queue_takes == 2 * 3.0
 
 
 def test_a_crowd_that_joins_is_no_reason_to_heed_the_bell_late() -> None:
-    pace = Pace(0)
+    pace = Pace()
     for _ in range(5):
         pace.turned_away()
     pace.joined()
@@ -82,7 +82,7 @@ def test_a_crowd_that_joins_is_no_reason_to_heed_the_bell_late() -> None:
 
 
 def test_nobody_stays_away_for_ever() -> None:
-    pace = Pace(0)
+    pace = Pace()
     took(pace, 0.5, 60.0)
     for _ in range(9):
         pace.turned_away()
@@ -114,11 +114,3 @@ def test_where_writing_costs_nothing_everybody_comes_at_once() -> None:
     pilot.machine.heard(1, pilot.now)
     pilot.machine.heard(2, pilot.now)
     assert pilot.turn().claim == 5
-
-
-def test_the_pace_is_that_since_the_turn_that_was_answered_last() -> None:
-    pace = Pace(1_000)
-    took(pace, 1.0)
-    pace.sent(119.0)  # and turned away
-    pace.look_ahead(40, 120.0)
-    assert pace.ahead == 4

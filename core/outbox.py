@@ -1,0 +1,74 @@
+"""The outcomes that a pod has yet to acknowledge, in batches of limited number and size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from fleet_q.core.step import Outcome
+
+MOST_OUTCOMES: Final = 1_000
+"""Outcomes acknowledged in one turn, so that its transaction, and with it a lock, stays short."""
+
+MOST_OUTCOME_BYTES: Final = 8 * 1024 * 1024
+"""Characters of results and errors acknowledged in one turn, about, for the same reason and so that
+a pod needs little memory for it; a single outcome may have more."""
+
+
+class Outbox:
+    """Outcomes in the order in which they came, and ``size``, the characters of their texts."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._outcomes: list[Outcome] = []
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
+
+    @property
+    def fits_in_one_turn(self) -> bool:
+        """Whether all of them may be acknowledged together."""
+        count = len(self._outcomes)
+        return count < 2 or (count <= MOST_OUTCOMES and self.size <= MOST_OUTCOME_BYTES)
+
+    def add(self, outcome: Outcome) -> None:
+        """The last one from now on."""
+        self._outcomes.append(outcome)
+        self.size += outcome.size
+
+    def add_first(self, outcome: Outcome) -> None:
+        """The next one to be acknowledged from now on."""
+        self._outcomes.insert(0, outcome)
+        self.size += outcome.size
+
+    def batch(self, most: int = MOST_OUTCOMES) -> tuple[Outcome, ...]:
+        """The first outcomes, at most so many, for one turn."""
+        if self.fits_in_one_turn:
+            return tuple(self._outcomes[:most])
+        return next(_batches(self._outcomes[:most]))
+
+    def remove(self, count: int) -> int:
+        """Remove the first ``count``; their size."""
+        if count == len(self._outcomes):
+            removed, self._outcomes = self.size, []
+        else:
+            removed = sum(outcome.size for outcome in self._outcomes[:count])
+            self._outcomes = self._outcomes[count:]
+        self.size -= removed
+        return removed
+
+    def take_all(self, more: Iterable[Outcome]) -> list[tuple[Outcome, ...]]:
+        """Remove everything; in batches, with ``more`` behind it."""
+        outcomes, self._outcomes, self.size = [*self._outcomes, *more], [], 0
+        return list(_batches(outcomes))
+
+
+def _batches(outcomes: list[Outcome]) -> Iterator[tuple[Outcome, ...]]:
+    first = size = 0
+    for number, outcome in enumerate(outcomes):
+        size += outcome.size
+        if number > first and (number - first >= MOST_OUTCOMES or size > MOST_OUTCOME_BYTES):
+            yield tuple(outcomes[first:number])
+            first, size = number, outcome.size
+    if outcomes:
+        yield tuple(outcomes[first:])
