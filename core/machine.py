@@ -165,15 +165,18 @@ class PodMachine:
 
     def finished(self, outcome: Outcome) -> bool:
         """A function has ended. False if its step was abandoned and nobody waits for it."""
-        if not self._ends(outcome):
+        running = self._running.get(outcome.step_id)
+        if running is None or running.claim_token != outcome.claim_token:
             return False
+        self._drop(outcome.step_id)
+        self._outbox.add(outcome)
         self._prefetch.ended += 1
         return True
 
     def withdrawn(self, claims: Iterable[tuple[str, str]]) -> None:
         """These steps wait no longer, as the plan asked for; they are released."""
         for claim in claims:
-            self._ends(Release(*claim))
+            self._prefetch.ended -= self.finished(Release(*claim))
 
     def heard(self, bell: int, now: float) -> bool:
         """The store's bell, as it was asked for at ``now``. If it has rung, there may be work; true
@@ -283,6 +286,7 @@ class PodMachine:
         if presence is None or isinstance(presence, Leave):
             presence = Beat(self.pod_id, self.incarnation) if self._joined else None
         if presence is None and not turn.claim:
+            self._must_confirm = self._must_confirm or bool(turn.check_held)
             self._turn = None
         else:
             self._turn = msgspec.structs.replace(turn, presence=presence, outcomes=())
@@ -360,14 +364,6 @@ class PodMachine:
     def _drop(self, step_id: str) -> None:
         self._running_size -= self._running.pop(step_id).size
 
-    def _ends(self, outcome: Outcome) -> bool:
-        running = self._running.get(outcome.step_id)
-        if running is None or running.claim_token != outcome.claim_token:
-            return False
-        self._drop(outcome.step_id)
-        self._outbox.add(outcome)
-        return True
-
     def _expire(self, now: float) -> None:
         if now >= self._first_deadline:
             for step_id, running in list(self._running.items()):
@@ -382,7 +378,7 @@ class PodMachine:
                 self._give_up(Release(step_id, running.claim_token))
 
     def _give_up(self, outcome: Outcome) -> None:
-        self._ends(outcome)
+        self.finished(outcome)
         self._abandon.append((outcome.step_id, outcome.claim_token))
 
     def _has_work(self) -> bool:

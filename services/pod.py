@@ -208,7 +208,7 @@ class Pod:
             self._prune.go_on()
         busy = plan.turn is not None or self._recovery is not None or called
         next_at = min(plan.look_again, self._prune.next_at)
-        if self._runners.trouble is not None:
+        if self._runners.should_pull:
             self._runners.pull()
             next_at = min(next_at, time.monotonic() + RUNNER_RETRY)
         self._read_inbox(0.0 if busy else next_at - time.monotonic())

@@ -47,7 +47,7 @@ class Runners:
         self._failing = failing
         self._done = done
         self._max_result_bytes = settings.max_result_bytes
-        slots = Slots(most, self.pull)
+        self._slots = slots = Slots(most, self.pull)
         self._by_kind: dict[str, Runner] = {
             "thread": Threads(slots, done, began),
             "loop": EventLoop(slots, done, began, loop),
@@ -83,6 +83,11 @@ class Runners:
     def trouble(self) -> str | None:
         """Why steps wait though there are slots for them, if that is so."""
         return next((r.trouble for r in self._runners if r.trouble is not None), None)
+
+    @property
+    def should_pull(self) -> bool:
+        """Whether to call :meth:`pull` soon: steps wait though there is a slot."""
+        return self._slots.has_free and any(runner.jobs for runner in self._runners)
 
     def pull(self) -> None:
         """Begin what waits, if there are slots; after trouble it is tried again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from fleet_q.core.step import Outcome, claim_order
 from fleet_q.services.attempt import Attempt
@@ -14,6 +14,10 @@ from fleet_q.services.tasks import Task
 
 Began = Callable[[str, str, float], None]
 """Told the id, claim token and timeout in seconds of a step whose function begins."""
+
+
+DEFER_FOR: Final = 0.1
+"""Seconds for which a slot is left to a step of another kind that goes first."""
 
 
 class Job:
@@ -47,7 +51,7 @@ class Runner(Protocol):
 
     @property
     def can_begin(self) -> bool:
-        """Whether it would take a job at once if it were pulled."""
+        """Whether it would take a job if it were pulled, as far as it knows."""
 
     def add(self, jobs: list[Job]) -> None:
         """Let these wait, which are in claim order, with those that wait already."""
@@ -73,7 +77,6 @@ class Queue:
     """The jobs that wait, and how one is taken from among them."""
 
     _begins_at_once = True  # or the runner calls _tell_began() itself
-    _called = False
 
     def __init__(
         self,
@@ -88,11 +91,13 @@ class Queue:
         self._began = began
         self._others: Sequence[Runner] = ()
         self._on_unconfirmed: Callable[[], None] = _nothing
+        self._deferred_to: Job | None = None
+        self._deferred_at = 0.0
 
     @property
     def can_begin(self) -> bool:
-        """See :class:`Runner`. What has been pulled and has not come yet may be blocked."""
-        return self.trouble is None and not self._called
+        """See :class:`Runner`."""
+        return self.trouble is None
 
     def share(self, others: Sequence[Runner], on_unconfirmed: Callable[[], None]) -> None:
         """See :class:`Runner`."""
@@ -147,15 +152,21 @@ class Queue:
             self._began(step.step_id, job.attempt.claim_token, timeout)
 
     def _is_overtaken(self) -> bool:
-        """Whether the next step to begin is one of another kind; then its runner is told. It keeps
-        nobody waiting that cannot begin it."""
+        """Whether the next step to begin is one of another kind. Its runner is told then, and left
+        a slot for a moment; a blocked event loop keeps no thread waiting."""
         for other in self._others:
             if other.jobs and other.can_begin:
                 first, mine = _peek(other.jobs, 0), _peek(self.jobs, 0)
                 if first is not None and mine is not None and job_order(first) < job_order(mine):
                     other.pull()
-                    return True
+                    return self._defers_to(first)
         return False
+
+    def _defers_to(self, job: Job) -> bool:
+        now = time.monotonic()
+        if self._deferred_to is not job:
+            self._deferred_to, self._deferred_at = job, now
+        return now - self._deferred_at < DEFER_FOR
 
 
 def _nothing() -> None: ...

@@ -19,6 +19,11 @@ class Slots:
         self._held: set[Attempt] = set()
         self._lock = threading.Lock()
 
+    @property
+    def has_free(self) -> bool:
+        """Whether a slot is free."""
+        return self._free > 0
+
     def take(self) -> bool:
         """Take a slot, if one is free."""
         with self._lock:

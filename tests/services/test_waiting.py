@@ -1,0 +1,201 @@
+"""What waits for a slot begins in claim order, and only under a claim that is known to stand."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from fleet_q.core.step import Fail, Step
+from fleet_q.services import FleetQ, Settings
+from fleet_q.services.runners import Runners
+
+LIMIT = 60.0
+"""Seconds that only a broken product waits for."""
+
+kinds = pytest.mark.parametrize("kind", ["thread", "loop"])
+
+
+class Place:
+    """Runners with one slot, whose functions note their steps' names in ``begun``. Each waits
+    until it is let go."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        app = FleetQ("memory://")
+        self.begun: list[str] = []
+        self.unconfirmed = threading.Event()
+        self._ended = threading.Semaphore(0)
+        self._go = threading.Semaphore(0)
+
+        @app.task("thread")
+        def in_thread(name: str) -> None:
+            self.begun.append(name)
+            self._go.acquire(timeout=LIMIT)
+
+        @app.task("loop")
+        async def on_loop(name: str) -> None:
+            self.begun.append(name)
+            while not self._go.acquire(blocking=False):
+                await asyncio.sleep(0.001)
+
+        self.runners = Runners(
+            app._registry,
+            failing=lambda step_id, token, *_, **__: Fail(step_id, token, "Boom"),
+            done=lambda outcome: self._ended.release(),
+            began=lambda *_: None,
+            loop=loop,
+            most=1,
+            on_unconfirmed=self.unconfirmed.set,
+            pod_id="pod",
+            settings=Settings(),
+        )
+
+    def start(self, kind: str, *names: str, priority: int = 0, begin_by: float = math.inf) -> None:
+        self.runners.start([step(kind, name, priority) for name in names], begin_by)
+
+    def end_one(self) -> None:
+        """Let a function return, and wait until it has."""
+        self._go.release()
+        assert self._ended.acquire(timeout=LIMIT)
+
+    def wait_for(self, *names: str) -> None:
+        """Until these have begun, and no others."""
+        until = time.monotonic() + LIMIT
+        while self.begun != list(names):
+            assert time.monotonic() < until, self.begun
+            assert self.begun == list(names[: len(self.begun)])
+            time.sleep(0.001)
+
+
+def step(kind: str, name: str, priority: int) -> Step:
+    payload = f'{{"task_type":"{kind}","name":"{name}"}}'
+    fields: Any = {"created_ts": 0, "last_update_ts": 0, "available_ts": 0}
+    return Step(name, "claimed", priority, payload, 0, 3, claim_token="token", **fields)
+
+
+@contextmanager
+def running_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        asyncio.run_coroutine_threadsafe(_all_ended(), loop).result(LIMIT)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _all_ended() -> None:
+    while len(asyncio.all_tasks()) > 1:
+        await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with running_loop() as loop:
+        place = Place(loop)
+        yield place
+        place.runners.close()
+        place._go.release(100)
+
+
+@kinds
+def test_urgent_step_begins_before_all_that_was_claimed_earlier(place: Place, kind: str) -> None:
+    place.start(kind, "a", "b", "c")
+    place.wait_for("a")
+    place.start(kind, "urgent", priority=1)
+    place.start(kind, "d")
+    begun = ["a"]
+    for name in ("urgent", "b", "c", "d"):
+        place.end_one()
+        begun.append(name)
+        place.wait_for(*begun)
+
+
+@pytest.mark.parametrize(("kind", "other"), [("thread", "loop"), ("loop", "thread")])
+def test_urgent_step_of_another_kind_begins_next(place: Place, kind: str, other: str) -> None:
+    place.start(kind, "a", "b", "c")
+    place.wait_for("a")
+    place.start(other, "urgent", priority=1)
+    place.end_one()
+    place.wait_for("a", "urgent")
+    place.end_one()
+    place.wait_for("a", "urgent", "b")
+    place.end_one()
+    place.wait_for("a", "urgent", "b", "c")
+
+
+def test_blocked_event_loop_keeps_no_thread_waiting(place: Place) -> None:
+    free = threading.Event()
+    blocked = threading.Event()
+
+    def block() -> None:
+        blocked.set()
+        free.wait(LIMIT)
+
+    place.start("thread", "a")
+    place.wait_for("a")
+    place.runners._by_kind["loop"]._loop.call_soon_threadsafe(block)  # type: ignore[attr-defined]
+    assert blocked.wait(LIMIT)
+    try:
+        place.start("loop", "urgent", priority=1)
+        place.start("thread", "b", "c")
+        place.end_one()
+        until = time.monotonic() + LIMIT
+        while place.begun == ["a"] and time.monotonic() < until:
+            place.runners.pull()  # as the pod does while there is a free slot
+            time.sleep(0.01)
+        assert place.begun == ["a", "b"]
+    finally:
+        free.set()
+
+
+@kinds
+def test_step_that_has_waited_begins_only_after_its_claim_is_confirmed(
+    place: Place, kind: str
+) -> None:
+    place.start(kind, "a")
+    place.wait_for("a")
+    place.start(kind, "b", "cancelled", begin_by=0.0)
+    assert not place.unconfirmed.is_set()
+    place.end_one()
+    assert place.unconfirmed.wait(LIMIT)
+    assert place.begun == ["a"]
+    place.runners.abandon("cancelled", "token")
+    place.runners.confirm(math.inf)
+    place.wait_for("a", "b")
+    place.start(kind, "c")
+    place.end_one()
+    place.wait_for("a", "b", "c")
+
+
+@kinds
+def test_claim_that_ran_out_again_is_confirmed_again(place: Place, kind: str) -> None:
+    place.start(kind, "a", begin_by=0.0)
+    assert place.unconfirmed.wait(LIMIT)
+    place.unconfirmed.clear()
+    place.runners.confirm(0.0)
+    assert place.unconfirmed.wait(LIMIT)
+    place.runners.confirm(math.inf)
+    place.wait_for("a")
+
+
+def test_withdrawing_keeps_the_first_in_claim_order_of_all_kinds(place: Place) -> None:
+    place.start("thread", "a")
+    place.wait_for("a")
+    place.start("thread", "b", "e")
+    place.start("loop", "c", "d")
+    place.start("loop", "urgent", priority=1)
+    assert place.runners.withdraw(3) == [("d", "token"), ("e", "token")]
+    for begun in (["urgent"], ["urgent", "b"], ["urgent", "b", "c"]):
+        place.end_one()
+        place.wait_for("a", *begun)
+    assert place.runners.withdraw(0) == []
