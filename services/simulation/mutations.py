@@ -150,7 +150,7 @@ def _log_apart(do: Any) -> Any:
 def _no_longer_asked(unanswered: Any) -> Any:
     def careless(pod_machine: PodMachine, now: float, *, crowded: bool = False) -> float:
         if pod_machine._turn is not None:
-            pod_machine._outcomes = pod_machine._outcomes[len(pod_machine._turn.outcomes) :]
+            pod_machine._outbox.remove(len(pod_machine._turn.outcomes))
             pod_machine._turn = None
         return float(unanswered(pod_machine, now, crowded=crowded))
 

@@ -20,7 +20,7 @@ def tell_all(pilot: Pilot, refuses: Refuses) -> list[Turn]:
     for _ in range(1_000):
         pilot.wait(0.001)
         turn = pilot.plan().turn
-        if turn is None and not pilot.machine._outcomes:
+        if turn is None and not pilot.machine._outbox:
             return taken
         if turn is None:
             continue
