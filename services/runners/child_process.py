@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -42,7 +43,12 @@ EOF_WITHIN: Final = 0.5
 LEAVE_WITHIN: Final = 1.0
 """Seconds that a child with nothing to do has to run its exit handlers."""
 
-_CHILD: Final = "from fleet_q.services.runners.child import main; main(%d)"
+_CHILD: Final = """\
+import sys
+sys.path += sys.argv[2:]
+from fleet_q.services.runners.child import main
+main(int(sys.argv[1]))
+"""
 _STATUS: Final = struct.Struct("!i")
 
 _sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -88,7 +94,9 @@ class ChildProcess:
             to_child, of_child = _socket_pair(ours, theirs)
             to_guard, of_guard = _socket_pair(ours, theirs)
             python = [os.fsdecode(spawn.get_executable()), *_flags()]
-            child = [*python, "-c", _CHILD % of_child.fileno()]
+            # Modules beside the application must not hide the standard library's from the child
+            # as long as it has not imported what it needs of that: -P, and the pod's path last.
+            child = [*python, "-P", "-c", _CHILD, str(of_child.fileno()), *sys.path]
             self._process = subprocess.Popen(
                 [python[0], "-S", "-P", guard.__file__, str(of_guard.fileno()), *child],
                 stdin=subprocess.DEVNULL,
@@ -155,7 +163,7 @@ class ChildProcess:
             case Logged(record):
                 try:
                     handle(record)
-                except Exception as error:  # of a handler, which is not its process's fault
+                except BaseException as error:  # of a handler, which is not its process's fault
                     log.debug("a log record of a process is lost: %s", error)
             case Began():
                 if self._on_began is not None:

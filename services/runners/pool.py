@@ -45,6 +45,11 @@ class Pool:
             expiry = asyncio.get_running_loop().call_later(IDLE, self._let_go, child)
             self._idle[child] = expiry
 
+    def kill(self) -> None:
+        """Kill all children, from any thread."""
+        for child in list(self._children):
+            child.kill()
+
     async def close(self) -> None:
         """End all children: those with a function at once."""
         for child in self._children - self._idle.keys():

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import selectors
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -64,7 +66,6 @@ class Processes(Queue):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._called = False  # as in Threads
         self._is_closed = False
-        self._closing = asyncio.Event()
         self._pool = Pool(self._start_message)
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: dict[Attempt, ChildProcess] = {}
@@ -116,21 +117,30 @@ class Processes(Queue):
     def _live(self) -> None:
         while not self._is_closed:
             try:
-                loop = asyncio.SelectorEventLoop()
+                loop = new_loop()
             except OSError as error:
                 if self._is_lasting(error):
                     self._fail_waiting()
                 time.sleep(START_AGAIN_AFTER)
                 continue
             with asyncio.Runner(loop_factory=lambda: loop) as runner:  # noqa: B023
-                runner.run(self._serve())
-            return
+                try:
+                    runner.run(self._serve())
+                except BaseException as error:  # another thread has raised it in this one
+                    log.error("the thread of the processes begins anew: %s", type(error).__name__)
+                with self._lock:
+                    self._loop = None
+            if not self._is_closed:
+                self._pool.kill()
+                self._pool = Pool(self._start_message)
+                time.sleep(START_AGAIN_AFTER)
 
     async def _serve(self) -> None:
         with self._lock:
             if self._is_closed:
                 return
             self._loop = asyncio.get_running_loop()
+            self._closing = asyncio.Event()  # of this loop
         self._start_jobs()
         await self._closing.wait()
         with self._lock:
@@ -138,6 +148,8 @@ class Processes(Queue):
         await self._pool.close()
 
     def _start_jobs(self) -> None:
+        if self._loop is None:
+            return
         self._called = False
         if not self.jobs:
             self.trouble = None
@@ -156,7 +168,7 @@ class Processes(Queue):
         try:
             try:
                 outcome = await self._attempt(job)
-            except Exception as error:  # the pod's own trouble is an outcome too
+            except BaseException as error:  # the pod's own trouble is an outcome too
                 outcome = attempt.failed(error)
             if outcome is not None and not attempt.context.cancelled:
                 self._done(outcome)
@@ -234,6 +246,19 @@ class Processes(Queue):
 
     def _start_message(self) -> Start:
         return Start(self._pod_id, self._settings, levels(), preparation())
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop; ``OSError`` if there are no descriptors for it, of which one that is made in
+    vain would complain once more."""
+    selector = selectors.DefaultSelector()
+    try:
+        for end in socket.socketpair():
+            end.close()
+    except OSError:
+        selector.close()
+        raise
+    return asyncio.SelectorEventLoop(selector)
 
 
 def _cores() -> int:

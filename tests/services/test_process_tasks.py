@@ -132,9 +132,18 @@ def test_step_waits_while_no_process_can_be_started(monkeypatch, run):
             raise refusals.pop()
         return await start(pool)
 
+    no_loops = refusals.copy()
+    new_loop = processes.new_loop
+
+    def make_loop():
+        if no_loops:
+            raise no_loops.pop()
+        return new_loop()
+
     monkeypatch.setattr(processes.Pool, "take", take)
+    monkeypatch.setattr(processes, "new_loop", make_loop)
     (step,) = run({"task_type": "pid"})
-    assert step.result["attempt"] == 1
+    assert (step.result["attempt"], refusals, no_loops) == (1, [], [])
 
 
 def test_step_fails_when_no_process_could_be_started_for_long(monkeypatch, run):
@@ -146,6 +155,19 @@ def test_step_fails_when_no_process_could_be_started_for_long(monkeypatch, run):
     monkeypatch.setattr(processes.Pool, "take", take)
     (step,) = run({"task_type": "pid"})
     assert step.error == "no process can be started: [Errno 24] Too many open files"
+
+
+def test_runner_goes_on_when_its_thread_is_disturbed(monkeypatch, run):
+    answer = processes.Processes._answer
+
+    async def disturbed(self, *arguments):
+        monkeypatch.setattr(processes.Processes, "_answer", answer)
+        asyncio.get_running_loop().call_soon(_exit)
+        return await answer(self, *arguments)
+
+    monkeypatch.setattr(processes.Processes, "_answer", disturbed)
+    first, second = run({"task_type": "pid"}, {"task_type": "pid"})
+    assert (first.status, second.status) == ("failed", "completed")
 
 
 def test_death_of_a_process_with_nothing_to_do_harms_no_step(run):
@@ -160,6 +182,10 @@ def test_death_of_a_process_with_nothing_to_do_harms_no_step(run):
 
     first, second = asyncio.run(main())
     assert second.result["pid"] != first.result["pid"]
+
+
+def _exit() -> None:
+    raise SystemExit
 
 
 def _lives(pid: int) -> bool:
