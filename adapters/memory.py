@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+from fleet_q.adapters import fork
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
@@ -28,7 +30,9 @@ class MemoryStore(EventStore):
     """
 
     def __init__(self, clock: Callable[[], int] = wall_clock) -> None:
-        super().__init__(MemoryDatabase(clock))
+        database = MemoryDatabase(clock)
+        fork.register(database)
+        super().__init__(database)
 
 
 class MemoryDatabase:
@@ -44,6 +48,8 @@ class MemoryDatabase:
         self.queue = _Queue(self.steps)
         self._clock = clock
         self._lock = threading.RLock()
+        self._is_locked_by_fork = False
+        self._open: MemoryTransaction | None = None
         self._changes = 0
 
     def bell(self) -> int:
@@ -56,12 +62,14 @@ class MemoryDatabase:
     @contextmanager
     def write(self) -> Iterator[MemoryTransaction]:
         with self._lock:
-            tx = self.begin()
+            self._open = tx = self.begin()
             try:
                 yield tx
             except BaseException:
                 tx.roll_back()
                 raise
+            finally:
+                self._open = None
             self._changes += tx.has_changed_steps
 
     read = write
@@ -79,6 +87,22 @@ class MemoryDatabase:
 
     def close(self) -> None:
         pass
+
+    def before_fork(self, until: float) -> None:
+        """See :class:`fleet_q.adapters.fork.Forkable`."""
+        timeout = max(0.0, until - time.monotonic())
+        self._is_locked_by_fork = self._lock.acquire(timeout=timeout)
+
+    def after_fork(self, in_child: bool) -> None:
+        """A child goes on with a copy, in which no transaction is half done."""
+        if self._is_locked_by_fork:
+            self._is_locked_by_fork = False
+            self._lock.release()
+        elif in_child:
+            self._lock = threading.RLock()
+            if self._open is not None:
+                self._open.roll_back()
+                self._open = None
 
 
 class MemoryTransaction:

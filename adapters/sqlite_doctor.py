@@ -143,7 +143,7 @@ class _Look:
     def _connected(self) -> Iterator[sqlite3.Connection]:
         uri = f"{self._path.resolve().as_uri()}?mode=rw"  # never makes the file
         with (
-            translated(self._path),
+            translated(self._path, opening=True),
             closing(
                 sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
             ) as connection,

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from fleet_q.core.errors import StoreError, StoreUnavailable
+from fleet_q.core.errors import DataRefused, StoreError, StoreUnavailable
 
 # Primary result codes, https://www.sqlite.org/rescode.html
 _PASSING: Final = {
@@ -18,6 +18,9 @@ _PASSING: Final = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_PROTOCOL,
 }
+_PASSING_ONCE_OPEN: Final = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
+"""A file that could be opened before: no descriptors are left, or rights were taken away."""
+
 _ADVICE: Final = {
     sqlite3.SQLITE_CANTOPEN: "check that the folder exists and that you may write to it",
     sqlite3.SQLITE_READONLY: "you need the right to write to the file and to its folder",
@@ -31,28 +34,40 @@ class translated:
 
     A class, since an idle pod enters it all the time, and a generator costs more."""
 
-    __slots__ = ("_path",)
+    __slots__ = ("_opening", "_path")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, opening: bool = False) -> None:
         self._path = path
+        self._opening = opening
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise translation(self._path, error) from error
+        if isinstance(error, TRANSLATED):
+            raise translation(self._path, error, opening=self._opening) from error
 
 
-def translation(path: Path, error: sqlite3.Error) -> StoreError:
-    """The error to raise for one of SQLite's."""
+TRANSLATED: Final = (sqlite3.Error, MemoryError, OverflowError)
+"""What SQLite's errors are raised as; without a code, when there is no memory, or a value has more
+bytes than SQLite can count."""
+
+
+def translation(path: Path, error: BaseException, *, opening: bool = False) -> StoreError:
+    """The error to raise for one of ``TRANSLATED``. ``opening``: the file was not in use yet."""
     code = primary_code(error)
-    if code in _PASSING:
+    if isinstance(error, MemoryError):
+        return StoreUnavailable(f"{path}: out of memory")
+    if code == sqlite3.SQLITE_TOOBIG or isinstance(error, OverflowError):
+        return DataRefused(f"{path}: {error}: a value is larger than SQLite stores")
+    moved = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_DBMOVED
+    if code in _PASSING or (code in _PASSING_ONCE_OPEN and not opening and not moved):
         return StoreUnavailable(f"{path}: {error}")
     advice = _ADVICE.get(code)
     return StoreError(f"{path}: {error}" + (f" ({advice})" if advice else ""))
 
 
-def primary_code(error: sqlite3.Error) -> int:
+def primary_code(error: BaseException) -> int:
     """The error's primary result code, 0 if it has none."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF

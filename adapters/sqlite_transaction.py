@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from fleet_q.adapters import rows
+from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
@@ -43,15 +44,29 @@ _UPDATE: Final = (
     ),
 )
 
+Row = Sequence[Any]
+
 _decode_steps = msgspec.json.Decoder(list[Step]).decode
 
 
 class SqliteTransaction:
     """A :class:`fleet_q.core.ports.Transaction`, and what SQLite can do for many steps at once."""
 
+    _refusal: str | None = None
+
     def __init__(self, connection: sqlite3.Connection, at: int) -> None:
         self.at = at
         self._connection = connection
+
+    def refuse(self, why: str) -> None:
+        """From now on it may not be used."""
+        self._refusal = why
+        self._connection = _Refused(why)  # type: ignore[assignment]
+
+    def check(self) -> None:
+        """Raise :class:`StoreError` if it may not be used any more."""
+        if self._refusal is not None:
+            raise StoreError(self._refusal)
 
     def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
         found = self._select_steps("steps", {"step_ids": rows.encode(step_ids)})
@@ -96,7 +111,7 @@ class SqliteTransaction:
         return {status: found[status] for status in STEP_STATUSES}
 
     def pods(self) -> list[Pod]:
-        return [Pod(*row) for row in self._run("pods")]
+        return [Pod(*row) for row in self._stream("pods")]
 
     def pod(self, pod_id: str) -> Pod | None:
         row = self._run("pod", {"pod_id": pod_id}).fetchone()
@@ -106,13 +121,13 @@ class SqliteTransaction:
         return [rows.to_step_event(row) for row in self._run("history", {"step_id": step_id})]
 
     def step_events(self) -> Iterator[StepEvent]:
-        return map(rows.to_step_event, self._run("step_events"))
+        return map(rows.to_step_event, self._stream("step_events"))
 
     def pod_events(self) -> Iterator[PodEvent]:
-        return map(rows.to_pod_event, self._run("pod_events"))
+        return map(rows.to_pod_event, self._stream("pod_events"))
 
     def all_steps(self) -> Iterator[Step]:
-        return (Step(*row) for row in self._run("all_steps"))
+        return (Step(*row) for row in self._stream("all_steps"))
 
     def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
         self._run_many("insert_step_event", [rows.step_event_row(event) for event, _ in changes])
@@ -141,10 +156,10 @@ class SqliteTransaction:
 
     def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
         values = {"step_ids": rows.encode(step_ids)}
-        return map(rows.to_step_event, self._run("histories", values))
+        return map(rows.to_step_event, self._stream("histories", values))
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
-        return map(rows.to_pod_event, self._run("pod_history", {"pod_id": pod_id}))
+        return map(rows.to_pod_event, self._stream("pod_history", {"pod_id": pod_id}))
 
     def prune_steps(self, ended: Sequence[Ended], before: int) -> Pruned:
         values = {"ended": rows.encode(ended), "before": before}
@@ -203,8 +218,23 @@ class SqliteTransaction:
     def _select_steps(self, name: str, values: dict[str, Any]) -> list[Step]:
         return [Step(*row) for row in self._run(name, values)]
 
+    def _stream(self, name: str, values: dict[str, Any] | tuple[()] = ()) -> Iterator[Row]:
+        return iter(self._run(name, values))
+
     def _run(self, name: str, values: dict[str, Any] | tuple[()] = ()) -> sqlite3.Cursor:
         return self._connection.execute(load("sqlite", name), values)
 
     def _run_many(self, name: str, values: Iterable[Sequence[Any]]) -> None:
         self._connection.executemany(load("sqlite", name), values)
+
+
+class _Refused:
+    """In the place of a connection that may not be used any more."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def execute(self, *args: object) -> object:
+        raise StoreError(self._why)
+
+    executemany = execute

@@ -90,6 +90,11 @@ class UnknownToThisVersion(StoreError):
         super().__init__(f"{what}, which this version does not know; upgrade fleet-q")
 
 
+class DataRefused(StoreError):
+    """The store cannot keep a value, which is too large for it; nothing was done. The store goes on
+    to work for other data."""
+
+
 class StoreUnavailable(StoreError):
     """The store did not answer this time; what was tried may or may not have been done."""
 

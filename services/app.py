@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
+from fleet_q.adapters import fork
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import InvalidInput, UnknownStep
@@ -68,6 +69,7 @@ class FleetQ:
         """``module:app``, if the command line found it so."""
         self.made_in = origins.origin()
         self.number = origins.number_app(self, self.made_in)
+        fork.call_in_child(self._begin_in_child)
 
     # What users register
 
@@ -407,7 +409,8 @@ class FleetQ:
         finally:
             pod.drain()
             await asyncio.to_thread(pod.ended.wait)
-            self._pod = None
+            if self._pod is pod:
+                self._pod = None
             if store is not self._client:
                 store.close()
 
@@ -457,6 +460,13 @@ class FleetQ:
         """A connection of the pod's own, where the store can be opened twice."""
         where = self.where
         return self._open(pod_id) if isinstance(where, str) and is_shared(where) else self._store()
+
+    def _begin_in_child(self) -> None:
+        """The pod lives in the parent, and so do the threads that may have held the lock."""
+        self._lock = threading.Lock()
+        if self._pod is not None:
+            self._pod.stay_with_the_parent()
+            self._pod = None
 
     def _work_arrived(self) -> None:
         if self._pod is not None:

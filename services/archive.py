@@ -5,18 +5,23 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 import msgspec
 from msgspec.structs import asdict
 
+from fleet_q.adapters import fork
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.events import Event, PodEvent, StepEvent
 from fleet_q.core.lifecycles import POD
 
 _BEGINS: Final = (b'{"step_id":', b'{"pod_id":')
+_BATCH: Final = 1_000
+"""Lines written at a time."""
+
 _POD_FACTS: Final = POD.triggers()
 
 
@@ -29,8 +34,10 @@ class Archive:
     """
 
     def __init__(self, path: Path) -> None:
+        path = path.absolute()
         is_new = not path.exists()
-        self._file: BinaryIO = path.open("ab+")
+        self._file = path.open("ab+", buffering=0)  # a child would write what is left in a buffer
+        fork.call_in_child(self._close)  # or the child would keep the lock
         try:
             self._lock(path)
             self._mend(path)
@@ -38,12 +45,14 @@ class Archive:
             self._file.close()
             raise
         if is_new:
-            _sync_folder(path.absolute().parent)
+            _sync_folder(path.parent)
 
     def __call__(self, events: Iterable[StepEvent] | Iterable[PodEvent]) -> None:
-        for event in events:
-            self._file.write(_line(event))
-        self._file.flush()
+        lines = map(_line, events)
+        while batch := b"".join(islice(lines, _BATCH)):
+            rest = memoryview(batch)
+            while rest:
+                rest = rest[self._file.write(rest) :]
         os.fsync(self._file.fileno())
 
     def __enter__(self) -> Archive:
@@ -55,6 +64,9 @@ class Archive:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._file.close()
 
     def _lock(self, path: Path) -> None:
@@ -72,7 +84,7 @@ class Archive:
         self._file.truncate(_end_of_lines(self._file, end))
 
 
-def _end_of_lines(file: BinaryIO, end: int, step: int = 65_536) -> int:
+def _end_of_lines(file: IO[bytes], end: int, step: int = 65_536) -> int:
     """Where the last whole line of a file of ``end`` bytes ends."""
     while end > 0:
         begin = max(0, end - step)

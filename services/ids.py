@@ -13,7 +13,15 @@ import time
 _lock = threading.Lock()
 _last = 0
 _chance = random.Random()  # seeded by the system, and a third of the time of asking that each time
-os.register_at_fork(after_in_child=_chance.seed)
+
+
+def _begin_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+    _chance.seed()
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def new_step_id() -> str:

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from msgspec.structs import astuple
 
+from fleet_q.adapters import fork
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import (
@@ -105,6 +106,12 @@ class Pod:
         """Stop claiming; finish or release what runs within ``grace`` seconds; leave. Called
         again it can only shorten the grace. ``None``: the setting ``FLEET_Q_SHUTDOWN_GRACE``."""
         self._inbox.put(partial(self._machine.drain, time.monotonic(), grace))
+
+    def stay_with_the_parent(self) -> None:
+        """What is left of the pod in a child process has ended, and is not taken apart there."""
+        self.ended = threading.Event()
+        self.ended.set()
+        fork.keep_forever(self)
 
     def is_healthy(self) -> bool:
         """Whether there is no :attr:`trouble`."""

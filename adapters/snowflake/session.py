@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -15,10 +16,11 @@ import snowflake.connector
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error
 
+from fleet_q.adapters import fork
 from fleet_q.adapters.snowflake.errors import Failure, is_lost, is_passing, translated
 from fleet_q.adapters.snowflake.locks import LOCK_TIMEOUT, NAME, Abandoned
 from fleet_q.adapters.snowflake.statements import Statements
-from fleet_q.core.errors import StoreCrowded, StoreUnavailable
+from fleet_q.core.errors import StoreCrowded, StoreError, StoreUnavailable
 
 log = logging.getLogger("fleet_q.snowflake")
 
@@ -49,6 +51,9 @@ class Session:
         self._abandoned = Abandoned()
         self._connection: SnowflakeConnection | None = None
         self._lock = threading.RLock()
+        self._is_locked_by_fork = False
+        self._forks = 0
+        fork.register(self)
 
     def query(self, name: str, **values: Any) -> Rows:
         """The rows of one statement, in a transaction of its own."""
@@ -58,11 +63,13 @@ class Session:
     def stream(self, name: str, size: int = 10_000, **values: Any) -> Iterator[tuple[Any, ...]]:
         """The rows of a statement that may have very many, as they arrive."""
         text, bound = self.statements.bind(name, values)
+        forks = self._forks
         with self._lock, self._translated():
             cursor = self._open().cursor()
             cursor.execute(text, bound)
         while True:
             with self._lock, self._translated():
+                self._check_not_forked(forks)
                 rows = cursor.fetchmany(size)
             if not rows:
                 return
@@ -94,9 +101,10 @@ class Session:
         then says. If a lock is not to be had, it is seen to that nobody keeps it for ever.
         """
         with self._lock:
-            began = time.monotonic()
+            began, forks = time.monotonic(), self._forks
 
             def run(name: str, values: Mapping[str, Any]) -> Rows:
+                self._check_not_forked(forks)
                 if _is_late(began) and self._run("current_transaction", {})[0][0] is None:
                     raise StoreUnavailable("Snowflake: the transaction was ended meanwhile")
                 return self._run(name, values)
@@ -109,8 +117,10 @@ class Session:
                     try:
                         yield change
                     except BaseException:
-                        self._roll_back()
+                        if self._forks == forks:
+                            self._roll_back()
                         raise
+                    self._check_not_forked(forks)
                     self._commit(change_id)
                     if _is_late(began) and not self.is_committed(change_id):
                         raise StoreUnavailable("Snowflake: the transaction was ended meanwhile")
@@ -130,6 +140,30 @@ class Session:
             if connection is not None:
                 with suppress(Error, OSError):
                     connection.close()
+
+    def before_fork(self, until: float) -> None:
+        """See :class:`fleet_q.adapters.fork.Forkable`."""
+        timeout = max(0.0, until - time.monotonic())
+        self._is_locked_by_fork = self._lock.acquire(timeout=timeout)
+
+    def after_fork(self, in_child: bool) -> None:
+        """A child signs in anew. Its parent's session is not closed there, nor when it ends: that
+        would sign the parent out."""
+        if in_child:
+            self._forks += 1
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                atexit.unregister(connection._close_at_exit)
+                fork.keep_forever(connection)
+        if self._is_locked_by_fork:
+            self._is_locked_by_fork = False
+            self._lock.release()
+        elif in_child:
+            self._lock = threading.RLock()
+
+    def _check_not_forked(self, forks: int) -> None:
+        if self._forks != forks:
+            raise StoreError("Snowflake: this began before the process was forked; begin it again")
 
     def _roll_back(self) -> None:
         """A transaction that could not be ended would take the next one's place, and be committed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.adapters import sqlite
+from fleet_q.adapters import sqlite_database
 from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core.errors import StoreError
 from fleet_q.core.step import Submit
@@ -60,7 +60,7 @@ def test_an_empty_file_and_one_made_by_hand_are_stores(
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_file_that_is_taken_away_is_missed(tmp_path, monkeypatch, replaced) -> None:
-    monkeypatch.setattr(sqlite, "FILE_CHECK_INTERVAL", 0)
+    monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
     path = tmp_path / "store.db"
     with closing(SqliteStore(path)) as store:
         store.submit([Submit("step", "{}")])
@@ -81,7 +81,7 @@ def test_a_file_that_is_taken_away_is_missed(tmp_path, monkeypatch, replaced) ->
 
 
 def test_a_change_of_the_current_folder_changes_nothing(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(sqlite, "FILE_CHECK_INTERVAL", 0)
+    monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
     monkeypatch.chdir(tmp_path)
     with closing(SqliteStore("store.db")) as store:
         monkeypatch.chdir("/")

@@ -72,7 +72,7 @@ def test_many_steps_are_read_from_stdin_all_or_none(fleet_q):
         (["submit", "{}", "--bogus"], "--bogus"),
         (["submit"], "payload"),
         (["nonsense"], "nonsense"),
-        (["status", "x"], "no store at fleet-q.db"),
+        (["status", "x"], "fleet-q.db; start a pod"),
         (["queue", "--store", "memory://"], "--store"),
         (["queue", "--store", "mysql://x"], "sqlite:///path"),
         (["queue", "--store", "sqlite://jobs.db"], "names no file"),

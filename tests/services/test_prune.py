@@ -129,10 +129,10 @@ def test_ctrl_c_ends_it_between_two_batches_and_says_what_was_done(fleet_q, monk
 
 
 def _in_batches_of(monkeypatch, size):
-    from fleet_q.adapters import sqlite
+    from fleet_q.adapters import sqlite_database
 
-    manners = msgspec.structs.replace(sqlite.Manners(), prune_batch=size)
-    monkeypatch.setattr(sqlite, "Manners", lambda **_: manners)
+    manners = msgspec.structs.replace(sqlite_database.Manners(), prune_batch=size)
+    monkeypatch.setattr(sqlite_database, "Manners", lambda **_: manners)
 
 
 def test_prune_on_snowflake(fleet_q, tmp_path, schema, monkeypatch):

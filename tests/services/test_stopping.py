@@ -8,7 +8,7 @@ import threading
 import msgspec
 import pytest
 
-from fleet_q.adapters import sqlite
+from fleet_q.adapters import sqlite_database
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.errors import InvalidInput, StoreUnavailable
 from fleet_q.core.ports import Answer, Turn
@@ -177,7 +177,7 @@ def test_a_pod_whose_id_another_process_takes_stops_and_says_so(tmp_path):
 
 
 def test_a_pod_whose_store_is_deleted_stops_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite, "FILE_CHECK_INTERVAL", 0)
+    monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
     app = FleetQ(f"sqlite:///{tmp_path / 'q.db'}", settings=QUICK)
 
     async def main() -> None:

@@ -1,0 +1,116 @@
+"""What a fork of the process means for locks and connections.
+
+A child process has its parent's memory, but of its threads only the one that forked: a lock that
+another thread held is never released there. A connection stays the parent's: whatever a child does
+with it, closing it included, takes the parent's locks or session away.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Final, Protocol
+
+FORK_PATIENCE: Final = 10.0
+"""Seconds that a fork waits for transactions that are under way in other threads."""
+
+
+class Forkable(Protocol):
+    """What :func:`register` is called with. Its methods run in the thread that forks."""
+
+    def before_fork(self, until: float) -> None:
+        """Let no other thread be in the middle of something; wait until then at the latest."""
+
+    def after_fork(self, in_child: bool) -> None:
+        """Go on: in the parent, or ``in_child`` with locks and connections of the child's own."""
+
+
+def register(forkable: Forkable) -> None:
+    """Call the object's methods at every fork, for as long as it lives."""
+    key = id(forkable)
+    with _gate:
+        _registered[key] = weakref.ref(forkable, lambda _: _registered.pop(key, None))
+
+
+def call_in_child(method: Callable[[], None]) -> None:
+    """Call an object's method in every child, after what is registered, while the object lives."""
+    key = id(method.__self__)  # type: ignore[attr-defined]
+    _in_children[key] = weakref.WeakMethod(method, lambda _: _in_children.pop(key, None))
+
+
+def keep_forever(inherited: object) -> None:
+    """Never run the destructor of something that is the parent's, not even when the child ends."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
+
+
+def is_inherited(file: tuple[int, int]) -> bool:
+    """Whether a file, given by device and inode, was open when this process was forked, by
+    something that is not registered here."""
+    return file in _inherited
+
+
+_registered: Final[dict[int, weakref.ref[Forkable]]] = {}
+_in_children: Final[dict[int, weakref.WeakMethod[Callable[[], None]]]] = {}
+_gate = threading.RLock()  # no new object may come while the process forks
+_forking: list[Forkable] = []
+_inherited: set[tuple[int, int]] = set()
+
+
+def _before() -> None:
+    _gate.acquire()
+    until = time.monotonic() + FORK_PATIENCE
+    for reference in list(_registered.values()):
+        forkable = reference()
+        if forkable is not None:
+            _forking.append(forkable)
+            forkable.before_fork(until)
+
+
+def _after(in_child: bool) -> None:
+    forked = _forking[::-1]
+    _forking.clear()
+    try:
+        for forkable in forked:
+            forkable.after_fork(in_child)
+    finally:
+        _gate.release()
+
+
+def _in_parent() -> None:
+    _after(in_child=False)
+
+
+def _in_child() -> None:
+    global _gate
+    if not _forking:  # a fork that was not announced: nothing waited for the other threads
+        _gate = threading.RLock()
+        _gate.acquire()
+        _forking.extend(f for r in list(_registered.values()) if (f := r()) is not None)
+    try:
+        _after(in_child=True)
+        for reference in list(_in_children.values()):
+            if (method := reference()) is not None:
+                method()
+    finally:
+        _note_open_files()
+
+
+def _note_open_files() -> None:
+    _inherited.clear()
+    try:
+        names = os.listdir("/dev/fd")
+    except OSError:
+        return
+    for name in names:
+        try:
+            found = os.stat(int(name))
+        except (OSError, ValueError):
+            continue
+        _inherited.add((found.st_dev, found.st_ino))
+
+
+os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -1,0 +1,310 @@
+"""Transactions on a SQLite file, by one connection that the threads of a process share."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from fleet_q.adapters import fork
+from fleet_q.adapters.sqlite_errors import TRANSLATED, primary_code, translated, translation
+from fleet_q.adapters.sqlite_files import StoreFiles, deleted
+from fleet_q.adapters.sqlite_open import WAL_LIMIT, Opening
+from fleet_q.adapters.sqlite_snapshot import Snapshot
+from fleet_q.adapters.sqlite_transaction import SqliteTransaction
+from fleet_q.core.errors import StoreError
+from fleet_q.core.ports import Manners
+from fleet_q.sql import load, load_all
+
+WATCH_INTERVAL: Final = 0.03
+"""Seconds between an idle pod's looks at the bell, which read four bytes of shared memory."""
+
+FILE_CHECK_INTERVAL: Final = 1.0
+"""Seconds between looks whether the files are still where they were."""
+
+WAL_CHECK_INTERVAL: Final = 0.05
+"""Seconds between looks at the file ``-wal`` after a commit: it may be gone, or too large."""
+
+RESCUE_PATIENCE: Final = 5.0
+"""Seconds to wait for others when what was committed is saved from a file that was deleted."""
+
+_READERS_PATIENCE_MS: Final = 100
+"""For which all writers wait too."""
+
+_LOCK_PAUSE: Final = 0.001
+
+
+class Begun:
+    """A transaction while its block runs."""
+
+    __slots__ = ("_database", "_statements")
+
+    def __init__(self, database: SqliteDatabase, statements: tuple[str, ...]) -> None:
+        self._database = database
+        self._statements = statements
+
+    def __enter__(self) -> SqliteTransaction:
+        return self._database.begin(self._statements)
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._database.end(error)
+
+
+class SqliteDatabase:
+    """The :class:`~fleet_q.core.ports.Database` of a SQLite store.
+
+    Its connection is closed while the process forks, so that no child has one of its parent's: the
+    locks that SQLite believes to have there are not the child's, and closing it would be no better
+    (https://www.sqlite.org/howtocorrupt.html, 2.6). Either opens another one when it needs it.
+    """
+
+    def __init__(self, opening: Opening, clock: Callable[[], int]) -> None:
+        opening.check()
+        load_all("sqlite")
+        self.manners = Manners(watch_interval=WATCH_INTERVAL)
+        self.was_created = False
+        self._opening = opening
+        self._path = opening.path
+        self._files = StoreFiles(opening.path)
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._transaction: SqliteTransaction | None = None
+        self._snapshots: dict[int, Snapshot] = {}
+        self._end: str | None = None  # why it cannot be used any more
+        self._is_forking = False
+        self._is_locked_by_fork = False
+        self._opened = 0
+        self._next_check = 0.0
+        self._next_wal_check = 0.0
+        with self._lock:
+            fork.register(self)
+            self._connection, self.was_created = opening.open(self._files)
+
+    def bell(self) -> int:
+        with self._lock, translated(self._path):
+            connection = self._connection or self._open_again()
+            self._check_files()
+            row: tuple[int] = connection.execute(load("sqlite", "bell")).fetchone()
+            return row[0] + (self._opened << 32)  # every connection has a count of its own
+
+    def write(self) -> Begun:
+        return Begun(self, ("begin_writing",))
+
+    def read(self) -> Begun:
+        return Begun(self, ("begin_reading", "take_a_picture"))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqliteTransaction]:
+        with translated(self._path):
+            with self._lock:
+                if self._connection is None:
+                    self._open_again()
+                self._next_check = 0.0  # who opens a file that is not the same may spoil it
+                self._check_files()
+                snapshot = Snapshot(self._opening, self._clock())
+                self._snapshots[id(snapshot)] = snapshot
+            try:
+                yield snapshot.transaction
+            finally:
+                self._snapshots.pop(id(snapshot), None)
+                snapshot.close()
+
+    def close(self) -> None:
+        with self._lock:
+            connection = self._connection
+            self._end = self._end or f"{self._path}: the store was closed"
+            if connection is not None and self._files.lost():
+                self._save()
+            elif connection is not None:
+                self._connection = None
+                self._files.forget()
+                connection.close()
+
+    def begin(self, statements: tuple[str, ...]) -> SqliteTransaction:
+        """Wait for whatever else goes on in this process, then for other processes."""
+        self._lock.acquire()
+        try:
+            self._check_files()
+            self._transaction = SqliteTransaction(self._begin(statements), self._clock())
+            return self._transaction
+        except BaseException as error:
+            self._lock.release()
+            if isinstance(error, TRANSLATED):
+                raise translation(self._path, error) from error
+            raise
+
+    def end(self, error: BaseException | None) -> None:
+        """Commit, or after an error roll back."""
+        connection = self._connection
+        try:
+            if connection is None:
+                raise StoreError(self._end or "the transaction is the parent process's")
+            if error is None:
+                connection.execute("COMMIT")
+                self._check_wal(connection)
+        except TRANSLATED as refused:
+            error = refused
+        finally:
+            self._transaction = None
+            try:
+                if connection is not None and self._connection and connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            finally:
+                self._lock.release()
+        if isinstance(error, TRANSLATED):
+            raise translation(self._path, error) from error
+
+    def _begin(self, statements: tuple[str, ...]) -> sqlite3.Connection:
+        """Take the lock that the statements ask for. SQLite's own way of waiting sleeps longer and
+        longer, up to 0.1 s, so that who has just let go of the writer's lock gets it again and
+        again; here all who wait look just as often."""
+        until: float | None = None
+        while True:
+            connection = self._connection or self._open_again()
+            try:
+                for statement in statements:
+                    connection.execute(load("sqlite", statement))
+                return connection
+            except sqlite3.OperationalError as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                now = time.monotonic()
+                until = until or now + self._opening.busy_timeout
+                if primary_code(error) != sqlite3.SQLITE_BUSY or now > until:
+                    raise
+                if self._is_forking:
+                    self._lock.release()
+                    time.sleep(_LOCK_PAUSE)
+                    self._lock.acquire()
+                else:
+                    time.sleep(_LOCK_PAUSE)
+
+    def _open_again(self) -> sqlite3.Connection:
+        if self._end is not None:
+            raise StoreError(self._end)
+        connection = self._opening.reopen(self._files)
+        self._opened += 1
+        self._connection = connection
+        return connection
+
+    # The files
+
+    def _check_files(self) -> None:
+        now = time.monotonic()
+        if now < self._next_check or self._connection is None:
+            return
+        self._files.check_main()
+        self._next_wal_check = 0.0
+        self._check_wal(self._connection)
+        self._next_check = now + FILE_CHECK_INTERVAL
+
+    def _check_wal(self, connection: sqlite3.Connection) -> None:
+        """What is committed to a deleted ``-wal`` is lost to all who do not have it open; so who
+        sees that saves it and ends. One that is too large is emptied."""
+        now = time.monotonic()
+        if now < self._next_wal_check:
+            return
+        self._next_wal_check = now + WAL_CHECK_INTERVAL
+        size = self._files.wal_size()
+        if (size is None or now >= self._next_check) and self._files.lost():
+            self._save()
+            raise StoreError(self._end)
+        if size is not None and size > WAL_LIMIT:
+            self._shrink_wal(connection)
+
+    def _shrink_wal(self, connection: sqlite3.Connection) -> None:
+        """SQLite itself empties the file only when a writer happens to find no reader and all
+        copied, which under unbroken load it never does."""
+        run = connection.execute
+        with suppress(sqlite3.Error):  # the transaction is committed, whatever happens here
+            _, pages, copied = run("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if copied < pages * 3 // 4:
+                return  # somebody has been reading for long, and would be waited for in vain
+            try:
+                run(f"PRAGMA busy_timeout = {_READERS_PATIENCE_MS}")
+                run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                run("PRAGMA busy_timeout = 0")
+
+    def _save(self) -> None:
+        """Bring what is committed into the file itself, through the descriptors that are still
+        open, unless others have begun anew: their pages and these would not fit together. Raises
+        :class:`StoreError` if that fails."""
+        connection, lost = self._connection, self._files.lost()
+        assert connection is not None
+        told = deleted(lost or self._path)
+        self._connection = None
+        if self._transaction is not None:
+            self._transaction.refuse(told)
+        try:
+            if self._files.can_be_completed():
+                _copy_all(connection)
+                connection.close()
+                self._files.forget()
+                self._end = f"{told}; all that was committed is saved in {self._path}: start again"
+                return
+            fork.keep_forever(connection)  # closing it would delete the others' file
+            copy = f"{self._path}-saved-{os.getpid()}"
+            connection.execute("VACUUM INTO ?", [copy])
+            self._end = f"{told}, and others have begun a new one; this process's is in {copy}"
+        except (sqlite3.Error, OSError) as error:
+            fork.keep_forever(connection)
+            self._end = f"{told}, and what it held could not be saved: {error}"
+        raise StoreError(self._end)
+
+    # Forks
+
+    def before_fork(self, until: float) -> None:
+        """See :class:`fleet_q.adapters.fork.Forkable`."""
+        self._is_forking = True
+        self._is_locked_by_fork = self._lock.acquire(timeout=max(0.0, until - time.monotonic()))
+        if not self._is_locked_by_fork:
+            return
+        for snapshot in list(self._snapshots.values()):
+            snapshot.before_fork(until)
+        if self._connection is None or self._transaction is not None or self._files.lost():
+            return
+        with suppress(sqlite3.Error):
+            self._connection.close()
+            self._connection = None
+            self._files.forget_beside()
+
+    def after_fork(self, in_child: bool) -> None:
+        """See :class:`fleet_q.adapters.fork.Forkable`."""
+        self._is_forking = False
+        if in_child:
+            self._leave_to_the_parent()
+        for snapshot in list(self._snapshots.values()):
+            snapshot.after_fork(in_child)
+        if self._is_locked_by_fork:
+            self._is_locked_by_fork = False
+            self._lock.release()
+        elif in_child:
+            self._lock = threading.RLock()
+
+    def _leave_to_the_parent(self) -> None:
+        """A connection that was in use is not the child's, and stays in SQLite's books: the child
+        cannot have one of its own to this file."""
+        if self._connection is None:
+            return
+        fork.keep_forever(self._connection)
+        self._connection = None
+        self._end = (
+            f"{self._path} was in use by a transaction when this process was forked, and SQLite"
+            " cannot be used after that; fork while the store has nothing to do"
+        )
+        if self._transaction is not None:
+            self._transaction.refuse(self._end)
+
+
+def _copy_all(connection: sqlite3.Connection) -> None:
+    """Copy all that is committed into the file, and wait until it is there."""
+    connection.execute(f"PRAGMA busy_timeout = {int(RESCUE_PATIENCE * 1000)}")
+    busy, pages, copied = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+    if busy or copied < pages:
+        raise sqlite3.OperationalError("other processes use it")

@@ -1,0 +1,169 @@
+"""Opening a store's file: whose it is, its mode, its tables."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from fleet_q.adapters.fork import is_inherited
+from fleet_q.adapters.sqlite_errors import translation
+from fleet_q.adapters.sqlite_files import StoreFiles, identity
+from fleet_q.core.errors import StoreError, StoreUnavailable
+from fleet_q.sql import load
+
+SCHEMA_VERSION: Final = 1
+APPLICATION_ID: Final = int.from_bytes(b"FLTQ")
+"""What marks a file as one of ours, in its header: https://www.sqlite.org/pragma.html."""
+
+BUSY_TIMEOUT: Final = 10.0
+"""Seconds to wait for another process's transaction before the store counts as unavailable."""
+
+Durability = Literal["process", "power"]
+"""What a commit survives."""
+
+_PRAGMAS: Final[dict[Durability, str]] = {
+    "process": "PRAGMA synchronous = NORMAL; PRAGMA fullfsync = OFF",
+    "power": "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON",  # or macOS leaves it to the disk
+}
+
+CACHE_KIB: Final = 32 * 1024
+"""Memory for pages of the file, at most: SQLite's own 2 MiB are reread all the time by a queue of
+some ten thousand steps."""
+
+WAL_LIMIT: Final = 32 * 1024 * 1024
+"""Bytes of the file ``-wal`` above which it is emptied at the next occasion."""
+
+_WAL_PAUSE: Final = 0.01
+OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the file at ``path`` (absolute) is to be opened. Without ``create`` it has to be a store
+    already."""
+
+    path: Path
+    create: bool
+    busy_timeout: float
+    durability: Durability
+
+    def check(self) -> None:
+        """Raise :class:`StoreError` for what can be known without opening the file."""
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or later is needed")
+        try:
+            is_there = self.path.exists()
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}") from error
+        if not self.create and not is_there:
+            raise StoreError(
+                f"there is no store at {self.path}; start a pod, submit a step, or name another"
+                " store"
+            )
+
+    def open(self, files: StoreFiles) -> tuple[sqlite3.Connection, bool]:
+        """A connection that is ready for use, and whether the tables were made just now."""
+        try:
+            connection = self.connect("rwc" if self.create else "rw")
+        except sqlite3.Error as error:
+            raise _why_not(self.path, error) from error
+        try:
+            files.wait_for_all(self.busy_timeout)
+            created = self._set_up(connection)
+            files.remember()
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise translation(self.path, error, opening=True) from error
+            raise
+        return connection, created
+
+    def reopen(self, files: StoreFiles) -> sqlite3.Connection:
+        """The same, after a fork: of the file that was open before."""
+        main = identity(self.path)
+        if main is not None and is_inherited(main):
+            raise StoreError(
+                f"{self.path} was open, in other ways than by FLEET-Q, when this process was"
+                " forked; SQLite cannot be used after that: close it before the fork"
+            )
+        files.check_main()
+        try:
+            connection = self.connect("rw")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self.path}: {error}") from error
+        try:
+            files.check_main()
+            files.wait_for_all(self.busy_timeout)
+            self._set_up(connection)
+            files.remember()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def connect(self, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
+        """A connection without any settings."""
+        return sqlite3.connect(
+            f"{self.path.as_uri()}?mode={mode}",
+            uri=True,
+            timeout=self.busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+
+    def _set_up(self, connection: sqlite3.Connection) -> bool:
+        run = connection.execute
+        run("PRAGMA temp_store = MEMORY")  # a temporary folder that is full would end a pod
+        application_id, found, tables = run(load("sqlite", "whose")).fetchone()
+        is_new = (application_id, found, tables) == (0, 0, 0)
+        if application_id != APPLICATION_ID and not is_new:
+            raise StoreError(f"{self.path} is another program's database; name another file")
+        if found > SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path} has schema version {found}, and this FLEET-Q knows"
+                f" {SCHEMA_VERSION}; upgrade fleet-q"
+            )
+        if is_new and not self.create:
+            raise StoreError(
+                f"{self.path} is empty, there is no store in it; start a pod, submit a step, or"
+                " name another store"
+            )
+        self._use_wal(connection)
+        connection.executescript(_PRAGMAS[self.durability])
+        run(f"PRAGMA cache_size = -{CACHE_KIB}")
+        run(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+        if is_new:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{load('sqlite', 'schema')}\nCOMMIT;")
+        run(load("sqlite", "take_a_picture")).fetchone()  # which opens the files beside the file
+        run("PRAGMA busy_timeout = 0")  # see SqliteDatabase._begin
+        return is_new
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        """Two processes that do this to a new file at once do not wait for each other: SQLite
+        fails one of them without asking its busy timeout."""
+        until = time.monotonic() + self.busy_timeout
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > until:
+                    raise
+                time.sleep(_WAL_PAUSE)
+
+
+def _why_not(path: Path, error: sqlite3.Error) -> StoreError:
+    """SQLite does not say why a file cannot be opened."""
+    try:
+        os.close(os.open(path.parent, os.O_RDONLY))
+    except OSError as reason:
+        if reason.errno in (errno.EMFILE, errno.ENFILE):
+            return StoreError(f"{path}: {reason.strerror}; raise the limit (ulimit -n)")
+    return translation(path, error, opening=True)

@@ -1,0 +1,195 @@
+"""The files that SQLite keeps beside a store's file: what was deleted is missed, and what is large
+is emptied."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters import sqlite_database, sqlite_open
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.errors import StoreError, StoreUnavailable
+from fleet_q.core.step import Submit
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
+    monkeypatch.setattr(sqlite_database, "WAL_CHECK_INTERVAL", 0)
+    return tmp_path / "store.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(path)
+    store.submit([Submit("before", "{}")])
+    yield store
+    store.close()
+
+
+def beside(path: Path, *ends: str) -> list[Path]:
+    return [path.with_name(path.name + end) for end in ends]
+
+
+def assert_whole(path: Path, *step_ids: str) -> None:
+    """The file is sound, and has these steps: also for somebody else's SQLite."""
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        found = connection.execute("SELECT step_id FROM step_tracker ORDER BY step_id").fetchall()
+    assert found == sorted((step_id,) for step_id in step_ids)
+
+
+@pytest.mark.parametrize("ends", [("-wal",), ("-shm",), ("-wal", "-shm")])
+@pytest.mark.parametrize("use", ["submit", "bell", "counts", "step_events"])
+def test_a_deleted_wal_is_missed_and_what_it_held_is_saved(store, path, ends, use) -> None:
+    for file in beside(path, *ends):
+        file.unlink()
+
+    uses = {
+        "submit": lambda: store.submit([Submit("late", "{}")]),
+        "bell": store.bell,
+        "counts": store.counts,
+        "step_events": lambda: list(store.step_events()),
+    }
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"was deleted.* is saved in .*store\.db: start again"):
+            uses[use]()
+
+    assert_whole(path, "before")
+
+
+def test_what_is_committed_before_the_loss_is_seen_is_saved(store, path, monkeypatch) -> None:
+    monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 60)
+    monkeypatch.setattr(sqlite_database, "WAL_CHECK_INTERVAL", 60)
+    store.counts()
+    for file in beside(path, "-wal", "-shm"):
+        file.unlink()
+
+    store.submit([Submit("unseen", "{}")])
+    store.close()
+
+    assert_whole(path, "before", "unseen")
+
+
+def test_store_is_opened_again_after_the_loss(store, path) -> None:
+    beside(path, "-wal")[0].unlink()
+    with pytest.raises(StoreError):
+        store.counts()
+    with closing(SqliteStore(path)) as again:
+        assert again.submit([Submit("after", "{}")]) == [True]
+    assert_whole(path, "before", "after")
+
+
+def test_two_that_have_the_file_open_both_save_and_end(store, path) -> None:
+    with closing(SqliteStore(path)) as other:
+        for file in beside(path, "-wal", "-shm"):
+            file.unlink()
+        for each, name in ((store, "one"), (other, "two")):
+            with pytest.raises(StoreError, match="is saved"):
+                each.submit([Submit(name, "{}")])
+    assert_whole(path, "before")
+
+
+def test_nobody_begins_a_new_wal_while_the_deleted_one_is_in_use(store, path) -> None:
+    beside(path, "-wal")[0].unlink()
+    with pytest.raises(StoreError, match="end this process"):
+        SqliteStore(path, busy_timeout=0)
+    assert not beside(path, "-wal")[0].exists()
+
+
+def test_what_others_began_anew_is_left_alone(store, path, monkeypatch) -> None:
+    """By other means than FLEET-Q; then this store's steps are in a file of their own."""
+    monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 60)
+    store.submit([Submit("kept", "{}")])
+    wal = beside(path, "-wal")[0]
+    wal.unlink()
+    wal.write_bytes(b"another one")
+
+    with pytest.raises(StoreError, match="others have begun a new one") as raised:
+        store.submit([Submit("late", "{}")])
+
+    assert wal.read_bytes() == b"another one"
+    saved = next(path.parent.glob("store.db-saved-*"))
+    assert str(saved) in str(raised.value)
+    assert_whole(saved, "before", "kept", "late")
+
+
+def test_files_beside_a_link_are_those_of_its_target(path, tmp_path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link.db"
+    link.symlink_to(path)
+    with closing(SqliteStore(link)) as store:
+        store.submit([Submit("step", "{}")])
+        assert store.counts()["pending"] == 1
+        beside(path, "-wal")[0].unlink()
+        with pytest.raises(StoreError, match="was deleted"):
+            store.counts()
+    assert_whole(path, "step")
+
+
+def test_wal_is_emptied_by_whoever_commits_while_another_reads_briefly(path, monkeypatch) -> None:
+    """SQLite itself empties it only when nobody reads, which here is never so at a commit."""
+    monkeypatch.setattr(sqlite_database, "WAL_LIMIT", 300_000)
+    largest = 0
+    with closing(SqliteStore(path)) as store, closing(_reader(path)) as reader:
+        for number in range(60):
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM step_tracker").fetchone()
+            store.submit([Submit(f"{number} {n}", f'"{"x" * 4000}"') for n in range(10)])
+            reader.execute("ROLLBACK")
+            store.submit([Submit(f"{number} more", "{}")])
+            largest = max(largest, beside(path, "-wal")[0].stat().st_size)
+    assert largest < 1_000_000
+
+
+def test_wal_shrinks_after_a_long_read(path, monkeypatch) -> None:
+    monkeypatch.setattr(sqlite_database, "WAL_LIMIT", 300_000)
+    with closing(SqliteStore(path)) as store, closing(_reader(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM step_tracker").fetchone()
+        for number in range(40):
+            store.submit([Submit(f"{number} {n}", f'"{"x" * 4000}"') for n in range(10)])
+        assert beside(path, "-wal")[0].stat().st_size > 1_000_000
+        reader.execute("ROLLBACK")
+        store.bell()  # as an idle pod does
+        assert beside(path, "-wal")[0].stat().st_size == 0
+        assert store.counts()["pending"] == 400
+
+
+def test_a_limit_is_set_for_sqlite_too(path) -> None:
+    with closing(SqliteStore(path)) as store:
+        run = store._database._connection.execute
+        assert run("PRAGMA journal_size_limit").fetchone() == (sqlite_open.WAL_LIMIT,)
+        assert run("PRAGMA temp_store").fetchone() == (2,)  # memory
+
+
+def test_rights_that_are_taken_away_are_trouble_that_passes(path, monkeypatch) -> None:
+    """Asked of the way that errors are told, for a superuser's rights are never taken away."""
+    with closing(SqliteStore(path)) as store:
+        monkeypatch.setattr(
+            store._database, "_opening", _Refusing(store._database._opening, "SQLITE_CANTOPEN")
+        )
+        with pytest.raises(StoreUnavailable):
+            list(store.step_events())
+
+
+class _Refusing:
+    def __init__(self, opening, code) -> None:
+        self._opening = opening
+        self._code = getattr(sqlite3, code)
+
+    def __getattr__(self, name):
+        return getattr(self._opening, name)
+
+    def connect(self, mode):
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorcode = self._code
+        raise error
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)

@@ -1,0 +1,155 @@
+"""What a child process may do with a store that its parent has open."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fleet_q.core.ports import Store
+from fleet_q.core.step import Submit
+
+from .clock import FakeClock
+from .helpers import submit
+from .stores import StoreKind
+
+
+class Child:
+    """A forked process that runs ``work`` when it is let, and what came of that."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._go, go = os.pipe()
+        result, self._result = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            told = b"?"
+            try:
+                os.read(self._go, 1)
+                told = repr(work()).encode()
+            except BaseException as error:
+                told = f"{type(error).__name__}: {error}".encode()
+            finally:
+                os.write(self._result, told)
+                os._exit(0)
+        os.close(self._go)
+        os.close(self._result)
+        self._go, self._result = go, result
+
+    def ended(self) -> str:
+        """Let it work, and wait for it."""
+        os.write(self._go, b"x")
+        told = b""
+        while part := os.read(self._result, 65_536):
+            told += part
+        os.waitpid(self.pid, 0)
+        os.close(self._go)
+        os.close(self._result)
+        return told.decode()
+
+
+def test_child_uses_a_store_that_its_parent_opened(kind: StoreKind, store: Store) -> None:
+    submit(store, "parent's")
+
+    child = Child(lambda: (store.submit([Submit("child's", "{}")]), store.counts()["pending"]))
+
+    assert child.ended() == "([True], 2)"
+    assert store.counts()["pending"] == (2 if kind.shared else 1)
+    assert store.submit([Submit("parent's next", "{}")]) == [True]
+
+
+def test_child_keeps_what_it_stores_after_its_parent_closed(
+    kind: StoreKind, tmp_path: Path, clock: FakeClock
+) -> None:
+    store = kind.open(tmp_path, clock)
+    submit(store, "parent's")
+    child = Child(lambda: store.submit([Submit(f"child's {n}", "{}") for n in range(20)]))
+    store.close()
+
+    assert child.ended() == repr([True] * 20)
+
+    if kind.shared:
+        again = kind.open(tmp_path, clock)
+        assert again.counts()["pending"] == 21
+        again.close()
+
+
+def test_parent_goes_on_while_its_child_closes_and_collects(store: Store) -> None:
+    submit(store, "one")
+
+    def close() -> None:
+        store.close()
+        gc.collect()
+
+    assert Child(close).ended() == "None"
+
+    assert store.counts()["pending"] == 1
+    assert store.submit([Submit("two", "{}")]) == [True]
+
+
+def test_change_by_a_child_is_heard_by_its_parent(kind: StoreKind, store: Store) -> None:
+    before = store.bell()
+    Child(lambda: submit(store, "child's")).ended()
+    assert not kind.shared or store.bell() != before
+
+
+def test_fork_waits_for_the_transactions_of_other_threads(store: Store) -> None:
+    """A child has none of its parent's other threads, so their locks would never be released."""
+    with _submitting(store):
+        told = [Child(lambda: bool(store.counts())).ended() for _ in range(5)]
+    assert told == ["True"] * 5
+
+
+def test_child_of_a_child_uses_the_store_too(kind: StoreKind, store: Store) -> None:
+    """As a program does that becomes a daemon; those between are gone by then."""
+    submit(store, "parent's")
+
+    told = Child(lambda: Child(lambda: submit(store, "grandchild's")).ended()).ended()
+
+    assert "Error" not in told
+    assert store.counts()["pending"] == (2 if kind.shared else 1)
+
+
+def test_events_that_the_parent_reads_are_its_own(store: Store) -> None:
+    submit(store, *(f"step {number}" for number in range(5)))
+    events = store.step_events()
+    first = next(events)
+
+    child = Child(lambda: (len(list(events)), store.submit([Submit("child's", "{}")])))
+    told = child.ended()
+
+    assert "again" in told or told == "(4, [True])"
+    rest = [event.stream for event in events]
+    assert [first.stream, *rest] == [f"step {number}" for number in range(5)]
+
+
+def test_child_uses_the_store_while_its_parent_reads_events(store: Store) -> None:
+    submit(store, *(f"step {number}" for number in range(5)))
+    events = store.step_events()
+    next(events)
+    assert Child(lambda: store.submit([Submit("child's", "{}")])).ended() == "[True]"
+    assert len(list(events)) == 4
+
+
+@contextmanager
+def _submitting(store: Store) -> Iterator[None]:
+    ended = threading.Event()
+    count = 0
+
+    def work() -> None:
+        nonlocal count
+        while not ended.is_set():
+            count += 1
+            store.submit([Submit(f"busy {threading.get_ident()} {count}", "{}")])
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
