@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import JsonValue
 
 from fleet_q.core import errors
 from fleet_q.core.submission import LONGEST_ID
@@ -44,6 +45,8 @@ _STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
     (errors.FleetQError, 500),
 ]
 
+
+CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
 
 StepId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID)]
 
@@ -161,7 +164,10 @@ def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
     @locked.get("/admin/dlq", responses=described(422))
     def dead_letters(
         limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 100,
-        before: Annotated[str | None, Query(description="the page in front's `before`")] = None,
+        before: Annotated[
+            str | None,
+            Query(description="the page in front's `before`", json_schema_extra=CURSOR),
+        ] = None,
     ) -> DeadLettersView:
         """The steps that failed for good, newest first."""
         return fleet.dead_letters(limit, before)

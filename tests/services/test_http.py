@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from fleet_q.core.errors import StoreError, StoreUnavailable
+from fleet_q.core.errors import StoreError, StoreUnavailable, UnknownToThisVersion
 from fleet_q.services import FleetQ
 from fleet_q.services.http import create_http
 from tests.services.conftest import QUICK, ended
@@ -125,7 +125,11 @@ def test_health_asks_the_store_what_costs_nothing(app, monkeypatch):
 
 @pytest.mark.parametrize(
     ("error", "status", "retry_after"),
-    [(StoreUnavailable("it is away"), 503, "1"), (StoreError("it is broken"), 500, None)],
+    [
+        (StoreUnavailable("it is away"), 503, "1"),
+        (StoreError("it is broken"), 500, None),
+        (UnknownToThisVersion("event 2 of step 'x' is 'paused'"), 500, None),
+    ],
 )
 def test_a_store_in_trouble_is_no_fault_of_the_client(http, app, monkeypatch, error, status,
                                                       retry_after):  # fmt: skip

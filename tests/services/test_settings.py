@@ -30,6 +30,7 @@ def test_every_variable_is_read():
             "FLEET_Q_HEARTBEAT_INTERVAL": "2.5",
             "FLEET_Q_MAX_PARALLELISM": " 16 ",
             "FLEET_Q_API_KEYS": "a, b,",
+            "FLEET_Q_ALLOWED_HOSTS": "queue.example:8000, [::1]",
             "FLEET_Q_LOG_FORMAT": "json",
             "FLEET_Q_CLAIM_INTERVAL": "",
             "FLEET_Q_PRUNE_AFTER": "2592000",
@@ -42,6 +43,7 @@ def test_every_variable_is_read():
     assert settings.pod_id == "pod-001"
     assert (settings.heartbeat_interval, settings.max_parallelism) == (2.5, 16)
     assert settings.api_keys == ("a", "b")
+    assert settings.allowed_hosts == ("queue.example:8000", "[::1]")
     assert (settings.log_format, settings.claim_interval) == ("json", 5)
     assert (settings.prune_after, settings.durability) == (30 * 86_400, "power")
 
@@ -61,6 +63,8 @@ def test_every_variable_is_read():
         ("FLEET_Q_POD_ID", "x" * 201, "200"),
         ("FLEET_Q_DEAD_POD_THRESHOLD", "15", "twice"),
         ("FLEET_Q_API_KEYS", " , ,", "no key"),
+        ("FLEET_Q_ALLOWED_HOSTS", " , ,", "no host"),
+        ("FLEET_Q_ALLOWED_HOSTS", "http://queue.example", "queue.example"),
         ("FLEET_Q_API_KEYS", "fine,sécond", "ASCII"),
         ("FLEET_Q_API_KEYS", "two words", "ASCII"),
         ("FLEET_Q_MAX_PARALELISM", "8", "did you mean FLEET_Q_MAX_PARALLELISM?"),
