@@ -31,7 +31,14 @@ from fleet_q.services.ids import new_pod_id, new_step_id
 from fleet_q.services.pod import Pod
 from fleet_q.services.pruning import prune_gently
 from fleet_q.services.settings import Settings, from_env
-from fleet_q.services.stores import described, is_shared, open_store, store_exists
+from fleet_q.services.stores import (
+    absolute,
+    current_folder,
+    described,
+    is_shared,
+    open_store,
+    store_exists,
+)
 from fleet_q.services.tasks import TASK_TYPE, Registry, Task, check_name
 from fleet_q.services.version import installed_version
 from fleet_q.services.views import DeadLettersView, EventView, LeaderView, PodView, StepView
@@ -51,7 +58,8 @@ _WAIT_LONGEST: Final = 1.0
 class FleetQ:
     """A task queue in ``store``: a URL, or an open store; by default the settings' own.
 
-    Nothing is opened before the first use. Its methods may be called from any thread; each is one
+    Nothing is opened before the first use, but a relative path is one of the folder that is current
+    now. Its methods may be called from any thread; each is one
     short transaction, so in a coroutine ``asyncio.to_thread`` them if the store is far away.
     """
 
@@ -59,7 +67,8 @@ class FleetQ:
         self, store: str | Store | None = None, *, settings: Settings | None = None
     ) -> None:
         self._settings = settings
-        self._where = store
+        self._folder = current_folder()
+        self._where = absolute(store, self._folder) if isinstance(store, str) else store
         self._create = True
         self._client: Store | None = None
         self._lock = threading.Lock()
@@ -343,7 +352,9 @@ class FleetQ:
     @property
     def where(self) -> str | Store:
         """The URL of the app's store, or the open store that it was given."""
-        return self._where if self._where is not None else self.settings.store
+        if self._where is None:
+            return absolute(self.settings.store, self._folder)
+        return self._where
 
     @property
     def url(self) -> str | None:
@@ -373,8 +384,11 @@ class FleetQ:
     ) -> None:
         """Before the first use, take another store or other settings than those of the code.
         With ``create`` false, a store that does not exist is an error."""
-        self._where = self._where if store is None else store
-        self._settings = self._settings if settings is None else settings
+        if store is not None:
+            self._where = absolute(store, current_folder())
+        if settings is not None:
+            self._settings = settings
+            self._folder = current_folder()
         self._create = create
 
     @asynccontextmanager

@@ -10,13 +10,20 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services import logs
 from fleet_q.services.app import FleetQ
 from fleet_q.services.escapes import one_line
 from fleet_q.services.settings import Settings, from_env
-from fleet_q.services.stores import described, is_shared, store_exists
+from fleet_q.services.stores import (
+    absolute,
+    current_folder,
+    described,
+    is_shared,
+    store_exists,
+)
 
 verbose = False
 
@@ -47,6 +54,9 @@ VerboseOption = Annotated[
 
 def pods_app(app: str | None, store: str | None, settings: Settings) -> FleetQ:
     """The user's app, or an empty one, to run a pod of."""
+    folder = current_folder()  # the app's module may change it
+    settings = replace(settings, store=absolute(settings.store, folder))
+    store = absolute(store, folder) if store is not None else None
     found = _load(app or settings.app)
     if found is None:
         found = FleetQ(settings=settings)

@@ -17,6 +17,7 @@ from fleet_q.core.settings import PREFIX, Count, PodSettings, convert_setting
 from fleet_q.core.submission import MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES, check_id
 from fleet_q.services.http_hosts import is_host
 from fleet_q.services.snowflake import is_configured
+from fleet_q.services.stores import shown
 
 DEFAULT_STORE: Final = "sqlite:///fleet-q.db"
 SNOWFLAKE_STORE: Final = "snowflake://"
@@ -60,9 +61,12 @@ class Settings(PodSettings, frozen=True, kw_only=True):
                 )
 
     def __rich_repr__(self) -> Any:
-        """Every field but the keys; ``repr`` shows the same."""
+        """Every field, without secrets; ``repr`` shows the same."""
         for name in self.__struct_fields__:
-            yield name, "***" if name == "api_keys" and self.api_keys else getattr(self, name)
+            value = getattr(self, name)
+            if name == "api_keys" and value:
+                value = "***"
+            yield name, shown(value) if name == "store" else value
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite import Durability, SqliteStore
@@ -39,7 +40,7 @@ def open_store(
         snowflake = open_snowflake(url, tag=f"fleet-q {client}", table_prefix=table_prefix)
         snowflake.check_schema()
         return snowflake
-    raise InvalidInput(f"{url!r} is no store; write {_FORMS}")
+    raise InvalidInput(f"{shown(url)!r} is no store; write {_FORMS}")
 
 
 def sqlite_path(url: str) -> Path:
@@ -47,15 +48,41 @@ def sqlite_path(url: str) -> Path:
     parts = _split(url)
     path = unquote(parts.path.removeprefix("/"))
     if path == ":memory:":
-        raise InvalidInput(f"{url!r} would be a store of one connection; write memory://")
+        raise InvalidInput(f"{shown(url)!r} would be a store of one connection; write memory://")
     if parts.query or parts.fragment:
-        raise InvalidInput(f"{url!r}: in a file's name write ? as %3F and # as %23")
+        raise InvalidInput(f"{shown(url)!r}: in a file's name write ? as %3F and # as %23")
     if not url.startswith("sqlite:///") or not path or "\0" in path:
         raise InvalidInput(
-            f"{url!r} names no file; write sqlite:///jobs.db for one here,"
+            f"{shown(url)!r} names no file; write sqlite:///jobs.db for one here,"
             " sqlite:////var/lib/jobs.db for one from the root"
         )
     return Path(path)
+
+
+def absolute(url: str, folder: Path) -> str:
+    """The URL with a relative path made one in ``folder``."""
+    try:
+        path = sqlite_path(url)
+    except InvalidInput:
+        return url  # of another store; or opening it will say what is wrong
+    return url if path.is_absolute() else f"sqlite:///{quote(str(folder / path))}"
+
+
+def current_folder() -> Path:
+    """The current folder; the root, from which no relative path leads anywhere else, if that was
+    deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
+
+
+def shown(url: str) -> str:
+    """As much of a URL as may be told: there may be a password in it."""
+    scheme, colon, _ = url.partition(":")
+    if colon and scheme not in ("sqlite", "memory"):
+        return f"{scheme}:***"
+    return f"{scheme}{colon}***" if re.search("[@?#;=]", url) else url
 
 
 def is_shared(url: str) -> bool:
@@ -91,12 +118,12 @@ def dialect(url: str) -> str:
     if scheme == "memory":
         raise InvalidInput("memory:// lives and dies with one process; there is nothing to see")
     if scheme not in ("sqlite", "snowflake"):
-        raise InvalidInput(f"{url!r} is no store; write {_FORMS}")
+        raise InvalidInput(f"{shown(url)!r} is no store; write {_FORMS}")
     return scheme
 
 
 def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError as error:
-        raise InvalidInput(f"{url!r} is no store: {error}") from None
+    except ValueError:  # which would quote it
+        raise InvalidInput(f"{shown(url)!r} is no store; write {_FORMS}") from None

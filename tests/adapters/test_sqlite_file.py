@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from fleet_q.adapters import sqlite_database
 from fleet_q.adapters.sqlite import SqliteStore
-from fleet_q.core.errors import StoreError
+from fleet_q.core.errors import DataRefused, StoreError
 from fleet_q.core.step import Submit
 from fleet_q.sql import load
 
@@ -104,3 +106,69 @@ def test_a_commit_survives_what_it_is_asked_to(tmp_path, durability, pragmas) ->
 def test_a_process_that_is_killed_is_what_a_commit_survives_by_default(tmp_path) -> None:
     with closing(SqliteStore(tmp_path / "store.db")) as store:
         assert store._database._connection.execute("PRAGMA synchronous").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("content", ["", "PRAGMA journal_mode = WAL"])
+def test_a_file_without_tables_is_no_store_where_one_is_expected(tmp_path, content) -> None:
+    """A file that something else emptied, or one whose maker was killed half way."""
+    path = tmp_path / "store.db"
+    path.touch()
+    _execute(path, content)
+
+    with pytest.raises(StoreError, match="is empty, there is no store in it; start a pod"):
+        SqliteStore(path, create=False)
+
+    with closing(SqliteStore(path)) as store:
+        assert store.was_created
+        assert store.submit([Submit("step", "{}")]) == [True]
+    with closing(SqliteStore(path, create=False)) as store:
+        assert not store.was_created
+
+
+def test_a_value_that_is_too_large_is_refused_alone(tmp_path) -> None:
+    with closing(SqliteStore(tmp_path / "store.db")) as store:
+        store._database._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
+        with pytest.raises(DataRefused, match="larger"):
+            store.submit([Submit("large", f'"{"x" * 20_000}"')])
+        assert store.submit([Submit("small", "{}")]) == [True]
+
+
+def test_a_running_store_needs_no_more_descriptors(tmp_path) -> None:
+    """In a process of its own, whose limit is what is open already."""
+    script = """
+import os, resource, sys
+from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.pod import Join, Leave
+from fleet_q.core.ports import Turn
+from fleet_q.core.recovery import RecoveryStats, recovery_cycle
+from fleet_q.core.step import Complete, Submit
+
+store = SqliteStore(sys.argv[1])
+highest = os.dup(0)
+os.close(highest)
+resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+try:
+    os.dup(0)
+except OSError:
+    print("none left")
+for number in range(30):
+    store.submit([Submit(f"{number} {n}", f'"{"x" * 5000}"', unique=True) for n in range(100)])
+turn = store.turn(Turn("pod", "one", Join("pod", "one"), claim=1000, claim_token="t"))
+outcomes = tuple(Complete(s.step_id, "t", "null") for s in turn.claimed[:500])
+store.turn(Turn("pod", "one", outcomes=outcomes))
+store.turn(Turn("pod", "one", Leave("pod", "one")))
+cycle = recovery_cycle(store, SqliteDeadLetterTable(), dead_after=10**6, by=None,
+                       only_as_leader=False, stats=RecoveryStats())
+print(len(list(cycle)) > 0, store.bell() >= 0, store.counts(), len(store.history("0 0")))
+store.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "store.db"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith("none left\nTrue True")
+    assert "'completed': 500" in done.stdout

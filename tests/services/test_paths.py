@@ -1,0 +1,106 @@
+"""Where a relative path leads to, whatever becomes of the current folder; and what is told of a
+URL that may hold a secret."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.errors import InvalidInput, StoreError
+from fleet_q.services import FleetQ, Settings
+from fleet_q.services.cli_options import client
+from fleet_q.services.stores import dialect, open_store
+
+SECRETS = [
+    "postgres://user:hunter2@host/db",
+    "redis://:hunter2@host",
+    "mysql://host/db?password=hunter2",
+    "mssql:///server;PWD=hunter2",
+    "user:hunter2@host",
+    "sqlite://user:hunter2@host/db",
+    "sqlite:///jobs.db?key=hunter2",
+    "memory://hunter2@x",
+    "postgres://user:hunter2@[host/db",
+    "postgres://user:hunter2\u2100@host/db",
+]
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch) -> Path:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize("given", ["code", "settings", "variable", "default", "use"])
+def test_a_relative_store_stays_where_the_app_was_made(elsewhere, monkeypatch, given):
+    url, name = "sqlite:///a%20b.db", "a b.db"
+    match given:
+        case "code":
+            app = FleetQ(url)
+        case "settings":
+            app = FleetQ(settings=Settings(store=url))
+        case "variable":
+            monkeypatch.setenv("FLEET_Q_STORE", url)
+            app = FleetQ()
+        case "default":
+            app, name = FleetQ(), "fleet-q.db"
+        case "use":
+            app = FleetQ("sqlite:////nowhere/x.db")
+            app.use(store=url)
+    monkeypatch.chdir(elsewhere)
+
+    app.submit({})
+    app.close()
+
+    assert list(elsewhere.iterdir()) == []
+    assert (elsewhere.parent / "here" / name).exists()
+
+
+def test_a_relative_store_of_a_command_stays_where_it_was_begun(elsewhere, monkeypatch):
+    (elsewhere.parent / "here" / "moving_tasks.py").write_text(
+        f"import os\nos.chdir({str(elsewhere)!r})\n"
+        + "from fleet_q.services import FleetQ\napp = FleetQ('sqlite:////nowhere/x.db')\n"
+    )
+    monkeypatch.syspath_prepend(elsewhere.parent / "here")
+    app = client("sqlite:///q.db", "moving_tasks:app", create=True)
+    assert Path.cwd() == elsewhere
+    app.submit({})
+    app.close()
+    assert (elsewhere.parent / "here" / "q.db").exists()
+
+
+def test_an_opened_store_with_a_relative_path_tells_the_whole_one(elsewhere):
+    with pytest.raises(StoreError) as refused:
+        SqliteStore("q.db", create=False)
+    assert f"there is no store at {elsewhere.parent}/here/q.db;" in str(refused.value)
+
+
+def test_an_app_in_memory_needs_no_current_folder(elsewhere, monkeypatch):
+    monkeypatch.chdir(elsewhere)
+    elsewhere.rmdir()
+    app = FleetQ("memory://")
+    app.submit({})
+    monkeypatch.chdir(os.sep)
+
+
+@pytest.mark.parametrize("url", SECRETS)
+def test_a_url_is_told_without_its_secrets(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for use in (open_store, lambda url: FleetQ(url).queue()):
+        with pytest.raises(InvalidInput) as refused:
+            use(url)
+        assert "hunter2" not in str(refused.value)
+        assert refused.value.__cause__ is None
+    assert "hunter2" not in repr(Settings(store=url))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_url_of_no_store_that_lasts_is_told_without_its_secrets():
+    with pytest.raises(InvalidInput) as refused:
+        dialect("postgres://user:hunter2@host/db")
+    assert "'postgres:***' is no store" in str(refused.value)
