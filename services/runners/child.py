@@ -53,7 +53,7 @@ def _end_with_guard() -> None:
     """Be killed when the guard has been killed, as far as the system offers that: Linux does."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != os.getpgrp():  # it leads the group; and it was killed before this
+    if os.getppid() != os.getsid(0):  # it leads the session, and was killed before this
         os._exit(1)
 
 

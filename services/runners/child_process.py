@@ -49,6 +49,7 @@ sys.path += sys.argv[2:]
 from fleet_q.services.runners.child import main
 main(int(sys.argv[1]))
 """
+_LOST: Final = "the process lost its connection to the pod; did the function close descriptors?"
 _STATUS: Final = struct.Struct("!i")
 
 _sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -72,18 +73,15 @@ class ChildEnded(Exception):
 
 
 class ChildProcess:
-    """A child and its guard, which leads their process group; of the running event loop.
-
-    ``on_end`` is called when both are gone.
-    """
+    """A child and its guard; of the running event loop. ``on_end`` is called when both are gone."""
 
     def __init__(self, on_end: Callable[[ChildProcess], None]) -> None:
         self.is_new = True
         self.is_open = True
         self._on_end = on_end
         self._lock = threading.Lock()
-        self._is_reaped = False
         self._status: int | None = None
+        self._reason: str | None = None
         self._on_began: Callable[[], None] | None = None  # until it has begun
         self._answer: asyncio.Future[Ended] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -92,7 +90,7 @@ class ChildProcess:
         """Start it; ``OSError`` if that cannot be done now."""
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             to_child, of_child = _socket_pair(ours, theirs)
-            to_guard, of_guard = _socket_pair(ours, theirs)
+            self._to_guard, of_guard = _socket_pair(ours, theirs)
             python = [os.fsdecode(spawn.get_executable()), *_flags()]
             # Modules beside the application must not hide the standard library's from the child
             # as long as it has not imported what it needs of that: -P, and the pod's path last.
@@ -105,10 +103,9 @@ class ChildProcess:
             )
             ours.pop_all()
         reader, self._writer = await asyncio.open_connection(sock=to_child)
-        guard_reader, self._guard_writer = await asyncio.open_connection(sock=to_guard)
         self._writer.write(frame(start))
         loop = asyncio.get_running_loop()
-        status = loop.create_task(self._read_status(guard_reader))
+        status = loop.create_task(self._read_status())
         self._life = loop.create_task(self._live(reader, status))
 
     async def run(self, run: Run, on_began: Callable[[], None]) -> Ended:
@@ -122,12 +119,11 @@ class ChildProcess:
             self._fail()
         return await self._answer
 
-    def kill(self) -> None:
-        """Kill it and what it has started, from any thread."""
-        with self._lock:  # the group's number is its own until the guard is reaped
-            if not self._is_reaped:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
+    def kill(self, reason: str | None = None) -> None:
+        """Have it and what it has started killed, from any thread."""
+        self._reason = self._reason or reason
+        with self._lock, contextlib.suppress(OSError):  # it is closed
+            self._to_guard.shutdown(socket.SHUT_WR)
 
     def leave(self) -> None:
         """Let it end by itself, which has nothing to do; kill it if it does not."""
@@ -143,16 +139,20 @@ class ChildProcess:
                 self._hear(decode_from_child(await reader.readexactly(length)))
         except (asyncio.IncompleteReadError, OSError):
             pass
-        except Exception as error:  # a function has written to the socket
-            log.error("a process sent what is no message, and is ended: %s", error)
-            self.kill()
+        except Exception as error:
+            self.kill(f"the process sent what is no message; did the function? {error}")
         self.is_open = False
         await asyncio.wait([status], timeout=STATUS_WITHIN)
-        self.kill()
+        if not status.done():
+            self.kill(_LOST)
+        await asyncio.wait([status], timeout=STATUS_WITHIN)
+        status.cancel()
         self._writer.close()
-        self._guard_writer.close()
+        self._process.kill()  # if it has not ended
+        with self._lock:
+            self._to_guard.close()
         pause = 0.001
-        while not self._reap():
+        while self._process.poll() is None:
             await asyncio.sleep(pause)
             pause = min(2 * pause, 0.1)
         self._fail()
@@ -173,15 +173,13 @@ class ChildProcess:
                 if self._answer is not None and not self._answer.done():
                     self._answer.set_result(message)
 
-    async def _read_status(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
-            self._status = _STATUS.unpack(await reader.readexactly(_STATUS.size))[0]
-        asyncio.get_running_loop().call_later(EOF_WITHIN, self._writer.transport.abort)
-
-    def _reap(self) -> bool:
-        with self._lock:
-            self._is_reaped = self._process.poll() is not None
-        return self._is_reaped
+    async def _read_status(self) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):
+            data = await loop.sock_recv(self._to_guard, _STATUS.size)
+            if len(data) == _STATUS.size:
+                self._status = _STATUS.unpack(data)[0]
+        loop.call_later(EOF_WITHIN, self._writer.transport.abort)
 
     def _fail(self) -> None:
         if self._answer is None or self._answer.done():
@@ -190,14 +188,17 @@ class ChildProcess:
             self._answer.set_exception(OSError(-self._status, os.strerror(-self._status)))
         else:
             before_function = self._on_began is not None
-            error = ChildEnded(_ending(self._status), before_function=before_function)
-            self._answer.set_exception(error)
+            when = " before its function began" if before_function else ""
+            message = self._reason or _ending(self._status) + when
+            self._answer.set_exception(ChildEnded(message, before_function=before_function))
 
 
 def _ending(status: int | None) -> str:
-    code = None if status is None else os.waitstatus_to_exitcode(status)
-    if code is None or code == LOST_CONNECTION:
-        return "the process lost its connection to the pod; did the function close descriptors?"
+    if status is None:
+        return "the process was ended, and its guard too"
+    code = os.waitstatus_to_exitcode(status)
+    if code == LOST_CONNECTION:
+        return _LOST
     if code >= 0:
         return f"the process exited with code {code}"
     perhaps = ", perhaps by the kernel for lack of memory" if -code == signal.SIGKILL else ""

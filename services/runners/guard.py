@@ -1,10 +1,10 @@
 """The small process between a pod and one of its child processes.
 
-It leads the process group of the child and waits for two things. When the child has ended, or
-cannot be started, it tells the pod the wait status, or the negative error number. When the pod
-closes its end of the socket, or has itself ended in whatever way, nobody is left to tell. In each
-case it kills the whole group: the child, what the child started, and itself. A function that
-keeps the interpreter lock for ever cannot prevent that.
+It waits for two things. When the child has ended, or cannot be started, it tells the pod the wait
+status, or the negative error number. When the pod shuts its end of the socket down, or has itself
+ended in whatever way, it kills the child. In each case it kills the child's whole process group,
+which is what the child started, and ends. A function that keeps the interpreter lock for ever
+cannot prevent that.
 
 It is run as a file with ``-S -P``, so it imports nothing of the application.
 """
@@ -31,22 +31,26 @@ def main(socket: int, command: list[str]) -> None:
     signal.set_wakeup_fd(wakened)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     try:
-        child = os.posix_spawn(command[0], command, os.environ)
+        child = os.posix_spawn(command[0], command, os.environ, setpgroup=0)
     except OSError as error:
         os.write(socket, struct.pack("!i", -(error.errno or 0)))
         return
     poll = select.poll()
     poll.register(socket, select.POLLIN)
     poll.register(wake, select.POLLIN)
-    while True:
+    ended, status = 0, 0
+    while not ended:
         ready = [descriptor for descriptor, _ in poll.poll()]
         ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            with contextlib.suppress(OSError):
-                os.write(socket, struct.pack("!i", status))
-        if ended or socket in ready:
-            os.killpg(0, signal.SIGKILL)
+        if socket in ready:
+            break
         os.read(wake, 100)
+    with contextlib.suppress(OSError):
+        os.killpg(child, signal.SIGKILL)
+    if not ended:
+        _, status = os.waitpid(child, 0)
+    with contextlib.suppress(OSError):
+        os.write(socket, struct.pack("!i", status))
 
 
 if __name__ == "__main__":

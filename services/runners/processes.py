@@ -205,7 +205,9 @@ class Processes(Queue):
     async def _answer(self, child: ChildProcess, run: Run, job: Job) -> Ended:
         attempt = job.attempt
         loop = asyncio.get_running_loop()
-        limit = loop.call_later(IMPORT_WITHIN, child.kill)
+        limit = loop.call_later(
+            IMPORT_WITHIN, child.kill, f"importing the task took longer than {IMPORT_WITHIN:g} s"
+        )
 
         def on_began() -> None:
             limit.cancel()

@@ -170,6 +170,31 @@ def test_runner_goes_on_when_its_thread_is_disturbed(monkeypatch, run):
     assert (first.status, second.status) == ("failed", "completed")
 
 
+def test_timeout_counts_from_when_the_function_begins(monkeypatch, run):
+    """And not from when its process is started, or imports the task."""
+    happened = []
+    run_in_child, tell_began = processes.ChildProcess.run, processes.Processes._tell_began
+
+    def sends(child, *arguments):
+        happened.append("sent")
+        return run_in_child(child, *arguments)
+
+    def begins(runner, job):
+        happened.append("began")
+        tell_began(runner, job)
+
+    monkeypatch.setattr(processes.ChildProcess, "run", sends)
+    monkeypatch.setattr(processes.Processes, "_tell_began", begins)
+    run({"task_type": "pid"})
+    assert happened == ["sent", "began"]
+
+
+def test_import_that_takes_too_long_fails_the_step(monkeypatch, run):
+    monkeypatch.setattr(processes, "IMPORT_WITHIN", 0)
+    (step,) = run({"task_type": "pid"})
+    assert step.error.startswith("importing the task took longer than 0 s")
+
+
 def test_death_of_a_process_with_nothing_to_do_harms_no_step(run):
     async def main() -> list[StepView]:
         async with module.app.running():
