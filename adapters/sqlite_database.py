@@ -18,7 +18,7 @@ from fleet_q.adapters.sqlite_snapshot import Snapshot
 from fleet_q.adapters.sqlite_transaction import SqliteTransaction
 from fleet_q.core.errors import StoreError
 from fleet_q.core.ports import Manners
-from fleet_q.sql import load, load_all
+from fleet_q.sql import load
 
 WATCH_INTERVAL: Final = 0.03
 """Seconds between an idle pod's looks at the bell, which read four bytes of shared memory."""
@@ -64,7 +64,6 @@ class SqliteDatabase:
 
     def __init__(self, opening: Opening, clock: Callable[[], int]) -> None:
         opening.check()
-        load_all("sqlite")
         self.manners = Manners(watch_interval=WATCH_INTERVAL)
         self.was_created = False
         self._opening = opening

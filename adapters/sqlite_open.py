@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from fleet_q.adapters.fork import is_inherited
-from fleet_q.adapters.sqlite_errors import translation
+from fleet_q.adapters.sqlite_errors import primary_code, translation
 from fleet_q.adapters.sqlite_files import StoreFiles, identity
 from fleet_q.core.errors import StoreError, StoreUnavailable
-from fleet_q.sql import load
+from fleet_q.sql import load, load_all
 
 SCHEMA_VERSION: Final = 1
 APPLICATION_ID: Final = int.from_bytes(b"FLTQ")
@@ -57,9 +57,10 @@ class Opening:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or later is needed")
         try:
+            load_all("sqlite")
             is_there = self.path.exists()
         except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror}") from error
+            raise _why_not(self.path, error) from error
         if not self.create and not is_there:
             raise StoreError(
                 f"there is no store at {self.path}; start a pod, submit a step, or name another"
@@ -69,42 +70,43 @@ class Opening:
     def open(self, files: StoreFiles) -> tuple[sqlite3.Connection, bool]:
         """A connection that is ready for use, and whether the tables were made just now."""
         try:
-            connection = self.connect("rwc" if self.create else "rw")
-        except sqlite3.Error as error:
+            self._check_not_inherited()
+            return self._open(files, "rwc" if self.create else "rw")
+        except (sqlite3.Error, OSError) as error:
             raise _why_not(self.path, error) from error
-        try:
-            files.wait_for_all(self.busy_timeout)
-            created = self._set_up(connection)
-            files.remember()
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, sqlite3.Error):
-                raise translation(self.path, error, opening=True) from error
-            raise
-        return connection, created
 
     def reopen(self, files: StoreFiles) -> sqlite3.Connection:
         """The same, after a fork: of the file that was open before."""
-        main = identity(self.path)
-        if main is not None and is_inherited(main):
-            raise StoreError(
-                f"{self.path} was open, in other ways than by FLEET-Q, when this process was"
-                " forked; SQLite cannot be used after that: close it before the fork"
-            )
-        files.check_main()
         try:
-            connection = self.connect("rw")
+            files.check_main()
+            self._check_not_inherited()
+            return self._open(files, "rw")[0]
         except sqlite3.Error as error:
-            raise StoreUnavailable(f"{self.path}: {error}") from error
+            raise translation(self.path, error) from error
+        except OSError as error:
+            raise StoreUnavailable(f"{self.path}: {error.strerror}") from error
+
+    def _open(
+        self, files: StoreFiles, mode: Literal["rw", "rwc"]
+    ) -> tuple[sqlite3.Connection, bool]:
+        connection = self.connect(mode)
         try:
             files.check_main()
             files.wait_for_all(self.busy_timeout)
-            self._set_up(connection)
+            is_new = self._set_up(connection)
             files.remember()
         except BaseException:
             connection.close()
             raise
-        return connection
+        return connection, is_new
+
+    def _check_not_inherited(self) -> None:
+        main = identity(self.path)
+        if main is not None and is_inherited(main):
+            raise StoreError(
+                f"{self.path} was open when this process was forked, and SQLite cannot be used"
+                " after that; close it before the fork"
+            )
 
     def connect(self, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
         """A connection without any settings."""
@@ -159,11 +161,16 @@ class Opening:
                 time.sleep(_WAL_PAUSE)
 
 
-def _why_not(path: Path, error: sqlite3.Error) -> StoreError:
+def _why_not(path: Path, error: sqlite3.Error | OSError) -> StoreError:
     """SQLite does not say why a file cannot be opened."""
-    try:
-        os.close(os.open(path.parent, os.O_RDONLY))
-    except OSError as reason:
-        if reason.errno in (errno.EMFILE, errno.ENFILE):
-            return StoreError(f"{path}: {reason.strerror}; raise the limit (ulimit -n)")
+    reason = error
+    if primary_code(error) == sqlite3.SQLITE_CANTOPEN:
+        try:
+            os.close(os.open(path.parent, os.O_RDONLY))
+        except OSError as found:
+            reason = found
+    if isinstance(reason, OSError) and reason.errno in (errno.EMFILE, errno.ENFILE):
+        return StoreError(f"{path}: {reason.strerror}; raise the limit (ulimit -n)")
+    if isinstance(error, OSError):
+        return StoreError(f"{path}: {error.strerror}")
     return translation(path, error, opening=True)

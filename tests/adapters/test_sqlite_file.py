@@ -172,3 +172,28 @@ store.close()
     assert done.stderr == ""
     assert done.stdout.startswith("none left\nTrue True")
     assert "'completed': 500" in done.stdout
+
+
+def test_no_descriptors_are_left_for_a_new_store(tmp_path) -> None:
+    script = """
+import os, resource, sys
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.errors import StoreError, StoreUnavailable
+
+highest = os.dup(0)
+os.close(highest)
+resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+try:
+    SqliteStore(sys.argv[1])
+except StoreUnavailable:
+    print("passing")
+except StoreError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "store.db"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith("Too many open files; raise the limit (ulimit -n)\n")

@@ -1,0 +1,158 @@
+"""Forks at moments at which a child cannot have the file; and how a child ends."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters import fork
+from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.step import Step, Submit
+from tests.forking import Child
+from tests.waiting import LIMIT
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "store.db")
+    yield store
+    store.close()
+
+
+def test_fork_within_a_transaction_leaves_it_to_the_parent(store) -> None:
+    with store._database.write() as tx:
+        tx.submit([Submit("one", "{}", unique=True)], None)
+        child = Child(lambda: store.counts())
+        told = child.ended()
+        tx.submit([Submit("two", "{}", unique=True)], None)
+
+    assert "was in use by a transaction when this process was forked" in told
+    assert store.counts()["pending"] == 2
+
+
+def test_child_cannot_go_on_with_its_parents_transaction(store) -> None:
+    def fork_within() -> str:
+        with store._database.write() as tx:
+            child = Child(lambda: tx.submit([Submit("child's", "{}", unique=True)], None))
+            return child.ended()
+
+    assert "was in use by a transaction" in fork_within()
+    assert store.counts()["pending"] == 0
+
+
+def test_child_of_a_fork_that_could_wait_no_longer_is_refused(store, monkeypatch) -> None:
+    """It does not hang, and does not touch what another thread was in the middle of."""
+    monkeypatch.setattr(fork, "FORK_PATIENCE", 0)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with store._database.write() as tx:
+            tx.submit([Submit("parent's", "{}", unique=True)], None)
+            begun.set()
+            go_on.wait(LIMIT)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    begun.wait(LIMIT)
+    child = Child(lambda: store.submit([Submit("child's", "{}")]))
+    told = child.ended()
+    go_on.set()
+    thread.join()
+
+    assert "was in use by a transaction" in told
+    assert store.counts()["pending"] == 1
+
+
+def test_fork_does_not_wait_for_another_process(store, tmp_path) -> None:
+    """Who waits for the writer's lock does nothing with SQLite meanwhile."""
+    script = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("begun", flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path / "store.db"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout.readline() == b"begun\n"
+        thread = threading.Thread(target=store.submit, args=([Submit("parent's", "{}")],))
+        thread.start()
+        assert "'pending': 0" in Child(store.counts).ended()
+        other.stdin.close()
+        thread.join()
+    assert store.counts()["pending"] == 1
+
+
+def test_file_that_something_else_has_open_is_refused_in_a_child(store, tmp_path) -> None:
+    """SQLite believes then to have locks in the child that only the parent has."""
+    with closing(_other(tmp_path)) as other:
+        other.execute("SELECT count(*) FROM step_tracker").fetchone()
+        told = Child(lambda: store.submit([Submit("child's", "{}")])).ended()
+        opened = Child(lambda: SqliteStore(tmp_path / "store.db")).ended()
+    assert "close it before the fork" in told
+    assert "close it before the fork" in opened
+    assert Child(lambda: store.submit([Submit("child's", "{}")])).ended() == "[True]"
+
+
+def test_child_does_not_go_on_with_its_parents_recovery() -> None:
+    table = SqliteDeadLetterTable()
+    table.create()
+    orphan = Step("step", "claimed", 0, "{}", 0, 3, 0, 0, 0, "pod", "one", "token")
+    table.add([orphan])
+
+    told = Child(lambda: (table.drop(), table.take(1))).ended()
+
+    assert "RuntimeError" in told
+    assert [letter.step_id for letter in table.take(9)] == ["step"]
+
+
+def test_daemon_and_its_parents_lose_nothing(tmp_path) -> None:
+    """The classic way: fork twice, and the parents end as programs do, with all destructors."""
+    script = """
+import os, sys
+from fleet_q.services import FleetQ
+
+app = FleetQ(sys.argv[1])
+app.submit({"who": "first"})
+read, write = os.pipe()
+if os.fork():
+    sys.exit()
+os.setsid()
+app.submit({"who": "second"})
+if os.fork():
+    os.close(write)
+    os.read(read, 1)  # end while the third works
+    sys.exit()
+for number in range(50):
+    app.submit({"who": "third", "number": number})
+    if number == 10:
+        os.write(write, b"x")
+sys.stdout.write("done")
+"""
+    path = tmp_path / "store.db"
+    done = subprocess.run(
+        [sys.executable, "-c", script, f"sqlite:///{path}"],
+        capture_output=True,  # which ends when the last of the processes has
+        text=True,
+        timeout=LIMIT,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("done", "")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("SELECT count(*) FROM step_tracker").fetchone() == (52,)
+
+
+def _other(folder: Path) -> sqlite3.Connection:
+    return sqlite3.connect(folder / "store.db", isolation_level=None)

@@ -1,0 +1,88 @@
+"""An app in a process that is forked."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from fleet_q.services import FleetQ, Settings, ids
+from tests.forking import Child
+
+QUICK = Settings(claim_interval=0.05, heartbeat_interval=0.2, dead_pod_threshold=5)
+
+
+@pytest.fixture
+def app(tmp_path):
+    app = FleetQ(f"sqlite:///{tmp_path}/q.db", settings=QUICK)
+
+    @app.task("answer")
+    def answer():
+        return 42
+
+    yield app
+    app.close()
+
+
+def work_off(app: FleetQ, step_id: str) -> str:
+    async def run() -> str:
+        async with app.running() as pod:
+            step = await asyncio.to_thread(app.wait, step_id)
+            return f"{pod.pod_id} {step.result}"
+
+    return asyncio.run(run())
+
+
+def test_pod_does_not_live_on_in_a_child(app):
+    async def run() -> str:
+        async with app.running() as pod:
+            told = await asyncio.to_thread(
+                lambda: Child(
+                    lambda: (app.pod, pod.is_healthy(), pod.ended.is_set(), bool(app.submit({})))
+                ).ended()
+            )
+            assert app.pod is pod
+            assert pod.is_healthy()
+            return told
+
+    assert asyncio.run(run()) == "(None, False, True, True)"
+
+
+def test_child_of_a_running_pod_can_run_one_of_its_own(app):
+    step_id = app.submit({"task_type": "answer"}, delay=3600)
+
+    async def run() -> str:
+        async with app.running():
+            replayed = app.submit({"task_type": "answer"})
+            await asyncio.to_thread(app.wait, replayed)
+            return await asyncio.to_thread(Child(_own_pod).ended)
+
+    def _own_pod():
+        app.cancel(step_id)
+        return work_off(app, step_id), len(app.pods())
+
+    told = asyncio.run(run())
+    assert told.endswith(" None', 2)")
+
+
+def test_child_makes_locks_of_its_own(app):
+    app.submit({})
+    with app._lock, ids._lock:
+        told = Child(lambda: app.submit({"who": "child"})).ended()
+    assert app.status(told.strip("'")).status == "pending"
+
+
+def test_child_that_closes_leaves_its_parents_store_open(app):
+    step_id = app.submit({})
+    store = app.store
+    assert Child(app.close).ended() == "None"
+    assert app.store is store
+    assert app.status(step_id).status == "pending"
+
+
+def test_app_in_memory_is_copied(app):
+    app = FleetQ("memory://", settings=QUICK)
+    step_id = app.submit({"who": "parent"})
+    told = Child(lambda: (app.submit({"who": "child"}), app.cancel(step_id).status)).ended()
+    assert "cancelled" in told
+    assert app.queue()["pending"] == 1
