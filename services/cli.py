@@ -29,6 +29,7 @@ from fleet_q.services.ids import new_pod_id
 from fleet_q.services.output import print_json, print_record, print_table, progress, say
 from fleet_q.services.reaping import reap_orphans
 from fleet_q.services.settings import from_env
+from fleet_q.services.version import installed_version
 
 cli = typer.Typer(
     name="fleet-q",
@@ -48,8 +49,20 @@ cli.add_typer(simulate_commands)
 StepId = Annotated[str, typer.Argument(metavar="STEP_ID", help="the step's id")]
 
 
+def _print_version(value: bool) -> None:
+    if value:
+        say(f"fleet-q {installed_version()}")
+        raise typer.Exit
+
+
 @cli.callback()
-def fleet_q(verbose: VerboseOption = False) -> None:
+def fleet_q(
+    verbose: VerboseOption = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
+    ] = False,
+) -> None:
     """Every command takes ``-v`` too; here it may stand in front."""
 
 

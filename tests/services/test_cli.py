@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
 import sqlite3
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Fail
-from fleet_q.services import FleetQ, process
+from fleet_q.services import FleetQ, cli, process
 
 
 def test_a_step_from_submission_to_cancellation(fleet_q):
@@ -217,6 +220,21 @@ def test_serve_listens_to_this_machine_alone_unless_told(fleet_q, monkeypatch):
     assert fleet_q("serve")[0] == 0
     assert fleet_q("serve", "--host", "0.0.0.0", "--port", "80")[0] == 0
     assert asked == [("127.0.0.1", 8000), ("0.0.0.0", 80)]
+
+
+def test_version_is_printed(fleet_q):
+    assert fleet_q("--version") == (0, f"fleet-q {metadata.version('fleet-q')}\n", "")
+
+
+def test_module_of_the_distribution_is_the_command(monkeypatch):
+    root = Path(__file__).parents[2]
+    setuptools = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert "fleet_q" in setuptools["packages"]
+    main = root / setuptools["package-dir"]["fleet_q"] / "__main__.py"
+    called = []
+    monkeypatch.setattr(cli, "main", lambda: called.append(True))
+    runpy.run_path(str(main), run_name="__main__")
+    assert called == [True]
 
 
 def test_no_words_show_the_help(fleet_q):
