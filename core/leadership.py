@@ -30,8 +30,10 @@ def is_led(pods: Iterable[Pod], at: int, dead_after: int) -> bool:
 
 
 def silent_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
-    """The pods to declare dead: not ended, and not heard of for ``dead_after`` microseconds. One
-    whose status only a newer version knows is left to that."""
+    """The pods that are silent by the store's clock: not ended, and not heard of for ``dead_after``
+    microseconds. Whether they are dead is for :class:`~fleet_q.core.silence.SilenceTracker` to
+    find out: the clock may have been set, or all pods kept from their heartbeats. One whose status
+    only a newer version knows is left to that."""
     return [
         pod
         for pod in pods

@@ -18,19 +18,21 @@ from fleet_q.core.capacity import slots
 from fleet_q.core.leadership import is_led
 from fleet_q.core.outbox import MOST_OUTCOMES, Outbox
 from fleet_q.core.pace import Pace
-from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
+from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Presence, Sleep
 from fleet_q.core.ports import Answer, Fleet, Manners, Turn
 from fleet_q.core.prefetch import Prefetch
 from fleet_q.core.quiet import Quiet
 from fleet_q.core.refusals import Refusals
 from fleet_q.core.retry import MICROS, backoff, micros
 from fleet_q.core.settings import PodSettings
+from fleet_q.core.silence import SilenceTracker, longest_gap
 from fleet_q.core.step import Fail, Outcome, Release, Step
 
 STORE_RETRY_BASE: Final = 0.05
 STORE_RETRY_CAP: Final = 5.0
 """Seconds to wait before a store is asked again that did not answer: the quickstart's backoff
-(50 ms, doubled each time), at most 5 s."""
+(50 ms, doubled each time), at most 5 s, and half a heartbeat interval: pods have to be heard of
+soon after the store is back."""
 
 LONGEST_CROWDED: Final = 10.0
 """Seconds to wait at most where too many wait already: if it were longer, who was turned away often
@@ -98,6 +100,9 @@ class PodMachine:
         self._pace = Pace()
         self._prefetch = Prefetch(settings.claim_ahead, settings.claim_interval)
         self._quiet = Quiet(settings, manners)
+        dead_after = settings.dead_pod_threshold
+        gap = longest_gap(settings.heartbeat_interval, dead_after)
+        self.silence = SilenceTracker(dead_after, gap)
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._running: dict[str, _Running] = {}
         self._running_size = 0  # bytes of their payloads
@@ -135,11 +140,9 @@ class PodMachine:
         begin_by = self.begin_by(now) if self._confirmed else None
         self._confirmed = False
         abandon, self._abandon = tuple(self._abandon), []
+        recover = self._due_recovery(now)
         turn = self._due_turn(now)
         listen = self._due_listen(turn, now)
-        recover = self.phase == "up" and now >= max(self._next_recovery, self._ask_after)
-        if recover:
-            self._next_recovery = now + self.settings.recovery_interval
         prune = recover and self._due_prune(now)
         look = self._due_look(now)
         look_again = now if turn is not None else self._look_again()
@@ -194,6 +197,7 @@ class PodMachine:
         """The pods, as they were asked for at ``now``. If none that is awake leads them, a sleeper
         wakes to do so; true if so, as in :meth:`heard`."""
         self._quiet.looks(now)
+        self.silence.on_pods(fleet.pods, now)
         dead_after = micros(self.settings.dead_pod_threshold)
         if self.phase != "asleep" or is_led(fleet.pods, fleet.at, dead_after):
             return False
@@ -201,6 +205,12 @@ class PodMachine:
         self._quiet.woken(now)
         self._next_claim = self._next_heartbeat = -math.inf
         return True
+
+    def silent(self, fleet: Fleet, now: float) -> list[Pod]:
+        """The pods to declare dead, given all of them as they were asked for at ``now``."""
+        self.silence.on_pods(fleet.pods, now)
+        self._next_recovery = min(self._next_recovery, self.silence.next_due(now))
+        return self.silence.silent()
 
     def answered(self, turn: Turn, answer: Answer, now: float) -> list[Step]:
         """The store has done ``turn``. The steps to run now."""
@@ -254,7 +264,8 @@ class PodMachine:
         if self.phase == "draining" and now >= self._drain_until:
             self.phase = "gone"  # the grace is over and so is the pod; its steps will be recovered
         chance = self._chance()
-        wait = backoff(self._failures, STORE_RETRY_BASE, STORE_RETRY_CAP, chance)
+        cap = min(STORE_RETRY_CAP, self.settings.heartbeat_interval / 2)
+        wait = backoff(self._failures, STORE_RETRY_BASE, cap, chance)
         if crowded:
             self._pace.turned_away()
             queue = min(LONGEST_CROWDED, self._pace.queue_takes)
@@ -487,6 +498,16 @@ class PodMachine:
         expected = self._prefetch.expected(now)
         return expected if expected is not None and expected < waiting else None
 
+    def _due_recovery(self, now: float) -> bool:
+        """A heartbeat goes first if there is a pod to declare dead: if it gets through, that pod
+        could have been heard."""
+        due = self.phase == "up" and now >= max(self._next_recovery, self._ask_after)
+        if due:
+            self._next_recovery = now + self.settings.recovery_interval
+            if self.silence.is_any_due(now):
+                self._next_heartbeat = min(self._next_heartbeat, now)
+        return due
+
     def _due_prune(self, now: float) -> bool:
         """Only with a recovery cycle, so a pod that sleeps is never woken for it."""
         prune_after = self.settings.prune_after
@@ -496,6 +517,8 @@ class PodMachine:
         return True
 
     def _now_present(self, presence: Presence | None, now: float) -> None:
+        if presence is not None:
+            self.silence.on_heartbeat(now)
         match presence:
             case None:
                 return

@@ -24,11 +24,12 @@ class Pod(msgspec.Struct, frozen=True):
     version: int = 1
 
     def is_live(self, at: int, dead_after: int) -> bool:
-        """Whether it has not ended and its last heartbeat is younger than ``dead_after`` µs. A
+        """Whether it has not ended and its last heartbeat is less than ``dead_after`` µs away. One
+        from further in the future was sent before the clock was set back, and proves nothing. A
         pod that sleeps holds nothing and sends none; it is taken at its word."""
         if self.status in ("down", "asleep"):
             return self.status == "asleep"
-        return at - self.last_heartbeat_ts < dead_after
+        return abs(at - self.last_heartbeat_ts) < dead_after
 
 
 class Join(msgspec.Struct, frozen=True):
@@ -67,11 +68,12 @@ class Leave(msgspec.Struct, frozen=True):
 
 
 class DeclareDead(msgspec.Struct, frozen=True):
-    """End an incarnation that has not been heard of for ``dead_after`` microseconds."""
+    """End an incarnation that was observed to be silent. ``version`` is that of the row that did
+    not change; if it has changed since, nothing happens."""
 
     pod_id: str
     incarnation: str
-    dead_after: int
+    version: int
 
 
 Presence = Join | Beat | Sleep | Drain | Leave
@@ -79,10 +81,11 @@ PodCommand = Presence | DeclareDead
 
 
 def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None) -> PodEvent | None:
-    """The event that ``command`` leads to at store time ``at``; ``None`` if it has been done.
+    """The event that ``command`` leads to at store time ``at``; ``None`` if it has been done, or if
+    a pod to be declared dead has been heard of.
 
     Raises :class:`IncarnationEnded` if the command's incarnation is not the living one, and
-    :class:`IllegalTransition` if the lifecycle forbids it or a pod to be declared dead is live.
+    :class:`IllegalTransition` if the lifecycle forbids it.
     """
     fact: PodFact
     if isinstance(command, Join):
@@ -92,6 +95,8 @@ def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None)
             return None
         version = 1 if pod is None else pod.version + 1
         return Event(command.pod_id, version, at, by, ev.Joined(command.incarnation))
+    if isinstance(command, DeclareDead) and not _is_as_observed(pod, command):
+        return None
     pod = _current(pod, command.pod_id, command.incarnation)
     match command:
         case Beat():
@@ -109,10 +114,8 @@ def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None)
                 return None
             fact = ev.Left(command.incarnation)
         case DeclareDead():
-            if pod.status == "down":
+            if not POD.allows(pod.status, "declared_dead"):  # it has ended, or holds nothing
                 return None
-            if pod.is_live(at, command.dead_after):
-                raise IllegalTransition("pod", "declared_dead", "live", pod.pod_id)
             fact = ev.DeclaredDead(command.incarnation)
     if pod.status == "down":
         raise IncarnationEnded(command.pod_id, superseded=False)
@@ -153,6 +156,11 @@ def check_may_claim(pod: Pod | None, pod_id: str, incarnation: str) -> None:
         raise IncarnationEnded(pod_id, superseded=False)
     if status == "asleep":
         raise IllegalTransition("pod", "given steps", status, pod_id)
+
+
+def _is_as_observed(pod: Pod | None, command: DeclareDead) -> bool:
+    observed = (command.incarnation, command.version)
+    return pod is not None and (pod.incarnation, pod.version) == observed
 
 
 def _current(pod: Pod | None, pod_id: str, incarnation: str) -> Pod:

@@ -149,8 +149,9 @@ class Store(Protocol):
         """A number that is another one after every change of a step by anybody else. Looking at
         it is the cheapest thing that a store can be asked."""
 
-    def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
-        """End all incarnations silent for ``dead_after`` microseconds; return them."""
+    def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
+        """End these incarnations, which were observed to be silent, but for those whose row has
+        changed since; return those that have ended now."""
 
     def orphans(self, after: str, limit: int) -> list[Step]:
         """Orphaned steps with an id greater than ``after``, by id."""

@@ -6,14 +6,14 @@ does to a step carries the claim token that the step was found under, so it happ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from fleet_q.core.leadership import leader
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import DeadLetterTable, Store
+from fleet_q.core.ports import DeadLetterTable, Fleet, Store
 from fleet_q.core.step import Recover, Step
 
 BATCH: Final = 500
@@ -45,6 +45,7 @@ def recovery_cycle(
     store: Store,
     table: DeadLetterTable,
     *,
+    silent: Callable[[Fleet], Sequence[Pod]],
     dead_after: int,
     by: str | None,
     only_as_leader: bool,
@@ -52,19 +53,22 @@ def recovery_cycle(
 ) -> Iterator[None]:
     """Run one cycle, pausing after every call of the store so that a heartbeat can come between.
 
-    ``by`` is the pod that acts; with ``only_as_leader`` nothing is done unless it leads.
-    ``dead_after`` is in microseconds. ``stats`` is added to as the cycle goes. The orphans wait in
-    ``table``, so memory stays bounded however many there are; the table is dropped at the end,
-    and also when the iteration is given up.
+    ``silent`` is given the pods as they are now, and says which of them to declare dead. ``by`` is
+    the pod that acts; with ``only_as_leader`` nothing is done unless it leads, and ``dead_after``
+    microseconds without a heartbeat make another one lead. ``stats`` is added to as the cycle
+    goes. The orphans wait in ``table``, so memory stays bounded however many there are; the table
+    is dropped at the end, and also when the iteration is given up.
     """
+    fleet = store.pods()
+    to_declare = silent(fleet)
     if only_as_leader:
-        fleet = store.pods()
         head = leader(fleet.pods, fleet.at, dead_after)
         if head is None or head.pod_id != by:
             return
-        yield
-    stats.dead_pods += len(store.declare_dead(dead_after, by))
     yield
+    if to_declare:
+        stats.dead_pods += len(store.declare_dead(to_declare, by))
+        yield
     table.create()
     try:
         after = ""

@@ -13,7 +13,6 @@ from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.errors import IllegalTransition, StaleClaim, UnknownStep
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.leadership import silent_pods
 from fleet_q.core.lifecycles import StepStatus
 from fleet_q.core.pod import DeclareDead, Pod
 from fleet_q.core.ports import (
@@ -71,11 +70,12 @@ class EventStore:
             refused = tuple(self._acknowledge(tx, turn)) if turn.outcomes else ()
             return _answer(tx, turn, claimed, refused)
 
-    def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
+    def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
         with self._database.write() as tx:
             changes: list[tuple[PodEvent, Pod]] = []
-            for pod in silent_pods(tx.pods(), tx.at, dead_after):
-                command = DeclareDead(pod.pod_id, pod.incarnation, dead_after)
+            for seen in silent:
+                pod = tx.pod(seen.pod_id)
+                command = DeclareDead(seen.pod_id, seen.incarnation, seen.version)
                 event = pods.decide(pod, command, tx.at, by)
                 if event is not None:
                     changes.append((event, pods.evolve(pod, event)))

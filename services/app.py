@@ -30,6 +30,7 @@ from fleet_q.services.careful_log import CarefulLogger
 from fleet_q.services.ids import new_pod_id, new_step_id
 from fleet_q.services.pod import Pod
 from fleet_q.services.pruning import prune_gently
+from fleet_q.services.recovery import watch_silent_pods
 from fleet_q.services.settings import Settings, from_env
 from fleet_q.services.stores import (
     absolute,
@@ -264,14 +265,22 @@ class FleetQ:
         alive = [pod.pod_id for pod in pods if pod.alive]
         return LeaderView(head, here, head is not None and head == here, len(alive), alive)
 
-    def recover(self) -> RecoveryStats:
-        """Run one recovery cycle now, whoever leads: what it does, it can only do once."""
+    def recover(self, on_wait: Callable[[str], object] = lambda line: None) -> RecoveryStats:
+        """Run one recovery cycle now, whoever leads: what it does, it can only do once. With a pod
+        running here, that pod knows which others are silent. Without, those that seem to be are
+        watched for two heartbeat intervals first; ``on_wait`` is called with a line about it."""
         stats = RecoveryStats()
+        pod, store = self._pod, self._store()
         cycle = recovery_cycle(
-            self._store(),
+            store,
             SqliteDeadLetterTable(),
+            silent=lambda fleet: (
+                pod.silent_pods()
+                if pod is not None
+                else watch_silent_pods(store, fleet, self.settings, on_wait)
+            ),
             dead_after=micros(self.settings.dead_pod_threshold),
-            by=self._pod.pod_id if self._pod is not None else None,
+            by=pod.pod_id if pod is not None else None,
             only_as_leader=False,
             stats=stats,
         )

@@ -16,6 +16,7 @@ from msgspec.structs import astuple
 
 from fleet_q.adapters import fork
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.core import pod as core
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import (
     FleetQError,
@@ -132,6 +133,11 @@ class Pod:
     def is_draining(self) -> bool:
         """Whether it has been told to leave, and has not left yet."""
         return self._machine.phase == "draining"
+
+    def silent_pods(self) -> list[core.Pod]:
+        """The pods that this one has heard nothing of for the dead-pod threshold; any thread may
+        ask."""
+        return self._machine.silence.silent()
 
     def _began(self, step_id: str, claim_token: str, timeout: float) -> None:
         """A function with a timeout begins, in whatever thread."""
@@ -339,6 +345,7 @@ class Pod:
         return recovery_cycle(
             self._store,
             SqliteDeadLetterTable(),
+            silent=lambda fleet: self._machine.silent(fleet, time.monotonic()),
             dead_after=micros(self._settings.dead_pod_threshold),
             by=self.pod_id,
             only_as_leader=True,

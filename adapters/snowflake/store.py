@@ -26,7 +26,6 @@ from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.errors import FleetQError, StoreError, StoreUnavailable
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.leadership import silent_pods
 from fleet_q.core.lifecycles import POD, POD_STATUSES, STEP, STEP_STATUSES, PodStatus, StepStatus
 from fleet_q.core.pod import Join, Pod, Presence
 from fleet_q.core.ports import (
@@ -122,13 +121,15 @@ class SnowflakeStore:
         count, least = self.session.query("bell")[0]
         return int(count) - (1 if least is None else int(least))
 
-    def declare_dead(self, dead_after: int, by: str | None = None) -> list[Pod]:
+    def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
+        known = [(pod.pod_id, pod.incarnation, pod.version) for pod in silent]
+
         def declare(tx: Transaction) -> None:
-            tx.run("declare_dead", becomes=_becomes("declared_dead"), dead_after=dead_after)
+            becomes = _becomes("declared_dead")
+            tx.run("declare_dead", becomes=becomes, silent=rows.encode(known))
             tx.run("append_pod_events", type="declared_dead", by_pod_id=by)
 
-        fleet = self.pods()
-        if not silent_pods(fleet.pods, fleet.at, dead_after):
+        if not silent:
             return []
         declared = self._query("changed_pods", change_id=self._write(declare))
         return [rows.to_pod(row) for row in declared]

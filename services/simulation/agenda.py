@@ -28,6 +28,7 @@ class Agenda:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.clock_shift = 0  # µs by which the store's clock is wrong
         self.happened = 0
         self._events: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._order = count()
@@ -62,6 +63,10 @@ class Agenda:
             what(*args)
         self.now = until
 
-    def store_time(self) -> int:
-        """The clock of the store, which is right by definition: microseconds since 1970."""
+    def time(self) -> int:
+        """The time as it is: microseconds since 1970."""
         return EPOCH + micros(self.now)
+
+    def store_time(self) -> int:
+        """The clock of the store, which may have been set."""
+        return self.time() + self.clock_shift

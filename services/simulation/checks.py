@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from fleet_q.core import events as ev
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
+from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Step
 from fleet_q.services.simulation.actor import Actor, Call
 from fleet_q.services.simulation.ledger import PodChange, StepChange
@@ -23,6 +24,12 @@ from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 
 _HOLDING: Final = (ev.Completed, ev.Retried, ev.Released, ev.Recovered, ev.Failed)
+
+
+def longest_gap(settings: PodSettings) -> float:
+    """Seconds for which nobody may be heard of, at most, without the leader having to notice. By a
+    clock that runs slow, a leader notices it after a tenth more than it should."""
+    return 1.15 * max(settings.heartbeat_interval * 1.5, settings.dead_pod_threshold / 2)
 
 
 class Held(msgspec.Struct):
@@ -56,20 +63,31 @@ class PodRecord(msgspec.Struct):
     at: int = 0
     born: int = 0
     heard_of: int = 0
+    changed: int = 0  # these two are by the true time, all others by the store's clock
+    heard: int = 0
     status: str = "down"
     incarnation: str = ""
 
 
 class Checks:
-    """Everything that must hold whenever something was committed."""
+    """Everything that must hold whenever something was committed. ``now`` is the true time, and
+    ``silence`` how long an actor has heard nothing of a pod that was heard of at such a time."""
 
-    def __init__(self, work: Mapping[str, Work], dead_after: int) -> None:
+    def __init__(
+        self,
+        work: Mapping[str, Work],
+        dead_after: int,
+        now: Callable[[], int],
+        silence: Callable[[Actor, int], int],
+    ) -> None:
         self.steps: dict[str, StepRecord] = {}
         self.pods: dict[str, PodRecord] = {}
         self.shared: set[str] = set()  # pods under whose id two processes lived at once
         self.unfinished = 0
         self._work = work
         self._dead_after = dead_after
+        self._now = now
+        self._silence = silence
         self._ended: set[str] = set()
         self._holding: Counter[str] = Counter()  # steps, by incarnation
         self.queue = Queue(self.steps)
@@ -116,19 +134,19 @@ class Checks:
             (pod.status == "asleep", pod.born, pod_id)
             for pod_id, pod in self.pods.items()
             if pod.status == "asleep"
-            or (pod.status == "up" and at - pod.heard_of < self._dead_after)
+            or (pod.status == "up" and abs(at - pod.heard_of) < self._dead_after)
         ]
         return min(alive)[2] if alive else None
 
-    def is_orphaned(self, held: Held, at: int) -> int | None:
-        """Since when the claim is one that a leader ought to end, or ``None``."""
+    def orphaned_since(self, held: Held) -> int | None:
+        """Since when the incarnation that holds it has ended, or ``None``."""
+        return self.pods[held.pod_id].changed if self._has_ended(held) else None
+
+    def silent_since(self, held: Held) -> int | None:
+        """Since when a leader ought to miss the pod that holds it, or ``None``."""
         pod = self.pods[held.pod_id]
-        if pod.status == "down" or pod.incarnation != held.incarnation:
-            return pod.at
-        if pod.status == "asleep":
-            return None
-        silent = pod.heard_of + self._dead_after
-        return silent if silent <= at else None
+        silent = pod.heard + self._dead_after
+        return None if pod.status == "asleep" or silent > self._now() else silent
 
     def _step(self, event: StepEvent, step: Step, call: Call, actor: Actor) -> StepRecord:
         step_id, fact = event.stream, event.fact
@@ -259,7 +277,9 @@ class Checks:
         _must(event.version == pod.version + 1, "versions", pod_id,
               "has version {} after {}", event.version, pod.version)  # fmt: skip
         _must(event.at >= pod.at, "order", pod_id, "happened before what it follows")
-        pod.version, pod.at = event.version, event.at
+        pod.version, pod.at, pod.changed = event.version, event.at, self._now()
+        if not isinstance(fact, ev.Left | ev.DeclaredDead):
+            pod.heard = self._now()
         if isinstance(fact, ev.Joined):
             again = fact.incarnation in self._ended and pod_id not in self.shared
             _must(not again, "the dead stay dead", pod_id,
@@ -284,7 +304,7 @@ class Checks:
                 pod.status = "down"
                 self._ended.add(fact.incarnation)
             case ev.DeclaredDead():
-                silence = -1 if pod.status == "asleep" else event.at - pod.heard_of
+                silence = -1 if pod.status == "asleep" else self._silence(actor, pod.heard)
                 _must(silence >= self._dead_after, "recovery", pod_id,
                       "was declared dead after a silence of {} µs", silence)  # fmt: skip
                 pod.status = "down"

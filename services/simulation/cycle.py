@@ -7,23 +7,34 @@ the first call beyond them. It is the production code that decides, and it may b
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, cast
 
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
 from fleet_q.core import recovery
-from fleet_q.core.ports import Store
+from fleet_q.core.pod import Pod
+from fleet_q.core.ports import Fleet, Store
 from fleet_q.services.simulation.actor import Call
 
 
-def cycle(by: str, dead_after: int) -> Generator[Call, Any, None]:
+def cycle(
+    by: str, dead_after: int, silent: Callable[[Fleet], Sequence[Pod]]
+) -> Generator[Call, Any, None]:
     """Run one cycle as the leader that ``by`` may be; yields calls and is sent their answers."""
     answers: list[Any] = []
+    judged: list[Sequence[Pod]] = []
+
+    def judge_once(fleet: Fleet) -> Sequence[Pod]:
+        if not judged:
+            judged.append(silent(fleet))
+        return judged[0]
+
     while True:
         try:
             for _ in recovery.recovery_cycle(
                 cast("Store", _Replay(answers)),
                 SqliteDeadLetterTable(),
+                silent=judge_once,
                 dead_after=dead_after,
                 by=by,
                 only_as_leader=True,

@@ -11,13 +11,13 @@ import msgspec
 
 from fleet_q.core.audit import audit
 from fleet_q.core.errors import FleetQError
-from fleet_q.core.retry import micros
+from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.step import Step
 from fleet_q.core.store import EventStore
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor, Call
-from fleet_q.services.simulation.agenda import Agenda, Stopped
-from fleet_q.services.simulation.checks import Checks
+from fleet_q.services.simulation.agenda import EPOCH, Agenda, Stopped
+from fleet_q.services.simulation.checks import Checks, longest_gap
 from fleet_q.services.simulation.client import ask
 from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.measures import Measures
@@ -61,7 +61,7 @@ class Fleet:
         if model.most_waiters is not None:
             model = msgspec.structs.replace(model, most_waiters=scenario.most_waiters)
         self.ledger = Ledger(self.agenda.store_time, model.manners, keep_pod_log=not scenario.sized)
-        self.checks = Checks(self.work, dead_after)
+        self.checks = Checks(self.work, dead_after, self.agenda.time, self._silence)
         self.server = Server(
             self.agenda,
             model,
@@ -69,6 +69,7 @@ class Fleet:
             Random(f"{scenario.seed}/server"),
             told=self._told,
             died=self._died,
+            longest_gap=longest_gap(scenario.settings),
         )
         self.measures = Measures(self)
         self.processes: dict[str, Process] = {}
@@ -166,7 +167,6 @@ class Fleet:
                 self._died(process, fault.back_after)
             case sc.Freeze():
                 process.freeze(fault.seconds)
-                process.disturbed_at = self.agenda.now + fault.seconds
             case sc.Double():
                 self.begin(fault.pod_id)
             case sc.Stop():
@@ -200,6 +200,19 @@ class Fleet:
         steps, pods = self.ledger.take()
         self.measures.committed(steps)
         self.checks.committed(actor, call, answer, steps, pods)
+
+    def _silence(self, actor: Actor, since: int) -> int:
+        """The longest time without a gap for which ``actor`` has been there to hear a pod that was
+        heard of last at ``since``, and the store for that pod to be heard; in microseconds of the
+        actor's own clock."""
+        assert isinstance(actor, Process)
+        begin, longest = max((since - EPOCH) / MICROS, actor.began_at), 0.0
+        now = self.agenda.now
+        for gap_begin, gap_end in sorted((*actor.gaps, *self.server.gaps, (now, now))):
+            if begin < min(gap_begin, now):
+                longest = max(longest, actor.elapsed(begin, min(gap_begin, now)))
+            begin = max(begin, gap_end)
+        return micros(longest)
 
     def _heal(self) -> None:
         """The trouble is over: nothing is armed any more, and every pod has a process."""

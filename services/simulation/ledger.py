@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from fleet_q.adapters.memory import MemoryDatabase, MemoryTransaction
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.leadership import silent_pods
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Manners
 from fleet_q.core.step import Step
@@ -37,10 +36,6 @@ class Ledger(MemoryDatabase):
     def is_claimable(self) -> bool:
         """Whether there is a step to claim."""
         return bool(self.queue.due(self._clock(), 1))
-
-    def is_anyone_silent(self, dead_after: int) -> bool:
-        """Whether there is a pod to declare dead."""
-        return bool(silent_pods(self.pods.values(), self._clock(), dead_after))
 
     def take(self) -> tuple[list[StepChange], list[PodChange]]:
         """What was committed since the last call."""

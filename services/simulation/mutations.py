@@ -22,6 +22,7 @@ from fleet_q.core.lifecycles import POD, STEP
 from fleet_q.core.machine import PodMachine
 from fleet_q.core.pod import Beat, Join
 from fleet_q.core.quiet import Quiet
+from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.step import Claim, Recover, Step
 from fleet_q.core.store import EventStore
 from fleet_q.services.simulation.draw import draw
@@ -212,8 +213,8 @@ def _no_cycle(cycle: Any) -> Any:
     return careless
 
 
-def _impatient(declare_dead: Any) -> Any:
-    return lambda self, dead_after, by=None: declare_dead(self, dead_after // 4, by)
+def _impatient(init: Any) -> Any:
+    return lambda self, dead_after, longest_gap: init(self, dead_after / 4, longest_gap)
 
 
 def _taken_for_new(submit: Any) -> Any:
@@ -310,7 +311,7 @@ MUTATIONS: Final = (
     ),
     Mutation("only the leader recovers", _method(recovery, "recovery_cycle", _as_anybody)),
     Mutation("somebody recovers", _method(recovery, "recovery_cycle", _no_cycle)),
-    Mutation("only the silent are declared dead", _method(EventStore, "declare_dead", _impatient)),
+    Mutation("only the silent are declared dead", _method(SilenceTracker, "__init__", _impatient)),
     Mutation(
         "a dead pod joins as a new incarnation",
         _all(

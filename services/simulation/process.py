@@ -17,6 +17,7 @@ from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Outcome, Step
 from fleet_q.services.simulation.actor import Actor, Call, Life, Server
 from fleet_q.services.simulation.agenda import Agenda
+from fleet_q.services.simulation.checks import longest_gap
 from fleet_q.services.simulation.cycle import cycle
 from fleet_q.services.simulation.functions import Functions
 from fleet_q.services.simulation.scenario import Work
@@ -51,11 +52,15 @@ class Process(Actor):
         self.number = number
         self.settings = settings
         self.disturbed_at = agenda.now  # when it last had trouble with the store
+        self.began_at = agenda.now
+        self.gaps: list[tuple[float, float]] = []  # in which it stood still for long
         self.call_began: float | None = None
         self.turns = 0  # that were answered
         self.ids = 0
         self._rate = rate
         self._leapt = chance.uniform(0, 1e6)
+        self._leaps: list[tuple[float, float]] = []  # when, and by how many seconds
+        self._longest_gap = longest_gap(settings)
         self._may_lead = may_lead
         self._untold: set[tuple[str, str]] = set()
         self._inbox: list[Outcome | Callable[[], None]] = []
@@ -90,10 +95,22 @@ class Process(Actor):
         """The process's own monotonic clock."""
         return self._leapt + self.agenda.now * self._rate
 
+    def elapsed(self, since: float, until: float) -> float:
+        """Seconds of its own clock between these times, at which it lived already."""
+        leaps = sum(seconds for when, seconds in self._leaps if since <= when <= until)
+        return (until - since) * self._rate + leaps
+
     def leap(self, seconds: float) -> None:
         """Let its clock leap forward."""
         self._leapt += seconds
+        self._leaps.append((self.agenda.now, seconds))
         self.wake()
+
+    def freeze(self, seconds: float) -> None:
+        super().freeze(seconds)
+        self.disturbed_at = self.frozen_until
+        if self.frozen_until - self._stopped_at > self._longest_gap:
+            self.gaps.append((self._stopped_at, self.frozen_until))
 
     def runs(self, step_id: str, claim_token: str) -> bool:
         """Whether a function of it runs under this claim, is about to, or has an outcome that is
@@ -136,7 +153,11 @@ class Process(Actor):
                 return
             if plan.recover and self._recovery is None:
                 if self._may_lead(self.name):
-                    self._recovery = cycle(self.name, micros(self.settings.dead_pod_threshold))
+                    self._recovery = cycle(
+                        self.name,
+                        micros(self.settings.dead_pod_threshold),
+                        lambda fleet: self.machine.silent(fleet, self.clock()),
+                    )
                     self._recovery_answer = None
                 else:
                     yield from self._ask_in_vain()
@@ -200,7 +221,10 @@ class Process(Actor):
     def _call(self, call: Call) -> Generator[Call, Any, Any]:
         self.call_began = self.agenda.now
         try:
-            return (yield call)
+            answer = yield call
+            if self.agenda.now - self.call_began > self._longest_gap:
+                self.disturbed_at = self.agenda.now
+            return answer
         except StoreUnavailable:
             self.disturbed_at = self.agenda.now
             raise

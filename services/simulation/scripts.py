@@ -14,6 +14,9 @@ from fleet_q.services.simulation.models import Script, Statement, StoreModel
 
 _FILE: Final = "the file"
 _HEAD: Final = "the head of the queue"
+HEARTBEAT_LOCKS: Final = frozenset({_FILE, "pod_health"})
+"""Locks that every heartbeat needs, where rows have none of their own."""
+
 READS: Final = frozenset({"bell", "pods", "orphans", "step"})
 """Calls that are one query."""
 
@@ -23,9 +26,6 @@ class Peek(Protocol):
 
     def is_claimable(self) -> bool:
         """Whether there is a step to claim."""
-
-    def is_anyone_silent(self, dead_after: int) -> bool:
-        """Whether there is a pod to declare dead."""
 
 
 def script(model: StoreModel, call: Call, peek: Peek) -> Script:
@@ -64,10 +64,8 @@ class _Snowflake:
                 call, self._update("fleet_q", ("1",)), self._insert("step_tracker")
             )
         if call.method == "declare_dead":
-            look = self._select("pods", None)
-            if not self._peek.is_anyone_silent(call.args[0]):
-                return (self._select("pods", call),)
-            return (look, *self._transaction(call, self._update("pod_health", ("all",))))
+            silent = tuple(pod.pod_id for pod in call.args[0])
+            return self._transaction(call, self._update("pod_health", silent))
         return self._transaction(call, self._update("step_tracker", _ids(call.args[0])))
 
     def _turn(self, turn: Turn) -> Script:

@@ -21,7 +21,7 @@ from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.locks import LockTable
 from fleet_q.services.simulation.models import Script, StoreModel
 from fleet_q.services.simulation.scenario import Strike
-from fleet_q.services.simulation.scripts import READS, script
+from fleet_q.services.simulation.scripts import HEARTBEAT_LOCKS, READS, script
 
 
 class Session:
@@ -63,6 +63,7 @@ class Server:
         *,
         told: Callable[[Actor, Call, Any], object],
         died: Callable[[Actor, float | None], object],
+        longest_gap: float = math.inf,
     ) -> None:
         self.model = model
         self.statements = 0
@@ -71,10 +72,12 @@ class Server:
         self.timeouts = 0  # of locks that were waited for too long
         self.waits = array("f")  # seconds that locks were waited for, when they were
         self.disturbed_at = -math.inf  # when it was last away, or a lock kept for no good
+        self.gaps: list[tuple[float, float]] = []  # longer than ``longest_gap``, without heartbeats
         self.strikes: dict[str, list[Strike]] = {}
         self._agenda = agenda
         self._ledger = ledger
         self._store: Store = EventStore(ledger)
+        self._longest_gap = longest_gap
         self._chance = chance
         self._told = told
         self._died = died
@@ -110,6 +113,7 @@ class Server:
     def go_away(self, seconds: float) -> None:
         """Answer nobody for a while. Whatever is open fails: rolled back, or its answer lost."""
         self._away_until = max(self._away_until, self._agenda.now + seconds)
+        self._kept_all_waiting(self._agenda.now, self._away_until)
         for session in list(self._open):
             self._fail(session, "the store went away")
 
@@ -245,6 +249,8 @@ class Server:
     def _struck(self, session: Session, strike: Strike) -> None:
         session.slow = False
         self._crowded_until = max(self._crowded_until, self._agenda.now + strike.crowded)
+        if self.model.most_waiters is not None:
+            self._kept_all_waiting(self._agenda.now, self._crowded_until)
         if session.over:
             return
         match strike.then:
@@ -310,5 +316,11 @@ class Server:
 
     def _unlock(self, session: Session) -> None:
         held, session.held = session.held, []
+        if not HEARTBEAT_LOCKS.isdisjoint(held):
+            self._kept_all_waiting(session.held_since, self._agenda.now)
         for lock in held:
             self._locks.release(lock)
+
+    def _kept_all_waiting(self, since: float, until: float) -> None:
+        if until - since > self._longest_gap:
+            self.gaps.append((since, until))

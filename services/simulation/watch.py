@@ -28,7 +28,8 @@ class Watch:
     """Holds the fleet to three promises, in times of calm.
 
     Once a claim's pod has ended, or been silent for the dead-pod threshold, one recovery interval
-    of a leader that works is enough for its steps to be back. And once a step may be claimed, one
+    of a leader that works is enough for its steps to be back; if the leader has just begun to, and
+    so has not heard the silence, it takes a threshold more. And once a step may be claimed, one
     claim interval of a pod that works and has room is enough for it to be claimed, and the time
     that pods spread over that are called at once. And what a pod that works holds, it runs, or has
     just run.
@@ -41,11 +42,13 @@ class Watch:
         self._fleet = fleet
         settings = fleet.scenario.settings
         self._recovery = settings.recovery_interval * SLACK + CALLS
+        self._hearing = settings.dead_pod_threshold * SLACK + self._recovery
         self._claim = settings.claim_interval * SLACK + LONGEST_SPREAD + CALLS
         self._every = min(settings.recovery_interval, self._claim) / 2
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._leader: str | None = None
         self._leads_since = 0.0
+        self._hears_since: dict[str, float] = {}  # by pod, while it works and is awake
         self._idle: dict[tuple[str, str, bool], int] = {}  # turns at which a claim did not run
         self._has_room_since: dict[str, float] = {}  # by pod
 
@@ -54,6 +57,7 @@ class Watch:
         fleet = self._fleet
         fleet.agenda.after(self._every, self.begin)
         calm = fleet.server.is_calm()
+        self._look_who_hears(calm)
         self._look_for_orphans(calm)
         self._look_for_work(calm)
         self._look_for_leaks()
@@ -66,12 +70,32 @@ class Watch:
             return
         if fleet.agenda.now - since <= self._recovery:
             return
-        at = fleet.agenda.store_time()
+        checks, hears = fleet.checks, self._has_heard_for_long()
         for step_id in fleet.ledger.by_status["claimed"]:
-            held = fleet.checks.steps[step_id].held
-            orphaned = fleet.checks.is_orphaned(held, at) if held is not None else None
+            held = checks.steps[step_id].held
+            if held is None:
+                continue
+            orphaned = checks.orphaned_since(held)
+            if orphaned is None and hears:
+                orphaned = checks.silent_since(held)
             if orphaned is not None and self._age(orphaned) > self._recovery:
                 raise Violation("orphans come back", step_id, "has a holder that is gone")
+
+    def _look_who_hears(self, calm: bool) -> None:
+        for pod_id, process in self._fleet.processes.items():
+            if calm and process.machine.phase == "up" and self._works(process):
+                self._hears_since.setdefault(pod_id, self._fleet.agenda.now)
+            else:
+                self._hears_since.pop(pod_id, None)
+
+    def _has_heard_for_long(self) -> bool:
+        """Whether the leader has been there for as long as it takes to miss a pod."""
+        fleet = self._fleet
+        leader = fleet.checks.leader(fleet.agenda.store_time()) or ""
+        since = self._hears_since.get(leader, fleet.agenda.now)
+        process = fleet.processes[leader]
+        since = max(since, process.disturbed_at, fleet.server.disturbed_at)
+        return fleet.agenda.now - since > self._hearing
 
     def _leader_works_since(self) -> float | None:
         fleet = self._fleet

@@ -10,9 +10,12 @@ from threading import Barrier
 from typing import Any, TypeVar
 
 from fleet_q.core.audit import audit
-from fleet_q.core.pod import Join
+from fleet_q.core.leadership import silent_pods
+from fleet_q.core.pod import Join, Pod
 from fleet_q.core.ports import Answer, Store, Turn
 from fleet_q.core.step import Complete, Fail, Outcome, Recover, Step, Submit
+
+from .clock import SECOND
 
 T = TypeVar("T")
 
@@ -75,6 +78,12 @@ def recover_all(store: Store, by: str | None = None) -> list[Step]:
 def under_its_claim(orphan: Step) -> Recover:
     assert orphan.claim_token is not None
     return Recover(orphan.step_id, orphan.claim_token)
+
+
+def silent(store: Store, seconds: float) -> list[Pod]:
+    """The pods that are silent by the store's clock."""
+    fleet = store.pods()
+    return silent_pods(fleet.pods, fleet.at, round(seconds * SECOND))
 
 
 def ids(steps: Sequence[Step]) -> list[str]:

@@ -67,12 +67,11 @@ class Model:
             "lost": [each for each, token in turn.check_held if not self._held(each, token)],
         }
 
-    def declare_dead(self, dead_after: int, now: int) -> list[str]:
+    def declare_dead(self, observed: Sequence[Row]) -> list[str]:
         silent = [
-            pod_id
-            for pod_id, pod in sorted(self.pods.items())
-            if pod["status"] not in ("down", "asleep")
-            and now - pod["last_heartbeat_ts"] >= dead_after
+            row["pod_id"]
+            for row in observed
+            if self.pods.get(row["pod_id"]) == row and row["status"] not in ("down", "asleep")
         ]
         for pod_id in silent:
             self.pods[pod_id]["status"] = "down"

@@ -8,7 +8,7 @@ from fleet_q.core.ports import Store
 from fleet_q.core.step import Complete
 
 from .clock import FakeClock
-from .helpers import acknowledge, claim, held_step, join, submit
+from .helpers import acknowledge, claim, held_step, join, silent, submit
 from .stores import StoreKind
 
 
@@ -34,7 +34,7 @@ def test_it_is_silent_while_nothing_happens(clients: list[Store]) -> None:
 
     claim(there)
     there.counts()
-    there.declare_dead(10**9)
+    there.declare_dead(silent(there, 1_000))
     there.orphans("", 10)
 
     assert here.bell() == heard

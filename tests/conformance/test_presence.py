@@ -92,33 +92,71 @@ def test_joining_anew_begins_a_new_life(store: Store, clock: FakeClock) -> None:
     assert only_pod(store) == Pod("pod", "up", clock(), clock(), "two", 2)
 
 
-def test_silence_is_death(store: Store, clock: FakeClock) -> None:
-    join(store, "silent")
-    join(store, "left")
+def test_pods_that_were_observed_to_be_silent_are_declared_dead(
+    store: Store, clock: FakeClock
+) -> None:
+    for pod_id in ("silent", "left", "loud"):
+        join(store, pod_id)
     be(store, Leave("left", "one"))
-    clock.advance(1)
-    join(store, "loud")
-    clock.advance(9)
+    observed = store.pods().pods
+    clock.advance(10)
+    be(store, Beat("loud", "one"))
 
-    assert [pod.pod_id for pod in store.declare_dead(10 * SECOND, "loud")] == ["silent"]
-    assert store.declare_dead(10 * SECOND, "loud") == []
+    declared = store.declare_dead(observed, "loud")
+
+    assert declared == [Pod("silent", "down", *(clock() - 10 * SECOND,) * 2, "one", 2)]
+    assert store.declare_dead(observed, "loud") == []
     statuses = {pod.pod_id: pod.status for pod in store.pods().pods}
     assert statuses == {"silent": "down", "left": "down", "loud": "up"}
 
 
-def test_a_draining_pod_can_die_too(store: Store, clock: FakeClock) -> None:
+def test_declaring_nobody_dead_changes_nothing(store: Store) -> None:
+    join(store)
+    before = picture(store)
+
+    assert store.declare_dead([]) == []
+    assert picture(store) == before
+
+
+def test_a_draining_pod_can_die_too(store: Store) -> None:
     join(store)
     be(store, Drain("pod", "one"))
-    clock.advance(10)
 
-    assert len(store.declare_dead(10 * SECOND)) == 1
+    assert len(store.declare_dead(store.pods().pods)) == 1
 
 
-def test_a_clock_set_back_kills_nobody(store: Store, clock: FakeClock) -> None:
+@pytest.mark.parametrize("said", [Beat, Drain, Sleep, Leave])
+def test_a_pod_that_was_heard_of_since_it_was_observed_is_not_declared_dead(
+    store: Store, said: type[Presence]
+) -> None:
     join(store)
-    clock.step(-3600)
+    observed = store.pods().pods
+    be(store, said("pod", "one"))
+    before = picture(store)
 
-    assert store.declare_dead(10 * SECOND) == []
+    assert store.declare_dead(observed) == []
+    assert picture(store) == before
+
+
+def test_an_incarnation_that_joined_after_the_observation_is_not_declared_dead(
+    store: Store,
+) -> None:
+    join(store)
+    observed = store.pods().pods
+    join(store, incarnation="two")
+
+    assert store.declare_dead(observed) == []
+    assert only_pod(store).status == "up"
+
+
+@pytest.mark.parametrize("seconds", [-3_600, 3_600])
+def test_pods_can_be_declared_dead_after_the_clock_was_set(
+    store: Store, clock: FakeClock, seconds: float
+) -> None:
+    join(store)
+    clock.step(seconds)
+
+    assert len(store.declare_dead(store.pods().pods)) == 1
 
 
 @pytest.mark.parametrize("said", [Beat, Drain])
@@ -128,10 +166,9 @@ def test_a_stranger_has_to_join_first(store: Store, said: type[Presence]) -> Non
 
 
 @pytest.mark.parametrize("said", [Beat, Drain])
-def test_the_dead_do_not_come_back(store: Store, clock: FakeClock, said: type[Presence]) -> None:
+def test_the_dead_do_not_come_back(store: Store, said: type[Presence]) -> None:
     join(store)
-    clock.advance(10)
-    store.declare_dead(10 * SECOND)
+    store.declare_dead(store.pods().pods)
     before = picture(store)
 
     with pytest.raises(IncarnationEnded) as refusal:
@@ -141,13 +178,12 @@ def test_the_dead_do_not_come_back(store: Store, clock: FakeClock, said: type[Pr
     assert picture(store) == before
 
 
-def test_a_dead_incarnation_cannot_join_again(store: Store, clock: FakeClock) -> None:
+def test_a_dead_incarnation_cannot_join_again(store: Store) -> None:
     """Or a join sent again would give it back what was orphaned already."""
     join(store)
     submit(store, "step")
     claim(store)
-    clock.advance(10)
-    store.declare_dead(10 * SECOND)
+    store.declare_dead(store.pods().pods)
 
     with pytest.raises(IncarnationEnded):
         join(store)
@@ -188,7 +224,7 @@ def test_a_pod_that_sleeps_is_not_declared_dead_and_a_heartbeat_wakes_it(
     be(store, Sleep("pod", "one"))
     clock.advance(3_600)
 
-    assert store.declare_dead(10 * SECOND) == []
+    assert store.declare_dead(store.pods().pods) == []
     assert only_pod(store) == Pod("pod", "asleep", born, born, "one", 2)
 
     be(store, Beat("pod", "one"))

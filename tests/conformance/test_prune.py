@@ -26,6 +26,7 @@ from .helpers import (
     join,
     known,
     picture,
+    silent,
     submit,
 )
 
@@ -175,7 +176,7 @@ def test_pods_that_are_gone_or_asleep_for_long_go_too(store: Store, clock: FakeC
     clock.advance(60)
     store.turn(Turn("up", "one", Beat("up", "one")))
     store.turn(Turn("draining", "one", Beat("draining", "one")))
-    store.declare_dead(60 * SECOND)
+    store.declare_dead(silent(store, 60))
     clock.advance(DAY - 60)
     assert prune(store, DAY + 1) == PruneStats()
 

@@ -6,7 +6,7 @@ from fleet_q.core.pod import Drain, Leave
 from fleet_q.core.ports import Store, Turn
 from fleet_q.core.step import Recover
 
-from .clock import SECOND, FakeClock
+from .clock import FakeClock
 from .helpers import (
     at_once,
     claim,
@@ -18,6 +18,7 @@ from .helpers import (
     orphaned_step,
     picture,
     recover_all,
+    silent,
     submit,
     under_its_claim,
 )
@@ -36,7 +37,7 @@ def test_a_dead_pods_steps_are_orphans(store: Store, clock: FakeClock) -> None:
     held_step(store)
     submit(store, "free")
     clock.advance(60)
-    store.declare_dead(60 * SECOND)
+    store.declare_dead(silent(store, 60))
 
     assert store.orphans("", 9) == [known(store, "step")]
 

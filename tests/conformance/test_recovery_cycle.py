@@ -9,11 +9,12 @@ import pytest
 
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
 from fleet_q.core import recovery
+from fleet_q.core.leadership import silent_pods
 from fleet_q.core.ports import Store
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 
 from .clock import SECOND, FakeClock
-from .helpers import claim, facts, join, known, submit
+from .helpers import claim, facts, join, known, silent, submit
 
 DEAD_AFTER = 60 * SECOND
 NAMES = [f"step {number}" for number in range(5)]
@@ -52,6 +53,7 @@ def counted_cycle(
     return recovery_cycle(
         store,
         table,
+        silent=lambda fleet: silent_pods(fleet.pods, fleet.at, DEAD_AFTER),
         dead_after=DEAD_AFTER,
         by=by,
         only_as_leader=only_as_leader,
@@ -87,7 +89,7 @@ def test_a_cycle_gives_all_orphans_back_and_counts_them(store: Store) -> None:
 @pytest.mark.usefixtures("orphans")
 def test_a_pod_that_does_not_lead_does_nothing(store: Store) -> None:
     assert run(cycle(store, "other")) == 0
-    assert len(store.declare_dead(DEAD_AFTER)) == 1
+    assert len(store.declare_dead(silent(store, 60))) == 1
 
 
 @pytest.mark.usefixtures("orphans")

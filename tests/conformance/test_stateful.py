@@ -25,7 +25,7 @@ from fleet_q.core import events as ev
 from fleet_q.core.audit import audit
 from fleet_q.core.errors import FleetQError, IllegalTransition, IncarnationEnded, StepConflict
 from fleet_q.core.lifecycles import STEP
-from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
+from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Presence, Sleep
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.core.pruning import ENDED, WITH_DEAD_LETTERS, PruneStats, prune_cycle
 from fleet_q.core.recovery import is_orphan
@@ -44,8 +44,6 @@ from .clock import SECOND, FakeClock
 from .helpers import ids
 from .model import Model, Refused
 from .stores import StoreKind
-
-DEAD_AFTER = 10 * SECOND
 
 pod_ids = st.sampled_from(["a", "b", "c"])
 step_ids = st.sampled_from([f"s{number}" for number in range(12)])
@@ -89,6 +87,7 @@ class Fleet(RuleBasedStateMachine):
         self.noted: list[tuple[str, str]] = []  # orphans that some leader found, however long ago
         self.names = (f"id {number}" for number in count())
         self.clock_went_back = False
+        self.observed: tuple[Pod, ...] = ()
 
     def teardown(self) -> None:
         for step_id in self.model.steps:
@@ -229,11 +228,18 @@ class Fleet(RuleBasedStateMachine):
 
     # What leaders do; whether they lead makes no difference to what is safe
 
-    @rule(pod_id=pod_ids, silence=st.sampled_from([0, 0, 10]))
-    def declare_dead(self, pod_id: str, silence: float) -> None:
-        self.clock.advance(silence)
-        expected = self.model.declare_dead(DEAD_AFTER, self.clock())
-        declared = self.store.declare_dead(DEAD_AFTER, pod_id)
+    @rule()
+    def observe_pods(self) -> None:
+        self.observed = self.store.pods().pods
+
+    @rule(pod_id=pod_ids, anew=st.booleans())
+    def declare_dead(self, pod_id: str, anew: bool) -> None:
+        """Of the pods as they were observed, however long ago, those that have not changed."""
+        if anew:
+            self.observe_pods()
+        some = [pod for pod in self.observed if anew or pod.pod_id != pod_id]
+        expected = self.model.declare_dead([asdict(pod) for pod in some])
+        declared = self.store.declare_dead(some, pod_id)
         assert [pod.pod_id for pod in declared] == expected
         if expected:
             self.note("died")
@@ -248,9 +254,9 @@ class Fleet(RuleBasedStateMachine):
         if known := self.noted + self.claims:
             self.recover(pod_id, data.draw(st.lists(st.sampled_from(known), max_size=3)))
 
-    @rule(pod_id=pod_ids, silence=st.sampled_from([0, 10, 10]))
-    def recover_all(self, pod_id: str, silence: float) -> None:
-        self.declare_dead(pod_id, silence)
+    @rule(pod_id=pod_ids, anew=st.booleans())
+    def recover_all(self, pod_id: str, anew: bool) -> None:
+        self.declare_dead(pod_id, anew)
         self.note_orphans()
         self.recover(pod_id, self.noted)
         self.noted.clear()

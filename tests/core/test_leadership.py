@@ -80,7 +80,7 @@ def test_the_leader_is_fit_and_no_one_fit_comes_before_it(
         (pod.status == "asleep", pod.birth_ts, pod.pod_id)
         for pod in fleet
         if pod.status == "asleep"
-        or (pod.status == "up" and at - pod.last_heartbeat_ts < dead_after)
+        or (pod.status == "up" and abs(at - pod.last_heartbeat_ts) < dead_after)
     ]
     head = leader(fleet, at, dead_after)
     found = None if head is None else (head.status == "asleep", head.birth_ts, head.pod_id)

@@ -136,7 +136,7 @@ class World:
             self.succeeded.append((step_id, token))
 
     def declare_dead(self) -> None:
-        self.store.declare_dead(0)
+        self.store.declare_dead(self.store.pods().pods)
         orphans = self.store.orphans("", 100)
         self.store.recover([Recover(step.step_id, step.claim_token or "") for step in orphans])
 

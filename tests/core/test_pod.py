@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fleet_q.core import events as ev
-from fleet_q.core.errors import CorruptLog, FleetQError, IllegalTransition, IncarnationEnded
+from fleet_q.core.errors import CorruptLog, FleetQError, IncarnationEnded
 from fleet_q.core.events import PodEvent, PodFact
 from fleet_q.core.pod import (
     Beat,
@@ -38,7 +38,7 @@ COMMANDS: Final[dict[str, PodCommand]] = {
     "beat": Beat("pod", "one"),
     "drain": Drain("pod", "one"),
     "leave": Leave("pod", "one"),
-    "declare dead": DeclareDead("pod", "one", dead_after=0),
+    "declare dead": DeclareDead("pod", "one", version=1),
 }
 AFTER: Final[dict[tuple[str, str], object]] = {
     **{(status, "join anew"): "up" for status in LIVES},
@@ -58,13 +58,15 @@ AFTER: Final[dict[tuple[str, str], object]] = {
     ("down", "leave"): None,
     ("down", "declare dead"): None,
 }
-OF_ONE: Final = [name for name in COMMANDS if not name.startswith("join")]
+OF_ONE: Final = [name for name in COMMANDS if name in ("beat", "drain", "leave")]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("status", LIVES)
 def test_every_command_in_every_status(status: str, name: str) -> None:
     pod, command = live_pod(*LIVES[status]), COMMANDS[name]
+    if isinstance(command, DeclareDead):
+        command = replace(command, version=pod.version)
     assert pod.status == status
     expected = AFTER[status, name]
     if isinstance(expected, type):
@@ -97,19 +99,24 @@ def test_an_incarnation_that_another_took_the_place_of_is_told_so(status: str, n
 
 @pytest.mark.parametrize("command", [Join("pod", "one"), Beat("pod", "one"), Drain("pod", "one")])
 def test_an_incarnation_once_declared_dead_does_not_come_back(command: PodCommand) -> None:
-    dead = live_pod(*LIVES["up"], DeclareDead("pod", "one", 0))
+    dead = live_pod(*LIVES["up"], DeclareDead("pod", "one", 1))
     with pytest.raises(IncarnationEnded, match="has to join again") as caught:
         decide(dead, command, AT)
     assert not caught.value.superseded
 
 
 @pytest.mark.parametrize("status", ["up", "draining"])
-def test_only_a_silent_pod_can_be_declared_dead(status: str) -> None:
+def test_a_pod_is_declared_dead_in_the_version_in_which_it_was_observed(status: str) -> None:
     pod = live_pod(*LIVES[status])
-    with pytest.raises(IllegalTransition, match="pod 'pod' is live and cannot be declared_dead"):
-        decide(pod, DeclareDead("pod", "one", dead_after=60), AT + 59)
-    event = decide(pod, DeclareDead("pod", "one", dead_after=60), AT + 60, "leader")
-    assert event == PodEvent("pod", pod.version + 1, AT + 60, "leader", ev.DeclaredDead("one"))
+    for version in (pod.version - 1, pod.version + 1):
+        assert decide(pod, DeclareDead("pod", "one", version), AT) is None
+    event = decide(pod, DeclareDead("pod", "one", pod.version), AT, "leader")
+    assert event == PodEvent("pod", pod.version + 1, AT, "leader", ev.DeclaredDead("one"))
+
+
+def test_only_the_observed_incarnation_is_declared_dead() -> None:
+    assert decide(None, DeclareDead("pod", "one", 1), AT) is None
+    assert decide(live_pod(*LIVES["up"]), DeclareDead("pod", "older", 1), AT) is None
 
 
 def test_a_new_incarnation_is_born_when_it_joins() -> None:
@@ -128,15 +135,22 @@ def test_what_a_living_pod_says_is_a_sign_of_life(command: PodCommand, heard: in
 
 
 def test_to_be_declared_dead_is_no_sign_of_life() -> None:
-    pod = live_pod(DeclareDead("pod", "one", 5), pod=live_pod(*LIVES["up"]), at=AT + 5)
+    pod = live_pod(DeclareDead("pod", "one", 1), pod=live_pod(*LIVES["up"]), at=AT + 5)
     assert (pod.last_heartbeat_ts, pod.status) == (AT, "down")
 
 
 @pytest.mark.parametrize(
     ("status", "age", "live"),
-    [("up", 59, True), ("up", 60, False), ("draining", 59, True), ("down", 0, False)],
+    [
+        ("up", 59, True),
+        ("up", 60, False),
+        ("draining", 59, True),
+        ("down", 0, False),
+        ("up", -59, True),
+        ("up", -60, False),
+    ],
 )
-def test_a_pod_lives_until_it_ends_or_is_silent_for_too_long(
+def test_a_pod_is_live_until_it_ends_or_its_heartbeat_is_too_far_from_now(
     status: str, age: int, live: bool
 ) -> None:
     assert live_pod(*LIVES[status]).is_live(AT + age, 60) is live

@@ -218,6 +218,7 @@ class Pod:
         return recovery_cycle(
             self.fleet.store,
             SqliteDeadLetterTable(),
+            silent=lambda fleet: self.machine.silent(fleet, self.fleet.now),
             dead_after=micros(SETTINGS.dead_pod_threshold),
             by=self.pod_id,
             only_as_leader=True,

@@ -120,6 +120,7 @@ class Pod:
         for _ in recovery_cycle(
             self.store,
             SqliteDeadLetterTable(),
+            silent=lambda fleet: self.machine.silent(fleet, self._world.now),
             dead_after=micros(self.machine.settings.dead_pod_threshold),
             by=self.pod_id,
             only_as_leader=True,

@@ -39,10 +39,15 @@ class Tale:
 
     def __init__(self) -> None:
         work = {name: Work(step_id=name) for name in ("s", "t")}
-        self.checks = Checks(work, DEAD_AFTER)
+        self.now = 0
+        self.checks = Checks(work, DEAD_AFTER, lambda: self.now, self.silence)
         self.steps: dict[str, steps.Step] = {}
         self.pods: dict[str, pods.Pod] = {}
         self.versions: dict[str, int] = {}
+
+    def silence(self, actor: Actor, since: int) -> int:
+        """All have been there all the time."""
+        return self.now - since
 
     def step(
         self,
@@ -56,6 +61,7 @@ class Tale:
         row: Callable[[steps.Step], steps.Step] = lambda row: row,
     ) -> None:
         number = self.versions.get(step_id, 0) + 1 if version is None else version
+        self.now = at
         event: Any = Event(step_id, number, at, by.name, fact)
         try:
             after = steps.evolve(self.steps.get(step_id), event)
@@ -66,6 +72,7 @@ class Tale:
 
     def pod(self, fact: ev.PodFact, *, at: int = 10, by: Actor = ONE, of: Actor = ONE) -> None:
         number = self.versions.get(of.name, 0) + 1
+        self.now = at
         event: Any = Event(of.name, number, at, by.name, fact)
         try:
             after = pods.evolve(self.pods.get(of.name), event)

@@ -1,0 +1,46 @@
+"""Which pods are dead, for an operator's recovery: one that has not watched the pods before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from fleet_q.core.leadership import silent_pods
+from fleet_q.core.pod import Pod
+from fleet_q.core.ports import Fleet, Store
+from fleet_q.core.retry import micros
+from fleet_q.core.settings import PodSettings
+from fleet_q.core.silence import SilenceTracker
+
+INTERVALS: Final = 2
+"""Heartbeat intervals for which a pod that seems to be dead is watched."""
+
+LOOKS: Final = 4
+"""How often it is looked at in each of them."""
+
+
+def watch_silent_pods(
+    store: Store, fleet: Fleet, settings: PodSettings, on_wait: Callable[[str], object]
+) -> list[Pod]:
+    """The pods that are silent by the store's clock, and go on to be while they are watched. It
+    takes two heartbeat intervals in which the store is there, or no time if no pod seems silent;
+    ``on_wait`` is called with a line that says so before it begins."""
+    candidates = silent_pods(fleet.pods, fleet.at, micros(settings.dead_pod_threshold))
+    if not candidates:
+        return []
+    interval = settings.heartbeat_interval
+    names = ", ".join(pod.pod_id for pod in candidates[:3]) + ", ..." * (len(candidates) > 3)
+    on_wait(
+        f"watching silent pods for {INTERVALS * interval:g} s before they count as dead: {names}"
+    )
+    tracker = SilenceTracker(INTERVALS * interval, longest_gap=interval)
+    while True:
+        store.declare_dead([])  # waits for the lock that the pods' heartbeats would wait for
+        unchanged = [pod for pod in store.pods().pods if pod in candidates]
+        tracker.on_heartbeat(now := time.monotonic())
+        tracker.on_pods(unchanged, now)
+        silent = tracker.silent()
+        if len(silent) == len(unchanged):
+            return silent
+        time.sleep(interval / LOOKS)
