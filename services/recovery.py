@@ -11,7 +11,7 @@ from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Fleet, Store
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
-from fleet_q.core.silence import SilenceTracker
+from fleet_q.core.silence import SilenceTracker, longest_gap
 
 INTERVALS: Final = 2
 """Heartbeat intervals for which a pod that seems to be dead is watched."""
@@ -31,10 +31,9 @@ def watch_silent_pods(
         return []
     interval = settings.heartbeat_interval
     names = ", ".join(pod.pod_id for pod in candidates[:3]) + ", ..." * (len(candidates) > 3)
-    on_wait(
-        f"watching silent pods for {INTERVALS * interval:g} s before they count as dead: {names}"
-    )
-    tracker = SilenceTracker(INTERVALS * interval, longest_gap=interval)
+    watched = INTERVALS * interval
+    on_wait(f"watching for {watched:g} s whether silent pods send a heartbeat: {names}")
+    tracker = SilenceTracker(watched, longest_gap(interval, watched))
     while True:
         store.declare_dead([])  # waits for the lock that the pods' heartbeats would wait for
         unchanged = [pod for pod in store.pods().pods if pod in candidates]

@@ -136,4 +136,4 @@ def test_whoever_was_kept_waiting_for_a_gap_at_most_is_heard_of_in_time(
     gap = longest_gap(heartbeat, dead_after)
     assert gap >= 1.5 * heartbeat, "or every late heartbeat of the observer would be a gap"
     if ratio >= 3:
-        assert heartbeat + gap + heartbeat / 2 <= dead_after
+        assert heartbeat + gap + heartbeat / 2 <= dead_after * 1.000_001

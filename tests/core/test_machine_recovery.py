@@ -1,0 +1,96 @@
+"""When a pod looks for pods that died, and what it needs to have heard before."""
+
+from __future__ import annotations
+
+from fleet_q.core.pod import Beat, Pod
+from fleet_q.core.ports import Fleet
+
+from .helpers import AT, Pilot, up
+
+
+def looks(pilot: Pilot, *pods: Pod) -> list[str]:
+    """The recovery cycle that is due reads these pods; the ids of those to declare dead."""
+    return [pod.pod_id for pod in pilot.machine.silent(Fleet(AT, pods), pilot.now)]
+
+
+def other(version: int = 1) -> Pod:
+    return Pod("other", "up", 0, 0, "two", version)
+
+
+def go_on(pilot: Pilot, seconds: float, *, every: float = 1.0) -> list[float]:
+    """Let time pass with a store that takes every turn; when recovery cycles were due."""
+    until, due = pilot.now + seconds, []
+    while pilot.now < until:
+        pilot.wait(every)
+        plan = pilot.plan()
+        if plan.turn is not None:
+            pilot.answer(plan.turn)
+        if plan.recover:
+            due.append(pilot.now)
+            looks(pilot, other())
+    return due
+
+
+def test_a_cycle_is_due_every_recovery_interval() -> None:
+    pilot = up(recovery_interval=30)
+    began = pilot.now
+    assert [at - began for at in go_on(pilot, 59)] == [30]
+
+
+def test_a_cycle_is_due_when_a_pod_has_been_silent_for_the_threshold() -> None:
+    pilot = up(recovery_interval=50, dead_pod_threshold=60)
+    looks(pilot, other())
+    began = pilot.now
+    assert [at - began for at in go_on(pilot, 100)] == [50, 60]
+
+
+def test_a_threshold_shorter_than_the_recovery_interval_is_kept() -> None:
+    pilot = up(recovery_interval=300, dead_pod_threshold=20, heartbeat_interval=10)
+    looks(pilot, other())
+    began = pilot.now
+    assert [at - began for at in go_on(pilot, 100)] == [20]
+    assert looks(pilot, other()) == ["other"]
+
+
+def test_a_heartbeat_goes_before_a_pod_is_declared_dead() -> None:
+    pilot = up(recovery_interval=60, dead_pod_threshold=60, heartbeat_interval=7)
+    looks(pilot, other())
+    go_on(pilot, 59)
+    pilot.wait(1)
+
+    plan = pilot.plan()
+
+    assert plan.recover
+    assert plan.turn is not None
+    assert isinstance(plan.turn.presence, Beat)
+    assert looks(pilot, other()) == []
+    pilot.answer(plan.turn)
+    assert looks(pilot, other()) == ["other"]
+
+
+def test_after_the_store_was_away_a_whole_threshold_passes_before_a_pod_is_declared_dead() -> None:
+    pilot = up(recovery_interval=10, dead_pod_threshold=60, heartbeat_interval=10)
+    looks(pilot, other())
+    go_on(pilot, 30)
+    turn = pilot.plan().turn
+    while turn is None:
+        pilot.wait(1)
+        turn = pilot.plan().turn
+    pilot.wait(180)  # a lock, or the process stands still
+    assert looks(pilot, other()) == []
+    pilot.answer(turn)
+    assert looks(pilot, other()) == []
+    go_on(pilot, 59)
+    assert looks(pilot, other()) == []
+    go_on(pilot, 10)
+    assert looks(pilot, other()) == ["other"]
+
+
+def test_a_store_that_did_not_answer_is_asked_again_within_half_a_heartbeat_interval() -> None:
+    pilot = up(heartbeat_interval=1, dead_pod_threshold=2, chance=lambda: 0.999)
+    pilot.wait(1)
+    for _ in range(20):
+        assert pilot.plan().turn is not None
+        wait = pilot.machine.unanswered(pilot.now)
+        assert wait <= 0.5
+        pilot.wait(wait)

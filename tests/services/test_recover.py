@@ -1,0 +1,116 @@
+"""An operator's recovery cycle: it has not watched the pods before, and so watches them first."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.pod import Beat, Join
+from fleet_q.core.ports import Turn
+from fleet_q.core.step import Submit
+from fleet_q.services import FleetQ, Settings, recovery
+
+QUICK = Settings(heartbeat_interval=0.2, dead_pod_threshold=1)
+HOUR = 3_600 * 1_000_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_700_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> SqliteStore:
+    """A store in which two pods hold a step each."""
+    store = SqliteStore(tmp_path / "fleet-q.db", clock=clock)
+    for pod_id in ("one", "other"):
+        store.submit([Submit(f"step of {pod_id}", "{}")])
+        join = Join(pod_id, pod_id)
+        store.turn(Turn(pod_id, pod_id, join, claim=1, claim_token=pod_id))
+    return store
+
+
+def test_pods_that_are_live_are_not_watched(store: SqliteStore) -> None:
+    lines: list[str] = []
+    assert FleetQ(store, settings=QUICK).recover(lines.append).dead_pods == 0
+    assert lines == []
+
+
+@pytest.mark.parametrize("clock_is_set_by", [HOUR, -HOUR])
+def test_silent_pods_are_watched_before_they_are_declared_dead(
+    store: SqliteStore, clock: Clock, clock_is_set_by: int
+) -> None:
+    clock.now += clock_is_set_by
+    lines: list[str] = []
+    began = time.monotonic()
+
+    stats = FleetQ(store, settings=QUICK).recover(lines.append)
+
+    assert time.monotonic() - began >= 2 * QUICK.heartbeat_interval
+    assert lines == ["watching for 0.4 s whether silent pods send a heartbeat: one, other"]
+    assert (stats.dead_pods, stats.resubmitted) == (2, 2)
+
+
+def test_a_pod_that_is_heard_of_meanwhile_keeps_its_steps(store: SqliteStore, clock: Clock) -> None:
+    clock.now += HOUR
+
+    def on_wait(line: str) -> None:
+        store.turn(Turn("one", "one", Beat("one", "one")))
+
+    stats = FleetQ(store, settings=QUICK).recover(on_wait)
+
+    assert (stats.dead_pods, stats.resubmitted) == (1, 1)
+    assert store.counts()["claimed"] == 1
+
+
+def test_while_the_store_keeps_everybody_waiting_nobody_is_declared_dead(
+    store: SqliteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock is held for most of the time that the pods are watched, and they come back after."""
+    clock.now += HOUR
+    now = 0.0
+
+    def wait_for_lock(silent: list[object], by: str | None = None) -> list[object]:
+        nonlocal now
+        if not silent and now == 0.0:
+            now += 100.0
+        return declare_dead(silent, by)  # type: ignore[arg-type]
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        for pod_id in ("one", "other"):
+            store.turn(Turn(pod_id, pod_id, Beat(pod_id, pod_id)))
+
+    declare_dead: Callable[..., list[object]] = store.declare_dead  # type: ignore[assignment]
+    monkeypatch.setattr(store, "declare_dead", wait_for_lock)
+    monkeypatch.setattr(recovery.time, "monotonic", lambda: now)
+    monkeypatch.setattr(recovery.time, "sleep", sleep)
+
+    assert FleetQ(store, settings=QUICK).recover().dead_pods == 0
+
+
+def test_the_command_says_what_it_waits_for(
+    store: SqliteStore,
+    clock: Clock,
+    fleet_q: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FLEET_Q_HEARTBEAT_INTERVAL", "0.2")
+    code, out, err = fleet_q("recover", "--json")
+    assert code == 0
+    assert json.loads(out)["dead_pods"] == 2
+    assert err == "watching for 0.4 s whether silent pods send a heartbeat: one, other\n"
