@@ -26,7 +26,7 @@ from fleet_q.services.cli_simulate import simulate_commands
 from fleet_q.services.cli_store import store_commands
 from fleet_q.services.cli_submit import submit_command
 from fleet_q.services.ids import new_pod_id
-from fleet_q.services.output import err, print_json, print_record, print_table, progress, say
+from fleet_q.services.output import print_json, print_record, print_table, progress, say, tell
 from fleet_q.services.reaping import reap_orphans
 from fleet_q.services.settings import from_env
 from fleet_q.services.version import installed_version
@@ -181,7 +181,7 @@ def recover(
 ) -> None:
     """Run one recovery cycle now: give back what dead pods held. Pods that seem to be dead are
     watched for two heartbeat intervals first."""
-    stats = client(store).recover(lambda line: err.print(line, markup=False, highlight=False))
+    stats = client(store).recover(tell)
     _show(msgspec.to_builtins(stats), json)
 
 

@@ -39,6 +39,11 @@ def say(text: str, style: str = "") -> None:
     out.print(Text(one_line(text), style=style))
 
 
+def tell(text: str) -> None:
+    """Print a line about what goes on, on stderr."""
+    err.print(Text(one_line(text)))
+
+
 def print_json(value: Any) -> None:
     """Print anything of this package as JSON on stdout, whatever encoding that has."""
     try:
