@@ -104,7 +104,7 @@ def recovering(world: World) -> Iterator[Price]:
     world.submit(80)
     dying.do_what_is_due()
     dying.die()
-    world.live(USUAL.dead_pod_threshold + 1)
+    leader.watch_for_a_threshold()
     _log(world)
     leader.recover()
     log = _log(world)
