@@ -30,7 +30,7 @@ from fleet_q.core.ports import Store, Turn
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
-from fleet_q.services.careful_log import CarefulLogger
+from fleet_q.services.careful_log import CarefulLogger, wait_for_handlers
 from fleet_q.services.description import message_of
 from fleet_q.services.ids import new_token
 from fleet_q.services.pruning import LeadersPrune
@@ -157,6 +157,7 @@ class Pod:
                 self._runners.close()
             except BaseException:
                 log.exception("not everything could be stopped", extra=self._tags())
+            wait_for_handlers()
             self.ended.set()
 
     def _go_on(self) -> bool:
