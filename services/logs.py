@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 
+from fleet_q.services.careful_log import wait_for_handlers
 from fleet_q.services.log_lines import JsonFormatter, Tagging, TextFormatter
 from fleet_q.services.log_writer import FLUSH_WITHIN, LineHandler
 from fleet_q.services.settings import Settings
@@ -28,7 +29,7 @@ def configure(settings: Settings, pod_id: str | None = None) -> None:
 def flush(timeout: float = FLUSH_WITHIN) -> bool:
     """Wait until what was logged is written, ``timeout`` seconds at most; whether it is. Call it
     before ``os._exit``."""
-    return all(handler.wait(timeout) for handler in _handlers())
+    return wait_for_handlers(timeout) and all(handler.wait(timeout) for handler in _handlers())
 
 
 def tell(text: str) -> None:

@@ -8,7 +8,6 @@ interrupt, and threads do the rest.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import threading
@@ -17,9 +16,10 @@ from queue import SimpleQueue
 from typing import Final
 
 from fleet_q.services import logs
+from fleet_q.services.careful_log import CarefulLogger
 from fleet_q.services.pod import Pod
 
-log = logging.getLogger("fleet_q.process")
+log = CarefulLogger("fleet_q.process")
 
 STOP_AT_ONCE: Final = 3.0
 """Seconds that a pod has to hand its steps back after a second signal."""
