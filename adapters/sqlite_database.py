@@ -302,8 +302,13 @@ class SqliteDatabase:
 
 
 def _copy_all(connection: sqlite3.Connection) -> None:
-    """Copy all that is committed into the file, and wait until it is there."""
-    connection.execute(f"PRAGMA busy_timeout = {int(RESCUE_PATIENCE * 1000)}")
-    busy, pages, copied = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-    if busy or copied < pages:
-        raise sqlite3.OperationalError("other processes use it")
+    """Copy all that is committed into the file, and wait until it is there. Others may be doing the
+    same, and SQLite does not wait for them."""
+    until = time.monotonic() + RESCUE_PATIENCE
+    while True:
+        busy, pages, copied = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+        if not busy and copied == pages:
+            return
+        if time.monotonic() > until:
+            raise sqlite3.OperationalError("other processes use it")
+        time.sleep(_LOCK_PAUSE)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +16,8 @@ from typing import Final
 from fleet_q.adapters.doctor import Check, Diagnosis, Finding, examine, fail, ok, warn
 from fleet_q.adapters.sqlite import APPLICATION_ID, BUSY_TIMEOUT, OLDEST_SQLITE, SCHEMA_VERSION
 from fleet_q.adapters.sqlite_errors import translated
+from fleet_q.adapters.sqlite_files import StoreFiles
+from fleet_q.adapters.sqlite_open import WAL_LIMIT
 from fleet_q.sql import load
 
 REMOTE: Final = {
@@ -24,6 +29,10 @@ https://www.sqlite.org/wal.html."""
 
 SLOWEST: Final = 0.05
 """Seconds for a commit, which nothing but a very busy file takes."""
+
+LARGE_WAL: Final = 4 * WAL_LIMIT
+FEW_DESCRIPTORS: Final = 256
+SMALL_FILE: Final = 65_536
 
 ROUNDS: Final = 5
 
@@ -37,9 +46,12 @@ def examination(path: Path, clock: Callable[[], float] = time.perf_counter) -> I
     return examine(
         [
             Check("SQLite", look.library),
+            Check("descriptors", look.descriptors),
+            Check("temp", look.temporary_folder),
             Check("file", look.file),
             Check("disk", look.disk, ("file",)),
-            Check("version", look.version, ("file", "SQLite")),
+            Check("in use", look.in_use, ("file",)),
+            Check("version", look.version, ("in use", "SQLite")),
             Check("write", look.write, ("version",)),
             Check("WAL", look.wal, ("version",)),
             Check("latency", look.latency, ("write",)),
@@ -90,6 +102,11 @@ class _Look:
             )
         return ok(kind or "not known here; a local one is needed")
 
+    def in_use(self) -> Diagnosis:
+        with self._connected(tidy=False):
+            StoreFiles(self._path.absolute()).wait_for_all(0)
+        return ok("by nobody, or with all the files that belong to it")
+
     def version(self) -> Diagnosis:
         with self._connected() as connection:
             whose, found, tables = connection.execute(load("sqlite", "whose")).fetchone()
@@ -120,7 +137,30 @@ class _Look:
                 f"off ({mode}), so that readers and writers wait for each other",
                 "fleet-q queue",
             )
-        return ok("on")
+        beside = Path(f"{os.path.realpath(self._path)}-wal")
+        size = beside.stat().st_size if beside.exists() else 0
+        if size > LARGE_WAL:
+            return warn(
+                f"on; {beside} has {size >> 20} MiB, so somebody has been reading for long; what"
+                " they do not keep from it is given back at the next commit after that",
+                f"fuser {self._path}",
+            )
+        return ok(f"on, {size >> 20} MiB")
+
+    def descriptors(self) -> Diagnosis:
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if limit != resource.RLIM_INFINITY and limit < FEW_DESCRIPTORS:
+            return warn(f"a process may have {limit} open, which is few", "ulimit -n 1024")
+        return ok("any number" if limit == resource.RLIM_INFINITY else f"up to {limit}")
+
+    def temporary_folder(self) -> Diagnosis:
+        """FLEET-Q does without one, but functions and SQLite's VACUUM do not."""
+        try:
+            with tempfile.TemporaryFile() as file:
+                file.write(bytes(SMALL_FILE))
+        except OSError as error:
+            return warn(f"cannot be written to: {error.strerror or error}", "export TMPDIR=...")
+        return ok(tempfile.gettempdir())
 
     def latency(self) -> Diagnosis:
         took = []
@@ -140,7 +180,8 @@ class _Look:
         return ok(says)
 
     @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
+    def _connected(self, *, tidy: bool = True) -> Iterator[sqlite3.Connection]:
+        """Nothing is read from the file yet, unless ``tidy``."""
         uri = f"{self._path.resolve().as_uri()}?mode=rw"  # never makes the file
         with (
             translated(self._path, opening=True),
@@ -148,7 +189,8 @@ class _Look:
                 sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
             ) as connection,
         ):
-            connection.execute("PRAGMA synchronous = NORMAL")
+            if tidy:
+                connection.execute("PRAGMA synchronous = NORMAL")
             yield connection
 
     def _pragma(self, connection: sqlite3.Connection, name: str) -> str:

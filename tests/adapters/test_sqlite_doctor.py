@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +17,7 @@ import pytest
 from fleet_q.adapters import sqlite_doctor
 from fleet_q.adapters.doctor import Finding
 from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.step import Submit
 
 
 @pytest.fixture
@@ -92,6 +95,47 @@ def test_slow_commits_are_a_warning(path: Path) -> None:
     found = list(sqlite_doctor.examination(path, clock=lambda: float(next(ticks))))
     assert (found[-1].check, found[-1].verdict) == ("latency", "warn")
     assert found[-1].says == "1000.00 ms a commit"
+
+
+def test_a_deleted_wal_that_is_in_use_is_told_and_no_new_one_made(path: Path) -> None:
+    script = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT count(*) FROM step_tracker").fetchone()
+print("open", flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"open\n"
+        assert look(path)["in use"].verdict == "ok"
+        path.with_name("jobs.db-wal").unlink()
+        found = look(path)
+        assert not path.with_name("jobs.db-wal").exists()
+        other.stdin.close()
+    assert (found["in use"].verdict, found["version"].verdict) == ("fail", "skipped")
+    assert "jobs.db-wal was deleted" in found["in use"].says
+    assert f"one has the id {other.pid}" in found["in use"].says
+
+
+def test_a_large_wal_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_doctor, "LARGE_WAL", 0)
+    with closing(SqliteStore(path)) as store:
+        store.submit([Submit("step", "{}")])
+        found = look(path)["WAL"]
+    assert (found.verdict, "reading for long" in found.says) == ("warn", True)
+
+
+def test_few_descriptors_are_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_doctor.resource, "getrlimit", lambda _: (80, 80))
+    found = look(path)["descriptors"]
+    assert (found.verdict, found.mend) == ("warn", "ulimit -n 1024")
+
+
+def test_no_temporary_folder_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(path / "none"))
+    assert look(path)["temp"].verdict == "warn"
 
 
 @pytest.mark.parametrize(

@@ -137,12 +137,11 @@ def test_a_running_store_needs_no_more_descriptors(tmp_path) -> None:
     """In a process of its own, whose limit is what is open already."""
     script = """
 import os, resource, sys
-from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
 from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import Turn
-from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.step import Complete, Submit
+from fleet_q.services import FleetQ
 
 store = SqliteStore(sys.argv[1])
 highest = os.dup(0)
@@ -152,15 +151,14 @@ try:
     os.dup(0)
 except OSError:
     print("none left")
-for number in range(30):
-    store.submit([Submit(f"{number} {n}", f'"{"x" * 5000}"', unique=True) for n in range(100)])
+for number in range(100):
+    store.submit([Submit(f"{number} {n}", f'"{"x" * 500}"', unique=True) for n in range(100)])
 turn = store.turn(Turn("pod", "one", Join("pod", "one"), claim=1000, claim_token="t"))
 outcomes = tuple(Complete(s.step_id, "t", "null") for s in turn.claimed[:500])
 store.turn(Turn("pod", "one", outcomes=outcomes))
 store.turn(Turn("pod", "one", Leave("pod", "one")))
-cycle = recovery_cycle(store, SqliteDeadLetterTable(), dead_after=10**6, by=None,
-                       only_as_leader=False, stats=RecoveryStats())
-print(len(list(cycle)) > 0, store.bell() >= 0, store.counts(), len(store.history("0 0")))
+app = FleetQ(store)
+print(app.recover().total_orphans, store.bell() >= 0, store.counts(), len(store.history("0 0")))
 store.close()
 """
     done = subprocess.run(
@@ -170,7 +168,7 @@ store.close()
         check=False,
     )
     assert done.stderr == ""
-    assert done.stdout.startswith("none left\nTrue True")
+    assert done.stdout.startswith("none left\n500 True")
     assert "'completed': 500" in done.stdout
 
 

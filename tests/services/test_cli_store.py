@@ -67,7 +67,7 @@ def test_the_doctor_finds_a_store_well(fleet_q):
     fleet_q("submit", "{}")
     code, out, err = fleet_q("doctor")
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 7
+    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 10
     found = json.loads(fleet_q("doctor", "--json")[1])
     assert {finding["verdict"] for finding in found} == {"ok"}
 
@@ -76,11 +76,11 @@ def test_the_doctor_says_what_fails_what_mends_it_and_what_it_could_not_look_at(
     code, out, err = fleet_q("doctor")
     assert (code, err) == (1, "fleet-q: not as it should be: file\n")
     lines = [line.split() for line in out.splitlines()]
-    assert lines[1][:2] == ["fail", "file"]
-    assert lines[2] == ["mend", "fleet-q", "worker"]
-    assert [line[0] for line in lines[3:]] == ["skipped"] * 5
+    assert lines[3][:2] == ["fail", "file"]
+    assert lines[4] == ["mend", "fleet-q", "worker"]
+    assert [line[0] for line in lines[5:]] == ["skipped"] * 6
     code, out, _ = fleet_q("doctor", "--json")
-    assert (code, json.loads(out)[1]["mend"]) == (1, "fleet-q worker")
+    assert (code, json.loads(out)[3]["mend"]) == (1, "fleet-q worker")
 
 
 @pytest.mark.parametrize("command", [["doctor"], ["schema"], ["schema", "--apply"]])
