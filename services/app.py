@@ -38,7 +38,6 @@ from fleet_q.services.stores import (
     described,
     is_shared,
     open_store,
-    store_exists,
 )
 from fleet_q.services.tasks import TASK_TYPE, Registry, Task, check_name
 from fleet_q.services.version import installed_version
@@ -415,7 +414,6 @@ class FleetQ:
                 ' if __name__ == "__main__"'
             )
         pod_id = self.settings.pod_id or new_pod_id()
-        exists = store_exists(self.where)
         store = await asyncio.to_thread(self._pods_store, pod_id)
         pod = Pod(
             pod_id,
@@ -425,7 +423,7 @@ class FleetQ:
             asyncio.get_running_loop(),
         )
         self._pod = pod
-        self._tell_start(pod_id, exists=exists)
+        self._tell_start(pod_id, is_new=getattr(store, "was_created", False))
         pod.start()
         try:
             yield pod
@@ -437,7 +435,7 @@ class FleetQ:
             if store is not self._client:
                 store.close()
 
-    def _tell_start(self, pod_id: str, *, exists: bool) -> None:
+    def _tell_start(self, pod_id: str, *, is_new: bool) -> None:
         """What a pod that does nothing needs explained shows here: another store than was meant,
         or no functions."""
         settings = self.settings
@@ -446,7 +444,7 @@ class FleetQ:
             "pod %s starts: fleet-q %s, store %s, %d slots, task types: %s",
             pod_id,
             installed_version(),
-            where if exists else f"{where}, which is new",
+            f"{where}, which is new" if is_new else where,
             slots(settings.max_parallelism, settings.capacity_threshold),
             self._registry.described(),
             extra={"pod": pod_id},

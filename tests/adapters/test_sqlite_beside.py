@@ -4,6 +4,7 @@ is emptied."""
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,8 @@ from fleet_q.adapters import sqlite_database, sqlite_open
 from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.step import Submit
+from tests.adapters.test_sqlite_doctor import unprivileged
+from tests.forking import Child
 
 
 @pytest.fixture
@@ -167,28 +170,27 @@ def test_a_limit_is_set_for_sqlite_too(path) -> None:
         assert run("PRAGMA temp_store").fetchone() == (2,)  # memory
 
 
-def test_rights_that_are_taken_away_are_trouble_that_passes(path, monkeypatch) -> None:
-    """Asked of the way that errors are told, for a superuser's rights are never taken away."""
-    with closing(SqliteStore(path)) as store:
-        monkeypatch.setattr(
-            store._database, "_opening", _Refusing(store._database._opening, "SQLITE_CANTOPEN")
-        )
-        with pytest.raises(StoreUnavailable):
-            list(store.step_events())
-
-
-class _Refusing:
-    def __init__(self, opening, code) -> None:
-        self._opening = opening
-        self._code = getattr(sqlite3, code)
-
-    def __getattr__(self, name):
-        return getattr(self._opening, name)
-
-    def connect(self, mode):
-        error = sqlite3.OperationalError("unable to open database file")
-        error.sqlite_errorcode = self._code
-        raise error
+def test_rights_that_are_taken_away_are_trouble_that_passes() -> None:
+    """What is open stays usable; what has to be opened is tried again later."""
+    with tempfile.TemporaryDirectory() as name, unprivileged(Path(name)):
+        folder = Path(name)
+        with closing(SqliteStore(folder / "store.db")) as store:
+            store._database._next_check = 0.0
+            folder.chmod(0)
+            try:
+                assert store.submit([Submit("one", "{}")]) == [True]
+                assert store.bell() is not None
+                for open_anew in (lambda: list(store.step_events()), Child(store.counts).ended):
+                    try:
+                        told = open_anew()
+                    except StoreUnavailable:
+                        told = "StoreUnavailable"
+                    assert told.startswith("StoreUnavailable")
+                with pytest.raises(StoreUnavailable):
+                    store.counts()  # since the fork it has no connection
+            finally:
+                folder.chmod(0o700)
+            assert store.counts()["pending"] == 1
 
 
 def _reader(path: Path) -> sqlite3.Connection:
