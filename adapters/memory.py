@@ -19,7 +19,7 @@ from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Ended, EndedPage, Manners, Pruned
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.recovery import is_orphan
-from fleet_q.core.step import Step, claim_order
+from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due
 from fleet_q.core.store import EventStore
 
 
@@ -294,12 +294,14 @@ class _Queue:
         self._steps = steps
         self._due: list[tuple[tuple[int, int, str], int]] = []
         self._waiting: list[tuple[int, str, int]] = []
+        self._sorted_at = 0
         for step in steps.values():
             if step.status == "pending":
                 self.add(step)
 
     def add(self, step: Step) -> None:
-        heapq.heappush(self._waiting, (step.available_ts, step.step_id, step.version))
+        due = step.available_ts if step.available_ts > step.last_update_ts else AT_ONCE
+        heapq.heappush(self._waiting, (due, step.step_id, step.version))
 
     def due(self, at: int, limit: int) -> list[Step]:
         self._sort_out(at)
@@ -312,7 +314,7 @@ class _Queue:
             if step is None or claim_order(step) != order or (seen and seen[-1] == entry):
                 continue
             seen.append(entry)
-            if step.available_ts <= at:
+            if is_due(step, at):
                 found.append(step)
         for entry in seen:
             heapq.heappush(self._due, entry)
@@ -324,7 +326,15 @@ class _Queue:
 
     def _sort_out(self, at: int) -> None:
         """Move what has come due by ``at``, and drop what has changed before the first that waits
-        for longer."""
+        for longer. After the clock was set back, any may be due."""
+        if at < self._sorted_at:
+            self._waiting = [
+                (AT_ONCE if is_due(step, at) else due, step_id, version)
+                for due, step_id, version in self._waiting
+                if (step := self._pending(step_id, version)) is not None
+            ]
+            heapq.heapify(self._waiting)
+        self._sorted_at = at
         while self._waiting:
             due, step_id, version = self._waiting[0]
             step = self._pending(step_id, version)

@@ -36,6 +36,11 @@ _READERS_PATIENCE_MS: Final = 100
 """For which all writers wait too."""
 
 _LOCK_PAUSE: Final = 0.001
+_WRITING: Final = ("begin_writing",)
+
+LEAST_SET_BACK: Final = 1_000_000
+"""Microseconds by which the clock has to be set back for the steps that wait to be looked through;
+what comes of less is waited for."""
 
 
 class Begun:
@@ -80,6 +85,8 @@ class SqliteDatabase:
         self._opened = 0
         self._next_check = 0.0
         self._next_wal_check = 0.0
+        self._latest: int | None = None  # time that was read from the clock, here or by a pod
+        self._is_set_back = False  # the clock was, and not all that follows is done
         with self._lock:
             fork.register(self)
             self._connection, self.was_created = opening.open(self._files)
@@ -92,7 +99,7 @@ class SqliteDatabase:
             return row[0] + (self._opened << 32)  # every connection has a count of its own
 
     def write(self) -> Begun:
-        return Begun(self, ("begin_writing",))
+        return Begun(self, _WRITING)
 
     def read(self) -> Begun:
         return Begun(self, ("begin_reading", "take_a_picture"))
@@ -129,10 +136,16 @@ class SqliteDatabase:
         self._lock.acquire()
         try:
             self._check_files()
-            self._transaction = SqliteTransaction(self._begin(statements), self._clock())
-            return self._transaction
+            transaction = SqliteTransaction(self._begin(statements), self._clock())
+            self._transaction = transaction
+            self._look_at_clock(transaction, may_write=statements == _WRITING)
+            return transaction
         except BaseException as error:
-            self._lock.release()
+            try:
+                if self._connection is not None and self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            finally:
+                self._lock.release()
             if isinstance(error, TRANSLATED):
                 raise translation(self._path, error) from error
             raise
@@ -145,6 +158,8 @@ class SqliteDatabase:
                 raise StoreError(self._end or "the transaction is the parent process's")
             if error is None:
                 connection.execute("COMMIT")
+                if self._transaction is not None and self._transaction.is_marked_by_new_clock:
+                    self._is_set_back = False
                 self._check_wal(connection)
         except TRANSLATED as refused:
             error = refused
@@ -157,6 +172,15 @@ class SqliteDatabase:
                 self._lock.release()
         if isinstance(error, TRANSLATED):
             raise translation(self._path, error) from error
+
+    def _look_at_clock(self, transaction: SqliteTransaction, *, may_write: bool) -> None:
+        if self._latest is None:
+            self._latest = transaction.latest_heartbeat()
+        if transaction.at < self._latest - LEAST_SET_BACK:
+            self._is_set_back = True
+        self._latest = transaction.at
+        if self._is_set_back and may_write:
+            transaction.mark_due_by_new_clock()
 
     def _begin(self, statements: tuple[str, ...]) -> sqlite3.Connection:
         """Take the lock that the statements ask for. SQLite's own way of waiting sleeps longer and

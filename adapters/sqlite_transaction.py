@@ -19,7 +19,7 @@ from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Ended, EndedPage, Pruned, Turn
 from fleet_q.core.pruning import is_prunable
-from fleet_q.core.step import JSON_BLANKS, Complete, Step, Submit, claim_order
+from fleet_q.core.step import AT_ONCE, JSON_BLANKS, Complete, Step, Submit, claim_order
 from fleet_q.sql import load
 
 _INSERT: Final = (
@@ -56,6 +56,7 @@ class SqliteTransaction:
 
     def __init__(self, connection: sqlite3.Connection, at: int) -> None:
         self.at = at
+        self.is_marked_by_new_clock = False
         self._connection = connection
 
     def refuse(self, why: str) -> None:
@@ -75,6 +76,16 @@ class SqliteTransaction:
     def claimable(self, limit: int) -> list[Step]:
         self._run("mark_due", {"now": self.at})
         return self._select_steps("claimable", {"now": self.at, "limit": limit})
+
+    def mark_due_by_new_clock(self) -> None:
+        """After the clock was set back, let claims find the retries that are due for that."""
+        self.is_marked_by_new_clock = True
+        self._run("mark_due_by_new_clock", {"now": self.at})
+
+    def latest_heartbeat(self) -> int:
+        """When a pod was heard of last, in the store's time; 0: never."""
+        row: tuple[int] = self._run("latest_heartbeat").fetchone()
+        return row[0]
 
     def next_due(self) -> int | None:
         row: tuple[int | None] = self._run("next_due", {"now": self.at}).fetchone()
@@ -175,7 +186,7 @@ class SqliteTransaction:
         """Store steps whose ids are free; it is an error if one is not."""
         values = [
             (s.step_id, s.priority, s.payload.strip(JSON_BLANKS), s.max_retries, self.at,
-             self.at + s.delay)
+             self.at + s.delay if s.delay else AT_ONCE)
             for s in new
         ]  # fmt: skip
         self._run_many("submit_step", values)

@@ -22,7 +22,9 @@ class Fact(msgspec.Struct, frozen=True, tag_field="type"):
 
 
 class Submitted(Fact, frozen=True, tag="submitted"):
-    """A step came into being. It is claimable from ``available_ts`` on."""
+    """A step came into being. It is claimable from ``available_ts`` on; 0: at once. So for all
+    facts that have one; where it is missing, as in the logs of earlier versions, the step keeps
+    the time that it had, or after a replay, may be claimed from the event's own time on."""
 
     payload: Raw
     priority: int
@@ -57,6 +59,7 @@ class Released(Fact, frozen=True, tag="released"):
     """The holder gave the step back unfinished; no try is used up."""
 
     claim_token: str
+    available_ts: int | None = None
 
 
 class Recovered(Fact, frozen=True, tag="recovered"):
@@ -64,6 +67,7 @@ class Recovered(Fact, frozen=True, tag="recovered"):
 
     claim_token: str
     error: str
+    available_ts: int | None = None
 
 
 class Failed(Fact, frozen=True, tag="failed"):
@@ -80,6 +84,8 @@ class Cancelled(Fact, frozen=True, tag="cancelled"):
 
 class Replayed(Fact, frozen=True, tag="replayed"):
     """Somebody gave a failed or cancelled step all its tries again."""
+
+    available_ts: int | None = None
 
 
 class Joined(Fact, frozen=True, tag="joined"):

@@ -229,7 +229,8 @@ class Transaction(Protocol):
         """The steps that exist among these ids."""
 
     def claimable(self, limit: int) -> list[Step]:
-        """Pending steps whose time has come, in :func:`~fleet_q.core.step.claim_order`."""
+        """Pending steps that are due, in :func:`~fleet_q.core.step.claim_order`; see
+        :func:`~fleet_q.core.step.is_due`."""
 
     def next_due(self) -> int | None:
         """The earliest ``available_ts`` among pending steps whose time has not come. A hint: a

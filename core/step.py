@@ -20,6 +20,9 @@ from fleet_q.core.lifecycles import STEP, StepStatus
 DIED: Final = "pod {} died while it held the step"
 """The error of an attempt whose pod died; the braces stand for the pod's id."""
 
+AT_ONCE: Final = 0
+"""The ``available_ts`` of a step that waits for nothing: claimable whatever the clock says."""
+
 JSON_BLANKS: Final = " \t\r\n"
 """What JSON calls white space, RFC 8259, section 2; around a text, the log does not keep it."""
 
@@ -178,7 +181,7 @@ def decide(
             payload=_raw(command.payload),
             priority=command.priority,
             max_retries=command.max_retries,
-            available_ts=at + command.delay,
+            available_ts=_after(command.delay, at),
         )
         return Event(command.step_id, 1, at, pod_id, fact)
 
@@ -186,7 +189,7 @@ def decide(
         raise UnknownStep(command.step_id)
     match command:
         case Claim():
-            if step.available_ts > at:
+            if not is_due(step, at):
                 raise IllegalTransition(
                     "step", "claimed before its time", step.status, step.step_id
                 )
@@ -203,18 +206,18 @@ def decide(
                     command.claim_token,
                     command.error,
                     command.traceback,
-                    at + command.retry_delay,
+                    _after(command.retry_delay, at),
                 )
             else:
                 fact = ev.Failed(command.claim_token, command.error, command.traceback)
         case Release():
             _held_under(step, command.claim_token)
-            fact = ev.Released(command.claim_token)
+            fact = ev.Released(command.claim_token, AT_ONCE)
         case Recover():
             _held_under(step, command.claim_token)
             error = DIED.format(step.claimed_by)
             fact = (
-                ev.Recovered(command.claim_token, error)
+                ev.Recovered(command.claim_token, error, AT_ONCE)
                 if step.tries_left
                 else ev.Failed(command.claim_token, error, None)
             )
@@ -223,7 +226,7 @@ def decide(
                 return None
             fact = ev.Cancelled()
         case Replay():
-            fact = ev.Replayed()
+            fact = ev.Replayed(AT_ONCE)
     STEP.after(step.status, fact.type, step.step_id)
     return Event(step.step_id, step.version + 1, at, pod_id, fact)
 
@@ -275,10 +278,11 @@ def evolve(step: Step | None, event: StepEvent) -> Step:
                 available_ts=fact.available_ts,
             )
         case ev.Released():
-            return _unclaimed(step)
+            return replace(_unclaimed(step), available_ts=_told(fact, step.available_ts))
         case ev.Recovered():
             return replace(
                 _unclaimed(step),
+                available_ts=_told(fact, step.available_ts),
                 retry_count=step.retry_count + 1,
                 error=fact.error,
                 traceback=None,
@@ -288,7 +292,7 @@ def evolve(step: Step | None, event: StepEvent) -> Step:
         case ev.Cancelled():
             return step
         case ev.Replayed():
-            return replace(_unclaimed(step), retry_count=0, available_ts=event.at)
+            return replace(_unclaimed(step), retry_count=0, available_ts=_told(fact, event.at))
 
 
 def fold(history: Iterable[StepEvent]) -> Step | None:
@@ -299,9 +303,26 @@ def fold(history: Iterable[StepEvent]) -> Step | None:
     return step
 
 
+def is_due(step: Step, at: int) -> bool:
+    """Whether a pending step may be claimed at store time ``at``: its time has come, by now or
+    when it was changed last. Or it waits to be retried and failed later than now, so the clock has
+    been set back since: the rest of its backoff cannot be told, and to be early does no harm. A
+    delay from its submission is waited for, whatever the clock does."""
+    is_retry_of_future = step.version > 1 and step.last_update_ts > at
+    return is_retry_of_future or step.available_ts <= max(at, step.last_update_ts)
+
+
 def claim_order(step: Step) -> tuple[int, int, str]:
     """Sort key of the queue: higher priority first, then age, then id so that it is total."""
     return (-step.priority, step.created_ts, step.step_id)
+
+
+def _after(delay: int, at: int) -> int:
+    return at + delay if delay else AT_ONCE
+
+
+def _told(fact: ev.Released | ev.Recovered | ev.Replayed, otherwise: int) -> int:
+    return otherwise if fact.available_ts is None else fact.available_ts
 
 
 def _held_under(step: Step, claim_token: str) -> None:

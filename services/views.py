@@ -59,7 +59,7 @@ class StepView:
             priority=step.priority,
             created_ts=timestamp(step.created_ts),
             last_update_ts=timestamp(step.last_update_ts),
-            available_ts=timestamp(step.available_ts),
+            available_ts=timestamp(step.available_ts or _waits_since(step)),
             result=None if step.result is None else msgspec.json.decode(step.result),
             error=step.error,
             traceback=step.traceback,
@@ -69,6 +69,11 @@ class StepView:
     def is_final(self) -> bool:
         """Whether it has ended, unless somebody replays it."""
         return self.status in ("completed", "failed", "cancelled")
+
+
+def _waits_since(step: Step) -> int:
+    """Since when a step that waits for nothing may be claimed, or might have been at first."""
+    return step.last_update_ts if step.status == "pending" else step.created_ts
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class EventView:
     def of(cls, event: StepEvent | PodEvent) -> EventView:
         """The view of ``event``."""
         data = msgspec.json.decode(msgspec.json.encode(event.fact))
+        if "available_ts" in data:  # 0 or missing: at once
+            data["available_ts"] = data["available_ts"] or event.at
         return cls(event.version, data.pop("type"), precise(event.at), event.pod_id, data)
 
 

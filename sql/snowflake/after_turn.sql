@@ -11,7 +11,11 @@ SELECT
     EXISTS (
         SELECT 1
         FROM {step_tracker}
-        WHERE status = 'pending' AND available_ts <= CURRENT_TIMESTAMP()
+        WHERE status = 'pending'
+            AND (
+                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+            )
     ) AS claimable,
     NULL AS step_id, NULL AS status, NULL AS priority, NULL AS payload, NULL AS retry_count,
     NULL AS max_retries, NULL AS created_ts, NULL AS last_update_ts, NULL AS available_ts,

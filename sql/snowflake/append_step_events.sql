@@ -10,7 +10,10 @@ SELECT
     CASE WHEN change_type = 'submitted' THEN payload END,
     CASE WHEN change_type = 'submitted' THEN priority END,
     CASE WHEN change_type = 'submitted' THEN max_retries END,
-    CASE WHEN change_type IN ('submitted', 'retried') THEN available_ts END,
+    CASE
+        WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+            THEN available_ts
+    END,
     CASE WHEN change_type = 'completed' THEN result END,
     CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,

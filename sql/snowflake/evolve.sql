@@ -12,9 +12,10 @@ SET
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
     available_ts = CASE
-        WHEN change.type = 'retried'
+        WHEN change.type = 'retried' AND change.retry_delay > 0
             THEN DATEADD(microsecond, change.retry_delay, CURRENT_TIMESTAMP())
-        WHEN change.type = 'replayed' THEN CURRENT_TIMESTAMP()
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed')
+            THEN TO_TIMESTAMP_LTZ(0, 6)
         ELSE {step_tracker}.available_ts
     END,
     claimed_by = CASE

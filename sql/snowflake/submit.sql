@@ -7,8 +7,11 @@ SELECT
     new.value:step_id::VARCHAR, 'pending', new.value:priority::NUMBER(38, 0),
     new.value:payload::VARCHAR, 0, new.value:max_retries::NUMBER(38, 0), CURRENT_TIMESTAMP(),
     CURRENT_TIMESTAMP(),
-    DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP()), 1, :change_id,
-    'submitted'
+    CASE
+        WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+        ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+    END,
+    1, :change_id, 'submitted'
 FROM TABLE(FLATTEN(input => PARSE_JSON(:new))) AS new
 WHERE NOT EXISTS (
     SELECT 1

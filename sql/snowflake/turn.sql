@@ -8,7 +8,11 @@ FROM (
         :claim_token AS claim_token, NULL AS result, NULL AS error, NULL AS traceback,
         0 AS retry_delay
     FROM {step_tracker}
-    WHERE status = 'pending' AND available_ts <= CURRENT_TIMESTAMP()
+    WHERE status = 'pending'
+        AND (
+            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+            OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+        )
         AND NOT EXISTS (
             SELECT 1
             FROM {step_tracker}

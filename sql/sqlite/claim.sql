@@ -5,7 +5,10 @@ SET status = 'claimed', last_update_ts = :now, claimed_by = :pod_id, incarnation
 WHERE rowid IN (
     SELECT rowid
     FROM step_tracker INDEXED BY step_tracker_queue
-    WHERE status = 'pending' AND due = 1 AND available_ts <= :now
+    WHERE status = 'pending' AND due = 1
+        AND (
+            available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
+        )
     ORDER BY priority DESC, created_ts, step_id
     LIMIT :limit
 )

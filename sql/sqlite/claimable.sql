@@ -1,6 +1,9 @@
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
 FROM step_tracker
-WHERE status = 'pending' AND due = 1 AND available_ts <= :now
+WHERE status = 'pending' AND due = 1
+    AND (
+        available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
+    )
 ORDER BY priority DESC, created_ts, step_id
 LIMIT :limit

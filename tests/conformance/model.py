@@ -48,7 +48,7 @@ class Model:
                     "max_retries": new.max_retries,
                     "created_ts": now,
                     "last_update_ts": now,
-                    "available_ts": now + new.delay,
+                    "available_ts": now + new.delay if new.delay else 0,
                     "result": None,
                     "error": None,
                     "traceback": None,
@@ -108,7 +108,7 @@ class Model:
             if not over or step_ids.count(step_id) > 1:
                 raise Refused
         for step_id in step_ids:
-            change = {"status": "pending", "retry_count": 0, "available_ts": now}
+            change = {"status": "pending", "retry_count": 0, "available_ts": 0}
             self._change(step_id, now, **change, **NO_HOLDER)
 
     def prune(self, before: int, ends: Sequence[str]) -> tuple[int, int]:
@@ -133,7 +133,7 @@ class Model:
         queue = [
             step
             for step in self.steps.values()
-            if step["status"] == "pending" and step["available_ts"] <= now
+            if step["status"] == "pending" and _is_due(step, now)
         ]
         queue.sort(key=lambda step: (-step["priority"], step["created_ts"], step["step_id"]))
         return [step["step_id"] for step in queue]
@@ -198,14 +198,15 @@ class Model:
                 change = {"result": outcome.result, "error": None, "traceback": None}
                 self._change(step_id, now, status="completed", **change)
             case Release():
-                self._change(step_id, now, status="pending", **NO_HOLDER)
+                self._change(step_id, now, status="pending", available_ts=0, **NO_HOLDER)
             case Fail(permanent=True):
                 change = {"error": outcome.error, "traceback": outcome.traceback}
                 self._change(step_id, now, status="failed", **change)
             case Fail():
                 self._fail(step_id, outcome.error, outcome.traceback, now)
                 if self.steps[step_id]["status"] == "pending":
-                    self.steps[step_id]["available_ts"] = now + outcome.retry_delay
+                    delay = outcome.retry_delay
+                    self.steps[step_id]["available_ts"] = now + delay if delay else 0
         return True
 
     def _fail(self, step_id: str, error: str, traceback: str | None, now: int) -> None:
@@ -214,7 +215,8 @@ class Model:
         if step["retry_count"] == step["max_retries"]:
             step["status"] = "failed"
         else:
-            step.update(status="pending", retry_count=step["retry_count"] + 1, **NO_HOLDER)
+            retries = step["retry_count"] + 1
+            step.update(status="pending", retry_count=retries, available_ts=0, **NO_HOLDER)
 
     def _claim(self, turn: Turn, now: int) -> list[str]:
         holder = {
@@ -242,6 +244,12 @@ class Model:
     def _change(self, step_id: str, now: int, **change: Any) -> None:
         step = self.steps[step_id]
         step.update(change, last_update_ts=now, version=step["version"] + 1)
+
+
+def _is_due(step: Row, now: int) -> bool:
+    """Its time has come; or the clock was set back behind a failure, and it is no first try."""
+    is_later = step["last_update_ts"] > now
+    return bool(step["available_ts"] <= now or (is_later and step["version"] > 1))
 
 
 def _is_down(pod: Row) -> bool:

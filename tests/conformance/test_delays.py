@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import pytest
+
+from fleet_q.core.pod import Beat
 from fleet_q.core.ports import Store, Turn
 from fleet_q.core.step import Fail, Release
 
 from .clock import SECOND, FakeClock
-from .helpers import acknowledge, claim, facts, held_step, join, known, submit
+from .helpers import (
+    acknowledge,
+    claim,
+    facts,
+    held_step,
+    ids,
+    join,
+    known,
+    recover_all,
+    submit,
+)
 
 
 def next_due(store: Store) -> int | None:
@@ -107,7 +120,88 @@ def test_a_step_given_back_after_the_clock_was_set_back_is_not_lost(
     acknowledge(store, Release("step", "token"))
 
     assert known(store, "step").last_update_ts == clock()
-    assert claim(store) == []
-    clock.advance(60)
     assert claim(store) == ["step"]
     assert facts(store, "step") == ["submitted", "claimed", "released", "claimed"]
+
+
+@pytest.mark.parametrize("seconds", [-3_600, -(10**9), 3_600])
+def test_a_step_without_a_delay_is_claimable_whatever_the_clock_does(
+    store: Store, clock: FakeClock, seconds: float
+) -> None:
+    join(store)
+    submit(store, "step")
+
+    clock.step(seconds)
+
+    assert claim(store) == ["step"]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Release("step", "token"), Fail("step", "token", "Boom")],
+    ids=["released", "failed without a backoff"],
+)
+def test_a_step_that_came_back_before_the_clock_was_set_back_is_claimable(
+    store: Store, clock: FakeClock, outcome: Release | Fail
+) -> None:
+    held_step(store)
+    acknowledge(store, outcome)
+
+    clock.step(-3_600)
+
+    assert claim(store) == ["step"]
+
+
+@pytest.mark.parametrize("delay", [0, 5 * SECOND])
+def test_a_step_that_is_replayed_or_recovered_around_a_clock_set_back_is_claimable(
+    store: Store, clock: FakeClock, delay: int
+) -> None:
+    join(store)
+    submit(store, "replayed", "recovered", "replayed after", delay=delay)
+    clock.advance(5)
+    assert len(claim(store, 3)) == 3
+    store.cancel("replayed")
+    store.cancel("replayed after")
+    store.replay(["replayed"])
+    join(store, incarnation="two")
+    clock.step(-3_600)
+
+    recover_all(store)
+    store.replay(["replayed after"])
+
+    names = {"replayed", "recovered", "replayed after"}
+    assert set(claim(store, 9, incarnation="two")) == names
+
+
+def test_a_retry_whose_failure_is_in_the_future_of_the_clock_is_due(
+    store: Store, clock: FakeClock
+) -> None:
+    held_step(store)
+    acknowledge(store, Fail("step", "token", "Boom", retry_delay=SECOND))
+
+    clock.step(-3_600)
+    store.turn(Turn("pod", "one", Beat("pod", "one")))  # at the latest then, the store notices
+
+    assert claim_if_due(store) == ["step"]
+
+
+def test_a_delay_is_waited_for_though_the_clock_was_set_back(
+    store: Store, clock: FakeClock
+) -> None:
+    join(store)
+    submit(store, "step", delay=5 * SECOND)
+    clock.step(-60)
+    store.turn(Turn("pod", "one", Beat("pod", "one")))
+
+    assert claim(store) == []
+    clock.advance(64.9)
+    assert claim(store) == []
+    clock.advance(0.1)
+    assert claim(store) == ["step"]
+
+
+def claim_if_due(store: Store) -> list[str]:
+    """As an idle pod asks: it claims only if there is something to claim."""
+    beat = Beat("pod", "one")
+    turn = Turn("pod", "one", beat, claim=1, claim_token="asks first", if_due=True)
+    return ids(store.turn(turn).claimed)

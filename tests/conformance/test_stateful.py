@@ -38,6 +38,7 @@ from fleet_q.core.step import (
     Submit,
     claim_order,
     fold,
+    is_due,
 )
 
 from .clock import SECOND, FakeClock
@@ -341,7 +342,7 @@ class Fleet(RuleBasedStateMachine):
         """The turn on both sides; ``None`` if the incarnation has ended."""
         now = self.clock()
         table = [] if self.kind.dear else [self.store.step(each) for each in self.model.steps]
-        queue = [s for s in table if s and s.status == "pending" and s.available_ts <= now]
+        queue = [s for s in table if s and s.status == "pending" and is_due(s, now)]
         try:
             expected = self.model.turn(turn, now)
         except Refused:

@@ -22,6 +22,7 @@ from fleet_q.core.errors import (
 )
 from fleet_q.core.events import StepEvent, StepFact
 from fleet_q.core.step import (
+    AT_ONCE,
     Cancel,
     Claim,
     Complete,
@@ -36,6 +37,7 @@ from fleet_q.core.step import (
     decide,
     evolve,
     fold,
+    is_due,
 )
 from tests.core.helpers import AT, LIVES, live
 
@@ -229,12 +231,12 @@ def test_a_step_is_attempted_once_more_than_it_may_be_retried(
 
 def test_a_release_uses_up_no_try_and_asks_for_no_delay() -> None:
     step = step_after(held(max_retries=0), Release("step", "token"), AT + 3)
-    assert (step.status, step.retry_count, step.available_ts) == ("pending", 0, AT)
+    assert (step.status, step.retry_count, step.available_ts) == ("pending", 0, AT_ONCE)
 
 
 def test_an_orphan_is_given_back_at_once_and_says_what_happened() -> None:
     step = step_after(held(), Recover("step", "token"), AT + 3)
-    assert (step.status, step.retry_count, step.available_ts) == ("pending", 1, AT)
+    assert (step.status, step.retry_count, step.available_ts) == ("pending", 1, AT_ONCE)
     assert (step.error, step.traceback) == ("pod pod died while it held the step", None)
 
 
@@ -246,7 +248,8 @@ def test_an_orphan_without_tries_left_fails_with_the_same_words() -> None:
 def test_a_replay_gives_all_tries_again_now() -> None:
     step = live(Fail("step", "token", "Boom", permanent=True), step=held(delay=0))
     replayed = step_after(step, Replay("step"), AT + 9)
-    assert (replayed.status, replayed.retry_count, replayed.available_ts) == ("pending", 0, AT + 9)
+    assert (replayed.status, replayed.retry_count) == ("pending", 0)
+    assert replayed.available_ts == AT_ONCE
     assert replayed.claim_token is None
     assert replayed.error == "Boom"
 
@@ -360,3 +363,41 @@ def test_a_fact_is_read_back_as_it_was_written(fact: StepFact) -> None:
 
 def _plain(fact: StepFact) -> dict[str, object]:
     return {name: bytes(v) if isinstance(v, Raw) else v for name, v in asdict(fact).items()}
+
+
+@pytest.mark.parametrize("fact", [ev.Released("token"), ev.Recovered("token", "died")])
+def test_a_log_without_the_time_of_a_return_keeps_the_time_that_the_step_had(
+    fact: ev.Released | ev.Recovered,
+) -> None:
+    """As earlier versions wrote it."""
+    step = replace(held(), available_ts=AT - 5)
+    event = StepEvent("step", step.version + 1, AT + 9, "pod", fact)
+    assert evolve(step, event).available_ts == step.available_ts == AT - 5
+
+
+def test_a_log_without_the_time_of_a_replay_has_that_of_its_event() -> None:
+    step = live(Fail("step", "token", "Boom", permanent=True), step=held())
+    event = StepEvent("step", step.version + 1, AT + 9, None, ev.Replayed())
+    assert evolve(step, event).available_ts == AT + 9
+
+
+HOUR = 3_600_000_000
+
+
+@pytest.mark.parametrize("at", [0, AT - HOUR, AT, AT + HOUR])
+def test_a_step_without_a_delay_is_due_whatever_the_clock_says(at: int) -> None:
+    submitted = live(Submit("step", "{}"))
+    assert is_due(submitted, at)
+    assert is_due(replace(submitted, available_ts=AT), at), "as earlier versions stored it"
+    assert is_due(live(Release("step", "token"), step=held(), at=AT + 1), at)
+
+
+def test_a_delay_is_waited_for_and_a_backoff_until_the_clock_is_set_back() -> None:
+    delayed = live(Submit("step", "{}", delay=HOUR))
+    retried = live(Fail("step", "token", "Boom", retry_delay=HOUR), step=held())
+    assert [is_due(delayed, at) for at in (AT - 1, AT, AT + HOUR - 1, AT + HOUR)] == [
+        False, False, False, True,
+    ]  # fmt: skip
+    assert [is_due(retried, at) for at in (AT - 1, AT, AT + HOUR - 1, AT + HOUR)] == [
+        True, False, False, True,
+    ]  # fmt: skip

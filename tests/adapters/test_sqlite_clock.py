@@ -1,0 +1,108 @@
+"""The machine's clock is set back while a file waits for it, or between two processes."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.core.errors import StoreError
+from fleet_q.core.pod import Beat
+from fleet_q.core.ports import Turn
+from fleet_q.core.step import Fail, Release, Submit
+from tests.conformance.clock import SECOND, FakeClock
+from tests.conformance.helpers import claim, ids, join, submit
+
+HOUR = 3_600
+
+
+def retrying_step(store: SqliteStore) -> None:
+    join(store)
+    submit(store, "step")
+    claim(store, token="token")
+    failed = Fail("step", "token", "Boom", retry_delay=SECOND)
+    store.turn(Turn("pod", "one", outcomes=(failed,)))
+
+
+def claim_if_due(store: SqliteStore, incarnation: str) -> list[str]:
+    beat = Beat("pod", incarnation)
+    turn = Turn("pod", incarnation, beat, claim=1, claim_token="x", if_due=True)
+    return ids(store.turn(turn).claimed)
+
+
+def test_a_process_that_begins_after_the_clock_was_set_back_finds_the_retries(
+    tmp_path: Path,
+) -> None:
+    clock = FakeClock()
+    with closing(SqliteStore(tmp_path / "q.db", clock=clock)) as store:
+        retrying_step(store)
+    clock.step(-HOUR)
+
+    with closing(SqliteStore(tmp_path / "q.db", clock=clock)) as store:
+        join(store, incarnation="two")
+        assert claim_if_due(store, "two") == ["step"]
+
+
+def test_a_transaction_that_fails_after_the_clock_was_set_back_loses_no_retry(
+    tmp_path: Path,
+) -> None:
+    clock = FakeClock()
+    with closing(SqliteStore(tmp_path / "q.db", clock=clock)) as store:
+        retrying_step(store)
+        clock.step(-HOUR)
+        with pytest.raises(StoreError):
+            store.submit([Submit("step", "{}", unique=True)])
+
+        store.turn(Turn("pod", "one", Beat("pod", "one")))
+
+        assert claim_if_due(store, "one") == ["step"]
+
+
+def test_only_a_clock_that_was_set_back_has_the_waiting_steps_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fleet_q.adapters.sqlite_transaction import SqliteTransaction
+
+    looked: list[int] = []
+    monkeypatch.setattr(SqliteTransaction, "mark_due_by_new_clock", lambda tx: looked.append(tx.at))
+    clock = FakeClock()
+    with closing(SqliteStore(tmp_path / "q.db", clock=clock)) as store:
+        retrying_step(store)
+        clock.advance(HOUR)
+        store.turn(Turn("pod", "one", Beat("pod", "one")))
+        clock.step(-1)
+        store.turn(Turn("pod", "one", Beat("pod", "one")))
+        assert looked == []
+
+
+def test_a_file_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    """There, what waits for nothing has the time of its event in the rows and partly the log."""
+    clock = FakeClock()
+    with closing(SqliteStore(tmp_path / "q.db", clock=clock)) as store:
+        names = ("submitted", "released", "replayed", "recovered")
+        join(store)
+        submit(store, *names, unique=True)
+        claim(store, 4, token="token")
+        store.turn(Turn("pod", "one", outcomes=(Release("released", "token"),)))
+        store.turn(Turn("pod", "one", outcomes=(Release("submitted", "token"),)))
+        store.cancel("replayed")
+        store.replay(["replayed"])
+        store.declare_dead(store.pods().pods)
+        orphans = store.orphans("", 9)
+        assert ids(orphans) == ["recovered"]
+    with closing(sqlite3.connect(tmp_path / "q.db")) as connection:
+        connection.executescript(
+            """
+            UPDATE step_events SET available_ts = event_ts WHERE type = 'submitted';
+            UPDATE step_events SET available_ts = NULL WHERE type <> 'submitted';
+            UPDATE step_tracker SET available_ts = created_ts;
+            """
+        )
+    clock.step(-HOUR)
+    with closing(SqliteStore(tmp_path / "q.db", clock=clock)) as store:
+        assert store.rebuild(check=True).equal
+        join(store, incarnation="two")
+        assert sorted(claim(store, 9, incarnation="two")) == ["released", "replayed", "submitted"]
