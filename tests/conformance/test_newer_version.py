@@ -13,8 +13,8 @@ from fleet_q.core.ports import Store
 from fleet_q.services import FleetQ
 from fleet_q.services.http import create_http
 
-from .clock import SECOND, FakeClock
-from .helpers import completed_step, join, submit
+from .clock import FakeClock
+from .helpers import completed_step, join, silent, submit
 from .stores import KINDS, StoreKind
 
 ADVICE = ", which this version does not know; upgrade fleet-q"
@@ -123,4 +123,4 @@ def test_pod_of_unknown_status_is_an_error_with_advice_and_left_to_newer_leaders
     answer = http.get("/admin/pods")
     assert (answer.status_code, answer.json()) == (500, {"detail": says})
     clock.advance(100)
-    assert [pod.pod_id for pod in store.declare_dead(10 * SECOND)] == ["other"]
+    assert [pod.pod_id for pod in store.declare_dead(silent(store, 10))] == ["other"]
