@@ -8,7 +8,7 @@ machine what came of it (``answered``, ``unanswered``, ``ended``) and which func
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -104,6 +104,8 @@ class PodMachine:
         gap = longest_gap(settings.heartbeat_interval, dead_after)
         self.silence = SilenceTracker(dead_after, gap)
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
+        self._usable = self._slots  # fewer while steps of a kind cannot begin
+        self._use_all_at = math.inf
         self._running: dict[str, _Running] = {}
         self._running_size = 0  # bytes of their payloads
         self._outbox = Outbox()
@@ -136,6 +138,8 @@ class PodMachine:
         self._expire(now)
         if self.phase == "draining" and not self._joined and not self._has_work():
             self.phase = "gone"
+        if now >= self._use_all_at:
+            self._usable, self._use_all_at = self._slots, math.inf
         keep = self._due_withdrawal(now)
         begin_by = self.begin_by(now) if self._confirmed else None
         self._confirmed = False
@@ -174,7 +178,17 @@ class PodMachine:
         self._drop(outcome.step_id)
         self._outbox.add(outcome)
         self._prefetch.ended += 1
+        if self._usable < self._slots:
+            self._usable += 1
         return True
+
+    def stuck(self, claims: Sequence[tuple[str, str]], now: float) -> None:
+        """These steps have waited for a claim interval though there were slots, since nothing more
+        of their kind can begin here. They are released, and no more are claimed than run until
+        some end or a recovery interval has passed."""
+        self.withdrawn(claims)
+        self._usable = max(1, len(self._running))
+        self._use_all_at = now + self.settings.recovery_interval
 
     def withdrawn(self, claims: Iterable[tuple[str, str]]) -> None:
         """These steps wait no longer, as the plan asked for; they are released."""
@@ -477,12 +491,12 @@ class PodMachine:
     def _due_claim(self, now: float) -> int:
         if self.phase not in ("joining", "up"):
             return 0
-        free = self._slots - len(self._running)
+        free = self._usable - len(self._running)
         return max(0, free) if self._backlog or now >= self._next_claim else 0
 
     def _due_prefetch(self, free: int, now: float) -> int:
         """How many steps to claim with a turn that is due, beyond those for the ``free`` slots."""
-        if self.phase != "up" or not self._backlog:
+        if self.phase != "up" or not self._backlog or self._usable < self._slots:
             return 0
         ahead = self._prefetch.ahead(now, self._running_size + self._outbox.size)
         return max(0, self._slots + ahead - len(self._running) - free)
@@ -560,7 +574,7 @@ class PodMachine:
 
     def _watches(self) -> bool:
         """Whether it would claim if it knew that there is something."""
-        could_claim = self.phase == "up" and len(self._running) < self._slots
+        could_claim = self.phase == "up" and len(self._running) < self._usable
         return self._quiet.watches and could_claim and not self._backlog
 
     def _watch_quiet(self, turn: Turn, answer: Answer, now: float) -> None:
@@ -597,7 +611,7 @@ class PodMachine:
         if self._outbox:
             times.append(self._pace.gather_until or self._ask_after)
         elif self.phase == "up":
-            if len(self._running) < self._slots:
+            if len(self._running) < self._usable:
                 times.append(self._next_claim)
             if self._watches():
                 times.append(self._quiet.next_listen)

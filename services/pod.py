@@ -201,10 +201,7 @@ class Pod:
         if plan.begin_by is not None:
             self._runners.confirm(plan.begin_by)
         if plan.keep is not None:
-            withdrawn = self._runners.withdraw(plan.keep)
-            for step_id, _ in withdrawn:
-                self._held.pop(step_id, None)
-            self._machine.withdrawn(withdrawn)
+            self._machine.withdrawn(self._unheld(self._runners.withdraw(plan.keep)))
         if plan.gone:
             log.info("left the fleet", extra=self._tags())
             return False
@@ -224,9 +221,20 @@ class Pod:
         next_at = min(plan.look_again, self._prune.next_at)
         if self._runners.should_pull:
             self._runners.pull()
-            next_at = min(next_at, time.monotonic() + RUNNER_RETRY)
+            now = time.monotonic()
+            stuck = self._runners.take_stuck(now - self._settings.claim_interval)
+            if stuck:
+                log.info("released %d step(s) that cannot begin here", len(stuck))
+                self._machine.stuck(self._unheld(stuck), now)
+            busy = busy or bool(stuck)
+            next_at = min(next_at, now + RUNNER_RETRY)
         self._read_inbox(0.0 if busy else next_at - time.monotonic())
         return True
+
+    def _unheld(self, claims: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        for step_id, _ in claims:
+            self._held.pop(step_id, None)
+        return claims
 
     def _ask(self, ask: Callable[[], T], tell: Callable[[T, float], bool]) -> bool:
         """Tell the machine what the store answers; whether that changes what is due."""

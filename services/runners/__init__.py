@@ -136,6 +136,26 @@ class Runners:
             self.forget(*claim)
         return withdrawn
 
+    def take_stuck(self, before: float) -> list[tuple[str, str]]:
+        """Take back what should have begun ``before`` that time and waits though there are slots,
+        for its runner can begin nothing: ids and claim tokens."""
+        stuck = []
+        for runner in self._runners:
+            if not runner.jobs or runner.can_begin or not self._slots.has_free:
+                continue
+            jobs = runner.take_all()
+            stuck += [job for job in jobs if job.claimed_until < before]
+            if waiting := [job for job in jobs if job.claimed_until >= before]:
+                runner.add(waiting)
+        claims = [
+            (job.attempt.step.step_id, job.attempt.claim_token)
+            for job in stuck
+            if not job.attempt.context.cancelled
+        ]
+        for claim in claims:
+            self.forget(*claim)
+        return claims
+
     def close(self) -> None:
         """Stop whatever can be stopped. Threads end with the function that they run."""
         for claim in list(self._jobs):

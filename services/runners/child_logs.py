@@ -14,6 +14,8 @@ from fleet_q.services.runners.wire import Logged
 
 _PLAIN: Final = (str, int, float, bool, type(None))
 _LARGEST: Final = 2**63
+_LONGEST: Final = 1024 * 1024
+"""Characters of a message or a traceback that are sent."""
 
 
 class LogsToPod(logging.Handler):
@@ -66,4 +68,6 @@ def _is_plain(value: object) -> bool:
 
 
 def _encodable(value: Any) -> Any:
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return value[:_LONGEST].encode("utf-8", "backslashreplace").decode()

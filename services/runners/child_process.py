@@ -88,13 +88,14 @@ class ChildProcess:
 
     async def start(self, start: Start) -> None:
         """Start it; ``OSError`` if that cannot be done now."""
+        message = frame(start)
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             to_child, of_child = _socket_pair(ours, theirs)
             self._to_guard, of_guard = _socket_pair(ours, theirs)
             python = [os.fsdecode(spawn.get_executable()), *_flags()]
             # Modules beside the application must not hide the standard library's from the child
             # as long as it has not imported what it needs of that: -P, and the pod's path last.
-            child = [*python, "-P", "-c", _CHILD, str(of_child.fileno()), *sys.path]
+            child = [*python, "-P", "-c", _CHILD, str(of_child.fileno()), *map(str, sys.path)]
             self._process = subprocess.Popen(
                 [python[0], "-S", "-P", guard.__file__, str(of_guard.fileno()), *child],
                 stdin=subprocess.DEVNULL,
@@ -103,7 +104,7 @@ class ChildProcess:
             )
             ours.pop_all()
         reader, self._writer = await asyncio.open_connection(sock=to_child)
-        self._writer.write(frame(start))
+        self._writer.write(message)
         loop = asyncio.get_running_loop()
         status = loop.create_task(self._read_status())
         self._life = loop.create_task(self._live(reader, status))

@@ -22,6 +22,7 @@ import sys
 def main(socket: int, command: list[str]) -> None:
     """Start ``command`` and end with it. ``socket`` is the descriptor that leads to the pod."""
     os.set_inheritable(socket, False)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     # Sent to all processes of a service, these are for the pod to answer. The child inherits that
     # they are ignored, until it has handlers of its own.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -22,14 +22,15 @@ DEFER_FOR: Final = 0.1
 
 class Job:
     """An attempt, and the task that it is an attempt at. After ``begin_by``, a time of
-    ``time.monotonic``, it may only begin once its claim has been confirmed."""
+    ``time.monotonic``, it may only begin once its claim has been confirmed; it was claimed to begin
+    until ``claimed_until``."""
 
-    __slots__ = ("attempt", "begin_by", "task")
+    __slots__ = ("attempt", "begin_by", "claimed_until", "task")
 
     def __init__(self, attempt: Attempt, task: Task[Any, Any], begin_by: float) -> None:
         self.attempt = attempt
         self.task = task
-        self.begin_by = begin_by
+        self.begin_by = self.claimed_until = begin_by
 
     def call(self) -> Any:
         """Call the function. It is only here, where it runs, that its arguments are looked at:

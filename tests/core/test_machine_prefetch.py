@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from fleet_q.core.pod import Beat
 from fleet_q.core.step import Release
-from tests.core.helpers import Pilot
+from tests.core.helpers import Pilot, up
 
 
 def take(pilot: Pilot, seconds: float, *step_ids: str, payload: str = "{}") -> int:
@@ -200,3 +200,18 @@ def test_pod_prefetches_few_steps_with_large_results() -> None:
     assert take(pilot, 1.0, *steps) == len(steps)
     finish_all(pilot, *steps)
     assert take(pilot, 1.0) == 6 + 7
+
+
+def test_pod_claims_no_more_than_run_after_releasing_what_cannot_begin() -> None:
+    pilot = up(*"abcdef")
+    pilot.machine.stuck(pilot.claims(*"cdef"), pilot.now)
+    pilot.wait(pilot.settings.claim_interval)
+    turn = pilot.turn()
+    assert turn.outcomes == tuple(Release(*claim) for claim in pilot.claims(*"cdef"))
+    assert turn.claim == 0
+    pilot.answer(turn)
+    pilot.finish("a")  # so one runs, and one more is tried
+    pilot.wait(pilot.settings.claim_interval)
+    assert pilot.take_turn("g", "h").claim == 2
+    pilot.wait(pilot.settings.recovery_interval)
+    assert pilot.turn().claim == 3

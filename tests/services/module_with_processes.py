@@ -29,6 +29,12 @@ def hang() -> None:
     time.sleep(600)
 
 
+@app.task("await file", process=True)
+def await_file(path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(0.01)
+
+
 @app.task("start", process=True)
 def start(sign: str) -> None:
     """It holds its process, and so does what it starts."""

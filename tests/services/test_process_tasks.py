@@ -18,7 +18,7 @@ from fleet_q.services.views import StepView
 from tests.services import library_of_functions as library
 from tests.services import module_with_processes as module
 from tests.services.conftest import QUICK, ended
-from tests.waiting import wait_until
+from tests.waiting import wait_until, wait_until_async
 
 
 @pytest.fixture
@@ -193,6 +193,26 @@ def test_import_that_takes_too_long_fails_the_step(monkeypatch, run):
     monkeypatch.setattr(processes, "IMPORT_WITHIN", 0)
     (step,) = run({"task_type": "pid"})
     assert step.error.startswith("importing the task took longer than 0 s")
+
+
+def test_steps_that_wait_for_a_process_are_released_and_done_later(tmp_path):
+    app, go_on = module.app, tmp_path / "go on"
+    app.use(settings=replace(QUICK, max_processes=1, recovery_interval=300))
+
+    def was_released(step_id: str) -> bool:
+        return any(event.type == "released" for event in app.history(step_id))
+
+    async def main() -> None:
+        async with app.running():
+            app.submit({"task_type": "await file", "path": str(go_on)}, priority=1)
+            ids = app.submit_many([{"task_type": "pid"}] * 3)
+            await wait_until_async(lambda: any(map(was_released, ids)))
+            go_on.touch()
+            for step_id in ids:
+                step = await asyncio.to_thread(app.wait, step_id)
+                assert (step.status, step.result["attempt"]) == ("completed", 1)
+
+    asyncio.run(main())
 
 
 def test_death_of_a_process_with_nothing_to_do_harms_no_step(run):
