@@ -6,8 +6,8 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -31,6 +31,7 @@ from fleet_q.services.ids import new_pod_id, new_step_id
 from fleet_q.services.pod import Pod
 from fleet_q.services.pruning import prune_gently
 from fleet_q.services.recovery import watch_silent_pods
+from fleet_q.services.running import Run
 from fleet_q.services.settings import Settings, from_env
 from fleet_q.services.stores import (
     absolute,
@@ -73,7 +74,7 @@ class FleetQ:
         self._client: Store | None = None
         self._lock = threading.Lock()
         self._registry = Registry()
-        self._pod: Pod | None = None
+        self._run: Run | None = None
         self.reference: str | None = None
         """``module:app``, if the command line found it so."""
         self.made_in = origins.origin()
@@ -260,7 +261,7 @@ class FleetQ:
         """The oldest live pod, and whether it is the one that runs here."""
         pods = self.pods()
         head = next((pod.pod_id for pod in pods if pod.leader), None)
-        here = self._pod.pod_id if self._pod is not None else None
+        here = pod.pod_id if (pod := self.pod) is not None else None
         alive = [pod.pod_id for pod in pods if pod.alive]
         return LeaderView(head, here, head is not None and head == here, len(alive), alive)
 
@@ -269,7 +270,7 @@ class FleetQ:
         running here, that pod knows which others are silent. Without, those that seem to be are
         watched for two heartbeat intervals first; ``on_wait`` is called with a line about it."""
         stats = RecoveryStats()
-        pod, store = self._pod, self._store()
+        pod, store = self.pod, self._store()
         cycle = recovery_cycle(
             store,
             SqliteDeadLetterTable(),
@@ -343,7 +344,7 @@ class FleetQ:
                 statuses=WITH_DEAD_LETTERS if failed else ENDED,
                 archive=kept,
                 dry_run=dry_run,
-                by=self._pod.pod_id if self._pod is not None else None,
+                by=pod.pod_id if (pod := self.pod) is not None else None,
             )
             prune_gently(cycle, told)
         return stats
@@ -376,7 +377,8 @@ class FleetQ:
     @property
     def pod(self) -> Pod | None:
         """The pod that runs here now."""
-        return self._pod
+        run = self._run
+        return None if run is None or (run.is_leaving and run.over.is_set()) else run.pod
 
     @property
     def store(self) -> Store:
@@ -406,34 +408,53 @@ class FleetQ:
         Async functions run on this event loop. On leaving, the pod drains. Raises what opening
         the store raises; what ends the pod later is in its ``error``.
         """
-        if self._pod is not None:
-            raise InvalidInput("this app runs a pod already")
+        run = self._new_run(asyncio.get_running_loop())
+        try:
+            pod = await run.begun()
+        except BaseException:
+            run.leave(0)
+            raise
+        try:
+            yield pod
+        finally:
+            run.leave()
+            await run.drained()
+
+    @contextmanager
+    def running_on(self, loop: asyncio.AbstractEventLoop) -> Iterator[Pod]:
+        """The same for a thread without an event loop; async functions run on ``loop``."""
+        run = self._new_run(loop)
+        try:
+            yield run.begin()
+        finally:
+            run.leave()
+            run.over.wait()
+
+    def _new_run(self, loop: asyncio.AbstractEventLoop) -> Run:
         if origins.is_child:
             raise InvalidInput(
                 "a process that imports the app to run a step runs no pod; put what does under"
                 ' if __name__ == "__main__"'
             )
+        with self._lock:
+            if self._run is not None and not self._run.is_leaving:
+                raise InvalidInput("this app runs a pod already")
+            self._run = Run(lambda: self._start_pod(loop), after=self._run)
+            return self._run
+
+    def _start_pod(self, loop: asyncio.AbstractEventLoop) -> Pod:
         pod_id = self.settings.pod_id or new_pod_id()
-        store = await asyncio.to_thread(self._pods_store, pod_id)
-        pod = Pod(
-            pod_id,
-            store,
-            self._registry,
-            self.settings,
-            asyncio.get_running_loop(),
-        )
-        self._pod = pod
+        store = self._pods_store(pod_id)
+        is_own = store is not self._client
+        pod = Pod(pod_id, store, self._registry, self.settings, loop, closes_store=is_own)
         self._tell_start(pod_id, is_new=getattr(store, "was_created", False))
-        pod.start()
         try:
-            yield pod
-        finally:
-            pod.drain()
-            await asyncio.to_thread(pod.ended.wait)
-            if self._pod is pod:
-                self._pod = None
-            if store is not self._client:
+            pod.start()
+        except BaseException:
+            if is_own:
                 store.close()
+            raise
+        return pod
 
     def _tell_start(self, pod_id: str, *, is_new: bool) -> None:
         """What a pod that does nothing needs explained shows here: another store than was meant,
@@ -485,13 +506,13 @@ class FleetQ:
     def _begin_in_child(self) -> None:
         """The pod lives in the parent, and so do the threads that may have held the lock."""
         self._lock = threading.Lock()
-        if self._pod is not None:
-            self._pod.stay_with_the_parent()
-            self._pod = None
+        if self._run is not None:
+            self._run.stay_with_the_parent()
+            self._run = None
 
     def _work_arrived(self) -> None:
-        if self._pod is not None:
-            self._pod.work_arrived()
+        if (pod := self.pod) is not None:
+            pod.work_arrived()
 
 
 def _parse_cursor(before: str | None) -> tuple[int, str] | None:

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final, TypeVar
@@ -61,12 +62,17 @@ class Pod:
         registry: Registry,
         settings: Settings,
         loop: asyncio.AbstractEventLoop,
+        *,
+        closes_store: bool = False,
     ) -> None:
         self.pod_id = pod_id
+        self.grace = settings.shutdown_grace
         self.loop = loop
         self.error: FleetQError | None = None
         self.ended = threading.Event()
+        self._when_ended: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._store = store
+        self._closes_store = closes_store
         self._settings = settings
         self._machine = PodMachine(
             pod_id,
@@ -114,6 +120,12 @@ class Pod:
         self.ended.set()
         fork.keep_forever(self)
 
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` once the pod has ended, from any thread."""
+        self._when_ended.put(tell)
+        if self.ended.is_set():
+            self._tell_ended()
+
     def is_healthy(self) -> bool:
         """Whether there is no :attr:`trouble`."""
         return self.trouble is None
@@ -155,10 +167,18 @@ class Pod:
                 if self._recovery is not None:
                     self._recovery.close()  # type: ignore[attr-defined]
                 self._runners.close()
+                if self._closes_store:
+                    self._store.close()
             except BaseException:
-                log.exception("not everything could be stopped", extra=self._tags())
+                log.exception("not everything could be closed", extra=self._tags())
             wait_for_handlers()
             self.ended.set()
+            self._tell_ended()
+
+    def _tell_ended(self) -> None:
+        with suppress(Empty):
+            while True:
+                self._when_ended.get_nowait()()
 
     def _go_on(self) -> bool:
         """Do one thing; false when the pod is gone. What is unexpected is tried again after a

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 from fleet_q.services.app import FleetQ
@@ -14,19 +13,22 @@ from fleet_q.services.http import create_http
 from fleet_q.services.http_hosts import bracketed
 from fleet_q.services.http_listener import address_of, default_hosts, is_loopback, listen
 from fleet_q.services.http_server import HttpServer, limits_for
-from fleet_q.services.pod import Pod
+from fleet_q.services.loop_thread import LoopThread
 from fleet_q.services.signals import ending_with_its_pod
 
 log = logging.getLogger("fleet_q.process")
 
 
 def run_worker(app: FleetQ) -> None:
-    """Run a pod until it is told to stop. Raises what ended it, if it was not that."""
+    """Run a pod until it is told to stop. Raises what ended it, if it was not that.
+
+    The process is to end then; if it has not some seconds later, it is ended.
+    """
     _run(app, contextlib.nullcontext())
 
 
 def run_server(app: FleetQ, host: str, port: int) -> None:
-    """Run a pod with its HTTP API on ``host:port`` until it is told to stop.
+    """Run a pod with its HTTP API on ``host:port``, as :func:`run_worker` does.
 
     Raises :class:`InvalidInput` if nothing can listen there.
     """
@@ -52,16 +54,10 @@ def _serving(app: FleetQ, host: str, listener: socket.socket) -> Iterator[None]:
 
 
 def _run(app: FleetQ, server: AbstractContextManager[object]) -> None:
-    with ending_with_its_pod() as govern:
-        asyncio.run(_live(app, server, govern))
-
-
-async def _live(
-    app: FleetQ, server: AbstractContextManager[object], govern: Callable[[Pod], None]
-) -> None:
-    async with app.running() as pod:
-        govern(pod)
-        with server:  # also while the pod drains
-            await asyncio.to_thread(pod.ended.wait)
-    if pod.error is not None:
-        raise pod.error
+    with ending_with_its_pod() as govern, LoopThread() as thread:
+        with app.running_on(thread.loop) as pod:
+            govern(pod)
+            with server:  # also while the pod drains
+                pod.ended.wait()
+        if pod.error is not None:
+            raise pod.error

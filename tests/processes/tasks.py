@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fleet_q.services import FleetQ
@@ -34,6 +37,16 @@ def touch(path: str, until: str) -> str:
 async def block(path: str, until: str) -> str:
     """The same in an async function, so that it blocks the event loop."""
     return touch(path, until)
+
+
+@app.task("clutter")
+def clutter(path: str, until: str) -> None:
+    """Leave behind what would keep an interpreter from ending."""
+    never = threading.Event()
+    ThreadPoolExecutor(1).submit(never.wait)
+    threading.Thread(target=never.wait, daemon=False).start()
+    atexit.register(never.wait)
+    Path(path).touch()
 
 
 @app.task("hold", process=True)

@@ -30,7 +30,7 @@ def begun(pods: Pods, tmp_path):
     return begun
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_the_first_signal_lets_the_pod_finish_and_leave(
     pods: Pods, begun, tmp_path, number
 ) -> None:
@@ -46,7 +46,7 @@ def test_the_first_signal_lets_the_pod_finish_and_leave(
 
 def test_after_the_grace_the_step_is_released_with_no_try_used_up(pods: Pods, begun) -> None:
     pod, step_id = begun(FLEET_Q_SHUTDOWN_GRACE="0.2")
-    pod.send_signal(signal.SIGTERM)
+    pod.send_signal(signal.SIGQUIT)
     assert pod.wait(LIMIT) == 0
     step = FleetQ(pods.store).status(step_id)
     assert (step.status, step.retry_count) == ("pending", 0)
@@ -67,10 +67,22 @@ def test_a_function_that_blocks_the_loop_does_not_keep_its_pod_from_leaving(
 ) -> None:
     pod, step_id = begun(task="block", FLEET_Q_SHUTDOWN_GRACE="0.2")
     pod.send_signal(signal.SIGTERM)
-    assert pod.wait(LIMIT) == 1
+    assert pod.wait(LIMIT) == 0
     fleet = FleetQ(pods.store)
     assert (fleet.status(step_id).status, fleet.pods()[0].status) == ("pending", "down")
     assert "cannot be stopped" in pods.log("pod-1").read_text()
+
+
+def test_threads_executors_and_exit_handlers_left_behind_do_not_keep_the_process(
+    pods: Pods, begun
+) -> None:
+    pod, step_id = begun(task="clutter")
+    fleet = FleetQ(pods.store)
+    wait_until(lambda: fleet.status(step_id).status == "completed")
+    pod.send_signal(signal.SIGTERM)
+    assert pod.wait(LIMIT) == 0
+    assert fleet.pods()[0].status == "down"
+    assert "leaving threads or exit handlers behind" in pods.log("pod-1").read_text()
 
 
 def test_nor_a_second_signal_from_stopping_it_at_once(pods: Pods, begun) -> None:
@@ -78,7 +90,7 @@ def test_nor_a_second_signal_from_stopping_it_at_once(pods: Pods, begun) -> None
     pod.send_signal(signal.SIGINT)
     wait_until(lambda: "once more" in pods.log("pod-1").read_text())
     pod.send_signal(signal.SIGTERM)
-    assert pod.wait(LIMIT) == 128 + signal.SIGTERM
+    assert pod.wait(LIMIT) == 0
     assert FleetQ(pods.store).status(step_id).status == "pending"
 
 
@@ -95,6 +107,7 @@ def test_a_serving_pod_answers_until_it_has_drained(pods: Pods, begun, tmp_path)
     assert get("/health")["status"] == "ok"
     pod.send_signal(signal.SIGTERM)
     wait_until(lambda: get("/admin/pods")[0]["status"] == "draining")
+    pod.send_signal(signal.SIGHUP)  # service managers and shells send it besides
     assert get(f"/status/{step_id}")["status"] == "claimed"
     (tmp_path / "go on").touch()
     assert pod.wait(LIMIT) == 0

@@ -20,6 +20,7 @@ from fleet_q.core.step import Complete
 from fleet_q.services import FleetQ
 from fleet_q.services.pod import Pod
 from tests.services.conftest import QUICK
+from tests.waiting import LIMIT
 
 
 class Troubled(MemoryStore):
@@ -59,7 +60,7 @@ def test_result_that_the_store_refuses_fails_its_step_alone(before) -> None:
     async def main() -> Any:
         async with app.running() as pod:
             ids = [app.submit({"task_type": "result", "size": size}) for size in (1, 500, 2, 600)]
-            steps = [await asyncio.to_thread(app.wait, step_id, 60) for step_id in ids]
+            steps = [await asyncio.to_thread(app.wait, step_id, LIMIT) for step_id in ids]
             assert pod.is_healthy()
             return steps
 
@@ -85,8 +86,8 @@ def test_pod_goes_on_after_an_unexpected_error_of_its_store(error) -> None:
     async def main() -> Any:
         async with app.running():
             step_id = app.submit({"task_type": "plain"})
-            step = await asyncio.to_thread(app.wait, step_id, 60)
-            after = await asyncio.to_thread(app.wait, app.submit({"task_type": "plain"}), 60)
+            step = await asyncio.to_thread(app.wait, step_id, LIMIT)
+            after = await asyncio.to_thread(app.wait, app.submit({"task_type": "plain"}), LIMIT)
             assert after.result == "ran"
             return step
 
@@ -109,7 +110,7 @@ def test_pod_goes_on_after_an_unexpected_error_of_its_own(app, monkeypatch, capl
 
     async def main() -> Any:
         async with app.running() as pod:
-            step = await asyncio.to_thread(app.wait, app.submit({"task_type": "plain"}), 60)
+            step = await asyncio.to_thread(app.wait, app.submit({"task_type": "plain"}), LIMIT)
             assert pod.is_healthy()
             return step
 
@@ -152,7 +153,7 @@ def test_recovery_that_fails_is_begun_anew(part, monkeypatch, caplog) -> None:
 
     async def main() -> Any:
         async with app.running():
-            return await asyncio.to_thread(app.wait, step_id, 60)
+            return await asyncio.to_thread(app.wait, step_id, LIMIT)
 
     assert asyncio.run(main()).result == "ran"
     assert not errors
@@ -180,7 +181,7 @@ def test_pod_that_cannot_go_on_releases_what_it_holds_and_leaves() -> None:
             while app.status(step_id).status != "claimed":
                 await asyncio.sleep(0.001)
             fatal = True
-            assert await asyncio.to_thread(pod.ended.wait, 60)
+            assert await asyncio.to_thread(pod.ended.wait, LIMIT)
             assert str(pod.error) == "insufficient privileges to claim"
         return step_id
 

@@ -12,6 +12,7 @@ import pytest
 from fleet_q.services import FleetQ
 from fleet_q.services.description import LONGEST_ERROR, LONGEST_TRACEBACK, described
 from tests.services.conftest import QUICK, ended
+from tests.waiting import LIMIT
 
 ONE_SLOT = msgspec.structs.replace(QUICK, max_parallelism=1, max_result_bytes=1_000)
 
@@ -127,13 +128,13 @@ def test_steps_wait_while_no_thread_can_be_started_and_run_afterwards(app, monke
     async def main() -> Any:
         async with app.running() as pod:
             step_id = app.submit({"task_type": "plain"})
-            assert await asyncio.to_thread(refused.wait, 60)
+            assert await asyncio.to_thread(refused.wait, LIMIT)
             while pod.trouble is None:
                 await asyncio.sleep(0.001)
             assert pod.trouble == "no thread can be started: can't start new thread"
             assert not pod.is_healthy()
             allowed.set()
-            step = await asyncio.to_thread(app.wait, step_id, 60)
+            step = await asyncio.to_thread(app.wait, step_id, LIMIT)
             assert pod.is_healthy()
             return step
 
@@ -193,12 +194,12 @@ def test_async_steps_of_a_pod_whose_loop_is_closed_fail_and_threads_go_on(app) -
     pod = loop.run_until_complete(running.__aenter__())
     loop.close()
 
-    step = app.wait(app.submit({"task_type": "async"}), 60)
+    step = app.wait(app.submit({"task_type": "async"}), LIMIT)
     assert (step.status, step.error) == ("failed", "RuntimeError: Event loop is closed")
-    assert app.wait(app.submit({"task_type": "plain"}), 60).result == "ran"
+    assert app.wait(app.submit({"task_type": "plain"}), LIMIT).result == "ran"
     assert "async functions cannot run" in str(pod.trouble)
     pod.drain()
-    assert pod.ended.wait(60)
+    assert pod.ended.wait(LIMIT)
 
 
 def test_error_and_traceback_are_cut_in_bytes_and_say_so() -> None:

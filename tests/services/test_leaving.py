@@ -1,0 +1,214 @@
+"""How an app stops running its pod, and what its functions cannot do about that."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services.loop_thread import LoopThread
+from tests.waiting import LIMIT
+
+
+@pytest.fixture
+def stuck(app):
+    """A task that runs until the test is over, and an event that says that it runs."""
+    began, go_on = threading.Event(), threading.Event()
+
+    @app.task("stuck")
+    def stuck() -> None:
+        began.set()
+        go_on.wait(LIMIT)
+
+    yield stuck, began, go_on
+    go_on.set()
+
+
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_app_whose_drain_is_cancelled_can_run_again(app, stuck, times: int) -> None:
+    task, began, go_on = stuck
+    pods, submitted = [], []
+
+    async def run() -> None:
+        async with app.running() as pod:
+            pods.append(pod)
+            submitted.append(task.submit())
+            await asyncio.to_thread(began.wait, LIMIT)
+
+    async def main() -> str:
+        running = asyncio.create_task(run())
+        while not (pods and pods[0].is_draining):
+            await asyncio.sleep(0.001)
+        for _ in range(times):
+            running.cancel()
+            await asyncio.sleep(0)
+        await cancelled(running)
+        async with app.running():
+            assert pods[0].ended.is_set()
+            go_on.set()
+            step = await asyncio.to_thread(app.wait, submitted[0], LIMIT)
+            return str(step.status)
+
+    assert asyncio.run(main()) == "completed"
+
+
+def test_app_whose_start_is_cancelled_can_run_again(app) -> None:
+    async def enter() -> None:
+        async with app.running():
+            raise AssertionError("it was cancelled before")
+
+    async def main() -> None:
+        starting = asyncio.create_task(enter())
+        await asyncio.sleep(0)
+        starting.cancel()
+        await cancelled(starting)
+        async with app.running() as pod:
+            assert pod.is_healthy()
+
+    asyncio.run(main())
+
+
+def test_app_that_cannot_start_can_run_later(app, monkeypatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError, match="new thread"):
+                await app.running().__aenter__()
+        async with app.running() as pod:
+            assert pod.is_healthy()
+
+    asyncio.run(main())
+
+
+def test_leaving_does_not_need_the_default_executor(app) -> None:
+    go_on = threading.Event()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        waiting = loop.run_in_executor(None, go_on.wait, LIMIT)
+        async with app.running():
+            pass
+        go_on.set()
+        await waiting
+
+    asyncio.run(main())
+
+
+async def exits() -> None:
+    sys.exit("a sub-task had enough")
+
+
+async def interrupts() -> None:
+    raise KeyboardInterrupt
+
+
+async def with_sub_task(sub_task: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.gather(sub_task(), asyncio.sleep(LIMIT))
+
+
+async def in_callback() -> None:
+    asyncio.get_running_loop().call_soon(sys.exit)
+    await asyncio.sleep(0.01)
+
+
+async def stops_loop() -> None:
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0.01)
+
+
+async def cancels_all() -> None:
+    for task in asyncio.all_tasks():
+        if task is not asyncio.current_task() and "innocent" not in repr(task):
+            task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("hostile", "error"),
+    [
+        (lambda: with_sub_task(exits), "SystemExit: a sub-task had enough"),
+        (lambda: with_sub_task(interrupts), "KeyboardInterrupt"),
+        (in_callback, None),
+        (stops_loop, None),
+        (cancels_all, None),
+    ],
+)
+def test_nothing_that_a_function_does_ends_the_loop_of_the_others(app, hostile, error) -> None:
+    go_on = threading.Event()
+    began = threading.Event()
+
+    @app.task("innocent")
+    async def innocent() -> str:
+        began.set()
+        while not go_on.is_set():
+            await asyncio.sleep(0.001)
+        return "fine"
+
+    @app.task("hostile", max_retries=0)
+    async def hostile_task() -> None:
+        await hostile()
+
+    with LoopThread() as thread, app.running_on(thread.loop):
+        first = innocent.submit()
+        assert began.wait(LIMIT)
+        step = app.wait(hostile_task.submit(), LIMIT)
+        go_on.set()
+        assert app.wait(first, LIMIT).result == "fine"
+    assert step.error == error
+
+
+def test_functions_can_clean_up_when_the_pod_leaves(app) -> None:
+    began, cleaned = threading.Event(), []
+
+    @app.task("tidy")
+    async def tidy() -> None:
+        began.set()
+        try:
+            await asyncio.sleep(LIMIT)
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    with LoopThread() as thread, app.running_on(thread.loop) as pod:
+        tidy.submit()
+        assert began.wait(LIMIT)
+        pod.drain(0)
+    assert cleaned == [True]
+
+
+def test_function_that_blocks_the_loop_is_left_behind(app, monkeypatch) -> None:
+    monkeypatch.setattr("fleet_q.services.loop_thread.CLOSE_WITHIN", 0.01)
+    began, go_on = threading.Event(), threading.Event()
+
+    @app.task("block")
+    async def block() -> None:
+        began.set()
+        go_on.wait(LIMIT)
+
+    with LoopThread() as thread, app.running_on(thread.loop) as pod:
+        step_id = block.submit()
+        assert began.wait(LIMIT)
+        pod.drain(0)
+    go_on.set()
+    assert app.status(step_id).status == "pending"
+
+
+def test_only_one_pod_of_an_app_runs_at_once(app) -> None:
+    with LoopThread() as thread, app.running_on(thread.loop):
+        with pytest.raises(InvalidInput, match="already"), app.running_on(thread.loop):
+            pass
+        assert app.pod is not None
