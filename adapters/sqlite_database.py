@@ -36,7 +36,10 @@ _READERS_PATIENCE_MS: Final = 100
 """For which all writers wait too."""
 
 _LOCK_PAUSE: Final = 0.001
-_WRITING: Final = ("begin_writing",)
+
+_BELL: Final = load("sqlite", "bell")
+_WRITE: Final = (load("sqlite", "begin_writing"),)
+_READ: Final = (load("sqlite", "begin_reading"), load("sqlite", "take_a_picture"))
 
 LEAST_SET_BACK: Final = 1_000_000
 """Microseconds by which the clock has to be set back for the steps that wait to be looked through;
@@ -73,6 +76,7 @@ class SqliteDatabase:
         self.was_created = False
         self._opening = opening
         self._path = opening.path
+        self._translated = translated(opening.path)
         self._files = StoreFiles(opening.path)
         self._clock = clock
         self._lock = threading.RLock()
@@ -82,7 +86,7 @@ class SqliteDatabase:
         self._end: str | None = None  # why it cannot be used any more
         self._is_forking = False
         self._is_locked_by_fork = False
-        self._opened = 0
+        self._bells_before = 0
         self._next_check = 0.0
         self._next_wal_check = 0.0
         self._latest: int | None = None  # time that was read from the clock, here or by a pod
@@ -92,21 +96,22 @@ class SqliteDatabase:
             self._connection, self.was_created = opening.open(self._files)
 
     def bell(self) -> int:
-        with self._lock, translated(self._path):
+        with self._lock, self._translated:
             connection = self._connection or self._open_again()
-            self._check_files()
-            row: tuple[int] = connection.execute(load("sqlite", "bell")).fetchone()
-            return row[0] + (self._opened << 32)  # every connection has a count of its own
+            if time.monotonic() >= self._next_check:
+                self._check_files()
+            row: tuple[int] = connection.execute(_BELL).fetchone()
+            return self._bells_before + row[0]  # every connection has a count of its own
 
     def write(self) -> Begun:
-        return Begun(self, _WRITING)
+        return Begun(self, _WRITE)
 
     def read(self) -> Begun:
-        return Begun(self, ("begin_reading", "take_a_picture"))
+        return Begun(self, _READ)
 
     @contextmanager
     def snapshot(self) -> Iterator[SqliteTransaction]:
-        with translated(self._path):
+        with self._translated:
             with self._lock:
                 if self._connection is None:
                     self._open_again()
@@ -138,9 +143,10 @@ class SqliteDatabase:
             self._check_files()
             transaction = SqliteTransaction(self._begin(statements), self._clock())
             self._transaction = transaction
-            self._look_at_clock(transaction, may_write=statements == _WRITING)
+            self._look_at_clock(transaction, may_write=statements == _WRITE)
             return transaction
         except BaseException as error:
+            self._transaction = None
             try:
                 if self._connection is not None and self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -191,7 +197,7 @@ class SqliteDatabase:
             connection = self._connection or self._open_again()
             try:
                 for statement in statements:
-                    connection.execute(load("sqlite", statement))
+                    connection.execute(statement)
                 return connection
             except sqlite3.OperationalError as error:
                 if connection.in_transaction:
@@ -211,7 +217,7 @@ class SqliteDatabase:
         if self._end is not None:
             raise StoreError(self._end)
         connection = self._opening.reopen(self._files)
-        self._opened += 1
+        self._bells_before += 1 << 32
         self._connection = connection
         return connection
 

@@ -1,0 +1,42 @@
+"""The leader's own table of orphans."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet_q.adapters import dead_letters
+from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.core.step import Step
+
+
+def orphans(count: int) -> list[Step]:
+    return [
+        Step(f"{n:05}", "claimed", 0, "{}", 0, 3, 0, 0, 0, "pod", "one", "token")
+        for n in range(count)
+    ]
+
+
+@pytest.fixture
+def table() -> SqliteDeadLetterTable:
+    table = SqliteDeadLetterTable()
+    table.create()
+    return table
+
+
+def test_it_needs_no_temporary_folder(table, monkeypatch) -> None:
+    """However many orphans with long ids there are."""
+    for name in ("SQLITE_TMPDIR", "TMPDIR"):
+        monkeypatch.setenv(name, "/nowhere")
+    table.add(orphans(20_000))
+    assert len(table.take(30_000)) == 20_000
+
+
+def test_what_there_is_no_room_for_is_left_to_the_next_cycle(table, monkeypatch) -> None:
+    monkeypatch.setattr(dead_letters, "MOST", 10)
+    table.create()
+    table.add(orphans(8))
+    table.add(orphans(20)[8:])
+    assert [letter.step_id for letter in table.take(30)] == [f"{n:05}" for n in range(10)]
+    table.create()
+    table.add(orphans(1))
+    assert len(table.take(30)) == 1

@@ -1,0 +1,37 @@
+"""Files that are deleted under a running pod."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from fleet_q.services import FleetQ
+from tests.processes.conftest import Pods
+from tests.waiting import LIMIT, wait_until
+
+
+def test_pod_whose_wal_is_deleted_saves_what_was_committed_and_ends(
+    pods: Pods, tmp_path: Path
+) -> None:
+    pods.store.close()  # so that the pod alone has the file open
+    pod = pods.start("pod")
+    wait_until(lambda: "starts" in pods.log("pod").read_text())
+    with closing(FleetQ(pods.url)) as client:
+        before = [client.submit({"task_type": "nap", "number": n}) for n in range(5)]
+        for step_id in before:
+            client.wait(step_id, timeout=LIMIT)
+
+    for end in ("-wal", "-shm"):
+        (tmp_path / f"fleet.db{end}").unlink()
+    assert pod.wait(LIMIT) == 1
+    with closing(FleetQ(pods.url)) as client:
+        after = client.submit({"task_type": "nap", "number": 5})
+
+    told = pods.log("pod").read_text()
+    assert "fleet.db-wal was deleted" in told
+    assert f"all that was committed is saved in {tmp_path}/fleet.db: start again" in told
+    with closing(sqlite3.connect(tmp_path / "fleet.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        found = dict(connection.execute("SELECT step_id, status FROM step_tracker"))
+    assert found == {**dict.fromkeys(before, "completed"), after: "pending"}
