@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 from fleet_q.adapters import fork
@@ -16,7 +17,7 @@ from fleet_q.adapters.sqlite_files import StoreFiles, deleted
 from fleet_q.adapters.sqlite_open import WAL_LIMIT, Opening
 from fleet_q.adapters.sqlite_snapshot import Snapshot
 from fleet_q.adapters.sqlite_transaction import SqliteTransaction
-from fleet_q.core.errors import StoreError
+from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.ports import Manners
 from fleet_q.sql import load
 
@@ -128,13 +129,13 @@ class SqliteDatabase:
     def close(self) -> None:
         with self._lock:
             connection = self._connection
-            self._end = self._end or f"{self._path}: the store was closed"
             if connection is not None and self._files.lost():
                 self._save()
             elif connection is not None:
                 self._connection = None
                 self._files.forget()
                 connection.close()
+            self._end = self._end or f"{self._path}: the store was closed"
 
     def begin(self, statements: tuple[str, ...]) -> SqliteTransaction:
         """Wait for whatever else goes on in this process, then for other processes."""
@@ -262,29 +263,24 @@ class SqliteDatabase:
 
     def _save(self) -> None:
         """Bring what is committed into the file itself, through the descriptors that are still
-        open, unless others have begun anew: their pages and these would not fit together. Raises
-        :class:`StoreError` if that fails."""
-        connection, lost = self._connection, self._files.lost()
+        open, and end. If others have begun anew, their pages and these would not fit together, and
+        a copy is made instead. Raises :class:`StoreUnavailable` if it has to be tried again."""
+        connection = self._connection
         assert connection is not None
-        told = deleted(lost or self._path)
-        self._connection = None
-        if self._transaction is not None:
-            self._transaction.refuse(told)
+        told = deleted(self._files.lost() or self._path)
         try:
             if self._files.can_be_completed():
                 _copy_all(connection)
                 connection.close()
                 self._files.forget()
                 self._end = f"{told}; all that was committed is saved in {self._path}: start again"
-                return
-            fork.keep_forever(connection)  # closing it would delete the others' file
-            copy = f"{self._path}-saved-{os.getpid()}"
-            connection.execute("VACUUM INTO ?", [copy])
-            self._end = f"{told}, and others have begun a new one; this process's is in {copy}"
+            else:
+                copy = _copy_beside(connection, self._path)
+                fork.keep_forever(connection)  # closing it would delete the others' file
+                self._end = f"{told}, and others have begun a new one; this process's is in {copy}"
         except (sqlite3.Error, OSError) as error:
-            fork.keep_forever(connection)
-            self._end = f"{told}, and what it held could not be saved: {error}"
-        raise StoreError(self._end)
+            raise StoreUnavailable(f"{told}, and cannot be saved: {error}") from error
+        self._connection = None
 
     # Forks
 
@@ -342,3 +338,15 @@ def _copy_all(connection: sqlite3.Connection) -> None:
         if time.monotonic() > until:
             raise sqlite3.OperationalError("other processes use it")
         time.sleep(_LOCK_PAUSE)
+
+
+def _copy_beside(connection: sqlite3.Connection, path: Path) -> str:
+    """Copy all that the connection sees into a new file, and return its name."""
+    copy = f"{path}-saved-{os.getpid()}-{int(time.time())}"
+    try:
+        connection.execute("VACUUM INTO ?", [copy])
+    except sqlite3.Error:
+        with suppress(FileNotFoundError):
+            os.unlink(copy)
+        raise
+    return copy

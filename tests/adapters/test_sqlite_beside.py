@@ -114,11 +114,29 @@ def test_what_others_began_anew_is_left_alone(store, path, monkeypatch) -> None:
 
     with pytest.raises(StoreError, match="others have begun a new one") as raised:
         store.submit([Submit("late", "{}")])
+    with pytest.raises(StoreError, match="others have begun a new one"):
+        store.counts()
 
     assert wal.read_bytes() == b"another one"
     saved = next(path.parent.glob("store.db-saved-*"))
     assert str(saved) in str(raised.value)
     assert_whole(saved, "before", "kept", "late")
+
+
+def test_what_cannot_be_saved_yet_is_saved_later(store, path, monkeypatch) -> None:
+    """Whoever reads keeps it from being copied into the file."""
+    monkeypatch.setattr(sqlite_database, "RESCUE_PATIENCE", 0)
+    events = store.step_events()
+    next(events)
+    store.submit([Submit("during", "{}")])
+    beside(path, "-wal")[0].unlink()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="cannot be saved: other processes use it"):
+            store.counts()
+    events.close()
+    with pytest.raises(StoreError, match="is saved"):
+        store.counts()
+    assert_whole(path, "before", "during")
 
 
 def test_files_beside_a_link_are_those_of_its_target(path, tmp_path) -> None:
