@@ -39,7 +39,9 @@ def register(forkable: Forkable) -> None:
 def call_in_child(method: Callable[[], None]) -> None:
     """Call an object's method in every child, after what is registered, while the object lives."""
     key = id(method.__self__)  # type: ignore[attr-defined]
-    _in_children[key] = weakref.WeakMethod(method, lambda _: _in_children.pop(key, None))
+    # A WeakMethod complains if the object lives until the interpreter has almost ended.
+    owner = weakref.ref(method.__self__, lambda _: _in_children.pop(key, None))  # type: ignore[attr-defined]
+    _in_children[key] = owner, method.__func__  # type: ignore[attr-defined]
 
 
 def keep_forever(inherited: object) -> None:
@@ -54,7 +56,7 @@ def is_inherited(file: tuple[int, int]) -> bool:
 
 
 _registered: Final[dict[int, weakref.ref[Forkable]]] = {}
-_in_children: Final[dict[int, weakref.WeakMethod[Callable[[], None]]]] = {}
+_in_children: Final[dict[int, tuple[weakref.ref[object], Callable[[object], None]]]] = {}
 _gate = threading.RLock()  # no new object may come while the process forks
 _forking: list[Forkable] = []
 _inherited: set[tuple[int, int]] = set()
@@ -92,9 +94,9 @@ def _in_child() -> None:
         _forking.extend(f for r in list(_registered.values()) if (f := r()) is not None)
     try:
         _after(in_child=True)
-        for reference in list(_in_children.values()):
-            if (method := reference()) is not None:
-                method()
+        for owner, function in list(_in_children.values()):
+            if (living := owner()) is not None:
+                function(living)
     finally:
         _note_open_files()
 

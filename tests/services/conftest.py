@@ -56,6 +56,7 @@ def fleet_q(
     handlers, level = logging.root.handlers[:], logging.root.level
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli_options, "verbose", False)
+    monkeypatch.setattr(cli, "reap_orphans", lambda: None)  # it forks if this is process 1
 
     def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["fleet-q", *words])
