@@ -26,7 +26,9 @@ from fleet_q.core.submission import check_id, check_seconds, submission
 from fleet_q.services import origin as origins
 from fleet_q.services.archive import Archive
 from fleet_q.services.bulk import replay_all, submit_all
+from fleet_q.services.callables import TASK_TYPE
 from fleet_q.services.careful_log import CarefulLogger
+from fleet_q.services.context import PermanentFailure, current
 from fleet_q.services.ids import new_pod_id, new_step_id
 from fleet_q.services.pod import Pod
 from fleet_q.services.pruning import prune_gently
@@ -40,7 +42,7 @@ from fleet_q.services.stores import (
     is_shared,
     open_store,
 )
-from fleet_q.services.tasks import TASK_TYPE, Registry, Task, check_name
+from fleet_q.services.tasks import Registry, Task, check_name
 from fleet_q.services.version import installed_version
 from fleet_q.services.views import DeadLettersView, EventView, LeaderView, PodView, StepView
 
@@ -226,8 +228,15 @@ class FleetQ:
     def wait(self, step_id: str, timeout: float | None = None) -> StepView:
         """Look at a step until it has ended; ``TimeoutError`` after ``timeout`` seconds.
 
-        It looks more seldom the longer it takes, at least once a second.
+        It looks more seldom the longer it takes, at least once a second. In a function of this
+        app it raises :class:`PermanentFailure`: the step might need the slot that waits for it.
         """
+        context = current.get()
+        if context is not None and context.app is self:
+            raise PermanentFailure(
+                f"step {context.step_id!r} waits for step {step_id!r} of the same app, which may"
+                " need its slot: let the second submit what comes after it instead"
+            )
         until = None if timeout is None else time.monotonic() + timeout
         pause = _WAIT_SHORTEST
         while not (step := self.status(step_id)).is_final:

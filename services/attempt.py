@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Protocol
 
+from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Complete, Fail, Outcome, Step
 from fleet_q.core.submission import MAX_RESULT_BYTES, to_json
+from fleet_q.services.callables import is_awaitable
 from fleet_q.services.context import PermanentFailure, StepContext, current
 from fleet_q.services.description import described
 
@@ -79,4 +82,8 @@ class Attempt:
 def result_text(result: Any, max_result_bytes: int) -> str:
     """What a function returned, as JSON. Raises ``InvalidInput`` for what is none, or too large,
     and whatever the code of the result raises."""
+    if is_awaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise InvalidInput("the function returned an awaitable, which cannot be awaited here")
     return to_json(result, "the result", max_result_bytes)

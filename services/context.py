@@ -14,11 +14,12 @@ class PermanentFailure(FleetQError):
 class StepContext:
     """The step that a function works on: its id, and the number of the attempt, from 1."""
 
-    __slots__ = ("_cancelled", "attempt", "step_id")
+    __slots__ = ("_cancelled", "app", "attempt", "step_id")
 
     def __init__(self, step_id: str, attempt: int) -> None:
         self.step_id = step_id
         self.attempt = attempt
+        self.app: object = None  # whose function works on the step
         self._cancelled = False
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
@@ -12,7 +11,16 @@ import msgspec
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Step
 from fleet_q.core.submission import check_retries, check_seconds
-from fleet_q.services.context import PermanentFailure
+from fleet_q.services.callables import (
+    TASK_TYPE,
+    check_callable_by_name,
+    check_takes_row,
+    is_async,
+    names_of,
+    needed_by,
+    signature_of,
+)
+from fleet_q.services.context import PermanentFailure, current
 from fleet_q.services.origin import check_findable, origin
 
 if TYPE_CHECKING:
@@ -22,12 +30,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 Where = Literal["loop", "thread", "process"]
-TASK_TYPE = "task_type"
 MOST_NAMED = 20
 """Task types that are listed in a line, at most."""
-
-_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-_OPTIONS = ("step_id", "priority", "delay")
 
 
 class Task(Generic[P, R]):
@@ -35,6 +39,8 @@ class Task(Generic[P, R]):
 
     ``where`` says what it runs on: the event loop if it is async, a thread, or a process.
     """
+
+    function: Callable[P, R]
 
     def __init__(
         self,
@@ -46,38 +52,39 @@ class Task(Generic[P, R]):
         timeout: float | None,
         process: bool,
     ) -> None:
-        is_async = _is_async(function)
+        if isinstance(function, Task):  # another name for it
+            function = function.function
         self.registered_in = origin()
         try:
-            if process:
-                if is_async:
-                    raise InvalidInput("it is async; only a plain function can have a process")
-                check_findable(function, self.registered_in)
             if timeout is not None:
                 check_seconds(timeout, "timeout")
                 if timeout == 0:
                     raise InvalidInput("timeout must be more than 0 seconds")
             if max_retries is not None:
                 check_retries(max_retries)
+            signature = signature_of(function)
+            if name is None:
+                check_takes_row(signature)
+            else:
+                check_callable_by_name(signature)
+            if process:
+                if is_async(function):
+                    raise InvalidInput("it is async; only a plain function can have a process")
+                check_findable(function, self.registered_in)
         except InvalidInput as error:
-            raise InvalidInput(f"task {name!r}: {error}") from None
+            what = "executor" if name is None else f"task {name!r}"
+            raise InvalidInput(f"{what}: {error}") from None
         self.name = name
         self.function = function
         self.max_retries = max_retries
         self.timeout = timeout
-        self.where: Where = "process" if process else "loop" if is_async else "thread"
+        self.where: Where = "process" if process else "loop" if is_async(function) else "thread"
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", str(name))
         self.app = app
-        self._signature = inspect.signature(function)
-        named = [p for p in self._signature.parameters.values() if p.kind in _BY_NAME]
-        self._known = {parameter.name for parameter in named}
-        self._needed = {p.name for p in self._signature.parameters.values() if _is_needed(p)}
-        taken = [option for option in _OPTIONS if option in self._signature.parameters]
-        if name is not None and taken:
-            raise InvalidInput(
-                f"task {name!r}: the parameter {taken[0]!r} would be mistaken for submit's own"
-            )
+        self._signature = signature
+        self._known = names_of(signature)
+        self._needed = needed_by(signature)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
@@ -94,6 +101,11 @@ class Task(Generic[P, R]):
 
         Raises :class:`InvalidInput` if the function cannot be called so.
         """
+        if TASK_TYPE in arguments:
+            raise InvalidInput(
+                f"task {self.name!r}: {TASK_TYPE!r} is no argument, it says which function a step"
+                " calls; use another name"
+            )
         payload = {TASK_TYPE: self.name, **arguments}
         try:
             self._check(arguments)
@@ -103,6 +115,8 @@ class Task(Generic[P, R]):
 
     def bound(self, step: Step) -> Callable[[], R]:
         """The call that ``step`` asks for; :class:`PermanentFailure` if there can be none."""
+        if (context := current.get()) is not None:
+            context.app = self.app
         payload = _decode(step.payload)
         if self.name is None:  # the executor of all that no function is registered for
             return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]
@@ -126,17 +140,6 @@ def check_name(name: object) -> None:
         raise InvalidInput('a task needs its type: @app.task("some name") above the function')
     if not isinstance(name, str) or not name:
         raise InvalidInput(f"a task type must be a text that is not empty, not {name!r}")
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    """Also of an object that is called like an async function."""
-    called = type(function).__call__
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
-
-
-def _is_needed(parameter: inspect.Parameter) -> bool:
-    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return parameter.default is inspect.Parameter.empty and parameter.kind not in optional
 
 
 class Registry:

@@ -48,9 +48,10 @@ class Runners:
         self._done = done
         self._max_result_bytes = settings.max_result_bytes
         self._slots = slots = Slots(most, self.pull)
+        event_loop = EventLoop(slots, done, began, loop)
         self._by_kind: dict[str, Runner] = {
-            "thread": Threads(slots, done, began),
-            "loop": EventLoop(slots, done, began, loop),
+            "thread": Threads(slots, done, began, event_loop),
+            "loop": event_loop,
             "process": Processes(slots, done, began, pod_id, settings),
         }
         self._runners = list(self._by_kind.values())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 from fleet_q.core.step import Outcome
 from fleet_q.services.attempt import Attempt
+from fleet_q.services.callables import is_awaitable
 from fleet_q.services.runners.job import Began, Job, Queue
 from fleet_q.services.runners.slots import Slots
 
@@ -54,18 +56,42 @@ class EventLoop(Queue):
         if task is not None:
             task.cancel()
 
+    def adopt(self, attempt: Attempt, awaitable: Awaitable[Any]) -> None:
+        """Await what a function returned elsewhere, in the context that is current. The attempt
+        holds its slot already."""
+        context = contextvars.copy_context()
+        try:
+            self._loop.call_soon_threadsafe(self._start, attempt, awaitable, context)
+        except RuntimeError as closed:
+            _close(awaitable)
+            self._end(attempt, attempt.failed(closed))
+
     def _start_all(self) -> None:
         self._called = False
         while (job := self._next()) is not None:
-            call = self._run(job)
-            try:
-                task = self._loop.create_task(call, context=contextvars.Context())
-                self._tasks[job.attempt] = task
-                task.add_done_callback(partial(self._ended, job.attempt))
-            except BaseException as error:  # the loop may have a task factory of its own
-                call.close()
-                self._slots.free(job.attempt)
-                self._done(job.attempt.failed(error))
+            self._start(job.attempt, job, contextvars.Context())
+
+    def _start(
+        self, attempt: Attempt, work: Job | Awaitable[Any], context: contextvars.Context
+    ) -> None:
+        if attempt.context.cancelled:
+            _close(work)
+            self._end(attempt, None)
+            return
+        call = self._run(attempt, work)
+        try:
+            task = self._loop.create_task(call, context=context)
+            self._tasks[attempt] = task
+            task.add_done_callback(partial(self._ended, attempt))
+        except BaseException as error:  # the loop may have a task factory of its own
+            call.close()
+            self._end(attempt, attempt.failed(error))
+
+    def _end(self, attempt: Attempt, outcome: Outcome | None) -> None:
+        self._tasks.pop(attempt, None)
+        self._slots.free(attempt)
+        if outcome is not None:
+            self._done(outcome)
 
     def _fail_all(self, closed: RuntimeError) -> None:
         """The service whose loop it was has ended without its pod."""
@@ -77,15 +103,16 @@ class EventLoop(Queue):
 
     def _ended(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
         """A task that is cancelled before its first step never enters ``_run``."""
-        if self._tasks.pop(attempt, None) is not None:
-            self._slots.free(attempt)
-            self._done(attempt.failed(asyncio.CancelledError()))
+        if attempt in self._tasks:
+            self._end(attempt, attempt.failed(asyncio.CancelledError()))
 
-    async def _run(self, job: Job) -> None:
-        attempt = job.attempt
+    async def _run(self, attempt: Attempt, work: Job | Awaitable[Any]) -> None:
         attempt.begin()
         try:
-            outcome = attempt.succeeded(await job.call())
+            result = await (work.call() if isinstance(work, Job) else work)
+            while is_awaitable(result):
+                result = await result
+            outcome = attempt.succeeded(result)
         except asyncio.CancelledError as error:
             self._done(attempt.failed(error))
             raise
@@ -95,3 +122,9 @@ class EventLoop(Queue):
             self._tasks.pop(attempt, None)
             self._slots.free(attempt)
         self._done(outcome)
+
+
+def _close(work: object) -> None:
+    """Python complains of coroutines that nobody awaits."""
+    if asyncio.iscoroutine(work):
+        work.close()

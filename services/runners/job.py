@@ -25,12 +25,13 @@ class Job:
     ``time.monotonic``, it may only begin once its claim has been confirmed; it was claimed to begin
     until ``claimed_until``."""
 
-    __slots__ = ("attempt", "begin_by", "claimed_until", "task")
+    __slots__ = ("attempt", "begin_by", "claimed_until", "is_awaited", "task")
 
     def __init__(self, attempt: Attempt, task: Task[Any, Any], begin_by: float) -> None:
         self.attempt = attempt
         self.task = task
         self.begin_by = self.claimed_until = begin_by
+        self.is_awaited = False  # by the event loop, after its function returned in a thread
 
     def call(self) -> Any:
         """Call the function. It is only here, where it runs, that its arguments are looked at:
@@ -47,8 +48,10 @@ class Runner(Protocol):
     """Runs the jobs of one kind: from ``jobs``, while there are slots."""
 
     jobs: deque[Job]
-    trouble: str | None
-    """Why jobs wait though there are slots, if that is so."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why jobs wait though there are slots, if that is so."""
 
     @property
     def can_begin(self) -> bool:

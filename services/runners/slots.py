@@ -41,13 +41,18 @@ class Slots:
         """The taken slot is this attempt's."""
         self._held.add(attempt)
 
-    def free(self, attempt: Attempt, *, announce: bool = True) -> None:
+    def free(self, attempt: Attempt, *, announce: bool = True) -> bool:
         """Free the slot of an attempt that has ended, or was abandoned; only the first of the two
-        counts."""
+        counts: whether it was this one."""
         with self._lock:
             if attempt not in self._held:
-                return
+                return False
             self._held.remove(attempt)
             self._free += 1
         if announce:
             self._freed()
+        return True
+
+    def announce(self) -> None:
+        """Tell that something may begin now."""
+        self._freed()

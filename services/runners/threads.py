@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Final
 
-from fleet_q.services.runners.job import Job, Queue
+from fleet_q.core.step import Outcome
+from fleet_q.services.callables import is_awaitable
+from fleet_q.services.runners.event_loop import EventLoop
+from fleet_q.services.runners.job import Began, Job, Queue
+from fleet_q.services.runners.left_behind import LeftBehind
+from fleet_q.services.runners.slots import Slots
+
+LEFT_PER_SLOT: Final = 4
+"""Threads that functions hold whose time is up, for each slot, before no more are begun."""
 
 
 class Threads(Queue):
@@ -19,16 +28,21 @@ class Threads(Queue):
     after the other by the same thread, since waking a thread costs more than they do.
     """
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self, slots: Slots, done: Callable[[Outcome], None], began: Began, event_loop: EventLoop
+    ) -> None:
+        super().__init__(slots, done, began)
         self._idle: SimpleQueue[None] = SimpleQueue()  # as many as threads wait for the bell
         self._bell: SimpleQueue[bool] = SimpleQueue()
         self._called = False  # a thread has been called and has not come yet
         self._count = 0
+        self._event_loop = event_loop
+        self._left = LeftBehind(most=LEFT_PER_SLOT * slots.most)
+        self._refused: str | None = None  # why no thread could be started
 
     def pull(self) -> None:
         """Call a thread, unless one is on its way."""
-        if self._called:
+        if self._called or self._left.is_full:
             return
         self._called = True
         try:
@@ -39,8 +53,13 @@ class Threads(Queue):
         self._bell.put(True)
 
     def abandon(self, job: Job) -> None:
-        """Its function may look at ``current_step().cancelled``; its thread is written off."""
-        self._slots.free(job.attempt)
+        """Its function may look at ``current_step().cancelled``; its thread is left behind."""
+        if job.is_awaited:
+            self._event_loop.abandon(job)
+        elif self._slots.free(job.attempt, announce=False):
+            self._left.add()
+            self._update_trouble()
+            self._slots.announce()
 
     def close(self) -> None:
         """Let the threads end."""
@@ -54,12 +73,17 @@ class Threads(Queue):
         try:
             threading.Thread(target=self._work, name=name, daemon=True).start()
         except (RuntimeError, MemoryError, OSError) as error:
-            self.trouble = f"no thread can be started: {error}"
+            self._refused = f"no thread can be started: {error}"
+            self._update_trouble()
             self._called = False
             return False
         self._count += 1
-        self.trouble = None
+        self._refused = None
+        self._update_trouble()
         return True
+
+    def _update_trouble(self) -> None:
+        self.trouble = self._left.trouble or self._refused
 
     def _work(self) -> None:
         while True:
@@ -76,7 +100,7 @@ class Threads(Queue):
             # A job is appended before a thread is called, and this is taken back before a job is
             # looked for: whoever found a thread called already may rely on its finding the job.
             self._called = False
-            while (job := self._next()) is not None:
+            while not self._left.is_full and (job := self._next()) is not None:
                 if self.jobs:
                     self.pull()
                 try:
@@ -84,14 +108,28 @@ class Threads(Queue):
                 except BaseException as error:  # as above; a second outcome changes nothing
                     self._done(job.attempt.failed(error))
                 finally:
-                    self._slots.free(job.attempt, announce=not self.jobs)
+                    self._end(job)
             self._idle.put(None)
+
+    def _end(self, job: Job) -> None:
+        """The thread is free again, and so is the slot, unless it goes on being used or was given
+        up."""
+        if job.is_awaited or self._slots.free(job.attempt, announce=not self.jobs):
+            return
+        if self._left.remove():
+            self._update_trouble()
+            self._slots.announce()
 
     def _run(self, job: Job) -> None:
         attempt = job.attempt
         attempt.begin()
         try:
-            outcome = attempt.succeeded(job.call())
+            result = job.call()
+            if is_awaitable(result):
+                job.is_awaited = True
+                self._event_loop.adopt(attempt, result)
+                return
+            outcome = attempt.succeeded(result)
         except BaseException as error:  # sys.exit() in a function must not end its thread
             outcome = attempt.failed(error)
         self._done(outcome)

@@ -142,3 +142,11 @@ app.task("square twice", process=True)(twice(library.square))
 app.task("lambda", process=True)(lambda: "lambda")
 app.task("alike 1", process=True)(library.make("one"))
 app.task("alike 2", process=True)(library.make("two"))
+
+
+async def _coroutine() -> None: ...
+
+
+@app.task("return coroutine", process=True)
+def return_coroutine():
+    return _coroutine()

@@ -1,0 +1,66 @@
+"""Threads that functions hold whose time is up: counted, told, and bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import msgspec
+
+from fleet_q.services import FleetQ
+from fleet_q.services.careful_log import wait_for_handlers
+from fleet_q.services.runners.left_behind import LeftBehind
+from fleet_q.services.runners.threads import LEFT_PER_SLOT
+from tests.services.conftest import QUICK
+from tests.waiting import LIMIT
+
+
+def test_threads_left_behind_are_bounded_and_others_go_on() -> None:
+    app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, max_parallelism=1))
+    go_on, begun = threading.Event(), []
+
+    @app.task("hang", timeout=0.01, max_retries=0)
+    def hang() -> None:
+        begun.append(True)
+        go_on.wait(LIMIT)
+
+    app.task("plain")(lambda: "ran")
+
+    @app.task("async")
+    async def on_loop() -> str:
+        return "ran"
+
+    async def main() -> Any:
+        async with app.running() as pod:
+            for _ in range(LEFT_PER_SLOT):
+                await asyncio.to_thread(app.wait, hang.submit(), LIMIT)
+            assert "4 functions whose time was up" in str(pod.trouble)
+            plain = app.submit({"task_type": "plain"})
+            on_loop = app.submit({"task_type": "async"}, priority=1)
+            assert (await asyncio.to_thread(app.wait, on_loop, LIMIT)).result == "ran"
+            assert app.status(plain).status != "completed"
+            go_on.set()
+            step = await asyncio.to_thread(app.wait, plain, LIMIT)
+            assert pod.is_healthy()
+            return step
+
+    assert asyncio.run(main()).result == "ran"
+    assert len(begun) == LEFT_PER_SLOT
+
+
+def test_threads_left_behind_are_told_less_often_the_more_they_are(caplog) -> None:
+    caplog.set_level(logging.WARNING, "fleet_q")
+    left = LeftBehind(most=100)
+    for _ in range(99):
+        left.add()
+    assert left.trouble is None
+    left.add()
+    assert left.is_full
+    assert left.remove()
+    assert not left.is_full
+    assert left.trouble is None
+    assert wait_for_handlers(LIMIT)
+    counts = [int(record.getMessage().split()[0]) for record in caplog.records]
+    assert counts == [1, 2, 4, 8, 16, 32, 64, 100]
