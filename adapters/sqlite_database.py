@@ -244,6 +244,14 @@ class SqliteDatabase:
         if (size is None or now >= self._next_check) and self._files.lost():
             self._save()
             raise StoreError(self._end)
+        if size and self._files.is_wal_overwritten():
+            fork.keep_forever(connection)  # closing it would copy what is no page into the file
+            self._connection = None
+            self._end = (
+                f"{self._path}-wal was overwritten while it was in use, and what was committed"
+                f" lately is lost; start again, and check {self._path} with PRAGMA integrity_check"
+            )
+            raise StoreError(self._end)
         if size is not None and size > WAL_LIMIT:
             self._shrink_wal(connection)
 

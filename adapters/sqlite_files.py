@@ -23,6 +23,9 @@ Identity = tuple[int, int]
 
 _PAUSE: Final = 0.01
 
+_WAL_MAGIC: Final = {b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"}
+"""https://www.sqlite.org/fileformat2.html, 4.1"""
+
 # https://www.sqlite.org/src/file/src/os.h: where connections that use a file lock it
 _SHARED_FIRST: Final = 0x40000000 + 2
 _SHARED_SIZE: Final = 510
@@ -84,6 +87,16 @@ class StoreFiles:
         except OSError:
             return None
         return found.st_size if (self._wal, (found.st_dev, found.st_ino)) in self._known else None
+
+    def is_wal_overwritten(self) -> bool:
+        """Whether something else than SQLite emptied or wrote ``-wal``, which has a header unless
+        it is empty. Opening it for that harms no lock: there are none on this file."""
+        try:
+            with open(self._wal, "rb", buffering=0) as file:
+                head = file.read(4)
+        except OSError:
+            return False
+        return len(head) == 4 and head not in _WAL_MAGIC
 
     def can_be_completed(self) -> bool:
         """Whether nobody has begun new files in the place of those that were deleted."""

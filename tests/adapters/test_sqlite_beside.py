@@ -3,7 +3,10 @@ is emptied."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -121,6 +124,22 @@ def test_what_others_began_anew_is_left_alone(store, path, monkeypatch) -> None:
     saved = next(path.parent.glob("store.db-saved-*"))
     assert str(saved) in str(raised.value)
     assert_whole(saved, "before", "kept", "late")
+
+
+def test_a_wal_that_is_emptied_by_something_else_is_missed(path) -> None:
+    """What it held cannot be saved; but it is not lost in silence, and the file stays sound."""
+    SqliteStore(path).close()  # the tables are in the file
+    store = SqliteStore(path)
+    store.submit([Submit("lost", "{}")])
+    os.truncate(beside(path, "-wal")[0], 0)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="-wal was overwritten while it was in use"):
+            store.submit([Submit("late", "{}")])
+    store.close()
+    script = "import sqlite3, sys; connection = sqlite3.connect(sys.argv[1])\n"
+    script += "print(connection.execute('PRAGMA integrity_check').fetchall())"
+    checked = subprocess.run([sys.executable, "-c", script, path], capture_output=True, check=True)
+    assert checked.stdout == b"[('ok',)]\n"
 
 
 def test_what_cannot_be_saved_yet_is_saved_later(store, path, monkeypatch) -> None:
