@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.standin.client import (
     LOOK_AT_NO_CLOUD,
@@ -15,6 +16,12 @@ from tests.standin.client import (
     interpreter,
     shared,
 )
+
+# A busy machine may take any time for an example.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
