@@ -17,7 +17,10 @@ def main() -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     lowest: dict[str, str] = {}
-    for text in [*project["dependencies"], *(text for name in sys.argv[1:] for text in extras[name])]:
+    for text in [
+        *project["dependencies"],
+        *(text for name in sys.argv[1:] for text in extras[name]),
+    ]:
         match = REQUIREMENT.fullmatch(text)
         if match is None:
             sys.exit(f"pyproject.toml: {text!r} has no lower bound: write NAME>=VERSION")

@@ -62,7 +62,7 @@ def test_error_names_the_file_and_the_line(queue, content, says):
 @pytest.mark.parametrize("content", [b"\xef\xbb\xbf%s\r\n", b"if true\n%s", b"\n\nexport %s\nX"])
 def test_file_of_another_editor_or_program_is_read(queue, content, tmp_path):
     code, _, err = queue(content % b"FLEET_Q_STORE=sqlite:///other.db")
-    assert (code, "no store at other.db" in err) == (1, True)
+    assert (code, f"no store at {tmp_path}/other.db" in err) == (1, True)
 
 
 def test_environment_goes_before_the_file(queue, monkeypatch):
