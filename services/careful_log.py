@@ -34,8 +34,8 @@ class CarefulLogger(logging.LoggerAdapter[logging.Logger]):
 
 
 class _Relayed(logging.Logger):
-    """Makes records for another logger, whose handlers are called in the relay's thread, or where
-    they wait for nobody at once."""
+    """Makes records for another logger, whose handlers are called in the relay's thread, or at once
+    if all of them are ``LineHandler``, which never waits."""
 
     def __init__(self, logger: logging.Logger) -> None:
         super().__init__(logger.name)
@@ -45,7 +45,9 @@ class _Relayed(logging.Logger):
         return self._logger.isEnabledFor(level)
 
     def handle(self, record: logging.LogRecord) -> None:
-        if all(isinstance(handler, LineHandler) for handler in _handlers_of(self._logger)):
+        handlers = _handlers_of(self._logger)
+        # Without any, logging writes to stderr itself, and waits until somebody reads that.
+        if handlers and all(isinstance(handler, LineHandler) for handler in handlers):
             self._logger.handle(record)
         else:
             _relay.put(self._logger, record)

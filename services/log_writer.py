@@ -38,7 +38,7 @@ class LineHandler(logging.Handler):
 
     def forget(self) -> None:
         """Begin with nothing queued and no thread: after a fork these are the parent's."""
-        self._queue: SimpleQueue[tuple[bytes, int] | threading.Event | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[bytes, int] | threading.Event] = SimpleQueue()
         self._thread: threading.Thread | None = None
         # The first two are written by who logs, under the handler's lock, the others by the thread.
         self._queued = (0, 0)
@@ -48,12 +48,24 @@ class LineHandler(logging.Handler):
         self._failed = 0
         self._stuck_at: tuple[int, int] | None = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Format the record before the lock is taken: that may take long, as it calls ``__str__``
+        of what the record holds, and others who log would wait."""
+        kept: object = self.filter(record)
+        if kept:
+            self.emit(kept if isinstance(kept, logging.LogRecord) else record)
+        return bool(kept)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Queue the record's line, or drop it if too much is queued."""
+        line = self._line(record)
+        self.acquire()
         try:
-            line = self._line(record)
-        except Exception:  # a formatter does what it can; something has to come out all the same
-            line = b"a log record cannot be shown\n"
+            self._put(line)
+        finally:
+            self.release()
+
+    def _put(self, line: bytes) -> None:
         lines = self._queued[0] - self._written[0]
         size = self._queued[1] - self._written[1]
         if lines >= MOST_LINES or (lines > 0 and size + len(line) > MOST_BYTES):
@@ -81,11 +93,6 @@ class LineHandler(logging.Handler):
         self._stuck_at = None if is_written else self._written
         return is_written
 
-    def close(self) -> None:
-        """End the thread when it has written what is queued."""
-        self._queue.put(None)
-        super().close()
-
     def _has_thread(self) -> bool:
         if self._thread is None:
             thread = threading.Thread(target=self._work, name="fleet-q-logs", daemon=True)
@@ -98,7 +105,8 @@ class LineHandler(logging.Handler):
 
     def _work(self) -> None:
         queue = self._queue
-        while (item := queue.get()) is not None:
+        while True:
+            item = queue.get()
             if isinstance(item, threading.Event):
                 self._tell(self._dropped)
                 item.set()
@@ -126,7 +134,10 @@ class LineHandler(logging.Handler):
         return True
 
     def _line(self, record: logging.LogRecord) -> bytes:
-        return (self.format(record) + "\n").encode(self._encoding, "backslashreplace")
+        try:
+            return (self.format(record) + "\n").encode(self._encoding, "backslashreplace")
+        except Exception:  # a formatter does what it can; something has to come out all the same
+            return b"a log record cannot be shown\n"
 
     def _notice(self, missing: int) -> bytes:
         message = "%d log line(s) could not be written and were dropped"

@@ -37,7 +37,6 @@ def tell(text: str) -> None:
     handler = LineHandler(sys.stderr)
     handler.handle(logging.LogRecord("", logging.ERROR, "", 0, "%s", (text,), None))
     handler.flush()
-    handler.close()
 
 
 def _handlers() -> list[LineHandler]:

@@ -10,9 +10,7 @@ import pytest
 
 from fleet_q.services import FleetQ, careful_log
 from fleet_q.services.careful_log import CarefulLogger, wait_for_handlers
-
-LIMIT = 120
-"""Seconds that only a broken logger needs."""
+from tests.waiting import LIMIT
 
 
 class Blocking(logging.Handler):
@@ -59,6 +57,20 @@ def test_records_that_wait_are_limited(blocking, monkeypatch):
     blocking.goes_on.set()
     assert wait_for_handlers(LIMIT)
     assert 10 <= len(blocking.said) <= 12
+
+
+def test_stderr_that_blocks_keeps_nobody_waiting_where_no_handler_is_configured(monkeypatch):
+    last_resort = Blocking()
+    monkeypatch.setattr(logging, "lastResort", last_resort)
+    monkeypatch.setattr(logging.root, "handlers", [])
+    logging_ = threading.Thread(target=CarefulLogger("fleet_q.pod").error, args=("told",))
+    logging_.start()
+    logging_.join(LIMIT)
+    was_kept_waiting = logging_.is_alive()
+    last_resort.goes_on.set()
+    assert wait_for_handlers(LIMIT)
+    assert not was_kept_waiting
+    assert last_resort.said == ["told"]
 
 
 def test_pod_whose_services_handler_blocks_works_and_leaves(app: FleetQ, blocking):

@@ -15,9 +15,7 @@ import pytest
 
 from fleet_q.services import log_writer, logs
 from fleet_q.services.log_writer import LineHandler
-
-LIMIT = 60
-"""Seconds that only a broken writer needs."""
+from tests.waiting import LIMIT
 
 
 class Stream(io.StringIO):
@@ -42,10 +40,8 @@ def stream() -> Stream:
 
 
 @pytest.fixture
-def log(stream: Stream) -> Iterator[logging.Logger]:
-    log = _logger(stream)
-    yield log
-    log.handlers[0].close()
+def log(stream: Stream) -> logging.Logger:
+    return _logger(stream)
 
 
 def _logger(stream: TextIO) -> logging.Logger:
@@ -134,6 +130,40 @@ def test_a_formatter_that_raises_loses_no_line(log, stream):
     assert stream.getvalue() == "a log record cannot be shown\n"
 
 
+def test_record_that_takes_long_to_format_keeps_nobody_waiting(log, stream):
+    class Slow:
+        def __init__(self) -> None:
+            self.entered, self.goes_on = threading.Event(), threading.Event()
+
+        def __str__(self) -> str:
+            self.entered.set()
+            assert self.goes_on.wait(LIMIT)
+            return "slow"
+
+    slow = Slow()
+    logging_slowly = threading.Thread(target=log.info, args=(slow,))
+    logging_slowly.start()
+    assert slow.entered.wait(LIMIT)
+    quick = threading.Thread(target=log.info, args=("quick",))
+    quick.start()
+    quick.join(LIMIT)
+    was_kept_waiting = quick.is_alive()
+    slow.goes_on.set()
+    logging_slowly.join(LIMIT)
+    assert not was_kept_waiting
+    _flush(log)
+    assert stream.getvalue().splitlines() == ["quick", "slow"]
+
+
+def test_handler_that_was_closed_writes_on(log, stream):
+    """``logging.config.dictConfig`` closes all handlers, also those that stay in use."""
+    log.info("before")
+    log.handlers[0].close()
+    log.info("after")
+    _flush(log)
+    assert stream.getvalue().splitlines() == ["before", "after"]
+
+
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, io.TextIOWrapper]]:
     reading, writing = os.pipe()
@@ -155,7 +185,6 @@ def test_a_pipe_that_nobody_reads_blocks_nobody(pipe, monkeypatch):
         seen += os.read(reading, 65_536)
     assert len(kept) + _missing(seen) == 1_000
     assert 100 <= len(kept) < 1_000
-    handler.close()
 
 
 def _missing(log: bytes) -> int:
