@@ -45,6 +45,8 @@ _STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
     (errors.FleetQError, 500),
 ]
 
+_MOST_PROBLEMS: Final = 10
+"""Problems of one request that its answer names."""
 
 CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
 
@@ -198,12 +200,15 @@ def _apologize(_: Request, __: Exception) -> Response:
 def _explain(_: Request, error: Exception) -> Response:
     """Say what is wrong in one line, without repeating what was sent."""
     assert isinstance(error, RequestValidationError)
+    found = error.errors()
     problems = []
-    for problem in error.errors():
+    for problem in found[:_MOST_PROBLEMS]:
         if problem["type"] == "json_invalid":
             reason = problem.get("ctx", {}).get("error", "it cannot be read")
             problems.append(f"the body is not JSON: {reason}")
             continue
         where = ".".join(str(part) for part in problem["loc"] if part != "body")
         problems.append(f"{where or 'the body'}: {problem['msg']}")
+    if len(found) > _MOST_PROBLEMS:
+        problems.append(f"and {len(found) - _MOST_PROBLEMS} more")
     return JSONResponse({"detail": one_line("; ".join(problems))}, 422)

@@ -17,7 +17,9 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-log = logging.getLogger("fleet_q.http")
+from fleet_q.services.careful_log import CarefulLogger
+
+log = CarefulLogger("fleet_q.http")
 
 _errors: Final = logging.getLogger("fleet_q.http.errors")
 _errors.setLevel(logging.ERROR)  # a client's malformed request is no warning about the pod
@@ -67,7 +69,8 @@ class Connection(H11Protocol):
         self._client_is_done = False
         self._discard_left: int | None = None
         self._stage: tuple[object, ...] = ()
-        self._received = 0  # bytes since the last request was begun
+        self._counted: object = None  # the request whose bytes are counted, and their number
+        self._received = 0
         self.waiting_since = loop.time()
 
     @property
@@ -120,10 +123,10 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._discard_left is None:
-            if self.conn.their_state is h11.IDLE:
-                self._received = 0
-            self._received += len(data)
             super().data_received(data)
+            if self.cycle is not self._counted:
+                self._counted, self._received = self.cycle, 0
+            self._received += len(data)
             return
         self._discard_left -= len(data)
         if self._discard_left < 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -11,9 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from fleet_q.services.app import FleetQ
+from fleet_q.services.careful_log import CarefulLogger
 from fleet_q.services.pod import Pod
 
-log = logging.getLogger("fleet_q.http")
+log = CarefulLogger("fleet_q.http")
 
 ANSWER_WITHIN: Final = 5.0
 """Seconds that the store and the pod's event loop have to answer; probes wait ten."""

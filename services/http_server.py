@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
-import logging
 import os
 import resource
 import socket
@@ -18,9 +17,10 @@ from typing import Any, Final, Self
 import uvicorn
 from starlette.types import ASGIApp
 
+from fleet_q.services.careful_log import CarefulLogger
 from fleet_q.services.http_connection import Connection, Limits
 
-log = logging.getLogger("fleet_q.http")
+log = CarefulLogger("fleet_q.http")
 
 MOST_CONNECTIONS: Final = 1_000
 BODY_RATE: Final = 64 * 1024

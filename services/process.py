@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 from fleet_q.services.app import FleetQ
+from fleet_q.services.careful_log import CarefulLogger
 from fleet_q.services.http import create_http
 from fleet_q.services.http_hosts import bracketed
 from fleet_q.services.http_listener import address_of, default_hosts, is_loopback, listen
@@ -16,7 +16,7 @@ from fleet_q.services.http_server import HttpServer, limits_for
 from fleet_q.services.loop_thread import LoopThread
 from fleet_q.services.signals import ending_with_its_pod
 
-log = logging.getLogger("fleet_q.process")
+log = CarefulLogger("fleet_q.process")
 
 
 def run_worker(app: FleetQ) -> None:

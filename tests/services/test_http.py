@@ -225,6 +225,13 @@ WRONG = {
 }
 
 
+def test_an_answer_names_ten_problems_at_most(http):
+    body = {"payload": {}} | {f"key{number}": 0 for number in range(1_000)}
+    detail = http.post("/submit", json=body).json()["detail"]
+    assert detail.count("Extra inputs") == 10
+    assert detail.endswith("; and 990 more")
+
+
 @pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
 def test_wrong_input_is_a_4xx_that_says_what_is_wrong_and_stores_nothing(http, app, body):
     answer = http.post("/submit", content=body, headers=JSON)

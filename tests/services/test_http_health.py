@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from fleet_q.core.errors import StoreUnavailable
-from fleet_q.services import FleetQ
+from fleet_q.services import FleetQ, http_health
+from fleet_q.services.careful_log import wait_for_handlers
 from fleet_q.services.http import create_http
 from fleet_q.services.http_health import HealthCheck
 from tests.services.conftest import QUICK
@@ -70,6 +71,7 @@ def test_only_the_log_and_holders_of_a_key_read_why_the_store_does_not_answer(mo
 
     general, full = "the store does not answer", f"the store does not answer: {SECRET}"
     assert in_a_running_pod(app, ask) == [general, general, full, general]
+    assert wait_for_handlers(LIMIT)
     logged = [record.getMessage() for record in caplog.records if "healthy" in record.getMessage()]
     assert logged == [f"not healthy: {full}"]
 
@@ -169,6 +171,7 @@ def test_a_store_that_hangs_is_asked_once_however_many_ask(app, monkeypatch):
 
 
 def test_health_is_answered_while_every_worker_thread_waits_for_the_store(app, monkeypatch):
+    monkeypatch.setattr(http_health, "ANSWER_WITHIN", LIMIT)
     go_on = threading.Event()
     service = create_http(app)
 
@@ -205,7 +208,7 @@ async def call(service: FastAPI, path: str) -> int:
     return status.result()
 
 
-def test_an_error_that_nobody_expected_is_json_and_says_nothing(app, monkeypatch, caplog):
+def test_an_error_that_nobody_expected_is_json_and_says_nothing(app, monkeypatch):
     def fail() -> None:
         raise RuntimeError(SECRET)
 

@@ -12,6 +12,7 @@ import pytest
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services import FleetQ
 from fleet_q.services import process as processes
+from fleet_q.services.careful_log import wait_for_handlers
 from fleet_q.services.http_hosts import LOOPBACK
 from fleet_q.services.http_listener import default_hosts, is_loopback, listen
 from tests.services.conftest import QUICK
@@ -68,6 +69,6 @@ def test_serving_beyond_loopback_without_keys_warns(caplog, host, api_keys, warn
         listen(host, 0) as listener,
         processes._serving(FleetQ("memory://", settings=settings), host, listener),
     ):
-        pass
+        assert wait_for_handlers(LIMIT)
     warnings = [record.getMessage() for record in caplog.records]
     assert ["set FLEET_Q_API_KEYS" in warning for warning in warnings] == [True] * warned
