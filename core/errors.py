@@ -37,14 +37,25 @@ class StepConflict(FleetQError):
 
 class IllegalTransition(FleetQError):
     """A lifecycle forbids what was tried in the state that holds; ``name`` is the id of what was
-    to be changed."""
+    to be changed. ``is_known``: whether this version knows the status."""
 
-    def __init__(self, lifecycle: str, trigger: str, status: str, name: str | None = None) -> None:
-        super().__init__(
+    def __init__(
+        self,
+        lifecycle: str,
+        trigger: str,
+        status: str,
+        name: str | None = None,
+        *,
+        is_known: bool = True,
+    ) -> None:
+        message = (
             f"a {lifecycle} that is {status} cannot be {trigger}"
             if name is None
             else f"{lifecycle} {name!r} is {status} and cannot be {trigger}"
         )
+        if not is_known:
+            message += "; this version does not know that status: upgrade fleet-q"
+        super().__init__(message)
         self.name = name
         self.trigger = trigger
         self.status = status

@@ -42,6 +42,7 @@ class Lifecycle(Generic[S]):
     ) -> None:
         self.name = name
         self.initial: S = states[0]
+        self._states = frozenset(states)
         machine = Machine(
             model=None,
             states=list(states),
@@ -65,7 +66,9 @@ class Lifecycle(Generic[S]):
         try:
             return self._after[status, trigger]
         except KeyError:
-            raise IllegalTransition(self.name, trigger, status, name) from None
+            raise IllegalTransition(
+                self.name, trigger, status, name, is_known=status in self._states
+            ) from None
 
     def allows(self, status: S, trigger: str) -> bool:
         """Whether ``trigger`` may happen in ``status``."""

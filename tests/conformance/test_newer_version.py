@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from fleet_q.core.errors import FleetQError, UnknownToThisVersion
+from fleet_q.core.errors import IllegalTransition, UnknownToThisVersion
 from fleet_q.core.ports import Store
 from fleet_q.services import FleetQ
 from fleet_q.services.http import create_http
@@ -101,7 +101,7 @@ def test_step_of_unknown_status_is_an_error_with_advice(
     answer = http.get("/status/step")
     assert (answer.status_code, answer.json()) == (500, {"detail": says})
     for change in (lambda: app.cancel("step"), lambda: app.replay(["step"])):
-        with pytest.raises(FleetQError, match="step 'step' is paused"):
+        with pytest.raises(IllegalTransition, match=r"step 'step' is paused .*: upgrade fleet-q$"):
             change()
 
 
