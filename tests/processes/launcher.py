@@ -9,10 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.waiting import wait_until as eventually
-
-__all__ = ["Launcher", "eventually"]
-
 ROOT: Final = Path(__file__).parents[2]
 QUICK: Final = {
     "FLEET_Q_HEARTBEAT_INTERVAL": "0.2",

@@ -36,16 +36,21 @@ def test_each_step_is_in_the_store_or_whole_in_the_archive(pods: Pods, tmp_path:
 
     wait_until(lambda: fleet.queue()["pending"] + fleet.queue()["claimed"] == 0)
     assert worker.poll() is None
-    kept: dict[str, set[int]] = defaultdict(set)
+    kept: dict[str, dict[int, str]] = defaultdict(dict)
     for line in archive.read_text().splitlines():
         event = json.loads(line)
         if "step_id" in event:
-            kept[event["step_id"]].add(event["version"])
+            kept[event["step_id"]][event["version"]] = event["type"]
     here = {event.stream for event in pods.store.step_events()}
-    assert all(kept[step_id] == {1, 2, 3} for step_id in old)
+    assert all(_is_whole(kept[step_id]) for step_id in old)
     assert here.isdisjoint(old)
-    assert all(step_id in here or kept[step_id] == {1, 2, 3} for step_id in new)
+    assert all(step_id in here or _is_whole(kept[step_id]) for step_id in new)
     assert "ERROR" not in pods.log("worker").read_text()
+
+
+def _is_whole(history: dict[int, str]) -> bool:
+    """Whether there is every event of a step, up to its completion."""
+    return sorted(history) == [*range(1, len(history) + 1)] and history[len(history)] == "completed"
 
 
 def _complete(pods: Pods, step_ids: list[str]) -> None:
