@@ -162,7 +162,13 @@ class Connection(H11Protocol):
         self.finish()
 
     async def _answer_and_close(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the app; an answer that comes before the request's end is the connection's last."""
+        """Call the app; an answer that comes before the request's end is the connection's last.
+
+        So is that to a request with a length and chunks too: a proxy in front may have taken its
+        end to be elsewhere.
+        """
+        names = {name for name, _ in scope["headers"]}
+        has_two_ends = {b"content-length", b"transfer-encoding"} <= names
 
         async def receive_some() -> Message:
             message = await receive()
@@ -176,7 +182,7 @@ class Connection(H11Protocol):
             nonlocal has_answer
             has_answer = True
             is_head = message["type"] == "http.response.start"
-            if is_head and self.conn.their_state is h11.SEND_BODY:
+            if is_head and (has_two_ends or self.conn.their_state is h11.SEND_BODY):
                 message = {**message, "headers": [*message["headers"], CLOSE_HEADER]}
             await send(message)
 

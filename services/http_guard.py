@@ -7,12 +7,13 @@ from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleet_q.services.http_hosts import ANY, Host
 from fleet_q.services.http_keys import Keys
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_NO_FRAME: Final = (b"x-frame-options", b"DENY")
 
 
 class Guard:
@@ -21,7 +22,9 @@ class Guard:
     ``Host`` has to be one of ``hosts``, or a site could give its own name the pod's address, and
     then would be of the same origin. What changes something must not come from a page of another
     origin (except those that ``trusted`` names), and its body must be JSON, which such a page
-    cannot send unasked. ``/health`` is also answered under any address, as probes ask.
+    cannot send unasked. No page may show an answer in a frame, in which a user could be led to
+    click on what the documentation offers to send. ``/health`` is also answered under any address,
+    as probes ask.
     """
 
     def __init__(
@@ -34,9 +37,15 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer why not."""
+
+        async def send_unframed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], _NO_FRAME]}
+            await send(message)
+
         problem = self._problem(scope) if scope["type"] == "http" else None
         if problem is None:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_unframed)
         else:
             status, detail = problem
             await JSONResponse({"detail": detail}, status)(scope, receive, send)

@@ -91,10 +91,6 @@ class HttpServer:
             self._server.should_exit = True
         self._thread.join(self._limits.stop + 2 * _CANCEL_WITHIN)
 
-    def is_alive(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.is_alive()
-
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._server = _Server(self._app, self._listener, self._limits)

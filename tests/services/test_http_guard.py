@@ -180,6 +180,12 @@ def test_a_preflight_is_allowed_nothing(local):
     assert [name for name in answer.headers if name.startswith("access-control")] == []
 
 
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/admin/queue", "/nowhere"])
+def test_no_page_may_show_an_answer_in_a_frame(local, path):
+    answer = local.get(path, headers={"Host": "localhost"})
+    assert answer.headers["x-frame-options"] == "DENY"
+
+
 @pytest.mark.parametrize(
     "kind",
     ["application/json", "application/json; charset=utf-8", "Application/JSON",

@@ -258,6 +258,15 @@ def test_a_body_in_too_many_tiny_chunks_is_a_413(serve):
         assert all_of(client).startswith(b"HTTP/1.1 413 ")
 
 
+def test_nothing_is_read_after_a_request_with_both_a_length_and_chunks(serve):
+    ends = b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = b'e\r\n{"payload":{}}\r\n0\r\n\r\n'
+    smuggled = b"GET /admin/queue HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connected(serve(), POST + ends + body + smuggled) as client:
+        client.shutdown(socket.SHUT_WR)
+        assert re.findall(rb"HTTP/1.1 (\d+)", all_of(client)) == [b"200"]
+
+
 def test_requests_in_one_go_are_answered_in_order(serve):
     get = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
     requests = get % (b"/admin/queue", b"") + get % (b"/nowhere", b"")
@@ -367,7 +376,7 @@ def test_the_server_stops_while_clients_keep_it_waiting(caplog):
             halves = [b"", HALF_A_HEAD, HALF_A_BODY] * 2
             held = [clients.enter_context(connected(port, half)) for half in halves]
             assert is_answered(port)
-        assert not server.is_alive()
+        assert not server._thread.is_alive()
         assert [all_of(client) for client in held] == [b""] * len(held)
     assert warnings(caplog) == []
 
