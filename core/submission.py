@@ -47,8 +47,8 @@ def to_json(value: object, what: str, most: int = UNLIMITED) -> str:
     if text is None:
         _check_least(_least_size(value, most), what, most)
         text = _any_json(value, what)
-    if (size := _size(text)) > most:
-        raise InvalidInput(f"{what} has {size} bytes; at most {most} are taken")
+    if (len(text) if text.isascii() else _size(text)) > most:
+        raise InvalidInput(f"{what} has {_size(text)} bytes; at most {most} are taken")
     return text
 
 
@@ -85,7 +85,8 @@ def _plain_json(value: object, what: str, most: int) -> str | None:
         size = len(value) + 2
     elif type(value) not in _PLAIN:
         return None
-    _check_least(size, what, most)
+    if size > most:
+        _check_least(size, what, most)
     try:
         return _encode_plain(value).decode()
     except (UnicodeEncodeError, OverflowError):

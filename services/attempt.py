@@ -52,7 +52,8 @@ class Attempt:
     def succeeded(self, result: Any) -> Outcome:
         """The outcome of a function that returned ``result``."""
         try:
-            return self.returned(result_text(result, self.max_result_bytes))
+            text = to_json(result, "the result", self.max_result_bytes)
+            return Complete(self.step.step_id, self.claim_token, text)
         except BaseException as error:  # its encoding may run code of the result's own
             return self.failed(error, permanent=True)  # it did its work; again would be no better
 

@@ -20,7 +20,7 @@ from fleet_q.services.callables import (
     needed_by,
     signature_of,
 )
-from fleet_q.services.context import PermanentFailure, current
+from fleet_q.services.context import PermanentFailure
 from fleet_q.services.origin import check_findable, origin
 
 if TYPE_CHECKING:
@@ -115,8 +115,6 @@ class Task(Generic[P, R]):
 
     def bound(self, step: Step) -> Callable[[], R]:
         """The call that ``step`` asks for; :class:`PermanentFailure` if there can be none."""
-        if (context := current.get()) is not None:
-            context.app = self.app
         payload = _decode(step.payload)
         if self.name is None:  # the executor of all that no function is registered for
             return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]

@@ -83,7 +83,8 @@ class _Child:
 
     def _attempt(self, run: Run) -> Ended:
         step = run.step
-        current.set(StepContext(step.step_id, step.attempt))
+        context = StepContext(step.step_id, step.attempt)
+        current.set(context)
         try:
             task = self._finder.task(run.address)
         except NotFound as error:
@@ -95,6 +96,7 @@ class _Child:
             return Ended(None, message, trace, permanent=isinstance(error, InvalidInput))
         self._set_logging()
         try:
+            context.app = task.app
             call = task.bound(step)
             self._channel.send(Began())
             result = call()

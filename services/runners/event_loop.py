@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 from fleet_q.core.step import Outcome
 from fleet_q.services.attempt import Attempt
-from fleet_q.services.callables import is_awaitable
 from fleet_q.services.runners.job import Began, Job, Queue
 from fleet_q.services.runners.slots import Slots
 
@@ -61,31 +59,47 @@ class EventLoop(Queue):
         holds its slot already."""
         context = contextvars.copy_context()
         try:
-            self._loop.call_soon_threadsafe(self._start, attempt, awaitable, context)
+            self._loop.call_soon_threadsafe(self._start_adopted, attempt, awaitable, context)
         except RuntimeError as closed:
             _close(awaitable)
             self._end(attempt, attempt.failed(closed))
 
-    def _start_all(self) -> None:
-        self._called = False
-        while (job := self._next()) is not None:
-            self._start(job.attempt, job, contextvars.Context())
-
-    def _start(
-        self, attempt: Attempt, work: Job | Awaitable[Any], context: contextvars.Context
+    def _start_adopted(
+        self, attempt: Attempt, awaitable: Awaitable[Any], context: contextvars.Context
     ) -> None:
         if attempt.context.cancelled:
-            _close(work)
+            _close(awaitable)
             self._end(attempt, None)
             return
-        call = self._run(attempt, work)
+        self._start(attempt, lambda: awaitable, context)
+        self._loop.call_soon(self._check_begun, [attempt])
+
+    def _start_all(self) -> None:
+        self._called = False
+        started = []
+        while (job := self._next()) is not None:
+            self._start(job.attempt, job.call, contextvars.Context())
+            started.append(job.attempt)
+        if started:
+            self._loop.call_soon(self._check_begun, started)
+
+    def _start(
+        self, attempt: Attempt, call: Callable[[], Any], context: contextvars.Context
+    ) -> None:
+        coroutine = self._run(attempt, call)
         try:
-            task = self._loop.create_task(call, context=context)
-            self._tasks[attempt] = task
-            task.add_done_callback(partial(self._ended, attempt))
+            self._tasks[attempt] = self._loop.create_task(coroutine, context=context)
         except BaseException as error:  # the loop may have a task factory of its own
-            call.close()
+            coroutine.close()
             self._end(attempt, attempt.failed(error))
+
+    def _check_begun(self, started: list[Attempt]) -> None:
+        """A task that is cancelled before its first step never enters ``_run``. This is called
+        after the first step of all of them."""
+        for attempt in started:
+            task = self._tasks.get(attempt)
+            if task is not None and task.done():
+                self._end(attempt, attempt.failed(asyncio.CancelledError()))
 
     def _end(self, attempt: Attempt, outcome: Outcome | None) -> None:
         self._tasks.pop(attempt, None)
@@ -101,16 +115,11 @@ class EventLoop(Queue):
             self._slots.free(job.attempt, announce=False)
             self._done(job.attempt.failed(closed))
 
-    def _ended(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
-        """A task that is cancelled before its first step never enters ``_run``."""
-        if attempt in self._tasks:
-            self._end(attempt, attempt.failed(asyncio.CancelledError()))
-
-    async def _run(self, attempt: Attempt, work: Job | Awaitable[Any]) -> None:
+    async def _run(self, attempt: Attempt, call: Callable[[], Any]) -> None:
         attempt.begin()
         try:
-            result = await (work.call() if isinstance(work, Job) else work)
-            while is_awaitable(result):
+            result = await call()
+            while hasattr(type(result), "__await__"):
                 result = await result
             outcome = attempt.succeeded(result)
         except asyncio.CancelledError as error:

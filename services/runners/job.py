@@ -36,6 +36,7 @@ class Job:
     def call(self) -> Any:
         """Call the function. It is only here, where it runs, that its arguments are looked at:
         the pod's thread has enough to do."""
+        self.attempt.context.app = self.task.app
         return self.task.bound(self.attempt.step)()
 
 

@@ -9,7 +9,6 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from fleet_q.core.step import Outcome
-from fleet_q.services.callables import is_awaitable
 from fleet_q.services.runners.event_loop import EventLoop
 from fleet_q.services.runners.job import Began, Job, Queue
 from fleet_q.services.runners.left_behind import LeftBehind
@@ -38,11 +37,12 @@ class Threads(Queue):
         self._count = 0
         self._event_loop = event_loop
         self._left = LeftBehind(most=LEFT_PER_SLOT * slots.most)
+        self._is_full = False  # with threads left behind
         self._refused: str | None = None  # why no thread could be started
 
     def pull(self) -> None:
         """Call a thread, unless one is on its way."""
-        if self._called or self._left.is_full:
+        if self._called or self._is_full:
             return
         self._called = True
         try:
@@ -83,6 +83,7 @@ class Threads(Queue):
         return True
 
     def _update_trouble(self) -> None:
+        self._is_full = self._left.is_full
         self.trouble = self._left.trouble or self._refused
 
     def _work(self) -> None:
@@ -100,7 +101,7 @@ class Threads(Queue):
             # A job is appended before a thread is called, and this is taken back before a job is
             # looked for: whoever found a thread called already may rely on its finding the job.
             self._called = False
-            while not self._left.is_full and (job := self._next()) is not None:
+            while not self._is_full and (job := self._next()) is not None:
                 if self.jobs:
                     self.pull()
                 try:
@@ -108,14 +109,14 @@ class Threads(Queue):
                 except BaseException as error:  # as above; a second outcome changes nothing
                     self._done(job.attempt.failed(error))
                 finally:
-                    self._end(job)
+                    if not (
+                        job.is_awaited or self._slots.free(job.attempt, announce=not self.jobs)
+                    ):
+                        self._returned()
             self._idle.put(None)
 
-    def _end(self, job: Job) -> None:
-        """The thread is free again, and so is the slot, unless it goes on being used or was given
-        up."""
-        if job.is_awaited or self._slots.free(job.attempt, announce=not self.jobs):
-            return
+    def _returned(self) -> None:
+        """A function has returned that was given up, and its slot with it."""
         if self._left.remove():
             self._update_trouble()
             self._slots.announce()
@@ -125,7 +126,7 @@ class Threads(Queue):
         attempt.begin()
         try:
             result = job.call()
-            if is_awaitable(result):
+            if hasattr(type(result), "__await__"):
                 job.is_awaited = True
                 self._event_loop.adopt(attempt, result)
                 return
