@@ -49,6 +49,7 @@ class StepRecord(msgspec.Struct):
     available: int
     version: int = 0
     at: int = 0
+    changed: int = 0  # by the true time, the others by the store's clock
     status: str = "pending"
     tries: int = 0
     held: Held | None = None
@@ -84,6 +85,7 @@ class Checks:
         self.pods: dict[str, PodRecord] = {}
         self.shared: set[str] = set()  # pods under whose id two processes lived at once
         self.unfinished = 0
+        self.clock_set_at = 0  # by the true time: when the store's clock was set last
         self._work = work
         self._dead_after = dead_after
         self._now = now
@@ -153,15 +155,20 @@ class Checks:
         record = self.steps.get(step_id)
         if isinstance(fact, ev.Submitted):
             _must(record is None, "versions", step_id, "was submitted twice")
-            record = StepRecord(fact.priority, fact.max_retries, event.at, fact.available_ts)
+            available = fact.available_ts if self._work[step_id].delay else 0
+            record = StepRecord(fact.priority, fact.max_retries, event.at, available)
             self.steps[step_id] = record
             self.unfinished += 1
         elif record is None:
             raise Violation("versions", step_id, "does not begin with its submission")
         _must(event.version == record.version + 1, "versions", step_id,
               "has version {} after {}", event.version, record.version)  # fmt: skip
-        _must(event.at >= record.at, "order", step_id, "happened before what it follows")
-        record.version, record.at = event.version, event.at
+        is_set = record.changed <= self.clock_set_at
+        _must(is_set or event.at >= record.at, "order", step_id, "happened before what it follows")
+        if isinstance(fact, ev.Claimed):
+            is_late = event.at >= record.available or (is_set and record.tries > 0)
+            _must(is_late, "delays", step_id, "was claimed before its time")
+        record.version, record.at, record.changed = event.version, event.at, self._now()
         match fact:
             case ev.Claimed():
                 self._claimed(record, event, fact, actor)
@@ -175,7 +182,7 @@ class Checks:
                 _must(record.status in ("failed", "cancelled"), "one end", step_id,
                       "was replayed when it was {}", record.status)  # fmt: skip
                 record.tries = record.crashes = 0
-                record.available = event.at
+                record.available = 0
                 record.status = "pending"
                 self.unfinished += 1
         self._check_row(record, step)
@@ -188,7 +195,6 @@ class Checks:
         _must(record.status == "pending", "one holder", step_id,
               "was claimed when it was {}", record.status)  # fmt: skip
         _must(record.held is None, "one holder", step_id, "is held under two tokens")
-        _must(event.at >= record.available, "delays", step_id, "was claimed before its time")
         _must(event.pod_id == actor.name, "one holder", step_id, "is held by another than claimed")
         pod = self.pods.get(actor.name)
         _must(
@@ -231,13 +237,13 @@ class Checks:
                 )
                 self._ends(record, "failed")
             case ev.Released():
+                record.available = 0
                 self._lets_go(record, "pending")
             case ev.Retried() | ev.Recovered():
                 record.tries += 1
                 _must(record.tries <= record.max_retries, "tries", step_id,
                       "goes on after {} tries", record.tries)  # fmt: skip
-                if isinstance(fact, ev.Retried):
-                    record.available = fact.available_ts
+                record.available = fact.available_ts if isinstance(fact, ev.Retried) else 0
                 self._lets_go(record, "pending")
 
     def _ends(self, record: StepRecord, status: str) -> None:
@@ -276,7 +282,8 @@ class Checks:
         pod = self.pods.setdefault(pod_id, PodRecord())
         _must(event.version == pod.version + 1, "versions", pod_id,
               "has version {} after {}", event.version, pod.version)  # fmt: skip
-        _must(event.at >= pod.at, "order", pod_id, "happened before what it follows")
+        is_set = pod.changed <= self.clock_set_at
+        _must(is_set or event.at >= pod.at, "order", pod_id, "happened before what it follows")
         pod.version, pod.at, pod.changed = event.version, event.at, self._now()
         if not isinstance(fact, ev.Left | ev.DeclaredDead):
             pod.heard = self._now()
@@ -338,13 +345,20 @@ class Queue:
             if record.version == version:
                 order = (-record.priority, record.created, step_id)
                 heapq.heappush(self._due, (order, version))
-        while self._due:
+        waits_again: list[tuple[tuple[int, int, str], int]] = []  # since the clock was set back
+        found = None
+        while self._due and found is None:
             order, version = self._due[0]
             record = self._steps[order[2]]
-            if record.version == version and record.status == "pending":
-                return order
-            heapq.heappop(self._due)
-        return None
+            if record.version != version or record.status != "pending":
+                heapq.heappop(self._due)
+            elif record.available > at:
+                waits_again.append(heapq.heappop(self._due))
+            else:
+                found = order
+        for entry in waits_again:
+            heapq.heappush(self._due, entry)
+        return found
 
 
 def _must(holds: bool, promise: str, subject: str, how: str, *values: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import Final
 
@@ -36,6 +37,12 @@ def ask(request: Request, agenda: Agenda, chance: Random, done: Callable[[bool],
         else:
             done(True)
             return
+
+
+def hold_locks(seconds: float, pods: tuple[str, ...]) -> Life:
+    """Hold the locks that these pods need for so long, or until somebody ends it."""
+    with suppress(StoreUnavailable):
+        yield Call("hold_locks", (seconds, pods))
 
 
 def _call_of(request: Request) -> Call:

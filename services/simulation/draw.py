@@ -53,7 +53,10 @@ def draw(
         seconds=seconds,
         pods=starts,
         requests=tuple(_requests(work, names, chance, seconds)),
-        faults=tuple(_faults(names, chance, seconds, sized)),
+        faults=(
+            *_faults(names, chance, seconds, sized),
+            *_fleet_faults(seed, names, kind, seconds, sized),
+        ),
         most_waiters=WAITERS if sized else chance.choice([1, 2, WAITERS]),
         sized=sized,
     )
@@ -151,6 +154,28 @@ def _faults(pods: list[str], chance: Random, seconds: float, sized: bool) -> lis
             sc.Stop(wave + number * 5.0, pod_id, None, chance.uniform(1, 60))
             for number, pod_id in enumerate(pods)
         ]
+    return faults
+
+
+def _fleet_faults(
+    seed: int, pods: list[str], kind: Kind, seconds: float, sized: bool
+) -> list[sc.Fault]:
+    """What happens to all at once, but in a fleet that is sized to be measured."""
+    if sized:
+        return []
+    chance = Random(f"scenario {seed}, all at once")
+    faults: list[sc.Fault] = []
+    for _ in range(chance.randint(0, 2)):
+        faults.append(sc.Suspension(chance.uniform(0, seconds), chance.choice([10.0, 60.0, 300.0])))
+    for _ in range(chance.randint(0, 2)):
+        faults.append(sc.LongLock(chance.uniform(0, seconds), chance.choice([5.0, 30.0, 90.0])))
+    if kind == "sqlite":  # a server's clock is not set
+        for _ in range(chance.randint(1, 4)):
+            by = chance.choice([-3_600.0, -3_600.0, -60.0, -2.0, 2.0, 60.0, 3_600.0])
+            at = chance.uniform(0, seconds)
+            faults.append(sc.StoreClock(at, by))
+            if by < 0 and chance.random() < 0.5:  # one that is dead by then was heard of later
+                faults.append(sc.Crash(at - chance.uniform(0, 5), chance.choice(pods)))
     return faults
 
 

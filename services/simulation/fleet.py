@@ -18,7 +18,7 @@ from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor, Call
 from fleet_q.services.simulation.agenda import EPOCH, Agenda, Stopped
 from fleet_q.services.simulation.checks import Checks, longest_gap
-from fleet_q.services.simulation.client import ask
+from fleet_q.services.simulation.client import ask, hold_locks
 from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.measures import Measures
 from fleet_q.services.simulation.models import MODELS
@@ -27,9 +27,10 @@ from fleet_q.services.simulation.server import Server
 from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.watch import Watch
 
-PATIENCE: Final = 2 * 3_600.0
+PATIENCE: Final = 6 * 3_600.0
 """Seconds within which everything ends once the trouble is over: the backoff between two tries is
-bounded by minutes, and so is every queue that is drawn."""
+bounded by minutes, and so is every queue that is drawn; a delay is waited for again for as long as
+the clock was set back."""
 
 REVIVAL: Final = 30.0
 """Seconds after which a process that a step has killed begins again, as its supervisor would."""
@@ -156,6 +157,20 @@ class Fleet:
         if isinstance(fault, sc.Away):
             self.server.go_away(fault.seconds)
             return
+        if isinstance(fault, sc.LongLock):
+            stranger = Actor(sc.STRANGER, self.agenda, self.server)
+            stranger.begin(hold_locks(fault.seconds, tuple(self._rates)))
+            return
+        if isinstance(fault, sc.Suspension):
+            for each in (*self.processes.values(), *self.doubles):
+                if each.alive:
+                    each.freeze(fault.seconds)
+            return
+        if isinstance(fault, sc.StoreClock):
+            self.agenda.clock_shift += micros(fault.seconds)
+            self.server.disturbed_at = self.agenda.now
+            self.checks.clock_set_at = self.agenda.time()
+            return
         if isinstance(fault, sc.Strike):
             self.server.strikes.setdefault(fault.pod_id, []).append(fault)
             return
@@ -198,6 +213,9 @@ class Fleet:
 
     def _told(self, actor: Actor, call: Call, answer: Any) -> None:
         steps, pods = self.ledger.take()
+        if self.ledger.keep_pod_log:
+            self.ledger.written_at |= {(e.stream, e.version): self.agenda.now for e, _ in steps}
+            self.ledger.written_at |= {(e.stream, e.version): self.agenda.now for e, _ in pods}
         self.measures.committed(steps)
         self.checks.committed(actor, call, answer, steps, pods)
 

@@ -27,6 +27,7 @@ class Ledger(MemoryDatabase):
         super().__init__(clock)
         self.manners = manners
         self.keep_pod_log = keep_pod_log
+        self.written_at: dict[tuple[str, int], float] = {}  # true time of events that are kept
         self.step_changes: list[StepChange] = []
         self.pod_changes: list[PodChange] = []
 

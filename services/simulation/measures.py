@@ -43,7 +43,7 @@ class Measures:
         self.samples: list[Sample] = []
         self._fleet = fleet
         self._every = fleet.scenario.seconds / SAMPLES
-        self._claimable: dict[str, int] = {}
+        self._claimable: dict[str, float] = {}
 
     def begin(self) -> None:
         """Look at the fleet, from now on."""
@@ -51,14 +51,16 @@ class Measures:
 
     def committed(self, steps: Sequence[StepChange]) -> None:
         """Take in what was written, before the checks do."""
+        now = self._fleet.agenda.now
         for event, step in steps:
             fact = event.fact
             self.counts[fact.type] += 1
             if isinstance(fact, ev.Claimed):
-                since = self._claimable.pop(event.stream, event.at)
-                self.claim_waits.append((event.at - since) / MICROS)
+                since = self._claimable.pop(event.stream, now)
+                self.claim_waits.append(now - since)
             elif step.status == "pending":
-                self._claimable[event.stream] = max(event.at, step.available_ts)
+                delay = max(0, step.available_ts - event.at) / MICROS
+                self._claimable[event.stream] = now + delay
             if isinstance(fact, ev.Recovered):
                 self._recovered(event.stream)
 

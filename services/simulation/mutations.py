@@ -20,7 +20,7 @@ from fleet_q.core import events as ev
 from fleet_q.core import machine, pod, recovery, step, store
 from fleet_q.core.lifecycles import POD, STEP
 from fleet_q.core.machine import PodMachine
-from fleet_q.core.pod import Beat, Join
+from fleet_q.core.pod import Beat, DeclareDead, Join, Pod
 from fleet_q.core.quiet import Quiet
 from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.step import Claim, Recover, Step
@@ -217,6 +217,31 @@ def _impatient(init: Any) -> Any:
     return lambda self, dead_after, longest_gap: init(self, dead_after / 4, longest_gap)
 
 
+def _goes_on_hearing(on_heartbeat: Any) -> Any:
+    def careless(tracker: SilenceTracker, now: float) -> None:
+        tracker._longest_gap = math.inf if tracker._heard_until > -math.inf else 0.0
+        on_heartbeat(tracker, now)
+
+    return careless
+
+
+def _whoever_was_heard_of(decide: Any) -> Any:
+    def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
+        if isinstance(command, DeclareDead) and known is not None:
+            command = replace(command, incarnation=known.incarnation, version=known.version)
+        return decide(known, command, at, by)
+
+    return careless
+
+
+def _is_live_in_future(_: Any) -> Any:
+    def careless(known: Pod, at: int, dead_after: int) -> bool:
+        awake = known.status in ("up", "draining") and at - known.last_heartbeat_ts < dead_after
+        return awake or known.status == "asleep"
+
+    return careless
+
+
 def _taken_for_new(submit: Any) -> Any:
     def careless(self: Any, new: Sequence[Any], pod_id: str | None = None) -> Any:
         return submit(self, [replace(each, unique=True) for each in new], pod_id)
@@ -312,6 +337,28 @@ MUTATIONS: Final = (
     Mutation("only the leader recovers", _method(recovery, "recovery_cycle", _as_anybody)),
     Mutation("somebody recovers", _method(recovery, "recovery_cycle", _no_cycle)),
     Mutation("only the silent are declared dead", _method(SilenceTracker, "__init__", _impatient)),
+    Mutation(
+        "a leader that heard nothing for a while measures silence anew",
+        _method(SilenceTracker, "on_heartbeat", _goes_on_hearing),
+    ),
+    Mutation(
+        "who was heard of in the meantime is not declared dead",
+        _method(pod, "decide", _whoever_was_heard_of),
+    ),
+    Mutation(
+        "a heartbeat from the future is no sign of life",
+        _method(Pod, "is_live", _is_live_in_future),
+    ),
+    Mutation(
+        "a step without a delay does not wait for the clock",
+        _all(
+            _method(step, "_after", lambda _: lambda delay, at: at + delay),
+            *(
+                _method(module, "is_due", lambda _: lambda s, at: s.available_ts <= at)
+                for module in (step, memory)
+            ),
+        ),
+    ),
     Mutation(
         "a dead pod joins as a new incarnation",
         _all(

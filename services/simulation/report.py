@@ -7,9 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from fleet_q.core.retry import MICROS
 from fleet_q.services.simulation import scenario as sc
-from fleet_q.services.simulation.agenda import EPOCH
 from fleet_q.services.simulation.fleet import Outcome
 from fleet_q.services.simulation.measures import quantile
 
@@ -93,7 +91,7 @@ def history(outcome: Outcome) -> list[str]:
     ):
         if event.fact.type == "heartbeat":
             continue
-        seconds = (event.at - EPOCH) / MICROS
+        seconds = ledger.written_at[event.stream, event.version]
         by = f" by {event.pod_id}" if event.pod_id else ""
         lines.append((seconds, f"    {event.stream} {event.version}: {event.fact.type}{by}"))
     lines.sort(key=lambda line: line[0])
@@ -130,6 +128,12 @@ def _fault(fault: sc.Fault) -> str:
     match fault:
         case sc.Away(seconds=seconds):
             return f"the store is away for {seconds:g} s"
+        case sc.Suspension(seconds=seconds):
+            return f"all processes stand still for {seconds:g} s"
+        case sc.LongLock(seconds=seconds):
+            return f"a stranger holds the locks of the store for {seconds:g} s"
+        case sc.StoreClock(seconds=seconds):
+            return f"the store's clock is set by {seconds:+g} s"
         case sc.Crash(pod_id=pod_id):
             what = "is killed"
         case sc.Freeze(pod_id=pod_id, seconds=seconds):

@@ -13,6 +13,9 @@ from fleet_q.services.simulation.models import Kind
 CLIENT: Final = "client"
 """The name of everyone who submits, cancels and replays, for strikes at one of them."""
 
+STRANGER: Final = "stranger"
+"""The name of whoever holds locks and is none of the fleet."""
+
 Behaviour = Literal["succeeds", "fails", "fails for good", "hangs", "kills its pod"]
 
 
@@ -120,6 +123,27 @@ class Away(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
+class Suspension(msgspec.Struct, frozen=True, tag=True):
+    """All processes stand still, as on a machine that is suspended, and their clocks go on."""
+
+    at: float
+    seconds: float
+
+
+class LongLock(msgspec.Struct, frozen=True, tag=True):
+    """Somebody else holds the locks that heartbeats and claims need; queries are answered."""
+
+    at: float
+    seconds: float
+
+
+class StoreClock(msgspec.Struct, frozen=True, tag=True):
+    """The store's clock is set, by ``seconds`` forward or, if they are negative, back."""
+
+    at: float
+    seconds: float
+
+
 class Start(msgspec.Struct, frozen=True):
     """A pod's beginning; its clock runs ``rate`` times as fast as the store's."""
 
@@ -128,7 +152,9 @@ class Start(msgspec.Struct, frozen=True):
     rate: float = 1.0
 
 
-Fault = Crash | Freeze | Double | Stop | ClockJump | Strike | Away
+PodFault = Crash | Freeze | Double | Stop | ClockJump | Strike
+FleetFault = Away | Suspension | LongLock | StoreClock
+Fault = PodFault | FleetFault
 Request = Submission | Cancellation | Replaying
 
 

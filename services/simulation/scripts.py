@@ -30,11 +30,27 @@ class Peek(Protocol):
 
 def script(model: StoreModel, call: Call, peek: Peek) -> Script:
     """The statements of ``call``."""
+    if call.method == "hold_locks":
+        return _hold(model, *call.args)
     if call.method in READS:
         return (Statement(f"SELECT {call.method}", model.select, does=call),)
     if model.kind == "sqlite":
         return _sqlite(model, call)
     return _Snowflake(model, peek).script(call)
+
+
+def _hold(model: StoreModel, seconds: float, pods: tuple[str, ...]) -> Script:
+    """A statement of somebody else that takes long. It has no lock of single rows, where there are
+    such, but those of all the pods' and the head of the queue."""
+    locks: tuple[str, ...] = (_FILE,) if model.kind == "sqlite" else ("step_tracker", "pod_health")
+    if model.rows:
+        locks = (f"step_tracker {_HEAD}", *(f"pod_health {pod}" for pod in sorted(pods)))
+    return (
+        Statement("BEGIN", model.begin),
+        Statement("UPDATE all", model.update, locks),
+        Statement("what takes long", seconds),
+        Statement("COMMIT", model.commit),
+    )
 
 
 def _sqlite(model: StoreModel, call: Call) -> Script:

@@ -20,16 +20,16 @@ from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.locks import LockTable
 from fleet_q.services.simulation.models import Script, StoreModel
-from fleet_q.services.simulation.scenario import Strike
+from fleet_q.services.simulation.scenario import STRANGER, Strike
 from fleet_q.services.simulation.scripts import HEARTBEAT_LOCKS, READS, script
 
 
 class Session:
     """A call on its way through its statements."""
 
-    __slots__ = ("aborted", "actor", "answer", "done", "error", "held", "held_since", "next",
-                 "over", "script", "sent_at", "slow", "strike", "struck_at", "waits_for",
-                 "waits_since")  # fmt: skip
+    __slots__ = ("aborted", "actor", "answer", "done", "error", "held", "held_since",
+                 "last_lock_at", "next", "over", "script", "sent_at", "slow", "strike",
+                 "struck_at", "waits_for", "waits_since")  # fmt: skip
 
     def __init__(self, actor: Actor, statements: Script, now: float) -> None:
         self.actor = actor
@@ -38,6 +38,7 @@ class Session:
         self.sent_at = now  # when the one before that was sent
         self.held: list[str] = []
         self.held_since = 0.0
+        self.last_lock_at = 0.0
         self.waits_for: str | None = None
         self.waits_since = 0.0
         self.strike: Strike | None = None
@@ -95,6 +96,7 @@ class Server:
             self._agenda.after(self.model.select * self._factor(), self._read, actor, call)
             return
         session = Session(actor, script(self.model, call, self._ledger), self._agenda.now)
+        session.slow = actor.name == STRANGER
         armed = self.strikes.get(actor.name)
         if armed and len(session.script) > 1:
             session.strike = armed.pop(0)
@@ -302,6 +304,7 @@ class Server:
     def _hold(self, session: Session, lock: str) -> None:
         if not session.held:
             session.held_since = self._agenda.now
+        session.last_lock_at = self._agenda.now
         session.held.append(lock)
 
     def _end_abandoned(self, lock: str) -> None:
@@ -316,8 +319,9 @@ class Server:
 
     def _unlock(self, session: Session) -> None:
         held, session.held = session.held, []
-        if not HEARTBEAT_LOCKS.isdisjoint(held):
-            self._kept_all_waiting(session.held_since, self._agenda.now)
+        is_stranger = session.actor.name == STRANGER
+        if held and (is_stranger or not HEARTBEAT_LOCKS.isdisjoint(held)):
+            self._kept_all_waiting(session.last_lock_at, self._agenda.now)
         for lock in held:
             self._locks.release(lock)
 

@@ -87,7 +87,9 @@ def _with_pods(scenario: Scenario, pods: tuple[sc.Start, ...]) -> Scenario:
     return replace(
         scenario,
         pods=pods,
-        faults=tuple(f for f in scenario.faults if isinstance(f, sc.Away) or f.pod_id in names),
+        faults=tuple(
+            f for f in scenario.faults if isinstance(f, sc.FleetFault) or f.pod_id in names
+        ),
     )
 
 

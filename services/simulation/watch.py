@@ -122,7 +122,8 @@ class Watch:
         if visible is not None:
             step_id = visible[2]
             record = fleet.checks.steps[step_id]
-            if self._age(max(record.at, record.available)) > self._claim:
+            due = record.available - fleet.agenda.clock_shift
+            if self._age(max(record.changed, due, fleet.checks.clock_set_at)) > self._claim:
                 raise Violation("work is found", step_id, "is not claimed by anyone with room")
 
     def _look_for_leaks(self) -> None:

@@ -38,7 +38,8 @@ class Tale:
     """Events told to the checks, each with the row that it makes."""
 
     def __init__(self) -> None:
-        work = {name: Work(step_id=name) for name in ("s", "t")}
+        work = {name: Work(step_id=name) for name in ("s", "t", "u")}
+        work["late"] = Work(step_id="late", delay=10)
         self.now = 0
         self.checks = Checks(work, DEAD_AFTER, lambda: self.now, self.silence)
         self.steps: dict[str, steps.Step] = {}
@@ -145,15 +146,32 @@ def test_time_that_runs_backwards(tale: Tale) -> None:
         tale.step(completed(), at=9)
 
 
+def test_time_may_run_backwards_when_the_clock_was_set(tale: Tale) -> None:
+    tale.checks.clock_set_at = 11
+    tale.step(completed(), at=9)
+
+
 def test_two_holders(tale: Tale) -> None:
     with broken("one holder"):
         tale.step(claimed("y", "j"), by=OTHER)
 
 
 def test_a_claim_before_its_time(tale: Tale) -> None:
-    tale.step(submitted(available=20), step_id="t")
+    tale.step(submitted(available=20), step_id="late")
     with broken("delays"):
-        tale.step(claimed("y"), step_id="t")
+        tale.step(claimed("y"), step_id="late")
+
+
+def test_a_retry_before_its_time(tale: Tale) -> None:
+    tale.step(retried(available=20))
+    with broken("delays"):
+        tale.step(claimed("y"), at=19)
+
+
+def test_a_retry_may_be_early_after_the_clock_was_set_back(tale: Tale) -> None:
+    tale.step(retried(available=20))
+    tale.checks.clock_set_at = 11
+    tale.step(claimed("y"), at=9)
 
 
 def test_a_claim_of_the_dead(tale: Tale) -> None:

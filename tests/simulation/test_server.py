@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from fleet_q.core.errors import FleetQError, StoreCrowded, StoreUnavailable
-from fleet_q.core.pod import Join
+from fleet_q.core.pod import Beat, Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Submit
 from fleet_q.services.simulation.actor import Actor, Call, Life
 from fleet_q.services.simulation.agenda import Agenda
+from fleet_q.services.simulation.client import hold_locks
 from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.locks import LockTable
 from fleet_q.services.simulation.models import HYBRID, MODELS, SQLITE, STANDARD, StoreModel
-from fleet_q.services.simulation.scenario import Strike
+from fleet_q.services.simulation.scenario import STRANGER, Strike
 from fleet_q.services.simulation.scripts import script
 from fleet_q.services.simulation.server import Server
 
@@ -38,6 +39,7 @@ class Room:
             Random(1),
             told=lambda *_: None,
             died=lambda actor, _: actor.kill(),
+            longest_gap=5.0,
         )
         self.call("first", Call("submit", ([Submit(f"s{n}", "{}") for n in range(40)],)))
         self.call("first", Call("turn", (Turn("pod", "i", Join("pod", "i")),)))
@@ -195,3 +197,20 @@ def test_a_store_that_goes_away_answers_nobody() -> None:
     room.call("late", CLAIM)
     room.agenda.run(60.0)
     assert room.claimed() == 1
+
+
+@pytest.mark.parametrize("kind", sorted(MODELS))
+def test_a_stranger_with_all_locks_keeps_heartbeats_waiting_and_no_queries(kind: str) -> None:
+    room = Room(MODELS[kind])
+    holder = Actor(STRANGER, room.agenda, room.server)
+    holder.begin(hold_locks(20.0, ("pod",)))
+    room.agenda.run(room.agenda.now + 1.0)
+    assert not room.server.is_calm()
+    room.call("pod", Call("turn", (Turn("pod", "i", Beat("pod", "i")),)))
+    room.call("reader", Call("pods"))
+    room.agenda.run(room.agenda.now + 3.0)
+    assert [name for name, _ in room.heard] == ["reader"]
+    while not room.server.is_calm():
+        room.agenda.run(room.agenda.now + 1.0)
+    ((begin, end),) = room.server.gaps
+    assert end - begin > 5.0
