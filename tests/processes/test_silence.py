@@ -1,0 +1,75 @@
+"""Pods that were all kept from their heartbeats for longer than the dead-pod threshold."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from fleet_q.core.pod import Pod
+from fleet_q.services import FleetQ, Settings
+from tests.processes.conftest import Pods
+from tests.waiting import LIMIT, wait_until
+
+THRESHOLD = 4.0
+ENVIRONMENT = {
+    "FLEET_Q_DEAD_POD_THRESHOLD": str(THRESHOLD),
+    "FLEET_Q_MAX_PARALLELISM": "1",
+}
+NAMES = ("a", "b", "c")
+
+
+@contextmanager
+def locked_file(pods: Pods, running: list[subprocess.Popen[bytes]]) -> Iterator[None]:
+    path = pods.url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, timeout=LIMIT, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
+def stopped_fleet(pods: Pods, running: list[subprocess.Popen[bytes]]) -> Iterator[None]:
+    for pod in running:
+        pod.send_signal(signal.SIGSTOP)
+    yield
+    for pod in running:
+        pod.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("trouble", [locked_file, stopped_fleet])
+def test_pods_that_were_all_kept_from_their_heartbeats_keep_their_steps(
+    pods: Pods, tmp_path: Path, trouble
+) -> None:
+    fleet = FleetQ(
+        pods.store, settings=Settings(heartbeat_interval=0.2, dead_pod_threshold=THRESHOLD)
+    )
+    running = [pods.start(name, **ENVIRONMENT) for name in NAMES]
+    go_on = tmp_path / "go on"
+    step_ids = [
+        fleet.submit(
+            {"task_type": "touch", "path": str(tmp_path / name), "until": str(go_on)}, max_retries=0
+        )
+        for name in NAMES
+    ]
+    wait_until(lambda: fleet.queue()["claimed"] == len(NAMES))
+    before = rows(pods)
+
+    with trouble(pods, running):
+        wait_until(lambda: not any(pod.alive for pod in fleet.pods()))
+
+    wait_until(lambda: all(rows(pods)[name].version >= before[name].version + 5 for name in NAMES))
+    go_on.touch()
+    assert {fleet.wait(step_id, LIMIT).status for step_id in step_ids} == {"completed"}
+    assert {name: pod.incarnation for name, pod in rows(pods).items()} == {
+        name: pod.incarnation for name, pod in before.items()
+    }
+
+
+def rows(pods: Pods) -> dict[str, Pod]:
+    return {pod.pod_id: pod for pod in pods.store.pods().pods}
