@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core.pod import Beat, Join
 from fleet_q.core.ports import Turn
@@ -114,3 +116,26 @@ def test_the_command_says_what_it_waits_for(
     assert code == 0
     assert json.loads(out)["dead_pods"] == 2
     assert err == "watching for 0.4 s whether silent pods send a heartbeat: one, other\n"
+
+
+def test_a_running_pod_declares_dead_what_it_has_itself_heard_nothing_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another pod that is silent by the clock alone is neither watched nor declared dead."""
+    clock = Clock()
+    store = MemoryStore(clock)
+    store.turn(Turn("other", "other", Join("other", "other")))
+    clock.now += 10 * HOUR
+    lines: list[str] = []
+
+    async def main() -> tuple[int, int]:
+        app = FleetQ(store, settings=Settings(pod_id="leader", dead_pod_threshold=3_600))
+        async with app.running() as pod:
+            first = await asyncio.to_thread(app.recover, lines.append)
+            silent = [each for each in store.pods().pods if each.pod_id == "other"]
+            monkeypatch.setattr(pod, "silent_pods", lambda: silent)
+            second = await asyncio.to_thread(app.recover, lines.append)
+            return first.dead_pods, second.dead_pods
+
+    assert asyncio.run(main()) == (0, 1)
+    assert lines == []
