@@ -134,7 +134,7 @@ class Pod:
     def trouble(self) -> str | None:
         """What keeps the pod from its work, if anything does: it has ended, the store has not
         answered within the dead-pod threshold, or functions cannot be begun."""
-        if not self._thread.is_alive():
+        if self.ended.is_set() or not self._thread.is_alive():
             return "the pod is not running" if self.error is None else str(self.error)
         silence = time.monotonic() - self._last_answer
         if silence >= self._settings.dead_pod_threshold:
