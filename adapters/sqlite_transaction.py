@@ -19,7 +19,15 @@ from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Ended, EndedPage, Pruned, Turn
 from fleet_q.core.pruning import is_prunable
-from fleet_q.core.step import AT_ONCE, JSON_BLANKS, Complete, Step, Submit, claim_order
+from fleet_q.core.step import (
+    AT_ONCE,
+    JSON_BLANKS,
+    MOST_CLAIMED_BYTES,
+    Complete,
+    Step,
+    Submit,
+    claim_order,
+)
 from fleet_q.sql import load
 
 _INSERT: Final = (
@@ -193,11 +201,20 @@ class SqliteTransaction:
         self._run("append_submissions", {"pod_id": pod_id, "count": len(new)})
 
     def claim(self, turn: Turn) -> list[Step]:
-        """Claim for a turn what :meth:`claimable` would find."""
+        """Claim for a turn what :func:`~fleet_q.core.step.claimed_of` says of what
+        :meth:`claimable` would find. Almost always that is all of it, and then there is a faster
+        statement for it."""
         self._run("mark_due", {"now": self.at})
         token = {"claim_token": turn.claim_token}
         who = {"pod_id": turn.pod_id, "incarnation": turn.incarnation}
-        found = self._run("claim", {"now": self.at, "limit": turn.claim, **who, **token})
+        first = {"now": self.at, "limit": turn.claim}
+        rule = {"free": turn.free, "most_bytes": MOST_CLAIMED_BYTES}
+        row = self._run("is_claim_whole", {**first, **rule}).fetchone()
+        found = (
+            self._run("claim", {**first, **who, **token})
+            if row[0]
+            else self._run("claim_some", {**first, **rule, **who, **token})
+        )
         if not found.rowcount:
             return []
         self._run("append_claims", token)

@@ -20,13 +20,17 @@ from fleet_q.core.outbox import MOST_OUTCOMES, Outbox
 from fleet_q.core.pace import Pace
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Presence, Sleep
 from fleet_q.core.ports import Answer, Fleet, Manners, Turn
-from fleet_q.core.prefetch import Prefetch
+from fleet_q.core.prefetch import PREFETCH_BYTES, Prefetch
 from fleet_q.core.quiet import Quiet
 from fleet_q.core.refusals import Refusals
 from fleet_q.core.retry import MICROS, backoff, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.silence import SilenceTracker, longest_gap
 from fleet_q.core.step import Fail, Outcome, Release, Step
+
+MOST_HELD_BYTES: Final = 2 * PREFETCH_BYTES
+"""Characters of payloads and results, about, beyond which a pod lets no more steps wait: those were
+claimed before it was known how large the results are."""
 
 STORE_RETRY_BASE: Final = 0.05
 STORE_RETRY_CAP: Final = 5.0
@@ -119,6 +123,7 @@ class PodMachine:
         self._refusals = Refusals(MOST_OUTCOMES)
         self._ask_after = -math.inf  # the store is left alone until then
         self._backlog = True  # the last claim was filled, so more may be waiting
+        self._may_prefetch = True
         self._next_claim = -math.inf
         self._next_heartbeat = -math.inf
         self._next_recovery = -math.inf
@@ -250,7 +255,9 @@ class PodMachine:
                 self._drop(step_id)
                 self._abandon.append((step_id, running.claim_token))
         if turn.claim:
-            self._backlog = len(answer.claimed) >= turn.claim
+            self._backlog = answer.more or len(answer.claimed) >= turn.claim
+            # Steps that may not be prefetched go first, as soon as there are slots for them.
+            self._may_prefetch = not (answer.more and turn.prefetch)
             self._next_claim = self._quiet.next_claim(now)
         elif turn.outcomes:
             self._next_claim = min(self._next_claim, now + self.settings.claim_interval)
@@ -424,7 +431,7 @@ class PodMachine:
         if presence is None and not confirm and self._is_gathering(now):
             return None
         outcomes = self._outbox.batch(self._refusals.most)
-        claim = self._due_claim(now)
+        claim, prefetch = self._due_claim(now), 0
         if presence is None and not confirm and not outcomes and not claim:
             return None
         if self._crowded_out and isinstance(presence, Beat):
@@ -436,7 +443,8 @@ class PodMachine:
             if presence is not None:
                 outcomes = ()
         else:
-            claim += self._due_prefetch(claim, now)
+            prefetch = self._due_prefetch(claim, now)
+            claim += prefetch
         checks = confirm or isinstance(presence, Beat | Join)
         self._must_confirm = False
         self._pace.sent(now)
@@ -447,6 +455,7 @@ class PodMachine:
             outcomes=outcomes,
             claim=claim,
             claim_token=self._new_id() if claim else "",
+            prefetch=prefetch,
             check_held=tuple((i, r.claim_token) for i, r in self._running.items())
             if checks
             else (),
@@ -496,20 +505,24 @@ class PodMachine:
 
     def _due_prefetch(self, free: int, now: float) -> int:
         """How many steps to claim with a turn that is due, beyond those for the ``free`` slots."""
-        if self.phase != "up" or not self._backlog or self._usable < self._slots:
+        is_limited = self._usable < self._slots or not self._may_prefetch
+        if self.phase != "up" or not self._backlog or is_limited:
             return 0
         ahead = self._prefetch.ahead(now, self._running_size + self._outbox.size)
         return max(0, self._slots + ahead - len(self._running) - free)
 
     def _due_withdrawal(self, now: float) -> int | None:
         """Steps that will not begin soon are released, since other pods may have the time for
-        them; how many of those that wait to keep."""
+        them, and so are those that wait while the pod holds too much; how many of those that
+        wait to keep."""
         if self.phase == "draining":
             due = not self._withdrawn
             self._withdrawn = True
             return 0 if due else None
         waiting = len(self._running) - self._slots
         expected = self._prefetch.expected(now)
+        if waiting > 0 and self._running_size + self._outbox.size > MOST_HELD_BYTES:
+            return 0
         return expected if expected is not None and expected < waiting else None
 
     def _due_recovery(self, now: float) -> bool:

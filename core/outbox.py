@@ -10,7 +10,7 @@ from fleet_q.core.step import Outcome
 MOST_OUTCOMES: Final = 1_000
 """Outcomes acknowledged in one turn, so that its transaction, and with it a lock, stays short."""
 
-MOST_OUTCOME_BYTES: Final = 8 * 1024 * 1024
+MOST_OUTCOME_BYTES: Final = 4 * 1024 * 1024
 """Characters of results and errors acknowledged in one turn, about, for the same reason and so that
 a pod needs little memory for it; a single outcome may have more."""
 

@@ -23,7 +23,9 @@ class Turn(msgspec.Struct, frozen=True):
     """All that a pod wants of the store at one moment, done in one transaction.
 
     Its presence first, then a claim of up to ``claim`` steps under ``claim_token``, then the
-    outcomes that it acknowledges: what it gives back is there for the next claim. With
+    outcomes that it acknowledges: what it gives back is there for the next claim. The last
+    ``prefetch`` steps of the claim would not begin at once, so fewer may be claimed: see
+    :func:`~fleet_q.core.step.claimed_of`. With
     ``check_held`` the store says which of these claims no longer stand. ``again`` marks a turn
     whose answer was lost: it may have been done already, and is made up for, not done twice.
     ``if_due`` marks one that is only to be done if there is a step to claim, unless it is
@@ -36,9 +38,15 @@ class Turn(msgspec.Struct, frozen=True):
     outcomes: tuple[Outcome, ...] = ()
     claim: int = 0
     claim_token: str = ""
+    prefetch: int = 0
     check_held: tuple[tuple[str, str], ...] = ()
     again: bool = False
     if_due: bool = False
+
+    @property
+    def free(self) -> int:
+        """How many steps of the claim begin at once."""
+        return self.claim - self.prefetch
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -46,7 +54,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     ``claimed``: the steps that the pod now holds under the turn's token. ``refused``: the ids
     whose outcome came too late. ``lost``: the ids in ``check_held`` that are held no more.
-    After a claim, ``next_due`` is the time at which the first of the steps that wait for their
+    After a claim, ``more`` says whether it took fewer steps than it asked for and left others that
+    are claimable, ``next_due`` is the time at which the first of the steps that wait for their
     time becomes claimable (``None`` if none is known to wait), and ``held`` says whether any step
     is claimed, by whomever.
     """
@@ -58,6 +67,7 @@ class Answer(msgspec.Struct, frozen=True):
     next_due: int | None = None
     held: bool = False
     done: bool = True
+    more: bool = False
 
 
 class Manners(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ whatever a store keeps is a fold of ``evolve`` over its log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -25,6 +25,10 @@ AT_ONCE: Final = 0
 
 JSON_BLANKS: Final = " \t\r\n"
 """What JSON calls white space, RFC 8259, section 2; around a text, the log does not keep it."""
+
+MOST_CLAIMED_BYTES: Final = 4 * 1024 * 1024
+"""Characters of payloads claimed in one turn, about: a claim is read as one text, which takes a few
+times as much memory for a moment. A step with a longer payload is claimed alone."""
 
 # There may be very many of the structs with ``gc=False``. They hold texts and numbers alone, so the
 # garbage collector need not look through them for cycles.
@@ -315,6 +319,25 @@ def is_due(step: Step, at: int) -> bool:
 def claim_order(step: Step) -> tuple[int, int, str]:
     """Sort key of the queue: higher priority first, then age, then id so that it is total."""
     return (-step.priority, step.created_ts, step.step_id)
+
+
+def claimed_of(first: Sequence[Step], free: int) -> list[Step]:
+    """What a claim takes of the ``first`` steps of the queue: as many as it asks for, in
+    :func:`claim_order`.
+
+    Of those beyond the first ``free``, which would wait before they begin, only such as may be
+    tried again: on its last try a step fails if its pod dies, though it had not begun. And of
+    payloads at most ``MOST_CLAIMED_BYTES``, but always the first.
+    """
+    taken: list[Step] = []
+    total = 0
+    for place, step in enumerate(first):
+        total += len(step.payload)
+        if total > MOST_CLAIMED_BYTES and place > 0:
+            break
+        if place < free or step.tries_left:
+            taken.append(step)
+    return taken
 
 
 def _after(delay: int, at: int) -> int:

@@ -174,7 +174,7 @@ class EventStore:
         return fresh
 
     def _claim(self, tx: Transaction, turn: Turn) -> list[Step]:
-        found = tx.claimable(turn.claim)
+        found = steps.claimed_of(tx.claimable(turn.claim), turn.free)
         changed = _Changes(tx, turn.pod_id, [])
         changed.take_in(found)
         for step in found:
@@ -266,7 +266,8 @@ def _answer(
     lost = _lost(tx, turn) if turn.check_held else ()
     if not turn.claim:
         return Answer(tx.at, claimed, refused, lost)
-    return Answer(tx.at, claimed, refused, lost, tx.next_due(), tx.is_any_claimed(), done)
+    more = len(claimed) < turn.claim and tx.is_any_due()
+    return Answer(tx.at, claimed, refused, lost, tx.next_due(), tx.is_any_claimed(), done, more)
 
 
 def _lost(tx: Transaction, turn: Turn) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ class Seen:
         return Answer(
             at=self.at,
             claimed=tuple(sorted(claimed, key=claim_order)) if turn.claim else (),
+            more=self.is_claimable and len(claimed) < turn.claim,
             refused=tuple(
                 outcome.step_id
                 for outcome in turn.outcomes

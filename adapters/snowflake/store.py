@@ -395,6 +395,8 @@ def _change_steps(tx: Transaction, turn: Turn) -> int:
         pod_id=turn.pod_id,
         incarnation=turn.incarnation,
         claim=turn.claim,
+        free=turn.free,
+        most_bytes=steps.MOST_CLAIMED_BYTES,
         claim_token=turn.claim_token,
         outcomes=rows.outcomes_json(turn.outcomes),
         anyway=turn.presence is None and not turn.claim,

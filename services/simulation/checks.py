@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from fleet_q.core import events as ev
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
+from fleet_q.core.ports import Turn
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Step
 from fleet_q.services.simulation.actor import Actor, Call
@@ -119,7 +120,7 @@ class Checks:
             elif isinstance(event.fact, ev.Claimed):
                 claimed.append((record, event.stream))
         if claimed:
-            self._check_order(claimed, steps[0][0].at)
+            self._check_order(claimed, steps[0][0].at, call.args[0])
         for record, step_id in pending:
             self.queue.add(step_id, record)
 
@@ -270,12 +271,22 @@ class Checks:
                 holder == held, "tables", step.step_id, "is held by {}, in the log {}", holder, held
             )
 
-    def _check_order(self, claimed: list[tuple[StepRecord, str]], at: int) -> None:
-        """What was left in the queue may not have come first."""
-        worst = max((-record.priority, record.created, step_id) for record, step_id in claimed)
-        best = self.queue.first(at)
-        if best is not None and best < worst:
-            raise Violation("priority", best[2], f"was left while {worst[2]} was claimed")
+    def _check_order(self, claimed: list[tuple[StepRecord, str]], at: int, turn: Turn) -> None:
+        """What was left in the queue may not have come first, unless it is on its last try: that is
+        only claimed for a free slot."""
+        order = sorted((-record.priority, record.created, step_id) for record, step_id in claimed)
+        for place, (_, _, step_id) in enumerate(order):
+            if place >= turn.claim - turn.prefetch and self.is_last_try(step_id):
+                raise Violation("last tries", step_id, "was prefetched on its last try")
+        for best in self.queue.before(order[-1], at):
+            free = turn.claim - turn.prefetch
+            if not self.is_last_try(best[2]) or sum(each < best for each in order) < free:
+                raise Violation("priority", best[2], f"was left while {order[-1][2]} was claimed")
+
+    def is_last_try(self, step_id: str) -> bool:
+        """Whether the step fails for good if its pod dies."""
+        record = self.steps[step_id]
+        return record.tries >= record.max_retries
 
     def _pod(self, event: PodEvent, row: Pod, actor: Actor) -> None:
         pod_id, fact = event.stream, event.fact
@@ -336,6 +347,15 @@ class Queue:
     def add(self, step_id: str, record: StepRecord) -> None:
         """It is pending from now on."""
         heapq.heappush(self._waiting, (record.available, step_id, record.version))
+
+    def before(self, order: tuple[int, int, str], at: int) -> Iterator[tuple[int, int, str]]:
+        """The order of the steps that ought to be claimed before one of this order."""
+        passed = []
+        while (first := self.first(at)) is not None and first < order:
+            yield first
+            passed.append(heapq.heappop(self._due))
+        for entry in passed:
+            heapq.heappush(self._due, entry)
 
     def first(self, at: int) -> tuple[int, int, str] | None:
         """The order of the step that ought to be claimed first."""

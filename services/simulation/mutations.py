@@ -307,6 +307,10 @@ MUTATIONS: Final = (
         _method(memory, "claim_order", lambda _: lambda s: (0, s.created_ts, s.step_id)),
     ),
     Mutation(
+        "a step on its last try is not prefetched",
+        lambda: patch.object(step, "claimed_of", lambda first, free: list(first)),
+    ),
+    Mutation(
         "age goes first among equals",
         _method(memory, "claim_order", lambda _: lambda s: (-s.priority, -s.created_ts, s.step_id)),
     ),

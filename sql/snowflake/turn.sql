@@ -1,5 +1,6 @@
--- A pod's claim and its outcomes, in the one statement that takes the table's lock. Nothing happens
--- unless the incarnation is in one of the statuses that allow it.
+-- A pod's claim and its outcomes, in the one statement that takes the table's lock. Of the first
+-- steps of the queue the claim takes those that it may: see claimed_of in core/step.py. Nothing
+-- happens unless the incarnation is in one of the statuses that allow it.
 UPDATE {step_tracker}
 {evolve}
 FROM (
@@ -7,19 +8,33 @@ FROM (
         step_id, version, 'claimed' AS type, :pod_id AS claimed_by, :incarnation AS incarnation,
         :claim_token AS claim_token, NULL AS result, NULL AS error, NULL AS traceback,
         0 AS retry_delay
-    FROM {step_tracker}
-    WHERE status = 'pending'
-        AND (
-            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-            OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
-        )
-        AND NOT EXISTS (
-            SELECT 1
+    FROM (
+        SELECT
+            step_id, version, has_tries_left, place,
+            SUM(size) OVER (
+                ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            ) AS bytes
+        FROM (
+            SELECT
+                step_id, version, retry_count < max_retries AS has_tries_left,
+                LENGTH(payload) AS size,
+                ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
             FROM {step_tracker}
-            WHERE status = 'claimed' AND claim_token = :claim_token AND claimed_by = :pod_id
-                AND incarnation = :incarnation
+            WHERE status = 'pending'
+                AND (
+                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                    OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                )
+                AND NOT EXISTS (
+                    SELECT 1
+                    FROM {step_tracker}
+                    WHERE status = 'claimed' AND claim_token = :claim_token
+                        AND claimed_by = :pod_id AND incarnation = :incarnation
+                )
+            QUALIFY place <= :claim
         )
-    QUALIFY ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) <= :claim
+    )
+    WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= :free OR has_tries_left)
     UNION ALL
     SELECT
         held.step_id, held.version,

@@ -232,10 +232,15 @@ class Model:
         if turn.again and got_before:
             got_before.sort(key=lambda s: (-s["priority"], s["created_ts"], s["step_id"]))
             return [step["step_id"] for step in got_before]
-        claimed = self.claimable(now)[: turn.claim]
+        first = enumerate(self.claimable(now)[: turn.claim])
+        claimed = [each for n, each in first if n < turn.claim - turn.prefetch or self._left(each)]
         for step_id in claimed:
             self._change(step_id, now, status="claimed", **holder)
         return claimed
+
+    def _left(self, step_id: str) -> bool:
+        step = self.steps[step_id]
+        return bool(step["retry_count"] < step["max_retries"])
 
     def _held(self, step_id: str, token: str) -> bool:
         step = self.steps.get(step_id, {})

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.pod import Leave
 from fleet_q.core.ports import Store, Turn
+from fleet_q.core.step import MOST_CLAIMED_BYTES, Fail, Submit
 
 from .clock import FakeClock
 from .helpers import (
@@ -19,6 +20,7 @@ from .helpers import (
     facts,
     failed_step,
     held_step,
+    ids,
     join,
     known,
     picture,
@@ -113,3 +115,64 @@ def test_only_a_living_incarnation_claims(
 
     assert refusal.value.superseded is superseded
     assert picture(store) == before
+
+
+def test_step_on_its_last_try_is_not_prefetched(store: Store) -> None:
+    join(store)
+    for name, max_retries in zip("abcdef", (0, 1, 0, 1, 0, 1), strict=True):
+        submit(store, name, max_retries=max_retries)
+
+    answer = store.turn(Turn("pod", "one", claim=5, claim_token="token", prefetch=3))
+
+    assert ids(answer.claimed) == ["a", "b", "d"]
+    assert answer.more
+    assert claim(store, 3) == ["c", "e", "f"]
+
+
+def test_prefetch_looks_only_at_the_first_steps_that_it_asks_for(store: Store) -> None:
+    join(store)
+    submit(store, "a", "b", "c", max_retries=0)
+    submit(store, "d", max_retries=1)
+
+    answer = store.turn(Turn("pod", "one", claim=3, claim_token="token", prefetch=3))
+
+    assert (answer.claimed, answer.more) == ((), True)
+
+
+def test_retried_step_on_its_last_try_is_not_prefetched(store: Store) -> None:
+    held_step(store, "step", max_retries=1)
+    acknowledge(store, Fail("step", "token", "Boom"))
+
+    answer = store.turn(Turn("pod", "one", claim=2, claim_token="second", prefetch=2))
+
+    assert (answer.claimed, answer.more) == ((), True)
+    assert claim(store, 2) == ["step"]
+
+
+def test_a_claim_says_whether_it_left_any_step(store: Store) -> None:
+    join(store)
+    submit(store, "a", "b")
+
+    assert not store.turn(Turn("pod", "one", claim=3, claim_token="token")).more
+
+
+def test_a_claim_takes_few_steps_with_large_payloads(store: Store) -> None:
+    join(store)
+    third = '"' + "x" * (MOST_CLAIMED_BYTES // 3) + '"'
+    for number in range(4):
+        store.submit([Submit(f"large{number}", third)])
+
+    answer = store.turn(Turn("pod", "one", claim=4, claim_token="token"))
+
+    assert ids(answer.claimed) == ["large0", "large1"]
+    assert answer.more
+    assert claim(store, 4) == ["large2", "large3"]
+
+
+def test_a_claim_takes_a_step_whose_payload_alone_is_too_large(store: Store) -> None:
+    join(store)
+    store.submit([Submit("a", '"' + "x" * MOST_CLAIMED_BYTES + '"')])
+    submit(store, "b")
+
+    assert claim(store, 2) == ["a"]
+    assert claim(store, 2) == ["b"]

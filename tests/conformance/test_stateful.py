@@ -37,6 +37,7 @@ from fleet_q.core.step import (
     Release,
     Submit,
     claim_order,
+    claimed_of,
     fold,
     is_due,
 )
@@ -154,9 +155,9 @@ class Fleet(RuleBasedStateMachine):
         assert process.incarnation is not None
         self.take_turn(pod_id, Join(pod_id, process.incarnation), (), claim, fate)
 
-    @rule(pod_id=pod_ids, claim=st.integers(1, 4), fate=fates)
-    def claim(self, pod_id: str, claim: int, fate: str) -> None:
-        self.work(pod_id, None, [], claim, fate)
+    @rule(pod_id=pod_ids, claim=st.integers(1, 4), prefetch=st.integers(0, 4), fate=fates)
+    def claim(self, pod_id: str, claim: int, prefetch: int, fate: str) -> None:
+        self.work(pod_id, None, [], claim, fate, min(prefetch, claim))
 
     @rule(pod_id=pod_ids, ends=st.lists(endings, min_size=1, max_size=3), fate=fates)
     def finish(self, pod_id: str, ends: list[str], fate: str) -> None:
@@ -180,6 +181,7 @@ class Fleet(RuleBasedStateMachine):
         ends: list[str],
         claim: int,
         fate: str,
+        prefetch: int = 0,
     ) -> None:
         """The turn that a pod like this would take; one whose answer is missing comes first."""
         process = self.processes.get(pod_id)
@@ -196,7 +198,7 @@ class Fleet(RuleBasedStateMachine):
         else:
             presence = says(pod_id, process.incarnation) if says else None
         outcomes = tuple(ending(*each) for each in zip(ends, process.held.items(), strict=False))
-        self.take_turn(pod_id, presence, outcomes, claim, fate)
+        self.take_turn(pod_id, presence, outcomes, claim, fate, prefetch)
 
     @rule(pod_id=pod_ids, release=st.booleans(), fate=fates)
     def leave(self, pod_id: str, release: bool, fate: str) -> None:
@@ -302,6 +304,7 @@ class Fleet(RuleBasedStateMachine):
         outcomes: tuple[Outcome, ...],
         claim: int,
         fate: str,
+        prefetch: int = 0,
     ) -> None:
         process = self.processes[pod_id]
         assert process.incarnation is not None
@@ -313,6 +316,7 @@ class Fleet(RuleBasedStateMachine):
             outcomes,
             claim,
             next(self.names) if claim else "",
+            prefetch,
             tuple(process.held.items()),
         )
         self.send(process, turn, fate)
@@ -357,7 +361,10 @@ class Fleet(RuleBasedStateMachine):
         assert list(answer.refused) == expected["refused"]
         assert list(answer.lost) == expected["lost"]
         if turn.claim and not turn.again and not self.kind.dear:
-            assert expected["claimed"] == ids(sorted(queue, key=claim_order)[: turn.claim])
+            first = sorted(queue, key=claim_order)[: turn.claim]
+            assert expected["claimed"] == ids(claimed_of(first, turn.free))
+            is_short = len(expected["claimed"]) < turn.claim
+            assert answer.more == (is_short and bool(self.model.claimable(now)))
             assert self.clock_went_back or answer.next_due == self.model.next_due(now)
             assert answer.held == (self.model.counts()["claimed"] > 0)
         self.claims += [(step_id, turn.claim_token) for step_id in expected["claimed"]]

@@ -4,18 +4,23 @@ held, and no step begins under a claim that may have ended."""
 from __future__ import annotations
 
 from fleet_q.core.pod import Beat
+from fleet_q.core.ports import Turn
 from fleet_q.core.step import Release
 from tests.core.helpers import Pilot, up
 
 
 def take(pilot: Pilot, seconds: float, *step_ids: str, payload: str = "{}") -> int:
     """A turn of that duration; how many steps it claims."""
-    pilot.plan()
-    pilot.wait(0.2)  # for outcomes to gather
-    turn = pilot.turn()
+    turn = due_turn(pilot)
     pilot.wait(seconds)
     pilot.answer(turn, *step_ids, payload=payload)
     return turn.claim
+
+
+def due_turn(pilot: Pilot) -> Turn:
+    pilot.plan()
+    pilot.wait(0.2)  # for outcomes to gather
+    return pilot.turn()
 
 
 def finish_all(pilot: Pilot, *step_ids: str) -> None:
@@ -157,9 +162,9 @@ def test_nothing_is_confirmed_for_a_pod_that_holds_nothing() -> None:
 def test_outcomes_are_acknowledged_in_turns_of_few_bytes() -> None:
     pilot = Pilot()
     pilot.take_turn(*"abcdef")
-    sizes = (5, 2, 3, 1, 9, 1)
+    sizes = (2.5, 1, 1.5, 0.5, 4.5, 0.5)
     for step_id, size in zip("abcdef", sizes, strict=True):
-        pilot.finish(step_id, "x" * (size * 2**20))
+        pilot.finish(step_id, "x" * int(size * 2**20))
     turns = []
     while (turn := pilot.plan().turn) is not None:
         turns.append([outcome.step_id for outcome in turn.outcomes])
@@ -171,7 +176,7 @@ def test_draining_pod_leaves_with_the_last_of_its_large_outcomes() -> None:
     pilot = Pilot()
     pilot.take_turn(*"abc")
     for step_id in "abc":
-        pilot.finish(step_id, "x" * (5 * 2**20))
+        pilot.finish(step_id, "x" * (3 * 2**20))
     pilot.machine.drain(pilot.now)
     while not pilot.plan().gone:
         pilot.wait(0.1)
@@ -194,12 +199,14 @@ def test_pod_prefetches_few_steps_with_large_payloads() -> None:
 def test_pod_prefetches_few_steps_with_large_results() -> None:
     pilot = Pilot()
     take(pilot, 1.0, *"abcdef")
-    for step_id in "abcdef":
+    for step_id in "abc":
         pilot.finish(step_id, "x" * 2**20)
-    steps = "ghijklmnopqrstuvwx"
-    assert take(pilot, 1.0, *steps) == len(steps)
-    finish_all(pilot, *steps)
-    assert take(pilot, 1.0) == 6 + 7
+    turn = due_turn(pilot)
+    steps = [f"s{number}" for number in range(turn.claim)]
+    pilot.wait(1.0)
+    pilot.answer(turn, *steps)
+    finish_all(pilot, *"def", *steps)
+    assert due_turn(pilot).claim == 6 + 7
 
 
 def test_pod_claims_no_more_than_run_after_releasing_what_cannot_begin() -> None:
@@ -215,3 +222,37 @@ def test_pod_claims_no_more_than_run_after_releasing_what_cannot_begin() -> None
     assert pilot.take_turn("g", "h").claim == 2
     pilot.wait(pilot.settings.recovery_interval)
     assert pilot.turn().claim == 3
+
+
+def test_pod_prefetches_nothing_while_steps_wait_that_need_a_free_slot() -> None:
+    pilot = Pilot()
+    take(pilot, 1.0, *"abcdef")
+    finish_all(pilot, *"abcdef")
+    pilot.plan()
+    pilot.wait(0.2)
+    turn = pilot.turn()
+    assert (turn.claim, turn.prefetch, turn.free) == (18, 12, 6)
+    pilot.wait(1.0)
+    pilot.answer(turn, *"ghijklmn", more=True)
+    for ended in "gh":
+        pilot.finish(ended)
+        assert take(pilot, 0.5) == 0
+    pilot.finish("i")
+    assert take(pilot, 0.5, "o") == 1
+    pilot.finish("j")
+    pilot.plan()
+    pilot.wait(0.2)
+    assert pilot.turn().prefetch > 0
+
+
+def test_claim_that_left_steps_is_followed_by_another() -> None:
+    pilot = Pilot()
+    pilot.take_turn("a", more=True)
+    assert pilot.turn().claim == 5
+
+
+def test_waiting_steps_are_released_when_results_turn_out_to_be_large() -> None:
+    pilot = held_ahead()
+    for step_id in "ghi":
+        pilot.finish(step_id, "x" * (6 * 2**20))
+    assert pilot.plan().keep == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -21,6 +22,19 @@ def nap(number: int) -> int:
     """Short, but long enough for every pod to have its part of the work."""
     time.sleep(0.02)
     return number
+
+
+@app.task("echo")
+def echo(text: str) -> str:
+    return text
+
+
+@app.task("peak memory")
+def peak_memory() -> int:
+    """Of this process so far, in KiB."""
+    if sys.platform == "linux":  # where ru_maxrss counts the process that started this one
+        return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 @app.task("touch")

@@ -13,13 +13,14 @@ from fleet_q.core import events as ev
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.events import Event
-from fleet_q.core.ports import Fleet
+from fleet_q.core.ports import Fleet, Turn
 from fleet_q.services.simulation.actor import Actor, Call
 from fleet_q.services.simulation.checks import Checks
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 
-TURN = Call("turn")
+TURN = Call("turn", (Turn("pod", "i", claim=1, claim_token="x"),))
+PREFETCH = Call("turn", (Turn("pod", "i", claim=1, claim_token="x", prefetch=1),))
 RECOVER = Call("recover")
 DEAD_AFTER = 60
 
@@ -276,6 +277,21 @@ def test_what_should_have_gone_first(tale: Tale, first: int, second: int) -> Non
     tale.steps["u"], tale.versions["u"] = row, 1
     with broken("priority"):
         tale.step(claimed("y"), at=12, step_id="u")
+
+
+def test_step_claimed_ahead_on_its_last_try_is_found(tale: Tale) -> None:
+    tale.step(submitted(max_retries=0), step_id="t")
+    with broken("last tries"):
+        tale.step(claimed("y"), step_id="t", call=PREFETCH)
+
+
+def test_step_on_its_last_try_may_be_left_by_a_prefetch_alone(tale: Tale) -> None:
+    tale.step(submitted(max_retries=0), at=10, step_id="t")
+    tale.step(submitted(), at=11, step_id="u")
+    tale.step(claimed("y"), at=12, step_id="u", call=PREFETCH)
+    tale.step(submitted(), at=13, step_id="v")
+    with broken("priority"):
+        tale.step(claimed("y"), at=14, step_id="v")
 
 
 def test_poison_that_takes_too_many_down(tale: Tale) -> None:

@@ -1,0 +1,26 @@
+-- What Claimed makes of those of the first steps of the queue that a claim may take.
+UPDATE step_tracker
+SET status = 'claimed', last_update_ts = :now, claimed_by = :pod_id, incarnation = :incarnation,
+    claim_token = :claim_token, version = version + 1
+WHERE rowid IN (
+    SELECT id
+    FROM (
+        SELECT id, has_tries_left, row_number() OVER claim AS place, sum(size) OVER claim AS bytes
+        FROM (
+            SELECT rowid AS id, retry_count < max_retries AS has_tries_left,
+                length(payload) AS size, priority, created_ts, step_id
+            FROM step_tracker INDEXED BY step_tracker_queue
+            WHERE status = 'pending' AND due = 1
+                AND (
+                    available_ts <= max(:now, last_update_ts)
+                    OR (version > 1 AND last_update_ts > :now)
+                )
+            ORDER BY priority DESC, created_ts, step_id
+            LIMIT :limit
+        )
+        WINDOW claim AS (
+            ORDER BY priority DESC, created_ts, step_id ROWS UNBOUNDED PRECEDING
+        )
+    )
+    WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= :free OR has_tries_left)
+)
