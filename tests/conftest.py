@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,9 @@ from tests.standin.client import (
     interpreter,
     shared,
 )
+
+# A shell lets what it starts in the background ignore SIGINT; here it is to interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine may take any time for an example.
 settings.register_profile(

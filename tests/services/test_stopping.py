@@ -14,7 +14,7 @@ from fleet_q.core.errors import InvalidInput, StoreUnavailable
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.services import FleetQ, current_step
 from tests.services.conftest import QUICK
-from tests.waiting import LIMIT, wait_until
+from tests.waiting import LIMIT, wait_until, wait_until_async
 
 
 def test_an_async_function_is_cancelled_when_its_time_is_up(app, run):
@@ -167,11 +167,13 @@ def test_a_pod_whose_id_another_process_takes_stops_and_says_so(tmp_path):
     one, other = FleetQ(url, settings=QUICK), FleetQ(url, settings=QUICK)
 
     async def main() -> None:
-        async with one.running() as first, other.running() as second:
-            await asyncio.to_thread(first.ended.wait, LIMIT)
-            assert "FLEET_Q_POD_ID" in str(first.error)
-            assert not first.is_healthy()
-            assert second.is_healthy()
+        async with one.running() as first:
+            await wait_until_async(one.pods)  # it has joined
+            async with other.running() as second:
+                assert await asyncio.to_thread(first.ended.wait, LIMIT)
+                assert "FLEET_Q_POD_ID" in str(first.error)
+                assert not first.is_healthy()
+                assert second.is_healthy()
 
     asyncio.run(main())
 
