@@ -294,12 +294,13 @@ class _Queue:
         self._steps = steps
         self._due: list[tuple[tuple[int, int, str], int]] = []
         self._waiting: list[tuple[int, str, int]] = []
-        self._sorted_at = 0
+        self._latest = 0  # the clock, as it was seen last
         for step in steps.values():
             if step.status == "pending":
                 self.add(step)
 
     def add(self, step: Step) -> None:
+        self._latest = max(self._latest, step.last_update_ts)
         due = step.available_ts if step.available_ts > step.last_update_ts else AT_ONCE
         heapq.heappush(self._waiting, (due, step.step_id, step.version))
 
@@ -327,14 +328,14 @@ class _Queue:
     def _sort_out(self, at: int) -> None:
         """Move what has come due by ``at``, and drop what has changed before the first that waits
         for longer. After the clock was set back, any may be due."""
-        if at < self._sorted_at:
+        if at < self._latest:
             self._waiting = [
                 (AT_ONCE if is_due(step, at) else due, step_id, version)
                 for due, step_id, version in self._waiting
                 if (step := self._pending(step_id, version)) is not None
             ]
             heapq.heapify(self._waiting)
-        self._sorted_at = at
+        self._latest = at
         while self._waiting:
             due, step_id, version = self._waiting[0]
             step = self._pending(step_id, version)

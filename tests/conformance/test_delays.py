@@ -173,13 +173,15 @@ def test_a_step_that_is_replayed_or_recovered_around_a_clock_set_back_is_claimab
     assert set(claim(store, 9, incarnation="two")) == names
 
 
+@pytest.mark.parametrize("past", [0, 30], ids=["right after its claim", "later"])
 def test_a_retry_whose_failure_is_in_the_future_of_the_clock_is_due(
-    store: Store, clock: FakeClock
+    store: Store, clock: FakeClock, past: int
 ) -> None:
     held_step(store)
-    acknowledge(store, Fail("step", "token", "Boom", retry_delay=SECOND))
+    clock.advance(past)
+    acknowledge(store, Fail("step", "token", "Boom", retry_delay=20 * SECOND))
 
-    clock.step(-3_600)
+    clock.step(-10)
     store.turn(Turn("pod", "one", Beat("pod", "one")))  # at the latest then, the store notices
 
     assert claim_if_due(store) == ["step"]
