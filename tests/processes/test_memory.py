@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fleet_q.services import FleetQ
+from tests.waiting import wait_until
 
 from .conftest import Pods
-from .launcher import eventually
 
 LARGE = "x" * (2**20 - 200)  # and the rest of its payload, a MiB at most
 STEPS = 150
@@ -22,7 +22,7 @@ def test_pod_passes_steps_of_a_mebibyte_in_little_memory(
     last = client.submit({"task_type": "peak memory"}, priority=-1)
     pods.start("pod", FLEET_Q_MAX_PARALLELISM="2")
 
-    eventually(lambda: client.status(last).is_final)
+    wait_until(lambda: client.status(last).is_final)
 
     counts = client.queue()
     assert counts["completed"] == sum(counts.values())
