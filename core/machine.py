@@ -222,7 +222,8 @@ class PodMachine:
             return False
         self.phase = "up"
         self._quiet.woken(now)
-        self._next_claim = self._next_heartbeat = -math.inf
+        self._quiet.stay_awake(now + self.silence.takes)
+        self._next_claim = self._next_heartbeat = self._next_recovery = -math.inf
         return True
 
     def silent(self, fleet: Fleet, now: float) -> list[Pod]:
@@ -600,7 +601,8 @@ class PodMachine:
 
     def _sleep_at(self) -> float:
         idle = self.phase == "up" and not self._running and not self._outbox
-        return self._quiet.sleep_at() if idle else math.inf
+        may_sleep = idle and not self.silence.is_anyone_missed
+        return self._quiet.sleep_at() if may_sleep else math.inf
 
     def _look_again(self) -> float:
         here = self._first_deadline

@@ -25,6 +25,7 @@ class Quiet:
         self._bell: int | None = None
         self._since = math.inf
         self._claimed_at = -math.inf
+        self._awake_until = -math.inf
 
     @property
     def watches(self) -> bool:
@@ -75,9 +76,13 @@ class Quiet:
     def sleep_at(self) -> float:
         """When to fall asleep if nothing happens; never without having listened, and not for a nap
         that would save no heartbeat."""
-        at = max(self._since + self._settings.sleep_after, self._claimed_at)
+        at = max(self._since + self._settings.sleep_after, self._claimed_at, self._awake_until)
         is_worth_it = at + self._settings.heartbeat_interval < self.wake_at
         return at if self.dear and self._bell is not None and is_worth_it else math.inf
+
+    def stay_awake(self, until: float) -> None:
+        """There is more to do than to claim steps."""
+        self._awake_until = until
 
     def fell_asleep(self, now: float) -> None:
         """Until now, the pod looked after what others hold as everybody does who is awake."""

@@ -27,11 +27,16 @@ class SilenceTracker:
     """
 
     def __init__(self, dead_after: float, longest_gap: float) -> None:
+        self.takes = dead_after + longest_gap
+        """Seconds within which a silence is heard, the time until the first heartbeat included."""
         self._dead_after = dead_after
         self._longest_gap = longest_gap
         self._unchanged_since: dict[str, tuple[Pod, float]] = {}  # by pod id
         self._heard_until = -math.inf  # the last heartbeat of the observer's own
         self._hears_since = math.inf  # the first one after the last gap
+        self.is_anyone_missed = False
+        """Whether, at the last look, a row had not changed for longer than its pod's next heartbeat
+        takes; soon there may be a pod to declare dead."""
 
     def on_heartbeat(self, now: float) -> None:
         """The store has taken a heartbeat of the observer's own."""
@@ -47,6 +52,9 @@ class SilenceTracker:
             for pod in pods
             if POD.allows(pod.status, "declared_dead")
         }
+        self.is_anyone_missed = any(
+            now - since >= self._longest_gap for _, since in self._unchanged_since.values()
+        )
 
     def silent(self) -> list[Pod]:
         """The pods to declare dead, as they were last seen. The observer's last heartbeat is the

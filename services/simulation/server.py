@@ -319,8 +319,8 @@ class Server:
 
     def _unlock(self, session: Session) -> None:
         held, session.held = session.held, []
-        is_stranger = session.actor.name == STRANGER
-        if held and (is_stranger or not HEARTBEAT_LOCKS.isdisjoint(held)):
+        has_all = session.actor.name == STRANGER and session.next > 1
+        if held and (has_all or not HEARTBEAT_LOCKS.isdisjoint(held)):
             self._kept_all_waiting(session.last_lock_at, self._agenda.now)
         for lock in held:
             self._locks.release(lock)

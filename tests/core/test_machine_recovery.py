@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fleet_q.core.pod import Beat, Pod
+from fleet_q.core.pod import Beat, Pod, Sleep
 from fleet_q.core.ports import Fleet
 
 from .helpers import AT, Pilot, up
+from .test_machine_sleep import Sleeper
 
 
 def looks(pilot: Pilot, *pods: Pod) -> list[str]:
@@ -94,3 +95,27 @@ def test_a_store_that_did_not_answer_is_asked_again_within_half_a_heartbeat_inte
         wait = pilot.machine.unanswered(pilot.now)
         assert wait <= 0.5
         pilot.wait(wait)
+
+
+def test_a_sleeper_that_woke_to_lead_stays_awake_until_it_has_heard_who_is_silent() -> None:
+    pilot = Sleeper(sleep_after=5.0, dead_pod_threshold=60.0)
+    pilot.leaders = ()
+    pilot.live(60, asleep=True, held=True)
+    pilot.live(80, asleep=False, held=True)
+
+
+def test_a_pod_that_misses_another_does_not_fall_asleep() -> None:
+    pilot = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0, recovery_interval=30.0)
+    presences = []
+    for second in range(240):
+        plan = pilot.plan()
+        if plan.turn is not None:
+            pilot.answer(plan.turn)
+            presences.append(type(plan.turn.presence))
+        if plan.listen:
+            pilot.machine.heard(1, pilot.now)
+        if plan.recover:
+            looks(pilot, *([other()] if second < 120 else []))
+        assert second > 120 or Sleep not in presences
+        pilot.wait(1)
+    assert presences[-1] is Sleep
