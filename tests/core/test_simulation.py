@@ -271,7 +271,7 @@ def test_through_hours_of_trouble_no_step_is_lost_or_completed_twice(seed: int) 
             assert step.result == result_of(step.claim_token)
 
 
-@pytest.mark.parametrize("seed", [5, 6])
+@pytest.mark.parametrize("seed", [5, 7])
 def test_nor_where_pods_fall_asleep_and_go_by_the_bell(seed: int) -> None:
     fleet = simulate(seed, pods=12, steps=60, manners=Manners(dear=True))
     report = audit(fleet.store.step_events())
