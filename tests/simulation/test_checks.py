@@ -39,7 +39,7 @@ class Tale:
     """Events told to the checks, each with the row that it makes."""
 
     def __init__(self) -> None:
-        work = {name: Work(step_id=name) for name in ("s", "t", "u")}
+        work = {name: Work(step_id=name) for name in ("s", "t", "u", "v")}
         work["late"] = Work(step_id="late", delay=10)
         self.now = 0
         self.checks = Checks(work, DEAD_AFTER, lambda: self.now, self.silence)
