@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from fleet_q.services import logs
 from fleet_q.services.careful_log import CarefulLogger
@@ -30,6 +30,9 @@ LEAVE_WITHIN: Final = 5.0
 it has begun to, and async functions 2 to clean up."""
 
 _DRAIN: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+_handlers_before: Final[dict[int, Any]] = {}
+"""The handlers that stand aside for the pod's; a forked process has no pod and takes them back."""
 
 
 @contextlib.contextmanager
@@ -47,6 +50,7 @@ def ending_with_its_pod() -> Iterator[Callable[[Pod], None]]:
 
     def govern(pod: Pod) -> None:
         for number in ours:
+            _handlers_before[number] = before[number]
             signal.signal(number, lambda number, _: received.put(number))
         threading.Thread(target=_obey, args=(pod, received), daemon=True).start()
         threading.Thread(target=_watch, args=(pod,), daemon=True).start()
@@ -56,6 +60,16 @@ def ending_with_its_pod() -> Iterator[Callable[[Pod], None]]:
     finally:
         for number in ours:
             signal.signal(number, before[number])
+        _handlers_before.clear()
+
+
+def _restore_handlers() -> None:
+    for number, handler in _handlers_before.items():
+        signal.signal(number, handler)
+    _handlers_before.clear()
+
+
+os.register_at_fork(after_in_child=_restore_handlers)
 
 
 def _obey(pod: Pod, received: SimpleQueue[int]) -> None:

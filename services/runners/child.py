@@ -14,7 +14,6 @@ import os
 import signal
 import socket
 import sys
-import traceback
 from typing import Final
 
 from fleet_q.core.errors import InvalidInput
@@ -27,6 +26,7 @@ from fleet_q.services.runners.address import Address
 from fleet_q.services.runners.channel import Channel
 from fleet_q.services.runners.child_logs import LogsToPod, set_levels
 from fleet_q.services.runners.finder import Finder, NotFound
+from fleet_q.services.runners.forked import end_if_forked, flush_output
 from fleet_q.services.runners.wire import LOST_CONNECTION, Began, Ended, Run, Start
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -101,9 +101,9 @@ class _Child:
             self._channel.send(Began())
             result = call()
         except BaseException as error:
-            self._leave_if_forked(error)
+            end_if_forked(self._pid, error)
             return _failed(error, permanent=issubclass(type(error), PermanentFailure))
-        self._leave_if_forked(None)
+        end_if_forked(self._pid)
         try:
             return Ended(result_text(result, self._start.settings.max_result_bytes))
         except BaseException as error:
@@ -131,33 +131,14 @@ class _Child:
         for number in _FOR_THE_POD:
             signal.signal(number, signal.SIG_DFL)
 
-    def _leave_if_forked(self, error: BaseException | None) -> None:
-        """End a process that the function forked and that has returned from it."""
-        if os.getpid() == self._pid:
-            return
-        code = 0
-        if isinstance(error, SystemExit):
-            code = error.code if isinstance(error.code, int) else error.code is not None
-        elif error is not None:
-            traceback.print_exception(error)
-            code = 1
-        _flush()
-        os._exit(code & 0xFF)
-
     def _restore(self) -> None:
         signal.alarm(0)
         self._set_signals()
         with contextlib.suppress(OSError):
             os.chdir(self._cwd)
-        _flush()
+        flush_output()
 
 
 def _failed(error: BaseException, *, permanent: bool) -> Ended:
     message, trace = described(error)
     return Ended(error=message, traceback=trace, permanent=permanent)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import multiprocessing
 import os
 import resource
 import subprocess
@@ -86,3 +87,20 @@ def orphan(path: str) -> int:
     printed = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, check=True)
     Path(path).write_bytes(printed.stdout)
     return subprocess.call([sys.executable, "-S", "-c", "raise SystemExit(3)"])
+
+
+@app.task("terminate")
+def terminate() -> int | None:
+    """Terminate a forked process as soon as it runs: its exit code."""
+    begun, begin = os.pipe()
+    process = multiprocessing.get_context("fork").Process(target=write_and_wait, args=(begin,))
+    process.start()
+    os.read(begun, 1)
+    process.terminate()
+    process.join()
+    return process.exitcode
+
+
+def write_and_wait(descriptor: int) -> None:
+    os.write(descriptor, b"x")
+    threading.Event().wait()

@@ -122,3 +122,10 @@ def test_a_second_pod_of_the_same_name_ends_the_first_with_one_line(pods: Pods, 
     assert "give every pod its own FLEET_Q_POD_ID" in last
     assert "Traceback" not in last
     assert second.poll() is None
+
+
+def test_signal_ends_a_process_that_a_function_has_forked(pods: Pods) -> None:
+    fleet = FleetQ(pods.store)
+    step_id = fleet.submit({"task_type": "terminate"})
+    pods.start("pod-1")
+    assert fleet.wait(step_id, LIMIT).result == -signal.SIGTERM

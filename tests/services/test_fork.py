@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+from pathlib import Path
 
 import pytest
 
 from fleet_q.services import FleetQ, Settings, ids
 from tests.forking import Child
+from tests.services.conftest import ended
 
 QUICK = Settings(claim_interval=0.05, heartbeat_interval=0.2, dead_pod_threshold=5)
 
@@ -86,3 +90,32 @@ def test_app_in_memory_is_copied(app):
     told = Child(lambda: (app.submit({"who": "child"}), app.cancel(step_id).status)).ended()
     assert "cancelled" in told
     assert app.queue()["pending"] == 1
+
+
+@pytest.mark.parametrize("kind", ["thread", "loop"])
+@pytest.mark.parametrize(("leave", "code"), [("return", 0), ("exit", 3), ("raise", 1)])
+def test_process_that_a_function_forked_ends_when_it_comes_back(
+    app, tmp_path, kind, leave, code
+) -> None:
+    def fork() -> int:
+        forked = os.fork()
+        if forked:
+            return os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1])
+        if leave == "exit":
+            sys.exit(3)
+        assert leave == "return"
+        return 0
+
+    async def fork_on_the_loop() -> int:
+        return fork()
+
+    def note() -> None:
+        with Path(tmp_path, "ran").open("a") as file:
+            file.write("x")
+
+    app.task("fork")(fork if kind == "thread" else fork_on_the_loop)
+    app.task("note")(note)
+    step_ids = [app.submit({"task_type": "fork"}, priority=1), app.submit({"task_type": "note"})]
+    steps = asyncio.run(ended(app, step_ids))
+    assert steps[0].result == code
+    assert Path(tmp_path, "ran").read_text() == "x"

@@ -1,0 +1,44 @@
+"""A process that a function has forked off and that comes back from it.
+
+All that it has of the runner, its thread and its event loop is a copy: it must not go on there,
+where it would run the steps that wait a second time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+
+
+def end_if_forked(pid: int, error: BaseException | None = None) -> None:
+    """End this process unless it is ``pid``, with the exit code that a script would have after
+    this error, or after none."""
+    if os.getpid() == pid:
+        return
+    try:
+        code = _exit_code(error)
+        flush_output()
+    except BaseException:
+        code = 1
+    os._exit(code & 0xFF)
+
+
+def flush_output() -> None:
+    """Write what is buffered for stdout and stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+
+
+def _exit_code(error: BaseException | None) -> int:
+    if error is None:
+        return 0
+    if isinstance(error, SystemExit):
+        if error.code is None or isinstance(error.code, int):
+            return error.code or 0
+        print(error.code, file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+    return 1
