@@ -135,7 +135,7 @@ class Connection(H11Protocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Answer a client that has sent its request and closed its side; else close."""
         self._client_is_done = True
-        if self._closing or self.conn.their_state is not h11.DONE:
+        if self._closing or self.conn.their_state not in (h11.DONE, h11.MUST_CLOSE):
             return False
         self.cycle.keep_alive = False
         return True

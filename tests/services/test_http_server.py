@@ -267,6 +267,21 @@ def test_nothing_is_read_after_a_request_with_both_a_length_and_chunks(serve):
         assert re.findall(rb"HTTP/1.1 (\d+)", all_of(client)) == [b"200"]
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /admin/queue HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /admin/queue HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /admin/queue HTTP/1.0\r\nHost: localhost\r\n\r\n",
+    ],
+    ids=["keep-alive", "close", "1.0"],
+)
+def test_client_that_closes_its_side_after_its_request_is_answered(serve, request_):
+    with connected(serve(), request_) as client:
+        client.shutdown(socket.SHUT_WR)
+        assert b'"pending"' in all_of(client)
+
+
 def test_requests_in_one_go_are_answered_in_order(serve):
     get = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
     requests = get % (b"/admin/queue", b"") + get % (b"/nowhere", b"")
