@@ -141,10 +141,13 @@ class SqliteDatabase:
         """Wait for whatever else goes on in this process, then for other processes."""
         self._lock.acquire()
         try:
-            self._check_files()
-            transaction = SqliteTransaction(self._begin(statements), self._clock())
-            self._transaction = transaction
-            self._look_at_clock(transaction, may_write=statements == _WRITE)
+            if time.monotonic() >= self._next_check:
+                self._check_files()
+            connection, at = self._begin(statements), self._clock()
+            self._transaction = transaction = SqliteTransaction(connection, at)
+            if self._latest is None or at < self._latest or self._is_set_back:
+                self._look_at_clock(transaction, may_write=statements == _WRITE)
+            self._latest = at
             return transaction
         except BaseException as error:
             self._transaction = None
@@ -167,7 +170,8 @@ class SqliteDatabase:
                 connection.execute("COMMIT")
                 if self._transaction is not None and self._transaction.is_marked_by_new_clock:
                     self._is_set_back = False
-                self._check_wal(connection)
+                if time.monotonic() >= self._next_wal_check:
+                    self._check_wal(connection)
         except TRANSLATED as refused:
             error = refused
         finally:
@@ -185,7 +189,6 @@ class SqliteDatabase:
             self._latest = transaction.latest_heartbeat()
         if transaction.at < self._latest - LEAST_SET_BACK:
             self._is_set_back = True
-        self._latest = transaction.at
         if self._is_set_back and may_write:
             transaction.mark_due_by_new_clock()
 
@@ -226,10 +229,9 @@ class SqliteDatabase:
 
     def _check_files(self) -> None:
         now = time.monotonic()
-        if now < self._next_check or self._connection is None:
+        if self._connection is None:
             return
         self._files.check_main()
-        self._next_wal_check = 0.0
         self._check_wal(self._connection)
         self._next_check = now + FILE_CHECK_INTERVAL
 
@@ -237,8 +239,6 @@ class SqliteDatabase:
         """What is committed to a deleted ``-wal`` is lost to all who do not have it open; so who
         sees that saves it and ends. One that is too large is emptied."""
         now = time.monotonic()
-        if now < self._next_wal_check:
-            return
         self._next_wal_check = now + WAL_CHECK_INTERVAL
         size = self._files.wal_size()
         if (size is None or now >= self._next_check) and self._files.lost():

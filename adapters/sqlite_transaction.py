@@ -60,11 +60,11 @@ _decode_steps = msgspec.json.Decoder(list[Step]).decode
 class SqliteTransaction:
     """A :class:`fleet_q.core.ports.Transaction`, and what SQLite can do for many steps at once."""
 
+    is_marked_by_new_clock = False
     _refusal: str | None = None
 
     def __init__(self, connection: sqlite3.Connection, at: int) -> None:
         self.at = at
-        self.is_marked_by_new_clock = False
         self._connection = connection
 
     def refuse(self, why: str) -> None:

@@ -180,7 +180,8 @@ class PodMachine:
         running = self._running.get(outcome.step_id)
         if running is None or running.claim_token != outcome.claim_token:
             return False
-        self._drop(outcome.step_id)
+        del self._running[outcome.step_id]
+        self._running_size -= running.size
         self._outbox.add(outcome)
         self._prefetch.ended += 1
         if self._usable < self._slots:
@@ -275,8 +276,7 @@ class PodMachine:
             return []
         if answer.claimed and not self._running:
             self._prefetch.begins(now)
-        for step in answer.claimed:
-            self._start(step, turn.claim_token)
+        self._start(answer.claimed, turn.claim_token)
         return list(answer.claimed)
 
     def unanswered(self, now: float, *, crowded: bool = False) -> float:
@@ -385,14 +385,15 @@ class PodMachine:
         )
         return Fail(step_id, claim_token, error, traceback, permanent, micros(wait))
 
-    def _start(self, step: Step, claim_token: str) -> None:
-        earlier = self._running.get(step.step_id)
-        if earlier is not None:  # it was lost before a heartbeat could ask
-            self._drop(step.step_id)
-            self._abandon.append((step.step_id, earlier.claim_token))
-        size = len(step.payload)
-        self._running[step.step_id] = _Running(claim_token, step.attempt, size)
-        self._running_size += size
+    def _start(self, steps: Iterable[Step], claim_token: str) -> None:
+        running = self._running
+        for step in steps:
+            if step.step_id in running:  # it was lost before a heartbeat could ask
+                self._abandon.append((step.step_id, running[step.step_id].claim_token))
+                self._drop(step.step_id)
+            size = len(step.payload)
+            running[step.step_id] = _Running(claim_token, step.attempt, size)
+            self._running_size += size
 
     def _drop(self, step_id: str) -> None:
         self._running_size -= self._running.pop(step_id).size

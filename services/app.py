@@ -192,7 +192,7 @@ class FleetQ:
     def submit_commands(
         self,
         commands: Sequence[Submit],
-        on_stored: Callable[[list[str]], object] = lambda step_ids: None,
+        on_stored: Callable[[list[str]], object] | None = None,
     ) -> None:
         """Store steps that :meth:`command` has checked, in transactions of 1,000.
 
@@ -202,7 +202,8 @@ class FleetQ:
 
         def stored(step_ids: list[str]) -> None:
             self._work_arrived()
-            on_stored(step_ids)
+            if on_stored is not None:
+                on_stored(step_ids)
 
         submit_all(self._store(), commands, stored)
 
@@ -520,7 +521,7 @@ class FleetQ:
             self._run = None
 
     def _work_arrived(self) -> None:
-        if (pod := self.pod) is not None:
+        if self._run is not None and (pod := self.pod) is not None:
             pod.work_arrived()
 
 

@@ -34,12 +34,14 @@ class Attempt:
     Of a result ``max_result_bytes`` are kept at most.
     """
 
-    __slots__ = ("_failing", "context", "max_result_bytes", "step")
+    __slots__ = ("_failing", "claim_token", "context", "max_result_bytes", "step")
 
     def __init__(
         self, step: Step, failing: Failing, max_result_bytes: int = MAX_RESULT_BYTES
     ) -> None:
+        assert step.claim_token is not None
         self.step = step
+        self.claim_token = step.claim_token
         self.context = StepContext(step.step_id, step.attempt)
         self.max_result_bytes = max_result_bytes
         self._failing = failing
@@ -72,12 +74,6 @@ class Attempt:
         return self._failing(
             step.step_id, self.claim_token, step.attempt, error, trace, permanent=permanent
         )
-
-    @property
-    def claim_token(self) -> str:
-        """The claim that it runs under."""
-        assert self.step.claim_token is not None
-        return self.step.claim_token
 
 
 def result_text(result: Any, max_result_bytes: int) -> str:

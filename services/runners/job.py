@@ -95,6 +95,7 @@ class Queue:
         self._done = done
         self._began = began
         self._others: Sequence[Runner] = ()
+        self._jobs_of_others: list[deque[Job]] = []
         self._on_unconfirmed: Callable[[], None] = _nothing
         self._deferred_to: Job | None = None
         self._deferred_at = 0.0
@@ -107,6 +108,7 @@ class Queue:
     def share(self, others: Sequence[Runner], on_unconfirmed: Callable[[], None]) -> None:
         """See :class:`Runner`."""
         self._others = others
+        self._jobs_of_others = [other.jobs for other in others]
         self._on_unconfirmed = on_unconfirmed
 
     def add(self, jobs: list[Job]) -> None:
@@ -129,7 +131,11 @@ class Queue:
     def _next(self) -> Job | None:
         """The next job that is still wanted, with a slot taken for it; ``None`` if there is no
         job, no slot, or none that may begin now."""
-        while self.jobs and not self._is_overtaken() and self._slots.take():
+        while self.jobs:
+            if any(self._jobs_of_others) and self._is_overtaken():
+                return None
+            if not self._slots.take():
+                return None
             try:
                 job = self.jobs.popleft()
             except IndexError:  # another thread was faster
@@ -145,7 +151,7 @@ class Queue:
                 self._on_unconfirmed()
                 return None
             self._slots.hold(attempt)
-            if self._begins_at_once:
+            if job.task.timeout is not None and self._begins_at_once:
                 self._tell_began(job)
             return job
         return None
