@@ -209,10 +209,10 @@ class SqliteTransaction:
         who = {"pod_id": turn.pod_id, "incarnation": turn.incarnation}
         first = {"now": self.at, "limit": turn.claim}
         rule = {"free": turn.free, "most_bytes": MOST_CLAIMED_BYTES}
-        row = self._run("is_claim_whole", {**first, **rule}).fetchone()
+        ids, may_take_all = self._run("first_due", {**first, **rule}).fetchone()
         found = (
-            self._run("claim", {**first, **who, **token})
-            if row[0]
+            self._run("claim", {"now": self.at, "ids": ids, **who, **token})
+            if may_take_all
             else self._run("claim_some", {**first, **rule, **who, **token})
         )
         if not found.rowcount:

@@ -1,0 +1,17 @@
+-- The first steps of the queue, as one value, and whether a claim may take all of them: none that
+-- would wait is on its last try, and the payloads are not too large together.
+SELECT
+    json_group_array(id),
+    (count(*) < 2 OR total(size) <= :most_bytes)
+        AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0)
+FROM (
+    SELECT rowid AS id, length(payload) AS size, retry_count, max_retries
+    FROM step_tracker INDEXED BY step_tracker_queue
+    WHERE status = 'pending' AND due = 1
+        AND (
+            available_ts <= max(:now, last_update_ts)
+            OR (version > 1 AND last_update_ts > :now)
+        )
+    ORDER BY priority DESC, created_ts, step_id
+    LIMIT :limit
+)
