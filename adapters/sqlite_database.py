@@ -42,10 +42,6 @@ _BELL: Final = load("sqlite", "bell")
 _WRITE: Final = (load("sqlite", "begin_writing"),)
 _READ: Final = (load("sqlite", "begin_reading"), load("sqlite", "take_a_picture"))
 
-LEAST_SET_BACK: Final = 1_000_000
-"""Microseconds by which the clock has to be set back for the steps that wait to be looked through;
-what comes of less is waited for."""
-
 
 class Begun:
     """A transaction while its block runs."""
@@ -187,7 +183,7 @@ class SqliteDatabase:
     def _look_at_clock(self, transaction: SqliteTransaction, *, may_write: bool) -> None:
         if self._latest is None:
             self._latest = transaction.latest_heartbeat()
-        if transaction.at < self._latest - LEAST_SET_BACK:
+        if transaction.at < self._latest:
             self._is_set_back = True
         if self._is_set_back and may_write:
             transaction.mark_due_by_new_clock()

@@ -171,7 +171,7 @@ class SqlitePlace:
             if Path(f"{path}{suffix}").exists():
                 shutil.copy(f"{path}{suffix}", copy)
         copied = copy / path.name
-        with contextlib.closing(SqliteStore(copied, create=False)) as store:
+        with contextlib.closing(SqliteStore(copied)) as store:  # its tables may be lost too
             log = checks.read_log(store)
             self._pictures.append((path, log))
             faults = checks.of_log(store)
