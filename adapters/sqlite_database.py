@@ -228,6 +228,9 @@ class SqliteDatabase:
         if self._connection is None:
             return
         self._files.check_main()
+        if self._files.is_main_emptied():
+            self._save()
+            raise StoreError(self._end)
         self._check_wal(self._connection)
         self._next_check = now + FILE_CHECK_INTERVAL
 
@@ -267,13 +270,20 @@ class SqliteDatabase:
 
     def _save(self) -> None:
         """Bring what is committed into the file itself, through the descriptors that are still
-        open, and end. If others have begun anew, their pages and these would not fit together, and
-        a copy is made instead. Raises :class:`StoreUnavailable` if it has to be tried again."""
+        open, and end. An emptied file is left as it is, for the WAL has not all pages. If others
+        have begun anew, their pages and these would not fit together, and a copy is made instead.
+        Raises :class:`StoreUnavailable` if it has to be tried again."""
         connection = self._connection
         assert connection is not None
         told = deleted(self._files.lost() or self._path)
         try:
-            if self._files.can_be_completed():
+            if self._files.is_main_emptied():
+                fork.keep_forever(connection)  # closing it would write some pages into the file
+                self._end = (
+                    f"{self._path} was emptied while it was in use; restore it from a backup, or"
+                    " delete it and start again without it"
+                )
+            elif self._files.can_be_completed():
                 _copy_all(connection)
                 connection.close()
                 self._files.forget()

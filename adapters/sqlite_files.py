@@ -69,6 +69,13 @@ class StoreFiles:
         if self._known and self._is_lost(*self._known[0]):
             raise StoreError(f"{deleted(self.path)}; put it back or start again without it")
 
+    def is_main_emptied(self) -> bool:
+        """Whether something else has emptied the file itself, which in use has a page at least."""
+        try:
+            return bool(self._known) and os.stat(self.path).st_size == 0
+        except OSError:
+            return False
+
     def uses(self, main: Identity | None) -> bool:
         """Whether the file itself is this one."""
         return bool(self._known) and self._known[0][1] == main

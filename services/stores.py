@@ -107,9 +107,11 @@ def described(store: str | Store) -> str:
 
 
 def store_exists(store: str | Store) -> bool:
-    """Whether opening it makes no new file."""
-    is_file = isinstance(store, str) and _split(store).scheme == "sqlite"
-    return not is_file or sqlite_path(str(store)).exists()
+    """Whether opening it makes no new store, as it does of a file that is missing or empty."""
+    if not isinstance(store, str) or _split(store).scheme != "sqlite":
+        return True
+    path = sqlite_path(store)
+    return path.exists() and path.stat().st_size > 0
 
 
 def dialect(url: str) -> str:

@@ -142,6 +142,20 @@ def test_a_wal_that_is_emptied_by_something_else_is_missed(path) -> None:
     assert checked.stdout == b"[('ok',)]\n"
 
 
+@pytest.mark.parametrize("deleted", [(), ("-wal",)], ids=["alone", "with its WAL deleted"])
+def test_a_file_that_is_emptied_while_in_use_ends_the_store_and_stays_empty(path, deleted) -> None:
+    store = SqliteStore(path)
+    store.submit([Submit("lost", "{}")])
+    os.truncate(path, 0)
+    for name in beside(path, *deleted):
+        os.unlink(name)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="was emptied while it was in use"):
+            store.submit([Submit("late", "{}")])
+    store.close()
+    assert os.path.getsize(path) == 0
+
+
 def test_what_cannot_be_saved_yet_is_saved_later(store, path, monkeypatch) -> None:
     """Whoever reads keeps it from being copied into the file."""
     monkeypatch.setattr(sqlite_database, "RESCUE_PATIENCE", 0)

@@ -34,7 +34,10 @@ def test_a_step_from_submission_to_cancellation(fleet_q):
     assert "cancelled" in fleet_q("status", step_id)[1]
 
 
-def test_store_that_a_submission_made_is_named(fleet_q, tmp_path):
+@pytest.mark.parametrize("is_there", [False, True], ids=["no file", "empty file"])
+def test_store_that_a_submission_made_is_named(fleet_q, tmp_path, is_there):
+    if is_there:
+        (tmp_path / "fleet-q.db").touch()
     told = f"fleet-q: made a new store: sqlite {tmp_path / 'fleet-q.db'}\n"
     assert fleet_q("submit", "{}")[2] == told
     assert fleet_q("submit", "{}")[2] == ""
