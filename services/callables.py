@@ -41,8 +41,13 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature:
         ) from None
 
 
-def check_callable_by_name(signature: inspect.Signature) -> None:
+def check_callable_by_name(function: Callable[..., Any], signature: inspect.Signature) -> None:
     """:class:`InvalidInput` if a payload cannot say what the function is to be called with."""
+    if hasattr(function, "dispatch") and hasattr(function, "registry"):  # functools.singledispatch
+        raise InvalidInput(
+            "it chooses what to call by the type of its first argument, and steps give arguments"
+            " by name; wrap it in a function"
+        )
     parameters = signature.parameters.values()
     for parameter in parameters:
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:

@@ -66,7 +66,7 @@ class Task(Generic[P, R]):
             if name is None:
                 check_takes_row(signature)
             else:
-                check_callable_by_name(signature)
+                check_callable_by_name(function, signature)
             if process:
                 if is_async(function):
                     raise InvalidInput("it is async; only a plain function can have a process")

@@ -146,6 +146,7 @@ def takes_priority(priority=1): ...
         (None, "cannot be called: NoneType"),
         (min, "does not know its parameters|by position"),
         (sum, "by position"),
+        (functools.singledispatch(work), "type of its first argument"),
     ],
 )
 def test_what_cannot_be_called_by_name_is_refused_where_it_is_registered(
