@@ -11,9 +11,10 @@ from collections.abc import Collection
 from typing import Final
 
 from tests.crash.fleet import PodProcess
-from tests.crash.plan import Full, Hog, Plan
+from tests.crash.plan import Full, Hog, Outage, Plan
 
 MOVED: Final = "was deleted, or replaced"
+TOO_SLOW: Final = "the pod does not end within its grace"
 SUPERSEDED: Final = "another process has joined as pod"
 
 FOLLOW_WITHIN: Final = 20.0
@@ -71,6 +72,8 @@ def _is_right(process: PodProcess, plan: Plan, poisoned: Collection[int], words:
         return terms > 0
     if code == 128 + signal.SIGTERM:
         return terms > 1
+    if code == 1 and TOO_SLOW in last:  # it waited for a store that was away
+        return terms > 0 and (Outage in acts or Hog in acts)
     if code != 1 or not last.startswith("fleet-q: "):
         return False
     return (
