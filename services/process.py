@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Final
 
 from fleet_q.services.app import FleetQ
 from fleet_q.services.careful_log import CarefulLogger
@@ -17,6 +18,10 @@ from fleet_q.services.loop_thread import LoopThread
 from fleet_q.services.signals import ending_with_its_pod
 
 log = CarefulLogger("fleet_q.process")
+
+LOOK_FOR_SIGNALS: Final = 0.5
+"""Seconds. The system may hand a signal to any thread, and Python runs its handler once the main
+thread goes on: a main thread that waits without an end might never hear of it."""
 
 
 def run_worker(app: FleetQ) -> None:
@@ -58,6 +63,7 @@ def _run(app: FleetQ, server: AbstractContextManager[object]) -> None:
         with app.running_on(thread.loop) as pod:
             govern(pod)
             with server:  # also while the pod drains
-                pod.ended.wait()
+                while not pod.ended.wait(LOOK_FOR_SIGNALS):
+                    pass
         if pod.error is not None:
             raise pod.error

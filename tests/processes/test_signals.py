@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import signal
 import socket
+import sys
 import urllib.request
 
 import pytest
@@ -129,3 +132,17 @@ def test_signal_ends_a_process_that_a_function_has_forked(pods: Pods) -> None:
     step_id = fleet.submit({"task_type": "terminate"})
     pods.start("pod-1")
     assert fleet.wait(step_id, LIMIT).result == -signal.SIGTERM
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tgkill() and /proc are Linux's")
+def test_a_signal_that_another_thread_receives_lets_the_pod_leave(begun, tmp_path) -> None:
+    """As the system may do after SIGCONT; nothing interrupts the main thread then."""
+    pod, _ = begun()
+    (tmp_path / "go on").touch()
+    threads = [int(name) for name in os.listdir(f"/proc/{pod.pid}/task")]
+    another = max(threads)
+    assert another != pod.pid
+
+    assert ctypes.CDLL(None).tgkill(pod.pid, another, int(signal.SIGTERM)) == 0
+
+    assert pod.wait(LIMIT) == 0
