@@ -142,7 +142,8 @@ class FleetQ:
         command = self.command(
             payload, step_id=step_id, priority=priority, delay=delay, max_retries=max_retries
         )
-        self.submit_commands([command])
+        self._store().submit([command])
+        self._work_arrived()
         return command.step_id
 
     def submit_many(
