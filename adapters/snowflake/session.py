@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 import uuid
@@ -28,6 +29,13 @@ LATE: Final = 15.0
 """Seconds after which a transaction may not be taken for granted any more: Snowflake, or another
 pod, ends one that keeps others waiting. Statements would go on outside of it, and COMMIT be
 answered as if nothing had been."""
+
+CAN_BE_FORKED: Final = int(snowflake.connector.__version__.split(".")[0]) < 5
+"""Whether a process can sign in that was forked from one which had. From 5.0 on the connector works
+in threads of its compiled core, which a fork does not copy, and a call would wait for ever."""
+
+_has_signed_in = False
+_cannot_sign_in = False
 
 Rows = list[tuple[Any, ...]]
 
@@ -198,7 +206,15 @@ class Session:
         self._open().cursor().execute(text)
 
     def _open(self) -> SnowflakeConnection:
+        global _has_signed_in
         if self._connection is None:
+            if _cannot_sign_in:
+                raise StoreError(
+                    "Snowflake: a process that was forked from one which had signed in cannot do so"
+                    " with the connector's 5.x line: start it by spawn, or install"
+                    " 'snowflake-connector-python<5'"
+                )
+            _has_signed_in = not CAN_BE_FORKED
             self._connection = snowflake.connector.connect(**self._parameters)
         return self._connection
 
@@ -231,3 +247,11 @@ class Transaction:
     def run(self, name: str, **values: Any) -> Rows:
         """The rows of one statement."""
         return self._run(name, {"change_id": self.change_id, **values})
+
+
+def _forked() -> None:
+    global _cannot_sign_in
+    _cannot_sign_in = _has_signed_in
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from fleet_q.adapters.snowflake.session import CAN_BE_FORKED
 from fleet_q.core.ports import Store
 from fleet_q.core.step import Submit
 from tests.forking import Child
@@ -15,6 +18,24 @@ from tests.forking import Child
 from .clock import FakeClock
 from .helpers import submit
 from .stores import StoreKind
+
+
+@pytest.fixture(autouse=True)
+def connector_can_be_forked(kind: StoreKind, request: pytest.FixtureRequest) -> None:
+    if kind.name != "snowflake" or CAN_BE_FORKED:
+        return
+    if request.function is not test_child_that_cannot_sign_in_is_told_so:
+        pytest.skip("the connector's 5.x line cannot be used after a fork")
+
+
+def test_child_that_cannot_sign_in_is_told_so(kind: StoreKind, store: Store) -> None:
+    if kind.name != "snowflake" or CAN_BE_FORKED:
+        pytest.skip("this store can be used after a fork")
+    submit(store, "parent's")
+
+    assert "start it by spawn" in Child(lambda: store.counts()).ended()
+
+    assert store.counts()["pending"] == 1
 
 
 def test_child_uses_a_store_that_its_parent_opened(kind: StoreKind, store: Store) -> None:
