@@ -213,7 +213,7 @@ class SqliteTransaction:
         found = (
             self._run("claim", {"now": self.at, "ids": ids, **who, **token})
             if may_take_all
-            else self._run("claim_some", {**first, **rule, **who, **token})
+            else self._run("claim_some", {"now": self.at, "ids": ids, **rule, **who, **token})
         )
         if not found.rowcount:
             return []

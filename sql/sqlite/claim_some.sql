@@ -1,4 +1,4 @@
--- What Claimed makes of those of the first steps of the queue that a claim may take.
+-- What Claimed makes of those of the first steps of the queue, :ids, that a claim may take.
 UPDATE step_tracker
 SET status = 'claimed', last_update_ts = :now, claimed_by = :pod_id, incarnation = :incarnation,
     claim_token = :claim_token, version = version + 1
@@ -9,14 +9,8 @@ WHERE rowid IN (
         FROM (
             SELECT rowid AS id, retry_count < max_retries AS has_tries_left,
                 length(payload) AS size, priority, created_ts, step_id
-            FROM step_tracker INDEXED BY step_tracker_queue
-            WHERE status = 'pending' AND due = 1
-                AND (
-                    available_ts <= max(:now, last_update_ts)
-                    OR (version > 1 AND last_update_ts > :now)
-                )
-            ORDER BY priority DESC, created_ts, step_id
-            LIMIT :limit
+            FROM step_tracker
+            WHERE rowid IN (SELECT value FROM json_each(:ids))
         )
         WINDOW claim AS (
             ORDER BY priority DESC, created_ts, step_id ROWS UNBOUNDED PRECEDING
