@@ -98,6 +98,9 @@ class PodMachine:
         self.pod_id = pod_id
         self.settings = settings
         self.phase: Phase = "joining"
+        self.has_left = True
+        """False once it is gone without the store having confirmed that it left: for all the store
+        knows, it may be living."""
         self.incarnation = new_id()
         self._new_id = new_id
         self._chance = chance
@@ -283,8 +286,6 @@ class PodMachine:
         """The store did not answer, or is ``crowded``; a turn is due again after the seconds
         returned: the same, unless nothing of it can have been done."""
         self._failures += 1
-        if self.phase == "draining" and now >= self._drain_until:
-            self.phase = "gone"  # the grace is over and so is the pod; its steps will be recovered
         chance = self._chance()
         cap = min(STORE_RETRY_CAP, self.settings.heartbeat_interval / 2)
         wait = backoff(self._failures, STORE_RETRY_BASE, cap, chance)
@@ -298,6 +299,9 @@ class PodMachine:
                 self._crowded_out = isinstance(self._turn.presence, Beat)
                 self._must_confirm = self._must_confirm or bool(self._turn.check_held)
                 self._turn = None  # nothing of it was done, and by then there may be less to do
+        if self.phase == "draining" and now >= self._drain_until:
+            self.phase = "gone"  # the grace is over and so is the pod; its steps will be recovered
+            self.has_left = not self._joined and not self._has_work()
         self._ask_after = now + wait
         return wait
 

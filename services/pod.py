@@ -160,6 +160,7 @@ class Pod:
         try:
             while self._go_on():
                 pass
+            self._tell_how_it_left()
         except BaseException as error:
             self._end_with(error)
         finally:
@@ -174,6 +175,17 @@ class Pod:
             wait_for_handlers()
             self.ended.set()
             self._tell_ended()
+
+    def _tell_how_it_left(self) -> None:
+        if self._machine.has_left:
+            log.info("left the fleet", extra=self._tags())
+            return
+        self.error = StoreUnavailable(
+            f"the grace is over and the store has not confirmed that pod {self.pod_id!r} left: it"
+            " may count the pod as living, and its steps as claimed, until the leader declares"
+            " it dead"
+        )
+        log.error("pod stops: %s", self.error, extra=self._tags())
 
     def _tell_ended(self) -> None:
         with suppress(Empty):
@@ -223,7 +235,6 @@ class Pod:
         if plan.keep is not None:
             self._machine.withdrawn(self._unheld(self._runners.withdraw(plan.keep)))
         if plan.gone:
-            log.info("left the fleet", extra=self._tags())
             return False
         if plan.recover and self._recovery is None:
             self._recovery = self._new_recovery()

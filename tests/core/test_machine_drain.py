@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet_q.core.machine import MOST_OUTCOMES
-from fleet_q.core.pod import Beat, Drain, Leave
+from fleet_q.core.pod import Beat, Drain, Join, Leave
 from fleet_q.core.step import Complete, Outcome, Release
 from tests.core.helpers import Pilot, up
 
@@ -29,6 +29,7 @@ def test_an_idle_pod_leaves_at_once() -> None:
     plan = pilot.plan()
     assert plan.gone
     assert (plan.turn, plan.recover) == (None, False)
+    assert pilot.machine.has_left
 
 
 def test_a_pod_that_drains_says_so_and_then_waits() -> None:
@@ -112,6 +113,7 @@ def test_drained_before_it_asked_to_join_a_pod_is_gone() -> None:
     pilot.machine.drain(pilot.now)
     plan = pilot.plan()
     assert (plan.gone, plan.turn) == (True, None)
+    assert pilot.machine.has_left
 
 
 def test_drained_before_its_joining_was_answered_a_pod_joins_and_leaves() -> None:
@@ -125,6 +127,42 @@ def test_drained_before_its_joining_was_answered_a_pod_joins_and_leaves() -> Non
     turn = pilot.take_turn()
     assert turn.presence == Leave("pod", turn.incarnation)
     assert pilot.plan().gone
+    assert pilot.machine.has_left
+
+
+def test_pod_whose_joining_is_unanswered_when_the_grace_is_over_has_not_left() -> None:
+    pilot = Pilot()
+    pilot.turn()
+    pilot.machine.drain(pilot.now, 4)
+    pilot.machine.unanswered(pilot.now)
+    pilot.wait(4)
+    assert isinstance(pilot.turn().presence, Join)
+    pilot.machine.unanswered(pilot.now)
+    assert pilot.plan().gone
+    assert not pilot.machine.has_left
+
+
+def test_pod_whose_joining_a_contended_store_rejected_has_nothing_to_leave() -> None:
+    pilot = Pilot()
+    pilot.turn()
+    pilot.machine.drain(pilot.now, 0)
+    pilot.machine.unanswered(pilot.now, crowded=True)
+    assert pilot.plan().gone
+    assert pilot.machine.has_left
+
+
+def test_pod_declared_dead_whose_last_outcomes_are_unanswered_has_not_left() -> None:
+    pilot = up("a")
+    pilot.wait(10)
+    pilot.turn()
+    pilot.machine.ended()
+    pilot.machine.drain(pilot.now, 4)
+    pilot.finish("a")
+    pilot.turn()
+    pilot.wait(4)
+    pilot.machine.unanswered(pilot.now)
+    assert pilot.plan().gone
+    assert not pilot.machine.has_left
 
 
 def test_steps_that_arrive_when_the_pod_drains_already_are_released() -> None:
@@ -165,6 +203,7 @@ def test_a_store_that_is_away_past_the_grace_lets_the_pod_go() -> None:
     pilot.machine.unanswered(pilot.now)
     plan = pilot.plan()
     assert (plan.gone, plan.turn) == (True, None)
+    assert not pilot.machine.has_left
 
 
 def test_functions_end_with_the_grace_although_the_store_is_away() -> None:

@@ -11,10 +11,11 @@ from collections.abc import Collection
 from typing import Final
 
 from tests.crash.fleet import PodProcess
-from tests.crash.plan import Full, Hog, Outage, Plan
+from tests.crash.plan import Expiry, Full, Hog, Outage, Plan, Trouble
 
 MOVED: Final = "was deleted, or replaced"
 TOO_SLOW: Final = "the pod does not end within its grace"
+NOT_CONFIRMED: Final = "the store has not confirmed that pod"
 SUPERSEDED: Final = "another process has joined as pod"
 
 FOLLOW_WITHIN: Final = 20.0
@@ -30,6 +31,9 @@ TELLING: Final = {
     "turns that Snowflake did not answer": "Snowflake: ",
 }
 """What pods say when something has struck them, by what it is counted as."""
+
+_STORE_AWAY: Final = (Outage, Expiry, Trouble, Hog, Full)
+"""What keeps a store from an answer."""
 
 _TRACEBACK: Final = re.compile(r"^Traceback .*", re.MULTILINE | re.DOTALL)
 _STARTING: Final = "in spawn_main"
@@ -72,8 +76,8 @@ def _is_right(process: PodProcess, plan: Plan, poisoned: Collection[int], words:
         return terms > 0
     if code == 128 + signal.SIGTERM:
         return terms > 1
-    if code == 1 and TOO_SLOW in last:  # it waited for a store that was away
-        return terms > 0 and (Outage in acts or Hog in acts)
+    if code == 1 and (TOO_SLOW in last or NOT_CONFIRMED in last):
+        return terms > 0 and any(act in acts for act in _STORE_AWAY)
     if code != 1 or not last.startswith("fleet-q: "):
         return False
     return (

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import urllib.request
 
@@ -63,6 +64,40 @@ def test_a_second_signal_stops_at_once(pods: Pods, begun) -> None:
     pod.wait(LIMIT)
     step = FleetQ(pods.store).status(step_id)
     assert (step.status, step.retry_count) == ("pending", 0)
+
+
+AWAY = """
+import os, signal
+from fleet_q.adapters.memory import MemoryStore
+from fleet_q.core.errors import StoreUnavailable
+from fleet_q.services import FleetQ
+
+class Away(MemoryStore):
+    told = False
+
+    def turn(self, turn):
+        if not self.told and callable(signal.getsignal(signal.SIGTERM)):  # the pod hears signals
+            self.told = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise StoreUnavailable("the store is away")
+
+app = FleetQ(Away())
+"""
+
+
+def test_pod_whose_leaving_the_store_does_not_confirm_ends_with_exit_code_1(tmp_path) -> None:
+    (tmp_path / "away.py").write_text(AWAY)
+    pod = subprocess.run(
+        [sys.executable, "-m", "fleet_q.services.cli", "worker", "--app", "away:app"],
+        env={**os.environ, "FLEET_Q_SHUTDOWN_GRACE": "0.01", "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert pod.returncode == 1
+    assert pod.stderr.splitlines()[-1].startswith("fleet-q: the grace is over and the store has")
+    assert "left the fleet" not in pod.stderr
 
 
 def test_a_function_that_blocks_the_loop_does_not_keep_its_pod_from_leaving(

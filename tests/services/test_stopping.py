@@ -128,7 +128,7 @@ def test_what_outlasts_the_grace_is_released_with_no_try_used_up(app):
     assert (step.status, step.retry_count, step.claimed_by) == ("pending", 0, None)
 
 
-def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(monkeypatch):
+def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(monkeypatch, caplog):
     store = MemoryStore()
     turns, asked, answers = [], threading.Event(), threading.Event()
 
@@ -147,9 +147,12 @@ def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(mon
             pod.drain(0)
             answers.set()
             assert await asyncio.to_thread(pod.ended.wait, LIMIT)
+            assert "has not confirmed that pod" in str(pod.error)
 
     asyncio.run(main())
     assert len(turns) == 1
+    assert caplog.text.count("has not confirmed that pod") == 1
+    assert "left the fleet" not in caplog.text
 
 
 def test_an_app_runs_one_pod_at_a_time(app):
