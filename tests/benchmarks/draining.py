@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 
 from tests.benchmarks.processes import BenchmarkError, Workers, wait_until
 from tests.benchmarks.systems.system import System
+from tests.waiting import LIMIT
 
-SETTLE_LIMIT: Final = 10.0
+SETTLE_LIMIT: Final = LIMIT
 """Seconds for the last results to be stored after the last function was called."""
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.benchmarks.calls import VARIABLE, Calls
+from tests.waiting import LIMIT
 
 ROOT: Final = Path(__file__).parents[2]
-START_LIMIT: Final = 60.0
-"""Seconds for a worker to import what it needs, on a machine that is busy."""
+START_LIMIT: Final = LIMIT
+"""Seconds for a worker to import what it needs."""
 
 STOP_LIMIT: Final = 10.0
 """Seconds between SIGTERM and SIGKILL."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from tests.benchmarks.processes import Workers
+
 
 def can_be_seen() -> bool:
     """Whether ``psutil`` is there to see it with."""
@@ -28,3 +30,23 @@ class Usage:
     def memory(self) -> float:
         """Resident memory now, in MB of a million bytes."""
         return float(self._process.memory_info().rss / 1_000_000)
+
+
+class CpuWatch:
+    """The processor time that the first of some workers takes for what it does while it is
+    watched."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[int, float]] = []
+        self._usage: Usage | None = None
+
+    def __call__(self, workers: Workers) -> None:
+        if self._usage is None:
+            self._usage = Usage(workers.pids[0])
+        if not workers.ended():
+            self._seen.append((workers.called, self._usage.cpu_seconds))
+
+    @property
+    def seconds_per_call(self) -> float:
+        (called, seconds), (called_last, seconds_last) = self._seen[0], self._seen[-1]
+        return (seconds_last - seconds) / (called_last - called)

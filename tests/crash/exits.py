@@ -11,20 +11,19 @@ from collections.abc import Collection
 from typing import Final
 
 from tests.crash.fleet import PodProcess
-from tests.crash.plan import Expiry, Full, Hog, Outage, Plan, Trouble
+from tests.crash.plan import Full, Hog, Plan, Stop, Twin
+from tests.waiting import LIMIT
 
 MOVED: Final = "was deleted, or replaced"
 TOO_SLOW: Final = "the pod does not end within its grace"
 NOT_CONFIRMED: Final = "the store has not confirmed that pod"
 SUPERSEDED: Final = "another process has joined as pod"
 
-FOLLOW_WITHIN: Final = 20.0
-"""Seconds in which a function's process follows its pod, on a machine that is busy."""
-
 TELLING: Final = {
     "pods declared dead that came back": "was declared dead; it has to join again",
     "pods superseded": SUPERSEDED,
     "outcomes refused": "outcome refused",
+    "pods whose leaving was not confirmed": f"pod stops: the grace is over and {NOT_CONFIRMED}",
     "steps lost to others": "not this pod's any more",
     "turns that found the disk full": "disk I/O error; asking again",
     "turns that found the file locked": "database is locked; asking again",
@@ -32,8 +31,9 @@ TELLING: Final = {
 }
 """What pods say when something has struck them, by what it is counted as."""
 
-_STORE_AWAY: Final = (Outage, Expiry, Trouble, Hog, Full)
-"""What keeps a store from an answer."""
+_HARMLESS: Final = (Stop, Twin)
+"""The acts that keep no pod from an answer of its store. The others do, at least by a process that
+is stopped or ends while it has a lock."""
 
 _TRACEBACK: Final = re.compile(r"^Traceback .*", re.MULTILINE | re.DOTALL)
 _STARTING: Final = "in spawn_main"
@@ -77,7 +77,7 @@ def _is_right(process: PodProcess, plan: Plan, poisoned: Collection[int], words:
     if code == 128 + signal.SIGTERM:
         return terms > 1
     if code == 1 and (TOO_SLOW in last or NOT_CONFIRMED in last):
-        return terms > 0 and any(act in acts for act in _STORE_AWAY)
+        return terms > 0 and any(act not in _HARMLESS for act in acts)
     if code != 1 or not last.startswith("fleet-q: "):
         return False
     return (
@@ -90,7 +90,7 @@ def _is_right(process: PodProcess, plan: Plan, poisoned: Collection[int], words:
 
 def _left(groups: set[int]) -> set[int]:
     """Those of the groups of processes that do not come to an end."""
-    until = time.monotonic() + FOLLOW_WITHIN
+    until = time.monotonic() + LIMIT
     while (left := groups & _groups()) and time.monotonic() < until:
         time.sleep(0.1)
     return left

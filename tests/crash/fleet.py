@@ -15,12 +15,10 @@ from typing import Final
 from tests.crash.agenda import Agenda
 from tests.crash.plan import Act, Freeze, Kill, Stop, Twin
 from tests.processes.launcher import Launcher
+from tests.waiting import LIMIT
 
 BACK_AFTER: Final = 0.3
 """Seconds until a pod that ended by itself is started again."""
-
-LEAVE_WITHIN: Final = 40.0
-"""Seconds that a pod has to leave, on a machine that is busy."""
 
 
 @dataclass(eq=False)
@@ -91,7 +89,7 @@ class Fleet:
             elif now >= self._due[name]:
                 self.start(name)
 
-    def tend_until(self, what: Callable[[], bool], seconds: float) -> bool:
+    def tend_until(self, what: Callable[[], bool], seconds: float = LIMIT) -> bool:
         """Tend to it until ``what()`` is true, or so long; the last answer."""
         until = time.monotonic() + seconds
         while not (answer := what()) and time.monotonic() < until:
@@ -151,12 +149,12 @@ class Fleet:
     def wait(self, ending: list[PodProcess]) -> list[str]:
         """Wait for these to end; what is wrong if they do not."""
         faults = []
-        until = time.monotonic() + LEAVE_WITHIN
+        until = time.monotonic() + LIMIT
         for process in ending:
             try:
                 process.popen.wait(max(until - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
-                faults.append(f"{process.log.name}: it did not end in {LEAVE_WITHIN:g} s")
+                faults.append(f"{process.log.name}: it did not end in {LIMIT:g} s")
                 process.signal(signal.SIGKILL)
                 process.popen.wait()
         return faults

@@ -25,10 +25,7 @@ from tests.crash.plan import Freeze, Kill, Plan, Stop, Twin
 from tests.crash.snowflake_place import SnowflakePlace
 from tests.crash.sqlite_place import SqlitePlace
 from tests.processes.launcher import QUICK, Launcher
-
-JOIN_WITHIN: Final = 60.0
-END_WITHIN: Final = 120.0
-"""Seconds for the pods to join, and for all steps to end in peace, on a machine that is busy."""
+from tests.waiting import LIMIT
 
 _APP: Final = "tests.crash.tasks:app"
 _SETTINGS: Final = QUICK | {
@@ -107,15 +104,18 @@ class Round:
 
     def _let_join(self, fleet: Fleet, store: Store) -> None:
         def joined() -> bool:
-            return len(store.pods().pods) == self._plan.pods
+            try:
+                return len(store.pods().pods) == self._plan.pods
+            except StoreUnavailable:
+                return False
 
-        if not fleet.tend_until(joined, JOIN_WITHIN):
-            self._fault(f"not all pods joined in {JOIN_WITHIN:g} s")
+        if not fleet.tend_until(joined):
+            self._fault(f"not all pods joined in {LIMIT:g} s")
 
     def _let_happen(self, place: Place, fleet: Fleet, client: Client) -> None:
         began = time.monotonic()
         for at, act in self._plan.acts:
-            fleet.tend_until(lambda until=began + at: time.monotonic() >= until, END_WITHIN)  # type: ignore[misc]
+            fleet.tend_until(lambda until=began + at: time.monotonic() >= until)  # type: ignore[misc]
             if isinstance(act, Kill | Freeze | Stop | Twin):
                 fleet.do(act)
             else:
@@ -123,12 +123,12 @@ class Round:
 
     def _make_peace(self, place: Place, fleet: Fleet, client: Client) -> None:
         """Nothing happens any more, and one fresh pod is there: everything has to end."""
-        if not fleet.tend_until(lambda: self._agenda.is_empty, END_WITHIN):
+        if not fleet.tend_until(lambda: self._agenda.is_empty):
             self._fault("what was to be done later never was")
         place.calm()
         fleet.add("heir")
-        if not fleet.tend_until(lambda: not client.is_alive(), END_WITHIN):
-            self._fault(f"not all steps were taken in {END_WITHIN:g} s")
+        if not fleet.tend_until(lambda: not client.is_alive()):
+            self._fault(f"not all steps were taken in {LIMIT:g} s")
         self._fault(*client.faults)
         with contextlib.closing(place.open()) as store:
             self._let_end(fleet, store)
@@ -141,8 +141,8 @@ class Round:
                 return False
             return not counts["pending"] + counts["claimed"]
 
-        if not fleet.tend_until(ended, END_WITHIN):
-            self._fault(f"after {END_WITHIN:g} s of peace there are {store.counts()}")
+        if not fleet.tend_until(ended):
+            self._fault(f"after {LIMIT:g} s of peace there are {store.counts()}")
 
     def _end(self, fleet: Fleet) -> None:
         ending = fleet.alive

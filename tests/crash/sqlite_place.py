@@ -38,9 +38,6 @@ PICTURES: Final = 4
 FRESH: Final = Work(10_000, "short")
 """The step that is run on a new file."""
 
-FRESH_WITHIN: Final = 60.0
-"""Seconds for that, on a machine that is busy."""
-
 _FILES: Final = ("", "-wal", "-shm")
 
 
@@ -148,7 +145,7 @@ class SqlitePlace:
         with contextlib.closing(SqliteStore(self.path)) as store:
             store.submit([FRESH.command])
             fresh = fleet.start("fresh", **{tasks.SIGNS: str(self._folder / "signs-of-fresh")})
-            wait_until(lambda: store.counts()["completed"] == 1, FRESH_WITHIN)
+            wait_until(lambda: store.counts()["completed"] == 1)
             fresh.signal(signal.SIGTERM)
             faults = fleet.wait([fresh])
             faults += checks.of_work([FRESH], [], checks.read_log(store)) + checks.of_log(store)

@@ -19,6 +19,6 @@ def test_what_is_left_on_disk_holds_the_promises(
         pytest.skip(NOTHING_TO_RUN_IT)
     plan = draw(store, seed, brief=True)
     report = Round(plan, tmp_path).run()
-    assert report.claims >= len(plan.work)
+    assert report.claims >= len(plan.work) - len(plan.cancellations)
     again = f"python -m tests.crash --store {store} --seed {seed} --rounds 1 --brief --keep"
     assert not report.faults, "\n".join([*report.faults, f"again: {again}"])

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.audit import audit
-from fleet_q.core.events import Completed
+from fleet_q.core.events import Claimed, Completed, Recovered
 from fleet_q.services import FleetQ
 from fleet_q.services.settings import Settings
 from tests.fleet_on_snowflake.threads import Fleet
@@ -50,14 +50,22 @@ def test_eight_pods_drain_500_steps_though_everything_goes_wrong_that_can(
     made.fault("error", error="expired", every=47, **for_ever)
     made.fault("error", error="gone", every=53, **for_ever)
     made.fault("error", on="update", code="000625", sqlstate="57014", every=29, **for_ever)
-    submit(store, 500)
-    wait_until(lambda: store.counts()["completed"] == 500)
+    steps = 0
+
+    def everything_has_struck_in_more_steps(more: int) -> bool:
+        nonlocal steps
+        submit(store, more)
+        steps += more
+        wait_until(lambda: store.counts()["completed"] == steps)
+        struck = Counter(each.fault for each in made.log(lambda each: each.fault is not None))
+        print("struck:", struck, "met:", fleet.errors())
+        is_met = {390111, 390114} <= fleet.errors().keys()
+        return is_met and set(struck) == {"drop", "status", "reset", "error"}
+
+    if not everything_has_struck_in_more_steps(500):
+        wait_until(lambda: everything_has_struck_in_more_steps(50))
     made.no_faults()
-    assert_all_done_once(store, 500)
-    struck = Counter(each.fault for each in made.log(lambda each: each.fault is not None))
-    print("struck:", struck, "met:", fleet.errors())
-    assert set(struck) == {"drop", "status", "reset", "error"}
-    assert {390111, 390114} <= fleet.errors().keys()
+    assert_all_done_once(store, steps)
 
 
 def test_pods_that_claim_at_once_wait_and_get_their_turns_though_not_all_may_wait(
@@ -91,7 +99,7 @@ def test_what_a_killed_process_held_is_recovered_by_the_leader(
     fleet.start(2, SOON_DEAD)
     wait_until(lambda: store.counts()["completed"] == 100)
     assert_all_done_once(store, 100)
-    assert audit(store.step_events()).recovered == held
+    assert len(lost_by("victim", store)) == held
 
 
 def test_a_process_that_is_killed_in_a_transaction_keeps_the_others_waiting_and_no_more(
@@ -107,6 +115,19 @@ def test_a_process_that_is_killed_in_a_transaction_keeps_the_others_waiting_and_
     fleet.start(2, SOON_DEAD)
     wait_until(lambda: store.counts()["completed"] == 20)
     assert_all_done_once(store, 20)
+
+
+def lost_by(pod_id: str, store: SnowflakeStore) -> set[str]:
+    """The steps that were recovered from this pod."""
+    holders: dict[str, str | None] = {}
+    lost = set()
+    for event in store.step_events():
+        match event.fact:
+            case Claimed():
+                holders[event.stream] = event.pod_id
+            case Recovered() if holders[event.stream] == pod_id:
+                lost.add(event.stream)
+    return lost
 
 
 def kill(pod: subprocess.Popen[bytes]) -> None:
