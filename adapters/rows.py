@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast, get_args
 
 import msgspec
 
 from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import Event, Fact, PodEvent, PodFact, StepEvent, StepFact
+from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.step import Complete, Fail, Outcome, Step, Submit
 
@@ -39,6 +40,16 @@ def to_step(row: Row) -> Step:
 def to_pod(row: Row) -> Pod:
     """A row of the pod table, likewise."""
     return Pod(*row)
+
+
+def to_counts(counts: Iterable[tuple[str, int]]) -> dict[StepStatus, int]:
+    """Numbers of steps by status, zeros too. A status may come several times."""
+    found = dict.fromkeys(STEP_STATUSES, 0)
+    for status, count in counts:
+        if status not in found:
+            raise UnknownToThisVersion(f"{count} step(s) have the status {status!r}")
+        found[cast("StepStatus", status)] += count
+    return found
 
 
 def to_step_event(row: Row) -> StepEvent:

@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 from fleet_q.adapters import rows
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
+from fleet_q.core.lifecycles import StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Ended, EndedPage, Pruned, Turn
 from fleet_q.core.pruning import is_prunable
@@ -124,10 +124,9 @@ class SqliteTransaction:
         )
 
     def counts(self) -> dict[StepStatus, int]:
-        pending, claimed, failed, cancelled, total = self._run("counts").fetchone()
-        found = {"pending": pending, "claimed": claimed, "failed": failed, "cancelled": cancelled}
-        found["completed"] = total - sum(found.values())
-        return {status: found[status] for status in STEP_STATUSES}
+        *found, (_, total) = self._run("counts")
+        completed = total - sum(count for _, count in found)
+        return rows.to_counts([*found, ("completed", completed)])
 
     def pods(self) -> list[Pod]:
         return [Pod(*row) for row in self._stream("pods")]

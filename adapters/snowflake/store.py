@@ -160,8 +160,7 @@ class SnowflakeStore:
         return [rows.to_step_event(row) for row in self._query("history", step_id=step_id)]
 
     def counts(self) -> dict[StepStatus, int]:
-        found = {row[0]: int(row[1]) for row in self._query("counts")}
-        return {status: found.get(status, 0) for status in STEP_STATUSES}
+        return rows.to_counts((status, int(count)) for status, count in self._query("counts"))
 
     def pods(self) -> Fleet:
         found = self._query("pods")

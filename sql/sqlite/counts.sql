@@ -1,8 +1,18 @@
--- The steps that are completed are all the others: counting those would read the whole table.
-SELECT
-    (SELECT count(*) FROM step_tracker WHERE status = 'pending' AND due = 1)
-        + (SELECT count(*) FROM step_tracker WHERE status = 'pending' AND due = 0) AS pending,
-    (SELECT count(*) FROM step_tracker WHERE status = 'claimed') AS claimed,
-    (SELECT count(*) FROM step_tracker WHERE status = 'failed') AS failed,
-    (SELECT count(*) FROM step_tracker WHERE status = 'cancelled') AS cancelled,
-    (SELECT count(*) FROM step_tracker) AS total
+-- The steps of each status. Those that are completed are what is left of the total: counting them
+-- would read the whole table.
+SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND due = 1
+UNION ALL
+SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND due = 0
+UNION ALL
+SELECT 'claimed', count(*) FROM step_tracker WHERE status = 'claimed'
+UNION ALL
+SELECT 'failed', count(*) FROM step_tracker WHERE status = 'failed'
+UNION ALL
+SELECT * FROM (
+    SELECT status, count(*) FROM step_tracker
+    WHERE status <> 'completed' AND status <> 'claimed' AND status <> 'pending'
+        AND status <> 'failed'
+    GROUP BY status
+)
+UNION ALL
+SELECT 'total', count(*) FROM step_tracker

@@ -62,8 +62,10 @@ CREATE INDEX IF NOT EXISTS step_tracker_claimed ON step_tracker (claim_token, st
     WHERE status = 'claimed';
 CREATE INDEX IF NOT EXISTS step_tracker_failed ON step_tracker (last_update_ts, step_id)
     WHERE status = 'failed';
-CREATE INDEX IF NOT EXISTS step_tracker_cancelled ON step_tracker (step_id)
-    WHERE status = 'cancelled';
+-- The cancelled steps, and those whose status only a newer version knows.
+CREATE INDEX IF NOT EXISTS step_tracker_others ON step_tracker (status)
+    WHERE status <> 'completed' AND status <> 'claimed' AND status <> 'pending'
+        AND status <> 'failed';
 
 CREATE TABLE IF NOT EXISTS pod_health (
     pod_id             TEXT    NOT NULL PRIMARY KEY,

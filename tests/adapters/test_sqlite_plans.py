@@ -53,3 +53,11 @@ def test_finds_its_rows_by_an_index(connection: sqlite3.Connection, name: str) -
     assert steps
     others = [step for step in steps if "INTEGER PRIMARY KEY (rowid=?)" not in step]
     assert all(f"INDEX {INDEX_OF[name]}" in step for step in others), steps
+
+
+def test_counting_steps_reads_indexes_only(connection: sqlite3.Connection) -> None:
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {load('sqlite', 'counts')}")
+    steps = [row[3] for row in plan if "step_tracker" in row[3]]
+    indexes = ["queue", "delayed", "claimed", "failed", "others"]
+    names = [*(f"step_tracker_{name}" for name in indexes), "sqlite_autoindex_step_tracker_1"]
+    assert [step.partition(" INDEX ")[2] for step in steps] == names

@@ -105,6 +105,21 @@ def test_step_of_unknown_status_is_an_error_with_advice(
             change()
 
 
+def test_steps_of_unknown_status_are_counted_as_no_other(
+    store: Store, execute: Callable[[str], None], app: FleetQ, http: TestClient
+) -> None:
+    for step_id in ("one", "two", "three"):
+        submit(store, step_id)
+    execute("UPDATE step_tracker SET status = 'paused' WHERE step_id <> 'one'")
+    says = f"2 step(s) have the status 'paused'{ADVICE}"
+
+    with pytest.raises(UnknownToThisVersion) as refused:
+        app.queue()
+    assert str(refused.value) == says
+    answer = http.get("/admin/queue")
+    assert (answer.status_code, answer.json()) == (500, {"detail": says})
+
+
 def test_pod_of_unknown_status_is_an_error_with_advice_and_left_to_newer_leaders(
     store: Store,
     clock: FakeClock,
