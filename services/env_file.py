@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from dotenv import load_dotenv
 from dotenv.parser import parse_stream
 
 from fleet_q.core.errors import InvalidInput
+from fleet_q.services import logs
 
 _OURS: Final = re.compile("(FLEET_Q|SNOWFLAKE)_[A-Z_]*")
 
@@ -24,7 +26,8 @@ def load(path: Path) -> None:
     """Set the variables of the file that the environment does not have, if there is a file.
 
     Raises :class:`InvalidInput`, naming the file and the line but no value, for a file that cannot
-    be read, and for a line that names one of our variables and cannot be understood.
+    be read, and for a line that names one of our variables and is not NAME=value. Such a line of
+    another program's is left out; one line on stderr says so.
     """
     text = _read(path)
     if text is None:
@@ -34,12 +37,15 @@ def load(path: Path) -> None:
         source = binding.original.string
         blank_lines = source[: len(source) - len(source.lstrip())].count("\n")
         where = f"{path} line {binding.original.line + blank_lines}"
-        if binding.error and (ours := _OURS.search(source)):
-            raise InvalidInput(f"{where}: {ours[0]} is not set as NAME=value")
+        if binding.error or (binding.key is not None and binding.value is None):
+            if ours := _OURS.search(source):
+                raise InvalidInput(f"{where}: {ours[0]} is not set as NAME=value")
+            logs.tell(f"fleet-q: {where} is not NAME=value: left out")
         if "\0" in (binding.value or ""):
             raise InvalidInput(f"{where}: the value of {binding.key} holds a NUL")
         if binding.key is not None and binding.key not in os.environ:
             found[binding.key] = where
+    logging.getLogger("dotenv.main").disabled = True  # it would tell of the same lines
     load_dotenv(stream=io.StringIO(text))
     _lines.update(found)
 

@@ -48,6 +48,8 @@ def queue(fleet_q, tmp_path):
             " (.env line 1)",
         ),
         (b"A=1\nFLEET_Q_STORE q.db\n", ".env line 2: FLEET_Q_STORE is not set as NAME=value"),
+        (b"A=1\n\nFLEET_Q_STORE\n", ".env line 3: FLEET_Q_STORE is not set as NAME=value"),
+        (b"export FLEET_Q_STORE", ".env line 1: FLEET_Q_STORE is not set as NAME=value"),
         (b'A=1\nSNOWFLAKE_PASSWORD="hush\n',
          ".env line 2: SNOWFLAKE_PASSWORD is not set as NAME=value"),
         (b"FLEET_Q_STORE=a\0b\n", ".env line 1: the value of FLEET_Q_STORE holds a NUL"),
@@ -63,6 +65,14 @@ def test_error_names_the_file_and_the_line(queue, content, says):
 def test_file_of_another_editor_or_program_is_read(queue, content, tmp_path):
     code, _, err = queue(content % b"FLEET_Q_STORE=sqlite:///other.db")
     assert (code, f"no store at {tmp_path}/other.db" in err) == (1, True)
+
+
+@pytest.mark.parametrize("line", [b"NAME", b"export NAME", b"if true", b"NAME: value"])
+def test_line_of_another_program_that_sets_nothing_is_named_and_left_out(queue, line):
+    _, _, err = queue(b"A=1\n\n%s\nFLEET_Q_STORE=sqlite:///other.db\n" % line)
+    first, second = err.splitlines()
+    assert first == "fleet-q: .env line 3 is not NAME=value: left out"
+    assert "other.db" in second
 
 
 def test_environment_goes_before_the_file(queue, monkeypatch):
