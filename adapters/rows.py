@@ -48,7 +48,7 @@ def to_counts(counts: Iterable[tuple[str, int]]) -> dict[StepStatus, int]:
     for status, count in counts:
         if status not in found:
             raise UnknownToThisVersion(f"{count} step(s) have the status {status!r}")
-        found[cast("StepStatus", status)] += count
+        found[status] += count
     return found
 
 
