@@ -14,24 +14,28 @@ LIMIT: Final = 300.0
 """Seconds after which a test fails instead of waiting on: for ``wait_until``, and for whatever
 takes a timeout of its own."""
 
-_PAUSE: Final = 0.01
+_SHORTEST: Final = 0.001
+_LONGEST: Final = 0.02
+"""Between two looks: each pause is a quarter longer than the one before."""
 
 T = TypeVar("T")
 
 
 def wait_until(condition: Callable[[], T], limit: float = LIMIT) -> T:
     """Return the first true value of ``condition()``; fail after ``limit`` seconds."""
-    until = time.monotonic() + limit
+    until, pause = time.monotonic() + limit, _SHORTEST
     while not (value := condition()):
         assert time.monotonic() < until, f"still {value!r} after {limit:g} s"
-        time.sleep(_PAUSE)
+        time.sleep(pause)
+        pause = min(pause * 1.25, _LONGEST)
     return value
 
 
 async def wait_until_async(condition: Callable[[], T], limit: float = LIMIT) -> T:
     """The same without blocking the event loop."""
-    until = time.monotonic() + limit
+    until, pause = time.monotonic() + limit, _SHORTEST
     while not (value := condition()):
         assert time.monotonic() < until, f"still {value!r} after {limit:g} s"
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.25, _LONGEST)
     return value

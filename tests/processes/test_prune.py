@@ -16,6 +16,27 @@ from fleet_q.services import FleetQ
 from tests.processes.conftest import Pods
 from tests.waiting import wait_until
 
+KILLED = """
+import os, signal, sys, time
+from fleet_q.services.cli import main
+
+name, left = sys.argv.pop(1), int(sys.argv.pop(1))
+module = os if name == "fsync" else time
+real = getattr(module, name)
+
+def call(value):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(value)
+
+setattr(module, name, call)
+main()
+"""
+"""Runs the command line and kills it at a call of ``fsync``, when events are in the archive and not
+deleted yet, or of ``sleep``, between two batches."""
+
 
 def test_each_step_is_in_the_store_or_whole_in_the_archive(pods: Pods, tmp_path: Path) -> None:
     fleet = FleetQ(pods.store)
@@ -26,13 +47,10 @@ def test_each_step_is_in_the_store_or_whole_in_the_archive(pods: Pods, tmp_path:
     wait_until(lambda: fleet.queue()["completed"] > len(old))
     archive = tmp_path / "archive.jsonl"
 
-    for size in (1, 500_000, 1_000_000):
-        prune = _prune(pods, archive)
-        wait_until(lambda size=size: archive.exists() and archive.stat().st_size > size)
-        prune.kill()
-        assert prune.wait() == -signal.SIGKILL, "it was over before it was killed"
+    for call, number in (("fsync", 2), ("sleep", 1), ("fsync", 3)):
+        assert _prune(pods, archive, call, number) == -signal.SIGKILL
         assert pods.store.rebuild(check=True).equal
-    assert _prune(pods, archive).wait() == 0
+    assert _prune(pods, archive) == 0
 
     wait_until(lambda: fleet.queue()["pending"] + fleet.queue()["claimed"] == 0)
     assert worker.poll() is None
@@ -62,8 +80,8 @@ def _complete(pods: Pods, step_ids: list[str]) -> None:
         pods.store.turn(Turn("first", "one", outcomes=done))
 
 
-def _prune(pods: Pods, archive: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "fleet_q.services.cli", "prune", "--older-than", "0s"]
-    return subprocess.Popen(
-        [*command, "--store", pods.url, "--archive", str(archive)], stdout=subprocess.DEVNULL
-    )
+def _prune(pods: Pods, archive: Path, *killed: str | int) -> int:
+    words = ["prune", "--older-than", "0s", "--store", pods.url, "--archive", str(archive)]
+    program = ["-c", KILLED, *map(str, killed)] if killed else ["-m", "fleet_q.services.cli"]
+    command = [sys.executable, *program, *words]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode

@@ -95,7 +95,7 @@ def test_ids_that_nobody_reads_any_more_are_told_on_stderr(shell, tmp_path: Path
             stdout=nobody,
             stderr=subprocess.PIPE,
             cwd=tmp_path,
-            timeout=120,
+            timeout=LIMIT,
             check=False,
         )
     said, _, ids = done.stderr.decode().partition("; stored, but not printed: ")

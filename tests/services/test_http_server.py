@@ -411,6 +411,7 @@ def test_what_is_not_answered_when_the_server_stops_is_a_503(caplog):
             assert at_work.wait(LIMIT)
         with stuck:
             assert b" 503 " in all_of(stuck)
+    assert wait_for_handlers(LIMIT)
     assert "Traceback" not in caplog.text
 
 

@@ -20,6 +20,7 @@ from fleet_q.core.step import Fail
 from fleet_q.services import output
 from fleet_q.services.output import print_json, print_record, print_table
 from tests.services.hostile_text import HOSTILE, is_harmless
+from tests.waiting import LIMIT
 
 LONG = "/data/" + "x" * 300 + "/END"
 IDS = ["step-" + "x" * 32, "i" * 200, "😀" * 30]
@@ -143,7 +144,7 @@ def test_status_in_a_terminal_shows_values_whole(fleet_q, tmp_path, columns):
     with subprocess.Popen(command, stdout=child, stderr=child, cwd=tmp_path, env=env) as process:
         os.close(child)
         shown = b"".join(iter(lambda: _read(parent), b"")).decode()
-        assert process.wait(60) == 0
+        assert process.wait(LIMIT) == 0
     os.close(parent)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).split("\r\n")
     assert any(line.endswith(IDS[0]) for line in lines)

@@ -18,6 +18,7 @@ from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.core.step import Complete
 from fleet_q.services import FleetQ
+from fleet_q.services.careful_log import wait_for_handlers
 from fleet_q.services.pod import Pod
 from tests.services.conftest import QUICK
 from tests.waiting import LIMIT
@@ -115,6 +116,7 @@ def test_pod_goes_on_after_an_unexpected_error_of_its_own(app, monkeypatch, capl
             return step
 
     assert asyncio.run(main()).result == "ran"
+    assert wait_for_handlers(LIMIT)
     assert "somebody has set the limit low" in caplog.text
 
 
@@ -157,6 +159,7 @@ def test_recovery_that_fails_is_begun_anew(part, monkeypatch, caplog) -> None:
 
     assert asyncio.run(main()).result == "ran"
     assert not errors
+    assert wait_for_handlers(LIMIT)
     assert "recovery is put off" in caplog.text
     assert "Traceback" in caplog.text
 

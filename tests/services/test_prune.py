@@ -15,7 +15,8 @@ import pytest
 from fleet_q.core.errors import InvalidInput, StoreError, StoreUnavailable
 from fleet_q.core.ports import Pruned
 from fleet_q.services import FleetQ
-from tests.waiting import wait_until_async
+from fleet_q.services.careful_log import wait_for_handlers
+from tests.waiting import LIMIT, wait_until_async
 
 from .conftest import QUICK
 
@@ -208,5 +209,6 @@ def test_a_leader_that_may_not_prune_works_on(caplog, monkeypatch, error, level)
 
     assert pod.error is None
     assert app.status(step_id).status == "completed"
+    assert wait_for_handlers(LIMIT)
     says = [r for r in caplog.records if "pruning is put off" in r.message]
     assert {record.levelno for record in says} == {level}

@@ -10,10 +10,12 @@ import pytest
 
 from fleet_q.core.errors import FleetQError
 from fleet_q.services import FleetQ
+from fleet_q.services.careful_log import wait_for_handlers
 from fleet_q.services.stores import described
 from fleet_q.services.tasks import MOST_NAMED
 from fleet_q.services.version import installed_version
 from tests.services.conftest import QUICK
+from tests.waiting import LIMIT
 
 
 def _start_line(app: FleetQ, caplog: pytest.LogCaptureFixture) -> str:
@@ -21,9 +23,11 @@ def _start_line(app: FleetQ, caplog: pytest.LogCaptureFixture) -> str:
         async with app.running():
             pass
 
+    assert wait_for_handlers(LIMIT)
     caplog.clear()
     with caplog.at_level(logging.INFO):
         asyncio.run(main())
+        assert wait_for_handlers(LIMIT)
     first, *_ = caplog.records
     assert first.levelno == logging.INFO
     return first.getMessage()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,9 +14,7 @@ import pytest
 from fleet_q.core.step import Fail, Step
 from fleet_q.services import FleetQ, Settings
 from fleet_q.services.runners import Runners
-
-LIMIT = 60.0
-"""Seconds that only a broken product waits for."""
+from tests.waiting import LIMIT, wait_until
 
 kinds = pytest.mark.parametrize("kind", ["thread", "loop"])
 
@@ -66,11 +63,12 @@ class Place:
 
     def wait_for(self, *names: str) -> None:
         """Until these have begun, and no others."""
-        until = time.monotonic() + LIMIT
-        while self.begun != list(names):
-            assert time.monotonic() < until, self.begun
+
+        def have_begun() -> bool:
             assert self.begun == list(names[: len(self.begun)])
-            time.sleep(0.001)
+            return self.begun == list(names)
+
+        wait_until(have_begun)
 
 
 def step(kind: str, name: str, priority: int) -> Step:
@@ -149,10 +147,12 @@ def test_blocked_event_loop_keeps_no_thread_waiting(place: Place) -> None:
         place.start("loop", "urgent", priority=1)
         place.start("thread", "b", "c")
         place.end_one()
-        until = time.monotonic() + LIMIT
-        while place.begun == ["a"] and time.monotonic() < until:
+
+        def has_begun() -> bool:
             place.runners.pull()  # as the pod does while there is a free slot
-            time.sleep(0.01)
+            return place.begun != ["a"]
+
+        wait_until(has_begun)
         assert place.begun == ["a", "b"]
     finally:
         free.set()
