@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from fleet_q.core import errors
 from fleet_q.core.submission import LONGEST_ID
 from fleet_q.services.app import LONGEST_PAGE, FleetQ
+from fleet_q.services.careful_log import CarefulLogger
 from fleet_q.services.escapes import one_line
 from fleet_q.services.http_guard import Guard
 from fleet_q.services.http_head import HeadLikeGet
@@ -36,6 +37,8 @@ from fleet_q.services.http_models import (
 from fleet_q.services.http_route import locked_router
 from fleet_q.services.views import DeadLettersView, EventView, LeaderView, PodView, StepView
 
+log = CarefulLogger("fleet_q.http")
+
 _STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
     (errors.UnknownStep, 404),
     (errors.StepConflict, 409),
@@ -44,6 +47,12 @@ _STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
     (errors.StoreUnavailable, 503),
     (errors.FleetQError, 500),
 ]
+
+_GENERAL: Final = {
+    503: "the store does not answer; try again",
+    500: "the store refuses: the pod's log says why",
+}
+"""What is said without a key of a store's error, by status."""
 
 _MOST_PROBLEMS: Final = 10
 """Problems of one request that its answer names."""
@@ -74,7 +83,7 @@ def create_http(fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None) ->
     http.add_middleware(Guard, hosts=hosts, trusted=settings.allowed_hosts, keys=keys)
     http.add_middleware(BodyLimit, most=settings.max_payload_bytes)
     for error, status in _STATUS_OF:
-        http.add_exception_handler(error, _answering(status))
+        http.add_exception_handler(error, _answering(status, keys))
     http.add_exception_handler(RequestValidationError, _explain)
     http.add_exception_handler(Exception, _apologize)
     _add_health(http, fleet, keys)
@@ -184,10 +193,20 @@ def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
         return Replayed(replayed=len(fleet.replay(request.step_ids)))
 
 
-def _answering(status: int) -> Callable[[Request, Exception], Response]:
-    def answer(_: Request, error: Exception) -> Response:
+def _answering(status: int, keys: Keys) -> Callable[[Request, Exception], Response]:
+    """Answer with an error's message. What a store says may tell where it is, which is for holders
+    of keys and for the log."""
+
+    def answer(request: Request, error: Exception) -> Response:
         headers = {"Retry-After": "1"} if status == 503 else None
-        return JSONResponse({"detail": one_line(str(error))}, status, headers)
+        detail = one_line(str(error))
+        is_secret = isinstance(error, errors.StoreError) and not isinstance(
+            error, errors.UnknownToThisVersion
+        )
+        if is_secret and not keys.has_one(request.headers):
+            log.warning("%s %s: %s", request.method, request.url.path, detail)
+            detail = _GENERAL[status]
+        return JSONResponse({"detail": detail}, status, headers)
 
     return answer
 

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from fleet_q.core.errors import StoreError, StoreUnavailable, UnknownToThisVersion
 from fleet_q.services import FleetQ
+from fleet_q.services.careful_log import wait_for_handlers
 from fleet_q.services.http import create_http
 from tests.services.conftest import QUICK, ended
 from tests.waiting import LIMIT
@@ -124,19 +125,30 @@ def test_health_asks_the_store_what_costs_nothing(app, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "retry_after"),
+    ("error", "status", "retry_after", "general"),
     [
-        (StoreUnavailable("it is away"), 503, "1"),
-        (StoreError("it is broken"), 500, None),
-        (UnknownToThisVersion("event 2 of step 'x' is 'paused'"), 500, None),
+        (StoreUnavailable("/srv/q.db: locked"), 503, "1", "the store does not answer; try again"),
+        (StoreError("/srv/q.db: broken"), 500, None, "the store refuses: the pod's log says why"),
+        (
+            UnknownToThisVersion("event 2 of step 'x' is 'paused'"),
+            500,
+            None,
+            "event 2 of step 'x' is 'paused', which this version does not know; upgrade fleet-q",
+        ),
     ],
 )
-def test_a_store_in_trouble_is_no_fault_of_the_client(http, app, monkeypatch, error, status,
-                                                      retry_after):  # fmt: skip
-    monkeypatch.setattr(app.store, "counts", _raising(error))
-    answer = http.get("/admin/queue")
-    assert (answer.status_code, answer.json()) == (status, {"detail": str(error)})
-    assert answer.headers.get("Retry-After") == retry_after
+def test_only_holders_of_a_key_and_the_log_read_what_a_store_in_trouble_says(
+    monkeypatch, caplog, error, status, retry_after, general
+):
+    for keys, told in (((), general), (("key",), str(error))):
+        app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=keys))
+        monkeypatch.setattr(app.store, "counts", _raising(error))
+        with TestClient(create_http(app)) as http:
+            answer = http.get("/admin/queue", headers={"X-API-Key": "key"})
+        assert (answer.status_code, answer.json()) == (status, {"detail": told})
+        assert answer.headers.get("Retry-After") == retry_after
+    assert wait_for_handlers(LIMIT)
+    assert caplog.text.count(str(error)) == (general != str(error))
 
 
 def _raising(error):
