@@ -21,6 +21,12 @@ from fleet_q.services.escapes import one_line, printable
 INTERRUPTED: Final = 128 + signal.SIGINT
 """The exit code of a command that Ctrl-C ended; also what Typer makes of one."""
 
+_STDOUT: Final = 1
+_STDERR: Final = 2
+
+_PODS: Final = {"worker", "serve"}
+"""The commands that print nothing on stdout."""
+
 # Typer ships Click under a private name or depends on it, by its version; its base class is there
 # in both, behind the one that is public.
 _USAGE_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -59,12 +65,19 @@ def run(cli: typer.Typer) -> NoReturn:
 
 
 def _make_streams_fit() -> None:
-    """What a stream's encoding has not is shown escaped. Without a stdout nothing is begun: what
-    a command did could not be told, and a file might take its place."""
+    """What a stream's encoding has not is shown escaped. Streams that are closed go nowhere, or
+    the next file that is opened would take their place. Without a stdout only pods run, since what
+    another command did could not be told."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(number, True)
+    os.close(number)
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(_STDERR, "w", closefd=False)  # noqa: SIM115
     if sys.stdout is None:
-        _complain("stdout is closed; send it to /dev/null if nobody is to read it")
+        sys.stdout = open(_STDOUT, "w", closefd=False)  # noqa: SIM115
+        command = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+        if command not in _PODS:
+            _complain("stdout is closed; send it to /dev/null if nobody is to read it")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -43,6 +43,36 @@ def test_without_a_stdout_nothing_is_begun(shell, tmp_path: Path) -> None:
     assert shell("$Q queue >&- 2>&-") == (1, "", "")
 
 
+FUNCTIONS = """
+import os, signal, subprocess, sys
+from fleet_q.services import FleetQ
+
+app = FleetQ("sqlite:///q.db")
+
+@app.task("print")
+def print_everywhere():
+    print("printed")
+    for number in (1, 2):
+        os.write(number, b"written")
+    os.kill(os.getpid(), signal.SIGTERM)
+    return subprocess.call(["sh", "-c", "echo told; echo told >&2"])
+"""
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_pod_runs_without_streams_and_what_is_written_to_them_harms_no_file(
+    shell, tmp_path: Path, closed: str
+) -> None:
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    url = f"sqlite:///{tmp_path}/q.db"
+    assert shell('$Q submit \'{"task_type": "print"}\' --step-id one --store ' + url)[0] == 0
+    line = f"$Q worker --app functions:app --store {url} {closed}"
+    code, _, err = shell(line, FLEET_Q_SHUTDOWN_GRACE="3600")
+    assert code == 0, err
+    step = FleetQ(url).status("one")
+    assert (step.status, step.result) == ("completed", 0)
+
+
 def test_without_a_stdin_no_steps_are_read(shell) -> None:
     code, out, err = shell("$Q submit - <&-")
     assert (code, out, err.count("\n"), "stdin is closed" in err) == (1, "", 1, True)
