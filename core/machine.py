@@ -141,6 +141,14 @@ class PodMachine:
         """How many steps it holds, their functions running or about to."""
         return len(self._running)
 
+    @property
+    def trouble(self) -> str | None:
+        """What the pod cannot get its store to accept, if there is anything."""
+        kept = ", ".join(map(repr, sorted(self._refusals.kept)))
+        if not kept:
+            return None
+        return f"the store refuses every outcome of {kept}: claimed until this pod leaves"
+
     def plan(self, now: float) -> Plan:
         """What is due at ``now``, to be carried out: what one plan says, the next one does not."""
         self._expire(now)
@@ -351,6 +359,7 @@ class PodMachine:
         self._turn = None
         self._failures = 0
         self._joined = False
+        self._refusals.kept.clear()  # the leader recovers them
         if self.phase in ("up", "asleep"):
             self.phase = "joining"
             self._next_claim = -math.inf  # who slept may have been called

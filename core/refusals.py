@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fleet_q.core.step import Fail, Outcome
+from fleet_q.core.step import Fail, Outcome, Release
 
 LONGEST_REASON: Final = 500
 """Characters kept of the reason that a store gives."""
@@ -17,7 +17,9 @@ class Refusals:
     def __init__(self, limit: int) -> None:
         self.most = limit
         self._limit = limit
-        self._replaced: set[tuple[str, str]] = set()
+        self._replaced: dict[tuple[str, str], int] = {}
+        self.kept: set[str] = set()
+        """The steps of which the store has refused every outcome."""
 
     @property
     def is_searching(self) -> bool:
@@ -40,12 +42,20 @@ class Refusals:
             if not self.is_searching:
                 self._replaced.clear()
 
-    def replace(self, outcome: Outcome, reason: str) -> Fail | None:
-        """What to tell instead of an outcome that is refused: a small failure, for good. ``None``
-        if that was refused too; then the step stays claimed until the pod has gone."""
+    def replace(self, outcome: Outcome, reason: str) -> Outcome | None:
+        """What to send instead of an outcome that is refused: a small failure, for good; if that
+        is refused too, one that says nothing of the store's; then a release. ``None`` if all were
+        refused: the step stays claimed until the pod has gone, and is in ``kept``."""
         claim = (outcome.step_id, outcome.claim_token)
-        if claim in self._replaced:
-            return None
-        self._replaced.add(claim)
-        error = f"the store refused the step's outcome: {reason[:LONGEST_REASON]}"
-        return Fail(*claim, error, permanent=True)
+        number = self._replaced.get(claim, 0)
+        self._replaced[claim] = number + 1
+        error = "the store refused the step's outcome"
+        match number:
+            case 0:
+                return Fail(*claim, f"{error}: {reason[:LONGEST_REASON]}", permanent=True)
+            case 1:
+                return Fail(*claim, error, permanent=True)
+            case 2:
+                return Release(*claim)
+        self.kept.add(outcome.step_id)
+        return None

@@ -133,13 +133,14 @@ class Pod:
     @property
     def trouble(self) -> str | None:
         """What keeps the pod from its work, if anything does: it has ended, the store has not
-        answered within the dead-pod threshold, or functions cannot be begun."""
+        answered within the dead-pod threshold, functions cannot be begun, or the store refuses
+        whatever it is told of a step."""
         if self.ended.is_set() or not self._thread.is_alive():
             return "the pod is not running" if self.error is None else str(self.error)
         silence = time.monotonic() - self._last_answer
         if silence >= self._settings.dead_pod_threshold:
             return f"the store has not answered for {silence:.0f} s"
-        return self._unexpected or self._runners.trouble
+        return self._unexpected or self._runners.trouble or self._machine.trouble
 
     @property
     def is_draining(self) -> bool:

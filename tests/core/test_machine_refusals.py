@@ -76,12 +76,45 @@ def test_store_that_refuses_the_heartbeat_too_leaves_nothing_to_leave_out() -> N
     assert not pilot.machine.refused("gone")
 
 
-def test_step_whose_failure_is_refused_too_is_given_up() -> None:
+def with_both_finished() -> Pilot:
     pilot = up("a", "b")
     pilot.finish("a")
     pilot.finish("b")
+    return pilot
+
+
+def test_failure_whose_reason_is_refused_is_told_without_it() -> None:
+    pilot = with_both_finished()
+    taken = tell_all(
+        pilot,
+        lambda outcome: (
+            is_result_of("a")(outcome) or (isinstance(outcome, Fail) and "too big" in outcome.error)
+        ),
+    )
+    outcomes = {o.step_id: o for turn in taken for o in turn.outcomes}
+    failure = Fail("a", pilot.tokens["a"], "the store refused the step's outcome", permanent=True)
+    assert outcomes == {"a": failure, "b": Complete("b", pilot.tokens["b"], "null")}
+    assert pilot.machine.trouble is None
+
+
+def test_step_whose_failures_are_refused_too_is_released() -> None:
+    pilot = with_both_finished()
+    taken = tell_all(pilot, lambda o: o.step_id == "a" and not isinstance(o, Release))
+    outcomes = {o.step_id: type(o) for turn in taken for o in turn.outcomes}
+    assert outcomes == {"a": Release, "b": Complete}
+    assert pilot.machine.trouble is None
+
+
+def test_step_of_which_every_outcome_is_refused_is_told_as_trouble_until_it_is_recovered() -> None:
+    pilot = with_both_finished()
     taken = tell_all(pilot, lambda outcome: outcome.step_id == "a")
     assert [o.step_id for turn in taken for o in turn.outcomes] == ["b"]
+    assert (
+        pilot.machine.trouble
+        == "the store refuses every outcome of 'a': claimed until this pod leaves"
+    )
+    pilot.machine.ended()
+    assert pilot.machine.trouble is None
 
 
 def test_pod_that_drains_leaves_after_it_has_found_the_refused_outcome() -> None:
