@@ -248,10 +248,11 @@ class PodMachine:
         """The store has done ``turn``. The steps to run now."""
         self._turn = None
         self._pace.answered(now, is_telling=_is_telling(turn, answer))
+        claimed_size = sum([len(step.payload) for step in answer.claimed])
         self._prefetch.answered(
             self._pace.turn_took,
             len(answer.claimed),
-            sum(len(step.payload) for step in answer.claimed),
+            claimed_size,
             len(turn.outcomes),
             self._outbox.remove(len(turn.outcomes)),
         )
@@ -288,6 +289,7 @@ class PodMachine:
         if answer.claimed and not self._running:
             self._prefetch.begins(now)
         self._start(answer.claimed, turn.claim_token)
+        self._running_size += claimed_size
         return list(answer.claimed)
 
     def unanswered(self, now: float, *, crowded: bool = False) -> float:
@@ -404,9 +406,7 @@ class PodMachine:
             if step.step_id in running:  # it was lost before a heartbeat could ask
                 self._abandon.append((step.step_id, running[step.step_id].claim_token))
                 self._drop(step.step_id)
-            size = len(step.payload)
-            running[step.step_id] = _Running(claim_token, step.attempt, size)
-            self._running_size += size
+            running[step.step_id] = _Running(claim_token, step.attempt, len(step.payload))
 
     def _drop(self, step_id: str) -> None:
         self._running_size -= self._running.pop(step_id).size

@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -300,13 +300,14 @@ class Pod:
             return
         self._last_answer = now = time.monotonic()
         to_run = self._machine.answered(turn, answer, now)
-        lost = [step for each in answer.lost if (step := self._held.pop(each, None))]
-        anew = [step for each in to_run if (step := self._held.pop(each.step_id, None))]
-        self._held.update((step.step_id, step) for step in to_run)
+        held = self._held
+        lost = [step for each in answer.lost if (step := held.pop(each, None))]
+        claimed = {step.step_id: step for step in to_run}
+        anew = [held.pop(step_id) for step_id in claimed.keys() & held.keys()]
+        held.update(claimed)
         # Before anything else: a step that is claimed when a kill comes should have begun.
         self._runners.start(to_run, self._machine.begin_by(now))
-        for outcome in turn.outcomes:
-            self._tell(outcome, outcome.step_id in answer.refused)
+        self._tell(turn.outcomes, answer.refused)
         for step in lost:
             log.warning("step is not this pod's any more", extra=self._tags(step))
         for step in anew:
@@ -348,11 +349,19 @@ class Pod:
         except Exception:
             log.exception("function could not be stopped", extra={**self._tags(), "step": step_id})
 
-    def _tell(self, outcome: Outcome, refused: bool) -> None:
-        step = self._held.get(outcome.step_id)
-        if step is None or step.claim_token != outcome.claim_token:
-            return  # released before it began, or another attempt is under way
-        del self._held[outcome.step_id]
+    def _tell(self, outcomes: Iterable[Outcome], refused: Collection[str]) -> None:
+        """These outcomes are stored, except for those ``refused``."""
+        held = self._held
+        tells_all = bool(refused) or log.isEnabledFor(logging.DEBUG)
+        for outcome in outcomes:
+            step = held.get(outcome.step_id)
+            if step is None or step.claim_token != outcome.claim_token:
+                continue  # released before it began, or another attempt is under way
+            del held[outcome.step_id]
+            if tells_all or type(outcome) is not Complete:
+                self._tell_of(outcome, step, outcome.step_id in refused)
+
+    def _tell_of(self, outcome: Outcome, step: Step, refused: bool) -> None:
         if refused:
             log.warning(
                 "outcome refused: its claim does not stand any more", extra=self._tags(step)
@@ -360,8 +369,7 @@ class Pod:
             return
         match outcome:
             case Complete():
-                if log.isEnabledFor(logging.DEBUG):
-                    log.debug("completed", extra=self._tags(step))
+                log.debug("completed", extra=self._tags(step))
             case Fail(error=error, permanent=permanent):
                 kind = "failed for good" if permanent or not step.tries_left else "attempt failed"
                 log.warning("%s: %s", kind, error, extra=self._tags(step))

@@ -26,7 +26,7 @@ from fleet_q.services.runners.address import Address
 from fleet_q.services.runners.channel import Channel
 from fleet_q.services.runners.child_logs import LogsToPod, set_levels
 from fleet_q.services.runners.finder import Finder, NotFound
-from fleet_q.services.runners.forked import end_if_forked, flush_output
+from fleet_q.services.runners.forked import end_if_forked, flush_output, this_process
 from fleet_q.services.runners.wire import LOST_CONNECTION, Began, Ended, Run, Start
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -64,7 +64,7 @@ class _Child:
         self.is_usable = True
         self._channel = channel
         self._start = start
-        self._pid = os.getpid()
+        self._process = this_process()
         self._cwd = os.getcwd()
         self._finder = Finder(start.preparation, self._on_app)
         self._handler = LogsToPod(channel.send, start.pod_id)
@@ -101,9 +101,9 @@ class _Child:
             self._channel.send(Began())
             result = call()
         except BaseException as error:
-            end_if_forked(self._pid, error)
+            end_if_forked(self._process, error)
             return _failed(error, permanent=issubclass(type(error), PermanentFailure))
-        end_if_forked(self._pid)
+        end_if_forked(self._process)
         try:
             return Ended(result_text(result, self._start.settings.max_result_bytes))
         except BaseException as error:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fleet_q.core.step import Outcome
 from fleet_q.services.attempt import Attempt
-from fleet_q.services.runners.forked import end_if_forked
+from fleet_q.services.runners.forked import end_if_forked, this_process
 from fleet_q.services.runners.job import Began, Job, Queue
 from fleet_q.services.runners.slots import Slots
 
@@ -27,7 +26,7 @@ class EventLoop(Queue):
     ) -> None:
         super().__init__(slots, done, began)
         self._loop = loop
-        self._pid = os.getpid()
+        self._process = this_process()
         self._tasks: dict[Attempt, asyncio.Task[None]] = {}
         self._called = False  # as in Threads
 
@@ -124,14 +123,14 @@ class EventLoop(Queue):
             result = await call()
             while hasattr(type(result), "__await__"):
                 result = await result
-            end_if_forked(self._pid)
+            end_if_forked(self._process)
             outcome = attempt.succeeded(result)
         except asyncio.CancelledError as error:
-            end_if_forked(self._pid, error)
+            end_if_forked(self._process, error)
             self._done(attempt.failed(error))
             raise
         except BaseException as error:  # nor must it end the loop, and the pod with it
-            end_if_forked(self._pid, error)
+            end_if_forked(self._process, error)
             outcome = attempt.failed(error)
         finally:
             self._tasks.pop(attempt, None)

@@ -11,11 +11,18 @@ import os
 import sys
 import traceback
 
+_process = object()
 
-def end_if_forked(pid: int, error: BaseException | None = None) -> None:
-    """End this process unless it is ``pid``, with the exit code that a script would have after
-    this error, or after none."""
-    if os.getpid() == pid:
+
+def this_process() -> object:
+    """What stands for this process: another object in each process that is forked."""
+    return _process
+
+
+def end_if_forked(process: object, error: BaseException | None = None) -> None:
+    """End this process unless it is this one, with the exit code that a script would have after
+    this error, or after none. Asked after each step, so it costs no system call."""
+    if process is _process:
         return
     try:
         code = _exit_code(error)
@@ -23,6 +30,14 @@ def end_if_forked(pid: int, error: BaseException | None = None) -> None:
     except BaseException:
         code = 1
     os._exit(code & 0xFF)
+
+
+def _after_fork() -> None:
+    global _process
+    _process = object()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def flush_output() -> None:

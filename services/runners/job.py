@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from fleet_q.core.step import Outcome, claim_order
@@ -145,7 +145,7 @@ class Queue:
             if attempt.context.cancelled:
                 self._slots.give_back()
                 continue
-            if time.monotonic() > job.begin_by:
+            if monotonic() > job.begin_by:
                 self.jobs.appendleft(job)
                 self._slots.give_back()
                 self._on_unconfirmed()
@@ -174,7 +174,7 @@ class Queue:
         return False
 
     def _defers_to(self, job: Job) -> bool:
-        now = time.monotonic()
+        now = monotonic()
         if self._deferred_to is not job:
             self._deferred_to, self._deferred_at = job, now
         return now - self._deferred_at < DEFER_FOR

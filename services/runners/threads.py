@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import os
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -11,7 +10,7 @@ from typing import Final
 
 from fleet_q.core.step import Outcome
 from fleet_q.services.runners.event_loop import EventLoop
-from fleet_q.services.runners.forked import end_if_forked
+from fleet_q.services.runners.forked import end_if_forked, this_process
 from fleet_q.services.runners.job import Began, Job, Queue
 from fleet_q.services.runners.left_behind import LeftBehind
 from fleet_q.services.runners.slots import Slots
@@ -37,7 +36,7 @@ class Threads(Queue):
         self._bell: SimpleQueue[bool] = SimpleQueue()
         self._called = False  # a thread has been called and has not come yet
         self._count = 0
-        self._pid = os.getpid()
+        self._process = this_process()
         self._event_loop = event_loop
         self._left = LeftBehind(most=LEFT_PER_SLOT * slots.most)
         self._is_full = False  # with threads left behind
@@ -129,13 +128,13 @@ class Threads(Queue):
         attempt.begin()
         try:
             result = job.call()
-            end_if_forked(self._pid)
+            end_if_forked(self._process)
             if hasattr(type(result), "__await__"):
                 job.is_awaited = True
                 self._event_loop.adopt(attempt, result)
                 return
             outcome = attempt.succeeded(result)
         except BaseException as error:  # sys.exit() in a function must not end its thread
-            end_if_forked(self._pid, error)
+            end_if_forked(self._process, error)
             outcome = attempt.failed(error)
         self._done(outcome)
