@@ -13,6 +13,9 @@ TASK_TYPE: Final = "task_type"
 _OPTIONS: Final = ("step_id", "priority", "delay")
 _BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
+_NEVER_AWAITABLE: Final = frozenset({type(None), bool, int, float, str, list, dict})
+"""What most functions return; asking a type for an attribute that it lacks takes longer."""
+
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether it is an async function, or an object that is called like one."""
@@ -21,7 +24,8 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 def is_awaitable(result: object) -> bool:
     """Whether what a function returned has to be awaited."""
-    return hasattr(type(result), "__await__")
+    kind = type(result)
+    return kind not in _NEVER_AWAITABLE and hasattr(kind, "__await__")
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:

@@ -74,9 +74,15 @@ class Runners:
             job = Job(attempt, task, begin_by)
             runner = self._by_kind[task.where]
             self._jobs[step.step_id, attempt.claim_token] = runner, job
-            waiting.setdefault(runner, []).append(job)
+            if runner in waiting:
+                waiting[runner].append(job)
+            else:
+                waiting[runner] = [job]
         for runner, jobs in waiting.items():
             runner.add(jobs)
+        is_mixed = sum(bool(runner.jobs) for runner in self._runners) > 1
+        for runner in self._runners:
+            runner.is_mixed = is_mixed
         for runner in waiting:
             runner.pull()
 

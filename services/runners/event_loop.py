@@ -9,6 +9,7 @@ from typing import Any
 
 from fleet_q.core.step import Outcome
 from fleet_q.services.attempt import Attempt
+from fleet_q.services.callables import is_awaitable
 from fleet_q.services.runners.forked import end_if_forked, this_process
 from fleet_q.services.runners.job import Began, Job, Queue
 from fleet_q.services.runners.slots import Slots
@@ -121,7 +122,7 @@ class EventLoop(Queue):
         attempt.begin()
         try:
             result = await call()
-            while hasattr(type(result), "__await__"):
+            while is_awaitable(result):
                 result = await result
             end_if_forked(self._process)
             outcome = attempt.succeeded(result)

@@ -49,6 +49,8 @@ class Runner(Protocol):
     """Runs the jobs of one kind: from ``jobs``, while there are slots."""
 
     jobs: deque[Job]
+    is_mixed: bool
+    """Whether jobs of other kinds may be waiting, too."""
 
     @property
     def trouble(self) -> str | None:
@@ -95,7 +97,7 @@ class Queue:
         self._done = done
         self._began = began
         self._others: Sequence[Runner] = ()
-        self._jobs_of_others: list[deque[Job]] = []
+        self.is_mixed = False
         self._on_unconfirmed: Callable[[], None] = _nothing
         self._deferred_to: Job | None = None
         self._deferred_at = 0.0
@@ -108,7 +110,6 @@ class Queue:
     def share(self, others: Sequence[Runner], on_unconfirmed: Callable[[], None]) -> None:
         """See :class:`Runner`."""
         self._others = others
-        self._jobs_of_others = [other.jobs for other in others]
         self._on_unconfirmed = on_unconfirmed
 
     def add(self, jobs: list[Job]) -> None:
@@ -131,26 +132,24 @@ class Queue:
     def _next(self) -> Job | None:
         """The next job that is still wanted, with a slot taken for it; ``None`` if there is no
         job, no slot, or none that may begin now."""
-        while self.jobs:
-            if any(self._jobs_of_others) and self._is_overtaken():
-                return None
-            if not self._slots.take():
+        jobs, slots = self.jobs, self._slots
+        while jobs and slots.has_free:
+            if self.is_mixed and self._is_overtaken():
                 return None
             try:
-                job = self.jobs.popleft()
+                job = jobs.popleft()
             except IndexError:  # another thread was faster
-                self._slots.give_back()
                 return None
             attempt = job.attempt
             if attempt.context.cancelled:
-                self._slots.give_back()
                 continue
             if monotonic() > job.begin_by:
-                self.jobs.appendleft(job)
-                self._slots.give_back()
+                jobs.appendleft(job)
                 self._on_unconfirmed()
                 return None
-            self._slots.hold(attempt)
+            if not slots.take(attempt):  # another thread was faster; its slot may be free by now
+                jobs.appendleft(job)
+                continue
             if job.task.timeout is not None and self._begins_at_once:
                 self._tell_began(job)
             return job

@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from fleet_q.core.step import Outcome
+from fleet_q.services.callables import is_awaitable
 from fleet_q.services.runners.event_loop import EventLoop
 from fleet_q.services.runners.forked import end_if_forked, this_process
 from fleet_q.services.runners.job import Began, Job, Queue
@@ -129,7 +130,7 @@ class Threads(Queue):
         try:
             result = job.call()
             end_if_forked(self._process)
-            if hasattr(type(result), "__await__"):
+            if is_awaitable(result):
                 job.is_awaited = True
                 self._event_loop.adopt(attempt, result)
                 return
