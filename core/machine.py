@@ -42,6 +42,10 @@ LONGEST_CROWDED: Final = 10.0
 """Seconds to wait at most where too many wait already: if it were longer, who was turned away often
 would be overtaken by all who come new."""
 
+LONGEST_WATCHING: Final = 2.0
+"""The same for the one pod that is to declare others dead. It has to be heard of at least every
+half threshold, and its turn may have to wait behind as many others as the store lets wait."""
+
 SHORTEST_CLAIM_WAIT: Final = 0.001
 """Seconds to wait at least for a step that falls due, lest a hair's breadth of clock be polled."""
 
@@ -110,6 +114,7 @@ class PodMachine:
         dead_after = settings.dead_pod_threshold
         gap = longest_gap(settings.heartbeat_interval, dead_after)
         self.silence = SilenceTracker(dead_after, gap)
+        self._must_watch = False  # it would lead, and a pod is missed
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._usable = self._slots  # fewer while steps of a kind cannot begin
         self._use_all_at = math.inf
@@ -120,7 +125,7 @@ class PodMachine:
         self._first_deadline = math.inf  # no running step's time is up before then
         self._turn: Turn | None = None  # sent, and not answered yet
         self._must_confirm = False  # a step that waits may only begin once its claim is confirmed
-        self._confirmed = False
+        self._confirmed: float | None = None  # until when what waits may begin, to be told
         self._failures = 0
         self._crowded_out = False  # a heartbeat was turned away with what it came with
         self._refusals = Refusals(MOST_OUTCOMES)
@@ -157,8 +162,7 @@ class PodMachine:
         if now >= self._use_all_at:
             self._usable, self._use_all_at = self._slots, math.inf
         keep = self._due_withdrawal(now)
-        begin_by = self.begin_by(now) if self._confirmed else None
-        self._confirmed = False
+        begin_by, self._confirmed = self._confirmed, None
         abandon, self._abandon = tuple(self._abandon), []
         recover = self._due_recovery(now)
         turn = self._due_turn(now)
@@ -228,7 +232,7 @@ class PodMachine:
         """The pods, as they were asked for at ``now``. If none that is awake leads them, a sleeper
         wakes to do so; true if so, as in :meth:`heard`."""
         self._quiet.looks(now)
-        self.silence.on_pods(fleet.pods, now)
+        self._observe(fleet, now)
         dead_after = micros(self.settings.dead_pod_threshold)
         if self.phase != "asleep" or is_led(fleet.pods, fleet.at, dead_after):
             return False
@@ -240,7 +244,7 @@ class PodMachine:
 
     def silent(self, fleet: Fleet, now: float) -> list[Pod]:
         """The pods to declare dead, given all of them as they were asked for at ``now``."""
-        self.silence.on_pods(fleet.pods, now)
+        self._observe(fleet, now)
         self._next_recovery = min(self._next_recovery, self.silence.next_due(now))
         return self.silence.silent()
 
@@ -259,7 +263,8 @@ class PodMachine:
         self._failures = 0
         self._crowded_out = False
         self._refusals.accepted(len(turn.outcomes))
-        self._confirmed = bool(turn.check_held)
+        if turn.check_held:
+            self._confirmed = self.begin_by(now)
         if answer.done:
             self._now_present(turn.presence, now)
         held = dict(turn.check_held)
@@ -303,6 +308,8 @@ class PodMachine:
             self._pace.turned_away()
             queue = min(LONGEST_CROWDED, self._pace.queue_takes)
             wait = min(queue, self.settings.heartbeat_interval) * chance
+            if self._must_watch:  # without its heartbeats, nobody who died is declared dead
+                wait = min(wait, LONGEST_WATCHING * chance)
             if self.phase == "draining":  # what it has done should count, so it comes some times
                 wait = max(min(wait, (self._drain_until - now) / 4), STORE_RETRY_BASE)
             if self._turn is not None and not self._turn.again:
@@ -546,7 +553,8 @@ class PodMachine:
         due = self.phase == "up" and now >= max(self._next_recovery, self._ask_after)
         if due:
             self._next_recovery = now + self.settings.recovery_interval
-            if self.silence.is_any_due(now):
+            is_to_watch = self.silence.is_to_watch(self.pod_id, now)
+            if is_to_watch and self.silence.is_any_due(now):
                 self._next_heartbeat = min(self._next_heartbeat, now)
         return due
 
@@ -585,6 +593,12 @@ class PodMachine:
 
     # Falling asleep and waking up
 
+    def _observe(self, fleet: Fleet, now: float) -> None:
+        """While a pod is missed, the one that is to declare it dead does not sleep: who slept would
+        have to measure the silence anew."""
+        self.silence.on_pods(fleet.pods, now)
+        self._must_watch = self.silence.is_to_watch(self.pod_id, now)
+
     def _due_look(self, now: float) -> bool:
         """Who sleeps sees to it that somebody looks after what is held."""
         return self.phase == "asleep" and now >= max(self._quiet.look_at, self._ask_after)
@@ -615,7 +629,7 @@ class PodMachine:
 
     def _sleep_at(self) -> float:
         idle = self.phase == "up" and not self._running and not self._outbox
-        may_sleep = idle and not self.silence.is_anyone_missed
+        may_sleep = idle and not self._must_watch
         return self._quiet.sleep_at() if may_sleep else math.inf
 
     def _look_again(self) -> float:

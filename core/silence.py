@@ -34,9 +34,6 @@ class SilenceTracker:
         self._unchanged_since: dict[str, tuple[Pod, float]] = {}  # by pod id
         self._heard_until = -math.inf  # the last heartbeat of the observer's own
         self._hears_since = math.inf  # the first one after the last gap
-        self.is_anyone_missed = False
-        """Whether, at the last look, a row had not changed for longer than its pod's next heartbeat
-        takes; soon there may be a pod to declare dead."""
 
     def on_heartbeat(self, now: float) -> None:
         """The store has taken a heartbeat of the observer's own."""
@@ -52,9 +49,19 @@ class SilenceTracker:
             for pod in pods
             if POD.allows(pod.status, "declared_dead")
         }
-        self.is_anyone_missed = any(
-            now - since >= self._longest_gap for _, since in self._unchanged_since.values()
-        )
+
+    def is_to_watch(self, pod_id: str, now: float) -> bool:
+        """Whether a pod is missed, that is, its row has not changed for longer than its next
+        heartbeat takes, and the observer, which is ``pod_id``, would lead without those that are
+        missed. Soon it may have a pod to declare dead."""
+        present: list[tuple[int, str]] = []
+        is_any_missed = False
+        for pod, since in self._unchanged_since.values():
+            if pod.pod_id != pod_id and now - since >= self._longest_gap:
+                is_any_missed = True
+            elif pod.status == "up":
+                present.append((pod.birth_ts, pod.pod_id))
+        return is_any_missed and (not present or min(present)[1] == pod_id)
 
     def silent(self) -> list[Pod]:
         """The pods to declare dead, as they were last seen. The observer's last heartbeat is the

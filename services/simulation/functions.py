@@ -72,7 +72,7 @@ class Functions:
                 self._running.remove(claim)
             else:
                 self._waiting = [entry for entry in self._waiting if claim_of(entry[0]) != claim]
-        self._fill()
+            self._fill()
 
     def withdraw(self, keep: int) -> list[Claim]:
         """Give up what has not begun, but for the first ``keep``."""

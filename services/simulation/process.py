@@ -160,7 +160,7 @@ class Process(Actor):
                     )
                     self._recovery_answer = None
                 else:
-                    yield from self._ask_in_vain()
+                    yield from self._observe()
             called = False
             if plan.look:
                 called = yield from self._ask(Call("pods"), self.machine.saw)
@@ -184,10 +184,11 @@ class Process(Actor):
             return True
         return tell(answer, self.clock())
 
-    def _ask_in_vain(self) -> Generator[Call, Any, None]:
-        """A query as long as that for the pods, from which a pod learns that it does not lead."""
+    def _observe(self) -> Generator[Call, Any, None]:
+        """What is left of a recovery cycle if the pod does not lead."""
         with suppress(StoreUnavailable):
-            yield from self._call(Call("step", ("",)))
+            fleet = yield from self._call(Call("pods"))
+            self.machine.silent(fleet, self.clock())
 
     def _take(self, turn: Turn) -> Generator[Call, Any, bool]:
         """Do a turn; false if this is the end."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from fleet_q.core.machine import LONGEST_WATCHING
 from fleet_q.core.pod import Beat, Pod, Sleep
 from fleet_q.core.ports import Fleet
 
@@ -119,3 +122,40 @@ def test_a_pod_that_misses_another_does_not_fall_asleep() -> None:
         assert second > 120 or Sleep not in presences
         pilot.wait(1)
     assert presences[-1] is Sleep
+
+
+@pytest.mark.parametrize(("birth", "sleeps"), [(1, True), (9, False)])
+def test_a_pod_that_misses_another_sleeps_if_an_older_pod_is_awake(
+    birth: int, sleeps: bool
+) -> None:
+    pilot = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0, recovery_interval=30.0)
+    presences = []
+    for second in range(120):
+        plan = pilot.plan()
+        if plan.turn is not None:
+            pilot.answer(plan.turn)
+            presences.append(type(plan.turn.presence))
+        if plan.listen:
+            pilot.machine.heard(1, pilot.now)
+        if plan.recover:
+            itself = Pod("pod", "up", 5, 0, "one", second)
+            looks(pilot, other(), Pod("awake", "up", birth, 0, "three", second), itself)
+        pilot.wait(1)
+    assert (Sleep in presences) == sleeps
+
+
+def test_a_pod_that_is_to_declare_another_dead_retries_a_crowded_heartbeat_soon() -> None:
+    pilot = up(dead_pod_threshold=60, heartbeat_interval=10, chance=lambda: 0.999)
+    for _ in range(4):
+        looks(pilot, other())
+        pilot.wait(10)
+        turn = pilot.turn()
+        pilot.wait(1)  # so that twenty who wait for a lock take twenty seconds
+        pilot.answer(turn)
+    looks(pilot, other())
+    pilot.wait(10)
+    for _ in range(8):
+        assert isinstance(pilot.turn().presence, Beat)
+        wait = pilot.machine.unanswered(pilot.now, crowded=True)
+        assert wait <= LONGEST_WATCHING
+        pilot.wait(wait)

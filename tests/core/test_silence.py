@@ -137,3 +137,29 @@ def test_whoever_was_kept_waiting_for_a_gap_at_most_is_heard_of_in_time(
     assert gap >= 1.5 * heartbeat, "or every late heartbeat of the observer would be a gap"
     if ratio >= 3:
         assert heartbeat + gap + heartbeat / 2 <= dead_after * 1.000_001
+
+
+def test_nobody_is_to_watch_while_every_row_changes() -> None:
+    observer = Observer(pod("observer"), pod("other"))
+    observer.listen(GAP - HEARTBEAT)
+    assert not observer.tracker.is_to_watch("observer", observer.now)
+
+
+@pytest.mark.parametrize(
+    ("older", "is_to_watch"),
+    [("up", False), ("draining", True), ("asleep", True), ("down", True)],
+)
+def test_the_oldest_pod_that_is_awake_and_heard_is_to_watch_a_missed_one(
+    older: PodStatus, is_to_watch: bool
+) -> None:
+    observer = Observer()
+    for version in range(1, 5):
+        observer.pods = (
+            Pod("oldest", "up", 1, 0, "one"),  # dead, though nobody knows yet
+            Pod("older", older, 2, 0, "one", version),
+            Pod("observer", "up", 3, 0, "one", version),
+            Pod("younger", "up", 4, 0, "one", version),
+        )
+        observer.listen(HEARTBEAT)
+    assert observer.tracker.is_to_watch("observer", observer.now) == is_to_watch
+    assert not observer.tracker.is_to_watch("younger", observer.now)
