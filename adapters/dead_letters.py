@@ -9,9 +9,10 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import astuple
+
 from fleet_q.adapters import fork
 from fleet_q.core.ports import DeadLetter
-from fleet_q.core.step import Step
 from fleet_q.sql import load
 
 _CREATE: Final = load("sqlite", "create_dead_letters")
@@ -40,18 +41,12 @@ class SqliteDeadLetterTable:
             self._connection.execute(_CREATE)
             self._room = MOST
 
-    def add(self, orphans: Sequence[Step]) -> None:
+    def add(self, orphans: Sequence[DeadLetter]) -> None:
         """Note orphans down, as far as there is room."""
         with self._lock:
             noted = orphans[: self._room]
             self._room -= len(noted)
-            self._open().executemany(
-                _ADD,
-                [
-                    (s.step_id, s.claim_token, s.claimed_by, s.retry_count, s.max_retries)
-                    for s in noted
-                ],
-            )
+            self._open().executemany(_ADD, [astuple(orphan) for orphan in noted])
 
     def take(self, limit: int) -> list[DeadLetter]:
         """Remove and return up to ``limit`` of them."""

@@ -16,7 +16,7 @@ from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import Ended, EndedPage, Manners, Pruned
+from fleet_q.core.ports import DeadLetter, Ended, EndedPage, Manners, Pruned
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due
@@ -141,13 +141,13 @@ class MemoryTransaction:
             key=claim_order,
         )
 
-    def orphans(self, after: str, limit: int) -> list[Step]:
+    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
         orphans = (
-            step
+            _orphan(step)
             for step in self._in_status("claimed")
             if step.step_id > after and is_orphan(step, self._db.pods)
         )
-        return heapq.nsmallest(limit, orphans, key=lambda step: step.step_id)
+        return heapq.nsmallest(limit, orphans, key=lambda orphan: orphan.step_id)
 
     def dead_letters(self, limit: int, before: tuple[int, str] | None) -> list[Step]:
         def age(step: Step) -> tuple[int, str]:
@@ -349,3 +349,12 @@ class _Queue:
         step = self._steps.get(step_id)
         current = step is not None and step.status == "pending" and step.version == version
         return step if current else None
+
+
+def _orphan(step: Step) -> DeadLetter:
+    assert step.claim_token is not None
+    assert step.claimed_by is not None
+    size = sum(map(len, (step.payload, step.error or "", step.traceback or "")))
+    return DeadLetter(
+        step.step_id, step.claim_token, step.claimed_by, step.retry_count, step.max_retries, size
+    )

@@ -17,7 +17,7 @@ from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycles import StepStatus
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import Ended, EndedPage, Pruned, Turn
+from fleet_q.core.ports import DeadLetter, Ended, EndedPage, Pruned, Turn
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.step import (
     AT_ONCE,
@@ -113,8 +113,8 @@ class SqliteTransaction:
             {"pod_id": pod_id, "incarnation": incarnation, "claim_token": claim_token},
         )
 
-    def orphans(self, after: str, limit: int) -> list[Step]:
-        return self._select_steps("orphans", {"after": after, "limit": limit})
+    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
+        return [DeadLetter(*row) for row in self._run("orphans", {"after": after, "limit": limit})]
 
     def dead_letters(self, limit: int, before: tuple[int, str] | None) -> list[Step]:
         if before is None:

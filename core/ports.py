@@ -134,6 +134,18 @@ class RebuildReport(msgspec.Struct, frozen=True):
         return not self.differing_steps and not self.differing_pods
 
 
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An orphan as the leader notes it down, with the claim that it was found under. ``size`` is
+    about how many characters its step has, which are not read for it."""
+
+    step_id: str
+    claim_token: str
+    claimed_by: str
+    retry_count: int
+    max_retries: int
+    size: int
+
+
 class Store(Protocol):
     """Where steps and pods are kept. Every call is one transaction, done whole or not at all.
     Ids are as :func:`~fleet_q.core.submission.check_id` lets them pass.
@@ -163,7 +175,7 @@ class Store(Protocol):
         """End these incarnations, which were observed to be silent, but for those whose row has
         changed since; return those that have ended now."""
 
-    def orphans(self, after: str, limit: int) -> list[Step]:
+    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
         """Orphaned steps with an id greater than ``after``, by id."""
 
     def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
@@ -255,7 +267,7 @@ class Transaction(Protocol):
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
         """The steps that are claimed under this token."""
 
-    def orphans(self, after: str, limit: int) -> list[Step]:
+    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
         """Steps for which :func:`~fleet_q.core.recovery.is_orphan` holds, by id after ``after``."""
 
     def dead_letters(self, limit: int, before: tuple[int, str] | None) -> list[Step]:
@@ -337,23 +349,13 @@ class Database(Protocol):
         """Close it."""
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
-    """An orphan as the leader notes it down, with the claim that it was found under."""
-
-    step_id: str
-    claim_token: str
-    claimed_by: str
-    retry_count: int
-    max_retries: int
-
-
 class DeadLetterTable(Protocol):
     """The leader's own ephemeral table of orphans; it lives for one recovery cycle."""
 
     def create(self) -> None:
         """Begin with an empty table."""
 
-    def add(self, orphans: Sequence[Step]) -> None:
+    def add(self, orphans: Sequence[DeadLetter]) -> None:
         """Note orphans down."""
 
     def take(self, limit: int) -> list[DeadLetter]:

@@ -13,11 +13,15 @@ import msgspec
 
 from fleet_q.core.leadership import leader
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import DeadLetterTable, Fleet, Store
+from fleet_q.core.ports import DeadLetter, DeadLetterTable, Fleet, Store
 from fleet_q.core.step import Recover, Step
 
 BATCH: Final = 500
 """Orphans read, or given back, in one transaction: short enough for a heartbeat to come between."""
+
+BATCH_SIZE: Final = 4 * 1024 * 1024
+"""Characters of steps given back in one transaction, about, for the same reason and so that a
+leader needs little memory for it; a single step may have more."""
 
 
 def is_orphan(step: Step, pods: Mapping[str, Pod]) -> bool:
@@ -77,15 +81,25 @@ def recovery_cycle(
             stats.total_orphans += len(page)
             after = page[-1].step_id
             yield
-        while batch := table.take(BATCH):
-            recovered = store.recover(
-                [Recover(letter.step_id, letter.claim_token) for letter in batch], by
-            )
-            for step in recovered:
-                if step.status == "failed":
-                    stats.terminal_failures += 1
-                else:
-                    stats.resubmitted += 1
-            yield
+        while letters := table.take(BATCH):
+            for batch in _batches(letters):
+                for step in store.recover(batch, by):
+                    if step.status == "failed":
+                        stats.terminal_failures += 1
+                    else:
+                        stats.resubmitted += 1
+                yield
     finally:
         table.drop()
+
+
+def _batches(letters: Sequence[DeadLetter]) -> Iterator[list[Recover]]:
+    batch: list[Recover] = []
+    size = 0
+    for letter in letters:
+        if batch and size + letter.size > BATCH_SIZE:
+            yield batch
+            batch, size = [], 0
+        batch.append(Recover(letter.step_id, letter.claim_token))
+        size += letter.size
+    yield batch

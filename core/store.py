@@ -18,6 +18,7 @@ from fleet_q.core.pod import DeclareDead, Pod
 from fleet_q.core.ports import (
     Answer,
     Database,
+    DeadLetter,
     Ended,
     EndedPage,
     Fleet,
@@ -82,7 +83,7 @@ class EventStore:
             tx.write_pods(changes)
             return [pod for _, pod in changes]
 
-    def orphans(self, after: str, limit: int) -> list[Step]:
+    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
         with self._database.read() as tx:
             return tx.orphans(after, limit)
 

@@ -30,6 +30,7 @@ from fleet_q.core.lifecycles import POD, POD_STATUSES, STEP, STEP_STATUSES, PodS
 from fleet_q.core.pod import Join, Pod, Presence
 from fleet_q.core.ports import (
     Answer,
+    DeadLetter,
     Ended,
     EndedPage,
     Fleet,
@@ -134,8 +135,8 @@ class SnowflakeStore:
         declared = self._query("changed_pods", change_id=self._write(declare))
         return [rows.to_pod(row) for row in declared]
 
-    def orphans(self, after: str, limit: int) -> list[Step]:
-        return [rows.to_step(row) for row in self._query("orphans", after=after, limit=limit)]
+    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
+        return [DeadLetter(*row) for row in self._query("orphans", after=after, limit=limit)]
 
     def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
         noted = rows.encode([(orphan.step_id, orphan.claim_token) for orphan in orphans])

@@ -1,2 +1,2 @@
-INSERT OR REPLACE INTO dead_letters (step_id, claim_token, claimed_by, retry_count, max_retries)
-VALUES (?1, ?2, ?3, ?4, ?5)
+INSERT OR REPLACE INTO dead_letters (step_id, claim_token, claimed_by, retry_count, max_retries, size)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6)

@@ -3,5 +3,6 @@ CREATE TABLE dead_letters (
     claim_token  TEXT    NOT NULL,
     claimed_by   TEXT    NOT NULL,
     retry_count  INTEGER NOT NULL,
-    max_retries  INTEGER NOT NULL
+    max_retries  INTEGER NOT NULL,
+    size         INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID

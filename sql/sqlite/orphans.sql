@@ -1,6 +1,6 @@
 -- The planner would walk all steps by their id, and find the few that are claimed on its way.
-SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+SELECT step_id, claim_token, claimed_by, retry_count, max_retries,
+    length(payload) + ifnull(length(error), 0) + ifnull(length(traceback), 0) AS size
 FROM step_tracker AS step INDEXED BY step_tracker_claimed
 WHERE step.status = 'claimed' AND step.step_id > :after
     AND NOT EXISTS (

@@ -6,14 +6,11 @@ import pytest
 
 from fleet_q.adapters import dead_letters
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
-from fleet_q.core.step import Step
+from fleet_q.core.ports import DeadLetter
 
 
-def orphans(count: int) -> list[Step]:
-    return [
-        Step(f"{n:05}", "claimed", 0, "{}", 0, 3, 0, 0, 0, "pod", "one", "token")
-        for n in range(count)
-    ]
+def orphans(count: int) -> list[DeadLetter]:
+    return [DeadLetter(f"{n:05}", "token", "pod", 0, 3, 2) for n in range(count)]
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import pytest
 from fleet_q.adapters import fork
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
 from fleet_q.adapters.sqlite import SqliteStore
-from fleet_q.core.step import Step, Submit
+from fleet_q.core.ports import DeadLetter
+from fleet_q.core.step import Submit
 from tests.forking import Child
 from tests.waiting import LIMIT
 
@@ -108,8 +109,7 @@ def test_file_that_something_else_has_open_is_refused_in_a_child(store, tmp_path
 def test_child_does_not_go_on_with_its_parents_recovery() -> None:
     table = SqliteDeadLetterTable()
     table.create()
-    orphan = Step("step", "claimed", 0, "{}", 0, 3, 0, 0, 0, "pod", "one", "token")
-    table.add([orphan])
+    table.add([DeadLetter("step", "token", "pod", 0, 3, 2)])
 
     told = Child(lambda: (table.drop(), table.take(1))).ended()
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from fleet_q.core.audit import audit
 from fleet_q.core.leadership import silent_pods
 from fleet_q.core.pod import Join, Pod
-from fleet_q.core.ports import Answer, Store, Turn
+from fleet_q.core.ports import Answer, DeadLetter, Store, Turn
 from fleet_q.core.step import Complete, Fail, Outcome, Recover, Step, Submit
 
 from .clock import SECOND
@@ -75,8 +75,7 @@ def recover_all(store: Store, by: str | None = None) -> list[Step]:
     return store.recover([under_its_claim(orphan) for orphan in store.orphans("", 1_000)], by)
 
 
-def under_its_claim(orphan: Step) -> Recover:
-    assert orphan.claim_token is not None
+def under_its_claim(orphan: DeadLetter) -> Recover:
     return Recover(orphan.step_id, orphan.claim_token)
 
 
@@ -86,7 +85,7 @@ def silent(store: Store, seconds: float) -> list[Pod]:
     return silent_pods(fleet.pods, fleet.at, round(seconds * SECOND))
 
 
-def ids(steps: Sequence[Step]) -> list[str]:
+def ids(steps: Sequence[Step | DeadLetter]) -> list[str]:
     return [step.step_id for step in steps]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleet_q.core.pod import Drain, Leave
-from fleet_q.core.ports import Store, Turn
+from fleet_q.core.ports import DeadLetter, Store, Turn
 from fleet_q.core.step import Recover
 
 from .clock import FakeClock
@@ -39,7 +39,10 @@ def test_a_dead_pods_steps_are_orphans(store: Store, clock: FakeClock) -> None:
     clock.advance(60)
     store.declare_dead(silent(store, 60))
 
-    assert store.orphans("", 9) == [known(store, "step")]
+    step = known(store, "step")
+    assert step.claim_token is not None
+    orphan = DeadLetter("step", step.claim_token, "pod", 0, step.max_retries, len(step.payload))
+    assert store.orphans("", 9) == [orphan]
 
 
 def test_what_a_pod_leaves_behind_is_an_orphan(store: Store) -> None:

@@ -87,6 +87,17 @@ def test_a_cycle_gives_all_orphans_back_and_counts_them(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("orphans")
+@pytest.mark.parametrize(("size", "transactions"), [(1, 5), (3, 5), (4, 3)])
+def test_steps_recovered_in_one_transaction_are_limited_by_size(
+    store: Store, size: int, transactions: int
+) -> None:
+    with patch.object(recovery, "BATCH_SIZE", size):
+        yields = run(cycle(store))
+    assert yields == 2 + 3 + transactions
+    assert_each_was_recovered_once(store)
+
+
+@pytest.mark.usefixtures("orphans")
 def test_a_pod_that_does_not_lead_does_nothing(store: Store) -> None:
     assert run(cycle(store, "other")) == 0
     assert len(store.declare_dead(silent(store, 60))) == 1

@@ -43,7 +43,7 @@ from fleet_q.core.step import (
 )
 
 from .clock import SECOND, FakeClock
-from .helpers import ids
+from .helpers import ids, known
 from .model import Model, Refused
 from .stores import StoreKind
 
@@ -249,13 +249,13 @@ class Fleet(RuleBasedStateMachine):
 
     @rule()
     def note_orphans(self) -> None:
-        self.noted += [(s.step_id, s.claim_token or "") for s in self.store.orphans("", 100)]
+        self.noted += [(o.step_id, o.claim_token) for o in self.store.orphans("", 100)]
 
     @rule(pod_id=pod_ids, data=st.data())
     def recover_some(self, pod_id: str, data: st.DataObject) -> None:
         """Of the orphans noted earlier, or, as no leader would, of all claims there ever were."""
-        if known := self.noted + self.claims:
-            self.recover(pod_id, data.draw(st.lists(st.sampled_from(known), max_size=3)))
+        if claims := self.noted + self.claims:
+            self.recover(pod_id, data.draw(st.lists(st.sampled_from(claims), max_size=3)))
 
     @rule(pod_id=pod_ids, anew=st.booleans())
     def recover_all(self, pod_id: str, anew: bool) -> None:
@@ -398,7 +398,7 @@ class Fleet(RuleBasedStateMachine):
         assert self.store.counts() == self.model.counts()
         orphans = self.store.orphans("", 100)
         assert ids(orphans) == self.model.orphans()
-        assert all(is_orphan(step, pods) for step in orphans)
+        assert all(is_orphan(known(self.store, orphan.step_id), pods) for orphan in orphans)
 
     @invariant()
     def the_log_is_what_the_model_says(self) -> None:

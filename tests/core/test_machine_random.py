@@ -138,7 +138,7 @@ class World:
     def declare_dead(self) -> None:
         self.store.declare_dead(self.store.pods().pods)
         orphans = self.store.orphans("", 100)
-        self.store.recover([Recover(step.step_id, step.claim_token or "") for step in orphans])
+        self.store.recover([Recover(orphan.step_id, orphan.claim_token) for orphan in orphans])
 
     def stop(self) -> None:
         """Let the pod end in fine weather."""
