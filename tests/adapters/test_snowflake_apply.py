@@ -15,6 +15,8 @@ from fleet_q.core.errors import StoreError
 from tests.standin.client import Schema
 from tests.waiting import LIMIT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def session(schema: Schema) -> Iterator[Session]:

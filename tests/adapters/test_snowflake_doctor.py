@@ -19,6 +19,8 @@ from fleet_q.adapters.snowflake.statements import Statements
 from tests.standin.client import Schema
 from tests.waiting import LIMIT
 
+pytestmark = pytest.mark.slow
+
 CHECKS = [
     "sign-in", "role", "warehouse", "auto-suspend", "database", "schema", "tables", "version",
     "privileges", "result cache", "clock", "latency",

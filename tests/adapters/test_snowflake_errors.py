@@ -28,6 +28,8 @@ from fleet_q.services.stores import open_store
 from tests.standin.client import Schema, Standin
 from tests.waiting import LIMIT, wait_until
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 FOR_EVER: dict[str, Any] = {"times": None, "again": None}

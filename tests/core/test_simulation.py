@@ -248,6 +248,7 @@ def simulate(
     return fleet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_through_hours_of_trouble_no_step_is_lost_or_completed_twice(seed: int) -> None:
     fleet = simulate(seed)

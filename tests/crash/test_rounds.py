@@ -10,6 +10,8 @@ from tests.crash.plan import StoreKind, draw
 from tests.crash.round import Round
 from tests.standin.client import NOTHING_TO_RUN_IT, interpreter
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("store", "seed"), [("sqlite", 10), ("sqlite", 13), ("snowflake", 24)])
 def test_what_is_left_on_disk_holds_the_promises(

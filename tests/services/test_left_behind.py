@@ -14,7 +14,7 @@ from fleet_q.services.careful_log import wait_for_handlers
 from fleet_q.services.runners.left_behind import LeftBehind
 from fleet_q.services.runners.threads import LEFT_PER_SLOT
 from tests.services.conftest import QUICK
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, wait_until
 
 
 def test_threads_left_behind_are_bounded_and_others_go_on() -> None:
@@ -47,7 +47,7 @@ def test_threads_left_behind_are_bounded_and_others_go_on() -> None:
             return step
 
     assert asyncio.run(main()).result == "ran"
-    assert len(begun) == LEFT_PER_SLOT
+    wait_until(lambda: len(begun) == LEFT_PER_SLOT)
 
 
 def test_threads_left_behind_are_told_less_often_the_more_they_are(caplog) -> None:

@@ -18,7 +18,9 @@ from fleet_q.services.views import StepView
 from tests.services import library_of_functions as library
 from tests.services import module_with_processes as module
 from tests.services.conftest import QUICK, ended
-from tests.waiting import wait_until, wait_until_async
+from tests.waiting import LIMIT, wait_until, wait_until_async
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -221,7 +223,7 @@ def test_death_of_a_process_with_nothing_to_do_harms_no_step(run):
             steps = []
             for _ in range(2):
                 step_id = module.app.submit({"task_type": "pid"}, max_retries=0)
-                steps.append(await asyncio.to_thread(module.app.wait, step_id, 60))
+                steps.append(await asyncio.to_thread(module.app.wait, step_id, LIMIT))
                 os.kill(steps[-1].result["pid"], 9)
             return steps
 

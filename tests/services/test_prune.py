@@ -24,21 +24,19 @@ from .conftest import QUICK
 @pytest.fixture
 def lived_in(fleet_q, tmp_path, capsys):
     """Ten cancelled steps, one that waits, and a dead letter, a day old."""
-    for number in range(10):
-        fleet_q("submit", "{}", "--step-id", f"step {number}")
-        fleet_q("cancel", f"step {number}")
-    fleet_q("submit", "{}", "--step-id", "waiting")
-    fleet_q("submit", "{}", "--step-id", "failed")
-    asyncio.run(_dead_letter(tmp_path))
+    asyncio.run(_live(tmp_path))
     _age(tmp_path / "fleet-q.db")
     capsys.readouterr()  # the pod's logs, if somebody has set them up
 
 
-async def _dead_letter(tmp_path):
+async def _live(tmp_path):
     app = FleetQ(f"sqlite:///{tmp_path}/fleet-q.db", settings=QUICK)
-    app.cancel("waiting")
+    for step_id in [*(f"step {number}" for number in range(10)), "waiting"]:
+        app.submit({}, step_id=step_id)
+        app.cancel(step_id)
+    app.submit({}, step_id="failed")
     async with app.running():
-        await asyncio.to_thread(app.wait, "failed", 10)
+        await asyncio.to_thread(app.wait, "failed", LIMIT)
     app.replay(["waiting"])
     app.close()
 

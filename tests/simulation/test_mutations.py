@@ -8,6 +8,8 @@ from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import simulate
 from fleet_q.services.simulation.mutations import MOST_SEEDS, MUTATIONS, Mutation, look_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.guard)
 def test_the_loss_of_a_guard_is_noticed(mutation: Mutation) -> None:

@@ -10,6 +10,8 @@ from fleet_q.services.simulation.fleet import Fleet, simulate
 from fleet_q.services.simulation.mutations import MOST_SEEDS, MUTATIONS
 from fleet_q.services.simulation.violation import Violation
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("guard", "promise"),

@@ -18,12 +18,15 @@ FOUND = (113, 173, 218, 290, 331, 431, 671, 910)
 """Seeds that have broken a promise once, in the simulation or in the core."""
 
 
-@pytest.mark.parametrize("seed", [*SEEDS, *FOUND])
+@pytest.mark.parametrize(
+    "seed", [*SEEDS[:4], *(pytest.param(s, marks=pytest.mark.slow) for s in (*SEEDS[4:], *FOUND))]
+)
 def test_no_promise_breaks(seed: int) -> None:
     outcome = simulate(draw(seed))
     assert outcome.violation is None
 
 
+@pytest.mark.slow
 def test_the_seeds_have_seen_all_there_is() -> None:
     """Every manner, fault and behaviour is drawn, and every event of a step and a pod happens."""
     stores: set[str] = set()

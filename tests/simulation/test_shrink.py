@@ -14,6 +14,8 @@ from fleet_q.services.simulation.mutations import MUTATIONS
 from fleet_q.services.simulation.report import history
 from fleet_q.services.simulation.shrink import Shrinker
 
+pytestmark = pytest.mark.slow
+
 TOKENS = next(m for m in MUTATIONS if m.guard == "a change carries the step's claim token")
 
 
