@@ -354,7 +354,14 @@ class _Queue:
 def _orphan(step: Step) -> DeadLetter:
     assert step.claim_token is not None
     assert step.claimed_by is not None
+    assert step.incarnation is not None
     size = sum(map(len, (step.payload, step.error or "", step.traceback or "")))
     return DeadLetter(
-        step.step_id, step.claim_token, step.claimed_by, step.retry_count, step.max_retries, size
+        step.step_id,
+        step.claim_token,
+        step.claimed_by,
+        step.incarnation,
+        step.retry_count,
+        step.max_retries,
+        size,
     )

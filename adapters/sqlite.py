@@ -16,6 +16,7 @@ from fleet_q.adapters.sqlite_open import (
     Durability,
     Opening,
 )
+from fleet_q.adapters.start_files import StartFiles
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Complete, Step, Submit
 from fleet_q.core.store import EventStore
@@ -56,6 +57,7 @@ class SqliteStore(EventStore):
         database = SqliteDatabase(opening, clock)
         super().__init__(database)
         self.was_created = database.was_created
+        self.starts = StartFiles(opening.path)
 
     # What happens to most steps is said to SQLite for all of them at once: a statement that works
     # on many rows leaves Python to the functions of the steps meanwhile.

@@ -86,6 +86,10 @@ class IncarnationEnded(FleetQError):
         self.superseded = superseded
 
 
+class StartNotRecorded(FleetQError):
+    """A function must not begin, because that it begins can be neither recorded nor be unknown."""
+
+
 class CorruptLog(FleetQError):
     """The event log contradicts itself: a gap in the versions, or a first event that is not one."""
 

@@ -56,7 +56,8 @@ class Retried(Fact, frozen=True, tag="retried"):
 
 
 class Released(Fact, frozen=True, tag="released"):
-    """The holder gave the step back unfinished; no try is used up."""
+    """The holder gave the step back unfinished, or a leader did after the holder died before the
+    function began; no try is used up."""
 
     claim_token: str
     available_ts: int | None = None

@@ -87,7 +87,8 @@ class PodMachine:
     """One pod, from joining to leaving.
 
     ``new_id`` makes incarnations and claim tokens, ``chance`` draws numbers in [0, 1),
-    ``manners`` says what is to be known of the store.
+    ``manners`` says what is to be known of the store. ``records_starts``: after its death it will
+    be known which steps began, so those on their last try may be prefetched.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class PodMachine:
         self.has_left = True
         """False once it is gone without the store having confirmed that it left: for all the store
         knows, it may be living."""
+        self.records_starts = False
         self.incarnation = new_id()
         self._new_id = new_id
         self._chance = chance
@@ -481,6 +483,7 @@ class PodMachine:
             check_held=tuple((i, r.claim_token) for i, r in self._running.items())
             if checks
             else (),
+            records_starts=self.records_starts,
         )
         return self._turn
 

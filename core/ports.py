@@ -24,10 +24,10 @@ class Turn(msgspec.Struct, frozen=True):
 
     Its presence first, then a claim of up to ``claim`` steps under ``claim_token``, then the
     outcomes that it acknowledges: what it gives back is there for the next claim. The last
-    ``prefetch`` steps of the claim would not begin at once, so fewer may be claimed: see
-    :func:`~fleet_q.core.step.claimed_of`. With
-    ``check_held`` the store says which of these claims no longer stand. ``again`` marks a turn
-    whose answer was lost: it may have been done already, and is made up for, not done twice.
+    ``prefetch`` steps of the claim would not begin at once, so fewer may be claimed, unless the
+    pod ``records_starts``: see :func:`~fleet_q.core.step.claimed_of`. With ``check_held`` the
+    store says which of these claims no longer stand. ``again`` marks a turn whose answer was lost:
+    it may have been done already, and is made up for, not done twice.
     ``if_due`` marks one that is only to be done if there is a step to claim, unless it is
     ``again``.
     """
@@ -42,11 +42,13 @@ class Turn(msgspec.Struct, frozen=True):
     check_held: tuple[tuple[str, str], ...] = ()
     again: bool = False
     if_due: bool = False
+    records_starts: bool = False
 
     @property
     def free(self) -> int:
-        """How many steps of the claim begin at once."""
-        return self.claim - self.prefetch
+        """How many steps of the claim may be on their last try: those that begin at once, or all
+        if it is known later which of them began."""
+        return self.claim if self.records_starts else self.claim - self.prefetch
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -141,9 +143,15 @@ class DeadLetter(msgspec.Struct, frozen=True):
     step_id: str
     claim_token: str
     claimed_by: str
+    incarnation: str
     retry_count: int
     max_retries: int
     size: int
+
+    @property
+    def tries_left(self) -> bool:
+        """Whether it may be tried again whatever became of the claim."""
+        return self.retry_count < self.max_retries
 
 
 class Store(Protocol):
@@ -159,6 +167,10 @@ class Store(Protocol):
     @property
     def manners(self) -> Manners:
         """How pods should treat it."""
+
+    @property
+    def starts(self) -> StartRecords | None:
+        """Where pods record which steps began, if there is such a place."""
 
     def submit(self, steps: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
         """Store new steps; for each, whether it was new. Raises ``StepConflict``, storing none,
@@ -363,3 +375,43 @@ class DeadLetterTable(Protocol):
 
     def drop(self) -> None:
         """Remove the table."""
+
+
+class StartRecord(Protocol):
+    """Where one pod records which functions have begun, so that this is known after its death. Any
+    thread may call it."""
+
+    is_kept: bool
+    """Whether what did not begin will be told from what did; after trouble with the record, or
+    with the place where it is kept, that is unknown."""
+
+    def add(self, step_id: str, claim_token: str) -> None:
+        """A function begins under this claim when this returns. Raises
+        :class:`~fleet_q.core.errors.StartNotRecorded` if it must not."""
+
+    def tidy(self, held: Iterable[Step]) -> None:
+        """Forget all claims but those of the steps ``held``, from time to time."""
+
+    def begin(self, incarnation: str) -> None:
+        """Record what this incarnation claims from now on; of the one before nothing is known."""
+
+    def close(self, *, is_needed: bool) -> None:
+        """Nothing begins any more. The record is removed unless it ``is_needed``, because the store
+        believes that the pod holds steps."""
+
+
+class StartRecords(Protocol):
+    """The records of all pods on a store."""
+
+    def open(self, incarnation: str) -> StartRecord | None:
+        """A new record; ``None`` if none can be kept."""
+
+    def never_began(self, letters: Sequence[DeadLetter]) -> set[str]:
+        """The ids of those that certainly did not begin under their claim and never will: the
+        process that held it has ended and kept a whole record, in which the claim is not."""
+
+    def left_behind(self) -> list[str]:
+        """The incarnations whose process has ended and left a record."""
+
+    def remove(self, incarnations: Collection[str]) -> None:
+        """Remove the records that these left behind."""

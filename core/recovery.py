@@ -13,7 +13,7 @@ import msgspec
 
 from fleet_q.core.leadership import leader
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import DeadLetter, DeadLetterTable, Fleet, Store
+from fleet_q.core.ports import DeadLetter, DeadLetterTable, Fleet, StartRecords, Store
 from fleet_q.core.step import Recover, Step
 
 BATCH: Final = 500
@@ -62,6 +62,9 @@ def recovery_cycle(
     microseconds without a heartbeat make another one lead. ``stats`` is added to as the cycle
     goes. The orphans wait in ``table``, so memory stays bounded however many there are; the table
     is dropped at the end, and also when the iteration is given up.
+
+    A step on its last try whose function certainly did not begin is released; the records of that
+    are removed when no orphan is left that they could tell of.
     """
     fleet = store.pods()
     to_declare = silent(fleet)
@@ -82,7 +85,7 @@ def recovery_cycle(
             after = page[-1].step_id
             yield
         while letters := table.take(BATCH):
-            for batch in _batches(letters):
+            for batch in _batches(letters, store.starts):
                 for step in store.recover(batch, by):
                     if step.status == "failed":
                         stats.terminal_failures += 1
@@ -91,15 +94,27 @@ def recovery_cycle(
                 yield
     finally:
         table.drop()
+    # Whose process had ended before the pods are read holds nothing that will not be an orphan.
+    if store.starts is not None and (left_behind := store.starts.left_behind()):
+        present = {pod.incarnation for pod in store.pods().pods if pod.status != "down"}
+        yield
+        if not store.orphans("", 1):
+            store.starts.remove([each for each in left_behind if each not in present])
 
 
-def _batches(letters: Sequence[DeadLetter]) -> Iterator[list[Recover]]:
+def _batches(letters: Sequence[DeadLetter], starts: StartRecords | None) -> Iterator[list[Recover]]:
+    never_began = _never_began(starts, letters)
     batch: list[Recover] = []
     size = 0
     for letter in letters:
         if batch and size + letter.size > BATCH_SIZE:
             yield batch
             batch, size = [], 0
-        batch.append(Recover(letter.step_id, letter.claim_token))
+        batch.append(Recover(letter.step_id, letter.claim_token, letter.step_id in never_began))
         size += letter.size
     yield batch
+
+
+def _never_began(starts: StartRecords | None, batch: Sequence[DeadLetter]) -> set[str]:
+    on_last_try = [orphan for orphan in batch if not orphan.tries_left]
+    return starts.never_began(on_last_try) if starts is not None and on_last_try else set()

@@ -141,10 +141,15 @@ class Release(msgspec.Struct, frozen=True, tag=True):
 
 
 class Recover(msgspec.Struct, frozen=True):
-    """Take an orphan from the claim it was found under."""
+    """Take an orphan from the claim it was found under.
+
+    ``never_began``: its function certainly did not begin under that claim and never will, so a
+    step on its last try is released, with no try used up.
+    """
 
     step_id: str
     claim_token: str
+    never_began: bool = False
 
 
 class Cancel(msgspec.Struct, frozen=True):
@@ -220,11 +225,12 @@ def decide(
         case Recover():
             _held_under(step, command.claim_token)
             error = DIED.format(step.claimed_by)
-            fact = (
-                ev.Recovered(command.claim_token, error, AT_ONCE)
-                if step.tries_left
-                else ev.Failed(command.claim_token, error, None)
-            )
+            if step.tries_left:
+                fact = ev.Recovered(command.claim_token, error, AT_ONCE)
+            elif command.never_began:
+                fact = ev.Released(command.claim_token, AT_ONCE)
+            else:
+                fact = ev.Failed(command.claim_token, error, None)
         case Cancel():
             if step.status == "cancelled":
                 return None
@@ -326,7 +332,8 @@ def claimed_of(first: Sequence[Step], free: int) -> list[Step]:
     :func:`claim_order`.
 
     Of those beyond the first ``free``, which would wait before they begin, only such as may be
-    tried again: on its last try a step fails if its pod dies, though it had not begun. And of
+    tried again: on its last try a step fails if its pod dies, unless it is known that it had not
+    begun. And of
     payloads at most ``MOST_CLAIMED_BYTES``, but always the first.
     """
     taken: list[Step] = []

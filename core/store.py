@@ -26,6 +26,7 @@ from fleet_q.core.ports import (
     Manners,
     Pruned,
     RebuildReport,
+    StartRecords,
     Transaction,
     Turn,
 )
@@ -39,12 +40,14 @@ C = TypeVar("C", bound=StepCommand)
 class EventStore:
     """A :class:`~fleet_q.core.ports.Store` over a :class:`~fleet_q.core.ports.Database`."""
 
+    starts: StartRecords | None = None
+    """See :class:`fleet_q.core.ports.Store`; so for everything here."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @property
     def manners(self) -> Manners:
-        """See :class:`fleet_q.core.ports.Store`; so for everything here."""
         return self._database.manners
 
     def bell(self) -> int:

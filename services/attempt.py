@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any, Protocol
 
-from fleet_q.core.errors import InvalidInput
-from fleet_q.core.step import Complete, Fail, Outcome, Step
+from fleet_q.core.errors import InvalidInput, StartNotRecorded
+from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
 from fleet_q.core.submission import MAX_RESULT_BYTES, to_json
 from fleet_q.services.callables import is_awaitable
 from fleet_q.services.context import PermanentFailure, StepContext, current
@@ -64,7 +64,9 @@ class Attempt:
         return Complete(self.step.step_id, self.claim_token, result)
 
     def failed(self, error: BaseException, *, permanent: bool = False) -> Outcome:
-        """The outcome of a function that raised ``error``."""
+        """The outcome of a function that raised ``error``, or must not begin."""
+        if type(error) is StartNotRecorded:
+            return Release(self.step.step_id, self.claim_token)
         permanent = permanent or issubclass(type(error), PermanentFailure)
         return self.failed_with(*described(error), permanent=permanent)
 

@@ -81,6 +81,8 @@ class Pod:
             chance=random.random,
             manners=store.manners,
         )
+        starts = store.starts
+        self._starts = None if starts is None else starts.open(self._machine.incarnation)
         self._inbox: SimpleQueue[Outcome | Callable[[], None]] = SimpleQueue()
         self._runners = Runners(
             registry,
@@ -92,6 +94,7 @@ class Pod:
             on_unconfirmed=partial(self._inbox.put, self._machine.must_confirm),
             pod_id=pod_id,
             settings=settings,
+            record_start=None if self._starts is None else self._starts.add,
         )
         self._held: dict[str, Step] = {}  # by id, what runs or has an outcome to be told
         self._recovery: Iterator[None] | None = None
@@ -169,6 +172,8 @@ class Pod:
                 if self._recovery is not None:
                     self._recovery.close()  # type: ignore[attr-defined]
                 self._runners.close()
+                if self._starts is not None:
+                    self._starts.close(is_needed=bool(self._held))
                 if self._closes_store:
                     self._store.close()
             except BaseException:
@@ -228,6 +233,9 @@ class Pod:
 
     def _once(self) -> bool:
         """Do one thing that is due, or wait for the next; false when the pod is gone."""
+        if self._starts is not None:
+            self._starts.tidy(self._held.values())
+            self._machine.records_starts = self._starts.is_kept
         plan = self._machine.plan(time.monotonic())
         for step_id, claim_token in plan.abandon:
             self._abandon(step_id, claim_token)
@@ -291,6 +299,8 @@ class Pod:
                 raise
             log.warning("%s", ended, extra=self._tags())
             self._machine.ended()
+            if self._starts is not None:
+                self._starts.begin(self._machine.incarnation)
             return
         except _PASSING as error:
             self._put_off(error)
@@ -383,11 +393,20 @@ class Pod:
             while True:
                 if callable(item):
                     item()
+                elif type(item) is Release:
+                    self._not_begun(item)
                 elif self._machine.finished(item):
                     self._runners.forget(item.step_id, item.claim_token)
                 item = self._inbox.get_nowait()
         except Empty:
             return
+
+    def _not_begun(self, release: Release) -> None:
+        """Its function must not begin here, and the next one perhaps neither."""
+        claim = (release.step_id, release.claim_token)
+        log.warning("released: it cannot be recorded that it begins", extra=self._tags())
+        self._runners.forget(*claim)
+        self._machine.stuck(self._unheld([claim]), time.monotonic())
 
     def _new_recovery(self) -> Iterator[None]:
         self._recovered = RecoveryStats()

@@ -65,6 +65,7 @@ class SnowflakeStore:
     """
 
     manners = Manners(dear=True, prune_batch=PRUNE_BATCH)
+    starts = None
 
     def __init__(
         self, connection: Mapping[str, Any], *, prefix: str = "", patience: float = PATIENCE
@@ -139,7 +140,7 @@ class SnowflakeStore:
         return [DeadLetter(*row) for row in self._query("orphans", after=after, limit=limit)]
 
     def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
-        noted = rows.encode([(orphan.step_id, orphan.claim_token) for orphan in orphans])
+        noted = rows.encode([(o.step_id, o.claim_token, o.never_began) for o in orphans])
 
         def recover(tx: Transaction) -> None:
             tx.run("recover", noted=noted, error=steps.DIED)

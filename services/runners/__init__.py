@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from fleet_q.core.step import Outcome, Step
 from fleet_q.services.attempt import Attempt, Failing
 from fleet_q.services.runners.event_loop import EventLoop
-from fleet_q.services.runners.job import Began, Job, Runner, job_order
+from fleet_q.services.runners.job import Began, Job, RecordStart, Runner, job_order
 from fleet_q.services.runners.processes import Processes
 from fleet_q.services.runners.slots import Slots
 from fleet_q.services.runners.threads import Threads
@@ -27,7 +27,8 @@ class Runners:
 
     ``began`` is told of every function with a timeout when it begins; ``most`` is how many run at
     once. ``on_unconfirmed`` is called if a step has waited for so long that its claim has to be
-    confirmed (:meth:`confirm`) before it begins.
+    confirmed (:meth:`confirm`) before it begins, ``record_start`` before a step on its last try
+    does.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class Runners:
         on_unconfirmed: Callable[[], None],
         pod_id: str,
         settings: Settings,
+        record_start: RecordStart | None = None,
     ) -> None:
         self._registry = registry
+        self._record_start = record_start
         self._failing = failing
         self._done = done
         self._max_result_bytes = settings.max_result_bytes
@@ -71,7 +74,7 @@ class Runners:
             except Exception as error:
                 self._done(attempt.failed(error))
                 continue
-            job = Job(attempt, task, begin_by)
+            job = Job(attempt, task, begin_by, None if step.tries_left else self._record_start)
             runner = self._by_kind[task.where]
             self._jobs[step.step_id, attempt.claim_token] = runner, job
             if runner in waiting:

@@ -27,7 +27,15 @@ from fleet_q.services.runners.channel import Channel
 from fleet_q.services.runners.child_logs import LogsToPod, set_levels
 from fleet_q.services.runners.finder import Finder, NotFound
 from fleet_q.services.runners.forked import end_if_forked, flush_output, this_process
-from fleet_q.services.runners.wire import LOST_CONNECTION, Began, Ended, Run, Start
+from fleet_q.services.runners.wire import (
+    LOST_CONNECTION,
+    Began,
+    Begin,
+    Ended,
+    Ready,
+    Run,
+    Start,
+)
 
 _PR_SET_PDEATHSIG: Final = 1
 _FOR_THE_POD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -98,6 +106,10 @@ class _Child:
         try:
             context.app = task.app
             call = task.bound(step)
+            if run.asks_to_begin:
+                self._channel.send(Ready())
+                if not isinstance(self._channel.receive(), Begin):
+                    raise OSError("the pod is gone")
             self._channel.send(Began())
             result = call()
         except BaseException as error:

@@ -23,9 +23,11 @@ from fleet_q.services.runners.wire import (
     LENGTH_BYTES,
     LOST_CONNECTION,
     Began,
+    Begin,
     Ended,
     FromChild,
     Logged,
+    Ready,
     Run,
     Start,
     decode_from_child,
@@ -82,6 +84,7 @@ class ChildProcess:
         self._lock = threading.Lock()
         self._status: int | None = None
         self._reason: str | None = None
+        self._on_ready: Callable[[], None] = _nothing
         self._on_began: Callable[[], None] | None = None  # until it has begun
         self._answer: asyncio.Future[Ended] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -109,10 +112,14 @@ class ChildProcess:
         status = loop.create_task(self._read_status())
         self._life = loop.create_task(self._live(reader, status))
 
-    async def run(self, run: Run, on_began: Callable[[], None]) -> Ended:
-        """Run a step; ``on_began`` is called when its function begins. Raises
-        :class:`ChildEnded`, or ``OSError`` if the child could not be started after all."""
+    async def run(
+        self, run: Run, on_ready: Callable[[], None], on_began: Callable[[], None]
+    ) -> Ended:
+        """Run a step; ``on_ready`` is called before its function begins, if it asks to, and
+        ``on_began`` when it does. Raises what ``on_ready`` raises, :class:`ChildEnded`, or
+        ``OSError`` if the child could not be started after all."""
         self.is_new = False
+        self._on_ready = on_ready
         self._on_began = on_began
         self._answer = asyncio.get_running_loop().create_future()
         self._writer.write(frame(run))
@@ -166,6 +173,8 @@ class ChildProcess:
                     handle(record)
                 except BaseException as error:  # of a handler, which is not its process's fault
                     log.debug("a log record of a process is lost: %s", error)
+            case Ready():
+                self._let_begin()
             case Began():
                 if self._on_began is not None:
                     self._on_began()
@@ -173,6 +182,17 @@ class ChildProcess:
             case Ended():
                 if self._answer is not None and not self._answer.done():
                     self._answer.set_result(message)
+
+    def _let_begin(self) -> None:
+        try:
+            self._on_ready()
+        except Exception as error:
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_exception(error)
+            self.is_open = False
+            self.kill()
+        else:
+            self._writer.write(frame(Begin()))
 
     async def _read_status(self) -> None:
         loop = asyncio.get_running_loop()
@@ -192,6 +212,9 @@ class ChildProcess:
             when = " before its function began" if before_function else ""
             message = self._reason or _ending(self._status) + when
             self._answer.set_exception(ChildEnded(message, before_function=before_function))
+
+
+def _nothing() -> None: ...
 
 
 def _ending(status: int | None) -> str:

@@ -15,6 +15,10 @@ from fleet_q.services.tasks import Task
 Began = Callable[[str, str, float], None]
 """Told the id, claim token and timeout in seconds of a step whose function begins."""
 
+RecordStart = Callable[[str, str], None]
+"""Told the id and claim token of a step on its last try right before its function begins; see
+:meth:`fleet_q.core.ports.StartRecord.add`."""
+
 
 DEFER_FOR: Final = 0.1
 """Seconds for which a slot is left to a step of another kind that goes first."""
@@ -25,11 +29,18 @@ class Job:
     ``time.monotonic``, it may only begin once its claim has been confirmed; it was claimed to begin
     until ``claimed_until``."""
 
-    __slots__ = ("attempt", "begin_by", "claimed_until", "is_awaited", "task")
+    __slots__ = ("_record_start", "attempt", "begin_by", "claimed_until", "is_awaited", "task")
 
-    def __init__(self, attempt: Attempt, task: Task[Any, Any], begin_by: float) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        task: Task[Any, Any],
+        begin_by: float,
+        record_start: RecordStart | None = None,
+    ) -> None:
         self.attempt = attempt
         self.task = task
+        self._record_start = record_start
         self.begin_by = self.claimed_until = begin_by
         self.is_awaited = False  # by the event loop, after its function returned in a thread
 
@@ -37,7 +48,20 @@ class Job:
         """Call the function. It is only here, where it runs, that its arguments are looked at:
         the pod's thread has enough to do."""
         self.attempt.context.app = self.task.app
-        return self.task.bound(self.attempt.step)()
+        call = self.task.bound(self.attempt.step)
+        if self._record_start is not None:
+            self.record_start()
+        return call()
+
+    @property
+    def records_start(self) -> bool:
+        """Whether :meth:`record_start` has something to do."""
+        return self._record_start is not None
+
+    def record_start(self) -> None:
+        """The function begins when this returns. Raises ``StartNotRecorded`` if it must not."""
+        if self._record_start is not None:
+            self._record_start(self.attempt.step.step_id, self.attempt.claim_token)
 
 
 def job_order(job: Job) -> tuple[int, int, str]:

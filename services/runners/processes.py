@@ -180,7 +180,7 @@ class Processes(Queue):
     async def _attempt(self, job: Job) -> Outcome | None:
         """Run a job in a child; ``None`` if it was abandoned, or waits again."""
         attempt = job.attempt
-        run = Run(attempt.step, address_of(job.task))
+        run = Run(attempt.step, address_of(job.task), asks_to_begin=job.records_start)
         while not attempt.context.cancelled:
             try:
                 child = await self._pool.take()
@@ -219,7 +219,7 @@ class Processes(Queue):
         try:
             if attempt.context.cancelled:  # just before abandon() could know of the child
                 child.kill()
-            return await child.run(run, on_began)
+            return await child.run(run, job.record_start, on_began)
         finally:
             limit.cancel()
             with self._lock:

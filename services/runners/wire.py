@@ -30,10 +30,20 @@ class Start(msgspec.Struct, tag=True):
 
 
 class Run(msgspec.Struct, tag=True):
-    """Run this step. The child answers ``Began`` and ``Ended``."""
+    """Run this step. The child answers ``Began`` and ``Ended``; if it ``asks_to_begin``, first
+    ``Ready``, and then it waits for ``Begin``."""
 
     step: Step
     address: Address
+    asks_to_begin: bool = False
+
+
+class Begin(msgspec.Struct, tag=True):
+    """Call the function."""
+
+
+class Ready(msgspec.Struct, tag=True):
+    """The function was found."""
 
 
 class Began(msgspec.Struct, tag=True):
@@ -55,8 +65,8 @@ class Logged(msgspec.Struct, tag=True):
     record: dict[str, Any]
 
 
-ToChild = Start | Run
-FromChild = Began | Ended | Logged
+ToChild = Start | Run | Begin
+FromChild = Ready | Began | Ended | Logged
 
 decode_to_child: Final = msgspec.msgpack.Decoder(ToChild).decode
 decode_from_child: Final = msgspec.msgpack.Decoder(FromChild).decode

@@ -73,7 +73,9 @@ class PodRecord(msgspec.Struct):
 
 class Checks:
     """Everything that must hold whenever something was committed. ``now`` is the true time, and
-    ``silence`` how long an actor has heard nothing of a pod that was heard of at such a time."""
+    ``silence`` how long an actor has heard nothing of a pod that was heard of at such a time;
+    ``began`` tells an actor whether the function of a step began under a claim whose process has
+    died, or ``None``."""
 
     def __init__(
         self,
@@ -81,6 +83,7 @@ class Checks:
         dead_after: int,
         now: Callable[[], int],
         silence: Callable[[Actor, int], int],
+        began: Callable[[Actor, Held, str], bool | None] = lambda actor, held, step_id: None,
     ) -> None:
         self.steps: dict[str, StepRecord] = {}
         self.pods: dict[str, PodRecord] = {}
@@ -91,6 +94,7 @@ class Checks:
         self._dead_after = dead_after
         self._now = now
         self._silence = silence
+        self._began = began
         self._ended: set[str] = set()
         self._holding: Counter[str] = Counter()  # steps, by incarnation
         self.queue = Queue(self.steps)
@@ -174,7 +178,7 @@ class Checks:
             case ev.Claimed():
                 self._claimed(record, event, fact, actor)
             case ev.Completed() | ev.Retried() | ev.Released() | ev.Recovered() | ev.Failed():
-                self._ended_claim(record, event, fact, call)
+                self._ended_claim(record, event, fact, call, actor)
             case ev.Cancelled():
                 _must(record.status in ("pending", "claimed"), "one end", step_id,
                       "was cancelled when it was {}", record.status)  # fmt: skip
@@ -213,6 +217,7 @@ class Checks:
         event: StepEvent,
         fact: ev.Completed | ev.Retried | ev.Released | ev.Recovered | ev.Failed,
         call: Call,
+        actor: Actor,
     ) -> None:
         step_id, held = event.stream, record.held
         _must(not record.completed, "completed once", step_id, "{} after its completion", fact.type)
@@ -220,6 +225,11 @@ class Checks:
             raise Violation("tokens", step_id, f"was {fact.type} without the token of its claim")
         if call.method == "recover":
             _must(self._has_ended(held), "recovery", step_id, "was taken from a pod that lives")
+            began = self._began(actor, held, step_id)
+            if isinstance(fact, ev.Failed):
+                _must(began is not False, "begun", step_id, "never began, and failed for good")
+            elif isinstance(fact, ev.Released):
+                _must(began is False, "begun", step_id, "may have begun, and no try was used up")
         match fact:
             case ev.Completed(result=result):
                 _must(str(result, "utf-8") == f'"{held.token}"', "tokens", step_id,
@@ -273,14 +283,14 @@ class Checks:
 
     def _check_order(self, claimed: list[tuple[StepRecord, str]], at: int, turn: Turn) -> None:
         """What was left in the queue may not have come first, unless it is on its last try: that is
-        only claimed for a free slot."""
+        only claimed for a free slot, where it is not known afterwards what began."""
         order = sorted((-record.priority, record.created, step_id) for record, step_id in claimed)
         for place, (_, _, step_id) in enumerate(order):
-            if place >= turn.claim - turn.prefetch and self.is_last_try(step_id):
+            if place >= turn.free and self.is_last_try(step_id):
                 raise Violation("last tries", step_id, "was prefetched on its last try")
         for best in self.queue.before(order[-1], at):
-            free = turn.claim - turn.prefetch
-            if not self.is_last_try(best[2]) or sum(each < best for each in order) < free:
+            before = sum(each < best for each in order)
+            if not self.is_last_try(best[2]) or before < turn.free:
                 raise Violation("priority", best[2], f"was left while {order[-1][2]} was claimed")
 
     def is_last_try(self, step_id: str) -> bool:

@@ -13,12 +13,15 @@ from typing import Any, cast
 from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
 from fleet_q.core import recovery
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import Fleet, Store
+from fleet_q.core.ports import Fleet, StartRecords, Store
 from fleet_q.services.simulation.actor import Call
 
 
 def cycle(
-    by: str, dead_after: int, silent: Callable[[Fleet], Sequence[Pod]]
+    by: str,
+    dead_after: int,
+    silent: Callable[[Fleet], Sequence[Pod]],
+    starts: StartRecords | None = None,
 ) -> Generator[Call, Any, None]:
     """Run one cycle as the leader that ``by`` may be; yields calls and is sent their answers."""
     answers: list[Any] = []
@@ -32,7 +35,7 @@ def cycle(
     while True:
         try:
             for _ in recovery.recovery_cycle(
-                cast("Store", _Replay(answers)),
+                cast("Store", _Replay(answers, starts)),
                 SqliteDeadLetterTable(),
                 silent=judge_once,
                 dead_after=dead_after,
@@ -54,7 +57,8 @@ class _Unanswered(Exception):
 
 
 class _Replay:
-    def __init__(self, answers: list[Any]) -> None:
+    def __init__(self, answers: list[Any], starts: StartRecords | None) -> None:
+        self.starts = starts
         self._answers = iter(answers)
 
     def __getattr__(self, method: str) -> Any:

@@ -17,13 +17,14 @@ from fleet_q.core.store import EventStore
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor, Call
 from fleet_q.services.simulation.agenda import EPOCH, Agenda, Stopped
-from fleet_q.services.simulation.checks import Checks, longest_gap
+from fleet_q.services.simulation.checks import Checks, Held, longest_gap
 from fleet_q.services.simulation.client import ask, hold_locks
 from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.measures import Measures
 from fleet_q.services.simulation.models import MODELS
 from fleet_q.services.simulation.process import Process
 from fleet_q.services.simulation.server import Server
+from fleet_q.services.simulation.starts import Starts
 from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.watch import Watch
 
@@ -62,7 +63,10 @@ class Fleet:
         if model.most_waiters is not None:
             model = msgspec.structs.replace(model, most_waiters=scenario.most_waiters)
         self.ledger = Ledger(self.agenda.store_time, model.manners, keep_pod_log=not scenario.sized)
-        self.checks = Checks(self.work, dead_after, self.agenda.time, self._silence)
+        self._starts = Starts() if model.records_starts else None
+        self.checks = Checks(
+            self.work, dead_after, self.agenda.time, self._silence, self._began_before_death
+        )
         self.server = Server(
             self.agenda,
             model,
@@ -123,7 +127,10 @@ class Fleet:
             work=self.work,
             killed=self._killed_by_step,
             may_lead=self._may_lead,
+            starts=self._starts,
         )
+        if self._starts is not None:
+            self._starts.add(process)
         self.processes[pod_id] = process
         process.start()
 
@@ -231,6 +238,14 @@ class Fleet:
                 longest = max(longest, actor.elapsed(begin, min(gap_begin, now)))
             begin = max(begin, gap_end)
         return micros(longest)
+
+    def _began_before_death(self, actor: Actor, held: Held, step_id: str) -> bool | None:
+        """Whether the function of a step that ``actor`` recovers began; ``None`` if it could not
+        know that."""
+        assert isinstance(actor, Process)
+        if self._starts is None or actor.call_began is None:
+            return None
+        return self._starts.began(held.incarnation, step_id, held.token, actor.call_began)
 
     def _heal(self) -> None:
         """The trouble is over: nothing is armed any more, and every pod has a process."""

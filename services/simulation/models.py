@@ -39,6 +39,7 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     ``outlives_client``, it keeps its locks as long when the client is gone, unless the fleet ends
     it where it has kept others waiting for ``abandoned`` seconds. ``spread``: of the
     statements' times, as the sigma of a log-normal distribution. ``manners`` is what pods know.
+    ``records_starts``: after a pod's death it is known which functions began.
     """
 
     kind: Kind
@@ -55,6 +56,7 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     abandoned: float
     spread: float
     manners: Manners
+    records_starts: bool = False
 
 
 STANDARD: Final = StoreModel(
@@ -113,6 +115,7 @@ SQLITE: Final = StoreModel(
     abandoned=math.inf,
     spread=0.4,
     manners=Manners(watch_interval=1.0),
+    records_starts=True,
 )
 """A SQLite file: one writer at a time; who waits longer than the adapter's ``BUSY_TIMEOUT`` fails.
 The file's lock goes with its process."""

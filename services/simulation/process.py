@@ -11,7 +11,7 @@ from typing import Any, Final
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import IncarnationEnded, StoreCrowded, StoreUnavailable
 from fleet_q.core.machine import PodMachine
-from fleet_q.core.ports import Manners, Turn
+from fleet_q.core.ports import Manners, StartRecords, Turn
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Outcome, Step
@@ -31,7 +31,7 @@ find nothing due and sleep for no time at all, for ever."""
 class Process(Actor):
     """One process of a pod. ``rate``: how fast its clock runs; ``work``: what its functions do;
     ``killed``: told when one of them takes the process down; ``may_lead``: whether it is worth
-    the while to ask who leads."""
+    the while to ask who leads; ``starts``: where it is recorded which functions began."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Process(Actor):
         work: dict[str, Work],
         killed: Callable[[Process, Step], object],
         may_lead: Callable[[str], bool],
+        starts: StartRecords | None = None,
     ) -> None:
         super().__init__(pod_id, agenda, server)
         self.number = number
@@ -62,6 +63,7 @@ class Process(Actor):
         self._leaps: list[tuple[float, float]] = []  # when, and by how many seconds
         self._longest_gap = longest_gap(settings)
         self._may_lead = may_lead
+        self._starts = starts
         self._untold: set[tuple[str, str]] = set()
         self._inbox: list[Outcome | Callable[[], None]] = []
         self._recovery: Generator[Call, Any, None] | None = None
@@ -73,6 +75,7 @@ class Process(Actor):
             chance=chance.random,
             manners=manners,
         )
+        self.machine.records_starts = starts is not None
         most = slots(settings.max_parallelism, settings.capacity_threshold)
         self._most_held = most + settings.claim_ahead
         self._functions = Functions(
@@ -122,6 +125,10 @@ class Process(Actor):
         """Whether one ever was to run."""
         return (step_id, claim_token) in self._functions.started
 
+    def began(self, step_id: str, claim_token: str) -> bool:
+        """Whether its function did."""
+        return (step_id, claim_token) in self._functions.begun
+
     def work_arrived(self) -> None:
         """A step was submitted in this process."""
         self.machine.work_arrived()
@@ -157,6 +164,7 @@ class Process(Actor):
                         self.name,
                         micros(self.settings.dead_pod_threshold),
                         lambda fleet: self.machine.silent(fleet, self.clock()),
+                        self._starts,
                     )
                     self._recovery_answer = None
                 else:

@@ -1,11 +1,14 @@
--- Give back, or fail, those of the noted claims that still are orphans.
+-- Give back, or fail, those of the noted claims that still are orphans; what never began on its
+-- last try is released.
 UPDATE {step_tracker}
 {evolve}
 FROM (
     SELECT
         held.step_id, held.version,
         CASE
-            WHEN held.retry_count >= held.max_retries THEN 'failed' ELSE 'recovered'
+            WHEN held.retry_count < held.max_retries THEN 'recovered'
+            WHEN noted.value[2]::BOOLEAN THEN 'released'
+            ELSE 'failed'
         END AS type,
         NULL AS claimed_by, NULL AS incarnation, held.claim_token, NULL AS result,
         REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback, 0 AS retry_delay

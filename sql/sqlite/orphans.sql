@@ -1,5 +1,5 @@
 -- The planner would walk all steps by their id, and find the few that are claimed on its way.
-SELECT step_id, claim_token, claimed_by, retry_count, max_retries,
+SELECT step_id, claim_token, claimed_by, incarnation, retry_count, max_retries,
     length(payload) + ifnull(length(error), 0) + ifnull(length(traceback), 0) AS size
 FROM step_tracker AS step INDEXED BY step_tracker_claimed
 WHERE step.status = 'claimed' AND step.step_id > :after

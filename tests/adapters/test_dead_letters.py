@@ -10,7 +10,7 @@ from fleet_q.core.ports import DeadLetter
 
 
 def orphans(count: int) -> list[DeadLetter]:
-    return [DeadLetter(f"{n:05}", "token", "pod", 0, 3, 2) for n in range(count)]
+    return [DeadLetter(f"{n:05}", "token", "pod", "one", 0, 3, 2) for n in range(count)]
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_file_that_something_else_has_open_is_refused_in_a_child(store, tmp_path
 def test_child_does_not_go_on_with_its_parents_recovery() -> None:
     table = SqliteDeadLetterTable()
     table.create()
-    table.add([DeadLetter("step", "token", "pod", 0, 3, 2)])
+    table.add([DeadLetter("step", "token", "pod", "one", 0, 3, 2)])
 
     told = Child(lambda: (table.drop(), table.take(1))).ended()
 

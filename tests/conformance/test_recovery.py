@@ -41,7 +41,9 @@ def test_a_dead_pods_steps_are_orphans(store: Store, clock: FakeClock) -> None:
 
     step = known(store, "step")
     assert step.claim_token is not None
-    orphan = DeadLetter("step", step.claim_token, "pod", 0, step.max_retries, len(step.payload))
+    orphan = DeadLetter(
+        "step", step.claim_token, "pod", "one", 0, step.max_retries, len(step.payload)
+    )
     assert store.orphans("", 9) == [orphan]
 
 
@@ -91,6 +93,27 @@ def test_an_orphan_without_tries_left_fails(store: Store) -> None:
 
     assert (step.status, step.retry_count) == ("failed", 0)
     assert store.dead_letters(9).steps == (step,)
+
+
+def test_orphan_on_its_last_try_that_never_began_is_released(store: Store) -> None:
+    orphaned_step(store, max_retries=0)
+    noted = [Recover(o.step_id, o.claim_token, True) for o in store.orphans("", 9)]
+
+    (step,) = store.recover(noted, "leader")
+
+    assert (step.status, step.retry_count, step.claim_token) == ("pending", 0, None)
+    assert known(store, "step") == step
+    assert facts(store, "step") == ["submitted", "claimed", "released"]
+    assert store.rebuild(check=True).equal
+
+
+def test_orphan_with_tries_left_uses_one_up_even_if_it_never_began(store: Store) -> None:
+    orphaned_step(store, max_retries=1)
+    noted = [Recover(o.step_id, o.claim_token, True) for o in store.orphans("", 9)]
+
+    (step,) = store.recover(noted, "leader")
+
+    assert (step.status, step.retry_count) == ("pending", 1)
 
 
 def test_an_orphan_is_recovered_once(store: Store) -> None:

@@ -6,6 +6,7 @@ import atexit
 import multiprocessing
 import os
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fleet_q.services import FleetQ
+from fleet_q.services import FleetQ, current_step
 
 app = FleetQ()
 
@@ -46,6 +47,30 @@ def touch(path: str, until: str) -> str:
     while not os.path.exists(until):
         time.sleep(0.01)
     return "done"
+
+
+@app.task("kill pod once")
+async def kill_pod_once(path: str) -> None:
+    """Append the step's id to the file ``path``; the first one kills its pod, before any other that
+    the event loop was given with it has begun."""
+    context = current_step()
+    is_first = not os.path.exists(path)
+    with open(path, "a") as file:
+        file.write(f"{context.step_id}\n")
+    if is_first:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task("kill process pod once", process=True)
+def kill_process_pod_once(path: str) -> None:
+    """The same in a process, of which the pod has one at a time."""
+    is_first = not os.path.exists(path)
+    with open(path, "a") as file:
+        file.write(f"{current_step().step_id}\n")
+    if is_first:
+        guard = Path(f"/proc/{os.getppid()}/stat").read_text()
+        os.kill(int(guard.rpartition(")")[2].split()[1]), signal.SIGKILL)
+        threading.Event().wait()  # to be ended by the guard
 
 
 @app.task("block")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
+
+import pytest
 
 from fleet_q.core.audit import audit
 from fleet_q.core.events import Claimed
@@ -62,6 +65,33 @@ def test_a_killed_pods_step_is_run_again_by_another(pods: Pods, tmp_path) -> Non
     step = fleet.wait(step_id, LIMIT)
     assert (step.status, step.claimed_by, step.retry_count) == ("completed", "heir", 1)
     assert len(sign.read_text().split()) == 2
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "kill pod once",
+        pytest.param(
+            "kill process pod once",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the pod"),
+        ),
+    ],
+)
+def test_steps_that_a_killed_pod_had_claimed_and_not_begun_do_not_fail(
+    pods: Pods, tmp_path, task
+) -> None:
+    """They have one try, and only the step that killed the pod has used it up."""
+    fleet = FleetQ(pods.store, settings=Settings(max_retries=0))
+    path = tmp_path / "begun"
+    ids = fleet.submit_many({"task_type": task, "path": str(path)} for _ in range(6))
+    pods.start("victim", FLEET_Q_MAX_PROCESSES="1").wait(LIMIT)
+    (poison,) = path.read_text().split()
+    pods.start("heir")
+    wait_until(lambda: fleet.queue()["completed"] == 5)
+
+    assert [step.step_id for step in fleet.dead_letters().steps] == [poison]
+    assert sorted(path.read_text().split()) == sorted(ids)
+    wait_until(lambda: len(list(tmp_path.glob("fleet.db-begun-*"))) == 1)  # the heir's own
 
 
 def test_a_pod_that_stood_still_changes_nothing_when_it_comes_back(pods: Pods, tmp_path) -> None:

@@ -1,0 +1,278 @@
+"""The files that tell which steps of a dead pod had begun: when they tell, and when they do not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from fleet_q.adapters import start_files
+from fleet_q.adapters.boot import boot_id
+from fleet_q.adapters.start_files import MOST_BYTES, RECORD_BYTES, StartFile, StartFiles
+from fleet_q.core.errors import StartNotRecorded
+from fleet_q.core.ports import DeadLetter
+from fleet_q.core.step import Step
+from tests.forking import Child
+
+BEGUN = DeadLetter("begun", "token", "pod", "life", 0, 0, 2)
+NOT_BEGUN = DeadLetter("not begun", "token", "pod", "life", 0, 0, 2)
+BOTH = [BEGUN, NOT_BEGUN]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "jobs.db"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def files(path: Path) -> StartFiles:
+    return StartFiles(path, boot=lambda: "boot")
+
+
+@pytest.fixture
+def file(files: StartFiles) -> StartFile:
+    return opened(files)
+
+
+def opened(files: StartFiles) -> StartFile:
+    file = files.open("life")
+    assert file is not None
+    return file
+
+
+def die(file: StartFile) -> None:
+    """As a killed process does: the kernel closes what it had open."""
+    os.close(file._descriptor)
+    file._descriptor = None
+
+
+def beside(path: Path) -> list[str]:
+    return sorted(each.name for each in path.parent.iterdir() if each != path)
+
+
+def step(step_id: str) -> Step:
+    return Step(step_id, "claimed", 0, "{}", 0, 0, 0, 0, 0, "pod", "life", "token")
+
+
+def test_only_what_is_not_recorded_never_began(files, file) -> None:
+    file.add("begun", "token")
+    die(file)
+
+    assert files.never_began(BOTH) == {"not begun"}
+
+
+def test_record_of_another_claim_says_nothing_of_this_one(files, file) -> None:
+    file.add("not begun", "earlier token")
+    die(file)
+
+    assert files.never_began(BOTH) == {"begun", "not begun"}
+
+
+def test_nothing_is_known_while_the_process_lives(files, file) -> None:
+    """It may stand still, and begin the step when it goes on."""
+    assert files.never_began(BOTH) == set()
+
+
+def test_nothing_is_known_after_another_boot(path, file) -> None:
+    die(file)
+
+    assert StartFiles(path, boot=lambda: "next boot").never_began(BOTH) == set()
+
+
+def test_nothing_is_known_where_the_system_does_not_tell_the_boot(path, file) -> None:
+    die(file)
+    files = StartFiles(path, boot=lambda: None)
+
+    assert files.open("other life") is None
+    assert files.never_began(BOTH) == set()
+
+
+def test_nothing_is_known_without_a_file(files) -> None:
+    assert files.never_began(BOTH) == set()
+
+
+def test_nothing_is_known_from_a_copy(files, file, path) -> None:
+    """What began after the copy was made is not in it."""
+    die(file)
+    original = path.parent / "jobs.db-begun-life"
+    shutil.copy(original, path.parent / "copy")
+    os.replace(path.parent / "copy", original)
+
+    assert files.never_began(BOTH) == set()
+
+
+@pytest.mark.parametrize("end", [b"x", b"x" * (RECORD_BYTES - 1)])
+def test_nothing_is_known_from_a_record_that_was_cut_off(files, file, path, end) -> None:
+    die(file)
+    with open(path.parent / "jobs.db-begun-life", "ab") as damaged:
+        damaged.write(end)
+
+    assert files.never_began(BOTH) == set()
+
+
+def test_nothing_is_known_of_an_incarnation_with_a_name_of_another_kind(files) -> None:
+    assert files.open("../life") is None
+    assert files.never_began([DeadLetter("a", "token", "pod", "../life", 0, 0, 2)]) == set()
+
+
+@pytest.mark.parametrize("written", [-1, 0, 7])
+def test_step_begins_and_nothing_is_known_after_a_record_that_cannot_be_written(
+    files, file, monkeypatch, written
+) -> None:
+    monkeypatch.setattr(start_files, "_write", lambda descriptor, record, size: written)
+
+    file.add("begun", "token")
+
+    assert not file.is_kept
+    assert files.never_began(BOTH) == set()
+    file.add("begun too", "token")
+
+
+def test_no_step_begins_while_the_file_can_be_neither_written_nor_emptied_nor_removed(
+    files, file, monkeypatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(start_files, "_write", lambda *args: -1)
+        patch.setattr(os, "ftruncate", fail)
+        patch.setattr(os, "unlink", fail)
+        for _ in range(2):
+            with pytest.raises(StartNotRecorded):
+                file.add("not begun", "token")
+    assert files.never_began(BOTH) == set()  # the process lives
+
+    file.add("begun", "token")  # from here on nothing is known
+
+    assert not file.is_kept
+    assert files.never_began(BOTH) == set()
+
+
+def test_folder_that_takes_no_file_is_no_error(files, monkeypatch) -> None:
+    def fail(*args: object) -> int:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", fail)
+
+    assert files.open("life") is None
+
+
+def test_large_file_is_written_anew_with_what_is_still_claimed(files, file, path) -> None:
+    for number in range(MOST_BYTES // RECORD_BYTES):
+        file.add(f"ended {number}", "token")
+    file.add("begun", "token")
+
+    file.tidy([step("begun"), step("not begun")])
+
+    assert (path.parent / "jobs.db-begun-life").stat().st_size < 500
+    assert beside(path) == ["jobs.db-begun-life"]
+    assert files.never_began(BOTH) == set()
+    file.add("begun later", "token")
+    die(file)
+    later = DeadLetter("begun later", "token", "pod", "life", 0, 0, 2)
+    assert files.never_began([*BOTH, later]) == {"not begun"}
+
+
+def test_deleted_file_is_written_anew(files, file, path) -> None:
+    file.add("begun", "token")
+    (path.parent / "jobs.db-begun-life").unlink()
+    file._next_check = 0.0
+
+    file.tidy([step("begun"), step("not begun")])
+
+    die(file)
+    assert files.never_began(BOTH) == {"not begun"}
+
+
+def test_emptied_file_tells_nothing_any_more(files, file, path) -> None:
+    os.truncate(path.parent / "jobs.db-begun-life", 0)
+    file.add("begun", "token")
+    file._size = MOST_BYTES
+
+    file.tidy([step("begun")])
+
+    assert not file.is_kept
+    assert files.never_began(BOTH) == set()
+
+
+def test_next_incarnation_records_anew(files, file, path) -> None:
+    file.add("begun", "token")
+
+    file.begin("next")
+    file.add("begun", "next token")
+
+    assert beside(path) == ["jobs.db-begun-next"]
+    assert files.never_began(BOTH) == set()
+    die(file)
+    letters = [DeadLetter(i, "next token", "pod", "next", 0, 0, 2) for i in ("begun", "not begun")]
+    assert files.never_began(letters) == {"not begun"}
+
+
+def test_pod_that_leaves_removes_its_file_and_begins_nothing_more(file, path) -> None:
+    file.close(is_needed=False)
+
+    assert beside(path) == []
+    with pytest.raises(StartNotRecorded):
+        file.add("too late", "token")
+
+
+def test_pod_that_could_not_release_what_it_held_leaves_its_file(files, file) -> None:
+    file.add("begun", "token")
+
+    file.close(is_needed=True)
+
+    assert files.never_began(BOTH) == {"not begun"}
+    with pytest.raises(StartNotRecorded):
+        file.add("not begun", "token")
+
+
+def test_only_files_of_processes_that_have_ended_are_left_behind(files, file, path) -> None:
+    dead = files.open("dead")
+    assert dead is not None
+    die(dead)
+    (path.parent / "jobs.db-begun-cut-off.new").touch()
+    (path.parent / "jobs.db-begun-?").touch()
+
+    assert files.left_behind() == ["cut-off", "dead"]
+    files.remove(["cut-off", "dead", "life", "unknown"])
+
+    assert beside(path) == ["jobs.db-begun-?", "jobs.db-begun-life"]
+
+
+def test_child_of_a_fork_begins_nothing_and_leaves_the_lock_to_its_parent(files, file) -> None:
+    def add() -> None:
+        file.add("child's", "token")
+
+    assert "StartNotRecorded" in Child(add).ended()
+    assert files.never_began(BOTH) == set()
+    file.add("begun", "token")
+    die(file)
+    assert files.never_began(BOTH) == {"not begun"}
+
+
+def test_many_threads_record_at_once(files, file) -> None:
+    def work(thread: int) -> None:
+        for number in range(100):
+            file.add(f"{thread} {number}", "token")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    die(file)
+
+    all_of_them = [(thread, number) for thread in range(4) for number in range(100)]
+    letters = [DeadLetter(f"{t} {n}", "token", "pod", "life", 0, 0, 2) for t, n in all_of_them]
+    assert files.never_began([*letters, NOT_BEGUN]) == {"not begun"}
+
+
+def test_boot_is_known_here_and_stays_the_same() -> None:
+    assert boot_id() == boot_id() is not None
