@@ -9,10 +9,8 @@ from typing import Any
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.adapters.sqlite_database import SqliteDatabase
 from fleet_q.adapters.sqlite_open import (
-    APPLICATION_ID,
     BUSY_TIMEOUT,
     OLDEST_SQLITE,
-    SCHEMA_VERSION,
     Durability,
     Opening,
 )
@@ -22,10 +20,8 @@ from fleet_q.core.step import Complete, Step, Submit
 from fleet_q.core.store import EventStore
 
 __all__ = [
-    "APPLICATION_ID",
     "BUSY_TIMEOUT",
     "OLDEST_SQLITE",
-    "SCHEMA_VERSION",
     "Durability",
     "SqliteStore",
 ]

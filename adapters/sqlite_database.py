@@ -14,6 +14,7 @@ from typing import Final
 from fleet_q.adapters import fork
 from fleet_q.adapters.sqlite_errors import TRANSLATED, primary_code, translated, translation
 from fleet_q.adapters.sqlite_files import StoreFiles, deleted
+from fleet_q.adapters.sqlite_migrate import SCHEMA_VERSION, version
 from fleet_q.adapters.sqlite_open import WAL_LIMIT, Opening
 from fleet_q.adapters.sqlite_snapshot import Snapshot
 from fleet_q.adapters.sqlite_transaction import SqliteTransaction
@@ -25,7 +26,7 @@ WATCH_INTERVAL: Final = 0.03
 """Seconds between an idle pod's looks at the bell, which read four bytes of shared memory."""
 
 FILE_CHECK_INTERVAL: Final = 1.0
-"""Seconds between looks whether the files are still where they were."""
+"""Seconds between looks whether the files are still where they were, and the version the same."""
 
 WAL_CHECK_INTERVAL: Final = 0.05
 """Seconds between looks at the file ``-wal`` after a commit: it may be gone, or too large."""
@@ -35,6 +36,8 @@ RESCUE_PATIENCE: Final = 5.0
 
 _READERS_PATIENCE_MS: Final = 100
 """For which all writers wait too."""
+
+_OTHER_TABLES: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
 
 _LOCK_PAUSE: Final = 0.001
 
@@ -153,7 +156,7 @@ class SqliteDatabase:
             finally:
                 self._lock.release()
             if isinstance(error, TRANSLATED):
-                raise translation(self._path, error) from error
+                raise self._translation(error) from error
             raise
 
     def end(self, error: BaseException | None) -> None:
@@ -178,7 +181,18 @@ class SqliteDatabase:
             finally:
                 self._lock.release()
         if isinstance(error, TRANSLATED):
-            raise translation(self._path, error) from error
+            raise self._translation(error) from error
+
+    def _translation(self, error: BaseException) -> StoreError:
+        """A statement that fails for the tables that it finds may be one of another version."""
+        try:
+            if primary_code(error) in _OTHER_TABLES and self._connection is not None:
+                self._check_version(self._connection)
+        except sqlite3.Error:
+            pass
+        except StoreError as migrated:
+            return migrated
+        return translation(self._path, error)
 
     def _look_at_clock(self, transaction: SqliteTransaction, *, may_write: bool) -> None:
         if self._latest is None:
@@ -232,7 +246,16 @@ class SqliteDatabase:
             self._save()
             raise StoreError(self._end)
         self._check_wal(self._connection)
+        self._check_version(self._connection)
         self._next_check = now + FILE_CHECK_INTERVAL
+
+    def _check_version(self, connection: sqlite3.Connection) -> None:
+        found = version(connection)
+        if found != SCHEMA_VERSION:
+            raise StoreError(
+                f"{self._path} was migrated to schema version {found} while it was in use, and this"
+                f" FLEET-Q knows {SCHEMA_VERSION}; upgrade fleet-q and start again"
+            )
 
     def _check_wal(self, connection: sqlite3.Connection) -> None:
         """What is committed to a deleted ``-wal`` is lost to all who do not have it open; so who

@@ -14,9 +14,10 @@ from statistics import median
 from typing import Final
 
 from fleet_q.adapters.doctor import Check, Diagnosis, Finding, examine, fail, ok, warn
-from fleet_q.adapters.sqlite import APPLICATION_ID, BUSY_TIMEOUT, OLDEST_SQLITE, SCHEMA_VERSION
+from fleet_q.adapters.sqlite import BUSY_TIMEOUT, OLDEST_SQLITE
 from fleet_q.adapters.sqlite_errors import translated
 from fleet_q.adapters.sqlite_files import StoreFiles
+from fleet_q.adapters.sqlite_migrate import APPLICATION_ID, SCHEMA_VERSION, version
 from fleet_q.adapters.sqlite_open import WAL_LIMIT
 from fleet_q.sql import load
 
@@ -120,12 +121,18 @@ class _Look:
             return fail(
                 f"{found}, and this FLEET-Q knows {SCHEMA_VERSION}", "pip install -U fleet-q"
             )
+        if found < SCHEMA_VERSION:
+            return warn(
+                f"{found}; the next pod or command that opens the file migrates it to"
+                f" {SCHEMA_VERSION}, after which an older FLEET-Q refuses it",
+                "fleet-q queue",
+            )
         return ok(str(found))
 
     def write(self) -> Diagnosis:
         with self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            _write_what_is_there(connection)
             connection.execute("ROLLBACK")
         return ok("may be written to, tried and taken back")
 
@@ -168,7 +175,7 @@ class _Look:
             for _ in range(ROUNDS):
                 begin = self._clock()
                 connection.execute("BEGIN IMMEDIATE")
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")  # what it is already
+                _write_what_is_there(connection)
                 connection.execute("COMMIT")
                 took.append(self._clock() - begin)
         typical = median(took)
@@ -195,3 +202,7 @@ class _Look:
 
     def _pragma(self, connection: sqlite3.Connection, name: str) -> str:
         return str(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _write_what_is_there(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA user_version = {version(connection)}")

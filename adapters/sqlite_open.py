@@ -13,12 +13,14 @@ from typing import Final, Literal
 from fleet_q.adapters.fork import is_inherited
 from fleet_q.adapters.sqlite_errors import primary_code, translation
 from fleet_q.adapters.sqlite_files import StoreFiles, identity
+from fleet_q.adapters.sqlite_migrate import (
+    SCHEMA_VERSION,
+    check_not_newer,
+    check_ours,
+    migrate,
+)
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.sql import load, load_all
-
-SCHEMA_VERSION: Final = 1
-APPLICATION_ID: Final = int.from_bytes(b"FLTQ")
-"""What marks a file as one of ours, in its header: https://www.sqlite.org/pragma.html."""
 
 BUSY_TIMEOUT: Final = 10.0
 """Seconds to wait for another process's transaction before the store counts as unavailable."""
@@ -124,13 +126,8 @@ class Opening:
         run("PRAGMA temp_store = MEMORY")  # a temporary folder that is full would end a pod
         application_id, found, tables = run(load("sqlite", "whose")).fetchone()
         is_new = (application_id, found, tables) == (0, 0, 0)
-        if application_id != APPLICATION_ID and not is_new:
-            raise StoreError(f"{self.path} is another program's database; name another file")
-        if found > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.path} has schema version {found}, and this FLEET-Q knows"
-                f" {SCHEMA_VERSION}; upgrade fleet-q"
-            )
+        check_ours(self.path, application_id, found, tables)
+        check_not_newer(self.path, found)
         if is_new and not self.create:
             raise StoreError(
                 f"{self.path} is empty, there is no store in it; start a pod, submit a step, or"
@@ -140,8 +137,8 @@ class Opening:
         connection.executescript(_PRAGMAS[self.durability])
         run(f"PRAGMA cache_size = -{CACHE_KIB}")
         run(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-        if is_new:
-            connection.executescript(f"BEGIN IMMEDIATE;\n{load('sqlite', 'schema')}\nCOMMIT;")
+        if found < SCHEMA_VERSION:
+            migrate(connection, self.path)
         run(load("sqlite", "take_a_picture")).fetchone()  # which opens the files beside the file
         run("PRAGMA busy_timeout = 0")  # see SqliteDatabase._begin
         return is_new

@@ -9,16 +9,17 @@ import msgspec
 import typer
 from rich.progress import Progress
 
+from fleet_q.adapters import sqlite_migrate
 from fleet_q.adapters.snowflake.schema import Place, TableKind, script
 from fleet_q.adapters.snowflake.statements import Statements, identifier
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.services import doctor as doctors
+from fleet_q.services import schema_status
 from fleet_q.services.cli_options import JsonOption, StoreOption, VerboseOption, client
 from fleet_q.services.output import err, print_json, say
 from fleet_q.services.settings import Settings, from_env
 from fleet_q.services.snowflake import named, open_snowflake
 from fleet_q.services.stores import dialect
-from fleet_q.sql import load
 
 store_commands = typer.Typer()
 
@@ -29,16 +30,30 @@ def schema(
     table_kind: Annotated[
         TableKind | None, typer.Option(help="Snowflake's; hybrid ones have keys and row locks")
     ] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="make the tables in Snowflake")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="make or migrate the tables in Snowflake")
+    ] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="say which version the tables have, what is pending")
+    ] = False,
     role: Annotated[
         str | None, typer.Option(help="the role in Snowflake that pods have, for the grants")
     ] = None,
+    json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Print the tables that a store needs and the grants of a pod's role, or make them."""
+    """Print the tables that a store needs and the grants of a pod's role, or make or migrate them,
+    or say which version they have."""
     settings = from_env()
     url = store or settings.store
-    if dialect(url) == "snowflake":
+    if apply and status:
+        raise InvalidInput("--apply and --status exclude each other")
+    if json and not status:
+        raise InvalidInput("--json is for --status")
+    if status:
+        found = schema_status.look(url, settings.table_prefix)
+        print_json(found) if json else say(schema_status.told(found))
+    elif dialect(url) == "snowflake":
         if apply:
             _apply(url, settings, table_kind, role)
         else:
@@ -46,9 +61,9 @@ def schema(
     elif table_kind or role:
         raise InvalidInput("--table-kind and --role are for Snowflake's tables")
     elif apply:
-        say("a SQLite store makes its own tables; there is nothing to apply")
+        say("a SQLite store makes and migrates its own tables; there is nothing to apply")
     else:
-        sys.stdout.write(load("sqlite", "schema") + "\n")
+        sys.stdout.write(sqlite_migrate.script() + "\n")
 
 
 @store_commands.command()
@@ -111,10 +126,10 @@ def _script(url: str, settings: Settings, kind: TableKind | None, role: str | No
 
 def _apply(url: str, settings: Settings, kind: TableKind | None, role: str | None) -> None:
     snowflake = open_snowflake(url, tag="fleet-q schema", table_prefix=settings.table_prefix)
-    from fleet_q.adapters.snowflake.apply import apply  # the connector may be missing
+    from fleet_q.adapters.snowflake.migrate import migrate  # the connector may be missing
 
     try:
-        for head in apply(snowflake.session, kind, role):
+        for head in migrate(snowflake.session, kind, role):
             say(f"done    {head}")
     finally:
         snowflake.close()

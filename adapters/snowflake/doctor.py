@@ -150,8 +150,10 @@ class _Look:
             found = [int(row[0]) for row in self._session.query("schema_version")]
         except StoreError as error:
             return fail(plain(error), self._apply())
-        if len(found) != 1 or found[0] < SCHEMA_VERSION:
+        if len(found) != 1:
             return fail("the tables were not made to the end", self._apply())
+        if found[0] < SCHEMA_VERSION:
+            return fail(f"{found[0]}, and this FLEET-Q needs {SCHEMA_VERSION}", self._apply())
         if found[0] > SCHEMA_VERSION:
             return fail(
                 f"{found[0]}, and this FLEET-Q knows {SCHEMA_VERSION}", "pip install -U fleet-q"

@@ -63,9 +63,13 @@ class Statements:
         """The file with its tables named as people read it: with comments."""
         return self._named(load(DIALECT, name), names)
 
+    def named(self, text: str, **names: str) -> str:
+        """A text that is no file of ``sql/snowflake`` itself with its tables named."""
+        return self._named(text, names)
+
     def split(self, name: str, **names: str) -> list[str]:
         """The statements of a file that has several."""
-        return [each for each in _END.split(self.text(name, **names)) if each]
+        return split(self.text(name, **names))
 
     def bind(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """The statement with a ``?`` for each of its values, and the values in order."""
@@ -83,6 +87,11 @@ class Statements:
     @cached_property
     def _fragments(self) -> dict[str, str]:
         return {name: _without_comments(load(DIALECT, name)) for name in _FRAGMENTS}
+
+
+def split(text: str) -> list[str]:
+    """The statements of a text, without comments."""
+    return [each for each in _END.split(_without_comments(text)) if each]
 
 
 def _without_comments(text: str) -> str:

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from fleet_q.adapters import rows
+from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.picture import Picture
-from fleet_q.adapters.snowflake.schema import SCHEMA_VERSION
 from fleet_q.adapters.snowflake.seen import Seen, fit_statuses
 from fleet_q.adapters.snowflake.session import Session, Transaction, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
@@ -75,13 +75,9 @@ class SnowflakeStore:
 
     def check_schema(self) -> None:
         """Sign in and look for the tables. Raises :class:`StoreError` if they are not there, or of
-        a version that is not known here."""
-        found = [int(row[0]) for row in self._query("schema_version")]
-        if found != [SCHEMA_VERSION]:
-            raise StoreError(
-                f"Snowflake: the tables have schema version {found[0] if found else 'none'}, and"
-                f" this FLEET-Q knows {SCHEMA_VERSION}; run fleet-q schema --apply, or upgrade"
-            )
+        another version than is needed here."""
+        found = self._query("schema_version")
+        check_version(int(found[0][0]) if found else None)
 
     def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
         """See :class:`fleet_q.core.ports.Store`; so for everything here."""

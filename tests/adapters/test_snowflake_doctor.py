@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from fleet_q.adapters.doctor import Finding
-from fleet_q.adapters.snowflake.apply import apply
 from fleet_q.adapters.snowflake.doctor import examination
+from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from tests.standin.client import Schema
@@ -33,7 +33,7 @@ NAMED = ("account", "user", "role", "warehouse", "database", "schema")
 def made(schema: Schema) -> Schema:
     """A schema with the tables in it."""
     session = Session(schema.parameters, Statements())
-    list(apply(session))
+    list(migrate(session))
     session.close()
     schema.set(clock=NOW)
     schema.forget()

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 from msgspec.structs import replace
 
-from fleet_q.adapters.snowflake.apply import apply
+from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
@@ -46,7 +46,7 @@ def tables(standin: Standin) -> Iterator[Schema]:
     """A schema with the tables in it, which all tests here share."""
     schema = standin.schema()
     session = Session(schema.parameters, Statements())
-    list(apply(session))
+    list(migrate(session))
     session.close()
     yield schema
     schema.drop()

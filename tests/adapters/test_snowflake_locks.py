@@ -11,8 +11,8 @@ import pytest
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake import locks, session
 from fleet_q.adapters.snowflake import store as snowflake
-from fleet_q.adapters.snowflake.apply import apply
 from fleet_q.adapters.snowflake.locks import ABANDONED, NAME
+from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core.errors import StoreCrowded, StoreUnavailable
@@ -28,7 +28,7 @@ HURRIED = {"session_parameters": {"LOCK_TIMEOUT": 0.05}}
 def schema(standin: Standin) -> Iterator[Schema]:
     schema = standin.schema()
     owner = Session(schema.parameters, Statements())
-    list(apply(owner))
+    list(migrate(owner))
     owner.close()
     schema.set(clock=NOW)
     yield schema

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleet_q.adapters.snowflake.apply import apply
+from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
@@ -21,7 +21,7 @@ from tests.waiting import LIMIT
 @pytest.fixture
 def store(schema: Schema) -> Iterator[SnowflakeStore]:
     session = Session(schema.parameters, Statements())
-    list(apply(session))
+    list(migrate(session))
     session.close()
     store = SnowflakeStore(schema.parameters, patience=LIMIT)
     yield store

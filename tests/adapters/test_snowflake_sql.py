@@ -17,13 +17,20 @@ from fleet_q.adapters.snowflake.schema import (
     grants,
     grants_by_table,
     script,
-    tables,
+    steps,
 )
 from fleet_q.adapters.snowflake.statements import TABLES, Statements, identifier
+from fleet_q.sql import Migration, migrations
 
 STATEMENTS = Statements("my_")
 PLACE = Place('"WH"', '"DB"', '"S C"', '"PODS"')
-OPEN = {"table": STATEMENTS.names["step_tracker"], "column": "version", "transaction": "T1"}
+OPEN = {
+    "table": STATEMENTS.names["step_tracker"],
+    "column": "version",
+    "transaction": "T1",
+    "version": "2",
+}
+MIGRATIONS = migrations("snowflake")
 FRAGMENTS = {"evolve", "step_columns", "pod_columns", "event_columns"}
 FILES = sorted(
     path.name.removesuffix(".sql")
@@ -73,6 +80,11 @@ def columns(create: exp.Expression) -> dict[str, str]:
     return found
 
 
+def tables(kind: TableKind) -> list[str]:
+    """The statements that make the tables, of the first migration."""
+    return list(steps(STATEMENTS, MIGRATIONS[0], kind).definitions)
+
+
 def table_of(statement: str) -> str:
     match = re.match(r'CREATE (?:HYBRID )?TABLE IF NOT EXISTS ("\w+")', statement)
     assert match is not None, statement
@@ -106,12 +118,27 @@ def test_tables_are_named_by_their_prefix_and_in_quotes(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(TableKind))
+@pytest.mark.parametrize("migration", MIGRATIONS[1:], ids=lambda migration: migration.name)
+def test_migration_parses_and_defines_before_it_changes(
+    migration: Migration, kind: TableKind
+) -> None:
+    """A definition commits what was changed before it in the same transaction."""
+    found = steps(STATEMENTS, migration, kind)
+    text = script(STATEMENTS, kind, PLACE)
+    places = [text.index(each) for each in (*found.definitions, *found.changes[1:])]
+    assert places == sorted(places)
+    for statement in (*found.definitions, *found.changes):
+        assert not re.search(r"[{;}]", statement)
+        parse_hybrid(statement) if "HYBRID" in statement else parse(statement)
+
+
+@pytest.mark.parametrize("kind", list(TableKind))
 def test_the_tables_have_what_their_kind_may_have(kind: TableKind) -> None:
-    statements = tables(STATEMENTS, kind)
-    *creates, version = statements
+    creates = tables(kind)
+    (version,) = steps(STATEMENTS, MIGRATIONS[0], kind).changes
     assert {table_of(each) for each in creates} == set(STATEMENTS.names.values())
     assert version.startswith(f"INSERT INTO {STATEMENTS.names['fleet_q']}")
-    assert not any(re.match(r"CREATE (UNIQUE )?INDEX", each) for each in statements)
+    assert f"SELECT 1, '{kind}', 0" in version
     hybrid = {table_of(each) for each in creates if each.startswith("CREATE HYBRID")}
     projections = {STATEMENTS.names["step_tracker"], STATEMENTS.names["pod_health"]}
     assert hybrid == (projections if kind is TableKind.HYBRID else set())
@@ -129,7 +156,7 @@ def test_the_tables_have_what_their_kind_may_have(kind: TableKind) -> None:
 def test_both_kinds_have_the_same_columns() -> None:
     made: dict[str, list[Any]] = {}
     for kind in TableKind:
-        for create in tables(STATEMENTS, kind)[:-1]:
+        for create in tables(kind):
             parsed = parse_hybrid(create)[0]
             made.setdefault(table_of(create), []).append(columns(parsed))
     assert len(made) == len(TABLES)
@@ -141,7 +168,7 @@ def test_a_pod_is_granted_what_its_statements_do_and_no_more() -> None:
     """The files say what is done to which table; those that make or delete are an operator's."""
     done: dict[str, set[str]] = {}
     for name in FILES:
-        if name in FRAGMENTS or name.startswith(("schema_s", "schema_h", "grants", "delete_")):
+        if name in FRAGMENTS or name.startswith(("grants", "delete_", "set_schema_version")):
             continue
         for statement in STATEMENTS.split(name, **names()):
             text = re.sub(r"(?<![\w:]):([a-z_]+)", "?", statement)
@@ -165,14 +192,15 @@ def test_the_script_is_what_is_run_with_comments_and_operators_apart() -> None:
     text = script(STATEMENTS, TableKind.STANDARD, PLACE)
     assert text.startswith('USE SCHEMA "DB"."S C";\n')
     assert "-- The log. It is only ever appended to, and it is the truth." in text
+    made = [steps(STATEMENTS, migration, TableKind.STANDARD) for migration in MIGRATIONS]
     run = [
         *STATEMENTS.split("use_schema", database='"DB"', schema='"S C"'),
-        *tables(STATEMENTS, TableKind.STANDARD),
+        *(each for made_by in made for each in made_by.definitions + made_by.changes),
         *grants(STATEMENTS, PLACE),
     ]
     printed = re.sub(r"^\s*--.*\n", "", text, flags=re.M)
-    assert [each.strip() for each in printed.split(";\n") if each.strip()] == run
-    assert "DELETE" not in printed
+    assert sorted(each.strip() for each in printed.split(";\n") if each.strip()) == sorted(run)
+    assert "GRANT DELETE" not in printed
     for_operators = re.findall(r"^--\s+(GRANT .*);$", text, flags=re.M)
     assert len(for_operators) == 4
     assert all(parse(each).find(exp.Grant) for each in for_operators)

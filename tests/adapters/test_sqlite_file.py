@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.adapters import sqlite_database
+from fleet_q.adapters import sqlite_database, sqlite_migrate
 from fleet_q.adapters.sqlite import SqliteStore
 from fleet_q.core.errors import DataRefused, StoreError
 from fleet_q.core.step import Submit
-from fleet_q.sql import load
 
 
 def _execute(path: Path, statements: str) -> None:
@@ -45,9 +44,7 @@ def test_another_programs_file_is_refused_and_stays_as_it_is(tmp_path, statement
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(
-    "make", [Path.touch, lambda path: _execute(path, load("sqlite", "schema"))]
-)
+@pytest.mark.parametrize("make", [Path.touch, lambda path: _execute(path, sqlite_migrate.script())])
 def test_an_empty_file_and_one_made_by_hand_are_stores(
     tmp_path, make: Callable[[Path], None]
 ) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fleet_q.adapters.snowflake.apply import apply
+from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core.settings import PodSettings
@@ -139,7 +139,7 @@ MEASURES = (submitting, draining(8), draining(100), one_step, recovering, idling
 def _world(standin: Standin, latency: float) -> Iterator[World]:
     schema = standin.schema()
     session = Session(schema.parameters, Statements())
-    list(apply(session))
+    list(migrate(session))
     session.close()
     schema.forget()
     schema.set(latency=latency)

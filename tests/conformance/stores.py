@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from fleet_q.adapters import memory
 from fleet_q.adapters.memory import MemoryStore
-from fleet_q.adapters.snowflake.schema import TableKind, tables
+from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
@@ -160,8 +160,8 @@ class _Account:
 def _new_schema() -> Schema:
     schema = shared().schema()
     session = Session(schema.parameters, STATEMENTS)
-    for statement in tables(STATEMENTS, TableKind.STANDARD):
-        session.execute(statement)
+    for _ in migrate(session):
+        pass
     session.close()
     return schema
 

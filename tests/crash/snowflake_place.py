@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from fleet_q.adapters.snowflake.schema import TableKind, tables
+from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
@@ -47,8 +47,8 @@ class SnowflakePlace:
             "FLEET_Q_DEAD_POD_THRESHOLD": str(dead_after),
         }
         session = Session(self._schema.parameters, Statements())
-        for statement in tables(Statements(), TableKind.STANDARD):
-            session.execute(statement)
+        for _ in migrate(session):
+            pass
         session.close()
 
     def open(self) -> SnowflakeStore:

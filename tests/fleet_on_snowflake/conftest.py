@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from fleet_q.adapters.snowflake.apply import apply
+from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
@@ -24,7 +24,7 @@ SOON: Final[dict[str, Any]] = {"backoff_policy": lambda: itertools.repeat(0.05)}
 @pytest.fixture
 def made(schema: Schema) -> Schema:
     session = Session(schema.parameters, Statements())
-    list(apply(session))
+    list(migrate(session))
     session.close()
     schema.set(idle_abort=1)  # what a killed pod has locked is free so soon
     schema.forget()

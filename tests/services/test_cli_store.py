@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
+from contextlib import closing
 
 import pytest
 
+from fleet_q.sql import schema_version
 from tests.standin.helpers import Driver
 
 
@@ -31,10 +33,44 @@ def test_schema_prints_what_sqlite_runs(fleet_q):
 def test_a_sqlite_store_makes_its_own_tables(fleet_q):
     code, out, err = fleet_q("schema", "--apply")
     assert (code, err) == (0, "")
-    assert out == "a SQLite store makes its own tables; there is nothing to apply\n"
+    assert out == "a SQLite store makes and migrates its own tables; there is nothing to apply\n"
     for words in (["--table-kind", "hybrid"], ["--role", "PODS"]):
         code, out, err = fleet_q("schema", *words)
         assert (code, out, "Snowflake" in err) == (1, "", True)
+
+
+def test_schema_status_of_a_sqlite_store(fleet_q, tmp_path):
+    known = schema_version("sqlite")
+    first = "pending: 001_tables"
+    code, out, err = fleet_q("schema", "--status")
+    assert (code, err, first in out, "no tables yet" in out) == (0, "", True, True)
+    assert list(tmp_path.iterdir()) == []
+    fleet_q("submit", "{}")
+    code, out, _ = fleet_q("schema", "--status")
+    assert f"schema version {known}, which this FLEET-Q works on; nothing is pending" in out
+    with closing(sqlite3.connect(tmp_path / "fleet-q.db")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    assert fleet_q("schema", "--status")[1].endswith(f"works on {known}; upgrade fleet-q\n")
+    assert json.loads(fleet_q("schema", "--status", "--json")[1]) == {
+        "store": f"sqlite {tmp_path / 'fleet-q.db'}",
+        "version": 99,
+        "known": known,
+        "status": "ahead",
+        "pending": [],
+    }
+
+
+def test_schema_status_of_another_programs_file_is_refused(fleet_q, tmp_path):
+    with closing(sqlite3.connect(tmp_path / "fleet-q.db")) as connection:
+        connection.execute("CREATE TABLE theirs (id)")
+    code, out, err = fleet_q("schema", "--status")
+    assert (code, out, "another program's database" in err) == (1, "", True)
+
+
+def test_schema_options_that_exclude_each_other(fleet_q):
+    for words in (["--status", "--apply"], ["--json"], ["--apply", "--json"]):
+        code, out, err = fleet_q("schema", *words)
+        assert (code, out, err.count("\n")) == (1, "", 1)
 
 
 def test_snowflakes_schema_is_printed_without_a_connection_or_a_connector(fleet_q, monkeypatch):
@@ -126,7 +162,8 @@ def test_from_an_empty_schema_to_a_step_on_snowflake(fleet_q, account):
     code, out, err = fleet_q("schema", "--apply", "--role", "FLEET")
     assert (code, err) == (0, "")
     assert [line.split()[:2] for line in out.splitlines()[:2]] == [["done", "CREATE"]] * 2
-    assert fleet_q("schema", "--apply", "--role", "FLEET") == (0, out, "")
+    grants = "".join(line for line in out.splitlines(True) if line.split()[1] == "GRANT")
+    assert fleet_q("schema", "--apply", "--role", "FLEET") == (0, grants, "")
     code, out, err = fleet_q("doctor")
     assert (code, err, {line.split()[0] for line in out.splitlines()}) == (0, "", {"ok"})
     code, out, err = fleet_q("submit", "{}", "--step-id", "first")
@@ -134,11 +171,26 @@ def test_from_an_empty_schema_to_a_step_on_snowflake(fleet_q, account):
     assert json.loads(fleet_q("status", "first", "--json")[1])["status"] == "pending"
 
 
+def test_schema_status_on_snowflake(fleet_q, account):
+    known = schema_version("snowflake")
+    code, out, err = fleet_q("schema", "--status")
+    assert (code, err, "no tables yet; pending: 001_tables" in out) == (0, "", True)
+    assert "fleet-q schema --apply makes it" in out
+    fleet_q("schema", "--apply")
+    found = json.loads(fleet_q("schema", "--status", "--json")[1])
+    assert (found["version"], found["known"], found["status"]) == (known, known, "current")
+    assert found["pending"] == []
+
+
 def test_a_later_schema_is_refused_in_one_line(fleet_q, account):
     fleet_q("schema", "--apply")
     with Driver(account) as driver:
         driver.run('UPDATE "FLEET_Q" SET schema_version = 7')
     code, out, err = fleet_q("schema", "--apply")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "schema version 7" in err
+    assert "upgrade fleet-q" in err
+    code, out, err = fleet_q("queue")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "schema version 7" in err
     assert "upgrade fleet-q" in err

@@ -197,9 +197,9 @@ def test_statements_are_read_when_the_store_is_opened(tmp_path, monkeypatch) -> 
     sql.load.cache_clear()
     sql.load_all.cache_clear()
     SqliteStore(tmp_path / "q.db").close()
-    names = [file.stem for file in (sql.files("fleet_q.sql") / "sqlite").iterdir()]
+    files = [file.name for file in (sql.files("fleet_q.sql") / "sqlite").iterdir()]
     monkeypatch.setattr(sql, "files", None)
-    assert all(sql.load("sqlite", name) for name in names if name)
+    assert all(sql.load("sqlite", name[:-4]) for name in files if name.endswith(".sql"))
 
 
 def _claim_and_vanish(store: MemoryStore) -> None:

@@ -1,4 +1,4 @@
-"""Making the tables in Snowflake."""
+"""Making the tables in Snowflake, and bringing them to another version."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fleet_q.adapters.snowflake.apply import apply
+from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.schema import TableKind
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
@@ -41,16 +41,16 @@ ALL = {"STEP_TRACKER": 0, "POD_HEALTH": 0, "STEP_EVENTS": 0, "POD_EVENTS": 0, "F
 
 
 def test_it_makes_the_tables_and_may_be_run_again(session: Session) -> None:
-    heads = list(apply(session))
+    heads = list(migrate(session))
     assert [head.split()[0] for head in heads] == ["CREATE"] * 5 + ["INSERT"]
     assert 'CREATE TABLE IF NOT EXISTS "STEP_TRACKER"' in heads
     assert made(session) == ALL
-    assert list(apply(session)) == heads
+    assert list(migrate(session)) == []
     assert made(session) == ALL
 
 
 def test_the_role_that_is_named_is_granted_the_use(schema: Schema, session: Session) -> None:
-    heads = list(apply(session, role="pods"))
+    heads = list(migrate(session, role="pods"))
     grants = [head for head in heads if head.startswith("GRANT")]
     assert len(grants) == 8
     assert grants[0] == 'GRANT USAGE ON WAREHOUSE "QUEUE" TO ROLE "PODS"'
@@ -61,9 +61,9 @@ def test_the_role_that_is_named_is_granted_the_use(schema: Schema, session: Sess
 
 
 def test_two_fleets_share_a_schema_by_their_prefix(schema: Schema, session: Session) -> None:
-    list(apply(session))
+    list(migrate(session))
     other = open_session(schema, prefix="other_")
-    list(apply(other))
+    list(migrate(other))
     other.close()
     assert made(session) == {**ALL, **{f"OTHER_{name}": rows for name, rows in ALL.items()}}
 
@@ -71,37 +71,37 @@ def test_two_fleets_share_a_schema_by_their_prefix(schema: Schema, session: Sess
 def test_what_was_cut_off_is_made_up_for(schema: Schema, session: Session) -> None:
     schema.fault("error", on="create", matching="POD_HEALTH", code="000603", message="went wrong")
     with pytest.raises(StoreError, match=r'^CREATE TABLE IF NOT EXISTS "POD_HEALTH": .*went wrong'):
-        list(apply(session))
+        list(migrate(session))
     assert set(made(session)) == {"STEP_EVENTS", "POD_EVENTS", "STEP_TRACKER"}
-    list(apply(session))
+    list(migrate(session))
     assert made(session) == ALL
 
 
 def test_a_later_version_is_refused_before_anything_is_done(
     schema: Schema, session: Session
 ) -> None:
-    list(apply(session))
-    session.execute('UPDATE "FLEET_Q" SET schema_version = 2')
+    list(migrate(session))
+    session.execute('UPDATE "FLEET_Q" SET schema_version = 99')
     schema.forget()
-    with pytest.raises(StoreError, match=r"schema version 2.*upgrade fleet-q"):
-        list(apply(session, role="pods"))
+    with pytest.raises(StoreError, match=r"schema version 99.*upgrade fleet-q"):
+        list(migrate(session, role="pods"))
     assert {statement.kind for statement in schema.log()} == {"select"}
 
 
 def test_tables_of_one_kind_are_not_made_into_the_other(schema: Schema, session: Session) -> None:
-    list(apply(session, TableKind.STANDARD))
+    list(migrate(session, TableKind.STANDARD))
     session.execute("UPDATE \"FLEET_Q\" SET table_kind = 'hybrid'")
     schema.forget()
     with pytest.raises(StoreError, match=r"hybrid ones.*--table-kind"):
-        list(apply(session, TableKind.STANDARD))
+        list(migrate(session, TableKind.STANDARD))
     assert {statement.kind for statement in schema.log()} == {"select"}
     session.execute("UPDATE \"FLEET_Q\" SET table_kind = 'standard'")
-    list(apply(session, TableKind.STANDARD))
+    list(migrate(session, TableKind.STANDARD))
 
 
 def test_an_account_without_hybrid_tables_is_told_what_runs(session: Session) -> None:
     with pytest.raises(StoreError, match="--table-kind standard runs everywhere"):
-        list(apply(session, TableKind.HYBRID))
+        list(migrate(session, TableKind.HYBRID))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_role_that_may_not_is_told_which_may(
 ) -> None:
     schema.fault("error", on=on, code="003001", sqlstate="42501", message="Insufficient privileges")
     with pytest.raises(StoreError, match=rf"Insufficient privileges \(.*{says}"):
-        list(apply(session, role="pods"))
+        list(migrate(session, role="pods"))
 
 
 @pytest.mark.parametrize("what", ["warehouse", "database", "schema"])
@@ -121,5 +121,5 @@ def test_a_session_that_is_nowhere_makes_nothing(
 ) -> None:
     schema.set(lacking=[what])
     with pytest.raises(StoreError, match=f"no {what}; set SNOWFLAKE_{what.upper()}"):
-        list(apply(session))
+        list(migrate(session))
     assert [statement.kind for statement in schema.log()] == ["select"]

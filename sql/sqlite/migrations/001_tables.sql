@@ -1,4 +1,4 @@
--- FLEET-Q on SQLite, schema version 1.
+-- FLEET-Q on SQLite.
 -- Times (*_ts) are whole microseconds since the Unix epoch:
 --   SELECT step_id, datetime(created_ts / 1000000, 'unixepoch') FROM step_tracker;
 
@@ -77,4 +77,3 @@ CREATE TABLE IF NOT EXISTS pod_health (
 ) STRICT, WITHOUT ROWID;
 
 PRAGMA application_id = 1179407441; -- FLTQ
-PRAGMA user_version = 1;

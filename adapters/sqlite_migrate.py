@@ -1,0 +1,131 @@
+"""Bringing a SQLite file to the schema version that this FLEET-Q works on."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from fleet_q.adapters.sqlite_errors import primary_code, translated
+from fleet_q.core.errors import StoreError, StoreUnavailable
+from fleet_q.sql import Migration, load, migrations, schema_version
+
+log = logging.getLogger("fleet_q.sqlite")
+
+APPLICATION_ID: Final = int.from_bytes(b"FLTQ")
+"""What marks a file as one of ours, in its header: https://www.sqlite.org/pragma.html."""
+
+SCHEMA_VERSION: Final = schema_version("sqlite")
+
+PATIENCE: Final = 300.0
+"""Seconds to wait for another process that migrates the file."""
+
+_PAUSE: Final = 0.02
+
+
+def migrate(
+    connection: sqlite3.Connection,
+    path: Path,
+    pending: Sequence[Migration] = migrations("sqlite"),
+    patience: float = PATIENCE,
+) -> None:
+    """Apply those of the migrations that the file does not have yet.
+
+    Each is one transaction, together with the version, so a process that is killed leaves the file
+    in the version before or in the one after. Processes that do this at once wait for each other,
+    and the later ones find it done. A new file gets all of them in one transaction. Raises
+    :class:`StoreError` if the file turns out to be of a later version, and
+    :class:`StoreUnavailable` after waiting for ``patience`` seconds.
+    """
+    while True:
+        _begin(connection, path, patience)
+        try:
+            found = version(connection)
+            check_not_newer(path, found, pending[-1].version)
+            todo = [migration for migration in pending if migration.version > found]
+            for migration in todo if found == 0 else todo[:1]:
+                for statement in statements(migration):
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        if found and todo:
+            log.info("%s: migrated to schema version %d (%s)", path, todo[0].version, todo[0].name)
+        if found == 0 or len(todo) <= 1:
+            return
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """The file's schema version; 0: it has no tables yet."""
+    row: tuple[int] = connection.execute("PRAGMA user_version").fetchone()
+    return row[0]
+
+
+def applied(path: Path) -> int:
+    """The schema version of the file, which is not made, and not migrated, by this; 0: there is no
+    store. Raises :class:`StoreError` if it is no file of ours."""
+    if not path.exists():
+        return 0
+    with (
+        translated(path, opening=True),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection,
+    ):
+        application_id, found, tables = connection.execute(load("sqlite", "whose")).fetchone()
+    check_ours(path, application_id, found, tables)
+    return int(found)
+
+
+def check_ours(path: Path, application_id: int, found: int, tables: int) -> None:
+    """Raise :class:`StoreError` unless the file is a store, or empty."""
+    if application_id != APPLICATION_ID and (application_id, found, tables) != (0, 0, 0):
+        raise StoreError(f"{path} is another program's database; name another file")
+
+
+def check_not_newer(path: Path, found: int, known: int = SCHEMA_VERSION) -> None:
+    """Raise :class:`StoreError` for a file that a later FLEET-Q has migrated."""
+    if found > known:
+        raise StoreError(
+            f"{path} has schema version {found}, and this FLEET-Q knows {known}; upgrade fleet-q"
+        )
+
+
+def statements(migration: Migration) -> Iterator[str]:
+    """A migration's statements, the last of which writes the version."""
+    statement = ""
+    for line in migration.text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    yield f"PRAGMA user_version = {migration.version}"
+
+
+def script() -> str:
+    """All migrations in one text, for somebody who makes a new file by hand."""
+    return "\n\n".join(
+        f"{migration.text}\n\nPRAGMA user_version = {migration.version};"
+        for migration in migrations("sqlite")
+    )
+
+
+def _begin(connection: sqlite3.Connection, path: Path, patience: float) -> None:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if primary_code(error) != sqlite3.SQLITE_BUSY:
+                raise
+            if time.monotonic() > until:
+                raise StoreUnavailable(
+                    f"{path}: waited {patience:g} s for another process, to migrate the file to"
+                    f" schema version {SCHEMA_VERSION}; try again when it is done"
+                ) from error
+        time.sleep(_PAUSE)

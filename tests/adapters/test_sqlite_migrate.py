@@ -1,0 +1,242 @@
+"""Files of an earlier schema version are brought to this one, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet_q.adapters import sqlite_database, sqlite_doctor, sqlite_migrate
+from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite_migrate import SCHEMA_VERSION, migrate
+from fleet_q.core.errors import StoreError, StoreUnavailable
+from fleet_q.core.step import Submit
+from fleet_q.sql import Migration, migrations
+from tests.waiting import LIMIT
+
+VERSION_1 = Path(__file__).parent / "stores" / "version_1.db"
+
+NEXT = (
+    Migration(
+        SCHEMA_VERSION + 1,
+        "next",
+        """-- Two tables and a trigger.
+CREATE TABLE notes (step_id TEXT NOT NULL, note TEXT NOT NULL) STRICT;
+CREATE TRIGGER noted AFTER INSERT ON notes BEGIN
+    UPDATE step_tracker SET error = new.note WHERE step_id = new.step_id;
+    UPDATE step_tracker SET traceback = NULL WHERE step_id = new.step_id;
+END;
+INSERT INTO notes SELECT step_id, 'seen' FROM step_tracker;
+""",
+    ),
+    Migration(SCHEMA_VERSION + 2, "after next", "CREATE TABLE more (id TEXT NOT NULL) STRICT;"),
+)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A copy of a file that FLEET-Q made when version 1 was the latest."""
+    return Path(shutil.copy(VERSION_1, tmp_path / "old.db"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file of the latest version with a step in it."""
+    path = tmp_path / "store.db"
+    with closing(SqliteStore(path)) as store:
+        store.submit([Submit("step", "{}")])
+    return path
+
+
+@pytest.fixture
+def connection(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(connect(path)) as connection:
+        yield connection
+
+
+def connect(path: Path, **options: Any) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, **options)
+
+
+def dump(path: Path) -> list[str]:
+    """All that is in a file, and its version."""
+    with closing(connect(path)) as connection:
+        return [*connection.iterdump(), f"version {sqlite_migrate.version(connection)}"]
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    for dialect in ("sqlite", "snowflake"):
+        found = migrations(dialect)
+        assert [migration.version for migration in found] == list(range(1, len(found) + 1))
+
+
+def test_pending_migrations_are_applied_in_order(
+    path: Path, connection: sqlite3.Connection
+) -> None:
+    migrate(connection, path, NEXT)
+
+    assert sqlite_migrate.version(connection) == SCHEMA_VERSION + 2
+    found = connection.execute("SELECT error FROM step_tracker").fetchall()
+    assert found == [("seen",)]
+    assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
+
+
+def test_migration_that_was_applied_is_not_applied_again(
+    path: Path, connection: sqlite3.Connection
+) -> None:
+    migrate(connection, path, NEXT[:1])
+    before = dump(path)
+    migrate(connection, path, NEXT[:1])
+    assert dump(path) == before
+
+
+class _Failing(sqlite3.Connection):
+    """Fails at the statement of this number, counted from 0."""
+
+    fails_at = -1
+
+    def execute(self, *args: Any) -> sqlite3.Cursor:
+        self.fails_at -= 1
+        if self.fails_at == -1:
+            raise sqlite3.OperationalError("disk I/O error")
+        return super().execute(*args)
+
+
+def test_migration_that_fails_at_any_statement_leaves_the_old_version(path: Path) -> None:
+    before = dump(path)
+    with closing(connect(path, factory=_Failing)) as connection:
+        assert isinstance(connection, _Failing)
+        for number in range(20):
+            connection.fails_at = number
+            try:
+                migrate(connection, path, NEXT[:1])
+                break
+            except sqlite3.OperationalError:
+                assert dump(path) == before
+                assert not connection.in_transaction
+    assert number > len(list(sqlite_migrate.statements(NEXT[0]))), "each statement failed once"
+    assert dump(path) != before
+
+
+def test_new_file_has_all_migrations_or_none(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    first = 2 + sum(len(list(sqlite_migrate.statements(each))) for each in migrations("sqlite"))
+    with closing(connect(path, factory=_Failing)) as connection:
+        assert isinstance(connection, _Failing)
+        connection.fails_at = first + 1
+        with pytest.raises(sqlite3.OperationalError):
+            migrate(connection, path, (*migrations("sqlite"), *NEXT))
+        assert sqlite_migrate.version(connection) == 0
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+
+
+_KILLED = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from fleet_q.adapters.sqlite_open import Opening
+
+def connect(self, mode):
+    connection = as_before(self, mode)
+    connection.set_trace_callback(
+        lambda statement: os.kill(os.getpid(), signal.SIGKILL) if statement == "COMMIT" else None
+    )
+    return connection
+
+as_before, Opening.connect = Opening.connect, connect
+from fleet_q.adapters.sqlite import SqliteStore
+SqliteStore(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(SCHEMA_VERSION == 1, reason="there is nothing to migrate yet")
+def test_process_killed_before_its_migration_commits_leaves_the_old_version(old: Path) -> None:
+    before = dump(old)
+    killed = subprocess.run([sys.executable, "-c", _KILLED, old], timeout=LIMIT)
+    assert killed.returncode == -signal.SIGKILL
+    assert dump(old) == before
+
+    with closing(SqliteStore(old)) as store:
+        assert store.rebuild(check=True).equal
+    assert sqlite_migrate.applied(old) == SCHEMA_VERSION
+
+
+def test_opening_waits_for_a_process_that_migrates(path: Path) -> None:
+    with closing(connect(path)) as other:
+        waiting = threading.Event()
+
+        def wait_and_migrate() -> None:
+            with closing(connect(path, timeout=0)) as connection:
+                waiting.set()
+                migrate(connection, path, NEXT[:1])
+
+        other.execute("BEGIN IMMEDIATE")
+        for statement in sqlite_migrate.statements(NEXT[0]):
+            other.execute(statement)
+        thread = threading.Thread(target=wait_and_migrate)
+        thread.start()
+        waiting.wait(LIMIT)
+        other.execute("COMMIT")
+        thread.join(LIMIT)
+
+        assert other.execute("SELECT count(*) FROM notes").fetchone() == (1,), "migrated once"
+
+
+def test_opening_gives_up_on_a_process_that_migrates_for_too_long(path: Path) -> None:
+    with closing(connect(path)) as other, closing(connect(path, timeout=0)) as connection:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="waited 0 s for another process, to migrate"):
+            migrate(connection, path, NEXT, patience=0)
+
+
+def test_file_that_became_newer_while_waiting_is_refused(
+    path: Path, connection: sqlite3.Connection
+) -> None:
+    migrate(connection, path, NEXT)
+    with pytest.raises(StoreError, match=rf"schema version {SCHEMA_VERSION + 2}.*upgrade fleet-q"):
+        migrate(connection, path, NEXT[:1])
+
+
+def test_store_in_use_ends_when_a_newer_version_migrates_its_file(
+    path: Path, connection: sqlite3.Connection, monkeypatch
+) -> None:
+    monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
+    with closing(SqliteStore(path)) as store:
+        migrate(connection, path, NEXT)
+        before = dump(path)
+        for use in (
+            store.bell,
+            store.counts,
+            lambda: store.submit([Submit("late", "{}")]),
+            lambda: list(store.step_events()),
+        ):
+            with pytest.raises(StoreError, match=r"was migrated to schema version .* upgrade"):
+                use()
+        assert dump(path) == before
+
+
+def test_statement_that_fails_on_newer_tables_says_so(
+    path: Path, connection: sqlite3.Connection
+) -> None:
+    """Before the store has looked at the version again."""
+    with closing(SqliteStore(path)) as store:
+        store.counts()
+        migrate(connection, path, NEXT)
+        connection.execute("ALTER TABLE step_tracker RENAME COLUMN status TO state")
+        with pytest.raises(StoreError, match=r"was migrated to schema version .* upgrade"):
+            store.counts()
+
+
+def test_doctor_changes_no_version(path: Path, connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION - 1}")
+    before = dump(path)
+    list(sqlite_doctor.examination(path))
+    assert dump(path) == before
