@@ -15,7 +15,7 @@ from fleet_q.adapters.clock import wall_clock
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
-from fleet_q.core.pod import Pod
+from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import DeadLetter, Ended, EndedPage, Manners, Pruned
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.recovery import is_orphan
@@ -190,11 +190,12 @@ class MemoryTransaction:
             self._undo.append(stream.pop)
             self._keep(step)
 
-    def write_pods(self, changes: Sequence[tuple[PodEvent, Pod]]) -> None:
+    def write_pods(self, changes: Sequence[PodChange]) -> None:
         for event, pod in changes:
-            stream = self._db.pod_log.setdefault(event.stream, [])
-            stream.append(event)
-            self._undo.append(stream.pop)
+            if event is not None:
+                stream = self._db.pod_log.setdefault(event.stream, [])
+                stream.append(event)
+                self._undo.append(stream.pop)
             self._undo.append(partial(self._restore_pod, pod.pod_id, self._db.pods.get(pod.pod_id)))
             self._db.pods[pod.pod_id] = pod
 

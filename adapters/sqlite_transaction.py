@@ -16,7 +16,7 @@ from fleet_q.adapters import rows
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycles import StepStatus
-from fleet_q.core.pod import Pod
+from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import DeadLetter, Ended, EndedPage, Pruned, Turn
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.step import (
@@ -153,8 +153,9 @@ class SqliteTransaction:
             name, columns = _INSERT if first else _UPDATE
             self._run_many(name, [columns(step) for _, step in alike])
 
-    def write_pods(self, changes: Sequence[tuple[PodEvent, Pod]]) -> None:
-        self._run_many("insert_pod_event", [rows.pod_event_row(event) for event, _ in changes])
+    def write_pods(self, changes: Sequence[PodChange]) -> None:
+        events = [rows.pod_event_row(event) for event, _ in changes if event is not None]
+        self._run_many("insert_pod_event", events)
         self._run_many("upsert_pod", [astuple(pod) for _, pod in changes])
 
     def ended(

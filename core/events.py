@@ -95,14 +95,14 @@ class Joined(Fact, frozen=True, tag="joined"):
     incarnation: str
 
 
-class Heartbeat(Fact, frozen=True, tag="heartbeat"):
-    """The incarnation said that it lives."""
+class Slept(Fact, frozen=True, tag="slept"):
+    """The incarnation holds nothing and will not be heard of until there is work."""
 
     incarnation: str
 
 
-class Slept(Fact, frozen=True, tag="slept"):
-    """The incarnation holds nothing and will not be heard of until there is work."""
+class Woke(Fact, frozen=True, tag="woke"):
+    """The incarnation sends heartbeats again."""
 
     incarnation: str
 
@@ -128,7 +128,7 @@ class DeclaredDead(Fact, frozen=True, tag="declared_dead"):
 StepFact = (
     Submitted | Claimed | Completed | Retried | Released | Recovered | Failed | Cancelled | Replayed
 )
-PodFact = Joined | Heartbeat | Slept | Draining | Left | DeclaredDead
+PodFact = Joined | Slept | Woke | Draining | Left | DeclaredDead
 
 F = TypeVar("F", StepFact, PodFact)
 

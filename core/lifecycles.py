@@ -104,9 +104,8 @@ POD: Final = Lifecycle[PodStatus](
     POD_STATUSES,
     [
         ("joined", ("up", "asleep", "draining", "down"), "up"),
-        ("heartbeat", ("up", "asleep"), "up"),
-        ("heartbeat", ("draining",), "draining"),
         ("slept", ("up",), "asleep"),
+        ("woke", ("asleep",), "up"),
         ("draining", ("up", "asleep"), "draining"),
         ("left", ("up", "asleep", "draining"), "down"),
         ("declared_dead", ("up", "draining"), "down"),

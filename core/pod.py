@@ -40,7 +40,7 @@ class Join(msgspec.Struct, frozen=True):
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """Say that the incarnation lives, and is awake."""
+    """Say that the incarnation lives, and is awake. Only if it was asleep, that is an event."""
 
     pod_id: str
     incarnation: str
@@ -68,21 +68,38 @@ class Leave(msgspec.Struct, frozen=True):
 
 
 class DeclareDead(msgspec.Struct, frozen=True):
-    """End an incarnation that was observed to be silent. ``version`` is that of the row that did
-    not change; if it has changed since, nothing happens."""
+    """End an incarnation that was observed to be silent. ``version`` and ``last_heartbeat_ts`` are
+    those of the row that did not change; if one has changed since, nothing happens."""
 
     pod_id: str
     incarnation: str
     version: int
+    last_heartbeat_ts: int
 
 
 Presence = Join | Beat | Sleep | Drain | Leave
 PodCommand = Presence | DeclareDead
+PodChange = tuple[PodEvent | None, Pod]
+"""A pod after a command, and the event that led to it; a heartbeat is none."""
+
+
+def change(
+    pod: Pod | None, command: PodCommand, at: int, by: str | None = None
+) -> PodChange | None:
+    """What ``command`` makes of the pod at store time ``at``; ``None`` if that is nothing new.
+    Raises what :func:`decide` raises."""
+    event = decide(pod, command, at, by)
+    if event is not None:
+        return event, evolve(pod, event)
+    if isinstance(command, Beat):
+        assert pod is not None
+        return None, replace(pod, last_heartbeat_ts=at)
+    return None
 
 
 def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None) -> PodEvent | None:
-    """The event that ``command`` leads to at store time ``at``; ``None`` if it has been done, or if
-    a pod to be declared dead has been heard of.
+    """The event that ``command`` leads to at store time ``at``; ``None`` if it has been done, if
+    it is a heartbeat of a pod that is awake, or if a pod to be declared dead has been heard of.
 
     Raises :class:`IncarnationEnded` if the command's incarnation is not the living one, and
     :class:`IllegalTransition` if the lifecycle forbids it.
@@ -100,7 +117,9 @@ def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None)
     pod = _current(pod, command.pod_id, command.incarnation)
     match command:
         case Beat():
-            fact = ev.Heartbeat(command.incarnation)
+            if pod.status in ("up", "draining"):
+                return None
+            fact = ev.Woke(command.incarnation)
         case Sleep():
             if pod.status == "asleep":
                 return None
@@ -141,7 +160,7 @@ def evolve(pod: Pod | None, event: PodEvent) -> Pod:
     if pod is None:
         raise CorruptLog(f"pod {event.stream!r} does not begin by joining")
     pod = replace(pod, status=POD.after(pod.status, fact.type, pod.pod_id), version=event.version)
-    if isinstance(fact, ev.Heartbeat | ev.Slept | ev.Draining):
+    if isinstance(fact, ev.Slept | ev.Woke | ev.Draining):
         return replace(pod, last_heartbeat_ts=event.at)
     return pod
 
@@ -159,8 +178,8 @@ def check_may_claim(pod: Pod | None, pod_id: str, incarnation: str) -> None:
 
 
 def _is_as_observed(pod: Pod | None, command: DeclareDead) -> bool:
-    observed = (command.incarnation, command.version)
-    return pod is not None and (pod.incarnation, pod.version) == observed
+    observed = (command.incarnation, command.version, command.last_heartbeat_ts)
+    return pod is not None and (pod.incarnation, pod.version, pod.last_heartbeat_ts) == observed
 
 
 def _current(pod: Pod | None, pod_id: str, incarnation: str) -> Pod:

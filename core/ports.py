@@ -15,7 +15,7 @@ import msgspec
 
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycles import StepStatus
-from fleet_q.core.pod import Pod, Presence
+from fleet_q.core.pod import Pod, PodChange, Presence
 from fleet_q.core.step import Outcome, Recover, Step, Submit
 
 
@@ -309,8 +309,8 @@ class Transaction(Protocol):
     def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
         """Append the events and keep each step as it is after its event. Version 1 is new."""
 
-    def write_pods(self, changes: Sequence[tuple[PodEvent, Pod]]) -> None:
-        """The same for pods."""
+    def write_pods(self, changes: Sequence[PodChange]) -> None:
+        """The same for pods. One without an event was heard of, and nothing else happened."""
 
     def ended(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.events import PodEvent, StepEvent
@@ -52,7 +54,8 @@ def rebuild(
 
     def correct_pods(pod_ids: Sequence[str]) -> Sequence[str]:
         with database.write() as tx:
-            tx.replace_pods(pod_ids, fold_pods(_pod_events(tx, pod_ids)))
+            folded = fold_pods(_pod_events(tx, pod_ids))
+            tx.replace_pods(pod_ids, with_heartbeats(folded, tx.pods()))
         return pod_ids
 
     with database.snapshot() as tx:
@@ -70,7 +73,9 @@ def compare(
     """Compare the tables with the log, and pass what differs on in batches. Raises ``CorruptLog``
     on a log with gaps."""
     folded_pods = list(fold_pods(tables.pod_events()))
-    differing = _differing(folded_pods, tables.pods(), lambda pod: pod.pod_id)
+    differing = _differing(
+        map(_as_logged, folded_pods), map(_as_logged, tables.pods()), lambda pod: pod.pod_id
+    )
     differing_pods = _in_batches(differing, lambda _: 0, correct_pods)
 
     counter = _Counter(progress)
@@ -100,6 +105,23 @@ def fold_steps(log: Iterable[StepEvent]) -> Iterator[Step]:
         step = steps.fold(history)
         if step is not None:
             yield step
+
+
+def with_heartbeats(folded: Iterable[Pod], table: Iterable[Pod]) -> Iterator[Pod]:
+    """The pods that a log adds up to, last heard of when the table says: the log knows no
+    heartbeats. For a pod that has no row, the last sign of life in the log has to do."""
+    heard = {pod.pod_id: pod.last_heartbeat_ts for pod in table}
+    for pod in folded:
+        yield replace(pod, last_heartbeat_ts=heard.get(pod.pod_id, pod.last_heartbeat_ts))
+
+
+def is_as_logged(row: Pod | None, folded: Pod | None) -> bool:
+    """Whether a pod's row is what its log adds up to."""
+    return (row and _as_logged(row)) == (folded and _as_logged(folded))
+
+
+def _as_logged(pod: Pod) -> Pod:
+    return replace(pod, last_heartbeat_ts=0)
 
 
 def _as_they_are(ids: Sequence[str]) -> Sequence[str]:

@@ -14,7 +14,7 @@ from fleet_q.core import step as steps
 from fleet_q.core.errors import IllegalTransition, StaleClaim, UnknownStep
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycles import StepStatus
-from fleet_q.core.pod import DeclareDead, Pod
+from fleet_q.core.pod import DeclareDead, Pod, PodChange
 from fleet_q.core.ports import (
     Answer,
     Database,
@@ -76,13 +76,14 @@ class EventStore:
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
         with self._database.write() as tx:
-            changes: list[tuple[PodEvent, Pod]] = []
+            changes: list[PodChange] = []
             for seen in silent:
-                pod = tx.pod(seen.pod_id)
-                command = DeclareDead(seen.pod_id, seen.incarnation, seen.version)
-                event = pods.decide(pod, command, tx.at, by)
-                if event is not None:
-                    changes.append((event, pods.evolve(pod, event)))
+                command = DeclareDead(
+                    seen.pod_id, seen.incarnation, seen.version, seen.last_heartbeat_ts
+                )
+                change = pods.change(tx.pod(seen.pod_id), command, tx.at, by)
+                if change is not None:
+                    changes.append(change)
             tx.write_pods(changes)
             return [pod for _, pod in changes]
 
@@ -243,17 +244,17 @@ class _Changes:
             self._tx.write_steps(self._written)
 
 
-def _presence(tx: Transaction, turn: Turn) -> list[tuple[PodEvent, Pod]]:
+def _presence(tx: Transaction, turn: Turn) -> list[PodChange]:
     """What the turn's presence changes; only who lives after that may claim."""
     if turn.presence is None and not turn.claim:
         return []
-    changes: list[tuple[PodEvent, Pod]] = []
+    changes: list[PodChange] = []
     pod = tx.pod(turn.pod_id)
     if turn.presence is not None:
-        event = pods.decide(pod, turn.presence, tx.at, turn.pod_id)
-        if event is not None:
-            pod = pods.evolve(pod, event)
-            changes.append((event, pod))
+        change = pods.change(pod, turn.presence, tx.at, turn.pod_id)
+        if change is not None:
+            _, pod = change
+            changes.append(change)
     if turn.claim:
         pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
     return changes

@@ -66,8 +66,8 @@ def applied(session: Session) -> tuple[int, TableKind] | None:
 
 def check_version(found: int | None) -> None:
     """Raise :class:`StoreError` unless tables of this version can be used."""
-    if found is None or found < SCHEMA_VERSION:
-        what = "were not made to the end" if found is None else f"have schema version {found}"
+    if not found or found < SCHEMA_VERSION:
+        what = "were not made to the end" if not found else f"have schema version {found}"
         raise StoreError(
             f"Snowflake: the tables {what}, and this FLEET-Q needs {SCHEMA_VERSION}; run fleet-q"
             " schema --apply"

@@ -93,7 +93,11 @@ class Picture:
             table = {pod.pod_id: pod for pod in self.pods()}
             moved = _moved(before, self._pod_events_of(asked))
             folded = {pod.pod_id: pod for pod in rebuild.fold_pods(before)}
-            found |= {each for each in unsure - moved if table.get(each) != folded.get(each)}
+            found |= {
+                each
+                for each in unsure - moved
+                if not rebuild.is_as_logged(table.get(each), folded.get(each))
+            }
             unsure &= moved
         return [pod_id for pod_id in pod_ids if pod_id in found]
 
@@ -110,10 +114,11 @@ class Picture:
     def _replace_pods(self, pod_ids: Sequence[str]) -> None:
         def replace(tx: Transaction) -> None:
             ids = rows.encode(pod_ids)
+            table = self.pods()  # a heartbeat that comes before the next statement is lost
             tx.run("delete_pods", pod_ids=ids)
             log = map(rows.to_pod_event, tx.run("pod_events_of", pod_ids=ids))
-            folded: list[Any] = [astuple(pod) for pod in rebuild.fold_pods(log)]
-            tx.run("insert_pods", pods=rows.encode(folded))
+            folded = rebuild.with_heartbeats(rebuild.fold_pods(log), table)
+            tx.run("insert_pods", pods=rows.encode([astuple(pod) for pod in folded]))
 
         self._write(replace)
 

@@ -24,6 +24,7 @@ class Seen:
         for row in found:
             by_kind[row[0]].append(row[1:])
         self.at, self.next_due, self.is_held, self.is_claimable = by_kind["now"][0][: _NOW - 1]
+        self.schema_version = int(by_kind["now"][0][-1] or 0)
         self._steps = [row[_NOW - 1 :] for row in by_kind["held"]]
         self._done = {(row[_NOW - 1], row[_NOW + 10]) for row in by_kind["done"]}
         columns = [row[_NOW - 1 :] for row in by_kind["pod"]]
@@ -87,8 +88,8 @@ def afterwards(turn: Turn, status: PodStatus) -> PodStatus | None:
 
 def said(pod: Pod | None, command: PodCommand, at: int = 0) -> Pod | None:
     """The pod after a command; raises what ``decide`` raises."""
-    event = pods.decide(pod, command, at)
-    return pod if event is None else pods.evolve(pod, event)
+    change = pods.change(pod, command, at)
+    return pod if change is None else change[1]
 
 
 def _to_pod(step_columns: Sequence[Any]) -> Pod:

@@ -120,12 +120,13 @@ class SnowflakeStore:
         return int(count) - (1 if least is None else int(least))
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
-        known = [(pod.pod_id, pod.incarnation, pod.version) for pod in silent]
+        known = [(p.pod_id, p.incarnation, p.version, p.last_heartbeat_ts) for p in silent]
 
         def declare(tx: Transaction) -> None:
-            becomes = _becomes("declared_dead")
-            tx.run("declare_dead", becomes=becomes, silent=rows.encode(known))
-            tx.run("append_pod_events", type="declared_dead", by_pod_id=by)
+            sources = (status for status in POD_STATUSES if POD.allows(status, "declared_dead"))
+            becomes = [(status, POD.after(status, "declared_dead")) for status in sources]
+            tx.run("declare_dead", becomes=rows.encode(becomes), silent=rows.encode(known))
+            tx.run("append_pod_events", by_pod_id=by)
 
         if not silent:
             return []
@@ -246,10 +247,11 @@ class SnowflakeStore:
             tx.run("take_turns")
             tx.run("join_again", pod_id=join.pod_id, incarnation=join.incarnation)
             tx.run("join_first", pod_id=join.pod_id, incarnation=join.incarnation)
-            tx.run("append_pod_events", type="joined", by_pod_id=join.pod_id)
+            tx.run("append_pod_events", by_pod_id=join.pod_id)
 
     def _look(self, turn: Turn, change_id: str = "") -> Seen:
-        return Seen(
+        """What became of the turn. Raises :class:`StoreError` if the tables have been migrated."""
+        seen = Seen(
             self.session.query(
                 "after_turn",
                 pod_id=turn.pod_id,
@@ -257,6 +259,8 @@ class SnowflakeStore:
                 change_id=change_id,
             )
         )
+        check_version(seen.schema_version)
+        return seen
 
     def _settled(self, turn: Turn, seen: Seen) -> set[str]:
         """The ids of successes that did not count only because they had counted before."""
@@ -404,23 +408,21 @@ def _change_steps(tx: Transaction, turn: Turn) -> int:
 
 
 def _say(tx: Transaction, presence: Presence, fit: Collection[PodStatus]) -> None:
-    up = Pod(presence.pod_id, "up", 0, 0, presence.incarnation)
-    event = pods.decide(up, presence, at=1)
-    assert event is not None
+    becomes: list[tuple[str, str, str, bool]] = []
+    for status in fit:
+        pod = Pod(presence.pod_id, status, 0, 0, presence.incarnation)
+        change = pods.change(pod, presence, at=1)
+        if change is not None:
+            event, after = change
+            kind = event.fact.type if event is not None else ""
+            becomes.append((status, after.status, kind, after.last_heartbeat_ts == 1))
     tx.run(
         "presence",
         pod_id=presence.pod_id,
         incarnation=presence.incarnation,
-        becomes=_becomes(event.fact.type, fit),
-        is_sign_of_life=pods.evolve(up, event).last_heartbeat_ts == event.at,
+        becomes=rows.encode(becomes),
     )
-    tx.run("append_pod_events", type=event.fact.type, by_pod_id=presence.pod_id)
-
-
-def _becomes(trigger: str, among: Collection[PodStatus] = POD_STATUSES) -> str:
-    """The pairs of a pod's statuses that ``trigger`` leads from and to."""
-    sources = (status for status in among if POD.allows(status, trigger))
-    return rows.encode([(status, POD.after(status, trigger)) for status in sources])
+    tx.run("append_pod_events", by_pod_id=presence.pod_id)
 
 
 def _as_stored(submit: Submit) -> Step:

@@ -15,12 +15,12 @@ import msgspec
 
 from fleet_q.core import events as ev
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.pod import Pod
+from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import Turn
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Step
 from fleet_q.services.simulation.actor import Actor, Call
-from fleet_q.services.simulation.ledger import PodChange, StepChange
+from fleet_q.services.simulation.ledger import StepChange
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 
@@ -298,14 +298,28 @@ class Checks:
         record = self.steps[step_id]
         return record.tries >= record.max_retries
 
-    def _pod(self, event: PodEvent, row: Pod, actor: Actor) -> None:
-        pod_id, fact = event.stream, event.fact
+    def _pod(self, event: PodEvent | None, row: Pod, actor: Actor) -> None:
+        pod_id = row.pod_id
         pod = self.pods.setdefault(pod_id, PodRecord())
+        at = row.last_heartbeat_ts if event is None else event.at
+        is_set = pod.changed <= self.clock_set_at
+        _must(is_set or at >= pod.at, "order", pod_id, "happened before what it follows")
+        pod.at, pod.changed = at, self._now()
+        if event is None:
+            _must(pod.status not in ("down", "asleep") and pod.incarnation == row.incarnation,
+                  "the dead stay dead", pod_id, "was heard of after its end")  # fmt: skip
+            pod.heard, pod.heard_of = self._now(), at
+        else:
+            self._pod_event(event, pod, actor)
+        seen = (row.version, row.status, row.incarnation, row.birth_ts, row.last_heartbeat_ts)
+        told = (pod.version, pod.status, pod.incarnation, pod.born, pod.heard_of)
+        _must(seen == told, "tables", pod_id, "has the row {} and the log {}", seen, told)
+
+    def _pod_event(self, event: PodEvent, pod: PodRecord, actor: Actor) -> None:
+        pod_id, fact = event.stream, event.fact
         _must(event.version == pod.version + 1, "versions", pod_id,
               "has version {} after {}", event.version, pod.version)  # fmt: skip
-        is_set = pod.changed <= self.clock_set_at
-        _must(is_set or event.at >= pod.at, "order", pod_id, "happened before what it follows")
-        pod.version, pod.at, pod.changed = event.version, event.at, self._now()
+        pod.version = event.version
         if not isinstance(fact, ev.Left | ev.DeclaredDead):
             pod.heard = self._now()
         if isinstance(fact, ev.Joined):
@@ -319,9 +333,8 @@ class Checks:
         match fact:
             case ev.Joined():
                 pod.heard_of = event.at
-            case ev.Heartbeat():
-                pod.heard_of = event.at
-                pod.status = "up" if pod.status == "asleep" else pod.status
+            case ev.Woke():
+                pod.heard_of, pod.status = event.at, "up"
             case ev.Slept():
                 pod.heard_of, pod.status = event.at, "asleep"
                 _must(self._holding[fact.incarnation] == 0, "nobody is missed", pod_id,
@@ -337,9 +350,6 @@ class Checks:
                       "was declared dead after a silence of {} µs", silence)  # fmt: skip
                 pod.status = "down"
                 self._ended.add(fact.incarnation)
-        seen = (row.version, row.status, row.incarnation, row.birth_ts, row.last_heartbeat_ts)
-        told = (pod.version, pod.status, pod.incarnation, pod.born, pod.heard_of)
-        _must(seen == told, "tables", pod_id, "has the row {} and the log {}", seen, told)
 
     def _check_leads(self, actor: Actor) -> None:
         leader = self._led.get(actor)

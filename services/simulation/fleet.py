@@ -62,7 +62,7 @@ class Fleet:
         model = MODELS[scenario.store]
         if model.most_waiters is not None:
             model = msgspec.structs.replace(model, most_waiters=scenario.most_waiters)
-        self.ledger = Ledger(self.agenda.store_time, model.manners, keep_pod_log=not scenario.sized)
+        self.ledger = Ledger(self.agenda.store_time, model.manners)
         self._starts = Starts() if model.records_starts else None
         self.checks = Checks(
             self.work, dead_after, self.agenda.time, self._silence, self._began_before_death
@@ -220,9 +220,8 @@ class Fleet:
 
     def _told(self, actor: Actor, call: Call, answer: Any) -> None:
         steps, pods = self.ledger.take()
-        if self.ledger.keep_pod_log:
-            self.ledger.written_at |= {(e.stream, e.version): self.agenda.now for e, _ in steps}
-            self.ledger.written_at |= {(e.stream, e.version): self.agenda.now for e, _ in pods}
+        events = [event for event, _ in (*steps, *pods) if event is not None]
+        self.ledger.written_at |= {(e.stream, e.version): self.agenda.now for e in events}
         self.measures.committed(steps)
         self.checks.committed(actor, call, answer, steps, pods)
 
@@ -300,10 +299,9 @@ class Fleet:
         store = EventStore(self.ledger)
         for fault in audit(store.step_events()).faults:
             raise Violation("the log", fault.partition(":")[0], fault)
-        if self.ledger.keep_pod_log:
-            report = store.rebuild(check=True)
-            for differing in (*report.differing_steps, *report.differing_pods):
-                raise Violation("tables", differing, "is not what the log adds up to")
+        report = store.rebuild(check=True)
+        for differing in (*report.differing_steps, *report.differing_pods):
+            raise Violation("tables", differing, "is not what the log adds up to")
 
 
 class Outcome(msgspec.Struct):

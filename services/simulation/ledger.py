@@ -5,29 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fleet_q.adapters.memory import MemoryDatabase, MemoryTransaction
-from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.pod import Pod
+from fleet_q.core.events import StepEvent
+from fleet_q.core.pod import PodChange
 from fleet_q.core.ports import Manners
 from fleet_q.core.step import Step
 
 StepChange = tuple[StepEvent, Step]
-PodChange = tuple[PodEvent, Pod]
 
 
 class Ledger(MemoryDatabase):
-    """The memory store's database, with what was committed since it was last asked.
+    """The memory store's database, with what was committed since it was last asked."""
 
-    Without ``keep_pod_log`` the pods' events are forgotten once they have been told: the
-    heartbeats of a thousand pods in a day do not fit into memory.
-    """
-
-    def __init__(
-        self, clock: Callable[[], int], manners: Manners, *, keep_pod_log: bool = True
-    ) -> None:
+    def __init__(self, clock: Callable[[], int], manners: Manners) -> None:
         super().__init__(clock)
         self.manners = manners
-        self.keep_pod_log = keep_pod_log
-        self.written_at: dict[tuple[str, int], float] = {}  # true time of events that are kept
+        self.written_at: dict[tuple[str, int], float] = {}  # true time of events
         self.step_changes: list[StepChange] = []
         self.pod_changes: list[PodChange] = []
 
@@ -45,9 +37,6 @@ class Ledger(MemoryDatabase):
             self.step_changes = []
         if taken[1]:
             self.pod_changes = []
-            if not self.keep_pod_log:
-                for event, _ in taken[1]:
-                    self.pod_log[event.stream].clear()
         return taken
 
 

@@ -195,7 +195,7 @@ def _joins_anyway(decide: Any) -> Any:
 def _beats_anyway(decide: Any) -> Any:
     def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
         if isinstance(command, Beat) and known is not None and known.status == "down":
-            fact = ev.Heartbeat(known.incarnation)
+            fact = ev.Woke(known.incarnation)
             return ev.Event(command.pod_id, known.version + 1, at, by, fact)
         return decide(known, command, at, by)
 
@@ -228,7 +228,9 @@ def _goes_on_hearing(on_heartbeat: Any) -> Any:
 def _whoever_was_heard_of(decide: Any) -> Any:
     def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
         if isinstance(command, DeclareDead) and known is not None:
-            command = replace(command, incarnation=known.incarnation, version=known.version)
+            command = DeclareDead(
+                known.pod_id, known.incarnation, known.version, known.last_heartbeat_ts
+            )
         return decide(known, command, at, by)
 
     return careless
@@ -371,7 +373,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "a heartbeat does not bring the dead back",
-        _all(_method(pod, "decide", _beats_anyway), _allowed(POD, "down", "heartbeat", "up")),
+        _all(_method(pod, "decide", _beats_anyway), _allowed(POD, "down", "woke", "up")),
     ),
     Mutation("only the living claim", _method(pod, "check_may_claim", _nothing)),
     Mutation(

@@ -89,8 +89,6 @@ def history(outcome: Outcome) -> list[str]:
         *ledger.step_log.get(violation.subject, ()),
         *ledger.pod_log.get(violation.subject, ()),
     ):
-        if event.fact.type == "heartbeat":
-            continue
         seconds = ledger.written_at[event.stream, event.version]
         by = f" by {event.pod_id}" if event.pod_id else ""
         lines.append((seconds, f"    {event.stream} {event.version}: {event.fact.type}{by}"))

@@ -1,5 +1,6 @@
--- What became of a turn, read after its commit: one row of kind 'now', a row for each step that the
--- pod holds (its payload only if this turn claimed it), a row for each step whose outcome counted.
+-- What became of a turn, read after its commit: one row of kind 'now' (its version is that of the
+-- tables), a row for each step that the pod holds (its payload only if this turn claimed it), a row for
+-- each step whose outcome counted.
 SELECT
     'now' AS kind, DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
     (
@@ -20,7 +21,7 @@ SELECT
     NULL AS step_id, NULL AS status, NULL AS priority, NULL AS payload, NULL AS retry_count,
     NULL AS max_retries, NULL AS created_ts, NULL AS last_update_ts, NULL AS available_ts,
     NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result, NULL AS error,
-    NULL AS traceback, NULL AS version
+    NULL AS traceback, (SELECT MAX(schema_version) FROM {fleet_q}) AS version
 UNION ALL
 SELECT
     'pod', NULL, NULL, NULL, NULL, pod.pod_id, pod.status, NULL, NULL, NULL, NULL,

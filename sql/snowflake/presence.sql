@@ -1,14 +1,16 @@
--- What a pod, or somebody about it, says; ``becomes`` pairs the statuses in which it may be said
--- with what they become.
+-- What a pod says of itself. For each status in which it may, ``becomes`` has the status after it, the
+-- type of the event (a heartbeat is none), and whether it is a sign of life.
 UPDATE {pod_health}
 SET
     status = change.becomes,
-    last_heartbeat_ts = CASE WHEN :is_sign_of_life THEN CURRENT_TIMESTAMP() ELSE {pod_health}.last_heartbeat_ts END,
-    version = {pod_health}.version + 1,
+    last_heartbeat_ts = CASE WHEN change.is_sign_of_life THEN CURRENT_TIMESTAMP() ELSE {pod_health}.last_heartbeat_ts END,
+    version = {pod_health}.version + CASE WHEN change.type = '' THEN 0 ELSE 1 END,
     change_id = :change_id,
-    change_ts = CURRENT_TIMESTAMP()
+    change_type = change.type
 FROM (
-    SELECT value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes
+    SELECT
+        value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes, value[2]::VARCHAR AS type,
+        value[3]::BOOLEAN AS is_sign_of_life
     FROM TABLE(FLATTEN(input => PARSE_JSON(:becomes)))
 ) AS change
 WHERE {pod_health}.status = change.was AND {pod_health}.pod_id = :pod_id AND {pod_health}.incarnation = :incarnation

@@ -178,7 +178,8 @@ def test_tables_that_are_not_there(schema: Schema) -> None:
 @pytest.mark.parametrize(
     ("change", "says", "mend"),
     [
-        ('UPDATE "FLEET_Q" SET schema_version = 9', "9, and this FLEET-Q knows 1", "pip install"),
+        ('UPDATE "FLEET_Q" SET schema_version = 9', "9, and this FLEET-Q knows", "pip install"),
+        ('UPDATE "FLEET_Q" SET schema_version = 1', "1, and this FLEET-Q needs", "--apply"),
         ('DELETE FROM "FLEET_Q"', "not made to the end", "schema --store snowflake:// --apply"),
     ],
 )

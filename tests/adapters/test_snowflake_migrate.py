@@ -42,7 +42,7 @@ ALL = {"STEP_TRACKER": 0, "POD_HEALTH": 0, "STEP_EVENTS": 0, "POD_EVENTS": 0, "F
 
 def test_it_makes_the_tables_and_may_be_run_again(session: Session) -> None:
     heads = list(migrate(session))
-    assert [head.split()[0] for head in heads] == ["CREATE"] * 5 + ["INSERT"]
+    assert [head.split()[0] for head in heads[:6]] == ["CREATE"] * 5 + ["INSERT"]
     assert 'CREATE TABLE IF NOT EXISTS "STEP_TRACKER"' in heads
     assert made(session) == ALL
     assert list(migrate(session)) == []

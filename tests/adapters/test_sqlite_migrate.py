@@ -21,9 +21,8 @@ from fleet_q.adapters.sqlite_migrate import SCHEMA_VERSION, migrate
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.step import Submit
 from fleet_q.sql import Migration, migrations
+from tests.adapters import version_1
 from tests.waiting import LIMIT
-
-VERSION_1 = Path(__file__).parent / "stores" / "version_1.db"
 
 NEXT = (
     Migration(
@@ -45,7 +44,7 @@ INSERT INTO notes SELECT step_id, 'seen' FROM step_tracker;
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """A copy of a file that FLEET-Q made when version 1 was the latest."""
-    return Path(shutil.copy(VERSION_1, tmp_path / "old.db"))
+    return Path(shutil.copy(version_1.FILE, tmp_path / "old.db"))
 
 
 @pytest.fixture
@@ -97,6 +96,46 @@ def test_migration_that_was_applied_is_not_applied_again(
     before = dump(path)
     migrate(connection, path, NEXT[:1])
     assert dump(path) == before
+
+
+def test_file_of_version_1_keeps_its_history(old: Path) -> None:
+    with closing(SqliteStore(old, create=False)) as store:
+        version_1.check_history(store)
+        assert not store.was_created
+    assert sqlite_migrate.applied(old) == SCHEMA_VERSION
+
+
+def test_steps_of_a_file_of_version_1_run_and_are_recovered(old: Path) -> None:
+    with closing(SqliteStore(old, clock=lambda: version_1.LATER)) as store:
+        version_1.check_work(store)
+
+
+def test_migrated_file_has_the_tables_of_a_new_one(old: Path, path: Path) -> None:
+    SqliteStore(old).close()
+    assert version_1.columns(lambda: connect(old)) == version_1.columns(lambda: connect(path))
+
+
+def test_pod_of_version_1_that_still_has_the_file_open_is_refused(old: Path) -> None:
+    """It writes heartbeats to the log. That fails, and it ends."""
+    with closing(connect(old)) as pod:
+        pod.execute("SELECT count(*) FROM pod_events").fetchone()
+        SqliteStore(old).close()
+        with pytest.raises(sqlite3.IntegrityError, match="schema version 2 now; upgrade fleet-q"):
+            pod.execute(
+                "INSERT INTO pod_events (pod_id, version, type, event_ts, by_pod_id, incarnation)"
+                " VALUES ('worker', 99, 'heartbeat', 1, 'worker', 'w1')"
+            )
+
+
+def test_doctor_says_that_a_file_is_behind_and_leaves_it_so(old: Path) -> None:
+    before = dump(old)
+    found = {finding.check: finding for finding in sqlite_doctor.examination(old)}
+    assert (found["version"].verdict, found["version"].mend) == ("warn", "fleet-q queue")
+    assert f"1; the next pod or command that opens the file migrates it to {SCHEMA_VERSION}" in (
+        found["version"].says
+    )
+    assert (found["write"].verdict, found["latency"].verdict) == ("ok", "ok")
+    assert dump(old) == before
 
 
 class _Failing(sqlite3.Connection):
@@ -157,7 +196,6 @@ SqliteStore(Path(sys.argv[1]))
 """
 
 
-@pytest.mark.skipif(SCHEMA_VERSION == 1, reason="there is nothing to migrate yet")
 def test_process_killed_before_its_migration_commits_leaves_the_old_version(old: Path) -> None:
     before = dump(old)
     killed = subprocess.run([sys.executable, "-c", _KILLED, old], timeout=LIMIT)
@@ -233,10 +271,3 @@ def test_statement_that_fails_on_newer_tables_says_so(
         connection.execute("ALTER TABLE step_tracker RENAME COLUMN status TO state")
         with pytest.raises(StoreError, match=r"was migrated to schema version .* upgrade"):
             store.counts()
-
-
-def test_doctor_changes_no_version(path: Path, connection: sqlite3.Connection) -> None:
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION - 1}")
-    before = dump(path)
-    list(sqlite_doctor.examination(path))
-    assert dump(path) == before

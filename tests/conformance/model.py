@@ -181,8 +181,10 @@ class Model:
             becomes = becomes or ("up" if status == "asleep" else status)
             if (turn.claim and becomes == "asleep") or (status, becomes) == ("draining", "asleep"):
                 raise Refused
-            if pod and (isinstance(said, Beat) or becomes != status):
+            if pod and becomes != status:
                 pod.update(status=becomes, last_heartbeat_ts=now, version=pod["version"] + 1)
+            elif pod and isinstance(said, Beat):
+                pod.update(last_heartbeat_ts=now)
         elif turn.claim and status == "asleep":
             raise Refused
 

@@ -41,7 +41,8 @@ def test_a_heartbeat_is_noted(store: Store, clock: FakeClock) -> None:
 
     be(store, Beat("pod", "one"))
 
-    assert only_pod(store) == Pod("pod", "up", born, clock(), "one", 2)
+    assert only_pod(store) == Pod("pod", "up", born, clock(), "one", 1)
+    assert [event.fact.type for event in store.pod_history("pod")] == ["joined"]
 
 
 def test_a_draining_pod_still_beats(store: Store, clock: FakeClock) -> None:
@@ -127,10 +128,11 @@ def test_a_draining_pod_can_die_too(store: Store) -> None:
 
 @pytest.mark.parametrize("said", [Beat, Drain, Sleep, Leave])
 def test_a_pod_that_was_heard_of_since_it_was_observed_is_not_declared_dead(
-    store: Store, said: type[Presence]
+    store: Store, clock: FakeClock, said: type[Presence]
 ) -> None:
     join(store)
     observed = store.pods().pods
+    clock.advance(1)
     be(store, said("pod", "one"))
     before = picture(store)
 
@@ -229,6 +231,7 @@ def test_a_pod_that_sleeps_is_not_declared_dead_and_a_heartbeat_wakes_it(
 
     be(store, Beat("pod", "one"))
     assert only_pod(store) == Pod("pod", "up", born, clock(), "one", 3)
+    assert [event.fact.type for event in store.pod_history("pod")] == ["joined", "slept", "woke"]
 
 
 def test_who_sleeps_is_given_no_steps_unless_it_wakes_for_them(store: Store) -> None:

@@ -29,17 +29,15 @@ STEP_TABLE: Final = [
 
 POD_TABLE: Final = [
     ("up", "joined", "up"),
-    ("up", "heartbeat", "up"),
     ("up", "slept", "asleep"),
     ("up", "draining", "draining"),
     ("up", "left", "down"),
     ("up", "declared_dead", "down"),
     ("asleep", "joined", "up"),
-    ("asleep", "heartbeat", "up"),
+    ("asleep", "woke", "up"),
     ("asleep", "draining", "draining"),
     ("asleep", "left", "down"),
     ("draining", "joined", "up"),
-    ("draining", "heartbeat", "draining"),
     ("draining", "left", "down"),
     ("draining", "declared_dead", "down"),
     ("down", "joined", "up"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fleet_q.core import events as ev
+from fleet_q.core import rebuild
 from fleet_q.core.errors import CorruptLog, FleetQError, IncarnationEnded
 from fleet_q.core.events import PodEvent, PodFact
 from fleet_q.core.pod import (
@@ -21,6 +22,8 @@ from fleet_q.core.pod import (
     Leave,
     Pod,
     PodCommand,
+    Sleep,
+    change,
     decide,
     evolve,
     fold,
@@ -29,6 +32,7 @@ from tests.core.helpers import AT, live_pod
 
 LIVES: Final[dict[str, list[PodCommand]]] = {
     "up": [Join("pod", "one")],
+    "asleep": [Join("pod", "one"), Sleep("pod", "one")],
     "draining": [Join("pod", "one"), Drain("pod", "one")],
     "down": [Join("pod", "one"), Leave("pod", "one")],
 }
@@ -38,20 +42,25 @@ COMMANDS: Final[dict[str, PodCommand]] = {
     "beat": Beat("pod", "one"),
     "drain": Drain("pod", "one"),
     "leave": Leave("pod", "one"),
-    "declare dead": DeclareDead("pod", "one", version=1),
+    "declare dead": DeclareDead("pod", "one", version=1, last_heartbeat_ts=AT),
 }
 AFTER: Final[dict[tuple[str, str], object]] = {
     **{(status, "join anew"): "up" for status in LIVES},
     ("up", "join"): None,
-    ("up", "beat"): "up",
+    ("up", "beat"): None,
     ("up", "drain"): "draining",
     ("up", "leave"): "down",
     ("up", "declare dead"): "down",
     ("draining", "join"): None,
-    ("draining", "beat"): "draining",
+    ("draining", "beat"): None,
     ("draining", "drain"): None,
     ("draining", "leave"): "down",
     ("draining", "declare dead"): "down",
+    ("asleep", "join"): None,
+    ("asleep", "beat"): "up",
+    ("asleep", "drain"): "draining",
+    ("asleep", "leave"): "down",
+    ("asleep", "declare dead"): None,
     ("down", "join"): IncarnationEnded,
     ("down", "beat"): IncarnationEnded,
     ("down", "drain"): IncarnationEnded,
@@ -66,7 +75,7 @@ OF_ONE: Final = [name for name in COMMANDS if name in ("beat", "drain", "leave")
 def test_every_command_in_every_status(status: str, name: str) -> None:
     pod, command = live_pod(*LIVES[status]), COMMANDS[name]
     if isinstance(command, DeclareDead):
-        command = replace(command, version=pod.version)
+        command = dead(pod)
     assert pod.status == status
     expected = AFTER[status, name]
     if isinstance(expected, type):
@@ -99,24 +108,31 @@ def test_an_incarnation_that_another_took_the_place_of_is_told_so(status: str, n
 
 @pytest.mark.parametrize("command", [Join("pod", "one"), Beat("pod", "one"), Drain("pod", "one")])
 def test_an_incarnation_once_declared_dead_does_not_come_back(command: PodCommand) -> None:
-    dead = live_pod(*LIVES["up"], DeclareDead("pod", "one", 1))
+    ended = live_pod(*LIVES["up"], DeclareDead("pod", "one", 1, AT))
     with pytest.raises(IncarnationEnded, match="has to join again") as caught:
-        decide(dead, command, AT)
+        decide(ended, command, AT)
     assert not caught.value.superseded
 
 
+def dead(pod: Pod) -> DeclareDead:
+    return DeclareDead(pod.pod_id, pod.incarnation, pod.version, pod.last_heartbeat_ts)
+
+
 @pytest.mark.parametrize("status", ["up", "draining"])
-def test_a_pod_is_declared_dead_in_the_version_in_which_it_was_observed(status: str) -> None:
+def test_a_pod_is_declared_dead_only_as_it_was_observed(status: str) -> None:
     pod = live_pod(*LIVES[status])
     for version in (pod.version - 1, pod.version + 1):
-        assert decide(pod, DeclareDead("pod", "one", version), AT) is None
-    event = decide(pod, DeclareDead("pod", "one", pod.version), AT, "leader")
+        assert decide(pod, replace(dead(pod), version=version), AT) is None
+    for heard in (AT - 1, AT + 1):
+        assert decide(pod, replace(dead(pod), last_heartbeat_ts=heard), AT) is None
+    event = decide(pod, dead(pod), AT, "leader")
     assert event == PodEvent("pod", pod.version + 1, AT, "leader", ev.DeclaredDead("one"))
 
 
 def test_only_the_observed_incarnation_is_declared_dead() -> None:
-    assert decide(None, DeclareDead("pod", "one", 1), AT) is None
-    assert decide(live_pod(*LIVES["up"]), DeclareDead("pod", "older", 1), AT) is None
+    pod = live_pod(*LIVES["up"])
+    assert decide(None, dead(pod), AT) is None
+    assert decide(pod, replace(dead(pod), incarnation="older"), AT) is None
 
 
 def test_a_new_incarnation_is_born_when_it_joins() -> None:
@@ -130,12 +146,30 @@ def test_a_new_incarnation_is_born_when_it_joins() -> None:
     [(Beat("pod", "one"), AT + 5), (Drain("pod", "one"), AT + 5), (Leave("pod", "one"), AT)],
 )
 def test_what_a_living_pod_says_is_a_sign_of_life(command: PodCommand, heard: int) -> None:
-    pod = live_pod(command, pod=live_pod(*LIVES["up"]), at=AT + 5)
+    changed = change(live_pod(*LIVES["up"]), command, AT + 5)
+    assert changed is not None
+    _, pod = changed
     assert (pod.last_heartbeat_ts, pod.birth_ts) == (heard, AT)
 
 
+@pytest.mark.parametrize("status", ["up", "draining"])
+def test_a_heartbeat_is_no_event_and_changes_nothing_else(status: str) -> None:
+    pod = live_pod(*LIVES[status])
+    changed = change(pod, Beat("pod", "one"), AT + 5)
+    assert changed == (None, replace(pod, last_heartbeat_ts=AT + 5))
+
+
+def test_a_heartbeat_that_wakes_a_pod_is_an_event() -> None:
+    pod = live_pod(*LIVES["asleep"])
+    assert change(pod, Beat("pod", "one"), AT + 5, "pod") == (
+        PodEvent("pod", 3, AT + 5, "pod", ev.Woke("one")),
+        replace(pod, status="up", last_heartbeat_ts=AT + 5, version=3),
+    )
+
+
 def test_to_be_declared_dead_is_no_sign_of_life() -> None:
-    pod = live_pod(DeclareDead("pod", "one", 1), pod=live_pod(*LIVES["up"]), at=AT + 5)
+    up = live_pod(*LIVES["up"])
+    pod = live_pod(dead(up), pod=up, at=AT + 5)
     assert (pod.last_heartbeat_ts, pod.status) == (AT, "down")
 
 
@@ -157,17 +191,17 @@ def test_a_pod_is_live_until_it_ends_or_its_heartbeat_is_too_far_from_now(
 
 
 JOINED: Final = PodEvent("pod", 1, AT, "pod", ev.Joined("one"))
-BEAT: Final = PodEvent("pod", 2, AT, "pod", ev.Heartbeat("one"))
+DRAINING: Final = PodEvent("pod", 2, AT, "pod", ev.Draining("one"))
 
 
 @pytest.mark.parametrize(
     "history",
     [
-        [replace(BEAT, version=1)],
+        [replace(DRAINING, version=1)],
         [replace(JOINED, version=2)],
         [JOINED, JOINED],
-        [JOINED, replace(BEAT, version=3)],
-        [JOINED, BEAT, BEAT],
+        [JOINED, replace(DRAINING, version=3)],
+        [JOINED, DRAINING, DRAINING],
     ],
 )
 def test_a_log_with_a_gap_or_a_wrong_beginning_does_not_fold(history: list[PodEvent]) -> None:
@@ -181,8 +215,8 @@ def test_no_history_is_no_pod() -> None:
 
 names = st.sampled_from(["one", "two", "three"])
 commands = st.one_of(
-    *(st.builds(kind, st.just("pod"), names) for kind in (Join, Beat, Drain, Leave)),
-    st.builds(DeclareDead, st.just("pod"), names, st.integers(0, 3)),
+    *(st.builds(kind, st.just("pod"), names) for kind in (Join, Beat, Sleep, Drain, Leave)),
+    st.builds(DeclareDead, st.just("pod"), names, st.integers(0, 3), st.integers(0, 30)),
 )
 
 
@@ -194,20 +228,23 @@ def test_whatever_is_asked_of_a_pod_is_refused_or_becomes_its_next_event(
     pod: Pod | None = None
     for at, command in enumerate(asked):
         try:
-            event = decide(pod, command, at, "pod")
+            changed = change(pod, command, at, "pod")
         except FleetQError:
             continue
-        if event is None:
+        if changed is None:
             continue
-        pod = evolve(pod, event)
-        log.append(event)
-        assert pod.version == event.version == len(log)
+        event, pod = changed
+        if event is not None:
+            log.append(event)
+            assert event.version == len(log)
+        assert pod.version == len(log)
         assert pod.incarnation == command.incarnation
         assert pod.birth_ts <= pod.last_heartbeat_ts <= at
-    assert fold(log) == pod
+    folded = fold(log)
+    assert rebuild.is_as_logged(pod, folded)
 
 
-facts = st.sampled_from([ev.Joined, ev.Heartbeat, ev.Draining, ev.Left, ev.DeclaredDead])
+facts = st.sampled_from([ev.Joined, ev.Slept, ev.Woke, ev.Draining, ev.Left, ev.DeclaredDead])
 
 
 @given(facts, st.text())

@@ -13,6 +13,7 @@ from fleet_q.core import events as ev
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.events import Event
+from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Fleet, Turn
 from fleet_q.services.simulation.actor import Actor, Call
 from fleet_q.services.simulation.checks import Checks
@@ -83,6 +84,13 @@ class Tale:
         self.pods[of.name], self.versions[of.name] = after, number
         call = Call("declare_dead") if isinstance(fact, ev.DeclaredDead) else TURN
         self.checks.committed(by, call, None, [], [(event, after)])
+
+    def heartbeat(
+        self, *, of: Actor, at: int = 10, row: Callable[[Pod], Pod] = lambda row: row
+    ) -> None:
+        self.now = at
+        after = self.pods[of.name] = row(replace(self.pods[of.name], last_heartbeat_ts=at))
+        self.checks.committed(of, TURN, None, [], [(None, after)])
 
     def leads(self, who: Actor, at: int) -> None:
         """Somebody reads the pods, and finds out who leads."""
@@ -241,7 +249,18 @@ def test_a_death_too_early(tale: Tale) -> None:
 def test_a_heartbeat_of_the_dead(tale: Tale) -> None:
     tale.pod(ev.Left("j"), by=OTHER, of=OTHER)
     with broken("the dead stay dead"):
-        tale.pod(ev.Heartbeat("j"), by=OTHER, of=OTHER)
+        tale.heartbeat(of=OTHER)
+
+
+def test_a_heartbeat_of_who_sleeps(tale: Tale) -> None:
+    tale.pod(ev.Slept("j"), by=OTHER, of=OTHER)
+    with broken("the dead stay dead"):
+        tale.heartbeat(of=OTHER)
+
+
+def test_a_heartbeat_that_the_row_does_not_show(tale: Tale) -> None:
+    with broken("tables"):
+        tale.heartbeat(of=OTHER, row=lambda row: replace(row, version=2))
 
 
 def test_a_return_of_the_dead(tale: Tale) -> None:

@@ -50,7 +50,7 @@ def test_the_seeds_have_seen_all_there_is() -> None:
     assert behaviours == set(sc.Behaviour.__args__)
     assert set(events) == {
         "submitted", "claimed", "completed", "retried", "released", "recovered", "failed",
-        "cancelled", "replayed", "joined", "heartbeat", "slept", "draining", "left",
+        "cancelled", "replayed", "joined", "slept", "woke", "draining", "left",
         "declared_dead",
     }  # fmt: skip
 

@@ -1,0 +1,39 @@
+-- A heartbeat is a lease, not a fact of history: from now on it changes pod_health alone. Of those in
+-- the log, the ones that woke a pod from its sleep stay, as what they were. Versions still count a
+-- pod's events from 1 without gaps.
+
+ALTER TABLE pod_events RENAME TO pod_events_of_version_1;
+
+CREATE TABLE pod_events (
+    pod_id       TEXT    NOT NULL,
+    version      INTEGER NOT NULL,
+    type         TEXT    NOT NULL,
+    event_ts     INTEGER NOT NULL,
+    by_pod_id    TEXT,
+    incarnation  TEXT    NOT NULL,
+    PRIMARY KEY (pod_id, version),
+    -- Ends the pods of an earlier FLEET-Q that have had this file open since before the migration.
+    CONSTRAINT "the file has schema version 2 now; upgrade fleet-q" CHECK (type <> 'heartbeat')
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO pod_events (pod_id, version, type, event_ts, by_pod_id, incarnation)
+SELECT
+    pod_id, row_number() OVER (PARTITION BY pod_id ORDER BY version), type, event_ts, by_pod_id,
+    incarnation
+FROM (
+    SELECT pod_id, version, type, event_ts, by_pod_id, incarnation
+    FROM pod_events_of_version_1
+    WHERE type <> 'heartbeat'
+    UNION ALL
+    SELECT woke.pod_id, woke.version, 'woke', woke.event_ts, woke.by_pod_id, woke.incarnation
+    FROM pod_events_of_version_1 AS slept
+    JOIN pod_events_of_version_1 AS woke
+        ON woke.pod_id = slept.pod_id AND woke.version = slept.version + 1
+    WHERE slept.type = 'slept' AND woke.type = 'heartbeat'
+);
+
+DROP TABLE pod_events_of_version_1;
+
+UPDATE pod_health
+SET version = (SELECT max(version) FROM pod_events WHERE pod_events.pod_id = pod_health.pod_id)
+WHERE pod_id IN (SELECT pod_id FROM pod_events);

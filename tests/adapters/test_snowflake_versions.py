@@ -1,0 +1,185 @@
+"""Tables of an earlier schema version in Snowflake are brought to this one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from fleet_q.adapters.snowflake.migrate import migrate
+from fleet_q.adapters.snowflake.schema import SCHEMA_VERSION, TableKind, steps
+from fleet_q.adapters.snowflake.session import Session
+from fleet_q.adapters.snowflake.statements import Statements, split
+from fleet_q.adapters.snowflake.store import SnowflakeStore
+from fleet_q.core.errors import StoreError
+from fleet_q.core.pod import Beat, Join
+from fleet_q.core.ports import Turn
+from fleet_q.sql import migrations
+from tests.adapters import version_1
+from tests.standin.client import Schema
+from tests.waiting import LIMIT
+
+STATEMENTS: Final = Statements()
+STORES: Final = Path(__file__).parent / "stores"
+
+COLUMNS: Final = {
+    "step_events": (
+        "step_id, version, type, event_ts, pod_id, claim_token, incarnation, payload, priority,"
+        " max_retries, available_ts, result, error, traceback, change_id"
+    ),
+    "pod_events": "pod_id, version, type, event_ts, by_pod_id, incarnation, change_id",
+    "step_tracker": (
+        "step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,"
+        " available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version"
+    ),
+    "pod_health": "pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version",
+}
+
+
+@pytest.fixture
+def session(schema: Schema) -> Iterator[Session]:
+    session = Session({**schema.parameters, "network_timeout": int(LIMIT)}, STATEMENTS)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def old(schema: Schema, session: Session) -> Schema:
+    """Tables as they were made when version 1 was the latest, with what the file of version 1 has
+    in them."""
+    text = (STORES / "snowflake_1_standard.sql").read_text()
+    for statement in split(STATEMENTS.named(text)):
+        session.execute(statement)
+    for table, names in COLUMNS.items():
+        columns = names.split(", ")
+        values = [
+            ", ".join(_literal(name, value) for name, value in zip(columns, row, strict=False))
+            + (", 'old'" if columns[-1] == "change_id" else "")
+            for row in version_1.rows(table, "1, 2")
+        ]
+        selects = " UNION ALL ".join(f"SELECT {each}" for each in values)
+        session.execute(f'INSERT INTO "{table.upper()}" ({names}) {selects}')
+    schema.forget()
+    return schema
+
+
+def _literal(column: str, value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if column.endswith("_ts"):
+        return f"TO_TIMESTAMP_LTZ({value}, 6)"
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
+
+
+def rows(session: Session) -> dict[str, list[Any]]:
+    """All that the tables of an old store hold, in the columns of that time."""
+    return {
+        table: sorted(map(str, session.execute(f'SELECT {names} FROM "{table.upper()}"')))
+        for table, names in COLUMNS.items()
+    }
+
+
+def test_tables_of_version_1_keep_their_history(old: Schema, session: Session) -> None:
+    assert list(migrate(session))
+    store = SnowflakeStore(old.parameters, patience=LIMIT)
+    store.check_schema()
+    version_1.check_history(store)
+    store.close()
+    assert list(migrate(session)) == []
+
+
+def test_steps_of_tables_of_version_1_run_and_are_recovered(old: Schema, session: Session) -> None:
+    old.set(clock=version_1.LATER)
+    list(migrate(session))
+    store = SnowflakeStore(old.parameters, patience=LIMIT)
+    version_1.check_work(store)
+    store.close()
+
+
+def test_store_of_version_1_is_refused_with_the_command_that_migrates_it(old: Schema) -> None:
+    store = SnowflakeStore(old.parameters, patience=LIMIT)
+    with pytest.raises(StoreError, match=r"have schema version 1.*run fleet-q schema --apply"):
+        store.check_schema()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        statement
+        for migration in migrations("snowflake")[1:]
+        for found in [steps(STATEMENTS, migration, TableKind.STANDARD)]
+        for statement in (*found.definitions, *found.changes)
+    ],
+    ids=lambda statement: " ".join(statement.split())[:60],
+)
+def test_migration_cut_off_at_any_statement_leaves_the_old_version_and_can_be_repeated(
+    old: Schema, session: Session, statement: str
+) -> None:
+    before = rows(session)
+    old.fault("error", matching=re.escape(statement), code="000603", message="went wrong")
+    with pytest.raises(StoreError):
+        list(migrate(session))
+    assert rows(session) == before
+    assert session.query("schema_version")[0][0] == 1
+
+    list(migrate(session))
+    store = SnowflakeStore(old.parameters, patience=LIMIT)
+    version_1.check_history(store)
+    store.close()
+
+
+def test_two_who_migrate_at_once_do_it_once(old: Schema, session: Session) -> None:
+    other = Session({**old.parameters, "network_timeout": int(LIMIT)}, STATEMENTS)
+    first, second = migrate(session), migrate(other)
+    next(first), next(second)
+    list(second)
+    old.forget()
+    list(first)
+    assert not [each for each in old.log() if each.kind == "delete"], "the rows were changed before"
+    other.close()
+
+
+def test_pod_of_version_1_that_still_runs_is_refused(old: Schema, session: Session) -> None:
+    """Its heartbeats, which would go to the log, name a column that is no more."""
+    list(migrate(session))
+    with pytest.raises(StoreError, match=r"(?i)change_ts"):
+        session.execute(
+            'UPDATE "POD_HEALTH" SET last_heartbeat_ts = CURRENT_TIMESTAMP(),'
+            " change_ts = CURRENT_TIMESTAMP() WHERE pod_id = 'worker'"
+        )
+
+
+def test_pod_ends_when_a_newer_version_migrates_the_tables(old: Schema, session: Session) -> None:
+    list(migrate(session))
+    store = SnowflakeStore(old.parameters, patience=LIMIT)
+    store.turn(Turn("new", "n1", Join("new", "n1")))
+    session.execute(f'UPDATE "FLEET_Q" SET schema_version = {SCHEMA_VERSION + 1}')
+    with pytest.raises(StoreError, match=r"schema version .* upgrade fleet-q"):
+        store.turn(Turn("new", "n1", Beat("new", "n1")))
+    store.close()
+
+
+def test_migrated_tables_have_the_columns_of_new_ones(
+    old: Schema, session: Session, standin: Any
+) -> None:
+    list(migrate(session))
+    fresh = standin.schema()
+    new = Session(fresh.parameters, STATEMENTS)
+    list(migrate(new))
+    for name in STATEMENTS.names.values():
+        described = [sorted(s.execute(f"DESCRIBE TABLE {name}"), key=str) for s in (session, new)]
+        assert described[0] == described[1], name
+    new.close()
+    fresh.drop()
+
+
+def test_first_migration_is_what_made_version_1() -> None:
+    for kind in TableKind:
+        text = (STORES / f"snowflake_1_{kind}.sql").read_text()
+        made = steps(STATEMENTS, migrations("snowflake")[0], kind)
+        expected = [" ".join(each.split()) for each in split(STATEMENTS.named(text))]
+        assert [" ".join(each.split()) for each in made.definitions + made.changes] == expected
