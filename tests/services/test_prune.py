@@ -46,6 +46,8 @@ def _age(path):
         for table in ("step_events", "pod_events"):
             connection.execute(f"UPDATE {table} SET event_ts = event_ts - 86400000000")
         connection.execute("UPDATE step_events SET available_ts = available_ts - 86400000000")
+        heard = "last_heartbeat_ts = last_heartbeat_ts - 86400000000"
+        connection.execute(f"UPDATE pod_health SET {heard}")
     app = FleetQ(f"sqlite:///{path}")
     app.store.rebuild()
     app.close()
