@@ -115,12 +115,23 @@ def test_migrated_file_has_the_tables_of_a_new_one(old: Path, path: Path) -> Non
     assert version_1.columns(lambda: connect(old)) == version_1.columns(lambda: connect(path))
 
 
+def test_first_migration_is_what_made_version_1(old: Path, tmp_path: Path) -> None:
+    """A change of the tables is a migration of its own: files of version 1 are out there."""
+    made = []
+    for path in (old, tmp_path / "new.db"):
+        with closing(connect(path)) as connection:
+            migrate(connection, path, migrations("sqlite")[:1])
+            found = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
+            made.append(found.fetchall())
+    assert made[0] == made[1]
+
+
 def test_pod_of_version_1_that_still_has_the_file_open_is_refused(old: Path) -> None:
     """It writes heartbeats to the log. That fails, and it ends."""
     with closing(connect(old)) as pod:
         pod.execute("SELECT count(*) FROM pod_events").fetchone()
         SqliteStore(old).close()
-        with pytest.raises(sqlite3.IntegrityError, match="schema version 2 now; upgrade fleet-q"):
+        with pytest.raises(sqlite3.IntegrityError, match="was migrated while .* upgrade fleet-q"):
             pod.execute(
                 "INSERT INTO pod_events (pod_id, version, type, event_ts, by_pod_id, incarnation)"
                 " VALUES ('worker', 99, 'heartbeat', 1, 'worker', 'w1')"

@@ -62,10 +62,8 @@ CREATE INDEX IF NOT EXISTS step_tracker_claimed ON step_tracker (claim_token, st
     WHERE status = 'claimed';
 CREATE INDEX IF NOT EXISTS step_tracker_failed ON step_tracker (last_update_ts, step_id)
     WHERE status = 'failed';
--- The cancelled steps, and those whose status only a newer version knows.
-CREATE INDEX IF NOT EXISTS step_tracker_others ON step_tracker (status)
-    WHERE status <> 'completed' AND status <> 'claimed' AND status <> 'pending'
-        AND status <> 'failed';
+CREATE INDEX IF NOT EXISTS step_tracker_cancelled ON step_tracker (step_id)
+    WHERE status = 'cancelled';
 
 CREATE TABLE IF NOT EXISTS pod_health (
     pod_id             TEXT    NOT NULL PRIMARY KEY,

@@ -2,7 +2,7 @@
 -- the log, the ones that woke a pod from its sleep stay, as what they were. Versions still count a
 -- pod's events from 1 without gaps.
 
-ALTER TABLE pod_events RENAME TO pod_events_of_version_1;
+ALTER TABLE pod_events RENAME TO pod_events_before;
 
 CREATE TABLE pod_events (
     pod_id       TEXT    NOT NULL,
@@ -13,7 +13,7 @@ CREATE TABLE pod_events (
     incarnation  TEXT    NOT NULL,
     PRIMARY KEY (pod_id, version),
     -- Ends the pods of an earlier FLEET-Q that have had this file open since before the migration.
-    CONSTRAINT "the file has schema version 2 now; upgrade fleet-q" CHECK (type <> 'heartbeat')
+    CONSTRAINT "the file was migrated while it was in use; upgrade fleet-q" CHECK (type <> 'heartbeat')
 ) STRICT, WITHOUT ROWID;
 
 INSERT INTO pod_events (pod_id, version, type, event_ts, by_pod_id, incarnation)
@@ -22,17 +22,17 @@ SELECT
     incarnation
 FROM (
     SELECT pod_id, version, type, event_ts, by_pod_id, incarnation
-    FROM pod_events_of_version_1
+    FROM pod_events_before
     WHERE type <> 'heartbeat'
     UNION ALL
     SELECT woke.pod_id, woke.version, 'woke', woke.event_ts, woke.by_pod_id, woke.incarnation
-    FROM pod_events_of_version_1 AS slept
-    JOIN pod_events_of_version_1 AS woke
+    FROM pod_events_before AS slept
+    JOIN pod_events_before AS woke
         ON woke.pod_id = slept.pod_id AND woke.version = slept.version + 1
     WHERE slept.type = 'slept' AND woke.type = 'heartbeat'
 );
 
-DROP TABLE pod_events_of_version_1;
+DROP TABLE pod_events_before;
 
 UPDATE pod_health
 SET version = (SELECT max(version) FROM pod_events WHERE pod_events.pod_id = pod_health.pod_id)
