@@ -131,7 +131,7 @@ def test_pod_of_version_1_that_still_has_the_file_open_is_refused(old: Path) -> 
     with closing(connect(old)) as pod:
         pod.execute("SELECT count(*) FROM pod_events").fetchone()
         SqliteStore(old).close()
-        with pytest.raises(sqlite3.IntegrityError, match="was migrated while .* upgrade fleet-q"):
+        with pytest.raises(sqlite3.IntegrityError, match=r"was migrated while .* upgrade fleet-q"):
             pod.execute(
                 "INSERT INTO pod_events (pod_id, version, type, event_ts, by_pod_id, incarnation)"
                 " VALUES ('worker', 99, 'heartbeat', 1, 'worker', 'w1')"
