@@ -24,6 +24,9 @@ from fleet_q.services.simulation.ledger import StepChange
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 
+SLACK: Final = 1.25
+"""How much longer than an interval by the store's clock one by a drifting pod's clock may be."""
+
 _HOLDING: Final = (ev.Completed, ev.Retried, ev.Released, ev.Recovered, ev.Failed)
 
 
@@ -144,6 +147,24 @@ class Checks:
             or (pod.status == "up" and abs(at - pod.heard_of) < self._dead_after)
         ]
         return min(alive)[2] if alive else None
+
+    def begins(self, step_id: str, claim_token: str, asked_at: int) -> None:
+        """A function begins under this claim; its process asked at ``asked_at``, by the true time,
+        whether the claim stands."""
+        record = self.steps[step_id]
+        stands = record.held is not None and record.held.token == claim_token
+        _must(stands or record.changed >= asked_at, "what begins is claimed", step_id,
+              "began, though its claim had ended")  # fmt: skip
+
+    def unled_since(self) -> int:
+        """Since when, by the true time, no live pod is awake; in the future if one is."""
+        return max(
+            (
+                pod.heard + self._dead_after if pod.status == "up" else pod.changed
+                for pod in self.pods.values()
+            ),
+            default=self._now(),
+        )
 
     def orphaned_since(self, held: Held) -> int | None:
         """Since when the incarnation that holds it has ended, or ``None``."""

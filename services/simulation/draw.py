@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Final, Literal, cast
 
+from msgspec.structs import replace
+
 from fleet_q.core.pace import WAITERS
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation import scenario as sc
@@ -46,7 +48,7 @@ def draw(
     names = [f"pod-{number:0{len(str(pod_count - 1))}}" for number in range(pod_count)]
     starts = tuple(_start(name, chance, seconds) for name in names)
     work = [_work(f"step-{number:06}", chance, sized) for number in range(step_count)]
-    return sc.Scenario(
+    scenario = sc.Scenario(
         seed=seed,
         store=kind,
         settings=settings,
@@ -60,6 +62,86 @@ def draw(
         most_waiters=WAITERS if sized else chance.choice([1, 2, WAITERS]),
         sized=sized,
     )
+    return scenario if sized or steps is not None else _special(scenario, names)
+
+
+def _special(scenario: sc.Scenario, pods: list[str]) -> sc.Scenario:
+    """What seldom comes about by itself, in some of the scenarios."""
+    chance = Random(f"scenario {scenario.seed}, special")
+    roll = chance.random()
+    on_sqlite = scenario.store == "sqlite"
+    if roll < 0.25 and on_sqlite:
+        return _with_a_heartbeat_from_the_future(scenario, chance)
+    if roll < 0.25:  # SQLite's turns are too quick to prefetch for
+        return _with_a_slowdown(scenario, chance)
+    if roll < 0.5:
+        return _left_alone(scenario, pods, chance)
+    if roll < 0.6 and not on_sqlite:  # which turns nobody away
+        return _with_lost_claims(scenario, pods, chance)
+    return scenario
+
+
+def _with_a_slowdown(scenario: sc.Scenario, chance: Random) -> sc.Scenario:
+    """Steps so quick that pods prefetch many, and slower and slower ones behind them."""
+    seconds = [
+        *[chance.uniform(0.01, 0.3)] * chance.randint(20, 60),
+        *[chance.uniform(0.5, 5.0)] * chance.randint(0, 10),
+        *[chance.uniform(60.0, 300.0)] * chance.randint(3, 12),
+    ]
+    steps = [sc.Work(step_id=f"slower-{i:03}", seconds=each) for i, each in enumerate(seconds)]
+    at = chance.uniform(0, scenario.seconds * 0.9)
+    ahead = chance.choice([100, 1_000])
+    return replace(
+        scenario,
+        requests=(*scenario.requests, sc.Submission(at, tuple(steps))),
+        settings=replace(scenario.settings, claim_ahead=ahead),
+    )
+
+
+def _left_alone(scenario: sc.Scenario, pods: list[str], chance: Random) -> sc.Scenario:
+    """After much work and a pause in which they fall asleep, some pod gets a long step; then all
+    but one die, for good."""
+    work = sc.Work(step_id="left-alone", seconds=600.0)
+    dies_at = scenario.seconds * 0.5
+    survivor = chance.choice(pods)
+    return replace(
+        scenario,
+        settings=replace(scenario.settings, sleep_after=5.0),
+        requests=(
+            *(replace(request, at=request.at * 0.3) for request in scenario.requests),
+            sc.Submission(dies_at - chance.uniform(5, 60), (work,)),
+        ),
+        faults=(
+            *(fault for fault in scenario.faults if fault.at < dies_at),
+            *(sc.Crash(dies_at, pod_id) for pod_id in pods if pod_id != survivor),
+        ),
+    )
+
+
+def _with_a_heartbeat_from_the_future(scenario: sc.Scenario, chance: Random) -> sc.Scenario:
+    """The pod that leads dies for good while it holds steps, and then the clock is set back."""
+    leader = min(scenario.pods, key=lambda pod: pod.at).pod_id
+    at = scenario.seconds * 0.5
+    work = tuple(sc.Work(step_id=f"held-{number:02}", seconds=600.0) for number in range(40))
+    return replace(
+        scenario,
+        requests=(*scenario.requests, sc.Submission(at - 60.0, work)),
+        faults=(
+            sc.Crash(at - chance.uniform(0, 5), leader),
+            sc.StoreClock(at, -900.0),
+        ),
+    )
+
+
+def _with_lost_claims(scenario: sc.Scenario, pods: list[str], chance: Random) -> sc.Scenario:
+    """Answers to claims are lost, and who asks again is turned away for a while."""
+    strikes = [
+        sc.Strike(request.at, pod_id, statement=LAST, seconds=0.0, then="fails", crowded=20.0)
+        for request in scenario.requests
+        if isinstance(request, sc.Submission)
+        for pod_id in chance.sample(pods, 2)
+    ]
+    return replace(scenario, faults=(*scenario.faults, *strikes), most_waiters=1)
 
 
 def _step_count(chance: Random, sized: bool, pods: int, seconds: float) -> int:
@@ -171,7 +253,7 @@ def _fleet_faults(
         faults.append(sc.LongLock(chance.uniform(0, seconds), chance.choice([5.0, 30.0, 90.0])))
     if kind == "sqlite":  # a server's clock is not set
         for _ in range(chance.randint(1, 4)):
-            by = chance.choice([-3_600.0, -3_600.0, -60.0, -2.0, 2.0, 60.0, 3_600.0])
+            by = chance.choice([-900.0, -900.0, -60.0, -2.0, 2.0, 60.0, 3_600.0])
             at = chance.uniform(0, seconds)
             faults.append(sc.StoreClock(at, by))
             if by < 0 and chance.random() < 0.5:  # one that is dead by then was heard of later

@@ -126,6 +126,7 @@ class Fleet:
             rate=self._rates[pod_id],
             work=self.work,
             killed=self._killed_by_step,
+            on_begin=lambda claim, at: self.checks.begins(*claim, EPOCH + micros(at)),
             may_lead=self._may_lead,
             starts=self._starts,
         )

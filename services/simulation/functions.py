@@ -16,8 +16,8 @@ class Functions:
     """Runs up to ``most`` at once, the others wait; as ``services/runners`` does.
 
     ``began`` is told of functions with a timeout, ``done`` the outcomes, ``killed`` which step
-    takes the process down; ``on_unconfirmed`` is called if the next step must not begin before its
-    claim is confirmed.
+    takes the process down; ``on_begin`` is called as a function begins, and ``on_unconfirmed`` if
+    the next step must not begin before its claim is confirmed.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Functions:
         done: Callable[[Outcome], object],
         killed: Callable[[Step], object],
         clock: Callable[[], float],
+        on_begin: Callable[[Claim], object],
         on_unconfirmed: Callable[[], object],
     ) -> None:
         self._process = process
@@ -41,8 +42,9 @@ class Functions:
         self._done = done
         self._killed = killed
         self._clock = clock
+        self._on_begin = on_begin
         self._on_unconfirmed = on_unconfirmed
-        self.started: set[Claim] = set()  # that were to run, ever
+        self.started: dict[Claim, float] = {}  # when those that were to run, ever, were claimed
         self.begun: set[Claim] = set()  # that did
         self._running: set[Claim] = set()
         self._waiting: list[tuple[Step, float]] = []
@@ -55,7 +57,7 @@ class Functions:
 
     def start(self, steps: Sequence[Step], begin_by: float) -> None:
         """Run these, as soon as there is room."""
-        self.started.update(map(claim_of, steps))
+        self.started.update((claim_of(step), self._process.agenda.now) for step in steps)
         self._waiting += [(step, begin_by) for step in steps]
         self._waiting.sort(key=lambda entry: claim_order(entry[0]))
         self._fill()
@@ -64,6 +66,12 @@ class Functions:
         """The claims of what waits stand."""
         self._waiting = [(step, begin_by) for step, _ in self._waiting]
         self._fill()
+
+    def longest_waiting(self) -> tuple[str, float] | None:
+        """The step that has waited longest, and since when."""
+        waiting = ((self.started[claim_of(step)], step.step_id) for step, _ in self._waiting)
+        first = min(waiting, default=None)
+        return None if first is None else (first[1], first[0])
 
     def abandon(self, claims: Iterable[Claim]) -> None:
         """Stop these."""
@@ -89,6 +97,7 @@ class Functions:
             del self._waiting[0]
             claim = claim_of(step)
             work = self._work[step.step_id]
+            self._on_begin(claim)
             self.begun.add(claim)
             self._running.add(claim)
             if work.timeout is not None:

@@ -21,6 +21,7 @@ from fleet_q.core import machine, pod, recovery, step, store
 from fleet_q.core.lifecycles import POD, STEP
 from fleet_q.core.machine import PodMachine
 from fleet_q.core.pod import Beat, DeclareDead, Join, Pod
+from fleet_q.core.prefetch import Prefetch
 from fleet_q.core.quiet import Quiet
 from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.step import Claim, Recover, Step
@@ -275,6 +276,13 @@ def _claims_while_leaving(due_claim: Any) -> Any:
     return lambda self, now: self._slots - len(self._running)
 
 
+def _keeps_what_waits(expected: Any) -> Any:
+    def careless(self: Any, now: float) -> None:
+        expected(self, now)
+
+    return careless
+
+
 def _nothing(_: Any) -> Any:
     return lambda *args, **kwargs: None
 
@@ -411,6 +419,14 @@ MUTATIONS: Final = (
         _method(machine, "slots", lambda slots: lambda most, share: 2 * slots(most, share)),
     ),
     Mutation("who leaves claims no more", _method(PodMachine, "_due_claim", _claims_while_leaving)),
+    Mutation(
+        "what would wait for long is released",
+        _method(Prefetch, "expected", _keeps_what_waits),
+    ),
+    Mutation(
+        "what has waited begins once its claim is confirmed",
+        _method(PodMachine, "begin_by", lambda _: lambda self, now: math.inf),
+    ),
     Mutation("a function whose time is up is given up", _method(PodMachine, "_expire", _nothing)),
     Mutation("who sleeps hears the bell", _method(Quiet, "has_rung", _never_hears)),
     Mutation("a sleeper leads if nobody else does", _method(PodMachine, "saw", _sees_a_leader)),

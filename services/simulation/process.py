@@ -17,7 +17,7 @@ from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Outcome, Step
 from fleet_q.services.simulation.actor import Actor, Call, Life, Server
 from fleet_q.services.simulation.agenda import Agenda
-from fleet_q.services.simulation.checks import longest_gap
+from fleet_q.services.simulation.checks import SLACK, longest_gap
 from fleet_q.services.simulation.cycle import cycle
 from fleet_q.services.simulation.functions import Functions
 from fleet_q.services.simulation.scenario import Work
@@ -30,8 +30,9 @@ find nothing due and sleep for no time at all, for ever."""
 
 class Process(Actor):
     """One process of a pod. ``rate``: how fast its clock runs; ``work``: what its functions do;
-    ``killed``: told when one of them takes the process down; ``may_lead``: whether it is worth
-    the while to ask who leads; ``starts``: where it is recorded which functions began."""
+    ``killed``: told when one of them takes the process down; ``on_begin``: told when one begins,
+    and when the process last asked, before it, whether its claim stands; ``may_lead``: whether it
+    is worth the while to ask who leads; ``starts``: where it is recorded which functions began."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Process(Actor):
         rate: float,
         work: dict[str, Work],
         killed: Callable[[Process, Step], object],
+        on_begin: Callable[[tuple[str, str], float], object],
         may_lead: Callable[[str], bool],
         starts: StartRecords | None = None,
     ) -> None:
@@ -64,6 +66,8 @@ class Process(Actor):
         self._longest_gap = longest_gap(settings)
         self._may_lead = may_lead
         self._starts = starts
+        self._on_begin = on_begin
+        self._confirmed: dict[tuple[str, str], tuple[float, float]] = {}  # when asked, answered
         self._untold: set[tuple[str, str]] = set()
         self._inbox: list[Outcome | Callable[[], None]] = []
         self._recovery: Generator[Call, Any, None] | None = None
@@ -87,6 +91,7 @@ class Process(Actor):
             done=self._tell,
             killed=lambda step: killed(self, step),
             clock=self.clock,
+            on_begin=self._check_begin,
             on_unconfirmed=lambda: self._tell(self.machine.must_confirm),
         )
 
@@ -120,6 +125,10 @@ class Process(Actor):
         still to be told."""
         claim = (step_id, claim_token)
         return claim in self._functions or claim in self._untold
+
+    def longest_waiting(self) -> tuple[str, float] | None:
+        """The step that it holds which has waited longest to begin, and since when."""
+        return self._functions.longest_waiting()
 
     def has_run(self, step_id: str, claim_token: str) -> bool:
         """Whether one ever was to run."""
@@ -200,6 +209,7 @@ class Process(Actor):
 
     def _take(self, turn: Turn) -> Generator[Call, Any, bool]:
         """Do a turn; false if this is the end."""
+        asked_at = self.agenda.now
         try:
             answer = yield from self._call(Call("turn", (turn,)))
         except IncarnationEnded as ended:
@@ -213,6 +223,9 @@ class Process(Actor):
         self.turns += 1
         self._untold.difference_update((o.step_id, o.claim_token) for o in turn.outcomes)
         to_run = self.machine.answered(turn, answer, self.clock())
+        stood = [claim for claim in turn.check_held if claim[0] not in answer.lost]
+        stood += [(step.step_id, turn.claim_token) for step in answer.claimed]
+        self._confirmed.update(dict.fromkeys(stood, (asked_at, self.agenda.now)))
         self._functions.start(to_run, self.machine.begin_by(self.clock()))
         return True
 
@@ -239,6 +252,14 @@ class Process(Actor):
             raise
         finally:
             self.call_began = None
+
+    def _check_begin(self, claim: tuple[str, str]) -> None:
+        asked_at, answered_at = self._confirmed[claim]
+        age = self.agenda.now - answered_at
+        if age > self.settings.claim_interval * SLACK:
+            how = f"began {age:.1f} s after its claim was known to stand"
+            raise Violation("what begins is claimed", claim[0], how)
+        self._on_begin(claim, asked_at)
 
     def _began(self, step_id: str, claim_token: str, timeout: float) -> None:
         self._tell(partial(self.machine.began, step_id, claim_token, timeout, self.clock()))

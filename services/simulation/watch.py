@@ -8,14 +8,12 @@ from fleet_q.core.capacity import slots
 from fleet_q.core.pace import LONGEST_SPREAD
 from fleet_q.core.retry import MICROS
 from fleet_q.services.simulation.agenda import EPOCH
+from fleet_q.services.simulation.checks import SLACK
 from fleet_q.services.simulation.violation import Violation
 
 if TYPE_CHECKING:
     from fleet_q.services.simulation.fleet import Fleet
     from fleet_q.services.simulation.process import Process
-
-SLACK: Final = 1.25
-"""How much longer than an interval by the store's clock one by a drifting pod's clock may be."""
 
 CALLS: Final = 20.0
 """Seconds that the calls of the store may take that are needed on top of an interval."""
@@ -24,15 +22,20 @@ TURNS: Final = 3
 """Turns within which a pod tells of what has ended, and hears of what it holds."""
 
 
+HORIZONS: Final = 3
+"""Claim intervals within which a pod notices that a step which it holds will not begin soon."""
+
+
 class Watch:
-    """Holds the fleet to three promises, in times of calm.
+    """Holds the fleet to five promises, in times of calm.
 
     Once a claim's pod has ended, or been silent for the dead-pod threshold, one recovery interval
     of a leader that works is enough for its steps to be back; if the leader has just begun to, and
     so has not heard the silence, it takes a threshold more. And once a step may be claimed, one
     claim interval of a pod that works and has room is enough for it to be claimed, and the time
     that pods spread over that are called at once. And what a pod that works holds, it runs, or has
-    just run.
+    just run, or will soon: while another pod has room, no step waits in vain for its function to
+    begin. And if a pod that holds steps is gone, and all others sleep, one of them wakes to lead.
 
     A pod works while its process lives and moves, and the store answers it; whatever disturbs it
     begins the interval anew. A leader must be awake, too.
@@ -44,6 +47,8 @@ class Watch:
         self._recovery = settings.recovery_interval * SLACK + CALLS
         self._hearing = settings.dead_pod_threshold * SLACK + self._recovery
         self._claim = settings.claim_interval * SLACK + LONGEST_SPREAD + CALLS
+        self._hoarding = settings.claim_interval * SLACK * HORIZONS + CALLS
+        self._sleeping = settings.dead_pod_threshold * SLACK + self._claim
         self._every = min(settings.recovery_interval, self._claim) / 2
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._leader: str | None = None
@@ -51,6 +56,8 @@ class Watch:
         self._hears_since: dict[str, float] = {}  # by pod, while it works and is awake
         self._idle: dict[tuple[str, str, bool], int] = {}  # turns at which a claim did not run
         self._has_room_since: dict[str, float] = {}  # by pod
+        self._works_since: dict[str, float] = {}  # by pod
+        self._sleeps_since: dict[str, float] = {}  # by pod, while it works
 
     def begin(self) -> None:
         """Look, from now on."""
@@ -60,6 +67,8 @@ class Watch:
         self._look_who_hears(calm)
         self._look_for_orphans(calm)
         self._look_for_work(calm)
+        self._look_for_hoards(calm)
+        self._look_for_leaders(calm)
         self._look_for_leaks()
 
     def _look_for_orphans(self, calm: bool) -> None:
@@ -125,6 +134,40 @@ class Watch:
             due = record.available - fleet.agenda.clock_shift
             if self._age(max(record.changed, due, fleet.checks.clock_set_at)) > self._claim:
                 raise Violation("work is found", step_id, "is not claimed by anyone with room")
+
+    def _look_for_hoards(self, calm: bool) -> None:
+        """Relies on what :meth:`_look_for_work` has found out."""
+        fleet = self._fleet
+        now = fleet.agenda.now
+        room_for = {pod_id: now - since for pod_id, since in self._has_room_since.items()}
+        for pod_id, process in fleet.processes.items():
+            if not calm or process.machine.phase != "up" or not self._works(process):
+                self._works_since.pop(pod_id, None)
+                continue
+            since = max(self._works_since.setdefault(pod_id, now), process.disturbed_at)
+            waiting = process.longest_waiting()
+            if waiting is None or now - max(since, waiting[1]) <= self._hoarding:
+                continue
+            if any(room > self._hoarding for other, room in room_for.items() if other != pod_id):
+                raise Violation("nothing is hoarded", waiting[0], f"waits in {pod_id} in vain")
+
+    def _look_for_leaders(self, calm: bool) -> None:
+        fleet, checks = self._fleet, self._fleet.checks
+        now = fleet.agenda.now
+        asleep = [now]
+        for pod_id, process in fleet.processes.items():
+            if calm and process.machine.phase == "asleep" and self._works(process):
+                since = self._sleeps_since.setdefault(pod_id, now)
+                asleep.append(max(since, process.disturbed_at))
+            else:
+                self._sleeps_since.pop(pod_id, None)
+        if now - min(asleep) <= self._sleeping or self._age(checks.unled_since()) <= self._sleeping:
+            return
+        for step_id in fleet.ledger.by_status["claimed"]:
+            record = checks.steps[step_id]
+            silent = checks.silent_since(record.held) if record.held is not None else None
+            if silent is not None and self._age(max(silent, record.changed)) > self._sleeping:
+                raise Violation("somebody leads", step_id, "has a holder that is gone")
 
     def _look_for_leaks(self) -> None:
         fleet = self._fleet

@@ -318,3 +318,13 @@ def test_poison_that_takes_too_many_down(tale: Tale) -> None:
     tale.checks.crashed_by("s")
     with broken("poison"):
         tale.checks.crashed_by("s")
+
+
+def test_a_function_that_begins_under_a_claim_that_had_ended_when_it_was_asked_for(
+    tale: Tale,
+) -> None:
+    tale.checks.begins("s", "x", asked_at=10)
+    tale.step(retried(), at=20)
+    tale.checks.begins("s", "x", asked_at=20)
+    with broken("what begins is claimed"):
+        tale.checks.begins("s", "x", asked_at=21)

@@ -18,6 +18,9 @@ pytestmark = pytest.mark.slow
     [
         ("somebody recovers", "orphans come back"),
         ("who sleeps hears the bell", "work is found"),
+        ("a sleeper leads if nobody else does", "somebody leads"),
+        ("what would wait for long is released", "nothing is hoarded"),
+        ("what has waited begins once its claim is confirmed", "what begins is claimed"),
         ("a turn asked again is not done twice", "what is held is run"),
     ],
 )
