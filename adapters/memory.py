@@ -13,6 +13,7 @@ from functools import partial
 from fleet_q.adapters import fork
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.core.errors import StoreError
+from fleet_q.core.event_store import EventStore
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod, PodChange
@@ -20,7 +21,7 @@ from fleet_q.core.ports import DeadLetter, Ended, EndedPage, Manners, Pruned
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due
-from fleet_q.core.store import EventStore
+from fleet_q.core.step_by_step import StepByStep
 
 
 class MemoryStore(EventStore):
@@ -105,8 +106,8 @@ class MemoryDatabase:
                 self._open = None
 
 
-class MemoryTransaction:
-    """See :class:`fleet_q.core.ports.Transaction`."""
+class MemoryTransaction(StepByStep):
+    """The rows of a :class:`fleet_q.core.ports.Transaction`; steps change one by one."""
 
     def __init__(self, database: MemoryDatabase, at: int) -> None:
         self.at = at

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.adapters.sqlite_database import SqliteDatabase
@@ -15,9 +14,7 @@ from fleet_q.adapters.sqlite_open import (
     Opening,
 )
 from fleet_q.adapters.start_files import StartFiles
-from fleet_q.core.ports import Turn
-from fleet_q.core.step import Complete, Step, Submit
-from fleet_q.core.store import EventStore
+from fleet_q.core.event_store import EventStore
 
 __all__ = [
     "BUSY_TIMEOUT",
@@ -54,23 +51,3 @@ class SqliteStore(EventStore):
         super().__init__(database)
         self.was_created = database.was_created
         self.starts = StartFiles(opening.path)
-
-    # What happens to most steps is said to SQLite for all of them at once: a statement that works
-    # on many rows leaves Python to the functions of the steps meanwhile.
-
-    def _submit(self, tx: Any, new: Sequence[Submit], pod_id: str | None) -> list[bool]:
-        if not new or not all(submit.unique for submit in new):
-            return super()._submit(tx, new, pod_id)
-        tx.submit(new, pod_id)
-        return [True] * len(new)
-
-    def _claim(self, tx: Any, turn: Turn) -> list[Step]:
-        claimed: list[Step] = tx.claim(turn)
-        return claimed
-
-    def _acknowledge(self, tx: Any, turn: Turn) -> list[str]:
-        successes = [outcome for outcome in turn.outcomes if isinstance(outcome, Complete)]
-        if len({success.step_id for success in successes}) < len(turn.outcomes):
-            return super()._acknowledge(tx, turn)
-        late: list[str] = tx.complete(successes, turn.pod_id)
-        return late

@@ -24,10 +24,12 @@ from fleet_q.core.step import (
     JSON_BLANKS,
     MOST_CLAIMED_BYTES,
     Complete,
+    Outcome,
     Step,
     Submit,
     claim_order,
 )
+from fleet_q.core.step_by_step import StepByStep
 from fleet_q.sql import load
 
 _INSERT: Final = (
@@ -57,8 +59,10 @@ Row = Sequence[Any]
 _decode_steps = msgspec.json.Decoder(list[Step]).decode
 
 
-class SqliteTransaction:
-    """A :class:`fleet_q.core.ports.Transaction`, and what SQLite can do for many steps at once."""
+class SqliteTransaction(StepByStep):
+    """A :class:`fleet_q.core.ports.Transaction`. Submissions, claims and successes, which most
+    steps go through, are done for many steps by a few statements: a statement that works on many
+    rows leaves Python to the functions of the steps meanwhile."""
 
     is_marked_by_new_clock = False
     _refusal: str | None = None
@@ -190,20 +194,22 @@ class SqliteTransaction:
         pruned = self._run("prune_pod", values).rowcount
         return Pruned(pruned, self._run("prune_pod_events", values).rowcount if pruned else 0)
 
-    def submit(self, new: Sequence[Submit], pod_id: str | None) -> None:
-        """Store steps whose ids are free; it is an error if one is not."""
+    def submit_many(self, new: Sequence[Submit], by: str | None) -> list[bool]:
+        """With one insert for all if every id is promised to be unique."""
+        if not new or not all(submit.unique for submit in new):
+            return super().submit_many(new, by)
         values = [
             (s.step_id, s.priority, s.payload.strip(JSON_BLANKS), s.max_retries, self.at,
              self.at + s.delay if s.delay else AT_ONCE)
             for s in new
         ]  # fmt: skip
         self._run_many("submit_step", values)
-        self._run("append_submissions", {"pod_id": pod_id, "count": len(new)})
+        self._run("append_submissions", {"pod_id": by, "count": len(new)})
+        return [True] * len(new)
 
     def claim(self, turn: Turn) -> list[Step]:
-        """Claim for a turn what :func:`~fleet_q.core.step.claimed_of` says of what
-        :meth:`claimable` would find. Almost always that is all of it, and then there is a faster
-        statement for it."""
+        """Almost always :func:`~fleet_q.core.step.claimed_of` takes all of what is claimable, and
+        then there is a faster statement for it."""
         self._run("mark_due", {"now": self.at})
         token = {"claim_token": turn.claim_token}
         who = {"pod_id": turn.pod_id, "incarnation": turn.incarnation}
@@ -221,15 +227,22 @@ class SqliteTransaction:
         text: str = self._run("claimed", token).fetchone()[0]
         return sorted(_decode_steps(text), key=claim_order)
 
-    def complete(self, successes: Sequence[Complete], pod_id: str) -> list[str]:
-        """Complete what is held under the successes' tokens; the ids of those that came late."""
+    def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
+        """With a few statements for all if they are successes, each of another step."""
+        successes = [outcome for outcome in outcomes if isinstance(outcome, Complete)]
+        if len({success.step_id for success in successes}) < len(outcomes):
+            return super().acknowledge(outcomes, by)
+        return self._complete(successes, by)
+
+    def _complete(self, successes: Sequence[Complete], by: str) -> list[str]:
+        """Complete what is held under the successes' tokens; the ids of the others."""
         results: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for success in successes:
             results[success.claim_token][success.step_id] = success.result
         late: list[str] = []
         for claim_token, by_id in results.items():
             values = {"claim_token": claim_token, "results": rows.encode(by_id)}
-            self._run("append_completions", {"now": self.at, "pod_id": pod_id, **values})
+            self._run("append_completions", {"now": self.at, "pod_id": by, **values})
             completed = self._run("complete", {"now": self.at, **values}).rowcount
             if completed < len(by_id):
                 late += [row[0] for row in self._run("late", values)]

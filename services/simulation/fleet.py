@@ -11,9 +11,9 @@ import msgspec
 
 from fleet_q.core.audit import audit
 from fleet_q.core.errors import FleetQError
+from fleet_q.core.event_store import EventStore
 from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.step import Step
-from fleet_q.core.store import EventStore
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor, Call
 from fleet_q.services.simulation.agenda import EPOCH, Agenda, Stopped

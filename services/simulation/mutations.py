@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from fleet_q.adapters import memory
 from fleet_q.core import events as ev
-from fleet_q.core import machine, pod, recovery, step, store
+from fleet_q.core import machine, pod, recovery, step, step_by_step
+from fleet_q.core.event_store import EventStore
 from fleet_q.core.lifecycles import POD, STEP
 from fleet_q.core.machine import PodMachine
 from fleet_q.core.pod import Beat, DeclareDead, Join, Pod
@@ -25,7 +26,6 @@ from fleet_q.core.prefetch import Prefetch
 from fleet_q.core.quiet import Quiet
 from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.step import Claim, Recover, Step
-from fleet_q.core.store import EventStore
 from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import simulate
 from fleet_q.services.simulation.server import Server, Session
@@ -87,7 +87,7 @@ def _is_orphan(careless: Callable[[Step, Any], bool]) -> Patch:
     @contextmanager
     def flipped() -> Iterator[None]:
         with ExitStack() as stack:
-            for module in (recovery, store, memory):
+            for module in (recovery, step_by_step, memory):
                 stack.enter_context(patch.object(module, "is_orphan", careless))
             yield
 

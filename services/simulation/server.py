@@ -13,8 +13,8 @@ from random import Random
 from typing import Any
 
 from fleet_q.core.errors import FleetQError, StoreCrowded, StoreUnavailable
+from fleet_q.core.event_store import EventStore
 from fleet_q.core.ports import Store
-from fleet_q.core.store import EventStore
 from fleet_q.services.simulation.actor import Actor, Call
 from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.ledger import Ledger

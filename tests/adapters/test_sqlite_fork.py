@@ -30,10 +30,10 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 def test_fork_within_a_transaction_leaves_it_to_the_parent(store) -> None:
     with store._database.write() as tx:
-        tx.submit([Submit("one", "{}", unique=True)], None)
+        tx.submit_many([Submit("one", "{}", unique=True)], None)
         child = Child(lambda: store.counts())
         told = child.ended()
-        tx.submit([Submit("two", "{}", unique=True)], None)
+        tx.submit_many([Submit("two", "{}", unique=True)], None)
 
     assert "was in use by a transaction when this process was forked" in told
     assert store.counts()["pending"] == 2
@@ -42,7 +42,7 @@ def test_fork_within_a_transaction_leaves_it_to_the_parent(store) -> None:
 def test_child_cannot_go_on_with_its_parents_transaction(store) -> None:
     def fork_within() -> str:
         with store._database.write() as tx:
-            child = Child(lambda: tx.submit([Submit("child's", "{}", unique=True)], None))
+            child = Child(lambda: tx.submit_many([Submit("child's", "{}", unique=True)], None))
             return child.ended()
 
     assert "was in use by a transaction" in fork_within()
@@ -56,7 +56,7 @@ def test_child_of_a_fork_that_could_wait_no_longer_is_refused(store, monkeypatch
 
     def hold() -> None:
         with store._database.write() as tx:
-            tx.submit([Submit("parent's", "{}", unique=True)], None)
+            tx.submit_many([Submit("parent's", "{}", unique=True)], None)
             begun.set()
             go_on.wait(LIMIT)
 

@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_an_archive_keeps_everything(fleet_q, tmp_path):
 def test_ctrl_c_ends_it_between_two_batches_and_says_what_was_done(fleet_q, monkeypatch):
     """The signal comes in the middle of a batch, which is finished all the same."""
     _in_batches_of(monkeypatch, 3)
-    from fleet_q.core.store import EventStore
+    from fleet_q.core.event_store import EventStore
 
     prune = EventStore.prune
 

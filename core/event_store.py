@@ -1,0 +1,134 @@
+"""The store port over any database that can hold a transaction: one for each call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.lifecycles import StepStatus
+from fleet_q.core.pod import Pod
+from fleet_q.core.ports import (
+    Answer,
+    Database,
+    DeadLetter,
+    Ended,
+    EndedPage,
+    Fleet,
+    LetterPage,
+    Manners,
+    Pruned,
+    RebuildReport,
+    StartRecords,
+    Turn,
+)
+from fleet_q.core.rebuild import rebuild
+from fleet_q.core.step import Cancel, Recover, Replay, Step, Submit
+
+
+class EventStore:
+    """A :class:`~fleet_q.core.ports.Store` over a :class:`~fleet_q.core.ports.Database`."""
+
+    starts: StartRecords | None = None
+    """See :class:`fleet_q.core.ports.Store`; so for everything here."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def manners(self) -> Manners:
+        return self._database.manners
+
+    def bell(self) -> int:
+        return self._database.bell()
+
+    def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
+        with self._database.write() as tx:
+            return tx.submit_many(new, pod_id)
+
+    def turn(self, turn: Turn) -> Answer:
+        """A turn that may have nothing to write is looked at in a read transaction first, which
+        keeps no writer waiting."""
+        is_new_claim = turn.claim and not turn.again
+        if is_new_claim and (turn.if_due or not (turn.presence or turn.outcomes)):
+            with self._database.read() as tx:
+                answer = tx.peek(turn)
+            if answer is not None:
+                return answer
+        with self._database.write() as tx:
+            return tx.sync(turn)
+
+    def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
+        with self._database.write() as tx:
+            return tx.declare_dead(silent, by)
+
+    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
+        with self._database.read() as tx:
+            return tx.orphans(after, limit)
+
+    def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
+        with self._database.write() as tx:
+            return tx.recover(orphans, by)
+
+    def cancel(self, step_id: str, pod_id: str | None = None) -> Step:
+        with self._database.write() as tx:
+            return tx.change([Cancel(step_id)], pod_id)[0]
+
+    def replay(self, step_ids: Sequence[str], pod_id: str | None = None) -> list[Step]:
+        with self._database.write() as tx:
+            return tx.change([Replay(step_id) for step_id in step_ids], pod_id)
+
+    def step(self, step_id: str) -> Step | None:
+        with self._database.read() as tx:
+            return tx.steps([step_id]).get(step_id)
+
+    def history(self, step_id: str) -> list[StepEvent]:
+        with self._database.read() as tx:
+            return tx.history(step_id)
+
+    def counts(self) -> dict[StepStatus, int]:
+        with self._database.read() as tx:
+            return tx.counts()
+
+    def pods(self) -> Fleet:
+        with self._database.read() as tx:
+            return Fleet(tx.at, tuple(tx.pods()))
+
+    def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> LetterPage:
+        with self._database.read() as tx:
+            page = tx.dead_letters(limit, before)
+        last = page[-1] if len(page) == limit and page else None
+        return LetterPage(tuple(page), (last.last_update_ts, last.step_id) if last else None)
+
+    def step_events(self) -> Iterator[StepEvent]:
+        with self._database.snapshot() as tx:
+            yield from tx.step_events()
+
+    def ended(
+        self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
+    ) -> EndedPage:
+        with self._database.read() as tx:
+            return tx.ended(statuses, before, limit, after)
+
+    def prune(self, ended: Sequence[Ended], before: int, by: str | None = None) -> Pruned:
+        with self._database.write() as tx:
+            return tx.prune_steps(ended, before)
+
+    def prune_pod(self, pod: Pod) -> Pruned:
+        with self._database.write() as tx:
+            return tx.prune_pod(pod)
+
+    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+        with self._database.snapshot() as tx:
+            yield from tx.histories(step_ids)
+
+    def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
+        with self._database.snapshot() as tx:
+            yield from tx.pod_history(pod_id)
+
+    def rebuild(
+        self, *, check: bool = False, progress: Callable[[int], None] | None = None
+    ) -> RebuildReport:
+        return rebuild(self._database, check=check, progress=progress)
+
+    def close(self) -> None:
+        self._database.close()
