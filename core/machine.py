@@ -110,7 +110,7 @@ class PodMachine:
         self.incarnation = new_id()
         self._new_id = new_id
         self._chance = chance
-        self._pace = Pace()
+        self._pace = Pace(manners)
         self._prefetch = Prefetch(settings.claim_ahead, settings.claim_interval)
         self._quiet = Quiet(settings, manners)
         dead_after = settings.dead_pod_threshold

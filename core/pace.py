@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+from fleet_q.core.ports import Manners
+
 GATHERING: Final = 0.1
 """The part of a turn's duration for which the first outcome waits for others that are about to
 come: what makes a turn dear makes gathering cheap, and a step's way is never much longer for it."""
@@ -21,23 +23,19 @@ SPREADING: Final = 4.0
 """Over how many times the wait that a turn has had its pod spreads its next claim: the longer the
 queue at the store's lock, the fewer of those who wait in it find anything when their turn comes."""
 
-SHORTEST_SPREAD: Final = 0.5
-"""Seconds; about what the shortest turn takes where turns are waited for."""
-
 LONGEST_SPREAD: Final = 30.0
 """Seconds; of a hundred pods that come within so long, the first comes after a third of one."""
 
 FORGETTING: Final = 0.9
 """The part of the spread that is left after a turn that did not wait."""
 
-WAITERS: Final = 20
-"""Statements that Snowflake lets wait for a lock, as its error 000625 says."""
-
 
 class Pace:
     """``turn_took`` is how many seconds passed until the last turn was answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, manners: Manners) -> None:
+        self._most_waiters = manners.most_waiters
+        self._shortest_sync = manners.shortest_sync
         self.gather_until: float | None = None
         self.turn_took = 0.0
         self._sent_at = 0.0
@@ -73,11 +71,13 @@ class Pace:
         """Seconds that those take who wait for a lock, if they are as many as may. Who knows only
         turns that have waited themselves takes too much for it, and who knows none everything: so
         at first it is what the spread is, and longer each time."""
-        return min(WAITERS * self._fastest, self._spread)
+        if self._most_waiters is None:
+            return self._spread
+        return min(self._most_waiters * self._fastest, self._spread)
 
     def turned_away(self) -> None:
         """Too many came at once; half as many may do so the next time."""
-        least = max(self._spread, self.turn_took, SHORTEST_SPREAD)
+        least = max(self._spread, self.turn_took, self._shortest_sync)
         self._spread = min(2 * least, LONGEST_SPREAD)
 
     def called_at(self, now: float, chance: Callable[[], float]) -> float:

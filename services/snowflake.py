@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from fleet_q.adapters.snowflake.locks import LOCK_TIMEOUT
+from fleet_q.adapters.snowflake.traits import LOCK_TIMEOUT
 from fleet_q.core.errors import InvalidInput, StoreError
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from snowflake.connector.errors import Error
 
 from fleet_q.adapters import fork
 from fleet_q.adapters.snowflake.errors import Failure, is_lost, is_passing, translated
-from fleet_q.adapters.snowflake.locks import LOCK_TIMEOUT, NAME, Abandoned
+from fleet_q.adapters.snowflake.lock_reaper import NAME, LockReaper
 from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.adapters.snowflake.traits import LOCK_TIMEOUT
 from fleet_q.core.errors import StoreCrowded, StoreError, StoreUnavailable
 
 log = logging.getLogger("fleet_q.snowflake")
@@ -56,7 +57,7 @@ class Session:
         self.errors: Counter[int] = Counter()
         self.statements = statements
         self._parameters = dict(connection)
-        self._abandoned = Abandoned()
+        self._lock_reaper = LockReaper()
         self._connection: SnowflakeConnection | None = None
         self._lock = threading.RLock()
         self._is_locked_by_fork = False
@@ -119,7 +120,7 @@ class Session:
 
             change = Transaction(change_id, run)
             try:
-                self._abandoned.end_suspected(self)
+                self._lock_reaper.end_suspected(self)
                 with self._translated():
                     self._send(self.statements.text("begin", transaction=NAME + change_id))
                     try:
@@ -134,11 +135,11 @@ class Session:
                         raise StoreUnavailable("Snowflake: the transaction was ended meanwhile")
             except StoreCrowded:
                 with suppress(StoreUnavailable):
-                    self._abandoned.end(self)
+                    self._lock_reaper.end(self)
                 raise
             except StoreUnavailable:
                 if time.monotonic() - began > LOCK_TIMEOUT:
-                    self._abandoned.suspect()
+                    self._lock_reaper.suspect()
                 raise
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from fleet_q.adapters.snowflake.picture import Picture
 from fleet_q.adapters.snowflake.seen import Seen, fit_statuses
 from fleet_q.adapters.snowflake.session import Session, Transaction, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.adapters.snowflake.traits import TRAITS
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.errors import FleetQError, StoreError, StoreUnavailable
@@ -35,7 +36,6 @@ from fleet_q.core.ports import (
     EndedPage,
     Fleet,
     LetterPage,
-    Manners,
     Pruned,
     RebuildReport,
     Turn,
@@ -44,10 +44,6 @@ from fleet_q.core.step import Cancel, Complete, Outcome, Recover, Replay, Step, 
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Characters of payloads or results in one statement, about: a bound text may have 16 MiB."""
-
-PRUNE_BATCH: Final = 20_000
-"""Steps pruned in one transaction: a DELETE rewrites whole parts of a table, so there are few; and
-the ids, of 200 characters at most, are one bound text of some ``MOST_BYTES``."""
 
 PATIENCE: Final = 60.0
 """Seconds for which a call is tried again before it says that Snowflake is unavailable."""
@@ -64,7 +60,7 @@ class SnowflakeStore:
     once, its machine has a backoff of its own; every other call is tried for ``patience`` seconds.
     """
 
-    manners = Manners(dear=True, prune_batch=PRUNE_BATCH)
+    manners = TRAITS
     starts = None
 
     def __init__(

@@ -31,12 +31,16 @@ class Manners(msgspec.Struct, frozen=True):
     ``watch_interval``: seconds after which an idle pod may look at the bell again, where a look
     costs next to nothing; ``None``: it is looked at no more often than steps are claimed.
     ``dear``: every write costs money, so a pod with nothing to do falls asleep. ``prune_batch``:
-    steps looked through, and pruned, in one transaction.
+    steps looked through, and pruned, in one transaction. ``most_waiters``: statements that may
+    wait for one lock, beyond which the store rejects one with ``StoreCrowded``; ``None``: any
+    number. ``shortest_sync``: seconds that a sync takes at least, about.
     """
 
     watch_interval: float | None = None
     dear: bool = False
     prune_batch: int = 200
+    most_waiters: int | None = None
+    shortest_sync: float = 0.05
 
 
 class Store(Protocol):

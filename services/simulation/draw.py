@@ -7,7 +7,7 @@ from typing import Final, Literal, cast
 
 from msgspec.structs import replace
 
-from fleet_q.core.pace import WAITERS
+from fleet_q.adapters.snowflake.traits import MOST_WAITERS
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.models import MODELS, Kind
@@ -59,7 +59,7 @@ def draw(
             *_faults(names, chance, seconds, sized),
             *_fleet_faults(seed, names, kind, seconds, sized),
         ),
-        most_waiters=WAITERS if sized else chance.choice([1, 2, WAITERS]),
+        most_waiters=MOST_WAITERS if sized else chance.choice([1, 2, MOST_WAITERS]),
         sized=sized,
     )
     return scenario if sized or steps is not None else _special(scenario, names)

@@ -7,9 +7,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from fleet_q.adapters.snowflake.locks import ABANDONED, LOCK_TIMEOUT
+from fleet_q.adapters.snowflake.traits import ABANDONED, LOCK_TIMEOUT, MOST_WAITERS, TRAITS
 from fleet_q.adapters.sqlite import BUSY_TIMEOUT
-from fleet_q.core.pace import WAITERS
 from fleet_q.core.ports import Manners
 from fleet_q.services.simulation.actor import Call
 from fleet_q.services.snowflake import NETWORK_TIMEOUT
@@ -67,13 +66,13 @@ STANDARD: Final = StoreModel(
     select=0.10,
     commit=0.10,
     rows=False,
-    most_waiters=WAITERS,
+    most_waiters=MOST_WAITERS,
     lock_timeout=LOCK_TIMEOUT,
     idle_abort=300.0,
     outlives_client=True,
     abandoned=ABANDONED,
     spread=0.4,
-    manners=Manners(dear=True),
+    manners=TRAITS,
 )
 """Snowflake's standard tables: a lock on the table for every UPDATE, none for INSERT. A transaction
 whose session is gone is aborted after five minutes if it blocks another (documentation of
@@ -94,7 +93,7 @@ HYBRID: Final = StoreModel(
     outlives_client=True,
     abandoned=ABANDONED,
     spread=0.4,
-    manners=Manners(dear=True),
+    manners=TRAITS,
 )
 """Snowflake's hybrid tables: locks on rows. Two claims want the same rows, those at the head of
 the queue, so one waits for the other, until the connector gives it up; results and heartbeats meet

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from fleet_q.core.pace import WAITERS
+from fleet_q.adapters.snowflake.traits import MOST_WAITERS
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation.models import Kind
 
@@ -174,7 +174,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[Start, ...]
     requests: tuple[Request, ...]
     faults: tuple[Fault, ...]
-    most_waiters: int = WAITERS
+    most_waiters: int = MOST_WAITERS
     sized: bool = False
 
     @property

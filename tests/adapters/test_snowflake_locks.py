@@ -9,12 +9,13 @@ from unittest.mock import patch
 import pytest
 
 from fleet_q.adapters import rows
-from fleet_q.adapters.snowflake import locks, session
+from fleet_q.adapters.snowflake import lock_reaper, session
 from fleet_q.adapters.snowflake import store as snowflake
-from fleet_q.adapters.snowflake.locks import ABANDONED, NAME
+from fleet_q.adapters.snowflake.lock_reaper import NAME
 from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.adapters.snowflake.traits import ABANDONED
 from fleet_q.core.errors import StoreCrowded, StoreUnavailable
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema, Standin
@@ -116,7 +117,7 @@ def test_a_store_that_is_away_is_not_suspected_of_a_lock_again_and_again(
     schema.forget()
 
     store.submit([Submit("step", "{}")])
-    with patch.object(locks, "LOOK_INTERVAL", 0.0):
+    with patch.object(lock_reaper, "LOOK_INTERVAL", 0.0):
         store.submit([Submit("another", "{}")])
 
     assert len(schema.log(lambda each: each.text.startswith("SHOW LOCKS"))) == 1
@@ -135,7 +136,7 @@ def test_who_may_not_end_it_has_to_wait(
 
 def test_it_is_looked_for_now_and_then(schema: Schema, store: snowflake.SnowflakeStore) -> None:
     schema.forget()
-    with patch.object(locks, "LOOK_INTERVAL", LIMIT):
+    with patch.object(lock_reaper, "LOOK_INTERVAL", LIMIT):
         for _ in range(3):
             with pytest.raises(StoreCrowded):
                 store.submit([Submit("step", "{}")])

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from fleet_q.core.machine import LONGEST_CROWDED, STORE_RETRY_BASE, STORE_RETRY_CAP
 from fleet_q.core.pod import Beat, Join
+from fleet_q.core.ports import Manners
 from tests.core.helpers import Pilot, up
 
 
@@ -67,7 +68,7 @@ def test_who_comes_to_a_crowded_store_again_waits_longer_though_never_much() -> 
 
 
 def test_a_queue_of_quick_turns_is_soon_come_back_to() -> None:
-    pilot = up()
+    pilot = up(manners=Manners(most_waiters=20, shortest_sync=0.5))
     slow_turn(pilot, 0.05)
     pilot.turn()
     assert pilot.machine.unanswered(pilot.now, crowded=True) == pytest.approx(0.5)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.pace import FORGETTING, LONGEST_SPREAD, SPREADING, WAITERS, Pace
+from fleet_q.core.pace import FORGETTING, LONGEST_SPREAD, SPREADING, Pace
 from fleet_q.core.ports import Manners
 from tests.core.helpers import Pilot
+
+CROWDED = Manners(dear=True, most_waiters=20, shortest_sync=0.5)
 
 
 def took(pace: Pace, *seconds: float) -> None:
@@ -21,13 +23,13 @@ def half() -> float:
 
 
 def test_who_never_waited_comes_at_once() -> None:
-    pace = Pace()
+    pace = Pace(CROWDED)
     took(pace, 0.5, 0.5, 0.5)
     assert pace.called_at(7.0, half) == 7.0
 
 
 def test_who_only_looks_tells_nothing_of_how_long_turns_wait() -> None:
-    pace = Pace()
+    pace = Pace(CROWDED)
     pace.sent(100.0)
     pace.answered(100.1, is_telling=False)
     took(pace, 1.1, 1.1)
@@ -35,19 +37,19 @@ def test_who_only_looks_tells_nothing_of_how_long_turns_wait() -> None:
 
 
 def test_who_waited_comes_within_some_times_the_wait() -> None:
-    pace = Pace()
+    pace = Pace(CROWDED)
     took(pace, 0.5, 2.5)
     assert pace.called_at(7.0, half) == pytest.approx(7.0 + SPREADING * 2.0 / 2)
 
 
 def test_a_wait_is_forgotten_bit_by_bit() -> None:
-    pace = Pace()
+    pace = Pace(CROWDED)
     took(pace, 0.5, 2.5, 0.5, 0.5)
     assert pace.called_at(0.0, half) == pytest.approx(SPREADING * 2.0 / 2 * FORGETTING**2)
 
 
 def test_who_is_turned_away_spreads_twice_as_far() -> None:
-    pace = Pace()
+    pace = Pace(CROWDED)
     took(pace, 0.75)
     pace.turned_away()
     assert pace.called_at(0.0, half) == pytest.approx(0.75)
@@ -56,25 +58,39 @@ def test_who_is_turned_away_spreads_twice_as_far() -> None:
 
 
 def test_a_full_queue_takes_as_long_as_all_who_wait_in_it_at_most() -> None:
-    pace = Pace()
+    pace = Pace(CROWDED)
     pace.sent(100.0)
     pace.answered(100.5, is_telling=False)
     pace.turned_away()
     pace.turned_away()
     assert pace.queue_takes == 2.0
     took(pace, 0.5, 0.25, 3.0)
-    assert pace.queue_takes == pytest.approx(WAITERS * 0.25)
+    assert pace.queue_takes == pytest.approx(20 * 0.25)
+
+
+def test_wait_after_rejection_is_the_spread_if_any_number_may_wait_for_a_lock() -> None:
+    pace = Pace(Manners(most_waiters=None))
+    took(pace, 0.25, 3.0)
+    pace.turned_away()
+    assert pace.queue_takes == 2 * SPREADING * 2.75
+
+
+def test_first_spread_after_rejection_is_as_long_as_the_shortest_sync() -> None:
+    for seconds in (0.5, 3.0):
+        pace = Pace(Manners(most_waiters=20, shortest_sync=seconds))
+        pace.turned_away()
+        assert pace.queue_takes == 2 * seconds
 
 
 def test_who_has_only_seen_turns_that_waited_soon_looks_how_long_the_queue_is() -> None:
-    pace = Pace()
+    pace = Pace(CROWDED)
     took(pace, 3.0)
     pace.turned_away()
     assert pace.queue_takes == 2 * 3.0
 
 
 def test_a_crowd_that_joins_is_no_reason_to_heed_the_bell_late() -> None:
-    pace = Pace()
+    pace = Pace(CROWDED)
     for _ in range(5):
         pace.turned_away()
     pace.joined()
@@ -82,7 +98,7 @@ def test_a_crowd_that_joins_is_no_reason_to_heed_the_bell_late() -> None:
 
 
 def test_nobody_stays_away_for_ever() -> None:
-    pace = Pace()
+    pace = Pace(CROWDED)
     took(pace, 0.5, 60.0)
     for _ in range(9):
         pace.turned_away()

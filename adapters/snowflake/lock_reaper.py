@@ -1,4 +1,4 @@
-"""How long a lock is waited for, and what is done about one that a killed process has left behind.
+"""What is done about a lock that a killed process has left behind.
 
 A whole fleet waits for what a transaction without a client has locked. Snowflake ends it when it
 has kept others waiting for five minutes (documentation of transactions, "Aborting transactions");
@@ -11,22 +11,13 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol
 
+from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.adapters.snowflake.traits import ABANDONED
 from fleet_q.core.errors import StoreUnavailable
 
-if TYPE_CHECKING:
-    from fleet_q.adapters.snowflake.session import Session
-
 log = logging.getLogger("fleet_q.snowflake")
-
-LOCK_TIMEOUT: Final = 30
-"""Seconds after which Snowflake fails a statement that waits for a lock: before the connector gives
-it up, or it would be carried out with nobody there to end its transaction."""
-
-ABANDONED: Final = 60.0
-"""Seconds after which a transaction that holds what others are refused counts as abandoned: a pod's
-needs its locks for two or three. One that is only slow finds out, and is done anew."""
 
 NAME: Final = "FLEET_Q_"
 """What the names of the fleet's transactions begin with, so that nobody else's is ever ended."""
@@ -35,8 +26,18 @@ LOOK_INTERVAL: Final = 10.0
 """Seconds between two looks for such transactions, at least."""
 
 
-class Abandoned:
-    """Looks for such transactions and ends them."""
+class Sql(Protocol):
+    """What is needed of a :class:`~fleet_q.adapters.snowflake.session.Session`."""
+
+    statements: Statements
+
+    def query(self, name: str, **values: Any) -> list[tuple[Any, ...]]: ...
+    def show(self, name: str) -> list[dict[str, Any]]: ...
+    def execute(self, text: str) -> list[tuple[Any, ...]]: ...
+
+
+class LockReaper:
+    """Looks for abandoned transactions and ends them."""
 
     def __init__(self) -> None:
         self._is_suspected = False
@@ -47,14 +48,14 @@ class Abandoned:
         nothing else says that a lock was not to be had."""
         self._is_suspected = True
 
-    def end_suspected(self, session: Session) -> None:
+    def end_suspected(self, session: Sql) -> None:
         """End what is suspected, before the next try. Raises :class:`StoreUnavailable` if there is
         no answer again: it was not a lock."""
         if self._is_suspected:
             self.end(session)
             self._is_suspected = False
 
-    def end(self, session: Session) -> None:
+    def end(self, session: Sql) -> None:
         """Called where a lock was not to be had. Who may not end a transaction, for lack of a
         right, has to wait for it. Raises :class:`StoreUnavailable`."""
         now = time.monotonic()
@@ -77,7 +78,7 @@ class Abandoned:
             log.warning("cannot see to what keeps the fleet waiting: %s", error)
 
 
-def _abandoned(session: Session) -> Iterator[int]:
+def _abandoned(session: Sql) -> Iterator[int]:
     """By their names, since of locks on a hybrid table's rows Snowflake does not say which table it
     is; of these it shows those that have kept others waiting for some seconds (documentation,
     "Monitor transactions for hybrid tables")."""
