@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 FORK_PATIENCE: Final = 10.0
 """Seconds that a fork waits for transactions that are under way in other threads."""
@@ -27,6 +27,61 @@ class Forkable(Protocol):
 
     def after_fork(self, in_child: bool) -> None:
         """Go on: in the parent, or ``in_child`` with locks and connections of the child's own."""
+
+
+class Closable(Protocol):
+    """What :class:`OwnedConnection` holds."""
+
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closable)
+
+
+class ForkLock:
+    """A ``lock`` that a fork waits for, so that no other thread is inside it; free in the child."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.is_held_by_fork = False
+
+    def before_fork(self, until: float) -> None:
+        """Wait for the lock, at most until then."""
+        self.is_held_by_fork = self.lock.acquire(timeout=max(0.0, until - time.monotonic()))
+
+    def after_fork(self, in_child: bool) -> None:
+        """Release it. A child whose parent did not get it has another one."""
+        if self.is_held_by_fork:
+            self.is_held_by_fork = False
+            self.lock.release()
+        elif in_child:
+            self.lock = threading.RLock()
+
+
+class OwnedConnection(ForkLock, Generic[C]):
+    """A ``connection``, used under ``lock``, of the process that opened it: a child has none.
+
+    The child closes its parent's, which must be one that may be closed there, unless another
+    thread was using it.
+    """
+
+    def __init__(self, connection: C | None = None) -> None:
+        super().__init__()
+        self.connection = connection
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+
+    def after_fork(self, in_child: bool) -> None:
+        if in_child and self.is_held_by_fork:
+            self.close()
+        elif in_child and self.connection is not None:
+            keep_forever(self.connection)
+            self.connection = None
+        super().after_fork(in_child)
 
 
 def register(forkable: Forkable) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,8 +46,7 @@ class MemoryDatabase:
         self.manners = Manners()
         self.queue = _Queue(self.steps)
         self._clock = clock
-        self._lock = threading.RLock()
-        self._is_locked_by_fork = False
+        self._fork_lock = fork.ForkLock()
         self._open: MemoryTransaction | None = None
         self._changes = 0
 
@@ -62,7 +59,7 @@ class MemoryDatabase:
 
     @contextmanager
     def write(self) -> Iterator[MemoryTransaction]:
-        with self._lock:
+        with self._fork_lock.lock:
             self._open = tx = self.begin()
             try:
                 yield tx
@@ -78,7 +75,7 @@ class MemoryDatabase:
     @contextmanager
     def snapshot(self) -> Iterator[MemoryTransaction]:
         picture = MemoryDatabase(self._clock)
-        with self._lock:
+        with self._fork_lock.lock:
             picture.step_log = {step_id: list(log) for step_id, log in self.step_log.items()}
             picture.pod_log = {pod_id: list(log) for pod_id, log in self.pod_log.items()}
             picture.steps, picture.pods = dict(self.steps), dict(self.pods)
@@ -91,19 +88,15 @@ class MemoryDatabase:
 
     def before_fork(self, until: float) -> None:
         """See :class:`fleet_q.adapters.fork.Forkable`."""
-        timeout = max(0.0, until - time.monotonic())
-        self._is_locked_by_fork = self._lock.acquire(timeout=timeout)
+        self._fork_lock.before_fork(until)
 
     def after_fork(self, in_child: bool) -> None:
         """A child goes on with a copy, in which no transaction is half done."""
-        if self._is_locked_by_fork:
-            self._is_locked_by_fork = False
-            self._lock.release()
-        elif in_child:
-            self._lock = threading.RLock()
-            if self._open is not None:
-                self._open.roll_back()
-                self._open = None
+        was_in_use = not self._fork_lock.is_held_by_fork
+        self._fork_lock.after_fork(in_child)
+        if in_child and was_in_use and self._open is not None:
+            self._open.roll_back()
+            self._open = None
 
 
 class MemoryTransaction(StepByStep):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -79,24 +78,23 @@ class SqliteDatabase:
         self._translated = translated(opening.path)
         self._files = StoreFiles(opening.path)
         self._clock = clock
-        self._lock = threading.RLock()
+        self._fork_lock = fork.ForkLock()
         self._connection: sqlite3.Connection | None = None
         self._transaction: SqliteTransaction | None = None
         self._snapshots: dict[int, Snapshot] = {}
         self._end: str | None = None  # why it cannot be used any more
         self._is_forking = False
-        self._is_locked_by_fork = False
         self._bells_before = 0
         self._next_check = 0.0
         self._next_wal_check = 0.0
         self._latest: int | None = None  # time that was read from the clock, here or by a pod
         self._is_set_back = False  # the clock was, and not all that follows is done
-        with self._lock:
+        with self._fork_lock.lock:
             fork.register(self)
             self._connection, self.was_created = opening.open(self._files)
 
     def bell(self) -> int:
-        with self._lock, self._translated:
+        with self._fork_lock.lock, self._translated:
             connection = self._connection or self._open_again()
             if time.monotonic() >= self._next_check:
                 self._check_files()
@@ -112,7 +110,7 @@ class SqliteDatabase:
     @contextmanager
     def snapshot(self) -> Iterator[SqliteTransaction]:
         with self._translated:
-            with self._lock:
+            with self._fork_lock.lock:
                 if self._connection is None:
                     self._open_again()
                 self._next_check = 0.0  # who opens a file that is not the same may spoil it
@@ -126,7 +124,7 @@ class SqliteDatabase:
                 snapshot.close()
 
     def close(self) -> None:
-        with self._lock:
+        with self._fork_lock.lock:
             connection = self._connection
             if connection is not None and self._files.lost():
                 self._save()
@@ -138,7 +136,7 @@ class SqliteDatabase:
 
     def begin(self, statements: tuple[str, ...]) -> SqliteTransaction:
         """Wait for whatever else goes on in this process, then for other processes."""
-        self._lock.acquire()
+        self._fork_lock.lock.acquire()
         try:
             if time.monotonic() >= self._next_check:
                 self._check_files()
@@ -154,7 +152,7 @@ class SqliteDatabase:
                 if self._connection is not None and self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             finally:
-                self._lock.release()
+                self._fork_lock.lock.release()
             if isinstance(error, TRANSLATED):
                 raise self._translation(error) from error
             raise
@@ -179,7 +177,7 @@ class SqliteDatabase:
                 if connection is not None and self._connection and connection.in_transaction:
                     connection.execute("ROLLBACK")
             finally:
-                self._lock.release()
+                self._fork_lock.lock.release()
         if isinstance(error, TRANSLATED):
             raise self._translation(error) from error
 
@@ -221,9 +219,9 @@ class SqliteDatabase:
                 if primary_code(error) != sqlite3.SQLITE_BUSY or now > until:
                     raise
                 if self._is_forking:
-                    self._lock.release()
+                    self._fork_lock.lock.release()
                     time.sleep(_LOCK_PAUSE)
-                    self._lock.acquire()
+                    self._fork_lock.lock.acquire()
                 else:
                     time.sleep(_LOCK_PAUSE)
 
@@ -324,8 +322,8 @@ class SqliteDatabase:
     def before_fork(self, until: float) -> None:
         """See :class:`fleet_q.adapters.fork.Forkable`."""
         self._is_forking = True
-        self._is_locked_by_fork = self._lock.acquire(timeout=max(0.0, until - time.monotonic()))
-        if not self._is_locked_by_fork:
+        self._fork_lock.before_fork(until)
+        if not self._fork_lock.is_held_by_fork:
             return
         for snapshot in list(self._snapshots.values()):
             snapshot.before_fork(until)
@@ -343,11 +341,7 @@ class SqliteDatabase:
             self._leave_to_the_parent()
         for snapshot in list(self._snapshots.values()):
             snapshot.after_fork(in_child)
-        if self._is_locked_by_fork:
-            self._is_locked_by_fork = False
-            self._lock.release()
-        elif in_child:
-            self._lock = threading.RLock()
+        self._fork_lock.after_fork(in_child)
 
     def _leave_to_the_parent(self) -> None:
         """A connection that was in use is not the child's, and stays in SQLite's books: the child

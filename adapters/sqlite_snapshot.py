@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -21,51 +19,41 @@ class Snapshot:
     close it, for that neither changes a file nor ends a lock of its parent's."""
 
     def __init__(self, opening: Opening, at: int) -> None:
-        self._lock = threading.Lock()
-        self._is_locked_by_fork = False
-        self._connection: sqlite3.Connection | None = opening.connect("ro")
+        connection = opening.connect("ro")
+        self._owned = fork.OwnedConnection(connection)
         try:
-            self._connection.execute("PRAGMA temp_store = MEMORY")
-            self._connection.execute("BEGIN")
-            self.transaction = _SnapshotTransaction(self._connection, at, self._lock)
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute("BEGIN")
+            self.transaction = _SnapshotTransaction(connection, at, self._owned)
         except BaseException:
-            self._connection.close()
+            connection.close()
             raise
 
     def close(self) -> None:
         """Let go of the picture."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._owned.close()
 
     def before_fork(self, until: float) -> None:
         """See :class:`fleet_q.adapters.fork.Forkable`."""
-        self._is_locked_by_fork = self._lock.acquire(timeout=max(0.0, until - time.monotonic()))
+        self._owned.before_fork(until)
 
     def after_fork(self, in_child: bool) -> None:
         """See :class:`fleet_q.adapters.fork.Forkable`."""
-        if in_child and self._connection is not None:
-            if self._is_locked_by_fork:
-                self._connection.close()
-            else:
-                fork.keep_forever(self._connection)
-            self._connection = None
+        self._owned.after_fork(in_child)
+        if in_child:
             self.transaction.refuse("this was read when the process was forked; read it again")
-        if self._is_locked_by_fork:
-            self._is_locked_by_fork = False
-            self._lock.release()
 
 
 class _SnapshotTransaction(SqliteTransaction):
-    def __init__(self, connection: sqlite3.Connection, at: int, lock: threading.Lock) -> None:
+    def __init__(self, connection: sqlite3.Connection, at: int, lock: fork.ForkLock) -> None:
         super().__init__(connection, at)
-        self._lock = lock
+        self._fork_lock = lock
 
     def _stream(self, name: str, values: dict[str, Any] | tuple[()] = ()) -> Iterator[Row]:
-        with self._lock:
+        with self._fork_lock.lock:
             cursor = self._run(name, values)
         while True:
-            with self._lock:
+            with self._fork_lock.lock:
                 self.check()
                 rows = cursor.fetchmany(_ROWS)
             if not rows:

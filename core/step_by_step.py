@@ -40,7 +40,8 @@ class StepByStep(Transaction):
             self.write_pods(presence)
         claimed = self._held_or_claimed(turn) if turn.claim else ()
         refused = self.acknowledge(turn.outcomes, turn.pod_id) if turn.outcomes else ()
-        return self._answer(turn, claimed, refused)
+        more = len(claimed) < turn.claim and self.is_any_due()
+        return self._answer(turn, claimed, refused, more=more)
 
     def claim(self, turn: Turn) -> list[Step]:
         found = steps.claimed_of(self.claimable(turn.claim), turn.free)
@@ -142,11 +143,11 @@ class StepByStep(Transaction):
         refused: Sequence[str] = (),
         *,
         done: bool = True,
+        more: bool = False,
     ) -> Answer:
         lost = self.lost(turn.check_held) if turn.check_held else ()
         if not turn.claim:
             return Answer(self.at, tuple(claimed), tuple(refused), lost)
-        more = len(claimed) < turn.claim and self.is_any_due()
         return Answer(
             at=self.at,
             claimed=tuple(claimed),

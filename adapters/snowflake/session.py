@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import threading
 import time
 import uuid
 from collections import Counter
@@ -59,25 +58,24 @@ class Session:
         self._parameters = dict(connection)
         self._lock_reaper = LockReaper()
         self._connection: SnowflakeConnection | None = None
-        self._lock = threading.RLock()
-        self._is_locked_by_fork = False
+        self._fork_lock = fork.ForkLock()
         self._forks = 0
         fork.register(self)
 
     def query(self, name: str, **values: Any) -> Rows:
         """The rows of one statement, in a transaction of its own."""
-        with self._lock, self._translated():
+        with self._fork_lock.lock, self._translated():
             return self._run(name, values)
 
     def stream(self, name: str, size: int = 10_000, **values: Any) -> Iterator[tuple[Any, ...]]:
         """The rows of a statement that may have very many, as they arrive."""
         text, bound = self.statements.bind(name, values)
         forks = self._forks
-        with self._lock, self._translated():
+        with self._fork_lock.lock, self._translated():
             cursor = self._open().cursor()
             cursor.execute(text, bound)
         while True:
-            with self._lock, self._translated():
+            with self._fork_lock.lock, self._translated():
                 self._check_not_forked(forks)
                 rows = cursor.fetchmany(size)
             if not rows:
@@ -86,12 +84,12 @@ class Session:
 
     def execute(self, text: str) -> Rows:
         """The rows of a statement that is no file: one of a schema's, or of the doctor's."""
-        with self._lock, self._translated():
+        with self._fork_lock.lock, self._translated():
             return self._fetch(text, ())
 
     def show(self, name: str) -> list[dict[str, Any]]:
         """The rows of a SHOW by their columns' names; their order changes with Snowflake."""
-        with self._lock, self._translated():
+        with self._fork_lock.lock, self._translated():
             cursor = self._open().cursor()
             cursor.execute(self.statements.text(name))
             columns = [column[0] for column in cursor.description]
@@ -109,7 +107,7 @@ class Session:
         well; not found, the transaction did not take place, which is what ``StoreUnavailable``
         then says. If a lock is not to be had, it is seen to that nobody keeps it for ever.
         """
-        with self._lock:
+        with self._fork_lock.lock:
             began, forks = time.monotonic(), self._forks
 
             def run(name: str, values: Mapping[str, Any]) -> Rows:
@@ -144,7 +142,7 @@ class Session:
 
     def close(self) -> None:
         """End the session."""
-        with self._lock:
+        with self._fork_lock.lock:
             connection, self._connection = self._connection, None
             if connection is not None:
                 with suppress(Error, OSError):
@@ -152,8 +150,7 @@ class Session:
 
     def before_fork(self, until: float) -> None:
         """See :class:`fleet_q.adapters.fork.Forkable`."""
-        timeout = max(0.0, until - time.monotonic())
-        self._is_locked_by_fork = self._lock.acquire(timeout=timeout)
+        self._fork_lock.before_fork(until)
 
     def after_fork(self, in_child: bool) -> None:
         """A child signs in anew. Its parent's session is not closed there, nor when it ends: that
@@ -164,11 +161,7 @@ class Session:
             if connection is not None:
                 atexit.unregister(connection._close_at_exit)
                 fork.keep_forever(connection)
-        if self._is_locked_by_fork:
-            self._is_locked_by_fork = False
-            self._lock.release()
-        elif in_child:
-            self._lock = threading.RLock()
+        self._fork_lock.after_fork(in_child)
 
     def _check_not_forked(self, forks: int) -> None:
         if self._forks != forks:
