@@ -18,7 +18,7 @@ from fleet_q.core.step import Step
 E = TypeVar("E", StepEvent, PodEvent)
 
 
-class Picture:
+class Rebuilder:
     """What a rebuild reads and writes.
 
     Its reads are statements of their own, and steps move in between. So whatever differs is looked

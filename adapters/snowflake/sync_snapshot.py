@@ -16,7 +16,7 @@ from fleet_q.core.step import claim_order
 _NOW = 5  # the columns that only the row of kind 'now' has, with the kind itself
 
 
-class Seen:
+class SyncSnapshot:
     """The rows, sorted by kind."""
 
     def __init__(self, found: Sequence[Sequence[Any]]) -> None:
@@ -36,11 +36,11 @@ class Seen:
             return
         pod = self._pod
         if pod is not None and pod.incarnation == turn.incarnation:
-            fit = (outcome for status in POD_STATUSES if (outcome := afterwards(turn, status)))
+            fit = (outcome for status in POD_STATUSES if (outcome := status_after(turn, status)))
             if pod.status in fit:
                 return
         if turn.presence is not None:
-            pod = said(pod, turn.presence, self.at)
+            pod = apply(pod, turn.presence, self.at)
         if turn.claim:
             pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
 
@@ -71,14 +71,14 @@ class Seen:
 
 def fit_statuses(turn: Turn) -> list[PodStatus]:
     """In which statuses the turn's incarnation may take it."""
-    return [status for status in POD_STATUSES if afterwards(turn, status) is not None]
+    return [status for status in POD_STATUSES if status_after(turn, status) is not None]
 
 
-def afterwards(turn: Turn, status: PodStatus) -> PodStatus | None:
+def status_after(turn: Turn, status: PodStatus) -> PodStatus | None:
     """What the turn makes of a pod in this status; ``None`` if it may not be taken then."""
     pod: Pod | None = Pod(turn.pod_id, status, 0, 0, turn.incarnation)
     try:
-        pod = said(pod, turn.presence) if turn.presence is not None else pod
+        pod = apply(pod, turn.presence) if turn.presence is not None else pod
         if turn.claim:
             pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
     except FleetQError:
@@ -86,7 +86,7 @@ def afterwards(turn: Turn, status: PodStatus) -> PodStatus | None:
     return None if pod is None else pod.status
 
 
-def said(pod: Pod | None, command: PodCommand, at: int = 0) -> Pod | None:
+def apply(pod: Pod | None, command: PodCommand, at: int = 0) -> Pod | None:
     """The pod after a command; raises what ``decide`` raises."""
     change = pods.change(pod, command, at)
     return pod if change is None else change[1]
