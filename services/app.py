@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from fleet_q.adapters import fork
-from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.adapters.archive import Archive
+from fleet_q.adapters.open import (
+    absolute,
+    current_folder,
+    described,
+    is_shared,
+    open_store,
+)
+from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import InvalidInput, UnknownStep
 from fleet_q.core.leadership import leader, live_pods
@@ -24,7 +32,6 @@ from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
 from fleet_q.core.submission import check_id, check_seconds, submission
 from fleet_q.services import origin as origins
-from fleet_q.services.archive import Archive
 from fleet_q.services.bulk import replay_all, submit_all
 from fleet_q.services.callables import TASK_TYPE
 from fleet_q.services.careful_log import CarefulLogger
@@ -35,13 +42,6 @@ from fleet_q.services.pruning import prune_gently
 from fleet_q.services.recovery import watch_silent_pods
 from fleet_q.services.running import Run
 from fleet_q.services.settings import Settings, from_env
-from fleet_q.services.stores import (
-    absolute,
-    current_folder,
-    described,
-    is_shared,
-    open_store,
-)
 from fleet_q.services.tasks import Registry, Task, check_name
 from fleet_q.services.version import installed_version
 from fleet_q.services.views import DeadLettersView, EventView, LeaderView, PodView, StepView

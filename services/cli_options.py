@@ -12,18 +12,18 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from fleet_q.core.errors import InvalidInput
-from fleet_q.services import logs
-from fleet_q.services.app import FleetQ
-from fleet_q.services.escapes import one_line
-from fleet_q.services.settings import Settings, from_env
-from fleet_q.services.stores import (
+from fleet_q.adapters.open import (
     absolute,
     current_folder,
     described,
     is_shared,
     store_exists,
 )
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services import logs
+from fleet_q.services.app import FleetQ
+from fleet_q.services.escapes import one_line
+from fleet_q.services.settings import Settings, from_env
 
 verbose = False
 

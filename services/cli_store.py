@@ -9,17 +9,17 @@ import msgspec
 import typer
 from rich.progress import Progress
 
-from fleet_q.adapters import sqlite_migrate
+from fleet_q.adapters.open import dialect
+from fleet_q.adapters.snowflake.connection import named, open_snowflake
 from fleet_q.adapters.snowflake.schema import Place, TableKind, script
 from fleet_q.adapters.snowflake.statements import Statements, identifier
+from fleet_q.adapters.sqlite import migrate as sqlite_migrate
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.services import doctor as doctors
 from fleet_q.services import schema_status
 from fleet_q.services.cli_options import JsonOption, StoreOption, VerboseOption, client
 from fleet_q.services.output import err, print_json, say
 from fleet_q.services.settings import Settings, from_env
-from fleet_q.services.snowflake import named, open_snowflake
-from fleet_q.services.stores import dialect
 
 store_commands = typer.Typer()
 

@@ -7,12 +7,12 @@ from typing import Final
 
 from rich.text import Text
 
-from fleet_q.adapters import sqlite_doctor
-from fleet_q.adapters.doctor import Finding
+from fleet_q.adapters.diagnosis import Finding
+from fleet_q.adapters.open import dialect, sqlite_path
+from fleet_q.adapters.snowflake.connection import named, open_snowflake
+from fleet_q.adapters.sqlite import doctor as sqlite_doctor
 from fleet_q.services.escapes import one_line
 from fleet_q.services.output import out, say
-from fleet_q.services.snowflake import named, open_snowflake
-from fleet_q.services.stores import dialect, sqlite_path
 
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
 _WIDTH: Final = 13

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from msgspec.structs import astuple
 
 from fleet_q.adapters import fork
-from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
 from fleet_q.core import pod as core
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import (

@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from fleet_q.adapters import sqlite_migrate
-from fleet_q.services.snowflake import open_snowflake
-from fleet_q.services.stores import described, dialect, sqlite_path
+from fleet_q.adapters.open import described, dialect, sqlite_path
+from fleet_q.adapters.snowflake.connection import open_snowflake
+from fleet_q.adapters.sqlite import migrate as sqlite_migrate
 from fleet_q.sql import migrations, schema_version
 
 

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from fleet_q.adapters.sqlite import Durability
+from fleet_q.adapters.open import shown
+from fleet_q.adapters.snowflake.connection import is_configured
+from fleet_q.adapters.sqlite.store import Durability
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.settings import PREFIX, Count, PodSettings, convert_setting
 from fleet_q.core.submission import MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES, check_id
 from fleet_q.services.http_hosts import is_host
-from fleet_q.services.snowflake import is_configured
-from fleet_q.services.stores import shown
 
 DEFAULT_STORE: Final = "sqlite:///fleet-q.db"
 SNOWFLAKE_STORE: Final = "snowflake://"

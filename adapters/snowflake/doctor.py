@@ -8,7 +8,7 @@ from statistics import median
 from typing import Final
 
 from fleet_q.adapters.clock import wall_clock
-from fleet_q.adapters.doctor import Check, Diagnosis, Finding, examine, fail, ok, warn
+from fleet_q.adapters.diagnosis import Check, Diagnosis, Finding, examine, fail, ok, warn
 from fleet_q.adapters.snowflake.errors import NO_PRIVILEGE, NO_SUCH_OBJECT, advice, number, plain
 from fleet_q.adapters.snowflake.schema import SCHEMA_VERSION, Place, grants_by_table
 from fleet_q.adapters.snowflake.session import Session, new_change_id

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, cast
 
-from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
 from fleet_q.core import recovery
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Fleet, StartRecords, Store

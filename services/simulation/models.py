@@ -7,11 +7,11 @@ from typing import Final, Literal
 
 import msgspec
 
+from fleet_q.adapters.snowflake.connection import NETWORK_TIMEOUT
 from fleet_q.adapters.snowflake.traits import ABANDONED, LOCK_TIMEOUT, MOST_WAITERS, TRAITS
-from fleet_q.adapters.sqlite import BUSY_TIMEOUT
+from fleet_q.adapters.sqlite.store import BUSY_TIMEOUT
 from fleet_q.core.ports import Manners
 from fleet_q.services.simulation.actor import Call
-from fleet_q.services.snowflake import NETWORK_TIMEOUT
 
 Kind = Literal["standard", "hybrid", "sqlite"]
 

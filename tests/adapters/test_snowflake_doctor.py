@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet_q.adapters.doctor import Finding
+from fleet_q.adapters.diagnosis import Finding
 from fleet_q.adapters.snowflake.doctor import examination
 from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session

@@ -13,6 +13,7 @@ from unittest.mock import patch
 import pytest
 from msgspec.structs import replace
 
+from fleet_q.adapters.open import open_store
 from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
@@ -24,7 +25,6 @@ from fleet_q.core.step import Complete, Submit
 from fleet_q.services import FleetQ
 from fleet_q.services.ids import new_step_id
 from fleet_q.services.settings import Settings
-from fleet_q.services.stores import open_store
 from tests.standin.client import Schema, Standin
 from tests.waiting import LIMIT, wait_until
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.adapters import sqlite_database, sqlite_open
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite import database as sqlite_database
+from fleet_q.adapters.sqlite import open as sqlite_open
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.step import Submit
 from tests.adapters.test_sqlite_doctor import unprivileged

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import StoreError
 from fleet_q.core.pod import Beat
 from fleet_q.core.ports import Turn
@@ -64,7 +64,7 @@ def test_a_transaction_that_fails_after_the_clock_was_set_back_loses_no_retry(
 def test_only_a_clock_that_was_set_back_has_the_waiting_steps_looked_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fleet_q.adapters.sqlite_transaction import SqliteTransaction
+    from fleet_q.adapters.sqlite.transaction import SqliteTransaction
 
     looked: list[int] = []
     monkeypatch.setattr(SqliteTransaction, "mark_due_by_new_clock", lambda tx: looked.append(tx.at))

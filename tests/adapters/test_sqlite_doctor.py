@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.adapters import sqlite_doctor
-from fleet_q.adapters.doctor import Finding
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.diagnosis import Finding
+from fleet_q.adapters.sqlite import doctor as sqlite_doctor
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.step import Submit
 
 

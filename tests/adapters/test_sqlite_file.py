@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.adapters import sqlite_database, sqlite_migrate
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite import database as sqlite_database
+from fleet_q.adapters.sqlite import migrate as sqlite_migrate
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import DataRefused, StoreError
 from fleet_q.core.step import Submit
 
@@ -134,7 +135,7 @@ def test_a_running_store_needs_no_more_descriptors(tmp_path) -> None:
     """In a process of its own, whose limit is what is open already."""
     script = """
 import os, resource, sys
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Complete, Submit
@@ -172,7 +173,7 @@ store.close()
 def test_no_descriptors_are_left_for_a_new_store(tmp_path) -> None:
     script = """
 import os, resource, sys
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import StoreError, StoreUnavailable
 
 highest = os.dup(0)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from fleet_q.adapters import fork
-from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.ports import DeadLetter
 from fleet_q.core.step import Submit
 from tests.forking import Child

@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
-from fleet_q.adapters import sqlite_database, sqlite_doctor, sqlite_migrate
-from fleet_q.adapters.sqlite import SqliteStore
-from fleet_q.adapters.sqlite_migrate import SCHEMA_VERSION, migrate
+from fleet_q.adapters.sqlite import database as sqlite_database
+from fleet_q.adapters.sqlite import doctor as sqlite_doctor
+from fleet_q.adapters.sqlite import migrate as sqlite_migrate
+from fleet_q.adapters.sqlite.migrate import SCHEMA_VERSION, migrate
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.step import Submit
 from fleet_q.sql import Migration, migrations
@@ -192,7 +194,7 @@ def test_new_file_has_all_migrations_or_none(tmp_path: Path) -> None:
 _KILLED = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from fleet_q.adapters.sqlite_open import Opening
+from fleet_q.adapters.sqlite.open import Opening
 
 def connect(self, mode):
     connection = as_before(self, mode)
@@ -202,7 +204,7 @@ def connect(self, mode):
     return connection
 
 as_before, Opening.connect = Opening.connect, connect
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 SqliteStore(Path(sys.argv[1]))
 """
 

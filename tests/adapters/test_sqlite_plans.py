@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.sql import load
 
 INDEX_OF = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.ports import EndedPage
 from fleet_q.core.pruning import ENDED, PruneStats, prune_cycle
 from fleet_q.core.step import Submit

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.adapters import start_files
-from fleet_q.adapters.boot import boot_id
-from fleet_q.adapters.start_files import MOST_BYTES, RECORD_BYTES, StartFile, StartFiles
+from fleet_q.adapters.sqlite import start_files
+from fleet_q.adapters.sqlite.boot import boot_id
+from fleet_q.adapters.sqlite.start_files import MOST_BYTES, RECORD_BYTES, StartFile, StartFiles
 from fleet_q.core.errors import StartNotRecorded
 from fleet_q.core.ports import DeadLetter
 from fleet_q.core.step import Step

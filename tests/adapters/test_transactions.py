@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet_q.adapters.memory import MemoryTransaction
-from fleet_q.adapters.sqlite_transaction import SqliteTransaction
+from fleet_q.adapters.sqlite.transaction import SqliteTransaction
 from fleet_q.core.ports import Transaction
 
 METHODS = {name for name in vars(Transaction) if not name.startswith("_")}

@@ -19,7 +19,7 @@ from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.ports import Store
 from tests.standin.client import Schema, shared
 from tests.waiting import LIMIT

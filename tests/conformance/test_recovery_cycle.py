@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
 from fleet_q.core import recovery
 from fleet_q.core.leadership import silent_pods
 from fleet_q.core.ports import Store

@@ -10,7 +10,7 @@ from threading import Timer
 
 import pytest
 
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.ports import Store, Turn
 from fleet_q.core.step import Complete, Step, Submit
 

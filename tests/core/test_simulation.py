@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
 from fleet_q.adapters.memory import MemoryStore
+from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
 from fleet_q.core.audit import audit
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.events import StepEvent

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal
 
-from fleet_q.adapters.sqlite import BUSY_TIMEOUT
+from fleet_q.adapters.sqlite.store import BUSY_TIMEOUT
 from tests.crash.work import Work
 
 StoreKind = Literal["sqlite", "snowflake"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core import events as ev
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.ports import Store

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from tests.crash import checks, tasks
 from tests.crash.agenda import Agenda
 from tests.crash.checks import Log

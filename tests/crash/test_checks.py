@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Complete

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 
-from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.machine import PodMachine

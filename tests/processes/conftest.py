@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from tests.processes.launcher import QUICK, Launcher
 
 

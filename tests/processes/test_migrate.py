@@ -10,14 +10,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from fleet_q.adapters.sqlite import SqliteStore
-from fleet_q.adapters.sqlite_migrate import SCHEMA_VERSION
+from fleet_q.adapters.sqlite.migrate import SCHEMA_VERSION
+from fleet_q.adapters.sqlite.store import SqliteStore
 from tests.adapters import version_1
 from tests.waiting import LIMIT, wait_until
 
 _POD: Final = """
 import logging, sys
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import Turn
 

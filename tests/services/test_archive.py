@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from msgspec import Raw
 
+from fleet_q.adapters.archive import Archive
 from fleet_q.core import events as ev
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.events import Event
-from fleet_q.services.archive import Archive
 
 SUBMITTED = Event("é", 1, 5, None, ev.Submitted(Raw(b'{"n":\n 12345678901234567890}'), 0, 3, 7))
 COMPLETED = Event("é", 3, 9, "pod", ev.Completed("token", Raw(b'"\\n"')))

@@ -25,7 +25,7 @@ def breaking(monkeypatch):
     """Let a store's third call of ``submit`` raise, before or after it is carried out."""
 
     def breaking(error: BaseException, *, after: bool = False) -> None:
-        from fleet_q.adapters.sqlite import SqliteStore
+        from fleet_q.adapters.sqlite.store import SqliteStore
 
         submit, calls = SqliteStore.submit, []
 

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 import yaml
 
+from fleet_q.adapters.snowflake.connection import PARAMETERS, connection_parameters
 from fleet_q.core.settings import PodSettings
 from fleet_q.services import FleetQ, Settings
 from fleet_q.services.http import create_http
 from fleet_q.services.settings import from_env
 from fleet_q.services.signals import LEAVE_WITHIN
-from fleet_q.services.snowflake import PARAMETERS, connection_parameters
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from fleet_q import sql
-from fleet_q.adapters import dead_letters
+from fleet_q.adapters import recovery_queue
 from fleet_q.adapters.memory import MemoryStore
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import StoreError
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import Answer, Turn
@@ -142,7 +142,7 @@ def test_recovery_that_fails_is_begun_anew(part, monkeypatch, caplog) -> None:
     app.task("plain")(lambda: "ran")
     step_id = app.submit({"task_type": "plain"})
     _claim_and_vanish(store)
-    table = dead_letters.SqliteDeadLetterTable
+    table = recovery_queue.SqliteDeadLetterTable
     errors = [OSError(24, "Too many open files")] * 2
     method = getattr(table, part)
 

@@ -130,7 +130,7 @@ def test_ctrl_c_ends_it_between_two_batches_and_says_what_was_done(fleet_q, monk
 
 
 def _in_batches_of(monkeypatch, size):
-    from fleet_q.adapters import sqlite_database
+    from fleet_q.adapters.sqlite import database as sqlite_database
 
     manners = msgspec.structs.replace(sqlite_database.Manners(), prune_batch=size)
     monkeypatch.setattr(sqlite_database, "Manners", lambda **_: manners)

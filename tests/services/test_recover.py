@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fleet_q.adapters.memory import MemoryStore
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Beat, Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Submit

@@ -8,10 +8,10 @@ import logging
 import msgspec
 import pytest
 
+from fleet_q.adapters.open import described
 from fleet_q.core.errors import FleetQError
 from fleet_q.services import FleetQ
 from fleet_q.services.careful_log import wait_for_handlers
-from fleet_q.services.stores import described
 from fleet_q.services.tasks import MOST_NAMED
 from fleet_q.services.version import installed_version
 from tests.services.conftest import QUICK

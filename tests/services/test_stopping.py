@@ -8,8 +8,8 @@ import threading
 import msgspec
 import pytest
 
-from fleet_q.adapters import sqlite_database
 from fleet_q.adapters.memory import MemoryStore
+from fleet_q.adapters.sqlite import database as sqlite_database
 from fleet_q.core.errors import InvalidInput, StoreUnavailable
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.services import FleetQ, current_step

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fleet_q.adapters.memory import MemoryStore
+from fleet_q.adapters.open import open_store, sqlite_path
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services import FleetQ, Settings
-from fleet_q.services.stores import open_store, sqlite_path
 
 
 @pytest.mark.parametrize(

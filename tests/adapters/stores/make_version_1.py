@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fleet_q.adapters.sqlite import SqliteStore
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Sleep
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Complete, Fail, Recover, Release, Submit

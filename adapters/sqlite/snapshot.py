@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from fleet_q.adapters import fork
-from fleet_q.adapters.sqlite_open import Opening
-from fleet_q.adapters.sqlite_transaction import Row, SqliteTransaction
+from fleet_q.adapters.sqlite.open import Opening
+from fleet_q.adapters.sqlite.transaction import Row, SqliteTransaction
 
 _ROWS: Final = 500
 """Read at a time; a fork waits for that."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.adapters import dead_letters
-from fleet_q.adapters.dead_letters import SqliteDeadLetterTable
+from fleet_q.adapters import recovery_queue
+from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
 from fleet_q.core.ports import DeadLetter
 
 
@@ -29,7 +29,7 @@ def test_it_needs_no_temporary_folder(table, monkeypatch) -> None:
 
 
 def test_what_there_is_no_room_for_is_left_to_the_next_cycle(table, monkeypatch) -> None:
-    monkeypatch.setattr(dead_letters, "MOST", 10)
+    monkeypatch.setattr(recovery_queue, "MOST", 10)
     table.create()
     table.add(orphans(8))
     table.add(orphans(20)[8:])

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from fleet_q.adapters import fork
-from fleet_q.adapters.boot import boot_id
+from fleet_q.adapters.sqlite.boot import boot_id
 from fleet_q.core.errors import StartNotRecorded
 from fleet_q.core.ports import DeadLetter
 from fleet_q.core.step import Step

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from fleet_q.adapters import fork
-from fleet_q.adapters.sqlite_errors import TRANSLATED, primary_code, translated, translation
-from fleet_q.adapters.sqlite_files import StoreFiles, deleted
-from fleet_q.adapters.sqlite_migrate import SCHEMA_VERSION, version
-from fleet_q.adapters.sqlite_open import WAL_LIMIT, Opening
-from fleet_q.adapters.sqlite_snapshot import Snapshot
-from fleet_q.adapters.sqlite_transaction import SqliteTransaction
+from fleet_q.adapters.sqlite.errors import TRANSLATED, primary_code, translated, translation
+from fleet_q.adapters.sqlite.files import StoreFiles, deleted
+from fleet_q.adapters.sqlite.migrate import SCHEMA_VERSION, version
+from fleet_q.adapters.sqlite.open import WAL_LIMIT, Opening
+from fleet_q.adapters.sqlite.snapshot import Snapshot
+from fleet_q.adapters.sqlite.transaction import SqliteTransaction
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.ports import Manners
 from fleet_q.sql import load

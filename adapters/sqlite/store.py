@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fleet_q.adapters.clock import wall_clock
-from fleet_q.adapters.sqlite_database import SqliteDatabase
-from fleet_q.adapters.sqlite_open import (
+from fleet_q.adapters.sqlite.database import SqliteDatabase
+from fleet_q.adapters.sqlite.open import (
     BUSY_TIMEOUT,
     OLDEST_SQLITE,
     Durability,
     Opening,
 )
-from fleet_q.adapters.start_files import StartFiles
+from fleet_q.adapters.sqlite.start_files import StartFiles
 from fleet_q.core.event_store import EventStore
 
 __all__ = [

@@ -8,10 +8,10 @@ from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from fleet_q.adapters.memory import MemoryStore
-from fleet_q.adapters.sqlite import Durability, SqliteStore
+from fleet_q.adapters.snowflake.connection import named, open_snowflake
+from fleet_q.adapters.sqlite.store import Durability, SqliteStore
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.ports import Store
-from fleet_q.services.snowflake import named, open_snowflake
 
 _FORMS: Final = "sqlite:///path, snowflake:// or memory://"
 
@@ -25,9 +25,11 @@ def open_store(
     durability: Durability = "process",
 ) -> Store:
     """The store that ``url`` names: ``sqlite:///relative/path``, ``sqlite:////absolute/path``,
-    ``snowflake://`` (see :mod:`fleet_q.services.snowflake`) or ``memory://``. With ``create``
-    false, a file that does not exist yet is an error; the tables in Snowflake are never made
-    here. ``client`` is who Snowflake's query history says it was, ``durability`` a SQLite file's.
+    ``snowflake://`` (see :mod:`fleet_q.adapters.snowflake.connection`) or ``memory://``.
+
+    With ``create`` false, a file that does not exist yet is an error; the tables in Snowflake are
+    never made here. ``client`` is who Snowflake's query history says it was, ``durability`` a
+    SQLite file's.
 
     Raises :class:`InvalidInput` for a URL of no such form, and what the store raises.
     """

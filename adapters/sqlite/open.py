@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from fleet_q.adapters.fork import is_inherited
-from fleet_q.adapters.sqlite_errors import primary_code, translation
-from fleet_q.adapters.sqlite_files import StoreFiles, identity
-from fleet_q.adapters.sqlite_migrate import (
+from fleet_q.adapters.sqlite.errors import primary_code, translation
+from fleet_q.adapters.sqlite.files import StoreFiles, identity
+from fleet_q.adapters.sqlite.migrate import (
     SCHEMA_VERSION,
     check_not_newer,
     check_ours,

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from fleet_q.adapters.sqlite_errors import primary_code, translated
+from fleet_q.adapters.sqlite.errors import primary_code, translated
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.sql import Migration, load, migrations, schema_version
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from fleet_q.adapters.doctor import Check, Diagnosis, Finding, examine, fail, ok, warn
-from fleet_q.adapters.sqlite import BUSY_TIMEOUT, OLDEST_SQLITE
-from fleet_q.adapters.sqlite_errors import translated
-from fleet_q.adapters.sqlite_files import StoreFiles
-from fleet_q.adapters.sqlite_migrate import APPLICATION_ID, SCHEMA_VERSION, version
-from fleet_q.adapters.sqlite_open import WAL_LIMIT
+from fleet_q.adapters.diagnosis import Check, Diagnosis, Finding, examine, fail, ok, warn
+from fleet_q.adapters.sqlite.errors import translated
+from fleet_q.adapters.sqlite.files import StoreFiles
+from fleet_q.adapters.sqlite.migrate import APPLICATION_ID, SCHEMA_VERSION, version
+from fleet_q.adapters.sqlite.open import WAL_LIMIT
+from fleet_q.adapters.sqlite.store import BUSY_TIMEOUT, OLDEST_SQLITE
 from fleet_q.sql import load
 
 REMOTE: Final = {
