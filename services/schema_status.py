@@ -41,9 +41,9 @@ def told(found: SchemaStatus) -> str:
     """The same in a line, with what to do."""
     pending = f"pending: {', '.join(found.pending)}"
     how = (
-        "fleet-q schema --apply makes it"
+        "applied by fleet-q schema --apply"
         if found.store.startswith("snowflake")
-        else "the next pod or command that opens the file makes it"
+        else "applied by the next pod or command that opens the file"
     )
     if found.status == "new":
         return f"{found.store}: no tables yet; {pending}; {how}"

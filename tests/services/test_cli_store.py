@@ -175,7 +175,7 @@ def test_schema_status_on_snowflake(fleet_q, account):
     known = schema_version("snowflake")
     code, out, err = fleet_q("schema", "--status")
     assert (code, err, "no tables yet; pending: 001_tables" in out) == (0, "", True)
-    assert "fleet-q schema --apply makes it" in out
+    assert "applied by fleet-q schema --apply" in out
     fleet_q("schema", "--apply")
     found = json.loads(fleet_q("schema", "--status", "--json")[1])
     assert (found["version"], found["known"], found["status"]) == (known, known, "current")
