@@ -20,7 +20,7 @@ from rich.progress import (
 
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.settings import PodSettings
-from fleet_q.services.output import err, out, print_json, print_record, print_table
+from fleet_q.services.cli.output import err, out, print_json, print_record, print_table
 from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import Outcome, simulate
 from fleet_q.services.simulation.models import Kind

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from fleet_q.core.step import Complete, Outcome, Step, claim_order
-from fleet_q.services.attempt import Failing
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.scenario import Work
+from fleet_q.services.worker.attempt import Failing
 
 Claim = tuple[str, str]
 

@@ -1,4 +1,4 @@
-"""A pod's process: the shell of ``services/pod.py`` in virtual time."""
+"""A pod's process: the shell of ``services/worker/pod_thread.py`` in virtual time."""
 
 from __future__ import annotations
 

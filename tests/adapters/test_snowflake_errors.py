@@ -23,8 +23,8 @@ from fleet_q.core.pod import Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Complete, Submit
 from fleet_q.services import FleetQ
-from fleet_q.services.ids import new_step_id
-from fleet_q.services.settings import Settings
+from fleet_q.services.app.ids import new_step_id
+from fleet_q.services.app.settings import Settings
 from tests.standin.client import Schema, Standin
 from tests.waiting import LIMIT, wait_until
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from fleet_q.core.errors import IllegalTransition, UnknownToThisVersion
 from fleet_q.core.ports import Store
 from fleet_q.services import FleetQ
-from fleet_q.services.http import create_http
+from fleet_q.services.http.api import create_http
 
 from .clock import FakeClock
 from .helpers import completed_step, join, silent, submit

@@ -6,8 +6,8 @@ import pytest
 
 from fleet_q.core.ports import Store
 from fleet_q.core.step import Fail
-from fleet_q.services import bulk
-from fleet_q.services.bulk import replay_all
+from fleet_q.services.app import bulk
+from fleet_q.services.app.bulk import replay_all
 
 from .helpers import acknowledge, at_once, claim, facts, join, submit
 

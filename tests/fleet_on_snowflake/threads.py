@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.services import FleetQ
-from fleet_q.services.settings import Settings
+from fleet_q.services.app.settings import Settings
 from tests.waiting import LIMIT
 
 

@@ -43,7 +43,7 @@ class Launcher:
         runs Python with the arguments that follow."""
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         own = {**self._env, **settings, "FLEET_Q_POD_ID": pod_id, "PYTHONPATH": path}
-        command = [*prefix, "-m", "fleet_q.services.cli", *(words or ("worker",))]
+        command = [*prefix, "-m", "fleet_q", *(words or ("worker",))]
         command += ["--app", self._app, "--store", self.url]
         with open(log or self.log(pod_id), "ab") as file:
             pod = subprocess.Popen(

@@ -15,7 +15,7 @@ from tests.waiting import LIMIT, wait_until
 
 
 def test_the_demo_holds_its_promises(tmp_path) -> None:
-    command = [sys.executable, "-m", "fleet_q.services.cli", "demo", "--steps", "120", "--json"]
+    command = [sys.executable, "-m", "fleet_q", "demo", "--steps", "120", "--json"]
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=LIMIT, check=False)
     assert done.returncode == 0, done.stderr.decode()
     report = json.loads(done.stdout)
@@ -29,7 +29,7 @@ def test_the_demo_holds_its_promises(tmp_path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_pod_outlives_a_demo_that_is_ended(tmp_path: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "fleet_q.services.cli", "demo", "--steps", "5000", "--json"]
+    command = [sys.executable, "-m", "fleet_q", "demo", "--steps", "5000", "--json"]
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     demo = subprocess.Popen(command, cwd=tmp_path, env=env)
     try:

@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 KILLED = """
 import os, signal, sys, time
-from fleet_q.services.cli import main
+from fleet_q.services.cli.commands import main
 
 name, left = sys.argv.pop(1), int(sys.argv.pop(1))
 module = os if name == "fsync" else time
@@ -82,6 +82,6 @@ def _complete(pods: Pods, step_ids: list[str]) -> None:
 
 def _prune(pods: Pods, archive: Path, *killed: str | int) -> int:
     words = ["prune", "--older-than", "0s", "--store", pods.url, "--archive", str(archive)]
-    program = ["-c", KILLED, *map(str, killed)] if killed else ["-m", "fleet_q.services.cli"]
+    program = ["-c", KILLED, *map(str, killed)] if killed else ["-m", "fleet_q"]
     command = [sys.executable, *program, *words]
     return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode

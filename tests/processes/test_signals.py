@@ -88,7 +88,7 @@ app = FleetQ(Away())
 def test_pod_whose_leaving_the_store_does_not_confirm_ends_with_exit_code_1(tmp_path) -> None:
     (tmp_path / "away.py").write_text(AWAY)
     pod = subprocess.run(
-        [sys.executable, "-m", "fleet_q.services.cli", "worker", "--app", "away:app"],
+        [sys.executable, "-m", "fleet_q", "worker", "--app", "away:app"],
         env={**os.environ, "FLEET_Q_SHUTDOWN_GRACE": "0.01", "PYTHONPATH": str(tmp_path)},
         cwd=tmp_path,
         capture_output=True,

@@ -15,7 +15,7 @@ from fleet_q.services import FleetQ
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT
 
-COMMAND = [sys.executable, "-m", "fleet_q.services.cli"]
+COMMAND = [sys.executable, "-m", "fleet_q"]
 
 
 @pytest.fixture

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
-from fleet_q.services import FleetQ, Settings, cli, cli_options, http_health
-from fleet_q.services.views import StepView
+from fleet_q.services import FleetQ, Settings
+from fleet_q.services.app.views import StepView
+from fleet_q.services.cli import commands as cli
+from fleet_q.services.cli import options as cli_options
+from fleet_q.services.http import health as http_health
 from tests.waiting import LIMIT
 
 QUICK = Settings(

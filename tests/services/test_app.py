@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from fleet_q.core.errors import IllegalTransition, InvalidInput, StepConflict, UnknownStep
 from fleet_q.services import FleetQ
-from fleet_q.services.app import LONGEST_PAGE
-from fleet_q.services.bulk import SUBMIT_BATCH
+from fleet_q.services.app.app import LONGEST_PAGE
+from fleet_q.services.app.bulk import SUBMIT_BATCH
 from tests.services.conftest import QUICK
 from tests.waiting import LIMIT, wait_until
 

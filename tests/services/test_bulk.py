@@ -9,8 +9,9 @@ import signal
 import pytest
 
 from fleet_q.core.errors import InvalidInput, StoreError
-from fleet_q.services import FleetQ, bulk
-from fleet_q.services.bulk import submit_all
+from fleet_q.services import FleetQ
+from fleet_q.services.app import bulk
+from fleet_q.services.app.bulk import submit_all
 
 LINES = "".join(json.dumps({"n": n}) + "\n" for n in range(25))
 
@@ -148,7 +149,7 @@ def test_mark_in_front_of_one_payload_is_no_error(fleet_q):
 def test_batch_over_http_says_which_step_is_refused(fleet_q, app):
     from fastapi.testclient import TestClient
 
-    from fleet_q.services.http import create_http
+    from fleet_q.services.http.api import create_http
 
     steps = [{"payload": {}}, {"payload": {}, "delay": -1}, {"payload": {}, "priority": 2**40}]
     refused = TestClient(create_http(app)).post("/submit/batch", json={"steps": steps[::2]})

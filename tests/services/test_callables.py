@@ -12,7 +12,7 @@ import pytest
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services import FleetQ, current_step
-from fleet_q.services.loop_thread import LoopThread
+from fleet_q.services.worker.loop_thread import LoopThread
 from tests.services import module_with_processes as module
 from tests.services.conftest import QUICK
 from tests.waiting import LIMIT

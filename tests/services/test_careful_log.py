@@ -8,8 +8,9 @@ import threading
 
 import pytest
 
-from fleet_q.services import FleetQ, careful_log
-from fleet_q.services.careful_log import CarefulLogger, wait_for_handlers
+from fleet_q.services import FleetQ
+from fleet_q.services.worker import careful_log
+from fleet_q.services.worker.careful_log import CarefulLogger, wait_for_handlers
 from tests.waiting import LIMIT
 
 

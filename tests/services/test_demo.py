@@ -9,8 +9,8 @@ import pytest
 
 from fleet_q.core.audit import Audit
 from fleet_q.core.errors import FleetQError
-from fleet_q.services import demo
-from fleet_q.services.demo import Report, run_demo
+from fleet_q.services.cli.demo import demo
+from fleet_q.services.cli.demo.demo import Report, run_demo
 
 GOOD = Report(
     steps=100,

@@ -14,9 +14,9 @@ import yaml
 from fleet_q.adapters.snowflake.connection import PARAMETERS, connection_parameters
 from fleet_q.core.settings import PodSettings
 from fleet_q.services import FleetQ, Settings
-from fleet_q.services.http import create_http
-from fleet_q.services.settings import from_env
-from fleet_q.services.signals import LEAVE_WITHIN
+from fleet_q.services.app.settings import from_env
+from fleet_q.services.http.api import create_http
+from fleet_q.services.worker.signals import LEAVE_WITHIN
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -111,7 +111,8 @@ def test_the_image_is_built_from_all_that_the_package_has() -> None:
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, flags=re.M)
     sources = {word for line in copied for word in line.split()}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    folders = set(project["tool"]["setuptools"]["package-dir"].values())
+    paths = project["tool"]["setuptools"]["package-dir"].values()
+    folders = {path.split("/")[0] for path in paths}
     files = {project["project"]["readme"], *project["project"]["license-files"], "pyproject.toml"}
     assert sources == folders | files
     assert all((ROOT / source).exists() for source in sources)

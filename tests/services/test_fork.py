@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.services import FleetQ, Settings, ids
+from fleet_q.services import FleetQ, Settings
+from fleet_q.services.app import ids
 from tests.forking import Child
 from tests.services.conftest import ended
 

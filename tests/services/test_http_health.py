@@ -14,10 +14,11 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from fleet_q.core.errors import StoreUnavailable
-from fleet_q.services import FleetQ, http_health
-from fleet_q.services.careful_log import wait_for_handlers
-from fleet_q.services.http import create_http
-from fleet_q.services.http_health import HealthCheck
+from fleet_q.services import FleetQ
+from fleet_q.services.http import health as http_health
+from fleet_q.services.http.api import create_http
+from fleet_q.services.http.health import HealthCheck
+from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import QUICK
 from tests.waiting import LIMIT
 

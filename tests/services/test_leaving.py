@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fleet_q.core.errors import InvalidInput
-from fleet_q.services.loop_thread import LoopThread
+from fleet_q.services.worker.loop_thread import LoopThread
 from tests.waiting import LIMIT
 
 
@@ -191,7 +191,7 @@ def test_functions_can_clean_up_when_the_pod_leaves(app) -> None:
 
 
 def test_function_that_blocks_the_loop_is_left_behind(app, monkeypatch) -> None:
-    monkeypatch.setattr("fleet_q.services.loop_thread.CLOSE_WITHIN", 0.01)
+    monkeypatch.setattr("fleet_q.services.worker.loop_thread.CLOSE_WITHIN", 0.01)
     began, go_on = threading.Event(), threading.Event()
 
     @app.task("block")

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from fleet_q.services import FleetQ
-from fleet_q.services.careful_log import wait_for_handlers
-from fleet_q.services.runners.left_behind import LeftBehind
-from fleet_q.services.runners.threads import LEFT_PER_SLOT
+from fleet_q.services.worker.careful_log import wait_for_handlers
+from fleet_q.services.worker.runners.left_behind import LeftBehind
+from fleet_q.services.worker.runners.threads import LEFT_PER_SLOT
 from tests.services.conftest import QUICK
 from tests.waiting import LIMIT, wait_until
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from fleet_q.services.log_lines import JsonFormatter, Tagging, TextFormatter
+from fleet_q.services.worker.log_lines import JsonFormatter, Tagging, TextFormatter
 from tests.services.hostile_text import HOSTILE, SEPARATORS, is_harmless
 
 

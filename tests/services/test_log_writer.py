@@ -13,8 +13,8 @@ from typing import TextIO
 
 import pytest
 
-from fleet_q.services import log_writer, logs
-from fleet_q.services.log_writer import LineHandler
+from fleet_q.services.worker import log_writer, logs
+from fleet_q.services.worker.log_writer import LineHandler
 from tests.waiting import LIMIT
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import Turn
-from fleet_q.services import FleetQ, logs
+from fleet_q.services import FleetQ
+from fleet_q.services.worker import logs
 from tests.services.conftest import QUICK, ended
 from tests.waiting import LIMIT, wait_until_async
 

@@ -17,8 +17,8 @@ from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Fail
-from fleet_q.services import output
-from fleet_q.services.output import print_json, print_record, print_table
+from fleet_q.services.cli import output
+from fleet_q.services.cli.output import print_json, print_record, print_table
 from tests.services.hostile_text import HOSTILE, is_harmless
 from tests.waiting import LIMIT
 
@@ -139,7 +139,7 @@ def test_dead_letters_are_shown_whole_when_piped(fleet_q, tmp_path):
 def test_status_in_a_terminal_shows_values_whole(fleet_q, tmp_path, columns):
     fleet_q("submit", json.dumps({"file": LONG}), "--step-id", IDS[0])
     parent, child = pty.openpty()
-    command = [sys.executable, "-m", "fleet_q.services.cli", "status", IDS[0]]
+    command = [sys.executable, "-m", "fleet_q", "status", IDS[0]]
     env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
     with subprocess.Popen(command, stdout=child, stderr=child, cwd=tmp_path, env=env) as process:
         os.close(child)

@@ -12,7 +12,7 @@ from fleet_q.adapters.open import dialect, open_store
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import InvalidInput, StoreError
 from fleet_q.services import FleetQ, Settings
-from fleet_q.services.cli_options import client
+from fleet_q.services.cli.options import client
 
 SECRETS = [
     "postgres://user:hunter2@host/db",

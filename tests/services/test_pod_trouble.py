@@ -18,8 +18,8 @@ from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.core.step import Complete
 from fleet_q.services import FleetQ
-from fleet_q.services.careful_log import wait_for_handlers
-from fleet_q.services.pod import Pod
+from fleet_q.services.worker.careful_log import wait_for_handlers
+from fleet_q.services.worker.pod_thread import Pod
 from tests.services.conftest import QUICK
 from tests.waiting import LIMIT
 

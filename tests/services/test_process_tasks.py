@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services import FleetQ
-from fleet_q.services.runners import processes
-from fleet_q.services.views import StepView
+from fleet_q.services.app.views import StepView
+from fleet_q.services.worker.runners import processes
 from tests.services import library_of_functions as library
 from tests.services import module_with_processes as module
 from tests.services.conftest import QUICK, ended

@@ -15,7 +15,7 @@ import pytest
 from fleet_q.core.errors import InvalidInput, StoreError, StoreUnavailable
 from fleet_q.core.ports import Pruned
 from fleet_q.services import FleetQ
-from fleet_q.services.careful_log import wait_for_handlers
+from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.waiting import LIMIT, wait_until_async
 
 from .conftest import QUICK

@@ -15,7 +15,8 @@ from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Beat, Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Submit
-from fleet_q.services import FleetQ, Settings, recovery
+from fleet_q.services import FleetQ, Settings
+from fleet_q.services.app import recovery
 
 QUICK = Settings(heartbeat_interval=0.2, dead_pod_threshold=1)
 HOUR = 3_600 * 1_000_000

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from fleet_q.services import FleetQ
-from fleet_q.services.description import LONGEST_ERROR, LONGEST_TRACEBACK, described
+from fleet_q.services.app.description import LONGEST_ERROR, LONGEST_TRACEBACK, described
 from tests.services.conftest import QUICK, ended
 from tests.waiting import LIMIT
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services import Settings
-from fleet_q.services.settings import from_env
+from fleet_q.services.app.settings import from_env
 from tests.standin.client import LOOK_AT_NO_CLOUD
 
 

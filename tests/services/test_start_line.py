@@ -11,9 +11,9 @@ import pytest
 from fleet_q.adapters.open import described
 from fleet_q.core.errors import FleetQError
 from fleet_q.services import FleetQ
-from fleet_q.services.careful_log import wait_for_handlers
-from fleet_q.services.tasks import MOST_NAMED
-from fleet_q.services.version import installed_version
+from fleet_q.services.app.tasks import MOST_NAMED
+from fleet_q.services.app.version import installed_version
+from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import QUICK
 from tests.waiting import LIMIT
 

@@ -10,7 +10,7 @@ import pytest
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Submit
 from fleet_q.services import PermanentFailure, current_step
-from fleet_q.services.tasks import Task
+from fleet_q.services.app.tasks import Task
 
 
 def test_the_payload_is_the_arguments_and_the_return_value_the_result(app, run):

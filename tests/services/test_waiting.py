@@ -13,7 +13,7 @@ import pytest
 
 from fleet_q.core.step import Fail, Step
 from fleet_q.services import FleetQ, Settings
-from fleet_q.services.runners import Runners
+from fleet_q.services.worker.runners import Runners
 from tests.waiting import LIMIT, wait_until
 
 kinds = pytest.mark.parametrize("kind", ["thread", "loop"])

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fleet_q.core.errors import InvalidInput
-from fleet_q.services.cli import cli
+from fleet_q.services.cli.commands import cli
 from fleet_q.services.simulation.command import Size
 
 

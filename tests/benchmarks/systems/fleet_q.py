@@ -60,7 +60,7 @@ class FleetQueue(System):
 
     @classmethod
     def worker(cls, folder: Path, index: int) -> Command:
-        words = [sys.executable, "-m", "fleet_q.services.cli", "worker"]
+        words = [sys.executable, "-m", "fleet_q", "worker"]
         words += ["--app", "tests.benchmarks.fleet_app:app", "--store", _url(folder)]
         env = {"FLEET_Q_POD_ID": f"pod-{index}", "FLEET_Q_LOG_LEVEL": "warning", **cls.settings}
         return Command(words, env)

@@ -1,0 +1,48 @@
+"""Examining the store of a URL, and showing what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from rich.text import Text
+
+from fleet_q.adapters.diagnosis import Finding
+from fleet_q.adapters.open import dialect, sqlite_path
+from fleet_q.adapters.snowflake.connection import named, open_snowflake
+from fleet_q.adapters.sqlite import doctor as sqlite_doctor
+from fleet_q.services.cli.output import out, say
+from fleet_q.services.worker.escapes import one_line
+
+_STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
+_WIDTH: Final = 13
+"""Of the longest name of a check, and a space."""
+
+
+def examine(url: str, table_prefix: str) -> Iterator[Finding]:
+    """Look at the store, one finding after the other. Raises :class:`InvalidInput` for a URL that
+    names no store that lasts."""
+    if dialect(url) == "sqlite":
+        yield from sqlite_doctor.examination(sqlite_path(url))
+        return
+    store = open_snowflake(url, tag="fleet-q doctor", table_prefix=table_prefix)
+    from fleet_q.adapters.snowflake.doctor import examination  # the connector may be missing
+
+    try:
+        yield from examination(store.session, named(url))
+    finally:
+        store.close()
+
+
+def show(findings: Iterable[Finding]) -> list[Finding]:
+    """Print each finding as it arrives, and what mends it in a line below."""
+    shown = []
+    for finding in findings:
+        line = Text(f"{finding.verdict:8}", style=_STYLES[finding.verdict])
+        line.append(f"{finding.check:{_WIDTH}}", style="bold")
+        line.append(one_line(finding.says), style="none")
+        out.print(line)
+        if finding.mend is not None:
+            say(" " * 8 + f"{'mend':{_WIDTH}}{finding.mend}", style="cyan")
+        shown.append(finding)
+    return shown

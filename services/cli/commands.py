@@ -1,0 +1,286 @@
+"""The command ``fleet-q``."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+import typer
+
+from fleet_q.core.errors import FleetQError, InvalidInput
+from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.ids import new_pod_id
+from fleet_q.services.app.settings import from_env
+from fleet_q.services.app.version import installed_version
+from fleet_q.services.cli.main import run
+from fleet_q.services.cli.options import (
+    AppOption,
+    JsonOption,
+    StoreOption,
+    VerboseOption,
+    client,
+    pods_app,
+)
+from fleet_q.services.cli.output import print_json, print_record, print_table, progress, say, tell
+from fleet_q.services.cli.prune import prune_command
+from fleet_q.services.cli.signals import ending_between_transactions
+from fleet_q.services.cli.simulate import simulate_commands
+from fleet_q.services.cli.store import store_commands
+from fleet_q.services.cli.submit import submit_command
+from fleet_q.services.worker import logs
+from fleet_q.services.worker.reaping import reap_orphans
+
+cli = typer.Typer(
+    name="fleet-q",
+    help="A brokerless task queue: one SQL database is all that its pods share.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+dlq = typer.Typer(help="Dead letters: the steps that failed for good.", no_args_is_help=True)
+cli.add_typer(dlq, name="dlq")
+cli.add_typer(submit_command)
+cli.add_typer(store_commands)
+cli.add_typer(prune_command)
+cli.add_typer(simulate_commands)
+
+StepId = Annotated[str, typer.Argument(metavar="STEP_ID", help="the step's id")]
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        say(f"fleet-q {installed_version()}")
+        raise typer.Exit
+
+
+@cli.callback()
+def fleet_q(
+    verbose: VerboseOption = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
+    ] = False,
+) -> None:
+    """Every command takes ``-v`` too; here it may stand in front."""
+
+
+@cli.command()
+def serve(
+    host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="the port; 0: any that is free", min=0, max=65535)
+    ] = 8000,
+    store: StoreOption = None,
+    app: AppOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Run a pod with its HTTP API."""
+    reap_orphans()
+    from fleet_q.services.worker.process import run_server  # FastAPI takes half a second to import
+
+    run_server(_pod(app, store), host, port)
+
+
+@cli.command()
+def worker(
+    store: StoreOption = None, app: AppOption = None, verbose: VerboseOption = False
+) -> None:
+    """Run a pod without HTTP: the reference worker."""
+    reap_orphans()
+    from fleet_q.services.worker.process import run_worker
+
+    run_worker(_pod(app, store))
+
+
+@cli.command()
+def status(
+    step_id: StepId, store: StoreOption = None, json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """Show a step."""
+    _show(client(store).status(step_id), json)
+
+
+@cli.command()
+def history(
+    step_id: StepId, store: StoreOption = None, json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """Show all that happened to a step."""
+    events = client(store).history(step_id)
+    if json:
+        print_json(events)
+    else:
+        print_table(events, ("version", "at", "type", "pod_id", "data"), "")
+
+
+@cli.command()
+def cancel(
+    step_id: StepId, store: StoreOption = None, json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """Call off a step that has not ended."""
+    step = client(store).cancel(step_id)
+    if json:
+        print_json(step)
+    else:
+        say(f"step {step_id} is {step.status}")
+
+
+@cli.command()
+def wait(
+    step_id: StepId,
+    timeout: Annotated[float | None, typer.Option(help="seconds to wait at most", min=0)] = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Wait until a step has ended, and show it; fails unless it is completed."""
+    step = client(store).wait(step_id, timeout)
+    _show(step, json)
+    if step.status != "completed":
+        raise FleetQError(
+            f"step {step_id!r} is {step.status}" + (f": {step.error}" if step.error else "")
+        )
+
+
+@cli.command()
+def queue(
+    store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
+) -> None:
+    """Count the steps in each status."""
+    _show(client(store).queue(), json)
+
+
+@cli.command()
+def pods(
+    store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
+) -> None:
+    """List the pods, the living first."""
+    found = client(store).pods()
+    if json:
+        print_json(found)
+    else:
+        columns = ("pod_id", "status", "alive", "leader", "birth_ts", "last_heartbeat_ts")
+        print_table(found, columns, "no pod has joined yet")
+
+
+@cli.command()
+def leader(
+    store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
+) -> None:
+    """Show who leads: the oldest live pod."""
+    _show(client(store).leader(), json)
+
+
+@cli.command()
+def recover(
+    store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
+) -> None:
+    """Run one recovery cycle now: give back what dead pods held. Pods that seem to be dead are
+    watched for two heartbeat intervals first."""
+    stats = client(store).recover(tell)
+    _show(msgspec.to_builtins(stats), json)
+
+
+@dlq.command("list")
+def dlq_list(
+    limit: Annotated[int, typer.Option(help="how many to show", min=1)] = 100,
+    before: Annotated[str | None, typer.Option(help="the 'before' of the page in front")] = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """List dead letters, newest first."""
+    page = client(store).dead_letters(limit, before)
+    if json:
+        print_json(page)
+        return
+    columns = ("step_id", "last_update_ts", "retry_count", "error", "payload")
+    print_table(page.steps, columns, "no step has failed for good")
+    if page.before is not None:
+        say("")
+        say(f"more: fleet-q dlq list --before {shlex.quote(page.before)}")
+
+
+@dlq.command("replay")
+def dlq_replay(
+    step_ids: Annotated[list[str] | None, typer.Argument(metavar="[STEP_ID]...")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="every dead letter")] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Give dead letters, or cancelled steps, all their tries again."""
+    if bool(step_ids) == all_:
+        raise InvalidInput("name the steps to replay, or say --all")
+    fleet = client(store)
+    replayed = _replay_all(fleet, json) if all_ else len(fleet.replay(step_ids or []))
+    _show_replayed(replayed, json)
+
+
+def _replay_all(fleet: FleetQ, json: bool) -> int:
+    replayed = 0
+    try:
+        with (
+            ending_between_transactions() as check_signals,
+            progress("steps replayed", None) as advance,
+        ):
+
+            def on_replayed(count: int) -> None:
+                nonlocal replayed
+                replayed += count
+                advance(count)
+                check_signals()
+
+            return fleet.replay_all(on_replayed)
+    except BaseException:
+        if replayed:
+            _show_replayed(replayed, json)
+        raise
+
+
+def _show_replayed(replayed: int, json: bool) -> None:
+    if json:
+        print_json({"replayed": replayed})
+    else:
+        say(f"replayed {replayed} steps" if replayed != 1 else "replayed 1 step")
+
+
+@cli.command()
+def demo(
+    steps: Annotated[int, typer.Option(help="how many steps", min=50, max=5000)] = 300,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Watch three pods share a queue while one of them is killed."""
+    from fleet_q.services.cli.demo.demo import run_demo
+
+    run_demo(steps, json)
+
+
+def main() -> NoReturn:
+    """Run the command line."""
+    run(cli)
+
+
+def _pod(app: str | None, store: str | None) -> FleetQ:
+    """The app to run a pod of, with its logs set up and its pod named."""
+    settings = from_env()
+    if settings.pod_id is None:
+        settings = msgspec.structs.replace(settings, pod_id=new_pod_id())
+    logs.configure(settings, settings.pod_id)
+    return pods_app(app, store, settings)
+
+
+def _show(value: Any, json: bool) -> None:
+    if json:
+        print_json(value)
+    else:
+        print_record(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""The demo: three pods as processes on one file, one of them killed in the middle of its work."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from fleet_q.adapters.sqlite.store import SqliteStore
+from fleet_q.core.audit import Audit, audit
+from fleet_q.core.errors import FleetQError
+from fleet_q.services.app.app import FleetQ
+from fleet_q.services.cli.demo import tasks as demo_tasks
+from fleet_q.services.cli.output import err, print_json, print_record, say
+
+PODS: Final = ("pod-1", "pod-2", "pod-3")
+VICTIM: Final = "pod-2"
+TIME_LIMIT: Final = 60.0
+"""Seconds after which the demo gives up: twice what it needs on a slow machine."""
+
+_SETTINGS: Final = {
+    "FLEET_Q_HEARTBEAT_INTERVAL": "0.5",
+    "FLEET_Q_CLAIM_INTERVAL": "0.2",
+    "FLEET_Q_RECOVERY_INTERVAL": "1",
+    "FLEET_Q_DEAD_POD_THRESHOLD": "2",
+    "FLEET_Q_RETRY_BASE_DELAY": "0.3",
+    "FLEET_Q_SHUTDOWN_GRACE": "5",
+    "FLEET_Q_LOG_LEVEL": "warning",
+}
+_KINDS: Final = (  # out of ten steps: the task type, and from which digit of its number on
+    ("resize_image", 0),
+    ("send_mail", 5),
+    ("crunch_numbers", 7),
+)
+
+
+class Report(msgspec.Struct):
+    """What the demo showed."""
+
+    steps: int
+    killed_pod: str
+    orphaned: int
+    audit: Audit
+    tables_equal_log: bool
+    seconds: float
+
+    @property
+    def faults(self) -> list[str]:
+        """All promises found broken."""
+        faults = list(self.audit.faults)
+        if self.audit.steps != self.steps:
+            faults.append(f"{self.steps} steps were submitted and {self.audit.steps} are there")
+        if self.audit.unfinished:
+            faults.append(f"{self.audit.unfinished} steps never ended")
+        if not self.orphaned:
+            faults.append("no step was held by the pod that was killed")
+        if not self.tables_equal_log:
+            faults.append("the tables are not what the log adds up to")
+        return faults
+
+
+def run_demo(steps: int, json: bool) -> None:
+    """Run it, live on the terminal. Raises :class:`FleetQError` if a promise was broken."""
+    with _cleaning_up(), tempfile.TemporaryDirectory(prefix="fleet-q-demo-") as folder:
+        store = SqliteStore(Path(folder, "demo.db"))
+        try:
+            report = _run(FleetQ(store), store, Path(folder), steps, quiet=json)
+        finally:
+            store.close()
+    if json:
+        print_json({**msgspec.to_builtins(report), "faults": report.faults})
+    else:
+        _print_report(report)
+    if report.faults:
+        raise FleetQError("the demo found faults: " + "; ".join(report.faults[:3]))
+
+
+@contextlib.contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """While the body runs, a signal that ends this process lets it end what it began first."""
+    before = {
+        number: signal.signal(number, lambda number, _: sys.exit(128 + number))
+        for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(fleet: FleetQ, store: SqliteStore, folder: Path, steps: int, *, quiet: bool) -> Report:
+    began = time.monotonic()
+    demo_tasks.app.use(store=f"sqlite:///{folder / 'demo.db'}")
+    demo_tasks.app.submit_many(_payload(number) for number in range(steps))
+    demo_tasks.app.close()
+    with contextlib.ExitStack() as stack:
+        pods = {pod_id: stack.enter_context(_pod(pod_id, folder)) for pod_id in PODS}
+        live = stack.enter_context(_Screen(fleet, steps, quiet))
+        orphaned = 0
+        while (queue := fleet.queue())["pending"] + queue["claimed"]:
+            if time.monotonic() - began > TIME_LIMIT:
+                raise FleetQError(f"the demo is not done after {TIME_LIMIT:.0f} s: {queue}")
+            for pod_id, pod in pods.items():
+                if pod.poll() is not None and not (pod_id == VICTIM and orphaned):
+                    raise FleetQError(f"{pod_id} ended by itself: {_tail(folder / pod_id)}")
+            if not orphaned and queue["completed"] >= steps // 4:
+                orphaned = _kill(pods[VICTIM], store)
+                live.note = f"{VICTIM} was killed while it held {orphaned} steps"
+            live.show(orphaned > 0)
+            time.sleep(0.1)
+        live.show(orphaned > 0)
+    return Report(
+        steps=steps,
+        killed_pod=VICTIM,
+        orphaned=orphaned,
+        audit=audit(store.step_events()),
+        tables_equal_log=store.rebuild(check=True).equal,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def _payload(number: int) -> dict[str, Any]:
+    if number % 50 == 7:
+        kind = "read_scan"
+    elif number % 50 == 29:
+        kind = "parse_report"
+    else:
+        kind = next(kind for kind, digit in reversed(_KINDS) if number % 10 >= digit)
+    return {"task_type": kind, "number": number}
+
+
+@contextlib.contextmanager
+def _pod(pod_id: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "fleet_q.services.cli.demo.pod", "worker"]
+    command += ["--app", "fleet_q.services.cli.demo.tasks:app"]
+    command += ["--store", f"sqlite:///{folder / 'demo.db'}"]
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith("FLEET_Q_")}
+    env = {**inherited, **_SETTINGS, "FLEET_Q_POD_ID": pod_id}
+    with open(folder / pod_id, "wb") as log:
+        # A session of its own keeps the terminal's Ctrl-C from it: the demo ends its pods itself.
+        pod = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.PIPE,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,
+        )
+    assert pod.stdin is not None
+    try:
+        yield pod
+    finally:
+        pod.stdin.close()  # upon which it leaves
+        try:
+            pod.wait(10)
+        except subprocess.TimeoutExpired:
+            pod.kill()
+            pod.wait()
+
+
+def _kill(pod: subprocess.Popen[bytes], store: SqliteStore) -> int:
+    """Kill it as soon as it holds steps; how many it held when it was dead."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        os.kill(pod.pid, signal.SIGSTOP)  # so that what it holds stays what it holds
+        held = _held_by(VICTIM, store)
+        if held:
+            pod.kill()
+            pod.wait()
+            return held
+        os.kill(pod.pid, signal.SIGCONT)
+        time.sleep(0.02)
+    raise FleetQError(f"{VICTIM} never held a step that it could be killed with")
+
+
+def _held_by(pod_id: str, store: SqliteStore) -> int:
+    folded = {}
+    for event in store.step_events():
+        folded[event.stream] = event
+    return sum(e.fact.type == "claimed" and e.pod_id == pod_id for e in folded.values())
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no word"
+
+
+class _Screen:
+    """The live table and the bar beneath it."""
+
+    def __init__(self, fleet: FleetQ, steps: int, quiet: bool) -> None:
+        self.note = "three pods share one SQLite file"
+        self._fleet = fleet
+        self._progress = Progress(
+            TextColumn("steps ended"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn()
+        )
+        self._bar = self._progress.add_task("steps", total=steps)
+        self._live = None if quiet else Live(console=err, refresh_per_second=10)
+
+    def __enter__(self) -> _Screen:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, killed: bool) -> None:
+        if self._live is None:
+            return
+        queue = self._fleet.queue()
+        ended = queue["completed"] + queue["failed"] + queue["cancelled"]
+        self._progress.update(self._bar, completed=ended)
+        pods = Table(box=None, pad_edge=False)
+        for column in ("pod", "state", "last heartbeat"):
+            pods.add_column(column)
+        for pod in sorted(self._fleet.pods(), key=lambda pod: pod.pod_id):
+            state = f"{pod.status}, leads" if pod.leader and pod.alive else pod.status
+            dead = killed and pod.pod_id == VICTIM
+            state = (
+                f"[red]killed, {'declared dead' if state == 'down' else 'not missed yet'}"
+                if dead
+                else state
+            )
+            pods.add_row(pod.pod_id, state, pod.last_heartbeat_ts)
+        counts = "   ".join(f"{name} {count}" for name, count in queue.items())
+        self._live.update(Group(self.note, pods, counts, self._progress))
+
+
+def _print_report(report: Report) -> None:
+    found = report.audit
+    print_record(
+        {
+            "steps submitted": report.steps,
+            "completed": found.completed,
+            "dead-lettered": found.failed,
+            "attempts retried": found.retried,
+            f"orphaned by the kill of {report.killed_pod}": report.orphaned,
+            "recovered by the leader": found.recovered,
+            "seconds": report.seconds,
+        }
+    )
+    if not report.faults:
+        say("The event log shows: nothing was lost, and nothing completed twice.", style="green")

@@ -1,0 +1,142 @@
+"""How the command line shows things: tables for people, JSON for programs.
+
+Values are shown whole, and no control character of theirs reaches a terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import msgspec
+from rich.cells import cell_len
+from rich.console import Console
+from rich.progress import Progress
+from rich.text import Text
+
+from fleet_q.services.worker.escapes import encodable, json_line, one_line, printable
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal's stderr how much of a long work is done; the function given is told of
+    each part."""
+    shown = err.is_terminal and not out.is_terminal  # or stdout's lines would tear it
+    with Progress(console=err, transient=True, disable=not shown) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a line on stdout, however long."""
+    out.print(Text(one_line(text), style=style))
+
+
+def tell(text: str) -> None:
+    """Print a line about what goes on, on stderr."""
+    err.print(Text(one_line(text)))
+
+
+def print_json(value: Any) -> None:
+    """Print anything of this package as JSON on stdout, whatever encoding that has."""
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # the name of a file, say, that is not UTF-8
+        value = _encodable(msgspec.to_builtins(value))
+        encoded = msgspec.json.encode(value)
+    text = json_line(msgspec.json.format(encoded, indent=2).decode())
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(value), indent=2)  # which escapes what is not ASCII
+    sys.stdout.write(text + "\n")
+
+
+def print_record(value: Any) -> None:
+    """Print the fields of a dataclass, or a dict, a line each."""
+    pairs = (
+        [(field.name, getattr(value, field.name)) for field in fields(value)]
+        if is_dataclass(value)
+        else list(value.items())
+    )
+    _print_fields([(name, _shown(value)) for name, value in pairs])
+
+
+def print_table(rows: Sequence[Any], columns: Sequence[str], empty: str) -> None:
+    """Print these fields of dataclasses or structs as a table, a line each, or ``empty`` without
+    rows. What is wider than a terminal is shown as records instead, with every value whole."""
+    if not rows:
+        say(empty)
+        return
+    lines = [[one_line(_shown(getattr(row, column))) for column in columns] for row in rows]
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *lines, strict=True)]
+    if sum(widths) + 2 * (len(widths) - 1) > _width():
+        for number, row in enumerate(rows):
+            if number:
+                out.print()
+            _print_fields([(column, _shown(getattr(row, column))) for column in columns])
+        return
+    for number, line in enumerate([columns, *lines]):
+        text = "".join(_padded(cell, width + 2) for cell, width in zip(line, widths, strict=True))
+        out.print(Text(text.rstrip(), style="" if number else "bold"))
+
+
+def _print_fields(pairs: Sequence[tuple[str, str]]) -> None:
+    """A field is a line of its name and its value, or where that is wider than a terminal a line
+    of its name and one of its value, which the terminal may wrap but copies in one piece."""
+    pairs = [(one_line(name), value) for name, value in pairs]
+    names = max(cell_len(name) for name, _ in pairs) + 2
+    for name, value in pairs:
+        first, *more = printable(value).split("\n")
+        if max(map(cell_len, (first, *more))) + names <= _width():
+            line = Text(_padded(name, names), style="bold").append(first, style="not bold")
+            line.rstrip()
+            out.print(line)
+            indent = " " * names
+        else:
+            out.print(Text(f"{name}:", style="bold"))
+            out.print(Text(first))
+            indent = "  "
+        for rest in more:  # indented, so that it is not taken for a field
+            out.print(Text(indent + rest))
+
+
+def _width() -> float:
+    """Cells of the terminal's line; there is no limit without a terminal."""
+    return out.width if sys.stdout.isatty() else float("inf")
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
+
+
+def _shown(value: Any) -> str:
+    """A value as text: data as JSON, nothing as a dash."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case str() | int() | float():
+            return str(value)
+        case _:
+            return json_line(msgspec.json.encode(value).decode())
+
+
+def _encodable(value: Any) -> Any:
+    match value:
+        case str():
+            return encodable(value)
+        case dict():
+            return {_encodable(key): _encodable(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_encodable(each) for each in value]
+        case _:
+            return value

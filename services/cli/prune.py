@@ -1,0 +1,90 @@
+"""The command that prunes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.progress import Progress
+
+from fleet_q.core.pruning import PruneStats
+from fleet_q.services.cli.options import JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.cli.output import err, print_json, say
+from fleet_q.services.cli.signals import ending_between_transactions
+
+prune_command = typer.Typer()
+
+_SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+
+def _age(text: str) -> float:
+    match = re.fullmatch("([0-9]+(?:[.][0-9]+)?)([dhms])", text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no age; write 30d, 12h, 90m or 45s")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+@prune_command.command()
+def prune(
+    older_than: Annotated[
+        float, typer.Option(parser=_age, metavar="AGE", help="since they ended: 30d, 12h, 90m, 45s")
+    ],
+    archive: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="append the events to this file first")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="dead letters too")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="count, and change nothing")] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Delete steps that were completed or cancelled long ago, and pods that are long gone, with
+    their events. It can be ended at any time, and begun again."""
+    fleet = client(store)
+    stats = PruneStats()
+    with (
+        ending_between_transactions() as check_signals,
+        Progress(console=err, transient=True, disable=not err.is_terminal) as progress,
+    ):
+        counts = fleet.queue()
+        ended = counts["completed"] + counts["cancelled"] + (counts["failed"] if failed else 0)
+        task = progress.add_task("", total=ended)
+
+        def told() -> None:
+            text = f"{stats.steps} steps of {ended} that have ended"
+            progress.update(task, completed=stats.steps, description=text)
+            check_signals()
+
+        try:
+            fleet.prune(
+                older_than,
+                failed=failed,
+                archive=archive,
+                dry_run=dry_run,
+                stats=stats,
+                told=told,
+            )
+        except BaseException:
+            if stats != PruneStats():
+                progress.stop()
+                _show(stats, dry_run, json)
+            raise
+    _show(stats, dry_run, json)
+
+
+def _show(stats: PruneStats, dry_run: bool, json: bool) -> None:
+    if json:
+        print_json({**msgspec.to_builtins(stats), "dry_run": dry_run})
+        return
+    does = "would prune" if dry_run else "pruned"
+    say(
+        f"{does} {_many(stats.steps, 'step')} with {_many(stats.step_events, 'event')},"
+        f" {_many(stats.pods, 'pod')} with {_many(stats.pod_events, 'event')}"
+    )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

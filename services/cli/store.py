@@ -1,0 +1,135 @@
+"""The commands about the store itself: its tables, its health, and whether they hold the log."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.progress import Progress
+
+from fleet_q.adapters.open import dialect
+from fleet_q.adapters.snowflake.connection import named, open_snowflake
+from fleet_q.adapters.snowflake.schema import Place, TableKind, script
+from fleet_q.adapters.snowflake.statements import Statements, identifier
+from fleet_q.adapters.sqlite import migrate as sqlite_migrate
+from fleet_q.core.errors import FleetQError, InvalidInput
+from fleet_q.services.app import doctor as doctors
+from fleet_q.services.app.settings import Settings, from_env
+from fleet_q.services.cli import schema_status
+from fleet_q.services.cli.options import JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.cli.output import err, print_json, say
+
+store_commands = typer.Typer()
+
+
+@store_commands.command()
+def schema(
+    store: StoreOption = None,
+    table_kind: Annotated[
+        TableKind | None, typer.Option(help="Snowflake's; hybrid ones have keys and row locks")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="make or migrate the tables in Snowflake")
+    ] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="say which version the tables have, what is pending")
+    ] = False,
+    role: Annotated[
+        str | None, typer.Option(help="the role in Snowflake that pods have, for the grants")
+    ] = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Print the tables that a store needs and the grants of a pod's role, or make or migrate them,
+    or say which version they have."""
+    settings = from_env()
+    url = store or settings.store
+    if apply and status:
+        raise InvalidInput("--apply and --status exclude each other")
+    if json and not status:
+        raise InvalidInput("--json is for --status")
+    if status:
+        found = schema_status.look(url, settings.table_prefix)
+        print_json(found) if json else say(schema_status.told(found))
+    elif dialect(url) == "snowflake":
+        if apply:
+            _apply(url, settings, table_kind, role)
+        else:
+            sys.stdout.write(_script(url, settings, table_kind, role))
+    elif table_kind or role:
+        raise InvalidInput("--table-kind and --role are for Snowflake's tables")
+    elif apply:
+        say("a SQLite store makes and migrates its own tables; there is nothing to apply")
+    else:
+        sys.stdout.write(sqlite_migrate.script() + "\n")
+
+
+@store_commands.command()
+def doctor(
+    store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
+) -> None:
+    """Say what is wrong with a store, and what mends it. Snowflake's warehouse is woken."""
+    settings = from_env()
+    findings = doctors.examine(store or settings.store, settings.table_prefix)
+    if json:
+        found = list(findings)
+        print_json(found)
+    else:
+        found = doctors.show(findings)
+    failed = [finding.check for finding in found if finding.verdict == "fail"]
+    if failed:
+        raise FleetQError(f"not as it should be: {', '.join(failed)}")
+
+
+@store_commands.command()
+def rebuild(
+    check: Annotated[bool, typer.Option("--check", help="compare, and change nothing")] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Correct the rows of both tables that differ from the event log."""
+    fleet = client(store)
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("folding the log", total=None)
+        report = fleet.store.rebuild(
+            check=check, progress=lambda events: progress.update(task, completed=events,
+                                                                  description=f"{events} events")
+        )  # fmt: skip
+    differing = len(report.differing_steps) + len(report.differing_pods)
+    if json:
+        print_json({**msgspec.to_builtins(report), "equal": report.equal})
+    else:
+        done = "the tables are" if check else "the tables were rebuilt; before, they were"
+        verdict = "what the log adds up to" if report.equal else f"different in {differing} rows"
+        say(f"{report.events} events of {report.steps} steps, {report.pods} pods: {done} {verdict}")
+    if check and not report.equal:
+        first = (*report.differing_steps, *report.differing_pods)[0]
+        raise FleetQError(
+            f"{differing} rows differ from the log, the first is {first!r}; run rebuild"
+        )
+
+
+def _script(url: str, settings: Settings, kind: TableKind | None, role: str | None) -> str:
+    """What is not said of the place has a name in it that says so."""
+    said = named(url)
+    place = Place(
+        warehouse=identifier(said.get("warehouse", "YOUR_WAREHOUSE")),
+        database=identifier(said.get("database", "YOUR_DATABASE")),
+        schema=identifier(said.get("schema", "YOUR_SCHEMA")),
+        role=identifier(role or "FLEET_Q"),
+    )
+    return script(Statements(settings.table_prefix), kind or TableKind.STANDARD, place)
+
+
+def _apply(url: str, settings: Settings, kind: TableKind | None, role: str | None) -> None:
+    snowflake = open_snowflake(url, tag="fleet-q schema", table_prefix=settings.table_prefix)
+    from fleet_q.adapters.snowflake.migrate import migrate  # the connector may be missing
+
+    try:
+        for head in migrate(snowflake.session, kind, role):
+            say(f"done    {head}")
+    finally:
+        snowflake.close()

@@ -1,0 +1,233 @@
+"""The HTTP API of a pod."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import JsonValue
+
+from fleet_q.core import errors
+from fleet_q.core.submission import LONGEST_ID
+from fleet_q.services.app.app import LONGEST_PAGE, FleetQ
+from fleet_q.services.app.views import DeadLettersView, EventView, LeaderView, PodView, StepView
+from fleet_q.services.http.guard import Guard
+from fleet_q.services.http.head import HeadLikeGet
+from fleet_q.services.http.health import HealthCheck
+from fleet_q.services.http.hosts import ANY
+from fleet_q.services.http.keys import Keys
+from fleet_q.services.http.limit import BodyLimit
+from fleet_q.services.http.models import (
+    CHANGING,
+    BatchRequest,
+    BatchSubmitted,
+    Health,
+    Recovered,
+    Replayed,
+    ReplayRequest,
+    SubmitRequest,
+    Submitted,
+    described,
+)
+from fleet_q.services.http.route import locked_router
+from fleet_q.services.worker.careful_log import CarefulLogger
+from fleet_q.services.worker.escapes import one_line
+
+log = CarefulLogger("fleet_q.http")
+
+_STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
+    (errors.UnknownStep, 404),
+    (errors.StepConflict, 409),
+    (errors.IllegalTransition, 409),
+    (errors.InvalidInput, 422),
+    (errors.StoreUnavailable, 503),
+    (errors.FleetQError, 500),
+]
+
+_GENERAL: Final = {
+    503: "the store does not answer; try again",
+    500: "the store refuses: the pod's log says why",
+}
+"""What is said without a key of a store's error, by status."""
+
+_MOST_PROBLEMS: Final = 10
+"""Problems of one request that its answer names."""
+
+CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
+
+StepId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID)]
+
+
+def create_http(fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None) -> FastAPI:
+    """The API over ``fleet``, whose pod may run here (see ``FleetQ.running``) or not.
+
+    With ``FLEET_Q_API_KEYS`` set, everything but ``/health`` and the documentation asks for one
+    of them, as ``X-API-Key`` or as a bearer token. ``allowed_hosts`` are the names that requests
+    may call it by; by default those of ``FLEET_Q_ALLOWED_HOSTS`` or, without, any: a service that
+    mounts the API has names of its own.
+    """
+    settings = fleet.settings
+    keys = Keys(settings.api_keys)
+    hosts = settings.allowed_hosts or (ANY,) if allowed_hosts is None else allowed_hosts
+    http = FastAPI(
+        title="FLEET-Q",
+        summary="A brokerless distributed task queue.",
+        redirect_slashes=False,  # a redirect would go to wherever Host says
+        responses=described(400, *(() if ANY in hosts else (421,))),
+    )
+    http.add_middleware(HeadLikeGet)
+    http.add_middleware(Guard, hosts=hosts, trusted=settings.allowed_hosts, keys=keys)
+    http.add_middleware(BodyLimit, most=settings.max_payload_bytes)
+    for error, status in _STATUS_OF:
+        http.add_exception_handler(error, _answering(status, keys))
+    http.add_exception_handler(RequestValidationError, _explain)
+    http.add_exception_handler(Exception, _apologize)
+    _add_health(http, fleet, keys)
+    locked = locked_router(keys)
+    _add_steps(locked, fleet)
+    _add_admin(locked, fleet)
+    http.include_router(locked)
+    return http
+
+
+def _add_health(http: FastAPI, fleet: FleetQ, keys: Keys) -> None:
+    check = HealthCheck(fleet)
+
+    @http.get("/health", responses={503: {"model": Health}})
+    async def health(request: Request, response: Response) -> Health:
+        """200 only while the pod runs, can begin functions, and the store answers."""
+        pod, trouble = fleet.pod, await check.trouble()
+        detail = None
+        if trouble is not None:
+            response.status_code = 503
+            detail = trouble.full if keys.has_one(request.headers) else trouble.general
+        return Health(
+            status="ok" if detail is None else "unavailable",
+            pod_id=pod.pod_id if pod is not None else None,
+            detail=detail,
+        )
+
+
+def _add_steps(locked: APIRouter, fleet: FleetQ) -> None:
+    @locked.post("/submit", responses=described(*CHANGING, 409))
+    def submit(request: SubmitRequest) -> Submitted:
+        """Submit a step."""
+        return Submitted(step_id=fleet.submit(**request.model_dump()))
+
+    @locked.post("/submit/batch", responses=described(*CHANGING, 409))
+    def submit_batch(request: BatchRequest) -> BatchSubmitted:
+        """Submit steps, all of them or none."""
+        commands = []
+        for number, step in enumerate(request.steps):
+            try:
+                commands.append(fleet.command(**step.model_dump()))
+            except errors.InvalidInput as error:
+                raise errors.InvalidInput(f"steps.{number}: {error}") from None
+        fleet.submit_commands(commands)
+        return BatchSubmitted(step_ids=[command.step_id for command in commands])
+
+    @locked.get("/status/{step_id:any_id}", responses=described(404, 422))
+    def status(step_id: StepId) -> StepView:
+        """A step as it is now."""
+        return fleet.status(step_id)
+
+    @locked.get("/steps/{step_id:any_id}/history", responses=described(404, 422))
+    def history(step_id: StepId) -> list[EventView]:
+        """All that happened to a step."""
+        return fleet.history(step_id)
+
+    @locked.post("/steps/{step_id:any_id}/cancel", responses=described(*CHANGING, 404, 409))
+    def cancel(step_id: StepId) -> StepView:
+        """Call off a step that has not ended."""
+        return fleet.cancel(step_id)
+
+
+def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
+    @locked.get("/admin/queue")
+    def queue() -> dict[str, int]:
+        """How many steps there are in each status."""
+        return {str(status): count for status, count in fleet.queue().items()}
+
+    @locked.get("/admin/leader")
+    def leader() -> LeaderView:
+        """Who leads, and among whom."""
+        return fleet.leader()
+
+    @locked.get("/admin/pods")
+    def pods() -> list[PodView]:
+        """All pods that ever joined."""
+        return fleet.pods()
+
+    @locked.post("/admin/recovery/run", responses=described(*CHANGING, 409))
+    def run_recovery() -> Recovered:
+        """Run a recovery cycle now, if this pod leads."""
+        lead = fleet.leader()
+        if not lead.is_leader:
+            raise HTTPException(
+                409, f"this pod does not lead; ask {lead.leader_pod_id or 'again when one does'}"
+            )
+        return Recovered(stats=msgspec.to_builtins(fleet.recover()))
+
+    @locked.get("/admin/dlq", responses=described(422))
+    def dead_letters(
+        limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 100,
+        before: Annotated[
+            str | None,
+            Query(description="the page in front's `before`", json_schema_extra=CURSOR),
+        ] = None,
+    ) -> DeadLettersView:
+        """The steps that failed for good, newest first."""
+        return fleet.dead_letters(limit, before)
+
+    @locked.post("/admin/dlq/replay", responses=described(*CHANGING, 404, 409))
+    def replay(request: ReplayRequest) -> Replayed:
+        """Give dead letters all their tries again."""
+        if (request.step_ids is None) == (not request.all):
+            raise errors.InvalidInput('name "step_ids", or say {"all": true}')
+        if request.step_ids is None:
+            return Replayed(replayed=fleet.replay_all())
+        return Replayed(replayed=len(fleet.replay(request.step_ids)))
+
+
+def _answering(status: int, keys: Keys) -> Callable[[Request, Exception], Response]:
+    """Answer with an error's message. What a store says may tell where it is, which is for holders
+    of keys and for the log."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        headers = {"Retry-After": "1"} if status == 503 else None
+        detail = one_line(str(error))
+        is_secret = isinstance(error, errors.StoreError) and not isinstance(
+            error, errors.UnknownToThisVersion
+        )
+        if is_secret and not keys.has_one(request.headers):
+            log.warning("%s %s: %s", request.method, request.url.path, detail)
+            detail = _GENERAL[status]
+        return JSONResponse({"detail": detail}, status, headers)
+
+    return answer
+
+
+def _apologize(_: Request, __: Exception) -> Response:
+    """Say nothing of an error that nobody expected; the log has it."""
+    return JSONResponse({"detail": "the request failed in the pod: its log says why"}, 500)
+
+
+def _explain(_: Request, error: Exception) -> Response:
+    """Say what is wrong in one line, without repeating what was sent."""
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    problems = []
+    for problem in found[:_MOST_PROBLEMS]:
+        if problem["type"] == "json_invalid":
+            reason = problem.get("ctx", {}).get("error", "it cannot be read")
+            problems.append(f"the body is not JSON: {reason}")
+            continue
+        where = ".".join(str(part) for part in problem["loc"] if part != "body")
+        problems.append(f"{where or 'the body'}: {problem['msg']}")
+    if len(found) > _MOST_PROBLEMS:
+        problems.append(f"and {len(found) - _MOST_PROBLEMS} more")
+    return JSONResponse({"detail": one_line("; ".join(problems))}, 422)

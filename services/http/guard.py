@@ -1,0 +1,107 @@
+"""What a web page in somebody's browser may not do to a pod that the browser can reach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fleet_q.services.http.hosts import ANY, Host
+from fleet_q.services.http.keys import Keys
+
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_NO_FRAME: Final = (b"x-frame-options", b"DENY")
+
+
+class Guard:
+    """ASGI middleware against pages of other sites.
+
+    ``Host`` has to be one of ``hosts``, or a site could give its own name the pod's address, and
+    then would be of the same origin. What changes something must not come from a page of another
+    origin (except those that ``trusted`` names), and its body must be JSON, which such a page
+    cannot send unasked. No page may show an answer in a frame, in which a user could be led to
+    click on what the documentation offers to send. ``/health`` is also answered under any address,
+    as probes ask.
+    """
+
+    def __init__(
+        self, app: ASGIApp, hosts: Sequence[str], trusted: Sequence[str], keys: Keys
+    ) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._trusted = trusted
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer why not."""
+
+        async def send_unframed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], _NO_FRAME]}
+            await send(message)
+
+        problem = self._problem(scope) if scope["type"] == "http" else None
+        if problem is None:
+            await self._app(scope, receive, send_unframed)
+        else:
+            status, detail = problem
+            await JSONResponse({"detail": detail}, status)(scope, receive, send)
+
+    def _problem(self, scope: Scope) -> tuple[int, str] | None:
+        headers = Headers(scope=scope)
+        is_health = scope["path"] == scope.get("root_path", "") + "/health"
+        problem = self._host_problem(headers, is_health)
+        if problem is not None or scope["method"] in _READING:
+            return problem
+        return self._origin_problem(headers) or self._type_problem(headers)
+
+    def _host_problem(self, headers: Headers, is_health: bool) -> tuple[int, str] | None:
+        if ANY in self._hosts:
+            return None
+        if is_health and "host" not in headers:
+            return None  # a probe in HTTP/1.0; browsers always send one
+        host = Host.parse(headers.get("host", ""))
+        if host is None:
+            return 400, "the Host header is missing, or is not a host"
+        if host.is_among(self._hosts) or (is_health and host.is_address):
+            return None
+        return 421, f"{host.name!r} is not a host of this pod: name it in FLEET_Q_ALLOWED_HOSTS"
+
+    def _origin_problem(self, headers: Headers) -> tuple[int, str] | None:
+        site = headers.get("sec-fetch-site", "none")
+        if "origin" in headers:
+            origin = Host.of_origin(headers["origin"])
+            if origin is not None and origin.is_among(self._trusted):
+                return None
+            is_own = origin is not None and _is_same(origin, headers.get("host", ""))
+        else:
+            is_own = True
+        if is_own and site in ("none", "same-origin"):
+            return None
+        return 403, "a web page of another origin may not change anything here"
+
+    def _type_problem(self, headers: Headers) -> tuple[int, str] | None:
+        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        kind = headers.get("content-type")
+        if _is_json(kind) or (not has_body and (kind is None or self._keys.has_one(headers))):
+            return None
+        return 415, "the body has to be JSON: send it with Content-Type: application/json"
+
+
+def _is_same(origin: Host, host_header: str) -> bool:
+    """Whether a page of ``origin`` asks the host that it came from; its port may be left out of
+    ``Host`` if it is the one that its scheme implies."""
+    host = Host.parse(host_header)
+    if host is None or host.name != origin.name:
+        return False
+    return host.port == origin.port or (host.port is None and origin.port in (80, 443))
+
+
+def _is_json(content_type: str | None) -> bool:
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (
+        kind.startswith("application/") and kind.endswith("+json")
+    )

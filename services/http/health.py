@@ -1,0 +1,127 @@
+"""Whether a pod is fit, as ``/health`` says it: to anybody in general words, in full to some."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
+
+from fleet_q.services.app.app import FleetQ
+from fleet_q.services.worker.careful_log import CarefulLogger
+from fleet_q.services.worker.pod_thread import Pod
+
+log = CarefulLogger("fleet_q.http")
+
+ANSWER_WITHIN: Final = 5.0
+"""Seconds that the store and the pod's event loop have to answer; probes wait ten."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a pod is not fit: ``general`` for everybody, ``full`` for the log and holders of keys."""
+
+    general: str
+    full: str
+
+    @classmethod
+    def plain(cls, text: str) -> Trouble:
+        """A trouble that has no details."""
+        return cls(text, text)
+
+
+_DRAINING: Final = Trouble.plain("the pod is draining")
+
+
+class HealthCheck:
+    """The check of the pod that runs in ``fleet``. However many ask at once, the store and the
+    event loop are asked once."""
+
+    def __init__(self, fleet: FleetQ, within: float | None = None) -> None:
+        self._fleet = fleet
+        self._within = ANSWER_WITHIN if within is None else within
+        self._store_answer = _SharedCall(self._ask_store)
+        self._loop_turn = _SharedCall(self._turn_loop)
+        self._last: str | None = None
+
+    async def trouble(self) -> Trouble | None:
+        """What is wrong, if anything is; logged when it changes."""
+        trouble = self._pod_trouble(self._fleet.pod)
+        if trouble is None:
+            troubles = await asyncio.gather(self._loop_trouble(), self._store_trouble())
+            trouble = next(filter(None, troubles), None)
+        general = None if trouble is None else trouble.general
+        if trouble not in (None, _DRAINING) and general != self._last:
+            log.warning("not healthy: %s", trouble.full)
+        self._last = general
+        return trouble
+
+    def _pod_trouble(self, pod: Pod | None) -> Trouble | None:
+        if pod is None:
+            return Trouble.plain("no pod runs here")
+        if pod.is_draining:
+            return _DRAINING
+        trouble = pod.trouble
+        return None if trouble is None else Trouble("the pod takes no work", trouble)
+
+    async def _loop_trouble(self) -> Trouble | None:
+        pod = self._fleet.pod
+        if pod is None or pod.loop is asyncio.get_running_loop():
+            return None
+        if await self._loop_turn.answer(self._within):
+            return None
+        return Trouble.plain("an async function blocks the pod's event loop")
+
+    async def _store_trouble(self) -> Trouble | None:
+        answer = await self._store_answer.answer(self._within)
+        if answer is None:
+            return Trouble.plain("the store does not answer")
+        if (error := answer.exception()) is not None:
+            return Trouble("the store does not answer", f"the store does not answer: {error}")
+        return None
+
+    def _ask_store(self, answer: Future[None]) -> None:
+        threading.Thread(target=self._answer_for_store, args=(answer,), daemon=True).start()
+
+    def _answer_for_store(self, answer: Future[None]) -> None:
+        try:
+            self._fleet.store.bell()  # which is free, so that probes keep no warehouse awake
+        except Exception as error:
+            answer.set_exception(error)
+        else:
+            answer.set_result(None)
+
+    def _turn_loop(self, answer: Future[None]) -> None:
+        if (pod := self._fleet.pod) is not None:
+            pod.loop.call_soon_threadsafe(answer.set_result, None)
+
+
+class _SharedCall:
+    """A call that is begun once for all who wait for its answer."""
+
+    def __init__(self, begin: Callable[[Future[None]], None]) -> None:
+        self._begin = begin
+        self._lock = threading.Lock()
+        self._answer: Future[None] | None = None
+
+    async def answer(self, within: float) -> Future[None] | None:
+        """The answer, be it an error; ``None`` if there is none in time."""
+        with self._lock:
+            if self._answer is None or self._answer.done():
+                answer: Future[None] = Future()
+                try:
+                    self._begin(answer)
+                except RuntimeError as error:  # no thread can be started, or the loop is closed
+                    answer.set_exception(error)
+                self._answer = answer
+            answer = self._answer
+        arrived = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        answer.add_done_callback(lambda _: loop.call_soon_threadsafe(arrived.set))
+        try:
+            await asyncio.wait_for(arrived.wait(), within)
+        except TimeoutError:
+            return None
+        return answer

@@ -1,0 +1,105 @@
+"""Everything that users of FLEET-Q call or catch; nothing else is public.
+
+Each name is loaded when it is first used, so that importing a part of FLEET-Q, for example
+``fleet_q.core``, loads that part alone.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from fleet_q.core.errors import (
+        CorruptLog,
+        DataRefused,
+        FleetQError,
+        IllegalTransition,
+        InvalidInput,
+        StepConflict,
+        StoreCrowded,
+        StoreError,
+        StoreUnavailable,
+        UnknownStep,
+        UnknownToThisVersion,
+    )
+    from fleet_q.services.app.app import FleetQ
+    from fleet_q.services.app.context import PermanentFailure, StepContext, current_step
+    from fleet_q.services.app.settings import Settings
+    from fleet_q.services.app.tasks import Task
+    from fleet_q.services.app.views import (
+        DeadLettersView,
+        EventView,
+        LeaderView,
+        PodView,
+        StepView,
+    )
+    from fleet_q.services.backoff import with_backoff
+    from fleet_q.services.http.api import create_http
+
+_MODULES: Final = {
+    "fleet_q.core.errors": (
+        "CorruptLog",
+        "DataRefused",
+        "FleetQError",
+        "IllegalTransition",
+        "InvalidInput",
+        "StepConflict",
+        "StoreCrowded",
+        "StoreError",
+        "StoreUnavailable",
+        "UnknownStep",
+        "UnknownToThisVersion",
+    ),
+    "fleet_q.services.app.app": ("FleetQ",),
+    "fleet_q.services.app.context": ("PermanentFailure", "StepContext", "current_step"),
+    "fleet_q.services.app.settings": ("Settings",),
+    "fleet_q.services.app.tasks": ("Task",),
+    "fleet_q.services.app.views": (
+        "DeadLettersView",
+        "EventView",
+        "LeaderView",
+        "PodView",
+        "StepView",
+    ),
+    "fleet_q.services.backoff": ("with_backoff",),
+    "fleet_q.services.http.api": ("create_http",),
+}
+_MODULE_OF: Final = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "CorruptLog",
+    "DataRefused",
+    "DeadLettersView",
+    "EventView",
+    "FleetQ",
+    "FleetQError",
+    "IllegalTransition",
+    "InvalidInput",
+    "LeaderView",
+    "PermanentFailure",
+    "PodView",
+    "Settings",
+    "StepConflict",
+    "StepContext",
+    "StepView",
+    "StoreCrowded",
+    "StoreError",
+    "StoreUnavailable",
+    "Task",
+    "UnknownStep",
+    "UnknownToThisVersion",
+    "create_http",
+    "current_step",
+    "with_backoff",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

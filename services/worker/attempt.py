@@ -1,0 +1,88 @@
+"""One attempt at a step: call the function, and make an outcome of whatever comes of it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Protocol
+
+from fleet_q.core.errors import InvalidInput, StartNotRecorded
+from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
+from fleet_q.core.submission import MAX_RESULT_BYTES, to_json
+from fleet_q.services.app.callables import is_awaitable
+from fleet_q.services.app.context import PermanentFailure, StepContext, current
+from fleet_q.services.app.description import described
+
+
+class Failing(Protocol):
+    """How an attempt's failure becomes an outcome; the pod machine's ``fail``."""
+
+    def __call__(
+        self,
+        step_id: str,
+        claim_token: str,
+        attempt: int,
+        error: str,
+        traceback: str | None = None,
+        *,
+        permanent: bool = False,
+    ) -> Fail: ...
+
+
+class Attempt:
+    """A step under one claim, with the context that its function sees.
+
+    Of a result ``max_result_bytes`` are kept at most.
+    """
+
+    __slots__ = ("_failing", "claim_token", "context", "max_result_bytes", "step")
+
+    def __init__(
+        self, step: Step, failing: Failing, max_result_bytes: int = MAX_RESULT_BYTES
+    ) -> None:
+        assert step.claim_token is not None
+        self.step = step
+        self.claim_token = step.claim_token
+        self.context = StepContext(step.step_id, step.attempt)
+        self.max_result_bytes = max_result_bytes
+        self._failing = failing
+
+    def begin(self) -> None:
+        """Make this the step that ``current_step()`` tells of, in the context that is current: a
+        runner gives every attempt one of its own."""
+        current.set(self.context)
+
+    def succeeded(self, result: Any) -> Outcome:
+        """The outcome of a function that returned ``result``."""
+        try:
+            text = to_json(result, "the result", self.max_result_bytes)
+            return Complete(self.step.step_id, self.claim_token, text)
+        except BaseException as error:  # its encoding may run code of the result's own
+            return self.failed(error, permanent=True)  # it did its work; again would be no better
+
+    def returned(self, result: str) -> Outcome:
+        """The outcome of a function whose result is this JSON text."""
+        return Complete(self.step.step_id, self.claim_token, result)
+
+    def failed(self, error: BaseException, *, permanent: bool = False) -> Outcome:
+        """The outcome of a function that raised ``error``, or must not begin."""
+        if type(error) is StartNotRecorded:
+            return Release(self.step.step_id, self.claim_token)
+        permanent = permanent or issubclass(type(error), PermanentFailure)
+        return self.failed_with(*described(error), permanent=permanent)
+
+    def failed_with(self, error: str, trace: str | None, *, permanent: bool = False) -> Outcome:
+        """The outcome of an attempt that failed with this error."""
+        step = self.step
+        return self._failing(
+            step.step_id, self.claim_token, step.attempt, error, trace, permanent=permanent
+        )
+
+
+def result_text(result: Any, max_result_bytes: int) -> str:
+    """What a function returned, as JSON. Raises ``InvalidInput`` for what is none, or too large,
+    and whatever the code of the result raises."""
+    if is_awaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise InvalidInput("the function returned an awaitable, which cannot be awaited here")
+    return to_json(result, "the result", max_result_bytes)

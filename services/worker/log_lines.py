@@ -1,0 +1,110 @@
+"""How a log record becomes one line: text for people, JSON for machines."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any, Final
+
+import msgspec
+
+from fleet_q.services.app.context import current
+from fleet_q.services.app.views import precise
+from fleet_q.services.worker.escapes import encodable, json_line, one_line
+
+_TAGS: Final = ("pod", "step", "attempt")
+_plain_tag: Final = re.compile(r'[^\s="]+')
+
+
+class Tagging(logging.Filter):
+    """Adds the pod, and within a step's function the step and attempt, to records that do not
+    name their own."""
+
+    def __init__(self, pod_id: str | None) -> None:
+        super().__init__()
+        self._pod_id = pod_id
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        context = current.get()
+        if context is not None and getattr(record, "step", None) is None:
+            record.step, record.attempt = context.step_id, context.attempt
+        if getattr(record, "pod", None) is None:
+            record.pod = self._pod_id
+        return True
+
+
+class TextFormatter(logging.Formatter):
+    """``TIME - LOGGER - LEVEL - MESSAGE TAGS``, then the traceback, all with line breaks and
+    control characters escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Never raises: what cannot be shown is replaced by why."""
+        name = _text(record.name).removeprefix("fleet_q.")
+        tags = "".join(f" {tag}={_quoted(value)}" for tag, value in _tags(record).items())
+        line = f"{_time(record)} - {name} - {record.levelname} - {_message(record)}{tags}"
+        for details in _details(self, record).values():
+            line += f"\n{details}"
+        return one_line(line)
+
+
+class JsonFormatter(logging.Formatter):
+    """An object of ``time``, ``level``, ``logger``, ``message``, the tags, and ``traceback``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Never raises: what cannot be shown is replaced by why."""
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": str(record.levelname).lower(),
+            "logger": record.name,
+            "message": _message(record),
+            **_tags(record),
+            **_details(self, record),
+        }
+        try:
+            encoded = msgspec.json.encode(line, enc_hook=str)
+        except Exception:
+            encoded = msgspec.json.encode({k: encodable(_text(v)) for k, v in line.items()})
+        return json_line(encoded.decode())
+
+
+def _tags(record: logging.LogRecord) -> dict[str, Any]:
+    return {tag: value for tag in _TAGS if (value := getattr(record, tag, None)) is not None}
+
+
+def _quoted(value: Any) -> str:
+    """A value that could be taken for several tags is quoted."""
+    text = _text(value)
+    return text if _plain_tag.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'
+
+
+def _time(record: logging.LogRecord) -> str:
+    return precise(int(record.created * 1_000_000))[:-3]
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return str(record.getMessage())
+    except Exception as error:
+        why = f"{type(error).__name__}: {_text(error)}"
+        return f"{_text(record.msg)} (its arguments cannot be formatted: {why})"
+
+
+def _details(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, str]:
+    details = {}
+    if record.exc_info:
+        try:
+            details["traceback"] = formatter.formatException(record.exc_info)
+        except Exception:
+            details["traceback"] = f"{_text(record.exc_info)} (its traceback cannot be formatted)"
+    elif record.exc_text:  # the record was formatted in another process
+        details["traceback"] = record.exc_text
+    if record.stack_info:
+        details["stack"] = record.stack_info
+    return details
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:
+        return f"<{type(value).__name__} whose str() raises {type(error).__name__}>"

@@ -1,0 +1,157 @@
+"""What a child process does: it runs the steps that its pod sends, one at a time.
+
+The function runs in the main thread. What it changed for the whole process and what would disturb
+the next step is put back after it: signal handlers, the alarm, the working directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Final
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services.app import origin
+from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.context import PermanentFailure, StepContext, current
+from fleet_q.services.app.description import described
+from fleet_q.services.worker import logs
+from fleet_q.services.worker.attempt import result_text
+from fleet_q.services.worker.runners.address import Address
+from fleet_q.services.worker.runners.channel import Channel
+from fleet_q.services.worker.runners.child_logs import LogsToPod, set_levels
+from fleet_q.services.worker.runners.finder import Finder, NotFound
+from fleet_q.services.worker.runners.forked import end_if_forked, flush_output, this_process
+from fleet_q.services.worker.runners.wire import (
+    LOST_CONNECTION,
+    Began,
+    Begin,
+    Ended,
+    Ready,
+    Run,
+    Start,
+)
+
+_PR_SET_PDEATHSIG: Final = 1
+_FOR_THE_POD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def main(descriptor: int) -> None:
+    """Serve the pod at the other end of the socket ``descriptor`` until it closes that."""
+    origin.is_child = True
+    _end_with_guard()
+    channel = Channel(socket.socket(fileno=descriptor))
+    start = channel.receive()
+    if not isinstance(start, Start):
+        return
+    child = _Child(channel, start)
+    try:
+        while child.is_usable and isinstance(run := channel.receive(), Run):
+            child.run(run)
+    except OSError:  # a function has closed the socket
+        sys.exit(LOST_CONNECTION)
+
+
+def _end_with_guard() -> None:
+    """Be killed when the guard has been killed, as far as the system offers that: Linux does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != os.getsid(0):  # it leads the session, and was killed before this
+        os._exit(1)
+
+
+class _Child:
+    """Runs steps. It is no longer usable after a module could not be imported."""
+
+    def __init__(self, channel: Channel, start: Start) -> None:
+        self.is_usable = True
+        self._channel = channel
+        self._start = start
+        self._process = this_process()
+        self._cwd = os.getcwd()
+        self._finder = Finder(start.preparation, self._on_app)
+        self._handler = LogsToPod(channel.send, start.pod_id)
+        self._set_signals()
+        self._set_logging()
+        os.register_at_fork(after_in_child=self._forked)
+
+    def run(self, run: Run) -> None:
+        """Run a step, and tell the pod how it ended."""
+        try:
+            answer = contextvars.Context().run(self._attempt, run)
+        except BaseException as error:  # even describing an error may raise
+            answer = Ended(error=type(error).__name__)
+        self._restore()
+        self._channel.send(answer)
+
+    def _attempt(self, run: Run) -> Ended:
+        step = run.step
+        context = StepContext(step.step_id, step.attempt)
+        current.set(context)
+        try:
+            task = self._finder.task(run.address)
+        except NotFound as error:
+            return Ended(error=str(error), permanent=True)
+        except BaseException as error:
+            self.is_usable = False
+            message, trace = described(error)
+            message = f"importing the task in a process failed: {message}"
+            return Ended(None, message, trace, permanent=isinstance(error, InvalidInput))
+        self._set_logging()
+        try:
+            context.app = task.app
+            call = task.bound(step)
+            if run.asks_to_begin:
+                self._channel.send(Ready())
+                if not isinstance(self._channel.receive(), Begin):
+                    raise OSError("the pod is gone")
+            self._channel.send(Began())
+            result = call()
+        except BaseException as error:
+            end_if_forked(self._process, error)
+            return _failed(error, permanent=issubclass(type(error), PermanentFailure))
+        end_if_forked(self._process)
+        try:
+            return Ended(result_text(result, self._start.settings.max_result_bytes))
+        except BaseException as error:
+            return _failed(error, permanent=True)
+
+    def _on_app(self, app: FleetQ, address: Address) -> None:
+        app.use(store=address.store, settings=self._start.settings)
+
+    def _set_logging(self) -> None:
+        """Undo what modules and functions have configured: the format is the pod's to choose."""
+        if logging.root.handlers != [self._handler]:
+            logging.root.handlers[:] = [self._handler]
+            set_levels(self._start.log_levels)
+
+    def _set_signals(self) -> None:
+        # A handler that does nothing, because programs that the function starts would inherit
+        # that a signal is ignored.
+        for number in _FOR_THE_POD:
+            signal.signal(number, lambda *_: None)
+
+    def _forked(self) -> None:
+        """A copy of this process is an ordinary one: it has no pod, and signals end it."""
+        self._channel.forget()
+        logs.configure(self._start.settings, self._start.pod_id)
+        for number in _FOR_THE_POD:
+            signal.signal(number, signal.SIG_DFL)
+
+    def _restore(self) -> None:
+        signal.alarm(0)
+        self._set_signals()
+        with contextlib.suppress(OSError):
+            os.chdir(self._cwd)
+        flush_output()
+
+
+def _failed(error: BaseException, *, permanent: bool) -> Ended:
+    message, trace = described(error)
+    return Ended(error=message, traceback=trace, permanent=permanent)

@@ -1,0 +1,73 @@
+"""Log records of child processes: sent to the pod, which hands them to its own root handlers.
+
+So they have the pod's format and go where its logs go, in whole lines.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from fleet_q.services.app.context import current
+from fleet_q.services.worker.runners.wire import Logged
+
+_PLAIN: Final = (str, int, float, bool, type(None))
+_LARGEST: Final = 2**63
+_LONGEST: Final = 1024 * 1024
+"""Characters of a message or a traceback that are sent."""
+
+
+class LogsToPod(logging.Handler):
+    """Sends records with the pod, the step and the attempt that they belong to."""
+
+    def __init__(self, send: Callable[[Logged], None], pod_id: str) -> None:
+        super().__init__()
+        self._send = send
+        self._pod_id = pod_id
+        self._formatter = logging.Formatter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send ``record``; what cannot be sent is reported as ``logging`` does."""
+        try:
+            self._send(Logged(self._attributes(record)))
+        except Exception:
+            self.handleError(record)
+
+    def _attributes(self, record: logging.LogRecord) -> dict[str, Any]:
+        attributes = {name: value for name, value in vars(record).items() if _is_plain(value)}
+        attributes.setdefault("pod", self._pod_id)
+        context = current.get()
+        if context is not None and attributes.get("step") is None:
+            attributes["step"], attributes["attempt"] = context.step_id, context.attempt
+        attributes["msg"] = record.getMessage()
+        if record.exc_info and not record.exc_text:
+            attributes["exc_text"] = self._formatter.formatException(record.exc_info)
+        return {name: _encodable(value) for name, value in attributes.items()}
+
+
+def levels() -> dict[str, int]:
+    """The levels of this process's loggers that have one of their own."""
+    loggers = [*logging.root.manager.loggerDict.values(), logging.root]
+    return {one.name: one.level for one in loggers if isinstance(one, logging.Logger) and one.level}
+
+
+def set_levels(levels: dict[str, int]) -> None:
+    """Give loggers the levels that they have in another process."""
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def handle(attributes: dict[str, Any]) -> None:
+    """In the pod: hand a record from a child to the root logger's handlers."""
+    logging.root.callHandlers(logging.makeLogRecord(attributes))
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, _PLAIN) and not (isinstance(value, int) and abs(value) >= _LARGEST)
+
+
+def _encodable(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return value[:_LONGEST].encode("utf-8", "backslashreplace").decode()

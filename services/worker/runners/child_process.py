@@ -1,0 +1,253 @@
+"""A child process as its pod sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from multiprocessing import spawn, util
+from typing import Final
+
+from fleet_q.services.worker.runners import guard
+from fleet_q.services.worker.runners.child_logs import handle
+from fleet_q.services.worker.runners.wire import (
+    LENGTH_BYTES,
+    LOST_CONNECTION,
+    Began,
+    Begin,
+    Ended,
+    FromChild,
+    Logged,
+    Ready,
+    Run,
+    Start,
+    decode_from_child,
+    frame,
+)
+
+log = logging.getLogger("fleet_q.process")
+
+STATUS_WITHIN: Final = 5.0
+"""Seconds for the guard to tell how a child ended that has closed its socket."""
+
+EOF_WITHIN: Final = 0.5
+"""Seconds for the last messages of a child that has ended; a copy of it may hold the socket."""
+
+LEAVE_WITHIN: Final = 1.0
+"""Seconds that a child with nothing to do has to run its exit handlers."""
+
+_CHILD: Final = """\
+import sys
+sys.path += sys.argv[2:]
+from fleet_q.services.worker.runners.child import main
+main(int(sys.argv[1]))
+"""
+_LOST: Final = "the process lost its connection to the pod; did the function close descriptors?"
+_STATUS: Final = struct.Struct("!i")
+
+_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+"""The pod's ends: while a copy of one is open, a guard believes that the pod lives."""
+
+
+def _close_copies() -> None:
+    for copy in list(_sockets):
+        copy.close()
+
+
+os.register_at_fork(after_in_child=_close_copies)
+
+
+class ChildEnded(Exception):
+    """The child ended before it answered; the message says how."""
+
+    def __init__(self, message: str, *, before_function: bool) -> None:
+        super().__init__(message)
+        self.before_function = before_function
+
+
+class ChildProcess:
+    """A child and its guard; of the running event loop. ``on_end`` is called when both are gone."""
+
+    def __init__(self, on_end: Callable[[ChildProcess], None]) -> None:
+        self.is_new = True
+        self.is_open = True
+        self._on_end = on_end
+        self._lock = threading.Lock()
+        self._status: int | None = None
+        self._reason: str | None = None
+        self._on_ready: Callable[[], None] = _nothing
+        self._on_began: Callable[[], None] | None = None  # until it has begun
+        self._answer: asyncio.Future[Ended] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, start: Start) -> None:
+        """Start it; ``OSError`` if that cannot be done now."""
+        message = frame(start)
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            to_child, of_child = _socket_pair(ours, theirs)
+            self._to_guard, of_guard = _socket_pair(ours, theirs)
+            python = [os.fsdecode(spawn.get_executable()), *_flags()]
+            # Modules beside the application must not hide the standard library's from the child
+            # as long as it has not imported what it needs of that: -P, and the pod's path last.
+            child = [*python, "-P", "-c", _CHILD, str(of_child.fileno()), *map(str, sys.path)]
+            self._process = subprocess.Popen(
+                [python[0], "-S", "-P", guard.__file__, str(of_guard.fileno()), *child],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(of_child.fileno(), of_guard.fileno()),
+                start_new_session=True,
+            )
+            ours.pop_all()
+        reader, self._writer = await asyncio.open_connection(sock=to_child)
+        self._writer.write(message)
+        loop = asyncio.get_running_loop()
+        status = loop.create_task(self._read_status())
+        self._life = loop.create_task(self._live(reader, status))
+
+    async def run(
+        self, run: Run, on_ready: Callable[[], None], on_began: Callable[[], None]
+    ) -> Ended:
+        """Run a step; ``on_ready`` is called before its function begins, if it asks to, and
+        ``on_began`` when it does. Raises what ``on_ready`` raises, :class:`ChildEnded`, or
+        ``OSError`` if the child could not be started after all."""
+        self.is_new = False
+        self._on_ready = on_ready
+        self._on_began = on_began
+        self._answer = asyncio.get_running_loop().create_future()
+        self._writer.write(frame(run))
+        if self._life.done():
+            self._fail()
+        return await self._answer
+
+    def kill(self, reason: str | None = None) -> None:
+        """Have it and what it has started killed, from any thread."""
+        self._reason = self._reason or reason
+        with self._lock, contextlib.suppress(OSError):  # it is closed
+            self._to_guard.shutdown(socket.SHUT_WR)
+
+    def leave(self) -> None:
+        """Let it end by itself, which has nothing to do; kill it if it does not."""
+        self.is_open = False
+        self._writer.close()
+        asyncio.get_running_loop().call_later(LEAVE_WITHIN, self.kill)
+
+    async def _live(self, reader: asyncio.StreamReader, status: asyncio.Task[None]) -> None:
+        """Listen until it has ended, and reap it."""
+        try:
+            while True:
+                length = int.from_bytes(await reader.readexactly(LENGTH_BYTES))
+                self._hear(decode_from_child(await reader.readexactly(length)))
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        except Exception as error:
+            self.kill(f"the process sent what is no message; did the function? {error}")
+        self.is_open = False
+        await asyncio.wait([status], timeout=STATUS_WITHIN)
+        if not status.done():
+            self.kill(_LOST)
+        await asyncio.wait([status], timeout=STATUS_WITHIN)
+        status.cancel()
+        self._writer.close()
+        self._process.kill()  # if it has not ended
+        with self._lock:
+            self._to_guard.close()
+        pause = 0.001
+        while self._process.poll() is None:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 0.1)
+        self._fail()
+        self._on_end(self)
+
+    def _hear(self, message: FromChild) -> None:
+        match message:
+            case Logged(record):
+                try:
+                    handle(record)
+                except BaseException as error:  # of a handler, which is not its process's fault
+                    log.debug("a log record of a process is lost: %s", error)
+            case Ready():
+                self._let_begin()
+            case Began():
+                if self._on_began is not None:
+                    self._on_began()
+                    self._on_began = None
+            case Ended():
+                if self._answer is not None and not self._answer.done():
+                    self._answer.set_result(message)
+
+    def _let_begin(self) -> None:
+        try:
+            self._on_ready()
+        except Exception as error:
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_exception(error)
+            self.is_open = False
+            self.kill()
+        else:
+            self._writer.write(frame(Begin()))
+
+    async def _read_status(self) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):
+            data = await loop.sock_recv(self._to_guard, _STATUS.size)
+            if len(data) == _STATUS.size:
+                self._status = _STATUS.unpack(data)[0]
+        loop.call_later(EOF_WITHIN, self._writer.transport.abort)
+
+    def _fail(self) -> None:
+        if self._answer is None or self._answer.done():
+            return
+        if self._status is not None and self._status < 0:
+            self._answer.set_exception(OSError(-self._status, os.strerror(-self._status)))
+        else:
+            before_function = self._on_began is not None
+            when = " before its function began" if before_function else ""
+            message = self._reason or _ending(self._status) + when
+            self._answer.set_exception(ChildEnded(message, before_function=before_function))
+
+
+def _nothing() -> None: ...
+
+
+def _ending(status: int | None) -> str:
+    if status is None:
+        return "the process was ended, and its guard too"
+    code = os.waitstatus_to_exitcode(status)
+    if code == LOST_CONNECTION:
+        return _LOST
+    if code >= 0:
+        return f"the process exited with code {code}"
+    perhaps = ", perhaps by the kernel for lack of memory" if -code == signal.SIGKILL else ""
+    return f"the process was ended by {_signal_name(-code)}{perhaps}"
+
+
+def _socket_pair(
+    ours: contextlib.ExitStack, theirs: contextlib.ExitStack
+) -> tuple[socket.socket, socket.socket]:
+    our, their = socket.socketpair()
+    ours.enter_context(our)
+    theirs.enter_context(their)
+    our.setblocking(False)
+    _sockets.add(our)
+    return our, their
+
+
+def _flags() -> list[str]:
+    """This interpreter's own, such as ``-O`` and ``-X``."""
+    flags: list[str] = util._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return flags
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

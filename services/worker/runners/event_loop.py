@@ -1,0 +1,145 @@
+"""Async functions, as tasks on the event loop that the pod was started from."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fleet_q.core.step import Outcome
+from fleet_q.services.app.callables import is_awaitable
+from fleet_q.services.worker.attempt import Attempt
+from fleet_q.services.worker.runners.forked import end_if_forked, this_process
+from fleet_q.services.worker.runners.job import Began, Job, Queue
+from fleet_q.services.worker.runners.slots import Slots
+
+
+class EventLoop(Queue):
+    """The loop is woken once for many jobs."""
+
+    def __init__(
+        self,
+        slots: Slots,
+        done: Callable[[Outcome], None],
+        began: Began,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(slots, done, began)
+        self._loop = loop
+        self._process = this_process()
+        self._tasks: dict[Attempt, asyncio.Task[None]] = {}
+        self._called = False  # as in Threads
+
+    def pull(self) -> None:
+        """Wake the loop, unless it is being woken."""
+        if self._called:
+            return
+        self._called = True
+        try:
+            self._loop.call_soon_threadsafe(self._start_all)
+        except RuntimeError as closed:
+            self._fail_all(closed)
+
+    def abandon(self, job: Job) -> None:
+        """Cancel its task."""
+        try:
+            self._loop.call_soon_threadsafe(self._cancel, job.attempt)
+        except RuntimeError:  # the loop is closed, so nothing runs
+            self._slots.free(job.attempt)
+
+    def close(self) -> None:
+        """Nothing is left to do: what ran has been abandoned."""
+
+    def _cancel(self, attempt: Attempt) -> None:
+        self._slots.free(attempt)
+        task = self._tasks.pop(attempt, None)
+        if task is not None:
+            task.cancel()
+
+    def adopt(self, attempt: Attempt, awaitable: Awaitable[Any]) -> None:
+        """Await what a function returned elsewhere, in the context that is current. The attempt
+        holds its slot already."""
+        context = contextvars.copy_context()
+        try:
+            self._loop.call_soon_threadsafe(self._start_adopted, attempt, awaitable, context)
+        except RuntimeError as closed:
+            _close(awaitable)
+            self._end(attempt, attempt.failed(closed))
+
+    def _start_adopted(
+        self, attempt: Attempt, awaitable: Awaitable[Any], context: contextvars.Context
+    ) -> None:
+        if attempt.context.cancelled:
+            _close(awaitable)
+            self._end(attempt, None)
+            return
+        self._start(attempt, lambda: awaitable, context)
+        self._loop.call_soon(self._check_begun, [attempt])
+
+    def _start_all(self) -> None:
+        self._called = False
+        started = []
+        while (job := self._next()) is not None:
+            self._start(job.attempt, job.call, contextvars.Context())
+            started.append(job.attempt)
+        if started:
+            self._loop.call_soon(self._check_begun, started)
+
+    def _start(
+        self, attempt: Attempt, call: Callable[[], Any], context: contextvars.Context
+    ) -> None:
+        coroutine = self._run(attempt, call)
+        try:
+            self._tasks[attempt] = self._loop.create_task(coroutine, context=context)
+        except BaseException as error:  # the loop may have a task factory of its own
+            coroutine.close()
+            self._end(attempt, attempt.failed(error))
+
+    def _check_begun(self, started: list[Attempt]) -> None:
+        """A task that is cancelled before its first step never enters ``_run``. This is called
+        after the first step of all of them."""
+        for attempt in started:
+            task = self._tasks.get(attempt)
+            if task is not None and task.done():
+                self._end(attempt, attempt.failed(asyncio.CancelledError()))
+
+    def _end(self, attempt: Attempt, outcome: Outcome | None) -> None:
+        self._tasks.pop(attempt, None)
+        self._slots.free(attempt)
+        if outcome is not None:
+            self._done(outcome)
+
+    def _fail_all(self, closed: RuntimeError) -> None:
+        """The service whose loop it was has ended without its pod."""
+        self.trouble = f"async functions cannot run: {closed}"
+        self._called = False
+        while (job := self._next()) is not None:
+            self._slots.free(job.attempt, announce=False)
+            self._done(job.attempt.failed(closed))
+
+    async def _run(self, attempt: Attempt, call: Callable[[], Any]) -> None:
+        attempt.begin()
+        try:
+            result = await call()
+            while is_awaitable(result):
+                result = await result
+            end_if_forked(self._process)
+            outcome = attempt.succeeded(result)
+        except asyncio.CancelledError as error:
+            end_if_forked(self._process, error)
+            self._done(attempt.failed(error))
+            raise
+        except BaseException as error:  # nor must it end the loop, and the pod with it
+            end_if_forked(self._process, error)
+            outcome = attempt.failed(error)
+        finally:
+            self._tasks.pop(attempt, None)
+            self._slots.free(attempt)
+        self._done(outcome)
+
+
+def _close(work: object) -> None:
+    """Python complains of coroutines that nobody awaits."""
+    if asyncio.iscoroutine(work):
+        work.close()

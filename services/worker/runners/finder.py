@@ -1,0 +1,85 @@
+"""How a child process gets from an address to the task."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from multiprocessing import spawn
+from typing import Any
+
+from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.origin import MAIN, MAIN_IN_CHILD, made
+from fleet_q.services.app.tasks import Task
+from fleet_q.services.worker.runners.address import MAIN_KEYS, Address, attribute, function_of
+
+
+class NotFound(Exception):
+    """The task is not where its address says."""
+
+
+class Finder:
+    """Finds tasks in a child process. ``on_app`` is called with every app before it is used."""
+
+    def __init__(self, preparation: dict[str, Any], on_app: Callable[[FleetQ, Address], None]):
+        self._on_app = on_app
+        self._main: dict[str, Any] = {
+            key: preparation.pop(key) for key in MAIN_KEYS if key in preparation
+        }
+        self._found: dict[str, Task[Any, Any]] = {}
+        spawn.prepare(preparation)
+
+    def task(self, address: Address) -> Task[Any, Any]:
+        """The task at ``address``. Raises what imports raise, and :class:`NotFound` if it is
+        not there after them."""
+        if address.task not in self._found:
+            self._found[address.task] = self._find(address)
+        return self._found[address.task]
+
+    def _find(self, address: Address) -> Task[Any, Any]:
+        app = self._app(address)
+        if app is not None:
+            self._on_app(app, address)
+            task = app.registered(address.task)
+            if task is None and address.task_module is not None:
+                self._import(address.task_module)
+                task = app.registered(address.task)
+            if task is not None:
+                return task
+        if address.function is not None:
+            return self._task_of_function(address, address.function, app)
+        where = address.task_module or address.module or "its module"
+        raise NotFound(
+            f"task {address.task!r}: a process cannot find it after importing {where}; make the"
+            " app and register the task at the top of a module, neither in a function nor under"
+            ' if __name__ == "__main__"'
+        )
+
+    def _app(self, address: Address) -> FleetQ | None:
+        if address.reference is not None:
+            module, _, name = address.reference.partition(":")
+            app = getattr(self._import(module), name, None)
+            return app if isinstance(app, FleetQ) else None
+        if address.module is None:
+            return None
+        self._import(address.module)
+        return made(address.module, address.number)
+
+    def _task_of_function(
+        self, address: Address, function: str, app: FleetQ | None
+    ) -> Task[Any, Any]:
+        module, _, name = function.partition(":")
+        found = function_of(attribute(self._import(module), name))
+        if not callable(found):
+            raise NotFound(f"task {address.task!r}: a process finds no function {function}")
+        if app is None:
+            app = FleetQ()
+            self._on_app(app, address)
+        return Task(app, address.task, found, max_retries=None, timeout=None, process=False)
+
+    def _import(self, module: str) -> Any:
+        if module != MAIN:
+            return importlib.import_module(module)
+        spawn.prepare(self._main)
+        self._main = {}
+        return sys.modules.get(MAIN_IN_CHILD)

@@ -1,0 +1,79 @@
+"""What a pod and its child processes tell each other: frames of MessagePack on a socket.
+
+A frame is its length in four bytes, most significant first, and a message. Sockets need neither
+semaphores nor shared memory, and nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from fleet_q.core.step import Step
+from fleet_q.services.app.settings import Settings
+from fleet_q.services.worker.runners.address import Address
+
+LENGTH_BYTES: Final = 4
+
+LOST_CONNECTION: Final = 76
+"""The exit code of a child that cannot speak to its pod: EX_PROTOCOL of ``sysexits.h``."""
+
+
+class Start(msgspec.Struct, tag=True):
+    """The first message to a child: whose it is, and the levels of the pod's loggers by name."""
+
+    pod_id: str
+    settings: Settings
+    log_levels: dict[str, int]
+    preparation: dict[str, Any]
+
+
+class Run(msgspec.Struct, tag=True):
+    """Run this step. The child answers ``Began`` and ``Ended``; if it ``asks_to_begin``, first
+    ``Ready``, and then it waits for ``Begin``."""
+
+    step: Step
+    address: Address
+    asks_to_begin: bool = False
+
+
+class Begin(msgspec.Struct, tag=True):
+    """Call the function."""
+
+
+class Ready(msgspec.Struct, tag=True):
+    """The function was found."""
+
+
+class Began(msgspec.Struct, tag=True):
+    """The function was found and begins now."""
+
+
+class Ended(msgspec.Struct, tag=True):
+    """The function returned ``result``, a JSON text, or there is an error."""
+
+    result: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+    permanent: bool = False
+
+
+class Logged(msgspec.Struct, tag=True):
+    """The attributes of a log record."""
+
+    record: dict[str, Any]
+
+
+ToChild = Start | Run | Begin
+FromChild = Ready | Began | Ended | Logged
+
+decode_to_child: Final = msgspec.msgpack.Decoder(ToChild).decode
+decode_from_child: Final = msgspec.msgpack.Decoder(FromChild).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def frame(message: ToChild | FromChild) -> bytes:
+    """``message`` as it is sent."""
+    data = _encode(message)
+    return len(data).to_bytes(LENGTH_BYTES) + data
