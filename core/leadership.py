@@ -19,9 +19,12 @@ def live_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
 def leader(pods: Iterable[Pod], at: int, dead_after: int) -> Pod | None:
     """The oldest live pod that is not draining, one that is awake before any that sleeps; ``None``
     if there is none."""
-    live = live_pods(pods, at, dead_after)
-    ranked = (pod for status in ("up", "asleep") for pod in live if pod.status == status)
-    return next(ranked, None)
+    candidates = (
+        pod for pod in pods if pod.status in ("up", "asleep") and pod.is_live(at, dead_after)
+    )
+    return min(
+        candidates, key=lambda pod: (pod.status == "asleep", pod.birth_ts, pod.pod_id), default=None
+    )
 
 
 def is_led(pods: Iterable[Pod], at: int, dead_after: int) -> bool:

@@ -6,11 +6,12 @@ at once: a step is only deleted in the version that it was found in, and with al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Collection, Generator, Iterable
+from typing import Any, Final
 
 import msgspec
 
+from fleet_q.core.calls import StoreCall, call
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.leadership import leader
 from fleet_q.core.lifecycles import StepStatus
@@ -22,12 +23,6 @@ ENDED: Final[tuple[StepStatus, ...]] = ("completed", "cancelled")
 when somebody asks for it."""
 
 WITH_DEAD_LETTERS: Final[tuple[StepStatus, ...]] = (*ENDED, "failed")
-
-MOST_OF_THE_TIME: Final = 0.2
-"""The part of the time in which a prune may keep the store busy; the rest is the fleet's."""
-
-LONGEST_PAUSE: Final = 1.0
-"""Seconds; where a batch takes long, others wait for a lock in turn and are not passed over."""
 
 LONGEST_INTERVAL: Final = 3_600.0
 """Seconds from one prune of a leader to its next, at most."""
@@ -65,34 +60,29 @@ def prunable_pods(pods: Iterable[Pod], before: int) -> list[Pod]:
     ]
 
 
-def pause(took: float) -> float:
-    """Seconds to leave the store alone after a batch that took so many."""
-    return min(took * (1 / MOST_OF_THE_TIME - 1), LONGEST_PAUSE)
-
-
 def interval(prune_after: float) -> float:
     """Seconds from one prune to the next of a leader that prunes what is ``prune_after`` old."""
     return min(prune_after * TOLERANCE, LONGEST_INTERVAL)
 
 
 def prune_cycle(
-    store: Store,
     *,
     older_than: int,
+    prune_batch: int,
     stats: PruneStats,
     statuses: Collection[StepStatus] = ENDED,
     archive: Archive | None = None,
     dry_run: bool = False,
     by: str | None = None,
     dead_after: int | None = None,
-) -> Iterator[None]:
+) -> Generator[StoreCall | None, Any, None]:
     """Prune what ended, by the store's clock, ``older_than`` microseconds ago or earlier.
 
-    It pauses after every batch, and adds to ``stats`` as it goes. ``archive`` is given what is
-    about to be deleted. ``by`` is the pod that acts; with ``dead_after``, also in microseconds,
-    nothing is done unless it leads.
+    It looks through ``prune_batch`` steps at a time, pauses after every batch, and adds to
+    ``stats`` as it goes. ``archive`` is given what is about to be deleted. ``by`` is the pod that
+    acts; with ``dead_after``, also in microseconds, nothing is done unless it leads.
     """
-    fleet = store.pods()
+    fleet = yield from call(Store.pods)
     if dead_after is not None:
         head = leader(fleet.pods, fleet.at, dead_after)
         if head is None or head.pod_id != by:
@@ -100,26 +90,27 @@ def prune_cycle(
     before = fleet.at - older_than
     after: str | None = ""
     while after is not None:
-        yield
-        page = store.ended(statuses, before, store.manners.prune_batch, after)
+        yield None
+        page = yield from call(Store.ended, statuses, before, prune_batch, after)
         after = page.after
         if dry_run:
             stats.steps += len(page.steps)
             stats.step_events += sum(step.version for step in page.steps)
         elif page.steps:
             if archive is not None:
-                archive(store.histories([step.step_id for step in page.steps]))
-            pruned = store.prune(page.steps, before, by)
+                step_ids = [step.step_id for step in page.steps]
+                archive((yield from call(Store.histories, step_ids)))
+            pruned = yield from call(Store.prune, page.steps, before, by)
             stats.steps += pruned.streams
             stats.step_events += pruned.events
     for pod in prunable_pods(fleet.pods, before):
-        yield
+        yield None
         if dry_run:
             stats.pods += 1
             stats.pod_events += pod.version
         else:
             if archive is not None:
-                archive(store.pod_history(pod.pod_id))
-            pruned = store.prune_pod(pod)
+                archive((yield from call(Store.pod_history, pod.pod_id)))
+            pruned = yield from call(Store.prune_pod, pod)
             stats.pods += pruned.streams
             stats.pod_events += pruned.events

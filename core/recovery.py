@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from fleet_q.core.calls import Calls, call
 from fleet_q.core.leadership import leader
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import DeadLetter, DeadLetterTable, Fleet, StartRecords, Store
@@ -46,60 +47,56 @@ class RecoveryStats(msgspec.Struct):
 
 
 def recovery_cycle(
-    store: Store,
     table: DeadLetterTable,
     *,
     silent: Callable[[Fleet], Sequence[Pod]],
+    starts: StartRecords | None,
     dead_after: int,
     by: str | None,
     only_as_leader: bool,
     stats: RecoveryStats,
-) -> Iterator[None]:
-    """Run one cycle, pausing after every call of the store so that a heartbeat can come between.
+) -> Calls[None]:
+    """One cycle, in calls of the store between which a heartbeat can come.
 
     ``silent`` is given the pods as they are now, and says which of them to declare dead. ``by`` is
     the pod that acts; with ``only_as_leader`` nothing is done unless it leads, and ``dead_after``
     microseconds without a heartbeat make another one lead. ``stats`` is added to as the cycle
     goes. The orphans wait in ``table``, so memory stays bounded however many there are; the table
-    is dropped at the end, and also when the iteration is given up.
+    is dropped at the end, and also when the cycle is given up.
 
-    A step on its last try whose function certainly did not begin is released; the records of that
-    are removed when no orphan is left that they could tell of.
+    A step on its last try whose function certainly did not begin, by the records of ``starts``, is
+    released; the records are removed when no orphan is left that they could tell of.
     """
-    fleet = store.pods()
+    fleet = yield from call(Store.pods)
     to_declare = silent(fleet)
     if only_as_leader:
         head = leader(fleet.pods, fleet.at, dead_after)
         if head is None or head.pod_id != by:
             return
-    yield
     if to_declare:
-        stats.dead_pods += len(store.declare_dead(to_declare, by))
-        yield
+        stats.dead_pods += len((yield from call(Store.declare_dead, to_declare, by)))
     table.create()
     try:
         after = ""
-        while page := store.orphans(after, BATCH):
+        while page := (yield from call(Store.orphans, after, BATCH)):
             table.add(page)
             stats.total_orphans += len(page)
             after = page[-1].step_id
-            yield
         while letters := table.take(BATCH):
-            for batch in _batches(letters, store.starts):
-                for step in store.recover(batch, by):
+            for batch in _batches(letters, starts):
+                for step in (yield from call(Store.recover, batch, by)):
                     if step.status == "failed":
                         stats.terminal_failures += 1
                     else:
                         stats.resubmitted += 1
-                yield
     finally:
         table.drop()
     # Whose process had ended before the pods are read holds nothing that will not be an orphan.
-    if store.starts is not None and (left_behind := store.starts.left_behind()):
-        present = {pod.incarnation for pod in store.pods().pods if pod.status != "down"}
-        yield
-        if not store.orphans("", 1):
-            store.starts.remove([each for each in left_behind if each not in present])
+    if starts is not None and (left_behind := starts.left_behind()):
+        fleet = yield from call(Store.pods)
+        present = {pod.incarnation for pod in fleet.pods if pod.status != "down"}
+        if not (yield from call(Store.orphans, "", 1)):
+            starts.remove([each for each in left_behind if each not in present])
 
 
 def _batches(letters: Sequence[DeadLetter], starts: StartRecords | None) -> Iterator[list[Recover]]:

@@ -21,7 +21,9 @@ from fleet_q.adapters.open import (
     open_store,
 )
 from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
+from fleet_q.core.calls import run
 from fleet_q.core.capacity import slots
+from fleet_q.core.cycle import Cycle
 from fleet_q.core.errors import InvalidInput, UnknownStep
 from fleet_q.core.leadership import leader, live_pods
 from fleet_q.core.lifecycles import StepStatus
@@ -283,20 +285,19 @@ class FleetQ:
         stats = RecoveryStats()
         pod, store = self.pod, self._store()
         cycle = recovery_cycle(
-            store,
             SqliteDeadLetterTable(),
             silent=lambda fleet: (
                 pod.silent_pods()
                 if pod is not None
                 else watch_silent_pods(store, fleet, self.settings, on_wait)
             ),
+            starts=store.starts,
             dead_after=micros(self.settings.dead_pod_threshold),
             by=pod.pod_id if pod is not None else None,
             only_as_leader=False,
             stats=stats,
         )
-        for _ in cycle:
-            pass
+        run(store, cycle)
         return stats
 
     def dead_letters(self, limit: int = 100, before: str | None = None) -> DeadLettersView:
@@ -347,17 +348,18 @@ class FleetQ:
         """
         check_seconds(older_than, "older_than")
         stats = PruneStats() if stats is None else stats
+        store = self._store()
         with nullcontext() if archive is None or dry_run else Archive(archive) as kept:
             cycle = prune_cycle(
-                self._store(),
                 older_than=micros(older_than),
+                prune_batch=store.manners.prune_batch,
                 stats=stats,
                 statuses=WITH_DEAD_LETTERS if failed else ENDED,
                 archive=kept,
                 dry_run=dry_run,
                 by=pod.pod_id if (pod := self.pod) is not None else None,
             )
-            prune_gently(cycle, told)
+            prune_gently(store, Cycle(cycle, time.monotonic), told)
         return stats
 
     # Running

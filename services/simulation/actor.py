@@ -7,20 +7,10 @@ import math
 from collections.abc import Generator
 from typing import Any, Protocol
 
-import msgspec
-
+from fleet_q.core.calls import StoreCall
 from fleet_q.services.simulation.agenda import Agenda
 
-
-class Call(msgspec.Struct, frozen=True):
-    """A call of the store: one of the methods of :class:`fleet_q.core.ports.Store`."""
-
-    method: str
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}
-
-
-Life = Generator[Call | float, Any, None]
+Life = Generator[StoreCall | float, Any, None]
 """What an actor does: it yields calls, to be sent their answers, and the times that it sleeps
 until unless it is woken."""
 
@@ -28,7 +18,7 @@ until unless it is woken."""
 class Server(Protocol):
     """Who answers calls: sooner or later it tells ``actor.answered`` or ``actor.refused``."""
 
-    def perform(self, actor: Actor, call: Call) -> None: ...
+    def perform(self, actor: Actor, call: StoreCall) -> None: ...
 
 
 class Actor:
@@ -60,6 +50,8 @@ class Actor:
         """End it, here and now."""
         self._stopped_at = min(self.silent_since, self.agenda.now)
         self.alive = False
+        if self._life is not None:
+            self._life.close()
 
     def freeze(self, seconds: float) -> None:
         """Let it stand still; it does not notice."""
@@ -97,7 +89,7 @@ class Actor:
         except StopIteration:
             self.kill()
             return
-        if isinstance(need, Call):
+        if isinstance(need, StoreCall):
             self._server.perform(self, need)
         else:
             self._sleeps = True

@@ -7,19 +7,21 @@ lifecycle, so what is wrong there cannot be wrong here in the same way.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from fleet_q.core import events as ev
+from fleet_q.core.calls import StoreCall
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import Turn
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Step
-from fleet_q.services.simulation.actor import Actor, Call
+from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.ledger import StepChange
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
@@ -59,6 +61,7 @@ class StepRecord(msgspec.Struct):
     held: Held | None = None
     completed: bool = False
     crashes: int = 0  # processes that it took down since it was last given all its tries
+    pruned: bool = False
 
 
 class PodRecord(msgspec.Struct):
@@ -86,6 +89,7 @@ class Checks:
         dead_after: int,
         now: Callable[[], int],
         silence: Callable[[Actor, int], int],
+        prune_after: float = math.inf,
         began: Callable[[Actor, Held, str], bool | None] = lambda actor, held, step_id: None,
     ) -> None:
         self.steps: dict[str, StepRecord] = {}
@@ -98,15 +102,18 @@ class Checks:
         self._now = now
         self._silence = silence
         self._began = began
-        self._ended: set[str] = set()
+        self._prune_after = prune_after
+        self._ended: dict[str, set[str]] = defaultdict(set)  # incarnations, by pod
         self._holding: Counter[str] = Counter()  # steps, by incarnation
         self.queue = Queue(self.steps)
         self._led: dict[Actor, str | None] = {}  # whom a process's cycle found to lead
+        self._has_led: set[Actor] = set()
+        self._latest: dict[Actor, int] = {}  # the store's time as a process has seen it, at most
 
     def committed(
         self,
         actor: Actor,
-        call: Call,
+        call: StoreCall,
         answer: Any,
         steps: Sequence[StepChange],
         pods: Sequence[PodChange],
@@ -114,6 +121,9 @@ class Checks:
         """Judge what one call did. Raises :class:`Violation`."""
         if call.method == "pods":
             self._led[actor] = self.leader(answer.at)
+            self._latest[actor] = max(answer.at, self._latest.get(actor, 0))
+            if self._led[actor] == actor.name:
+                self._has_led.add(actor)
         elif call.method in ("declare_dead", "recover") and (steps or pods):
             self._check_leads(actor)
         for pod_event, pod in pods:
@@ -130,6 +140,24 @@ class Checks:
             self._check_order(claimed, steps[0][0].at, call.args[0])
         for record, step_id in pending:
             self.queue.add(step_id, record)
+
+    def pruned(self, actor: Actor, ids: Sequence[str]) -> None:
+        """Judge what a pod pruned. Raises :class:`Violation`."""
+        _must(actor in self._has_led, "one leader", actor.name, "pruned and has never led")
+        before = self._latest[actor] - self._prune_after
+        for step_or_pod in ids:
+            step, pod = self.steps.get(step_or_pod), self.pods.get(step_or_pod)
+            if step is not None:
+                _must(step.status in ("completed", "cancelled"), "pruning", step_or_pod,
+                      "was pruned when it was {}", step.status)  # fmt: skip
+                _must(step.at <= before, "pruning", step_or_pod, "was pruned too early")
+                step.pruned = True
+            elif pod is not None:
+                _must(pod.status in ("down", "asleep"), "pruning", step_or_pod,
+                      "was pruned when it was {}", pod.status)  # fmt: skip
+                _must(pod.heard_of <= before, "pruning", step_or_pod, "was pruned too early")
+                pod.version, pod.status = 0, "down"
+                self._ended.pop(step_or_pod, None)  # nobody knows of them any more
 
     def crashed_by(self, step_id: str) -> None:
         """The step has taken a process down."""
@@ -176,9 +204,12 @@ class Checks:
         silent = pod.heard + self._dead_after
         return None if pod.status == "asleep" or silent > self._now() else silent
 
-    def _step(self, event: StepEvent, step: Step, call: Call, actor: Actor) -> StepRecord:
+    def _step(self, event: StepEvent, step: Step, call: StoreCall, actor: Actor) -> StepRecord:
         step_id, fact = event.stream, event.fact
         record = self.steps.get(step_id)
+        if record is not None and record.pruned:  # its id is free
+            self.queue.forget(step_id)
+            record = None
         if isinstance(fact, ev.Submitted):
             _must(record is None, "versions", step_id, "was submitted twice")
             available = fact.available_ts if self._work[step_id].delay else 0
@@ -237,7 +268,7 @@ class Checks:
         record: StepRecord,
         event: StepEvent,
         fact: ev.Completed | ev.Retried | ev.Released | ev.Recovered | ev.Failed,
-        call: Call,
+        call: StoreCall,
         actor: Actor,
     ) -> None:
         step_id, held = event.stream, record.held
@@ -344,7 +375,7 @@ class Checks:
         if not isinstance(fact, ev.Left | ev.DeclaredDead):
             pod.heard = self._now()
         if isinstance(fact, ev.Joined):
-            again = fact.incarnation in self._ended and pod_id not in self.shared
+            again = fact.incarnation in self._ended[pod_id] and pod_id not in self.shared
             _must(not again, "the dead stay dead", pod_id,
                   "joined as an incarnation that has ended")  # fmt: skip
             pod.incarnation, pod.status, pod.born = fact.incarnation, "up", event.at
@@ -364,13 +395,13 @@ class Checks:
                 pod.heard_of, pod.status = event.at, "draining"
             case ev.Left():
                 pod.status = "down"
-                self._ended.add(fact.incarnation)
+                self._ended[pod_id].add(fact.incarnation)
             case ev.DeclaredDead():
                 silence = -1 if pod.status == "asleep" else self._silence(actor, pod.heard)
                 _must(silence >= self._dead_after, "recovery", pod_id,
                       "was declared dead after a silence of {} µs", silence)  # fmt: skip
                 pod.status = "down"
-                self._ended.add(fact.incarnation)
+                self._ended[pod_id].add(fact.incarnation)
 
     def _check_leads(self, actor: Actor) -> None:
         leader = self._led.get(actor)
@@ -388,6 +419,13 @@ class Queue:
     def add(self, step_id: str, record: StepRecord) -> None:
         """It is pending from now on."""
         heapq.heappush(self._waiting, (record.available, step_id, record.version))
+
+    def forget(self, step_id: str) -> None:
+        """Another step will have this id."""
+        self._waiting = [entry for entry in self._waiting if entry[1] != step_id]
+        self._due = [entry for entry in self._due if entry[0][2] != step_id]
+        heapq.heapify(self._waiting)
+        heapq.heapify(self._due)
 
     def before(self, order: tuple[int, int, str], at: int) -> Iterator[tuple[int, int, str]]:
         """The order of the steps that ought to be claimed before one of this order."""

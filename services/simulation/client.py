@@ -7,10 +7,11 @@ from contextlib import suppress
 from random import Random
 from typing import Final
 
+from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import IllegalTransition, StoreUnavailable, UnknownStep
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
-from fleet_q.services.simulation.actor import Call, Life
+from fleet_q.services.simulation.actor import Life
 from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.scenario import Cancellation, Replaying, Request, Submission, Work
 
@@ -42,17 +43,17 @@ def ask(request: Request, agenda: Agenda, chance: Random, done: Callable[[bool],
 def hold_locks(seconds: float, pods: tuple[str, ...]) -> Life:
     """Hold the locks that these pods need for so long, or until somebody ends it."""
     with suppress(StoreUnavailable):
-        yield Call("hold_locks", (seconds, pods))
+        yield StoreCall("hold_locks", (seconds, pods))
 
 
-def _call_of(request: Request) -> Call:
+def _call_of(request: Request) -> StoreCall:
     match request:
         case Submission(steps=steps, pod_id=pod_id, unique=unique):
-            return Call("submit", ([_submit(work, unique) for work in steps], pod_id))
+            return StoreCall("submit", ([_submit(work, unique) for work in steps], pod_id))
         case Cancellation(step_id=step_id):
-            return Call("cancel", (step_id,))
+            return StoreCall("cancel", (step_id,))
         case Replaying(step_id=step_id):
-            return Call("replay", ([step_id],))
+            return StoreCall("replay", ([step_id],))
 
 
 def _submit(work: Work, unique: bool) -> Submit:

@@ -41,7 +41,7 @@ def draw(
     chance = Random(f"scenario {seed}")
     sized = pods is not None or hours is not None
     kind = store or cast("Kind", chance.choice(sorted(MODELS)))
-    settings = (settings or PodSettings()) if sized else _settings(chance)
+    settings = (settings or PodSettings()) if sized else _settings(seed, chance)
     pod_count = pods or chance.randint(2, 7)
     seconds = hours * 3_600 if hours is not None else chance.uniform(600, 1_800)
     step_count = steps if steps is not None else _step_count(chance, sized, pod_count, seconds)
@@ -148,7 +148,8 @@ def _step_count(chance: Random, sized: bool, pods: int, seconds: float) -> int:
     return round(pods * seconds / 360) if sized else chance.randint(10, 80)
 
 
-def _settings(chance: Random) -> PodSettings:
+def _settings(seed: int, chance: Random) -> PodSettings:
+    pruning = Random(f"scenario {seed}, pruning")
     heartbeat = chance.choice([2.0, 5.0, 10.0])
     return PodSettings(
         heartbeat_interval=heartbeat,
@@ -162,6 +163,7 @@ def _settings(chance: Random) -> PodSettings:
         retry_max_delay=60.0,
         sleep_after=chance.choice([5.0, 60.0, 300.0]),
         shutdown_grace=chance.choice([0.0, 5.0, 25.0]),
+        prune_after=pruning.choice([None, 5.0, 30.0, 120.0]),
     )
 
 

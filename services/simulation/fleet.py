@@ -10,12 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from fleet_q.core.audit import audit
+from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.step import Step
 from fleet_q.services.simulation import scenario as sc
-from fleet_q.services.simulation.actor import Actor, Call
+from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.agenda import EPOCH, Agenda, Stopped
 from fleet_q.services.simulation.checks import Checks, Held, longest_gap
 from fleet_q.services.simulation.client import ask, hold_locks
@@ -64,8 +65,14 @@ class Fleet:
             model = msgspec.structs.replace(model, most_waiters=scenario.most_waiters)
         self.ledger = Ledger(self.agenda.store_time, model.manners)
         self._starts = Starts() if model.records_starts else None
+        prune_after = scenario.settings.prune_after
         self.checks = Checks(
-            self.work, dead_after, self.agenda.time, self._silence, self._began_before_death
+            self.work,
+            dead_after,
+            self.agenda.time,
+            self._silence,
+            math.inf if prune_after is None else micros(prune_after),
+            self._began_before_death,
         )
         self.server = Server(
             self.agenda,
@@ -87,8 +94,6 @@ class Fleet:
         self._clients = 0
         self._asking = 0  # clients without an answer
         self._closing = False
-        self._leader: str | None = None
-        self._led_until = 0.0
 
     def run(self) -> None:
         """Go through the trouble, and on until everything has ended."""
@@ -127,23 +132,12 @@ class Fleet:
             work=self.work,
             killed=self._killed_by_step,
             on_begin=lambda claim, at: self.checks.begins(*claim, EPOCH + micros(at)),
-            may_lead=self._may_lead,
             starts=self._starts,
         )
         if self._starts is not None:
             self._starts.add(process)
         self.processes[pod_id] = process
         process.start()
-
-    def _may_lead(self, pod_id: str) -> bool:
-        """In a fleet that is sized to be measured, the pods that do not lead need not sort all the
-        pods, every time, to find that out: a thousand of them would do little else."""
-        if not self.scenario.sized:
-            return True
-        if self.agenda.now >= self._led_until:
-            self._leader = self.checks.leader(self.agenda.store_time())
-            self._led_until = self.agenda.now + 1.0
-        return self._leader in (None, pod_id)
 
     def _request(self, request: sc.Request) -> None:
         self._clients += 1
@@ -219,12 +213,15 @@ class Fleet:
         if self.processes[process.name] is process and not self._closing:
             self.begin(process.name)
 
-    def _told(self, actor: Actor, call: Call, answer: Any) -> None:
+    def _told(self, actor: Actor, call: StoreCall, answer: Any) -> None:
         steps, pods = self.ledger.take()
         events = [event for event, _ in (*steps, *pods) if event is not None]
         self.ledger.written_at |= {(e.stream, e.version): self.agenda.now for e in events}
         self.measures.committed(steps)
         self.checks.committed(actor, call, answer, steps, pods)
+        if pruned := self.ledger.take_pruned():
+            self.measures.pruned += len(pruned)
+            self.checks.pruned(actor, pruned)
 
     def _silence(self, actor: Actor, since: int) -> int:
         """The longest time without a gap for which ``actor`` has been there to hear a pod that was
@@ -297,6 +294,12 @@ class Fleet:
         for step_id in sorted(self.accepted):
             if step_id not in self.checks.steps:
                 raise Violation("nothing lost", step_id, "was accepted and is not there")
+        for step_id, record in self.checks.steps.items():
+            events = len(self.ledger.step_log.get(step_id, ()))
+            if record.pruned and events:
+                raise Violation("pruning", step_id, "was pruned and has events")
+            if not record.pruned and events < record.version:
+                raise Violation("nothing lost", step_id, "has lost events")
         store = EventStore(self.ledger)
         for fault in audit(store.step_events()).faults:
             raise Violation("the log", fault.partition(":")[0], fault)

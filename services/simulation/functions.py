@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from fleet_q.core.step import Complete, Outcome, Step, claim_order
 from fleet_q.services.simulation.actor import Actor
@@ -46,6 +46,7 @@ class Functions:
         self._on_unconfirmed = on_unconfirmed
         self.started: dict[Claim, float] = {}  # when those that were to run, ever, were claimed
         self.begun: set[Claim] = set()  # that did
+        self.untold: set[Claim] = set()  # whose outcome the store has still to be told
         self._running: set[Claim] = set()
         self._waiting: list[tuple[Step, float]] = []
 
@@ -73,19 +74,42 @@ class Functions:
         first = min(waiting, default=None)
         return None if first is None else (first[1], first[0])
 
-    def abandon(self, claims: Iterable[Claim]) -> None:
-        """Stop these."""
-        for claim in claims:
-            if claim in self._running:
-                self._running.remove(claim)
-            else:
-                self._waiting = [entry for entry in self._waiting if claim_of(entry[0]) != claim]
-            self._fill()
+    def abandon(self, step_id: str, claim_token: str) -> None:
+        """Stop this one."""
+        claim = (step_id, claim_token)
+        self.untold.add(claim)
+        if claim in self._running:
+            self._running.remove(claim)
+        else:
+            self._waiting = [entry for entry in self._waiting if claim_of(entry[0]) != claim]
+        self._fill()
+
+    def forget(self, step_id: str, claim_token: str) -> None:
+        """This one has ended."""
+        self.untold.add((step_id, claim_token))
+
+    def close(self) -> None:
+        """Stop all."""
+        self._running.clear()
+        self._waiting.clear()
+
+    @property
+    def should_pull(self) -> bool:
+        """Never: here everything can begin, and does as soon as there is room."""
+        return False
+
+    def pull(self) -> None:
+        """Not called."""
+
+    def take_stuck(self, before: float) -> list[Claim]:
+        """Nothing is ever stuck."""
+        return []
 
     def withdraw(self, keep: int) -> list[Claim]:
         """Give up what has not begun, but for the first ``keep``."""
         withdrawn = [claim_of(step) for step, _ in self._waiting[keep:]]
         del self._waiting[keep:]
+        self.untold.update(withdrawn)
         return withdrawn
 
     def _fill(self) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from fleet_q.adapters.memory import MemoryDatabase, MemoryTransaction
 from fleet_q.core.events import StepEvent
-from fleet_q.core.pod import PodChange
-from fleet_q.core.ports import Manners
+from fleet_q.core.pod import Pod, PodChange
+from fleet_q.core.ports import Ended, Manners, Pruned
 from fleet_q.core.step import Step
 
 StepChange = tuple[StepEvent, Step]
@@ -22,6 +22,7 @@ class Ledger(MemoryDatabase):
         self.written_at: dict[tuple[str, int], float] = {}  # true time of events
         self.step_changes: list[StepChange] = []
         self.pod_changes: list[PodChange] = []
+        self.pruned: list[str] = []  # ids of steps and pods
 
     def begin(self) -> MemoryTransaction:
         return _Recording(self, self._clock())
@@ -39,6 +40,13 @@ class Ledger(MemoryDatabase):
             self.pod_changes = []
         return taken
 
+    def take_pruned(self) -> list[str]:
+        """The ids of the steps and pods that were pruned since the last call."""
+        taken = self.pruned
+        if taken:
+            self.pruned = []
+        return taken
+
 
 class _Recording(MemoryTransaction):
     """Notes down what is written, unless it is rolled back."""
@@ -53,7 +61,19 @@ class _Recording(MemoryTransaction):
         super().write_pods(changes)
         self._db.pod_changes += changes
 
+    def prune_steps(self, ended: Sequence[Ended], before: int) -> Pruned:
+        known = [step.step_id for step in ended if step.step_id in self._db.steps]
+        pruned = super().prune_steps(ended, before)
+        self._db.pruned += [step_id for step_id in known if step_id not in self._db.steps]
+        return pruned
+
+    def prune_pod(self, pod: Pod) -> Pruned:
+        pruned = super().prune_pod(pod)
+        self._db.pruned += [pod.pod_id] * pruned.streams
+        return pruned
+
     def roll_back(self) -> None:
         super().roll_back()
+        self._db.pruned.clear()
         self._db.step_changes.clear()
         self._db.pod_changes.clear()

@@ -40,6 +40,7 @@ class Measures:
         self.claim_waits = array("f")  # seconds from claimable to claimed
         self.recovery_waits = array("f")  # seconds from a process's death to a step's return
         self.counts: Counter[str] = Counter()  # events, by type
+        self.pruned = 0  # steps and pods
         self.samples: list[Sample] = []
         self._fleet = fleet
         self._every = fleet.scenario.seconds / SAMPLES

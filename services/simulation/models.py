@@ -10,8 +10,8 @@ import msgspec
 from fleet_q.adapters.snowflake.connection import NETWORK_TIMEOUT
 from fleet_q.adapters.snowflake.traits import ABANDONED, LOCK_TIMEOUT, MOST_WAITERS, TRAITS
 from fleet_q.adapters.sqlite.store import BUSY_TIMEOUT
+from fleet_q.core.calls import StoreCall
 from fleet_q.core.ports import Manners
-from fleet_q.services.simulation.actor import Call
 
 Kind = Literal["standard", "hybrid", "sqlite"]
 
@@ -23,7 +23,7 @@ class Statement(msgspec.Struct, frozen=True):
     text: str
     seconds: float
     locks: tuple[str, ...] = ()
-    does: Call | None = None
+    does: StoreCall | None = None
 
 
 Script = tuple[Statement, ...]

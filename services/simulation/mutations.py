@@ -17,15 +17,16 @@ from msgspec.structs import replace
 
 from fleet_q.adapters import memory
 from fleet_q.core import events as ev
-from fleet_q.core import machine, pod, recovery, step, step_by_step
+from fleet_q.core import pod, pruning, recovery, step, step_by_step
 from fleet_q.core.event_store import EventStore
-from fleet_q.core.lifecycles import POD, STEP
-from fleet_q.core.machine import PodMachine
+from fleet_q.core.lifecycles import POD, STEP, STEP_STATUSES
 from fleet_q.core.pod import Beat, DeclareDead, Join, Pod
-from fleet_q.core.prefetch import Prefetch
-from fleet_q.core.quiet import Quiet
 from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.step import Claim, Recover, Step
+from fleet_q.core.worker import machine
+from fleet_q.core.worker.idle import Quiet
+from fleet_q.core.worker.machine import PodMachine
+from fleet_q.core.worker.prefetch import Prefetch
 from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import simulate
 from fleet_q.services.simulation.server import Server, Session
@@ -203,10 +204,6 @@ def _beats_anyway(decide: Any) -> Any:
     return careless
 
 
-def _as_anybody(cycle: Any) -> Any:
-    return lambda *args, **kwargs: cycle(*args, **{**kwargs, "only_as_leader": False})
-
-
 def _no_cycle(cycle: Any) -> Any:
     def careless(*args: Any, **kwargs: Any) -> Generator[None, None, None]:
         yield from ()
@@ -283,6 +280,32 @@ def _keeps_what_waits(expected: Any) -> Any:
     return careless
 
 
+def _with(**changed: Any) -> Callable[[Any], Any]:
+    """Call a function with other arguments than those given."""
+    return lambda function: lambda *args, **kwargs: function(*args, **{**kwargs, **changed})
+
+
+def _whatever_has_become_of_it() -> AbstractContextManager[Any]:
+    """Prune steps and pods as they are now, not as they were found."""
+    prune_steps, prune_pod = (
+        memory.MemoryTransaction.prune_steps,
+        memory.MemoryTransaction.prune_pod,
+    )
+
+    def steps(tx: Any, ended: Sequence[Any], before: int) -> Any:
+        known = [
+            replace(e, version=tx._db.steps[e.step_id].version)
+            for e in ended
+            if e.step_id in tx._db.steps
+        ]
+        return prune_steps(tx, known, tx.at)
+
+    def pod_(tx: Any, known: Pod) -> Any:
+        return prune_pod(tx, tx._db.pods.get(known.pod_id, known))
+
+    return patch.multiple(memory.MemoryTransaction, prune_steps=steps, prune_pod=pod_)
+
+
 def _nothing(_: Any) -> Any:
     return lambda *args, **kwargs: None
 
@@ -348,7 +371,9 @@ MUTATIONS: Final = (
         "an incarnation that lives keeps what it holds",
         _is_orphan(lambda s, pods: s.status == "claimed"),
     ),
-    Mutation("only the leader recovers", _method(recovery, "recovery_cycle", _as_anybody)),
+    Mutation(
+        "only the leader recovers", _method(recovery, "recovery_cycle", _with(only_as_leader=False))
+    ),
     Mutation("somebody recovers", _method(recovery, "recovery_cycle", _no_cycle)),
     Mutation("only the silent are declared dead", _method(SilenceTracker, "__init__", _impatient)),
     Mutation(
@@ -428,6 +453,22 @@ MUTATIONS: Final = (
         _method(PodMachine, "begin_by", lambda _: lambda self, now: math.inf),
     ),
     Mutation("a function whose time is up is given up", _method(PodMachine, "_expire", _nothing)),
+    Mutation(
+        "only what has ended is pruned",
+        _method(pruning, "prune_cycle", _with(statuses=STEP_STATUSES)),
+    ),
+    Mutation(
+        "only what has ended long ago is pruned",
+        _method(pruning, "prune_cycle", _with(older_than=0)),
+    ),
+    Mutation(
+        "only pods that are not awaited are pruned",
+        _method(pruning, "prunable_pods", lambda _: lambda pods, before: list(pods)),
+    ),
+    Mutation(
+        "what has changed since it was found is not pruned", lambda: _whatever_has_become_of_it()
+    ),
+    Mutation("only the leader prunes", _method(pruning, "prune_cycle", _with(dead_after=None))),
     Mutation("who sleeps hears the bell", _method(Quiet, "has_rung", _never_hears)),
     Mutation("a sleeper leads if nobody else does", _method(PodMachine, "saw", _sees_a_leader)),
     Mutation("who holds steps stays awake", _method(PodMachine, "_sleep_at", _sleeps_on_the_job)),

@@ -1,24 +1,26 @@
-"""A pod's process: the shell of ``services/worker/pod_thread.py`` in virtual time."""
+"""A pod's process: carries the pod's program out in virtual time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import Any, Final
 
+from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
+from fleet_q.core.calls import Calls, StoreCall
 from fleet_q.core.capacity import slots
-from fleet_q.core.errors import IncarnationEnded, StoreCrowded, StoreUnavailable
-from fleet_q.core.machine import PodMachine
+from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreUnavailable
 from fleet_q.core.ports import Manners, StartRecords, Turn
-from fleet_q.core.retry import micros
+from fleet_q.core.pruning import PruneStats
+from fleet_q.core.recovery import RecoveryStats
 from fleet_q.core.settings import PodSettings
-from fleet_q.core.step import Outcome, Step
-from fleet_q.services.simulation.actor import Actor, Call, Life, Server
+from fleet_q.core.step import Step
+from fleet_q.core.worker.machine import PodMachine
+from fleet_q.core.worker.program import NOW, News, Observer, PodProgram, Wait
+from fleet_q.services.simulation.actor import Actor, Life, Server
 from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.checks import SLACK, longest_gap
-from fleet_q.services.simulation.cycle import cycle
 from fleet_q.services.simulation.functions import Functions
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
@@ -31,8 +33,8 @@ find nothing due and sleep for no time at all, for ever."""
 class Process(Actor):
     """One process of a pod. ``rate``: how fast its clock runs; ``work``: what its functions do;
     ``killed``: told when one of them takes the process down; ``on_begin``: told when one begins,
-    and when the process last asked, before it, whether its claim stands; ``may_lead``: whether it
-    is worth the while to ask who leads; ``starts``: where it is recorded which functions began."""
+    and when the process last asked, before it, whether its claim stands; ``starts``: where it is
+    recorded which functions began."""
 
     def __init__(
         self,
@@ -48,7 +50,6 @@ class Process(Actor):
         work: dict[str, Work],
         killed: Callable[[Process, Step], object],
         on_begin: Callable[[tuple[str, str], float], object],
-        may_lead: Callable[[str], bool],
         starts: StartRecords | None = None,
     ) -> None:
         super().__init__(pod_id, agenda, server)
@@ -64,14 +65,10 @@ class Process(Actor):
         self._leapt = chance.uniform(0, 1e6)
         self._leaps: list[tuple[float, float]] = []  # when, and by how many seconds
         self._longest_gap = longest_gap(settings)
-        self._may_lead = may_lead
-        self._starts = starts
         self._on_begin = on_begin
         self._confirmed: dict[tuple[str, str], tuple[float, float]] = {}  # when asked, answered
-        self._untold: set[tuple[str, str]] = set()
-        self._inbox: list[Outcome | Callable[[], None]] = []
-        self._recovery: Generator[Call, Any, None] | None = None
-        self._recovery_answer: Any = None
+        self._inbox: list[News] = []
+        self._failures = _Failures()
         self.machine = PodMachine(
             pod_id,
             settings,
@@ -93,6 +90,16 @@ class Process(Actor):
             clock=self.clock,
             on_begin=self._check_begin,
             on_unconfirmed=lambda: self._tell(self.machine.must_confirm),
+        )
+        self._program = PodProgram(
+            self.machine,
+            self._functions,
+            self._failures,
+            clock=self.clock,
+            new_table=SqliteDeadLetterTable,
+            manners=manners,
+            starts=starts,
+            describe=repr,
         )
 
     def start(self) -> None:
@@ -124,7 +131,7 @@ class Process(Actor):
         """Whether a function of it runs under this claim, is about to, or has an outcome that is
         still to be told."""
         claim = (step_id, claim_token)
-        return claim in self._functions or claim in self._untold
+        return claim in self._functions or claim in self._functions.untold
 
     def longest_waiting(self) -> tuple[str, float] | None:
         """The step that it holds which has waited longest to begin, and since when."""
@@ -153,94 +160,48 @@ class Process(Actor):
         return f"{self.name}/{self.number}/{self.ids}"
 
     def _live(self) -> Life:
-        while True:
-            plan = self.machine.plan(self.clock())
-            self._functions.abandon(plan.abandon)
-            self._untold.update(plan.abandon)
-            if plan.begin_by is not None:
-                self._functions.confirm(plan.begin_by)
-            if plan.keep is not None:
-                withdrawn = self._functions.withdraw(plan.keep)
-                self.machine.withdrawn(withdrawn)
-                self._untold.update(withdrawn)
-            if len(self._functions) > self._most_held:
-                raise Violation("capacity", self.name, "holds more steps than it may")
-            if plan.gone:
-                return
-            if plan.recover and self._recovery is None:
-                if self._may_lead(self.name):
-                    self._recovery = cycle(
-                        self.name,
-                        micros(self.settings.dead_pod_threshold),
-                        lambda fleet: self.machine.silent(fleet, self.clock()),
-                        self._starts,
-                    )
-                    self._recovery_answer = None
+        program = self._program.run()
+        answer: Any
+        try:
+            need = next(program)
+            while True:
+                self._failures.check()
+                try:
+                    if isinstance(need, Wait):
+                        answer = yield from self._wait(need.until)
+                    else:
+                        answer = yield from self._call(need)
+                except FleetQError as error:
+                    need = program.throw(error)
                 else:
-                    yield from self._observe()
-            called = False
-            if plan.look:
-                called = yield from self._ask(Call("pods"), self.machine.saw)
-            if plan.listen:
-                called |= yield from self._ask(Call("bell"), self.machine.heard)
-            if plan.turn is not None and not (yield from self._take(plan.turn)):
-                return
-            if self._recovery is not None:
-                yield from self._recover_on()
-            busy = called or plan.turn is not None or self._recovery is not None
-            if not busy and not self._inbox:
-                yield (plan.look_again - self._leapt) / self._rate + TICK
-            self._read_inbox()
+                    need = program.send(answer)
+        except StopIteration:
+            self._failures.check()
 
-    def _ask(self, call: Call, tell: Callable[[Any, float], bool]) -> Generator[Call, Any, bool]:
-        """Whether the answer changes what is due."""
-        try:
-            answer = yield from self._call(call)
-        except StoreUnavailable as error:
-            self._unanswered(error)
-            return True
-        return tell(answer, self.clock())
+    def _wait(self, until: float) -> Generator[float, Any, list[News]]:
+        if until > NOW and not self._inbox:
+            yield (until - self._leapt) / self._rate + TICK
+        news, self._inbox = self._inbox, []
+        return news
 
-    def _observe(self) -> Generator[Call, Any, None]:
-        """What is left of a recovery cycle if the pod does not lead."""
-        with suppress(StoreUnavailable):
-            fleet = yield from self._call(Call("pods"))
-            self.machine.silent(fleet, self.clock())
-
-    def _take(self, turn: Turn) -> Generator[Call, Any, bool]:
-        """Do a turn; false if this is the end."""
+    def _call(self, call: StoreCall) -> Calls[Any]:
+        if call.method != "turn":
+            return (yield from self._timed(call))
+        if len(self._functions) > self._most_held:
+            raise Violation("capacity", self.name, "holds more steps than it may")
         asked_at = self.agenda.now
-        try:
-            answer = yield from self._call(Call("turn", (turn,)))
-        except IncarnationEnded as ended:
-            if ended.superseded:
-                return False
-            self.machine.ended()
-            return True
-        except StoreUnavailable as error:
-            self._unanswered(error)
-            return True
+        answer = yield from self._timed(call)
+        turn: Turn = call.args[0]
         self.turns += 1
-        self._untold.difference_update((o.step_id, o.claim_token) for o in turn.outcomes)
-        to_run = self.machine.answered(turn, answer, self.clock())
+        self._functions.untold.difference_update(
+            (outcome.step_id, outcome.claim_token) for outcome in turn.outcomes
+        )
         stood = [claim for claim in turn.check_held if claim[0] not in answer.lost]
         stood += [(step.step_id, turn.claim_token) for step in answer.claimed]
         self._confirmed.update(dict.fromkeys(stood, (asked_at, self.agenda.now)))
-        self._functions.start(to_run, self.machine.begin_by(self.clock()))
-        return True
+        return answer
 
-    def _unanswered(self, error: StoreUnavailable) -> None:
-        self.machine.unanswered(self.clock(), crowded=isinstance(error, StoreCrowded))
-
-    def _recover_on(self) -> Generator[Call, Any, None]:
-        assert self._recovery is not None
-        try:
-            call = self._recovery.send(self._recovery_answer)
-            self._recovery_answer = yield from self._call(call)
-        except (StopIteration, StoreUnavailable):
-            self._recovery = None
-
-    def _call(self, call: Call) -> Generator[Call, Any, Any]:
+    def _timed(self, call: StoreCall) -> Calls[Any]:
         self.call_began = self.agenda.now
         try:
             answer = yield call
@@ -264,14 +225,44 @@ class Process(Actor):
     def _began(self, step_id: str, claim_token: str, timeout: float) -> None:
         self._tell(partial(self.machine.began, step_id, claim_token, timeout, self.clock()))
 
-    def _tell(self, news: Outcome | Callable[[], None]) -> None:
+    def _tell(self, news: News) -> None:
         self._inbox.append(news)
         self.wake()
 
-    def _read_inbox(self) -> None:
-        inbox, self._inbox = self._inbox, []
-        for news in inbox:
-            if callable(news):
-                news()
-            elif self.machine.finished(news):
-                self._untold.add((news.step_id, news.claim_token))
+
+class _Failures(Observer):
+    """Keeps what should not happen to a pod, whatever happens to its store."""
+
+    def __init__(self) -> None:
+        self._error: BaseException | None = None
+
+    def check(self) -> None:
+        """Raise it, if it has happened."""
+        if self._error is not None:
+            raise self._error
+
+    def on_refused(self, outcomes: int, step: Step | None, error: Exception) -> None:
+        self._error = error
+
+    def on_not_stopped(self, step_id: str, error: Exception) -> None:
+        self._error = error
+
+    def on_recovery_ended(self, stats: RecoveryStats, error: Exception | None) -> None:
+        self._take(error)
+
+    def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
+        self._take(error)
+
+    def on_unexpected(self, error: BaseException, wait: float) -> None:
+        self._error = error
+
+    def on_failed(self, error: BaseException) -> None:
+        self._take(error)
+
+    def on_not_released(self, error: BaseException) -> None:
+        self._take(error)
+
+    def _take(self, error: BaseException | None) -> None:
+        """Only these are the store's, or say that another process has taken the pod over."""
+        if error is not None and not isinstance(error, StoreUnavailable | IncarnationEnded):
+            self._error = error

@@ -7,9 +7,9 @@ from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 
+from fleet_q.core.calls import StoreCall
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import Turn
-from fleet_q.services.simulation.actor import Call
 from fleet_q.services.simulation.models import Script, Statement, StoreModel
 
 _FILE: Final = "the file"
@@ -17,7 +17,7 @@ _HEAD: Final = "the head of the queue"
 HEARTBEAT_LOCKS: Final = frozenset({_FILE, "pod_health"})
 """Locks that every heartbeat needs, where rows have none of their own."""
 
-READS: Final = frozenset({"bell", "pods", "orphans", "step"})
+READS: Final = frozenset({"bell", "pods", "orphans", "step", "ended"})
 """Calls that are one query."""
 
 
@@ -28,7 +28,7 @@ class Peek(Protocol):
         """Whether there is a step to claim."""
 
 
-def script(model: StoreModel, call: Call, peek: Peek) -> Script:
+def script(model: StoreModel, call: StoreCall, peek: Peek) -> Script:
     """The statements of ``call``."""
     if call.method == "hold_locks":
         return _hold(model, *call.args)
@@ -53,7 +53,7 @@ def _hold(model: StoreModel, seconds: float, pods: tuple[str, ...]) -> Script:
     )
 
 
-def _sqlite(model: StoreModel, call: Call) -> Script:
+def _sqlite(model: StoreModel, call: StoreCall) -> Script:
     """``EventStore`` over a file: one transaction, which locks all of it as it begins."""
     return (
         Statement("BEGIN IMMEDIATE", model.begin, (_FILE,)),
@@ -70,7 +70,7 @@ class _Snowflake:
         self._model = model
         self._peek = peek
 
-    def script(self, call: Call) -> Script:
+    def script(self, call: StoreCall) -> Script:
         if call.method == "turn":
             return self._turn(call.args[0])
         if call.method == "submit":
@@ -82,20 +82,34 @@ class _Snowflake:
         if call.method == "declare_dead":
             silent = tuple(pod.pod_id for pod in call.args[0])
             return self._transaction(call, self._update("pod_health", silent))
+        if call.method == "prune":
+            step_ids = tuple(_ids(call.args[0]))
+            return self._prune(call, ("step_events", "step_tracker"), step_ids)
+        if call.method == "prune_pod":
+            return self._prune(call, ("pod_events", "pod_health"), (call.args[0].pod_id,))
         return self._transaction(call, self._update("step_tracker", _ids(call.args[0])))
+
+    def _prune(self, does: StoreCall, tables: tuple[str, str], rows: tuple[str, ...]) -> Script:
+        model = self._model
+        deletes = (replace(self._update(table, rows), text=f"DELETE {table}") for table in tables)
+        return (
+            Statement("BEGIN", model.begin),
+            *deletes,
+            Statement("COMMIT", model.commit, does=does),
+        )
 
     def _turn(self, turn: Turn) -> Script:
         joining: Script = ()
         if isinstance(turn.presence, Join):
             join = Turn(turn.pod_id, turn.incarnation, turn.presence, again=turn.again)
             joining = self._transaction(
-                Call("turn", (join,)),
+                StoreCall("turn", (join,)),
                 self._update("fleet_q", ("1",)),
                 self._update("pod_health", (turn.pod_id,)),
                 answered=False,
             )
             turn = replace(turn, presence=None)
-        does = Call("turn", (turn,))
+        does = StoreCall("turn", (turn,))
         changes_steps = bool(turn.outcomes or turn.claim)
         looks_first = not turn.outcomes and not turn.again
         if looks_first and (turn.claim or turn.presence is None):
@@ -111,7 +125,7 @@ class _Snowflake:
             writes.append(self._update("pod_health", (turn.pod_id,)))
         return (*joining, *self._transaction(does, *writes))
 
-    def _transaction(self, does: Call, *writes: Statement, answered: bool = True) -> Script:
+    def _transaction(self, does: StoreCall, *writes: Statement, answered: bool = True) -> Script:
         model = self._model
         statements = [Statement("BEGIN", model.begin)]
         for write in writes:
@@ -131,7 +145,7 @@ class _Snowflake:
     def _insert(self, table: str) -> Statement:
         return Statement(f"INSERT {table}", self._model.insert)
 
-    def _select(self, what: str, does: Call | None) -> Statement:
+    def _select(self, what: str, does: StoreCall | None) -> Statement:
         return Statement(f"SELECT {what}", self._model.select, does=does)
 
 

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError, StoreCrowded, StoreUnavailable
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.ports import Store
-from fleet_q.services.simulation.actor import Actor, Call
+from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.locks import LockTable
@@ -62,7 +63,7 @@ class Server:
         ledger: Ledger,
         chance: Random,
         *,
-        told: Callable[[Actor, Call, Any], object],
+        told: Callable[[Actor, StoreCall, Any], object],
         died: Callable[[Actor, float | None], object],
         longest_gap: float = math.inf,
     ) -> None:
@@ -88,7 +89,7 @@ class Server:
         self._open: dict[Session, None] = {}
         self._locks = LockTable[Session](model.most_waiters, self._granted)
 
-    def perform(self, actor: Actor, call: Call) -> None:
+    def perform(self, actor: Actor, call: StoreCall) -> None:
         """Begin with a call; its actor will be told."""
         if call.method in READS and self._agenda.now >= self._away_until:
             self.calls += 1
@@ -134,7 +135,7 @@ class Server:
         """How many wait for the lock that most wait for."""
         return self._locks.most_waiting()
 
-    def _read(self, actor: Actor, call: Call) -> None:
+    def _read(self, actor: Actor, call: StoreCall) -> None:
         """Answer a query; it needs no locks, and there is nothing between its statements."""
         if self._agenda.now < self._away_until:
             actor.refused(StoreUnavailable("the store: the store went away"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from fleet_q.core.capacity import slots
-from fleet_q.core.pace import LONGEST_SPREAD
 from fleet_q.core.retry import MICROS
+from fleet_q.core.worker.pacing import LONGEST_SPREAD
 from fleet_q.services.simulation.agenda import EPOCH
 from fleet_q.services.simulation.checks import SLACK
 from fleet_q.services.simulation.violation import Violation

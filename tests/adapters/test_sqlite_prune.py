@@ -14,6 +14,7 @@ from fleet_q.core.ports import EndedPage
 from fleet_q.core.pruning import ENDED, PruneStats, prune_cycle
 from fleet_q.core.step import Submit
 from tests.conformance.clock import SECOND, FakeClock
+from tests.conformance.helpers import call_by_call
 
 
 @pytest.fixture
@@ -78,7 +79,8 @@ def test_pruned_room_is_used_again(store: SqliteStore, tmp_path: Path) -> None:
 
     def live_through() -> None:
         cancelled(store, *(f"step {number}" for number in range(300)))
-        for _ in prune_cycle(store, older_than=0, stats=PruneStats()):
+        program = prune_cycle(older_than=0, prune_batch=200, stats=PruneStats())
+        for _ in call_by_call(store, program):
             pass
 
     live_through()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from threading import Barrier
 from typing import Any, TypeVar
 
 from fleet_q.core.audit import audit
+from fleet_q.core.calls import StoreCall, run
+from fleet_q.core.cycle import Cycle
 from fleet_q.core.leadership import silent_pods
 from fleet_q.core.pod import Join, Pod
 from fleet_q.core.ports import Answer, DeadLetter, Store, Turn
@@ -128,3 +130,11 @@ def at_once(work: Callable[[T], object], over: Sequence[T]) -> list[Any]:
             return list(threads.map(begin, over))
     finally:
         sys.setswitchinterval(usual)
+
+
+def call_by_call(store: Store, program: Generator[StoreCall | None, Any, None]) -> Iterator[None]:
+    """Carry a program out on ``store``; after each of its calls it stands still until asked on."""
+    cycle = Cycle(program, lambda: 0.0)
+    while not cycle.is_over:
+        run(store, cycle.go_on())
+        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from fleet_q.core.step import Complete
 from .clock import SECOND, FakeClock
 from .helpers import (
     acknowledge,
+    call_by_call,
     claim,
     completed_step,
     facts,
@@ -48,7 +50,15 @@ def lived_in(store: Store, clock: FakeClock) -> None:
 
 def prune(store: Store, older_than: float, **options: Any) -> PruneStats:
     stats = PruneStats()
-    for _ in prune_cycle(store, older_than=round(older_than * SECOND), stats=stats, **options):
+    for _ in call_by_call(
+        store,
+        prune_cycle(
+            older_than=round(older_than * SECOND),
+            prune_batch=store.manners.prune_batch,
+            stats=stats,
+            **options,
+        ),
+    ):
         pass
     return stats
 
@@ -289,11 +299,11 @@ def test_what_remains_can_be_rebuilt(store: Store) -> None:
 def test_a_cycle_may_be_cut_off_and_run_again(store: Store) -> None:
     whole = prune(store, 0, dry_run=True)
     stats = PruneStats()
-    for _ in range(2):
-        cycle = prune_cycle(store, older_than=0, stats=stats)
-        next(cycle)
-        next(cycle, None)
-        cycle.close()  # type: ignore[attr-defined]
+    for calls in (1, 2, 3, 4):
+        program = prune_cycle(older_than=0, prune_batch=1, stats=stats)
+        for _ in islice(call_by_call(store, program), calls):
+            pass
+    assert stats.steps < whole.steps
     assert store.rebuild(check=True).equal
     rest = prune(store, 0)
     assert msgspec.structs.astuple(whole) == tuple(

@@ -9,18 +9,19 @@ import pytest
 
 from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
 from fleet_q.core import recovery
+from fleet_q.core.calls import Calls
 from fleet_q.core.leadership import silent_pods
 from fleet_q.core.ports import Store
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 
 from .clock import SECOND, FakeClock
-from .helpers import claim, facts, join, known, silent, submit
+from .helpers import call_by_call, claim, facts, join, known, silent, submit
 
 DEAD_AFTER = 60 * SECOND
 NAMES = [f"step {number}" for number in range(5)]
 LAST_TRY = "step 0"
-YIELDS_OF_A_CYCLE = 8
-"""Two before the table, three pages and three batches of two orphans each."""
+CALLS_OF_A_CYCLE = 9
+"""Two before the table, three pages of two orphans each and the end of them, three batches."""
 
 
 @pytest.fixture(autouse=True)
@@ -43,17 +44,14 @@ def orphans(store: Store, clock: FakeClock) -> None:
 
 
 def cycle(store: Store, by: str = "leader", *, only_as_leader: bool = True) -> Iterator[None]:
-    return counted_cycle(store, RecoveryStats(), by, only_as_leader=only_as_leader)
+    return call_by_call(store, program(RecoveryStats(), by, only_as_leader=only_as_leader))
 
 
-def counted_cycle(
-    store: Store, stats: RecoveryStats, by: str, *, only_as_leader: bool
-) -> Iterator[None]:
-    table = SqliteDeadLetterTable()
+def program(stats: RecoveryStats, by: str, *, only_as_leader: bool) -> Calls[None]:
     return recovery_cycle(
-        store,
-        table,
+        SqliteDeadLetterTable(),
         silent=lambda fleet: silent_pods(fleet.pods, fleet.at, DEAD_AFTER),
+        starts=None,
         dead_after=DEAD_AFTER,
         by=by,
         only_as_leader=only_as_leader,
@@ -61,8 +59,8 @@ def counted_cycle(
     )
 
 
-def run(cycle: Iterator[None], most: int = 2 * YIELDS_OF_A_CYCLE) -> int:
-    """Go on with the cycle for at most so many yields; how many there were."""
+def run(cycle: Iterator[None], most: int = 2 * CALLS_OF_A_CYCLE) -> int:
+    """Go on with the cycle for at most so many calls; how many there were."""
     done = 0
     while done < most and next(cycle, "over") is None:
         done += 1
@@ -80,7 +78,9 @@ def assert_each_was_recovered_once(store: Store) -> None:
 def test_a_cycle_gives_all_orphans_back_and_counts_them(store: Store) -> None:
     stats = RecoveryStats()
 
-    assert run(counted_cycle(store, stats, "leader", only_as_leader=True)) == YIELDS_OF_A_CYCLE
+    assert (
+        run(call_by_call(store, program(stats, "leader", only_as_leader=True))) == CALLS_OF_A_CYCLE
+    )
 
     assert stats == RecoveryStats(1, total_orphans=5, resubmitted=4, terminal_failures=1)
     assert_each_was_recovered_once(store)
@@ -92,20 +92,20 @@ def test_steps_recovered_in_one_transaction_are_limited_by_size(
     store: Store, size: int, transactions: int
 ) -> None:
     with patch.object(recovery, "BATCH_SIZE", size):
-        yields = run(cycle(store))
-    assert yields == 2 + 3 + transactions
+        calls = run(cycle(store))
+    assert calls == 2 + 4 + transactions
     assert_each_was_recovered_once(store)
 
 
 @pytest.mark.usefixtures("orphans")
 def test_a_pod_that_does_not_lead_does_nothing(store: Store) -> None:
-    assert run(cycle(store, "other")) == 0
+    assert run(cycle(store, "other")) == 1
     assert len(store.declare_dead(silent(store, 60))) == 1
 
 
 @pytest.mark.usefixtures("orphans")
 @pytest.mark.parametrize("again_by", ["leader", "other"])
-@pytest.mark.parametrize("cut", range(YIELDS_OF_A_CYCLE + 1))
+@pytest.mark.parametrize("cut", range(CALLS_OF_A_CYCLE + 1))
 def test_a_cycle_cut_off_anywhere_is_made_up_for_by_the_next(
     store: Store, cut: int, again_by: str
 ) -> None:
@@ -119,7 +119,7 @@ def test_a_cycle_cut_off_anywhere_is_made_up_for_by_the_next(
 
 
 @pytest.mark.usefixtures("orphans")
-@pytest.mark.parametrize("cut", range(YIELDS_OF_A_CYCLE + 1))
+@pytest.mark.parametrize("cut", range(CALLS_OF_A_CYCLE + 1))
 def test_two_leaders_may_take_over_each_others_cycle_anywhere(store: Store, cut: int) -> None:
     """One stops for a while, another does it all, a pod claims anew, and the first goes on."""
     first = cycle(store)
@@ -139,6 +139,6 @@ def test_a_second_cycle_finds_nothing_left(store: Store) -> None:
     run(cycle(store))
     stats = RecoveryStats()
 
-    run(counted_cycle(store, stats, "leader", only_as_leader=True))
+    run(call_by_call(store, program(stats, "leader", only_as_leader=True)))
 
     assert stats == RecoveryStats()

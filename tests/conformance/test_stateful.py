@@ -43,7 +43,7 @@ from fleet_q.core.step import (
 )
 
 from .clock import SECOND, FakeClock
-from .helpers import ids, known
+from .helpers import call_by_call, ids, known
 from .model import Model, Refused
 from .stores import StoreKind
 
@@ -269,12 +269,15 @@ class Fleet(RuleBasedStateMachine):
         statuses = WITH_DEAD_LETTERS if failed else ENDED
         steps, pods = self.model.prune(self.clock() - age * SECOND, statuses)
         stats = PruneStats()
-        for _ in prune_cycle(
+        for _ in call_by_call(
             self.store,
-            older_than=age * SECOND,
-            stats=stats,
-            statuses=statuses,
-            archive=lambda events: self.note(*(event.fact.type for event in events)),
+            prune_cycle(
+                older_than=age * SECOND,
+                prune_batch=self.store.manners.prune_batch,
+                stats=stats,
+                statuses=statuses,
+                archive=lambda events: self.note(*(event.fact.type for event in events)),
+            ),
         ):
             pass
         assert (stats.steps, stats.pods) == (steps, pods)

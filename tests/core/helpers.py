@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
-from fleet_q.core.machine import Plan, PodMachine
 from fleet_q.core.pod import Pod, PodCommand
 from fleet_q.core.ports import Answer, Manners, Turn
 from fleet_q.core.retry import MICROS
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Cancel, Claim, Complete, Fail, Step, StepCommand, Submit
+from fleet_q.core.worker.machine import Plan, PodMachine
 
 AT: Final = 1_000 * MICROS
 """A time of the store's clock."""

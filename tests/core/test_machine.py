@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.machine import MOST_OUTCOMES, SHORTEST_CLAIM_WAIT
 from fleet_q.core.pod import Beat, Join
 from fleet_q.core.step import Complete, Fail
+from fleet_q.core.worker.machine import MOST_OUTCOMES, SHORTEST_CLAIM_WAIT
 from tests.core.helpers import AT, Pilot, up
 
 

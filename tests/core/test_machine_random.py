@@ -13,11 +13,11 @@ from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core import events as ev
 from fleet_q.core.audit import audit
 from fleet_q.core.errors import FleetQError, IncarnationEnded
-from fleet_q.core.machine import PodMachine
 from fleet_q.core.ports import Turn
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Complete, Recover, Submit
+from fleet_q.core.worker.machine import PodMachine
 from tests.core.helpers import assert_waits_well
 
 SETTINGS = PodSettings(max_parallelism=3, capacity_threshold=1.0, retry_base_delay=1.0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.machine import LONGEST_WATCHING
 from fleet_q.core.pod import Beat, Pod, Sleep
 from fleet_q.core.ports import Fleet
+from fleet_q.core.worker.machine import LONGEST_WATCHING
 
 from .helpers import AT, Pilot, up
 from .test_machine_sleep import Sleeper

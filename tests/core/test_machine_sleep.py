@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from fleet_q.core.errors import IncarnationEnded
-from fleet_q.core.machine import Plan
-from fleet_q.core.pace import LONGEST_SPREAD
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Sleep
 from fleet_q.core.ports import Fleet, Manners, Turn
+from fleet_q.core.worker.machine import Plan
+from fleet_q.core.worker.pacing import LONGEST_SPREAD
 from tests.core.helpers import AT, Pilot, live_pod
 
 SECOND = 1_000_000

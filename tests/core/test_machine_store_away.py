@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from fleet_q.core.machine import LONGEST_CROWDED, STORE_RETRY_BASE, STORE_RETRY_CAP
 from fleet_q.core.pod import Beat, Join
 from fleet_q.core.ports import Manners
+from fleet_q.core.worker.machine import LONGEST_CROWDED, STORE_RETRY_BASE, STORE_RETRY_CAP
 from tests.core.helpers import Pilot, up
 
 

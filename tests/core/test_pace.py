@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.pace import FORGETTING, LONGEST_SPREAD, SPREADING, Pace
 from fleet_q.core.ports import Manners
+from fleet_q.core.worker.pacing import FORGETTING, LONGEST_SPREAD, SPREADING, Pace
 from tests.core.helpers import Pilot
 
 CROWDED = Manners(dear=True, most_waiters=20, shortest_sync=0.5)

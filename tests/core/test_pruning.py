@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from fleet_q.core.cycle import LONGEST_PAUSE, pause
 from fleet_q.core.lifecycles import STEP_STATUSES
 from fleet_q.core.pod import Drain, Join, Leave, Sleep
 from fleet_q.core.ports import Manners
 from fleet_q.core.pruning import (
     ENDED,
     LONGEST_INTERVAL,
-    LONGEST_PAUSE,
     WITH_DEAD_LETTERS,
     interval,
     is_prunable,
-    pause,
     prunable_pods,
 )
 

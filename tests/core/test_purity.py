@@ -11,7 +11,7 @@ import pytest
 
 import fleet_q.core
 
-FILES: Final = sorted(Path(fleet_q.core.__path__[0]).glob("*.py"))
+FILES: Final = sorted(Path(fleet_q.core.__path__[0]).rglob("*.py"))
 PURE: Final = {
     "__future__",
     "collections",

@@ -10,13 +10,14 @@ from itertools import count
 
 from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
 from fleet_q.adapters.snowflake.store import SnowflakeStore
+from fleet_q.core.calls import run
 from fleet_q.core.errors import IncarnationEnded
-from fleet_q.core.machine import PodMachine
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Complete, Step, Submit
+from fleet_q.core.worker.machine import PodMachine
 from tests.standin.client import Schema
 
 USUAL = PodSettings()
@@ -124,16 +125,16 @@ class Pod:
 
     def recover(self) -> None:
         """A recovery cycle, if it leads."""
-        for _ in recovery_cycle(
-            self.store,
+        program = recovery_cycle(
             SqliteDeadLetterTable(),
             silent=lambda fleet: self.machine.silent(fleet, self._world.now),
+            starts=self.store.starts,
             dead_after=micros(self.machine.settings.dead_pod_threshold),
             by=self.pod_id,
             only_as_leader=True,
             stats=RecoveryStats(),
-        ):
-            pass
+        )
+        run(self.store, program)
 
     def _take(self, turn: Turn) -> None:
         self.turns += 1

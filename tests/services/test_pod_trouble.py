@@ -17,9 +17,9 @@ from fleet_q.core.errors import StoreError
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.core.step import Complete
+from fleet_q.core.worker.program import PodProgram
 from fleet_q.services import FleetQ
 from fleet_q.services.worker.careful_log import wait_for_handlers
-from fleet_q.services.worker.pod_thread import Pod
 from tests.services.conftest import QUICK
 from tests.waiting import LIMIT
 
@@ -100,14 +100,14 @@ def test_pod_goes_on_after_an_unexpected_error_of_its_store(error) -> None:
 def test_pod_goes_on_after_an_unexpected_error_of_its_own(app, monkeypatch, caplog) -> None:
     app.task("plain")(lambda: "ran")
     errors = [RecursionError("somebody has set the limit low")] * 3
-    once = Pod._once
+    once = PodProgram._once
 
-    def troubled(pod: Pod) -> bool:
+    def troubled(program: PodProgram) -> Any:
         if errors:
             raise errors.pop()
-        return once(pod)
+        return once(program)
 
-    monkeypatch.setattr(Pod, "_once", troubled)
+    monkeypatch.setattr(PodProgram, "_once", troubled)
 
     async def main() -> Any:
         async with app.running() as pod:

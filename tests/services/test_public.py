@@ -27,8 +27,8 @@ def test_public_names_are_the_same_for_type_checkers_and_at_run_time() -> None:
 
 
 def test_importing_the_core_loads_no_services() -> None:
-    code = "import sys, fleet_q.core.machine; print(*sys.modules)"
+    code = "import sys, fleet_q.core.worker.machine; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "fleet_q.core.machine" in ran.stdout
+    assert "fleet_q.core.worker.machine" in ran.stdout
     assert "fleet_q.services" not in ran.stdout
     assert "fastapi" not in ran.stdout

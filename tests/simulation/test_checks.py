@@ -12,18 +12,20 @@ from msgspec.structs import replace
 from fleet_q.core import events as ev
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
+from fleet_q.core.calls import StoreCall
 from fleet_q.core.events import Event
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Fleet, Turn
-from fleet_q.services.simulation.actor import Actor, Call
+from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.checks import Checks
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 
-TURN = Call("turn", (Turn("pod", "i", claim=1, claim_token="x"),))
-PREFETCH = Call("turn", (Turn("pod", "i", claim=1, claim_token="x", prefetch=1),))
-RECOVER = Call("recover")
+TURN = StoreCall("turn", (Turn("pod", "i", claim=1, claim_token="x"),))
+PREFETCH = StoreCall("turn", (Turn("pod", "i", claim=1, claim_token="x", prefetch=1),))
+RECOVER = StoreCall("recover")
 DEAD_AFTER = 60
+PRUNE_AFTER = 20
 
 
 class Actors:
@@ -43,7 +45,7 @@ class Tale:
         work = {name: Work(step_id=name) for name in ("s", "t", "u", "v")}
         work["late"] = Work(step_id="late", delay=10)
         self.now = 0
-        self.checks = Checks(work, DEAD_AFTER, lambda: self.now, self.silence)
+        self.checks = Checks(work, DEAD_AFTER, lambda: self.now, self.silence, PRUNE_AFTER)
         self.steps: dict[str, steps.Step] = {}
         self.pods: dict[str, pods.Pod] = {}
         self.versions: dict[str, int] = {}
@@ -59,7 +61,7 @@ class Tale:
         at: int = 10,
         step_id: str = "s",
         by: Actor = ONE,
-        call: Call = TURN,
+        call: StoreCall = TURN,
         version: int | None = None,
         row: Callable[[steps.Step], steps.Step] = lambda row: row,
     ) -> None:
@@ -82,7 +84,7 @@ class Tale:
         except Exception:
             after = replace(self.pods[of.name], version=number)
         self.pods[of.name], self.versions[of.name] = after, number
-        call = Call("declare_dead") if isinstance(fact, ev.DeclaredDead) else TURN
+        call = StoreCall("declare_dead") if isinstance(fact, ev.DeclaredDead) else TURN
         self.checks.committed(by, call, None, [], [(event, after)])
 
     def heartbeat(
@@ -94,7 +96,7 @@ class Tale:
 
     def leads(self, who: Actor, at: int) -> None:
         """Somebody reads the pods, and finds out who leads."""
-        self.checks.committed(who, Call("pods"), Fleet(at, ()), [], [])
+        self.checks.committed(who, StoreCall("pods"), Fleet(at, ()), [], [])
 
 
 @pytest.fixture
@@ -328,3 +330,54 @@ def test_a_function_that_begins_under_a_claim_that_had_ended_when_it_was_asked_f
     tale.checks.begins("s", "x", asked_at=20)
     with broken("what begins is claimed"):
         tale.checks.begins("s", "x", asked_at=21)
+
+
+def test_pruning_what_ended_long_ago_is_allowed_and_frees_its_id(tale: Tale) -> None:
+    tale.step(completed(), at=20)
+    tale.pod(ev.Left("j"), at=20, by=OTHER, of=OTHER)
+    tale.leads(ONE, at=40)
+    tale.checks.pruned(ONE, ["s", "other"])
+    del tale.steps["s"], tale.versions["s"], tale.pods["other"], tale.versions["other"]
+    tale.step(submitted(), at=41)
+    tale.pod(ev.Joined("k"), at=41, by=OTHER, of=OTHER)
+
+
+def test_pruning_a_step_that_has_not_ended_is_found(tale: Tale) -> None:
+    tale.leads(ONE, at=60)
+    with broken("pruning"):
+        tale.checks.pruned(ONE, ["s"])
+
+
+def test_pruning_a_step_too_early_is_found(tale: Tale) -> None:
+    tale.step(completed(), at=20)
+    tale.leads(ONE, at=39)
+    with broken("pruning"):
+        tale.checks.pruned(ONE, ["s"])
+
+
+def test_pruning_a_pod_that_is_up_is_found(tale: Tale) -> None:
+    tale.leads(ONE, at=30)
+    with broken("pruning"):
+        tale.checks.pruned(ONE, ["other"])
+
+
+def test_pruning_a_pod_too_early_is_found(tale: Tale) -> None:
+    tale.pod(ev.Left("j"), by=OTHER, of=OTHER)
+    tale.leads(ONE, at=29)
+    with broken("pruning"):
+        tale.checks.pruned(ONE, ["other"])
+
+
+def test_pruning_by_a_pod_that_never_led_is_found(tale: Tale) -> None:
+    tale.step(completed(), at=20)
+    tale.leads(OTHER, at=40)
+    with broken("one leader"):
+        tale.checks.pruned(OTHER, ["s"])
+
+
+def test_event_of_a_pruned_step_other_than_a_submission_is_found(tale: Tale) -> None:
+    tale.step(completed(), at=20)
+    tale.leads(ONE, at=40)
+    tale.checks.pruned(ONE, ["s"])
+    with broken("versions"):
+        tale.step(ev.Replayed(), at=41)

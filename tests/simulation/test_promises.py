@@ -44,6 +44,15 @@ def test_a_step_that_is_gone_is_missed() -> None:
         fleet.check_end()
 
 
+def test_a_step_that_vanishes_without_having_been_pruned_is_missed() -> None:
+    fleet = Fleet(draw(1))
+    fleet.run()
+    step_id = next(iter(fleet.ledger.steps))
+    del fleet.ledger.steps[step_id], fleet.ledger.step_log[step_id]
+    with pytest.raises(Violation, match=rf"^nothing lost: {step_id}"):
+        fleet.check_end()
+
+
 def test_a_step_that_never_ends_is_missed() -> None:
     fleet = Fleet(draw(1))
     fleet.checks.unfinished += 1

@@ -33,6 +33,7 @@ def test_the_seeds_have_seen_all_there_is() -> None:
     faults: set[type] = set()
     behaviours: set[str] = set()
     events: Counter[str] = Counter()
+    pruned = 0
     for seed in SEEDS:
         scenario = draw(seed)
         stores.add(scenario.store)
@@ -43,10 +44,12 @@ def test_the_seeds_have_seen_all_there_is() -> None:
         if seed < 12:
             fleet = simulate(scenario).fleet
             events += fleet.measures.counts
+            pruned += fleet.measures.pruned
             for log in fleet.ledger.pod_log.values():
                 events.update(event.fact.type for event in log)
     assert stores == set(MODELS)
     assert faults == set(sc.Fault.__args__)
+    assert pruned > 100
     assert behaviours == set(sc.Behaviour.__args__)
     assert set(events) == {
         "submitted", "claimed", "completed", "retried", "released", "recovered", "failed",

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError, StoreCrowded, StoreUnavailable
 from fleet_q.core.pod import Beat, Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Submit
-from fleet_q.services.simulation.actor import Actor, Call, Life
+from fleet_q.services.simulation.actor import Actor, Life
 from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.client import hold_locks
 from fleet_q.services.simulation.ledger import Ledger
@@ -22,7 +23,7 @@ from fleet_q.services.simulation.scenario import STRANGER, Strike
 from fleet_q.services.simulation.scripts import script
 from fleet_q.services.simulation.server import Server
 
-CLAIM = Call("turn", (Turn("pod", "i", claim=1, claim_token="x"),))
+CLAIM = StoreCall("turn", (Turn("pod", "i", claim=1, claim_token="x"),))
 
 
 class Room:
@@ -41,18 +42,18 @@ class Room:
             died=lambda actor, _: actor.kill(),
             longest_gap=5.0,
         )
-        self.call("first", Call("submit", ([Submit(f"s{n}", "{}") for n in range(40)],)))
-        self.call("first", Call("turn", (Turn("pod", "i", Join("pod", "i")),)))
+        self.call("first", StoreCall("submit", ([Submit(f"s{n}", "{}") for n in range(40)],)))
+        self.call("first", StoreCall("turn", (Turn("pod", "i", Join("pod", "i")),)))
         self.agenda.run(10.0)
         self.heard.clear()
         del self.server.waits[:]
 
-    def call(self, name: str, call: Call) -> Actor:
+    def call(self, name: str, call: StoreCall) -> Actor:
         actor = Actor(name, self.agenda, self.server)
         actor.begin(self._ask(name, call))
         return actor
 
-    def _ask(self, name: str, call: Call) -> Life:
+    def _ask(self, name: str, call: StoreCall) -> Life:
         try:
             answer = yield call
         except FleetQError as error:
@@ -111,7 +112,7 @@ def test_twenty_wait_for_a_lock_and_no_more() -> None:
     room = Room(STANDARD)
     for number in range(25):
         turn = Turn("pod", "i", claim=1, claim_token=f"x{number}")
-        room.call(str(number), Call("turn", (turn,)))
+        room.call(str(number), StoreCall("turn", (turn,)))
     room.agenda.run(100.0)
     refused = [name for name, answer in room.heard if isinstance(answer, StoreUnavailable)]
     assert len(refused) == room.server.refusals == 4
@@ -134,7 +135,7 @@ def test_who_waited_longest_is_next() -> None:
 def test_rows_are_locked_one_by_one_on_hybrid_tables() -> None:
     room = Room(HYBRID)
     calls: list[Callable[[], object]] = [
-        lambda n=n: room.call(str(n), Call("cancel", (f"s{n}",)))  # type: ignore[misc]
+        lambda n=n: room.call(str(n), StoreCall("cancel", (f"s{n}",)))  # type: ignore[misc]
         for n in range(25)
     ]
     for call in calls:
@@ -206,8 +207,8 @@ def test_a_stranger_with_all_locks_keeps_heartbeats_waiting_and_no_queries(kind:
     holder.begin(hold_locks(20.0, ("pod",)))
     room.agenda.run(room.agenda.now + 1.0)
     assert not room.server.is_calm()
-    room.call("pod", Call("turn", (Turn("pod", "i", Beat("pod", "i")),)))
-    room.call("reader", Call("pods"))
+    room.call("pod", StoreCall("turn", (Turn("pod", "i", Beat("pod", "i")),)))
+    room.call("reader", StoreCall("pods"))
     room.agenda.run(room.agenda.now + 3.0)
     assert [name for name, _ in room.heard] == ["reader"]
     while not room.server.is_calm():

@@ -16,17 +16,18 @@ import msgspec
 from fleet_q.core import pruning
 from fleet_q.core.capacity import slots
 from fleet_q.core.leadership import is_led
-from fleet_q.core.outbox import MOST_OUTCOMES, Outbox
-from fleet_q.core.pace import Pace
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Presence, Sleep
 from fleet_q.core.ports import Answer, Fleet, Manners, Turn
-from fleet_q.core.prefetch import PREFETCH_BYTES, Prefetch
-from fleet_q.core.quiet import Quiet
-from fleet_q.core.refusals import Refusals
 from fleet_q.core.retry import MICROS, backoff, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.silence import SilenceTracker, longest_gap
 from fleet_q.core.step import Fail, Outcome, Release, Step
+from fleet_q.core.worker.claims import HeldClaims
+from fleet_q.core.worker.idle import Quiet
+from fleet_q.core.worker.outbox import MOST_OUTCOMES, Outbox
+from fleet_q.core.worker.pacing import Pace
+from fleet_q.core.worker.prefetch import PREFETCH_BYTES, Prefetch
+from fleet_q.core.worker.refusals import Refusals
 
 MOST_HELD_BYTES: Final = 2 * PREFETCH_BYTES
 """Characters of payloads and results, about, beyond which a pod lets no more steps wait: those were
@@ -75,14 +76,6 @@ class Plan(msgspec.Struct, frozen=True):
     gone: bool
 
 
-class _Running(msgspec.Struct, gc=False):
-    claim_token: str
-    attempt: int
-    size: int
-    timeout: float = math.inf
-    deadline: float = math.inf
-
-
 class PodMachine:
     """One pod, from joining to leaving.
 
@@ -120,11 +113,10 @@ class PodMachine:
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._usable = self._slots  # fewer while steps of a kind cannot begin
         self._use_all_at = math.inf
-        self._running: dict[str, _Running] = {}
-        self._running_size = 0  # bytes of their payloads
+        self._held = HeldClaims()
+        self._running = self._held.by_id
         self._outbox = Outbox()
         self._abandon: list[tuple[str, str]] = []
-        self._first_deadline = math.inf  # no running step's time is up before then
         self._turn: Turn | None = None  # sent, and not answered yet
         self._must_confirm = False  # a step that waits may only begin once its claim is confirmed
         self._confirmed: float | None = None  # until when what waits may begin, to be told
@@ -186,19 +178,15 @@ class PodMachine:
     def began(self, step_id: str, claim_token: str, timeout: float, now: float) -> None:
         """A function that may run for ``timeout`` seconds begins to. Those that may run for ever
         need not be told of."""
-        running = self._running.get(step_id)
-        if running is not None and running.claim_token == claim_token:
-            running.timeout = timeout
-            running.deadline = now + timeout
-            self._first_deadline = min(self._first_deadline, running.deadline)
+        self._held.began(step_id, claim_token, timeout, now)
 
     def finished(self, outcome: Outcome) -> bool:
         """A function has ended. False if its step was abandoned and nobody waits for it."""
-        running = self._running.get(outcome.step_id)
-        if running is None or running.claim_token != outcome.claim_token:
+        held = self._running.get(outcome.step_id)
+        if held is None or held.claim_token != outcome.claim_token:
             return False
         del self._running[outcome.step_id]
-        self._running_size -= running.size
+        self._held.size -= held.size
         self._outbox.add(outcome)
         self._prefetch.ended += 1
         if self._usable < self._slots:
@@ -269,12 +257,12 @@ class PodMachine:
             self._confirmed = self.begin_by(now)
         if answer.done:
             self._now_present(turn.presence, now)
-        held = dict(turn.check_held)
+        checked = dict(turn.check_held)
         for step_id in answer.lost:
-            running = self._running.get(step_id)
-            if running is not None and running.claim_token == held.get(step_id):
-                self._drop(step_id)
-                self._abandon.append((step_id, running.claim_token))
+            held = self._running.get(step_id)
+            if held is not None and held.claim_token == checked.get(step_id):
+                self._held.drop(step_id)
+                self._abandon.append((step_id, held.claim_token))
         if turn.claim:
             self._backlog = answer.more or len(answer.claimed) >= turn.claim
             # Steps that may not be prefetched go first, as soon as there are slots for them.
@@ -295,8 +283,7 @@ class PodMachine:
             return []
         if answer.claimed and not self._running:
             self._prefetch.begins(now)
-        self._start(answer.claimed, turn.claim_token)
-        self._running_size += claimed_size
+        self._abandon += self._held.add(answer.claimed, turn.claim_token, claimed_size)
         return list(answer.claimed)
 
     def unanswered(self, now: float, *, crowded: bool = False) -> float:
@@ -351,11 +338,9 @@ class PodMachine:
     def last_turns(self) -> list[Turn]:
         """The pod ends now: what is left to tell the store, each turn by itself. All that it holds
         is released, and it leaves."""
-        held = (Release(step_id, r.claim_token) for step_id, r in self._running.items())
-        batches = self._outbox.take_all(held)
+        batches = self._outbox.take_all(Release(*claim) for claim in self._held.pairs())
         self._turn = None
-        self._running.clear()
-        self._running_size = 0
+        self._held.clear()
         self.phase = "gone"
         turns = [Turn(self.pod_id, self.incarnation, outcomes=batch) for batch in batches]
         leave = Leave(self.pod_id, self.incarnation)
@@ -409,29 +394,13 @@ class PodMachine:
         )
         return Fail(step_id, claim_token, error, traceback, permanent, micros(wait))
 
-    def _start(self, steps: Iterable[Step], claim_token: str) -> None:
-        running = self._running
-        for step in steps:
-            if step.step_id in running:  # it was lost before a heartbeat could ask
-                self._abandon.append((step.step_id, running[step.step_id].claim_token))
-                self._drop(step.step_id)
-            running[step.step_id] = _Running(claim_token, step.attempt, len(step.payload))
-
-    def _drop(self, step_id: str) -> None:
-        self._running_size -= self._running.pop(step_id).size
-
     def _expire(self, now: float) -> None:
-        if now >= self._first_deadline:
-            for step_id, running in list(self._running.items()):
-                if now >= running.deadline:
-                    error = f"TimeoutError: ran longer than {running.timeout:g} s"
-                    self._give_up(self.fail(step_id, running.claim_token, running.attempt, error))
-            self._first_deadline = min(
-                (running.deadline for running in self._running.values()), default=math.inf
-            )
+        for step_id, held in self._held.expired(now):
+            error = f"TimeoutError: ran longer than {held.timeout:g} s"
+            self._give_up(self.fail(step_id, held.claim_token, held.attempt, error))
         if self.phase == "draining" and now >= self._drain_until:
-            for step_id, running in list(self._running.items()):
-                self._give_up(Release(step_id, running.claim_token))
+            for claim in self._held.pairs():
+                self._give_up(Release(*claim))
 
     def _give_up(self, outcome: Outcome) -> None:
         self.finished(outcome)
@@ -480,9 +449,7 @@ class PodMachine:
             claim=claim,
             claim_token=self._new_id() if claim else "",
             prefetch=prefetch,
-            check_held=tuple((i, r.claim_token) for i, r in self._running.items())
-            if checks
-            else (),
+            check_held=self._held.pairs() if checks else (),
             records_starts=self.records_starts,
         )
         return self._turn
@@ -533,7 +500,7 @@ class PodMachine:
         is_limited = self._usable < self._slots or not self._may_prefetch
         if self.phase != "up" or not self._backlog or is_limited:
             return 0
-        ahead = self._prefetch.ahead(now, self._running_size + self._outbox.size)
+        ahead = self._prefetch.ahead(now, self._held.size + self._outbox.size)
         return max(0, self._slots + ahead - len(self._running) - free)
 
     def _due_withdrawal(self, now: float) -> int | None:
@@ -546,7 +513,7 @@ class PodMachine:
             return 0 if due else None
         waiting = len(self._running) - self._slots
         expected = self._prefetch.expected(now)
-        if waiting > 0 and self._running_size + self._outbox.size > MOST_HELD_BYTES:
+        if waiting > 0 and self._held.size + self._outbox.size > MOST_HELD_BYTES:
             return 0
         return expected if expected is not None and expected < waiting else None
 
@@ -636,7 +603,7 @@ class PodMachine:
         return self._quiet.sleep_at() if may_sleep else math.inf
 
     def _look_again(self) -> float:
-        here = self._first_deadline
+        here = self._held.first_deadline
         if self.phase == "draining" and self._running:
             here = min(here, self._drain_until)
         if self.phase != "draining" and len(self._running) > self._slots:

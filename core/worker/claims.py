@@ -1,0 +1,77 @@
+"""The claims that a pod holds: whose functions run, or are about to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import msgspec
+
+from fleet_q.core.step import Step
+
+
+class Held(msgspec.Struct, gc=False):
+    """A claim, of a step with ``size`` bytes of payload. ``deadline`` is when its function, which
+    may run for ``timeout`` seconds, has to have ended."""
+
+    claim_token: str
+    attempt: int
+    size: int
+    timeout: float = math.inf
+    deadline: float = math.inf
+
+
+class HeldClaims:
+    """Claims by step id; ``size`` is how many bytes of payload they come to, and no deadline is
+    before ``first_deadline``."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Held] = {}
+        self.size = 0
+        self.first_deadline = math.inf
+
+    def add(self, steps: Iterable[Step], claim_token: str, size: int) -> list[tuple[str, str]]:
+        """Hold these steps, of ``size`` bytes together; the claims that they were held under
+        before, and which were lost before a heartbeat could ask."""
+        by_id = self.by_id
+        lost = []
+        for step in steps:
+            step_id = step.step_id
+            if step_id in by_id:
+                lost.append((step_id, self.drop(step_id).claim_token))
+            by_id[step_id] = Held(claim_token, step.attempt, len(step.payload))
+        self.size += size
+        return lost
+
+    def drop(self, step_id: str) -> Held:
+        """Hold the step no more."""
+        held = self.by_id.pop(step_id)
+        self.size -= held.size
+        return held
+
+    def clear(self) -> None:
+        """Hold nothing."""
+        self.by_id.clear()
+        self.size = 0
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Step ids and claim tokens."""
+        return tuple((step_id, held.claim_token) for step_id, held in self.by_id.items())
+
+    def began(self, step_id: str, claim_token: str, timeout: float, now: float) -> None:
+        """A function begins that may run for ``timeout`` seconds."""
+        held = self.by_id.get(step_id)
+        if held is not None and held.claim_token == claim_token:
+            held.timeout = timeout
+            held.deadline = now + timeout
+            self.first_deadline = min(self.first_deadline, held.deadline)
+
+    def expired(self, now: float) -> list[tuple[str, Held]]:
+        """Those whose time is up."""
+        if now < self.first_deadline:
+            return []
+        times = [(step_id, held) for step_id, held in self.by_id.items() if held.deadline <= now]
+        self.first_deadline = min(
+            (held.deadline for held in self.by_id.values() if held.deadline > now), default=math.inf
+        )
+        return times

@@ -1,0 +1,138 @@
+"""What a pod logs of its life."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import astuple
+
+from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreError, StoreUnavailable
+from fleet_q.core.pruning import PruneStats
+from fleet_q.core.recovery import RecoveryStats
+from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
+from fleet_q.core.worker.program import Claim, Observer
+from fleet_q.services.app.description import message_of
+from fleet_q.services.worker.careful_log import CarefulLogger
+
+log: Final = CarefulLogger("fleet_q.pod")
+
+
+class PodLog(Observer):
+    """Logs what happens to a pod, and keeps the ``error`` that ended it."""
+
+    def __init__(self, pod_id: str) -> None:
+        self.error: FleetQError | None = None
+        self._pod_id = pod_id
+
+    @property
+    def hears_completions(self) -> bool:
+        return log.isEnabledFor(logging.DEBUG)
+
+    def on_claimed(self, steps: Sequence[Step]) -> None:
+        log.info("claimed %d step(s)", len(steps), extra=self._tags())
+
+    def on_recorded(self, outcome: Outcome, step: Step, *, refused: bool) -> None:
+        if refused:
+            log.warning(
+                "outcome refused: its claim does not stand any more", extra=self._tags(step)
+            )
+            return
+        match outcome:
+            case Complete():
+                log.debug("completed", extra=self._tags(step))
+            case Fail(error=error, permanent=permanent):
+                kind = "failed for good" if permanent or not step.tries_left else "attempt failed"
+                log.warning("%s: %s", kind, error, extra=self._tags(step))
+            case Release():
+                log.warning("released unfinished", extra=self._tags(step))
+
+    def on_lost(self, step: Step) -> None:
+        log.warning("step is not this pod's any more", extra=self._tags(step))
+
+    def on_claimed_anew(self, step: Step) -> None:
+        log.warning("claimed anew, which ends this attempt", extra=self._tags(step))
+
+    def on_put_off(self, error: Exception, wait: float) -> None:
+        is_usual = isinstance(error, StoreUnavailable)
+        log.warning(
+            "%s; asking again in %.2f s",
+            error if is_usual else message_of(error),
+            wait,
+            exc_info=None if is_usual else error,
+            extra=self._tags(),
+        )
+
+    def on_refused(self, outcomes: int, step: Step | None, error: Exception) -> None:
+        log.warning(
+            "the store refused %d outcome(s): %s",
+            outcomes,
+            message_of(error),
+            extra=self._tags(step),
+        )
+
+    def on_incarnation_ended(self, error: IncarnationEnded) -> None:
+        log.warning("%s", error, extra=self._tags())
+
+    def on_stuck(self, claims: Sequence[Claim]) -> None:
+        log.info("released %d step(s) that cannot begin here", len(claims))
+
+    def on_not_begun(self, step_id: str) -> None:
+        tags = {**self._tags(), "step": step_id}
+        log.warning("released: it cannot be recorded that it begins", extra=tags)
+
+    def on_not_stopped(self, step_id: str, error: Exception) -> None:
+        tags = {**self._tags(), "step": step_id}
+        log.error("function could not be stopped", exc_info=error, extra=tags)
+
+    def on_recovery_ended(self, stats: RecoveryStats, error: Exception | None) -> None:
+        if isinstance(error, StoreError):
+            log.warning("recovery is put off: %s", error, extra=self._tags())
+        elif error is not None:
+            log.error("recovery is put off: unexpected error", exc_info=error, extra=self._tags())
+        elif stats.dead_pods or stats.total_orphans:
+            log.info(
+                "recovery: %d dead pods; %d orphans, %d given back, %d failed for good",
+                *astuple(stats),
+                extra=self._tags(),
+            )
+
+    def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
+        if isinstance(error, StoreError):
+            level = logging.WARNING if isinstance(error, StoreUnavailable) else logging.ERROR
+            log.log(level, "pruning is put off: %s", error, extra=self._tags())
+        elif error is not None:
+            log.error("pruning is put off: unexpected error", exc_info=error, extra=self._tags())
+        elif stats != PruneStats():
+            log.info("pruned %d steps, %d pods", stats.steps, stats.pods, extra=self._tags())
+
+    def on_unexpected(self, error: BaseException, wait: float) -> None:
+        log.error("unexpected error; going on in %.2f s", wait, exc_info=error, extra=self._tags())
+
+    def on_failed(self, error: BaseException) -> None:
+        if isinstance(error, FleetQError):
+            self.error = error
+            log.error("pod stops: %s", error, extra=self._tags())
+        else:
+            self.error = FleetQError(f"pod stops: {message_of(error)}")
+            log.critical("pod stops", exc_info=error, extra=self._tags())
+
+    def on_not_released(self, error: BaseException) -> None:
+        log.error("what it held was not released: %s", message_of(error), extra=self._tags())
+
+    def on_left(self, *, confirmed: bool) -> None:
+        if confirmed:
+            log.info("left the fleet", extra=self._tags())
+            return
+        self.error = StoreUnavailable(
+            f"the grace is over and the store has not confirmed that pod {self._pod_id!r} left: it"
+            " may count the pod as living, and its steps as claimed, until the leader declares"
+            " it dead"
+        )
+        log.error("pod stops: %s", self.error, extra=self._tags())
+
+    def _tags(self, step: Step | None = None) -> dict[str, object]:
+        if step is None:
+            return {"pod": self._pod_id}
+        return {"pod": self._pod_id, "step": step.step_id, "attempt": step.attempt}

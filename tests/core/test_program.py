@@ -1,0 +1,286 @@
+"""The pod's program, carried out by hand: what it asks for, and what closing it leaves undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from typing import Any, ClassVar
+
+import pytest
+
+from fleet_q.adapters.memory import MemoryStore
+from fleet_q.core.calls import StoreCall, call, run
+from fleet_q.core.cycle import LONGEST_PAUSE, Cycle
+from fleet_q.core.errors import StoreError, StoreUnavailable
+from fleet_q.core.pod import Join, Leave
+from fleet_q.core.ports import Manners, Store, Turn
+from fleet_q.core.settings import PodSettings
+from fleet_q.core.step import Complete, Step, Submit
+from fleet_q.core.worker.machine import PodMachine
+from fleet_q.core.worker.program import Functions, Observer, PodProgram, Program, Wait
+
+
+class Held(Functions):
+    """Functions that do not end by themselves."""
+
+    def __init__(self) -> None:
+        self.started: list[Step] = []
+        self.closed = False
+
+    @property
+    def should_pull(self) -> bool:
+        return False
+
+    def start(self, steps: Any, begin_by: float) -> None:
+        self.started += steps
+
+    def close(self) -> None:
+        self.closed = True
+
+    def confirm(self, begin_by: float) -> None: ...
+    def pull(self) -> None: ...
+    def forget(self, step_id: str, claim_token: str) -> None: ...
+    def abandon(self, step_id: str, claim_token: str) -> None: ...
+
+    def withdraw(self, keep: int) -> list[Any]:
+        return []
+
+    def take_stuck(self, before: float) -> list[Any]:
+        return []
+
+
+class Table:
+    """A dead-letter table that knows whether it is open."""
+
+    opened: ClassVar[set[int]] = set()
+
+    def create(self) -> None:
+        self.opened.add(id(self))
+
+    def add(self, orphans: Any) -> None: ...
+
+    def take(self, limit: int) -> list[Any]:
+        return []
+
+    def drop(self) -> None:
+        self.opened.discard(id(self))
+
+
+class Errors(Observer):
+    def __init__(self) -> None:
+        self.unexpected: list[BaseException] = []
+        self.failed: list[BaseException] = []
+        self.left: list[bool] = []
+
+    def on_unexpected(self, error: BaseException, wait: float) -> None:
+        self.unexpected.append(error)
+
+    def on_failed(self, error: BaseException) -> None:
+        self.failed.append(error)
+
+    def on_left(self, *, confirmed: bool) -> None:
+        self.left.append(confirmed)
+
+
+class ByHand:
+    """A pod whose every call of the store the test answers, or lets ``store`` answer."""
+
+    def __init__(self) -> None:
+        ids = count()
+        self.now = 100.0
+        self.store = MemoryStore(lambda: round(self.now * 1e6))
+        self.machine = PodMachine(
+            "pod",
+            PodSettings(prune_after=10.0),
+            new_id=lambda: f"id-{next(ids)}",
+            chance=lambda: 0.5,
+        )
+        self.functions = Held()
+        self.observer = Errors()
+        self.calls: list[StoreCall] = []
+        self.news: list[Any] = []
+        program = PodProgram(
+            self.machine,
+            self.functions,
+            self.observer,
+            clock=lambda: self.now,
+            new_table=Table,
+            manners=Manners(),
+            starts=None,
+            describe=str,
+        )
+        self.pod = program
+        self.program: Program[None] = program.run()
+        self.need = next(self.program)
+
+    def go_on(self, answer: Callable[[StoreCall], Any] | None = None) -> StoreCall | Wait:
+        """Carry out what the program needs; what it needs next."""
+        need = self.need
+        if isinstance(need, Wait):
+            self.now = max(self.now, need.until)
+            news, self.news = self.news, []
+            self.need = self.program.send(news)
+            return self.need
+        self.calls.append(need)
+        try:
+            result = answer(need) if answer is not None else need.on(self.store)
+        except Exception as error:
+            self.need = self.program.throw(error)
+        else:
+            self.need = self.program.send(result)
+        return self.need
+
+    def live(self, calls: int) -> None:
+        """Go on until so many calls have been made, and at another one."""
+        while len(self.calls) < calls or isinstance(self.need, Wait):
+            self.go_on()
+
+    def end(self) -> None:
+        """Go on until the program has ended."""
+        with suppress(StopIteration):
+            while True:
+                self.go_on()
+
+
+def fail(error: Exception) -> Callable[[StoreCall], Any]:
+    def answer(call: StoreCall) -> Any:
+        raise error
+
+    return answer
+
+
+def test_pod_joins_claims_and_starts_functions() -> None:
+    pod = ByHand()
+    pod.store.submit([Submit("a", "{}"), Submit("b", "{}")])
+    pod.live(1)
+    assert isinstance(pod.calls[0].args[0].presence, Join)
+    assert [step.step_id for step in pod.functions.started] == ["a", "b"]
+    assert set(pod.pod.held) == {"a", "b"}
+
+
+@pytest.mark.parametrize("calls", range(12))
+def test_closing_the_program_at_any_call_makes_no_other_call(calls: int) -> None:
+    pod = ByHand()
+    pod.store.submit([Submit("a", "{}")])
+    pod.store.submit([Submit("orphan", "{}")])
+    pod.store.turn(Turn("dead", "x", Join("dead", "x"), claim=1, claim_token="t"))
+    pod.store.turn(Turn("dead", "x", Leave("dead", "x")))
+    pod.live(calls)
+    pod.program.close()
+    assert len(pod.calls) == calls
+    assert not pod.functions.closed
+    assert not Table.opened
+
+
+def test_recovery_and_pruning_take_one_call_between_turns() -> None:
+    pod = ByHand()
+    pod.live(20)
+    methods = [each.method for each in pod.calls]
+    assert {"turn", "pods", "orphans", "ended"} <= set(methods)
+
+
+def test_outcome_reaches_the_store_and_is_held_no_more() -> None:
+    pod = ByHand()
+    pod.store.submit([Submit("a", "{}")])
+    pod.live(1)
+    (step,) = pod.functions.started
+    pod.news.append(Complete("a", step.claim_token or "", "1"))
+    while "a" in pod.pod.held:
+        pod.go_on()
+    done = pod.store.step("a")
+    assert done is not None
+    assert done.status == "completed"
+
+
+def test_news_behind_one_that_raises_are_not_lost() -> None:
+    pod = ByHand()
+    pod.store.submit([Submit("a", "{}")])
+    pod.live(1)
+    (step,) = pod.functions.started
+
+    def raises() -> None:
+        raise RecursionError("somebody has set the limit low")
+
+    pod.news += [raises, Complete("a", step.claim_token or "", "1")]
+    while "a" in pod.pod.held:
+        pod.go_on()
+    assert [type(error) for error in pod.observer.unexpected] == [RecursionError]
+    assert pod.pod.unexpected is None
+
+
+def test_store_that_does_not_answer_is_asked_again() -> None:
+    pod = ByHand()
+    pod.go_on(fail(StoreUnavailable("away")))
+    pod.live(1)
+    pod.go_on()
+    assert isinstance(pod.calls[1].args[0], Turn)
+    assert pod.calls[1].args[0].again
+    assert not pod.observer.failed
+
+
+def test_pod_that_cannot_go_on_stops_its_functions_and_releases_its_steps() -> None:
+    pod = ByHand()
+    pod.store.submit([Submit("a", "{}")])
+    pod.live(1)
+    while not (isinstance(pod.need, StoreCall) and pod.need.method == "turn"):
+        pod.go_on()
+    pod.go_on(fail(StoreError("insufficient privileges")))
+    assert pod.functions.closed
+    pod.end()
+    released = pod.store.step("a")
+    assert released is not None
+    assert released.status == "pending"
+    assert [str(error) for error in pod.observer.failed] == ["insufficient privileges"]
+    assert not pod.observer.left
+    assert pod.store.pods().pods[0].status == "down"
+
+
+def test_pod_that_drains_leaves() -> None:
+    pod = ByHand()
+    pod.live(1)
+    pod.machine.drain(pod.now)
+    pod.end()
+    assert pod.observer.left == [True]
+
+
+def test_cycle_pauses_in_proportion_to_what_its_calls_took() -> None:
+    now = 0.0
+
+    def program() -> Any:
+        yield from call(Store.pods)
+        yield None
+        yield from call(Store.pods)
+
+    class Slow(MemoryStore):
+        def pods(self) -> Any:
+            nonlocal now
+            now += 0.01
+            return super().pods()
+
+    cycle = Cycle(program(), lambda: now)
+    run(Slow(), cycle.go_on())
+    assert cycle.next_at == pytest.approx(0.05)
+    run(Slow(), cycle.go_on())
+    assert cycle.is_over
+    assert LONGEST_PAUSE == 1.0
+
+
+def test_error_of_a_call_ends_the_cycle_unless_its_program_goes_on() -> None:
+    store = MemoryStore()
+
+    def program(patient: bool) -> Any:
+        try:
+            yield from call(Store.cancel, "nothing")
+        except Exception:
+            if not patient:
+                raise
+        yield from call(Store.pods)
+
+    cycle = Cycle(program(True), lambda: 0.0)
+    run(store, cycle.go_on())
+    assert not cycle.is_over
+    cycle = Cycle(program(False), lambda: 0.0)
+    with pytest.raises(Exception, match="nothing"):
+        run(store, cycle.go_on())
+    assert cycle.is_over
