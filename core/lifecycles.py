@@ -1,7 +1,7 @@
 """The two lifecycles, declared once: what may follow what.
 
 ``decide`` asks these tables before it lets anything happen, ``evolve`` takes every new status from
-them, and the README's diagrams are drawn from them.
+them, and the pictures in docs/architecture.md are drawn from them.
 """
 
 from __future__ import annotations

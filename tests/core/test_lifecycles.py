@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 from typing import Any, Final, get_args
 
 import pytest
@@ -11,8 +10,6 @@ import pytest
 from fleet_q.core.errors import IllegalTransition
 from fleet_q.core.events import PodFact, StepFact
 from fleet_q.core.lifecycles import POD, POD_STATUSES, STEP, STEP_STATUSES, Lifecycle
-
-README: Final = Path(__file__).parents[2] / "README.md"
 
 STEP_TABLE: Final = [
     ("pending", "claimed", "claimed"),
@@ -105,8 +102,3 @@ def test_the_diagram_has_every_arrow_and_no_other(
     head, start, *arrows = lifecycle.mermaid().splitlines()
     assert (head, start) == ("stateDiagram-v2", f"    [*] --> {statuses[0]}")
     assert sorted(arrows) == sorted(f"    {a} --> {b}: {trigger}" for a, trigger, b in table)
-
-
-@pytest.mark.parametrize("lifecycle", [STEP, POD], ids=["step", "pod"])
-def test_the_readme_shows_the_diagram_as_it_is(lifecycle: Lifecycle[Any]) -> None:
-    assert lifecycle.mermaid() in README.read_text(encoding="utf-8")

@@ -1,0 +1,87 @@
+"""The tables of settings, commands and routes are those of the code."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+import typer
+from typer.main import get_command
+
+from fleet_q.core.settings import PREFIX
+from fleet_q.services import FleetQ, Settings
+from fleet_q.services.cli import cli
+from fleet_q.services.http import create_http
+from tests.docs import DOCS, first_cells
+
+OPERATING: Final = DOCS / "operating.md"
+
+DERIVED: Final = {"pod_id", "store", "app", "max_processes", "table_prefix", "allowed_hosts"}
+"""Settings whose default is made of something else, or nothing, and is told in words."""
+
+
+def code(cell: str) -> list[str]:
+    """The words of a cell that stand in backquotes."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_every_setting_has_its_row_and_no_row_is_without_a_setting() -> None:
+    variables = [name for name, *_ in first_cells(OPERATING, "Settings")]
+    settings = [f"`{PREFIX}{field.upper()}`" for field in Settings.__struct_fields__]
+    assert sorted(variables) == sorted(settings)
+
+
+def test_settings_have_the_defaults_that_their_rows_say() -> None:
+    defaults = {
+        cells[0].strip("`").removeprefix(PREFIX).lower(): cells[1].strip("`")
+        for cells in first_cells(OPERATING, "Settings")
+    }
+    for field in msgspec.structs.fields(Settings):
+        if field.name not in DERIVED:
+            assert defaults[field.name] == shown(field.default), field.name
+
+
+def shown(default: Any) -> str:
+    """A default as the table writes it."""
+    if isinstance(default, float):
+        return f"{default:g}"
+    if default is None:
+        return "never"
+    return "" if default == () else str(default)
+
+
+def test_every_command_has_its_row_and_no_row_is_without_a_command() -> None:
+    told = set[str]()
+    for cells in first_cells(OPERATING, "Commands"):
+        for words in code(cells[0]):
+            told.add(re.sub(r" (--.*|-)$", "", words.removeprefix("fleet-q ")))
+    assert told == set(commands(get_command(cli)))
+
+
+def commands(command: Any, path: str = "") -> list[str]:
+    """The names of all commands below one."""
+    if not hasattr(command, "commands"):
+        return [path.strip()]
+    return [
+        name for key, sub in command.commands.items() for name in commands(sub, f"{path} {key}")
+    ]
+
+
+def test_every_route_has_its_row_and_no_row_is_without_a_route() -> None:
+    told = {
+        route for cells in first_cells(DOCS / "http.md", "Endpoints") for route in code(cells[0])
+    }
+    paths = create_http(FleetQ("memory://")).openapi()["paths"]
+    routes = {
+        f"{method.upper()} {re.sub('{[a-z_]+}', '{id}', path)}"
+        for path, methods in paths.items()
+        for method in methods
+        if method != "head"
+    }
+    assert told == routes
+
+
+def test_command_tables_are_compared_with_the_whole_command_line() -> None:
+    assert isinstance(cli, typer.Typer)
+    assert "dlq replay" in commands(get_command(cli))
