@@ -9,10 +9,9 @@ import msgspec
 import typer
 from typer.main import get_command
 
+from fleet_q import FleetQ, Settings, create_http
 from fleet_q.core.settings import PREFIX
-from fleet_q.services import FleetQ, Settings
-from fleet_q.services.cli import cli
-from fleet_q.services.http import create_http
+from fleet_q.services.cli.commands import cli
 from tests.docs import DOCS, first_cells
 
 OPERATING: Final = DOCS / "operating.md"
