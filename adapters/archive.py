@@ -16,7 +16,7 @@ from msgspec.structs import asdict
 from fleet_q.adapters import fork
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.events import Event, PodEvent, StepEvent
-from fleet_q.core.lifecycles import POD
+from fleet_q.core.lifecycle import POD
 
 _BEGINS: Final = (b'{"step_id":', b'{"pod_id":')
 _BATCH: Final = 1_000

@@ -13,7 +13,7 @@ from fleet_q.adapters.clock import wall_clock
 from fleet_q.core.errors import StoreError
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
+from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import DeadLetter, Ended, EndedPage, Manners, Pruned
 from fleet_q.core.pruning import is_prunable

@@ -8,8 +8,8 @@ from typing import Any, Final, cast, get_args
 import msgspec
 
 from fleet_q.core.errors import UnknownToThisVersion
-from fleet_q.core.events import Event, Fact, PodEvent, PodFact, StepEvent, StepFact
-from fleet_q.core.lifecycles import STEP_STATUSES, StepStatus
+from fleet_q.core.events import JSON_FIELDS, Event, Fact, PodEvent, PodFact, StepEvent, StepFact
+from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.step import Complete, Fail, Outcome, Step, Submit
 
@@ -17,7 +17,6 @@ _EVENT_COLUMNS: Final = (
     "claim_token", "incarnation", "payload", "priority", "max_retries", "available_ts", "result",
     "error", "traceback",
 )  # fmt: skip
-_JSON: Final = {"payload", "result"}
 
 Row = Sequence[Any]
 
@@ -60,7 +59,7 @@ def to_step_event(row: Row) -> StepEvent:
     except KeyError:
         raise UnknownToThisVersion(f"event {version} of step {step_id!r} is {kind!r}") from None
     found = dict(zip(_EVENT_COLUMNS, columns, strict=True))
-    values = [_raw(found[field]) if field in _JSON else found[field] for field in fields]
+    values = [_raw(found[field]) if field in JSON_FIELDS else found[field] for field in fields]
     return Event(step_id, version, at, pod_id, cast("StepFact", fact(*values)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.lifecycles import StepStatus
+from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
     Answer,

@@ -1,15 +1,18 @@
 """What can happen to a step or a pod: the facts, and the envelope that the log keeps them in.
 
-The tag of a fact is the name of its trigger in :mod:`fleet_q.core.lifecycles`; ``submitted`` and
+The tag of a fact is the name of its trigger in :mod:`fleet_q.core.lifecycle`; ``submitted`` and
 a pod's first ``joined`` begin a stream.
 """
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw
+
+JSON_FIELDS: Final = frozenset({"payload", "result"})
+"""The fields whose values are JSON, kept word for word."""
 
 
 class Fact(msgspec.Struct, frozen=True, tag_field="type"):

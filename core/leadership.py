@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fleet_q.core.lifecycles import POD
+from fleet_q.core.lifecycle import POD
 from fleet_q.core.pod import Pod
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from fleet_q.core import events as ev
 from fleet_q.core.errors import CorruptLog, IllegalTransition, IncarnationEnded
 from fleet_q.core.events import Event, PodEvent, PodFact
-from fleet_q.core.lifecycles import POD, PodStatus
+from fleet_q.core.lifecycle import POD, PodStatus
 
 
 class Pod(msgspec.Struct, frozen=True):

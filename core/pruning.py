@@ -14,15 +14,16 @@ import msgspec
 from fleet_q.core.calls import StoreCall, call
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.leadership import leader
-from fleet_q.core.lifecycles import StepStatus
+from fleet_q.core.lifecycle import FINAL, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Store
 
-ENDED: Final[tuple[StepStatus, ...]] = ("completed", "cancelled")
+WITH_DEAD_LETTERS: Final = FINAL
+
+ENDED: Final[tuple[StepStatus, ...]] = tuple(status for status in FINAL if status != "failed")
 """Steps that nobody waits for any more. Dead letters may still be replayed, and so are pruned only
 when somebody asks for it."""
 
-WITH_DEAD_LETTERS: Final[tuple[StepStatus, ...]] = (*ENDED, "failed")
 
 LONGEST_INTERVAL: Final = 3_600.0
 """Seconds from one prune of a leader to its next, at most."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from fleet_q.core.lifecycles import POD
+from fleet_q.core.lifecycle import POD
 from fleet_q.core.pod import Pod
 
 

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import astuple
 
 from fleet_q.core import events as ev
+from fleet_q.core.effects import ColumnChanges, json_text
 from fleet_q.core.errors import CorruptLog, IllegalTransition, StaleClaim, StepConflict, UnknownStep
 from fleet_q.core.events import Event, StepEvent, StepFact
-from fleet_q.core.lifecycles import STEP, StepStatus
+from fleet_q.core.lifecycle import EFFECTS, STEP, StepStatus
 
 DIED: Final = "pod {} died while it held the step"
 """The error of an attempt whose pod died; the braces stand for the pod's id."""
@@ -70,6 +71,13 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def tries_left(self) -> bool:
         """Whether the step may be tried again after the attempt that runs."""
         return self.retry_count < self.max_retries
+
+
+_FIELDS: Final = Step.__struct_fields__
+_STATUS: Final = _FIELDS.index("status")
+_VERSION: Final = _FIELDS.index("version")
+_LAST_UPDATE: Final = _FIELDS.index("last_update_ts")
+_CHANGES: Final = {kind: ColumnChanges(effect.columns, _FIELDS) for kind, effect in EFFECTS.items()}
 
 
 class Submit(msgspec.Struct, frozen=True, gc=False):
@@ -252,7 +260,7 @@ def evolve(step: Step | None, event: StepEvent) -> Step:
             step_id=event.stream,
             status=STEP.initial,
             priority=fact.priority,
-            payload=_text(fact.payload),
+            payload=json_text(fact.payload),
             retry_count=0,
             max_retries=fact.max_retries,
             created_ts=event.at,
@@ -263,46 +271,12 @@ def evolve(step: Step | None, event: StepEvent) -> Step:
         raise CorruptLog(
             f"step {event.stream!r} has version {event.version} after version {step.version}"
         )
-    step = replace(
-        step,
-        status=STEP.after(step.status, fact.type, step.step_id),
-        version=event.version,
-        last_update_ts=event.at,
-    )
-    match fact:
-        case ev.Claimed():
-            return replace(
-                step,
-                claimed_by=event.pod_id,
-                incarnation=fact.incarnation,
-                claim_token=fact.claim_token,
-            )
-        case ev.Completed():
-            return replace(step, result=_text(fact.result), error=None, traceback=None)
-        case ev.Retried():
-            return replace(
-                _unclaimed(step),
-                retry_count=step.retry_count + 1,
-                error=fact.error,
-                traceback=fact.traceback,
-                available_ts=fact.available_ts,
-            )
-        case ev.Released():
-            return replace(_unclaimed(step), available_ts=_told(fact, step.available_ts))
-        case ev.Recovered():
-            return replace(
-                _unclaimed(step),
-                available_ts=_told(fact, step.available_ts),
-                retry_count=step.retry_count + 1,
-                error=fact.error,
-                traceback=None,
-            )
-        case ev.Failed():
-            return replace(step, error=fact.error, traceback=fact.traceback)
-        case ev.Cancelled():
-            return step
-        case ev.Replayed():
-            return replace(_unclaimed(step), retry_count=0, available_ts=_told(fact, event.at))
+    kind = fact.type
+    status = STEP.after(step.status, kind, step.step_id)
+    row = list(astuple(step))
+    row[_STATUS], row[_VERSION], row[_LAST_UPDATE] = status, event.version, event.at
+    _CHANGES[kind].apply(row, event)
+    return Step(*row)
 
 
 def fold(history: Iterable[StepEvent]) -> Step | None:
@@ -351,21 +325,9 @@ def _after(delay: int, at: int) -> int:
     return at + delay if delay else AT_ONCE
 
 
-def _told(fact: ev.Released | ev.Recovered | ev.Replayed, otherwise: int) -> int:
-    return otherwise if fact.available_ts is None else fact.available_ts
-
-
 def _held_under(step: Step, claim_token: str) -> None:
     if step.status != "claimed" or step.claim_token != claim_token:
         raise StaleClaim(step.step_id)
-
-
-def _unclaimed(step: Step) -> Step:
-    return replace(step, claimed_by=None, incarnation=None, claim_token=None)
-
-
-def _text(raw: msgspec.Raw) -> str:
-    return str(raw, "utf-8")
 
 
 def _raw(text: str) -> msgspec.Raw:

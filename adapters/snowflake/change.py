@@ -9,7 +9,7 @@ from fleet_q.adapters.snowflake.calls import Calls, NotAll, by_id
 from fleet_q.adapters.snowflake.session import Transaction
 from fleet_q.core import step as steps
 from fleet_q.core.errors import StoreUnavailable
-from fleet_q.core.lifecycles import STEP, STEP_STATUSES
+from fleet_q.core.lifecycle import STEP, STEP_STATUSES
 from fleet_q.core.step import Cancel, Replay, Step
 
 

@@ -23,7 +23,7 @@ from fleet_q.adapters.snowflake.sync import Sync
 from fleet_q.adapters.snowflake.traits import TRAITS
 from fleet_q.core import step as steps
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.lifecycles import POD, POD_STATUSES, StepStatus
+from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
     Answer,

@@ -20,7 +20,7 @@ from fleet_q.adapters.snowflake.sync_snapshot import SyncSnapshot, fit_statuses
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.errors import StoreUnavailable
-from fleet_q.core.lifecycles import PodStatus
+from fleet_q.core.lifecycle import PodStatus
 from fleet_q.core.pod import Join, Pod, Presence
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.core.step import Complete, Outcome

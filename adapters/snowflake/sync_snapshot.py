@@ -8,7 +8,7 @@ from typing import Any
 from fleet_q.adapters import rows
 from fleet_q.core import pod as pods
 from fleet_q.core.errors import FleetQError
-from fleet_q.core.lifecycles import POD_STATUSES, PodStatus
+from fleet_q.core.lifecycle import POD_STATUSES, PodStatus
 from fleet_q.core.pod import Pod, PodCommand
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.core.step import claim_order

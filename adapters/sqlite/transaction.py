@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 from fleet_q.adapters import rows
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.lifecycles import StepStatus
+from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import DeadLetter, Ended, EndedPage, Pruned, Turn
 from fleet_q.core.pruning import is_prunable

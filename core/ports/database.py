@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.lifecycles import StepStatus
+from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports.messages import Answer, DeadLetter, Ended, EndedPage, Pruned, Turn
 from fleet_q.core.ports.store import Manners

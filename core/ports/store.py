@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.lifecycles import StepStatus
+from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports.messages import (
     Answer,

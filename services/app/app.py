@@ -26,7 +26,7 @@ from fleet_q.core.capacity import slots
 from fleet_q.core.cycle import Cycle
 from fleet_q.core.errors import InvalidInput, UnknownStep
 from fleet_q.core.leadership import leader, live_pods
-from fleet_q.core.lifecycles import StepStatus
+from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.ports import Store
 from fleet_q.core.pruning import ENDED, WITH_DEAD_LETTERS, PruneStats, prune_cycle
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle

@@ -10,7 +10,7 @@ import msgspec
 
 from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.lifecycles import POD_STATUSES, STEP_STATUSES, PodStatus, StepStatus
+from fleet_q.core.lifecycle import FINAL, POD_STATUSES, STEP_STATUSES, PodStatus, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.step import Step
 
@@ -68,7 +68,7 @@ class StepView:
     @property
     def is_final(self) -> bool:
         """Whether it has ended, unless somebody replays it."""
-        return self.status in ("completed", "failed", "cancelled")
+        return self.status in FINAL
 
 
 def _waits_since(step: Step) -> int:

@@ -19,7 +19,7 @@ from fleet_q.adapters import memory
 from fleet_q.core import events as ev
 from fleet_q.core import pod, pruning, recovery, step, step_by_step
 from fleet_q.core.event_store import EventStore
-from fleet_q.core.lifecycles import POD, STEP, STEP_STATUSES
+from fleet_q.core.lifecycle import POD, STEP, STEP_STATUSES
 from fleet_q.core.pod import Beat, DeclareDead, Join, Pod
 from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.step import Claim, Recover, Step

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from fleet_q.core.lifecycles import STEP_STATUSES
+from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Submit

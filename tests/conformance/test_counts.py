@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet_q.core.lifecycles import STEP_STATUSES
+from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.ports import Store
 
 from .clock import SECOND

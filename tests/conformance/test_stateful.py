@@ -24,7 +24,7 @@ from msgspec.structs import asdict, replace
 from fleet_q.core import events as ev
 from fleet_q.core.audit import audit
 from fleet_q.core.errors import FleetQError, IllegalTransition, IncarnationEnded, StepConflict
-from fleet_q.core.lifecycles import STEP
+from fleet_q.core.lifecycle import STEP
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Presence, Sleep
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.core.pruning import ENDED, WITH_DEAD_LETTERS, PruneStats, prune_cycle

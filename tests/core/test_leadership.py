@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_q.core.leadership import leader, live_pods, silent_pods
-from fleet_q.core.lifecycles import PodStatus
+from fleet_q.core.lifecycle import PodStatus
 from fleet_q.core.pod import Pod
 
 fleets = st.lists(

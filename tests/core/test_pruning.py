@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet_q.core.cycle import LONGEST_PAUSE, pause
-from fleet_q.core.lifecycles import STEP_STATUSES
+from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.pod import Drain, Join, Leave, Sleep
 from fleet_q.core.ports import Manners
 from fleet_q.core.pruning import (

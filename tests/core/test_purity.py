@@ -16,11 +16,13 @@ PURE: Final = {
     "__future__",
     "collections",
     "contextlib",
+    "enum",
     "functools",
     "itertools",
     "json",
     "math",
     "msgspec",
+    "operator",
     "transitions",
     "typing",
 }

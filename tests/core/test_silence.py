@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet_q.core.lifecycles import PodStatus
+from fleet_q.core.lifecycle import PodStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.silence import SilenceTracker, longest_gap
 

@@ -116,6 +116,18 @@ def test_an_event_says_which_step_when_and_by_whom() -> None:
     assert event == StepEvent("step", 2, AT + 7, "pod-7", ev.Claimed("token", "one"))
 
 
+def test_every_field_of_a_submission_that_its_event_has_reaches_the_step() -> None:
+    fields = set(Submit.__struct_fields__) & set(ev.Submitted.__struct_fields__)
+    assert fields >= {"payload", "priority", "max_retries"}
+    usual = Submit("step", "{}")
+    given = {
+        field: "[1]" if isinstance(getattr(usual, field), str) else getattr(usual, field) + 7
+        for field in fields
+    }
+    step = asdict(live(replace(usual, **given)))
+    assert {field: step[field] for field in fields} == given
+
+
 def test_a_new_step_is_as_it_was_submitted() -> None:
     command = Submit("step", '{"a":1}', priority=-2, max_retries=5, delay=9)
     event = decide(None, command, AT)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from fleet_q.core.lifecycles import POD, STEP
+from fleet_q.core.lifecycle import POD, STEP
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"

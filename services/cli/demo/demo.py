@@ -22,6 +22,7 @@ from rich.table import Table
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.audit import Audit, audit
 from fleet_q.core.errors import FleetQError
+from fleet_q.core.lifecycle import FINAL
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.cli.demo import tasks as demo_tasks
 from fleet_q.services.cli.output import err, print_json, print_record, say
@@ -224,7 +225,7 @@ class _Screen:
         if self._live is None:
             return
         queue = self._fleet.queue()
-        ended = queue["completed"] + queue["failed"] + queue["cancelled"]
+        ended = sum(queue[status] for status in FINAL)
         self._progress.update(self._bar, completed=ended)
         pods = Table(box=None, pad_edge=False)
         for column in ("pod", "state", "last heartbeat"):

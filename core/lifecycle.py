@@ -1,13 +1,16 @@
-"""The two lifecycles, declared once: what may follow what.
+"""The lifecycles of steps and pods, declared once: which event may follow, and what it changes.
 
-``decide`` asks these tables before it lets anything happen, ``evolve`` takes every new status from
-them, and the pictures in docs/architecture.md are drawn from them.
+``decide`` looks up here whether an event is allowed, ``evolve`` what it makes of the state. The SQL
+that changes steps and the pictures in docs/architecture.md are rendered from the same tables.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final, Generic, Literal, TypeVar, cast
 
+import msgspec
 from transitions import Machine
 
 from fleet_q.core.errors import IllegalTransition
@@ -22,6 +25,9 @@ STEP_STATUSES: Final[tuple[StepStatus, ...]] = (
     "failed",
     "cancelled",
 )
+FINAL: Final[tuple[StepStatus, ...]] = ("completed", "failed", "cancelled")
+"""The statuses of a step that has ended. Only a replay leads out of one."""
+
 POD_STATUSES: Final[tuple[PodStatus, ...]] = ("up", "asleep", "draining", "down")
 
 S = TypeVar("S", bound=str)
@@ -84,19 +90,82 @@ class Lifecycle(Generic[S]):
         return f"stateDiagram-v2\n    [*] --> {self.initial}\n{arrows}"
 
 
+class Becomes(StrEnum):
+    """What an event makes of one column of a step."""
+
+    TOLD = "told"
+    """What the event's field of the same name says."""
+    TOLD_OR_KEPT = "told or kept"
+    """Likewise; if the event does not say it, the column stays as it is."""
+    TOLD_OR_NOW = "told or now"
+    """Likewise; if the event does not say it, the time of the event."""
+    POD = "pod"
+    """The id of the pod that did it."""
+    EMPTY = "empty"
+    ZERO = "zero"
+    ONE_MORE = "one more"
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """What an event makes of a step.
+
+    It may happen in the statuses ``sources`` and leads to ``status``. ``columns`` are those it
+    changes besides ``version`` and ``last_update_ts``, which every event changes; all others stay
+    as they are.
+    """
+
+    sources: tuple[StepStatus, ...]
+    status: StepStatus
+    columns: Mapping[str, Becomes]
+
+
+_CLAIM_TAKEN: Final = {
+    "claimed_by": Becomes.POD,
+    "incarnation": Becomes.TOLD,
+    "claim_token": Becomes.TOLD,
+}
+_CLAIM_ENDED: Final = dict.fromkeys(_CLAIM_TAKEN, Becomes.EMPTY)
+_ONE_TRY_USED: Final = {"retry_count": Becomes.ONE_MORE}
+_ALL_TRIES_LEFT: Final = {"retry_count": Becomes.ZERO}
+_ERROR_TOLD: Final = {"error": Becomes.TOLD, "traceback": Becomes.TOLD}
+_ERROR_CLEARED: Final = {"error": Becomes.EMPTY, "traceback": Becomes.EMPTY}
+
+EFFECTS: Final[Mapping[str, Effect]] = {
+    "claimed": Effect(("pending",), "claimed", _CLAIM_TAKEN),
+    "completed": Effect(("claimed",), "completed", {"result": Becomes.TOLD, **_ERROR_CLEARED}),
+    "retried": Effect(
+        ("claimed",),
+        "pending",
+        {**_CLAIM_ENDED, **_ONE_TRY_USED, "available_ts": Becomes.TOLD, **_ERROR_TOLD},
+    ),
+    "released": Effect(
+        ("claimed",), "pending", {**_CLAIM_ENDED, "available_ts": Becomes.TOLD_OR_KEPT}
+    ),
+    "recovered": Effect(
+        ("claimed",),
+        "pending",
+        {
+            **_CLAIM_ENDED,
+            **_ONE_TRY_USED,
+            "available_ts": Becomes.TOLD_OR_KEPT,
+            "error": Becomes.TOLD,
+            "traceback": Becomes.EMPTY,
+        },
+    ),
+    "failed": Effect(("claimed",), "failed", _ERROR_TOLD),
+    "cancelled": Effect(("pending", "claimed"), "cancelled", {}),
+    "replayed": Effect(
+        ("failed", "cancelled"),
+        "pending",
+        {**_CLAIM_ENDED, **_ALL_TRIES_LEFT, "available_ts": Becomes.TOLD_OR_NOW},
+    ),
+}
+"""Every event that a step may see after its submission."""
+
 STEP: Final = Lifecycle[StepStatus](
     "step",
     STEP_STATUSES,
-    [
-        ("claimed", ("pending",), "claimed"),
-        ("completed", ("claimed",), "completed"),
-        ("retried", ("claimed",), "pending"),
-        ("released", ("claimed",), "pending"),
-        ("recovered", ("claimed",), "pending"),
-        ("failed", ("claimed",), "failed"),
-        ("cancelled", ("pending", "claimed"), "cancelled"),
-        ("replayed", ("failed", "cancelled"), "pending"),
-    ],
+    [(event, effect.sources, effect.status) for event, effect in EFFECTS.items()],
 )
 
 POD: Final = Lifecycle[PodStatus](

@@ -9,7 +9,17 @@ import pytest
 
 from fleet_q.core.errors import IllegalTransition
 from fleet_q.core.events import PodFact, StepFact
-from fleet_q.core.lifecycles import POD, POD_STATUSES, STEP, STEP_STATUSES, Lifecycle
+from fleet_q.core.lifecycle import (
+    EFFECTS,
+    FINAL,
+    POD,
+    POD_STATUSES,
+    STEP,
+    STEP_STATUSES,
+    Becomes,
+    Lifecycle,
+)
+from fleet_q.core.step import Step
 
 STEP_TABLE: Final = [
     ("pending", "claimed", "claimed"),
@@ -88,6 +98,22 @@ def test_a_status_or_trigger_that_nobody_knows_is_forbidden(
 
 def test_a_life_begins_where_the_table_says() -> None:
     assert (STEP.initial, POD.initial) == ("pending", "up")
+
+
+def test_a_final_status_is_left_only_by_a_replay() -> None:
+    for status in FINAL:
+        assert not {t for s, t, _ in STEP_TABLE if s == status} - {"replayed"}
+    assert not {s for s, t, _ in STEP_TABLE if t == "replayed"} - set(FINAL)
+
+
+def test_effects_name_only_columns_that_a_step_has_and_their_events_tell() -> None:
+    facts = {str(fact.__struct_config__.tag): fact for fact in get_args(StepFact)}
+    assert set(EFFECTS) == set(facts) - {"submitted"}
+    told = {Becomes.TOLD, Becomes.TOLD_OR_KEPT, Becomes.TOLD_OR_NOW}
+    for event, effect in EFFECTS.items():
+        assert set(effect.columns) <= set(Step.__struct_fields__)
+        says = {column for column, becomes in effect.columns.items() if becomes in told}
+        assert says <= set(facts[event].__struct_fields__), event
 
 
 def test_every_trigger_has_its_fact_and_every_fact_its_trigger() -> None:
