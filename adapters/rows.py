@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast, get_args
+from typing import Any, Final
 
 import msgspec
+from msgspec import NODEFAULT, Raw
+from msgspec.structs import asdict, astuple, fields
 
+from fleet_q.adapters.columns import POD_FACTS, ROWS, STEP_FACTS, Facts
 from fleet_q.core.errors import UnknownToThisVersion
-from fleet_q.core.events import JSON_FIELDS, Event, Fact, PodEvent, PodFact, StepEvent, StepFact
+from fleet_q.core.events import JSON_FIELDS, Event, Fact, PodEvent, StepEvent
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
-from fleet_q.core.step import Complete, Fail, Outcome, Step, Submit
-
-_EVENT_COLUMNS: Final = (
-    "claim_token", "incarnation", "payload", "priority", "max_retries", "available_ts", "result",
-    "error", "traceback",
-)  # fmt: skip
+from fleet_q.core.step import Outcome, Step, Submit
+from fleet_q.sql.lists import Columns
 
 Row = Sequence[Any]
-
-
-def _by_tag(union: Any) -> dict[str, tuple[type[Fact], tuple[str, ...]]]:
-    return {
-        str(fact.__struct_config__.tag): (fact, fact.__struct_fields__) for fact in get_args(union)
-    }
-
-
-_STEP_FACTS: Final = _by_tag(StepFact)
-_POD_FACTS: Final = _by_tag(PodFact)
 
 
 def to_step(row: Row) -> Step:
@@ -51,42 +40,77 @@ def to_counts(counts: Iterable[tuple[str, int]]) -> dict[StepStatus, int]:
     return found
 
 
+class _Log:
+    """Between the rows of a log and its events: a row has the columns that all events share, and
+    one for each field of any fact."""
+
+    def __init__(self, what: str, facts: Facts, columns: Columns) -> None:
+        self._what = what
+        self._names = list(columns)
+        self._facts = {kind: (fact, self._fields(fact)) for kind, fact in facts.items()}
+
+    def to_event(self, row: Row) -> Event[Any]:
+        stream, version, kind, at, pod_id = row[:_SHARED]
+        try:
+            fact, fields = self._facts[kind]
+        except KeyError:
+            message = f"event {version} of {self._what} {stream!r} is {kind!r}"
+            raise UnknownToThisVersion(message) from None
+        values: list[Any] = []
+        for place, is_json, default in fields:
+            value = row[place]
+            if value is None:
+                value = default
+            elif is_json:
+                value = Raw(value)
+            values.append(value)
+        return Event(stream, version, at, pod_id, fact(*values))
+
+    def to_row(self, event: Event[Any]) -> Row:
+        kind = event.fact.type
+        row = [event.stream, event.version, kind, event.at, event.pod_id]
+        row += [None] * (len(self._names) - _SHARED)
+        _, fields = self._facts[kind]
+        for (place, is_json, _), value in zip(fields, astuple(event.fact), strict=True):
+            row[place] = str(value, "utf-8") if is_json else value
+        return row
+
+    def _fields(self, fact: type[Fact]) -> list[tuple[int, bool, object]]:
+        """For each field its place in a row, whether it is JSON, and what it is where the row has
+        nothing: an event that was written before the field was added has its default."""
+        return [
+            (
+                self._names.index(field.name),
+                field.name in JSON_FIELDS,
+                None if field.default is NODEFAULT else field.default,
+            )
+            for field in fields(fact)
+        ]
+
+
+_SHARED: Final = 5
+_STEP_LOG: Final = _Log("step", STEP_FACTS, ROWS.step_event)
+_POD_LOG: Final = _Log("pod", POD_FACTS, ROWS.pod_event)
+
+
 def to_step_event(row: Row) -> StepEvent:
-    """A row of the step log: id, version, type, time, pod, and what ``_EVENT_COLUMNS`` names."""
-    step_id, version, kind, at, pod_id, *columns = row
-    try:
-        fact, fields = _STEP_FACTS[kind]
-    except KeyError:
-        raise UnknownToThisVersion(f"event {version} of step {step_id!r} is {kind!r}") from None
-    found = dict(zip(_EVENT_COLUMNS, columns, strict=True))
-    values = [_raw(found[field]) if field in JSON_FIELDS else found[field] for field in fields]
-    return Event(step_id, version, at, pod_id, cast("StepFact", fact(*values)))
+    """A row of the step log. Raises :class:`UnknownToThisVersion`."""
+    return _STEP_LOG.to_event(row)
 
 
 def to_pod_event(row: Row) -> PodEvent:
-    """A row of the pod log."""
-    pod_id, version, kind, at, by_pod_id, incarnation = row
-    try:
-        fact, _ = _POD_FACTS[kind]
-    except KeyError:
-        raise UnknownToThisVersion(f"event {version} of pod {pod_id!r} is {kind!r}") from None
-    return Event(pod_id, version, at, by_pod_id, cast("PodFact", fact(incarnation)))
+    """A row of the pod log. Raises :class:`UnknownToThisVersion`."""
+    return _POD_LOG.to_event(row)
 
 
 def step_event_row(event: StepEvent) -> Row:
     """The row that :func:`to_step_event` reads."""
-    fact = event.fact
-    columns = [
-        str(value, "utf-8") if isinstance(value, msgspec.Raw) else value
-        for value in (getattr(fact, column, None) for column in _EVENT_COLUMNS)
-    ]
-    return (event.stream, event.version, fact.type, event.at, event.pod_id, *columns)
+    return _STEP_LOG.to_row(event)
 
 
 def pod_event_row(event: PodEvent) -> Row:
     """The row that :func:`to_pod_event` reads."""
-    fact = event.fact
-    return (event.stream, event.version, fact.type, event.at, event.pod_id, fact.incarnation)
+    return _POD_LOG.to_row(event)
 
 
 def outcomes_json(outcomes: Sequence[Outcome]) -> str:
@@ -96,18 +120,7 @@ def outcomes_json(outcomes: Sequence[Outcome]) -> str:
 
 def submissions_json(new: Sequence[Submit]) -> str:
     """Submissions as the one value that ``submit.sql`` takes them in."""
-    return encode(
-        [
-            {
-                "step_id": each.step_id,
-                "payload": each.payload,
-                "priority": each.priority,
-                "max_retries": each.max_retries,
-                "delay": each.delay,
-            }
-            for each in new
-        ]
-    )
+    return encode([asdict(submit) for submit in new])
 
 
 def encode(value: Any) -> str:
@@ -116,22 +129,7 @@ def encode(value: Any) -> str:
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
-    values: dict[str, Any] = {"step_id": outcome.step_id, "claim_token": outcome.claim_token}
-    match outcome:
-        case Complete(result=result):
-            values |= {"type": "completed", "result": result.strip()}
-        case Fail():
-            values |= {
-                "type": "failed",
-                "error": outcome.error,
-                "traceback": outcome.traceback,
-                "permanent": outcome.permanent,
-                "retry_delay": outcome.retry_delay,
-            }
-        case _:
-            values["type"] = "released"
+    values = {"type": outcome.__struct_config__.tag, **asdict(outcome)}
+    for field in JSON_FIELDS & values.keys():
+        values[field] = values[field].strip()
     return values
-
-
-def _raw(text: str) -> msgspec.Raw:
-    return msgspec.Raw(text)

@@ -103,7 +103,7 @@ class Claim(msgspec.Struct, frozen=True):
     incarnation: str
 
 
-class Complete(msgspec.Struct, frozen=True, tag=True, gc=False):
+class Complete(msgspec.Struct, frozen=True, tag="completed", gc=False):
     """Acknowledge success; ``result`` is a JSON text."""
 
     step_id: str
@@ -116,7 +116,7 @@ class Complete(msgspec.Struct, frozen=True, tag=True, gc=False):
         return len(self.result)
 
 
-class Fail(msgspec.Struct, frozen=True, tag=True):
+class Fail(msgspec.Struct, frozen=True, tag="failed"):
     """Acknowledge a failed attempt.
 
     With tries left and ``permanent`` false, the step is claimable again ``retry_delay``
@@ -136,7 +136,7 @@ class Fail(msgspec.Struct, frozen=True, tag=True):
         return len(self.error) + len(self.traceback or "")
 
 
-class Release(msgspec.Struct, frozen=True, tag=True):
+class Release(msgspec.Struct, frozen=True, tag="released"):
     """Give a step back unfinished, with no try used up."""
 
     step_id: str

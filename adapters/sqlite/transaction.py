@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import astuple
 
 from fleet_q.adapters import rows
+from fleet_q.adapters.columns import ROWS
+from fleet_q.adapters.statements import statements
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
@@ -30,31 +31,35 @@ from fleet_q.core.step import (
     claim_order,
 )
 from fleet_q.core.step_by_step import StepByStep
-from fleet_q.sql import load
-
-_INSERT: Final = (
-    "submit_step",
-    attrgetter("step_id", "priority", "payload", "max_retries", "created_ts", "available_ts"),
-)
-_UPDATE: Final = (
-    "update_step",
-    attrgetter(
-        "step_id",
-        "status",
-        "retry_count",
-        "last_update_ts",
-        "available_ts",
-        "claimed_by",
-        "incarnation",
-        "claim_token",
-        "result",
-        "error",
-        "traceback",
-        "version",
-    ),
-)
+from fleet_q.sql.render import by_place
 
 Row = Sequence[Any]
+
+_SQL: Final = statements("sqlite")
+
+
+class _RowStatement:
+    """A statement that is given rows, each with the values of these ``names`` in their order."""
+
+    def __init__(self, name: str, names: Sequence[str]) -> None:
+        self.text = by_place(_SQL[name], names)
+        self.row_of: Callable[[Any], Row] = attrgetter(*names)
+
+
+_AS_SUBMITTED: Final = [
+    name for name in ROWS.facts["submitted"] if name not in ("payload", "available_ts")
+]
+_INSERT_STEP: Final = _RowStatement(
+    "submit_step", ["step_id", "created_ts", "payload", "available_ts", *_AS_SUBMITTED]
+)
+_as_submitted: Final = attrgetter(*_AS_SUBMITTED)
+_UPDATE_STEP: Final = _RowStatement(
+    "update_step", ["step_id", *ROWS.changing, "last_update_ts", "version"]
+)
+_PUT_STEP: Final = _RowStatement("put_step", list(ROWS.step))
+_UPSERT_POD: Final = _RowStatement("upsert_pod", list(ROWS.pod))
+_INSERT_STEP_EVENT: Final = by_place(_SQL["insert_step_event"], list(ROWS.step_event))
+_INSERT_POD_EVENT: Final = by_place(_SQL["insert_pod_event"], list(ROWS.pod_event))
 
 _decode_steps = msgspec.json.Decoder(list[Step]).decode
 
@@ -133,11 +138,11 @@ class SqliteTransaction(StepByStep):
         return rows.to_counts([*found, ("completed", completed)])
 
     def pods(self) -> list[Pod]:
-        return [Pod(*row) for row in self._stream("pods")]
+        return [rows.to_pod(row) for row in self._stream("pods")]
 
     def pod(self, pod_id: str) -> Pod | None:
         row = self._run("pod", {"pod_id": pod_id}).fetchone()
-        return None if row is None else Pod(*row)
+        return None if row is None else rows.to_pod(row)
 
     def history(self, step_id: str) -> list[StepEvent]:
         return [rows.to_step_event(row) for row in self._run("history", {"step_id": step_id})]
@@ -152,15 +157,15 @@ class SqliteTransaction(StepByStep):
         return (Step(*row) for row in self._stream("all_steps"))
 
     def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
-        self._run_many("insert_step_event", [rows.step_event_row(event) for event, _ in changes])
-        for first, alike in groupby(changes, key=lambda change: change[0].version == 1):
-            name, columns = _INSERT if first else _UPDATE
-            self._run_many(name, [columns(step) for _, step in alike])
+        self._run_many(_INSERT_STEP_EVENT, [rows.step_event_row(event) for event, _ in changes])
+        for is_new, alike in groupby(changes, key=lambda change: change[0].version == 1):
+            statement = _INSERT_STEP if is_new else _UPDATE_STEP
+            self._run_many(statement.text, [statement.row_of(step) for _, step in alike])
 
     def write_pods(self, changes: Sequence[PodChange]) -> None:
         events = [rows.pod_event_row(event) for event, _ in changes if event is not None]
-        self._run_many("insert_pod_event", events)
-        self._run_many("upsert_pod", [astuple(pod) for _, pod in changes])
+        self._run_many(_INSERT_POD_EVENT, events)
+        self._run_many(_UPSERT_POD.text, [_UPSERT_POD.row_of(pod) for _, pod in changes])
 
     def ended(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
@@ -198,12 +203,13 @@ class SqliteTransaction(StepByStep):
         """With one insert for all if every id is promised to be unique."""
         if not new or not all(submit.unique for submit in new):
             return super().submit_many(new, by)
+        at = self.at
         values = [
-            (s.step_id, s.priority, s.payload.strip(JSON_BLANKS), s.max_retries, self.at,
-             self.at + s.delay if s.delay else AT_ONCE)
+            (s.step_id, at, s.payload.strip(JSON_BLANKS), at + s.delay if s.delay else AT_ONCE,
+             *_as_submitted(s))
             for s in new
         ]  # fmt: skip
-        self._run_many("submit_step", values)
+        self._run_many(_INSERT_STEP.text, values)
         self._run("append_submissions", {"pod_id": by, "count": len(new)})
         return [True] * len(new)
 
@@ -250,11 +256,11 @@ class SqliteTransaction(StepByStep):
 
     def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:
         self._run("delete_unknown_steps", {"step_ids": rows.encode(step_ids)})
-        self._run_many("put_step", (astuple(step) for step in steps))
+        self._run_many(_PUT_STEP.text, map(_PUT_STEP.row_of, steps))
 
     def replace_pods(self, pod_ids: Sequence[str], pods: Iterable[Pod]) -> None:
         self._run("delete_pods", {"pod_ids": rows.encode(pod_ids)})
-        self._run_many("upsert_pod", (astuple(pod) for pod in pods))
+        self._run_many(_UPSERT_POD.text, map(_UPSERT_POD.row_of, pods))
 
     def _select_steps(self, name: str, values: dict[str, Any]) -> list[Step]:
         return [Step(*row) for row in self._run(name, values)]
@@ -263,10 +269,10 @@ class SqliteTransaction(StepByStep):
         return iter(self._run(name, values))
 
     def _run(self, name: str, values: dict[str, Any] | tuple[()] = ()) -> sqlite3.Cursor:
-        return self._connection.execute(load("sqlite", name), values)
+        return self._connection.execute(_SQL[name], values)
 
-    def _run_many(self, name: str, values: Iterable[Sequence[Any]]) -> None:
-        self._connection.executemany(load("sqlite", name), values)
+    def _run_many(self, text: str, values: Iterable[Row]) -> None:
+        self._connection.executemany(text, values)
 
 
 class _Refused:

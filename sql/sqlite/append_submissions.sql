@@ -1,9 +1,11 @@
 -- The events of the last :count steps that this connection has inserted; their rows are numbered
 -- one by one.
 INSERT INTO step_events (
-    step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts
+    step_id, version, type, event_ts, pod_id,
+    {submitted_names}
 )
-SELECT step_id, version, 'submitted', created_ts, :pod_id, payload, priority, max_retries,
-    available_ts
+SELECT
+    step_id, version, 'submitted', created_ts, :pod_id,
+    {submitted_names}
 FROM step_tracker
 WHERE rowid > last_insert_rowid() - :count

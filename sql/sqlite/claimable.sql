@@ -1,5 +1,4 @@
-SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+SELECT {step_columns}
 FROM step_tracker
 WHERE status = 'pending' AND due = 1
     AND (

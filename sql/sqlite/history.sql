@@ -1,5 +1,4 @@
-SELECT step_id, version, type, event_ts, pod_id, claim_token, incarnation, payload, priority,
-    max_retries, available_ts, result, error, traceback
+SELECT {step_event_columns}
 FROM step_events
 WHERE step_id = :step_id
 ORDER BY version

@@ -1,2 +1,2 @@
-INSERT INTO pod_events (pod_id, version, type, event_ts, by_pod_id, incarnation)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+INSERT INTO pod_events ({pod_event_names})
+VALUES ({pod_event_values})

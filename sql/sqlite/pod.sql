@@ -1,3 +1,3 @@
-SELECT pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version
+SELECT {pod_columns}
 FROM pod_health
 WHERE pod_id = :pod_id

@@ -1,5 +1,8 @@
 INSERT INTO step_tracker (
-    step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, version, due
+    step_id, status, retry_count, created_ts, last_update_ts, version, due,
+    {submitted_names}
 )
-VALUES (?1, 'pending', ?2, ?3, 0, ?4, ?5, ?5, ?6, 1, ?6 <= ?5)
+VALUES (
+    :step_id, 'pending', 0, :created_ts, :created_ts, 1, :available_ts <= :created_ts,
+    {submitted_values}
+)

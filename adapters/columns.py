@@ -1,0 +1,96 @@
+"""What the SQL stores keep, column by column, told by the core's structs.
+
+A step's row has the fields of :class:`~fleet_q.core.step.Step`, in their order; so has a pod's. A
+log has the columns that all its events share, and one for each field of any of its facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any, Final, Literal, get_args, get_origin
+
+from msgspec import Raw
+from msgspec.structs import fields
+
+from fleet_q.core.events import Fact, PodFact, StepFact
+from fleet_q.core.lifecycle import EFFECTS, Becomes
+from fleet_q.core.pod import Pod
+from fleet_q.core.step import Outcome, Step, Submit
+from fleet_q.sql.lists import Columns, Effect, Rows, Type
+
+Facts = Mapping[str, type[Fact]]
+
+_TYPES: Final[Mapping[object, Type]] = {
+    str: "text",
+    Raw: "text",
+    int: "number",
+    bool: "boolean",
+}
+_TOLD: Final = {Becomes.TOLD, Becomes.TOLD_OR_KEPT, Becomes.TOLD_OR_NOW, Becomes.POD}
+
+
+def by_tag(union: Any) -> Facts:
+    """The facts of a union by the type that the log's ``type`` column has."""
+    return {str(fact.__struct_config__.tag): fact for fact in get_args(union)}
+
+
+def columns_of(*structs: Any) -> Columns:
+    """The fields of these structs, each once, as columns.
+
+    Raises :class:`TypeError` for a field that no column can hold.
+    """
+    return {field.name: _type(field.name, field.type) for s in structs for field in fields(s)}
+
+
+def _type(name: str, annotation: Any) -> Type:
+    choices = [choice for choice in get_args(annotation) or [annotation] if choice is not NoneType]
+    if get_origin(annotation) is Literal:
+        return "text"
+    found = {"text" if get_origin(each) is Literal else _TYPES.get(each) for each in choices}
+    column = found.pop()
+    if found or column is None:
+        raise TypeError(f"no column can hold {name}: {annotation}")
+    return "time" if name.endswith("_ts") else column
+
+
+def _effect(event: str) -> Effect:
+    effect = EFFECTS[event]
+    return Effect(
+        effect.status,
+        {c: "told" if becomes in _TOLD else becomes for c, becomes in effect.columns.items()},
+    )
+
+
+STEP_FACTS: Final = by_tag(StepFact)
+POD_FACTS: Final = by_tag(PodFact)
+
+STEP: Final = columns_of(Step)
+POD: Final = columns_of(Pod)
+STEP_FACT: Final = columns_of(*STEP_FACTS.values())
+POD_FACT: Final = columns_of(*POD_FACTS.values())
+
+ROWS: Final = Rows(
+    step=STEP,
+    pod=POD,
+    step_event={
+        "step_id": "text",
+        "version": "number",
+        "type": "text",
+        "event_ts": "time",
+        "pod_id": "text",
+        **STEP_FACT,
+    },
+    pod_event={
+        "pod_id": "text",
+        "version": "number",
+        "type": "text",
+        "event_ts": "time",
+        "by_pod_id": "text",
+        **POD_FACT,
+    },
+    facts={event: fact.__struct_fields__ for event, fact in STEP_FACTS.items()},
+    effects={event: _effect(event) for event in EFFECTS},
+    submission=columns_of(Submit),
+    outcome={"type": "text", **columns_of(*get_args(Outcome))},
+)

@@ -1,0 +1,180 @@
+"""The lists of columns that statements name, in both dialects, made of a description of the rows.
+
+``*_names`` are for writing, ``*_columns`` for reading: a row is read in the order of its columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+from fleet_q.sql.render import ColumnList
+
+Type = Literal["text", "number", "boolean", "time"]
+Columns = Mapping[str, Type]
+"""The names of columns, in order, and their types. Times are microseconds since the Unix epoch."""
+
+Lists = Mapping[str, ColumnList]
+
+
+class Effect(NamedTuple):
+    """What an event makes of a step: its status, and for each other column that changes one of
+    ``told`` (as the event says), ``empty``, ``zero`` and ``one more``."""
+
+    status: str
+    columns: Mapping[str, str]
+
+
+class Rows(NamedTuple):
+    """What the statements work on.
+
+    ``step`` and ``pod`` are the columns of the two tables, ``step_event`` and ``pod_event`` those
+    of the logs. ``facts`` are the columns of the step log that only events of a type have,
+    ``effects`` what such an event makes of a step. ``submission`` and ``outcome`` are the fields
+    of the commands by which steps are submitted and acknowledged.
+    """
+
+    step: Columns
+    pod: Columns
+    step_event: Columns
+    pod_event: Columns
+    facts: Mapping[str, Sequence[str]]
+    effects: Mapping[str, Effect]
+    submission: Columns
+    outcome: Columns
+
+    @property
+    def changing(self) -> list[str]:
+        """The columns of a step that some event changes, besides its version and time."""
+        named = {column for effect in self.effects.values() for column in effect.columns}
+        return [column for column in self.step if column in named or column == "status"]
+
+    @property
+    def told(self) -> list[str]:
+        """The columns of a step that some event says."""
+        return [
+            column
+            for column in self.step
+            if any(effect.columns.get(column) == "told" for effect in self.effects.values())
+        ]
+
+
+def sqlite(rows: Rows) -> Lists:
+    """The lists of SQLite's statements. Values are named after their columns."""
+    lists: dict[str, ColumnList] = {}
+    for table in ("step", "pod", "step_event", "pod_event"):
+        columns: Columns = getattr(rows, table)
+        lists[f"{table}_columns"] = lists[f"{table}_names"] = _same(columns)
+        lists[f"{table}_values"] = _each(columns, ":{}")
+    for event, fact in rows.facts.items():
+        lists[f"{event}_names"] = _same(fact)
+        lists[f"{event}_values"] = _each(fact, ":{}")
+    changes = [*rows.changing, "last_update_ts", "version"]
+    lists["step_changes"] = _each(changes, ":{}", _ASSIGNED)
+    others = [column for column in rows.step if column != "step_id"]
+    lists["step_from_excluded"] = _each(others, "excluded.{}", _ASSIGNED)
+    return lists
+
+
+def snowflake(rows: Rows) -> Lists:
+    """The lists of Snowflake's statements, in which a step is ``step`` and a pod ``pod``."""
+    lists: dict[str, ColumnList] = {}
+    for table in ("step", "pod", "step_event", "pod_event"):
+        columns: Columns = getattr(rows, table)
+        alias = "" if table.endswith("_event") else f"{table}."
+        lists[f"{table}_names"] = _same(columns)
+        lists[f"{table}_columns"] = ColumnList(
+            {column: _read(alias + column, type_) for column, type_ in columns.items()}
+        )
+        lists[f"{table}_nulls"] = _each(columns, "NULL")
+        lists[f"{table}_values"] = ColumnList(
+            {
+                column: _from_json(f"{table}.value[{place}]", type_)
+                for place, (column, type_) in enumerate(columns.items())
+            }
+        )
+    submitted = rows.facts["submitted"]
+    lists["submitted_names"] = _same(submitted)
+    lists["submitted_values"] = ColumnList(
+        {
+            column: _from_json(f"new.value:{column}", rows.submission[column])
+            if column in rows.submission
+            else None
+            for column in submitted
+        }
+    )
+    lists["outcome_values"] = ColumnList(
+        {column: _from_json(f"value:{column}", type_) for column, type_ in rows.outcome.items()},
+        _NAMED,
+    )
+    told = rows.told
+    lists["told_values"] = _each(told, "NULL", _NAMED)
+    lists["told_by_outcome"] = ColumnList(
+        {column: f"outcome.{column}" if column in rows.outcome else "NULL" for column in told},
+        _NAMED,
+    )
+    facts = list(dict.fromkeys(column for fact in rows.facts.values() for column in fact))
+    lists["fact_names"] = _same(facts)
+    lists["fact_values"] = ColumnList({column: _of_fact(column, rows.facts) for column in facts})
+    lists["effects"] = ColumnList(
+        {column: _after(column, rows.effects) for column in rows.changing}, _ASSIGNED
+    )
+    return lists
+
+
+_NAMED: Final = "{value} AS {column}"
+_ASSIGNED: Final = "{column} = {value}"
+
+_TYPES: Final[Mapping[Type, str]] = {
+    "text": "VARCHAR",
+    "number": "NUMBER(38, 0)",
+    "boolean": "BOOLEAN",
+    "time": "NUMBER(38, 0)",
+}
+
+
+def _same(columns: Mapping[str, object] | Sequence[str]) -> ColumnList:
+    return _each(columns, "{}")
+
+
+def _each(
+    columns: Mapping[str, object] | Sequence[str], value: str, form: str = "{value}"
+) -> ColumnList:
+    return ColumnList({column: value.format(column) for column in columns}, form)
+
+
+def _read(column: str, type_: Type) -> str:
+    return f"DATE_PART(epoch_microsecond, {column})" if type_ == "time" else column
+
+
+def _from_json(value: str, type_: Type) -> str:
+    cast = f"{value}::{_TYPES[type_]}"
+    return f"TO_TIMESTAMP_LTZ({cast}, 6)" if type_ == "time" else cast
+
+
+def _of_fact(column: str, facts: Mapping[str, Sequence[str]]) -> str:
+    """A column of the log, read off the row that the change ``change_type`` left behind."""
+    events = [event for event, fact in facts.items() if column in fact]
+    return f"CASE WHEN change_type IN ({_texts(events)}) THEN {column} END"
+
+
+def _after(column: str, effects: Mapping[str, Effect]) -> str:
+    """A column of a step after ``change``. An event of no known type has no status, which the table
+    refuses."""
+    if column == "status":
+        cases = [
+            f"\n    WHEN '{event}' THEN '{effect.status}'" for event, effect in effects.items()
+        ]
+        return f"CASE change.type{''.join(cases)}\nEND"
+    now = f"{{step_tracker}}.{column}"
+    values = {"told": f"change.{column}", "empty": "NULL", "zero": "0", "one more": f"{now} + 1"}
+    text = "CASE"
+    for becomes, value in values.items():
+        events = [e for e, effect in effects.items() if effect.columns.get(column) == becomes]
+        if events:
+            text += f"\n    WHEN change.type IN ({_texts(events)}) THEN {value}"
+    return f"{text}\n    ELSE {now}\nEND"
+
+
+def _texts(values: Sequence[str]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
