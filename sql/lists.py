@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from fleet_q.sql.render import ColumnList
+from fleet_q.sql.render import WIDTH, ColumnList
 
 Type = Literal["text", "number", "boolean", "time"]
 Columns = Mapping[str, Type]
@@ -155,26 +155,26 @@ def _from_json(value: str, type_: Type) -> str:
 def _of_fact(column: str, facts: Mapping[str, Sequence[str]]) -> str:
     """A column of the log, read off the row that the change ``change_type`` left behind."""
     events = [event for event, fact in facts.items() if column in fact]
-    return f"CASE WHEN change_type IN ({_texts(events)}) THEN {column} END"
+    text = f"CASE WHEN {_is('change_type', events)} THEN {column} END"
+    return text if len(text) < WIDTH - 20 else text.replace(" THEN", "\n    THEN")
 
 
 def _after(column: str, effects: Mapping[str, Effect]) -> str:
     """A column of a step after ``change``. An event of no known type has no status, which the table
     refuses."""
     if column == "status":
-        cases = [
-            f"\n    WHEN '{event}' THEN '{effect.status}'" for event, effect in effects.items()
-        ]
-        return f"CASE change.type{''.join(cases)}\nEND"
+        cases = (f"    WHEN '{event}' THEN '{e.status}'\n" for event, e in effects.items())
+        return f"CASE change.type\n{''.join(cases)}END"
     now = f"{{step_tracker}}.{column}"
     values = {"told": f"change.{column}", "empty": "NULL", "zero": "0", "one more": f"{now} + 1"}
     text = "CASE"
     for becomes, value in values.items():
         events = [e for e, effect in effects.items() if effect.columns.get(column) == becomes]
         if events:
-            text += f"\n    WHEN change.type IN ({_texts(events)}) THEN {value}"
+            text += f"\n    WHEN {_is('change.type', events)} THEN {value}"
     return f"{text}\n    ELSE {now}\nEND"
 
 
-def _texts(values: Sequence[str]) -> str:
-    return ", ".join(f"'{value}'" for value in values)
+def _is(value: str, events: Sequence[str]) -> str:
+    texts = [f"'{event}'" for event in events]
+    return f"{value} = {texts[0]}" if len(texts) == 1 else f"{value} IN ({', '.join(texts)})"

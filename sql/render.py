@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 WIDTH: Final = 100
 
-_LIST: Final = re.compile(r"\{(\w+)(?:\s+with\s+((?:[^{}]|\{\w*\})*))?\}")
+_LIST: Final = re.compile(r"\{(\w+)(?:\s+with\b((?:[^{}]|\{\w*\})*))?\}")
 _VALUE: Final = re.compile(r"(?<![\w:]):([a-z_]+)")  # not the : of a path, nor :: of a cast
 
 
@@ -69,15 +69,23 @@ def with_question_marks(text: str) -> tuple[str, list[str]]:
 def _items(name: str, columns: ColumnList, replaced: str) -> list[str]:
     values = dict(columns.values)
     for assignment in replaced.split(";"):
-        column, is_assigned, value = (" ".join(part.split()) for part in assignment.partition("="))
+        column, is_assigned, value = _dedented(assignment).partition("=")
+        column = column.strip()
         if is_assigned and column not in values:
             raise UnknownColumn(f"the list {name} has no column {column!r}")
         if is_assigned:
-            values[column] = value
+            values[column] = value.strip()
     for column, known in values.items():
         if known is None:
             raise UnknownColumn(f"the list {name} needs a value for {column!r}")
     return [columns.form.format(column=column, value=value) for column, value in values.items()]
+
+
+def _dedented(assignment: str) -> str:
+    """An assignment with its first line at the margin."""
+    text = assignment.strip("\n").rstrip()
+    margin = len(text) - len(text.lstrip())
+    return re.sub(rf"^ {{0,{margin}}}", "", text, flags=re.MULTILINE)
 
 
 def _wrapped(items: Sequence[str], line: str) -> str:

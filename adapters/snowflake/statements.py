@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, Final
 
+from fleet_q.adapters.statements import statements
 from fleet_q.core.errors import InvalidInput
-from fleet_q.sql import load, load_all
+from fleet_q.sql import load
+from fleet_q.sql.render import with_question_marks
 
 DIALECT: Final = "snowflake"
 TABLES: Final = ("step_tracker", "pod_health", "step_events", "pod_events", "fleet_q")
-_FRAGMENTS: Final = ("evolve", "step_columns", "pod_columns", "event_columns")
 
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")  # an identifier without quotes
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
-_VALUE: Final = re.compile(r"(?<![\w:]):([a-z_]+)")  # not the : of a path, nor :: of a cast
 _END: Final = re.compile(r";\s*(?:\n|\Z)")
 
 
@@ -46,18 +45,14 @@ class Statements:
                 f"{prefix!r} is no prefix for table names; use letters, digits and underscores,"
                 " a letter first"
             )
-        load_all(DIALECT)
+        statements(DIALECT)
         self.names = {table: quoted((prefix + table).upper()) for table in TABLES}
         self._bound: dict[str, tuple[str, list[str]]] = {}
 
     def text(self, name: str, **names: str) -> str:
         """The statement with its tables named, and without comments; ``names`` are what else it
         leaves open, quoted."""
-        text = _without_comments(load(DIALECT, name))
-        for fragment in _FRAGMENTS:
-            if f"{{{fragment}}}" in text:
-                text = text.replace(f"{{{fragment}}}", self._fragments[fragment])
-        return self._named(text, names)
+        return self._named(_without_comments(statements(DIALECT)[name]), names)
 
     def script(self, name: str, **names: str) -> str:
         """The file with its tables named as people read it: with comments."""
@@ -74,8 +69,7 @@ class Statements:
     def bind(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """The statement with a ``?`` for each of its values, and the values in order."""
         if name not in self._bound:
-            text = self.text(name)
-            self._bound[name] = _VALUE.sub("?", text), _VALUE.findall(text)
+            self._bound[name] = with_question_marks(self.text(name))
         text, order = self._bound[name]
         return text, [values[each] for each in order]
 
@@ -83,10 +77,6 @@ class Statements:
         for placeholder, name in {**self.names, **names}.items():
             text = text.replace(f"{{{placeholder}}}", name)
         return text
-
-    @cached_property
-    def _fragments(self) -> dict[str, str]:
-        return {name: _without_comments(load(DIALECT, name)) for name in _FRAGMENTS}
 
 
 def split(text: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from fleet_q.adapters import rows
+from fleet_q.adapters.columns import ROWS
 from fleet_q.core import pod as pods
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.lifecycle import POD_STATUSES, PodStatus
@@ -13,22 +14,23 @@ from fleet_q.core.pod import Pod, PodCommand
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.core.step import claim_order
 
-_NOW = 5  # the columns that only the row of kind 'now' has, with the kind itself
+_POD = 8  # the place of the first column of a pod
+_STEP = _POD + len(ROWS.pod)
 
 
 class SyncSnapshot:
     """The rows, sorted by kind."""
 
     def __init__(self, found: Sequence[Sequence[Any]]) -> None:
-        by_kind: dict[str, list[Sequence[Any]]] = {"now": [], "pod": [], "held": [], "done": []}
+        by_kind: dict[str, list[Sequence[Any]]] = {"now": [], "held": [], "done": []}
         for row in found:
-            by_kind[row[0]].append(row[1:])
-        self.at, self.next_due, self.is_held, self.is_claimable = by_kind["now"][0][: _NOW - 1]
-        self.schema_version = int(by_kind["now"][0][-1] or 0)
-        self._steps = [row[_NOW - 1 :] for row in by_kind["held"]]
-        self._done = {(row[_NOW - 1], row[_NOW + 10]) for row in by_kind["done"]}
-        columns = [row[_NOW - 1 :] for row in by_kind["pod"]]
-        self._pod = next((_to_pod(each) for each in columns), None)
+            by_kind[row[0]].append(row)
+        now = by_kind["now"][0]
+        self.at, self.next_due, self.is_held, self.is_claimable, version = now[3:_POD]
+        self.schema_version = int(version or 0)
+        self._pod = None if now[_POD] is None else rows.to_pod(now[_POD:_STEP])
+        self._steps = [rows.to_step(row[_STEP:]) for row in by_kind["held"]]
+        self._done = {(step_id, token) for _, step_id, token, *_ in by_kind["done"]}
 
     def check(self, turn: Turn) -> None:
         """Raise what forbade the turn, if the pod is not as the turn would have left it."""
@@ -50,9 +52,9 @@ class SyncSnapshot:
 
     def answer(self, turn: Turn, settled: Collection[str] = ()) -> Answer:
         """The answer; ``settled`` are the ids whose outcome had counted before."""
-        held = {(row[0], row[11]) for row in self._steps}
+        held = {(step.step_id, step.claim_token) for step in self._steps}
         claim = (turn.incarnation, turn.claim_token)
-        claimed = [rows.to_step(row) for row in self._steps if (row[10], row[11]) == claim]
+        claimed = [s for s in self._steps if (s.incarnation, s.claim_token) == claim]
         return Answer(
             at=self.at,
             claimed=tuple(sorted(claimed, key=claim_order)) if turn.claim else (),
@@ -90,9 +92,3 @@ def apply(pod: Pod | None, command: PodCommand, at: int = 0) -> Pod | None:
     """The pod after a command; raises what ``decide`` raises."""
     change = pods.change(pod, command, at)
     return pod if change is None else change[1]
-
-
-def _to_pod(step_columns: Sequence[Any]) -> Pod:
-    """A pod among the columns of a step, where ``after_turn.sql`` puts it."""
-    pod_id, status, birth_ts, last_heartbeat_ts = (step_columns[i] for i in (0, 1, 6, 7))
-    return Pod(pod_id, status, birth_ts, last_heartbeat_ts, step_columns[10], step_columns[15])

@@ -3,8 +3,8 @@ UPDATE {step_tracker}
 {evolve}
 FROM (
     SELECT
-        known.step_id, known.version, :type AS type, NULL AS claimed_by, NULL AS incarnation,
-        NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback, 0 AS retry_delay
+        known.step_id, known.version, :type AS type,
+        {told_values with available_ts = TO_TIMESTAMP_LTZ(0, 6)}
     FROM {step_tracker} AS known
     JOIN TABLE(FLATTEN(input => PARSE_JSON(:step_ids))) AS wanted
         ON known.step_id = wanted.value::VARCHAR

@@ -1,3 +1,3 @@
-SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation
+SELECT {pod_event_columns}
 FROM {pod_events}
 ORDER BY pod_id, version

@@ -10,8 +10,11 @@ FROM (
             WHEN noted.value[2]::BOOLEAN THEN 'released'
             ELSE 'failed'
         END AS type,
-        NULL AS claimed_by, NULL AS incarnation, held.claim_token, NULL AS result,
-        REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback, 0 AS retry_delay
+        {told_values with
+            claim_token = held.claim_token;
+            error = REPLACE(:error, '{}', held.claimed_by);
+            available_ts = TO_TIMESTAMP_LTZ(0, 6)
+        }
     FROM {step_tracker} AS held
     JOIN TABLE(FLATTEN(input => PARSE_JSON(:noted))) AS noted
         ON held.step_id = noted.value[0]::VARCHAR AND held.claim_token = noted.value[1]::VARCHAR

@@ -1,4 +1,4 @@
-SELECT {event_columns}
+SELECT {step_event_columns}
 FROM {step_events}
 WHERE step_id <> ''
 ORDER BY step_id, version

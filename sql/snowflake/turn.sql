@@ -5,9 +5,13 @@ UPDATE {step_tracker}
 {evolve}
 FROM (
     SELECT
-        step_id, version, 'claimed' AS type, :pod_id AS claimed_by, :incarnation AS incarnation,
-        :claim_token AS claim_token, NULL AS result, NULL AS error, NULL AS traceback,
-        0 AS retry_delay
+        step_id, version, 'claimed' AS type,
+        {told_values with
+            claimed_by = :pod_id;
+            incarnation = :incarnation;
+            claim_token = :claim_token;
+            available_ts = TO_TIMESTAMP_LTZ(0, 6)
+        }
     FROM (
         SELECT
             step_id, version, has_tries_left, place,
@@ -43,15 +47,16 @@ FROM (
             WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
             ELSE 'retried'
         END AS type,
-        held.claimed_by, held.incarnation, held.claim_token, outcome.result, outcome.error,
-        outcome.traceback, outcome.retry_delay
+        {told_by_outcome with
+            available_ts = CASE
+                WHEN outcome.retry_delay > 0
+                    THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
+                ELSE TO_TIMESTAMP_LTZ(0, 6)
+            END
+        }
     FROM (
         SELECT
-            value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token,
-            value:type::VARCHAR AS type, value:result::VARCHAR AS result,
-            value:error::VARCHAR AS error, value:traceback::VARCHAR AS traceback,
-            value:permanent::BOOLEAN AS permanent,
-            value:retry_delay::NUMBER(38, 0) AS retry_delay
+            {outcome_values}
         FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
     ) AS outcome
     JOIN {step_tracker} AS held

@@ -31,7 +31,7 @@ OPEN = {
     "version": "2",
 }
 MIGRATIONS = migrations("snowflake")
-FRAGMENTS = {"evolve", "step_columns", "pod_columns", "event_columns"}
+FRAGMENTS = {"evolve"}
 FILES = sorted(
     path.name.removesuffix(".sql")
     for path in files("fleet_q.sql").joinpath("snowflake").iterdir()

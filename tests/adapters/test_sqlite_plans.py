@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fleet_q.adapters.sqlite.store import SqliteStore
-from fleet_q.sql import load
+from fleet_q.adapters.statements import statements
 
 INDEX_OF = {
     "claimable": "step_tracker_queue",
@@ -45,10 +45,9 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
 
 @pytest.mark.parametrize("name", INDEX_OF)
 def test_finds_its_rows_by_an_index(connection: sqlite3.Connection, name: str) -> None:
-    statement = load("sqlite", name)
-    by_name = dict.fromkeys(re.findall(r":(\w+)", statement), 1)
-    by_number = [1] * len(set(re.findall(r"\?(\d+)", statement)))
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", by_name or by_number)
+    statement = statements("sqlite")[name]
+    values = dict.fromkeys(re.findall(r":(\w+)", statement), 1)
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
     steps = [row[3] for row in plan if "step_tracker" in row[3] or "step USING" in row[3]]
     assert steps
     others = [step for step in steps if "INTEGER PRIMARY KEY (rowid=?)" not in step]
