@@ -54,6 +54,10 @@ class Statements:
         leaves open, quoted."""
         return self._named(_without_comments(statements(DIALECT)[name]), names)
 
+    def named(self, text: str, **names: str) -> str:
+        """A text that is no file of ``sql/snowflake`` itself with its tables named."""
+        return self._named(text, names)
+
     def script(self, name: str, **names: str) -> str:
         """The file with its tables named as people read it: with comments."""
         return self._named(load(DIALECT, name), names)

@@ -55,7 +55,7 @@ def test_finds_its_rows_by_an_index(connection: sqlite3.Connection, name: str) -
 
 
 def test_counting_steps_reads_indexes_only(connection: sqlite3.Connection) -> None:
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {load('sqlite', 'counts')}")
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {statements('sqlite')['counts']}")
     steps = [row[3] for row in plan if "step_tracker" in row[3]]
     indexes = ["queue", "delayed", "claimed", "failed", "others"]
     names = [*(f"step_tracker_{name}" for name in indexes), "sqlite_autoindex_step_tracker_1"]

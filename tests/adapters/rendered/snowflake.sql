@@ -1,0 +1,692 @@
+-- Written by python -m tests.adapters.rendered; do not change it by hand.
+
+-- snowflake/abort_transaction
+-- Only the user who began the transaction may, and account administrators.
+SELECT SYSTEM$ABORT_TRANSACTION({transaction});
+
+-- snowflake/after_turn
+-- What became of a turn, read after its commit: one row of kind 'now', with the pod if there is one;
+-- a row for each step that the pod holds (its payload only if this turn claimed it); and the id and
+-- the token of each step whose outcome counted.
+SELECT
+    'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
+    (
+        SELECT DATE_PART(epoch_microsecond, MIN(available_ts))
+        FROM "STEP_TRACKER"
+        WHERE status = 'pending' AND available_ts > CURRENT_TIMESTAMP()
+    ) AS next_due,
+    EXISTS (SELECT 1 FROM "STEP_TRACKER" WHERE status = 'claimed') AS held,
+    EXISTS (
+        SELECT 1
+        FROM "STEP_TRACKER"
+        WHERE status = 'pending'
+            AND (
+                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+            )
+    ) AS claimable,
+    pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
+    DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM (SELECT 1 AS always) AS now
+LEFT JOIN "POD_HEALTH" AS pod ON pod.pod_id = :pod_id
+UNION ALL
+SELECT
+    'held', NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL,
+    step.step_id, step.status, step.priority,
+    CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
+    step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+    step.claim_token, step.result, step.error, step.traceback, step.version
+FROM "STEP_TRACKER" AS step
+WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
+UNION ALL
+SELECT
+    'done', step_id, claim_token, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM "STEP_EVENTS"
+WHERE change_id = :change_id AND type <> 'claimed';
+
+-- snowflake/all_steps
+SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+    step.claim_token, step.result, step.error, step.traceback, step.version
+FROM "STEP_TRACKER" AS step
+ORDER BY step.step_id;
+
+-- snowflake/append_pod_events
+INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
+SELECT pod_id, version, :type, change_ts, :by_pod_id, incarnation, change_id
+FROM "POD_HEALTH"
+WHERE change_id = :change_id;
+
+-- snowflake/append_step_events
+-- The events of one change, read off the rows that it left behind.
+INSERT INTO "STEP_EVENTS" (
+    step_id, version, type, event_ts, pod_id, change_id,
+    payload, priority, max_retries, available_ts, claim_token, incarnation, result, error,
+    traceback
+)
+SELECT
+    step_id, version, change_type, last_update_ts, :pod_id, change_id,
+    CASE WHEN change_type = 'submitted' THEN payload END,
+    CASE WHEN change_type = 'submitted' THEN priority END,
+    CASE WHEN change_type = 'submitted' THEN max_retries END,
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+        THEN available_ts END,
+    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+    CASE WHEN change_type = 'completed' THEN result END,
+    CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+FROM "STEP_TRACKER"
+WHERE change_id = :change_id;
+
+-- snowflake/begin
+-- By the name others know it for one of the fleet's, should it be abandoned.
+BEGIN TRANSACTION NAME {transaction};
+
+-- snowflake/bell
+-- How many events there ever were: those that are there, and as many as the least version is below
+-- 1, which those have been pruned that are not. It asks for no more than a count and a least value,
+-- and always in the same words: Snowflake answers it from its metadata, without a warehouse.
+SELECT COUNT(*), MIN(version)
+FROM "STEP_EVENTS";
+
+-- snowflake/change
+-- Cancel or replay steps: those of them whose status allows it.
+UPDATE "STEP_TRACKER"
+-- What an event makes of a step. A statement joins the events to the rows that they change, as
+-- ``change``, with a column for whatever an event may say of a step.
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+    END,
+    retry_count = CASE
+        WHEN change.type = 'replayed' THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+        WHEN change.type = 'completed' THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id,
+    change_type = change.type,
+    change_token = change.claim_token
+FROM (
+    SELECT
+        known.step_id, known.version, :type AS type,
+        TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
+        NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
+    FROM "STEP_TRACKER" AS known
+    JOIN TABLE(FLATTEN(input => PARSE_JSON(:step_ids))) AS wanted
+        ON known.step_id = wanted.value::VARCHAR
+    JOIN TABLE(FLATTEN(input => PARSE_JSON(:sources))) AS source
+        ON known.status = source.value::VARCHAR
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
+-- snowflake/changed_pods
+-- The pods that a change was about, as they are now.
+SELECT pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
+    DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version
+FROM "POD_HEALTH" AS pod
+WHERE pod.pod_id IN (SELECT pod_id FROM "POD_EVENTS" WHERE change_id = :change_id)
+ORDER BY pod.pod_id;
+
+-- snowflake/changed_steps
+-- The steps that a change was about, as they are now.
+SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+    step.claim_token, step.result, step.error, step.traceback, step.version
+FROM "STEP_TRACKER" AS step
+WHERE step.step_id IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id);
+
+-- snowflake/clock
+SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP());
+
+-- snowflake/counts
+SELECT status, COUNT(*)
+FROM "STEP_TRACKER"
+GROUP BY status;
+
+-- snowflake/current_transaction
+SELECT CURRENT_TRANSACTION();
+
+-- snowflake/dead_letters
+SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+    step.claim_token, step.result, step.error, step.traceback, step.version
+FROM "STEP_TRACKER" AS step
+WHERE step.status = 'failed'
+    AND (
+        :before_ts IS NULL
+        OR DATE_PART(epoch_microsecond, step.last_update_ts) < :before_ts
+        OR (
+            DATE_PART(epoch_microsecond, step.last_update_ts) = :before_ts
+            AND step.step_id < :before_id
+        )
+    )
+QUALIFY ROW_NUMBER() OVER (ORDER BY step.last_update_ts DESC, step.step_id DESC) <= :limit
+ORDER BY step.last_update_ts DESC, step.step_id DESC;
+
+-- snowflake/declare_dead
+-- End the pods that were observed to be silent, unless they have been heard of since: their version
+-- is another one then.
+UPDATE "POD_HEALTH"
+SET status = change.becomes, version = "POD_HEALTH".version + 1, change_id = :change_id,
+    change_ts = CURRENT_TIMESTAMP()
+FROM (
+    SELECT
+        silent.value[0]::VARCHAR AS pod_id, silent.value[1]::VARCHAR AS incarnation,
+        silent.value[2]::NUMBER(38, 0) AS version, pair.value[0]::VARCHAR AS was,
+        pair.value[1]::VARCHAR AS becomes
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:silent))) AS silent
+    CROSS JOIN TABLE(FLATTEN(input => PARSE_JSON(:becomes))) AS pair
+) AS change
+WHERE "POD_HEALTH".pod_id = change.pod_id AND "POD_HEALTH".incarnation = change.incarnation
+    AND "POD_HEALTH".version = change.version AND "POD_HEALTH".status = change.was;
+
+-- snowflake/delete_pods
+DELETE FROM "POD_HEALTH"
+WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))));
+
+-- snowflake/delete_steps
+DELETE FROM "STEP_TRACKER"
+WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
+
+-- snowflake/ended
+SELECT step_id, version
+FROM "STEP_TRACKER"
+WHERE last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6) AND step_id > :after
+    AND status IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:statuses))))
+QUALIFY ROW_NUMBER() OVER (ORDER BY step_id) <= :limit
+ORDER BY step_id;
+
+-- snowflake/events_of
+SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
+    max_retries, DATE_PART(epoch_microsecond, available_ts), claim_token, incarnation, result,
+    error, traceback
+FROM "STEP_EVENTS"
+WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
+ORDER BY step_id, version;
+
+-- snowflake/history
+SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
+    max_retries, DATE_PART(epoch_microsecond, available_ts), claim_token, incarnation, result,
+    error, traceback
+FROM "STEP_EVENTS"
+WHERE step_id = :step_id
+ORDER BY version;
+
+-- snowflake/insert_pods
+-- Pods as the log has them.
+INSERT INTO "POD_HEALTH" (
+    pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version
+)
+SELECT
+    pod.value[0]::VARCHAR, pod.value[1]::VARCHAR, TO_TIMESTAMP_LTZ(pod.value[2]::NUMBER(38, 0), 6),
+    TO_TIMESTAMP_LTZ(pod.value[3]::NUMBER(38, 0), 6), pod.value[4]::VARCHAR,
+    pod.value[5]::NUMBER(38, 0)
+FROM TABLE(FLATTEN(input => PARSE_JSON(:pods))) AS pod;
+
+-- snowflake/insert_steps
+-- Steps as the log has them.
+INSERT INTO "STEP_TRACKER" (
+    step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+)
+SELECT
+    step.value[0]::VARCHAR, step.value[1]::VARCHAR, step.value[2]::NUMBER(38, 0),
+    step.value[3]::VARCHAR, step.value[4]::NUMBER(38, 0), step.value[5]::NUMBER(38, 0),
+    TO_TIMESTAMP_LTZ(step.value[6]::NUMBER(38, 0), 6),
+    TO_TIMESTAMP_LTZ(step.value[7]::NUMBER(38, 0), 6),
+    TO_TIMESTAMP_LTZ(step.value[8]::NUMBER(38, 0), 6), step.value[9]::VARCHAR,
+    step.value[10]::VARCHAR, step.value[11]::VARCHAR, step.value[12]::VARCHAR,
+    step.value[13]::VARCHAR, step.value[14]::VARCHAR, step.value[15]::NUMBER(38, 0)
+FROM TABLE(FLATTEN(input => PARSE_JSON(:steps))) AS step;
+
+-- snowflake/is_committed
+-- Whether a change whose commit was not answered took place.
+SELECT EXISTS (SELECT 1 FROM "STEP_EVENTS" WHERE change_id = :change_id)
+    OR EXISTS (SELECT 1 FROM "POD_EVENTS" WHERE change_id = :change_id) AS is_committed;
+
+-- snowflake/join_again
+-- A new incarnation under a pod id that is known; the earlier one ends with it.
+UPDATE "POD_HEALTH"
+SET status = 'up', birth_ts = CURRENT_TIMESTAMP(), last_heartbeat_ts = CURRENT_TIMESTAMP(),
+    incarnation = :incarnation, version = version + 1, change_id = :change_id,
+    change_ts = CURRENT_TIMESTAMP()
+WHERE pod_id = :pod_id AND incarnation <> :incarnation;
+
+-- snowflake/join_first
+INSERT INTO "POD_HEALTH" (
+    pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, change_id, change_ts
+)
+SELECT :pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), :incarnation, 1, :change_id,
+    CURRENT_TIMESTAMP()
+WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE pod_id = :pod_id);
+
+-- snowflake/note_pruned
+-- What the log says of what it has lost: a line of no step, which is passed over when the log is
+-- read. Its version is lower than any by the number of events that were pruned, but for its own.
+INSERT INTO "STEP_EVENTS" (step_id, version, type, event_ts, pod_id, change_id)
+SELECT '', COALESCE(MIN(version), 1) - :events + 1, 'pruned', CURRENT_TIMESTAMP(), :pod_id,
+    :change_id
+FROM "STEP_EVENTS";
+
+-- snowflake/orphans
+SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+    step.claim_token, step.result, step.error, step.traceback, step.version
+FROM "STEP_TRACKER" AS step
+WHERE step.status = 'claimed' AND step.step_id > :after
+    AND NOT EXISTS (
+        SELECT 1
+        FROM "POD_HEALTH" AS pod
+        WHERE pod.pod_id = step.claimed_by AND pod.incarnation = step.incarnation
+            AND pod.status <> 'down'
+    )
+QUALIFY ROW_NUMBER() OVER (ORDER BY step.step_id) <= :limit
+ORDER BY step.step_id;
+
+-- snowflake/pod_events
+SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation
+FROM "POD_EVENTS"
+ORDER BY pod_id, version;
+
+-- snowflake/pod_events_of
+SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation
+FROM "POD_EVENTS"
+WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))))
+ORDER BY pod_id, version;
+
+-- snowflake/pod_history
+SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation
+FROM "POD_EVENTS"
+WHERE pod_id = :pod_id
+ORDER BY version;
+
+-- snowflake/pods
+SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()), pod.pod_id, pod.status,
+    DATE_PART(epoch_microsecond, pod.birth_ts), DATE_PART(epoch_microsecond, pod.last_heartbeat_ts),
+    pod.incarnation, pod.version
+FROM (SELECT 1 AS always) AS now
+LEFT JOIN "POD_HEALTH" AS pod ON TRUE
+ORDER BY pod.pod_id;
+
+-- snowflake/presence
+-- What a pod, or somebody about it, says; ``becomes`` pairs the statuses in which it may be said
+-- with what they become.
+UPDATE "POD_HEALTH"
+SET
+    status = change.becomes,
+    last_heartbeat_ts = CASE WHEN :is_sign_of_life THEN CURRENT_TIMESTAMP() ELSE "POD_HEALTH".last_heartbeat_ts END,
+    version = "POD_HEALTH".version + 1,
+    change_id = :change_id,
+    change_ts = CURRENT_TIMESTAMP()
+FROM (
+    SELECT value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:becomes)))
+) AS change
+WHERE "POD_HEALTH".status = change.was AND "POD_HEALTH".pod_id = :pod_id AND "POD_HEALTH".incarnation = :incarnation;
+
+-- snowflake/prune_pod
+DELETE FROM "POD_HEALTH"
+WHERE pod_id = :pod_id AND version = :version;
+
+-- snowflake/prune_pod_events
+DELETE FROM "POD_EVENTS"
+WHERE pod_id = :pod_id;
+
+-- snowflake/prune_step_events
+DELETE FROM "STEP_EVENTS"
+WHERE step_id IN (SELECT value[0]::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:ended))));
+
+-- snowflake/prune_steps
+DELETE FROM "STEP_TRACKER"
+USING (
+    SELECT value[0]::VARCHAR AS step_id, value[1]::NUMBER(38, 0) AS version
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:ended)))
+) AS ended
+WHERE "STEP_TRACKER".step_id = ended.step_id AND "STEP_TRACKER".version = ended.version
+    AND "STEP_TRACKER".last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6);
+
+-- snowflake/recover
+-- Give back, or fail, those of the noted claims that still are orphans.
+UPDATE "STEP_TRACKER"
+-- What an event makes of a step. A statement joins the events to the rows that they change, as
+-- ``change``, with a column for whatever an event may say of a step.
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+    END,
+    retry_count = CASE
+        WHEN change.type = 'replayed' THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+        WHEN change.type = 'completed' THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id,
+    change_type = change.type,
+    change_token = change.claim_token
+FROM (
+    SELECT
+        held.step_id, held.version,
+        CASE
+            WHEN held.retry_count >= held.max_retries THEN 'failed' ELSE 'recovered'
+        END AS type,
+        TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
+        held.claim_token AS claim_token, NULL AS result,
+        REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback
+    FROM "STEP_TRACKER" AS held
+    JOIN TABLE(FLATTEN(input => PARSE_JSON(:noted))) AS noted
+        ON held.step_id = noted.value[0]::VARCHAR AND held.claim_token = noted.value[1]::VARCHAR
+    WHERE held.status = 'claimed'
+        AND NOT EXISTS (
+            SELECT 1
+            FROM "POD_HEALTH" AS pod
+            WHERE pod.pod_id = held.claimed_by AND pod.incarnation = held.incarnation
+                AND pod.status <> 'down'
+        )
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
+-- snowflake/show_locks
+SHOW LOCKS;
+
+-- snowflake/show_result_cache
+SHOW PARAMETERS LIKE 'USE_CACHED_RESULT' IN SESSION;
+
+-- snowflake/show_tables
+SHOW TABLES;
+
+-- snowflake/show_transactions
+SHOW TRANSACTIONS;
+
+-- snowflake/show_warehouses
+SHOW WAREHOUSES;
+
+-- snowflake/signed_in
+-- Who a session is and where; what it named but may not use is NULL here.
+SELECT CURRENT_USER(), CURRENT_ACCOUNT(), CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(),
+    CURRENT_SCHEMA();
+
+-- snowflake/step_events
+SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
+    max_retries, DATE_PART(epoch_microsecond, available_ts), claim_token, incarnation, result,
+    error, traceback
+FROM "STEP_EVENTS"
+WHERE step_id <> ''
+ORDER BY step_id, version;
+
+-- snowflake/steps
+SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+    step.claim_token, step.result, step.error, step.traceback, step.version
+FROM "STEP_TRACKER" AS step
+JOIN TABLE(FLATTEN(input => PARSE_JSON(:step_ids))) AS wanted
+    ON step.step_id = wanted.value::VARCHAR;
+
+-- snowflake/submit
+-- New steps; those whose id is taken are passed over.
+INSERT INTO "STEP_TRACKER" (
+    step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+    payload, priority, max_retries, available_ts
+)
+SELECT
+    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1, :change_id,
+    'submitted',
+    new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+    new.value:max_retries::NUMBER(38, 0),
+    CASE
+        WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+        ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+    END
+FROM TABLE(FLATTEN(input => PARSE_JSON(:new))) AS new
+WHERE NOT EXISTS (
+    SELECT 1
+    FROM "STEP_TRACKER" AS known
+    WHERE known.step_id = new.value:step_id::VARCHAR
+);
+
+-- snowflake/take_turns
+-- Submissions under ids of the users' own take turns at this row's lock, which nothing else takes: a
+-- table without an enforced key would store one id twice if two came at once.
+UPDATE "FLEET_Q" SET submissions = submissions + 1;
+
+-- snowflake/try_insert
+INSERT INTO {table} SELECT * FROM {table} WHERE FALSE;
+
+-- snowflake/try_select
+SELECT 1 FROM {table} WHERE FALSE;
+
+-- snowflake/try_update
+UPDATE {table} SET {column} = {column} WHERE FALSE;
+
+-- snowflake/turn
+-- A pod's claim and its outcomes, in the one statement that takes the table's lock. Of the first
+-- steps of the queue the claim takes those that it may: see claimed_of in core/step.py. Nothing
+-- happens unless the incarnation is in one of the statuses that allow it.
+UPDATE "STEP_TRACKER"
+-- What an event makes of a step. A statement joins the events to the rows that they change, as
+-- ``change``, with a column for whatever an event may say of a step.
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+    END,
+    retry_count = CASE
+        WHEN change.type = 'replayed' THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+        WHEN change.type = 'completed' THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id,
+    change_type = change.type,
+    change_token = change.claim_token
+FROM (
+    SELECT
+        step_id, version, 'claimed' AS type,
+        TO_TIMESTAMP_LTZ(0, 6) AS available_ts, :pod_id AS claimed_by, :incarnation AS incarnation,
+        :claim_token AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
+    FROM (
+        SELECT
+            step_id, version, has_tries_left, place,
+            SUM(size) OVER (
+                ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            ) AS bytes
+        FROM (
+            SELECT
+                step_id, version, retry_count < max_retries AS has_tries_left,
+                LENGTH(payload) AS size,
+                ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
+            FROM "STEP_TRACKER"
+            WHERE status = 'pending'
+                AND (
+                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                    OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                )
+                AND NOT EXISTS (
+                    SELECT 1
+                    FROM "STEP_TRACKER"
+                    WHERE status = 'claimed' AND claim_token = :claim_token
+                        AND claimed_by = :pod_id AND incarnation = :incarnation
+                )
+            QUALIFY place <= :claim
+        )
+    )
+    WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= :free OR has_tries_left)
+    UNION ALL
+    SELECT
+        held.step_id, held.version,
+        CASE
+            WHEN outcome.type <> 'failed' THEN outcome.type
+            WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
+            ELSE 'retried'
+        END AS type,
+        CASE
+            WHEN outcome.retry_delay > 0
+                THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
+            ELSE TO_TIMESTAMP_LTZ(0, 6)
+        END AS available_ts,
+        NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
+        outcome.result AS result, outcome.error AS error, outcome.traceback AS traceback
+    FROM (
+        SELECT
+            value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
+            value:claim_token::VARCHAR AS claim_token, value:result::VARCHAR AS result,
+            value:error::VARCHAR AS error, value:traceback::VARCHAR AS traceback,
+            value:permanent::BOOLEAN AS permanent, value:retry_delay::NUMBER(38, 0) AS retry_delay
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+    ) AS outcome
+    JOIN "STEP_TRACKER" AS held
+        ON held.step_id = outcome.step_id AND held.claim_token = outcome.claim_token
+            AND held.status = 'claimed'
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version
+    AND (
+        :anyway
+        OR EXISTS (
+            SELECT 1
+            FROM "POD_HEALTH" AS pod
+            JOIN TABLE(FLATTEN(input => PARSE_JSON(:fit))) AS fit ON pod.status = fit.value::VARCHAR
+            WHERE pod.pod_id = :pod_id AND pod.incarnation = :incarnation
+        )
+    );
+
+-- snowflake/use_schema
+USE SCHEMA {database}.{schema};;

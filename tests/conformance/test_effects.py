@@ -1,0 +1,143 @@
+"""What every event makes of a step is the same on every store: what ``evolve`` says.
+
+Stores change many steps by one statement, and each has statements of its own for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+from fleet_q.core.lifecycle import EFFECTS
+from fleet_q.core.ports import Store, Turn
+from fleet_q.core.step import Complete, Fail, Release, Submit, evolve
+
+from .clock import SECOND, FakeClock
+from .helpers import acknowledge, claim, join, known, recover_all, submit
+
+TOKEN: Final = "token"
+
+
+def retried_step(store: Store, clock: FakeClock, max_retries: int = 3) -> None:
+    """A pending step of which every column has been changed that a failure changes."""
+    join(store)
+    submit(store, "step", priority=2, max_retries=max_retries, delay=SECOND)
+    clock.advance(2)
+    assert claim(store, token="first") == ["step"]
+    acknowledge(store, Fail("step", "first", "Boom", "Traceback", retry_delay=SECOND))
+    clock.advance(3)
+
+
+def claimed_step(store: Store, clock: FakeClock, max_retries: int = 3) -> None:
+    retried_step(store, clock, max_retries)
+    assert claim(store, token=TOKEN) == ["step"]
+    clock.advance(1)
+
+
+def failed_step(store: Store, clock: FakeClock) -> None:
+    claimed_step(store, clock)
+    acknowledge(store, Fail("step", TOKEN, "Bang", "Traceback", permanent=True))
+
+
+def cancelled_step(store: Store, clock: FakeClock) -> None:
+    claimed_step(store, clock)
+    store.cancel("step")
+
+
+def step_on_its_last_try(store: Store, clock: FakeClock) -> None:
+    claimed_step(store, clock, max_retries=1)
+
+
+def orphaned_step(store: Store, clock: FakeClock) -> None:
+    claimed_step(store, clock)
+    join(store, incarnation="two")
+
+
+def orphan_on_its_last_try(store: Store, clock: FakeClock) -> None:
+    step_on_its_last_try(store, clock)
+    join(store, incarnation="two")
+
+
+def claim_with_prefetch(store: Store) -> None:
+    """A claim of which a step must not be taken, so that stores have to choose."""
+    submit(store, "last", max_retries=0)
+    turn = Turn("pod", "one", claim=2, claim_token=TOKEN, prefetch=1)
+    assert [step.step_id for step in store.turn(turn).claimed] == ["step"]
+
+
+def complete_beside_a_failure(store: Store) -> None:
+    acknowledge(store, Complete("step", TOKEN, '{"n": 1}'), Fail("other", "none", "Boom"))
+
+
+Make = Callable[[Store, FakeClock], None]
+Act = Callable[[Store], object]
+
+CASES: Final[dict[str, tuple[Make, Act, str]]] = {
+    "claim": (retried_step, claim, "claimed"),
+    "claim with prefetch": (retried_step, claim_with_prefetch, "claimed"),
+    "complete": (
+        claimed_step,
+        lambda store: acknowledge(store, Complete("step", TOKEN, '{"n": 1}')),
+        "completed",
+    ),
+    "complete beside a failure": (claimed_step, complete_beside_a_failure, "completed"),
+    "fail": (
+        claimed_step,
+        lambda store: acknowledge(store, Fail("step", TOKEN, "Bang", retry_delay=SECOND)),
+        "retried",
+    ),
+    "fail without delay": (
+        claimed_step,
+        lambda store: acknowledge(store, Fail("step", TOKEN, "Bang", "Traceback")),
+        "retried",
+    ),
+    "fail for good": (
+        claimed_step,
+        lambda store: acknowledge(store, Fail("step", TOKEN, "Bang", permanent=True)),
+        "failed",
+    ),
+    "fail on the last try": (
+        step_on_its_last_try,
+        lambda store: acknowledge(store, Fail("step", TOKEN, "Bang", "Traceback")),
+        "failed",
+    ),
+    "release": (
+        claimed_step,
+        lambda store: acknowledge(store, Release("step", TOKEN)),
+        "released",
+    ),
+    "recover": (orphaned_step, recover_all, "recovered"),
+    "recover on the last try": (orphan_on_its_last_try, recover_all, "failed"),
+    "cancel a pending step": (retried_step, lambda store: store.cancel("step"), "cancelled"),
+    "cancel a claimed step": (claimed_step, lambda store: store.cancel("step"), "cancelled"),
+    "replay a failed step": (failed_step, lambda store: store.replay(["step"]), "replayed"),
+    "replay a cancelled step": (cancelled_step, lambda store: store.replay(["step"]), "replayed"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_event_changes_a_row_as_evolve_says(store: Store, clock: FakeClock, case: str) -> None:
+    make, act, kind = CASES[case]
+    make(store, clock)
+    before = known(store, "step")
+    act(store)
+    event = store.history("step")[-1]
+    assert (event.fact.type, event.version) == (kind, before.version + 1)
+    assert known(store, "step") == evolve(before, event)
+
+
+@pytest.mark.parametrize("unique", [True, False], ids=["unique", "by its own id"])
+def test_a_submission_makes_a_row_as_evolve_says(store: Store, unique: bool) -> None:
+    payload = '{"a": [1, "é"]}'
+    store.submit([Submit("step", payload, -1, 7, SECOND, unique), Submit("at once", "{}")], "pod")
+    for step_id in ("step", "at once"):
+        (event,) = store.history(step_id)
+        assert known(store, step_id) == evolve(None, event)
+    step = known(store, "step")
+    assert (step.payload, step.priority, step.max_retries) == (payload, -1, 7)
+
+
+def test_there_is_a_case_for_every_effect() -> None:
+    assert {kind for _, _, kind in CASES.values()} == set(EFFECTS)
