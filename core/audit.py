@@ -11,6 +11,7 @@ from fleet_q.core import events as ev
 from fleet_q.core import step as steps
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.events import StepEvent
+from fleet_q.core.lifecycle import EFFECTS
 
 
 class Audit(msgspec.Struct):
@@ -51,12 +52,13 @@ def _count(report: Audit, history: list[StepEvent]) -> None:
                 report.recovered += 1
             case ev.Released():
                 report.released += 1
-    match history[-1].fact:
-        case ev.Completed():
+    last = EFFECTS.get(history[-1].fact.type)
+    match last and last.status:
+        case "completed":
             report.completed += 1
-        case ev.Failed():
+        case "failed":
             report.failed += 1
-        case ev.Cancelled():
+        case "cancelled":
             report.cancelled += 1
         case _:
             report.unfinished += 1
@@ -73,15 +75,14 @@ def _faults(history: list[StepEvent]) -> list[str]:
         faults.append(f"completed {completions} times")
     token: str | None = None
     for event in history:
-        match event.fact:
-            case ev.Claimed(claim_token=new):
-                if token is not None:
-                    faults.append(f"claimed at version {event.version} while held")
-                token = new
-            case ev.Completed() | ev.Retried() | ev.Released() | ev.Recovered() | ev.Failed():
-                if event.fact.claim_token != token:
-                    faults.append(f"{event.fact.type} by a stranger at version {event.version}")
-                token = None
-            case ev.Cancelled():
+        fact = event.fact
+        if isinstance(fact, ev.Claimed):
+            if token is not None:
+                faults.append(f"claimed at version {event.version} while held")
+            token = fact.claim_token
+        elif fact.type in EFFECTS:
+            if getattr(fact, "claim_token", token) != token:
+                faults.append(f"{fact.type} by a stranger at version {event.version}")
+            if EFFECTS[fact.type].status != "claimed":
                 token = None
     return faults

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, Generic, Literal, TypeVar, cast
+from typing import Final, Generic, Literal, TypeVar, cast, get_args
 
 import msgspec
 from transitions import Machine
@@ -18,17 +18,11 @@ from fleet_q.core.errors import IllegalTransition
 StepStatus = Literal["pending", "claimed", "completed", "failed", "cancelled"]
 PodStatus = Literal["up", "asleep", "draining", "down"]
 
-STEP_STATUSES: Final[tuple[StepStatus, ...]] = (
-    "pending",
-    "claimed",
-    "completed",
-    "failed",
-    "cancelled",
-)
+STEP_STATUSES: Final[tuple[StepStatus, ...]] = get_args(StepStatus)
+POD_STATUSES: Final[tuple[PodStatus, ...]] = get_args(PodStatus)
+
 FINAL: Final[tuple[StepStatus, ...]] = ("completed", "failed", "cancelled")
 """The statuses of a step that has ended. Only a replay leads out of one."""
-
-POD_STATUSES: Final[tuple[PodStatus, ...]] = ("up", "asleep", "draining", "down")
 
 S = TypeVar("S", bound=str)
 

@@ -324,11 +324,9 @@ SELECT '', COALESCE(MIN(version), 1) - :events + 1, 'pruned', CURRENT_TIMESTAMP(
 FROM "STEP_EVENTS";
 
 -- snowflake/orphans
-SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
-    DATE_PART(epoch_microsecond, step.created_ts),
-    DATE_PART(epoch_microsecond, step.last_update_ts),
-    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-    step.claim_token, step.result, step.error, step.traceback, step.version
+SELECT step.step_id, step.claim_token, step.claimed_by, step.incarnation, step.retry_count,
+    step.max_retries,
+    LENGTH(step.payload) + COALESCE(LENGTH(step.error), 0) + COALESCE(LENGTH(step.traceback), 0)
 FROM "STEP_TRACKER" AS step
 WHERE step.status = 'claimed' AND step.step_id > :after
     AND NOT EXISTS (
@@ -403,7 +401,8 @@ WHERE "STEP_TRACKER".step_id = ended.step_id AND "STEP_TRACKER".version = ended.
     AND "STEP_TRACKER".last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6);
 
 -- snowflake/recover
--- Give back, or fail, those of the noted claims that still are orphans.
+-- Give back, or fail, those of the noted claims that still are orphans; what never began on its
+-- last try is released.
 UPDATE "STEP_TRACKER"
 -- What an event makes of a step. A statement joins the events to the rows that they change, as
 -- ``change``, with a column for whatever an event may say of a step.
@@ -465,7 +464,9 @@ FROM (
     SELECT
         held.step_id, held.version,
         CASE
-            WHEN held.retry_count >= held.max_retries THEN 'failed' ELSE 'recovered'
+            WHEN held.retry_count < held.max_retries THEN 'recovered'
+            WHEN noted.value[2]::BOOLEAN THEN 'released'
+            ELSE 'failed'
         END AS type,
         TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
         held.claim_token AS claim_token, NULL AS result,

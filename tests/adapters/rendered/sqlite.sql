@@ -1,8 +1,9 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- sqlite/add_dead_letter
-INSERT OR REPLACE INTO dead_letters (step_id, claim_token, claimed_by, retry_count, max_retries)
-VALUES (?1, ?2, ?3, ?4, ?5);
+INSERT OR REPLACE INTO dead_letters
+    (step_id, claim_token, claimed_by, incarnation, retry_count, max_retries, size)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
 
 -- sqlite/all_steps
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
@@ -140,8 +141,10 @@ CREATE TABLE dead_letters (
     step_id      TEXT    NOT NULL PRIMARY KEY,
     claim_token  TEXT    NOT NULL,
     claimed_by   TEXT    NOT NULL,
+    incarnation  TEXT    NOT NULL,
     retry_count  INTEGER NOT NULL,
-    max_retries  INTEGER NOT NULL
+    max_retries  INTEGER NOT NULL,
+    size         INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- sqlite/dead_letters
@@ -270,8 +273,8 @@ LIMIT :limit;
 
 -- sqlite/orphans
 -- The planner would walk all steps by their id, and find the few that are claimed on its way.
-SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+SELECT step_id, claim_token, claimed_by, incarnation, retry_count, max_retries,
+    length(payload) + ifnull(length(error), 0) + ifnull(length(traceback), 0) AS size
 FROM step_tracker AS step INDEXED BY step_tracker_claimed
 WHERE step.status = 'claimed' AND step.step_id > :after
     AND NOT EXISTS (
@@ -378,7 +381,7 @@ SELECT EXISTS (SELECT 1 FROM pod_health);
 -- sqlite/take_dead_letters
 DELETE FROM dead_letters
 WHERE step_id IN (SELECT step_id FROM dead_letters ORDER BY step_id LIMIT :limit)
-RETURNING step_id, claim_token, claimed_by, retry_count, max_retries;
+RETURNING step_id, claim_token, claimed_by, incarnation, retry_count, max_retries, size;
 
 -- sqlite/update_step
 UPDATE step_tracker
