@@ -40,9 +40,9 @@ def to_counts(counts: Iterable[tuple[str, int]]) -> dict[StepStatus, int]:
     return found
 
 
-class _Log:
-    """Between the rows of a log and its events: a row has the columns that all events share, and
-    one for each field of any fact."""
+class Log:
+    """Turns the rows of a log into events and back. A row has the five columns that all events
+    share, then one for each field of any fact. ``what`` the log is about is named in errors."""
 
     def __init__(self, what: str, facts: Facts, columns: Columns) -> None:
         self._what = what
@@ -50,6 +50,7 @@ class _Log:
         self._facts = {kind: (fact, self._fields(fact)) for kind, fact in facts.items()}
 
     def to_event(self, row: Row) -> Event[Any]:
+        """The event of a row. Raises :class:`UnknownToThisVersion` if its type is not known."""
         stream, version, kind, at, pod_id = row[:_SHARED]
         try:
             fact, fields = self._facts[kind]
@@ -67,6 +68,7 @@ class _Log:
         return Event(stream, version, at, pod_id, fact(*values))
 
     def to_row(self, event: Event[Any]) -> Row:
+        """The row of an event."""
         kind = event.fact.type
         row = [event.stream, event.version, kind, event.at, event.pod_id]
         row += [None] * (len(self._names) - _SHARED)
@@ -89,8 +91,8 @@ class _Log:
 
 
 _SHARED: Final = 5
-_STEP_LOG: Final = _Log("step", STEP_FACTS, ROWS.step_event)
-_POD_LOG: Final = _Log("pod", POD_FACTS, ROWS.pod_event)
+_STEP_LOG: Final = Log("step", STEP_FACTS, ROWS.step_event)
+_POD_LOG: Final = Log("pod", POD_FACTS, ROWS.pod_event)
 
 
 def to_step_event(row: Row) -> StepEvent:

@@ -24,7 +24,6 @@ ENDED: Final[tuple[StepStatus, ...]] = tuple(status for status in FINAL if statu
 """Steps that nobody waits for any more. Dead letters may still be replayed, and so are pruned only
 when somebody asks for it."""
 
-
 LONGEST_INTERVAL: Final = 3_600.0
 """Seconds from one prune of a leader to its next, at most."""
 

@@ -62,10 +62,6 @@ class Statements:
         """The file with its tables named as people read it: with comments."""
         return self._named(load(DIALECT, name), names)
 
-    def named(self, text: str, **names: str) -> str:
-        """A text that is no file of ``sql/snowflake`` itself with its tables named."""
-        return self._named(text, names)
-
     def split(self, name: str, **names: str) -> list[str]:
         """The statements of a file that has several."""
         return split(self.text(name, **names))

@@ -34,9 +34,9 @@ def test_no_list_of_a_sqlite_statement_is_left_open() -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_new_column_reaches_every_list_of_its_table(dialect: Dialect) -> None:
-    known = getattr(lists, dialect)(ROWS._replace(step={**ROWS.step, "note": "text"}))
+    known = getattr(lists, dialect)(ROWS._replace(step={**ROWS.step, "new": "text"}))
     for name in ("step_names", "step_columns", "step_values"):
-        assert list(known[name].values) == [*ROWS.step, "note"]
+        assert list(known[name].values) == [*ROWS.step, "new"]
 
 
 def test_snowflake_has_a_status_for_every_effect_and_none_for_anything_else() -> None:

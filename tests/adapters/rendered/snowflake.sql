@@ -26,6 +26,7 @@ SELECT
                 OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
             )
     ) AS claimable,
+    (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -33,7 +34,7 @@ FROM (SELECT 1 AS always) AS now
 LEFT JOIN "POD_HEALTH" AS pod ON pod.pod_id = :pod_id
 UNION ALL
 SELECT
-    'held', NULL, NULL, NULL, NULL, NULL, NULL,
+    'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL,
     step.step_id, step.status, step.priority,
     CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -45,7 +46,7 @@ FROM "STEP_TRACKER" AS step
 WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
-    'done', step_id, claim_token, NULL, NULL, NULL, NULL,
+    'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM "STEP_EVENTS"
@@ -62,9 +63,12 @@ ORDER BY step.step_id;
 
 -- snowflake/append_pod_events
 INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
-SELECT pod_id, version, :type, change_ts, :by_pod_id, incarnation, change_id
+SELECT
+    pod_id, version, change_type,
+    CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END, :by_pod_id,
+    incarnation, change_id
 FROM "POD_HEALTH"
-WHERE change_id = :change_id;
+WHERE change_id = :change_id AND change_type <> '';
 
 -- snowflake/append_step_events
 -- The events of one change, read off the rows that it left behind.
@@ -220,20 +224,22 @@ ORDER BY step.last_update_ts DESC, step.step_id DESC;
 
 -- snowflake/declare_dead
 -- End the pods that were observed to be silent, unless they have been heard of since: their version
--- is another one then.
+-- or their last heartbeat is another one then.
 UPDATE "POD_HEALTH"
 SET status = change.becomes, version = "POD_HEALTH".version + 1, change_id = :change_id,
-    change_ts = CURRENT_TIMESTAMP()
+    change_type = 'declared_dead'
 FROM (
     SELECT
         silent.value[0]::VARCHAR AS pod_id, silent.value[1]::VARCHAR AS incarnation,
-        silent.value[2]::NUMBER(38, 0) AS version, pair.value[0]::VARCHAR AS was,
-        pair.value[1]::VARCHAR AS becomes
+        silent.value[2]::NUMBER(38, 0) AS version,
+        TO_TIMESTAMP_LTZ(silent.value[3]::NUMBER(38, 0), 6) AS last_heartbeat_ts,
+        pair.value[0]::VARCHAR AS was, pair.value[1]::VARCHAR AS becomes
     FROM TABLE(FLATTEN(input => PARSE_JSON(:silent))) AS silent
     CROSS JOIN TABLE(FLATTEN(input => PARSE_JSON(:becomes))) AS pair
 ) AS change
 WHERE "POD_HEALTH".pod_id = change.pod_id AND "POD_HEALTH".incarnation = change.incarnation
-    AND "POD_HEALTH".version = change.version AND "POD_HEALTH".status = change.was;
+    AND "POD_HEALTH".version = change.version AND "POD_HEALTH".status = change.was
+    AND "POD_HEALTH".last_heartbeat_ts = change.last_heartbeat_ts;
 
 -- snowflake/delete_pods
 DELETE FROM "POD_HEALTH"
@@ -295,24 +301,25 @@ SELECT
 FROM TABLE(FLATTEN(input => PARSE_JSON(:steps))) AS step;
 
 -- snowflake/is_committed
--- Whether a change whose commit was not answered took place.
+-- Whether a change whose commit was not answered took place. A heartbeat leaves no event.
 SELECT EXISTS (SELECT 1 FROM "STEP_EVENTS" WHERE change_id = :change_id)
-    OR EXISTS (SELECT 1 FROM "POD_EVENTS" WHERE change_id = :change_id) AS is_committed;
+    OR EXISTS (SELECT 1 FROM "POD_EVENTS" WHERE change_id = :change_id)
+    OR EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE change_id = :change_id) AS is_committed;
 
 -- snowflake/join_again
 -- A new incarnation under a pod id that is known; the earlier one ends with it.
 UPDATE "POD_HEALTH"
 SET status = 'up', birth_ts = CURRENT_TIMESTAMP(), last_heartbeat_ts = CURRENT_TIMESTAMP(),
     incarnation = :incarnation, version = version + 1, change_id = :change_id,
-    change_ts = CURRENT_TIMESTAMP()
+    change_type = 'joined'
 WHERE pod_id = :pod_id AND incarnation <> :incarnation;
 
 -- snowflake/join_first
 INSERT INTO "POD_HEALTH" (
-    pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, change_id, change_ts
+    pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, change_id, change_type
 )
 SELECT :pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), :incarnation, 1, :change_id,
-    CURRENT_TIMESTAMP()
+    'joined'
 WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE pod_id = :pod_id);
 
 -- snowflake/note_pruned
@@ -364,17 +371,19 @@ LEFT JOIN "POD_HEALTH" AS pod ON TRUE
 ORDER BY pod.pod_id;
 
 -- snowflake/presence
--- What a pod, or somebody about it, says; ``becomes`` pairs the statuses in which it may be said
--- with what they become.
+-- What a pod says of itself. For each status in which it may, ``becomes`` has the status after it, the
+-- type of the event (a heartbeat is none), and whether it is a sign of life.
 UPDATE "POD_HEALTH"
 SET
     status = change.becomes,
-    last_heartbeat_ts = CASE WHEN :is_sign_of_life THEN CURRENT_TIMESTAMP() ELSE "POD_HEALTH".last_heartbeat_ts END,
-    version = "POD_HEALTH".version + 1,
+    last_heartbeat_ts = CASE WHEN change.is_sign_of_life THEN CURRENT_TIMESTAMP() ELSE "POD_HEALTH".last_heartbeat_ts END,
+    version = "POD_HEALTH".version + CASE WHEN change.type = '' THEN 0 ELSE 1 END,
     change_id = :change_id,
-    change_ts = CURRENT_TIMESTAMP()
+    change_type = change.type
 FROM (
-    SELECT value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes
+    SELECT
+        value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes, value[2]::VARCHAR AS type,
+        value[3]::BOOLEAN AS is_sign_of_life
     FROM TABLE(FLATTEN(input => PARSE_JSON(:becomes)))
 ) AS change
 WHERE "POD_HEALTH".status = change.was AND "POD_HEALTH".pod_id = :pod_id AND "POD_HEALTH".incarnation = :incarnation;
@@ -483,6 +492,13 @@ FROM (
         )
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
+-- snowflake/schema_version
+SELECT DISTINCT schema_version, table_kind FROM "FLEET_Q";
+
+-- snowflake/set_schema_version
+-- The first statement of a migration's transaction: who finds no row to change comes too late.
+UPDATE "FLEET_Q" SET schema_version = {version} WHERE schema_version < {version};
 
 -- snowflake/show_locks
 SHOW LOCKS;
