@@ -226,8 +226,7 @@ class MemoryTransaction(StepByStep):
         return Pruned(len(found), sum(len(self._db.step_log.pop(step_id)) for step_id in found))
 
     def prune_pod(self, pod: Pod) -> Pruned:
-        known = self._db.pods.get(pod.pod_id)
-        if known is None or known.version != pod.version:
+        if self._db.pods.get(pod.pod_id) != pod:
             return Pruned(0, 0)
         del self._db.pods[pod.pod_id]
         return Pruned(1, len(self._db.pod_log.pop(pod.pod_id)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from msgspec.structs import asdict
+
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.calls import Calls, NotAll, by_id
 from fleet_q.adapters.snowflake.session import Transaction
@@ -48,7 +50,7 @@ def prune_pod(calls: Calls, pod: Pod) -> Pruned:
     def work(tx: Transaction) -> None:
         nonlocal pruned
         events = int(tx.run("prune_pod_events", pod_id=pod.pod_id)[0][0])
-        gone = int(tx.run("prune_pod", pod_id=pod.pod_id, version=pod.version)[0][0])
+        gone = int(tx.run("prune_pod", **asdict(pod))[0][0])
         if events and not gone:
             raise NotAll([pod.pod_id])
         pruned = Pruned(gone, events)

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.columns import ROWS
@@ -195,7 +196,7 @@ class SqliteTransaction(StepByStep):
         return Pruned(self._run("prune_steps", values).rowcount, events)
 
     def prune_pod(self, pod: Pod) -> Pruned:
-        values = {"pod_id": pod.pod_id, "version": pod.version}
+        values = asdict(pod)
         pruned = self._run("prune_pod", values).rowcount
         return Pruned(pruned, self._run("prune_pod_events", values).rowcount if pruned else 0)
 

@@ -94,7 +94,8 @@ class Transaction(Protocol):
         ``before``, with their events."""
 
     def prune_pod(self, pod: Pod) -> Pruned:
-        """Delete the pod with its events, if it is in this version still."""
+        """Delete the pod with its events, if its row has not changed. A version alone does not
+        tell: a pod that was pruned and joined anew counts from 1 again."""
 
     def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:
         """Make the step table hold, of these ids, just these steps, which are what their log adds

@@ -1,2 +1,3 @@
 DELETE FROM pod_health
-WHERE pod_id = :pod_id AND version = :version
+WHERE pod_id = :pod_id AND incarnation = :incarnation AND version = :version
+    AND last_heartbeat_ts = :last_heartbeat_ts

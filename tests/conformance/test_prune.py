@@ -11,7 +11,7 @@ import pytest
 
 from fleet_q.core.errors import IncarnationEnded, UnknownStep
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.pod import Beat, Leave, Sleep
+from fleet_q.core.pod import Beat, Drain, Leave, Sleep
 from fleet_q.core.ports import Ended, EndedPage, Pruned, Store, Turn
 from fleet_q.core.pruning import ENDED, WITH_DEAD_LETTERS, PruneStats, prune_cycle
 from fleet_q.core.step import Complete
@@ -199,6 +199,21 @@ def test_pods_that_are_gone_or_asleep_for_long_go_too(store: Store, clock: FakeC
     assert not ended.value.superseded, "it would not join again"
     join(store, "asleep", "two")
     assert [pod.version for pod in store.pods().pods] == [1, 1, 1]
+
+
+def test_pod_that_was_pruned_and_joined_anew_is_not_the_one_that_was_found(
+    store: Store, clock: FakeClock
+) -> None:
+    join(store)
+    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    (found,) = store.pods().pods
+    assert prune(store, 0).pods == 1
+    clock.advance(1)
+    join(store, "pod", "two")
+    store.turn(Turn("pod", "two", Drain("pod", "two")))
+    (draining,) = store.pods().pods
+    assert draining.version == found.version
+    assert store.prune_pod(found) == Pruned(0, 0)
 
 
 def test_a_pod_that_came_back_after_it_was_found_stays(store: Store) -> None:

@@ -390,7 +390,8 @@ WHERE "POD_HEALTH".status = change.was AND "POD_HEALTH".pod_id = :pod_id AND "PO
 
 -- snowflake/prune_pod
 DELETE FROM "POD_HEALTH"
-WHERE pod_id = :pod_id AND version = :version;
+WHERE pod_id = :pod_id AND incarnation = :incarnation AND version = :version
+    AND last_heartbeat_ts = TO_TIMESTAMP_LTZ(:last_heartbeat_ts, 6);
 
 -- snowflake/prune_pod_events
 DELETE FROM "POD_EVENTS"

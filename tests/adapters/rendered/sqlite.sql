@@ -309,7 +309,8 @@ ORDER BY pod_id;
 
 -- sqlite/prune_pod
 DELETE FROM pod_health
-WHERE pod_id = :pod_id AND version = :version;
+WHERE pod_id = :pod_id AND incarnation = :incarnation AND version = :version
+    AND last_heartbeat_ts = :last_heartbeat_ts;
 
 -- sqlite/prune_pod_events
 DELETE FROM pod_events
