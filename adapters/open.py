@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from fleet_q.adapters.memory import MemoryStore
-from fleet_q.adapters.snowflake.connection import named, open_snowflake
+from fleet_q.adapters.snowflake.connection import named
 from fleet_q.adapters.sqlite.store import Durability, SqliteStore
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.ports import Store
@@ -39,6 +39,10 @@ def open_store(
     if parts.scheme == "sqlite":
         return SqliteStore(sqlite_path(url), create=create, durability=durability)
     if parts.scheme == "snowflake":
+        from fleet_q.adapters.snowflake.opening import (
+            open_snowflake,  # the connector may be missing
+        )
+
         snowflake = open_snowflake(url, tag=f"fleet-q {client}", table_prefix=table_prefix)
         snowflake.check_schema()
         return snowflake

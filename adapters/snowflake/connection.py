@@ -5,14 +5,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from fleet_q.adapters.snowflake.traits import LOCK_TIMEOUT
-from fleet_q.core.errors import InvalidInput, StoreError
-
-if TYPE_CHECKING:
-    from fleet_q.adapters.snowflake.store import SnowflakeStore
+from fleet_q.core.errors import InvalidInput
 
 PREFIX: Final = "SNOWFLAKE_"
 
@@ -77,19 +74,6 @@ def connection_parameters(
 def named(url: str, env: Mapping[str, str] | None = None) -> dict[str, str]:
     """Those of the parameters of which one may speak: no secrets."""
     return {name: value for name, value in _given(url, env).items() if name not in SECRET}
-
-
-def open_snowflake(url: str, *, tag: str, table_prefix: str) -> SnowflakeStore:
-    """The store that ``url`` names. Nothing is sent yet."""
-    try:
-        from fleet_q.adapters.snowflake.store import SnowflakeStore
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("snowflake"):
-            raise
-        raise StoreError(
-            "the Snowflake connector is not installed: pip install 'fleet-q[snowflake]'"
-        ) from None
-    return SnowflakeStore(connection_parameters(url, tag=tag), prefix=table_prefix)
 
 
 def _given(url: str, env: Mapping[str, str] | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from fleet_q.adapters.diagnosis import Finding
 from fleet_q.adapters.open import dialect, sqlite_path
-from fleet_q.adapters.snowflake.connection import named, open_snowflake
+from fleet_q.adapters.snowflake.connection import named
 from fleet_q.adapters.sqlite import doctor as sqlite_doctor
 from fleet_q.services.cli.output import out, say
 from fleet_q.services.worker.escapes import one_line
@@ -25,8 +25,10 @@ def examine(url: str, table_prefix: str) -> Iterator[Finding]:
     if dialect(url) == "sqlite":
         yield from sqlite_doctor.examination(sqlite_path(url))
         return
+    from fleet_q.adapters.snowflake.opening import open_snowflake  # the connector may be missing
+
     store = open_snowflake(url, tag="fleet-q doctor", table_prefix=table_prefix)
-    from fleet_q.adapters.snowflake.doctor import examination  # the connector may be missing
+    from fleet_q.adapters.snowflake.doctor import examination
 
     try:
         yield from examination(store.session, named(url))

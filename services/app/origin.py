@@ -9,12 +9,9 @@ import sys
 import weakref
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fleet_q.core.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from fleet_q.services.app.app import FleetQ
 
 MAIN: Final = "__main__"
 MAIN_IN_CHILD: Final = "__mp_main__"
@@ -23,7 +20,7 @@ MAIN_IN_CHILD: Final = "__mp_main__"
 is_child = False
 """Whether this is a process that runs steps' functions; such a one runs no pod."""
 
-_made: dict[tuple[str, int], weakref.ref[FleetQ]] = {}
+_made: dict[tuple[str, int], weakref.ref[object]] = {}
 _counts: Counter[str] = Counter()
 
 
@@ -46,7 +43,7 @@ def origin() -> Origin | None:
     return None
 
 
-def number_app(app: FleetQ, made_in: Origin | None) -> int:
+def number_app(app: object, made_in: Origin | None) -> int:
     """Count a new app among those that its module makes, from 0, so that :func:`made` finds it."""
     if made_in is None:
         return 0
@@ -56,7 +53,7 @@ def number_app(app: FleetQ, made_in: Origin | None) -> int:
     return number
 
 
-def made(module: str, number: int) -> FleetQ | None:
+def made(module: str, number: int) -> object | None:
     """The app that ``module`` made as its ``number``-th, from 0."""
     app = _made.get((module, number))
     return None if app is None else app()

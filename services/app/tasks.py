@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -21,10 +21,7 @@ from fleet_q.services.app.callables import (
     signature_of,
 )
 from fleet_q.services.app.context import PermanentFailure
-from fleet_q.services.app.origin import check_findable, origin
-
-if TYPE_CHECKING:
-    from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.origin import Origin, check_findable, origin
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +29,31 @@ R = TypeVar("R")
 Where = Literal["loop", "thread", "process"]
 MOST_NAMED = 20
 """Task types that are listed in a line, at most."""
+
+
+class App(Protocol):
+    """What a task needs of the app that it is registered on."""
+
+    @property
+    def reference(self) -> str | None:
+        """``module:app``, if the command line found the app so."""
+
+    @property
+    def made_in(self) -> Origin | None:
+        """The module in whose import the app was made."""
+
+    @property
+    def number(self) -> int:
+        """Which of the apps that this module makes it is, from 0."""
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the app's store, if other processes can open it too."""
+
+    def submit(
+        self, payload: Mapping[str, Any], *, step_id: str | None, priority: int, delay: float
+    ) -> str:
+        """Store a step and return its id."""
 
 
 class Task(Generic[P, R]):
@@ -44,7 +66,7 @@ class Task(Generic[P, R]):
 
     def __init__(
         self,
-        app: FleetQ,
+        app: App,
         name: str | None,
         function: Callable[P, R],
         *,

@@ -7,7 +7,6 @@ from typing import Literal
 import msgspec
 
 from fleet_q.adapters.open import described, dialect, sqlite_path
-from fleet_q.adapters.snowflake.connection import open_snowflake
 from fleet_q.adapters.sqlite import migrate as sqlite_migrate
 from fleet_q.sql import migrations, schema_version
 
@@ -61,8 +60,10 @@ def _status(found: int, known: int) -> Literal["new", "behind", "current", "ahea
 
 
 def _snowflakes_version(url: str, table_prefix: str) -> int:
+    from fleet_q.adapters.snowflake.opening import open_snowflake  # the connector may be missing
+
     store = open_snowflake(url, tag="fleet-q schema", table_prefix=table_prefix)
-    from fleet_q.adapters.snowflake.migrate import applied  # the connector may be missing
+    from fleet_q.adapters.snowflake.migrate import applied
 
     try:
         there = applied(store.session)

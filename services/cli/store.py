@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress
 
 from fleet_q.adapters.open import dialect
-from fleet_q.adapters.snowflake.connection import named, open_snowflake
+from fleet_q.adapters.snowflake.connection import named
 from fleet_q.adapters.snowflake.schema import Place, TableKind, script
 from fleet_q.adapters.snowflake.statements import Statements, identifier
 from fleet_q.adapters.sqlite import migrate as sqlite_migrate
@@ -125,8 +125,10 @@ def _script(url: str, settings: Settings, kind: TableKind | None, role: str | No
 
 
 def _apply(url: str, settings: Settings, kind: TableKind | None, role: str | None) -> None:
+    from fleet_q.adapters.snowflake.opening import open_snowflake  # the connector may be missing
+
     snowflake = open_snowflake(url, tag="fleet-q schema", table_prefix=settings.table_prefix)
-    from fleet_q.adapters.snowflake.migrate import migrate  # the connector may be missing
+    from fleet_q.adapters.snowflake.migrate import migrate
 
     try:
         for head in migrate(snowflake.session, kind, role):

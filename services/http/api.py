@@ -13,7 +13,8 @@ from pydantic import JsonValue
 
 from fleet_q.core import errors
 from fleet_q.core.submission import LONGEST_ID
-from fleet_q.services.app.app import LONGEST_PAGE, FleetQ
+from fleet_q.services.app.admin import LONGEST_PAGE
+from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.views import DeadLettersView, EventView, LeaderView, PodView, StepView
 from fleet_q.services.http.guard import Guard
 from fleet_q.services.http.head import HeadLikeGet

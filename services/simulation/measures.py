@@ -5,16 +5,14 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from fleet_q.core import events as ev
 from fleet_q.core.retry import MICROS
 from fleet_q.services.simulation.ledger import StepChange
-
-if TYPE_CHECKING:
-    from fleet_q.services.simulation.fleet import Fleet
+from fleet_q.services.simulation.observed import Observed
 
 SAMPLES: Final = 400
 """How often the fleet is looked at while there is trouble: a picture has no more columns."""
@@ -36,7 +34,7 @@ class Sample(msgspec.Struct, frozen=True):
 class Measures:
     """Latencies, counts and samples of one run."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Observed) -> None:
         self.claim_waits = array("f")  # seconds from claimable to claimed
         self.recovery_waits = array("f")  # seconds from a process's death to a step's return
         self.counts: Counter[str] = Counter()  # events, by type

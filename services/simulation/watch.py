@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fleet_q.core.capacity import slots
 from fleet_q.core.retry import MICROS
 from fleet_q.core.worker.pacing import LONGEST_SPREAD
 from fleet_q.services.simulation.agenda import EPOCH
 from fleet_q.services.simulation.checks import SLACK
+from fleet_q.services.simulation.observed import Observed
+from fleet_q.services.simulation.process import Process
 from fleet_q.services.simulation.violation import Violation
-
-if TYPE_CHECKING:
-    from fleet_q.services.simulation.fleet import Fleet
-    from fleet_q.services.simulation.process import Process
 
 CALLS: Final = 20.0
 """Seconds that the calls of the store may take that are needed on top of an interval."""
@@ -41,7 +39,7 @@ class Watch:
     begins the interval anew. A leader must be awake, too.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Observed) -> None:
         self._fleet = fleet
         settings = fleet.scenario.settings
         self._recovery = settings.recovery_interval * SLACK + CALLS

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fleet_q.core.errors import IllegalTransition, InvalidInput, StepConflict, UnknownStep
 from fleet_q.services import FleetQ
-from fleet_q.services.app.app import LONGEST_PAGE
+from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.bulk import SUBMIT_BATCH
 from tests.services.conftest import QUICK
 from tests.waiting import LIMIT, wait_until

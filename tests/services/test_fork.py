@@ -72,7 +72,7 @@ def test_child_of_a_running_pod_can_run_one_of_its_own(app):
 
 def test_child_makes_locks_of_its_own(app):
     app.submit({})
-    with app._lock, ids._lock:
+    with app._lock, app._connection._lock, ids._lock:
         told = Child(lambda: app.submit({"who": "child"})).ended()
     assert app.status(told.strip("'")).status == "pending"
 

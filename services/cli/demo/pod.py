@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import sys
 import threading
-
-from fleet_q.services.cli import commands as cli
 
 
 def main() -> None:
     """Run ``fleet-q`` with the words given; its stdin is a pipe that the demo holds open."""
     threading.Thread(target=_leave_with_the_demo, daemon=True).start()
-    cli.main()
+    runpy.run_module("fleet_q", run_name="__main__")
 
 
 def _leave_with_the_demo() -> None:

@@ -58,12 +58,13 @@ class Finder:
     def _app(self, address: Address) -> FleetQ | None:
         if address.reference is not None:
             module, _, name = address.reference.partition(":")
-            app = getattr(self._import(module), name, None)
-            return app if isinstance(app, FleetQ) else None
-        if address.module is None:
+            app: object = getattr(self._import(module), name, None)
+        elif address.module is not None:
+            self._import(address.module)
+            app = made(address.module, address.number)
+        else:
             return None
-        self._import(address.module)
-        return made(address.module, address.number)
+        return app if isinstance(app, FleetQ) else None
 
     def _task_of_function(
         self, address: Address, function: str, app: FleetQ | None

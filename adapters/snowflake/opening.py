@@ -1,0 +1,21 @@
+"""Opening the store in Snowflake. Importing this module raises :class:`StoreError` where the
+connector is not installed; so it is imported where it is needed."""
+
+from __future__ import annotations
+
+from fleet_q.adapters.snowflake.connection import connection_parameters
+from fleet_q.core.errors import StoreError
+
+try:
+    from fleet_q.adapters.snowflake.store import SnowflakeStore
+except ModuleNotFoundError as error:
+    if error.name is None or not error.name.startswith("snowflake"):
+        raise
+    raise StoreError(
+        "the Snowflake connector is not installed: pip install 'fleet-q[snowflake]'"
+    ) from None
+
+
+def open_snowflake(url: str, *, tag: str, table_prefix: str) -> SnowflakeStore:
+    """The store that ``url`` names. Nothing is sent yet."""
+    return SnowflakeStore(connection_parameters(url, tag=tag), prefix=table_prefix)

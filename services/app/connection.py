@@ -1,0 +1,90 @@
+"""Which store an app uses, and with which settings; opening it and closing it."""
+
+from __future__ import annotations
+
+import threading
+
+from fleet_q.adapters.open import absolute, current_folder, is_shared, open_store
+from fleet_q.core.errors import InvalidInput
+from fleet_q.core.ports import Store
+from fleet_q.services.app import origin
+from fleet_q.services.app.settings import Settings, from_env
+
+
+class Connection:
+    """The store of an app and its settings. Nothing is opened or read before the first use, but a
+    relative path is one of the folder that is current when it is given."""
+
+    def __init__(self, store: str | Store | None, settings: Settings | None) -> None:
+        self._settings = settings
+        self._folder = current_folder()
+        self._where = absolute(store, self._folder) if isinstance(store, str) else store
+        self._create = True
+        self._client: Store | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings given, or those of the environment, read at the first use."""
+        if self._settings is None:
+            self._settings = from_env()
+        return self._settings
+
+    @property
+    def where(self) -> str | Store:
+        """The URL of the store, or the open store that was given."""
+        if self._where is None:
+            return absolute(self.settings.store, self._folder)
+        return self._where
+
+    @property
+    def url(self) -> str | None:
+        """The URL of the store, if other processes can open it too."""
+        return self.where if isinstance(self.where, str) and is_shared(self.where) else None
+
+    def use(self, store: str | None, settings: Settings | None, create: bool) -> None:
+        """Before the first use, take another store or other settings. With ``create`` false, a
+        store that does not exist is an error."""
+        if store is not None:
+            self._where = absolute(store, current_folder())
+        if settings is not None:
+            self._settings = settings
+            self._folder = current_folder()
+        self._create = create
+
+    def store(self) -> Store:
+        """The open store of the client's methods; opened if it is not."""
+        with self._lock:
+            if self._client is None:
+                self._client = self._open("client")
+            return self._client
+
+    def open_for(self, pod_id: str) -> tuple[Store, bool]:
+        """A store for a pod, and whether the pod has it alone and so closes it: it has where a
+        store can be opened twice."""
+        return (self._open(pod_id), True) if self.url is not None else (self.store(), False)
+
+    def close(self) -> None:
+        """Close the store, unless it was given open."""
+        with self._lock:
+            if self._client is not None and self._client is not self._where:
+                self._client.close()
+            self._client = None
+
+    def begin_in_child(self) -> None:
+        """Another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
+
+    def _open(self, client: str) -> Store:
+        where = self.where
+        if not isinstance(where, str):
+            return where
+        if origin.is_child and not is_shared(where):
+            raise InvalidInput("a function in a process cannot reach memory://, which is its pod's")
+        return open_store(
+            where,
+            create=self._create,
+            client=client,
+            table_prefix=self.settings.table_prefix,
+            durability=self.settings.durability,
+        )

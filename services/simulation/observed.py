@@ -1,0 +1,25 @@
+"""What measures and promises look at."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fleet_q.services.simulation.agenda import Agenda
+from fleet_q.services.simulation.checks import Checks
+from fleet_q.services.simulation.ledger import Ledger
+from fleet_q.services.simulation.process import Process
+from fleet_q.services.simulation.scenario import Scenario
+from fleet_q.services.simulation.server import Server
+
+
+class Observed(Protocol):
+    """The fleet, as those see it who change nothing in it."""
+
+    scenario: Scenario
+    agenda: Agenda
+    ledger: Ledger
+    checks: Checks
+    server: Server
+    processes: dict[str, Process]
+    died_at: dict[str, float]
+    """By pod and number of the process."""
