@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.settings import from_env
 from fleet_q.services.cli.options import JsonOption, VerboseOption
 
@@ -28,9 +27,6 @@ def simulate(
     picture: Annotated[
         Path | None, typer.Option(help="draw the fleet over time into this file, .png or .svg")
     ] = None,
-    mutations: Annotated[
-        bool, typer.Option("--mutations", help="flip every guard off, and see who misses it")
-    ] = False,
     table: Annotated[
         bool, typer.Option("--table", help="10, 100 and 1000 pods on Snowflake's tables, compared")
     ] = False,
@@ -44,11 +40,7 @@ def simulate(
     """
     from fleet_q.services.simulation import command
 
-    if mutations and table:
-        raise InvalidInput("--mutations and --table are two commands; give one of them")
-    if mutations:
-        command.run_mutations(json)
-    elif table:
+    if table:
         command.run_table(seed, hours or 1.0, from_env(), json)
     else:
         size = command.Size(pods=pods, hours=hours, steps=steps, store=manners, settings=from_env())

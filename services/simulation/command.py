@@ -20,11 +20,10 @@ from rich.progress import (
 
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.settings import PodSettings
-from fleet_q.services.cli.output import err, out, print_json, print_record, print_table
+from fleet_q.services.cli.output import err, out, print_json, print_record
 from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import Outcome, simulate
 from fleet_q.services.simulation.models import Kind
-from fleet_q.services.simulation.mutations import MUTATIONS, Finding, look_for
 from fleet_q.services.simulation.picture import check_can_draw, draw_picture
 from fleet_q.services.simulation.report import Figures, figures, history, markdown
 from fleet_q.services.simulation.scenario import Scenario
@@ -85,22 +84,6 @@ def run_seeds(seeds: range, size: Size, picture: Path | None, json: bool) -> Non
         _print_broken(smallest, size.command(seed), json)
         raise FleetQError(f"seed {seed}: {outcome.violation}; again: {size.command(seed)}")
     _print_figures(totals, json)
-
-
-def run_mutations(json: bool) -> None:
-    """Flip every guard off. Raises :class:`FleetQError` if the loss of one is not noticed."""
-    found: list[Finding] = []
-    with _progress("guards flipped off", len(MUTATIONS)) as (progress, task):
-        for mutation in MUTATIONS:
-            found.append(look_for(mutation))
-            progress.advance(task)
-    if json:
-        print_json(found)
-    else:
-        print_table(found, ("guard", "promise", "seeds"), "")
-    missed = [each.guard for each in found if each.promise is None]
-    if missed:
-        raise FleetQError(f"nobody missed the guard {missed[0]!r}")
 
 
 def run_table(seed: int, hours: float, settings: PodSettings, json: bool) -> None:

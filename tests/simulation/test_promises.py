@@ -7,8 +7,9 @@ import pytest
 from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import Fleet, simulate
-from fleet_q.services.simulation.mutations import MOST_SEEDS, MUTATIONS
 from fleet_q.services.simulation.violation import Violation
+from tests.mutations import MUTATIONS
+from tests.mutations.guards import MOST_SEEDS
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ def test_without_a_guard_a_promise_breaks(guard: str, promise: str) -> None:
     mutation = next(mutation for mutation in MUTATIONS if mutation.guard == guard)
     broken = set()
     for seed in range(1, MOST_SEEDS + 1):
-        with mutation.flipped():
+        with mutation.removed():
             violation = simulate(draw(seed)).violation
         broken.add(violation.promise if violation is not None else None)
         if promise in broken:

@@ -10,9 +10,9 @@ from fleet_q.core.errors import FleetQError
 from fleet_q.services.simulation.command import Size, run_seeds
 from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import simulate
-from fleet_q.services.simulation.mutations import MUTATIONS
 from fleet_q.services.simulation.report import history
 from fleet_q.services.simulation.shrink import Shrinker
+from tests.mutations import MUTATIONS
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ TOKENS = next(m for m in MUTATIONS if m.guard == "a change carries the step's cl
 def failing_seed() -> int:
     """One on hybrid tables, where pods are less busy than on a file; before these, one that needs
     half of its faults."""
-    with TOKENS.flipped():
+    with TOKENS.removed():
         return next(
             seed
             for seed in range(34, 200)
@@ -32,7 +32,7 @@ def failing_seed() -> int:
 
 def test_what_a_promise_breaks_without_is_left_out() -> None:
     seed = failing_seed()
-    with TOKENS.flipped():
+    with TOKENS.removed():
         outcome = simulate(draw(seed))
         runs: list[int] = []
         smallest = Shrinker(outcome, runs.append).shrink()
@@ -55,7 +55,7 @@ def test_a_failure_names_the_seed_the_story_and_the_command(
 ) -> None:
     monkeypatch.setattr("fleet_q.services.simulation.shrink.MOST_RUNS", 20)
     seed = failing_seed()
-    with TOKENS.flipped(), pytest.raises(FleetQError, match=f"simulate --seed {seed}$"):
+    with TOKENS.removed(), pytest.raises(FleetQError, match=f"simulate --seed {seed}$"):
         run_seeds(range(seed, seed + 1), Size(), None, json=True)
     told = json.loads(capsys.readouterr().out)
     assert told["replay"] == f"fleet-q simulate --seed {seed}"

@@ -1,0 +1,13 @@
+"""The guards of the core, removed one at a time: a simulation has to notice the loss of each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.mutations.guards import Mutation
+from tests.mutations.pods import PODS
+from tests.mutations.steps import STEPS
+from tests.mutations.store import STORE
+from tests.mutations.worker import WORKER
+
+MUTATIONS: Final[tuple[Mutation, ...]] = (*STEPS, *STORE, *PODS, *WORKER)

@@ -1,0 +1,45 @@
+"""``python -m tests.mutations``: remove every guard in turn, and say which promise broke."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from tests.mutations import MUTATIONS
+from tests.mutations.guards import Finding, look_for
+
+
+def main(
+    as_json: Annotated[bool, typer.Option("--json", help="print the findings as JSON")] = False,
+) -> None:
+    """Remove every guard in turn, and simulate fleets until a promise breaks.
+
+    Prints a line for each guard; fails if the loss of one is not noticed.
+    """
+    err = Console(stderr=True)
+    found: list[Finding] = []
+    for mutation in track(MUTATIONS, "guards removed", console=err, disable=not err.is_terminal):
+        found.append(look_for(mutation))
+        if not as_json:
+            print(_line(found[-1]), flush=True)
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+    missed = [each.guard for each in found if each.promise is None]
+    for guard in missed:
+        print(f"the loss of this guard was not noticed: {guard}", file=sys.stderr)
+    if missed:
+        raise typer.Exit(1)
+
+
+def _line(finding: Finding) -> str:
+    broken = "NOT NOTICED" if finding.promise is None else f"{finding.promise!r} broke"
+    return f"{finding.guard}: {broken} within {finding.seeds} seeds"
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,147 @@
+"""The guards of pods: incarnations, leadership, silence, and recovery."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+from fleet_q.adapters import memory
+from fleet_q.core import events as ev
+from fleet_q.core import pod, recovery, step_by_step
+from fleet_q.core.lifecycle import POD
+from fleet_q.core.pod import Beat, DeclareDead, Join, Pod
+from fleet_q.core.silence import SilenceTracker
+from fleet_q.core.step import Step
+from fleet_q.core.worker.machine import PodMachine
+from tests.mutations.guards import (
+    Mutation,
+    Patch,
+    allowed,
+    nothing,
+    replaced,
+    together,
+    with_arguments,
+)
+
+
+def _is_orphan(careless: Callable[[Step, Any], bool]) -> Patch:
+    @contextmanager
+    def removed() -> Iterator[None]:
+        with ExitStack() as stack:
+            for module in (recovery, step_by_step, memory):
+                stack.enter_context(patch.object(module, "is_orphan", careless))
+            yield
+
+    return removed
+
+
+def _same_incarnation(ended: Any) -> Any:
+    def careless(pod_machine: PodMachine) -> None:
+        incarnation = pod_machine.incarnation
+        ended(pod_machine)
+        pod_machine.incarnation = incarnation
+
+    return careless
+
+
+def _joins_anyway(decide: Any) -> Any:
+    def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
+        if isinstance(command, Join) and known is not None and known.status == "down":
+            return ev.Event(
+                command.pod_id, known.version + 1, at, by, ev.Joined(command.incarnation)
+            )
+        return decide(known, command, at, by)
+
+    return careless
+
+
+def _beats_anyway(decide: Any) -> Any:
+    def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
+        if isinstance(command, Beat) and known is not None and known.status == "down":
+            fact = ev.Woke(known.incarnation)
+            return ev.Event(command.pod_id, known.version + 1, at, by, fact)
+        return decide(known, command, at, by)
+
+    return careless
+
+
+def _no_cycle(cycle: Any) -> Any:
+    def careless(*args: Any, **kwargs: Any) -> Generator[None, None, None]:
+        yield from ()
+
+    return careless
+
+
+def _impatient(init: Any) -> Any:
+    return lambda self, dead_after, longest_gap: init(self, dead_after / 4, longest_gap)
+
+
+def _goes_on_hearing(on_heartbeat: Any) -> Any:
+    def careless(tracker: SilenceTracker, now: float) -> None:
+        tracker._longest_gap = math.inf if tracker._heard_until > -math.inf else 0.0
+        on_heartbeat(tracker, now)
+
+    return careless
+
+
+def _whoever_was_heard_of(decide: Any) -> Any:
+    def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
+        if isinstance(command, DeclareDead) and known is not None:
+            command = DeclareDead(
+                known.pod_id, known.incarnation, known.version, known.last_heartbeat_ts
+            )
+        return decide(known, command, at, by)
+
+    return careless
+
+
+def _is_live_in_future(_: Any) -> Any:
+    def careless(known: Pod, at: int, dead_after: int) -> bool:
+        awake = known.status in ("up", "draining") and at - known.last_heartbeat_ts < dead_after
+        return awake or known.status == "asleep"
+
+    return careless
+
+
+PODS: Final = (
+    Mutation(
+        "an incarnation that is gone holds nothing",
+        _is_orphan(lambda s, pods: s.status == "claimed" and pods[s.claimed_by].status == "down"),
+    ),
+    Mutation(
+        "an incarnation that lives keeps what it holds",
+        _is_orphan(lambda s, pods: s.status == "claimed"),
+    ),
+    Mutation(
+        "only the leader recovers",
+        replaced(recovery, "recovery_cycle", with_arguments(only_as_leader=False)),
+    ),
+    Mutation("somebody recovers", replaced(recovery, "recovery_cycle", _no_cycle)),
+    Mutation("only the silent are declared dead", replaced(SilenceTracker, "__init__", _impatient)),
+    Mutation(
+        "a leader that heard nothing for a while measures silence anew",
+        replaced(SilenceTracker, "on_heartbeat", _goes_on_hearing),
+    ),
+    Mutation(
+        "who was heard of in the meantime is not declared dead",
+        replaced(pod, "decide", _whoever_was_heard_of),
+    ),
+    Mutation(
+        "a heartbeat from the future is no sign of life",
+        replaced(Pod, "is_live", _is_live_in_future),
+    ),
+    Mutation(
+        "a dead pod joins as a new incarnation",
+        together(
+            replaced(PodMachine, "ended", _same_incarnation), replaced(pod, "decide", _joins_anyway)
+        ),
+    ),
+    Mutation(
+        "a heartbeat does not bring the dead back",
+        together(replaced(pod, "decide", _beats_anyway), allowed(POD, "down", "woke", "up")),
+    ),
+    Mutation("only the living claim", replaced(pod, "check_may_claim", nothing)),
+)

@@ -1,0 +1,132 @@
+"""The guards of steps: claim tokens, the order of claims, tries, and how a step ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from unittest.mock import patch
+
+from msgspec.structs import replace
+
+from fleet_q.adapters import memory
+from fleet_q.core import events as ev
+from fleet_q.core import step
+from fleet_q.core.lifecycle import STEP
+from fleet_q.core.step import Claim, Recover, Step
+from tests.mutations.guards import (
+    Mutation,
+    Patch,
+    allowed,
+    replaced,
+    together,
+)
+
+
+def _decide(command: type, change: Callable[[Step], Step]) -> Patch:
+    """Decide about such commands as if the step were another."""
+    decide = step.decide
+
+    def careless(known: Any, asked: Any, at: int, pod_id: str | None = None) -> Any:
+        seen = change(known) if isinstance(asked, command) and known is not None else known
+        return decide(seen, asked, at, pod_id)
+
+    return lambda: patch.object(step, "decide", careless)
+
+
+def _evolve(fact: type, change: Callable[[Step, Step], Step]) -> Patch:
+    """Make something else of a step (before, after) by such events."""
+    evolve = step.evolve
+
+    def careless(known: Any, event: Any) -> Any:
+        after = evolve(known, event)
+        return change(known, after) if isinstance(event.fact, fact) else after
+
+    return lambda: patch.object(step, "evolve", careless)
+
+
+def _any_due(queue: Any, at: int, limit: int) -> list[Step]:
+    due = [s for s in queue._steps.values() if s.status in ("pending", "claimed")]
+    return sorted((s for s in due if s.available_ts <= at), key=step.claim_order)[:limit]
+
+
+def _not_yet_due(queue: Any, at: int, limit: int) -> list[Step]:
+    pending = [s for s in queue._steps.values() if s.status == "pending"]
+    return sorted(pending, key=step.claim_order)[:limit]
+
+
+STEPS: Final = (
+    Mutation(
+        "a change carries the step's claim token",
+        replaced(
+            step, "_held_under", lambda check: lambda known, token: check(known, known.claim_token)
+        ),
+    ),
+    Mutation(
+        "only what is pending is claimed",
+        together(
+            lambda: patch.object(memory._Queue, "due", _any_due),
+            allowed(STEP, "claimed", "claimed", "claimed"),
+        ),
+    ),
+    Mutation(
+        "nothing is claimed before its time",
+        together(
+            lambda: patch.object(memory._Queue, "due", _not_yet_due),
+            _decide(Claim, lambda known: replace(known, available_ts=0)),
+        ),
+    ),
+    Mutation(
+        "higher priority goes first",
+        replaced(memory, "claim_order", lambda _: lambda s: (0, s.created_ts, s.step_id)),
+    ),
+    Mutation(
+        "age goes first among equals",
+        replaced(
+            memory, "claim_order", lambda _: lambda s: (-s.priority, -s.created_ts, s.step_id)
+        ),
+    ),
+    Mutation(
+        "a step on its last try is not prefetched",
+        lambda: patch.object(step, "claimed_of", lambda first, free: list(first)),
+    ),
+    Mutation(
+        "a step without a delay does not wait for the clock",
+        together(
+            replaced(step, "_after", lambda _: lambda delay, at: at + delay),
+            *(
+                replaced(module, "is_due", lambda _: lambda s, at: s.available_ts <= at)
+                for module in (step, memory)
+            ),
+        ),
+    ),
+    Mutation(
+        "a retry uses a try up",
+        _evolve(ev.Retried, lambda before, after: replace(after, retry_count=before.retry_count)),
+    ),
+    Mutation(
+        "a recovery uses a try up",
+        _evolve(ev.Recovered, lambda before, after: replace(after, retry_count=before.retry_count)),
+    ),
+    Mutation(
+        "a release uses no try up",
+        _evolve(
+            ev.Released, lambda before, after: replace(after, retry_count=before.retry_count + 1)
+        ),
+    ),
+    Mutation(
+        "poison is not tried for ever",
+        _decide(Recover, lambda known: replace(known, max_retries=known.retry_count + 1)),
+    ),
+    Mutation(
+        "no step fails before its tries are used up",
+        _decide(step.Fail, lambda known: replace(known, max_retries=0)),
+    ),
+    Mutation(
+        "what is completed is not cancelled",
+        allowed(STEP, "completed", "cancelled", "cancelled"),
+    ),
+    Mutation(
+        "what is completed is not replayed",
+        allowed(STEP, "completed", "replayed", "pending"),
+    ),
+)
