@@ -17,7 +17,7 @@ from fleet_q.adapters.sqlite.store import Durability
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.settings import PREFIX, Count, PodSettings, convert_setting
 from fleet_q.core.submission import MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES, check_id
-from fleet_q.services.http.hosts import is_host
+from fleet_q.services.app.hosts import is_host
 
 DEFAULT_STORE: Final = "sqlite:///fleet-q.db"
 SNOWFLAKE_STORE: Final = "snowflake://"

@@ -78,7 +78,7 @@ def serve(
 ) -> None:
     """Run a pod with its HTTP API."""
     reap_orphans()
-    from fleet_q.services.worker.process import run_server  # FastAPI takes half a second to import
+    from fleet_q.services.cli.process import run_server  # FastAPI takes half a second to import
 
     run_server(_pod(app, store), host, port)
 
@@ -89,7 +89,7 @@ def worker(
 ) -> None:
     """Run a pod without HTTP: the reference worker."""
     reap_orphans()
-    from fleet_q.services.worker.process import run_worker
+    from fleet_q.services.cli.process import run_worker
 
     run_worker(_pod(app, store))
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import typer
 
 from fleet_q.core.errors import FleetQError, InvalidInput
-from fleet_q.services.app import env_file
+from fleet_q.services.cli import env_file
 from fleet_q.services.cli import options as cli_options
 from fleet_q.services.cli.signals import Ended
 from fleet_q.services.cli.submit import BrokenOff

@@ -38,10 +38,12 @@ def simulate(
     With --pods or --hours, and in the table, the fleet lives by the settings of the environment,
     FLEET_Q_*, and how fast it is gets measured.
     """
-    from fleet_q.services.simulation import command
+    from fleet_q.services.cli import simulation_runs
 
     if table:
-        command.run_table(seed, hours or 1.0, from_env(), json)
+        simulation_runs.run_table(seed, hours or 1.0, from_env(), json)
     else:
-        size = command.Size(pods=pods, hours=hours, steps=steps, store=manners, settings=from_env())
-        command.run_seeds(range(seed, seed + seeds), size, picture, json)
+        size = simulation_runs.Size(
+            pods=pods, hours=hours, steps=steps, store=manners, settings=from_env()
+        )
+        simulation_runs.run_seeds(range(seed, seed + seeds), size, picture, json)

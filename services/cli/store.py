@@ -15,8 +15,8 @@ from fleet_q.adapters.snowflake.schema import Place, TableKind, script
 from fleet_q.adapters.snowflake.statements import Statements, identifier
 from fleet_q.adapters.sqlite import migrate as sqlite_migrate
 from fleet_q.core.errors import FleetQError, InvalidInput
-from fleet_q.services.app import doctor as doctors
 from fleet_q.services.app.settings import Settings, from_env
+from fleet_q.services.cli import doctor as doctors
 from fleet_q.services.cli import schema_status
 from fleet_q.services.cli.options import JsonOption, StoreOption, VerboseOption, client
 from fleet_q.services.cli.output import err, print_json, say

@@ -15,11 +15,11 @@ from fleet_q.core import errors
 from fleet_q.core.submission import LONGEST_ID
 from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.hosts import ANY
 from fleet_q.services.app.views import DeadLettersView, EventView, LeaderView, PodView, StepView
 from fleet_q.services.http.guard import Guard
 from fleet_q.services.http.head import HeadLikeGet
 from fleet_q.services.http.health import HealthCheck
-from fleet_q.services.http.hosts import ANY
 from fleet_q.services.http.keys import Keys
 from fleet_q.services.http.limit import BodyLimit
 from fleet_q.services.http.models import (

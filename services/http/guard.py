@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fleet_q.services.http.hosts import ANY, Host
+from fleet_q.services.app.hosts import ANY, Host
 from fleet_q.services.http.keys import Keys
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})

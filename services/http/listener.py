@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from fleet_q.core.errors import InvalidInput
-from fleet_q.services.http.hosts import ANY, LOOPBACK, bracketed
+from fleet_q.services.app.hosts import ANY, LOOPBACK, bracketed
 
 BACKLOG: Final = 2048
 

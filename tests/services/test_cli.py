@@ -17,7 +17,7 @@ from fleet_q.core.ports import Turn
 from fleet_q.core.step import Fail
 from fleet_q.services import FleetQ
 from fleet_q.services.cli import commands as cli
-from fleet_q.services.worker import process
+from fleet_q.services.cli import process
 
 
 def test_a_step_from_submission_to_cancellation(fleet_q):

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from fleet_q.services.app import env_file
+from fleet_q.services.cli import env_file
 
 
 @pytest.fixture(autouse=True)

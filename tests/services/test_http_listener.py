@@ -11,9 +11,9 @@ import pytest
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services import FleetQ
-from fleet_q.services.http.hosts import LOOPBACK
+from fleet_q.services.app.hosts import LOOPBACK
+from fleet_q.services.cli import process as processes
 from fleet_q.services.http.listener import default_hosts, is_loopback, listen
-from fleet_q.services.worker import process as processes
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import QUICK
 from tests.waiting import LIMIT

@@ -23,9 +23,9 @@ import msgspec
 import pytest
 
 from fleet_q.services import FleetQ
+from fleet_q.services.app.hosts import LOOPBACK
 from fleet_q.services.http.api import create_http
 from fleet_q.services.http.connection import Limits
-from fleet_q.services.http.hosts import LOOPBACK
 from fleet_q.services.http.server import HttpServer, limits_for
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import QUICK

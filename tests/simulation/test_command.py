@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.cli.commands import cli
-from fleet_q.services.simulation.command import Size
+from fleet_q.services.cli.simulation_runs import Size
 
 
 def run(*args: str) -> str:

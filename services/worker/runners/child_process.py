@@ -48,7 +48,7 @@ LEAVE_WITHIN: Final = 1.0
 _CHILD: Final = """\
 import sys
 sys.path += sys.argv[2:]
-from fleet_q.services.worker.runners.child import main
+from fleet_q.services.child.main import main
 main(int(sys.argv[1]))
 """
 _LOST: Final = "the process lost its connection to the pod; did the function close descriptors?"

@@ -21,12 +21,12 @@ from fleet_q.services.app import origin
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.context import PermanentFailure, StepContext, current
 from fleet_q.services.app.description import described
+from fleet_q.services.child.finder import Finder, NotFound
 from fleet_q.services.worker import logs
 from fleet_q.services.worker.attempt import result_text
 from fleet_q.services.worker.runners.address import Address
 from fleet_q.services.worker.runners.channel import Channel
 from fleet_q.services.worker.runners.child_logs import LogsToPod, set_levels
-from fleet_q.services.worker.runners.finder import Finder, NotFound
 from fleet_q.services.worker.runners.forked import end_if_forked, flush_output, this_process
 from fleet_q.services.worker.runners.wire import (
     LOST_CONNECTION,

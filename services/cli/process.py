@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.hosts import bracketed
 from fleet_q.services.http.api import create_http
-from fleet_q.services.http.hosts import bracketed
 from fleet_q.services.http.listener import address_of, default_hosts, is_loopback, listen
 from fleet_q.services.http.server import HttpServer, limits_for
 from fleet_q.services.worker.careful_log import CarefulLogger
