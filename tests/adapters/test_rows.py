@@ -35,9 +35,9 @@ def test_an_event_comes_back_from_its_row() -> None:
 def test_a_field_that_an_older_row_has_no_value_for_has_its_default() -> None:
     class Noted(Fact, frozen=True, tag="noted"):
         priority: int
-        note: str = "none"
+        made_up: str = "none"
 
-    log = Log("step", {"noted": Noted}, {**ROWS.step_event, "note": "text"})
+    log = Log("step", {"noted": Noted}, {**ROWS.step_event, "made_up": "text"})
     row = log.to_row(Event("step", 1, 5, None, Noted(2, "new")))
     assert log.to_event(row).fact == Noted(2, "new")
     assert log.to_event([*row[:-1], None]).fact == Noted(2, "none")

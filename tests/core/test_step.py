@@ -121,7 +121,7 @@ def test_every_field_of_a_submission_that_its_event_has_reaches_the_step() -> No
     assert fields >= {"payload", "priority", "max_retries"}
     usual = Submit("step", "{}")
     given = {
-        field: "[1]" if isinstance(getattr(usual, field), str) else getattr(usual, field) + 7
+        field: default + 7 if isinstance(default := getattr(usual, field), int) else "[1]"
         for field in fields
     }
     step = asdict(live(replace(usual, **given)))
