@@ -8,17 +8,33 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from fleet_q.core.lifecycle import POD, STEP
+from fleet_q.core.lifecycle import EFFECTS, POD, STEP, Lifecycle
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
 ARCHITECTURE: Final = DOCS / "architecture.md"
 DOCUMENTS: Final = [ROOT / "README.md", ROOT / "deploy" / "README.md", *sorted(DOCS.glob("*.md"))]
 
+
+def _diagram(lifecycle: Lifecycle[Any]) -> str:
+    return f"```mermaid\n{lifecycle.mermaid()}\n```"
+
+
+def _effects() -> str:
+    lines = ["| event | in | leads to | columns |", "| --- | --- | --- | --- |"]
+    for event, effect in EFFECTS.items():
+        columns = ", ".join(f"`{column}`: {how}" for column, how in effect.columns.items())
+        sources = ", ".join(effect.sources)
+        lines.append(f"| `{event}` | {sources} | {effect.status} | {columns} |")
+    return "\n".join(lines)
+
+
 PICTURES: Final[Mapping[str, str]] = {
-    lifecycle.name: f"```mermaid\n{lifecycle.mermaid()}\n```" for lifecycle in (STEP, POD)
+    "step": _diagram(STEP),
+    "effects": _effects(),
+    "pod": _diagram(POD),
 }
 """What belongs between the marks of each name."""
 

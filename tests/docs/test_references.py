@@ -82,7 +82,6 @@ def test_links_lead_to_files_and_headings_that_exist(document: Path) -> None:
     assert not broken
 
 
-@pytest.mark.xfail(reason="the documents use names that the code is about to get")
 @pytest.mark.parametrize("document", DEVELOPERS, ids=name_of)
 def test_files_and_functions_that_a_document_names_exist(document: Path) -> None:
     assert list(references(document)) == []
