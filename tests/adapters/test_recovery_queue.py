@@ -20,7 +20,9 @@ def table() -> SqliteDeadLetterTable:
     return table
 
 
-def test_it_needs_no_temporary_folder(table, monkeypatch) -> None:
+def test_it_needs_no_temporary_folder(
+    table: SqliteDeadLetterTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many orphans with long ids there are."""
     for name in ("SQLITE_TMPDIR", "TMPDIR"):
         monkeypatch.setenv(name, "/nowhere")
@@ -28,7 +30,9 @@ def test_it_needs_no_temporary_folder(table, monkeypatch) -> None:
     assert len(table.take(30_000)) == 20_000
 
 
-def test_what_there_is_no_room_for_is_left_to_the_next_cycle(table, monkeypatch) -> None:
+def test_what_there_is_no_room_for_is_left_to_the_next_cycle(
+    table: SqliteDeadLetterTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(recovery_queue, "MOST", 10)
     table.create()
     table.add(orphans(8))

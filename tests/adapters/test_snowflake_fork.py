@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+from tests.standin.client import Schema
 from tests.waiting import LIMIT
 
 SCRIPT = """
@@ -28,7 +29,7 @@ print(status, session.execute(ask) == before, session._connection is connection)
 """
 
 
-def test_child_that_ends_does_not_sign_its_parent_out(schema) -> None:
+def test_child_that_ends_does_not_sign_its_parent_out(schema: Schema) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(schema.parameters)],
         capture_output=True,

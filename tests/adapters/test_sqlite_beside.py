@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,9 @@ def assert_whole(path: Path, *step_ids: str) -> None:
 
 @pytest.mark.parametrize("ends", [("-wal",), ("-shm",), ("-wal", "-shm")])
 @pytest.mark.parametrize("use", ["submit", "bell", "counts", "step_events"])
-def test_a_deleted_wal_is_missed_and_what_it_held_is_saved(store, path, ends, use) -> None:
+def test_a_deleted_wal_is_missed_and_what_it_held_is_saved(
+    store: SqliteStore, path: Path, ends: tuple[str, ...], use: str
+) -> None:
     for file in beside(path, *ends):
         file.unlink()
 
@@ -69,7 +72,9 @@ def test_a_deleted_wal_is_missed_and_what_it_held_is_saved(store, path, ends, us
     assert_whole(path, "before")
 
 
-def test_what_is_committed_before_the_loss_is_seen_is_saved(store, path, monkeypatch) -> None:
+def test_what_is_committed_before_the_loss_is_seen_is_saved(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 60)
     monkeypatch.setattr(sqlite_database, "WAL_CHECK_INTERVAL", 60)
     store.counts()
@@ -82,7 +87,7 @@ def test_what_is_committed_before_the_loss_is_seen_is_saved(store, path, monkeyp
     assert_whole(path, "before", "unseen")
 
 
-def test_store_is_opened_again_after_the_loss(store, path) -> None:
+def test_store_is_opened_again_after_the_loss(store: SqliteStore, path: Path) -> None:
     beside(path, "-wal")[0].unlink()
     with pytest.raises(StoreError):
         store.counts()
@@ -91,7 +96,7 @@ def test_store_is_opened_again_after_the_loss(store, path) -> None:
     assert_whole(path, "before", "after")
 
 
-def test_two_that_have_the_file_open_both_save_and_end(store, path) -> None:
+def test_two_that_have_the_file_open_both_save_and_end(store: SqliteStore, path: Path) -> None:
     with closing(SqliteStore(path)) as other:
         for file in beside(path, "-wal", "-shm"):
             file.unlink()
@@ -101,14 +106,18 @@ def test_two_that_have_the_file_open_both_save_and_end(store, path) -> None:
     assert_whole(path, "before")
 
 
-def test_nobody_begins_a_new_wal_while_the_deleted_one_is_in_use(store, path) -> None:
+def test_nobody_begins_a_new_wal_while_the_deleted_one_is_in_use(
+    store: SqliteStore, path: Path
+) -> None:
     beside(path, "-wal")[0].unlink()
     with pytest.raises(StoreError, match="end this process"):
         SqliteStore(path, busy_timeout=0)
     assert not beside(path, "-wal")[0].exists()
 
 
-def test_what_others_began_anew_is_left_alone(store, path, monkeypatch) -> None:
+def test_what_others_began_anew_is_left_alone(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By other means than FLEET-Q; then this store's steps are in a file of their own."""
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 60)
     store.submit([Submit("kept", "{}")])
@@ -127,7 +136,7 @@ def test_what_others_began_anew_is_left_alone(store, path, monkeypatch) -> None:
     assert_whole(saved, "before", "kept", "late")
 
 
-def test_a_wal_that_is_emptied_by_something_else_is_missed(path) -> None:
+def test_a_wal_that_is_emptied_by_something_else_is_missed(path: Path) -> None:
     """What it held cannot be saved; but it is not lost in silence, and the file stays sound."""
     SqliteStore(path).close()  # the tables are in the file
     store = SqliteStore(path)
@@ -144,7 +153,9 @@ def test_a_wal_that_is_emptied_by_something_else_is_missed(path) -> None:
 
 
 @pytest.mark.parametrize("deleted", [(), ("-wal",)], ids=["alone", "with its WAL deleted"])
-def test_a_file_that_is_emptied_while_in_use_ends_the_store_and_stays_empty(path, deleted) -> None:
+def test_a_file_that_is_emptied_while_in_use_ends_the_store_and_stays_empty(
+    path: Path, deleted: tuple[Any, ...] | tuple[str, ...]
+) -> None:
     store = SqliteStore(path)
     store.submit([Submit("lost", "{}")])
     os.truncate(path, 0)
@@ -157,7 +168,9 @@ def test_a_file_that_is_emptied_while_in_use_ends_the_store_and_stays_empty(path
     assert os.path.getsize(path) == 0
 
 
-def test_what_cannot_be_saved_yet_is_saved_later(store, path, monkeypatch) -> None:
+def test_what_cannot_be_saved_yet_is_saved_later(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever reads keeps it from being copied into the file."""
     monkeypatch.setattr(sqlite_database, "RESCUE_PATIENCE", 0)
     events = store.step_events()
@@ -173,7 +186,7 @@ def test_what_cannot_be_saved_yet_is_saved_later(store, path, monkeypatch) -> No
     assert_whole(path, "before", "during")
 
 
-def test_files_beside_a_link_are_those_of_its_target(path, tmp_path) -> None:
+def test_files_beside_a_link_are_those_of_its_target(path: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     link = tmp_path / "elsewhere" / "link.db"
     link.symlink_to(path)
@@ -186,7 +199,9 @@ def test_files_beside_a_link_are_those_of_its_target(path, tmp_path) -> None:
     assert_whole(path, "step")
 
 
-def test_wal_is_emptied_by_whoever_commits_while_another_reads_briefly(path, monkeypatch) -> None:
+def test_wal_is_emptied_by_whoever_commits_while_another_reads_briefly(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SQLite itself empties it only when nobody reads, which here is never so at a commit."""
     monkeypatch.setattr(sqlite_database, "WAL_LIMIT", 300_000)
     largest = 0
@@ -201,7 +216,7 @@ def test_wal_is_emptied_by_whoever_commits_while_another_reads_briefly(path, mon
     assert largest < 1_000_000
 
 
-def test_wal_shrinks_after_a_long_read(path, monkeypatch) -> None:
+def test_wal_shrinks_after_a_long_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_database, "WAL_LIMIT", 300_000)
     with closing(SqliteStore(path)) as store, closing(_reader(path)) as reader:
         reader.execute("BEGIN")
@@ -215,7 +230,7 @@ def test_wal_shrinks_after_a_long_read(path, monkeypatch) -> None:
         assert store.counts()["pending"] == 400
 
 
-def test_a_limit_is_set_for_sqlite_too(path) -> None:
+def test_a_limit_is_set_for_sqlite_too(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
         run = store._database._connection.execute
         assert run("PRAGMA journal_size_limit").fetchone() == (sqlite_open.WAL_LIMIT,)

@@ -33,7 +33,9 @@ def _execute(path: Path, statements: str) -> None:
         "CREATE TABLE step_tracker (mine)",
     ],
 )
-def test_another_programs_file_is_refused_and_stays_as_it_is(tmp_path, statements) -> None:
+def test_another_programs_file_is_refused_and_stays_as_it_is(
+    tmp_path: Path, statements: str
+) -> None:
     path = tmp_path / "other.db"
     _execute(path, statements)
     before = path.read_bytes()
@@ -47,7 +49,7 @@ def test_another_programs_file_is_refused_and_stays_as_it_is(tmp_path, statement
 
 @pytest.mark.parametrize("make", [Path.touch, lambda path: _execute(path, sqlite_migrate.script())])
 def test_an_empty_file_and_one_made_by_hand_are_stores(
-    tmp_path, make: Callable[[Path], None]
+    tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "store.db"
     make(path)
@@ -59,7 +61,9 @@ def test_an_empty_file_and_one_made_by_hand_are_stores(
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_a_file_that_is_taken_away_is_missed(tmp_path, monkeypatch, replaced) -> None:
+def test_a_file_that_is_taken_away_is_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
     path = tmp_path / "store.db"
     with closing(SqliteStore(path)) as store:
@@ -80,7 +84,9 @@ def test_a_file_that_is_taken_away_is_missed(tmp_path, monkeypatch, replaced) ->
     assert path.exists() == replaced
 
 
-def test_a_change_of_the_current_folder_changes_nothing(tmp_path, monkeypatch) -> None:
+def test_a_change_of_the_current_folder_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
     monkeypatch.chdir(tmp_path)
     with closing(SqliteStore("store.db")) as store:
@@ -90,7 +96,9 @@ def test_a_change_of_the_current_folder_changes_nothing(tmp_path, monkeypatch) -
 
 
 @pytest.mark.parametrize(("durability", "pragmas"), [("process", (1, 0)), ("power", (2, 1))])
-def test_a_commit_survives_what_it_is_asked_to(tmp_path, durability, pragmas) -> None:
+def test_a_commit_survives_what_it_is_asked_to(
+    tmp_path: Path, durability: str, pragmas: tuple[int, ...]
+) -> None:
     """WAL with synchronous=NORMAL (1) or FULL (2): https://www.sqlite.org/pragma.html."""
     with closing(SqliteStore(tmp_path / "store.db", durability=durability)) as store:
         run = store._database._connection.execute
@@ -101,13 +109,15 @@ def test_a_commit_survives_what_it_is_asked_to(tmp_path, durability, pragmas) ->
         assert (synchronous, fullfsync) == pragmas
 
 
-def test_a_process_that_is_killed_is_what_a_commit_survives_by_default(tmp_path) -> None:
+def test_a_process_that_is_killed_is_what_a_commit_survives_by_default(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "store.db")) as store:
         assert store._database._connection.execute("PRAGMA synchronous").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("content", ["", "PRAGMA journal_mode = WAL"])
-def test_a_file_without_tables_is_no_store_where_one_is_expected(tmp_path, content) -> None:
+def test_a_file_without_tables_is_no_store_where_one_is_expected(
+    tmp_path: Path, content: str
+) -> None:
     """A file that something else emptied, or one whose maker was killed half way."""
     path = tmp_path / "store.db"
     path.touch()
@@ -123,7 +133,7 @@ def test_a_file_without_tables_is_no_store_where_one_is_expected(tmp_path, conte
         assert not store.was_created
 
 
-def test_a_value_that_is_too_large_is_refused_alone(tmp_path) -> None:
+def test_a_value_that_is_too_large_is_refused_alone(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "store.db")) as store:
         store._database._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
         with pytest.raises(DataRefused, match="larger"):
@@ -131,7 +141,7 @@ def test_a_value_that_is_too_large_is_refused_alone(tmp_path) -> None:
         assert store.submit([Submit("small", "{}")]) == [True]
 
 
-def test_a_running_store_needs_no_more_descriptors(tmp_path) -> None:
+def test_a_running_store_needs_no_more_descriptors(tmp_path: Path) -> None:
     """In a process of its own, whose limit is what is open already."""
     script = """
 import os, resource, sys
@@ -170,7 +180,7 @@ store.close()
     assert "'completed': 500" in done.stdout
 
 
-def test_no_descriptors_are_left_for_a_new_store(tmp_path) -> None:
+def test_no_descriptors_are_left_for_a_new_store(tmp_path: Path) -> None:
     script = """
 import os, resource, sys
 from fleet_q.adapters.sqlite.store import SqliteStore

@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     store.close()
 
 
-def test_fork_within_a_transaction_leaves_it_to_the_parent(store) -> None:
+def test_fork_within_a_transaction_leaves_it_to_the_parent(store: SqliteStore) -> None:
     with store._database.write() as tx:
         tx.submit_many([Submit("one", "{}", unique=True)], None)
         child = Child(lambda: store.counts())
@@ -39,7 +39,7 @@ def test_fork_within_a_transaction_leaves_it_to_the_parent(store) -> None:
     assert store.counts()["pending"] == 2
 
 
-def test_child_cannot_go_on_with_its_parents_transaction(store) -> None:
+def test_child_cannot_go_on_with_its_parents_transaction(store: SqliteStore) -> None:
     def fork_within() -> str:
         with store._database.write() as tx:
             child = Child(lambda: tx.submit_many([Submit("child's", "{}", unique=True)], None))
@@ -49,7 +49,9 @@ def test_child_cannot_go_on_with_its_parents_transaction(store) -> None:
     assert store.counts()["pending"] == 0
 
 
-def test_child_of_a_fork_that_could_wait_no_longer_is_refused(store, monkeypatch) -> None:
+def test_child_of_a_fork_that_could_wait_no_longer_is_refused(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It does not hang, and does not touch what another thread was in the middle of."""
     monkeypatch.setattr(fork, "FORK_PATIENCE", 0)
     begun, go_on = threading.Event(), threading.Event()
@@ -72,7 +74,7 @@ def test_child_of_a_fork_that_could_wait_no_longer_is_refused(store, monkeypatch
     assert store.counts()["pending"] == 1
 
 
-def test_fork_does_not_wait_for_another_process(store, tmp_path) -> None:
+def test_fork_does_not_wait_for_another_process(store: SqliteStore, tmp_path: Path) -> None:
     """Who waits for the writer's lock does nothing with SQLite meanwhile."""
     script = """
 import sqlite3, sys
@@ -95,7 +97,9 @@ sys.stdin.read()
     assert store.counts()["pending"] == 1
 
 
-def test_file_that_something_else_has_open_is_refused_in_a_child(store, tmp_path) -> None:
+def test_file_that_something_else_has_open_is_refused_in_a_child(
+    store: SqliteStore, tmp_path: Path
+) -> None:
     """SQLite believes then to have locks in the child that only the parent has."""
     with closing(_other(tmp_path)) as other:
         other.execute("SELECT count(*) FROM step_tracker").fetchone()
@@ -117,7 +121,7 @@ def test_child_does_not_go_on_with_its_parents_recovery() -> None:
     assert [letter.step_id for letter in table.take(9)] == ["step"]
 
 
-def test_daemon_and_its_parents_lose_nothing(tmp_path) -> None:
+def test_daemon_and_its_parents_lose_nothing(tmp_path: Path) -> None:
     """The classic way: fork twice, and the parents end as programs do, with all destructors."""
     script = """
 import os, sys

@@ -257,7 +257,7 @@ def test_file_that_became_newer_while_waiting_is_refused(
 
 
 def test_store_in_use_ends_when_a_newer_version_migrates_its_file(
-    path: Path, connection: sqlite3.Connection, monkeypatch
+    path: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
     with closing(SqliteStore(path)) as store:

@@ -60,32 +60,36 @@ def step(step_id: str) -> Step:
     return Step(step_id, "claimed", 0, "{}", 0, 0, 0, 0, 0, "pod", "life", "token")
 
 
-def test_only_what_is_not_recorded_never_began(files, file) -> None:
+def test_only_what_is_not_recorded_never_began(files: StartFiles, file: StartFile) -> None:
     file.add("begun", "token")
     die(file)
 
     assert files.never_began(BOTH) == {"not begun"}
 
 
-def test_record_of_another_claim_says_nothing_of_this_one(files, file) -> None:
+def test_record_of_another_claim_says_nothing_of_this_one(
+    files: StartFiles, file: StartFile
+) -> None:
     file.add("not begun", "earlier token")
     die(file)
 
     assert files.never_began(BOTH) == {"begun", "not begun"}
 
 
-def test_nothing_is_known_while_the_process_lives(files, file) -> None:
+def test_nothing_is_known_while_the_process_lives(files: StartFiles, file: StartFile) -> None:
     """It may stand still, and begin the step when it goes on."""
     assert files.never_began(BOTH) == set()
 
 
-def test_nothing_is_known_after_another_boot(path, file) -> None:
+def test_nothing_is_known_after_another_boot(path: Path, file: StartFile) -> None:
     die(file)
 
     assert StartFiles(path, boot=lambda: "next boot").never_began(BOTH) == set()
 
 
-def test_nothing_is_known_where_the_system_does_not_tell_the_boot(path, file) -> None:
+def test_nothing_is_known_where_the_system_does_not_tell_the_boot(
+    path: Path, file: StartFile
+) -> None:
     die(file)
     files = StartFiles(path, boot=lambda: None)
 
@@ -93,11 +97,11 @@ def test_nothing_is_known_where_the_system_does_not_tell_the_boot(path, file) ->
     assert files.never_began(BOTH) == set()
 
 
-def test_nothing_is_known_without_a_file(files) -> None:
+def test_nothing_is_known_without_a_file(files: StartFiles) -> None:
     assert files.never_began(BOTH) == set()
 
 
-def test_nothing_is_known_from_a_copy(files, file, path) -> None:
+def test_nothing_is_known_from_a_copy(files: StartFiles, file: StartFile, path: Path) -> None:
     """What began after the copy was made is not in it."""
     die(file)
     original = path.parent / "jobs.db-begun-life"
@@ -108,7 +112,9 @@ def test_nothing_is_known_from_a_copy(files, file, path) -> None:
 
 
 @pytest.mark.parametrize("end", [b"x", b"x" * (RECORD_BYTES - 1)])
-def test_nothing_is_known_from_a_record_that_was_cut_off(files, file, path, end) -> None:
+def test_nothing_is_known_from_a_record_that_was_cut_off(
+    files: StartFiles, file: StartFile, path: Path, end: bytes
+) -> None:
     die(file)
     with open(path.parent / "jobs.db-begun-life", "ab") as damaged:
         damaged.write(end)
@@ -116,14 +122,14 @@ def test_nothing_is_known_from_a_record_that_was_cut_off(files, file, path, end)
     assert files.never_began(BOTH) == set()
 
 
-def test_nothing_is_known_of_an_incarnation_with_a_name_of_another_kind(files) -> None:
+def test_nothing_is_known_of_an_incarnation_with_a_name_of_another_kind(files: StartFiles) -> None:
     assert files.open("../life") is None
     assert files.never_began([DeadLetter("a", "token", "pod", "../life", 0, 0, 2)]) == set()
 
 
 @pytest.mark.parametrize("written", [-1, 0, 7])
 def test_step_begins_and_nothing_is_known_after_a_record_that_cannot_be_written(
-    files, file, monkeypatch, written
+    files: StartFiles, file: StartFile, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     monkeypatch.setattr(start_files, "_write", lambda descriptor, record, size: written)
 
@@ -135,7 +141,7 @@ def test_step_begins_and_nothing_is_known_after_a_record_that_cannot_be_written(
 
 
 def test_no_step_begins_while_the_file_can_be_neither_written_nor_emptied_nor_removed(
-    files, file, monkeypatch
+    files: StartFiles, file: StartFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
@@ -155,7 +161,9 @@ def test_no_step_begins_while_the_file_can_be_neither_written_nor_emptied_nor_re
     assert files.never_began(BOTH) == set()
 
 
-def test_folder_that_takes_no_file_is_no_error(files, monkeypatch) -> None:
+def test_folder_that_takes_no_file_is_no_error(
+    files: StartFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: object) -> int:
         raise OSError(errno.EACCES, "Permission denied")
 
@@ -164,7 +172,9 @@ def test_folder_that_takes_no_file_is_no_error(files, monkeypatch) -> None:
     assert files.open("life") is None
 
 
-def test_large_file_is_written_anew_with_what_is_still_claimed(files, file, path) -> None:
+def test_large_file_is_written_anew_with_what_is_still_claimed(
+    files: StartFiles, file: StartFile, path: Path
+) -> None:
     for number in range(MOST_BYTES // RECORD_BYTES):
         file.add(f"ended {number}", "token")
     file.add("begun", "token")
@@ -180,7 +190,7 @@ def test_large_file_is_written_anew_with_what_is_still_claimed(files, file, path
     assert files.never_began([*BOTH, later]) == {"not begun"}
 
 
-def test_deleted_file_is_written_anew(files, file, path) -> None:
+def test_deleted_file_is_written_anew(files: StartFiles, file: StartFile, path: Path) -> None:
     file.add("begun", "token")
     (path.parent / "jobs.db-begun-life").unlink()
     file._next_check = 0.0
@@ -191,7 +201,9 @@ def test_deleted_file_is_written_anew(files, file, path) -> None:
     assert files.never_began(BOTH) == {"not begun"}
 
 
-def test_emptied_file_tells_nothing_any_more(files, file, path) -> None:
+def test_emptied_file_tells_nothing_any_more(
+    files: StartFiles, file: StartFile, path: Path
+) -> None:
     os.truncate(path.parent / "jobs.db-begun-life", 0)
     file.add("begun", "token")
     file._size = MOST_BYTES
@@ -202,7 +214,7 @@ def test_emptied_file_tells_nothing_any_more(files, file, path) -> None:
     assert files.never_began(BOTH) == set()
 
 
-def test_next_incarnation_records_anew(files, file, path) -> None:
+def test_next_incarnation_records_anew(files: StartFiles, file: StartFile, path: Path) -> None:
     file.add("begun", "token")
 
     file.begin("next")
@@ -215,7 +227,9 @@ def test_next_incarnation_records_anew(files, file, path) -> None:
     assert files.never_began(letters) == {"not begun"}
 
 
-def test_pod_that_leaves_removes_its_file_and_begins_nothing_more(file, path) -> None:
+def test_pod_that_leaves_removes_its_file_and_begins_nothing_more(
+    file: StartFile, path: Path
+) -> None:
     file.close(is_needed=False)
 
     assert beside(path) == []
@@ -223,7 +237,9 @@ def test_pod_that_leaves_removes_its_file_and_begins_nothing_more(file, path) ->
         file.add("too late", "token")
 
 
-def test_pod_that_could_not_release_what_it_held_leaves_its_file(files, file) -> None:
+def test_pod_that_could_not_release_what_it_held_leaves_its_file(
+    files: StartFiles, file: StartFile
+) -> None:
     file.add("begun", "token")
 
     file.close(is_needed=True)
@@ -233,7 +249,9 @@ def test_pod_that_could_not_release_what_it_held_leaves_its_file(files, file) ->
         file.add("not begun", "token")
 
 
-def test_only_files_of_processes_that_have_ended_are_left_behind(files, file, path) -> None:
+def test_only_files_of_processes_that_have_ended_are_left_behind(
+    files: StartFiles, file: StartFile, path: Path
+) -> None:
     dead = files.open("dead")
     assert dead is not None
     die(dead)
@@ -246,7 +264,9 @@ def test_only_files_of_processes_that_have_ended_are_left_behind(files, file, pa
     assert beside(path) == ["jobs.db-begun-?", "jobs.db-begun-life"]
 
 
-def test_child_of_a_fork_begins_nothing_and_leaves_the_lock_to_its_parent(files, file) -> None:
+def test_child_of_a_fork_begins_nothing_and_leaves_the_lock_to_its_parent(
+    files: StartFiles, file: StartFile
+) -> None:
     def add() -> None:
         file.add("child's", "token")
 
@@ -257,7 +277,7 @@ def test_child_of_a_fork_begins_nothing_and_leaves_the_lock_to_its_parent(files,
     assert files.never_began(BOTH) == {"not begun"}
 
 
-def test_many_threads_record_at_once(files, file) -> None:
+def test_many_threads_record_at_once(files: StartFiles, file: StartFile) -> None:
     def work(thread: int) -> None:
         for number in range(100):
             file.add(f"{thread} {number}", "token")

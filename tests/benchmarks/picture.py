@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.benchmarks.cases.case import Figure
 from tests.benchmarks.results import Results
@@ -29,7 +29,7 @@ def draw(results: Results, path: Path) -> None:
     picture.savefig(path, dpi=120)
 
 
-def _bars(panel, results: Results, figure: Figure) -> None:  # type: ignore[no-untyped-def]
+def _bars(panel: Any, results: Results, figure: Figure) -> None:  # type: ignore[no-untyped-def]
     limits = {limit.name for limit in LIMITS}
     rates = {
         system.name: rate

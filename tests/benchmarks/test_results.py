@@ -51,7 +51,9 @@ def test_a_peer_that_did_it_wrong_is_not_the_best() -> None:
         (None, True, None),
     ],
 )
-def test_a_goal_is_reached_at_its_bound(value, at_least, reached) -> None:
+def test_a_goal_is_reached_at_its_bound(
+    value: float | None, at_least: bool, reached: bool | None
+) -> None:
     goal = Goal("work", lambda _: value, 2, at_least, "ms")
     assert Verdict(goal, value).reached is reached
 

@@ -37,7 +37,9 @@ def is_result_of(*step_ids: str) -> Refuses:
 
 
 @pytest.mark.parametrize("bad", [("s0",), ("s8",), ("s3", "s4"), ("s0", "s5", "s8")])
-def test_refused_outcome_is_replaced_by_a_failure_and_the_others_are_told(bad) -> None:
+def test_refused_outcome_is_replaced_by_a_failure_and_the_others_are_told(
+    bad: tuple[str, ...],
+) -> None:
     ids = [f"s{number}" for number in range(9)]
     pilot = up(*ids, max_parallelism=20)
     for step_id in ids:

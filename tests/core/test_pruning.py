@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fleet_q.core.cycle import LONGEST_PAUSE, pause
@@ -25,7 +27,7 @@ DAY = 24 * HOUR
 
 @pytest.mark.parametrize("status", STEP_STATUSES)
 @pytest.mark.parametrize("statuses", [ENDED, WITH_DEAD_LETTERS])
-def test_what_has_ended_may_go_from_its_end_on(status, statuses) -> None:
+def test_what_has_ended_may_go_from_its_end_on(status: Any, statuses: Any) -> None:
     step = live(*LIVES[status])
 
     def may_go(before: int) -> bool:

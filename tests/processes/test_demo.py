@@ -14,7 +14,7 @@ import pytest
 from tests.waiting import LIMIT, wait_until
 
 
-def test_the_demo_holds_its_promises(tmp_path) -> None:
+def test_the_demo_holds_its_promises(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fleet_q", "demo", "--steps", "120", "--json"]
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=LIMIT, check=False)
     assert done.returncode == 0, done.stderr.decode()

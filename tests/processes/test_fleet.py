@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from fleet_q.core.audit import audit
 from fleet_q.core.events import Claimed
 from fleet_q.core.ports import Store
+from fleet_q.core.step import Step
 from fleet_q.services import FleetQ, Settings
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
@@ -46,12 +48,12 @@ def _stopped_while_it_holds_steps(pod: subprocess.Popen[bytes], store: Store) ->
     return False
 
 
-def _all_steps(pods: Pods):
+def _all_steps(pods: Pods) -> list[Step]:
     ids = sorted({event.stream for event in pods.store.step_events()})
     return [step for step_id in ids if (step := pods.store.step(step_id)) is not None]
 
 
-def test_a_killed_pods_step_is_run_again_by_another(pods: Pods, tmp_path) -> None:
+def test_a_killed_pods_step_is_run_again_by_another(pods: Pods, tmp_path: Path) -> None:
     fleet = FleetQ(pods.store)
     sign = tmp_path / "sign"
     go_on = tmp_path / "go on"
@@ -78,7 +80,7 @@ def test_a_killed_pods_step_is_run_again_by_another(pods: Pods, tmp_path) -> Non
     ],
 )
 def test_steps_that_a_killed_pod_had_claimed_and_not_begun_do_not_fail(
-    pods: Pods, tmp_path, task
+    pods: Pods, tmp_path: Path, task: str
 ) -> None:
     """They have one try, and only the step that killed the pod has used it up."""
     fleet = FleetQ(pods.store, settings=Settings(max_retries=0))
@@ -94,7 +96,9 @@ def test_steps_that_a_killed_pod_had_claimed_and_not_begun_do_not_fail(
     wait_until(lambda: len(list(tmp_path.glob("fleet.db-begun-*"))) == 1)  # the heir's own
 
 
-def test_a_pod_that_stood_still_changes_nothing_when_it_comes_back(pods: Pods, tmp_path) -> None:
+def test_a_pod_that_stood_still_changes_nothing_when_it_comes_back(
+    pods: Pods, tmp_path: Path
+) -> None:
     fleet = FleetQ(pods.store)
     sign = tmp_path / "sign"
     go_on = tmp_path / "go on"

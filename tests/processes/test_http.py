@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import urllib.request
+from pathlib import Path
 
 from fleet_q.services import FleetQ
 from tests.processes.conftest import Pods
@@ -16,7 +17,7 @@ from tests.waiting import LIMIT, wait_until
 DESCRIPTORS = 100
 
 
-def test_half_requests_do_not_use_up_a_pods_descriptors(pods: Pods, tmp_path) -> None:
+def test_half_requests_do_not_use_up_a_pods_descriptors(pods: Pods, tmp_path: Path) -> None:
     fleet = FleetQ(pods.store)
     limited = ("sh", "-c", f'ulimit -n {DESCRIPTORS}; exec "{sys.executable}" "$@"', "sh")
     pod = pods.start("pod-1", "serve", "--port", "0", prefix=limited)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ import pytest
 from fleet_q.services import FleetQ
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
+
+Begun = Callable[..., tuple[subprocess.Popen[bytes], str, list[int]]]
 
 REAPER = """
 import ctypes, os, sys
@@ -23,11 +25,13 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 
 @pytest.fixture
-def begun(pods: Pods, tmp_path):
+def begun(pods: Pods, tmp_path: Path) -> Begun:
     """Start a pod and give it a step; the pod, the step's id and the numbers of the processes that
     the step has signed with."""
 
-    def begun(task: str, *, prefix: Sequence[str] = (sys.executable,), **arguments: object):
+    def begun(
+        task: str, *, prefix: Sequence[str] = (sys.executable,), **arguments: object
+    ) -> tuple[subprocess.Popen[bytes], str, list[int]]:
         sign = tmp_path / "sign"
         payload = {"task_type": task, "path": str(sign), **arguments}
         step_id = FleetQ(pods.store).submit(payload, max_retries=0)
@@ -38,14 +42,16 @@ def begun(pods: Pods, tmp_path):
     return begun
 
 
-def test_functions_and_what_they_started_end_with_a_pod_that_is_killed(begun) -> None:
+def test_functions_and_what_they_started_end_with_a_pod_that_is_killed(begun: Begun) -> None:
     pod, _, processes = begun("hold")
     pod.kill()
     for process in processes:
         wait_until(lambda process=process: not _lives(process))
 
 
-def test_functions_finish_when_all_processes_are_told_to_stop(pods: Pods, begun, tmp_path) -> None:
+def test_functions_finish_when_all_processes_are_told_to_stop(
+    pods: Pods, begun: Begun, tmp_path: Path
+) -> None:
     go_on = tmp_path / "go on"
     pod, step_id, (process,) = begun("await file", file=str(go_on))
     os.killpg(pod.pid, signal.SIGTERM)
@@ -60,7 +66,9 @@ def test_functions_finish_when_all_processes_are_told_to_stop(pods: Pods, begun,
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
-def test_first_process_of_a_container_reaps_orphans_and_gives_exit_codes(pods: Pods, begun) -> None:
+def test_first_process_of_a_container_reaps_orphans_and_gives_exit_codes(
+    pods: Pods, begun: Begun
+) -> None:
     pod, step_id, (orphan,) = begun("orphan", prefix=(sys.executable, "-c", REAPER))
     wait_until(lambda: not Path(f"/proc/{orphan}").exists())
     assert FleetQ(pods.store).wait(step_id, LIMIT).result == 3

@@ -10,6 +10,9 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,13 +20,17 @@ from fleet_q.services import FleetQ
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
 
+Begun = Callable[..., tuple[subprocess.Popen[bytes], str]]
+
 
 @pytest.fixture
-def begun(pods: Pods, tmp_path):
+def begun(pods: Pods, tmp_path: Path) -> Begun:
     """Start a pod and give it a step that runs until the test creates the file "go on"; returns
     once the step has begun."""
 
-    def begun(*words: str, task: str = "touch", **settings: str):
+    def begun(
+        *words: str, task: str = "touch", **settings: str
+    ) -> tuple[subprocess.Popen[bytes], str]:
         sign = tmp_path / "sign"
         payload = {"task_type": task, "path": str(sign), "until": str(tmp_path / "go on")}
         step_id = FleetQ(pods.store).submit(payload)
@@ -36,7 +43,7 @@ def begun(pods: Pods, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_the_first_signal_lets_the_pod_finish_and_leave(
-    pods: Pods, begun, tmp_path, number
+    pods: Pods, begun: Begun, tmp_path: Path, number: signal.Signals
 ) -> None:
     pod, step_id = begun(FLEET_Q_SHUTDOWN_GRACE="3600")
     pod.send_signal(number)
@@ -48,7 +55,7 @@ def test_the_first_signal_lets_the_pod_finish_and_leave(
     assert fleet.pods()[0].status == "down"
 
 
-def test_after_the_grace_the_step_is_released_with_no_try_used_up(pods: Pods, begun) -> None:
+def test_after_the_grace_the_step_is_released_with_no_try_used_up(pods: Pods, begun: Begun) -> None:
     pod, step_id = begun(FLEET_Q_SHUTDOWN_GRACE="0.2")
     pod.send_signal(signal.SIGQUIT)
     assert pod.wait(LIMIT) == 0
@@ -56,7 +63,7 @@ def test_after_the_grace_the_step_is_released_with_no_try_used_up(pods: Pods, be
     assert (step.status, step.retry_count) == ("pending", 0)
 
 
-def test_a_second_signal_stops_at_once(pods: Pods, begun) -> None:
+def test_a_second_signal_stops_at_once(pods: Pods, begun: Begun) -> None:
     pod, step_id = begun(FLEET_Q_SHUTDOWN_GRACE="3600")
     pod.send_signal(signal.SIGTERM)
     wait_until(lambda: "once more" in pods.log("pod-1").read_text())
@@ -85,7 +92,7 @@ app = FleetQ(Away())
 """
 
 
-def test_pod_whose_leaving_the_store_does_not_confirm_ends_with_exit_code_1(tmp_path) -> None:
+def test_pod_whose_leaving_the_store_does_not_confirm_ends_with_exit_code_1(tmp_path: Path) -> None:
     (tmp_path / "away.py").write_text(AWAY)
     pod = subprocess.run(
         [sys.executable, "-m", "fleet_q", "worker", "--app", "away:app"],
@@ -101,7 +108,7 @@ def test_pod_whose_leaving_the_store_does_not_confirm_ends_with_exit_code_1(tmp_
 
 
 def test_a_function_that_blocks_the_loop_does_not_keep_its_pod_from_leaving(
-    pods: Pods, begun
+    pods: Pods, begun: Begun
 ) -> None:
     pod, step_id = begun(task="block", FLEET_Q_SHUTDOWN_GRACE="0.2")
     pod.send_signal(signal.SIGTERM)
@@ -112,7 +119,7 @@ def test_a_function_that_blocks_the_loop_does_not_keep_its_pod_from_leaving(
 
 
 def test_threads_executors_and_exit_handlers_left_behind_do_not_keep_the_process(
-    pods: Pods, begun
+    pods: Pods, begun: Begun
 ) -> None:
     pod, step_id = begun(task="clutter")
     fleet = FleetQ(pods.store)
@@ -123,7 +130,7 @@ def test_threads_executors_and_exit_handlers_left_behind_do_not_keep_the_process
     assert "leaving threads or exit handlers behind" in pods.log("pod-1").read_text()
 
 
-def test_nor_a_second_signal_from_stopping_it_at_once(pods: Pods, begun) -> None:
+def test_nor_a_second_signal_from_stopping_it_at_once(pods: Pods, begun: Begun) -> None:
     pod, step_id = begun(task="block", FLEET_Q_SHUTDOWN_GRACE="3600")
     pod.send_signal(signal.SIGINT)
     wait_until(lambda: "once more" in pods.log("pod-1").read_text())
@@ -132,13 +139,15 @@ def test_nor_a_second_signal_from_stopping_it_at_once(pods: Pods, begun) -> None
     assert FleetQ(pods.store).status(step_id).status == "pending"
 
 
-def test_a_serving_pod_answers_until_it_has_drained(pods: Pods, begun, tmp_path) -> None:
+def test_a_serving_pod_answers_until_it_has_drained(
+    pods: Pods, begun: Begun, tmp_path: Path
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     pod, step_id = begun("serve", "--port", str(port), FLEET_Q_SHUTDOWN_GRACE="3600")
     url = f"http://127.0.0.1:{port}"
 
-    def get(path: str):
+    def get(path: str) -> Any:
         with urllib.request.urlopen(url + path, timeout=LIMIT) as answer:
             return json.load(answer)
 
@@ -152,7 +161,9 @@ def test_a_serving_pod_answers_until_it_has_drained(pods: Pods, begun, tmp_path)
     assert FleetQ(pods.store).status(step_id).status == "completed"
 
 
-def test_a_second_pod_of_the_same_name_ends_the_first_with_one_line(pods: Pods, begun) -> None:
+def test_a_second_pod_of_the_same_name_ends_the_first_with_one_line(
+    pods: Pods, begun: Begun
+) -> None:
     first, _ = begun()
     second = pods.start("pod-1")
     assert first.wait(LIMIT) == 1
@@ -170,7 +181,9 @@ def test_signal_ends_a_process_that_a_function_has_forked(pods: Pods) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tgkill() and /proc are Linux's")
-def test_a_signal_that_another_thread_receives_lets_the_pod_leave(begun, tmp_path) -> None:
+def test_a_signal_that_another_thread_receives_lets_the_pod_leave(
+    begun: Begun, tmp_path: Path
+) -> None:
     """As the system may do after SIGCONT; nothing interrupts the main thread then."""
     pod, _ = begun()
     (tmp_path / "go on").touch()

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def stopped_fleet(pods: Pods, running: list[subprocess.Popen[bytes]]) -> Iterato
 
 @pytest.mark.parametrize("trouble", [locked_file, stopped_fleet])
 def test_pods_that_were_all_kept_from_their_heartbeats_keep_their_steps(
-    pods: Pods, tmp_path: Path, trouble
+    pods: Pods, tmp_path: Path, trouble: Any
 ) -> None:
     fleet = FleetQ(
         pods.store, settings=Settings(heartbeat_interval=0.2, dead_pod_threshold=THRESHOLD)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from fleet_q.services import FleetQ
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT
 
+Shell = Callable[..., tuple[int, str, str]]
+
 COMMAND = [sys.executable, "-m", "fleet_q"]
 
 
 @pytest.fixture
-def shell(tmp_path: Path):
+def shell(tmp_path: Path) -> Shell:
     """Run a line of shell in which ``$Q`` is the command line."""
 
     def shell(line: str, **env: str) -> tuple[int, str, str]:
@@ -36,7 +39,7 @@ def shell(tmp_path: Path):
     return shell
 
 
-def test_without_a_stdout_nothing_is_begun(shell, tmp_path: Path) -> None:
+def test_without_a_stdout_nothing_is_begun(shell: Shell, tmp_path: Path) -> None:
     code, _, err = shell("$Q submit '{}' >&-")
     assert (code, err.count("\n"), "stdout is closed" in err) == (1, 1, True)
     assert not (tmp_path / "fleet-q.db").exists()
@@ -61,7 +64,7 @@ def print_everywhere():
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_pod_runs_without_streams_and_what_is_written_to_them_harms_no_file(
-    shell, tmp_path: Path, closed: str
+    shell: Shell, tmp_path: Path, closed: str
 ) -> None:
     (tmp_path / "functions.py").write_text(FUNCTIONS)
     url = f"sqlite:///{tmp_path}/q.db"
@@ -73,7 +76,7 @@ def test_pod_runs_without_streams_and_what_is_written_to_them_harms_no_file(
     assert (step.status, step.result) == ("completed", 0)
 
 
-def test_without_a_stdin_no_steps_are_read(shell) -> None:
+def test_without_a_stdin_no_steps_are_read(shell: Shell) -> None:
     code, out, err = shell("$Q submit - <&-")
     assert (code, out, err.count("\n"), "stdin is closed" in err) == (1, "", 1, True)
     code, out, err = shell("printf '[\\377]' | $Q submit -")
@@ -81,13 +84,13 @@ def test_without_a_stdin_no_steps_are_read(shell) -> None:
 
 
 @pytest.fixture
-def store(shell) -> None:
+def store(shell: Shell) -> None:
     """A store that is there already, about which nothing is said."""
     assert shell("$Q submit '{}'")[0] == 0
 
 
 @pytest.mark.usefixtures("store")
-def test_what_the_streams_encoding_has_not_is_escaped(shell) -> None:
+def test_what_the_streams_encoding_has_not_is_escaped(shell: Shell) -> None:
     ascii_only = {"PYTHONIOENCODING": "ascii"}
     code, out, err = shell("$Q submit '{\"é\": \"😀\"}' --step-id 'é😀'", **ascii_only)
     assert (code, out, err) == (0, "\\xe9\\U0001f600\n", "")
@@ -100,14 +103,14 @@ def test_what_the_streams_encoding_has_not_is_escaped(shell) -> None:
 
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_has_gone_is_no_error_worth_a_word(shell, unbuffered: str) -> None:
+def test_a_reader_that_has_gone_is_no_error_worth_a_word(shell: Shell, unbuffered: str) -> None:
     """With a buffer it shows when that is flushed, without one already when it is written to."""
     line = "{ $Q submit '{}'; echo $? >&2; } | true"
     assert shell(line, PYTHONUNBUFFERED=unbuffered) == (0, "", "1\n")
 
 
 @pytest.mark.usefixtures("store")
-def test_a_full_disk_is_one(shell) -> None:
+def test_a_full_disk_is_one(shell: Shell) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no device that is always full")
     code, _, err = shell("$Q submit '{}' >/dev/full", PYTHONUNBUFFERED="")
@@ -115,7 +118,7 @@ def test_a_full_disk_is_one(shell) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_ids_that_nobody_reads_any_more_are_told_on_stderr(shell, tmp_path: Path) -> None:
+def test_ids_that_nobody_reads_any_more_are_told_on_stderr(shell: Shell, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "wb") as nobody:

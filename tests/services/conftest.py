@@ -29,6 +29,9 @@ QUICK = Settings(
     shutdown_grace=LIMIT,
 )
 
+Run = Callable[..., list[StepView]]
+Command = Callable[..., tuple[int, str, str]]
+
 
 @pytest.fixture(autouse=True)
 def patient_health(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +45,7 @@ def app() -> FleetQ:
 
 
 @pytest.fixture
-def run(app: FleetQ) -> Callable[..., list[StepView]]:
+def run(app: FleetQ) -> Run:
     """Run a pod of ``app`` until the given steps have ended; how they ended."""
 
     def run(*step_ids: str) -> list[StepView]:
@@ -54,7 +57,7 @@ def run(app: FleetQ) -> Callable[..., list[StepView]]:
 @pytest.fixture
 def fleet_q(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., tuple[int, str, str]]]:
+) -> Iterator[Command]:
     """Run ``fleet-q`` with these words in an empty folder: exit code, stdout, stderr."""
     handlers, level = logging.root.handlers[:], logging.root.level
     monkeypatch.chdir(tmp_path)

@@ -148,5 +148,5 @@ async def _coroutine() -> None: ...
 
 
 @app.task("return coroutine", process=True)
-def return_coroutine():
+def return_coroutine() -> Any:
     return _coroutine()

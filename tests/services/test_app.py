@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,7 +15,7 @@ from fleet_q.core.errors import IllegalTransition, InvalidInput, StepConflict, U
 from fleet_q.services import FleetQ
 from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.bulk import SUBMIT_BATCH
-from tests.services.conftest import QUICK
+from tests.services.conftest import QUICK, Run
 from tests.waiting import LIMIT, wait_until
 
 JSON = st.recursive(
@@ -25,7 +27,7 @@ JSON = st.recursive(
 
 
 @given(payload=st.dictionaries(st.text(), JSON, max_size=5))
-def test_any_json_object_survives_to_the_function_and_back(payload):
+def test_any_json_object_survives_to_the_function_and_back(payload: Any) -> None:
     app = FleetQ("memory://", settings=QUICK)
     step_id = app.submit(payload)
     shown = app.status(step_id).payload
@@ -33,13 +35,13 @@ def test_any_json_object_survives_to_the_function_and_back(payload):
     assert repr(shown) == repr(payload)  # 1 is not 1.0, and -0.0 is not 0.0
 
 
-def test_submit_many_checks_all_before_it_stores_one(app):
+def test_submit_many_checks_all_before_it_stores_one(app: FleetQ) -> None:
     with pytest.raises(InvalidInput):
         app.submit_many([{"a": 1}, {"a": float("nan")}])
     assert sum(app.queue().values()) == 0
 
 
-def test_submit_many_keeps_the_order_over_several_transactions(app, run):
+def test_submit_many_keeps_the_order_over_several_transactions(app: FleetQ, run: Run) -> None:
     app.use(settings=msgspec.structs.replace(QUICK, claim_ahead=0))  # which may give steps back
     order = []
 
@@ -54,7 +56,9 @@ def test_submit_many_keeps_the_order_over_several_transactions(app, run):
     assert order == list(range(SUBMIT_BATCH + 5))
 
 
-def test_submit_many_stores_a_thousand_in_a_transaction(app, monkeypatch):
+def test_submit_many_stores_a_thousand_in_a_transaction(
+    app: FleetQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes = []
     store = app.store
     submit = store.submit
@@ -63,7 +67,7 @@ def test_submit_many_stores_a_thousand_in_a_transaction(app, monkeypatch):
     assert sizes == [SUBMIT_BATCH, SUBMIT_BATCH, 5]
 
 
-def test_a_step_id_of_ones_own_makes_submitting_again_harmless(app):
+def test_a_step_id_of_ones_own_makes_submitting_again_harmless(app: FleetQ) -> None:
     assert app.submit({"a": 1, "b": 2}, step_id="mine") == "mine"
     assert app.submit({"b": 2, "a": 1}, step_id="mine") == "mine"
     with pytest.raises(StepConflict):
@@ -71,7 +75,7 @@ def test_a_step_id_of_ones_own_makes_submitting_again_harmless(app):
     assert sum(app.queue().values()) == 1
 
 
-def test_what_is_not_there_is_said_so(app):
+def test_what_is_not_there_is_said_so(app: FleetQ) -> None:
     for ask in (app.status, app.history, app.cancel, app.wait):
         with pytest.raises(UnknownStep):
             ask("nobody")
@@ -81,7 +85,9 @@ def test_what_is_not_there_is_said_so(app):
 
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/q.db"])
 @pytest.mark.parametrize("step_id", ["", "x" * 201, "nul\0", "half \ud800", 5, None])
-def test_what_cannot_be_an_id_is_refused_before_a_store_is_asked(tmp_path, url, step_id):
+def test_what_cannot_be_an_id_is_refused_before_a_store_is_asked(
+    tmp_path: Path, url: str, step_id: str | int | None
+) -> None:
     app = FleetQ(url.format(tmp_path), settings=QUICK)
     for ask in (app.status, app.history, app.cancel, app.wait):
         with pytest.raises(InvalidInput, match="step_id"):
@@ -94,23 +100,23 @@ def test_what_cannot_be_an_id_is_refused_before_a_store_is_asked(tmp_path, url, 
     "before",
     ["", "x", "5", "²:x", "--1:a", "1" * 19 + ":x", "9" * 5000 + ":x", "1:", "1:\ud800", "1:a\0"],
 )
-def test_what_is_no_cursor_is_said_so(app, before):
+def test_what_is_no_cursor_is_said_so(app: FleetQ, before: str) -> None:
     with pytest.raises(InvalidInput, match="cursor"):
         app.dead_letters(before=before)
 
 
 @pytest.mark.parametrize("limit", [-1, 0, LONGEST_PAGE + 1, 10**30])
-def test_a_page_has_bounds(app, limit):
+def test_a_page_has_bounds(app: FleetQ, limit: Any) -> None:
     with pytest.raises(InvalidInput, match="limit"):
         app.dead_letters(limit)
 
 
-def test_wait_gives_up_after_its_timeout(app):
+def test_wait_gives_up_after_its_timeout(app: FleetQ) -> None:
     with pytest.raises(TimeoutError, match=r"is pending after 0\.01 s"):
         app.wait(app.submit({}), timeout=0.01)
 
 
-def test_a_delayed_step_is_not_run_before_its_time(app, run):
+def test_a_delayed_step_is_not_run_before_its_time(app: FleetQ, run: Run) -> None:
     @app.task("now")
     def now() -> None: ...
 
@@ -119,7 +125,7 @@ def test_a_delayed_step_is_not_run_before_its_time(app, run):
     assert app.status(later).status == "pending"
 
 
-def test_cancel_replay_and_the_dead_letters(app, run):
+def test_cancel_replay_and_the_dead_letters(app: FleetQ, run: Run) -> None:
     @app.task("bad", max_retries=0)
     def bad() -> None:
         raise ValueError
@@ -141,7 +147,7 @@ def test_cancel_replay_and_the_dead_letters(app, run):
     assert app.dead_letters(before=f"{-(10**17)}:a\nb").steps == []
 
 
-def test_the_pod_here_leads_when_it_is_alone(app):
+def test_the_pod_here_leads_when_it_is_alone(app: FleetQ) -> None:
     async def main() -> None:
         assert app.leader().leader_pod_id is None
         async with app.running() as pod:
@@ -160,7 +166,7 @@ def test_the_pod_here_leads_when_it_is_alone(app):
     asyncio.run(main())
 
 
-def test_a_submission_here_is_claimed_without_waiting_for_the_interval():
+def test_a_submission_here_is_claimed_without_waiting_for_the_interval() -> None:
     patient = FleetQ("memory://", settings=type(QUICK)(claim_interval=3600))
 
     @patient.task("quick")
@@ -175,7 +181,7 @@ def test_a_submission_here_is_claimed_without_waiting_for_the_interval():
     assert asyncio.run(main()) == "done"
 
 
-def test_a_function_that_blocks_the_loop_does_not_stop_the_heartbeat(app):
+def test_a_function_that_blocks_the_loop_does_not_stop_the_heartbeat(app: FleetQ) -> None:
     @app.task("rude")
     async def rude() -> int:
         for _ in range(3):  # heartbeats go on while the loop is blocked

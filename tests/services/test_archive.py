@@ -27,7 +27,7 @@ def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def test_a_line_is_a_row_of_the_log(path) -> None:
+def test_a_line_is_a_row_of_the_log(path: Path) -> None:
     with Archive(path) as archive:
         archive([SUBMITTED, COMPLETED])
         archive([JOINED])
@@ -42,7 +42,9 @@ def test_a_line_is_a_row_of_the_log(path) -> None:
     ]  # fmt: skip
 
 
-def test_it_is_on_the_disk_when_the_call_returns(path, monkeypatch) -> None:
+def test_it_is_on_the_disk_when_the_call_returns(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced: list[bytes] = []
     monkeypatch.setattr("os.fsync", lambda _: synced.append(path.read_bytes()))
     with Archive(path) as archive:
@@ -50,7 +52,7 @@ def test_it_is_on_the_disk_when_the_call_returns(path, monkeypatch) -> None:
         assert synced == [b"", path.read_bytes()], "the new file's name, then the line"
 
 
-def test_it_is_appended_to(path) -> None:
+def test_it_is_appended_to(path: Path) -> None:
     for _ in range(2):
         with Archive(path) as archive:
             archive([JOINED])
@@ -59,7 +61,7 @@ def test_it_is_appended_to(path) -> None:
 
 @pytest.mark.parametrize("cut", [1, 5, 70])
 @pytest.mark.parametrize("before", [0, 1, 2_000])
-def test_what_a_kill_left_of_a_line_is_cut_off(path, before, cut) -> None:
+def test_what_a_kill_left_of_a_line_is_cut_off(path: Path, before: int, cut: int) -> None:
     with Archive(path) as archive:
         archive([SUBMITTED] * before)
         whole = path.read_bytes()
@@ -72,14 +74,14 @@ def test_what_a_kill_left_of_a_line_is_cut_off(path, before, cut) -> None:
 
 
 @pytest.mark.parametrize("content", [b"my diary", b"my diary\n", b"[]\n", b"\0" * 100])
-def test_a_file_that_is_no_archive_stays_as_it_is(path, content) -> None:
+def test_a_file_that_is_no_archive_stays_as_it_is(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(InvalidInput, match="no archive"):
         Archive(path)
     assert path.read_bytes() == content
 
 
-def test_two_do_not_write_one(path) -> None:
+def test_two_do_not_write_one(path: Path) -> None:
     with Archive(path), pytest.raises(InvalidInput, match="another prune"):
         Archive(path)
     Archive(path).__exit__(None, None, None)

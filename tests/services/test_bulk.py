@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,17 +15,18 @@ from fleet_q.core.errors import InvalidInput, StoreError
 from fleet_q.services import FleetQ
 from fleet_q.services.app import bulk
 from fleet_q.services.app.bulk import submit_all
+from tests.services.conftest import Command, Run
 
 LINES = "".join(json.dumps({"n": n}) + "\n" for n in range(25))
 
 
 @pytest.fixture(autouse=True)
-def small_batches(monkeypatch):
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "SUBMIT_BATCH", 10)
 
 
 @pytest.fixture
-def breaking(monkeypatch):
+def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let a store's third call of ``submit`` raise, before or after it is carried out."""
 
     def breaking(error: BaseException, *, after: bool = False) -> None:
@@ -30,7 +34,7 @@ def breaking(monkeypatch):
 
         submit, calls = SqliteStore.submit, []
 
-        def once(self, new, pod_id=None):
+        def once(self, new: Any, pod_id: str | None = None) -> Any:
             calls.append(new)
             if len(calls) == 3 and not after:
                 raise type(error)(*error.args)
@@ -44,7 +48,7 @@ def breaking(monkeypatch):
     return breaking
 
 
-def _stored(fleet_q) -> int:
+def _stored(fleet_q: Command) -> int:
     return json.loads(fleet_q("queue", "--json")[1])["pending"]
 
 
@@ -54,8 +58,8 @@ FULL = StoreError("q.db: database or disk is full")
 @pytest.mark.parametrize("error", [FULL, OSError("gone"), KeyboardInterrupt(), ZeroDivisionError()])
 @pytest.mark.parametrize(("after", "known"), [(False, 20), (True, 25)])
 def test_submission_that_breaks_off_carries_the_ids_of_what_is_stored(
-    tmp_path, breaking, error, after, known
-):
+    tmp_path: Path, breaking: Callable[..., None], error: Any, after: bool, known: int
+) -> None:
     app = FleetQ(f"sqlite:///{tmp_path}/q.db")
     breaking(error, after=after)
     with pytest.raises(type(error)) as broken:
@@ -66,14 +70,14 @@ def test_submission_that_breaks_off_carries_the_ids_of_what_is_stored(
     assert broken.value.__notes__ == [f"{known} of 25 steps were stored: see stored_ids"]
 
 
-def test_payload_that_is_refused_is_numbered_and_nothing_is_stored(app):
+def test_payload_that_is_refused_is_numbered_and_nothing_is_stored(app: FleetQ) -> None:
     with pytest.raises(InvalidInput, match=r"payloads\[1\]: payload must be a JSON object") as no:
         app.submit_many([{}, [], {}])
     assert list(no.value.stored_ids) == []
     assert app.queue()["pending"] == 0
 
 
-def test_callback_that_raises_ends_a_submission_after_what_it_was_told_of(app):
+def test_callback_that_raises_ends_a_submission_after_what_it_was_told_of(app: FleetQ) -> None:
     def full(step_ids: list[str]) -> None:
         raise BrokenPipeError
 
@@ -93,8 +97,13 @@ def test_callback_that_raises_ends_a_submission_after_what_it_was_told_of(app):
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_command_that_breaks_off_prints_the_ids_of_what_is_stored(
-    fleet_q, breaking, error, says, exit_code, as_json
-):
+    fleet_q: Command,
+    breaking: Callable[..., None],
+    error: Any,
+    says: str,
+    exit_code: int,
+    as_json: bool,
+) -> None:
     breaking(error)
     code, out, err = fleet_q("submit", "-", *(["--json"] if as_json else []), stdin=LINES)
     assert (code, err) == (exit_code, f"fleet-q: {says}\n")
@@ -107,11 +116,13 @@ def test_command_that_breaks_off_prints_the_ids_of_what_is_stored(
 @pytest.mark.parametrize(
     ("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")]
 )
-def test_signal_ends_a_submission_between_two_transactions(fleet_q, monkeypatch, number, word):
+def test_signal_ends_a_submission_between_two_transactions(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, word: str
+) -> None:
     submit = FleetQ.submit_commands
 
-    def signalled(self, commands, on_stored):
-        def on_first(step_ids):
+    def signalled(self, commands: Any, on_stored: Any) -> None:
+        def on_first(step_ids: list[str]) -> None:
             os.kill(os.getpid(), number)
             on_stored(step_ids)
 
@@ -135,18 +146,18 @@ def test_signal_ends_a_submission_between_two_transactions(fleet_q, monkeypatch,
         b'\xef\xbb\xbf\r\n  {"n": 1}  \n\n{"n": 2}',
     ],
 )
-def test_marks_and_line_ends_of_other_systems_are_no_error(fleet_q, lines):
+def test_marks_and_line_ends_of_other_systems_are_no_error(fleet_q: Command, lines: bytes) -> None:
     code, out, _ = fleet_q("submit", "-", stdin=lines.decode())
     assert (code, len(out.split())) == (0, 2)
     for number, step_id in enumerate(out.split(), 1):
         assert json.loads(fleet_q("status", step_id, "--json")[1])["payload"] == {"n": number}
 
 
-def test_mark_in_front_of_one_payload_is_no_error(fleet_q):
+def test_mark_in_front_of_one_payload_is_no_error(fleet_q: Command) -> None:
     assert fleet_q("submit", '\ufeff{"n": 1}')[0] == 0
 
 
-def test_batch_over_http_says_which_step_is_refused(fleet_q, app):
+def test_batch_over_http_says_which_step_is_refused(fleet_q: Command, app: FleetQ) -> None:
     from fastapi.testclient import TestClient
 
     from fleet_q.services.http.api import create_http
@@ -158,7 +169,7 @@ def test_batch_over_http_says_which_step_is_refused(fleet_q, app):
     assert app.queue()["pending"] == 0
 
 
-def test_replaying_one_step_twice_in_a_list_replays_it_once(app, run):
+def test_replaying_one_step_twice_in_a_list_replays_it_once(app: FleetQ, run: Run) -> None:
     @app.task("bad", max_retries=0)
     def bad() -> None:
         raise ValueError
@@ -168,8 +179,10 @@ def test_replaying_one_step_twice_in_a_list_replays_it_once(app, run):
     assert app.replay([step_id, step_id]) == [step_id]
 
 
-def test_replay_of_all_says_how_many_were_when_it_breaks_off(fleet_q, monkeypatch):
-    def broken(self, on_replayed):
+def test_replay_of_all_says_how_many_were_when_it_breaks_off(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self, on_replayed: Any) -> None:
         on_replayed(7)
         raise FULL
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ from fleet_q.core.errors import InvalidInput
 from fleet_q.services import FleetQ, current_step
 from fleet_q.services.worker.loop_thread import LoopThread
 from tests.services import module_with_processes as module
-from tests.services.conftest import QUICK
+from tests.services.conftest import QUICK, Run
 from tests.waiting import LIMIT
 
 
@@ -52,18 +54,18 @@ async def nested() -> Any:
         nested,
     ],
 )
-def test_what_a_function_returns_is_awaited(app, run, function) -> None:
+def test_what_a_function_returns_is_awaited(app: FleetQ, run: Run, function: Any) -> None:
     (step,) = run(app.task("work")(function).submit())
     assert (step.status, step.result) == ("completed", 1)
 
 
-def test_task_can_be_registered_under_another_name(app, run) -> None:
+def test_task_can_be_registered_under_another_name(app: FleetQ, run: Run) -> None:
     alias = app.task("alias")(app.task("main")(work))
     main, other = run(app.submit({"task_type": "main", "n": 2}), alias.submit(n=3))
     assert (main.result, other.result) == (2, 3)
 
 
-def test_awaited_part_of_a_function_has_its_timeout_and_context(app, run) -> None:
+def test_awaited_part_of_a_function_has_its_timeout_and_context(app: FleetQ, run: Run) -> None:
     stopped = []
 
     async def slow() -> None:
@@ -104,29 +106,29 @@ def test_function_that_was_given_up_before_it_returned_something_to_await_is_not
     assert awaited == []
 
 
-def generate():
+def generate() -> Iterator[int]:
     yield 1
 
 
-async def generate_async():
+async def generate_async() -> AsyncIterator[int]:
     yield 1
 
 
 class Generates:
-    def __call__(self):
+    def __call__(self) -> Iterator[int]:
         yield 1
 
 
-def by_position(a, /, b=1): ...
+def by_position(a: Any, /, b: Any = 1) -> None: ...
 
 
-def all_by_position(*args): ...
+def all_by_position(*args: Any) -> None: ...
 
 
-def takes_type(task_type): ...
+def takes_type(task_type: Any) -> None: ...
 
 
-def takes_priority(priority=1): ...
+def takes_priority(priority: Any = 1) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def takes_priority(priority=1): ...
     ],
 )
 def test_what_cannot_be_called_by_name_is_refused_where_it_is_registered(
-    app, function, reason
+    app: FleetQ, function: Any, reason: str
 ) -> None:
     with pytest.raises(InvalidInput, match=reason) as refused:
         app.task("t")(function)
@@ -159,19 +161,19 @@ def test_what_cannot_be_called_by_name_is_refused_where_it_is_registered(
 
 
 @pytest.mark.parametrize("function", [lambda: None, lambda a, b: None, generate, dict, 3])
-def test_executor_that_cannot_take_a_step_is_refused(app, function) -> None:
+def test_executor_that_cannot_take_a_step_is_refused(app: FleetQ, function: Any) -> None:
     with pytest.raises(InvalidInput, match="executor: "):
         app.executor(function)
 
 
-def test_argument_named_task_type_is_refused(app) -> None:
+def test_argument_named_task_type_is_refused(app: FleetQ) -> None:
     task = app.task("count")(lambda **what: what)
     with pytest.raises(InvalidInput, match="'task_type' is no argument"):
         task.submit(task_type="purge")
     assert sum(app.queue().values()) == 0
 
 
-def test_function_in_a_process_that_returns_a_coroutine_fails_with_one_line(tmp_path) -> None:
+def test_function_in_a_process_that_returns_a_coroutine_fails_with_one_line(tmp_path: Path) -> None:
     module.app.use(settings=QUICK)
     with LoopThread() as thread, module.app.running_on(thread.loop):
         step = module.app.wait(
@@ -196,7 +198,7 @@ async def waits_in_thread(app: FleetQ) -> Any:
 
 @pytest.mark.parametrize("function", [waits, waits_async, waits_in_thread])
 def test_waiting_for_a_step_of_the_app_within_one_of_its_functions_fails_at_once(
-    app, run, function
+    app: FleetQ, run: Run, function: Any
 ) -> None:
     app.task("child")(lambda: 1)
     parent = app.task("parent")(functools.partial(function, app))
@@ -206,7 +208,7 @@ def test_waiting_for_a_step_of_the_app_within_one_of_its_functions_fails_at_once
     assert "waits for step 'child' of the same app" in step.error
 
 
-def test_waiting_for_a_step_of_another_app_is_allowed(app, run) -> None:
+def test_waiting_for_a_step_of_another_app_is_allowed(app: FleetQ, run: Run) -> None:
     other = FleetQ("memory://", settings=QUICK)
     other.cancel(other.submit({}, step_id="child"))
     (step,) = run(app.task("parent")(lambda: other.wait("child", LIMIT).status).submit())

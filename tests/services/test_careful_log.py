@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -30,7 +31,7 @@ class Blocking(logging.Handler):
 
 
 @pytest.fixture
-def blocking():
+def blocking() -> Iterator[Blocking]:
     handler, logger = Blocking(), logging.getLogger("fleet_q.pod")
     logger.addHandler(handler)
     yield handler
@@ -39,7 +40,7 @@ def blocking():
     assert wait_for_handlers(LIMIT)
 
 
-def test_handler_that_blocks_keeps_nobody_waiting_and_gets_every_record(blocking):
+def test_handler_that_blocks_keeps_nobody_waiting_and_gets_every_record(blocking: Blocking) -> None:
     log = CarefulLogger("fleet_q.pod")
     for number in range(100):
         log.error("%d", number)
@@ -50,7 +51,7 @@ def test_handler_that_blocks_keeps_nobody_waiting_and_gets_every_record(blocking
     assert blocking.said == [str(number) for number in range(100)]
 
 
-def test_records_that_wait_are_limited(blocking, monkeypatch):
+def test_records_that_wait_are_limited(blocking: Blocking, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(careful_log, "MOST_WAITING", 10)
     log = CarefulLogger("fleet_q.pod")
     for number in range(100):
@@ -60,7 +61,9 @@ def test_records_that_wait_are_limited(blocking, monkeypatch):
     assert 10 <= len(blocking.said) <= 12
 
 
-def test_stderr_that_blocks_keeps_nobody_waiting_where_no_handler_is_configured(monkeypatch):
+def test_stderr_that_blocks_keeps_nobody_waiting_where_no_handler_is_configured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     last_resort = Blocking()
     monkeypatch.setattr(logging, "lastResort", last_resort)
     monkeypatch.setattr(logging.root, "handlers", [])
@@ -74,7 +77,9 @@ def test_stderr_that_blocks_keeps_nobody_waiting_where_no_handler_is_configured(
     assert last_resort.said == ["told"]
 
 
-def test_pod_whose_services_handler_blocks_works_and_leaves(app: FleetQ, blocking):
+def test_pod_whose_services_handler_blocks_works_and_leaves(
+    app: FleetQ, blocking: Blocking
+) -> None:
     @app.task("fail", max_retries=0)
     def fail() -> None:
         raise ValueError("told in a log line")
@@ -89,7 +94,7 @@ def test_pod_whose_services_handler_blocks_works_and_leaves(app: FleetQ, blockin
     assert blocking.said == []
 
 
-def test_handler_that_raises_loses_its_record_only(caplog):
+def test_handler_that_raises_loses_its_record_only(caplog: pytest.LogCaptureFixture) -> None:
     class Raising(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             raise SystemExit
@@ -106,7 +111,7 @@ def test_handler_that_raises_loses_its_record_only(caplog):
     assert [record.getMessage() for record in caplog.records] == ["two"]
 
 
-def test_record_tells_where_it_was_logged(caplog):
+def test_record_tells_where_it_was_logged(caplog: pytest.LogCaptureFixture) -> None:
     try:
         raise KeyError("lost")
     except KeyError:
@@ -118,7 +123,7 @@ def test_record_tells_where_it_was_logged(caplog):
     assert record.exc_info[0] is KeyError
 
 
-def test_level_is_that_of_the_logger_of_the_same_name(caplog):
+def test_level_is_that_of_the_logger_of_the_same_name(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "fleet_q.pod"):
         CarefulLogger("fleet_q.pod").warning("not heard")
     assert wait_for_handlers(LIMIT)

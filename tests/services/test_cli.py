@@ -18,9 +18,10 @@ from fleet_q.core.step import Fail
 from fleet_q.services import FleetQ
 from fleet_q.services.cli import commands as cli
 from fleet_q.services.cli import process
+from tests.services.conftest import Command
 
 
-def test_a_step_from_submission_to_cancellation(fleet_q):
+def test_a_step_from_submission_to_cancellation(fleet_q: Command) -> None:
     code, out, _ = fleet_q("submit", '{"task_type": "t", "n": 1}', "--priority", "2")
     assert code == 0
     step_id = out.strip()
@@ -37,7 +38,9 @@ def test_a_step_from_submission_to_cancellation(fleet_q):
 
 
 @pytest.mark.parametrize("is_there", [False, True], ids=["no file", "empty file"])
-def test_store_that_a_submission_made_is_named(fleet_q, tmp_path, is_there):
+def test_store_that_a_submission_made_is_named(
+    fleet_q: Command, tmp_path: Path, is_there: bool
+) -> None:
     if is_there:
         (tmp_path / "fleet-q.db").touch()
     told = f"fleet-q: made a new store: sqlite {tmp_path / 'fleet-q.db'}\n"
@@ -45,7 +48,7 @@ def test_store_that_a_submission_made_is_named(fleet_q, tmp_path, is_there):
     assert fleet_q("submit", "{}")[2] == ""
 
 
-def test_every_command_that_prints_data_prints_json(fleet_q):
+def test_every_command_that_prints_data_prints_json(fleet_q: Command) -> None:
     fleet_q("submit", "{}", "--step-id", "one")
     for command in (
         ["queue"], ["pods"], ["leader"], ["recover"], ["dlq", "list"], ["rebuild"],
@@ -59,7 +62,7 @@ def test_every_command_that_prints_data_prints_json(fleet_q):
         assert (code, err) == (0, ""), command
 
 
-def test_many_steps_are_read_from_stdin_all_or_none(fleet_q):
+def test_many_steps_are_read_from_stdin_all_or_none(fleet_q: Command) -> None:
     code, out, _ = fleet_q("submit", "-", "--json", stdin='{"n": 1}\n\n{"n": 2}\n')
     assert (code, len(json.loads(out))) == (0, 2)
     code, _, err = fleet_q("submit", "-", stdin='{"n": 3}\n[4]\n')
@@ -97,7 +100,9 @@ def test_many_steps_are_read_from_stdin_all_or_none(fleet_q):
         (["serve", "--host", "nowhere.invalid"], "cannot listen"),
     ],
 )
-def test_an_error_is_one_line_that_says_what_to_do(fleet_q, words, says):
+def test_an_error_is_one_line_that_says_what_to_do(
+    fleet_q: Command, words: list[str], says: str
+) -> None:
     code, out, err = fleet_q(*words)
     assert (code, out) == (1, "")
     assert err.startswith("fleet-q: ")
@@ -118,7 +123,7 @@ def test_an_error_is_one_line_that_says_what_to_do(fleet_q, words, says):
         ["dlq", "list", "--before", "5:\udcff"],
     ],
 )
-def test_a_store_is_not_asked_what_it_could_not_be(fleet_q, words):
+def test_a_store_is_not_asked_what_it_could_not_be(fleet_q: Command, words: list[str]) -> None:
     fleet_q("submit", "{}")
     code, out, err = fleet_q(*words)
     assert (code, out) == (1, "")
@@ -127,7 +132,9 @@ def test_a_store_is_not_asked_what_it_could_not_be(fleet_q, words):
     assert "-v shows where" not in err
 
 
-def test_an_error_that_nobody_foresaw_is_one_line_too(fleet_q, monkeypatch):
+def test_an_error_that_nobody_foresaw_is_one_line_too(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(FleetQ, "queue", lambda _: 1 / 0)
     fleet_q("submit", "{}")
     code, out, err = fleet_q("queue")
@@ -136,7 +143,9 @@ def test_an_error_that_nobody_foresaw_is_one_line_too(fleet_q, monkeypatch):
     assert "Traceback" in fleet_q("queue", "-v")[2]
 
 
-def test_an_interrupt_is_said_and_has_an_exit_code_of_its_own(fleet_q, monkeypatch):
+def test_an_interrupt_is_said_and_has_an_exit_code_of_its_own(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -146,7 +155,9 @@ def test_an_interrupt_is_said_and_has_an_exit_code_of_its_own(fleet_q, monkeypat
         assert fleet_q(*words) == (130, "", "fleet-q: interrupted\n")
 
 
-def test_an_app_that_exits_when_it_is_imported_is_an_error(fleet_q, tmp_path):
+def test_an_app_that_exits_when_it_is_imported_is_an_error(
+    fleet_q: Command, tmp_path: Path
+) -> None:
     (tmp_path / "exits.py").write_text("import sys\nsys.exit(4)\n")
     code, out, err = fleet_q("worker", "--app", "exits:app")
     assert (code, out) == (1, "")
@@ -154,11 +165,13 @@ def test_an_app_that_exits_when_it_is_imported_is_an_error(fleet_q, tmp_path):
 
 
 @pytest.mark.parametrize("words", [["queue", "-v"], ["-v", "queue"], ["-v", "queue", "--json"]])
-def test_verbose_adds_the_traceback(fleet_q, words):
+def test_verbose_adds_the_traceback(fleet_q: Command, words: list[str]) -> None:
     assert "Traceback" in fleet_q(*words)[2]
 
 
-def test_a_file_that_is_not_a_store_is_named_and_left_alone(fleet_q, tmp_path):
+def test_a_file_that_is_not_a_store_is_named_and_left_alone(
+    fleet_q: Command, tmp_path: Path
+) -> None:
     (tmp_path / "notes.txt").write_text(
         "my notes, which are longer than a header of SQLite's\n" * 9
     )
@@ -168,7 +181,7 @@ def test_a_file_that_is_not_a_store_is_named_and_left_alone(fleet_q, tmp_path):
     assert (tmp_path / "notes.txt").read_text().startswith("my notes")
 
 
-def test_a_store_from_the_future_is_refused(fleet_q, tmp_path):
+def test_a_store_from_the_future_is_refused(fleet_q: Command, tmp_path: Path) -> None:
     fleet_q("submit", "{}")
     with sqlite3.connect(tmp_path / "fleet-q.db") as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -176,7 +189,9 @@ def test_a_store_from_the_future_is_refused(fleet_q, tmp_path):
     assert (code, "schema version 99" in err) == (1, True)
 
 
-def test_event_that_a_newer_version_wrote_is_an_error_of_one_line(fleet_q, tmp_path):
+def test_event_that_a_newer_version_wrote_is_an_error_of_one_line(
+    fleet_q: Command, tmp_path: Path
+) -> None:
     fleet_q("submit", "{}", "--step-id", "one")
     fleet_q("cancel", "one")
     with sqlite3.connect(tmp_path / "fleet-q.db") as connection:
@@ -187,7 +202,9 @@ def test_event_that_a_newer_version_wrote_is_an_error_of_one_line(fleet_q, tmp_p
         assert fleet_q(*words) == (1, "", f"fleet-q: {says}\n"), words
 
 
-def test_settings_come_from_the_environment_and_an_env_file(fleet_q, tmp_path, monkeypatch):
+def test_settings_come_from_the_environment_and_an_env_file(
+    fleet_q: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("FLEET_Q_STORE", raising=False)
     (tmp_path / ".env").write_text("FLEET_Q_STORE=sqlite:///other.db\n")
     fleet_q("submit", "{}")
@@ -197,7 +214,7 @@ def test_settings_come_from_the_environment_and_an_env_file(fleet_q, tmp_path, m
     assert "FLEET_Q_MAX_PARALLELISM='many'" in fleet_q("queue")[2]
 
 
-def test_values_are_never_taken_for_markup(fleet_q):
+def test_values_are_never_taken_for_markup(fleet_q: Command) -> None:
     fleet_q("submit", '{"a": "[red]x[/nope]"}', "--step-id", "[bold]id[/x]")
     code, out, _ = fleet_q("status", "[bold]id[/x]")
     assert code == 0
@@ -206,7 +223,7 @@ def test_values_are_never_taken_for_markup(fleet_q):
     assert fleet_q("cancel", "[bold]id[/x]")[0] == 0
 
 
-def test_recover_gives_back_what_a_dead_pod_held(fleet_q, tmp_path):
+def test_recover_gives_back_what_a_dead_pod_held(fleet_q: Command, tmp_path: Path) -> None:
     fleet_q("submit", "{}", "--step-id", "mine")
     _hold(tmp_path, "mine")
     store = SqliteStore(tmp_path / "fleet-q.db")
@@ -219,7 +236,9 @@ def test_recover_gives_back_what_a_dead_pod_held(fleet_q, tmp_path):
     assert (status["status"], status["retry_count"]) == ("pending", 1)
 
 
-def test_serve_listens_to_this_machine_alone_unless_told(fleet_q, monkeypatch):
+def test_serve_listens_to_this_machine_alone_unless_told(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
     monkeypatch.setattr(process, "run_server", lambda _, host, port: asked.append((host, port)))
     assert fleet_q("serve")[0] == 0
@@ -227,11 +246,11 @@ def test_serve_listens_to_this_machine_alone_unless_told(fleet_q, monkeypatch):
     assert asked == [("127.0.0.1", 8000), ("0.0.0.0", 80)]
 
 
-def test_version_is_printed(fleet_q):
+def test_version_is_printed(fleet_q: Command) -> None:
     assert fleet_q("--version") == (0, f"fleet-q {metadata.version('fleet-q')}\n", "")
 
 
-def test_module_of_the_distribution_is_the_command(monkeypatch):
+def test_module_of_the_distribution_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(__file__).parents[2]
     setuptools = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
     assert "fleet_q" in setuptools["packages"]
@@ -242,7 +261,7 @@ def test_module_of_the_distribution_is_the_command(monkeypatch):
     assert called == [True]
 
 
-def test_no_words_show_the_help(fleet_q):
+def test_no_words_show_the_help(fleet_q: Command) -> None:
     code, out, err = fleet_q()
     assert (code, err) == (0, "")
     assert "Usage:" in out

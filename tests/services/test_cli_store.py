@@ -6,14 +6,19 @@ import json
 import sqlite3
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from fleet_q.sql import schema_version
+from tests.services.conftest import Command
+from tests.standin.client import Schema
 from tests.standin.helpers import Driver
 
 
-def test_rebuild_check_finds_a_row_that_was_tampered_with_and_rebuild_mends_it(fleet_q, tmp_path):
+def test_rebuild_check_finds_a_row_that_was_tampered_with_and_rebuild_mends_it(
+    fleet_q: Command, tmp_path: Path
+) -> None:
     fleet_q("submit", "{}", "--step-id", "mine")
     with sqlite3.connect(tmp_path / "fleet-q.db") as connection:
         connection.execute("UPDATE step_tracker SET status = 'completed'")
@@ -24,13 +29,13 @@ def test_rebuild_check_finds_a_row_that_was_tampered_with_and_rebuild_mends_it(f
     assert json.loads(fleet_q("queue", "--json")[1])["pending"] == 1
 
 
-def test_schema_prints_what_sqlite_runs(fleet_q):
+def test_schema_prints_what_sqlite_runs(fleet_q: Command) -> None:
     code, out, _ = fleet_q("schema")
     assert code == 0
     sqlite3.connect(":memory:").executescript(out)
 
 
-def test_a_sqlite_store_makes_its_own_tables(fleet_q):
+def test_a_sqlite_store_makes_its_own_tables(fleet_q: Command) -> None:
     code, out, err = fleet_q("schema", "--apply")
     assert (code, err) == (0, "")
     assert out == "a SQLite store makes and migrates its own tables; there is nothing to apply\n"
@@ -39,7 +44,7 @@ def test_a_sqlite_store_makes_its_own_tables(fleet_q):
         assert (code, out, "Snowflake" in err) == (1, "", True)
 
 
-def test_schema_status_of_a_sqlite_store(fleet_q, tmp_path):
+def test_schema_status_of_a_sqlite_store(fleet_q: Command, tmp_path: Path) -> None:
     known = schema_version("sqlite")
     first = "pending: 001_tables"
     code, out, err = fleet_q("schema", "--status")
@@ -60,20 +65,24 @@ def test_schema_status_of_a_sqlite_store(fleet_q, tmp_path):
     }
 
 
-def test_schema_status_of_another_programs_file_is_refused(fleet_q, tmp_path):
+def test_schema_status_of_another_programs_file_is_refused(
+    fleet_q: Command, tmp_path: Path
+) -> None:
     with closing(sqlite3.connect(tmp_path / "fleet-q.db")) as connection:
         connection.execute("CREATE TABLE theirs (id)")
     code, out, err = fleet_q("schema", "--status")
     assert (code, out, "another program's database" in err) == (1, "", True)
 
 
-def test_schema_options_that_exclude_each_other(fleet_q):
+def test_schema_options_that_exclude_each_other(fleet_q: Command) -> None:
     for words in (["--status", "--apply"], ["--json"], ["--apply", "--json"]):
         code, out, err = fleet_q("schema", *words)
         assert (code, out, err.count("\n")) == (1, "", 1)
 
 
-def test_snowflakes_schema_is_printed_without_a_connection_or_a_connector(fleet_q, monkeypatch):
+def test_snowflakes_schema_is_printed_without_a_connection_or_a_connector(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "snowflake.connector", None)
     code, out, err = fleet_q("schema", "--store", "snowflake://")
     assert (code, err) == (0, "")
@@ -83,7 +92,9 @@ def test_snowflakes_schema_is_printed_without_a_connection_or_a_connector(fleet_
     assert "-- For operators only" in out
 
 
-def test_the_printed_schema_names_what_the_variables_and_options_say(fleet_q, monkeypatch):
+def test_the_printed_schema_names_what_the_variables_and_options_say(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SNOWFLAKE_ACCOUNT", "xy12345")
     monkeypatch.setenv("SNOWFLAKE_WAREHOUSE", "small")
     monkeypatch.setenv("SNOWFLAKE_DATABASE", "not_this_one")
@@ -99,7 +110,7 @@ def test_the_printed_schema_names_what_the_variables_and_options_say(fleet_q, mo
     assert 'CREATE TABLE IF NOT EXISTS "MY_STEP_EVENTS"' in out
 
 
-def test_the_doctor_finds_a_store_well(fleet_q):
+def test_the_doctor_finds_a_store_well(fleet_q: Command) -> None:
     fleet_q("submit", "{}")
     code, out, err = fleet_q("doctor")
     assert (code, err) == (0, "")
@@ -108,7 +119,9 @@ def test_the_doctor_finds_a_store_well(fleet_q):
     assert {finding["verdict"] for finding in found} == {"ok"}
 
 
-def test_the_doctor_says_what_fails_what_mends_it_and_what_it_could_not_look_at(fleet_q):
+def test_the_doctor_says_what_fails_what_mends_it_and_what_it_could_not_look_at(
+    fleet_q: Command,
+) -> None:
     code, out, err = fleet_q("doctor")
     assert (code, err) == (1, "fleet-q: not as it should be: file\n")
     lines = [line.split() for line in out.splitlines()]
@@ -124,19 +137,23 @@ def test_the_doctor_says_what_fails_what_mends_it_and_what_it_could_not_look_at(
     ("store", "says"),
     [("memory://", "one process"), ("mysql://x", "sqlite:///path"), ("x", "no store")],
 )
-def test_only_a_store_that_lasts_has_a_schema_and_a_doctor(fleet_q, command, store, says):
+def test_only_a_store_that_lasts_has_a_schema_and_a_doctor(
+    fleet_q: Command, command: list[str], store: str, says: str
+) -> None:
     code, out, err = fleet_q(*command, "--store", store)
     assert (code, out, says in err) == (1, "", True)
 
 
-def test_where_snowflake_is_has_to_be_said(fleet_q):
+def test_where_snowflake_is_has_to_be_said(fleet_q: Command) -> None:
     for command in (["doctor"], ["schema", "--apply"]):
         code, out, err = fleet_q(*command, "--store", "snowflake://")
         assert (code, out) == (1, "")
         assert "SNOWFLAKE_ACCOUNT" in err
 
 
-def test_without_the_connector_it_says_how_to_get_it(fleet_q, monkeypatch):
+def test_without_the_connector_it_says_how_to_get_it(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in [name for name in sys.modules if name.startswith("fleet_q.adapters.snowflake.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "snowflake", None)
@@ -147,7 +164,7 @@ def test_without_the_connector_it_says_how_to_get_it(fleet_q, monkeypatch):
 
 
 @pytest.fixture
-def account(schema, monkeypatch):
+def account(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> Schema:
     """The stand-in as the account that the environment names."""
     for name, value in schema.environment.items():
         monkeypatch.setenv(name, value)
@@ -155,7 +172,7 @@ def account(schema, monkeypatch):
     return schema
 
 
-def test_from_an_empty_schema_to_a_step_on_snowflake(fleet_q, account):
+def test_from_an_empty_schema_to_a_step_on_snowflake(fleet_q: Command, account: Schema) -> None:
     code, out, err = fleet_q("queue")
     assert (code, out, "--apply" in err) == (1, "", True)
     assert fleet_q("doctor")[0] == 1
@@ -171,7 +188,7 @@ def test_from_an_empty_schema_to_a_step_on_snowflake(fleet_q, account):
     assert json.loads(fleet_q("status", "first", "--json")[1])["status"] == "pending"
 
 
-def test_schema_status_on_snowflake(fleet_q, account):
+def test_schema_status_on_snowflake(fleet_q: Command, account: Schema) -> None:
     known = schema_version("snowflake")
     code, out, err = fleet_q("schema", "--status")
     assert (code, err, "no tables yet; pending: 001_tables" in out) == (0, "", True)
@@ -182,7 +199,7 @@ def test_schema_status_on_snowflake(fleet_q, account):
     assert found["pending"] == []
 
 
-def test_a_later_schema_is_refused_in_one_line(fleet_q, account):
+def test_a_later_schema_is_refused_in_one_line(fleet_q: Command, account: Schema) -> None:
     fleet_q("schema", "--apply")
     with Driver(account) as driver:
         driver.run('UPDATE "FLEET_Q" SET schema_version = 7')
@@ -197,7 +214,9 @@ def test_a_later_schema_is_refused_in_one_line(fleet_q, account):
 
 
 @pytest.mark.parametrize("command", [["doctor"], ["doctor", "--json"], ["schema", "--apply"]])
-def test_a_refused_sign_in_shows_no_secret(fleet_q, account, command, monkeypatch):
+def test_a_refused_sign_in_shows_no_secret(
+    fleet_q: Command, account: Schema, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     account.fault("error", on="login", error="password", times=None)
     code, out, err = fleet_q(*command, "-v")
     assert code == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ GOOD = Report(
 )
 
 
-def _but(**changes):
+def _but(**changes: Any) -> Report:
     return msgspec.structs.replace(GOOD, **changes)
 
 
@@ -37,7 +38,9 @@ BAD = {
 
 @pytest.mark.parametrize("as_json", [True, False])
 @pytest.mark.parametrize("fault", BAD)
-def test_a_promise_that_was_broken_is_an_error(monkeypatch, capsys, fault, as_json):
+def test_a_promise_that_was_broken_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: Any, as_json: bool
+) -> None:
     monkeypatch.setattr(demo, "_run", lambda *_, **__: BAD[fault])
     with pytest.raises(FleetQError, match=f"the demo found faults: .*{fault}"):
         run_demo(100, as_json)
@@ -47,7 +50,9 @@ def test_a_promise_that_was_broken_is_an_error(monkeypatch, capsys, fault, as_js
         assert len(json.loads(out)["faults"]) == 1
 
 
-def test_without_a_fault_it_says_so(monkeypatch, capsys):
+def test_without_a_fault_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(demo, "_run", lambda *_, **__: GOOD)
     run_demo(100, False)
     assert "nothing was lost" in capsys.readouterr().out

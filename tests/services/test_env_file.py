@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from fleet_q.services.cli import env_file
+from tests.services.conftest import Command
+
+Queue = Callable[[bytes], tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch):
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a file sets is not set for other tests."""
     before = dict(os.environ)
     monkeypatch.setattr(env_file, "_lines", {})
@@ -20,7 +25,7 @@ def environment(monkeypatch):
 
 
 @pytest.fixture
-def queue(fleet_q, tmp_path):
+def queue(fleet_q: Command, tmp_path: Path) -> Queue:
     """The outcome of a command with this ``.env``."""
 
     def queue(content: bytes) -> tuple[int, str, str]:
@@ -57,25 +62,29 @@ def queue(fleet_q, tmp_path):
         ("A=1\n".encode("utf-16"), ".env is UTF-16; save it as UTF-8"),
     ],
 )  # fmt: skip
-def test_error_names_the_file_and_the_line(queue, content, says):
+def test_error_names_the_file_and_the_line(queue: Queue, content: bytes, says: str) -> None:
     assert queue(content) == (1, "", f"fleet-q: {says}\n")
 
 
 @pytest.mark.parametrize("content", [b"\xef\xbb\xbf%s\r\n", b"if true\n%s", b"\n\nexport %s\nX"])
-def test_file_of_another_editor_or_program_is_read(queue, content, tmp_path):
+def test_file_of_another_editor_or_program_is_read(
+    queue: Queue, content: bytes, tmp_path: Path
+) -> None:
     code, _, err = queue(content % b"FLEET_Q_STORE=sqlite:///other.db")
     assert (code, f"no store at {tmp_path}/other.db" in err) == (1, True)
 
 
 @pytest.mark.parametrize("line", [b"NAME", b"export NAME", b"if true", b"NAME: value"])
-def test_line_of_another_program_that_sets_nothing_is_named_and_left_out(queue, line):
+def test_line_of_another_program_that_sets_nothing_is_named_and_left_out(
+    queue: Queue, line: bytes
+) -> None:
     _, _, err = queue(b"A=1\n\n%s\nFLEET_Q_STORE=sqlite:///other.db\n" % line)
     first, second = err.splitlines()
     assert first == "fleet-q: .env line 3 is not NAME=value: left out"
     assert "other.db" in second
 
 
-def test_environment_goes_before_the_file(queue, monkeypatch):
+def test_environment_goes_before_the_file(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEET_Q_STORE", "sqlite:///mine.db")
     monkeypatch.setenv("FLEET_Q_MAX_PARALLELISM", "none")
     _, _, err = queue(b"FLEET_Q_STORE=sqlite:///other.db\nFLEET_Q_MAX_PARALLELISM=8\n")
@@ -83,7 +92,9 @@ def test_environment_goes_before_the_file(queue, monkeypatch):
     assert os.environ["FLEET_Q_STORE"] == "sqlite:///mine.db"
 
 
-def test_directory_is_an_error_unless_it_is_a_virtual_environment(fleet_q, tmp_path):
+def test_directory_is_an_error_unless_it_is_a_virtual_environment(
+    fleet_q: Command, tmp_path: Path
+) -> None:
     (tmp_path / ".env").mkdir()
     says = "fleet-q: .env is a directory; settings are read from a file\n"
     assert fleet_q("queue") == (1, "", says)
@@ -91,7 +102,9 @@ def test_directory_is_an_error_unless_it_is_a_virtual_environment(fleet_q, tmp_p
     assert "no store at" in fleet_q("queue")[2]
 
 
-def test_file_that_may_not_be_read_is_named(fleet_q, tmp_path, monkeypatch):
+def test_file_that_may_not_be_read_is_named(
+    fleet_q: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / ".env").symlink_to(".env")  # also for root, who may read everything
     code, _, err = fleet_q("queue")
     assert (code, err.startswith("fleet-q: .env cannot be read: "), err.count("\n")) == (1, True, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,11 @@ QUICK = Settings(claim_interval=0.05, heartbeat_interval=0.2, dead_pod_threshold
 
 
 @pytest.fixture
-def app(tmp_path):
+def app(tmp_path: Path) -> Iterator[FleetQ]:
     app = FleetQ(f"sqlite:///{tmp_path}/q.db", settings=QUICK)
 
     @app.task("answer")
-    def answer():
+    def answer() -> int:
         return 42
 
     yield app
@@ -38,7 +39,7 @@ def work_off(app: FleetQ, step_id: str) -> str:
     return asyncio.run(run())
 
 
-def test_pod_does_not_live_on_in_a_child(app):
+def test_pod_does_not_live_on_in_a_child(app: FleetQ) -> None:
     async def run() -> str:
         async with app.running() as pod:
             told = await asyncio.to_thread(
@@ -53,7 +54,7 @@ def test_pod_does_not_live_on_in_a_child(app):
     assert asyncio.run(run()) == "(None, False, True, True)"
 
 
-def test_child_of_a_running_pod_can_run_one_of_its_own(app):
+def test_child_of_a_running_pod_can_run_one_of_its_own(app: FleetQ) -> None:
     step_id = app.submit({"task_type": "answer"}, delay=3600)
 
     async def run() -> str:
@@ -62,7 +63,7 @@ def test_child_of_a_running_pod_can_run_one_of_its_own(app):
             await asyncio.to_thread(app.wait, replayed)
             return await asyncio.to_thread(Child(_own_pod).ended)
 
-    def _own_pod():
+    def _own_pod() -> tuple[str, int]:
         app.cancel(step_id)
         return work_off(app, step_id), len(app.pods())
 
@@ -70,14 +71,14 @@ def test_child_of_a_running_pod_can_run_one_of_its_own(app):
     assert told.endswith(" None', 2)")
 
 
-def test_child_makes_locks_of_its_own(app):
+def test_child_makes_locks_of_its_own(app: FleetQ) -> None:
     app.submit({})
     with app._lock, app._connection._lock, ids._lock:
         told = Child(lambda: app.submit({"who": "child"})).ended()
     assert app.status(told.strip("'")).status == "pending"
 
 
-def test_child_that_closes_leaves_its_parents_store_open(app):
+def test_child_that_closes_leaves_its_parents_store_open(app: FleetQ) -> None:
     step_id = app.submit({})
     store = app.store
     assert Child(app.close).ended() == "None"
@@ -85,7 +86,7 @@ def test_child_that_closes_leaves_its_parents_store_open(app):
     assert app.status(step_id).status == "pending"
 
 
-def test_app_in_memory_is_copied(app):
+def test_app_in_memory_is_copied(app: FleetQ) -> None:
     app = FleetQ("memory://", settings=QUICK)
     step_id = app.submit({"who": "parent"})
     told = Child(lambda: (app.submit({"who": "child"}), app.cancel(step_id).status)).ended()
@@ -96,7 +97,7 @@ def test_app_in_memory_is_copied(app):
 @pytest.mark.parametrize("kind", ["thread", "loop"])
 @pytest.mark.parametrize(("leave", "code"), [("return", 0), ("exit", 3), ("raise", 1)])
 def test_process_that_a_function_forked_ends_when_it_comes_back(
-    app, tmp_path, kind, leave, code
+    app: FleetQ, tmp_path: Path, kind: str, leave: str, code: int
 ) -> None:
     def fork() -> int:
         forked = os.fork()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -28,7 +29,7 @@ def http(app: FleetQ) -> TestClient:
     return TestClient(create_http(app))
 
 
-def test_submit_answers_as_the_quickstart_says(http, app):
+def test_submit_answers_as_the_quickstart_says(http: TestClient, app: FleetQ) -> None:
     body = {"payload": {"task_type": "process_data", "file": "data.csv"}, "priority": 1}
     answer = http.post("/submit", json=body)
     assert answer.status_code == 200
@@ -38,7 +39,7 @@ def test_submit_answers_as_the_quickstart_says(http, app):
     assert app.status(step_id).payload == body["payload"]
 
 
-def test_status_has_the_quickstarts_fields(http, app):
+def test_status_has_the_quickstarts_fields(http: TestClient, app: FleetQ) -> None:
     @app.task("t")
     def t() -> int:
         return 5
@@ -61,7 +62,7 @@ def test_status_has_the_quickstarts_fields(http, app):
         assert len(step[field]) == len("2026-01-17 12:34:56")
 
 
-def test_queue_counts_every_status(http):
+def test_queue_counts_every_status(http: TestClient) -> None:
     for number in range(3):
         http.post("/submit", json={"payload": {"n": number}})
     assert http.get("/admin/queue").json() == {
@@ -69,7 +70,7 @@ def test_queue_counts_every_status(http):
     }  # fmt: skip
 
 
-def test_leader_health_pods_and_recovery_of_a_pod_that_runs(app):
+def test_leader_health_pods_and_recovery_of_a_pod_that_runs(app: FleetQ) -> None:
     async def main() -> None:
         async with app.running():
             await asyncio.to_thread(app.wait, app.submit({}), 5)
@@ -97,13 +98,15 @@ def test_leader_health_pods_and_recovery_of_a_pod_that_runs(app):
     asyncio.run(main())
 
 
-def test_without_a_pod_health_is_503_and_recovery_refused(http):
+def test_without_a_pod_health_is_503_and_recovery_refused(http: TestClient) -> None:
     assert http.get("/health").status_code == 503
     refused = http.post("/admin/recovery/run")
     assert (refused.status_code, "does not lead" in refused.json()["detail"]) == (409, True)
 
 
-def test_health_asks_the_store_what_costs_nothing(app, monkeypatch):
+def test_health_asks_the_store_what_costs_nothing(
+    app: FleetQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On Snowflake, a probe that needed a warehouse would keep it awake for ever."""
 
     def refuse(*_: object) -> None:
@@ -138,8 +141,13 @@ def test_health_asks_the_store_what_costs_nothing(app, monkeypatch):
     ],
 )
 def test_only_holders_of_a_key_and_the_log_read_what_a_store_in_trouble_says(
-    monkeypatch, caplog, error, status, retry_after, general
-):
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Any,
+    status: int,
+    retry_after: str | None,
+    general: str,
+) -> None:
     for keys, told in (((), general), (("key",), str(error))):
         app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=keys))
         monkeypatch.setattr(app.store, "counts", _raising(error))
@@ -151,14 +159,14 @@ def test_only_holders_of_a_key_and_the_log_read_what_a_store_in_trouble_says(
     assert caplog.text.count(str(error)) == (general != str(error))
 
 
-def _raising(error):
+def _raising(error: BaseException) -> Callable[..., None]:
     def fail(*_: object) -> None:
         raise error
 
     return fail
 
 
-def test_what_a_steps_state_forbids_is_a_409(http, app):
+def test_what_a_steps_state_forbids_is_a_409(http: TestClient, app: FleetQ) -> None:
     step_id = app.submit({"task_type": "unknown"})
     asyncio.run(ended(app, [step_id]))
     refused = http.post(f"/steps/{step_id}/cancel")
@@ -171,7 +179,7 @@ def test_what_a_steps_state_forbids_is_a_409(http, app):
     assert app.status(step_id).status == "failed"
 
 
-def test_batch_history_and_cancel(http):
+def test_batch_history_and_cancel(http: TestClient) -> None:
     body = {"steps": [{"payload": {"n": 1}}, {"payload": {"n": 2}, "step_id": "a/b c"}]}
     ids = http.post("/submit/batch", json=body).json()["step_ids"]
     assert ids[1] == "a/b c"
@@ -181,7 +189,7 @@ def test_batch_history_and_cancel(http):
     assert history[0]["data"]["payload"] == {"n": 2}
 
 
-def test_a_batch_is_stored_whole_or_not_at_all(http, app):
+def test_a_batch_is_stored_whole_or_not_at_all(http: TestClient, app: FleetQ) -> None:
     http.post("/submit", json={"payload": {}, "step_id": "taken"})
     for bad in ({"payload": {"x": 1}, "step_id": "taken"}, {"payload": 5}):
         answer = http.post("/submit/batch", json={"steps": [{"payload": {}}, bad]})
@@ -189,7 +197,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(http, app):
     assert app.queue()["pending"] == 1
 
 
-def test_dead_letters_are_listed_and_replayed(http, app):
+def test_dead_letters_are_listed_and_replayed(http: TestClient, app: FleetQ) -> None:
     ids = [app.submit({"task_type": "unknown"}) for _ in range(3)]
     asyncio.run(ended(app, ids))
     page = http.get("/admin/dlq", params={"limit": 2}).json()
@@ -237,7 +245,7 @@ WRONG = {
 }
 
 
-def test_an_answer_names_ten_problems_at_most(http):
+def test_an_answer_names_ten_problems_at_most(http: TestClient) -> None:
     body = {"payload": {}} | {f"key{number}": 0 for number in range(1_000)}
     detail = http.post("/submit", json=body).json()["detail"]
     assert detail.count("Extra inputs") == 10
@@ -245,7 +253,9 @@ def test_an_answer_names_ten_problems_at_most(http):
 
 
 @pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
-def test_wrong_input_is_a_4xx_that_says_what_is_wrong_and_stores_nothing(http, app, body):
+def test_wrong_input_is_a_4xx_that_says_what_is_wrong_and_stores_nothing(
+    http: TestClient, app: FleetQ, body: Any
+) -> None:
     answer = http.post("/submit", content=body, headers=JSON)
     assert answer.status_code in (400, 422)
     detail = answer.json()["detail"]
@@ -256,7 +266,7 @@ def test_wrong_input_is_a_4xx_that_says_what_is_wrong_and_stores_nothing(http, a
     assert sum(app.queue().values()) == 0
 
 
-def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(app):
+def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(app: FleetQ) -> None:
     app.use(settings=msgspec.structs.replace(QUICK, max_payload_bytes=1000))
     http = TestClient(create_http(app))
     body = json.dumps({"payload": {"a": "x" * 1000}}).encode()
@@ -267,7 +277,7 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(app):
     assert sum(app.queue().values()) == 0
 
 
-def test_the_same_id_again_is_harmless_with_the_same_payload_only(http):
+def test_the_same_id_again_is_harmless_with_the_same_payload_only(http: TestClient) -> None:
     body = {"payload": {"a": 1}, "step_id": "mine"}
     assert [http.post("/submit", json=body).status_code for _ in range(2)] == [200, 200]
     assert http.post("/submit", json={**body, "payload": {"a": 2}}).status_code == 409
@@ -294,7 +304,9 @@ def test_the_same_id_again_is_harmless_with_the_same_payload_only(http):
         ("TRACE", "/health", 405),
     ],
 )
-def test_unknown_things_are_answered_with_their_status(http, method, path, status):
+def test_unknown_things_are_answered_with_their_status(
+    http: TestClient, method: str, path: str, status: int
+) -> None:
     answer = http.request(method, path)
     assert answer.status_code == status
     assert isinstance(answer.json()["detail"], str)
@@ -308,7 +320,7 @@ ENDPOINTS = [
 
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
-def test_keys_lock_everything_but_health(app, method, path):
+def test_keys_lock_everything_but_health(app: FleetQ, method: Any, path: Any) -> None:
     app.use(settings=msgspec.structs.replace(QUICK, api_keys=("first", "second")))
     http = TestClient(create_http(app))
     wrong = ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer firs"}, {"X-API-Key": b"\xe9"})
@@ -323,7 +335,9 @@ def test_keys_lock_everything_but_health(app, method, path):
 
 
 @pytest.mark.parametrize("api_keys", [(), ("key",)])
-def test_the_description_names_keys_only_if_they_are_asked_for(app, api_keys):
+def test_the_description_names_keys_only_if_they_are_asked_for(
+    app: FleetQ, api_keys: tuple[Any, ...] | tuple[str, ...]
+) -> None:
     app.use(settings=msgspec.structs.replace(QUICK, api_keys=api_keys))
     description = TestClient(create_http(app)).get("/openapi.json").json()
     assert ("securitySchemes" in description["components"]) == bool(api_keys)
@@ -335,7 +349,7 @@ def test_the_description_names_keys_only_if_they_are_asked_for(app, api_keys):
             assert ("401" in described["responses"]) == is_locked
 
 
-def test_the_description_tells_limits_and_refusals(http):
+def test_the_description_tells_limits_and_refusals(http: TestClient) -> None:
     description = http.get("/openapi.json").json()
     submit = description["components"]["schemas"]["SubmitRequest"]["properties"]
     (step_id,) = (each for each in submit["step_id"]["anyOf"] if each["type"] == "string")
@@ -350,7 +364,7 @@ def test_the_description_tells_limits_and_refusals(http):
 
 
 @pytest.mark.parametrize("step_id", ["a\nb", "\n", "ends\n", "a/history", "?#", "é😀", " x "])
-def test_any_id_can_be_asked_for(http, step_id):
+def test_any_id_can_be_asked_for(http: TestClient, step_id: str) -> None:
     assert http.post("/submit", json={"payload": {}, "step_id": step_id}).status_code == 200
     part = quote(step_id, safe="")
     assert http.get(f"/status/{part}").json()["step_id"] == step_id
@@ -358,7 +372,7 @@ def test_any_id_can_be_asked_for(http, step_id):
     assert http.post(f"/steps/{part}/cancel").json()["status"] == "cancelled"
 
 
-def test_the_description_names_every_endpoint(http):
+def test_the_description_names_every_endpoint(http: TestClient) -> None:
     paths = http.get("/openapi.json").json()["paths"]
     assert set(paths) == {
         "/health", "/submit", "/submit/batch", "/status/{step_id}", "/steps/{step_id}/history",
@@ -368,7 +382,7 @@ def test_the_description_names_every_endpoint(http):
     assert http.get("/docs").status_code == 200
 
 
-def test_it_runs_in_someone_elses_fastapi_service(app):
+def test_it_runs_in_someone_elses_fastapi_service(app: FleetQ) -> None:
     @app.task("greet")
     async def greet(name: str) -> str:
         return f"hello {name}"

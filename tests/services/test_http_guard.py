@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from fastapi import FastAPI
@@ -37,7 +39,9 @@ def status(http: TestClient, **headers: str) -> int:
     ["localhost", "localhost:8000", "LocalHost.:8000", "127.0.0.1", "127.0.0.1:1", "[::1]:8000",
      "[0:0:0:0:0:0:0:1]"],
 )  # fmt: skip
-def test_a_pod_on_loopback_answers_to_the_names_of_its_machine(local, host):
+def test_a_pod_on_loopback_answers_to_the_names_of_its_machine(
+    local: TestClient, host: str
+) -> None:
     assert local.get("/admin/queue", headers={"Host": host}).status_code == 200
 
 
@@ -62,23 +66,25 @@ def test_a_pod_on_loopback_answers_to_the_names_of_its_machine(local, host):
     ],
 )
 @pytest.mark.parametrize("path", ["/admin/queue", "/docs", "/nowhere"])
-def test_a_pod_on_loopback_answers_to_no_other_name(local, host, status, path):
+def test_a_pod_on_loopback_answers_to_no_other_name(
+    local: TestClient, host: str, status: int, path: str
+) -> None:
     answer = local.get(path, headers={"Host": host.encode("latin-1")})
     assert answer.status_code == status
     assert list(answer.json()) == ["detail"]
 
 
-def test_a_pod_says_which_setting_allows_a_host(local):
+def test_a_pod_says_which_setting_allows_a_host(local: TestClient) -> None:
     detail = local.get("/", headers={"Host": "queue.example"}).json()["detail"]
     assert detail == "'queue.example' is not a host of this pod: name it in FLEET_Q_ALLOWED_HOSTS"
 
 
-def test_health_is_answered_under_any_address_but_no_other_name(local):
+def test_health_is_answered_under_any_address_but_no_other_name(local: TestClient) -> None:
     for host, expected in (("10.1.2.3:8000", 503), ("[fd00::1]", 503), ("evil.example", 421)):
         assert local.get("/health", headers={"Host": host}).status_code == expected
 
 
-def test_the_setting_names_hosts_also_where_the_api_is_mounted():
+def test_the_setting_names_hosts_also_where_the_api_is_mounted() -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, allowed_hosts=("A.example",)))
     service = FastAPI()
     service.mount("/queue", create_http(app))
@@ -103,13 +109,15 @@ def test_the_setting_names_hosts_also_where_the_api_is_mounted():
         ((), "anything.example", 200),
     ],
 )
-def test_the_setting_decides_which_hosts_are_answered(allowed, host, expected):
+def test_the_setting_decides_which_hosts_are_answered(
+    allowed: tuple[str, ...] | tuple[Any, ...], host: str, expected: int
+) -> None:
     http = with_settings(allowed_hosts=allowed)
     assert http.get("/admin/queue", headers={"Host": host}).status_code == expected
 
 
 @pytest.mark.parametrize("host", ["https://a.example", "*.a.example", "a b", "::1", ""])
-def test_a_setting_that_names_no_host_is_refused(host):
+def test_a_setting_that_names_no_host_is_refused(host: str) -> None:
     with pytest.raises(InvalidInput, match="FLEET_Q_ALLOWED_HOSTS"):
         Settings(allowed_hosts=(host,))
 
@@ -133,7 +141,9 @@ FOREIGN = [
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 @pytest.mark.parametrize("path", ["/submit", "/steps/x/cancel", "/admin/recovery/run", "/nowhere"])
-def test_a_page_of_another_origin_cannot_change_anything(app, local, headers, path):
+def test_a_page_of_another_origin_cannot_change_anything(
+    app: FleetQ, local: TestClient, headers: Any, path: str
+) -> None:
     app.submit({}, step_id="x")
     answer = local.post(path, content=STEP, headers=JSON | {"Host": "localhost:8000"} | headers)
     assert answer.status_code == 403
@@ -153,22 +163,24 @@ def test_a_page_of_another_origin_cannot_change_anything(app, local, headers, pa
         ("localhost", {"Sec-Fetch-Site": "none"}),
     ],
 )
-def test_the_pods_own_pages_and_other_programs_can_submit(local, host, headers):
+def test_the_pods_own_pages_and_other_programs_can_submit(
+    local: TestClient, host: str, headers: dict[str, Any]
+) -> None:
     assert status(local, Host=host, **headers) == 200
 
 
-def test_a_page_of_another_origin_that_the_setting_names_can_submit():
+def test_a_page_of_another_origin_that_the_setting_names_can_submit() -> None:
     http = with_settings(allowed_hosts=("pod.example", "dash.example"))
     page = {"Origin": "https://dash.example", "Sec-Fetch-Site": "same-site"}
     assert status(http, Host="pod.example", **page) == 200
 
 
-def test_any_host_does_not_mean_any_origin():
+def test_any_host_does_not_mean_any_origin() -> None:
     http = with_settings(allowed_hosts=("*",))
     assert status(http, Host="pod.example", Origin="https://evil.example") == 403
 
 
-def test_a_preflight_is_allowed_nothing(local):
+def test_a_preflight_is_allowed_nothing(local: TestClient) -> None:
     headers = {
         "Host": "localhost",
         "Origin": "http://evil.example",
@@ -181,7 +193,7 @@ def test_a_preflight_is_allowed_nothing(local):
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/admin/queue", "/nowhere"])
-def test_no_page_may_show_an_answer_in_a_frame(local, path):
+def test_no_page_may_show_an_answer_in_a_frame(local: TestClient, path: str) -> None:
     answer = local.get(path, headers={"Host": "localhost"})
     assert answer.headers["x-frame-options"] == "DENY"
 
@@ -191,7 +203,7 @@ def test_no_page_may_show_an_answer_in_a_frame(local, path):
     ["application/json", "application/json; charset=utf-8", "Application/JSON",
      "application/merge-patch+json"],
 )  # fmt: skip
-def test_a_body_of_json_is_taken(app, local, kind):
+def test_a_body_of_json_is_taken(app: FleetQ, local: TestClient, kind: str) -> None:
     headers = {"Host": "localhost", "Content-Type": kind}
     assert local.post("/submit", content=STEP, headers=headers).status_code == 200
 
@@ -202,7 +214,9 @@ def test_a_body_of_json_is_taken(app, local, kind):
      "multipart/form-data; boundary=x", "application/jsonp", "text/json", "json"],
 )  # fmt: skip
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_of_another_kind_is_a_415(app, local, kind, chunked):
+def test_a_body_of_another_kind_is_a_415(
+    app: FleetQ, local: TestClient, kind: str | None, chunked: bool
+) -> None:
     headers = {"Host": "localhost"} | ({} if kind is None else {"Content-Type": kind})
     body = iter([STEP]) if chunked else STEP
     answer = local.post("/submit", content=body, headers=headers)
@@ -210,7 +224,9 @@ def test_a_body_of_another_kind_is_a_415(app, local, kind, chunked):
     assert sum(app.queue().values()) == 0
 
 
-def test_a_request_without_a_body_needs_no_content_type_but_a_form_needs_a_key(app, local):
+def test_a_request_without_a_body_needs_no_content_type_but_a_form_needs_a_key(
+    app: FleetQ, local: TestClient
+) -> None:
     app.submit({}, step_id="x")
     form = {"Host": "localhost", "Content-Type": "application/x-www-form-urlencoded"}
     assert local.post("/steps/x/cancel", headers=form).status_code == 415
@@ -221,7 +237,7 @@ def test_a_request_without_a_body_needs_no_content_type_but_a_form_needs_a_key(a
 
 
 @pytest.mark.parametrize("path", ["/submit/", "/admin/queue/", "/docs/", "/health/"])
-def test_nobody_is_redirected_to_where_host_says(app, path):
+def test_nobody_is_redirected_to_where_host_says(app: FleetQ, path: str) -> None:
     http = TestClient(create_http(app), follow_redirects=False)
     for method in ("GET", "POST"):
         answer = http.request(method, path, headers={"Host": "evil.example"})

@@ -36,7 +36,7 @@ def in_a_running_pod(app: FleetQ, ask: Callable[[], Any]) -> Any:
     return asyncio.run(main())
 
 
-def test_head_is_answered_like_get_without_a_body(app):
+def test_head_is_answered_like_get_without_a_body(app: FleetQ) -> None:
     http = TestClient(create_http(app))
     for path, expected in (("/health", 503), ("/admin/queue", 200), ("/status/x", 404),
                            ("/docs", 200), ("/openapi.json", 200), ("/nowhere", 404),
@@ -47,7 +47,7 @@ def test_head_is_answered_like_get_without_a_body(app):
     assert http.head("/submit").headers["allow"] == "POST"
 
 
-def test_head_asks_for_a_key_where_get_does():
+def test_head_asks_for_a_key_where_get_does() -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=("key",)))
     http = TestClient(create_http(app))
     assert http.head("/admin/queue").status_code == 401
@@ -55,7 +55,9 @@ def test_head_asks_for_a_key_where_get_does():
     assert http.head("/health").status_code == 503
 
 
-def test_only_the_log_and_holders_of_a_key_read_why_the_store_does_not_answer(monkeypatch, caplog):
+def test_only_the_log_and_holders_of_a_key_read_why_the_store_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=("key",)))
     http = TestClient(create_http(app))
 
@@ -77,7 +79,9 @@ def test_only_the_log_and_holders_of_a_key_read_why_the_store_does_not_answer(mo
     assert logged == [f"not healthy: {full}"]
 
 
-def test_strangers_do_not_learn_what_keeps_a_pod_from_its_work(monkeypatch):
+def test_strangers_do_not_learn_what_keeps_a_pod_from_its_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=("key",)))
     http = TestClient(create_http(app))
 
@@ -92,7 +96,7 @@ def test_strangers_do_not_learn_what_keeps_a_pod_from_its_work(monkeypatch):
     assert in_a_running_pod(app, ask) == ["the pod takes no work", SECRET]
 
 
-def test_a_pod_that_drains_is_unhealthy(app):
+def test_a_pod_that_drains_is_unhealthy(app: FleetQ) -> None:
     at_work, go_on = threading.Event(), threading.Event()
 
     @app.task("slow")
@@ -116,7 +120,7 @@ def test_a_pod_that_drains_is_unhealthy(app):
     assert asyncio.run(main()) == (503, "the pod is draining")
 
 
-def test_a_blocked_event_loop_is_unhealthy(app):
+def test_a_blocked_event_loop_is_unhealthy(app: FleetQ) -> None:
     at_work, go_on = threading.Event(), threading.Event()
     answers: list[Any] = []
 
@@ -144,7 +148,9 @@ def test_a_blocked_event_loop_is_unhealthy(app):
     ] * 3
 
 
-def test_a_store_that_hangs_is_asked_once_however_many_ask(app, monkeypatch):
+def test_a_store_that_hangs_is_asked_once_however_many_ask(
+    app: FleetQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
     go_on, asked = threading.Event(), []
 
     def hang() -> int:
@@ -171,7 +177,9 @@ def test_a_store_that_hangs_is_asked_once_however_many_ask(app, monkeypatch):
     assert asked == [1]
 
 
-def test_health_is_answered_while_every_worker_thread_waits_for_the_store(app, monkeypatch):
+def test_health_is_answered_while_every_worker_thread_waits_for_the_store(
+    app: FleetQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(http_health, "ANSWER_WITHIN", LIMIT)
     go_on = threading.Event()
     service = create_http(app)
@@ -209,7 +217,9 @@ async def call(service: FastAPI, path: str) -> int:
     return status.result()
 
 
-def test_an_error_that_nobody_expected_is_json_and_says_nothing(app, monkeypatch):
+def test_an_error_that_nobody_expected_is_json_and_says_nothing(
+    app: FleetQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> None:
         raise RuntimeError(SECRET)
 
@@ -220,7 +230,7 @@ def test_an_error_that_nobody_expected_is_json_and_says_nothing(app, monkeypatch
 
 
 @pytest.mark.parametrize("step_id", ["a\nb", "\x1b[31m", "\u2028"])
-def test_an_error_is_one_line_whatever_the_id(app, step_id):
+def test_an_error_is_one_line_whatever_the_id(app: FleetQ, step_id: str) -> None:
     app.submit({"a": 1}, step_id=step_id)
     body = {"payload": {"a": 2}, "step_id": step_id}
     answer = TestClient(create_http(app)).post("/submit", json=body)

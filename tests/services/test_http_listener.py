@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+from typing import Any
 
 import msgspec
 import pytest
@@ -29,14 +30,14 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", pytest.param("::1", marks=needs_ipv6)])
-def test_a_loopback_address_or_name_is_listened_on_and_known_as_such(host):
+def test_a_loopback_address_or_name_is_listened_on_and_known_as_such(host: str) -> None:
     with listen(host, 0) as listener, socket.create_connection(listener.getsockname()[:2], LIMIT):
         assert is_loopback(listener)
         assert set(default_hosts(listener, host)) >= set(LOOPBACK)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", pytest.param("::", marks=needs_ipv6)])
-def test_every_address_is_listened_on_under_any_name(host):
+def test_every_address_is_listened_on_under_any_name(host: str) -> None:
     with listen(host, 0) as listener:
         with socket.create_connection(("127.0.0.1", listener.getsockname()[1]), LIMIT):
             pass
@@ -45,13 +46,13 @@ def test_every_address_is_listened_on_under_any_name(host):
 
 
 @pytest.mark.parametrize("host", ["x" * 300, "192.0.2.1"])
-def test_where_nothing_can_listen_is_said_in_one_line(host):
+def test_where_nothing_can_listen_is_said_in_one_line(host: str) -> None:
     with pytest.raises(InvalidInput, match=r"cannot listen on .*choose another") as refused:
         listen(host, 0)
     assert "\n" not in str(refused.value)
 
 
-def test_a_port_that_is_taken_is_said():
+def test_a_port_that_is_taken_is_said() -> None:
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(InvalidInput, match="in use; choose another"):
@@ -62,7 +63,12 @@ def test_a_port_that_is_taken_is_said():
     ("host", "api_keys", "warned"),
     [("0.0.0.0", (), True), ("0.0.0.0", ("key",), False), ("127.0.0.1", (), False)],
 )
-def test_serving_beyond_loopback_without_keys_warns(caplog, host, api_keys, warned):
+def test_serving_beyond_loopback_without_keys_warns(
+    caplog: pytest.LogCaptureFixture,
+    host: str,
+    api_keys: tuple[Any, ...] | tuple[str, ...],
+    warned: bool,
+) -> None:
     settings = msgspec.structs.replace(QUICK, api_keys=api_keys)
     with (
         caplog.at_level(logging.WARNING),

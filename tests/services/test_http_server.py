@@ -103,7 +103,9 @@ def is_answered(port: int) -> bool:
 
 
 @pytest.mark.parametrize("half", [b"", HALF_A_HEAD, HALF_A_BODY], ids=["none", "head", "body"])
-def test_connections_that_wait_for_their_clients_make_room_for_new_ones(serve, half):
+def test_connections_that_wait_for_their_clients_make_room_for_new_ones(
+    serve: Serve, half: Any
+) -> None:
     port = serve(connections=8)
     with contextlib.ExitStack() as stack:
         for _ in range(24):
@@ -114,24 +116,26 @@ def test_connections_that_wait_for_their_clients_make_room_for_new_ones(serve, h
 @pytest.mark.parametrize(
     ("limit", "half"), [("head", b""), ("head", HALF_A_HEAD), ("body", HALF_A_BODY)]
 )
-def test_half_a_request_is_dropped_after_its_time(serve, limit, half):
+def test_half_a_request_is_dropped_after_its_time(serve: Serve, limit: str, half: Any) -> None:
     port = serve(**{limit: 0.05})
     with connected(port, half) as client:
         assert all_of(client) == b""
 
 
-def test_a_trickle_of_header_bytes_does_not_prolong_a_heads_time(serve):
+def test_a_trickle_of_header_bytes_does_not_prolong_a_heads_time(serve: Serve) -> None:
     port = serve(head=0.05)
     with connected(port, HALF_A_HEAD) as client:
         send_until_cut_off(client, b"a", pause=0.005)
 
 
 @pytest.mark.parametrize("limits", [{"response": 0.05}, {"connections": 1}], ids=str)
-def test_a_client_that_does_not_read_its_answer_is_dropped(serve, limits):
+def test_a_client_that_does_not_read_its_answer_is_dropped(
+    serve: Serve, limits: dict[str, Any]
+) -> None:
     """After its time, and before that if there is no room for another."""
     was_dropped = threading.Event()
 
-    async def app(scope, receive, send):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         headers = [(b"content-length", b"%d" % (64 << 20))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if scope["path"] == "/large":
@@ -150,10 +154,10 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(serve, limits):
             assert was_dropped.wait(LIMIT)
 
 
-def test_a_connection_whose_request_is_worked_on_is_not_dropped(serve):
+def test_a_connection_whose_request_is_worked_on_is_not_dropped(serve: Serve) -> None:
     at_work, go_on = threading.Event(), threading.Event()
 
-    async def app(scope, receive, send):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/slow":
             at_work.set()
             while not go_on.is_set():
@@ -186,7 +190,9 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize("request_", TOO_LARGE.values(), ids=TOO_LARGE)
-def test_a_client_that_sends_all_before_it_reads_can_read_its_413(serve, request_):
+def test_a_client_that_sends_all_before_it_reads_can_read_its_413(
+    serve: Serve, request_: Any
+) -> None:
     with connected(serve(), POST + request_) as client:
         head, _, body = all_of(client).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
@@ -194,7 +200,7 @@ def test_a_client_that_sends_all_before_it_reads_can_read_its_413(serve, request
     assert "1000 bytes" in json.loads(body)["detail"]
 
 
-def test_urllib_can_read_its_413(serve):
+def test_urllib_can_read_its_413(serve: Serve) -> None:
     url = f"http://127.0.0.1:{serve()}/submit"
     request = urllib.request.Request(url, LARGE, {"Content-Type": "application/json"})
     with pytest.raises(urllib.error.HTTPError) as refused:
@@ -202,19 +208,19 @@ def test_urllib_can_read_its_413(serve):
     assert "1000 bytes" in json.load(refused.value)["detail"]
 
 
-def test_a_client_that_waits_for_100_is_told_413_instead(serve):
+def test_a_client_that_waits_for_100_is_told_413_instead(serve: Serve) -> None:
     expect = b"Expect: 100-continue\r\nContent-Length: 9999\r\n\r\n"
     with connected(serve(), POST + expect) as client:
         assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_body_that_goes_on_after_its_413_is_cut_off(serve):
+def test_a_body_that_goes_on_after_its_413_is_cut_off(serve: Serve) -> None:
     port = serve(discard_bytes=1 << 20)
     with connected(port, POST + b"Transfer-Encoding: chunked\r\n\r\n") as client:
         send_until_cut_off(client, b"10000\r\n" + b"x" * 65536 + b"\r\n")
 
 
-def test_a_client_that_neither_reads_on_nor_closes_after_its_413_is_dropped(serve):
+def test_a_client_that_neither_reads_on_nor_closes_after_its_413_is_dropped(serve: Serve) -> None:
     port = serve(discard=0.05)
     with connected(port, POST + b"Content-Length: 9999\r\n\r\n{") as client:
         assert all_of(client).startswith(b"HTTP/1.1 413 ")
@@ -235,7 +241,9 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("request_", MALFORMED.values(), ids=MALFORMED)
-def test_what_is_not_http_is_answered_with_json_and_logs_nothing(serve, request_, caplog):
+def test_what_is_not_http_is_answered_with_json_and_logs_nothing(
+    serve: Serve, request_: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     with connected(serve(), request_) as client:
         head, _, body = all_of(client).partition(b"\r\n\r\n")
     assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 "))
@@ -244,21 +252,21 @@ def test_what_is_not_http_is_answered_with_json_and_logs_nothing(serve, request_
     assert warnings(caplog) == []
 
 
-def test_a_malformed_chunk_ends_the_connection(serve):
+def test_a_malformed_chunk_ends_the_connection(serve: Serve) -> None:
     port = serve()
     with connected(port, POST + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n") as client:
         all_of(client)
     assert is_answered(port)
 
 
-def test_a_body_in_too_many_tiny_chunks_is_a_413(serve):
+def test_a_body_in_too_many_tiny_chunks_is_a_413(serve: Serve) -> None:
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in b'{"payload": {"a": "' + b"x" * 400)
     with connected(serve(chunked_bytes=1_000)) as client:
         client.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
         assert all_of(client).startswith(b"HTTP/1.1 413 ")
 
 
-def test_nothing_is_read_after_a_request_with_both_a_length_and_chunks(serve):
+def test_nothing_is_read_after_a_request_with_both_a_length_and_chunks(serve: Serve) -> None:
     ends = b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
     body = b'e\r\n{"payload":{}}\r\n0\r\n\r\n'
     smuggled = b"GET /admin/queue HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -276,20 +284,22 @@ def test_nothing_is_read_after_a_request_with_both_a_length_and_chunks(serve):
     ],
     ids=["keep-alive", "close", "1.0"],
 )
-def test_client_that_closes_its_side_after_its_request_is_answered(serve, request_):
+def test_client_that_closes_its_side_after_its_request_is_answered(
+    serve: Serve, request_: bytes
+) -> None:
     with connected(serve(), request_) as client:
         client.shutdown(socket.SHUT_WR)
         assert b'"pending"' in all_of(client)
 
 
-def test_requests_in_one_go_are_answered_in_order(serve):
+def test_requests_in_one_go_are_answered_in_order(serve: Serve) -> None:
     get = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
     requests = get % (b"/admin/queue", b"") + get % (b"/nowhere", b"")
     with connected(serve(), requests + get % (b"/admin/pods", b"Connection: close\r\n")) as client:
         assert re.findall(rb"HTTP/1.1 (\d+)", all_of(client)) == [b"200", b"404", b"200"]
 
 
-def test_a_body_is_not_charged_with_the_bytes_of_requests_before_it(serve):
+def test_a_body_is_not_charged_with_the_bytes_of_requests_before_it(serve: Serve) -> None:
     body = b'{"payload": {"a": "' + b"x" * 300 + b'"}}'
     request = POST + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
     half = len(request) - 100
@@ -310,20 +320,22 @@ def test_a_body_is_not_charged_with_the_bytes_of_requests_before_it(serve):
     ],
     ids=["HTTP/1.0", "WebSocket"],
 )
-def test_other_versions_and_upgrades_are_answered_plainly(serve, request_, caplog):
+def test_other_versions_and_upgrades_are_answered_plainly(
+    serve: Serve, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     with connected(serve(), request_) as client:
         assert b'"pending":0' in all_of(client)
     assert warnings(caplog) == []
 
 
-def test_only_a_probe_of_health_may_leave_out_what_host_it_asks(serve):
+def test_only_a_probe_of_health_may_leave_out_what_host_it_asks(serve: Serve) -> None:
     port = serve(create_http(FleetQ("memory://", settings=QUICK), allowed_hosts=LOOPBACK))
     for path, status in ((b"/health", b" 503 "), (b"/admin/queue", b" 400 ")):
         with connected(port, b"GET %s HTTP/1.0\r\n\r\n" % path) as client:
             assert status in all_of(client)
 
 
-def test_a_client_that_has_closed_its_side_is_answered(serve):
+def test_a_client_that_has_closed_its_side_is_answered(serve: Serve) -> None:
     with connected(serve(), b"GET /admin/queue HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
         client.shutdown(socket.SHUT_WR)
         assert b'"pending":0' in all_of(client)
@@ -346,25 +358,33 @@ class _Exhausted(socket.socket):
         return super().accept()
 
 
-def test_without_descriptors_the_server_waits_and_says_so_once(serve, caplog):
+def test_without_descriptors_the_server_waits_and_says_so_once(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     listener = _Exhausted(OSError(errno.EMFILE, "Too many open files"))
     assert is_answered(serve(listener=listener, interval=0.001))
     assert warnings(caplog) == ["no connection can be accepted: [Errno 24] Too many open files"]
 
 
-def test_a_client_that_is_gone_before_it_is_accepted_is_passed_over(serve, caplog):
+def test_a_client_that_is_gone_before_it_is_accepted_is_passed_over(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     assert is_answered(serve(listener=_Exhausted(ConnectionAbortedError())))
     assert warnings(caplog) == []
 
 
-def test_a_server_that_fails_is_started_again(serve, caplog):
+def test_a_server_that_fails_is_started_again(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     listener = _Exhausted(RuntimeError("surprise"))
     listener.failures = 99
     assert is_answered(serve(listener=listener))
     assert "the HTTP server ended; starting it again" in warnings(caplog)
 
 
-def test_a_log_handler_that_raises_does_not_end_the_server(serve, monkeypatch):
+def test_a_log_handler_that_raises_does_not_end_the_server(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Raising(logging.Handler):
         def handle(self, record: logging.LogRecord) -> bool:
             raise SystemExit
@@ -375,14 +395,14 @@ def test_a_log_handler_that_raises_does_not_end_the_server(serve, monkeypatch):
     assert is_answered(serve(listener=listener))
 
 
-def test_connections_leave_half_of_the_descriptors_to_everything_else():
+def test_connections_leave_half_of_the_descriptors_to_everything_else() -> None:
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     limits = limits_for(1_000)
     assert 1 <= limits.connections <= 1_000
     assert descriptors == resource.RLIM_INFINITY or limits.connections <= descriptors // 2
 
 
-def test_the_server_stops_while_clients_keep_it_waiting(caplog):
+def test_the_server_stops_while_clients_keep_it_waiting(caplog: pytest.LogCaptureFixture) -> None:
     app = create_http(FleetQ("memory://", settings=QUICK))
     with contextlib.ExitStack() as clients:
         listener = clients.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -396,10 +416,12 @@ def test_the_server_stops_while_clients_keep_it_waiting(caplog):
     assert warnings(caplog) == []
 
 
-def test_what_is_not_answered_when_the_server_stops_is_a_503(caplog):
+def test_what_is_not_answered_when_the_server_stops_is_a_503(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     at_work = threading.Event()
 
-    async def app(scope, receive, send):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         at_work.set()
         await asyncio.Event().wait()
 
@@ -415,7 +437,7 @@ def test_what_is_not_answered_when_the_server_stops_is_a_503(caplog):
     assert "Traceback" not in caplog.text
 
 
-def test_a_forked_child_does_not_keep_the_port():
+def test_a_forked_child_does_not_keep_the_port() -> None:
     app = create_http(FleetQ("memory://", settings=QUICK))
     release, wait = os.pipe()[::-1]
     with socket.create_server(("127.0.0.1", 0)) as listener:

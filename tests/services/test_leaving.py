@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from fleet_q.core.errors import InvalidInput
+from fleet_q.services import FleetQ
+from fleet_q.services.app.tasks import Task
 from fleet_q.services.worker.loop_thread import LoopThread
 from tests.waiting import LIMIT
 
+Stuck = tuple[Task[[], None], threading.Event, threading.Event]
+
 
 @pytest.fixture
-def stuck(app):
+def stuck(app: FleetQ) -> Iterator[Stuck]:
     """A task that runs until the test is over, and an event that says that it runs."""
     began, go_on = threading.Event(), threading.Event()
 
@@ -36,7 +40,7 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_app_whose_drain_is_cancelled_can_run_again(app, stuck, times: int) -> None:
+def test_app_whose_drain_is_cancelled_can_run_again(app: FleetQ, stuck: Stuck, times: int) -> None:
     task, began, go_on = stuck
     pods, submitted = [], []
 
@@ -63,7 +67,7 @@ def test_app_whose_drain_is_cancelled_can_run_again(app, stuck, times: int) -> N
     assert asyncio.run(main()) == "completed"
 
 
-def test_app_whose_start_is_cancelled_can_run_again(app) -> None:
+def test_app_whose_start_is_cancelled_can_run_again(app: FleetQ) -> None:
     async def enter() -> None:
         async with app.running():
             raise AssertionError("it was cancelled before")
@@ -79,7 +83,7 @@ def test_app_whose_start_is_cancelled_can_run_again(app) -> None:
     asyncio.run(main())
 
 
-def test_app_that_cannot_start_can_run_later(app, monkeypatch) -> None:
+def test_app_that_cannot_start_can_run_later(app: FleetQ, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -94,7 +98,7 @@ def test_app_that_cannot_start_can_run_later(app, monkeypatch) -> None:
     asyncio.run(main())
 
 
-def test_leaving_does_not_need_the_default_executor(app) -> None:
+def test_leaving_does_not_need_the_default_executor(app: FleetQ) -> None:
     go_on = threading.Event()
 
     async def main() -> None:
@@ -147,7 +151,9 @@ async def cancels_all() -> None:
         (cancels_all, None),
     ],
 )
-def test_nothing_that_a_function_does_ends_the_loop_of_the_others(app, hostile, error) -> None:
+def test_nothing_that_a_function_does_ends_the_loop_of_the_others(
+    app: FleetQ, hostile: Any, error: str | None
+) -> None:
     go_on = threading.Event()
     began = threading.Event()
 
@@ -171,7 +177,7 @@ def test_nothing_that_a_function_does_ends_the_loop_of_the_others(app, hostile, 
     assert step.error == error
 
 
-def test_functions_can_clean_up_when_the_pod_leaves(app) -> None:
+def test_functions_can_clean_up_when_the_pod_leaves(app: FleetQ) -> None:
     began, cleaned = threading.Event(), []
 
     @app.task("tidy")
@@ -190,7 +196,9 @@ def test_functions_can_clean_up_when_the_pod_leaves(app) -> None:
     assert cleaned == [True]
 
 
-def test_function_that_blocks_the_loop_is_left_behind(app, monkeypatch) -> None:
+def test_function_that_blocks_the_loop_is_left_behind(
+    app: FleetQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("fleet_q.services.worker.loop_thread.CLOSE_WITHIN", 0.01)
     began, go_on = threading.Event(), threading.Event()
 
@@ -207,7 +215,7 @@ def test_function_that_blocks_the_loop_is_left_behind(app, monkeypatch) -> None:
     assert app.status(step_id).status == "pending"
 
 
-def test_only_one_pod_of_an_app_runs_at_once(app) -> None:
+def test_only_one_pod_of_an_app_runs_at_once(app: FleetQ) -> None:
     with LoopThread() as thread, app.running_on(thread.loop):
         with pytest.raises(InvalidInput, match="already"), app.running_on(thread.loop):
             pass

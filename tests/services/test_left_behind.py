@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import msgspec
+import pytest
 
 from fleet_q.services import FleetQ
 from fleet_q.services.worker.careful_log import wait_for_handlers
@@ -50,7 +51,9 @@ def test_threads_left_behind_are_bounded_and_others_go_on() -> None:
     wait_until(lambda: len(begun) == LEFT_PER_SLOT)
 
 
-def test_threads_left_behind_are_told_less_often_the_more_they_are(caplog) -> None:
+def test_threads_left_behind_are_told_less_often_the_more_they_are(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.WARNING, "fleet_q")
     left = LeftBehind(most=100)
     for _ in range(99):

@@ -9,6 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 import pytest
@@ -58,14 +59,16 @@ def _flush(log: logging.Logger) -> None:
     assert handler.wait(LIMIT)
 
 
-def test_lines_are_written_in_order(log, stream):
+def test_lines_are_written_in_order(log: logging.Logger, stream: Stream) -> None:
     for number in range(100):
         log.info(number)
     _flush(log)
     assert stream.getvalue().split() == [str(number) for number in range(100)]
 
 
-def test_lines_are_kept_up_to_a_limit_while_nothing_can_be_written(log, stream, monkeypatch):
+def test_lines_are_kept_up_to_a_limit_while_nothing_can_be_written(
+    log: logging.Logger, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(log_writer, "MOST_LINES", 10)
     stream.lets_write.clear()
     for number in range(50):
@@ -83,7 +86,9 @@ def test_lines_are_kept_up_to_a_limit_while_nothing_can_be_written(log, stream, 
     assert again == "again"
 
 
-def test_bytes_that_wait_are_limited_too(log, stream, monkeypatch):
+def test_bytes_that_wait_are_limited_too(
+    log: logging.Logger, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(log_writer, "MOST_BYTES", 10_000)
     stream.lets_write.clear()
     log.info("x" * 20_000)  # alone it may be larger: it is there already
@@ -96,7 +101,9 @@ def test_bytes_that_wait_are_limited_too(log, stream, monkeypatch):
     ]
 
 
-def test_lines_that_a_full_disk_refused_are_counted_when_it_has_room_again(log, stream):
+def test_lines_that_a_full_disk_refused_are_counted_when_it_has_room_again(
+    log: logging.Logger, stream: Stream
+) -> None:
     log.info("first")
     _flush(log)
     stream.refuses = OSError(errno.ENOSPC, "No space left on device")
@@ -113,13 +120,13 @@ def test_lines_that_a_full_disk_refused_are_counted_when_it_has_room_again(log, 
     ]
 
 
-def test_a_closed_stream_is_no_trouble_of_who_logs(log, stream):
+def test_a_closed_stream_is_no_trouble_of_who_logs(log: logging.Logger, stream: Stream) -> None:
     stream.close()
     log.info("nobody hears it")
     _flush(log)
 
 
-def test_a_formatter_that_raises_loses_no_line(log, stream):
+def test_a_formatter_that_raises_loses_no_line(log: logging.Logger, stream: Stream) -> None:
     class Broken(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
             raise RuntimeError("no")
@@ -130,7 +137,9 @@ def test_a_formatter_that_raises_loses_no_line(log, stream):
     assert stream.getvalue() == "a log record cannot be shown\n"
 
 
-def test_record_that_takes_long_to_format_keeps_nobody_waiting(log, stream):
+def test_record_that_takes_long_to_format_keeps_nobody_waiting(
+    log: logging.Logger, stream: Stream
+) -> None:
     class Slow:
         def __init__(self) -> None:
             self.entered, self.goes_on = threading.Event(), threading.Event()
@@ -155,7 +164,7 @@ def test_record_that_takes_long_to_format_keeps_nobody_waiting(log, stream):
     assert stream.getvalue().splitlines() == ["quick", "slow"]
 
 
-def test_handler_that_was_closed_writes_on(log, stream):
+def test_handler_that_was_closed_writes_on(log: logging.Logger, stream: Stream) -> None:
     """``logging.config.dictConfig`` closes all handlers, also those that stay in use."""
     log.info("before")
     log.handlers[0].close()
@@ -172,7 +181,9 @@ def pipe() -> Iterator[tuple[int, io.TextIOWrapper]]:
     os.close(reading)
 
 
-def test_a_pipe_that_nobody_reads_blocks_nobody(pipe, monkeypatch):
+def test_a_pipe_that_nobody_reads_blocks_nobody(
+    pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(log_writer, "MOST_LINES", 100)
     reading, stream = pipe
     log = _logger(stream)
@@ -191,7 +202,7 @@ def _missing(log: bytes) -> int:
     return sum(int(count) for count in re.findall(rb"(\d+) log line", log))
 
 
-def test_what_an_encoding_has_not_is_escaped(tmp_path):
+def test_what_an_encoding_has_not_is_escaped(tmp_path: Path) -> None:
     with open(tmp_path / "log", "w", encoding="ascii") as stream:
         log = _logger(stream)
         log.info("caf\udce9 é")
@@ -199,7 +210,9 @@ def test_what_an_encoding_has_not_is_escaped(tmp_path):
     assert (tmp_path / "log").read_text() == "caf\\udce9 \\xe9\n"
 
 
-def test_a_line_is_begun_anew_after_one_that_found_no_room(tmp_path, monkeypatch):
+def test_a_line_is_begun_anew_after_one_that_found_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open(tmp_path / "log", "w", encoding="utf-8") as stream:
         log = _logger(stream)
         write, budget = os.write, [8]
@@ -228,7 +241,9 @@ def test_a_line_is_begun_anew_after_one_that_found_no_room(tmp_path, monkeypatch
     ]
 
 
-def test_a_forked_child_writes_its_own_lines_and_none_of_its_parents(tmp_path, monkeypatch):
+def test_a_forked_child_writes_its_own_lines_and_none_of_its_parents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with open(tmp_path / "log", "a", encoding="utf-8") as stream:
         log = _logger(stream)
         monkeypatch.setattr(logging.root, "handlers", log.handlers)

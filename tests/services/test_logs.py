@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import threading
+from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from tests.waiting import LIMIT, wait_until_async
 
 
 @pytest.fixture
-def root_logger():
+def root_logger() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -55,7 +56,7 @@ def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_json_lines_tell_pod_step_and_attempt(capsys):
+def test_json_lines_tell_pod_step_and_attempt(capsys: pytest.CaptureFixture[str]) -> None:
     step_id, err = _run_a_failing_step("json", capsys)
     lines = [json.loads(line) for line in err.splitlines()]
     assert all(line["pod"] == "pod-1" for line in lines)
@@ -70,7 +71,7 @@ def test_json_lines_tell_pod_step_and_attempt(capsys):
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_text_lines_do_too(capsys):
+def test_text_lines_do_too(capsys: pytest.CaptureFixture[str]) -> None:
     step_id, err = _run_a_failing_step("text", capsys)
     (line,) = [line for line in err.splitlines() if "hello" in line and "attempt=1" in line]
     assert line.endswith(f" - mine - INFO - hello pod=pod-1 step={step_id} attempt=1")
@@ -81,7 +82,9 @@ def test_text_lines_do_too(capsys):
     ("heartbeat", "says"),
     [(0.02, "step is not this pod's any more"), (3_600, "outcome refused")],
 )
-def test_a_step_that_is_taken_away_is_told_with_its_attempt(capsys, heartbeat, says):
+def test_a_step_that_is_taken_away_is_told_with_its_attempt(
+    capsys: pytest.CaptureFixture[str], heartbeat: float, says: str
+) -> None:
     """At the next heartbeat, or if its function is done before that, when its outcome is."""
     app = _app(heartbeat_interval=heartbeat, dead_pod_threshold=2 * heartbeat + LIMIT)
     started, go_on = threading.Event(), threading.Event()
@@ -108,12 +111,12 @@ def test_a_step_that_is_taken_away_is_told_with_its_attempt(capsys, heartbeat, s
     assert (line["step"], line["attempt"]) == (step_id, 1)
 
 
-def _last_heartbeat(app):
+def _last_heartbeat(app: FleetQ) -> int:
     return app.store.pods().pods[0].last_heartbeat_ts
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_what_is_released_is_told_with_its_attempt(capsys):
+def test_what_is_released_is_told_with_its_attempt(capsys: pytest.CaptureFixture[str]) -> None:
     app = _app()
     started = threading.Event()
 
@@ -135,7 +138,7 @@ def test_what_is_released_is_told_with_its_attempt(capsys):
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_a_recovery_is_told_in_words(capsys):
+def test_a_recovery_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     app = _app()
     step_id = app.submit({"task_type": "nobody knows it"})
     app.store.turn(Turn("ghost", "one", Join("ghost", "one"), claim=1, claim_token="its"))
@@ -146,7 +149,7 @@ def test_a_recovery_is_told_in_words(capsys):
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_an_exception_is_logged_with_its_traceback(capsys):
+def test_an_exception_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     for log_format in ("json", "text"):
         logs.configure(msgspec.structs.replace(QUICK, log_format=log_format), "pod-1")
         try:
@@ -159,7 +162,9 @@ def test_an_exception_is_logged_with_its_traceback(capsys):
 
 
 @pytest.mark.parametrize("library", ["snowflake.connector.connection", "uvicorn.error"])
-def test_what_libraries_tell_in_passing_is_no_line_of_a_pod(capsys, library) -> None:
+def test_what_libraries_tell_in_passing_is_no_line_of_a_pod(
+    capsys: pytest.CaptureFixture[str], library: str
+) -> None:
     _app("text")
     logging.getLogger(library).info("hello from here")
     logging.getLogger(library).warning("look out")

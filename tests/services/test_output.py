@@ -10,6 +10,8 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from fleet_q.core.ports import Turn
 from fleet_q.core.step import Fail
 from fleet_q.services.cli import output
 from fleet_q.services.cli.output import print_json, print_record, print_table
+from tests.services.conftest import Command
 from tests.services.hostile_text import HOSTILE, is_harmless
 from tests.waiting import LIMIT
 
@@ -27,7 +30,7 @@ IDS = ["step-" + "x" * 32, "i" * 200, "😀" * 30]
 
 
 @pytest.fixture(params=[None, 200, 80, 40, 1])
-def width(request, monkeypatch):
+def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int | None:
     """Of the terminal; ``None`` stands for a pipe or a file."""
     if request.param is not None:
         monkeypatch.setattr(output, "_width", lambda: request.param)
@@ -42,7 +45,9 @@ class Row:
 
 
 @pytest.mark.parametrize("step_id", IDS)
-def test_record_shows_every_value_whole_and_in_one_piece(capsys, width, step_id):
+def test_record_shows_every_value_whole_and_in_one_piece(
+    capsys: pytest.CaptureFixture[str], width: int | None, step_id: str
+) -> None:
     print_record(Row(step_id, LONG, {"file": LONG}))
     lines = capsys.readouterr().out.splitlines()
     assert any(line.endswith(step_id) for line in lines)
@@ -50,7 +55,9 @@ def test_record_shows_every_value_whole_and_in_one_piece(capsys, width, step_id)
     assert any(line.endswith(f'{{"file":"{LONG}"}}') for line in lines)
 
 
-def test_table_shows_every_value_whole_and_in_one_piece(capsys, width):
+def test_table_shows_every_value_whole_and_in_one_piece(
+    capsys: pytest.CaptureFixture[str], width: int | None
+) -> None:
     print_table([Row(step_id, LONG, {"file": LONG}) for step_id in IDS], ("name", "data"), "none")
     lines = capsys.readouterr().out.splitlines()
     for step_id in IDS:
@@ -58,7 +65,9 @@ def test_table_shows_every_value_whole_and_in_one_piece(capsys, width):
     assert sum(f'{{"file":"{LONG}"}}' in line for line in lines) == len(IDS)
 
 
-def test_table_has_a_line_a_row_where_it_fits(capsys, monkeypatch):
+def test_table_has_a_line_a_row_where_it_fits(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [Row("a", "two\nlines"), Row("b" * 20, "")]
     print_table(rows, ("name", "text"), "none")
     shown = capsys.readouterr().out
@@ -73,13 +82,17 @@ def test_table_has_a_line_a_row_where_it_fits(capsys, monkeypatch):
     ]  # fmt: skip
 
 
-def test_line_of_a_value_is_not_taken_for_a_field(capsys, width):
+def test_line_of_a_value_is_not_taken_for_a_field(
+    capsys: pytest.CaptureFixture[str], width: int | None
+) -> None:
     print_record(Row("a", "first\nname  forged\nname: forged"))
     assert not re.search("^name.*forged", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_control_characters_are_shown_escaped(capsys, width, text):
+def test_control_characters_are_shown_escaped(
+    capsys: pytest.CaptureFixture[str], width: int | None, text: str
+) -> None:
     print_record({"a": f"x{text}y", f"k{text}": 1, "data": {"a": text.replace("\udcff", "")}})
     print_table([Row(f"x{text}y", f"x{text}y")], ("name", "text"), "none")
     output.say(f"x{text}y")
@@ -87,7 +100,9 @@ def test_control_characters_are_shown_escaped(capsys, width, text):
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "caf\udce9"])
-def test_json_is_valid_and_has_no_control_characters(capsys, text):
+def test_json_is_valid_and_has_no_control_characters(
+    capsys: pytest.CaptureFixture[str], text: Any
+) -> None:
     print_json({f"k{text}": [Row(f"x{text}y", "", {text: text})]})
     shown = capsys.readouterr().out
     assert is_harmless(shown, but="\n")
@@ -100,7 +115,7 @@ def test_json_is_valid_and_has_no_control_characters(capsys, text):
 EVIL = "\x1b[31mred\x1b]0;title\x07\n\r\x9b2J\u202e[bold]:smile:"
 
 
-def test_no_command_lets_a_control_character_through(fleet_q, tmp_path):
+def test_no_command_lets_a_control_character_through(fleet_q: Command, tmp_path: Path) -> None:
     fleet_q("submit", json.dumps({"task_type": EVIL, EVIL: EVIL}), "--step-id", EVIL)
     with closing(SqliteStore(tmp_path / "fleet-q.db")) as store:
         store.turn(Turn(EVIL, EVIL, Join(EVIL, EVIL), claim=1, claim_token=EVIL))
@@ -123,7 +138,7 @@ def test_no_command_lets_a_control_character_through(fleet_q, tmp_path):
             assert out or err
 
 
-def test_dead_letters_are_shown_whole_when_piped(fleet_q, tmp_path):
+def test_dead_letters_are_shown_whole_when_piped(fleet_q: Command, tmp_path: Path) -> None:
     payload = {"task_type": "t", "file": LONG}
     fleet_q("submit", json.dumps(payload), "--step-id", "one")
     with closing(SqliteStore(tmp_path / "fleet-q.db")) as store:
@@ -136,7 +151,9 @@ def test_dead_letters_are_shown_whole_when_piped(fleet_q, tmp_path):
 
 
 @pytest.mark.parametrize("columns", [40, 200])
-def test_status_in_a_terminal_shows_values_whole(fleet_q, tmp_path, columns):
+def test_status_in_a_terminal_shows_values_whole(
+    fleet_q: Command, tmp_path: Path, columns: int
+) -> None:
     fleet_q("submit", json.dumps({"file": LONG}), "--step-id", IDS[0])
     parent, child = pty.openpty()
     command = [sys.executable, "-m", "fleet_q", "status", IDS[0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ SECRETS = [
 
 
 @pytest.fixture
-def elsewhere(tmp_path, monkeypatch) -> Path:
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "here").mkdir()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -37,7 +38,9 @@ def elsewhere(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.parametrize("given", ["code", "settings", "variable", "default", "use"])
-def test_a_relative_store_stays_where_the_app_was_made(elsewhere, monkeypatch, given):
+def test_a_relative_store_stays_where_the_app_was_made(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
     url, name = "sqlite:///a%20b.db", "a b.db"
     match given:
         case "code":
@@ -61,7 +64,9 @@ def test_a_relative_store_stays_where_the_app_was_made(elsewhere, monkeypatch, g
     assert (elsewhere.parent / "here" / name).exists()
 
 
-def test_a_relative_store_of_a_command_stays_where_it_was_begun(elsewhere, monkeypatch):
+def test_a_relative_store_of_a_command_stays_where_it_was_begun(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (elsewhere.parent / "here" / "moving_tasks.py").write_text(
         f"import os\nos.chdir({str(elsewhere)!r})\n"
         + "from fleet_q.services import FleetQ\napp = FleetQ('sqlite:////nowhere/x.db')\n"
@@ -74,13 +79,15 @@ def test_a_relative_store_of_a_command_stays_where_it_was_begun(elsewhere, monke
     assert (elsewhere.parent / "here" / "q.db").exists()
 
 
-def test_an_opened_store_with_a_relative_path_tells_the_whole_one(elsewhere):
+def test_an_opened_store_with_a_relative_path_tells_the_whole_one(elsewhere: Path) -> None:
     with pytest.raises(StoreError) as refused:
         SqliteStore("q.db", create=False)
     assert f"there is no store at {elsewhere.parent}/here/q.db;" in str(refused.value)
 
 
-def test_an_app_in_memory_needs_no_current_folder(elsewhere, monkeypatch):
+def test_an_app_in_memory_needs_no_current_folder(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(elsewhere)
     elsewhere.rmdir()
     app = FleetQ("memory://")
@@ -89,7 +96,9 @@ def test_an_app_in_memory_needs_no_current_folder(elsewhere, monkeypatch):
 
 
 @pytest.mark.parametrize("url", SECRETS)
-def test_a_url_is_told_without_its_secrets(url, tmp_path, monkeypatch):
+def test_a_url_is_told_without_its_secrets(
+    url: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for use in (open_store, lambda url: FleetQ(url).queue()):
         with pytest.raises(InvalidInput) as refused:
@@ -100,7 +109,7 @@ def test_a_url_is_told_without_its_secrets(url, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_url_of_no_store_that_lasts_is_told_without_its_secrets():
+def test_a_url_of_no_store_that_lasts_is_told_without_its_secrets() -> None:
     with pytest.raises(InvalidInput) as refused:
         dialect("postgres://user:hunter2@host/db")
     assert "'postgres:***' is no store" in str(refused.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from fleet_q.core.step import Complete
 from fleet_q.core.worker.program import PodProgram
 from fleet_q.services import FleetQ
 from fleet_q.services.worker.careful_log import wait_for_handlers
-from tests.services.conftest import QUICK
+from tests.services.conftest import QUICK, Run
 from tests.waiting import LIMIT
 
 
@@ -54,7 +55,7 @@ def break_on_large(turn: Turn) -> None:
 
 
 @pytest.mark.parametrize("before", [refuse_large, break_on_large])
-def test_result_that_the_store_refuses_fails_its_step_alone(before) -> None:
+def test_result_that_the_store_refuses_fails_its_step_alone(before: Any) -> None:
     app = FleetQ(Troubled(before), settings=QUICK)
     app.task("result")(lambda size: "x" * size)
 
@@ -74,7 +75,7 @@ def test_result_that_the_store_refuses_fails_its_step_alone(before) -> None:
 @pytest.mark.parametrize(
     "error", [OSError(24, "Too many open files"), MemoryError(), ValueError("odd"), SystemExit()]
 )
-def test_pod_goes_on_after_an_unexpected_error_of_its_store(error) -> None:
+def test_pod_goes_on_after_an_unexpected_error_of_its_store(error: BaseException) -> None:
     errors = [error] * 3
 
     def before(turn: Turn) -> None:
@@ -97,7 +98,9 @@ def test_pod_goes_on_after_an_unexpected_error_of_its_store(error) -> None:
     assert not errors
 
 
-def test_pod_goes_on_after_an_unexpected_error_of_its_own(app, monkeypatch, caplog) -> None:
+def test_pod_goes_on_after_an_unexpected_error_of_its_own(
+    app: FleetQ, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     app.task("plain")(lambda: "ran")
     errors = [RecursionError("somebody has set the limit low")] * 3
     once = PodProgram._once
@@ -120,7 +123,7 @@ def test_pod_goes_on_after_an_unexpected_error_of_its_own(app, monkeypatch, capl
     assert "somebody has set the limit low" in caplog.text
 
 
-def test_log_handler_that_raises_does_not_end_the_pod(app, run) -> None:
+def test_log_handler_that_raises_does_not_end_the_pod(app: FleetQ, run: Run) -> None:
     @app.task("bad", max_retries=0)
     def bad() -> None:
         raise ValueError("no")
@@ -136,7 +139,9 @@ def test_log_handler_that_raises_does_not_end_the_pod(app, run) -> None:
 
 
 @pytest.mark.parametrize("part", ["create", "add", "take", "drop"])
-def test_recovery_that_fails_is_begun_anew(part, monkeypatch, caplog) -> None:
+def test_recovery_that_fails_is_begun_anew(
+    part: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     store = MemoryStore()
     app = FleetQ(store, settings=QUICK)
     app.task("plain")(lambda: "ran")
@@ -193,7 +198,9 @@ def test_pod_that_cannot_go_on_releases_what_it_holds_and_leaves() -> None:
     assert app.pods()[0].status == "down"
 
 
-def test_statements_are_read_when_the_store_is_opened(tmp_path, monkeypatch) -> None:
+def test_statements_are_read_when_the_store_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sql.load.cache_clear()
     sql.load_all.cache_clear()
     SqliteStore(tmp_path / "q.db").close()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+Script = Callable[[str], tuple[list[str], str]]
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +77,7 @@ asyncio.run(run(app, {"task_type": "lambda"}))
 
 
 @pytest.fixture
-def script(tmp_path):
+def script(tmp_path: Path) -> Script:
     """Run a script; the lines that it printed, and the last line of its stderr."""
 
     def script(text: str) -> tuple[list[str], str]:
@@ -92,21 +95,23 @@ def script(tmp_path):
     return script
 
 
-def test_tasks_of_a_script_are_found(script):
+def test_tasks_of_a_script_are_found(script: Script) -> None:
     assert script(AT_THE_TOP) == (["completed 1 None", "completed 2 None"], "")
 
 
-def test_task_of_an_app_that_a_function_makes_is_found_if_the_import_calls_it(script):
+def test_task_of_an_app_that_a_function_makes_is_found_if_the_import_calls_it(
+    script: Script,
+) -> None:
     assert script(IN_A_FUNCTION_THAT_AN_IMPORT_CALLS) == (["completed local None"], "")
 
 
-def test_local_function_under_the_guard_is_refused_a_named_one_is_found(script):
+def test_local_function_under_the_guard_is_refused_a_named_one_is_found(script: Script) -> None:
     printed, last = script(UNDER_THE_GUARD)
     assert printed == ["completed named None"]
     assert "task 'lambda': a process can find it only by name" in last
 
 
-def test_script_that_runs_its_pod_when_it_is_imported_fails_the_step(script):
+def test_script_that_runs_its_pod_when_it_is_imported_fails_the_step(script: Script) -> None:
     (printed,), _ = script(WITHOUT_A_GUARD)
     assert printed.startswith("failed None importing the task in a process failed")
     assert "put what does under if __name__" in printed

@@ -15,16 +15,18 @@ from fleet_q.core.errors import InvalidInput
 from fleet_q.services import FleetQ
 from fleet_q.services.app.views import StepView
 from fleet_q.services.worker.runners import processes
+from fleet_q.services.worker.runners.child_process import ChildProcess
+from fleet_q.services.worker.runners.pool import Pool
 from tests.services import library_of_functions as library
 from tests.services import module_with_processes as module
-from tests.services.conftest import QUICK, ended
+from tests.services.conftest import QUICK, Run, ended
 from tests.waiting import LIMIT, wait_until, wait_until_async
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def run():
+def run() -> Run:
     """Run steps of the module's app, one after the other in one process; how they ended."""
     module.app.use(settings=replace(QUICK, max_processes=1))
 
@@ -35,7 +37,7 @@ def run():
     return run
 
 
-def test_functions_in_processes_run_fail_crash_and_are_ended(run):
+def test_functions_in_processes_run_fail_crash_and_are_ended(run: Run) -> None:
     pid, hang, crash, killed, refuse, odd, *left, half_built, forks, closes, submits, last = run(
         {"task_type": "pid"},
         {"task_type": "hang"},
@@ -66,7 +68,7 @@ def test_functions_in_processes_run_fail_crash_and_are_ended(run):
     assert last.result["pid"] != pid.result["pid"]
 
 
-def test_cancelled_function_is_ended_with_what_it_started(tmp_path):
+def test_cancelled_function_is_ended_with_what_it_started(tmp_path: Path) -> None:
     sign = tmp_path / "sign"
     module.app.use(settings=QUICK)
 
@@ -81,19 +83,21 @@ def test_cancelled_function_is_ended_with_what_it_started(tmp_path):
     asyncio.run(main())
 
 
-def test_process_runs_task_that_its_name_says(run):
+def test_process_runs_task_that_its_name_says(run: Run) -> None:
     names = ["square", "square again", "square twice", "lambda", "alike 1", "alike 2"]
     arguments = [{"n": 7}] * 3 + [{}] * 3
     steps = run(*({"task_type": t} | given for t, given in zip(names, arguments, strict=True)))
     assert [step.result for step in steps] == [49, 49, [49, 49], "lambda", "one", "two"]
 
 
-def test_process_is_used_again_and_put_in_order_between_steps(run):
+def test_process_is_used_again_and_put_in_order_between_steps(run: Run) -> None:
     disturbs, terminated = run({"task_type": "disturbs"}, {"task_type": "terminated"})
     assert terminated.result == [disturbs.result, True, -15]
 
 
-def test_log_records_of_a_process_reach_the_handlers_of_its_pod(run, caplog):
+def test_log_records_of_a_process_reach_the_handlers_of_its_pod(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     (step,) = run({"task_type": "logs"})
     hello, careful = (record for record in caplog.records if record.name == "mine")
@@ -102,14 +106,14 @@ def test_log_records_of_a_process_reach_the_handlers_of_its_pod(run, caplog):
     assert "ValueError: inner" in careful.exc_text
 
 
-def test_task_of_an_app_that_no_import_makes_is_found_as_a_function():
+def test_task_of_an_app_that_no_import_makes_is_found_as_a_function() -> None:
     app = FleetQ("memory://", settings=QUICK)
     task = app.task("square", process=True)(library.square)
     (step,) = asyncio.run(ended(app, [task.submit(n=3)]))
     assert step.result == 9
 
 
-def test_task_that_a_process_cannot_find_fails_permanently(monkeypatch):
+def test_task_that_a_process_cannot_find_fails_permanently(monkeypatch: pytest.MonkeyPatch) -> None:
     app = FleetQ("memory://", settings=QUICK)
     task = app.task("square", process=True)(library.square)
     monkeypatch.setattr(library, "square", lambda n: n)  # not the function that was registered
@@ -118,18 +122,20 @@ def test_task_that_a_process_cannot_find_fails_permanently(monkeypatch):
     assert step.error.startswith("task 'square': a process cannot find it")
 
 
-def test_function_that_no_process_can_find_is_refused_when_it_is_registered(app):
+def test_function_that_no_process_can_find_is_refused_when_it_is_registered(app: FleetQ) -> None:
     for function in (lambda: None, library.make("one")):
         with pytest.raises(InvalidInput, match="'t': a process can find it only by name"):
             app.task("t", process=True)(function)
 
 
-def test_step_waits_while_no_process_can_be_started(monkeypatch, run):
+def test_step_waits_while_no_process_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     monkeypatch.setattr(processes, "START_AGAIN_AFTER", 0.01)
     refusals = [OSError(24, "Too many open files")] * 3
     start = processes.Pool.take
 
-    async def take(pool):
+    async def take(pool: Pool) -> Any:
         if refusals:
             raise refusals.pop()
         return await start(pool)
@@ -137,7 +143,7 @@ def test_step_waits_while_no_process_can_be_started(monkeypatch, run):
     no_loops = refusals.copy()
     new_loop = processes.new_loop
 
-    def make_loop():
+    def make_loop() -> Any:
         if no_loops:
             raise no_loops.pop()
         return new_loop()
@@ -148,10 +154,12 @@ def test_step_waits_while_no_process_can_be_started(monkeypatch, run):
     assert (step.result["attempt"], refusals, no_loops) == (1, [], [])
 
 
-def test_step_fails_when_no_process_could_be_started_for_long(monkeypatch, run):
+def test_step_fails_when_no_process_could_be_started_for_long(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     monkeypatch.setattr(processes, "PATIENCE", 0)
 
-    async def take(pool):
+    async def take(pool: Pool) -> None:
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(processes.Pool, "take", take)
@@ -159,10 +167,12 @@ def test_step_fails_when_no_process_could_be_started_for_long(monkeypatch, run):
     assert step.error == "no process can be started: [Errno 24] Too many open files"
 
 
-def test_runner_goes_on_when_its_thread_is_disturbed(monkeypatch, run):
+def test_runner_goes_on_when_its_thread_is_disturbed(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     answer = processes.Processes._answer
 
-    async def disturbed(self, *arguments):
+    async def disturbed(self, *arguments: Any) -> Any:
         monkeypatch.setattr(processes.Processes, "_answer", answer)
         asyncio.get_running_loop().call_soon(_exit)
         return await answer(self, *arguments)
@@ -172,16 +182,18 @@ def test_runner_goes_on_when_its_thread_is_disturbed(monkeypatch, run):
     assert (first.status, second.status) == ("failed", "completed")
 
 
-def test_timeout_counts_from_when_the_function_begins(monkeypatch, run):
+def test_timeout_counts_from_when_the_function_begins(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     """And not from when its process is started, or imports the task."""
     happened = []
     run_in_child, tell_began = processes.ChildProcess.run, processes.Processes._tell_began
 
-    def sends(child, *arguments):
+    def sends(child: ChildProcess, *arguments: Any) -> Any:
         happened.append("sent")
         return run_in_child(child, *arguments)
 
-    def begins(runner, job):
+    def begins(runner: Any, job: Any) -> None:
         happened.append("began")
         tell_began(runner, job)
 
@@ -191,13 +203,15 @@ def test_timeout_counts_from_when_the_function_begins(monkeypatch, run):
     assert happened == ["sent", "began"]
 
 
-def test_import_that_takes_too_long_fails_the_step(monkeypatch, run):
+def test_import_that_takes_too_long_fails_the_step(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     monkeypatch.setattr(processes, "IMPORT_WITHIN", 0)
     (step,) = run({"task_type": "pid"})
     assert step.error.startswith("importing the task took longer than 0 s")
 
 
-def test_steps_that_wait_for_a_process_are_released_and_done_later(tmp_path):
+def test_steps_that_wait_for_a_process_are_released_and_done_later(tmp_path: Path) -> None:
     app, go_on = module.app, tmp_path / "go on"
     app.use(settings=replace(QUICK, max_processes=1, recovery_interval=300))
 
@@ -217,7 +231,7 @@ def test_steps_that_wait_for_a_process_are_released_and_done_later(tmp_path):
     asyncio.run(main())
 
 
-def test_death_of_a_process_with_nothing_to_do_harms_no_step(run):
+def test_death_of_a_process_with_nothing_to_do_harms_no_step(run: Run) -> None:
     async def main() -> list[StepView]:
         async with module.app.running():
             steps = []

@@ -8,6 +8,8 @@ import logging
 import os
 import signal
 import sqlite3
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,20 +18,22 @@ from fleet_q.core.errors import InvalidInput, StoreError, StoreUnavailable
 from fleet_q.core.ports import Pruned
 from fleet_q.services import FleetQ
 from fleet_q.services.worker.careful_log import wait_for_handlers
+from tests.services.conftest import Command, Run
+from tests.standin.client import Schema
 from tests.waiting import LIMIT, wait_until_async
 
 from .conftest import QUICK
 
 
 @pytest.fixture
-def lived_in(fleet_q, tmp_path, capsys):
+def lived_in(fleet_q: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Ten cancelled steps, one that waits, and a dead letter, a day old."""
     asyncio.run(_live(tmp_path))
     _age(tmp_path / "fleet-q.db")
     capsys.readouterr()  # the pod's logs, if somebody has set them up
 
 
-async def _live(tmp_path):
+async def _live(tmp_path: Path) -> None:
     app = FleetQ(f"sqlite:///{tmp_path}/fleet-q.db", settings=QUICK)
     for step_id in [*(f"step {number}" for number in range(10)), "waiting"]:
         app.submit({}, step_id=step_id)
@@ -41,7 +45,7 @@ async def _live(tmp_path):
     app.close()
 
 
-def _age(path):
+def _age(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         for table in ("step_events", "pod_events"):
             connection.execute(f"UPDATE {table} SET event_ts = event_ts - 86400000000")
@@ -54,7 +58,9 @@ def _age(path):
 
 
 @pytest.mark.usefixtures("lived_in")
-def test_prune_counts_then_moves_what_has_ended_and_can_be_repeated(fleet_q, tmp_path):
+def test_prune_counts_then_moves_what_has_ended_and_can_be_repeated(
+    fleet_q: Command, tmp_path: Path
+) -> None:
     code, out, err = fleet_q("prune", "--older-than", "23h", "--dry-run", "--json")
     found = json.loads(out)
     assert (code, err, found.pop("dry_run")) == (0, "", True)
@@ -77,7 +83,7 @@ def test_prune_counts_then_moves_what_has_ended_and_can_be_repeated(fleet_q, tmp
 
 
 @pytest.mark.usefixtures("lived_in")
-def test_dead_letters_go_only_if_they_are_named(fleet_q):
+def test_dead_letters_go_only_if_they_are_named(fleet_q: Command) -> None:
     fleet_q("prune", "--older-than", "0s")
     assert json.loads(fleet_q("dlq", "list", "--json")[1])["steps"]
     assert fleet_q("prune", "--older-than", "0s", "--failed")[1].startswith("pruned 1 step with")
@@ -86,20 +92,22 @@ def test_dead_letters_go_only_if_they_are_named(fleet_q):
 
 @pytest.mark.usefixtures("lived_in")
 @pytest.mark.parametrize("age", ["2d", "25h", "1500m", "100000s", "1.5d"])
-def test_what_is_younger_stays(fleet_q, age):
+def test_what_is_younger_stays(fleet_q: Command, age: str) -> None:
     code, out, _ = fleet_q("prune", "--older-than", age)
     assert (code, out) == (0, "pruned 0 steps with 0 events, 0 pods with 0 events\n")
 
 
 @pytest.mark.parametrize("age", ["", "30", "d", "1w", "-1d", "1 d", "inf", "99999d"])
-def test_what_is_no_age_is_refused(fleet_q, age):
+def test_what_is_no_age_is_refused(fleet_q: Command, age: str) -> None:
     fleet_q("submit", "{}")
     code, out, err = fleet_q("prune", "--older-than", age)
     assert (code, out, err.count("\n")) == (1, "", 1)
 
 
 @pytest.mark.usefixtures("lived_in")
-def test_a_file_that_cannot_be_an_archive_keeps_everything(fleet_q, tmp_path):
+def test_a_file_that_cannot_be_an_archive_keeps_everything(
+    fleet_q: Command, tmp_path: Path
+) -> None:
     (tmp_path / "diary").write_text("Dear diary\n")
     for archive, says in (("diary", "no archive"), ("no/such/folder", "No such file")):
         code, out, err = fleet_q("prune", "--older-than", "0s", "--archive", archive)
@@ -108,14 +116,16 @@ def test_a_file_that_cannot_be_an_archive_keeps_everything(fleet_q, tmp_path):
 
 
 @pytest.mark.usefixtures("lived_in")
-def test_ctrl_c_ends_it_between_two_batches_and_says_what_was_done(fleet_q, monkeypatch):
+def test_ctrl_c_ends_it_between_two_batches_and_says_what_was_done(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The signal comes in the middle of a batch, which is finished all the same."""
     _in_batches_of(monkeypatch, 3)
     from fleet_q.core.event_store import EventStore
 
     prune = EventStore.prune
 
-    def interrupted(*arguments):
+    def interrupted(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
         return prune(*arguments)
 
@@ -129,14 +139,16 @@ def test_ctrl_c_ends_it_between_two_batches_and_says_what_was_done(fleet_q, monk
     assert fleet_q("prune", "--older-than", "1h")[1].startswith("pruned 7 steps with 14 events")
 
 
-def _in_batches_of(monkeypatch, size):
+def _in_batches_of(monkeypatch: pytest.MonkeyPatch, size: Any) -> None:
     from fleet_q.adapters.sqlite import database as sqlite_database
 
     manners = msgspec.structs.replace(sqlite_database.Manners(), prune_batch=size)
     monkeypatch.setattr(sqlite_database, "Manners", lambda **_: manners)
 
 
-def test_prune_on_snowflake(fleet_q, tmp_path, schema, monkeypatch):
+def test_prune_on_snowflake(
+    fleet_q: Command, tmp_path: Path, schema: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in schema.environment.items():
         monkeypatch.setenv(name, value)
     fleet_q("schema", "--apply")
@@ -154,13 +166,13 @@ def test_prune_on_snowflake(fleet_q, tmp_path, schema, monkeypatch):
     assert fleet_q("rebuild", "--check")[0] == 0
 
 
-def test_the_app_checks_the_age(app):
+def test_the_app_checks_the_age(app: FleetQ) -> None:
     for age in (-1, float("nan"), "30d", 1e12):
         with pytest.raises(InvalidInput, match="older_than"):
             app.prune(age)
 
 
-def test_a_pruned_id_is_free(app, run):
+def test_a_pruned_id_is_free(app: FleetQ, run: Run) -> None:
     calls = []
     app.task("call")(lambda n: calls.append(n))
     app.submit({"task_type": "call", "n": 1}, step_id="mine")
@@ -171,13 +183,13 @@ def test_a_pruned_id_is_free(app, run):
     assert calls == [1, 2]
 
 
-async def _runs_until(app, condition):
+async def _runs_until(app: FleetQ, condition: Any) -> Any:
     async with app.running() as pod:
         await wait_until_async(condition)
         return pod
 
 
-def test_a_leader_prunes_beside_its_work():
+def test_a_leader_prunes_beside_its_work() -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, prune_after=0.2))
     app.task("call")(lambda: None)
     app.submit_many([{"task_type": "call"}] * 500)
@@ -194,13 +206,15 @@ def test_a_leader_prunes_beside_its_work():
     ("error", "level"),
     [(StoreError("not granted"), logging.ERROR), (StoreUnavailable("away"), logging.WARNING)],
 )
-def test_a_leader_that_may_not_prune_works_on(caplog, monkeypatch, error, level):
+def test_a_leader_that_may_not_prune_works_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: Any, level: Any
+) -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, prune_after=0.01))
     app.task("call")(lambda: None)
     step_id = app.submit({"task_type": "call"})
     tried = []
 
-    def refuse(*arguments) -> Pruned:
+    def refuse(*arguments: Any) -> Pruned:
         tried.append(arguments)
         raise error
 

@@ -49,7 +49,7 @@ class FailsAsItems(ExitsAsItems):
 
 
 @pytest.fixture(params=["thread", "loop"])
-def one_slot(request) -> tuple[FleetQ, Any]:
+def one_slot(request: pytest.FixtureRequest) -> tuple[FleetQ, Any]:
     """An app with one slot, and a way to register a function that calls another."""
     app = FleetQ("memory://", settings=ONE_SLOT)
 
@@ -76,7 +76,9 @@ def run(app: FleetQ) -> Any:
 
 
 @pytest.mark.parametrize("error", [HasNoAttributes, HasNoText, ExitsAsText])
-def test_exception_that_cannot_be_formatted_fails_its_step(one_slot, error) -> None:
+def test_exception_that_cannot_be_formatted_fails_its_step(
+    one_slot: tuple[FleetQ, Any], error: Any
+) -> None:
     app, register = one_slot
 
     def bad() -> None:
@@ -90,14 +92,18 @@ def test_exception_that_cannot_be_formatted_fails_its_step(one_slot, error) -> N
 
 
 @pytest.mark.parametrize("result", [ExitsAsItems, FailsAsItems])
-def test_result_whose_encoding_raises_fails_its_step_for_good(one_slot, result) -> None:
+def test_result_whose_encoding_raises_fails_its_step_for_good(
+    one_slot: tuple[FleetQ, Any], result: Any
+) -> None:
     app, register = one_slot
     register(lambda: {"value": result(a=1)})
     step = run(app)
     assert (step.status, step.retry_count) == ("failed", 0)
 
 
-def test_result_that_is_too_large_fails_its_step_with_both_numbers(one_slot) -> None:
+def test_result_that_is_too_large_fails_its_step_with_both_numbers(
+    one_slot: tuple[FleetQ, Any],
+) -> None:
     app, register = one_slot
     register(lambda: "é" * 500)
     step = run(app)
@@ -105,13 +111,15 @@ def test_result_that_is_too_large_fails_its_step_with_both_numbers(one_slot) -> 
     assert step.error == "InvalidInput: the result has 1002 bytes; at most 1000 are taken"
 
 
-def test_result_of_exactly_the_limit_is_kept(one_slot) -> None:
+def test_result_of_exactly_the_limit_is_kept(one_slot: tuple[FleetQ, Any]) -> None:
     app, register = one_slot
     register(lambda: "x" * 998)
     assert run(app).result == "x" * 998
 
 
-def test_steps_wait_while_no_thread_can_be_started_and_run_afterwards(app, monkeypatch) -> None:
+def test_steps_wait_while_no_thread_can_be_started_and_run_afterwards(
+    app: FleetQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app.task("plain")(lambda: "ran")
     refused = threading.Event()
     allowed = threading.Event()
@@ -184,7 +192,7 @@ def test_task_that_cannot_be_made_or_is_cancelled_before_it_begins_fails_its_ste
         assert second.result == "went on"
 
 
-def test_async_steps_of_a_pod_whose_loop_is_closed_fail_and_threads_go_on(app) -> None:
+def test_async_steps_of_a_pod_whose_loop_is_closed_fail_and_threads_go_on(app: FleetQ) -> None:
     @app.task("async", max_retries=0)
     async def never() -> None: ...
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -13,7 +15,7 @@ from fleet_q.services.app.settings import from_env
 from tests.standin.client import LOOK_AT_NO_CLOUD
 
 
-def test_the_defaults_are_the_quickstarts():
+def test_the_defaults_are_the_quickstarts() -> None:
     settings = from_env({})
     assert settings == Settings()
     assert (settings.heartbeat_interval, settings.claim_interval) == (10, 5)
@@ -23,7 +25,7 @@ def test_the_defaults_are_the_quickstarts():
     assert (settings.prune_after, settings.durability) == (None, "process")
 
 
-def test_every_variable_is_read():
+def test_every_variable_is_read() -> None:
     settings = from_env(
         {
             "FLEET_Q_POD_ID": "pod-001",
@@ -70,7 +72,7 @@ def test_every_variable_is_read():
         ("FLEET_Q_MAX_PARALELISM", "8", "did you mean FLEET_Q_MAX_PARALLELISM?"),
     ],
 )
-def test_a_wrong_value_is_named(name, value, says):
+def test_a_wrong_value_is_named(name: str, value: str, says: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         from_env({name: value})
     assert name in str(refused.value)
@@ -98,7 +100,9 @@ def test_a_wrong_value_is_named(name, value, says):
         ({"max_payload_bytes": 1}, "FLEET_Q_MAX_PAYLOAD_BYTES=1: "),
     ],
 )
-def test_settings_in_code_are_checked_like_those_of_the_environment(wrong, says):
+def test_settings_in_code_are_checked_like_those_of_the_environment(
+    wrong: dict[str, Any], says: str
+) -> None:
     for make in (Settings, lambda **wrong: replace(Settings(), **wrong)):
         with pytest.raises(InvalidInput) as refused:
             make(**wrong)
@@ -107,17 +111,17 @@ def test_settings_in_code_are_checked_like_those_of_the_environment(wrong, says)
         assert "hush" not in str(refused.value)
 
 
-def test_settings_in_code_may_be_of_a_type_that_stands_for_another():
+def test_settings_in_code_may_be_of_a_type_that_stands_for_another() -> None:
     settings = Settings(heartbeat_interval=5, api_keys=["a", "b"])  # type: ignore[arg-type]
     assert (settings.heartbeat_interval, settings.api_keys) == (5.0, ("a", "b"))
 
 
-def test_an_empty_key_would_open_the_api_and_is_refused():
+def test_an_empty_key_would_open_the_api_and_is_refused() -> None:
     with pytest.raises(InvalidInput, match="FLEET_Q_API_KEYS"):
         Settings(api_keys=("",))
 
 
-def test_keys_are_never_shown():
+def test_keys_are_never_shown() -> None:
     with pytest.raises(InvalidInput) as refused:
         from_env({"FLEET_Q_API_KEYS": "hüsh"})
     assert "hüsh" not in str(refused.value)
@@ -127,7 +131,7 @@ def test_keys_are_never_shown():
 
 
 @pytest.fixture(scope="module")
-def a_user_with_settings():
+def a_user_with_settings() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLEET_Q_STORE", "sqlite:////the/users/own.db")
         patch.setenv("SNOWFLAKE_ACCOUNT", "the-users-own")
@@ -135,7 +139,7 @@ def a_user_with_settings():
 
 
 @pytest.mark.usefixtures("a_user_with_settings")
-def test_tests_see_no_settings_of_the_user():
+def test_tests_see_no_settings_of_the_user() -> None:
     assert from_env() == Settings()
     theirs = [name for name in os.environ if name.startswith(("FLEET_Q_", "SNOWFLAKE_"))]
     assert set(theirs) <= {LOOK_AT_NO_CLOUD[0]}

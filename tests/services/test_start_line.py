@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -33,7 +34,9 @@ def _start_line(app: FleetQ, caplog: pytest.LogCaptureFixture) -> str:
     return first.getMessage()
 
 
-def test_pod_says_which_store_tasks_and_slots_it_has(tmp_path, monkeypatch, caplog):
+def test_pod_says_which_store_tasks_and_slots_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.chdir(tmp_path)
     app = FleetQ("sqlite:///q.db", settings=msgspec.structs.replace(QUICK, max_parallelism=10))
     app.task("resize")(lambda: None)
@@ -45,7 +48,7 @@ def test_pod_says_which_store_tasks_and_slots_it_has(tmp_path, monkeypatch, capl
     assert _start_line(app, caplog) == told.format(version, where, "")
 
 
-def test_pod_without_functions_says_so(app, caplog):
+def test_pod_without_functions_says_so(app: FleetQ, caplog: pytest.LogCaptureFixture) -> None:
     assert "task types: NONE" in _start_line(app, caplog)
     app.executor(lambda step: None)
     assert _start_line(app, caplog).endswith("task types: an executor for all")
@@ -53,7 +56,7 @@ def test_pod_without_functions_says_so(app, caplog):
     assert _start_line(app, caplog).endswith("task types: t; an executor for all others")
 
 
-def test_very_many_task_types_are_cut(app, caplog):
+def test_very_many_task_types_are_cut(app: FleetQ, caplog: pytest.LogCaptureFixture) -> None:
     for number in range(MOST_NAMED + 5):
         app.task(f"t{number:03}")(lambda: None)
     line = _start_line(app, caplog)
@@ -61,7 +64,7 @@ def test_very_many_task_types_are_cut(app, caplog):
     assert "t020" not in line
 
 
-def test_store_in_snowflake_is_named_without_secrets(monkeypatch):
+def test_store_in_snowflake_is_named_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("ACCOUNT", "org-acc"), ("USER", "me"), ("PASSWORD", "hush")):
         monkeypatch.setenv(f"SNOWFLAKE_{name}", value)
     assert described("snowflake:///jobs/queue") == "snowflake org-acc/jobs/queue"
@@ -70,6 +73,6 @@ def test_store_in_snowflake_is_named_without_secrets(monkeypatch):
     assert described("snowflake://") == "snowflake connection prod/org-acc"
 
 
-def test_store_that_cannot_be_described_raises_as_opening_it_does():
+def test_store_that_cannot_be_described_raises_as_opening_it_does() -> None:
     with pytest.raises(FleetQError):
         described("sqlite://[")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,11 +14,11 @@ from fleet_q.adapters.sqlite import database as sqlite_database
 from fleet_q.core.errors import InvalidInput, StoreUnavailable
 from fleet_q.core.ports import Answer, Turn
 from fleet_q.services import FleetQ, current_step
-from tests.services.conftest import QUICK
+from tests.services.conftest import QUICK, Run
 from tests.waiting import LIMIT, wait_until, wait_until_async
 
 
-def test_an_async_function_is_cancelled_when_its_time_is_up(app, run):
+def test_an_async_function_is_cancelled_when_its_time_is_up(app: FleetQ, run: Run) -> None:
     stopped = []
 
     @app.task("slow", timeout=0.05, max_retries=0)
@@ -33,7 +34,7 @@ def test_an_async_function_is_cancelled_when_its_time_is_up(app, run):
     assert stopped == [True]
 
 
-def test_a_thread_whose_time_is_up_finds_its_flag_and_does_not_keep_its_slot(run):
+def test_a_thread_whose_time_is_up_finds_its_flag_and_does_not_keep_its_slot(run: Run) -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, max_parallelism=1))
     seen = threading.Event()
     never = threading.Event()
@@ -61,7 +62,7 @@ def test_a_thread_whose_time_is_up_finds_its_flag_and_does_not_keep_its_slot(run
     assert asyncio.run(main()) == "left"
 
 
-def test_cancelling_a_step_that_runs_tells_its_function(app):
+def test_cancelling_a_step_that_runs_tells_its_function(app: FleetQ) -> None:
     told = threading.Event()
     started = threading.Event()
 
@@ -83,7 +84,7 @@ def test_cancelling_a_step_that_runs_tells_its_function(app):
     asyncio.run(main())
 
 
-def test_leaving_finishes_what_runs_and_claims_no_more(app):
+def test_leaving_finishes_what_runs_and_claims_no_more(app: FleetQ) -> None:
     started = threading.Event()
     go_on = threading.Event()
 
@@ -109,7 +110,7 @@ def test_leaving_finishes_what_runs_and_claims_no_more(app):
     assert (pod.status, pod.alive) == ("down", False)
 
 
-def test_what_outlasts_the_grace_is_released_with_no_try_used_up(app):
+def test_what_outlasts_the_grace_is_released_with_no_try_used_up(app: FleetQ) -> None:
     started = threading.Event()
 
     @app.task("endless")
@@ -128,7 +129,9 @@ def test_what_outlasts_the_grace_is_released_with_no_try_used_up(app):
     assert (step.status, step.retry_count, step.claimed_by) == ("pending", 0, None)
 
 
-def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(monkeypatch, caplog):
+def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     store = MemoryStore()
     turns, asked, answers = [], threading.Event(), threading.Event()
 
@@ -155,7 +158,7 @@ def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(mon
     assert "left the fleet" not in caplog.text
 
 
-def test_an_app_runs_one_pod_at_a_time(app):
+def test_an_app_runs_one_pod_at_a_time(app: FleetQ) -> None:
     async def main() -> None:
         async with app.running():
             with pytest.raises(InvalidInput, match="already"):
@@ -165,7 +168,7 @@ def test_an_app_runs_one_pod_at_a_time(app):
     asyncio.run(main())
 
 
-def test_a_pod_whose_id_another_process_takes_stops_and_says_so(tmp_path):
+def test_a_pod_whose_id_another_process_takes_stops_and_says_so(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'q.db'}"
     one, other = FleetQ(url, settings=QUICK), FleetQ(url, settings=QUICK)
 
@@ -181,7 +184,9 @@ def test_a_pod_whose_id_another_process_takes_stops_and_says_so(tmp_path):
     asyncio.run(main())
 
 
-def test_a_pod_whose_store_is_deleted_stops_and_says_so(tmp_path, monkeypatch):
+def test_a_pod_whose_store_is_deleted_stops_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
     app = FleetQ(f"sqlite:///{tmp_path / 'q.db'}", settings=QUICK)
 

@@ -22,7 +22,7 @@ from fleet_q.services import FleetQ, Settings
         ("sqlite:///é😀.db", "é😀.db"),
     ],
 )
-def test_a_sqlite_url_names_a_file(url, path):
+def test_a_sqlite_url_names_a_file(url: str, path: str) -> None:
     assert sqlite_path(url) == Path(path)
 
 
@@ -47,7 +47,9 @@ def test_a_sqlite_url_names_a_file(url, path):
         ("", "is no store"),
     ],
 )
-def test_what_names_no_store_is_refused_and_nothing_made(tmp_path, monkeypatch, url, says):
+def test_what_names_no_store_is_refused_and_nothing_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, says: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidInput) as refused:
         open_store(url)
@@ -56,12 +58,14 @@ def test_what_names_no_store_is_refused_and_nothing_made(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("process", 1), ("power", 2)])
-def test_an_apps_store_is_as_durable_as_the_settings_say(tmp_path, durability, synchronous):
+def test_an_apps_store_is_as_durable_as_the_settings_say(
+    tmp_path: Path, durability: str, synchronous: int
+) -> None:
     app = FleetQ(f"sqlite:///{tmp_path}/jobs.db", settings=Settings(durability=durability))
     pragma = app.store._database._connection.execute("PRAGMA synchronous")
     assert pragma.fetchone() == (synchronous,)
     app.close()
 
 
-def test_memory_is_a_store():
+def test_memory_is_a_store() -> None:
     assert isinstance(open_store("memory://"), MemoryStore)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 import pytest
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Submit
-from fleet_q.services import PermanentFailure, current_step
+from fleet_q.services import FleetQ, PermanentFailure, current_step
 from fleet_q.services.app.tasks import Task
+from tests.services.conftest import Run
 
 
-def test_the_payload_is_the_arguments_and_the_return_value_the_result(app, run):
+def test_the_payload_is_the_arguments_and_the_return_value_the_result(
+    app: FleetQ, run: Run
+) -> None:
     @app.task("add")
     def add(a: int, b: int = 1) -> dict[str, int]:
         return {"sum": a + b}
@@ -23,7 +27,7 @@ def test_the_payload_is_the_arguments_and_the_return_value_the_result(app, run):
     assert two.result == {"sum": 6}
 
 
-def test_an_async_function_runs_on_the_loop_of_the_app(app, run):
+def test_an_async_function_runs_on_the_loop_of_the_app(app: FleetQ, run: Run) -> None:
     @app.task("double")
     async def double(n: int) -> int:
         return 2 * n
@@ -32,7 +36,7 @@ def test_an_async_function_runs_on_the_loop_of_the_app(app, run):
     assert step.result == 42
 
 
-def test_a_registered_function_can_still_be_called(app):
+def test_a_registered_function_can_still_be_called(app: FleetQ) -> None:
     @app.task("double")
     def double(n: int) -> int:
         """Twice as much."""
@@ -43,7 +47,9 @@ def test_a_registered_function_can_still_be_called(app):
     assert (double.__name__, double.__doc__) == ("double", "Twice as much.")
 
 
-def test_a_failing_function_is_tried_again_until_its_tries_are_used_up(app, run):
+def test_a_failing_function_is_tried_again_until_its_tries_are_used_up(
+    app: FleetQ, run: Run
+) -> None:
     attempts = []
 
     @app.task("flaky", max_retries=2)
@@ -57,7 +63,7 @@ def test_a_failing_function_is_tried_again_until_its_tries_are_used_up(app, run)
     assert 'raise ValueError("not today")' in (step.traceback or "")
 
 
-def test_a_retry_that_works_clears_the_error(app, run):
+def test_a_retry_that_works_clears_the_error(app: FleetQ, run: Run) -> None:
     @app.task("second_time_lucky")
     async def second_time_lucky() -> int:
         if current_step().attempt == 1:
@@ -71,7 +77,7 @@ def test_a_retry_that_works_clears_the_error(app, run):
     ]  # fmt: skip
 
 
-def test_a_permanent_failure_is_not_tried_again(app, run):
+def test_a_permanent_failure_is_not_tried_again(app: FleetQ, run: Run) -> None:
     @app.task("hopeless")
     def hopeless() -> None:
         raise PermanentFailure("never")
@@ -90,7 +96,9 @@ def test_a_permanent_failure_is_not_tried_again(app, run):
         ({"task_type": "add", "a": 1, "b": 2}, "unexpected keyword argument 'b'"),
     ],
 )
-def test_a_step_that_no_function_can_run_fails_at_once(app, run, payload, error):
+def test_a_step_that_no_function_can_run_fails_at_once(
+    app: FleetQ, run: Run, payload: dict[str, Any], error: str
+) -> None:
     @app.task("add")
     def add(a: int) -> int:
         return a
@@ -101,7 +109,9 @@ def test_a_step_that_no_function_can_run_fails_at_once(app, run, payload, error)
 
 
 @pytest.mark.parametrize("payload", ["[1]", "7"])
-def test_a_payload_that_another_program_wrote_wrong_fails_only_its_step(app, run, payload):
+def test_a_payload_that_another_program_wrote_wrong_fails_only_its_step(
+    app: FleetQ, run: Run, payload: str
+) -> None:
     app.task("add")(lambda: 1)
     app.submit_commands([Submit("odd", payload)])
 
@@ -110,13 +120,15 @@ def test_a_payload_that_another_program_wrote_wrong_fails_only_its_step(app, run
     assert "the payload is not a JSON object" in step.error
 
 
-def test_the_executor_takes_every_step_that_no_function_is_registered_for(app, run):
+def test_the_executor_takes_every_step_that_no_function_is_registered_for(
+    app: FleetQ, run: Run
+) -> None:
     @app.task("add")
     def add(a: int) -> int:
         return a
 
     @app.executor
-    def execute_task(step):
+    def execute_task(step: Any) -> dict[str, Any]:
         return step
 
     payload = {"task_type": "else", "x": None}
@@ -136,9 +148,11 @@ def test_the_executor_takes_every_step_that_no_function_is_registered_for(app, r
 
 
 @pytest.mark.parametrize("result", [object(), math.nan, {1, 2}, b"x", "\ud800"])
-def test_a_result_that_is_not_json_fails_the_step_for_good(app, run, result):
+def test_a_result_that_is_not_json_fails_the_step_for_good(
+    app: FleetQ, run: Run, result: Any
+) -> None:
     @app.task("odd")
-    def odd():
+    def odd() -> Any:
         return result
 
     (step,) = run(odd.submit())
@@ -146,17 +160,17 @@ def test_a_result_that_is_not_json_fails_the_step_for_good(app, run, result):
     assert "the result" in (step.error or "")
 
 
-def test_an_error_that_no_store_could_keep_is_made_storable(app, run):
+def test_an_error_that_no_store_could_keep_is_made_storable(app: FleetQ, run: Run) -> None:
     class Odd(Exception):
         def __str__(self) -> str:
             raise RuntimeError
 
     @app.task("nul", max_retries=0)
-    def nul():
+    def nul() -> None:
         raise ValueError("a\0b\ud800" + "x" * 100_000)
 
     @app.task("odd", max_retries=0)
-    def odd():
+    def odd() -> None:
         raise Odd
 
     first, second = run(nul.submit(), odd.submit())
@@ -166,17 +180,19 @@ def test_an_error_that_no_store_could_keep_is_made_storable(app, run):
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
-def test_a_function_that_exits_fails_its_attempt_and_nothing_else(app, run, error):
+def test_a_function_that_exits_fails_its_attempt_and_nothing_else(
+    app: FleetQ, run: Run, error: Any
+) -> None:
     @app.task("leave", max_retries=0)
-    def leave():
+    def leave() -> None:
         raise error("bye")
 
     @app.task("leave_loop", max_retries=0)
-    async def leave_loop():
+    async def leave_loop() -> None:
         raise error("bye")
 
     @app.task("stay")
-    async def stay():
+    async def stay() -> str:
         return "here"
 
     *left, stayed = run(leave.submit(), leave_loop.submit(), stay.submit())
@@ -186,7 +202,7 @@ def test_a_function_that_exits_fails_its_attempt_and_nothing_else(app, run, erro
     assert stayed.result == "here"
 
 
-def test_submit_refuses_arguments_that_the_function_does_not_take(app):
+def test_submit_refuses_arguments_that_the_function_does_not_take(app: FleetQ) -> None:
     @app.task("add")
     def add(a: int) -> int:
         return a
@@ -198,7 +214,7 @@ def test_submit_refuses_arguments_that_the_function_does_not_take(app):
     assert sum(app.queue().values()) == 0
 
 
-def test_retries_go_with_the_step_from_task_or_settings_or_call(app):
+def test_retries_go_with_the_step_from_task_or_settings_or_call(app: FleetQ) -> None:
     @app.task("add", max_retries=7)
     def add(a: int) -> int:
         return a
@@ -224,25 +240,27 @@ def test_retries_go_with_the_step_from_task_or_settings_or_call(app):
         ({"max_retries": True}, "max_retries"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(app, options, message):
+def test_options_that_make_no_sense_are_refused(
+    app: FleetQ, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InvalidInput, match=message):
         app.task("t", **options)(time.sleep)
 
 
 @pytest.mark.parametrize("name", ["", None, 3, b"t"])
-def test_a_task_type_is_a_text(app, name):
+def test_a_task_type_is_a_text(app: FleetQ, name: str | int | bytes | None) -> None:
     with pytest.raises(InvalidInput, match="task type"):
         app.task(name)
 
 
-def test_a_decorator_without_its_parentheses_is_refused(app):
+def test_a_decorator_without_its_parentheses_is_refused(app: FleetQ) -> None:
     with pytest.raises(InvalidInput, match=r'@app\.task\("'):
 
         @app.task
         def forgotten() -> None: ...
 
 
-def test_only_a_function_of_a_module_can_have_a_process(app):
+def test_only_a_function_of_a_module_can_have_a_process(app: FleetQ) -> None:
     def local() -> None: ...
 
     class Callable:
@@ -253,7 +271,7 @@ def test_only_a_function_of_a_module_can_have_a_process(app):
             app.task("t", process=True)(function)
 
 
-def test_an_object_that_is_called_like_an_async_function_is_one(app, run):
+def test_an_object_that_is_called_like_an_async_function_is_one(app: FleetQ, run: Run) -> None:
     class Greet:
         async def __call__(self, name: str) -> str:
             return f"hello {name}"
@@ -262,7 +280,7 @@ def test_an_object_that_is_called_like_an_async_function_is_one(app, run):
     assert step.result == "hello A"
 
 
-def test_registering_twice_or_with_submits_own_words_is_refused(app):
+def test_registering_twice_or_with_submits_own_words_is_refused(app: FleetQ) -> None:
     app.task("t")(lambda: None)
     with pytest.raises(InvalidInput, match="already"):
         app.task("t")(lambda: None)
@@ -275,6 +293,6 @@ def test_registering_twice_or_with_submits_own_words_is_refused(app):
         app.task("v", process=True)(sleepy)
 
 
-def test_current_step_is_only_known_within_a_step():
+def test_current_step_is_only_known_within_a_step() -> None:
     with pytest.raises(RuntimeError, match="within a function"):
         current_step()
