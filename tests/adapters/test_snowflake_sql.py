@@ -45,7 +45,7 @@ def names() -> dict[str, str]:
     return {**OPEN, **{field: getattr(PLACE, field) for field in Place.__struct_fields__}}
 
 
-def parse(statement: str) -> exp.Expression:
+def parse(statement: str) -> sqlglot.Expr:
     """One statement; a command that sqlglot passes over in silence is no success."""
     (parsed,) = sqlglot.parse(statement, dialect="snowflake")
     assert parsed is not None
@@ -144,6 +144,7 @@ def test_the_tables_have_what_their_kind_may_have(kind: TableKind) -> None:
     assert hybrid == (projections if kind is TableKind.HYBRID else set())
     for create in creates:
         if create.startswith("CREATE HYBRID"):
+            parsed: sqlglot.Expr
             parsed, indexed = parse_hybrid(create)
             assert set(indexed) <= set(columns(parsed))
             assert parsed.find(exp.PrimaryKeyColumnConstraint)

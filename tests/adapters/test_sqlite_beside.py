@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from fleet_q.adapters.sqlite import open as sqlite_open
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.step import Submit
+from tests.adapters.insides import connection_of, database_of
 from tests.adapters.test_sqlite_doctor import unprivileged
 from tests.forking import Child
 
@@ -59,7 +60,7 @@ def test_a_deleted_wal_is_missed_and_what_it_held_is_saved(
     for file in beside(path, *ends):
         file.unlink()
 
-    uses = {
+    uses: dict[str, Callable[[], object]] = {
         "submit": lambda: store.submit([Submit("late", "{}")]),
         "bell": store.bell,
         "counts": store.counts,
@@ -180,6 +181,7 @@ def test_what_cannot_be_saved_yet_is_saved_later(
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match="cannot be saved: other processes use it"):
             store.counts()
+    assert isinstance(events, Generator)
     events.close()
     with pytest.raises(StoreError, match="is saved"):
         store.counts()
@@ -232,7 +234,7 @@ def test_wal_shrinks_after_a_long_read(path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_limit_is_set_for_sqlite_too(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
-        run = store._database._connection.execute
+        run = connection_of(store).execute
         assert run("PRAGMA journal_size_limit").fetchone() == (sqlite_open.WAL_LIMIT,)
         assert run("PRAGMA temp_store").fetchone() == (2,)  # memory
 
@@ -242,14 +244,14 @@ def test_rights_that_are_taken_away_are_trouble_that_passes() -> None:
     with tempfile.TemporaryDirectory() as name, unprivileged(Path(name)):
         folder = Path(name)
         with closing(SqliteStore(folder / "store.db")) as store:
-            store._database._next_check = 0.0
+            database_of(store)._next_check = 0.0
             folder.chmod(0)
             try:
                 assert store.submit([Submit("one", "{}")]) == [True]
                 assert store.bell() is not None
                 for open_anew in (lambda: list(store.step_events()), Child(store.counts).ended):
                     try:
-                        told = open_anew()
+                        told = str(open_anew())
                     except StoreUnavailable:
                         told = "StoreUnavailable"
                     assert told.startswith("StoreUnavailable")

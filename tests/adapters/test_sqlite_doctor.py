@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -108,6 +109,8 @@ sys.stdin.read()
     with subprocess.Popen(
         [sys.executable, "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
         assert look(path)["in use"].verdict == "ok"
         path.with_name("jobs.db-wal").unlink()
@@ -128,7 +131,7 @@ def test_a_large_wal_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_few_descriptors_are_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_doctor.resource, "getrlimit", lambda _: (80, 80))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (80, 80))
     found = look(path)["descriptors"]
     assert (found.verdict, found.mend) == ("warn", "ulimit -n 1024")
 

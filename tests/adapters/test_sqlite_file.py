@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -16,6 +17,7 @@ from fleet_q.adapters.sqlite import migrate as sqlite_migrate
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import DataRefused, StoreError
 from fleet_q.core.step import Submit
+from tests.adapters.insides import connection_of
 
 
 def _execute(path: Path, statements: str) -> None:
@@ -97,11 +99,11 @@ def test_a_change_of_the_current_folder_changes_nothing(
 
 @pytest.mark.parametrize(("durability", "pragmas"), [("process", (1, 0)), ("power", (2, 1))])
 def test_a_commit_survives_what_it_is_asked_to(
-    tmp_path: Path, durability: str, pragmas: tuple[int, ...]
+    tmp_path: Path, durability: Literal["process", "power"], pragmas: tuple[int, ...]
 ) -> None:
     """WAL with synchronous=NORMAL (1) or FULL (2): https://www.sqlite.org/pragma.html."""
     with closing(SqliteStore(tmp_path / "store.db", durability=durability)) as store:
-        run = store._database._connection.execute
+        run = connection_of(store).execute
         assert run("PRAGMA journal_mode").fetchone() == ("wal",)
         synchronous, fullfsync = (
             run(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "fullfsync")
@@ -111,7 +113,7 @@ def test_a_commit_survives_what_it_is_asked_to(
 
 def test_a_process_that_is_killed_is_what_a_commit_survives_by_default(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "store.db")) as store:
-        assert store._database._connection.execute("PRAGMA synchronous").fetchone() == (1,)
+        assert connection_of(store).execute("PRAGMA synchronous").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("content", ["", "PRAGMA journal_mode = WAL"])
@@ -135,7 +137,7 @@ def test_a_file_without_tables_is_no_store_where_one_is_expected(
 
 def test_a_value_that_is_too_large_is_refused_alone(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "store.db")) as store:
-        store._database._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
+        connection_of(store).setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
         with pytest.raises(DataRefused, match="larger"):
             store.submit([Submit("large", f'"{"x" * 20_000}"')])
         assert store.submit([Submit("small", "{}")]) == [True]

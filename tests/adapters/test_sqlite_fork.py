@@ -88,6 +88,8 @@ sys.stdin.read()
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
         assert other.stdout.readline() == b"begun\n"
         thread = threading.Thread(target=store.submit, args=([Submit("parent's", "{}")],))
         thread.start()
@@ -115,7 +117,11 @@ def test_child_does_not_go_on_with_its_parents_recovery() -> None:
     table.create()
     table.add([DeadLetter("step", "token", "pod", "one", 0, 3, 2)])
 
-    told = Child(lambda: (table.drop(), table.take(1))).ended()
+    def take() -> object:
+        table.drop()
+        return table.take(1)
+
+    told = Child(take).ended()
 
     assert "RuntimeError" in told
     assert [letter.step_id for letter in table.take(9)] == ["step"]

@@ -65,7 +65,8 @@ def connection(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def connect(path: Path, **options: Any) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None, **options)
+    connection: sqlite3.Connection = sqlite3.connect(path, isolation_level=None, **options)
+    return connection
 
 
 def dump(path: Path) -> list[str]:

@@ -48,6 +48,7 @@ def opened(files: StartFiles) -> StartFile:
 
 def die(file: StartFile) -> None:
     """As a killed process does: the kernel closes what it had open."""
+    assert file._descriptor is not None
     os.close(file._descriptor)
     file._descriptor = None
 

@@ -58,9 +58,9 @@ def check_history(store: Store) -> None:
         version = len(POD_FACTS[pod_id])
         expected = Pod(pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version)
         assert pods.pop(pod_id) == expected
-        history = list(store.pod_history(pod_id))
-        assert [event.fact.type for event in history] == POD_FACTS[pod_id]
-        assert [event.version for event in history] == list(range(1, version + 1))
+        told = list(store.pod_history(pod_id))
+        assert [event.fact.type for event in told] == POD_FACTS[pod_id]
+        assert [event.version for event in told] == list(range(1, version + 1))
     assert not pods
     assert store.rebuild(check=True).equal
     assert audit(store.step_events()).faults == []

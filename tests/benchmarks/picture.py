@@ -29,7 +29,7 @@ def draw(results: Results, path: Path) -> None:
     picture.savefig(path, dpi=120)
 
 
-def _bars(panel: Any, results: Results, figure: Figure) -> None:  # type: ignore[no-untyped-def]
+def _bars(panel: Any, results: Results, figure: Figure) -> None:
     limits = {limit.name for limit in LIMITS}
     rates = {
         system.name: rate

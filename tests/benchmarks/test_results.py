@@ -13,7 +13,7 @@ from tests.benchmarks.systems import OURS
 RATE = Figure("work", "/s")
 
 
-def results(**rates: list[float]) -> Results:
+def results(rates: dict[str, list[float]]) -> Results:
     """Rates of every run, by system."""
     found = Results()
     for system, values in rates.items():
@@ -23,19 +23,19 @@ def results(**rates: list[float]) -> Results:
 
 
 def test_a_ratio_is_taken_run_by_run() -> None:
-    found = results(**{OURS: [50, 500, 60], LIMIT: [100, 1_000, 600]})
+    found = results({OURS: [50, 500, 60], LIMIT: [100, 1_000, 600]})
     assert found.ratio_to_limit(RATE) == 0.5
     assert found.value(RATE) == 60
 
 
 def test_runs_that_only_one_of_the_two_has_give_no_ratio() -> None:
-    found = results(**{OURS: [50, 10], LIMIT: [100]})
+    found = results({OURS: [50, 10], LIMIT: [100]})
     assert found.ratio_to_limit(RATE) == 0.5
-    assert results(**{OURS: [50]}).ratio_to_limit(RATE) is None
+    assert results({OURS: [50]}).ratio_to_limit(RATE) is None
 
 
 def test_a_peer_that_did_it_wrong_is_not_the_best() -> None:
-    found = results(**{OURS: [30], "huey": [10], "litequeue": [15]})
+    found = results({OURS: [30], "huey": [10], "litequeue": [15]})
     assert found.ratio_to_best_peer(RATE) == 2
     found.add_faults([RATE], "litequeue", ["called 3 tasks more than once"])
     assert found.ratio_to_best_peer(RATE) == 3

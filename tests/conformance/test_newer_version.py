@@ -94,7 +94,8 @@ def test_step_of_unknown_status_is_an_error_with_advice(
     execute("UPDATE step_tracker SET status = 'paused'")
     says = f"step 'step' is 'paused'{ADVICE}"
 
-    for call in (lambda: app.status("step"), lambda: app.wait("step", 0)):
+    calls: list[Callable[[], object]] = [lambda: app.status("step"), lambda: app.wait("step", 0)]
+    for call in calls:
         with pytest.raises(UnknownToThisVersion) as refused:
             call()
         assert str(refused.value) == says

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -189,14 +190,12 @@ def test_rebuild_beside_a_working_fleet_leaves_tables_equal_to_the_log(
     submit(store, *new)
     monkeypatch.setattr(rebuild, "BATCH_ROWS", 3)
 
-    done = at_once(
-        lambda work: work(),
-        [
-            lambda: work_off(clients[1], "one pod"),
-            lambda: work_off(clients[2], "another pod"),
-            lambda: store.rebuild(),
-        ],
-    )
+    works: list[Callable[[], object]] = [
+        lambda: work_off(clients[1], "one pod"),
+        lambda: work_off(clients[2], "another pod"),
+        store.rebuild,
+    ]
+    done = at_once(lambda work: work(), works)
 
     assert sorted(done[0] + done[1]) == new
     assert set(done[2].differing_steps) == {*old, "unknown"}

@@ -6,7 +6,8 @@ import pytest
 
 from fleet_q.core.pod import Beat, Join
 from fleet_q.core.step import Complete, Fail
-from fleet_q.core.worker.machine import MOST_OUTCOMES, SHORTEST_CLAIM_WAIT
+from fleet_q.core.worker.machine import SHORTEST_CLAIM_WAIT
+from fleet_q.core.worker.outbox import MOST_OUTCOMES
 from tests.core.helpers import AT, Pilot, up
 
 

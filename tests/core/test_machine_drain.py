@@ -6,7 +6,7 @@ import pytest
 
 from fleet_q.core.pod import Beat, Drain, Join, Leave
 from fleet_q.core.step import Complete, Outcome, Release
-from fleet_q.core.worker.machine import MOST_OUTCOMES
+from fleet_q.core.worker.outbox import MOST_OUTCOMES
 from tests.core.helpers import Pilot, up
 
 

@@ -16,7 +16,7 @@ Refuses = Callable[[Outcome], bool]
 
 def tell_all(pilot: Pilot, refuses: Refuses) -> list[Turn]:
     """Do turns until nothing is left to tell; those that the store took."""
-    taken = []
+    taken: list[Turn] = []
     for _ in range(1_000):
         pilot.wait(0.001)
         turn = pilot.plan().turn

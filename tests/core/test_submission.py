@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_q.core.errors import InvalidInput
+from fleet_q.core.settings import LONGEST
 from fleet_q.core.step import Submit, decide
 from fleet_q.core.submission import (
     DEEPEST,
     HIGHEST_PRIORITY,
-    LONGEST,
     LONGEST_ID,
     MAX_PAYLOAD_BYTES,
     MOST_RETRIES,

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_functions_and_what_they_started_end_with_a_pod_that_is_killed(begun: Be
     pod, _, processes = begun("hold")
     pod.kill()
     for process in processes:
-        wait_until(lambda process=process: not _lives(process))
+        wait_until(partial(_has_ended, process))
 
 
 def test_functions_finish_when_all_processes_are_told_to_stop(
@@ -75,6 +76,10 @@ def test_first_process_of_a_container_reaps_orphans_and_gives_exit_codes(
     pod.send_signal(signal.SIGTERM)
     assert pod.wait(LIMIT) == 0
     assert FleetQ(pods.store).pods()[0].status == "down"
+
+
+def _has_ended(pid: int) -> bool:
+    return not _lives(pid)
 
 
 def _lives(pid: int) -> bool:

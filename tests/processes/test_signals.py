@@ -29,7 +29,7 @@ def begun(pods: Pods, tmp_path: Path) -> Begun:
     once the step has begun."""
 
     def begun(
-        *words: str, task: str = "touch", **settings: str
+        *words: str, task: str = "touch", **settings: Any
     ) -> tuple[subprocess.Popen[bytes], str]:
         sign = tmp_path / "sign"
         payload = {"task_type": task, "path": str(sign), "until": str(tmp_path / "go on")}

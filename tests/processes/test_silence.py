@@ -19,7 +19,7 @@ from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
 
 THRESHOLD = 4.0
-ENVIRONMENT = {
+ENVIRONMENT: dict[str, Any] = {
     "FLEET_Q_DEAD_POD_THRESHOLD": str(THRESHOLD),
     "FLEET_Q_MAX_PARALLELISM": "1",
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_q.core.errors import IllegalTransition, InvalidInput, StepConflict, UnknownStep
+from fleet_q.core.step import Submit
 from fleet_q.services import FleetQ
 from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.bulk import SUBMIT_BATCH
@@ -59,10 +62,15 @@ def test_submit_many_keeps_the_order_over_several_transactions(app: FleetQ, run:
 def test_submit_many_stores_a_thousand_in_a_transaction(
     app: FleetQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = []
+    sizes: list[int] = []
     store = app.store
     submit = store.submit
-    monkeypatch.setattr(store, "submit", lambda new: sizes.append(len(new)) or submit(new))
+
+    def counted(new: Sequence[Submit]) -> list[bool]:
+        sizes.append(len(new))
+        return submit(new)
+
+    monkeypatch.setattr(store, "submit", counted)
     app.submit_many({"n": n} for n in range(2 * SUBMIT_BATCH + 5))
     assert sizes == [SUBMIT_BATCH, SUBMIT_BATCH, 5]
 
@@ -86,7 +94,7 @@ def test_what_is_not_there_is_said_so(app: FleetQ) -> None:
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/q.db"])
 @pytest.mark.parametrize("step_id", ["", "x" * 201, "nul\0", "half \ud800", 5, None])
 def test_what_cannot_be_an_id_is_refused_before_a_store_is_asked(
-    tmp_path: Path, url: str, step_id: str | int | None
+    tmp_path: Path, url: str, step_id: Any
 ) -> None:
     app = FleetQ(url.format(tmp_path), settings=QUICK)
     for ask in (app.status, app.history, app.cancel, app.wait):
@@ -176,7 +184,7 @@ def test_a_submission_here_is_claimed_without_waiting_for_the_interval() -> None
     async def main() -> str:
         async with patient.running():
             await asyncio.sleep(0)
-            return (await asyncio.to_thread(patient.wait, quick.submit(), LIMIT)).result
+            return str((await asyncio.to_thread(patient.wait, quick.submit(), LIMIT)).result)
 
     assert asyncio.run(main()) == "done"
 
@@ -186,7 +194,7 @@ def test_a_function_that_blocks_the_loop_does_not_stop_the_heartbeat(app: FleetQ
     async def rude() -> int:
         for _ in range(3):  # heartbeats go on while the loop is blocked
             before = _last_heartbeat(app)
-            wait_until(lambda before=before: _last_heartbeat(app) > before)
+            wait_until(partial(_heard_since, app, before))
         return 1
 
     async def main() -> None:
@@ -195,6 +203,10 @@ def test_a_function_that_blocks_the_loop_does_not_stop_the_heartbeat(app: FleetQ
             assert (await asyncio.to_thread(app.wait, step_id, LIMIT)).result == 1
 
     asyncio.run(main())
+
+
+def _heard_since(app: FleetQ, then: int) -> bool:
+    return _last_heartbeat(app) > then
 
 
 def _last_heartbeat(app: FleetQ) -> int:

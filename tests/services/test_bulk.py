@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import InvalidInput, StoreError
 from fleet_q.services import FleetQ
 from fleet_q.services.app import bulk
@@ -30,11 +31,9 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let a store's third call of ``submit`` raise, before or after it is carried out."""
 
     def breaking(error: BaseException, *, after: bool = False) -> None:
-        from fleet_q.adapters.sqlite.store import SqliteStore
-
         submit, calls = SqliteStore.submit, []
 
-        def once(self, new: Any, pod_id: str | None = None) -> Any:
+        def once(self: SqliteStore, new: Any, pod_id: str | None = None) -> Any:
             calls.append(new)
             if len(calls) == 3 and not after:
                 raise type(error)(*error.args)
@@ -49,7 +48,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def _stored(fleet_q: Command) -> int:
-    return json.loads(fleet_q("queue", "--json")[1])["pending"]
+    return int(json.loads(fleet_q("queue", "--json")[1])["pending"])
 
 
 FULL = StoreError("q.db: database or disk is full")
@@ -71,8 +70,9 @@ def test_submission_that_breaks_off_carries_the_ids_of_what_is_stored(
 
 
 def test_payload_that_is_refused_is_numbered_and_nothing_is_stored(app: FleetQ) -> None:
+    payloads: list[Any] = [{}, [], {}]
     with pytest.raises(InvalidInput, match=r"payloads\[1\]: payload must be a JSON object") as no:
-        app.submit_many([{}, [], {}])
+        app.submit_many(payloads)
     assert list(no.value.stored_ids) == []
     assert app.queue()["pending"] == 0
 
@@ -84,7 +84,7 @@ def test_callback_that_raises_ends_a_submission_after_what_it_was_told_of(app: F
     commands = [app.command({}) for _ in range(25)]
     with pytest.raises(BrokenPipeError) as broken:
         submit_all(app.store, commands, full)
-    assert broken.value.stored_ids == [command.step_id for command in commands[:10]]
+    assert vars(broken.value)["stored_ids"] == [command.step_id for command in commands[:10]]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_signal_ends_a_submission_between_two_transactions(
 ) -> None:
     submit = FleetQ.submit_commands
 
-    def signalled(self, commands: Any, on_stored: Any) -> None:
+    def signalled(self: FleetQ, commands: Any, on_stored: Any) -> None:
         def on_first(step_ids: list[str]) -> None:
             os.kill(os.getpid(), number)
             on_stored(step_ids)
@@ -182,7 +182,7 @@ def test_replaying_one_step_twice_in_a_list_replays_it_once(app: FleetQ, run: Ru
 def test_replay_of_all_says_how_many_were_when_it_breaks_off(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self, on_replayed: Any) -> None:
+    def broken(self: FleetQ, on_replayed: Any) -> None:
         on_replayed(7)
         raise FULL
 

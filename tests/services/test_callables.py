@@ -205,7 +205,7 @@ def test_waiting_for_a_step_of_the_app_within_one_of_its_functions_fails_at_once
     app.submit({"task_type": "child"}, step_id="child", delay=LIMIT * 2)
     (step,) = run(parent.submit())
     assert (step.status, step.retry_count) == ("failed", 0)
-    assert "waits for step 'child' of the same app" in step.error
+    assert "waits for step 'child' of the same app" in (step.error or "")
 
 
 def test_waiting_for_a_step_of_another_app_is_allowed(app: FleetQ, run: Run) -> None:

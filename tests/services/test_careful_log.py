@@ -120,6 +120,7 @@ def test_record_tells_where_it_was_logged(caplog: pytest.LogCaptureFixture) -> N
     (record,) = caplog.records
     assert record.pathname == __file__
     assert record.funcName == "test_record_tells_where_it_was_logged"
+    assert record.exc_info is not None
     assert record.exc_info[0] is KeyError
 
 

@@ -24,16 +24,19 @@ KUBERNETES = DEPLOY / "kubernetes"
 
 
 def load(name: str) -> dict[str, Any]:
-    return yaml.safe_load((KUBERNETES / name).read_text())
+    loaded: dict[str, Any] = yaml.safe_load((KUBERNETES / name).read_text())
+    return loaded
 
 
 @pytest.fixture
 def spec() -> dict[str, Any]:
-    return load("deployment.yaml")["spec"]["template"]["spec"]
+    spec: dict[str, Any] = load("deployment.yaml")["spec"]["template"]["spec"]
+    return spec
 
 
 @pytest.fixture
 def container(spec: dict[str, Any]) -> dict[str, Any]:
+    container: dict[str, Any]
     (container,) = spec["containers"]
     return container
 

@@ -211,8 +211,8 @@ def test_dead_letters_are_listed_and_replayed(http: TestClient, app: FleetQ) -> 
     assert http.post("/admin/dlq/replay", json={}).status_code == 422
     assert http.post("/admin/dlq/replay", json={"step_ids": ["x"], "all": True}).status_code == 422
     assert http.post("/admin/dlq/replay", json={"step_ids": ["x"]}).status_code == 404
-    half = {"content": b'{"step_ids": ["\\ud800"]}', "headers": JSON}
-    assert http.post("/admin/dlq/replay", **half).status_code == 422
+    half = b'{"step_ids": ["\\ud800"]}'
+    assert http.post("/admin/dlq/replay", content=half, headers=JSON).status_code == 422
 
 
 WRONG = {
@@ -246,7 +246,7 @@ WRONG = {
 
 
 def test_an_answer_names_ten_problems_at_most(http: TestClient) -> None:
-    body = {"payload": {}} | {f"key{number}": 0 for number in range(1_000)}
+    body: dict[str, object] = {"payload": {}} | {f"key{number}": 0 for number in range(1_000)}
     detail = http.post("/submit", json=body).json()["detail"]
     assert detail.count("Extra inputs") == 10
     assert detail.endswith("; and 990 more")
@@ -320,10 +320,15 @@ ENDPOINTS = [
 
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
-def test_keys_lock_everything_but_health(app: FleetQ, method: Any, path: Any) -> None:
+def test_keys_lock_everything_but_health(app: FleetQ, method: str, path: str) -> None:
     app.use(settings=msgspec.structs.replace(QUICK, api_keys=("first", "second")))
     http = TestClient(create_http(app))
-    wrong = ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer firs"}, {"X-API-Key": b"\xe9"})
+    wrong: tuple[dict[str, Any], ...] = (
+        {},
+        {"X-API-Key": "wrong"},
+        {"Authorization": "Bearer firs"},
+        {"X-API-Key": b"\xe9"},
+    )
     right = ({"X-API-Key": "first"}, {"Authorization": "bearer second"})
     for headers in wrong:
         answer = http.request(method, path, content=b"{nope", headers=JSON | headers)

@@ -69,7 +69,7 @@ def test_a_pod_on_loopback_answers_to_the_names_of_its_machine(
 def test_a_pod_on_loopback_answers_to_no_other_name(
     local: TestClient, host: str, status: int, path: str
 ) -> None:
-    answer = local.get(path, headers={"Host": host.encode("latin-1")})
+    answer = local.get(path, headers={b"Host": host.encode("latin-1")})
     assert answer.status_code == status
     assert list(answer.json()) == ["detail"]
 

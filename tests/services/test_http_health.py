@@ -184,13 +184,14 @@ def test_health_is_answered_while_every_worker_thread_waits_for_the_store(
     go_on = threading.Event()
     service = create_http(app)
 
-    def hang() -> None:
+    def hang() -> dict[str, int]:
         go_on.wait(LIMIT)
+        return {}
 
     async def main() -> int:
         async with app.running():
             await asyncio.to_thread(app.wait, app.submit({}), LIMIT)
-            monkeypatch.setattr(app, "queue", lambda: (hang(), {})[1])
+            monkeypatch.setattr(app, "queue", hang)
             stuck = [asyncio.ensure_future(call(service, "/admin/queue")) for _ in range(60)]
             status = await call(service, "/health")
             go_on.set()
@@ -203,8 +204,16 @@ def test_health_is_answered_while_every_worker_thread_waits_for_the_store(
 async def call(service: FastAPI, path: str) -> int:
     """The status that a service gives a GET, without a server."""
     status: Future[int] = Future()
-    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b"",
-             "scheme": "http", "server": None, "client": None}  # fmt: skip
+    scope: dict[str, Any] = {
+        "type": "http",
+        "scheme": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "headers": [],
+        "server": None,
+        "client": None,
+    }
 
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}

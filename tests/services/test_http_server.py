@@ -51,7 +51,7 @@ def serve() -> Iterator[Serve]:
     """Serve an app, by default the API of an empty queue, within these limits; the port."""
     with contextlib.ExitStack() as stack:
 
-        def serve(app: Any = None, listener: socket.socket | None = None, **limits: float) -> int:
+        def serve(app: Any = None, listener: socket.socket | None = None, **limits: Any) -> int:
             if app is None:
                 settings = msgspec.structs.replace(QUICK, max_payload_bytes=MOST)
                 app = create_http(FleetQ("memory://", settings=settings))

@@ -74,6 +74,7 @@ def test_lines_are_kept_up_to_a_limit_while_nothing_can_be_written(
     for number in range(50):
         log.info(number)
     (handler,) = log.handlers
+    assert isinstance(handler, LineHandler)
     assert not handler.wait(0)
     stream.lets_write.set()
     _flush(log)
@@ -190,6 +191,7 @@ def test_a_pipe_that_nobody_reads_blocks_nobody(
     for number in range(1_000):
         log.info("%d %s", number, "x" * 1_000)
     (handler,) = log.handlers
+    assert isinstance(handler, LineHandler)
     assert not handler.wait(0)
     seen = b""
     while len(kept := re.findall(rb"(?m)^\d+ x", seen)) + _missing(seen) < 1_000:

@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 import pytest
@@ -102,13 +103,17 @@ def test_a_step_that_is_taken_away_is_told_with_its_attempt(
             if heartbeat < 1:
                 for _ in range(2):
                     seen = _last_heartbeat(app)
-                    await wait_until_async(lambda seen=seen: _last_heartbeat(app) > seen)
+                    await wait_until_async(partial(_heard_since, app, seen))
             go_on.set()
         return step_id
 
     step_id = asyncio.run(main())
     (line,) = [line for line in _lines(capsys) if says in str(line["message"])]
     assert (line["step"], line["attempt"]) == (step_id, 1)
+
+
+def _heard_since(app: FleetQ, then: int) -> bool:
+    return _last_heartbeat(app) > then
 
 
 def _last_heartbeat(app: FleetQ) -> int:

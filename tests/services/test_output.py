@@ -32,9 +32,10 @@ IDS = ["step-" + "x" * 32, "i" * 200, "😀" * 30]
 @pytest.fixture(params=[None, 200, 80, 40, 1])
 def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int | None:
     """Of the terminal; ``None`` stands for a pipe or a file."""
-    if request.param is not None:
-        monkeypatch.setattr(output, "_width", lambda: request.param)
-    return request.param
+    columns: int | None = request.param
+    if columns is not None:
+        monkeypatch.setattr(output, "_width", lambda: columns)
+    return columns
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,7 @@ def test_statements_are_read_when_the_store_is_opened(
     sql.load.cache_clear()
     sql.load_all.cache_clear()
     SqliteStore(tmp_path / "q.db").close()
-    files = [file.name for file in (sql.files("fleet_q.sql") / "sqlite").iterdir()]
+    files = [file.name for file in (resources.files("fleet_q.sql") / "sqlite").iterdir()]
     monkeypatch.setattr(sql, "files", None)
     assert all(sql.load("sqlite", name[:-4]) for name in files if name.endswith(".sql"))
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from fleet_q.core.errors import InvalidInput, StoreError, StoreUnavailable
-from fleet_q.core.ports import Pruned
+from fleet_q.core.ports import Manners, Pruned
 from fleet_q.services import FleetQ
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import Command, Run
@@ -139,10 +139,10 @@ def test_ctrl_c_ends_it_between_two_batches_and_says_what_was_done(
     assert fleet_q("prune", "--older-than", "1h")[1].startswith("pruned 7 steps with 14 events")
 
 
-def _in_batches_of(monkeypatch: pytest.MonkeyPatch, size: Any) -> None:
+def _in_batches_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     from fleet_q.adapters.sqlite import database as sqlite_database
 
-    manners = msgspec.structs.replace(sqlite_database.Manners(), prune_batch=size)
+    manners = msgspec.structs.replace(Manners(), prune_batch=size)
     monkeypatch.setattr(sqlite_database, "Manners", lambda **_: manners)
 
 
@@ -167,7 +167,8 @@ def test_prune_on_snowflake(
 
 
 def test_the_app_checks_the_age(app: FleetQ) -> None:
-    for age in (-1, float("nan"), "30d", 1e12):
+    ages: tuple[Any, ...] = (-1, float("nan"), "30d", 1e12)
+    for age in ages:
         with pytest.raises(InvalidInput, match="older_than"):
             app.prune(age)
 

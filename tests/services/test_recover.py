@@ -16,7 +16,6 @@ from fleet_q.core.pod import Beat, Join
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Submit
 from fleet_q.services import FleetQ, Settings
-from fleet_q.services.app import recovery
 
 QUICK = Settings(heartbeat_interval=0.2, dead_pod_threshold=1)
 HOUR = 3_600 * 1_000_000
@@ -90,7 +89,7 @@ def test_while_the_store_keeps_everybody_waiting_nobody_is_declared_dead(
         nonlocal now
         if not silent and now == 0.0:
             now += 100.0
-        return declare_dead(silent, by)  # type: ignore[arg-type]
+        return declare_dead(silent, by)
 
     def sleep(seconds: float) -> None:
         nonlocal now
@@ -100,8 +99,8 @@ def test_while_the_store_keeps_everybody_waiting_nobody_is_declared_dead(
 
     declare_dead: Callable[..., list[object]] = store.declare_dead  # type: ignore[assignment]
     monkeypatch.setattr(store, "declare_dead", wait_for_lock)
-    monkeypatch.setattr(recovery.time, "monotonic", lambda: now)
-    monkeypatch.setattr(recovery.time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "sleep", sleep)
 
     assert FleetQ(store, settings=QUICK).recover().dead_pods == 0
 

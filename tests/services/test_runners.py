@@ -45,7 +45,7 @@ class FailsAsItems(ExitsAsItems):
     def __len__(self) -> int:
         raise RecursionError("too deep")
 
-    items = values = __iter__ = __len__  # type: ignore[assignment]
+    items = values = __iter__ = __len__
 
 
 @pytest.fixture(params=["thread", "loop"])

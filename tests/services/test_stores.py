@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -10,6 +11,7 @@ from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.open import open_store, sqlite_path
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services import FleetQ, Settings
+from tests.adapters.insides import connection_of
 
 
 @pytest.mark.parametrize(
@@ -59,10 +61,10 @@ def test_what_names_no_store_is_refused_and_nothing_made(
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("process", 1), ("power", 2)])
 def test_an_apps_store_is_as_durable_as_the_settings_say(
-    tmp_path: Path, durability: str, synchronous: int
+    tmp_path: Path, durability: Literal["process", "power"], synchronous: int
 ) -> None:
     app = FleetQ(f"sqlite:///{tmp_path}/jobs.db", settings=Settings(durability=durability))
-    pragma = app.store._database._connection.execute("PRAGMA synchronous")
+    pragma = connection_of(app.store).execute("PRAGMA synchronous")
     assert pragma.fetchone() == (synchronous,)
     app.close()
 

@@ -43,7 +43,7 @@ class Place:
 
         self.runners = Runners(
             app._registry,
-            failing=lambda step_id, token, *_, **__: Fail(step_id, token, "Boom"),
+            failing=lambda step_id, claim_token, *_, **__: Fail(step_id, claim_token, "Boom"),
             done=lambda outcome: self._ended.release(),
             began=lambda *_: None,
             loop=loop,

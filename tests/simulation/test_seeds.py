@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import get_args
 
 import msgspec
 import pytest
@@ -48,9 +49,9 @@ def test_the_seeds_have_seen_all_there_is() -> None:
             for log in fleet.ledger.pod_log.values():
                 events.update(event.fact.type for event in log)
     assert stores == set(MODELS)
-    assert faults == set(sc.Fault.__args__)
+    assert faults == set(get_args(sc.Fault))
     assert pruned > 100
-    assert behaviours == set(sc.Behaviour.__args__)
+    assert behaviours == set(get_args(sc.Behaviour))
     assert set(events) == {
         "submitted", "claimed", "completed", "retried", "released", "recovered", "failed",
         "cancelled", "replayed", "joined", "slept", "woke", "draining", "left",

@@ -143,7 +143,7 @@ def _show_warehouses(match: re.Match[str], session: Session, held: Held) -> Resu
     scene = session.scene
     suspend = None if scene.auto_suspend is None else str(scene.auto_suspend)
     resume = "true" if scene.auto_resume else "false"
-    row = (session.warehouse, "STARTED", "X-Small", suspend, resume)
+    row: tuple[str | None, ...] = (session.warehouse, "STARTED", "X-Small", suspend, resume)
     return texts(_WAREHOUSE_COLUMNS, [row] if session.warehouse else [])
 
 
@@ -151,7 +151,9 @@ def _show_parameter(match: re.Match[str], session: Session, held: Held) -> Resul
     name = match["name"].upper()
     default = {"USE_CACHED_RESULT": "true"}.get(name)
     value = session.parameters.get(name, default)
-    rows = [(name, value.lower(), default, "")] if value is not None else []
+    rows: list[tuple[str | None, ...]] = (
+        [(name, value.lower(), default, "")] if value is not None else []
+    )
     return texts(_PARAMETER_COLUMNS, rows)
 
 

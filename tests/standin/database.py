@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import pyarrow
 import snowflake.connector.errors
 from fakesnow import info_schema
 from fakesnow.fakes import FakeSnowflakeConnection
@@ -216,7 +217,7 @@ class Database:
         try:
             duck.execute(plan.statement or plan.sql, bound or None)
             if plan.kind == "select":
-                table = duck.to_arrow_table()
+                table: pyarrow.Table = duck.to_arrow_table()
             else:
                 rows = duck.fetchall()
         except duckdb.InvalidInputException as error:
@@ -235,8 +236,8 @@ class Database:
         duck = session.connection._duck_conn
         duck.execute(plan.statement or plan.sql or "")
         where = (
-            table.name.database or session.connection.database,
-            table.name.schema or session.connection.schema,
+            table.name.database or session.connection.database or "",
+            table.name.schema or session.connection.schema or "",
             table.name.name.upper(),
         )
         if table.comment is not None:

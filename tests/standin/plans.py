@@ -18,7 +18,7 @@ from fakesnow.statement_type import statement_type_id
 from sqlglot import Expr, exp, parse_one
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.errors import ParseError
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from .errors import SnowflakeError
 
@@ -281,7 +281,8 @@ def _with_values_bound(expression: Expr) -> tuple[Expr, frozenset[str]]:
 def _target(expression: Expr) -> exp.Table | None:
     if isinstance(expression, exp.Insert | exp.Update | exp.Delete | exp.Merge):
         found = expression.this
-        return found.this if isinstance(found, exp.Schema) else found
+        target: exp.Table | None = found.this if isinstance(found, exp.Schema) else found
+        return target
     return None
 
 

@@ -133,7 +133,7 @@ def _put_back_changes(
             f"DELETE FROM {table}"
             f" WHERE rowid <= {greatest} AND rowid NOT IN (SELECT _row FROM rows)"
         )
-    changed = duck.execute(
+    changed: pyarrow.Table = duck.execute(
         f"SELECT * FROM rows WHERE _row < {FIRST_NEW_ROW} EXCEPT SELECT rowid, * FROM {table}"
     ).to_arrow_table()
     if changed.num_rows:
