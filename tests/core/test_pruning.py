@@ -27,7 +27,7 @@ DAY = 24 * HOUR
 
 @pytest.mark.parametrize("status", STEP_STATUSES)
 @pytest.mark.parametrize("statuses", [ENDED, WITH_DEAD_LETTERS])
-def test_what_has_ended_may_go_from_its_end_on(status: Any, statuses: Any) -> None:
+def test_what_has_ended_may_go_from_its_end_on(status: str, statuses: Any) -> None:
     step = live(*LIVES[status])
 
     def may_go(before: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import InvalidInput, StoreError
+from fleet_q.core.step import Submit
 from fleet_q.services import FleetQ
 from fleet_q.services.app import bulk
 from fleet_q.services.app.bulk import submit_all
@@ -33,7 +34,7 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def breaking(error: BaseException, *, after: bool = False) -> None:
         submit, calls = SqliteStore.submit, []
 
-        def once(self: SqliteStore, new: Any, pod_id: str | None = None) -> Any:
+        def once(self: SqliteStore, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
             calls.append(new)
             if len(calls) == 3 and not after:
                 raise type(error)(*error.args)
@@ -57,13 +58,13 @@ FULL = StoreError("q.db: database or disk is full")
 @pytest.mark.parametrize("error", [FULL, OSError("gone"), KeyboardInterrupt(), ZeroDivisionError()])
 @pytest.mark.parametrize(("after", "known"), [(False, 20), (True, 25)])
 def test_submission_that_breaks_off_carries_the_ids_of_what_is_stored(
-    tmp_path: Path, breaking: Callable[..., None], error: Any, after: bool, known: int
+    tmp_path: Path, breaking: Callable[..., None], error: BaseException, after: bool, known: int
 ) -> None:
     app = FleetQ(f"sqlite:///{tmp_path}/q.db")
     breaking(error, after=after)
     with pytest.raises(type(error)) as broken:
         app.submit_many({"n": n} for n in range(25))
-    stored = broken.value.stored_ids
+    stored = vars(broken.value)["stored_ids"]
     assert app.queue()["pending"] == len(stored) == known
     assert [app.status(step_id).payload["n"] for step_id in stored] == list(range(known))
     assert broken.value.__notes__ == [f"{known} of 25 steps were stored: see stored_ids"]
@@ -99,7 +100,7 @@ def test_callback_that_raises_ends_a_submission_after_what_it_was_told_of(app: F
 def test_command_that_breaks_off_prints_the_ids_of_what_is_stored(
     fleet_q: Command,
     breaking: Callable[..., None],
-    error: Any,
+    error: BaseException,
     says: str,
     exit_code: int,
     as_json: bool,
@@ -121,7 +122,9 @@ def test_signal_ends_a_submission_between_two_transactions(
 ) -> None:
     submit = FleetQ.submit_commands
 
-    def signalled(self: FleetQ, commands: Any, on_stored: Any) -> None:
+    def signalled(
+        self: FleetQ, commands: list[Submit], on_stored: Callable[[list[str]], None]
+    ) -> None:
         def on_first(step_ids: list[str]) -> None:
             os.kill(os.getpid(), number)
             on_stored(step_ids)
@@ -182,7 +185,7 @@ def test_replaying_one_step_twice_in_a_list_replays_it_once(app: FleetQ, run: Ru
 def test_replay_of_all_says_how_many_were_when_it_breaks_off(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: FleetQ, on_replayed: Any) -> None:
+    def broken(self: FleetQ, on_replayed: Callable[[int], None]) -> None:
         on_replayed(7)
         raise FULL
 

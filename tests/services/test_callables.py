@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ async def work(n: int = 1) -> int:
     return n
 
 
-def decorated(function: Any) -> Any:
+def decorated(function: Callable[..., Any]) -> Any:
     @functools.wraps(function)
     def inner(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -54,7 +54,9 @@ async def nested() -> Any:
         nested,
     ],
 )
-def test_what_a_function_returns_is_awaited(app: FleetQ, run: Run, function: Any) -> None:
+def test_what_a_function_returns_is_awaited(
+    app: FleetQ, run: Run, function: Callable[..., Any]
+) -> None:
     (step,) = run(app.task("work")(function).submit())
     assert (step.status, step.result) == ("completed", 1)
 
@@ -152,7 +154,7 @@ def takes_priority(priority: Any = 1) -> None: ...
     ],
 )
 def test_what_cannot_be_called_by_name_is_refused_where_it_is_registered(
-    app: FleetQ, function: Any, reason: str
+    app: FleetQ, function: Callable[..., Any], reason: str
 ) -> None:
     with pytest.raises(InvalidInput, match=reason) as refused:
         app.task("t")(function)
@@ -161,7 +163,9 @@ def test_what_cannot_be_called_by_name_is_refused_where_it_is_registered(
 
 
 @pytest.mark.parametrize("function", [lambda: None, lambda a, b: None, generate, dict, 3])
-def test_executor_that_cannot_take_a_step_is_refused(app: FleetQ, function: Any) -> None:
+def test_executor_that_cannot_take_a_step_is_refused(
+    app: FleetQ, function: Callable[..., Any]
+) -> None:
     with pytest.raises(InvalidInput, match="executor: "):
         app.executor(function)
 
@@ -198,7 +202,7 @@ async def waits_in_thread(app: FleetQ) -> Any:
 
 @pytest.mark.parametrize("function", [waits, waits_async, waits_in_thread])
 def test_waiting_for_a_step_of_the_app_within_one_of_its_functions_fails_at_once(
-    app: FleetQ, run: Run, function: Any
+    app: FleetQ, run: Run, function: Callable[..., Any]
 ) -> None:
     app.task("child")(lambda: 1)
     parent = app.task("parent")(functools.partial(function, app))

@@ -39,7 +39,7 @@ BAD = {
 @pytest.mark.parametrize("as_json", [True, False])
 @pytest.mark.parametrize("fault", BAD)
 def test_a_promise_that_was_broken_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: Any, as_json: bool
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: str, as_json: bool
 ) -> None:
     monkeypatch.setattr(demo, "_run", lambda *_, **__: BAD[fault])
     with pytest.raises(FleetQError, match=f"the demo found faults: .*{fault}"):

@@ -143,7 +143,7 @@ def test_health_asks_the_store_what_costs_nothing(
 def test_only_holders_of_a_key_and_the_log_read_what_a_store_in_trouble_says(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    error: Any,
+    error: BaseException,
     status: int,
     retry_after: str | None,
     general: str,
@@ -254,7 +254,7 @@ def test_an_answer_names_ten_problems_at_most(http: TestClient) -> None:
 
 @pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
 def test_wrong_input_is_a_4xx_that_says_what_is_wrong_and_stores_nothing(
-    http: TestClient, app: FleetQ, body: Any
+    http: TestClient, app: FleetQ, body: bytes
 ) -> None:
     answer = http.post("/submit", content=body, headers=JSON)
     assert answer.status_code in (400, 422)

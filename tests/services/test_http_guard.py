@@ -142,7 +142,7 @@ FOREIGN = [
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 @pytest.mark.parametrize("path", ["/submit", "/steps/x/cancel", "/admin/recovery/run", "/nowhere"])
 def test_a_page_of_another_origin_cannot_change_anything(
-    app: FleetQ, local: TestClient, headers: Any, path: str
+    app: FleetQ, local: TestClient, headers: dict[str, str], path: str
 ) -> None:
     app.submit({}, step_id="x")
     answer = local.post(path, content=STEP, headers=JSON | {"Host": "localhost:8000"} | headers)

@@ -104,7 +104,7 @@ def is_answered(port: int) -> bool:
 
 @pytest.mark.parametrize("half", [b"", HALF_A_HEAD, HALF_A_BODY], ids=["none", "head", "body"])
 def test_connections_that_wait_for_their_clients_make_room_for_new_ones(
-    serve: Serve, half: Any
+    serve: Serve, half: bytes
 ) -> None:
     port = serve(connections=8)
     with contextlib.ExitStack() as stack:
@@ -116,7 +116,7 @@ def test_connections_that_wait_for_their_clients_make_room_for_new_ones(
 @pytest.mark.parametrize(
     ("limit", "half"), [("head", b""), ("head", HALF_A_HEAD), ("body", HALF_A_BODY)]
 )
-def test_half_a_request_is_dropped_after_its_time(serve: Serve, limit: str, half: Any) -> None:
+def test_half_a_request_is_dropped_after_its_time(serve: Serve, limit: str, half: bytes) -> None:
     port = serve(**{limit: 0.05})
     with connected(port, half) as client:
         assert all_of(client) == b""
@@ -191,7 +191,7 @@ TOO_LARGE = {
 
 @pytest.mark.parametrize("request_", TOO_LARGE.values(), ids=TOO_LARGE)
 def test_a_client_that_sends_all_before_it_reads_can_read_its_413(
-    serve: Serve, request_: Any
+    serve: Serve, request_: bytes
 ) -> None:
     with connected(serve(), POST + request_) as client:
         head, _, body = all_of(client).partition(b"\r\n\r\n")
@@ -242,7 +242,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("request_", MALFORMED.values(), ids=MALFORMED)
 def test_what_is_not_http_is_answered_with_json_and_logs_nothing(
-    serve: Serve, request_: Any, caplog: pytest.LogCaptureFixture
+    serve: Serve, request_: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with connected(serve(), request_) as client:
         head, _, body = all_of(client).partition(b"\r\n\r\n")

@@ -152,7 +152,7 @@ async def cancels_all() -> None:
     ],
 )
 def test_nothing_that_a_function_does_ends_the_loop_of_the_others(
-    app: FleetQ, hostile: Any, error: str | None
+    app: FleetQ, hostile: Callable[[], Any], error: str | None
 ) -> None:
     go_on = threading.Event()
     began = threading.Event()

@@ -88,7 +88,7 @@ def test_traceback_is_part_of_its_line(shown: Shown) -> None:
     ],
 )
 def test_record_that_cannot_be_formatted_is_a_line_that_says_so(
-    shown: Shown, message: Any, args: tuple[str, ...] | tuple[Any, ...] | tuple[dict[str, Any], ...]
+    shown: Shown, message: object, args: tuple[object, ...]
 ) -> None:
     line = shown(message, *args)
     assert "read" in line or "Unprintable" in line
@@ -105,7 +105,7 @@ def test_exception_that_cannot_be_formatted_is_a_line(shown: Shown) -> None:
 
 
 @pytest.mark.parametrize("value", [Unprintable(), object(), b"\xff", {1: Unprintable()}, 10**400])
-def test_tag_of_any_type_is_shown(shown: Shown, value: Any) -> None:
+def test_tag_of_any_type_is_shown(shown: Shown, value: object) -> None:
     shown("hello", step=value)
 
 
@@ -115,6 +115,6 @@ def test_text_tag_cannot_be_taken_for_others() -> None:
 
 
 @pytest.mark.parametrize("separator", SEPARATORS)
-def test_json_line_reads_back_as_what_was_logged(separator: Any) -> None:
+def test_json_line_reads_back_as_what_was_logged(separator: str) -> None:
     line = JsonFormatter().format(_record(f"a{separator}b"))
     assert json.loads(line)["message"] == f"a{separator}b"

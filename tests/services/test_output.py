@@ -11,7 +11,6 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -102,7 +101,7 @@ def test_control_characters_are_shown_escaped(
 
 @pytest.mark.parametrize("text", [*HOSTILE, "caf\udce9"])
 def test_json_is_valid_and_has_no_control_characters(
-    capsys: pytest.CaptureFixture[str], text: Any
+    capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
     print_json({f"k{text}": [Row(f"x{text}y", "", {text: text})]})
     shown = capsys.readouterr().out

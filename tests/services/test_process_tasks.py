@@ -16,6 +16,7 @@ from fleet_q.services import FleetQ
 from fleet_q.services.app.views import StepView
 from fleet_q.services.worker.runners import processes
 from fleet_q.services.worker.runners.child_process import ChildProcess
+from fleet_q.services.worker.runners.job import Job
 from fleet_q.services.worker.runners.pool import Pool
 from tests.services import library_of_functions as library
 from tests.services import module_with_processes as module
@@ -196,7 +197,7 @@ def test_timeout_counts_from_when_the_function_begins(
         happened.append("sent")
         return run_in_child(child, *arguments)
 
-    def begins(runner: Any, job: Any) -> None:
+    def begins(runner: processes.Processes, job: Job) -> None:
         happened.append("began")
         tell_began(runner, job)
 

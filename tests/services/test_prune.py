@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def test_a_pruned_id_is_free(app: FleetQ, run: Run) -> None:
     assert calls == [1, 2]
 
 
-async def _runs_until(app: FleetQ, condition: Any) -> Any:
+async def _runs_until(app: FleetQ, condition: Callable[[], bool]) -> Any:
     async with app.running() as pod:
         await wait_until_async(condition)
         return pod
@@ -208,7 +209,10 @@ def test_a_leader_prunes_beside_its_work() -> None:
     [(StoreError("not granted"), logging.ERROR), (StoreUnavailable("away"), logging.WARNING)],
 )
 def test_a_leader_that_may_not_prune_works_on(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: Any, level: Any
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    level: int,
 ) -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, prune_after=0.01))
     app.task("call")(lambda: None)

@@ -77,7 +77,7 @@ def run(app: FleetQ) -> Any:
 
 @pytest.mark.parametrize("error", [HasNoAttributes, HasNoText, ExitsAsText])
 def test_exception_that_cannot_be_formatted_fails_its_step(
-    one_slot: tuple[FleetQ, Any], error: Any
+    one_slot: tuple[FleetQ, Any], error: type[BaseException]
 ) -> None:
     app, register = one_slot
 

@@ -181,7 +181,7 @@ def test_an_error_that_no_store_could_keep_is_made_storable(app: FleetQ, run: Ru
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
 def test_a_function_that_exits_fails_its_attempt_and_nothing_else(
-    app: FleetQ, run: Run, error: Any
+    app: FleetQ, run: Run, error: type[BaseException]
 ) -> None:
     @app.task("leave", max_retries=0)
     def leave() -> None:
