@@ -78,6 +78,8 @@ def _special(scenario: sc.Scenario, pods: list[str]) -> sc.Scenario:
         return _left_alone(scenario, pods, chance)
     if roll < 0.6 and not on_sqlite:  # which turns nobody away
         return _with_lost_claims(scenario, pods, chance)
+    if 0.5 <= roll < 0.75 and on_sqlite:  # where it is known afterwards what began
+        return _with_deaths_after_claims(scenario, pods, chance)
     return scenario
 
 
@@ -142,6 +144,30 @@ def _with_lost_claims(scenario: sc.Scenario, pods: list[str], chance: Random) ->
         for pod_id in chance.sample(pods, 2)
     ]
     return replace(scenario, faults=(*scenario.faults, *strikes), most_waiters=1)
+
+
+def _with_deaths_after_claims(
+    scenario: sc.Scenario, pods: list[str], chance: Random
+) -> sc.Scenario:
+    """Pods die behind the commit of a claim, before any of its steps, on their only try, begins."""
+    requests: list[sc.Request] = []
+    strikes: list[sc.Fault] = []
+    for number in range(3):
+        at = chance.uniform(0.1, 0.9) * scenario.seconds
+        steps = tuple(
+            sc.Work(step_id=f"only-try-{number}-{i}", priority=9, max_retries=0, seconds=60.0)
+            for i in range(4)
+        )
+        requests.append(sc.Submission(at, steps, chance.choice(pods)))
+        strikes += [
+            sc.Strike(at, pod_id, statement=LAST, then="dies", back_after=chance.uniform(1, 60))
+            for pod_id in pods
+        ]
+    return replace(
+        scenario,
+        requests=(*scenario.requests, *requests),
+        faults=(*scenario.faults, *strikes),
+    )
 
 
 def _step_count(chance: Random, sized: bool, pods: int, seconds: float) -> int:

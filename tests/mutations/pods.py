@@ -68,6 +68,13 @@ def _beats_anyway(decide: Any) -> Any:
     return careless
 
 
+def _nothing_began(_: Any) -> Any:
+    def careless(starts: Any, letters: Any) -> set[str]:
+        return {letter.step_id for letter in letters} if starts is not None else set()
+
+    return careless
+
+
 def _no_cycle(cycle: Any) -> Any:
     def careless(*args: Any, **kwargs: Any) -> Generator[None, None, None]:
         yield from ()
@@ -142,6 +149,14 @@ PODS: Final = (
     Mutation(
         "a heartbeat does not bring the dead back",
         together(replaced(pod, "decide", _beats_anyway), allowed(POD, "down", "woke", "up")),
+    ),
+    Mutation(
+        "a step that never began does not fail because its pod died",
+        replaced(recovery, "_never_began", lambda _: lambda starts, letters: set()),
+    ),
+    Mutation(
+        "a step that may have begun uses its try up",
+        replaced(recovery, "_never_began", _nothing_began),
     ),
     Mutation("only the living claim", replaced(pod, "check_may_claim", nothing)),
 )
