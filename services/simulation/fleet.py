@@ -18,16 +18,17 @@ from fleet_q.core.step import Step
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.agenda import EPOCH, Agenda, Stopped
-from fleet_q.services.simulation.checks import Checks, Held, longest_gap
 from fleet_q.services.simulation.client import ask, hold_locks
 from fleet_q.services.simulation.ledger import Ledger
+from fleet_q.services.simulation.liveness_checks import LivenessChecks
 from fleet_q.services.simulation.measures import Measures
 from fleet_q.services.simulation.models import MODELS
 from fleet_q.services.simulation.process import Process
+from fleet_q.services.simulation.records import Held, longest_gap
+from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.server import Server
 from fleet_q.services.simulation.starts import Starts
 from fleet_q.services.simulation.violation import Violation
-from fleet_q.services.simulation.watch import Watch
 
 PATIENCE: Final = 6 * 3_600.0
 """Seconds within which everything ends once the trouble is over: the backoff between two tries is
@@ -66,7 +67,7 @@ class Fleet:
         self.ledger = Ledger(self.agenda.store_time, model.manners)
         self._starts = Starts() if model.records_starts else None
         prune_after = scenario.settings.prune_after
-        self.checks = Checks(
+        self.checks = SafetyChecks(
             self.work,
             dead_after,
             self.agenda.time,
@@ -90,7 +91,7 @@ class Fleet:
         self.died_at: dict[str, float] = {}  # by pod and number of the process
         self._rates = {pod.pod_id: pod.rate for pod in scenario.pods}
         self._numbers = dict.fromkeys(self._rates, 0)
-        self._watch = Watch(self)
+        self._liveness = LivenessChecks(self)
         self._clients = 0
         self._asking = 0  # clients without an answer
         self._closing = False
@@ -105,7 +106,7 @@ class Fleet:
         for fault in scenario.faults:
             agenda.at(fault.at, self._strike, fault)
         if not self.scenario.sized:
-            self._watch.begin()
+            self._liveness.begin()
         self.measures.begin()
         agenda.run(scenario.seconds)
         self._heal()

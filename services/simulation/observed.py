@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from fleet_q.services.simulation.agenda import Agenda
-from fleet_q.services.simulation.checks import Checks
 from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.process import Process
+from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.scenario import Scenario
 from fleet_q.services.simulation.server import Server
 
@@ -18,7 +18,7 @@ class Observed(Protocol):
     scenario: Scenario
     agenda: Agenda
     ledger: Ledger
-    checks: Checks
+    checks: SafetyChecks
     server: Server
     processes: dict[str, Process]
     died_at: dict[str, float]

@@ -20,8 +20,8 @@ from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.program import NOW, News, Observer, PodProgram, Wait
 from fleet_q.services.simulation.actor import Actor, Life, Server
 from fleet_q.services.simulation.agenda import Agenda
-from fleet_q.services.simulation.checks import SLACK, longest_gap
 from fleet_q.services.simulation.functions import Functions
+from fleet_q.services.simulation.records import SLACK, longest_gap
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 

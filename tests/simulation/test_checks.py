@@ -17,7 +17,7 @@ from fleet_q.core.events import Event
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Fleet, Turn
 from fleet_q.services.simulation.actor import Actor
-from fleet_q.services.simulation.checks import Checks
+from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 
@@ -45,7 +45,7 @@ class Tale:
         work = {name: Work(step_id=name) for name in ("s", "t", "u", "v")}
         work["late"] = Work(step_id="late", delay=10)
         self.now = 0
-        self.checks = Checks(work, DEAD_AFTER, lambda: self.now, self.silence, PRUNE_AFTER)
+        self.checks = SafetyChecks(work, DEAD_AFTER, lambda: self.now, self.silence, PRUNE_AFTER)
         self.steps: dict[str, steps.Step] = {}
         self.pods: dict[str, pods.Pod] = {}
         self.versions: dict[str, int] = {}

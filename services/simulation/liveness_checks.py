@@ -1,4 +1,4 @@
-"""What must not take too long: looked at every now and then, not only when something is written."""
+"""What must happen in the end: looked at every now and then, not only when something is written."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from fleet_q.core.capacity import slots
 from fleet_q.core.retry import MICROS
 from fleet_q.core.worker.pacing import LONGEST_SPREAD
 from fleet_q.services.simulation.agenda import EPOCH
-from fleet_q.services.simulation.checks import SLACK
 from fleet_q.services.simulation.observed import Observed
 from fleet_q.services.simulation.process import Process
+from fleet_q.services.simulation.records import SLACK
 from fleet_q.services.simulation.violation import Violation
 
 CALLS: Final = 20.0
@@ -24,7 +24,7 @@ HORIZONS: Final = 3
 """Claim intervals within which a pod notices that a step which it holds will not begin soon."""
 
 
-class Watch:
+class LivenessChecks:
     """Holds the fleet to five promises, in times of calm.
 
     Once a claim's pod has ended, or been silent for the dead-pod threshold, one recovery interval

@@ -1,0 +1,126 @@
+"""What must never happen, checked after every commit against what it wrote.
+
+Written from the promises, not from the core: nothing here calls ``decide``, ``evolve`` or a
+lifecycle, so what is wrong there cannot be wrong here in the same way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fleet_q.core import events as ev
+from fleet_q.core.calls import StoreCall
+from fleet_q.core.pod import PodChange
+from fleet_q.core.ports import Turn
+from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.ledger import StepChange
+from fleet_q.services.simulation.pod_checks import PodChecks
+from fleet_q.services.simulation.records import Held, Records, StepRecord, must
+from fleet_q.services.simulation.scenario import Work
+from fleet_q.services.simulation.step_checks import StepChecks
+from fleet_q.services.simulation.violation import Violation
+
+
+class SafetyChecks(Records):
+    """Everything that must hold whenever something was committed: what holds of a step
+    (:class:`StepChecks`), of a pod (:class:`PodChecks`), and, here, of the fleet: who leads, the
+    order of claims, and what is pruned."""
+
+    def __init__(
+        self,
+        work: Mapping[str, Work],
+        dead_after: int,
+        now: Callable[[], int],
+        silence: Callable[[Actor, int], int],
+        prune_after: float = math.inf,
+        began: Callable[[Actor, Held, str], bool | None] = lambda actor, held, step_id: None,
+    ) -> None:
+        super().__init__(dead_after, now)
+        self._step_checks = StepChecks(self, work, began)
+        self._pod_checks = PodChecks(self, silence)
+        self._prune_after = prune_after
+        self._led: dict[Actor, str | None] = {}  # whom a process's cycle found to lead
+        self._has_led: set[Actor] = set()
+        self._latest: dict[Actor, int] = {}  # the store's time as a process has seen it, at most
+
+    def committed(
+        self,
+        actor: Actor,
+        call: StoreCall,
+        answer: Any,
+        steps: Sequence[StepChange],
+        pods: Sequence[PodChange],
+    ) -> None:
+        """Judge what one call did. Raises :class:`Violation`."""
+        if call.method == "pods":
+            self._led[actor] = self.leader(answer.at)
+            self._latest[actor] = max(answer.at, self._latest.get(actor, 0))
+            if self._led[actor] == actor.name:
+                self._has_led.add(actor)
+        elif call.method in ("declare_dead", "recover") and (steps or pods):
+            self._check_leads(actor)
+        for pod_event, pod in pods:
+            self._pod_checks.changed(pod_event, pod, actor)
+        claimed: list[tuple[StepRecord, str]] = []
+        pending: list[tuple[StepRecord, str]] = []
+        for event, step in steps:
+            record = self._step_checks.changed(event, step, call, actor)
+            if record.status == "pending":
+                pending.append((record, event.stream))
+            elif isinstance(event.fact, ev.Claimed):
+                claimed.append((record, event.stream))
+        if claimed:
+            self._check_order(claimed, steps[0][0].at, call.args[0])
+        for record, step_id in pending:
+            self.queue.add(step_id, record)
+
+    def pruned(self, actor: Actor, ids: Sequence[str]) -> None:
+        """Judge what a pod pruned. Raises :class:`Violation`."""
+        must(actor in self._has_led, "one leader", actor.name, "pruned and has never led")
+        before = self._latest[actor] - self._prune_after
+        for step_or_pod in ids:
+            step, pod = self.steps.get(step_or_pod), self.pods.get(step_or_pod)
+            if step is not None:
+                must(step.status in ("completed", "cancelled"), "pruning", step_or_pod,
+                      "was pruned when it was {}", step.status)  # fmt: skip
+                must(step.at <= before, "pruning", step_or_pod, "was pruned too early")
+                step.pruned = True
+            elif pod is not None:
+                must(pod.status in ("down", "asleep"), "pruning", step_or_pod,
+                      "was pruned when it was {}", pod.status)  # fmt: skip
+                must(pod.heard_of <= before, "pruning", step_or_pod, "was pruned too early")
+                pod.version, pod.status = 0, "down"
+                self._pod_checks.pruned(step_or_pod)
+
+    def crashed_by(self, step_id: str) -> None:
+        """The step has taken a process down."""
+        record = self.steps[step_id]
+        record.crashes += 1
+        if record.crashes > record.max_retries + 1:
+            raise Violation("poison", step_id, f"took down {record.crashes} processes")
+
+    def begins(self, step_id: str, claim_token: str, asked_at: int) -> None:
+        """A function begins under this claim; its process asked at ``asked_at``, by the true time,
+        whether the claim stands."""
+        record = self.steps[step_id]
+        stands = record.held is not None and record.held.token == claim_token
+        must(stands or record.changed >= asked_at, "what begins is claimed", step_id,
+              "began, though its claim had ended")  # fmt: skip
+
+    def _check_order(self, claimed: list[tuple[StepRecord, str]], at: int, turn: Turn) -> None:
+        """What was left in the queue may not have come first, unless it is on its last try: that is
+        only claimed for a free slot, where it is not known afterwards what began."""
+        order = sorted((-record.priority, record.created, step_id) for record, step_id in claimed)
+        for place, (_, _, step_id) in enumerate(order):
+            if place >= turn.free and self.is_last_try(step_id):
+                raise Violation("last tries", step_id, "was prefetched on its last try")
+        for best in self.queue.before(order[-1], at):
+            before = sum(each < best for each in order)
+            if not self.is_last_try(best[2]) or before < turn.free:
+                raise Violation("priority", best[2], f"was left while {order[-1][2]} was claimed")
+
+    def _check_leads(self, actor: Actor) -> None:
+        leader = self._led.get(actor)
+        must(leader == actor.name, "one leader", actor.name, "acted while {} led", leader)

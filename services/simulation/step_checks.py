@@ -1,0 +1,160 @@
+"""What must hold of every change of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from fleet_q.core import events as ev
+from fleet_q.core.calls import StoreCall
+from fleet_q.core.events import StepEvent
+from fleet_q.core.step import Step
+from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.records import Held, Records, StepRecord, must
+from fleet_q.services.simulation.scenario import Work
+from fleet_q.services.simulation.violation import Violation
+
+
+class StepChecks:
+    """Versions, claims, tries and ends. ``began`` tells an actor whether the function of a step
+    began under a claim whose process has died, or ``None``."""
+
+    def __init__(
+        self,
+        records: Records,
+        work: Mapping[str, Work],
+        began: Callable[[Actor, Held, str], bool | None],
+    ) -> None:
+        self._records = records
+        self._work = work
+        self._began = began
+
+    def changed(self, event: StepEvent, step: Step, call: StoreCall, actor: Actor) -> StepRecord:
+        """Judge an event and the row that it made. Raises :class:`Violation`."""
+        step_id, fact = event.stream, event.fact
+        record = self._records.steps.get(step_id)
+        if record is not None and record.pruned:  # its id is free
+            self._records.queue.forget(step_id)
+            record = None
+        if isinstance(fact, ev.Submitted):
+            must(record is None, "versions", step_id, "was submitted twice")
+            available = fact.available_ts if self._work[step_id].delay else 0
+            record = StepRecord(fact.priority, fact.max_retries, event.at, available)
+            self._records.steps[step_id] = record
+            self._records.unfinished += 1
+        elif record is None:
+            raise Violation("versions", step_id, "does not begin with its submission")
+        must(event.version == record.version + 1, "versions", step_id,
+              "has version {} after {}", event.version, record.version)  # fmt: skip
+        is_set = record.changed <= self._records.clock_set_at
+        must(is_set or event.at >= record.at, "order", step_id, "happened before what it follows")
+        if isinstance(fact, ev.Claimed):
+            is_late = event.at >= record.available or (is_set and record.tries > 0)
+            must(is_late, "delays", step_id, "was claimed before its time")
+        record.version, record.at, record.changed = event.version, event.at, self._records.now()
+        match fact:
+            case ev.Claimed():
+                self._claimed(record, event, fact, actor)
+            case ev.Completed() | ev.Retried() | ev.Released() | ev.Recovered() | ev.Failed():
+                self._ended_claim(record, event, fact, call, actor)
+            case ev.Cancelled():
+                must(record.status in ("pending", "claimed"), "one end", step_id,
+                      "was cancelled when it was {}", record.status)  # fmt: skip
+                self._ends(record, "cancelled")
+            case ev.Replayed():
+                must(record.status in ("failed", "cancelled"), "one end", step_id,
+                      "was replayed when it was {}", record.status)  # fmt: skip
+                record.tries = record.crashes = 0
+                record.available = 0
+                record.status = "pending"
+                self._records.unfinished += 1
+        self._check_row(record, step)
+        return record
+
+    def _claimed(
+        self, record: StepRecord, event: StepEvent, fact: ev.Claimed, actor: Actor
+    ) -> None:
+        step_id, token = event.stream, fact.claim_token
+        must(record.status == "pending", "one holder", step_id,
+              "was claimed when it was {}", record.status)  # fmt: skip
+        must(record.held is None, "one holder", step_id, "is held under two tokens")
+        must(event.pod_id == actor.name, "one holder", step_id, "is held by another than claimed")
+        pod = self._records.pods.get(actor.name)
+        must(
+            pod is not None and pod.status in ("up", "draining")
+            and pod.incarnation == fact.incarnation,
+            "the dead stay dead", step_id, "was claimed by an incarnation that does not live",
+        )  # fmt: skip
+        record.status = "claimed"
+        record.held = Held(token, actor.name, fact.incarnation)
+        self._records.holding[fact.incarnation] += 1
+
+    def _ended_claim(
+        self,
+        record: StepRecord,
+        event: StepEvent,
+        fact: ev.Completed | ev.Retried | ev.Released | ev.Recovered | ev.Failed,
+        call: StoreCall,
+        actor: Actor,
+    ) -> None:
+        step_id, held = event.stream, record.held
+        must(not record.completed, "completed once", step_id, "{} after its completion", fact.type)
+        if held is None or held.token != fact.claim_token:
+            raise Violation("tokens", step_id, f"was {fact.type} without the token of its claim")
+        if call.method == "recover":
+            must(
+                self._records.has_ended(held),
+                "recovery",
+                step_id,
+                "was taken from a pod that lives",
+            )
+            began = self._began(actor, held, step_id)
+            if isinstance(fact, ev.Failed):
+                must(began is not False, "begun", step_id, "never began, and failed for good")
+            elif isinstance(fact, ev.Released):
+                must(began is False, "begun", step_id, "may have begun, and no try was used up")
+        match fact:
+            case ev.Completed(result=result):
+                must(str(result, "utf-8") == f'"{held.token}"', "tokens", step_id,
+                      "has the result of another claim")  # fmt: skip
+                record.completed = True
+                self._ends(record, "completed")
+            case ev.Failed():
+                ended = record.tries == record.max_retries
+                must(
+                    ended or self._work[step_id].behaviour == "fails for good",
+                    "tries",
+                    step_id,
+                    "failed after {} of {} tries",
+                    record.tries + 1,
+                    record.max_retries + 1,
+                )
+                self._ends(record, "failed")
+            case ev.Released():
+                record.available = 0
+                self._lets_go(record, "pending")
+            case ev.Retried() | ev.Recovered():
+                record.tries += 1
+                must(record.tries <= record.max_retries, "tries", step_id,
+                      "goes on after {} tries", record.tries)  # fmt: skip
+                record.available = fact.available_ts if isinstance(fact, ev.Retried) else 0
+                self._lets_go(record, "pending")
+
+    def _ends(self, record: StepRecord, status: str) -> None:
+        self._lets_go(record, status)
+        self._records.unfinished -= 1
+
+    def _lets_go(self, record: StepRecord, status: str) -> None:
+        if record.held is not None:
+            self._records.holding[record.held.incarnation] -= 1
+        record.status, record.held = status, None
+
+    def _check_row(self, record: StepRecord, step: Step) -> None:
+        row = (step.version, step.status, step.retry_count, step.priority, step.last_update_ts)
+        log = (record.version, record.status, record.tries, record.priority, record.at)
+        must(row == log, "tables", step.step_id, "has the row {} and the log {}", row, log)
+        if record.held is not None:
+            holder = (step.claim_token, step.claimed_by, step.incarnation)
+            held = (record.held.token, record.held.pod_id, record.held.incarnation)
+            must(
+                holder == held, "tables", step.step_id, "is held by {}, in the log {}", holder, held
+            )
