@@ -23,11 +23,11 @@ class Raquel(System):
 
         engine = create_engine(f"sqlite:///{folder / 'raquel.db'}")
 
-        @event.listens_for(engine, "connect")
         def set_up(connection: Any, _: object) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
 
+        event.listen(engine, "connect", set_up)
         self._queue = raquel.Raquel(engine)
         self._queue.create_all()
 
