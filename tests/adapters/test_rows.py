@@ -16,16 +16,20 @@ SUBMITTED = Event("step", 1, 5, None, ev.Submitted(Raw(b'{"n":\n 1}'), -1, 3, 7)
 
 def test_a_row_has_a_column_for_whatever_events_say() -> None:
     row = dict(zip(ROWS.step_event, step_event_row(SUBMITTED), strict=True))
-    assert {column: value for column, value in row.items() if value is not None} == {
+    expected = {
         "step_id": "step",
         "version": 1,
         "type": "submitted",
         "event_ts": 5,
+        "pod_id": None,
         "payload": '{"n":\n 1}',
         "priority": -1,
         "max_retries": 3,
         "available_ts": 7,
+        "claim_token": None,
+        "result": None,
     }
+    assert {column: row[column] for column in expected} == expected
 
 
 def test_an_event_comes_back_from_its_row() -> None:
