@@ -15,7 +15,7 @@ from fleet_q.core.event_store import EventStore
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod, PodChange
-from fleet_q.core.ports import DeadLetter, Ended, EndedPage, Manners, Pruned
+from fleet_q.core.ports import FinalStep, FinalStepPage, Orphan, Pruned, StoreTraits
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due
@@ -43,14 +43,14 @@ class MemoryDatabase:
         self.steps: dict[str, Step] = {}
         self.pods: dict[str, Pod] = {}
         self.by_status: dict[StepStatus, dict[str, None]] = defaultdict(dict)
-        self.manners = Manners()
+        self.traits = StoreTraits()
         self.queue = _Queue(self.steps)
         self._clock = clock
         self._fork_lock = fork.ForkLock()
         self._open: MemoryTransaction | None = None
         self._changes = 0
 
-    def bell(self) -> int:
+    def change_counter(self) -> int:
         return self._changes
 
     def begin(self) -> MemoryTransaction:
@@ -135,7 +135,7 @@ class MemoryTransaction(StepByStep):
             key=claim_order,
         )
 
-    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
+    def orphans(self, after: str, limit: int) -> list[Orphan]:
         orphans = (
             _orphan(step)
             for step in self._in_status("claimed")
@@ -195,16 +195,16 @@ class MemoryTransaction(StepByStep):
 
     def ended(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
-    ) -> EndedPage:
+    ) -> FinalStepPage:
         ended = (
-            Ended(step.step_id, step.version)
+            FinalStep(step.step_id, step.version)
             for status in statuses
             for step in self._in_status(status)
             if step.step_id > after
             and is_prunable(step.status, step.last_update_ts, statuses, before)
         )
         page = heapq.nsmallest(limit, ended, key=lambda step: step.step_id)
-        return EndedPage(tuple(page), page[-1].step_id if len(page) == limit else None)
+        return FinalStepPage(tuple(page), page[-1].step_id if len(page) == limit else None)
 
     def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
         for step_id in sorted(step_ids):
@@ -213,7 +213,7 @@ class MemoryTransaction(StepByStep):
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         yield from self._db.pod_log.get(pod_id, ())
 
-    def prune_steps(self, ended: Sequence[Ended], before: int) -> Pruned:
+    def prune_steps(self, ended: Sequence[FinalStep], before: int) -> Pruned:
         found = [
             step.step_id
             for step in ended
@@ -345,12 +345,12 @@ class _Queue:
         return step if current else None
 
 
-def _orphan(step: Step) -> DeadLetter:
+def _orphan(step: Step) -> Orphan:
     assert step.claim_token is not None
     assert step.claimed_by is not None
     assert step.incarnation is not None
     size = sum(map(len, (step.payload, step.error or "", step.traceback or "")))
-    return DeadLetter(
+    return Orphan(
         step.step_id,
         step.claim_token,
         step.claimed_by,

@@ -10,18 +10,18 @@ from typing import Final
 from msgspec.structs import astuple
 
 from fleet_q.adapters import fork
-from fleet_q.core.ports import DeadLetter
+from fleet_q.core.ports import Orphan
 from fleet_q.sql import load
 
-_CREATE: Final = load("sqlite", "create_dead_letters")
-_ADD: Final = load("sqlite", "add_dead_letter")
-_TAKE: Final = load("sqlite", "take_dead_letters")
+_CREATE: Final = load("sqlite", "create_recovery_queue")
+_ADD: Final = load("sqlite", "add_orphan")
+_TAKE: Final = load("sqlite", "take_orphans")
 
 MOST: Final = 100_000
 """Rows, at most, of 0.3 KB or so each; the cycles that follow find the rest."""
 
 
-class SqliteDeadLetterTable:
+class SqliteRecoveryQueue:
     """A table in a private database."""
 
     def __init__(self) -> None:
@@ -38,18 +38,18 @@ class SqliteDeadLetterTable:
             connection.execute(_CREATE)
             self._room = MOST
 
-    def add(self, orphans: Sequence[DeadLetter]) -> None:
+    def add(self, orphans: Sequence[Orphan]) -> None:
         """Note orphans down, as far as there is room."""
         with self._owned.lock:
             noted = orphans[: self._room]
             self._room -= len(noted)
             self._open().executemany(_ADD, [astuple(orphan) for orphan in noted])
 
-    def take(self, limit: int) -> list[DeadLetter]:
+    def take(self, limit: int) -> list[Orphan]:
         """Remove and return up to ``limit`` of them."""
         with self._owned.lock:
             rows = self._open().execute(_TAKE, {"limit": limit})
-            return [DeadLetter(*row) for row in rows.fetchall()]
+            return [Orphan(*row) for row in rows.fetchall()]
 
     def drop(self) -> None:
         """Remove the table."""

@@ -114,5 +114,5 @@ class StoreUnavailable(StoreError):
     """The store did not answer this time; what was tried may or may not have been done."""
 
 
-class StoreCrowded(StoreUnavailable):
+class StoreContended(StoreUnavailable):
     """So many wait for the store's lock that it lets no more do so; nothing was done."""

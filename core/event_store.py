@@ -8,18 +8,18 @@ from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
-    Answer,
     Database,
-    DeadLetter,
-    Ended,
-    EndedPage,
-    Fleet,
-    LetterPage,
-    Manners,
+    FinalStep,
+    FinalStepPage,
+    Orphan,
+    PodList,
     Pruned,
     RebuildReport,
     StartRecords,
-    Turn,
+    StepPage,
+    StoreTraits,
+    SyncRequest,
+    SyncResult,
 )
 from fleet_q.core.rebuild import rebuild
 from fleet_q.core.step import Cancel, Recover, Replay, Step, Submit
@@ -35,33 +35,35 @@ class EventStore:
         self._database = database
 
     @property
-    def manners(self) -> Manners:
-        return self._database.manners
+    def traits(self) -> StoreTraits:
+        return self._database.traits
 
-    def bell(self) -> int:
-        return self._database.bell()
+    def change_counter(self) -> int:
+        return self._database.change_counter()
 
     def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
         with self._database.write() as tx:
             return tx.submit_many(new, pod_id)
 
-    def turn(self, turn: Turn) -> Answer:
+    def sync(self, request: SyncRequest) -> SyncResult:
         """A turn that may have nothing to write is looked at in a read transaction first, which
         keeps no writer waiting."""
-        is_new_claim = turn.claim and not turn.again
-        if is_new_claim and (turn.if_due or not (turn.presence or turn.outcomes)):
+        is_new_claim = request.claim and not request.is_retry
+        if is_new_claim and (
+            request.only_if_claimable or not (request.pod_command or request.outcomes)
+        ):
             with self._database.read() as tx:
-                answer = tx.peek(turn)
+                answer = tx.peek(request)
             if answer is not None:
                 return answer
         with self._database.write() as tx:
-            return tx.sync(turn)
+            return tx.sync(request)
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
         with self._database.write() as tx:
             return tx.declare_dead(silent, by)
 
-    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
+    def orphans(self, after: str, limit: int) -> list[Orphan]:
         with self._database.read() as tx:
             return tx.orphans(after, limit)
 
@@ -89,15 +91,15 @@ class EventStore:
         with self._database.read() as tx:
             return tx.counts()
 
-    def pods(self) -> Fleet:
+    def pods(self) -> PodList:
         with self._database.read() as tx:
-            return Fleet(tx.at, tuple(tx.pods()))
+            return PodList(tx.at, tuple(tx.pods()))
 
-    def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> LetterPage:
+    def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> StepPage:
         with self._database.read() as tx:
             page = tx.dead_letters(limit, before)
         last = page[-1] if len(page) == limit and page else None
-        return LetterPage(tuple(page), (last.last_update_ts, last.step_id) if last else None)
+        return StepPage(tuple(page), (last.last_update_ts, last.step_id) if last else None)
 
     def step_events(self) -> Iterator[StepEvent]:
         with self._database.snapshot() as tx:
@@ -105,11 +107,11 @@ class EventStore:
 
     def ended(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
-    ) -> EndedPage:
+    ) -> FinalStepPage:
         with self._database.read() as tx:
             return tx.ended(statuses, before, limit, after)
 
-    def prune(self, ended: Sequence[Ended], before: int, by: str | None = None) -> Pruned:
+    def prune(self, ended: Sequence[FinalStep], before: int, by: str | None = None) -> Pruned:
         with self._database.write() as tx:
             return tx.prune_steps(ended, before)
 

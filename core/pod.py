@@ -39,7 +39,7 @@ class Join(msgspec.Struct, frozen=True):
     incarnation: str
 
 
-class Beat(msgspec.Struct, frozen=True):
+class SendHeartbeat(msgspec.Struct, frozen=True):
     """Say that the incarnation lives, and is awake. Only if it was asleep, that is an event."""
 
     pod_id: str
@@ -77,27 +77,29 @@ class DeclareDead(msgspec.Struct, frozen=True):
     last_heartbeat_ts: int
 
 
-Presence = Join | Beat | Sleep | Drain | Leave
-PodCommand = Presence | DeclareDead
+PodCommand = Join | SendHeartbeat | Sleep | Drain | Leave
+AnyPodCommand = PodCommand | DeclareDead
 PodChange = tuple[PodEvent | None, Pod]
 """A pod after a command, and the event that led to it; a heartbeat is none."""
 
 
 def change(
-    pod: Pod | None, command: PodCommand, at: int, by: str | None = None
+    pod: Pod | None, command: AnyPodCommand, at: int, by: str | None = None
 ) -> PodChange | None:
     """What ``command`` makes of the pod at store time ``at``; ``None`` if that is nothing new.
     Raises what :func:`decide` raises."""
     event = decide(pod, command, at, by)
     if event is not None:
         return event, evolve(pod, event)
-    if isinstance(command, Beat):
+    if isinstance(command, SendHeartbeat):
         assert pod is not None
         return None, replace(pod, last_heartbeat_ts=at)
     return None
 
 
-def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None) -> PodEvent | None:
+def decide(
+    pod: Pod | None, command: AnyPodCommand, at: int, by: str | None = None
+) -> PodEvent | None:
     """The event that ``command`` leads to at store time ``at``; ``None`` if it has been done, if
     it is a heartbeat of a pod that is awake, or if a pod to be declared dead has been heard of.
 
@@ -116,7 +118,7 @@ def decide(pod: Pod | None, command: PodCommand, at: int, by: str | None = None)
         return None
     pod = _current(pod, command.pod_id, command.incarnation)
     match command:
-        case Beat():
+        case SendHeartbeat():
             if pod.status in ("up", "draining"):
                 return None
             fact = ev.Woke(command.incarnation)

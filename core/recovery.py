@@ -14,7 +14,7 @@ import msgspec
 from fleet_q.core.calls import Calls, call
 from fleet_q.core.leadership import leader
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import DeadLetter, DeadLetterTable, Fleet, StartRecords, Store
+from fleet_q.core.ports import Orphan, PodList, RecoveryQueue, StartRecords, Store
 from fleet_q.core.step import Recover, Step
 
 BATCH: Final = 500
@@ -47,9 +47,9 @@ class RecoveryStats(msgspec.Struct):
 
 
 def recovery_cycle(
-    table: DeadLetterTable,
+    table: RecoveryQueue,
     *,
-    silent: Callable[[Fleet], Sequence[Pod]],
+    silent: Callable[[PodList], Sequence[Pod]],
     starts: StartRecords | None,
     dead_after: int,
     by: str | None,
@@ -99,7 +99,7 @@ def recovery_cycle(
             starts.remove([each for each in left_behind if each not in present])
 
 
-def _batches(letters: Sequence[DeadLetter], starts: StartRecords | None) -> Iterator[list[Recover]]:
+def _batches(letters: Sequence[Orphan], starts: StartRecords | None) -> Iterator[list[Recover]]:
     never_began = _never_began(starts, letters)
     batch: list[Recover] = []
     size = 0
@@ -112,6 +112,6 @@ def _batches(letters: Sequence[DeadLetter], starts: StartRecords | None) -> Iter
     yield batch
 
 
-def _never_began(starts: StartRecords | None, batch: Sequence[DeadLetter]) -> set[str]:
+def _never_began(starts: StartRecords | None, batch: Sequence[Orphan]) -> set[str]:
     on_last_try = [orphan for orphan in batch if not orphan.tries_left]
     return starts.never_began(on_last_try) if starts is not None and on_last_try else set()

@@ -47,7 +47,7 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     """Durations in seconds.
 
     A pod that has not sent a heartbeat for ``dead_pod_threshold`` is declared dead. A pod runs at
-    most ``max_parallelism`` times ``capacity_threshold`` steps, and holds up to ``claim_ahead``
+    most ``max_parallelism`` times ``capacity_threshold`` steps, and holds up to ``prefetch``
     more if it ends them so fast that it would have to wait for its next claim otherwise. A failed
     attempt is retried after up to ``retry_base_delay``, doubled for each further attempt,
     ``retry_max_delay`` at most. A pod that is told to stop has ``shutdown_grace`` to finish what
@@ -61,7 +61,7 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     recovery_interval: Seconds = 30.0
     max_parallelism: Count = 8
     capacity_threshold: Share = 0.8
-    claim_ahead: Annotated[int, Meta(ge=0, le=MOST_AHEAD)] = MOST_AHEAD
+    prefetch: Annotated[int, Meta(ge=0, le=MOST_AHEAD)] = MOST_AHEAD
     dead_pod_threshold: Seconds = 60.0
     max_retries: Annotated[int, Meta(ge=0)] = 3
     retry_base_delay: SecondsOrZero = 1.0

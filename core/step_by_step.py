@@ -13,7 +13,7 @@ from fleet_q.core import step as steps
 from fleet_q.core.errors import IllegalTransition, StaleClaim, UnknownStep
 from fleet_q.core.events import StepEvent
 from fleet_q.core.pod import DeclareDead, Pod, PodChange
-from fleet_q.core.ports import Answer, Transaction, Turn
+from fleet_q.core.ports import SyncRequest, SyncResult, Transaction
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import Cancel, Claim, Outcome, Recover, Replay, Step, StepCommand, Submit
 
@@ -28,27 +28,34 @@ class StepByStep(Transaction):
         changes.write()
         return fresh
 
-    def peek(self, turn: Turn) -> Answer | None:
-        self._decide_presence(turn)
-        return None if self.is_any_due() else self._answer(turn, done=not turn.if_due)
+    def peek(self, request: SyncRequest) -> SyncResult | None:
+        self._decide_presence(request)
+        return (
+            None if self.is_any_due() else self._answer(request, done=not request.only_if_claimable)
+        )
 
-    def sync(self, turn: Turn) -> Answer:
-        presence = self._decide_presence(turn)
-        if turn.if_due and turn.claim and not turn.again and not self.is_any_due():
-            return self._answer(turn, done=False)
-        if presence:
-            self.write_pods(presence)
-        claimed = self._held_or_claimed(turn) if turn.claim else ()
-        refused = self.acknowledge(turn.outcomes, turn.pod_id) if turn.outcomes else ()
-        more = len(claimed) < turn.claim and self.is_any_due()
-        return self._answer(turn, claimed, refused, more=more)
+    def sync(self, request: SyncRequest) -> SyncResult:
+        pod_command = self._decide_presence(request)
+        if (
+            request.only_if_claimable
+            and request.claim
+            and not request.is_retry
+            and not self.is_any_due()
+        ):
+            return self._answer(request, done=False)
+        if pod_command:
+            self.write_pods(pod_command)
+        claimed = self._held_or_claimed(request) if request.claim else ()
+        refused = self.acknowledge(request.outcomes, request.pod_id) if request.outcomes else ()
+        more = len(claimed) < request.claim and self.is_any_due()
+        return self._answer(request, claimed, refused, more=more)
 
-    def claim(self, turn: Turn) -> list[Step]:
-        found = steps.claimed_of(self.claimable(turn.claim), turn.free)
-        changes = _Changes(self, turn.pod_id, [])
+    def claim(self, request: SyncRequest) -> list[Step]:
+        found = steps.claimed_of(self.claimable(request.claim), request.free)
+        changes = _Changes(self, request.pod_id, [])
         changes.add_known(found)
         for step in found:
-            changes.apply(Claim(step.step_id, turn.claim_token, turn.incarnation))
+            changes.apply(Claim(step.step_id, request.claim_token, request.incarnation))
         changes.write()
         return [changes.steps[step.step_id] for step in found]
 
@@ -111,44 +118,44 @@ class StepByStep(Transaction):
         self.write_pods(changes)
         return [pod for _, pod in changes]
 
-    def _decide_presence(self, turn: Turn) -> list[PodChange]:
+    def _decide_presence(self, request: SyncRequest) -> list[PodChange]:
         """What the turn's presence changes. Raises ``IncarnationEnded`` if the pod may not claim
         after that."""
-        if turn.presence is None and not turn.claim:
+        if request.pod_command is None and not request.claim:
             return []
         changes: list[PodChange] = []
-        pod = self.pod(turn.pod_id)
-        if turn.presence is not None:
-            change = pods.change(pod, turn.presence, self.at, turn.pod_id)
+        pod = self.pod(request.pod_id)
+        if request.pod_command is not None:
+            change = pods.change(pod, request.pod_command, self.at, request.pod_id)
             if change is not None:
                 _, pod = change
                 changes.append(change)
-        if turn.claim:
-            pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
+        if request.claim:
+            pods.check_may_claim(pod, request.pod_id, request.incarnation)
         return changes
 
-    def _held_or_claimed(self, turn: Turn) -> Sequence[Step]:
+    def _held_or_claimed(self, request: SyncRequest) -> Sequence[Step]:
         """What the same turn has claimed, if this is its repetition and it was done; else what it
         claims now."""
-        if turn.again:
-            held = self.claimed_under(turn.pod_id, turn.incarnation, turn.claim_token)
+        if request.is_retry:
+            held = self.claimed_under(request.pod_id, request.incarnation, request.claim_token)
             if held:
                 return held
-        return self.claim(turn)
+        return self.claim(request)
 
     def _answer(
         self,
-        turn: Turn,
+        request: SyncRequest,
         claimed: Sequence[Step] = (),
         refused: Sequence[str] = (),
         *,
         done: bool = True,
         more: bool = False,
-    ) -> Answer:
-        lost = self.lost(turn.check_held) if turn.check_held else ()
-        if not turn.claim:
-            return Answer(self.at, tuple(claimed), tuple(refused), lost)
-        return Answer(
+    ) -> SyncResult:
+        lost = self.lost(request.check_held) if request.check_held else ()
+        if not request.claim:
+            return SyncResult(self.at, tuple(claimed), tuple(refused), lost)
+        return SyncResult(
             at=self.at,
             claimed=tuple(claimed),
             refused=tuple(refused),

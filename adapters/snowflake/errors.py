@@ -6,7 +6,7 @@ from typing import Final
 
 from snowflake.connector import errors
 
-from fleet_q.core.errors import StoreCrowded, StoreError, StoreUnavailable
+from fleet_q.core.errors import StoreContended, StoreError, StoreUnavailable
 
 Failure = errors.Error | OSError
 """What a call of the connector raises."""
@@ -98,7 +98,7 @@ def translated(error: Failure) -> Exception:
     """The error in the core's words: one line, which says what to do where that is known. What is
     not Snowflake's is left as it is."""
     if error.errno == LOCKED:
-        return StoreCrowded(_line(error))
+        return StoreContended(_line(error))
     if is_passing(error):
         return StoreUnavailable(_line(error))
     if isinstance(error, OSError):

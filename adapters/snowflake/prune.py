@@ -11,10 +11,10 @@ from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.calls import Calls, NotAll, by_id
 from fleet_q.adapters.snowflake.session import Transaction
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import Ended, Pruned
+from fleet_q.core.ports import FinalStep, Pruned
 
 
-def prune_steps(calls: Calls, ended: Sequence[Ended], before: int, by: str | None) -> Pruned:
+def prune_steps(calls: Calls, ended: Sequence[FinalStep], before: int, by: str | None) -> Pruned:
     """See :meth:`fleet_q.core.ports.Store.prune`.
 
     The events go first: nobody else locks the log. So the lock of the steps, which all wait for, is

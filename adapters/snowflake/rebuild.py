@@ -105,7 +105,7 @@ class Rebuilder:
         def replace(tx: Transaction) -> None:
             ids = rows.encode(step_ids)
             tx.run("delete_steps", step_ids=ids)  # it holds the table's lock from now on
-            log = map(rows.to_step_event, tx.run("events_of", step_ids=ids))
+            log = map(rows.to_step_event, tx.run("events_of_steps", step_ids=ids))
             folded: list[Any] = [astuple(step) for step in rebuild.fold_steps(log)]
             tx.run("insert_steps", steps=rows.encode(folded))
 
@@ -123,7 +123,9 @@ class Rebuilder:
         self._write(replace)
 
     def _step_events_of(self, step_ids: str) -> list[StepEvent]:
-        return [rows.to_step_event(r) for r in self._session.query("events_of", step_ids=step_ids)]
+        return [
+            rows.to_step_event(r) for r in self._session.query("events_of_steps", step_ids=step_ids)
+        ]
 
     def _pod_events_of(self, pod_ids: str) -> list[PodEvent]:
         found = self._session.query("pod_events_of", pod_ids=pod_ids)

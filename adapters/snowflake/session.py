@@ -21,7 +21,7 @@ from fleet_q.adapters.snowflake.errors import Failure, is_lost, is_passing, tran
 from fleet_q.adapters.snowflake.lock_reaper import NAME, LockReaper
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.traits import LOCK_TIMEOUT
-from fleet_q.core.errors import StoreCrowded, StoreError, StoreUnavailable
+from fleet_q.core.errors import StoreContended, StoreError, StoreUnavailable
 
 log = logging.getLogger("fleet_q.snowflake")
 
@@ -131,7 +131,7 @@ class Session:
                     self._commit(change_id)
                     if _is_late(began) and not self.is_committed(change_id):
                         raise StoreUnavailable("Snowflake: the transaction was ended meanwhile")
-            except StoreCrowded:
+            except StoreContended:
                 with suppress(StoreUnavailable):
                     self._lock_reaper.end(self)
                 raise

@@ -26,15 +26,15 @@ from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
-    Answer,
-    DeadLetter,
-    Ended,
-    EndedPage,
-    Fleet,
-    LetterPage,
+    FinalStep,
+    FinalStepPage,
+    Orphan,
+    PodList,
     Pruned,
     RebuildReport,
-    Turn,
+    StepPage,
+    SyncRequest,
+    SyncResult,
 )
 from fleet_q.core.step import Cancel, Recover, Replay, Step, Submit
 
@@ -50,7 +50,7 @@ class SnowflakeStore:
     once, its machine has a backoff of its own; every other call is tried for ``patience`` seconds.
     """
 
-    manners = TRAITS
+    traits = TRAITS
     starts = None
 
     def __init__(
@@ -70,11 +70,11 @@ class SnowflakeStore:
         """See :class:`fleet_q.core.ports.Store`; so for everything here."""
         return submit(self._calls, new, pod_id)
 
-    def turn(self, turn: Turn) -> Answer:
-        return self._sync.turn(turn)
+    def sync(self, request: SyncRequest) -> SyncResult:
+        return self._sync.sync(request)
 
-    def bell(self) -> int:
-        count, least = self.session.query("bell")[0]
+    def change_counter(self) -> int:
+        count, least = self.session.query("change_counter")[0]
         return int(count) - (1 if least is None else int(least))
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
@@ -91,8 +91,8 @@ class SnowflakeStore:
         declared = self._calls.query("changed_pods", change_id=self._calls.write(declare))
         return [rows.to_pod(row) for row in declared]
 
-    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
-        return [DeadLetter(*row) for row in self._calls.query("orphans", after=after, limit=limit)]
+    def orphans(self, after: str, limit: int) -> list[Orphan]:
+        return [Orphan(*row) for row in self._calls.query("orphans", after=after, limit=limit)]
 
     def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
         noted = rows.encode([(o.step_id, o.claim_token, o.never_began) for o in orphans])
@@ -119,38 +119,40 @@ class SnowflakeStore:
     def counts(self) -> dict[StepStatus, int]:
         return rows.to_counts((status, int(count)) for status, count in self._calls.query("counts"))
 
-    def pods(self) -> Fleet:
+    def pods(self) -> PodList:
         found = self._calls.query("pods")
-        return Fleet(found[0][0], tuple(rows.to_pod(row[1:]) for row in found if row[1]))
+        return PodList(found[0][0], tuple(rows.to_pod(row[1:]) for row in found if row[1]))
 
-    def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> LetterPage:
+    def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> StepPage:
         before_ts, before_id = before or (None, None)
         found = self._calls.query(
             "dead_letters", limit=limit, before_ts=before_ts, before_id=before_id
         )
         page = tuple(rows.to_step(row) for row in found)
         last = page[-1] if len(page) == limit and page else None
-        return LetterPage(page, (last.last_update_ts, last.step_id) if last else None)
+        return StepPage(page, (last.last_update_ts, last.step_id) if last else None)
 
     def step_events(self) -> Iterator[StepEvent]:
         return map(rows.to_step_event, self.session.stream("step_events"))
 
     def ended(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
-    ) -> EndedPage:
+    ) -> FinalStepPage:
         among = rows.encode(list(statuses))
-        found = self._calls.query("ended", statuses=among, before=before, limit=limit, after=after)
-        page = tuple(Ended(step_id, int(version)) for step_id, version in found)
-        return EndedPage(page, page[-1].step_id if len(page) == limit else None)
+        found = self._calls.query(
+            "final_steps", statuses=among, before=before, limit=limit, after=after
+        )
+        page = tuple(FinalStep(step_id, int(version)) for step_id, version in found)
+        return FinalStepPage(page, page[-1].step_id if len(page) == limit else None)
 
-    def prune(self, ended: Sequence[Ended], before: int, by: str | None = None) -> Pruned:
+    def prune(self, ended: Sequence[FinalStep], before: int, by: str | None = None) -> Pruned:
         return prune_steps(self._calls, ended, before, by)
 
     def prune_pod(self, pod: Pod) -> Pruned:
         return prune_pod(self._calls, pod)
 
     def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
-        found = self.session.stream("events_of", step_ids=rows.encode(step_ids))
+        found = self.session.stream("events_of_steps", step_ids=rows.encode(step_ids))
         return map(rows.to_step_event, found)
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:

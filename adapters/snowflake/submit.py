@@ -27,7 +27,7 @@ def submit(calls: Calls, new: Sequence[Submit], pod_id: str | None) -> list[bool
 
 def _submit(tx: Transaction, new: Sequence[Submit], pod_id: str | None) -> None:
     if not all(each.unique for each in new):
-        tx.run("take_turns")
+        tx.run("lock_submissions")
     stored = 0
     for some in batches(new, lambda each: len(each.payload)):
         stored += int(tx.run("submit", new=rows.submissions_json(some))[0][0])

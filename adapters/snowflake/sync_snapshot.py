@@ -10,8 +10,8 @@ from fleet_q.adapters.columns import ROWS
 from fleet_q.core import pod as pods
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.lifecycle import POD_STATUSES, PodStatus
-from fleet_q.core.pod import Pod, PodCommand
-from fleet_q.core.ports import Answer, Turn
+from fleet_q.core.pod import AnyPodCommand, Pod
+from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import claim_order
 
 _POD = 8  # the place of the first column of a pod
@@ -32,63 +32,63 @@ class SyncSnapshot:
         self._steps = [rows.to_step(row[_STEP:]) for row in by_kind["held"]]
         self._done = {(step_id, token) for _, step_id, token, *_ in by_kind["done"]}
 
-    def check(self, turn: Turn) -> None:
+    def check(self, request: SyncRequest) -> None:
         """Raise what forbade the turn, if the pod is not as the turn would have left it."""
-        if turn.presence is None and not turn.claim:
+        if request.pod_command is None and not request.claim:
             return
         pod = self._pod
-        if pod is not None and pod.incarnation == turn.incarnation:
-            fit = (outcome for status in POD_STATUSES if (outcome := status_after(turn, status)))
+        if pod is not None and pod.incarnation == request.incarnation:
+            fit = (outcome for status in POD_STATUSES if (outcome := status_after(request, status)))
             if pod.status in fit:
                 return
-        if turn.presence is not None:
-            pod = apply(pod, turn.presence, self.at)
-        if turn.claim:
-            pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
+        if request.pod_command is not None:
+            pod = apply(pod, request.pod_command, self.at)
+        if request.claim:
+            pods.check_may_claim(pod, request.pod_id, request.incarnation)
 
-    def shows_steps_of(self, turn: Turn) -> bool:
+    def shows_steps_of(self, request: SyncRequest) -> bool:
         """Whether the turn did anything to any step."""
-        return bool(self._done or self.answer(turn).claimed)
+        return bool(self._done or self.answer(request).claimed)
 
-    def answer(self, turn: Turn, settled: Collection[str] = ()) -> Answer:
+    def answer(self, request: SyncRequest, settled: Collection[str] = ()) -> SyncResult:
         """The answer; ``settled`` are the ids whose outcome had counted before."""
         held = {(step.step_id, step.claim_token) for step in self._steps}
-        claim = (turn.incarnation, turn.claim_token)
+        claim = (request.incarnation, request.claim_token)
         claimed = [s for s in self._steps if (s.incarnation, s.claim_token) == claim]
-        return Answer(
+        return SyncResult(
             at=self.at,
-            claimed=tuple(sorted(claimed, key=claim_order)) if turn.claim else (),
-            more=self.is_claimable and len(claimed) < turn.claim,
+            claimed=tuple(sorted(claimed, key=claim_order)) if request.claim else (),
+            more=self.is_claimable and len(claimed) < request.claim,
             refused=tuple(
                 outcome.step_id
-                for outcome in turn.outcomes
+                for outcome in request.outcomes
                 if (outcome.step_id, outcome.claim_token) not in self._done
                 and outcome.step_id not in settled
             ),
-            lost=tuple(each for each, token in turn.check_held if (each, token) not in held),
-            next_due=self.next_due if turn.claim else None,
-            held=self.is_held if turn.claim else False,
+            lost=tuple(each for each, token in request.check_held if (each, token) not in held),
+            next_due=self.next_due if request.claim else None,
+            held=self.is_held if request.claim else False,
         )
 
 
-def fit_statuses(turn: Turn) -> list[PodStatus]:
+def fit_statuses(request: SyncRequest) -> list[PodStatus]:
     """In which statuses the turn's incarnation may take it."""
-    return [status for status in POD_STATUSES if status_after(turn, status) is not None]
+    return [status for status in POD_STATUSES if status_after(request, status) is not None]
 
 
-def status_after(turn: Turn, status: PodStatus) -> PodStatus | None:
+def status_after(request: SyncRequest, status: PodStatus) -> PodStatus | None:
     """What the turn makes of a pod in this status; ``None`` if it may not be taken then."""
-    pod: Pod | None = Pod(turn.pod_id, status, 0, 0, turn.incarnation)
+    pod: Pod | None = Pod(request.pod_id, status, 0, 0, request.incarnation)
     try:
-        pod = apply(pod, turn.presence) if turn.presence is not None else pod
-        if turn.claim:
-            pods.check_may_claim(pod, turn.pod_id, turn.incarnation)
+        pod = apply(pod, request.pod_command) if request.pod_command is not None else pod
+        if request.claim:
+            pods.check_may_claim(pod, request.pod_id, request.incarnation)
     except FleetQError:
         return None
     return None if pod is None else pod.status
 
 
-def apply(pod: Pod | None, command: PodCommand, at: int = 0) -> Pod | None:
+def apply(pod: Pod | None, command: AnyPodCommand, at: int = 0) -> Pod | None:
     """The pod after a command; raises what ``decide`` raises."""
     change = pods.change(pod, command, at)
     return pod if change is None else change[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fleet_q.core.ports import Manners
+from fleet_q.core.ports import StoreTraits
 
 MOST_WAITERS: Final = 20
 """Statements that may wait for the lock of a table, as error 000625 says."""
@@ -24,8 +24,8 @@ the ids, of 200 characters at most, are one bound text of some 4 MiB."""
 SHORTEST_SYNC: Final = 0.5
 """Seconds that the statements of a sync take where none waits for a lock."""
 
-TRAITS: Final = Manners(
-    dear=True,
+TRAITS: Final = StoreTraits(
+    writes_are_billed=True,
     prune_batch=PRUNE_BATCH,
     most_waiters=MOST_WAITERS,
     shortest_sync=SHORTEST_SYNC,

@@ -18,7 +18,7 @@ from fleet_q.adapters.sqlite.open import WAL_LIMIT, Opening
 from fleet_q.adapters.sqlite.snapshot import Snapshot
 from fleet_q.adapters.sqlite.transaction import SqliteTransaction
 from fleet_q.core.errors import StoreError, StoreUnavailable
-from fleet_q.core.ports import Manners
+from fleet_q.core.ports import StoreTraits
 from fleet_q.sql import load
 
 WATCH_INTERVAL: Final = 0.03
@@ -40,9 +40,9 @@ _OTHER_TABLES: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
 
 _LOCK_PAUSE: Final = 0.001
 
-_BELL: Final = load("sqlite", "bell")
+_BELL: Final = load("sqlite", "change_counter")
 _WRITE: Final = (load("sqlite", "begin_writing"),)
-_READ: Final = (load("sqlite", "begin_reading"), load("sqlite", "take_a_picture"))
+_READ: Final = (load("sqlite", "begin_reading"), load("sqlite", "begin_snapshot"))
 
 
 class Begun:
@@ -71,7 +71,7 @@ class SqliteDatabase:
 
     def __init__(self, opening: Opening, clock: Callable[[], int]) -> None:
         opening.check()
-        self.manners = Manners(watch_interval=WATCH_INTERVAL)
+        self.traits = StoreTraits(poll_interval=WATCH_INTERVAL)
         self.was_created = False
         self._opening = opening
         self._path = opening.path
@@ -93,7 +93,7 @@ class SqliteDatabase:
             fork.register(self)
             self._connection, self.was_created = opening.open(self._files)
 
-    def bell(self) -> int:
+    def change_counter(self) -> int:
         with self._fork_lock.lock, self._translated:
             connection = self._connection or self._open_again()
             if time.monotonic() >= self._next_check:

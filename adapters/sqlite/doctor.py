@@ -110,7 +110,7 @@ class _Look:
 
     def version(self) -> Diagnosis:
         with self._connected() as connection:
-            whose, found, tables = connection.execute(load("sqlite", "whose")).fetchone()
+            whose, found, tables = connection.execute(load("sqlite", "file_identity")).fetchone()
         if (whose, found, tables) == (0, 0, 0):
             return fail("the file is empty; a pod makes the tables", "fleet-q worker")
         if whose != APPLICATION_ID:

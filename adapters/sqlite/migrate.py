@@ -76,7 +76,9 @@ def applied(path: Path) -> int:
         translated(path, opening=True),
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection,
     ):
-        application_id, found, tables = connection.execute(load("sqlite", "whose")).fetchone()
+        application_id, found, tables = connection.execute(
+            load("sqlite", "file_identity")
+        ).fetchone()
     check_ours(path, application_id, found, tables)
     return int(found)
 

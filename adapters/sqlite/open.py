@@ -124,7 +124,7 @@ class Opening:
     def _set_up(self, connection: sqlite3.Connection) -> bool:
         run = connection.execute
         run("PRAGMA temp_store = MEMORY")  # a temporary folder that is full would end a pod
-        application_id, found, tables = run(load("sqlite", "whose")).fetchone()
+        application_id, found, tables = run(load("sqlite", "file_identity")).fetchone()
         is_new = (application_id, found, tables) == (0, 0, 0)
         check_ours(self.path, application_id, found, tables)
         check_not_newer(self.path, found)
@@ -139,7 +139,7 @@ class Opening:
         run(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         if found < SCHEMA_VERSION:
             migrate(connection, self.path)
-        run(load("sqlite", "take_a_picture")).fetchone()  # which opens the files beside the file
+        run(load("sqlite", "begin_snapshot")).fetchone()  # which opens the files beside the file
         run("PRAGMA busy_timeout = 0")  # see SqliteDatabase._begin
         return is_new
 

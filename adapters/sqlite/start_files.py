@@ -26,7 +26,7 @@ from typing import Final
 from fleet_q.adapters import fork
 from fleet_q.adapters.sqlite.boot import boot_id
 from fleet_q.core.errors import StartNotRecorded
-from fleet_q.core.ports import DeadLetter
+from fleet_q.core.ports import Orphan
 from fleet_q.core.step import Step
 
 MARK: Final = "-begun-"
@@ -71,8 +71,8 @@ class StartFiles:
         except OSError:  # a folder or disk that takes no file
             return None
 
-    def never_began(self, letters: Sequence[DeadLetter]) -> set[str]:
-        by_incarnation: dict[str, list[DeadLetter]] = {}
+    def never_began(self, letters: Sequence[Orphan]) -> set[str]:
+        by_incarnation: dict[str, list[Orphan]] = {}
         for letter in letters:
             by_incarnation.setdefault(letter.incarnation, []).append(letter)
         found: set[str] = set()

@@ -19,7 +19,7 @@ from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
-from fleet_q.core.ports import DeadLetter, Ended, EndedPage, Pruned, Turn
+from fleet_q.core.ports import FinalStep, FinalStepPage, Orphan, Pruned, SyncRequest
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.step import (
     AT_ONCE,
@@ -123,8 +123,8 @@ class SqliteTransaction(StepByStep):
             {"pod_id": pod_id, "incarnation": incarnation, "claim_token": claim_token},
         )
 
-    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
-        return [DeadLetter(*row) for row in self._run("orphans", {"after": after, "limit": limit})]
+    def orphans(self, after: str, limit: int) -> list[Orphan]:
+        return [Orphan(*row) for row in self._run("orphans", {"after": after, "limit": limit})]
 
     def dead_letters(self, limit: int, before: tuple[int, str] | None) -> list[Step]:
         if before is None:
@@ -170,27 +170,27 @@ class SqliteTransaction(StepByStep):
 
     def ended(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
-    ) -> EndedPage:
+    ) -> FinalStepPage:
         """Among the next ``limit`` rows. An index of what has ended would cost every step
         something, and rows are stored in the order of their age: past a page of which nothing is
         old enough, there is nothing."""
-        found = self._run("oldest", {"after": int(after or 0), "limit": limit}).fetchall()
+        found = self._run("steps_by_age", {"after": int(after or 0), "limit": limit}).fetchall()
         ended = tuple(
-            Ended(step_id, version)
+            FinalStep(step_id, version)
             for _, step_id, version, status, _, last_update_ts in found
             if is_prunable(status, last_update_ts, statuses, before)
         )
         more = len(found) == limit and any(created_ts <= before for *_, created_ts, _ in found)
-        return EndedPage(ended, str(found[-1][0]) if more else None)
+        return FinalStepPage(ended, str(found[-1][0]) if more else None)
 
     def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
         values = {"step_ids": rows.encode(step_ids)}
-        return map(rows.to_step_event, self._stream("histories", values))
+        return map(rows.to_step_event, self._stream("events_of_steps", values))
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         return map(rows.to_pod_event, self._stream("pod_history", {"pod_id": pod_id}))
 
-    def prune_steps(self, ended: Sequence[Ended], before: int) -> Pruned:
+    def prune_steps(self, ended: Sequence[FinalStep], before: int) -> Pruned:
         values = {"ended": rows.encode(ended), "before": before}
         events = self._run("prune_step_events", values).rowcount
         return Pruned(self._run("prune_steps", values).rowcount, events)
@@ -214,14 +214,14 @@ class SqliteTransaction(StepByStep):
         self._run("append_submissions", {"pod_id": by, "count": len(new)})
         return [True] * len(new)
 
-    def claim(self, turn: Turn) -> list[Step]:
+    def claim(self, request: SyncRequest) -> list[Step]:
         """Almost always :func:`~fleet_q.core.step.claimed_of` takes all of what is claimable, and
         then there is a faster statement for it."""
         self._run("mark_due", {"now": self.at})
-        token = {"claim_token": turn.claim_token}
-        who = {"pod_id": turn.pod_id, "incarnation": turn.incarnation}
-        first = {"now": self.at, "limit": turn.claim}
-        rule = {"free": turn.free, "most_bytes": MOST_CLAIMED_BYTES}
+        token = {"claim_token": request.claim_token}
+        who = {"pod_id": request.pod_id, "incarnation": request.incarnation}
+        first = {"now": self.at, "limit": request.claim}
+        rule = {"free": request.free, "most_bytes": MOST_CLAIMED_BYTES}
         ids, may_take_all = self._run("first_due", {**first, **rule}).fetchone()
         found = (
             self._run("claim", {"now": self.at, "ids": ids, **who, **token})
@@ -252,7 +252,7 @@ class SqliteTransaction(StepByStep):
             self._run("append_completions", {"now": self.at, "pod_id": by, **values})
             completed = self._run("complete", {"now": self.at, **values}).rowcount
             if completed < len(by_id):
-                late += [row[0] for row in self._run("late", values)]
+                late += [row[0] for row in self._run("rejected_completions", values)]
         return late
 
     def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:

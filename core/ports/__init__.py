@@ -10,35 +10,35 @@ itself.
 
 from fleet_q.core.ports.database import Database, Transaction
 from fleet_q.core.ports.messages import (
-    Answer,
-    DeadLetter,
-    Ended,
-    EndedPage,
-    Fleet,
-    LetterPage,
+    FinalStep,
+    FinalStepPage,
+    Orphan,
+    PodList,
     Pruned,
     RebuildReport,
-    Turn,
+    StepPage,
+    SyncRequest,
+    SyncResult,
 )
-from fleet_q.core.ports.recovery_queue import DeadLetterTable
+from fleet_q.core.ports.recovery_queue import RecoveryQueue
 from fleet_q.core.ports.starts import StartRecord, StartRecords
-from fleet_q.core.ports.store import Manners, Store
+from fleet_q.core.ports.store import Store, StoreTraits
 
 __all__ = [
-    "Answer",
     "Database",
-    "DeadLetter",
-    "DeadLetterTable",
-    "Ended",
-    "EndedPage",
-    "Fleet",
-    "LetterPage",
-    "Manners",
+    "FinalStep",
+    "FinalStepPage",
+    "Orphan",
+    "PodList",
     "Pruned",
     "RebuildReport",
+    "RecoveryQueue",
     "StartRecord",
     "StartRecords",
+    "StepPage",
     "Store",
+    "StoreTraits",
+    "SyncRequest",
+    "SyncResult",
     "Transaction",
-    "Turn",
 ]

@@ -9,8 +9,15 @@ from typing import Protocol
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
-from fleet_q.core.ports.messages import Answer, DeadLetter, Ended, EndedPage, Pruned, Turn
-from fleet_q.core.ports.store import Manners
+from fleet_q.core.ports.messages import (
+    FinalStep,
+    FinalStepPage,
+    Orphan,
+    Pruned,
+    SyncRequest,
+    SyncResult,
+)
+from fleet_q.core.ports.store import StoreTraits
 from fleet_q.core.step import Cancel, Outcome, Recover, Replay, Step, Submit
 
 
@@ -43,7 +50,7 @@ class Transaction(Protocol):
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
         """The steps that are claimed under this token."""
 
-    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
+    def orphans(self, after: str, limit: int) -> list[Orphan]:
         """Steps for which :func:`~fleet_q.core.recovery.is_orphan` holds, by id after ``after``."""
 
     def dead_letters(self, limit: int, before: tuple[int, str] | None) -> list[Step]:
@@ -51,7 +58,7 @@ class Transaction(Protocol):
 
     def ended(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
-    ) -> EndedPage:
+    ) -> FinalStepPage:
         """See :meth:`Store.ended`."""
 
     def counts(self) -> dict[StepStatus, int]:
@@ -89,7 +96,7 @@ class Transaction(Protocol):
     def write_pods(self, changes: Sequence[PodChange]) -> None:
         """The same for pods. One without an event was heard of, and nothing else happened."""
 
-    def prune_steps(self, ended: Sequence[Ended], before: int) -> Pruned:
+    def prune_steps(self, ended: Sequence[FinalStep], before: int) -> Pruned:
         """Delete those of the steps that are in this version still, and were not changed after
         ``before``, with their events."""
 
@@ -110,14 +117,14 @@ class Transaction(Protocol):
     def submit_many(self, new: Sequence[Submit], by: str | None) -> list[bool]:
         """See :meth:`Store.submit`."""
 
-    def peek(self, turn: Turn) -> Answer | None:
+    def peek(self, request: SyncRequest) -> SyncResult | None:
         """The answer to a turn that would claim if there were a step, and there is none; ``None``
         if there is one, so the turn has to be done. Writes nothing. Raises as :meth:`sync`."""
 
-    def sync(self, turn: Turn) -> Answer:
+    def sync(self, request: SyncRequest) -> SyncResult:
         """Do a turn. Raises ``IncarnationEnded``."""
 
-    def claim(self, turn: Turn) -> list[Step]:
+    def claim(self, request: SyncRequest) -> list[Step]:
         """Claim for a turn what :func:`~fleet_q.core.step.claimed_of` takes of what
         :meth:`claimable` returns; the steps as they are now, in claim order."""
 
@@ -143,10 +150,10 @@ class Database(Protocol):
     """What can begin transactions: commit on a clean exit, roll back on an exception."""
 
     @property
-    def manners(self) -> Manners:
+    def traits(self) -> StoreTraits:
         """See :attr:`Store.manners`."""
 
-    def bell(self) -> int:
+    def change_counter(self) -> int:
         """See :meth:`Store.bell`."""
 
     def write(self) -> AbstractContextManager[Transaction]:

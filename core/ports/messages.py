@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import msgspec
 
-from fleet_q.core.pod import Pod, Presence
+from fleet_q.core.pod import Pod, PodCommand
 from fleet_q.core.step import Outcome, Step
 
 
-class Turn(msgspec.Struct, frozen=True):
+class SyncRequest(msgspec.Struct, frozen=True):
     """All that a pod wants of the store at one moment, done in one transaction.
 
     Its presence first, then a claim of up to ``claim`` steps under ``claim_token``, then the
     outcomes that it acknowledges: what it gives back is there for the next claim. The last
     ``prefetch`` steps of the claim would not begin at once, so fewer may be claimed, unless the
     pod ``records_starts``: see :func:`~fleet_q.core.step.claimed_of`. With ``check_held`` the
-    store says which of these claims no longer stand. ``again`` marks a turn whose answer was lost:
+    store says which of these claims no longer stand. ``is_retry`` marks a turn whose answer was
+    lost:
     it may have been done already, and is made up for, not done twice.
-    ``if_due`` marks one that is only to be done if there is a step to claim, unless it is
-    ``again``.
+    ``only_if_claimable`` marks one that is only to be done if there is a step to claim, unless it
+    is
+    ``is_retry``.
     """
 
     pod_id: str
     incarnation: str
-    presence: Presence | None = None
+    pod_command: PodCommand | None = None
     outcomes: tuple[Outcome, ...] = ()
     claim: int = 0
     claim_token: str = ""
     prefetch: int = 0
     check_held: tuple[tuple[str, str], ...] = ()
-    again: bool = False
-    if_due: bool = False
+    is_retry: bool = False
+    only_if_claimable: bool = False
     records_starts: bool = False
 
     @property
@@ -40,7 +42,7 @@ class Turn(msgspec.Struct, frozen=True):
         return self.claim if self.records_starts else self.claim - self.prefetch
 
 
-class Answer(msgspec.Struct, frozen=True):
+class SyncResult(msgspec.Struct, frozen=True):
     """What became of a turn. It was ``done`` unless it was only to be done if a step was due.
 
     ``claimed``: the steps that the pod now holds under the turn's token. ``refused``: the ids
@@ -61,7 +63,7 @@ class Answer(msgspec.Struct, frozen=True):
     more: bool = False
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
+class Orphan(msgspec.Struct, frozen=True):
     """An orphan as the leader notes it down, with the claim that it was found under. ``size`` is
     about how many characters its step has, which are not read for it."""
 
@@ -79,31 +81,31 @@ class DeadLetter(msgspec.Struct, frozen=True):
         return self.retry_count < self.max_retries
 
 
-class Fleet(msgspec.Struct, frozen=True):
+class PodList(msgspec.Struct, frozen=True):
     """All pods that ever joined, and the store's time at which that was so."""
 
     at: int
     pods: tuple[Pod, ...]
 
 
-class LetterPage(msgspec.Struct, frozen=True):
+class StepPage(msgspec.Struct, frozen=True):
     """A page of dead letters, newest first; ``before`` asks for the page behind this one."""
 
     steps: tuple[Step, ...]
     before: tuple[int, str] | None
 
 
-class Ended(msgspec.Struct, frozen=True, array_like=True):
+class FinalStep(msgspec.Struct, frozen=True, array_like=True):
     """A step that has ended, in the version that it was found in; so many are its events."""
 
     step_id: str
     version: int
 
 
-class EndedPage(msgspec.Struct, frozen=True):
+class FinalStepPage(msgspec.Struct, frozen=True):
     """Some of the steps that have ended; ``after`` asks for the page behind this one."""
 
-    steps: tuple[Ended, ...]
+    steps: tuple[FinalStep, ...]
     after: str | None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
-from fleet_q.core.ports.messages import DeadLetter
+from fleet_q.core.ports.messages import Orphan
 from fleet_q.core.step import Step
 
 
@@ -38,7 +38,7 @@ class StartRecords(Protocol):
     def open(self, incarnation: str) -> StartRecord | None:
         """A new record; ``None`` if none can be kept."""
 
-    def never_began(self, letters: Sequence[DeadLetter]) -> set[str]:
+    def never_began(self, letters: Sequence[Orphan]) -> set[str]:
         """The ids of those that certainly did not begin under their claim and never will: the
         process that held it has ended and kept a whole record, in which the claim is not."""
 

@@ -11,33 +11,34 @@ from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports.messages import (
-    Answer,
-    DeadLetter,
-    Ended,
-    EndedPage,
-    Fleet,
-    LetterPage,
+    FinalStep,
+    FinalStepPage,
+    Orphan,
+    PodList,
     Pruned,
     RebuildReport,
-    Turn,
+    StepPage,
+    SyncRequest,
+    SyncResult,
 )
 from fleet_q.core.ports.starts import StartRecords
 from fleet_q.core.step import Recover, Step, Submit
 
 
-class Manners(msgspec.Struct, frozen=True):
+class StoreTraits(msgspec.Struct, frozen=True):
     """What a pod should know of its store's nature.
 
-    ``watch_interval``: seconds after which an idle pod may look at the bell again, where a look
+    ``poll_interval``: seconds after which an idle pod may look at the bell again, where a look
     costs next to nothing; ``None``: it is looked at no more often than steps are claimed.
-    ``dear``: every write costs money, so a pod with nothing to do falls asleep. ``prune_batch``:
+    ``writes_are_billed``: every write costs money, so a pod with nothing to do falls asleep.
+    ``prune_batch``:
     steps looked through, and pruned, in one transaction. ``most_waiters``: statements that may
-    wait for one lock, beyond which the store rejects one with ``StoreCrowded``; ``None``: any
+    wait for one lock, beyond which the store rejects one with ``StoreContended``; ``None``: any
     number. ``shortest_sync``: seconds that a sync takes at least, about.
     """
 
-    watch_interval: float | None = None
-    dear: bool = False
+    poll_interval: float | None = None
+    writes_are_billed: bool = False
     prune_batch: int = 200
     most_waiters: int | None = None
     shortest_sync: float = 0.05
@@ -54,7 +55,7 @@ class Store(Protocol):
     """
 
     @property
-    def manners(self) -> Manners:
+    def traits(self) -> StoreTraits:
         """How pods should treat it."""
 
     @property
@@ -65,10 +66,10 @@ class Store(Protocol):
         """Store new steps; for each, whether it was new. Raises ``StepConflict``, storing none,
         and ``StoreError`` if an id that was promised to be unique is taken."""
 
-    def turn(self, turn: Turn) -> Answer:
+    def sync(self, request: SyncRequest) -> SyncResult:
         """Do a pod's turn. Raises ``IncarnationEnded`` if the pod may not go on as it is."""
 
-    def bell(self) -> int:
+    def change_counter(self) -> int:
         """A number that is another one after every change of a step by anybody else. Looking at
         it is the cheapest thing that a store can be asked."""
 
@@ -76,7 +77,7 @@ class Store(Protocol):
         """End these incarnations, which were observed to be silent, but for those whose row has
         changed since; return those that have ended now."""
 
-    def orphans(self, after: str, limit: int) -> list[DeadLetter]:
+    def orphans(self, after: str, limit: int) -> list[Orphan]:
         """Orphaned steps with an id greater than ``after``, by id."""
 
     def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
@@ -98,10 +99,10 @@ class Store(Protocol):
     def counts(self) -> dict[StepStatus, int]:
         """How many steps there are in each status."""
 
-    def pods(self) -> Fleet:
+    def pods(self) -> PodList:
         """All pods, ordered by id."""
 
-    def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> LetterPage:
+    def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> StepPage:
         """A page of the steps that failed for good."""
 
     def step_events(self) -> Iterator[StepEvent]:
@@ -109,12 +110,12 @@ class Store(Protocol):
 
     def ended(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
-    ) -> EndedPage:
+    ) -> FinalStepPage:
         """Up to ``limit`` steps for which :func:`~fleet_q.core.pruning.is_prunable` holds, in an
         order of the store's own. ``after`` is the ``after`` of the page in front. A page may be
         empty and not the last."""
 
-    def prune(self, ended: Sequence[Ended], before: int, by: str | None = None) -> Pruned:
+    def prune(self, ended: Sequence[FinalStep], before: int, by: str | None = None) -> Pruned:
         """Delete those of the steps that have not changed since they were found under ``before``,
         each with all its events. Their ids are free from then on: what is submitted again under
         one of them is a new step, and runs again."""

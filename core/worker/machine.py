@@ -1,7 +1,8 @@
 """The pod as a machine: given the time and what happened, it says what is due next.
 
 It does nothing itself. A shell asks :meth:`PodMachine.plan`, carries the plan out, and tells the
-machine what came of it (``answered``, ``unanswered``, ``ended``) and which functions finished
+machine what came of it (``on_synced``, ``on_store_unavailable``, ``on_incarnation_ended``) and
+which functions finished
 (``finished``). All times here are seconds on one monotonic clock of the shell's choosing.
 """
 
@@ -16,16 +17,16 @@ import msgspec
 from fleet_q.core import pruning
 from fleet_q.core.capacity import slots
 from fleet_q.core.leadership import is_led
-from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Presence, Sleep
-from fleet_q.core.ports import Answer, Fleet, Manners, Turn
+from fleet_q.core.pod import Drain, Join, Leave, Pod, PodCommand, SendHeartbeat, Sleep
+from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.retry import MICROS, backoff, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.silence import SilenceTracker, longest_gap
 from fleet_q.core.step import Fail, Outcome, Release, Step
 from fleet_q.core.worker.claims import HeldClaims
-from fleet_q.core.worker.idle import Quiet
+from fleet_q.core.worker.idle import IdleTracker
 from fleet_q.core.worker.outbox import MOST_OUTCOMES, Outbox
-from fleet_q.core.worker.pacing import Pace
+from fleet_q.core.worker.pacing import ClaimPacing
 from fleet_q.core.worker.prefetch import PREFETCH_BYTES, Prefetch
 from fleet_q.core.worker.refusals import Refusals
 
@@ -39,7 +40,7 @@ STORE_RETRY_CAP: Final = 5.0
 (50 ms, doubled each time), at most 5 s, and half a heartbeat interval: pods have to be heard of
 soon after the store is back."""
 
-LONGEST_CROWDED: Final = 10.0
+LONGEST_CONTENDED: Final = 10.0
 """Seconds to wait at most where too many wait already: if it were longer, who was turned away often
 would be overtaken by all who come new."""
 
@@ -53,7 +54,7 @@ SHORTEST_CLAIM_WAIT: Final = 0.001
 Phase = Literal["joining", "up", "asleep", "draining", "gone"]
 
 
-_PLAIN: Final = Manners()
+_PLAIN: Final = StoreTraits()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -61,14 +62,14 @@ class Plan(msgspec.Struct, frozen=True):
     then let what waits begin until ``begin_by``, if that is not ``None``; then ``keep`` only so
     many of the steps that wait, the first in claim order, and tell :meth:`PodMachine.withdrawn` of
     the others (``None``: keep all). Then ``look`` at the fleet, ``listen`` to the store's bell, and
-    do the ``turn``; whether a recovery cycle, and a prune after it, should begin; and
+    do the ``sync``; whether a recovery cycle, and a prune after it, should begin; and
     ``look_again``, the time to ask anew if nothing happens."""
 
-    turn: Turn | None
+    request: SyncRequest | None
     abandon: tuple[tuple[str, str], ...]
     begin_by: float | None
     keep: int | None
-    listen: bool
+    poll: bool
     recover: bool
     prune: bool
     look: bool
@@ -91,7 +92,7 @@ class PodMachine:
         *,
         new_id: Callable[[], str],
         chance: Callable[[], float],
-        manners: Manners = _PLAIN,
+        traits: StoreTraits = _PLAIN,
     ) -> None:
         self.pod_id = pod_id
         self.settings = settings
@@ -103,9 +104,9 @@ class PodMachine:
         self.incarnation = new_id()
         self._new_id = new_id
         self._chance = chance
-        self._pace = Pace(manners)
-        self._prefetch = Prefetch(settings.claim_ahead, settings.claim_interval)
-        self._quiet = Quiet(settings, manners)
+        self._pacing = ClaimPacing(traits)
+        self._prefetch = Prefetch(settings.prefetch, settings.claim_interval)
+        self._idle = IdleTracker(settings, traits)
         dead_after = settings.dead_pod_threshold
         gap = longest_gap(settings.heartbeat_interval, dead_after)
         self.silence = SilenceTracker(dead_after, gap)
@@ -117,11 +118,11 @@ class PodMachine:
         self._running = self._held.by_id
         self._outbox = Outbox()
         self._abandon: list[tuple[str, str]] = []
-        self._turn: Turn | None = None  # sent, and not answered yet
+        self._request: SyncRequest | None = None  # sent, and not answered yet
         self._must_confirm = False  # a step that waits may only begin once its claim is confirmed
         self._confirmed: float | None = None  # until when what waits may begin, to be told
         self._failures = 0
-        self._crowded_out = False  # a heartbeat was turned away with what it came with
+        self._was_rejected = False  # a heartbeat was turned away with what it came with
         self._refusals = Refusals(MOST_OUTCOMES)
         self._ask_after = -math.inf  # the store is left alone until then
         self._backlog = True  # the last claim was filled, so more may be waiting
@@ -159,13 +160,13 @@ class PodMachine:
         begin_by, self._confirmed = self._confirmed, None
         abandon, self._abandon = tuple(self._abandon), []
         recover = self._due_recovery(now)
-        turn = self._due_turn(now)
-        listen = self._due_listen(turn, now)
+        request = self._due_sync(now)
+        poll = self._due_poll(request, now)
         prune = recover and self._due_prune(now)
         look = self._due_look(now)
-        look_again = now if turn is not None else self._look_again()
+        look_again = now if request is not None else self._look_again()
         gone = self.phase == "gone"
-        return Plan(turn, abandon, begin_by, keep, listen, recover, prune, look, look_again, gone)
+        return Plan(request, abandon, begin_by, keep, poll, recover, prune, look, look_again, gone)
 
     def begin_by(self, now: float) -> float:
         """Until when a step may begin without another look at its claim, which stood at ``now``."""
@@ -206,105 +207,105 @@ class PodMachine:
         for claim in claims:
             self._prefetch.ended -= self.finished(Release(*claim))
 
-    def heard(self, bell: int, now: float) -> bool:
+    def on_change_counter(self, change_counter: int, now: float) -> bool:
         """The store's bell, as it was asked for at ``now``. If it has rung, there may be work; true
         if so, and then something else may be due than was planned."""
-        if not self._quiet.has_rung(bell):
+        if not self._idle.has_changed(change_counter):
             return False
-        called_at = self._pace.called_at(now, self._chance) if self._quiet.dear else now
+        claim_at = self._pacing.claim_at(now, self._chance) if self._idle.writes_are_billed else now
         if self.phase == "asleep":
-            self._quiet.wake_at = min(self._quiet.wake_at, called_at)
+            self._idle.wake_at = min(self._idle.wake_at, claim_at)
         else:
-            self._next_claim = min(self._next_claim, called_at)
+            self._next_claim = min(self._next_claim, claim_at)
         return True
 
-    def saw(self, fleet: Fleet, now: float) -> bool:
+    def on_pods(self, fleet: PodList, now: float) -> bool:
         """The pods, as they were asked for at ``now``. If none that is awake leads them, a sleeper
         wakes to do so; true if so, as in :meth:`heard`."""
-        self._quiet.looks(now)
+        self._idle.looks(now)
         self._observe(fleet, now)
         dead_after = micros(self.settings.dead_pod_threshold)
         if self.phase != "asleep" or is_led(fleet.pods, fleet.at, dead_after):
             return False
         self.phase = "up"
-        self._quiet.woken(now)
-        self._quiet.stay_awake(now + self.silence.takes)
+        self._idle.on_awake(now)
+        self._idle.stay_awake(now + self.silence.takes)
         self._next_claim = self._next_heartbeat = self._next_recovery = -math.inf
         return True
 
-    def silent(self, fleet: Fleet, now: float) -> list[Pod]:
+    def silent(self, fleet: PodList, now: float) -> list[Pod]:
         """The pods to declare dead, given all of them as they were asked for at ``now``."""
         self._observe(fleet, now)
         self._next_recovery = min(self._next_recovery, self.silence.next_due(now))
         return self.silence.silent()
 
-    def answered(self, turn: Turn, answer: Answer, now: float) -> list[Step]:
-        """The store has done ``turn``. The steps to run now."""
-        self._turn = None
-        self._pace.answered(now, is_telling=_is_telling(turn, answer))
+    def on_synced(self, request: SyncRequest, answer: SyncResult, now: float) -> list[Step]:
+        """The store has done ``sync``. The steps to run now."""
+        self._request = None
+        self._pacing.on_synced(now, is_representative=_is_representative(request, answer))
         claimed_size = sum([len(step.payload) for step in answer.claimed])
-        self._prefetch.answered(
-            self._pace.turn_took,
+        self._prefetch.on_synced(
+            self._pacing.sync_took,
             len(answer.claimed),
             claimed_size,
-            len(turn.outcomes),
-            self._outbox.remove(len(turn.outcomes)),
+            len(request.outcomes),
+            self._outbox.remove(len(request.outcomes)),
         )
         self._failures = 0
-        self._crowded_out = False
-        self._refusals.accepted(len(turn.outcomes))
-        if turn.check_held:
+        self._was_rejected = False
+        self._refusals.accepted(len(request.outcomes))
+        if request.check_held:
             self._confirmed = self.begin_by(now)
         if answer.done:
-            self._now_present(turn.presence, now)
-        checked = dict(turn.check_held)
+            self._on_command_done(request.pod_command, now)
+        checked = dict(request.check_held)
         for step_id in answer.lost:
             held = self._running.get(step_id)
             if held is not None and held.claim_token == checked.get(step_id):
                 self._held.drop(step_id)
                 self._abandon.append((step_id, held.claim_token))
-        if turn.claim:
-            self._backlog = answer.more or len(answer.claimed) >= turn.claim
+        if request.claim:
+            self._backlog = answer.more or len(answer.claimed) >= request.claim
             # Steps that may not be prefetched go first, as soon as there are slots for them.
-            self._may_prefetch = not (answer.more and turn.prefetch)
-            self._next_claim = self._quiet.next_claim(now)
-        elif turn.outcomes:
+            self._may_prefetch = not (answer.more and request.prefetch)
+            self._next_claim = self._idle.next_claim(now)
+        elif request.outcomes:
             self._next_claim = min(self._next_claim, now + self.settings.claim_interval)
-        waits = [o.retry_delay for o in turn.outcomes if isinstance(o, Fail) and not o.permanent]
+        waits = [o.retry_delay for o in request.outcomes if isinstance(o, Fail) and not o.permanent]
         if answer.next_due is not None:
             waits.append(answer.next_due - answer.at)
         if waits:
             wait = max(min(waits) / MICROS, SHORTEST_CLAIM_WAIT)
             self._next_claim = min(self._next_claim, now + wait)
-        self._watch_quiet(turn, answer, now)
+        self._track_idleness(request, answer, now)
         if self.phase in ("draining", "gone"):
             for step in answer.claimed:
-                self._outbox.add(Release(step.step_id, turn.claim_token))
+                self._outbox.add(Release(step.step_id, request.claim_token))
             return []
         if answer.claimed and not self._running:
             self._prefetch.begins(now)
-        self._abandon += self._held.add(answer.claimed, turn.claim_token, claimed_size)
+        self._abandon += self._held.add(answer.claimed, request.claim_token, claimed_size)
         return list(answer.claimed)
 
-    def unanswered(self, now: float, *, crowded: bool = False) -> float:
+    def on_store_unavailable(self, now: float, *, contended: bool = False) -> float:
         """The store did not answer, or is ``crowded``; a turn is due again after the seconds
         returned: the same, unless nothing of it can have been done."""
         self._failures += 1
         chance = self._chance()
         cap = min(STORE_RETRY_CAP, self.settings.heartbeat_interval / 2)
         wait = backoff(self._failures, STORE_RETRY_BASE, cap, chance)
-        if crowded:
-            self._pace.turned_away()
-            queue = min(LONGEST_CROWDED, self._pace.queue_takes)
+        if contended:
+            self._pacing.on_rejected()
+            queue = min(LONGEST_CONTENDED, self._pacing.queue_duration)
             wait = min(queue, self.settings.heartbeat_interval) * chance
             if self._must_watch:  # without its heartbeats, nobody who died is declared dead
                 wait = min(wait, LONGEST_WATCHING * chance)
             if self.phase == "draining":  # what it has done should count, so it comes some times
                 wait = max(min(wait, (self._drain_until - now) / 4), STORE_RETRY_BASE)
-            if self._turn is not None and not self._turn.again:
-                self._crowded_out = isinstance(self._turn.presence, Beat)
-                self._must_confirm = self._must_confirm or bool(self._turn.check_held)
-                self._turn = None  # nothing of it was done, and by then there may be less to do
+            if self._request is not None and not self._request.is_retry:
+                self._was_rejected = isinstance(self._request.pod_command, SendHeartbeat)
+                self._must_confirm = self._must_confirm or bool(self._request.check_held)
+                self._request = None  # nothing of it was done, and by then there may be less to do
         if self.phase == "draining" and now >= self._drain_until:
             self.phase = "gone"  # the grace is over and so is the pod; its steps will be recovered
             self.has_left = not self._joined and not self._has_work()
@@ -315,44 +316,44 @@ class PodMachine:
         """The store refuses the turn for good. What it asks for is asked for again without the
         outcomes, and these come in smaller turns afterwards, until the one that is refused has
         been found; false if there were none, and so nothing can be left out."""
-        turn = self._turn
-        if turn is None or not turn.outcomes:
+        request = self._request
+        if request is None or not request.outcomes:
             return False
-        is_alone = turn.presence is None and not turn.claim
-        if is_alone and self._refusals.blames(len(turn.outcomes)):
+        is_alone = request.pod_command is None and not request.claim
+        if is_alone and self._refusals.blames(len(request.outcomes)):
             self._outbox.remove(1)
-            replacement = self._refusals.replace(turn.outcomes[0], error)
+            replacement = self._refusals.replace(request.outcomes[0], error)
             if replacement is not None:
                 self._outbox.add_first(replacement)
-        self._refusals.refused(len(turn.outcomes))
-        presence = turn.presence
-        if presence is None or isinstance(presence, Leave):
-            presence = Beat(self.pod_id, self.incarnation) if self._joined else None
-        if presence is None and not turn.claim:
-            self._must_confirm = self._must_confirm or bool(turn.check_held)
-            self._turn = None
+        self._refusals.refused(len(request.outcomes))
+        pod_command = request.pod_command
+        if pod_command is None or isinstance(pod_command, Leave):
+            pod_command = SendHeartbeat(self.pod_id, self.incarnation) if self._joined else None
+        if pod_command is None and not request.claim:
+            self._must_confirm = self._must_confirm or bool(request.check_held)
+            self._request = None
         else:
-            self._turn = msgspec.structs.replace(turn, presence=presence, outcomes=())
+            self._request = msgspec.structs.replace(request, pod_command=pod_command, outcomes=())
         return True
 
-    def last_turns(self) -> list[Turn]:
+    def last_requests(self) -> list[SyncRequest]:
         """The pod ends now: what is left to tell the store, each turn by itself. All that it holds
         is released, and it leaves."""
         batches = self._outbox.take_all(Release(*claim) for claim in self._held.pairs())
-        self._turn = None
+        self._request = None
         self._held.clear()
         self.phase = "gone"
-        turns = [Turn(self.pod_id, self.incarnation, outcomes=batch) for batch in batches]
+        requests = [SyncRequest(self.pod_id, self.incarnation, outcomes=batch) for batch in batches]
         leave = Leave(self.pod_id, self.incarnation)
-        return [*turns, Turn(self.pod_id, self.incarnation, leave)]
+        return [*requests, SyncRequest(self.pod_id, self.incarnation, leave)]
 
-    def ended(self) -> None:
+    def on_incarnation_ended(self) -> None:
         """The store no longer counts this incarnation as living: join as a new one.
 
         What runs may still be acknowledged if no leader has taken it yet; the first heartbeat
         tells which claims still stand.
         """
-        self._turn = None
+        self._request = None
         self._failures = 0
         self._joined = False
         self._refusals.kept.clear()  # the leader recovers them
@@ -364,7 +365,7 @@ class PodMachine:
     def work_arrived(self) -> None:
         """Somebody here submitted a step: claim now rather than at the next interval."""
         self._next_claim = -math.inf
-        self._quiet.wake_at = -math.inf
+        self._idle.wake_at = -math.inf
 
     def drain(self, now: float, grace: float | None = None) -> None:
         """Stop claiming, finish what runs within ``grace`` seconds, release the rest, leave."""
@@ -407,44 +408,44 @@ class PodMachine:
         self._abandon.append((outcome.step_id, outcome.claim_token))
 
     def _has_work(self) -> bool:
-        return bool(self._running or self._outbox or self._turn)
+        return bool(self._running or self._outbox or self._request)
 
-    def _due_turn(self, now: float) -> Turn | None:
+    def _due_sync(self, now: float) -> SyncRequest | None:
         if self.phase == "gone" or now < self._ask_after:
             return None
-        if self._turn is not None:
-            self._pace.sent(now)
-            self._turn = msgspec.structs.replace(self._turn, again=True)
-            return self._turn
+        if self._request is not None:
+            self._pacing.sent(now)
+            self._request = msgspec.structs.replace(self._request, is_retry=True)
+            return self._request
         if self.phase == "asleep":
             return self._due_wake(now)
-        presence = self._due_presence(now)
+        pod_command = self._due_command(now)
         confirm = self._must_confirm and bool(self._running)
         self._must_confirm = confirm
-        if presence is None and not confirm and self._is_gathering(now):
+        if pod_command is None and not confirm and self._is_lingering(now):
             return None
         outcomes = self._outbox.batch(self._refusals.most)
         claim, prefetch = self._due_claim(now), 0
-        if presence is None and not confirm and not outcomes and not claim:
+        if pod_command is None and not confirm and not outcomes and not claim:
             return None
-        if self._crowded_out and isinstance(presence, Beat):
+        if self._was_rejected and isinstance(pod_command, SendHeartbeat):
             outcomes, claim = (), 0  # alone it needs no lock that all wait for
         elif outcomes and self._refusals.is_searching:
             claim = 0
-            if isinstance(presence, Leave):
-                presence = None
-            if presence is not None:
+            if isinstance(pod_command, Leave):
+                pod_command = None
+            if pod_command is not None:
                 outcomes = ()
         else:
             prefetch = self._due_prefetch(claim, now)
             claim += prefetch
-        checks = confirm or isinstance(presence, Beat | Join)
+        checks = confirm or isinstance(pod_command, SendHeartbeat | Join)
         self._must_confirm = False
-        self._pace.sent(now)
-        self._turn = Turn(
+        self._pacing.sent(now)
+        self._request = SyncRequest(
             pod_id=self.pod_id,
             incarnation=self.incarnation,
-            presence=presence,
+            pod_command=pod_command,
             outcomes=outcomes,
             claim=claim,
             claim_token=self._new_id() if claim else "",
@@ -452,42 +453,42 @@ class PodMachine:
             check_held=self._held.pairs() if checks else (),
             records_starts=self.records_starts,
         )
-        return self._turn
+        return self._request
 
-    def _due_wake(self, now: float) -> Turn | None:
+    def _due_wake(self, now: float) -> SyncRequest | None:
         """Who sleeps wakes only if there is a step: to look whether there is one costs no write."""
-        if now < self._quiet.wake_at:
+        if now < self._idle.wake_at:
             return None
-        self._pace.sent(now)
-        self._turn = Turn(
+        self._pacing.sent(now)
+        self._request = SyncRequest(
             self.pod_id,
             self.incarnation,
-            Beat(self.pod_id, self.incarnation),
+            SendHeartbeat(self.pod_id, self.incarnation),
             claim=self._slots,
             claim_token=self._new_id(),
-            if_due=True,
+            only_if_claimable=True,
         )
-        return self._turn
+        return self._request
 
-    def _due_presence(self, now: float) -> Presence | None:
+    def _due_command(self, now: float) -> PodCommand | None:
         if self.phase == "joining":
             return Join(self.pod_id, self.incarnation)
         if not self._joined:  # only outcomes can be said by who has not joined
             return None
-        if self.phase == "draining" and not self._running and self._outbox.fits_in_one_turn:
+        if self.phase == "draining" and not self._running and self._outbox.fits_in_one_sync:
             return Leave(self.pod_id, self.incarnation)
         if self.phase == "draining" and not self._drain_announced:
             return Drain(self.pod_id, self.incarnation)
         if now >= self._sleep_at() and not self._due_claim(now):
             return Sleep(self.pod_id, self.incarnation)
         if now >= self._next_heartbeat:
-            return Beat(self.pod_id, self.incarnation)
+            return SendHeartbeat(self.pod_id, self.incarnation)
         return None
 
-    def _is_gathering(self, now: float) -> bool:
+    def _is_lingering(self, now: float) -> bool:
         """Whether what has ended should wait for what is about to."""
-        may_wait = self._outbox and self._running and self._outbox.fits_in_one_turn
-        return bool(may_wait) and self._pace.is_gathering(now)
+        may_wait = self._outbox and self._running and self._outbox.fits_in_one_sync
+        return bool(may_wait) and self._pacing.is_lingering(now)
 
     def _due_claim(self, now: float) -> int:
         if self.phase not in ("joining", "up"):
@@ -536,34 +537,34 @@ class PodMachine:
         self._next_prune = now + pruning.interval(prune_after)
         return True
 
-    def _now_present(self, presence: Presence | None, now: float) -> None:
-        if presence is not None:
+    def _on_command_done(self, pod_command: PodCommand | None, now: float) -> None:
+        if pod_command is not None:
             self.silence.on_heartbeat(now)
-        match presence:
+        match pod_command:
             case None:
                 return
             case Join():
                 self._joined = True
-                self._pace.joined()
+                self._pacing.joined()
                 if self.phase == "joining":
                     self.phase = "up"
-            case Beat() if self.phase == "asleep":
+            case SendHeartbeat() if self.phase == "asleep":
                 self.phase = "up"
-                self._quiet.woken(now)
+                self._idle.on_awake(now)
             case Drain():
                 self._drain_announced = True
             case Leave():
                 self.phase = "gone"
             case Sleep() if self.phase == "up":
                 self.phase = "asleep"
-                self._quiet.fell_asleep(now)
+                self._idle.on_asleep(now)
                 # the bell may have rung meanwhile
-                self._quiet.wake_at = min(self._quiet.wake_at, self._next_claim)
+                self._idle.wake_at = min(self._idle.wake_at, self._next_claim)
         self._next_heartbeat = now + self.settings.heartbeat_interval
 
     # Falling asleep and waking up
 
-    def _observe(self, fleet: Fleet, now: float) -> None:
+    def _observe(self, fleet: PodList, now: float) -> None:
         """While a pod is missed, the one that is to declare it dead does not sleep: who slept would
         have to measure the silence anew."""
         self.silence.on_pods(fleet.pods, now)
@@ -571,36 +572,41 @@ class PodMachine:
 
     def _due_look(self, now: float) -> bool:
         """Who sleeps sees to it that somebody looks after what is held."""
-        return self.phase == "asleep" and now >= max(self._quiet.look_at, self._ask_after)
+        return self.phase == "asleep" and now >= max(self._idle.look_at, self._ask_after)
 
-    def _due_listen(self, turn: Turn | None, now: float) -> bool:
+    def _due_poll(self, request: SyncRequest | None, now: float) -> bool:
         """Before a claim that may find nothing, so that what is submitted after it is heard of;
         and, in between, as often as the store's manners allow."""
-        if now < max(self._quiet.next_listen, self._ask_after):
+        if now < max(self._idle.next_poll, self._ask_after):
             return False
-        claims = self._quiet.dear and turn is not None and turn.claim > 0 and not self._running
-        due = self.phase == "asleep" or self._watches() or claims
+        claims = (
+            self._idle.writes_are_billed
+            and request is not None
+            and request.claim > 0
+            and not self._running
+        )
+        due = self.phase == "asleep" or self._may_poll() or claims
         if due:
-            self._quiet.listens(now)
+            self._idle.schedule_poll(now)
         return due
 
-    def _watches(self) -> bool:
+    def _may_poll(self) -> bool:
         """Whether it would claim if it knew that there is something."""
         could_claim = self.phase == "up" and len(self._running) < self._usable
-        return self._quiet.watches and could_claim and not self._backlog
+        return self._idle.may_poll and could_claim and not self._backlog
 
-    def _watch_quiet(self, turn: Turn, answer: Answer, now: float) -> None:
+    def _track_idleness(self, request: SyncRequest, answer: SyncResult, now: float) -> None:
         if self._running or self._outbox or answer.claimed or self._backlog:
-            self._quiet.disturbed()
-        elif turn.claim:
-            self._quiet.nothing_claimed(answer, now)
-            due = max(self._quiet.wake_at, now + SHORTEST_CLAIM_WAIT)
+            self._idle.on_work()
+        elif request.claim:
+            self._idle.nothing_claimed(answer, now)
+            due = max(self._idle.wake_at, now + SHORTEST_CLAIM_WAIT)
             self._next_claim = min(self._next_claim, due)
 
     def _sleep_at(self) -> float:
         idle = self.phase == "up" and not self._running and not self._outbox
         may_sleep = idle and not self._must_watch
-        return self._quiet.sleep_at() if may_sleep else math.inf
+        return self._idle.sleep_at() if may_sleep else math.inf
 
     def _look_again(self) -> float:
         here = self._held.first_deadline
@@ -612,28 +618,28 @@ class PodMachine:
 
     def _ask_again(self) -> float:
         """When there will be something to ask the store for."""
-        if self._turn is not None or self.phase == "joining":  # the store is left alone
+        if self._request is not None or self.phase == "joining":  # the store is left alone
             return self._ask_after
         if self.phase == "asleep":
-            return min(self._quiet.next_listen, self._quiet.wake_at, self._quiet.look_at)
+            return min(self._idle.next_poll, self._idle.wake_at, self._idle.look_at)
         times = [self._next_heartbeat if self._joined else math.inf]
         if self.phase == "up":
             times += [self._next_recovery, self._sleep_at()]
         if self._must_confirm:
             times.append(self._ask_after)
         if self._outbox:
-            times.append(self._pace.gather_until or self._ask_after)
+            times.append(self._pacing.linger_until or self._ask_after)
         elif self.phase == "up":
             if len(self._running) < self._usable:
                 times.append(self._next_claim)
-            if self._watches():
-                times.append(self._quiet.next_listen)
+            if self._may_poll():
+                times.append(self._idle.next_poll)
         return min(times)
 
 
-def _is_telling(turn: Turn, answer: Answer) -> bool:
+def _is_representative(request: SyncRequest, answer: SyncResult) -> bool:
     """Whether how long the turn took says something of the next one: it did not only look, nor
     join, which everybody does at once when a fleet starts."""
-    if isinstance(turn.presence, Join) or not answer.done:
+    if isinstance(request.pod_command, Join) or not answer.done:
         return False
-    return turn.presence is not None or bool(turn.outcomes or answer.claimed)
+    return request.pod_command is not None or bool(request.outcomes or answer.claimed)

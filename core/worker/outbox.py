@@ -26,7 +26,7 @@ class Outbox:
         return len(self._outcomes)
 
     @property
-    def fits_in_one_turn(self) -> bool:
+    def fits_in_one_sync(self) -> bool:
         """Whether all of them may be acknowledged together."""
         count = len(self._outcomes)
         return count < 2 or (count <= MOST_OUTCOMES and self.size <= MOST_OUTCOME_BYTES)
@@ -44,7 +44,7 @@ class Outbox:
 
     def batch(self, most: int = MOST_OUTCOMES) -> tuple[Outcome, ...]:
         """The first outcomes, at most so many, for one turn."""
-        if self.fits_in_one_turn:
+        if self.fits_in_one_sync:
             return tuple(self._outcomes[:most])
         return next(_batches(self._outcomes[:most]))
 

@@ -35,7 +35,7 @@ class Prefetch:
         self._longest = longest_horizon
         self._turn_took = 0.0
         self._window_at = 0.0  # when the current window began
-        self._window_ended = 0  # ``ended`` at that time
+        self._window_ended = 0  # ``on_incarnation_ended`` at that time
         self._rate_at = 0.0  # when the window before it began, or this one if it is the first
         self._rate_ended = 0
         self._last: int | None = None  # how many ended in the window before
@@ -59,7 +59,7 @@ class Prefetch:
         self._window_ended = self._rate_ended = self.ended
         self._last = None
 
-    def answered(self, took: float, claimed: int, payloads: int, ended: int, results: int) -> None:
+    def on_synced(self, took: float, claimed: int, payloads: int, ended: int, results: int) -> None:
         """A turn took that long; it claimed steps with so many bytes of payloads, and acknowledged
         outcomes of so many bytes."""
         self._turn_took = took

@@ -17,8 +17,8 @@ import msgspec
 from fleet_q.core import pruning, recovery
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.cycle import Cycle
-from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreCrowded, StoreUnavailable
-from fleet_q.core.ports import DeadLetterTable, Manners, StartRecord, StartRecords, Turn
+from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreContended, StoreUnavailable
+from fleet_q.core.ports import RecoveryQueue, StartRecord, StartRecords, StoreTraits, SyncRequest
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
 from fleet_q.core.retry import micros
@@ -159,8 +159,8 @@ class PodProgram:
         observer: Observer,
         *,
         clock: Callable[[], float],
-        new_table: Callable[[], DeadLetterTable],
-        manners: Manners,
+        new_table: Callable[[], RecoveryQueue],
+        traits: StoreTraits,
         starts: StartRecords | None,
         own_starts: StartRecord | None = None,
         describe: Callable[[BaseException], str],
@@ -174,7 +174,7 @@ class PodProgram:
         self._observer = observer
         self._clock = clock
         self._new_table = new_table
-        self._manners = manners
+        self._traits = traits
         self._starts = starts
         self._own_starts = own_starts
         self._describe = describe
@@ -211,7 +211,7 @@ class PodProgram:
             raise
         except BaseException as error:
             self.unexpected = type(error).__name__
-            wait = self._machine.unanswered(self._clock())
+            wait = self._machine.on_store_unavailable(self._clock())
             self._observer.on_unexpected(error, wait)
         if self._machine.phase == "gone":
             return False
@@ -224,8 +224,8 @@ class PodProgram:
         """Let others have what the pod holds, if the store allows."""
         try:
             self._functions.close()
-            for turn in self._machine.last_turns():
-                yield StoreCall("turn", (turn,))
+            for request in self._machine.last_requests():
+                yield StoreCall("sync", (request,))
         except GeneratorExit:
             raise
         except BaseException as error:
@@ -250,11 +250,11 @@ class PodProgram:
             self._recovery = self._new_recovery()
         if plan.prune and self._prune is None:
             self._prune = self._new_prune()
-        called = plan.look and (yield from self._ask("pods", machine.saw))
-        if plan.listen:
-            called |= yield from self._ask("bell", machine.heard)
-        if plan.turn is not None:
-            yield from self._take(plan.turn)
+        called = plan.look and (yield from self._ask("pods", machine.on_pods))
+        if plan.poll:
+            called |= yield from self._ask("change_counter", machine.on_change_counter)
+        if plan.request is not None:
+            yield from self._take(plan.request)
         next_at = plan.look_again
         if self._recovery is not None:
             yield from self._recover_on(self._recovery)
@@ -262,7 +262,7 @@ class PodProgram:
             yield from self._prune_on(self._prune)
         if self._prune is not None:
             next_at = min(next_at, self._prune.next_at)
-        busy = plan.turn is not None or self._recovery is not None or called
+        busy = plan.request is not None or self._recovery is not None or called
         if functions.should_pull:
             next_at = min(next_at, self._clock() + RUNNER_RETRY)
             busy |= self._pull()
@@ -322,15 +322,15 @@ class PodProgram:
             return True
         return tell(answer, self._clock())
 
-    def _take(self, turn: Turn) -> Program[None]:
+    def _take(self, request: SyncRequest) -> Program[None]:
         machine = self._machine
         try:
-            answer = yield StoreCall("turn", (turn,))
+            answer = yield StoreCall("sync", (request,))
         except IncarnationEnded as ended:
             if ended.superseded:
                 raise
             self._observer.on_incarnation_ended(ended)
-            machine.ended()
+            machine.on_incarnation_ended()
             if self._own_starts is not None:
                 self._own_starts.begin(machine.incarnation)
             return
@@ -338,10 +338,10 @@ class PodProgram:
             yield from self._put_off(error)
             return
         except Exception as error:
-            yield from self._refused(turn, error)
+            yield from self._refused(request, error)
             return
         now = self._clock()
-        steps = machine.answered(turn, answer, now)
+        steps = machine.on_synced(request, answer, now)
         held, observer = self.held, self._observer
         lost = [step for each in answer.lost if (step := held.pop(each, None))]
         claimed = {step.step_id: step for step in steps}
@@ -349,7 +349,7 @@ class PodProgram:
         held.update(claimed)
         # Before anything else: a step that is claimed when a kill comes should have begun.
         self._functions.start(steps, machine.begin_by(now))
-        self._recorded(turn.outcomes, answer.refused)
+        self._recorded(request.outcomes, answer.refused)
         for step in lost:
             observer.on_lost(step)
         for step in anew:
@@ -368,11 +368,11 @@ class PodProgram:
             if hears_all or type(outcome) is not Complete:
                 observer.on_recorded(outcome, step, refused=outcome.step_id in refused)
 
-    def _refused(self, turn: Turn, error: Exception) -> Program[None]:
+    def _refused(self, request: SyncRequest, error: Exception) -> Program[None]:
         """It may be about one outcome. What is not the store's own word may pass, once."""
         is_refusal = isinstance(error, FleetQError)
-        if (is_refusal or turn.again) and self._machine.refused(self._describe(error)):
-            outcomes = turn.outcomes
+        if (is_refusal or request.is_retry) and self._machine.refused(self._describe(error)):
+            outcomes = request.outcomes
             step = self.held.get(outcomes[0].step_id) if len(outcomes) == 1 else None
             self._observer.on_refused(len(outcomes), step, error)
         elif is_refusal:
@@ -384,8 +384,10 @@ class PodProgram:
         # The pod may have been told to leave while the store kept it waiting.
         self._news.extend((yield Wait(NOW)))
         self._take_news()
-        crowded = isinstance(error, StoreCrowded)
-        self._observer.on_put_off(error, self._machine.unanswered(self._clock(), crowded=crowded))
+        contended = isinstance(error, StoreContended)
+        self._observer.on_put_off(
+            error, self._machine.on_store_unavailable(self._clock(), contended=contended)
+        )
 
     # What a leader does beside its turns, one call of the store at a time
 
@@ -420,7 +422,7 @@ class PodProgram:
             return None
         program = pruning.prune_cycle(
             older_than=micros(prune_after),
-            prune_batch=self._manners.prune_batch,
+            prune_batch=self._traits.prune_batch,
             stats=self._pruned,
             by=machine.pod_id,
             dead_after=micros(machine.settings.dead_pod_threshold),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from fleet_q.adapters.archive import Archive
-from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
+from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.core.calls import run
 from fleet_q.core.cycle import Cycle
 from fleet_q.core.errors import InvalidInput
@@ -58,7 +58,7 @@ class Admin(AppBase):
         stats = RecoveryStats()
         pod, store = self.pod, self.store
         cycle = recovery_cycle(
-            SqliteDeadLetterTable(),
+            SqliteRecoveryQueue(),
             silent=lambda fleet: (
                 pod.silent_pods()
                 if pod is not None
@@ -125,7 +125,7 @@ class Admin(AppBase):
         with nullcontext() if archive is None or dry_run else Archive(archive) as kept:
             cycle = prune_cycle(
                 older_than=micros(older_than),
-                prune_batch=store.manners.prune_batch,
+                prune_batch=store.traits.prune_batch,
                 stats=stats,
                 statuses=WITH_DEAD_LETTERS if failed else ENDED,
                 archive=kept,

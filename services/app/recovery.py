@@ -8,7 +8,7 @@ from typing import Final
 
 from fleet_q.core.leadership import silent_pods
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import Fleet, Store
+from fleet_q.core.ports import PodList, Store
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.silence import SilenceTracker, longest_gap
@@ -21,7 +21,7 @@ LOOKS: Final = 4
 
 
 def watch_silent_pods(
-    store: Store, fleet: Fleet, settings: PodSettings, on_wait: Callable[[str], object]
+    store: Store, fleet: PodList, settings: PodSettings, on_wait: Callable[[str], object]
 ) -> list[Pod]:
     """The pods that are silent by the store's clock, and go on to be while they are watched. It
     takes two heartbeat intervals in which the store is there, or no time if no pod seems silent;

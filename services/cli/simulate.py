@@ -20,7 +20,7 @@ def simulate(
     pods: Annotated[int | None, typer.Option(help="drawn if not given", min=1)] = None,
     hours: Annotated[float | None, typer.Option(help="of trouble", min=0.01, max=8_760)] = None,
     steps: Annotated[int | None, typer.Option(help="that are submitted", min=1)] = None,
-    manners: Annotated[
+    store_model: Annotated[
         Literal["standard", "hybrid", "sqlite"] | None,
         typer.Option(help="those of the store: a kind of Snowflake's tables, or a SQLite file"),
     ] = None,
@@ -44,6 +44,6 @@ def simulate(
         simulation_runs.run_table(seed, hours or 1.0, from_env(), json)
     else:
         size = simulation_runs.Size(
-            pods=pods, hours=hours, steps=steps, store=manners, settings=from_env()
+            pods=pods, hours=hours, steps=steps, store=store_model, settings=from_env()
         )
         simulation_runs.run_seeds(range(seed, seed + seeds), size, picture, json)

@@ -21,10 +21,10 @@ from rich.progress import (
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.cli.output import err, out, print_json, print_record
-from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import Outcome, simulate
+from fleet_q.services.simulation.generate import draw
 from fleet_q.services.simulation.models import Kind
-from fleet_q.services.simulation.picture import check_can_draw, draw_picture
+from fleet_q.services.simulation.plot import check_can_draw, draw_picture
 from fleet_q.services.simulation.report import Figures, figures, history, markdown
 from fleet_q.services.simulation.scenario import Scenario
 from fleet_q.services.simulation.shrink import MOST_RUNS, Shrinker
@@ -56,7 +56,7 @@ class Size(msgspec.Struct, frozen=True):
     def command(self, seed: int) -> str:
         """The command that runs it again."""
         options = {"pods": self.pods, "hours": self.hours, "steps": self.steps}
-        options["manners"] = self.store  # type: ignore[assignment]
+        options["store-model"] = self.store  # type: ignore[assignment]
         given = "".join(
             f" --{name} {value}" for name, value in options.items() if value is not None
         )

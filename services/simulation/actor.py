@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import Any, Protocol
 
 from fleet_q.core.calls import StoreCall
-from fleet_q.services.simulation.agenda import Agenda
+from fleet_q.services.simulation.virtual_clock import VirtualClock
 
 Life = Generator[StoreCall | float, Any, None]
 """What an actor does: it yields calls, to be sent their answers, and the times that it sleeps
@@ -24,11 +24,11 @@ class Server(Protocol):
 class Actor:
     """One sequential process."""
 
-    def __init__(self, name: str, agenda: Agenda, server: Server) -> None:
+    def __init__(self, name: str, virtual_clock: VirtualClock, server: Server) -> None:
         self.name = name
         self.alive = True
         self.frozen_until = 0.0
-        self.agenda = agenda
+        self.virtual_clock = virtual_clock
         self._server = server
         self._life: Life | None = None
         self._stopped_at = math.inf
@@ -44,24 +44,24 @@ class Actor:
         """Cut a sleep short."""
         if self._sleeps:
             self._sleeps = False
-            self.agenda.at(self.agenda.now, self._go, self._moment, None, None)
+            self.virtual_clock.at(self.virtual_clock.now, self._go, self._moment, None, None)
 
     def kill(self) -> None:
         """End it, here and now."""
-        self._stopped_at = min(self.silent_since, self.agenda.now)
+        self._stopped_at = min(self.silent_since, self.virtual_clock.now)
         self.alive = False
         if self._life is not None:
             self._life.close()
 
     def freeze(self, seconds: float) -> None:
         """Let it stand still; it does not notice."""
-        self._stopped_at = min(self.silent_since, self.agenda.now)
-        self.frozen_until = max(self.frozen_until, self.agenda.now + seconds)
+        self._stopped_at = min(self.silent_since, self.virtual_clock.now)
+        self.frozen_until = max(self.frozen_until, self.virtual_clock.now + seconds)
 
     @property
     def frozen(self) -> bool:
         """Whether it stands still."""
-        return self.agenda.now < self.frozen_until
+        return self.virtual_clock.now < self.frozen_until
 
     @property
     def silent_since(self) -> float:
@@ -80,7 +80,7 @@ class Actor:
         if not self.alive or moment != self._moment or self._life is None:
             return
         if self.frozen:
-            self.agenda.at(self.frozen_until, self._go, moment, answer, error)
+            self.virtual_clock.at(self.frozen_until, self._go, moment, answer, error)
             return
         self._moment += 1
         self._sleeps = False
@@ -94,4 +94,4 @@ class Actor:
         else:
             self._sleeps = True
             if need < math.inf:
-                self.agenda.at(need, self._go, self._moment, None, None)
+                self.virtual_clock.at(need, self._go, self._moment, None, None)

@@ -12,14 +12,16 @@ from fleet_q.core.errors import IllegalTransition, StoreUnavailable, UnknownStep
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
 from fleet_q.services.simulation.actor import Life
-from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.scenario import Cancellation, Replaying, Request, Submission, Work
+from fleet_q.services.simulation.virtual_clock import VirtualClock
 
 PATIENCE: Final = 5.0
 """Seconds between two tries, at most."""
 
 
-def ask(request: Request, agenda: Agenda, chance: Random, done: Callable[[bool], object]) -> Life:
+def ask(
+    request: Request, virtual_clock: VirtualClock, chance: Random, done: Callable[[bool], object]
+) -> Life:
     """Ask again and again; that a step is not there, or has ended, is an answer too. ``done`` is
     told whether the request was carried out, as far as its sender knows."""
     call = _call_of(request)
@@ -34,7 +36,7 @@ def ask(request: Request, agenda: Agenda, chance: Random, done: Callable[[bool],
             if for_once:
                 done(False)
                 return
-            yield agenda.now + chance.uniform(0, PATIENCE)
+            yield virtual_clock.now + chance.uniform(0, PATIENCE)
         else:
             done(True)
             return

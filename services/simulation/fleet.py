@@ -17,18 +17,18 @@ from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.step import Step
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor
-from fleet_q.services.simulation.agenda import EPOCH, Agenda, Stopped
 from fleet_q.services.simulation.client import ask, hold_locks
-from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.liveness_checks import LivenessChecks
 from fleet_q.services.simulation.measures import Measures
 from fleet_q.services.simulation.models import MODELS
 from fleet_q.services.simulation.process import Process
+from fleet_q.services.simulation.recording import RecordingDatabase
 from fleet_q.services.simulation.records import Held, longest_gap
 from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.server import Server
 from fleet_q.services.simulation.starts import Starts
 from fleet_q.services.simulation.violation import Violation
+from fleet_q.services.simulation.virtual_clock import EPOCH, Stopped, VirtualClock
 
 PATIENCE: Final = 6 * 3_600.0
 """Seconds within which everything ends once the trouble is over: the backoff between two tries is
@@ -53,7 +53,7 @@ class Fleet:
 
     def __init__(self, scenario: sc.Scenario) -> None:
         self.scenario = scenario
-        self.agenda = Agenda()
+        self.virtual_clock = VirtualClock()
         self.work = {
             work.step_id: work
             for request in scenario.requests
@@ -64,21 +64,21 @@ class Fleet:
         model = MODELS[scenario.store]
         if model.most_waiters is not None:
             model = msgspec.structs.replace(model, most_waiters=scenario.most_waiters)
-        self.ledger = Ledger(self.agenda.store_time, model.manners)
+        self.database = RecordingDatabase(self.virtual_clock.store_time, model.traits)
         self._starts = Starts() if model.records_starts else None
         prune_after = scenario.settings.prune_after
         self.checks = SafetyChecks(
             self.work,
             dead_after,
-            self.agenda.time,
+            self.virtual_clock.time,
             self._silence,
             math.inf if prune_after is None else micros(prune_after),
             self._began_before_death,
         )
         self.server = Server(
-            self.agenda,
+            self.virtual_clock,
             model,
-            self.ledger,
+            self.database,
             Random(f"{scenario.seed}/server"),
             told=self._told,
             died=self._died,
@@ -98,17 +98,17 @@ class Fleet:
 
     def run(self) -> None:
         """Go through the trouble, and on until everything has ended."""
-        scenario, agenda = self.scenario, self.agenda
+        scenario, virtual_clock = self.scenario, self.virtual_clock
         for pod in scenario.pods:
-            agenda.at(pod.at, self.begin, pod.pod_id)
+            virtual_clock.at(pod.at, self.begin, pod.pod_id)
         for request in scenario.requests:
-            agenda.at(request.at, self._request, request)
+            virtual_clock.at(request.at, self._request, request)
         for fault in scenario.faults:
-            agenda.at(fault.at, self._strike, fault)
+            virtual_clock.at(fault.at, self._strike, fault)
         if not self.scenario.sized:
             self._liveness.begin()
         self.measures.begin()
-        agenda.run(scenario.seconds)
+        virtual_clock.run(scenario.seconds)
         self._heal()
         self._settle()
         self.check_end()
@@ -124,11 +124,11 @@ class Fleet:
         process = Process(
             pod_id,
             number,
-            self.agenda,
+            self.virtual_clock,
             self.server,
             self.scenario.settings,
             chance=Random(f"{self.scenario.seed}/{pod_id}/{number}"),
-            manners=self.ledger.manners,
+            traits=self.database.traits,
             rate=self._rates[pod_id],
             work=self.work,
             killed=self._killed_by_step,
@@ -143,9 +143,11 @@ class Fleet:
     def _request(self, request: sc.Request) -> None:
         self._clients += 1
         chance = Random(f"{self.scenario.seed}/client/{self._clients}")
-        client = Actor(sc.CLIENT, self.agenda, self.server)
+        client = Actor(sc.CLIENT, self.virtual_clock, self.server)
         self._asking += 1
-        client.begin(ask(request, self.agenda, chance, lambda done: self._answered(request, done)))
+        client.begin(
+            ask(request, self.virtual_clock, chance, lambda done: self._answered(request, done))
+        )
 
     def _answered(self, request: sc.Request, done: bool) -> None:
         self._asking -= 1
@@ -157,11 +159,11 @@ class Fleet:
             pod.work_arrived()
 
     def _strike(self, fault: sc.Fault) -> None:
-        if isinstance(fault, sc.Away):
+        if isinstance(fault, sc.StoreOutage):
             self.server.go_away(fault.seconds)
             return
         if isinstance(fault, sc.LongLock):
-            stranger = Actor(sc.STRANGER, self.agenda, self.server)
+            stranger = Actor(sc.STRANGER, self.virtual_clock, self.server)
             stranger.begin(hold_locks(fault.seconds, tuple(self._rates)))
             return
         if isinstance(fault, sc.Suspension):
@@ -170,11 +172,11 @@ class Fleet:
                     each.freeze(fault.seconds)
             return
         if isinstance(fault, sc.StoreClock):
-            self.agenda.clock_shift += micros(fault.seconds)
-            self.server.disturbed_at = self.agenda.now
-            self.checks.clock_set_at = self.agenda.time()
+            self.virtual_clock.clock_shift += micros(fault.seconds)
+            self.server.disturbed_at = self.virtual_clock.now
+            self.checks.clock_set_at = self.virtual_clock.time()
             return
-        if isinstance(fault, sc.Strike):
+        if isinstance(fault, sc.TransactionFault):
             self.server.strikes.setdefault(fault.pod_id, []).append(fault)
             return
         process = self.processes.get(fault.pod_id)
@@ -185,12 +187,12 @@ class Fleet:
                 self._died(process, fault.back_after)
             case sc.Freeze():
                 process.freeze(fault.seconds)
-            case sc.Double():
+            case sc.DuplicatePod():
                 self.begin(fault.pod_id)
             case sc.Stop():
                 process.drain(fault.grace)
                 if fault.back_after is not None:
-                    self.agenda.after(fault.back_after, self._restart, process)
+                    self.virtual_clock.after(fault.back_after, self._restart, process)
             case sc.ClockJump():
                 process.leap(fault.seconds)
 
@@ -205,9 +207,9 @@ class Fleet:
         if actor.name == sc.CLIENT:
             self._asking -= 1
         if isinstance(actor, Process):
-            self.died_at[f"{actor.name}/{actor.number}"] = self.agenda.now
+            self.died_at[f"{actor.name}/{actor.number}"] = self.virtual_clock.now
         if back_after is not None and isinstance(actor, Process):
-            self.agenda.after(back_after, self._restart, actor)
+            self.virtual_clock.after(back_after, self._restart, actor)
 
     def _restart(self, process: Process) -> None:
         """Begin again, unless another process has come in between."""
@@ -215,12 +217,12 @@ class Fleet:
             self.begin(process.name)
 
     def _told(self, actor: Actor, call: StoreCall, answer: Any) -> None:
-        steps, pods = self.ledger.take()
+        steps, pods = self.database.take()
         events = [event for event, _ in (*steps, *pods) if event is not None]
-        self.ledger.written_at |= {(e.stream, e.version): self.agenda.now for e in events}
+        self.database.written_at |= {(e.stream, e.version): self.virtual_clock.now for e in events}
         self.measures.committed(steps)
         self.checks.committed(actor, call, answer, steps, pods)
-        if pruned := self.ledger.take_pruned():
+        if pruned := self.database.take_pruned():
             self.measures.pruned += len(pruned)
             self.checks.pruned(actor, pruned)
 
@@ -230,7 +232,7 @@ class Fleet:
         actor's own clock."""
         assert isinstance(actor, Process)
         begin, longest = max((since - EPOCH) / MICROS, actor.began_at), 0.0
-        now = self.agenda.now
+        now = self.virtual_clock.now
         for gap_begin, gap_end in sorted((*actor.gaps, *self.server.gaps, (now, now))):
             if begin < min(gap_begin, now):
                 longest = max(longest, actor.elapsed(begin, min(gap_begin, now)))
@@ -256,8 +258,8 @@ class Fleet:
         """Everything ends, and then everyone leaves in good order."""
         settings = self.scenario.settings
         self._run_until(self._is_settled, self._unsettled)
-        self.agenda.run(
-            self.agenda.now + settings.dead_pod_threshold + 3 * settings.recovery_interval
+        self.virtual_clock.run(
+            self.virtual_clock.now + settings.dead_pod_threshold + 3 * settings.recovery_interval
         )  # so that the dead are declared so
         self._closing = True
         self._heal()
@@ -268,14 +270,16 @@ class Fleet:
         self._run_until(lambda: self._still_there() is None, self._still_there)
 
     def _run_until(self, done: Callable[[], bool], who_is_not: Callable[[], str | None]) -> None:
-        until = self.agenda.now + PATIENCE
+        until = self.virtual_clock.now + PATIENCE
         while not done():
-            if self.agenda.now >= until:
+            if self.virtual_clock.now >= until:
                 if self.scenario.sized:
                     return
                 subject = who_is_not() or "nothing"
                 raise Violation("everything ends", subject, "did not, with no trouble left")
-            self.agenda.run(self.agenda.now + self.scenario.settings.recovery_interval)
+            self.virtual_clock.run(
+                self.virtual_clock.now + self.scenario.settings.recovery_interval
+            )
 
     def _is_settled(self) -> bool:
         return self.checks.unfinished == 0 and self._asking == 0 and self.server.is_calm()
@@ -296,12 +300,12 @@ class Fleet:
             if step_id not in self.checks.steps:
                 raise Violation("nothing lost", step_id, "was accepted and is not there")
         for step_id, record in self.checks.steps.items():
-            events = len(self.ledger.step_log.get(step_id, ()))
+            events = len(self.database.step_log.get(step_id, ()))
             if record.pruned and events:
                 raise Violation("pruning", step_id, "was pruned and has events")
             if not record.pruned and events < record.version:
                 raise Violation("nothing lost", step_id, "has lost events")
-        store = EventStore(self.ledger)
+        store = EventStore(self.database)
         for fault in audit(store.step_events()).faults:
             raise Violation("the log", fault.partition(":")[0], fault)
         report = store.rebuild(check=True)
@@ -328,9 +332,9 @@ def simulate(
     is not over by then.
     """
     fleet = Fleet(scenario)
-    fleet.agenda.at(until, fleet.agenda.stop)
+    fleet.virtual_clock.at(until, fleet.virtual_clock.stop)
     if passed is not None:
-        fleet.agenda.every(TELL_EVERY, passed)
+        fleet.virtual_clock.every(TELL_EVERY, passed)
     try:
         fleet.run()
     except Stopped:

@@ -58,7 +58,7 @@ class Functions:
 
     def start(self, steps: Sequence[Step], begin_by: float) -> None:
         """Run these, as soon as there is room."""
-        self.started.update((claim_of(step), self._process.agenda.now) for step in steps)
+        self.started.update((claim_of(step), self._process.virtual_clock.now) for step in steps)
         self._waiting += [(step, begin_by) for step in steps]
         self._waiting.sort(key=lambda entry: claim_order(entry[0]))
         self._fill()
@@ -127,7 +127,7 @@ class Functions:
             if work.timeout is not None:
                 self._began(*claim, work.timeout)
             if work.behaves(step.attempt) != "hangs":
-                self._process.agenda.after(work.seconds, self._ends, step)
+                self._process.virtual_clock.after(work.seconds, self._ends, step)
 
     def _ends(self, step: Step) -> None:
         """A function comes to its end, if it has not been stopped, or its process with it."""
@@ -135,7 +135,7 @@ class Functions:
         if not process.alive or claim not in self._running:
             return
         if process.frozen:
-            process.agenda.at(process.frozen_until, self._ends, step)
+            process.virtual_clock.at(process.frozen_until, self._ends, step)
             return
         self._running.remove(claim)
         match self._work[step.step_id].behaves(step.attempt):

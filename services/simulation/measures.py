@@ -11,8 +11,8 @@ import msgspec
 
 from fleet_q.core import events as ev
 from fleet_q.core.retry import MICROS
-from fleet_q.services.simulation.ledger import StepChange
 from fleet_q.services.simulation.observed import Observed
+from fleet_q.services.simulation.recording import StepChange
 
 SAMPLES: Final = 400
 """How often the fleet is looked at while there is trouble: a picture has no more columns."""
@@ -50,7 +50,7 @@ class Measures:
 
     def committed(self, steps: Sequence[StepChange]) -> None:
         """Take in what was written, before the checks do."""
-        now = self._fleet.agenda.now
+        now = self._fleet.virtual_clock.now
         for event, step in steps:
             fact = event.fact
             self.counts[fact.type] += 1
@@ -68,15 +68,15 @@ class Measures:
         if record is not None and record.held is not None:
             died = self._fleet.died_at.get(record.held.incarnation.rpartition("/")[0])
             if died is not None:
-                self.recovery_waits.append(self._fleet.agenda.now - died)
+                self.recovery_waits.append(self._fleet.virtual_clock.now - died)
 
     def _look(self) -> None:
         fleet = self._fleet
-        by_status = fleet.ledger.by_status
+        by_status = fleet.database.by_status
         pods = Counter(pod.status for pod in fleet.checks.pods.values())
         self.samples.append(
             Sample(
-                seconds=fleet.agenda.now,
+                seconds=fleet.virtual_clock.now,
                 processes=sum(process.alive for process in fleet.processes.values()),
                 pods_up=pods["up"] + pods["draining"],
                 pods_asleep=pods["asleep"],
@@ -86,8 +86,8 @@ class Measures:
                 lock_queue=fleet.server.queue_length(),
             )
         )
-        if fleet.agenda.now < fleet.scenario.seconds:
-            fleet.agenda.after(self._every, self._look)
+        if fleet.virtual_clock.now < fleet.scenario.seconds:
+            fleet.virtual_clock.after(self._every, self._look)
 
 
 def quantile(values: array[float], share: float) -> float | None:

@@ -11,7 +11,7 @@ from fleet_q.adapters.snowflake.connection import NETWORK_TIMEOUT
 from fleet_q.adapters.snowflake.traits import ABANDONED, LOCK_TIMEOUT, MOST_WAITERS, TRAITS
 from fleet_q.adapters.sqlite.store import BUSY_TIMEOUT
 from fleet_q.core.calls import StoreCall
-from fleet_q.core.ports import Manners
+from fleet_q.core.ports import StoreTraits
 
 Kind = Literal["standard", "hybrid", "sqlite"]
 
@@ -37,7 +37,7 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     ``idle_abort``: seconds after which a transaction is rolled back whose client says nothing; if
     ``outlives_client``, it keeps its locks as long when the client is gone, unless the fleet ends
     it where it has kept others waiting for ``abandoned`` seconds. ``spread``: of the
-    statements' times, as the sigma of a log-normal distribution. ``manners`` is what pods know.
+    statements' times, as the sigma of a log-normal distribution. ``traits`` is what pods know.
     ``records_starts``: after a pod's death it is known which functions began.
     """
 
@@ -54,7 +54,7 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     outlives_client: bool
     abandoned: float
     spread: float
-    manners: Manners
+    traits: StoreTraits
     records_starts: bool = False
 
 
@@ -72,7 +72,7 @@ STANDARD: Final = StoreModel(
     outlives_client=True,
     abandoned=ABANDONED,
     spread=0.4,
-    manners=TRAITS,
+    traits=TRAITS,
 )
 """Snowflake's standard tables: a lock on the table for every UPDATE, none for INSERT. A transaction
 whose session is gone is aborted after five minutes if it blocks another (documentation of
@@ -93,7 +93,7 @@ HYBRID: Final = StoreModel(
     outlives_client=True,
     abandoned=ABANDONED,
     spread=0.4,
-    manners=TRAITS,
+    traits=TRAITS,
 )
 """Snowflake's hybrid tables: locks on rows. Two claims want the same rows, those at the head of
 the queue, so one waits for the other, until the connector gives it up; results and heartbeats meet
@@ -113,7 +113,7 @@ SQLITE: Final = StoreModel(
     outlives_client=False,
     abandoned=math.inf,
     spread=0.4,
-    manners=Manners(watch_interval=1.0),
+    traits=StoreTraits(poll_interval=1.0),
     records_starts=True,
 )
 """A SQLite file: one writer at a time; who waits longer than the adapter's ``BUSY_TIMEOUT`` fails.

@@ -7,11 +7,11 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
-from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
+from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.core.calls import Calls, StoreCall
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreUnavailable
-from fleet_q.core.ports import Manners, StartRecords, Turn
+from fleet_q.core.ports import StartRecords, StoreTraits, SyncRequest
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
 from fleet_q.core.settings import PodSettings
@@ -19,11 +19,11 @@ from fleet_q.core.step import Step
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.program import NOW, News, Observer, PodProgram, Wait
 from fleet_q.services.simulation.actor import Actor, Life, Server
-from fleet_q.services.simulation.agenda import Agenda
 from fleet_q.services.simulation.functions import Functions
 from fleet_q.services.simulation.records import SLACK, longest_gap
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
+from fleet_q.services.simulation.virtual_clock import VirtualClock
 
 TICK: Final = 1e-6
 """Seconds by which a sleeper wakes late, as it does everywhere; by a rounding error early, it would
@@ -40,26 +40,26 @@ class Process(Actor):
         self,
         pod_id: str,
         number: int,
-        agenda: Agenda,
+        virtual_clock: VirtualClock,
         server: Server,
         settings: PodSettings,
         *,
         chance: Random,
-        manners: Manners,
+        traits: StoreTraits,
         rate: float,
         work: dict[str, Work],
         killed: Callable[[Process, Step], object],
         on_begin: Callable[[tuple[str, str], float], object],
         starts: StartRecords | None = None,
     ) -> None:
-        super().__init__(pod_id, agenda, server)
+        super().__init__(pod_id, virtual_clock, server)
         self.number = number
         self.settings = settings
-        self.disturbed_at = agenda.now  # when it last had trouble with the store
-        self.began_at = agenda.now
+        self.disturbed_at = virtual_clock.now  # when it last had trouble with the store
+        self.began_at = virtual_clock.now
         self.gaps: list[tuple[float, float]] = []  # in which it stood still for long
         self.call_began: float | None = None
-        self.turns = 0  # that were answered
+        self.requests = 0  # that were answered
         self.ids = 0
         self._rate = rate
         self._leapt = chance.uniform(0, 1e6)
@@ -74,11 +74,11 @@ class Process(Actor):
             settings,
             new_id=self._new_id,
             chance=chance.random,
-            manners=manners,
+            traits=traits,
         )
         self.machine.records_starts = starts is not None
         most = slots(settings.max_parallelism, settings.capacity_threshold)
-        self._most_held = most + settings.claim_ahead
+        self._most_held = most + settings.prefetch
         self._functions = Functions(
             self,
             most,
@@ -96,8 +96,8 @@ class Process(Actor):
             self._functions,
             self._failures,
             clock=self.clock,
-            new_table=SqliteDeadLetterTable,
-            manners=manners,
+            new_table=SqliteRecoveryQueue,
+            traits=traits,
             starts=starts,
             describe=repr,
         )
@@ -108,7 +108,7 @@ class Process(Actor):
 
     def clock(self) -> float:
         """The process's own monotonic clock."""
-        return self._leapt + self.agenda.now * self._rate
+        return self._leapt + self.virtual_clock.now * self._rate
 
     def elapsed(self, since: float, until: float) -> float:
         """Seconds of its own clock between these times, at which it lived already."""
@@ -118,7 +118,7 @@ class Process(Actor):
     def leap(self, seconds: float) -> None:
         """Let its clock leap forward."""
         self._leapt += seconds
-        self._leaps.append((self.agenda.now, seconds))
+        self._leaps.append((self.virtual_clock.now, seconds))
         self.wake()
 
     def freeze(self, seconds: float) -> None:
@@ -185,38 +185,38 @@ class Process(Actor):
         return news
 
     def _call(self, call: StoreCall) -> Calls[Any]:
-        if call.method != "turn":
+        if call.method != "sync":
             return (yield from self._timed(call))
         if len(self._functions) > self._most_held:
             raise Violation("capacity", self.name, "holds more steps than it may")
-        asked_at = self.agenda.now
+        asked_at = self.virtual_clock.now
         answer = yield from self._timed(call)
-        turn: Turn = call.args[0]
-        self.turns += 1
+        request: SyncRequest = call.args[0]
+        self.requests += 1
         self._functions.untold.difference_update(
-            (outcome.step_id, outcome.claim_token) for outcome in turn.outcomes
+            (outcome.step_id, outcome.claim_token) for outcome in request.outcomes
         )
-        stood = [claim for claim in turn.check_held if claim[0] not in answer.lost]
-        stood += [(step.step_id, turn.claim_token) for step in answer.claimed]
-        self._confirmed.update(dict.fromkeys(stood, (asked_at, self.agenda.now)))
+        stood = [claim for claim in request.check_held if claim[0] not in answer.lost]
+        stood += [(step.step_id, request.claim_token) for step in answer.claimed]
+        self._confirmed.update(dict.fromkeys(stood, (asked_at, self.virtual_clock.now)))
         return answer
 
     def _timed(self, call: StoreCall) -> Calls[Any]:
-        self.call_began = self.agenda.now
+        self.call_began = self.virtual_clock.now
         try:
             answer = yield call
-            if self.agenda.now - self.call_began > self._longest_gap:
-                self.disturbed_at = self.agenda.now
+            if self.virtual_clock.now - self.call_began > self._longest_gap:
+                self.disturbed_at = self.virtual_clock.now
             return answer
         except StoreUnavailable:
-            self.disturbed_at = self.agenda.now
+            self.disturbed_at = self.virtual_clock.now
             raise
         finally:
             self.call_began = None
 
     def _check_begin(self, claim: tuple[str, str]) -> None:
         asked_at, answered_at = self._confirmed[claim]
-        age = self.agenda.now - answered_at
+        age = self.virtual_clock.now - answered_at
         if age > self.settings.claim_interval * SLACK:
             how = f"began {age:.1f} s after its claim was known to stand"
             raise Violation("what begins is claimed", claim[0], how)

@@ -47,7 +47,7 @@ def figures(outcome: Outcome) -> Figures:
     fleet, scenario = outcome.fleet, outcome.scenario
     measures, server = fleet.measures, fleet.server
     statuses = Counter(record.status for record in fleet.checks.steps.values())
-    hours = fleet.agenda.now / HOUR
+    hours = fleet.virtual_clock.now / HOUR
     ended = statuses["completed"] + statuses["failed"]
     return Figures(
         seed=scenario.seed,
@@ -84,16 +84,16 @@ def history(outcome: Outcome) -> list[str]:
     lines = [(pod.at, f"{pod.pod_id} begins") for pod in scenario.pods]
     lines += [(fault.at, _fault(fault)) for fault in scenario.faults]
     lines += [(request.at, _request(request)) for request in scenario.requests]
-    ledger = outcome.fleet.ledger
+    database = outcome.fleet.database
     for event in (
-        *ledger.step_log.get(violation.subject, ()),
-        *ledger.pod_log.get(violation.subject, ()),
+        *database.step_log.get(violation.subject, ()),
+        *database.pod_log.get(violation.subject, ()),
     ):
-        seconds = ledger.written_at[event.stream, event.version]
+        seconds = database.written_at[event.stream, event.version]
         by = f" by {event.pod_id}" if event.pod_id else ""
         lines.append((seconds, f"    {event.stream} {event.version}: {event.fact.type}{by}"))
     lines.sort(key=lambda line: line[0])
-    lines.append((outcome.fleet.agenda.now, f"broken: {violation}"))
+    lines.append((outcome.fleet.virtual_clock.now, f"broken: {violation}"))
     return [f"{seconds:10.3f} s  {line}" for seconds, line in lines]
 
 
@@ -124,7 +124,7 @@ def _seconds(value: float | None) -> float | None:
 
 def _fault(fault: sc.Fault) -> str:
     match fault:
-        case sc.Away(seconds=seconds):
+        case sc.StoreOutage(seconds=seconds):
             return f"the store is away for {seconds:g} s"
         case sc.Suspension(seconds=seconds):
             return f"all processes stand still for {seconds:g} s"
@@ -136,16 +136,16 @@ def _fault(fault: sc.Fault) -> str:
             what = "is killed"
         case sc.Freeze(pod_id=pod_id, seconds=seconds):
             what = f"stands still for {seconds:g} s"
-        case sc.Double(pod_id=pod_id):
+        case sc.DuplicatePod(pod_id=pod_id):
             what = "is begun once more"
         case sc.Stop(pod_id=pod_id):
             what = "is told to stop"
         case sc.ClockJump(pod_id=pod_id, seconds=seconds):
             what = f"finds its clock {seconds:g} s ahead"
-        case sc.Strike(pod_id=pod_id):
+        case sc.TransactionFault(pod_id=pod_id):
             before = "behind the last" if fault.statement < 0 else f"before {fault.statement}"
             what = f"in its next transaction, {before} statement: {fault.seconds:g} s, {fault.then}"
-            what += f"; locks are crowded for {fault.crowded:g} s" if fault.crowded else ""
+            what += f"; locks are crowded for {fault.contended:g} s" if fault.contended else ""
     back = getattr(fault, "back_after", None)
     return f"{pod_id} {what}" + (f", back after {back:g} s" if back is not None else "")
 

@@ -13,10 +13,10 @@ from typing import Any
 from fleet_q.core import events as ev
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.pod import PodChange
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import SyncRequest
 from fleet_q.services.simulation.actor import Actor
-from fleet_q.services.simulation.ledger import StepChange
 from fleet_q.services.simulation.pod_checks import PodChecks
+from fleet_q.services.simulation.recording import StepChange
 from fleet_q.services.simulation.records import Held, Records, StepRecord, must
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.step_checks import StepChecks
@@ -109,16 +109,18 @@ class SafetyChecks(Records):
         must(stands or record.changed >= asked_at, "what begins is claimed", step_id,
               "began, though its claim had ended")  # fmt: skip
 
-    def _check_order(self, claimed: list[tuple[StepRecord, str]], at: int, turn: Turn) -> None:
+    def _check_order(
+        self, claimed: list[tuple[StepRecord, str]], at: int, request: SyncRequest
+    ) -> None:
         """What was left in the queue may not have come first, unless it is on its last try: that is
         only claimed for a free slot, where it is not known afterwards what began."""
         order = sorted((-record.priority, record.created, step_id) for record, step_id in claimed)
         for place, (_, _, step_id) in enumerate(order):
-            if place >= turn.free and self.is_last_try(step_id):
+            if place >= request.free and self.is_last_try(step_id):
                 raise Violation("last tries", step_id, "was prefetched on its last try")
         for best in self.queue.before(order[-1], at):
             before = sum(each < best for each in order)
-            if not self.is_last_try(best[2]) or before < turn.free:
+            if not self.is_last_try(best[2]) or before < request.free:
                 raise Violation("priority", best[2], f"was left while {order[-1][2]} was claimed")
 
     def _check_leads(self, actor: Actor) -> None:

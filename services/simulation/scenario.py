@@ -77,7 +77,7 @@ class Freeze(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
-class Double(msgspec.Struct, frozen=True, tag=True):
+class DuplicatePod(msgspec.Struct, frozen=True, tag=True):
     """Another process begins under the id of one that lives."""
 
     at: float
@@ -101,7 +101,7 @@ class ClockJump(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
-class Strike(msgspec.Struct, frozen=True, tag=True):
+class TransactionFault(msgspec.Struct, frozen=True, tag=True):
     """Trouble in the midst of the pod's next transaction: before its statement number
     ``statement`` (from 0; counted on from the first after the last) it is held up for ``seconds``,
     and then goes on, fails, or its process dies. A failure behind the commit is an answer that is
@@ -112,11 +112,11 @@ class Strike(msgspec.Struct, frozen=True, tag=True):
     statement: int
     seconds: float = 0.0
     then: Literal["goes on", "fails", "dies"] = "fails"
-    crowded: float = 0.0
+    contended: float = 0.0
     back_after: float | None = None
 
 
-class Away(msgspec.Struct, frozen=True, tag=True):
+class StoreOutage(msgspec.Struct, frozen=True, tag=True):
     """The store does not answer anyone."""
 
     at: float
@@ -152,8 +152,8 @@ class Start(msgspec.Struct, frozen=True):
     rate: float = 1.0
 
 
-PodFault = Crash | Freeze | Double | Stop | ClockJump | Strike
-FleetFault = Away | Suspension | LongLock | StoreClock
+PodFault = Crash | Freeze | DuplicatePod | Stop | ClockJump | TransactionFault
+FleetFault = StoreOutage | Suspension | LongLock | StoreClock
 Fault = PodFault | FleetFault
 Request = Submission | Cancellation | Replaying
 

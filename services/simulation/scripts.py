@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.pod import Join
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import SyncRequest
 from fleet_q.services.simulation.models import Script, Statement, StoreModel
 
 _FILE: Final = "the file"
@@ -17,7 +17,7 @@ _HEAD: Final = "the head of the queue"
 HEARTBEAT_LOCKS: Final = frozenset({_FILE, "pod_health"})
 """Locks that every heartbeat needs, where rows have none of their own."""
 
-READS: Final = frozenset({"bell", "pods", "orphans", "step", "ended"})
+READS: Final = frozenset({"change_counter", "pods", "orphans", "step", "ended"})
 """Calls that are one query."""
 
 
@@ -71,8 +71,8 @@ class _Snowflake:
         self._peek = peek
 
     def script(self, call: StoreCall) -> Script:
-        if call.method == "turn":
-            return self._turn(call.args[0])
+        if call.method == "sync":
+            return self._request(call.args[0])
         if call.method == "submit":
             if all(each.unique for each in call.args[0]):
                 return self._transaction(call, self._insert("step_tracker"))
@@ -98,31 +98,33 @@ class _Snowflake:
             Statement("COMMIT", model.commit, does=does),
         )
 
-    def _turn(self, turn: Turn) -> Script:
+    def _request(self, request: SyncRequest) -> Script:
         joining: Script = ()
-        if isinstance(turn.presence, Join):
-            join = Turn(turn.pod_id, turn.incarnation, turn.presence, again=turn.again)
+        if isinstance(request.pod_command, Join):
+            join = SyncRequest(
+                request.pod_id, request.incarnation, request.pod_command, is_retry=request.is_retry
+            )
             joining = self._transaction(
-                StoreCall("turn", (join,)),
+                StoreCall("sync", (join,)),
                 self._update("fleet_q", ("1",)),
-                self._update("pod_health", (turn.pod_id,)),
+                self._update("pod_health", (request.pod_id,)),
                 answered=False,
             )
-            turn = replace(turn, presence=None)
-        does = StoreCall("turn", (turn,))
-        changes_steps = bool(turn.outcomes or turn.claim)
-        looks_first = not turn.outcomes and not turn.again
-        if looks_first and (turn.claim or turn.presence is None):
-            changes_steps = turn.claim > 0 and self._peek.is_claimable()
-            if not changes_steps and (turn.presence is None or turn.if_due):
+            request = replace(request, pod_command=None)
+        does = StoreCall("sync", (request,))
+        changes_steps = bool(request.outcomes or request.claim)
+        looks_first = not request.outcomes and not request.is_retry
+        if looks_first and (request.claim or request.pod_command is None):
+            changes_steps = request.claim > 0 and self._peek.is_claimable()
+            if not changes_steps and (request.pod_command is None or request.only_if_claimable):
                 return (*joining, self._select("what there is", does))
             joining = (*joining, self._select("what there is", None))
         writes: list[Statement] = []
         if changes_steps:
-            rows = tuple(outcome.step_id for outcome in turn.outcomes)
-            writes.append(self._update("step_tracker", (_HEAD, *rows) if turn.claim else rows))
-        if turn.presence is not None:
-            writes.append(self._update("pod_health", (turn.pod_id,)))
+            rows = tuple(outcome.step_id for outcome in request.outcomes)
+            writes.append(self._update("step_tracker", (_HEAD, *rows) if request.claim else rows))
+        if request.pod_command is not None:
+            writes.append(self._update("pod_health", (request.pod_id,)))
         return (*joining, *self._transaction(does, *writes))
 
     def _transaction(self, does: StoreCall, *writes: Statement, answered: bool = True) -> Script:

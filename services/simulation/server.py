@@ -13,16 +13,16 @@ from random import Random
 from typing import Any
 
 from fleet_q.core.calls import StoreCall
-from fleet_q.core.errors import FleetQError, StoreCrowded, StoreUnavailable
+from fleet_q.core.errors import FleetQError, StoreContended, StoreUnavailable
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.ports import Store
 from fleet_q.services.simulation.actor import Actor
-from fleet_q.services.simulation.agenda import Agenda
-from fleet_q.services.simulation.ledger import Ledger
 from fleet_q.services.simulation.locks import LockTable
 from fleet_q.services.simulation.models import Script, StoreModel
-from fleet_q.services.simulation.scenario import STRANGER, Strike
+from fleet_q.services.simulation.recording import RecordingDatabase
+from fleet_q.services.simulation.scenario import STRANGER, TransactionFault
 from fleet_q.services.simulation.scripts import HEARTBEAT_LOCKS, READS, script
+from fleet_q.services.simulation.virtual_clock import VirtualClock
 
 
 class Session:
@@ -42,7 +42,7 @@ class Session:
         self.last_lock_at = 0.0
         self.waits_for: str | None = None
         self.waits_since = 0.0
-        self.strike: Strike | None = None
+        self.strike: TransactionFault | None = None
         self.struck_at = 0  # the statement before which it strikes
         self.slow = False  # the strike holds a statement up
         self.done = 0  # what the statements up to here do has been done
@@ -58,9 +58,9 @@ class Server:
 
     def __init__(
         self,
-        agenda: Agenda,
+        virtual_clock: VirtualClock,
         model: StoreModel,
-        ledger: Ledger,
+        database: RecordingDatabase,
         chance: Random,
         *,
         told: Callable[[Actor, StoreCall, Any], object],
@@ -75,10 +75,10 @@ class Server:
         self.waits = array("f")  # seconds that locks were waited for, when they were
         self.disturbed_at = -math.inf  # when it was last away, or a lock kept for no good
         self.gaps: list[tuple[float, float]] = []  # longer than ``longest_gap``, without heartbeats
-        self.strikes: dict[str, list[Strike]] = {}
-        self._agenda = agenda
-        self._ledger = ledger
-        self._store: Store = EventStore(ledger)
+        self.strikes: dict[str, list[TransactionFault]] = {}
+        self._virtual_clock = virtual_clock
+        self._ledger = database
+        self._store: Store = EventStore(database)
         self._longest_gap = longest_gap
         self._chance = chance
         self._told = told
@@ -91,12 +91,12 @@ class Server:
 
     def perform(self, actor: Actor, call: StoreCall) -> None:
         """Begin with a call; its actor will be told."""
-        if call.method in READS and self._agenda.now >= self._away_until:
+        if call.method in READS and self._virtual_clock.now >= self._away_until:
             self.calls += 1
             self.statements += 1
-            self._agenda.after(self.model.select * self._factor(), self._read, actor, call)
+            self._virtual_clock.after(self.model.select * self._factor(), self._read, actor, call)
             return
-        session = Session(actor, script(self.model, call, self._ledger), self._agenda.now)
+        session = Session(actor, script(self.model, call, self._ledger), self._virtual_clock.now)
         session.slow = actor.name == STRANGER
         armed = self.strikes.get(actor.name)
         if armed and len(session.script) > 1:
@@ -104,7 +104,7 @@ class Server:
             session.struck_at = session.strike.statement % (len(session.script) + 1)
         self.calls += 1
         self._open[session] = None
-        if self._agenda.now < self._away_until:
+        if self._virtual_clock.now < self._away_until:
             self._fail(session, "the store is away")
         else:
             self._proceed(session)
@@ -115,20 +115,20 @@ class Server:
 
     def go_away(self, seconds: float) -> None:
         """Answer nobody for a while. Whatever is open fails: rolled back, or its answer lost."""
-        self._away_until = max(self._away_until, self._agenda.now + seconds)
-        self._kept_all_waiting(self._agenda.now, self._away_until)
+        self._away_until = max(self._away_until, self._virtual_clock.now + seconds)
+        self._kept_all_waiting(self._virtual_clock.now, self._away_until)
         for session in list(self._open):
             self._fail(session, "the store went away")
 
     def is_calm(self) -> bool:
         """Whether it answers, lets its locks be waited for, and keeps none of them for a client
         that is silent or held up."""
-        undisturbed = self._agenda.now >= max(self._away_until, self._crowded_until)
+        undisturbed = self._virtual_clock.now >= max(self._away_until, self._crowded_until)
         calm = undisturbed and not any(
             holder.slow or holder.actor.silent_since < math.inf for holder in self._locks.holders()
         )
         if not calm:
-            self.disturbed_at = self._agenda.now
+            self.disturbed_at = self._virtual_clock.now
         return calm
 
     def queue_length(self) -> int:
@@ -137,7 +137,7 @@ class Server:
 
     def _read(self, actor: Actor, call: StoreCall) -> None:
         """Answer a query; it needs no locks, and there is nothing between its statements."""
-        if self._agenda.now < self._away_until:
+        if self._virtual_clock.now < self._away_until:
             actor.refused(StoreUnavailable("the store: the store went away"))
             return
         answer = getattr(self._store, call.method)(*call.args, **call.kwargs)
@@ -171,14 +171,14 @@ class Server:
                 return
             if unlocked and not self._lock(session, statement.locks):
                 return
-            session.sent_at = self._agenda.now + elapsed
+            session.sent_at = self._virtual_clock.now + elapsed
             elapsed += statement.seconds * self._factor()
             session.next += 1
             self.statements += 1
             if statement.does is not None:
                 break
         if elapsed:
-            self._agenda.after(elapsed, self._proceed, session)
+            self._virtual_clock.after(elapsed, self._proceed, session)
         elif session.strike is not None:
             self._strike(session)
         else:
@@ -208,7 +208,7 @@ class Server:
         """Nothing has happened, or nobody hears of it."""
         self._end(session)
         error = StoreUnavailable(f"the store: {why}") if isinstance(why, str) else why
-        self._agenda.after(self.model.begin, session.actor.refused, error)
+        self._virtual_clock.after(self.model.begin, session.actor.refused, error)
 
     def _end(self, session: Session) -> None:
         session.over = True
@@ -226,11 +226,11 @@ class Server:
         elif session.next > session.done:
             session.next -= 1
         if actor.alive:
-            self._agenda.at(actor.frozen_until, self._proceed, session)
+            self._virtual_clock.at(actor.frozen_until, self._proceed, session)
             if session.held and self.model.idle_abort < math.inf:
-                self._agenda.after(self.model.idle_abort, self._abort, session, session.next)
+                self._virtual_clock.after(self.model.idle_abort, self._abort, session, session.next)
         elif session.held and self.model.outlives_client:
-            self._agenda.after(self.model.idle_abort, self._give_up, session)
+            self._virtual_clock.after(self.model.idle_abort, self._give_up, session)
         else:
             self._give_up(session)
 
@@ -247,13 +247,13 @@ class Server:
         strike, session.strike = session.strike, None
         assert strike is not None
         session.slow = True
-        self._agenda.after(strike.seconds, self._struck, session, strike)
+        self._virtual_clock.after(strike.seconds, self._struck, session, strike)
 
-    def _struck(self, session: Session, strike: Strike) -> None:
+    def _struck(self, session: Session, strike: TransactionFault) -> None:
         session.slow = False
-        self._crowded_until = max(self._crowded_until, self._agenda.now + strike.crowded)
+        self._crowded_until = max(self._crowded_until, self._virtual_clock.now + strike.contended)
         if self.model.most_waiters is not None:
-            self._kept_all_waiting(self._agenda.now, self._crowded_until)
+            self._kept_all_waiting(self._virtual_clock.now, self._crowded_until)
         if session.over:
             return
         match strike.then:
@@ -275,43 +275,45 @@ class Server:
                 continue
             if taken is None:
                 self.refusals += 1
-                crowded = StoreCrowded("the store: too many statements wait for a lock")
-                self._fail(session, crowded)
+                contended = StoreContended("the store: too many statements wait for a lock")
+                self._fail(session, contended)
                 self._end_abandoned(lock)
                 return False
-            session.waits_for, session.waits_since = lock, self._agenda.now
-            self._agenda.after(self.model.lock_timeout, self._timed_out, session, self._agenda.now)
+            session.waits_for, session.waits_since = lock, self._virtual_clock.now
+            self._virtual_clock.after(
+                self.model.lock_timeout, self._timed_out, session, self._virtual_clock.now
+            )
             return False
         return True
 
     def _is_crowded(self) -> bool:
-        return self.model.most_waiters is not None and self._agenda.now < self._crowded_until
+        return self.model.most_waiters is not None and self._virtual_clock.now < self._crowded_until
 
     def _granted(self, session: Session) -> None:
         assert session.waits_for is not None
-        self.waits.append(self._agenda.now - session.waits_since)
+        self.waits.append(self._virtual_clock.now - session.waits_since)
         self._hold(session, session.waits_for)
         session.waits_for = None
-        self._agenda.at(self._agenda.now, self._proceed, session)
+        self._virtual_clock.at(self._virtual_clock.now, self._proceed, session)
 
     def _timed_out(self, session: Session, since: float) -> None:
         if session.waits_for is not None and session.waits_since == since:
             self.timeouts += 1
             lock = session.waits_for
-            error = StoreUnavailable if self.model.most_waiters is None else StoreCrowded
+            error = StoreUnavailable if self.model.most_waiters is None else StoreContended
             self._fail(session, error("the store: a lock was not to be had"))
             self._end_abandoned(lock)
 
     def _hold(self, session: Session, lock: str) -> None:
         if not session.held:
-            session.held_since = self._agenda.now
-        session.last_lock_at = self._agenda.now
+            session.held_since = self._virtual_clock.now
+        session.last_lock_at = self._virtual_clock.now
         session.held.append(lock)
 
     def _end_abandoned(self, lock: str) -> None:
         """What the store's adapter does for who was refused a lock."""
         holder = self._locks.holder(lock)
-        if holder is None or self._agenda.now - holder.held_since <= self.model.abandoned:
+        if holder is None or self._virtual_clock.now - holder.held_since <= self.model.abandoned:
             return
         if holder.actor.alive:
             self._abort(holder, holder.next)
@@ -322,7 +324,7 @@ class Server:
         held, session.held = session.held, []
         has_all = session.actor.name == STRANGER and session.next > 1
         if held and (has_all or not HEARTBEAT_LOCKS.isdisjoint(held)):
-            self._kept_all_waiting(session.last_lock_at, self._agenda.now)
+            self._kept_all_waiting(session.last_lock_at, self._virtual_clock.now)
         for lock in held:
             self._locks.release(lock)
 

@@ -42,7 +42,7 @@ class Shrinker:
         return self.smallest
 
     def _cut_off_the_end(self) -> None:
-        now, scenario = self.smallest.fleet.agenda.now, self.smallest.scenario
+        now, scenario = self.smallest.fleet.virtual_clock.now, self.smallest.scenario
         self._try(
             replace(
                 scenario,
@@ -69,7 +69,7 @@ class Shrinker:
 
     def _until(self) -> float:
         """How long the promise is given to break."""
-        return self.smallest.fleet.agenda.now + MARGIN
+        return self.smallest.fleet.virtual_clock.now + MARGIN
 
     def _try(self, scenario: Scenario) -> bool:
         self.runs += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from fleet_q.core.ports import DeadLetter
+from fleet_q.core.ports import Orphan
 from fleet_q.services.simulation.process import Process
 
 
@@ -22,7 +22,7 @@ class Starts:
     def open(self, incarnation: str) -> None:
         return None
 
-    def never_began(self, letters: Sequence[DeadLetter]) -> set[str]:
+    def never_began(self, letters: Sequence[Orphan]) -> set[str]:
         return {
             letter.step_id
             for letter in letters

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from fleet_q.adapters import fork
-from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
+from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.core import pod as core
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import FleetQError
@@ -56,7 +56,7 @@ class Pod:
             settings,
             new_id=new_token,
             chance=random.random,
-            manners=store.manners,
+            traits=store.traits,
         )
         starts = store.starts
         self._starts = None if starts is None else starts.open(self._machine.incarnation)
@@ -79,8 +79,8 @@ class Pod:
             self._runners,
             self._log,
             clock=time.monotonic,
-            new_table=SqliteDeadLetterTable,
-            manners=store.manners,
+            new_table=SqliteRecoveryQueue,
+            traits=store.traits,
             starts=starts,
             own_starts=self._starts,
             describe=message_of,

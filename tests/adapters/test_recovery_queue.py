@@ -5,23 +5,23 @@ from __future__ import annotations
 import pytest
 
 from fleet_q.adapters import recovery_queue
-from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
-from fleet_q.core.ports import DeadLetter
+from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
+from fleet_q.core.ports import Orphan
 
 
-def orphans(count: int) -> list[DeadLetter]:
-    return [DeadLetter(f"{n:05}", "token", "pod", "one", 0, 3, 2) for n in range(count)]
+def orphans(count: int) -> list[Orphan]:
+    return [Orphan(f"{n:05}", "token", "pod", "one", 0, 3, 2) for n in range(count)]
 
 
 @pytest.fixture
-def table() -> SqliteDeadLetterTable:
-    table = SqliteDeadLetterTable()
+def table() -> SqliteRecoveryQueue:
+    table = SqliteRecoveryQueue()
     table.create()
     return table
 
 
 def test_it_needs_no_temporary_folder(
-    table: SqliteDeadLetterTable, monkeypatch: pytest.MonkeyPatch
+    table: SqliteRecoveryQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many orphans with long ids there are."""
     for name in ("SQLITE_TMPDIR", "TMPDIR"):
@@ -31,7 +31,7 @@ def test_it_needs_no_temporary_folder(
 
 
 def test_what_there_is_no_room_for_is_left_to_the_next_cycle(
-    table: SqliteDeadLetterTable, monkeypatch: pytest.MonkeyPatch
+    table: SqliteRecoveryQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery_queue, "MOST", 10)
     table.create()

@@ -18,9 +18,9 @@ from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
-from fleet_q.core.errors import StoreCrowded, StoreError, StoreUnavailable
+from fleet_q.core.errors import StoreContended, StoreError, StoreUnavailable
 from fleet_q.core.pod import Join
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete, Submit
 from fleet_q.services import FleetQ
 from fleet_q.services.app.ids import new_step_id
@@ -128,7 +128,7 @@ def test_what_passes_is_counted_and_may_be_tried_again(
     assert str(error.value).startswith("Snowflake: ")
     assert "\n" not in str(error.value)
     assert store.session.errors.total() == 1
-    assert isinstance(error.value, StoreCrowded) == (fault.get("code") == "000625")
+    assert isinstance(error.value, StoreContended) == (fault.get("code") == "000625")
     made.no_faults()
     assert store.submit([Submit(step_id, "{}", unique=True)]) == [True]
 
@@ -147,7 +147,7 @@ def test_what_is_never_answered_is_given_up_and_may_be_tried_again(
     assert str(error.value).startswith("Snowflake: ")
     assert "\n" not in str(error.value)
     assert hurried.session.errors.total() == 1
-    assert not isinstance(error.value, StoreCrowded)
+    assert not isinstance(error.value, StoreContended)
     made.no_faults()
     assert store.step(step_id) is None
     assert in_the_end(lambda: hurried.submit([Submit(step_id, "{}")])) == [True]
@@ -158,7 +158,7 @@ def test_a_lock_that_is_held_for_too_long_passes(
 ) -> None:
     other = Session(made.parameters, Statements())
     with other.transaction(new_change_id()) as tx:
-        tx.run("take_turns")
+        tx.run("lock_submissions")
         with pytest.raises(StoreUnavailable):
             hurried.submit([Submit(step_id, "{}")])
     other.close()
@@ -186,16 +186,16 @@ ONCE = {
 def test_what_the_connector_mends_is_not_noticed(
     made: Schema, store: SnowflakeStore, fault: dict[str, Any]
 ) -> None:
-    store.turn(Turn("pod", "one", Join("pod", "one")))
+    store.sync(SyncRequest("pod", "one", Join("pod", "one")))
     for on in ("begin", "write", "commit"):
         token, step_id = f"token {new_step_id()}", new_step_id()
         store.submit([Submit(step_id, "{}", unique=True)])
         made.fault(on=on, **fault)
-        claimed = store.turn(Turn("pod", "one", claim=1_000, claim_token=token)).claimed
+        claimed = store.sync(SyncRequest("pod", "one", claim=1_000, claim_token=token)).claimed
         assert step_id in [step.step_id for step in claimed]
         made.fault(on=on, **fault)
         done = Complete(step_id, token, "1")
-        assert store.turn(Turn("pod", "one", outcomes=(done,))).refused == ()
+        assert store.sync(SyncRequest("pod", "one", outcomes=(done,))).refused == ()
         assert [event.version for event in store.history(step_id)] == [1, 2, 3]
     assert store.session.errors.total() == 0
 
@@ -217,11 +217,11 @@ def test_a_commit_counts_if_it_took_place_though_its_answer_never_comes(
     made: Schema, store: SnowflakeStore, hurried: SnowflakeStore, step_id: str
 ) -> None:
     made.forget()
-    made.fault("drop", on="commit", again=None)
+    made.fault("drop", on="commit", is_retry=None)
     assert in_the_end(lambda: hurried.submit([Submit(step_id, "{}", unique=True)])) == [True]
     assert [each.text for each in made.log(lambda each: each.fault == "drop")] == ["COMMIT"]
     assert [event.version for event in store.history(step_id)] == [1]
-    made.fault("reset", on="commit", again=None)
+    made.fault("reset", on="commit", is_retry=None)
     another = new_step_id()
     with pytest.raises(StoreUnavailable):
         hurried.submit([Submit(another, "{}")])
@@ -231,8 +231,8 @@ def test_a_commit_counts_if_it_took_place_though_its_answer_never_comes(
 def test_a_transaction_that_could_not_be_taken_back_is_not_gone_on_with(
     made: Schema, store: SnowflakeStore, hurried: SnowflakeStore, step_id: str
 ) -> None:
-    made.fault("reset", on="insert", matching='INTO "STEP_EVENTS"', again=None)
-    made.fault("reset", on="rollback", again=None)
+    made.fault("reset", on="insert", matching='INTO "STEP_EVENTS"', is_retry=None)
+    made.fault("reset", on="rollback", is_retry=None)
     with pytest.raises(StoreUnavailable):
         hurried.submit([Submit(step_id, "{}")])
     assert in_the_end(lambda: hurried.submit([Submit(new_step_id(), "{}")])) == [True]
@@ -243,16 +243,18 @@ def test_a_transaction_that_snowflake_took_back_did_not_take_place_whatever_the_
     made: Schema, store: SnowflakeStore, step_id: str
 ) -> None:
     """It does so where others wait and it has been idle for five minutes; here for less."""
-    store.turn(Turn("pod", "one", Join("pod", "one")))
+    store.sync(SyncRequest("pod", "one", Join("pod", "one")))
     store.submit([Submit(step_id, "{}", priority=1)])
-    turn = Turn("pod", "one", claim=1, claim_token=step_id)
+    request = SyncRequest("pod", "one", claim=1, claim_token=step_id)
     with standing_still(store, made), pytest.raises(StoreUnavailable, match="taken back"):
-        store.turn(turn)
-    assert [step.step_id for step in store.turn(replace(turn, again=True)).claimed] == [step_id]
-    turn = Turn("pod", "one", outcomes=(Complete(step_id, step_id, "1"),))
+        store.sync(request)
+    assert [step.step_id for step in store.sync(replace(request, is_retry=True)).claimed] == [
+        step_id
+    ]
+    request = SyncRequest("pod", "one", outcomes=(Complete(step_id, step_id, "1"),))
     with standing_still(store, made), pytest.raises(StoreUnavailable, match="taken back"):
-        store.turn(turn)
-    assert store.turn(replace(turn, again=True)).refused == ()
+        store.sync(request)
+    assert store.sync(replace(request, is_retry=True)).refused == ()
     assert [event.version for event in store.history(step_id)] == [1, 2, 3]
 
 

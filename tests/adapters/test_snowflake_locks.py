@@ -16,7 +16,7 @@ from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.traits import ABANDONED
-from fleet_q.core.errors import StoreCrowded, StoreUnavailable
+from fleet_q.core.errors import StoreContended, StoreUnavailable
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema, Standin
 from tests.waiting import LIMIT
@@ -61,7 +61,7 @@ def test_its_transaction_is_ended_by_who_waits_for_its_locks(
     schema: Schema, store: snowflake.SnowflakeStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     after(schema, ABANDONED + 5)
-    with caplog.at_level(logging.WARNING), pytest.raises(StoreCrowded):
+    with caplog.at_level(logging.WARNING), pytest.raises(StoreContended):
         store.submit([Submit("step", "{}")])
 
     assert store.submit([Submit("step", "{}")]) == [True]
@@ -73,7 +73,7 @@ def test_one_that_only_takes_a_while_is_let_be(
 ) -> None:
     after(schema, ABANDONED - 1)
     for _ in range(3):
-        with pytest.raises(StoreCrowded):
+        with pytest.raises(StoreContended):
             store.submit([Submit("step", "{}")])
 
     killed._send("COMMIT")
@@ -88,7 +88,7 @@ def test_the_transaction_of_another_program_is_nobodys_business_here(
     killed.execute("UPDATE fleet_q SET schema_version = schema_version")
     after(schema, ABANDONED + 5)
 
-    with pytest.raises(StoreCrowded):
+    with pytest.raises(StoreContended):
         store.submit([Submit("step", "{}")])
 
     assert [each["locks"] for each in schema.sessions() if each["locks"]] != []
@@ -103,7 +103,7 @@ def test_it_is_suspected_where_a_statement_had_no_answer(
     with patch.object(session, "LOCK_TIMEOUT", -1), pytest.raises(StoreUnavailable) as refused:
         store.submit([Submit("step", "{}")])
 
-    assert not isinstance(refused.value, StoreCrowded)
+    assert not isinstance(refused.value, StoreContended)
     assert store.submit([Submit("step", "{}")]) == [True]
 
 
@@ -128,7 +128,7 @@ def test_who_may_not_end_it_has_to_wait(
 ) -> None:
     after(schema, ABANDONED + 5)
     schema.fault("error", code="003001", sqlstate="42501", matching="ABORT_TRANSACTION")
-    with caplog.at_level(logging.WARNING), pytest.raises(StoreCrowded):
+    with caplog.at_level(logging.WARNING), pytest.raises(StoreContended):
         store.submit([Submit("step", "{}")])
 
     assert "cannot see to what keeps the fleet waiting: Snowflake:" in caplog.text
@@ -138,7 +138,7 @@ def test_it_is_looked_for_now_and_then(schema: Schema, store: snowflake.Snowflak
     schema.forget()
     with patch.object(lock_reaper, "LOOK_INTERVAL", LIMIT):
         for _ in range(3):
-            with pytest.raises(StoreCrowded):
+            with pytest.raises(StoreContended):
                 store.submit([Submit("step", "{}")])
 
     assert len(schema.log(lambda each: each.text.startswith("SHOW LOCKS"))) == 1
@@ -154,7 +154,7 @@ def test_whose_transaction_was_ended_finds_out(
     def submit() -> None:
         with slow.transaction(session.new_change_id()) as tx:
             tx.run("submit", new=rows.submissions_json([Submit("step", "{}")]))
-            tx.run("take_turns")
+            tx.run("lock_submissions")
             ((id_,),) = slow.query("current_transaction")
             killed.execute(f"SELECT SYSTEM$ABORT_TRANSACTION({id_})")
             if before == "a statement":

@@ -11,7 +11,7 @@ from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.errors import StoreError
-from fleet_q.core.ports import Ended, Pruned
+from fleet_q.core.ports import FinalStep, Pruned
 from fleet_q.core.pruning import ENDED
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema
@@ -32,19 +32,19 @@ def store(schema: Schema) -> Iterator[SnowflakeStore]:
 
 
 @pytest.fixture
-def ended(store: SnowflakeStore) -> list[Ended]:
+def ended(store: SnowflakeStore) -> list[FinalStep]:
     store.submit([Submit(f"step {number}", "{}", unique=True) for number in range(5)])
     for number in range(3):
         store.cancel(f"step {number}")
     return list(store.ended(ENDED, store.pods().at, 100).steps)
 
 
-def prune(store: SnowflakeStore, ended: list[Ended]) -> Pruned:
+def prune(store: SnowflakeStore, ended: list[FinalStep]) -> Pruned:
     return store.prune(ended, store.pods().at, "pod")
 
 
 def test_the_lock_that_all_wait_for_is_taken_last(
-    schema: Schema, store: SnowflakeStore, ended: list[Ended]
+    schema: Schema, store: SnowflakeStore, ended: list[FinalStep]
 ) -> None:
     schema.forget()
     assert prune(store, ended) == Pruned(3, 6)
@@ -53,17 +53,19 @@ def test_the_lock_that_all_wait_for_is_taken_last(
 
 
 def test_a_look_at_the_bell_needs_no_warehouse_after_a_prune(
-    schema: Schema, store: SnowflakeStore, ended: list[Ended]
+    schema: Schema, store: SnowflakeStore, ended: list[FinalStep]
 ) -> None:
-    before = store.bell()
+    before = store.change_counter()
     prune(store, ended)
     schema.forget()
-    assert store.bell() == before
+    assert store.change_counter() == before
     (look,) = schema.log()
     assert (look.kind, look.warehouse, look.cached) == ("select", False, False)
 
 
-def test_the_log_says_who_pruned_and_how_much(store: SnowflakeStore, ended: list[Ended]) -> None:
+def test_the_log_says_who_pruned_and_how_much(
+    store: SnowflakeStore, ended: list[FinalStep]
+) -> None:
     prune(store, ended[:1])
     prune(store, ended[1:])
     noted = store.session.execute(
@@ -75,19 +77,19 @@ def test_the_log_says_who_pruned_and_how_much(store: SnowflakeStore, ended: list
 
 @pytest.mark.parametrize("took_place", [True, False])
 def test_a_commit_whose_answer_is_lost_is_made_up_for_and_counted_once(
-    schema: Schema, store: SnowflakeStore, ended: list[Ended], took_place: bool
+    schema: Schema, store: SnowflakeStore, ended: list[FinalStep], took_place: bool
 ) -> None:
     kind = "drop" if took_place else "error"
     lost = {"then": "sign-in"} if took_place else {"error": "gone"}
     schema.fault(kind, on="commit", **lost)
-    before = store.bell()
+    before = store.change_counter()
     assert prune(store, ended) == Pruned(3, 6)
     assert store.session.errors.total() == 1
-    assert store.bell() == before
+    assert store.change_counter() == before
 
 
 def test_who_may_not_delete_changes_nothing_and_is_told_what_to_grant(
-    schema: Schema, store: SnowflakeStore, ended: list[Ended]
+    schema: Schema, store: SnowflakeStore, ended: list[FinalStep]
 ) -> None:
     log = list(store.step_events())
     schema.set(denied=[["DELETE", "STEP_TRACKER"]])

@@ -15,8 +15,8 @@ from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements, split
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.errors import StoreError
-from fleet_q.core.pod import Beat, Join
-from fleet_q.core.ports import Turn
+from fleet_q.core.pod import Join, SendHeartbeat
+from fleet_q.core.ports import SyncRequest
 from fleet_q.sql import migrations
 from tests.adapters import version_1
 from tests.standin.client import Schema
@@ -156,10 +156,10 @@ def test_pod_of_version_1_that_still_runs_is_refused(old: Schema, session: Sessi
 def test_pod_ends_when_a_newer_version_migrates_the_tables(old: Schema, session: Session) -> None:
     list(migrate(session))
     store = SnowflakeStore(old.parameters, patience=LIMIT)
-    store.turn(Turn("new", "n1", Join("new", "n1")))
+    store.sync(SyncRequest("new", "n1", Join("new", "n1")))
     session.execute(f'UPDATE "FLEET_Q" SET schema_version = {SCHEMA_VERSION + 1}')
     with pytest.raises(StoreError, match=r"schema version .* upgrade fleet-q"):
-        store.turn(Turn("new", "n1", Beat("new", "n1")))
+        store.sync(SyncRequest("new", "n1", SendHeartbeat("new", "n1")))
     store.close()
 
 

@@ -53,7 +53,7 @@ def assert_whole(path: Path, *step_ids: str) -> None:
 
 
 @pytest.mark.parametrize("ends", [("-wal",), ("-shm",), ("-wal", "-shm")])
-@pytest.mark.parametrize("use", ["submit", "bell", "counts", "step_events"])
+@pytest.mark.parametrize("use", ["submit", "change_counter", "counts", "step_events"])
 def test_a_deleted_wal_is_missed_and_what_it_held_is_saved(
     store: SqliteStore, path: Path, ends: tuple[str, ...], use: str
 ) -> None:
@@ -62,7 +62,7 @@ def test_a_deleted_wal_is_missed_and_what_it_held_is_saved(
 
     uses: dict[str, Callable[[], object]] = {
         "submit": lambda: store.submit([Submit("late", "{}")]),
-        "bell": store.bell,
+        "change_counter": store.change_counter,
         "counts": store.counts,
         "step_events": lambda: list(store.step_events()),
     }
@@ -227,7 +227,7 @@ def test_wal_shrinks_after_a_long_read(path: Path, monkeypatch: pytest.MonkeyPat
             store.submit([Submit(f"{number} {n}", f'"{"x" * 4000}"') for n in range(10)])
         assert beside(path, "-wal")[0].stat().st_size > 1_000_000
         reader.execute("ROLLBACK")
-        store.bell()  # as an idle pod does
+        store.change_counter()  # as an idle pod does
         assert beside(path, "-wal")[0].stat().st_size == 0
         assert store.counts()["pending"] == 400
 
@@ -248,7 +248,7 @@ def test_rights_that_are_taken_away_are_trouble_that_passes() -> None:
             folder.chmod(0)
             try:
                 assert store.submit([Submit("one", "{}")]) == [True]
-                assert store.bell() is not None
+                assert store.change_counter() is not None
                 for open_anew in (lambda: list(store.step_events()), Child(store.counts).ended):
                     try:
                         told = str(open_anew())

@@ -10,8 +10,8 @@ import pytest
 
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import StoreError
-from fleet_q.core.pod import Beat
-from fleet_q.core.ports import Turn
+from fleet_q.core.pod import SendHeartbeat
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Fail, Release, Submit
 from tests.conformance.clock import SECOND, FakeClock
 from tests.conformance.helpers import claim, ids, join, submit
@@ -24,13 +24,15 @@ def retrying_step(store: SqliteStore) -> None:
     submit(store, "step")
     claim(store, token="token")
     failed = Fail("step", "token", "Boom", retry_delay=SECOND)
-    store.turn(Turn("pod", "one", outcomes=(failed,)))
+    store.sync(SyncRequest("pod", "one", outcomes=(failed,)))
 
 
 def claim_if_due(store: SqliteStore, incarnation: str) -> list[str]:
-    beat = Beat("pod", incarnation)
-    turn = Turn("pod", incarnation, beat, claim=1, claim_token="x", if_due=True)
-    return ids(store.turn(turn).claimed)
+    beat = SendHeartbeat("pod", incarnation)
+    request = SyncRequest(
+        "pod", incarnation, beat, claim=1, claim_token="x", only_if_claimable=True
+    )
+    return ids(store.sync(request).claimed)
 
 
 def test_a_process_that_begins_after_the_clock_was_set_back_finds_the_retries(
@@ -56,7 +58,7 @@ def test_a_transaction_that_fails_after_the_clock_was_set_back_loses_no_retry(
         with pytest.raises(StoreError):
             store.submit([Submit("step", "{}", unique=True)])
 
-        store.turn(Turn("pod", "one", Beat("pod", "one")))
+        store.sync(SyncRequest("pod", "one", SendHeartbeat("pod", "one")))
 
         assert claim_if_due(store, "one") == ["step"]
 
@@ -72,10 +74,10 @@ def test_only_a_clock_that_was_set_back_has_the_waiting_steps_looked_through(
     with closing(SqliteStore(tmp_path / "q.db", clock=clock)) as store:
         retrying_step(store)
         clock.advance(HOUR)
-        store.turn(Turn("pod", "one", Beat("pod", "one")))
+        store.sync(SyncRequest("pod", "one", SendHeartbeat("pod", "one")))
         assert looked == []
         clock.step(-1)
-        store.turn(Turn("pod", "one", Beat("pod", "one")))
+        store.sync(SyncRequest("pod", "one", SendHeartbeat("pod", "one")))
         assert looked == [clock()]
 
 
@@ -87,8 +89,8 @@ def test_a_file_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
         join(store)
         submit(store, *names, unique=True)
         claim(store, 4, token="token")
-        store.turn(Turn("pod", "one", outcomes=(Release("released", "token"),)))
-        store.turn(Turn("pod", "one", outcomes=(Release("submitted", "token"),)))
+        store.sync(SyncRequest("pod", "one", outcomes=(Release("released", "token"),)))
+        store.sync(SyncRequest("pod", "one", outcomes=(Release("submitted", "token"),)))
         store.cancel("replayed")
         store.replay(["replayed"])
         store.declare_dead(store.pods().pods)

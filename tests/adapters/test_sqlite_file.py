@@ -76,7 +76,7 @@ def test_a_file_that_is_taken_away_is_missed(
         else:
             path.unlink()
         for use in (
-            store.bell,
+            store.change_counter,
             store.counts,
             lambda: store.submit([Submit("lost", "{}")]),
             lambda: list(store.step_events()),
@@ -149,7 +149,7 @@ def test_a_running_store_needs_no_more_descriptors(tmp_path: Path) -> None:
 import os, resource, sys
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join, Leave
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete, Submit
 from fleet_q.services import FleetQ
 
@@ -163,12 +163,13 @@ except OSError:
     print("none left")
 for number in range(100):
     store.submit([Submit(f"{number} {n}", f'"{"x" * 500}"', unique=True) for n in range(100)])
-turn = store.turn(Turn("pod", "one", Join("pod", "one"), claim=1000, claim_token="t"))
+turn = store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1000, claim_token="t"))
 outcomes = tuple(Complete(s.step_id, "t", "null") for s in turn.claimed[:500])
-store.turn(Turn("pod", "one", outcomes=outcomes))
-store.turn(Turn("pod", "one", Leave("pod", "one")))
+store.sync(SyncRequest("pod", "one", outcomes=outcomes))
+store.sync(SyncRequest("pod", "one", Leave("pod", "one")))
 app = FleetQ(store)
-print(app.recover().total_orphans, store.bell() >= 0, store.counts(), len(store.history("0 0")))
+print(app.recover().total_orphans, store.change_counter() >= 0, store.counts(),
+len(store.history("0 0")))
 store.close()
 """
     done = subprocess.run(

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from fleet_q.adapters import fork
-from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
+from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.adapters.sqlite.store import SqliteStore
-from fleet_q.core.ports import DeadLetter
+from fleet_q.core.ports import Orphan
 from fleet_q.core.step import Submit
 from tests.forking import Child
 from tests.waiting import LIMIT
@@ -113,9 +113,9 @@ def test_file_that_something_else_has_open_is_refused_in_a_child(
 
 
 def test_child_does_not_go_on_with_its_parents_recovery() -> None:
-    table = SqliteDeadLetterTable()
+    table = SqliteRecoveryQueue()
     table.create()
-    table.add([DeadLetter("step", "token", "pod", "one", 0, 3, 2)])
+    table.add([Orphan("step", "token", "pod", "one", 0, 3, 2)])
 
     def take() -> object:
         table.drop()

@@ -265,7 +265,7 @@ def test_store_in_use_ends_when_a_newer_version_migrates_its_file(
         migrate(connection, path, NEXT)
         before = dump(path)
         for use in (
-            store.bell,
+            store.change_counter,
             store.counts,
             lambda: store.submit([Submit("late", "{}")]),
             lambda: list(store.step_events()),

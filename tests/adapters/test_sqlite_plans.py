@@ -29,7 +29,7 @@ INDEX_OF = {
     "append_claims": "step_tracker_claimed",
     "complete": "sqlite_autoindex_step_tracker_1",
     "append_completions": "sqlite_autoindex_step_tracker_1",
-    "late": "sqlite_autoindex_step_tracker_1",
+    "rejected_completions": "sqlite_autoindex_step_tracker_1",
     "prune_steps": "sqlite_autoindex_step_tracker_1",
     "prune_step_events": "sqlite_autoindex_step_tracker_1",
     "update_step": "sqlite_autoindex_step_tracker_1",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fleet_q.adapters.sqlite.store import SqliteStore
-from fleet_q.core.ports import EndedPage
+from fleet_q.core.ports import FinalStepPage
 from fleet_q.core.pruning import ENDED, PruneStats, prune_cycle
 from fleet_q.core.step import Submit
 from tests.conformance.clock import SECOND, FakeClock
@@ -35,7 +35,7 @@ def cancelled(store: SqliteStore, *step_ids: str) -> None:
 
 
 def pages(store: SqliteStore, before: int, limit: int) -> list[list[str]]:
-    page, found = EndedPage((), ""), []
+    page, found = FinalStepPage((), ""), []
     while page.after is not None:
         page = store.ended(ENDED, before, limit, page.after)
         found.append([step.step_id for step in page.steps])

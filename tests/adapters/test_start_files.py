@@ -14,12 +14,12 @@ from fleet_q.adapters.sqlite import start_files
 from fleet_q.adapters.sqlite.boot import boot_id
 from fleet_q.adapters.sqlite.start_files import MOST_BYTES, RECORD_BYTES, StartFile, StartFiles
 from fleet_q.core.errors import StartNotRecorded
-from fleet_q.core.ports import DeadLetter
+from fleet_q.core.ports import Orphan
 from fleet_q.core.step import Step
 from tests.forking import Child
 
-BEGUN = DeadLetter("begun", "token", "pod", "life", 0, 0, 2)
-NOT_BEGUN = DeadLetter("not begun", "token", "pod", "life", 0, 0, 2)
+BEGUN = Orphan("begun", "token", "pod", "life", 0, 0, 2)
+NOT_BEGUN = Orphan("not begun", "token", "pod", "life", 0, 0, 2)
 BOTH = [BEGUN, NOT_BEGUN]
 
 
@@ -125,7 +125,7 @@ def test_nothing_is_known_from_a_record_that_was_cut_off(
 
 def test_nothing_is_known_of_an_incarnation_with_a_name_of_another_kind(files: StartFiles) -> None:
     assert files.open("../life") is None
-    assert files.never_began([DeadLetter("a", "token", "pod", "../life", 0, 0, 2)]) == set()
+    assert files.never_began([Orphan("a", "token", "pod", "../life", 0, 0, 2)]) == set()
 
 
 @pytest.mark.parametrize("written", [-1, 0, 7])
@@ -187,7 +187,7 @@ def test_large_file_is_written_anew_with_what_is_still_claimed(
     assert files.never_began(BOTH) == set()
     file.add("begun later", "token")
     die(file)
-    later = DeadLetter("begun later", "token", "pod", "life", 0, 0, 2)
+    later = Orphan("begun later", "token", "pod", "life", 0, 0, 2)
     assert files.never_began([*BOTH, later]) == {"not begun"}
 
 
@@ -224,7 +224,7 @@ def test_next_incarnation_records_anew(files: StartFiles, file: StartFile, path:
     assert beside(path) == ["jobs.db-begun-next"]
     assert files.never_began(BOTH) == set()
     die(file)
-    letters = [DeadLetter(i, "next token", "pod", "next", 0, 0, 2) for i in ("begun", "not begun")]
+    letters = [Orphan(i, "next token", "pod", "next", 0, 0, 2) for i in ("begun", "not begun")]
     assert files.never_began(letters) == {"not begun"}
 
 
@@ -291,7 +291,7 @@ def test_many_threads_record_at_once(files: StartFiles, file: StartFile) -> None
     die(file)
 
     all_of_them = [(thread, number) for thread in range(4) for number in range(100)]
-    letters = [DeadLetter(f"{t} {n}", "token", "pod", "life", 0, 0, 2) for t, n in all_of_them]
+    letters = [Orphan(f"{t} {n}", "token", "pod", "life", 0, 0, 2) for t, n in all_of_them]
     assert files.never_began([*letters, NOT_BEGUN]) == {"not begun"}
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from fleet_q.core.audit import audit
 from fleet_q.core.pod import Join, Pod
-from fleet_q.core.ports import Store, Turn
+from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.step import Complete, Recover
 
 FILE: Final = Path(__file__).parent / "stores" / "version_1.db"
@@ -69,7 +69,7 @@ def check_history(store: Store) -> None:
 def check_work(store: Store) -> None:
     """Check that what dead pods held is recovered, and that all that is pending runs. The store's
     clock has to say ``LATER``."""
-    store.turn(Turn("new", "n1", Join("new", "n1")))
+    store.sync(SyncRequest("new", "n1", Join("new", "n1")))
     silent = [pod for pod in store.pods().pods if pod.pod_id not in ("new", "sleeper")]
     declared = store.declare_dead(silent, "new")
     assert [pod.pod_id for pod in declared] == ["drainer", "leader", "restarted", "worker"]
@@ -87,11 +87,11 @@ def check_work(store: Store) -> None:
     }
     store.replay(["tries used up"], "new")
 
-    claimed = store.turn(Turn("new", "n1", claim=100, claim_token="token")).claimed
+    claimed = store.sync(SyncRequest("new", "n1", claim=100, claim_token="token")).claimed
     assert len(claimed) == COUNTS["pending"] + len(recovered) - 1 + 1
     assert claimed[0].priority == max(step.priority for step in claimed)
     outcomes = tuple(Complete(step.step_id, "token", "null") for step in claimed)
-    assert store.turn(Turn("new", "n1", outcomes=outcomes)).refused == ()
+    assert store.sync(SyncRequest("new", "n1", outcomes=outcomes)).refused == ()
     assert store.counts() == {**COUNTS, "pending": 0, "claimed": 0, "completed": 14, "failed": 2}
     assert store.rebuild(check=True).equal
     assert audit(store.step_events()).faults == []

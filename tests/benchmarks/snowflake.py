@@ -67,7 +67,7 @@ def draining(slots: int) -> Callable[[World], Iterator[Price]]:
     """Steps that take no time, by one pod that claims nothing ahead."""
 
     def drain(world: World) -> Iterator[Price]:
-        settings = PodSettings(max_parallelism=slots, capacity_threshold=1.0, claim_ahead=0)
+        settings = PodSettings(max_parallelism=slots, capacity_threshold=1.0, prefetch=0)
         pod = world.pod("pod", settings)
         pod.do_what_is_due()
         steps = 20 * slots
@@ -127,7 +127,9 @@ def idling(world: World) -> Iterator[Price]:
     world.live(2 * MINUTE)
     assert all(pod.asleep for pod in world.pods)
     awake = [
-        each for each in _log(world) if each.text != world.client.session.statements.text("bell")
+        each
+        for each in _log(world)
+        if each.text != world.client.session.statements.text("change_counter")
     ]
     yield Price("a lone step for ten pods asleep, until they sleep again", 1, awake)
 

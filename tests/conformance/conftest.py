@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _is_dear(item: pytest.Function) -> bool:
     kind = item.callspec.params.get("kind") if hasattr(item, "callspec") else None
-    return isinstance(kind, StoreKind) and kind.dear
+    return isinstance(kind, StoreKind) and kind.writes_are_billed
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)

@@ -14,7 +14,7 @@ from fleet_q.core.calls import StoreCall, run
 from fleet_q.core.cycle import Cycle
 from fleet_q.core.leadership import silent_pods
 from fleet_q.core.pod import Join, Pod
-from fleet_q.core.ports import Answer, DeadLetter, Store, Turn
+from fleet_q.core.ports import Orphan, Store, SyncRequest, SyncResult
 from fleet_q.core.step import Complete, Fail, Outcome, Recover, Step, Submit
 
 from .clock import SECOND
@@ -28,8 +28,8 @@ def submit(store: Store, *step_ids: str, **options: Any) -> None:
     store.submit([Submit(step_id, "{}", **options) for step_id in step_ids])
 
 
-def join(store: Store, pod_id: str = "pod", incarnation: str = "one") -> Answer:
-    return store.turn(Turn(pod_id, incarnation, Join(pod_id, incarnation)))
+def join(store: Store, pod_id: str = "pod", incarnation: str = "one") -> SyncResult:
+    return store.sync(SyncRequest(pod_id, incarnation, Join(pod_id, incarnation)))
 
 
 def claim(
@@ -41,12 +41,12 @@ def claim(
 ) -> list[str]:
     """The ids of the steps that the pod got, under ``token``, or one that nobody asks for."""
     token = token or f"token {next(_numbers)}"
-    answer = store.turn(Turn(pod_id, incarnation, claim=limit, claim_token=token))
+    answer = store.sync(SyncRequest(pod_id, incarnation, claim=limit, claim_token=token))
     return ids(answer.claimed)
 
 
-def acknowledge(store: Store, *outcomes: Outcome, pod_id: str = "pod") -> Answer:
-    return store.turn(Turn(pod_id, "one", outcomes=outcomes))
+def acknowledge(store: Store, *outcomes: Outcome, pod_id: str = "pod") -> SyncResult:
+    return store.sync(SyncRequest(pod_id, "one", outcomes=outcomes))
 
 
 def held_step(store: Store, step_id: str = "step", token: str = "token", **options: Any) -> None:
@@ -77,7 +77,7 @@ def recover_all(store: Store, by: str | None = None) -> list[Step]:
     return store.recover([under_its_claim(orphan) for orphan in store.orphans("", 1_000)], by)
 
 
-def under_its_claim(orphan: DeadLetter) -> Recover:
+def under_its_claim(orphan: Orphan) -> Recover:
     return Recover(orphan.step_id, orphan.claim_token)
 
 
@@ -87,7 +87,7 @@ def silent(store: Store, seconds: float) -> list[Pod]:
     return silent_pods(fleet.pods, fleet.at, round(seconds * SECOND))
 
 
-def ids(steps: Sequence[Step | DeadLetter]) -> list[str]:
+def ids(steps: Sequence[Step | Orphan]) -> list[str]:
     return [step.step_id for step in steps]
 
 

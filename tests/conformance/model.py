@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fleet_q.core.lifecycle import STEP_STATUSES
-from fleet_q.core.pod import Beat, Drain, Join, Leave, Presence, Sleep
-from fleet_q.core.ports import Turn
+from fleet_q.core.pod import Drain, Join, Leave, PodCommand, SendHeartbeat, Sleep
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Submit
 
 Row = dict[str, Any]
@@ -58,13 +58,13 @@ class Model:
         self.steps.update(rows)
         return fresh
 
-    def turn(self, turn: Turn, now: int) -> Row:
+    def sync(self, request: SyncRequest, now: int) -> Row:
         """The fields of the answer, steps as ids; :class:`Refused` for an incarnation's end."""
-        self._be_present(turn, now)
+        self._be_present(request, now)
         return {
-            "claimed": self._claim(turn, now) if turn.claim else [],
-            "refused": [o.step_id for o in turn.outcomes if not self._outcome(o, now)],
-            "lost": [each for each, token in turn.check_held if not self._held(each, token)],
+            "claimed": self._claim(request, now) if request.claim else [],
+            "refused": [o.step_id for o in request.outcomes if not self._outcome(o, now)],
+            "lost": [each for each, token in request.check_held if not self._held(each, token)],
         }
 
     def declare_dead(self, observed: Sequence[Row]) -> list[str]:
@@ -150,42 +150,45 @@ class Model:
         pod = self.pods.get(pod_id)
         return pod is not None and (pod["incarnation"] != incarnation or _is_down(pod))
 
-    def _be_present(self, turn: Turn, now: int) -> None:
-        said: Presence | None = turn.presence
-        pod = self.pods.get(turn.pod_id)
-        living = pod is not None and not self.has_ended(turn.pod_id, turn.incarnation)
+    def _be_present(self, request: SyncRequest, now: int) -> None:
+        said: PodCommand | None = request.pod_command
+        pod = self.pods.get(request.pod_id)
+        living = pod is not None and not self.has_ended(request.pod_id, request.incarnation)
         if isinstance(said, Join):
-            if pod and pod["incarnation"] == turn.incarnation and not living:
+            if pod and pod["incarnation"] == request.incarnation and not living:
                 raise Refused
-            if living and turn.claim and pod and pod["status"] == "asleep":
+            if living and request.claim and pod and pod["status"] == "asleep":
                 raise Refused
             if not living:
-                self.pods[turn.pod_id] = {
-                    "pod_id": turn.pod_id,
+                self.pods[request.pod_id] = {
+                    "pod_id": request.pod_id,
                     "status": "up",
                     "birth_ts": now,
                     "last_heartbeat_ts": now,
-                    "incarnation": turn.incarnation,
+                    "incarnation": request.incarnation,
                     "version": pod["version"] + 1 if pod else 1,
                 }
             return
-        if isinstance(said, Leave) and pod and pod["incarnation"] == turn.incarnation:
+        if isinstance(said, Leave) and pod and pod["incarnation"] == request.incarnation:
             if living:
                 pod.update(status="down", version=pod["version"] + 1)
             return
-        if (said or turn.claim) and not living:
+        if (said or request.claim) and not living:
             raise Refused
         status = pod["status"] if pod else "none"
         if said:
             becomes = {Sleep: "asleep", Drain: "draining"}.get(type(said))
             becomes = becomes or ("up" if status == "asleep" else status)
-            if (turn.claim and becomes == "asleep") or (status, becomes) == ("draining", "asleep"):
+            if (request.claim and becomes == "asleep") or (status, becomes) == (
+                "draining",
+                "asleep",
+            ):
                 raise Refused
             if pod and becomes != status:
                 pod.update(status=becomes, last_heartbeat_ts=now, version=pod["version"] + 1)
-            elif pod and isinstance(said, Beat):
+            elif pod and isinstance(said, SendHeartbeat):
                 pod.update(last_heartbeat_ts=now)
-        elif turn.claim and status == "asleep":
+        elif request.claim and status == "asleep":
             raise Refused
 
     def _outcome(self, outcome: Outcome, now: int) -> bool:
@@ -220,22 +223,24 @@ class Model:
             retries = step["retry_count"] + 1
             step.update(status="pending", retry_count=retries, available_ts=0, **NO_HOLDER)
 
-    def _claim(self, turn: Turn, now: int) -> list[str]:
+    def _claim(self, request: SyncRequest, now: int) -> list[str]:
         holder = {
-            "claimed_by": turn.pod_id,
-            "incarnation": turn.incarnation,
-            "claim_token": turn.claim_token,
+            "claimed_by": request.pod_id,
+            "incarnation": request.incarnation,
+            "claim_token": request.claim_token,
         }
         got_before = [
             step
             for step in self.steps.values()
             if step["status"] == "claimed" and holder.items() <= step.items()
         ]
-        if turn.again and got_before:
+        if request.is_retry and got_before:
             got_before.sort(key=lambda s: (-s["priority"], s["created_ts"], s["step_id"]))
             return [step["step_id"] for step in got_before]
-        first = enumerate(self.claimable(now)[: turn.claim])
-        claimed = [each for n, each in first if n < turn.claim - turn.prefetch or self._left(each)]
+        first = enumerate(self.claimable(now)[: request.claim])
+        claimed = [
+            each for n, each in first if n < request.claim - request.prefetch or self._left(each)
+        ]
         for step_id in claimed:
             self._change(step_id, now, status="claimed", **holder)
         return claimed

@@ -48,7 +48,7 @@ class StoreKind:
     runs: int
     """Of the stateful test, and how long each may be:"""
     run_length: int
-    dear: bool = False
+    writes_are_billed: bool = False
     """Whether a call takes so long that the stateful test has to be sparing with them."""
     execute: Callable[[Path, Store, str], None] | None = None
     """Run a statement of SQL on its tables."""
@@ -215,7 +215,7 @@ KINDS: Final = [
         examples=8,
         runs=12,
         run_length=30,
-        dear=True,
+        writes_are_billed=True,
         execute=_execute_snowflake,
         spoil=_spoil_snowflake,
         discard=_account.take_back,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.pod import Leave
-from fleet_q.core.ports import Store, Turn
+from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.step import MOST_CLAIMED_BYTES, Fail, Submit
 
 from .clock import FakeClock
@@ -34,7 +34,7 @@ def test_a_claim_gives_the_step_to_the_pod(store: Store, clock: FakeClock) -> No
     before = known(store, "step")
     clock.advance(1)
 
-    answer = store.turn(Turn("pod", "one", claim=5, claim_token="token"))
+    answer = store.sync(SyncRequest("pod", "one", claim=5, claim_token="token"))
 
     expected = replace(
         before,
@@ -104,7 +104,7 @@ def test_only_a_living_incarnation_claims(
     store: Store, pod_id: str, incarnation: str, superseded: bool
 ) -> None:
     join(store, "left")
-    store.turn(Turn("left", "one", Leave("left", "one")))
+    store.sync(SyncRequest("left", "one", Leave("left", "one")))
     join(store, "pod", "one")
     join(store, "pod", "two")
     submit(store, "step")
@@ -122,7 +122,7 @@ def test_step_on_its_last_try_is_not_prefetched(store: Store) -> None:
     for name, max_retries in zip("abcdef", (0, 1, 0, 1, 0, 1), strict=True):
         submit(store, name, max_retries=max_retries)
 
-    answer = store.turn(Turn("pod", "one", claim=5, claim_token="token", prefetch=3))
+    answer = store.sync(SyncRequest("pod", "one", claim=5, claim_token="token", prefetch=3))
 
     assert ids(answer.claimed) == ["a", "b", "d"]
     assert answer.more
@@ -134,7 +134,7 @@ def test_prefetch_looks_only_at_the_first_steps_that_it_asks_for(store: Store) -
     submit(store, "a", "b", "c", max_retries=0)
     submit(store, "d", max_retries=1)
 
-    answer = store.turn(Turn("pod", "one", claim=3, claim_token="token", prefetch=3))
+    answer = store.sync(SyncRequest("pod", "one", claim=3, claim_token="token", prefetch=3))
 
     assert (answer.claimed, answer.more) == ((), True)
 
@@ -143,7 +143,7 @@ def test_retried_step_on_its_last_try_is_not_prefetched(store: Store) -> None:
     held_step(store, "step", max_retries=1)
     acknowledge(store, Fail("step", "token", "Boom"))
 
-    answer = store.turn(Turn("pod", "one", claim=2, claim_token="second", prefetch=2))
+    answer = store.sync(SyncRequest("pod", "one", claim=2, claim_token="second", prefetch=2))
 
     assert (answer.claimed, answer.more) == ((), True)
     assert claim(store, 2) == ["step"]
@@ -153,7 +153,7 @@ def test_a_claim_says_whether_it_left_any_step(store: Store) -> None:
     join(store)
     submit(store, "a", "b")
 
-    assert not store.turn(Turn("pod", "one", claim=3, claim_token="token")).more
+    assert not store.sync(SyncRequest("pod", "one", claim=3, claim_token="token")).more
 
 
 def test_a_claim_takes_few_steps_with_large_payloads(store: Store) -> None:
@@ -162,7 +162,7 @@ def test_a_claim_takes_few_steps_with_large_payloads(store: Store) -> None:
     for number in range(4):
         store.submit([Submit(f"large{number}", third)])
 
-    answer = store.turn(Turn("pod", "one", claim=4, claim_token="token"))
+    answer = store.sync(SyncRequest("pod", "one", claim=4, claim_token="token"))
 
     assert ids(answer.claimed) == ["large0", "large1"]
     assert answer.more

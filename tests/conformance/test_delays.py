@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.pod import Beat
-from fleet_q.core.ports import Store, Turn
+from fleet_q.core.pod import SendHeartbeat
+from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.step import Fail, Release
 
 from .clock import SECOND, FakeClock
@@ -23,7 +23,7 @@ from .helpers import (
 
 
 def next_due(store: Store) -> int | None:
-    return store.turn(Turn("pod", "one", claim=1, claim_token="looks")).next_due
+    return store.sync(SyncRequest("pod", "one", claim=1, claim_token="looks")).next_due
 
 
 def test_a_delayed_step_is_claimable_when_its_time_has_come(store: Store, clock: FakeClock) -> None:
@@ -182,7 +182,9 @@ def test_a_retry_whose_failure_is_in_the_future_of_the_clock_is_due(
     acknowledge(store, Fail("step", "token", "Boom", retry_delay=20 * SECOND))
 
     clock.step(-10)
-    store.turn(Turn("pod", "one", Beat("pod", "one")))  # at the latest then, the store notices
+    store.sync(
+        SyncRequest("pod", "one", SendHeartbeat("pod", "one"))
+    )  # at the latest then, the store notices
 
     assert claim_if_due(store) == ["step"]
 
@@ -193,7 +195,7 @@ def test_a_delay_is_waited_for_though_the_clock_was_set_back(
     join(store)
     submit(store, "step", delay=5 * SECOND)
     clock.step(-60)
-    store.turn(Turn("pod", "one", Beat("pod", "one")))
+    store.sync(SyncRequest("pod", "one", SendHeartbeat("pod", "one")))
 
     assert claim(store) == []
     clock.advance(64.9)
@@ -204,6 +206,8 @@ def test_a_delay_is_waited_for_though_the_clock_was_set_back(
 
 def claim_if_due(store: Store) -> list[str]:
     """As an idle pod asks: it claims only if there is something to claim."""
-    beat = Beat("pod", "one")
-    turn = Turn("pod", "one", beat, claim=1, claim_token="asks first", if_due=True)
-    return ids(store.turn(turn).claimed)
+    beat = SendHeartbeat("pod", "one")
+    request = SyncRequest(
+        "pod", "one", beat, claim=1, claim_token="asks first", only_if_claimable=True
+    )
+    return ids(store.sync(request).claimed)

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from fleet_q.core.lifecycle import EFFECTS
-from fleet_q.core.ports import Store, Turn
+from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.step import Complete, Fail, Release, Submit, evolve
 
 from .clock import SECOND, FakeClock
@@ -63,8 +63,8 @@ def orphan_on_its_last_try(store: Store, clock: FakeClock) -> None:
 def claim_with_prefetch(store: Store) -> None:
     """A claim of which a step must not be taken, so that stores have to choose."""
     submit(store, "last", max_retries=0)
-    turn = Turn("pod", "one", claim=2, claim_token=TOKEN, prefetch=1)
-    assert [step.step_id for step in store.turn(turn).claimed] == ["step"]
+    request = SyncRequest("pod", "one", claim=2, claim_token=TOKEN, prefetch=1)
+    assert [step.step_id for step in store.sync(request).claimed] == ["step"]
 
 
 def complete_beside_a_failure(store: Store) -> None:

@@ -78,9 +78,9 @@ def test_parent_goes_on_while_its_child_closes_and_collects(store: Store) -> Non
 
 
 def test_change_by_a_child_is_heard_by_its_parent(kind: StoreKind, store: Store) -> None:
-    before = store.bell()
+    before = store.change_counter()
     Child(lambda: submit(store, "child's")).ended()
-    assert not kind.shared or store.bell() != before
+    assert not kind.shared or store.change_counter() != before
 
 
 def test_fork_waits_for_the_transactions_of_other_threads(store: Store) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from fleet_q.core.errors import IncarnationEnded, UnknownStep
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.pod import Beat, Drain, Leave, Sleep
-from fleet_q.core.ports import Ended, EndedPage, Pruned, Store, Turn
+from fleet_q.core.pod import Drain, Leave, SendHeartbeat, Sleep
+from fleet_q.core.ports import FinalStep, FinalStepPage, Pruned, Store, SyncRequest
 from fleet_q.core.pruning import ENDED, WITH_DEAD_LETTERS, PruneStats, prune_cycle
 from fleet_q.core.step import Complete
 
@@ -54,7 +54,7 @@ def prune(store: Store, older_than: float, **options: Any) -> PruneStats:
         store,
         prune_cycle(
             older_than=round(older_than * SECOND),
-            prune_batch=store.manners.prune_batch,
+            prune_batch=store.traits.prune_batch,
             stats=stats,
             **options,
         ),
@@ -63,10 +63,10 @@ def prune(store: Store, older_than: float, **options: Any) -> PruneStats:
     return stats
 
 
-def ended(store: Store, before: int, limit: int = 100) -> list[Ended]:
+def ended(store: Store, before: int, limit: int = 100) -> list[FinalStep]:
     """All pages."""
-    page = EndedPage((), "")
-    found: list[Ended] = []
+    page = FinalStepPage((), "")
+    found: list[FinalStep] = []
     while page.after is not None:
         page = store.ended(WITH_DEAD_LETTERS, before, limit, page.after)
         assert len(page.steps) <= limit
@@ -124,7 +124,7 @@ def test_a_step_is_as_old_as_its_end(store: Store, clock: FakeClock) -> None:
     clock.advance(1)
     assert prune(store, 1.000001).steps == 0
     assert ended(store, end - 1) == []
-    assert ended(store, end) == [Ended("step", 3)]
+    assert ended(store, end) == [FinalStep("step", 3)]
     assert prune(store, 1).steps == 1
 
 
@@ -181,11 +181,11 @@ def test_what_comes_late_about_a_pruned_step_is_refused(store: Store) -> None:
 def test_pods_that_are_gone_or_asleep_for_long_go_too(store: Store, clock: FakeClock) -> None:
     for pod_id in ("left", "died", "asleep", "draining", "up"):
         join(store, pod_id)
-    store.turn(Turn("left", "one", Leave("left", "one")))
-    store.turn(Turn("asleep", "one", Sleep("asleep", "one")))
+    store.sync(SyncRequest("left", "one", Leave("left", "one")))
+    store.sync(SyncRequest("asleep", "one", Sleep("asleep", "one")))
     clock.advance(60)
-    store.turn(Turn("up", "one", Beat("up", "one")))
-    store.turn(Turn("draining", "one", Beat("draining", "one")))
+    store.sync(SyncRequest("up", "one", SendHeartbeat("up", "one")))
+    store.sync(SyncRequest("draining", "one", SendHeartbeat("draining", "one")))
     store.declare_dead(silent(store, 60))
     clock.advance(DAY - 60)
     assert prune(store, DAY + 1) == PruneStats()
@@ -195,7 +195,7 @@ def test_pods_that_are_gone_or_asleep_for_long_go_too(store: Store, clock: FakeC
 
     assert [pod.pod_id for pod in store.pods().pods] == ["draining", "up"]
     with pytest.raises(IncarnationEnded) as ended:
-        store.turn(Turn("asleep", "one", Beat("asleep", "one")))
+        store.sync(SyncRequest("asleep", "one", SendHeartbeat("asleep", "one")))
     assert not ended.value.superseded, "it would not join again"
     join(store, "asleep", "two")
     assert [pod.version for pod in store.pods().pods] == [1, 1, 1]
@@ -205,12 +205,12 @@ def test_pod_that_was_pruned_and_joined_anew_is_not_the_one_that_was_found(
     store: Store, clock: FakeClock
 ) -> None:
     join(store)
-    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     (found,) = store.pods().pods
     assert prune(store, 0).pods == 1
     clock.advance(1)
     join(store, "pod", "two")
-    store.turn(Turn("pod", "two", Drain("pod", "two")))
+    store.sync(SyncRequest("pod", "two", Drain("pod", "two")))
     (draining,) = store.pods().pods
     assert draining.version == found.version
     assert store.prune_pod(found) == Pruned(0, 0)
@@ -218,9 +218,9 @@ def test_pod_that_was_pruned_and_joined_anew_is_not_the_one_that_was_found(
 
 def test_a_pod_that_came_back_after_it_was_found_stays(store: Store) -> None:
     join(store)
-    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     (asleep,) = store.pods().pods
-    store.turn(Turn("pod", "one", Beat("pod", "one")))
+    store.sync(SyncRequest("pod", "one", SendHeartbeat("pod", "one")))
     assert store.prune_pod(asleep) == Pruned(0, 0)
     assert [event.fact.type for event in store.pod_history("pod")] == [
         "joined", "slept", "woke"
@@ -230,7 +230,7 @@ def test_a_pod_that_came_back_after_it_was_found_stays(store: Store) -> None:
 @pytest.mark.usefixtures("lived_in")
 def test_the_archive_has_all_that_is_deleted_before_it_is(store: Store, clock: FakeClock) -> None:
     join(store, "gone")
-    store.turn(Turn("gone", "one", Leave("gone", "one")))
+    store.sync(SyncRequest("gone", "one", Leave("gone", "one")))
     clock.advance(DAY)
     log = {(event.stream, event.version): event for event in store.step_events()}
     pod_log = list(store.pod_history("gone"))
@@ -275,30 +275,30 @@ def test_no_bell_is_missed_for_a_prune(clients: list[Store], clock: FakeClock) -
     """As many events come as go, and at no later time."""
     here, there = clients[:2]
     submit(there, "one", "two")
-    heard = [here.bell()]
+    heard = [here.change_counter()]
     for round in range(3):
         there.cancel("one")
-        heard.append(here.bell())
+        heard.append(here.change_counter())
         assert prune(there, 0, statuses=ENDED) == PruneStats(steps=1, step_events=2)
         submit(there, "one", delay=round)
         there.cancel("two")
-        heard.append(here.bell())
+        heard.append(here.change_counter())
         assert prune(there, 0).steps == 1
         submit(there, "two")
-        heard.append(here.bell())
+        heard.append(here.change_counter())
     assert len(set(heard)) == len(heard)
 
 
 def test_where_every_write_costs_money_a_prune_wakes_nobody(clients: list[Store]) -> None:
     here, there = clients[:2]
-    if not here.manners.dear:
+    if not here.traits.writes_are_billed:
         pytest.skip("here nobody sleeps")
     submit(there, "one", "two", "three")
     for step_id in ("one", "two"):
         there.cancel(step_id)
-        heard = here.bell()
+        heard = here.change_counter()
         assert prune(there, 0).steps == 1
-        assert here.bell() == heard
+        assert here.change_counter() == heard
 
 
 @pytest.mark.usefixtures("lived_in")

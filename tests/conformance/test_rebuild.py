@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fleet_q.core import rebuild
-from fleet_q.core.pod import Beat, Leave
-from fleet_q.core.ports import RebuildReport, Store, Turn
+from fleet_q.core.pod import Leave, SendHeartbeat
+from fleet_q.core.ports import RebuildReport, Store, SyncRequest
 from fleet_q.core.step import Complete
 from tests.waiting import LIMIT
 
@@ -48,7 +48,7 @@ def lived_in(store: Store, clock: FakeClock) -> None:
     claim(store, incarnation="two")
     submit(store, "delayed", delay=5 * SECOND)
     join(store, "gone")
-    store.turn(Turn("gone", "one", Leave("gone", "one")))
+    store.sync(SyncRequest("gone", "one", Leave("gone", "one")))
 
 
 def test_an_empty_log_makes_empty_tables(store: Store) -> None:
@@ -159,10 +159,15 @@ def test_pods_sync_between_the_batches_of_a_rebuild(
         clock.advance(1)
         step_id = f"meanwhile {len(done)}"
         submit(pod, step_id, priority=9)
-        turn = Turn("busy", "one", Beat("busy", "one"), claim=1, claim_token=step_id)
-        assert [step.step_id for step in pod.turn(turn).claimed] == [step_id]
+        request = SyncRequest(
+            "busy", "one", SendHeartbeat("busy", "one"), claim=1, claim_token=step_id
+        )
+        assert [step.step_id for step in pod.sync(request).claimed] == [step_id]
         assert (
-            pod.turn(Turn("busy", "one", outcomes=(Complete(step_id, step_id, "1"),))).refused == ()
+            pod.sync(
+                SyncRequest("busy", "one", outcomes=(Complete(step_id, step_id, "1"),))
+            ).refused
+            == ()
         )
         done.append(step_id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleet_q.core.pod import Drain, Leave
-from fleet_q.core.ports import DeadLetter, Store, Turn
+from fleet_q.core.ports import Orphan, Store, SyncRequest
 from fleet_q.core.step import Recover
 
 from .clock import FakeClock
@@ -27,7 +27,7 @@ from .helpers import (
 def test_a_living_pods_steps_are_no_orphans(store: Store, clock: FakeClock) -> None:
     """However long it has been silent: first it has to be declared dead."""
     held_step(store)
-    store.turn(Turn("pod", "one", Drain("pod", "one")))
+    store.sync(SyncRequest("pod", "one", Drain("pod", "one")))
     clock.advance(3600)
 
     assert store.orphans("", 9) == []
@@ -41,15 +41,13 @@ def test_a_dead_pods_steps_are_orphans(store: Store, clock: FakeClock) -> None:
 
     step = known(store, "step")
     assert step.claim_token is not None
-    orphan = DeadLetter(
-        "step", step.claim_token, "pod", "one", 0, step.max_retries, len(step.payload)
-    )
+    orphan = Orphan("step", step.claim_token, "pod", "one", 0, step.max_retries, len(step.payload))
     assert store.orphans("", 9) == [orphan]
 
 
 def test_what_a_pod_leaves_behind_is_an_orphan(store: Store) -> None:
     held_step(store)
-    store.turn(Turn("pod", "one", Leave("pod", "one")))
+    store.sync(SyncRequest("pod", "one", Leave("pod", "one")))
 
     assert ids(store.orphans("", 9)) == ["step"]
 

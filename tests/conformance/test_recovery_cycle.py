@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
+from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.core import recovery
 from fleet_q.core.calls import Calls
 from fleet_q.core.leadership import silent_pods
@@ -49,7 +49,7 @@ def cycle(store: Store, by: str = "leader", *, only_as_leader: bool = True) -> I
 
 def program(stats: RecoveryStats, by: str, *, only_as_leader: bool) -> Calls[None]:
     return recovery_cycle(
-        SqliteDeadLetterTable(),
+        SqliteRecoveryQueue(),
         silent=lambda fleet: silent_pods(fleet.pods, fleet.at, DEAD_AFTER),
         starts=None,
         dead_after=DEAD_AFTER,

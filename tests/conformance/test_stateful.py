@@ -25,8 +25,8 @@ from fleet_q.core import events as ev
 from fleet_q.core.audit import audit
 from fleet_q.core.errors import FleetQError, IllegalTransition, IncarnationEnded, StepConflict
 from fleet_q.core.lifecycle import STEP
-from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Presence, Sleep
-from fleet_q.core.ports import Answer, Turn
+from fleet_q.core.pod import Drain, Join, Leave, Pod, PodCommand, SendHeartbeat, Sleep
+from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.pruning import ENDED, WITH_DEAD_LETTERS, PruneStats, prune_cycle
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import (
@@ -68,7 +68,7 @@ class Process(msgspec.Struct):
 
     incarnation: str | None = None
     held: dict[str, str] = msgspec.field(default_factory=dict)
-    unanswered: Turn | None = None
+    on_store_unavailable: SyncRequest | None = None
 
 
 class Fleet(RuleBasedStateMachine):
@@ -169,7 +169,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(
         pod_id=pod_ids,
-        says=st.sampled_from([None, Beat, Beat, Sleep, Drain]),
+        says=st.sampled_from([None, SendHeartbeat, SendHeartbeat, Sleep, Drain]),
         ends=st.lists(endings, max_size=4),
         claim=st.integers(0, 3),
         fate=fates,
@@ -177,7 +177,7 @@ class Fleet(RuleBasedStateMachine):
     def work(
         self,
         pod_id: str,
-        says: type[Beat] | type[Sleep] | type[Drain] | None,
+        says: type[SendHeartbeat] | type[Sleep] | type[Drain] | None,
         ends: list[str],
         claim: int,
         fate: str,
@@ -188,22 +188,26 @@ class Fleet(RuleBasedStateMachine):
         if process is None:
             self.join(pod_id, claim, fate)
             return
-        if process.unanswered is not None:
-            self.send_again(pod_id, process.unanswered, fate)
+        if process.on_store_unavailable is not None:
+            self.send_again(pod_id, process.on_store_unavailable, fate)
             return
-        presence: Presence | None
+        pod_command: PodCommand | None
         if process.incarnation is None:
             process.incarnation = next(self.names)
-            presence = Join(pod_id, process.incarnation)
+            pod_command = Join(pod_id, process.incarnation)
         else:
-            presence = says(pod_id, process.incarnation) if says else None
+            pod_command = says(pod_id, process.incarnation) if says else None
         outcomes = tuple(ending(*each) for each in zip(ends, process.held.items(), strict=False))
-        self.take_turn(pod_id, presence, outcomes, claim, fate, prefetch)
+        self.take_turn(pod_id, pod_command, outcomes, claim, fate, prefetch)
 
     @rule(pod_id=pod_ids, release=st.booleans(), fate=fates)
     def leave(self, pod_id: str, release: bool, fate: str) -> None:
         process = self.processes.get(pod_id)
-        if process is None or process.incarnation is None or process.unanswered is not None:
+        if (
+            process is None
+            or process.incarnation is None
+            or process.on_store_unavailable is not None
+        ):
             return
         held = process.held.items() if release else ()
         outcomes = tuple(ending("release", claimed) for claimed in held)
@@ -214,18 +218,27 @@ class Fleet(RuleBasedStateMachine):
         self.processes.pop(pod_id, None)
 
     @rule(
-        data=st.data(), how=endings, says=st.sampled_from([None, None, Beat, Drain]), claim=claims
+        data=st.data(),
+        how=endings,
+        says=st.sampled_from([None, None, SendHeartbeat, Drain]),
+        claim=claims,
     )
     def come_back_late(
-        self, data: st.DataObject, how: str, says: type[Beat] | type[Drain] | None, claim: int
+        self,
+        data: st.DataObject,
+        how: str,
+        says: type[SendHeartbeat] | type[Drain] | None,
+        claim: int,
     ) -> None:
         """Some life of some pod, perhaps long over, speaks up with an old claim's outcome."""
         pod_id, incarnation = data.draw(st.sampled_from(self.lives))
         claimed = data.draw(st.sampled_from(self.claims or [("none", "none")]))
-        presence = says(pod_id, incarnation) if says else None
+        pod_command = says(pod_id, incarnation) if says else None
         token = next(self.names) if claim else ""
-        turn = Turn(pod_id, incarnation, presence, (ending(how, claimed),), claim, token)
-        answer = self.do(turn)
+        request = SyncRequest(
+            pod_id, incarnation, pod_command, (ending(how, claimed),), claim, token
+        )
+        answer = self.do(request)
         if answer:
             self.note("late and refused" if answer.refused else "late but in time")
 
@@ -273,7 +286,7 @@ class Fleet(RuleBasedStateMachine):
             self.store,
             prune_cycle(
                 older_than=age * SECOND,
-                prune_batch=self.store.manners.prune_batch,
+                prune_batch=self.store.traits.prune_batch,
                 stats=stats,
                 statuses=statuses,
                 archive=lambda events: self.note(*(event.fact.type for event in events)),
@@ -303,7 +316,7 @@ class Fleet(RuleBasedStateMachine):
     def take_turn(
         self,
         pod_id: str,
-        presence: Presence | None,
+        pod_command: PodCommand | None,
         outcomes: tuple[Outcome, ...],
         claim: int,
         fate: str,
@@ -312,66 +325,70 @@ class Fleet(RuleBasedStateMachine):
         process = self.processes[pod_id]
         assert process.incarnation is not None
         self.lives.append((pod_id, process.incarnation))
-        turn = Turn(
+        request = SyncRequest(
             pod_id,
             process.incarnation,
-            presence,
+            pod_command,
             outcomes,
             claim,
             next(self.names) if claim else "",
             prefetch,
             tuple(process.held.items()),
         )
-        self.send(process, turn, fate)
+        self.send(process, request, fate)
 
-    def send_again(self, pod_id: str, turn: Turn, fate: str) -> None:
-        self.send(self.processes[pod_id], replace(turn, again=True), fate)
+    def send_again(self, pod_id: str, request: SyncRequest, fate: str) -> None:
+        self.send(self.processes[pod_id], replace(request, is_retry=True), fate)
 
-    def send(self, process: Process, turn: Turn, fate: str) -> None:
+    def send(self, process: Process, request: SyncRequest, fate: str) -> None:
         if fate == "request lost":
-            process.unanswered = turn
+            process.on_store_unavailable = request
             return
-        answer = self.do(turn)
+        answer = self.do(request)
         if fate == "answer lost":
-            process.unanswered = turn
+            process.on_store_unavailable = request
             return
-        process.unanswered = None
+        process.on_store_unavailable = None
         if answer is None:
             process.incarnation = None  # it joins again as a new one, and holds what it holds
             return
-        for step_id in [outcome.step_id for outcome in turn.outcomes] + list(answer.lost):
+        for step_id in [outcome.step_id for outcome in request.outcomes] + list(answer.lost):
             process.held.pop(step_id, None)
-        process.held |= {step.step_id: turn.claim_token for step in answer.claimed}
-        if isinstance(turn.presence, Leave):
-            del self.processes[turn.pod_id]
+        process.held |= {step.step_id: request.claim_token for step in answer.claimed}
+        if isinstance(request.pod_command, Leave):
+            del self.processes[request.pod_id]
 
-    def do(self, turn: Turn) -> Answer | None:
+    def do(self, request: SyncRequest) -> SyncResult | None:
         """The turn on both sides; ``None`` if the incarnation has ended."""
         now = self.clock()
-        table = [] if self.kind.dear else [self.store.step(each) for each in self.model.steps]
+        table = (
+            []
+            if self.kind.writes_are_billed
+            else [self.store.step(each) for each in self.model.steps]
+        )
         queue = [s for s in table if s and s.status == "pending" and is_due(s, now)]
         try:
-            expected = self.model.turn(turn, now)
+            expected = self.model.sync(request, now)
         except Refused:
             self.note("incarnation ended")
             with pytest.raises((IncarnationEnded, IllegalTransition)):
-                self.store.turn(turn)
+                self.store.sync(request)
             return None
-        answer = self.store.turn(turn)
+        answer = self.store.sync(request)
         assert answer.at == now
         assert ids(answer.claimed) == expected["claimed"]
         assert [asdict(step) for step in answer.claimed] == self.rows(expected["claimed"])
         assert list(answer.refused) == expected["refused"]
         assert list(answer.lost) == expected["lost"]
-        if turn.claim and not turn.again and not self.kind.dear:
-            first = sorted(queue, key=claim_order)[: turn.claim]
-            assert expected["claimed"] == ids(claimed_of(first, turn.free))
-            is_short = len(expected["claimed"]) < turn.claim
+        if request.claim and not request.is_retry and not self.kind.writes_are_billed:
+            first = sorted(queue, key=claim_order)[: request.claim]
+            assert expected["claimed"] == ids(claimed_of(first, request.free))
+            is_short = len(expected["claimed"]) < request.claim
             assert answer.more == (is_short and bool(self.model.claimable(now)))
             assert self.clock_went_back or answer.next_due == self.model.next_due(now)
             assert answer.held == (self.model.counts()["claimed"] > 0)
-        self.claims += [(step_id, turn.claim_token) for step_id in expected["claimed"]]
-        if turn.again and expected["claimed"]:
+        self.claims += [(step_id, request.claim_token) for step_id in expected["claimed"]]
+        if request.is_retry and expected["claimed"]:
             self.note("claim made up for")
         return answer
 
@@ -389,7 +406,9 @@ class Fleet(RuleBasedStateMachine):
     @invariant()
     def the_tables_are_what_the_model_says(self) -> None:
         asked = list(self.model.steps)
-        if self.kind.dear:  # the tables are compared with the log besides, and that with the model
+        if (
+            self.kind.writes_are_billed
+        ):  # the tables are compared with the log besides, and that with the model
             asked = asked[self.clock() // SECOND % max(len(asked), 1) :][:1]
         table = {step_id: self.store.step(step_id) for step_id in asked}
         assert {step_id: step and asdict(step) for step_id, step in table.items()} == {
@@ -448,7 +467,7 @@ def test_whatever_the_pods_do_store_and_model_agree(kind: StoreKind, part: int) 
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
-    if kind.dear or part > 1:
+    if kind.writes_are_billed or part > 1:
         return  # the runs are too few for all of that to be sure
     assert happened >= STEP.triggers() | {
         "claim made up for",

@@ -11,7 +11,7 @@ from threading import Timer
 import pytest
 
 from fleet_q.adapters.sqlite.store import SqliteStore
-from fleet_q.core.ports import Store, Turn
+from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.step import Complete, Step, Submit
 
 from .clock import FakeClock
@@ -28,8 +28,8 @@ def work_off(store: Store, pod_id: str) -> list[str]:
     join(store, pod_id)
     while True:
         token = f"{pod_id} {len(done)}"
-        answer = store.turn(
-            Turn(
+        answer = store.sync(
+            SyncRequest(
                 pod_id,
                 "one",
                 outcomes=tuple(Complete(s.step_id, s.claim_token or "", "null") for s in held),
@@ -75,10 +75,10 @@ def test_the_same_steps_submitted_at_once_are_new_once(clients: list[Store]) -> 
 def test_one_success_is_logged_however_many_tell_it(clients: list[Store]) -> None:
     join(clients[0])
     submit(clients[0], "step")
-    clients[0].turn(Turn("pod", "one", claim=1, claim_token="token"))
-    turn = Turn("pod", "one", outcomes=(Complete("step", "token", "null"),))
+    clients[0].sync(SyncRequest("pod", "one", claim=1, claim_token="token"))
+    request = SyncRequest("pod", "one", outcomes=(Complete("step", "token", "null"),))
 
-    answers = at_once(lambda client: client.turn(turn), clients)
+    answers = at_once(lambda client: client.sync(request), clients)
 
     assert [answer.refused for answer in answers] == [()] * len(clients)
     assert facts(clients[0], "step") == ["submitted", "claimed", "completed"]

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
-from fleet_q.core.pod import Pod, PodCommand
-from fleet_q.core.ports import Answer, Manners, Turn
+from fleet_q.core.pod import AnyPodCommand, Pod
+from fleet_q.core.ports import StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.retry import MICROS
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Cancel, Claim, Complete, Fail, Step, StepCommand, Submit
@@ -48,7 +48,7 @@ LIVES: Final[dict[str, list[StepCommand]]] = {
 """The shortest way to every status."""
 
 
-def live_pod(*commands: PodCommand, pod: Pod | None = None, at: int = AT) -> Pod:
+def live_pod(*commands: AnyPodCommand, pod: Pod | None = None, at: int = AT) -> Pod:
     """What the commands make of a pod."""
     for command in commands:
         event = pods.decide(pod, command, at)
@@ -76,7 +76,7 @@ def assert_waits_well(plan: Plan, now: float) -> None:
     """A shell that carries out ``plan`` neither asks again at once for nothing nor sleeps in."""
     if not plan.gone:
         assert plan.look_again < inf
-        if plan.turn is None and not plan.recover and not plan.listen and not plan.look:
+        if plan.request is None and not plan.recover and not plan.poll and not plan.look:
             assert plan.look_again > now
 
 
@@ -88,7 +88,7 @@ class Pilot:
         *,
         timeout: float | None = None,
         chance: Callable[[], float] = lambda: 0.5,
-        manners: Manners | None = None,
+        traits: StoreTraits | None = None,
         **settings: Any,
     ) -> None:
         ids = count(1)
@@ -100,7 +100,7 @@ class Pilot:
             self.settings,
             new_id=lambda: f"id-{next(ids)}",
             chance=chance,
-            manners=manners or Manners(),
+            traits=traits or StoreTraits(),
         )
         self.tokens: dict[str, str] = {}
 
@@ -109,27 +109,27 @@ class Pilot:
         assert_waits_well(plan, self.now)
         return plan
 
-    def turn(self) -> Turn:
+    def sync(self) -> SyncRequest:
         """The turn that is due; it is an error if there is none."""
-        turn = self.plan().turn
-        assert turn is not None
-        return turn
+        request = self.plan().request
+        assert request is not None
+        return request
 
     def answer(
-        self, turn: Turn, *step_ids: str, at: int = AT, payload: str = "{}", **answer: Any
+        self, request: SyncRequest, *step_ids: str, at: int = AT, payload: str = "{}", **answer: Any
     ) -> list[str]:
         """Let the store give out these steps; which of them are to run."""
         given = tuple(claimed(step_id, payload) for step_id in step_ids)
-        to_run = self.machine.answered(turn, Answer(at, given, **answer), self.now)
+        to_run = self.machine.on_synced(request, SyncResult(at, given, **answer), self.now)
         for step in to_run if self.timeout else ():  # by a shell with slots for all of them
-            self.machine.began(step.step_id, turn.claim_token, self.timeout or 0, self.now)
-        self.tokens.update((step.step_id, turn.claim_token) for step in to_run)
+            self.machine.began(step.step_id, request.claim_token, self.timeout or 0, self.now)
+        self.tokens.update((step.step_id, request.claim_token) for step in to_run)
         return [step.step_id for step in to_run]
 
-    def take_turn(self, *step_ids: str, **answer: Any) -> Turn:
-        turn = self.turn()
-        self.answer(turn, *step_ids, **answer)
-        return turn
+    def take_turn(self, *step_ids: str, **answer: Any) -> SyncRequest:
+        request = self.sync()
+        self.answer(request, *step_ids, **answer)
+        return request
 
     def finish(self, step_id: str, result: str = "null") -> bool:
         """A function returns."""
@@ -147,5 +147,5 @@ def up(*step_ids: str, **options: Any) -> Pilot:
     """A pod that has joined, runs these steps, and has nothing due until its next heartbeat."""
     pilot = Pilot(**options)
     pilot.take_turn(*step_ids)
-    assert pilot.plan().turn is None
+    assert pilot.plan().request is None
     return pilot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.pod import Beat, Join
+from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.step import Complete, Fail
 from fleet_q.core.worker.machine import SHORTEST_CLAIM_WAIT
 from fleet_q.core.worker.outbox import MOST_OUTCOMES
@@ -12,30 +12,30 @@ from tests.core.helpers import AT, Pilot, up
 
 
 def test_a_pod_joins_and_claims_in_the_same_turn() -> None:
-    turn = Pilot().turn()
-    assert turn.presence == Join("pod", turn.incarnation)
-    assert turn.claim == 6
-    assert turn.claim_token not in ("", turn.incarnation)
-    assert not turn.again
+    request = Pilot().sync()
+    assert request.pod_command == Join("pod", request.incarnation)
+    assert request.claim == 6
+    assert request.claim_token not in ("", request.incarnation)
+    assert not request.is_retry
 
 
 def test_what_was_claimed_is_to_run() -> None:
     pilot = Pilot()
-    assert pilot.answer(pilot.turn(), "a", "b") == ["a", "b"]
+    assert pilot.answer(pilot.sync(), "a", "b") == ["a", "b"]
     assert pilot.machine.running == 2
 
 
 def test_a_pod_claims_for_its_free_slots_only() -> None:
     pilot = up("a", "b", max_parallelism=10, capacity_threshold=0.5)
     pilot.wait(5)
-    assert pilot.turn().claim == 3
+    assert pilot.sync().claim == 3
 
 
 def test_a_full_pod_neither_claims_nor_looks_out_for_work() -> None:
     pilot = up(*"abcdef")
     pilot.wait(9)
     plan = pilot.plan()
-    assert plan.turn is None
+    assert plan.request is None
     assert plan.look_again == 110.0  # its heartbeat
 
 
@@ -43,19 +43,19 @@ def test_no_claim_before_the_interval_if_the_last_was_not_filled() -> None:
     pilot = up(*"abcde")
     assert pilot.plan().look_again == 105.0
     pilot.wait(4.9)
-    assert pilot.plan().turn is None
+    assert pilot.plan().request is None
     pilot.wait(0.1)
-    assert pilot.turn().claim == 1
+    assert pilot.sync().claim == 1
 
 
 def test_a_pod_claims_at_once_while_a_backlog_is_known() -> None:
     pilot = up(*"abcdef")
     pilot.finish("a")
     pilot.finish("b")
-    turn = pilot.take_turn("g")
-    assert (turn.claim, len(turn.outcomes)) == (2, 2)
+    request = pilot.take_turn("g")
+    assert (request.claim, len(request.outcomes)) == (2, 2)
     pilot.finish("c")
-    assert pilot.turn().claim == 0  # the claim before was not filled
+    assert pilot.sync().claim == 0  # the claim before was not filled
 
 
 def test_every_claim_has_a_token_of_its_own_and_no_claim_has_none() -> None:
@@ -63,19 +63,19 @@ def test_every_claim_has_a_token_of_its_own_and_no_claim_has_none() -> None:
     tokens = {pilot.tokens["a"]}
     for step_id in "abc":
         pilot.finish(step_id)
-        turn = pilot.take_turn(f"{step_id}2")
-        assert turn.claim_token not in tokens
-        tokens.add(turn.claim_token)
+        request = pilot.take_turn(f"{step_id}2")
+        assert request.claim_token not in tokens
+        tokens.add(request.claim_token)
     pilot = up("a")
     pilot.finish("a")
-    assert pilot.turn().claim_token == ""
+    assert pilot.sync().claim_token == ""
 
 
 def test_work_that_arrived_is_claimed_without_waiting() -> None:
     pilot = up()
     pilot.machine.work_arrived()
     assert pilot.take_turn().claim == 6
-    assert pilot.plan().turn is None
+    assert pilot.plan().request is None
 
 
 def test_a_step_that_falls_due_is_claimed_when_it_does() -> None:
@@ -83,7 +83,7 @@ def test_a_step_that_falls_due_is_claimed_when_it_does() -> None:
     pilot.take_turn(next_due=AT + 2_000_000)
     assert pilot.plan().look_again == 102.0
     pilot.wait(2)
-    assert pilot.turn().claim == 6
+    assert pilot.sync().claim == 6
 
 
 def test_a_step_that_falls_due_after_the_next_claim_does_not_put_it_off() -> None:
@@ -114,11 +114,11 @@ def test_a_heartbeat_at_every_interval_whatever_the_load(busy: bool) -> None:
         if busy:
             for step_id in list(pilot.tokens)[-6:]:
                 pilot.finish(step_id)
-        while (turn := pilot.plan().turn) is not None:
-            if turn.presence is not None:
-                assert turn.presence == Beat("pod", turn.incarnation)
+        while (request := pilot.plan().request) is not None:
+            if request.pod_command is not None:
+                assert request.pod_command == SendHeartbeat("pod", request.incarnation)
                 beats.append(second)
-            pilot.answer(turn, *(f"{second}-{n}" for n in range(turn.claim)))
+            pilot.answer(request, *(f"{second}-{n}" for n in range(request.claim)))
     assert beats == [10, 20, 30, 40, 50, 60]
 
 
@@ -127,17 +127,17 @@ def test_a_heartbeat_asks_after_what_runs() -> None:
     pilot.finish("b")
     assert pilot.take_turn().check_held == ()  # no heartbeat is due
     pilot.wait(10)
-    assert pilot.turn().check_held == pilot.claims("a")
+    assert pilot.sync().check_held == pilot.claims("a")
 
 
 def test_what_finished_meanwhile_is_acknowledged_together() -> None:
     pilot = up("a", "b", "c")
     for step_id in "ab":
         assert pilot.finish(step_id)
-    turn = pilot.take_turn()
-    assert [outcome.step_id for outcome in turn.outcomes] == ["a", "b"]
+    request = pilot.take_turn()
+    assert [outcome.step_id for outcome in request.outcomes] == ["a", "b"]
     assert pilot.machine.running == 1
-    assert pilot.plan().turn is None
+    assert pilot.plan().request is None
 
 
 def test_one_turn_acknowledges_so_many_and_the_next_the_rest() -> None:
@@ -148,16 +148,16 @@ def test_one_turn_acknowledges_so_many_and_the_next_the_rest() -> None:
     first, second = pilot.take_turn(), pilot.take_turn()
     assert len(first.outcomes) == MOST_OUTCOMES
     assert [outcome.step_id for outcome in second.outcomes] == steps[MOST_OUTCOMES:]
-    assert pilot.plan().turn is None
+    assert pilot.plan().request is None
 
 
 def test_what_finishes_while_the_store_works_is_not_forgotten() -> None:
     pilot = up("a", "b")
     pilot.finish("a")
-    turn = pilot.turn()
+    request = pilot.sync()
     pilot.finish("b")
-    pilot.answer(turn)
-    assert [outcome.step_id for outcome in pilot.turn().outcomes] == ["b"]
+    pilot.answer(request)
+    assert [outcome.step_id for outcome in pilot.sync().outcomes] == ["b"]
 
 
 def test_a_function_that_runs_too_long_is_a_failed_attempt_and_is_abandoned() -> None:
@@ -166,8 +166,8 @@ def test_a_function_that_runs_too_long_is_a_failed_attempt_and_is_abandoned() ->
     pilot.wait(3)
     plan = pilot.plan()
     assert plan.abandon == pilot.claims("a")
-    assert plan.turn is not None
-    (outcome,) = plan.turn.outcomes
+    assert plan.request is not None
+    (outcome,) = plan.request.outcomes
     error = "TimeoutError: ran longer than 3 s"
     assert outcome == Fail("a", pilot.tokens["a"], error, retry_delay=500_000)
     assert pilot.machine.running == 0
@@ -197,7 +197,7 @@ def test_nobody_waits_for_a_step_that_was_abandoned() -> None:
     pilot.wait(3)
     pilot.take_turn()
     assert not pilot.finish("a")
-    assert pilot.plan().turn is None
+    assert pilot.plan().request is None
 
 
 def test_nobody_waits_for_an_earlier_attempt_of_a_step_that_runs_again() -> None:
@@ -229,7 +229,7 @@ def test_a_claim_taken_away_and_given_anew_in_one_answer_abandons_only_the_old_a
     pilot = up("a")
     old = pilot.claims("a")
     pilot.wait(10)
-    assert pilot.answer(pilot.turn(), "a", lost=("a",)) == ["a"]
+    assert pilot.answer(pilot.sync(), "a", lost=("a",)) == ["a"]
     assert pilot.plan().abandon == old
     assert pilot.finish("a")
 
@@ -239,8 +239,8 @@ def test_an_attempt_is_abandoned_when_its_step_is_given_anew_before_a_heartbeat_
     pilot = up("a")
     old = pilot.claims("a")
     pilot.wait(5)
-    turn = pilot.take_turn("a")
-    assert turn.check_held == ()
+    request = pilot.take_turn("a")
+    assert request.check_held == ()
     assert pilot.plan().abandon == old
     assert pilot.finish("a")
 
@@ -266,8 +266,8 @@ def test_recovery_begins_when_the_pod_is_up_and_at_every_interval() -> None:
         plan = pilot.plan()
         if plan.recover:
             began.append(second)
-        if plan.turn is not None:
-            pilot.answer(plan.turn)
+        if plan.request is not None:
+            pilot.answer(plan.request)
     assert began == [30, 60, 90]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.pod import Beat, Drain, Join, Leave
+from fleet_q.core.pod import Drain, Join, Leave, SendHeartbeat
 from fleet_q.core.step import Complete, Outcome, Release
 from fleet_q.core.worker.outbox import MOST_OUTCOMES
 from tests.core.helpers import Pilot, up
@@ -14,27 +14,27 @@ def draining(*step_ids: str, grace: float | None = None, **options: object) -> P
     """A pod that has said that it drains, with these steps still running."""
     pilot = up(*step_ids, **options)
     pilot.machine.drain(pilot.now, grace)
-    turn = pilot.take_turn()
-    assert turn.presence == Drain("pod", turn.incarnation)
+    request = pilot.take_turn()
+    assert request.pod_command == Drain("pod", request.incarnation)
     return pilot
 
 
 def test_an_idle_pod_leaves_at_once() -> None:
     pilot = up()
     pilot.machine.drain(pilot.now)
-    turn = pilot.turn()
-    assert turn.presence == Leave("pod", turn.incarnation)
+    request = pilot.sync()
+    assert request.pod_command == Leave("pod", request.incarnation)
     assert not pilot.plan().gone
-    pilot.answer(turn)
+    pilot.answer(request)
     plan = pilot.plan()
     assert plan.gone
-    assert (plan.turn, plan.recover) == (None, False)
+    assert (plan.request, plan.recover) == (None, False)
     assert pilot.machine.has_left
 
 
 def test_a_pod_that_drains_says_so_and_then_waits() -> None:
     pilot = draining("a")
-    assert pilot.plan().turn is None
+    assert pilot.plan().request is None
 
 
 def test_a_pod_that_drains_claims_nothing_more() -> None:
@@ -42,18 +42,18 @@ def test_a_pod_that_drains_claims_nothing_more() -> None:
     pilot.machine.work_arrived()
     for _ in range(20):
         pilot.wait(1)
-        turn = pilot.plan().turn
-        if turn is not None:
-            assert turn.claim == 0
-            pilot.answer(turn)
+        request = pilot.plan().request
+        if request is not None:
+            assert request.claim == 0
+            pilot.answer(request)
 
 
 def test_a_pod_that_drains_still_says_that_it_lives() -> None:
     pilot = draining("a")
     pilot.wait(10)
-    turn = pilot.turn()
-    assert turn.presence == Beat("pod", turn.incarnation)
-    assert turn.check_held == pilot.claims("a")
+    request = pilot.sync()
+    assert request.pod_command == SendHeartbeat("pod", request.incarnation)
+    assert request.check_held == pilot.claims("a")
 
 
 def test_a_pod_that_drains_begins_no_recovery() -> None:
@@ -66,12 +66,12 @@ def test_a_pod_that_drains_begins_no_recovery() -> None:
 def test_a_pod_leaves_when_all_is_finished_and_says_so_in_the_same_turn() -> None:
     pilot = draining("a", "b")
     pilot.finish("a")
-    turn = pilot.take_turn()
-    assert (turn.presence, len(turn.outcomes)) == (None, 1)
+    request = pilot.take_turn()
+    assert (request.pod_command, len(request.outcomes)) == (None, 1)
     pilot.finish("b")
-    turn = pilot.take_turn()
-    assert turn.presence == Leave("pod", turn.incarnation)
-    assert turn.outcomes == (Complete("b", pilot.tokens["b"], "null"),)
+    request = pilot.take_turn()
+    assert request.pod_command == Leave("pod", request.incarnation)
+    assert request.outcomes == (Complete("b", pilot.tokens["b"], "null"),)
     assert pilot.plan().gone
 
 
@@ -81,9 +81,9 @@ def test_what_has_not_finished_within_the_grace_is_released() -> None:
     pilot.wait(4)
     plan = pilot.plan()
     assert plan.abandon == pilot.claims("a", "b")
-    assert plan.turn is not None
-    assert plan.turn.outcomes == tuple(Release(i, pilot.tokens[i]) for i in "ab")
-    assert plan.turn.presence == Leave("pod", plan.turn.incarnation)
+    assert plan.request is not None
+    assert plan.request.outcomes == tuple(Release(i, pilot.tokens[i]) for i in "ab")
+    assert plan.request.pod_command == Leave("pod", plan.request.incarnation)
     assert not pilot.finish("a")
 
 
@@ -95,9 +95,9 @@ def test_the_grace_is_that_of_the_settings_unless_another_is_asked_for() -> None
 def test_without_grace_all_is_released_and_the_pod_leaves_at_once() -> None:
     pilot = up("a")
     pilot.machine.drain(pilot.now, grace=0)
-    turn = pilot.take_turn()
-    assert turn.presence == Leave("pod", turn.incarnation)
-    assert turn.outcomes == (Release("a", pilot.tokens["a"]),)
+    request = pilot.take_turn()
+    assert request.pod_command == Leave("pod", request.incarnation)
+    assert request.outcomes == (Release("a", pilot.tokens["a"]),)
     assert pilot.plan().gone
 
 
@@ -112,41 +112,41 @@ def test_drained_before_it_asked_to_join_a_pod_is_gone() -> None:
     pilot = Pilot()
     pilot.machine.drain(pilot.now)
     plan = pilot.plan()
-    assert (plan.gone, plan.turn) == (True, None)
+    assert (plan.gone, plan.request) == (True, None)
     assert pilot.machine.has_left
 
 
 def test_drained_before_its_joining_was_answered_a_pod_joins_and_leaves() -> None:
     pilot = Pilot()
-    turn = pilot.turn()
+    request = pilot.sync()
     pilot.machine.drain(pilot.now)
-    pilot.wait(pilot.machine.unanswered(pilot.now))
-    again = pilot.turn()
-    assert (again.presence, again.again) == (turn.presence, True)
+    pilot.wait(pilot.machine.on_store_unavailable(pilot.now))
+    again = pilot.sync()
+    assert (again.pod_command, again.is_retry) == (request.pod_command, True)
     pilot.answer(again)
-    turn = pilot.take_turn()
-    assert turn.presence == Leave("pod", turn.incarnation)
+    request = pilot.take_turn()
+    assert request.pod_command == Leave("pod", request.incarnation)
     assert pilot.plan().gone
     assert pilot.machine.has_left
 
 
 def test_pod_whose_joining_is_unanswered_when_the_grace_is_over_has_not_left() -> None:
     pilot = Pilot()
-    pilot.turn()
+    pilot.sync()
     pilot.machine.drain(pilot.now, 4)
-    pilot.machine.unanswered(pilot.now)
+    pilot.machine.on_store_unavailable(pilot.now)
     pilot.wait(4)
-    assert isinstance(pilot.turn().presence, Join)
-    pilot.machine.unanswered(pilot.now)
+    assert isinstance(pilot.sync().pod_command, Join)
+    pilot.machine.on_store_unavailable(pilot.now)
     assert pilot.plan().gone
     assert not pilot.machine.has_left
 
 
 def test_pod_whose_joining_a_contended_store_rejected_has_nothing_to_leave() -> None:
     pilot = Pilot()
-    pilot.turn()
+    pilot.sync()
     pilot.machine.drain(pilot.now, 0)
-    pilot.machine.unanswered(pilot.now, crowded=True)
+    pilot.machine.on_store_unavailable(pilot.now, contended=True)
     assert pilot.plan().gone
     assert pilot.machine.has_left
 
@@ -154,63 +154,64 @@ def test_pod_whose_joining_a_contended_store_rejected_has_nothing_to_leave() -> 
 def test_pod_declared_dead_whose_last_outcomes_are_unanswered_has_not_left() -> None:
     pilot = up("a")
     pilot.wait(10)
-    pilot.turn()
-    pilot.machine.ended()
+    pilot.sync()
+    pilot.machine.on_incarnation_ended()
     pilot.machine.drain(pilot.now, 4)
     pilot.finish("a")
-    pilot.turn()
+    pilot.sync()
     pilot.wait(4)
-    pilot.machine.unanswered(pilot.now)
+    pilot.machine.on_store_unavailable(pilot.now)
     assert pilot.plan().gone
     assert not pilot.machine.has_left
 
 
 def test_steps_that_arrive_when_the_pod_drains_already_are_released() -> None:
     pilot = Pilot()
-    claim = pilot.turn()
+    claim = pilot.sync()
     pilot.machine.drain(pilot.now)
     assert pilot.answer(claim, "a", "b") == []
-    turn = pilot.turn()
-    assert turn.outcomes == tuple(Release(i, claim.claim_token) for i in "ab")
-    assert turn.presence == Leave("pod", turn.incarnation)
+    request = pilot.sync()
+    assert request.outcomes == tuple(Release(i, claim.claim_token) for i in "ab")
+    assert request.pod_command == Leave("pod", request.incarnation)
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "turns"), [(MOST_OUTCOMES, 1), (MOST_OUTCOMES + 1, 2), (2 * MOST_OUTCOMES + 1, 3)]
+    ("outcomes", "requests"),
+    [(MOST_OUTCOMES, 1), (MOST_OUTCOMES + 1, 2), (2 * MOST_OUTCOMES + 1, 3)],
 )
-def test_as_many_turns_as_it_takes_to_say_all_and_leave(outcomes: int, turns: int) -> None:
+def test_as_many_turns_as_it_takes_to_say_all_and_leave(outcomes: int, requests: int) -> None:
     steps = [str(n) for n in range(outcomes)]
     pilot = up(*steps, max_parallelism=2 * len(steps))
     pilot.machine.drain(pilot.now, grace=0)
-    taken = [pilot.take_turn() for _ in range(turns)]
+    taken = [pilot.take_turn() for _ in range(requests)]
     assert pilot.plan().gone
-    assert all(len(turn.outcomes) <= MOST_OUTCOMES for turn in taken)
-    assert [outcome.step_id for turn in taken for outcome in turn.outcomes] == steps
+    assert all(len(request.outcomes) <= MOST_OUTCOMES for request in taken)
+    assert [outcome.step_id for request in taken for outcome in request.outcomes] == steps
 
 
 def test_a_store_that_is_away_within_the_grace_is_asked_again() -> None:
     pilot = draining("a", grace=4)
     pilot.finish("a")
-    leave = pilot.turn().presence
-    pilot.wait(pilot.machine.unanswered(pilot.now))
-    assert pilot.turn().presence == leave
+    leave = pilot.sync().pod_command
+    pilot.wait(pilot.machine.on_store_unavailable(pilot.now))
+    assert pilot.sync().pod_command == leave
 
 
 def test_a_store_that_is_away_past_the_grace_lets_the_pod_go() -> None:
     pilot = draining("a", grace=4)
     pilot.wait(4)
-    pilot.turn()
-    pilot.machine.unanswered(pilot.now)
+    pilot.sync()
+    pilot.machine.on_store_unavailable(pilot.now)
     plan = pilot.plan()
-    assert (plan.gone, plan.turn) == (True, None)
+    assert (plan.gone, plan.request) == (True, None)
     assert not pilot.machine.has_left
 
 
 def test_functions_end_with_the_grace_although_the_store_is_away() -> None:
     pilot = draining("a", "b", grace=4, chance=lambda: 1.0)
     pilot.finish("a")
-    pilot.turn()
-    while pilot.machine.unanswered(pilot.now) < 5:
+    pilot.sync()
+    while pilot.machine.on_store_unavailable(pilot.now) < 5:
         pass
     assert pilot.plan().look_again == 104.0
     pilot.wait(4)
@@ -225,11 +226,11 @@ def test_drained_and_declared_dead_a_pod_says_what_it_has_to_say_and_is_gone(fir
     pilot.finish("a")
     if first == "drained":
         pilot.machine.drain(pilot.now, 4)
-    pilot.turn()
-    pilot.machine.ended()
+    pilot.sync()
+    pilot.machine.on_incarnation_ended()
     pilot.machine.drain(pilot.now, 4)
     assert [outcome.step_id for outcome in said_alone(pilot)] == ["a"]
-    assert pilot.plan().turn is None
+    assert pilot.plan().request is None
     pilot.finish("b")
     assert [outcome.step_id for outcome in said_alone(pilot)] == ["b"]
     pilot.wait(4)
@@ -239,6 +240,6 @@ def test_drained_and_declared_dead_a_pod_says_what_it_has_to_say_and_is_gone(fir
 
 def said_alone(pilot: Pilot) -> tuple[Outcome, ...]:
     """The outcomes of a turn that says nothing else."""
-    turn = pilot.take_turn()
-    assert (turn.presence, turn.claim) == (None, 0)
-    return turn.outcomes
+    request = pilot.take_turn()
+    assert (request.pod_command, request.claim) == (None, 0)
+    return request.outcomes

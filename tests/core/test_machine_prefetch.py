@@ -3,24 +3,24 @@ held, and no step begins under a claim that may have ended."""
 
 from __future__ import annotations
 
-from fleet_q.core.pod import Beat
-from fleet_q.core.ports import Turn
+from fleet_q.core.pod import SendHeartbeat
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Release
 from tests.core.helpers import Pilot, up
 
 
 def take(pilot: Pilot, seconds: float, *step_ids: str, payload: str = "{}") -> int:
     """A turn of that duration; how many steps it claims."""
-    turn = due_turn(pilot)
+    request = due_turn(pilot)
     pilot.wait(seconds)
-    pilot.answer(turn, *step_ids, payload=payload)
-    return turn.claim
+    pilot.answer(request, *step_ids, payload=payload)
+    return request.claim
 
 
-def due_turn(pilot: Pilot) -> Turn:
+def due_turn(pilot: Pilot) -> SyncRequest:
     pilot.plan()
     pilot.wait(0.2)  # for outcomes to gather
-    return pilot.turn()
+    return pilot.sync()
 
 
 def finish_all(pilot: Pilot, *step_ids: str) -> None:
@@ -44,7 +44,7 @@ def test_pod_prefetches_nothing_where_steps_take_longer_than_turns() -> None:
 
 
 def test_pod_prefetches_no_more_than_the_setting() -> None:
-    pilot = Pilot(claim_ahead=3)
+    pilot = Pilot(prefetch=3)
     take(pilot, 1.0, *"abcdef")
     finish_all(pilot, *"abcdef")
     assert take(pilot, 1.0) == 6 + 3
@@ -56,13 +56,13 @@ def test_claim_that_was_not_filled_ends_prefetching() -> None:
     finish_all(pilot, *"abcdef")
     take(pilot, 1.0, "g")
     pilot.wait(5)
-    assert pilot.turn().claim == 5
+    assert pilot.sync().claim == 5
 
 
 def test_no_turn_is_taken_only_to_prefetch() -> None:
     pilot = held_ahead()
     assert pilot.machine.running == 16
-    assert pilot.plan().turn is None
+    assert pilot.plan().request is None
 
 
 def held_ahead() -> Pilot:
@@ -87,9 +87,9 @@ def test_steps_that_will_not_begin_soon_are_released() -> None:
     pilot.machine.withdrawn(pilot.claims("u", "v"))
     pilot.plan()
     pilot.wait(0.2)
-    turn = pilot.turn()
-    assert [type(outcome) for outcome in turn.outcomes] == [Release, Release]
-    assert turn.claim == 0
+    request = pilot.sync()
+    assert [type(outcome) for outcome in request.outcomes] == [Release, Release]
+    assert request.claim == 0
 
 
 def test_released_steps_are_not_claimed_again_at_once() -> None:
@@ -121,10 +121,10 @@ def test_draining_pod_releases_at_once_what_has_not_begun() -> None:
 def test_claims_are_confirmed_in_one_turn_for_a_step_that_has_waited() -> None:
     pilot = held_ahead()
     pilot.machine.must_confirm()
-    turn = pilot.turn()
-    assert turn.check_held == pilot.claims(*"ghijklmnopqrstuv")
+    request = pilot.sync()
+    assert request.check_held == pilot.claims(*"ghijklmnopqrstuv")
     pilot.wait(1.0)
-    pilot.answer(turn, lost=("v",))
+    pilot.answer(request, lost=("v",))
     plan = pilot.plan()
     assert plan.abandon == pilot.claims("v")
     assert plan.begin_by is not None
@@ -136,18 +136,18 @@ def test_heartbeat_confirms_claims_too() -> None:
     pilot = held_ahead()
     pilot.plan()
     pilot.wait(30)
-    turn = pilot.turn()
-    assert isinstance(turn.presence, Beat)
-    pilot.answer(turn)
+    request = pilot.sync()
+    assert isinstance(request.pod_command, SendHeartbeat)
+    pilot.answer(request)
     assert pilot.plan().begin_by is not None
 
 
 def test_claims_are_confirmed_after_the_store_was_crowded() -> None:
     pilot = held_ahead()
     pilot.machine.must_confirm()
-    pilot.turn()
-    pilot.wait(pilot.machine.unanswered(pilot.now, crowded=True))
-    assert pilot.turn().check_held
+    pilot.sync()
+    pilot.wait(pilot.machine.on_store_unavailable(pilot.now, contended=True))
+    assert pilot.sync().check_held
 
 
 def test_nothing_is_confirmed_for_a_pod_that_holds_nothing() -> None:
@@ -156,7 +156,7 @@ def test_nothing_is_confirmed_for_a_pod_that_holds_nothing() -> None:
     pilot.finish("a")
     pilot.take_turn()
     pilot.machine.must_confirm()
-    assert pilot.plan().turn is None
+    assert pilot.plan().request is None
 
 
 def test_outcomes_are_acknowledged_in_turns_of_few_bytes() -> None:
@@ -165,11 +165,11 @@ def test_outcomes_are_acknowledged_in_turns_of_few_bytes() -> None:
     sizes = (2.5, 1, 1.5, 0.5, 4.5, 0.5)
     for step_id, size in zip("abcdef", sizes, strict=True):
         pilot.finish(step_id, "x" * int(size * 2**20))
-    turns = []
-    while (turn := pilot.plan().turn) is not None:
-        turns.append([outcome.step_id for outcome in turn.outcomes])
-        pilot.answer(turn)
-    assert turns == [["a", "b"], ["c", "d"], ["e"], ["f"]]
+    requests = []
+    while (request := pilot.plan().request) is not None:
+        requests.append([outcome.step_id for outcome in request.outcomes])
+        pilot.answer(request)
+    assert requests == [["a", "b"], ["c", "d"], ["e"], ["f"]]
 
 
 def test_draining_pod_leaves_with_the_last_of_its_large_outcomes() -> None:
@@ -180,9 +180,9 @@ def test_draining_pod_leaves_with_the_last_of_its_large_outcomes() -> None:
     pilot.machine.drain(pilot.now)
     while not pilot.plan().gone:
         pilot.wait(0.1)
-        turn = pilot.machine.plan(pilot.now).turn
-        if turn is not None:
-            pilot.answer(turn)
+        request = pilot.machine.plan(pilot.now).request
+        if request is not None:
+            pilot.answer(request)
     assert not pilot.machine.running
 
 
@@ -201,10 +201,10 @@ def test_pod_prefetches_few_steps_with_large_results() -> None:
     take(pilot, 1.0, *"abcdef")
     for step_id in "abc":
         pilot.finish(step_id, "x" * 2**20)
-    turn = due_turn(pilot)
-    steps = [f"s{number}" for number in range(turn.claim)]
+    request = due_turn(pilot)
+    steps = [f"s{number}" for number in range(request.claim)]
     pilot.wait(1.0)
-    pilot.answer(turn, *steps)
+    pilot.answer(request, *steps)
     finish_all(pilot, *"def", *steps)
     assert due_turn(pilot).claim == 6 + 7
 
@@ -213,15 +213,15 @@ def test_pod_claims_no_more_than_run_after_releasing_what_cannot_begin() -> None
     pilot = up(*"abcdef")
     pilot.machine.stuck(pilot.claims(*"cdef"), pilot.now)
     pilot.wait(pilot.settings.claim_interval)
-    turn = pilot.turn()
-    assert turn.outcomes == tuple(Release(*claim) for claim in pilot.claims(*"cdef"))
-    assert turn.claim == 0
-    pilot.answer(turn)
+    request = pilot.sync()
+    assert request.outcomes == tuple(Release(*claim) for claim in pilot.claims(*"cdef"))
+    assert request.claim == 0
+    pilot.answer(request)
     pilot.finish("a")  # so one runs, and one more is tried
     pilot.wait(pilot.settings.claim_interval)
     assert pilot.take_turn("g", "h").claim == 2
     pilot.wait(pilot.settings.recovery_interval)
-    assert pilot.turn().claim == 3
+    assert pilot.sync().claim == 3
 
 
 def test_pod_prefetches_nothing_while_steps_wait_that_need_a_free_slot() -> None:
@@ -230,10 +230,10 @@ def test_pod_prefetches_nothing_while_steps_wait_that_need_a_free_slot() -> None
     finish_all(pilot, *"abcdef")
     pilot.plan()
     pilot.wait(0.2)
-    turn = pilot.turn()
-    assert (turn.claim, turn.prefetch, turn.free) == (18, 12, 6)
+    request = pilot.sync()
+    assert (request.claim, request.prefetch, request.free) == (18, 12, 6)
     pilot.wait(1.0)
-    pilot.answer(turn, *"ghijklmn", more=True)
+    pilot.answer(request, *"ghijklmn", more=True)
     for ended in "gh":
         pilot.finish(ended)
         assert take(pilot, 0.5) == 0
@@ -242,13 +242,13 @@ def test_pod_prefetches_nothing_while_steps_wait_that_need_a_free_slot() -> None
     pilot.finish("j")
     pilot.plan()
     pilot.wait(0.2)
-    assert pilot.turn().prefetch > 0
+    assert pilot.sync().prefetch > 0
 
 
 def test_claim_that_left_steps_is_followed_by_another() -> None:
     pilot = Pilot()
     pilot.take_turn("a", more=True)
-    assert pilot.turn().claim == 5
+    assert pilot.sync().claim == 5
 
 
 def test_waiting_steps_are_released_when_results_turn_out_to_be_large() -> None:

@@ -13,7 +13,7 @@ from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core import events as ev
 from fleet_q.core.audit import audit
 from fleet_q.core.errors import FleetQError, IncarnationEnded
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Complete, Recover, Submit
@@ -37,7 +37,7 @@ class World:
         self.weather = "fine"
         self.functions: set[tuple[str, str]] = set()
         self.succeeded: list[tuple[str, str]] = []
-        self.unanswered: Turn | None = None
+        self.on_store_unavailable: SyncRequest | None = None
         self.in_order = True
         self.superseded = False
         self.wait_until = self.now
@@ -60,42 +60,42 @@ class World:
             return False
         self.wait_until = plan.look_again
         assert self.machine.running == len(self.functions) <= 3
-        if plan.turn is not None:
-            self.take(plan.turn)
+        if plan.request is not None:
+            self.take(plan.request)
         return True
 
-    def take(self, turn: Turn) -> None:
-        if self.unanswered is not None:
-            assert turn == replace(self.unanswered, again=True)
+    def take(self, request: SyncRequest) -> None:
+        if self.on_store_unavailable is not None:
+            assert request == replace(self.on_store_unavailable, is_retry=True)
         else:
-            assert not turn.again
-            assert not (turn.claim and self.machine.phase == "draining")
-        self.unanswered = turn
+            assert not request.is_retry
+            assert not (request.claim and self.machine.phase == "draining")
+        self.on_store_unavailable = request
         if self.weather == "away":
             self.no_answer()
             return
         try:
-            answer = self.store.turn(turn)
+            answer = self.store.sync(request)
         except IncarnationEnded as ended:
             self.superseded = ended.superseded
             if self.weather == "mute":
                 self.no_answer()
                 return
             self.in_order = False
-            self.unanswered = None
-            self.machine.ended()
+            self.on_store_unavailable = None
+            self.machine.on_incarnation_ended()
             return
         if self.weather == "mute":
             self.no_answer()
             return
-        self.unanswered = None
-        for step in self.machine.answered(turn, answer, self.now):
-            self.functions.add((step.step_id, turn.claim_token))
+        self.on_store_unavailable = None
+        for step in self.machine.on_synced(request, answer, self.now):
+            self.functions.add((step.step_id, request.claim_token))
             if step.step_id in "01":
-                self.machine.began(step.step_id, turn.claim_token, 20.0, self.now)
+                self.machine.began(step.step_id, request.claim_token, 20.0, self.now)
 
     def no_answer(self) -> None:
-        wait = self.machine.unanswered(self.now)
+        wait = self.machine.on_store_unavailable(self.now)
         assert 0 <= wait <= 5
         self.in_order = self.in_order and self.machine.phase != "gone"
 

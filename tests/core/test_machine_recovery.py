@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.pod import Beat, Pod, Sleep
-from fleet_q.core.ports import Fleet
+from fleet_q.core.pod import Pod, SendHeartbeat, Sleep
+from fleet_q.core.ports import PodList
 from fleet_q.core.worker.machine import LONGEST_WATCHING
 
 from .helpers import AT, Pilot, up
@@ -14,7 +14,7 @@ from .test_machine_sleep import Sleeper
 
 def looks(pilot: Pilot, *pods: Pod) -> list[str]:
     """The recovery cycle that is due reads these pods; the ids of those to declare dead."""
-    return [pod.pod_id for pod in pilot.machine.silent(Fleet(AT, pods), pilot.now)]
+    return [pod.pod_id for pod in pilot.machine.silent(PodList(AT, pods), pilot.now)]
 
 
 def other(version: int = 1) -> Pod:
@@ -27,8 +27,8 @@ def go_on(pilot: Pilot, seconds: float, *, every: float = 1.0) -> list[float]:
     while pilot.now < until:
         pilot.wait(every)
         plan = pilot.plan()
-        if plan.turn is not None:
-            pilot.answer(plan.turn)
+        if plan.request is not None:
+            pilot.answer(plan.request)
         if plan.recover:
             due.append(pilot.now)
             looks(pilot, other())
@@ -65,10 +65,10 @@ def test_a_heartbeat_goes_before_a_pod_is_declared_dead() -> None:
     plan = pilot.plan()
 
     assert plan.recover
-    assert plan.turn is not None
-    assert isinstance(plan.turn.presence, Beat)
+    assert plan.request is not None
+    assert isinstance(plan.request.pod_command, SendHeartbeat)
     assert looks(pilot, other()) == []
-    pilot.answer(plan.turn)
+    pilot.answer(plan.request)
     assert looks(pilot, other()) == ["other"]
 
 
@@ -76,13 +76,13 @@ def test_after_the_store_was_away_a_whole_threshold_passes_before_a_pod_is_decla
     pilot = up(recovery_interval=10, dead_pod_threshold=60, heartbeat_interval=10)
     looks(pilot, other())
     go_on(pilot, 30)
-    turn = pilot.plan().turn
-    while turn is None:
+    request = pilot.plan().request
+    while request is None:
         pilot.wait(1)
-        turn = pilot.plan().turn
+        request = pilot.plan().request
     pilot.wait(180)  # a lock, or the process stands still
     assert looks(pilot, other()) == []
-    pilot.answer(turn)
+    pilot.answer(request)
     assert looks(pilot, other()) == []
     go_on(pilot, 59)
     assert looks(pilot, other()) == []
@@ -94,8 +94,8 @@ def test_a_store_that_did_not_answer_is_asked_again_within_half_a_heartbeat_inte
     pilot = up(heartbeat_interval=1, dead_pod_threshold=2, chance=lambda: 0.999)
     pilot.wait(1)
     for _ in range(20):
-        assert pilot.plan().turn is not None
-        wait = pilot.machine.unanswered(pilot.now)
+        assert pilot.plan().request is not None
+        wait = pilot.machine.on_store_unavailable(pilot.now)
         assert wait <= 0.5
         pilot.wait(wait)
 
@@ -112,11 +112,11 @@ def test_a_pod_that_misses_another_does_not_fall_asleep() -> None:
     presences = []
     for second in range(240):
         plan = pilot.plan()
-        if plan.turn is not None:
-            pilot.answer(plan.turn)
-            presences.append(type(plan.turn.presence))
-        if plan.listen:
-            pilot.machine.heard(1, pilot.now)
+        if plan.request is not None:
+            pilot.answer(plan.request)
+            presences.append(type(plan.request.pod_command))
+        if plan.poll:
+            pilot.machine.on_change_counter(1, pilot.now)
         if plan.recover:
             looks(pilot, *([other()] if second < 120 else []))
         assert second > 120 or Sleep not in presences
@@ -132,11 +132,11 @@ def test_a_pod_that_misses_another_sleeps_if_an_older_pod_is_awake(
     presences = []
     for second in range(120):
         plan = pilot.plan()
-        if plan.turn is not None:
-            pilot.answer(plan.turn)
-            presences.append(type(plan.turn.presence))
-        if plan.listen:
-            pilot.machine.heard(1, pilot.now)
+        if plan.request is not None:
+            pilot.answer(plan.request)
+            presences.append(type(plan.request.pod_command))
+        if plan.poll:
+            pilot.machine.on_change_counter(1, pilot.now)
         if plan.recover:
             itself = Pod("pod", "up", 5, 0, "one", second)
             looks(pilot, other(), Pod("awake", "up", birth, 0, "three", second), itself)
@@ -149,13 +149,13 @@ def test_a_pod_that_is_to_declare_another_dead_retries_a_crowded_heartbeat_soon(
     for _ in range(4):
         looks(pilot, other())
         pilot.wait(10)
-        turn = pilot.turn()
+        request = pilot.sync()
         pilot.wait(1)  # so that twenty who wait for a lock take twenty seconds
-        pilot.answer(turn)
+        pilot.answer(request)
     looks(pilot, other())
     pilot.wait(10)
     for _ in range(8):
-        assert isinstance(pilot.turn().presence, Beat)
-        wait = pilot.machine.unanswered(pilot.now, crowded=True)
+        assert isinstance(pilot.sync().pod_command, SendHeartbeat)
+        wait = pilot.machine.on_store_unavailable(pilot.now, contended=True)
         assert wait <= LONGEST_WATCHING
         pilot.wait(wait)

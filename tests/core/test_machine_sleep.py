@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from fleet_q.core.errors import IncarnationEnded
-from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Sleep
-from fleet_q.core.ports import Fleet, Manners, Turn
+from fleet_q.core.pod import Drain, Join, Leave, Pod, SendHeartbeat, Sleep
+from fleet_q.core.ports import PodList, StoreTraits, SyncRequest
 from fleet_q.core.worker.machine import Plan
-from fleet_q.core.worker.pacing import LONGEST_SPREAD
+from fleet_q.core.worker.pacing import LONGEST_JITTER
 from tests.core.helpers import AT, Pilot, live_pod
 
 SECOND = 1_000_000
@@ -19,9 +19,9 @@ SECOND = 1_000_000
 class Sleeper(Pilot):
     """A pod on a dear store, whose bell says how often it has rung, and whose fleet may be led."""
 
-    def __init__(self, *, dear: bool = True, **settings: Any) -> None:
-        super().__init__(manners=Manners(dear=dear), **settings)
-        self.bell = 7
+    def __init__(self, *, writes_are_billed: bool = True, **settings: Any) -> None:
+        super().__init__(traits=StoreTraits(writes_are_billed=writes_are_billed), **settings)
+        self.change_counter = 7
         self.is_deaf = False
         self.leaders: tuple[Pod, ...] = ()
         self.looked_at: list[float] = []
@@ -34,7 +34,7 @@ class Sleeper(Pilot):
         while True:
             plan = self.plan()
             self.carry_out(plan, **answer)
-            if plan.turn is None and not plan.listen and not plan.look:
+            if plan.request is None and not plan.poll and not plan.look:
                 if plan.look_again > until:
                     break
                 self.now = plan.look_again
@@ -43,19 +43,19 @@ class Sleeper(Pilot):
             assert (self.machine.phase == "asleep") is asleep
 
     def carry_out(self, plan: Plan, **answer: Any) -> None:
-        if plan.listen and self.is_deaf:
-            self.machine.unanswered(self.now)
-        elif plan.listen:
-            self.machine.heard(self.bell, self.now)
+        if plan.poll and self.is_deaf:
+            self.machine.on_store_unavailable(self.now)
+        elif plan.poll:
+            self.machine.on_change_counter(self.change_counter, self.now)
         if plan.look:
             self.looked_at.append(self.now)
-            self.machine.saw(Fleet(AT, self.leaders), self.now)
-        if plan.turn is not None:
-            if plan.turn.if_due:
+            self.machine.on_pods(PodList(AT, self.leaders), self.now)
+        if plan.request is not None:
+            if plan.request.only_if_claimable:
                 answer = {"done": False, **answer}
-            self.said.append(type(plan.turn.presence))
-            self.claimed_at += [self.now] if plan.turn.claim else []
-            self.answer(plan.turn, **answer)
+            self.said.append(type(plan.request.pod_command))
+            self.claimed_at += [self.now] if plan.request.claim else []
+            self.answer(plan.request, **answer)
 
 
 def asleep(**settings: Any) -> Sleeper:
@@ -65,15 +65,15 @@ def asleep(**settings: Any) -> Sleeper:
     return pilot
 
 
-def rung(pilot: Sleeper) -> Turn:
+def rung(pilot: Sleeper) -> SyncRequest:
     """The turn that a bell leads to, within a claim interval."""
-    pilot.bell += 1
+    pilot.change_counter += 1
     until = pilot.now + 5
-    while (plan := pilot.plan()).turn is None:
+    while (plan := pilot.plan()).request is None:
         pilot.carry_out(plan)
         pilot.now = max(pilot.now, pilot.plan().look_again)
     assert pilot.now <= until
-    return plan.turn
+    return plan.request
 
 
 def test_a_pod_without_work_falls_asleep() -> None:
@@ -87,7 +87,7 @@ def test_an_idle_pod_claims_only_when_the_bell_has_rung() -> None:
     pilot = Sleeper(sleep_after=600.0, claim_interval=5.0)
     pilot.live(30)
     assert pilot.claimed_at == [100.0]
-    pilot.bell += 1
+    pilot.change_counter += 1
     pilot.live(30)
     assert pilot.claimed_at == [100.0, 135.0]
 
@@ -110,7 +110,7 @@ def test_while_it_has_not_heard_the_bell_it_claims_as_if_there_were_none() -> No
 
 
 def test_a_cheap_store_lets_nobody_sleep() -> None:
-    pilot = Sleeper(dear=False, sleep_after=60.0)
+    pilot = Sleeper(writes_are_billed=False, sleep_after=60.0)
     pilot.live(600, asleep=False)
 
 
@@ -120,9 +120,9 @@ def test_who_sleeps_only_listens() -> None:
     listened = 0
     while pilot.now < began + 3_600:
         plan = pilot.plan()
-        assert plan.turn is None
+        assert plan.request is None
         assert not plan.recover
-        listened += plan.listen
+        listened += plan.poll
         pilot.carry_out(plan)
         pilot.now = max(pilot.now, pilot.plan().look_again)
     assert listened == pytest.approx(720, abs=2)
@@ -130,12 +130,16 @@ def test_who_sleeps_only_listens() -> None:
 
 def test_the_bell_wakes_if_there_is_a_step_to_claim() -> None:
     pilot = asleep(claim_interval=5.0)
-    turn = rung(pilot)
-    assert (turn.presence, turn.claim, turn.if_due) == (Beat("pod", turn.incarnation), 6, True)
-    assert pilot.answer(turn, "a") == ["a"]
+    request = rung(pilot)
+    assert (request.pod_command, request.claim, request.only_if_claimable) == (
+        SendHeartbeat("pod", request.incarnation),
+        6,
+        True,
+    )
+    assert pilot.answer(request, "a") == ["a"]
     assert pilot.machine.phase == "up"
     pilot.wait(10)
-    assert pilot.turn().presence == Beat("pod", turn.incarnation)
+    assert pilot.sync().pod_command == SendHeartbeat("pod", request.incarnation)
 
 
 def test_the_bell_does_not_wake_who_finds_nothing() -> None:
@@ -154,10 +158,10 @@ def test_who_wakes_and_then_finds_nothing_falls_asleep_again() -> None:
 
 def test_a_wake_whose_answer_was_lost_is_asked_for_again() -> None:
     pilot = asleep(claim_interval=5.0)
-    turn = rung(pilot)
-    pilot.wait(pilot.machine.unanswered(pilot.now))
-    again = pilot.turn()
-    assert (again.claim_token, again.again) == (turn.claim_token, True)
+    request = rung(pilot)
+    pilot.wait(pilot.machine.on_store_unavailable(pilot.now))
+    again = pilot.sync()
+    assert (again.claim_token, again.is_retry) == (request.claim_token, True)
     pilot.answer(again, "a")
     assert pilot.machine.phase == "up"
 
@@ -165,11 +169,11 @@ def test_a_wake_whose_answer_was_lost_is_asked_for_again() -> None:
 def test_a_bell_that_rings_after_the_last_claim_is_not_slept_through() -> None:
     pilot = Sleeper(sleep_after=60.0)
     pilot.live(58)
-    while not isinstance((plan := pilot.plan()).turn and plan.turn.presence, Sleep):
+    while not isinstance((plan := pilot.plan()).request and plan.request.pod_command, Sleep):
         pilot.carry_out(plan)
-        if plan.turn is None and not plan.listen:
+        if plan.request is None and not plan.poll:
             pilot.now = plan.look_again
-    pilot.bell += 1  # somebody submits while the pod says good night
+    pilot.change_counter += 1  # somebody submits while the pod says good night
     pilot.carry_out(plan)
     pilot.live(5.1, asleep=False, done=True)
 
@@ -177,16 +181,16 @@ def test_a_bell_that_rings_after_the_last_claim_is_not_slept_through() -> None:
 def test_nor_is_one_that_the_pod_wanted_to_come_late_for() -> None:
     pilot = Sleeper(sleep_after=60.0)
     pilot.live(50)
-    turn = rung(pilot)
+    request = rung(pilot)
     pilot.wait(5)  # for others, at a lock
-    pilot.answer(turn)
-    while not isinstance((plan := pilot.plan()).turn and plan.turn.presence, Sleep):
+    pilot.answer(request)
+    while not isinstance((plan := pilot.plan()).request and plan.request.pod_command, Sleep):
         pilot.carry_out(plan)
-        if plan.turn is None and not plan.listen:
+        if plan.request is None and not plan.poll:
             pilot.now = plan.look_again
-    pilot.bell += 1
+    pilot.change_counter += 1
     pilot.carry_out(plan)
-    pilot.live(5.1 + LONGEST_SPREAD, asleep=False, done=True)
+    pilot.live(5.1 + LONGEST_JITTER, asleep=False, done=True)
 
 
 def test_a_delayed_step_wakes_in_time() -> None:
@@ -194,7 +198,7 @@ def test_a_delayed_step_wakes_in_time() -> None:
     pilot.live(65, asleep=True, next_due=AT + 100 * SECOND)
     pilot.live(34, asleep=True)
     pilot.live(1, asleep=False, next_due=None, done=True)
-    assert pilot.said[-1] is Beat
+    assert pilot.said[-1] is SendHeartbeat
 
 
 def test_nobody_falls_asleep_just_before_a_step_falls_due() -> None:
@@ -229,7 +233,7 @@ def test_while_something_is_held_and_nobody_leads_a_sleeper_wakes_to_do_so(
     pilot.leaders = tuple(others)
     pilot.live(62, asleep=True, held=True)
     pilot.live(61, asleep=False, held=True)
-    assert pilot.said[-1] is Beat
+    assert pilot.said[-1] is SendHeartbeat
 
 
 def test_while_nothing_is_held_a_sleeper_looks_after_nobody() -> None:
@@ -250,14 +254,14 @@ def test_work_keeps_awake() -> None:
 def test_a_step_submitted_here_wakes_at_once() -> None:
     pilot = asleep()
     pilot.machine.work_arrived()
-    assert isinstance(pilot.turn().presence, Beat)
+    assert isinstance(pilot.sync().pod_command, SendHeartbeat)
 
 
 def test_a_sleeper_that_is_told_to_stop_leaves() -> None:
     pilot = asleep()
     pilot.machine.drain(pilot.now)
-    turn = pilot.take_turn()
-    assert turn.presence == Leave("pod", turn.incarnation)
+    request = pilot.take_turn()
+    assert request.pod_command == Leave("pod", request.incarnation)
     assert pilot.plan().gone
 
 
@@ -265,10 +269,10 @@ def test_a_sleeper_whose_incarnation_ended_joins_again_and_does_not_forget_why_i
     None
 ):
     pilot = asleep()
-    assert isinstance(rung(pilot).presence, Beat)
-    pilot.machine.ended()
-    turn = pilot.turn()
-    assert (type(turn.presence), turn.claim) == (Join, 6)
+    assert isinstance(rung(pilot).pod_command, SendHeartbeat)
+    pilot.machine.on_incarnation_ended()
+    request = pilot.sync()
+    assert (type(request.pod_command), request.claim) == (Join, 6)
 
 
 def test_a_look_that_was_not_answered_is_soon_done_again() -> None:
@@ -277,7 +281,7 @@ def test_a_look_that_was_not_answered_is_soon_done_again() -> None:
     while not (plan := pilot.plan()).look:
         pilot.carry_out(plan)
         pilot.now = max(pilot.now, plan.look_again)
-    pilot.wait(pilot.machine.unanswered(pilot.now))
+    pilot.wait(pilot.machine.on_store_unavailable(pilot.now))
     assert pilot.plan().look
 
 
@@ -289,6 +293,6 @@ def test_who_sleeps_may_not_claim() -> None:
     sleeper = live_pod(Join("pod", "one"), Sleep("pod", "one"))
     with pytest.raises(IllegalTransition, match="asleep"):
         check_may_claim(sleeper, "pod", "one")
-    check_may_claim(live_pod(Beat("pod", "one"), pod=sleeper), "pod", "one")
+    check_may_claim(live_pod(SendHeartbeat("pod", "one"), pod=sleeper), "pod", "one")
     with pytest.raises(IncarnationEnded):
         check_may_claim(live_pod(Leave("pod", "one"), pod=sleeper), "pod", "one")

@@ -15,13 +15,13 @@ from fleet_q.core import rebuild
 from fleet_q.core.errors import CorruptLog, FleetQError, IncarnationEnded
 from fleet_q.core.events import PodEvent, PodFact
 from fleet_q.core.pod import (
-    Beat,
+    AnyPodCommand,
     DeclareDead,
     Drain,
     Join,
     Leave,
     Pod,
-    PodCommand,
+    SendHeartbeat,
     Sleep,
     change,
     decide,
@@ -30,16 +30,16 @@ from fleet_q.core.pod import (
 )
 from tests.core.helpers import AT, live_pod
 
-LIVES: Final[dict[str, list[PodCommand]]] = {
+LIVES: Final[dict[str, list[AnyPodCommand]]] = {
     "up": [Join("pod", "one")],
     "asleep": [Join("pod", "one"), Sleep("pod", "one")],
     "draining": [Join("pod", "one"), Drain("pod", "one")],
     "down": [Join("pod", "one"), Leave("pod", "one")],
 }
-COMMANDS: Final[dict[str, PodCommand]] = {
+COMMANDS: Final[dict[str, AnyPodCommand]] = {
     "join": Join("pod", "one"),
     "join anew": Join("pod", "two"),
-    "beat": Beat("pod", "one"),
+    "beat": SendHeartbeat("pod", "one"),
     "drain": Drain("pod", "one"),
     "leave": Leave("pod", "one"),
     "declare dead": DeclareDead("pod", "one", version=1, last_heartbeat_ts=AT),
@@ -106,8 +106,10 @@ def test_an_incarnation_that_another_took_the_place_of_is_told_so(status: str, n
     assert caught.value.superseded
 
 
-@pytest.mark.parametrize("command", [Join("pod", "one"), Beat("pod", "one"), Drain("pod", "one")])
-def test_an_incarnation_once_declared_dead_does_not_come_back(command: PodCommand) -> None:
+@pytest.mark.parametrize(
+    "command", [Join("pod", "one"), SendHeartbeat("pod", "one"), Drain("pod", "one")]
+)
+def test_an_incarnation_once_declared_dead_does_not_come_back(command: AnyPodCommand) -> None:
     ended = live_pod(*LIVES["up"], DeclareDead("pod", "one", 1, AT))
     with pytest.raises(IncarnationEnded, match="has to join again") as caught:
         decide(ended, command, AT)
@@ -143,9 +145,13 @@ def test_a_new_incarnation_is_born_when_it_joins() -> None:
 
 @pytest.mark.parametrize(
     ("command", "heard"),
-    [(Beat("pod", "one"), AT + 5), (Drain("pod", "one"), AT + 5), (Leave("pod", "one"), AT)],
+    [
+        (SendHeartbeat("pod", "one"), AT + 5),
+        (Drain("pod", "one"), AT + 5),
+        (Leave("pod", "one"), AT),
+    ],
 )
-def test_what_a_living_pod_says_is_a_sign_of_life(command: PodCommand, heard: int) -> None:
+def test_what_a_living_pod_says_is_a_sign_of_life(command: AnyPodCommand, heard: int) -> None:
     changed = change(live_pod(*LIVES["up"]), command, AT + 5)
     assert changed is not None
     _, pod = changed
@@ -155,13 +161,13 @@ def test_what_a_living_pod_says_is_a_sign_of_life(command: PodCommand, heard: in
 @pytest.mark.parametrize("status", ["up", "draining"])
 def test_a_heartbeat_is_no_event_and_changes_nothing_else(status: str) -> None:
     pod = live_pod(*LIVES[status])
-    changed = change(pod, Beat("pod", "one"), AT + 5)
+    changed = change(pod, SendHeartbeat("pod", "one"), AT + 5)
     assert changed == (None, replace(pod, last_heartbeat_ts=AT + 5))
 
 
 def test_a_heartbeat_that_wakes_a_pod_is_an_event() -> None:
     pod = live_pod(*LIVES["asleep"])
-    assert change(pod, Beat("pod", "one"), AT + 5, "pod") == (
+    assert change(pod, SendHeartbeat("pod", "one"), AT + 5, "pod") == (
         PodEvent("pod", 3, AT + 5, "pod", ev.Woke("one")),
         replace(pod, status="up", last_heartbeat_ts=AT + 5, version=3),
     )
@@ -215,14 +221,17 @@ def test_no_history_is_no_pod() -> None:
 
 names = st.sampled_from(["one", "two", "three"])
 commands = st.one_of(
-    *(st.builds(kind, st.just("pod"), names) for kind in (Join, Beat, Sleep, Drain, Leave)),
+    *(
+        st.builds(kind, st.just("pod"), names)
+        for kind in (Join, SendHeartbeat, Sleep, Drain, Leave)
+    ),
     st.builds(DeclareDead, st.just("pod"), names, st.integers(0, 3), st.integers(0, 30)),
 )
 
 
 @given(st.lists(commands, max_size=30))
 def test_whatever_is_asked_of_a_pod_is_refused_or_becomes_its_next_event(
-    asked: list[PodCommand],
+    asked: list[AnyPodCommand],
 ) -> None:
     log: list[PodEvent] = []
     pod: Pod | None = None

@@ -14,7 +14,7 @@ from fleet_q.core.calls import StoreCall, call, run
 from fleet_q.core.cycle import LONGEST_PAUSE, Cycle
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.pod import Join, Leave
-from fleet_q.core.ports import Manners, Store, Turn
+from fleet_q.core.ports import Store, StoreTraits, SyncRequest
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Complete, Step, Submit
 from fleet_q.core.worker.machine import PodMachine
@@ -106,7 +106,7 @@ class ByHand:
             self.observer,
             clock=lambda: self.now,
             new_table=Table,
-            manners=Manners(),
+            traits=StoreTraits(),
             starts=None,
             describe=str,
         )
@@ -154,7 +154,7 @@ def test_pod_joins_claims_and_starts_functions() -> None:
     pod = ByHand()
     pod.store.submit([Submit("a", "{}"), Submit("b", "{}")])
     pod.live(1)
-    assert isinstance(pod.calls[0].args[0].presence, Join)
+    assert isinstance(pod.calls[0].args[0].pod_command, Join)
     assert [step.step_id for step in pod.functions.started] == ["a", "b"]
     assert set(pod.pod.held) == {"a", "b"}
 
@@ -164,8 +164,8 @@ def test_closing_the_program_at_any_call_makes_no_other_call(calls: int) -> None
     pod = ByHand()
     pod.store.submit([Submit("a", "{}")])
     pod.store.submit([Submit("orphan", "{}")])
-    pod.store.turn(Turn("dead", "x", Join("dead", "x"), claim=1, claim_token="t"))
-    pod.store.turn(Turn("dead", "x", Leave("dead", "x")))
+    pod.store.sync(SyncRequest("dead", "x", Join("dead", "x"), claim=1, claim_token="t"))
+    pod.store.sync(SyncRequest("dead", "x", Leave("dead", "x")))
     pod.live(calls)
     pod.program.close()
     assert len(pod.calls) == calls
@@ -177,7 +177,7 @@ def test_recovery_and_pruning_take_one_call_between_turns() -> None:
     pod = ByHand()
     pod.live(20)
     methods = [each.method for each in pod.calls]
-    assert {"turn", "pods", "orphans", "ended"} <= set(methods)
+    assert {"sync", "pods", "orphans", "ended"} <= set(methods)
 
 
 def test_outcome_reaches_the_store_and_is_held_no_more() -> None:
@@ -214,8 +214,8 @@ def test_store_that_does_not_answer_is_asked_again() -> None:
     pod.go_on(fail(StoreUnavailable("away")))
     pod.live(1)
     pod.go_on()
-    assert isinstance(pod.calls[1].args[0], Turn)
-    assert pod.calls[1].args[0].again
+    assert isinstance(pod.calls[1].args[0], SyncRequest)
+    assert pod.calls[1].args[0].is_retry
     assert not pod.observer.failed
 
 
@@ -223,7 +223,7 @@ def test_pod_that_cannot_go_on_stops_its_functions_and_releases_its_steps() -> N
     pod = ByHand()
     pod.store.submit([Submit("a", "{}")])
     pod.live(1)
-    while not (isinstance(pod.need, StoreCall) and pod.need.method == "turn"):
+    while not (isinstance(pod.need, StoreCall) and pod.need.method == "sync"):
         pod.go_on()
     pod.go_on(fail(StoreError("insufficient privileges")))
     assert pod.functions.closed

@@ -9,7 +9,7 @@ import pytest
 from fleet_q.core.cycle import LONGEST_PAUSE, pause
 from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.pod import Drain, Join, Leave, Sleep
-from fleet_q.core.ports import Manners
+from fleet_q.core.ports import StoreTraits
 from fleet_q.core.pruning import (
     ENDED,
     LONGEST_INTERVAL,
@@ -63,10 +63,10 @@ def prunes(pilot: Pilot, seconds: float) -> int:
         plan = pilot.plan()
         assert plan.recover or not plan.prune
         count += plan.prune
-        if plan.turn is not None:
-            pilot.answer(plan.turn)
-        if plan.listen:
-            pilot.machine.heard(7, pilot.now)
+        if plan.request is not None:
+            pilot.answer(plan.request)
+        if plan.poll:
+            pilot.machine.on_change_counter(7, pilot.now)
         pilot.wait(1)
     return count
 
@@ -84,7 +84,7 @@ def test_without_the_setting_nothing_is_pruned() -> None:
 
 
 def test_a_pod_that_sleeps_prunes_nothing_until_work_wakes_it() -> None:
-    pilot = Pilot(prune_after=30 * DAY, manners=Manners(dear=True))
+    pilot = Pilot(prune_after=30 * DAY, traits=StoreTraits(writes_are_billed=True))
     assert prunes(pilot, 10 * 60) == 1
     assert pilot.machine.phase == "asleep"
     assert prunes(pilot, 3 * HOUR) == 0

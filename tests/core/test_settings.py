@@ -18,7 +18,7 @@ def test_the_defaults_are_the_quickstarts() -> None:
         "recovery_interval": 30.0,
         "max_parallelism": 8,
         "capacity_threshold": 0.8,
-        "claim_ahead": 1_000,
+        "prefetch": 1_000,
         "dead_pod_threshold": 60.0,
         "max_retries": 3,
         "retry_base_delay": 1.0,

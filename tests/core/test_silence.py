@@ -33,7 +33,7 @@ class Observer:
         self.tracker.on_heartbeat(self.now)
         self.tracker.on_pods(self.pods, self.now)
 
-    def listen(self, seconds: float) -> None:
+    def poll(self, seconds: float) -> None:
         until = self.now + seconds
         while self.now < until:
             self.now = min(self.now + HEARTBEAT, until)
@@ -46,9 +46,9 @@ class Observer:
 
 def test_a_pod_is_silent_after_a_whole_threshold_without_a_change_of_its_row() -> None:
     observer = Observer(pod())
-    observer.listen(59.9)
+    observer.poll(59.9)
     assert observer.tracker.silent() == []
-    observer.listen(0.1)
+    observer.poll(0.1)
     assert observer.tracker.silent() == [pod()]
 
 
@@ -56,50 +56,50 @@ def test_a_pod_is_silent_after_a_whole_threshold_without_a_change_of_its_row() -
 def test_wall_clock_times_in_the_row_do_not_matter(heard: int) -> None:
     observer = Observer(pod(heard=heard))
     assert observer.tracker.silent() == []
-    observer.listen(60)
+    observer.poll(60)
     assert observer.tracker.silent() == [pod(heard=heard)]
 
 
 def test_every_change_of_the_row_begins_the_silence_anew() -> None:
     observer = Observer(pod())
     for version in range(2, 5):
-        observer.listen(59)
+        observer.poll(59)
         observer.pods = (pod(version=version),)
         observer.beat()
-    observer.listen(59)
+    observer.poll(59)
     assert observer.tracker.silent() == []
-    observer.listen(1)
+    observer.poll(1)
     assert observer.tracker.silent() == [pod(version=4)]
 
 
 @pytest.mark.parametrize("status", ["down", "asleep"])
 def test_a_pod_that_ended_or_sleeps_is_never_silent(status: PodStatus) -> None:
     observer = Observer(pod(status=status))
-    observer.listen(1_000)
+    observer.poll(1_000)
     assert observer.tracker.silent() == []
 
 
 @pytest.mark.parametrize("away", [GAP + 0.1, 3 * DEAD_AFTER, 10 * DEAD_AFTER])
 def test_after_a_gap_of_its_own_the_observer_waits_a_whole_threshold(away: float) -> None:
     observer = Observer(pod())
-    observer.listen(59)
+    observer.poll(59)
     observer.be_away(away)
-    observer.listen(59)
+    observer.poll(59)
     assert observer.tracker.silent() == []
-    observer.listen(1)
+    observer.poll(1)
     assert observer.tracker.silent() == [pod()]
 
 
 def test_a_gap_that_is_short_interrupts_nothing() -> None:
     observer = Observer(pod())
-    observer.listen(30)
+    observer.poll(30)
     observer.be_away(GAP)
     assert observer.tracker.silent() == [pod()]
 
 
 def test_time_after_the_last_heartbeat_of_the_observer_does_not_count() -> None:
     observer = Observer(pod())
-    observer.listen(50)
+    observer.poll(50)
     observer.now += 100  # it stood still, or the store did not take its heartbeat
     observer.tracker.on_pods(observer.pods, observer.now)
     assert observer.tracker.silent() == []
@@ -116,11 +116,11 @@ def test_nobody_is_silent_to_an_observer_without_a_heartbeat() -> None:
 
 def test_the_next_silence_is_known_in_advance() -> None:
     observer = Observer(pod("a"))
-    observer.listen(20)
+    observer.poll(20)
     observer.pods = (pod("a"), pod("b"))
     observer.beat()
     assert observer.tracker.next_due(observer.now) == 1_060.0
-    observer.listen(35)
+    observer.poll(35)
     assert not observer.tracker.is_any_due(1_059.9)
     assert observer.tracker.is_any_due(1_060.0)
     assert observer.tracker.next_due(1_060.0) == 1_080.0
@@ -141,7 +141,7 @@ def test_whoever_was_kept_waiting_for_a_gap_at_most_is_heard_of_in_time(
 
 def test_nobody_is_to_watch_while_every_row_changes() -> None:
     observer = Observer(pod("observer"), pod("other"))
-    observer.listen(GAP - HEARTBEAT)
+    observer.poll(GAP - HEARTBEAT)
     assert not observer.tracker.is_to_watch("observer", observer.now)
 
 
@@ -160,6 +160,6 @@ def test_the_oldest_pod_that_is_awake_and_heard_is_to_watch_a_missed_one(
             Pod("observer", "up", 3, 0, "one", version),
             Pod("younger", "up", 4, 0, "one", version),
         )
-        observer.listen(HEARTBEAT)
+        observer.poll(HEARTBEAT)
     assert observer.tracker.is_to_watch("observer", observer.now) == is_to_watch
     assert not observer.tracker.is_to_watch("younger", observer.now)

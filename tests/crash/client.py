@@ -26,7 +26,7 @@ class Client(threading.Thread):
         self.cancelled: set[str] = set()
         """The ids of the steps whose cancellation was tried, and may have been done."""
         self._open = open_store
-        self._turn = threading.Lock()
+        self._request = threading.Lock()
         self._store: Store | None = None
         self._requests = self._drawn(plan)
 
@@ -43,13 +43,13 @@ class Client(threading.Thread):
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """While the body runs, the client has nothing open and does nothing."""
-        with self._turn:
+        with self._request:
             self._close()
             yield
 
     def close(self) -> None:
         """Let go of the store."""
-        with self._turn:
+        with self._request:
             self._close()
 
     def _drawn(self, plan: Plan) -> list[tuple[float, Callable[[Store], None]]]:
@@ -71,7 +71,7 @@ class Client(threading.Thread):
 
     def _insist(self, request: Callable[[Store], None]) -> None:
         while True:
-            with self._turn:
+            with self._request:
                 try:
                     if self._store is None:
                         self._store = self._open()

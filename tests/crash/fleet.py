@@ -75,13 +75,13 @@ class Fleet:
         """Told of every process that was started."""
         self._launcher = launcher
         self._folder = folder
-        self._agenda = agenda
+        self._virtual_clock = agenda
         self._names = [f"pod-{number}" for number in range(pods)]
         self._due = dict.fromkeys(self._names, 0.0)
 
     def tend(self) -> None:
         """Do what is due, and start every pod that no process is alive of."""
-        self._agenda.tend()
+        self._virtual_clock.tend()
         now = time.monotonic()
         for name in self._names:
             if any(each.is_alive for each in self._of(name)):
@@ -125,9 +125,9 @@ class Fleet:
             case Freeze(pod, seconds, twin):
                 for process in self._of_pod(pod):
                     process.freeze()
-                    self._agenda.later(seconds, process.thaw)
+                    self._virtual_clock.later(seconds, process.thaw)
                 if twin:
-                    self._agenda.later(seconds / 2, partial(self._start_twin, pod))
+                    self._virtual_clock.later(seconds / 2, partial(self._start_twin, pod))
             case Twin(pod):
                 self._start_twin(pod)
             case Stop(pod, again_after, back_after):
@@ -135,7 +135,9 @@ class Fleet:
                 for process in self._of_pod(pod):
                     process.signal(signal.SIGTERM)
                     if again_after is not None:
-                        self._agenda.later(again_after, partial(process.signal, signal.SIGTERM))
+                        self._virtual_clock.later(
+                            again_after, partial(process.signal, signal.SIGTERM)
+                        )
             case _:
                 raise ValueError(f"{act} is nothing that happens to a pod")
 

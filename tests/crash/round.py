@@ -59,7 +59,7 @@ class Round:
         self._plan = plan
         self._folder = folder
         self._chance = Random(f"round {plan.seed}")
-        self._agenda = Agenda()
+        self._virtual_clock = Agenda()
         self._report = Report(acts=[type(act).__name__ for _, act in plan.acts])
 
     def run(self) -> Report:
@@ -86,8 +86,8 @@ class Round:
 
     def _place(self) -> Place:
         if self._plan.store == "snowflake":
-            return SnowflakePlace(self._folder, self._agenda)
-        return SqlitePlace(self._folder, self._agenda, self._chance)
+            return SnowflakePlace(self._folder, self._virtual_clock)
+        return SqlitePlace(self._folder, self._virtual_clock, self._chance)
 
     def _fleet(
         self,
@@ -100,7 +100,7 @@ class Round:
         env = {**_SETTINGS, **env, tasks.SIGNS: str(signs)}
         launcher = Launcher(signs.parent, url, _APP, env)
         stack.callback(launcher.close)
-        return Fleet(launcher, signs.parent, self._agenda, pods)
+        return Fleet(launcher, signs.parent, self._virtual_clock, pods)
 
     def _let_join(self, fleet: Fleet, store: Store) -> None:
         def joined() -> bool:
@@ -123,7 +123,7 @@ class Round:
 
     def _make_peace(self, place: Place, fleet: Fleet, client: Client) -> None:
         """Nothing happens any more, and one fresh pod is there: everything has to end."""
-        if not fleet.tend_until(lambda: self._agenda.is_empty):
+        if not fleet.tend_until(lambda: self._virtual_clock.is_empty):
             self._fault("what was to be done later never was")
         place.calm()
         fleet.add("heir")

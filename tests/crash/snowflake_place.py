@@ -34,7 +34,7 @@ class SnowflakePlace:
         data = folder / "snowflake"
         data.mkdir()
         self.cuts: list[Path] = []  # the power of Snowflake's machines is its own affair
-        self._agenda = agenda
+        self._virtual_clock = agenda
         self._standin = Standin(data)
         self._standin.start()
         self._is_up = True
@@ -58,7 +58,7 @@ class SnowflakePlace:
         match act:
             case Outage(seconds):
                 self._go_down()
-                self._agenda.later(seconds, self._come_up)
+                self._virtual_clock.later(seconds, self._come_up)
             case Expiry() if self._is_up:
                 self._schema.end_sessions()
             case Trouble() if self._is_up:

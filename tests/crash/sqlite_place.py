@@ -52,7 +52,7 @@ class SqlitePlace:
         self.cuts: list[Path] = []
         """The files that power cuts left."""
         self._folder = folder
-        self._agenda = agenda
+        self._virtual_clock = agenda
         self._chance = chance
         self._hogs: list[subprocess.Popen[bytes]] = []
         self._pictures: list[tuple[Path, Log]] = []
@@ -65,10 +65,10 @@ class SqlitePlace:
         match act:
             case Full(seconds, room):
                 self._fill(fleet, room)
-                self._agenda.later(seconds, lambda: self._make_room(fleet))
+                self._virtual_clock.later(seconds, lambda: self._make_room(fleet))
             case Hog(seconds, longest):
                 hog = self._start_hog(longest)
-                self._agenda.later(seconds, lambda: _end(hog))
+                self._virtual_clock.later(seconds, lambda: _end(hog))
             case Move(replaced):
                 return self._move(fleet, client, replaced)
             case PowerCut():
@@ -122,7 +122,7 @@ class SqlitePlace:
         """Move the file away, see that all pods stop, and that others can start on a new file;
         then put it back."""
         with client.paused():
-            self._agenda.finish()
+            self._virtual_clock.finish()
             self.close()
             ending = fleet.alive
             for process in ending:

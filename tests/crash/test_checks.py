@@ -12,7 +12,7 @@ import pytest
 
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete
 from tests.crash import checks
 from tests.crash.checks import Signs
@@ -27,8 +27,8 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     """The first step has completed, the second is claimed."""
     store = SqliteStore(tmp_path / "store.db")
     store.submit([FIRST.command, SECOND.command])
-    store.turn(Turn("pod", "life", Join("pod", "life"), claim=2, claim_token=TOKEN))
-    store.turn(Turn("pod", "life", outcomes=(Complete(FIRST.step_id, TOKEN, "1"),)))
+    store.sync(SyncRequest("pod", "life", Join("pod", "life"), claim=2, claim_token=TOKEN))
+    store.sync(SyncRequest("pod", "life", outcomes=(Complete(FIRST.step_id, TOKEN, "1"),)))
     yield store
     store.close()
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 
-from fleet_q.adapters.recovery_queue import SqliteDeadLetterTable
+from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.calls import run
 from fleet_q.core.errors import IncarnationEnded
-from fleet_q.core.ports import Answer, Turn
+from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.settings import PodSettings
@@ -81,11 +81,11 @@ class Pod:
             settings,
             new_id=lambda: f"{pod_id}-{next(ids)}",
             chance=random.Random(pod_id).random,
-            manners=self.store.manners,
+            traits=self.store.traits,
         )
         self.look_again = world.now
         self.keeps = False
-        self.turns = 0
+        self.requests = 0
         self.done: list[str] = []
         self._world = world
 
@@ -98,18 +98,18 @@ class Pod:
         while self.look_again <= self._world.now:
             self.once()
 
-    def once(self) -> Turn | None:
+    def once(self) -> SyncRequest | None:
         """One plan, carried out as the pod's own thread does it; the turn, if there was one."""
         now = self._world.now
         plan = self.machine.plan(now)
-        called = plan.look and self.machine.saw(self.store.pods(), now)
-        called |= plan.listen and self.machine.heard(self.store.bell(), now)
-        if plan.turn is not None:
-            self._take(plan.turn)
+        called = plan.look and self.machine.on_pods(self.store.pods(), now)
+        called |= plan.listen and self.machine.on_change_counter(self.store.change_counter(), now)
+        if plan.request is not None:
+            self._take(plan.request)
         if plan.recover:
             self.recover()
-        self.look_again = max(plan.look_again, now) if not (plan.turn or called) else now
-        return plan.turn
+        self.look_again = max(plan.look_again, now) if not (plan.request or called) else now
+        return plan.request
 
     def die(self) -> None:
         """Do nothing any more, and leave everything as it is."""
@@ -126,7 +126,7 @@ class Pod:
     def recover(self) -> None:
         """A recovery cycle, if it leads."""
         program = recovery_cycle(
-            SqliteDeadLetterTable(),
+            SqliteRecoveryQueue(),
             silent=lambda fleet: self.machine.silent(fleet, self._world.now),
             starts=self.store.starts,
             dead_after=micros(self.machine.settings.dead_pod_threshold),
@@ -136,14 +136,14 @@ class Pod:
         )
         run(self.store, program)
 
-    def _take(self, turn: Turn) -> None:
-        self.turns += 1
+    def _take(self, request: SyncRequest) -> None:
+        self.requests += 1
         try:
-            answer: Answer = self.store.turn(turn)
+            answer: SyncResult = self.store.sync(request)
         except IncarnationEnded:
-            self.machine.ended()
+            self.machine.on_incarnation_ended()
             return
-        self._run(self.machine.answered(turn, answer, self._world.now))
+        self._run(self.machine.on_synced(request, answer, self._world.now))
 
     def _run(self, steps: Sequence[Step]) -> None:
         for step in () if self.keeps else steps:

@@ -74,7 +74,7 @@ def test_pods_that_claim_at_once_wait_and_get_their_turns_though_not_all_may_wai
 ) -> None:
     """Of 24 pods one has the lock and 20 wait for it; the others are turned away, and come back.
     Each gets a quarter of its fair share at least, which is two turns of four steps."""
-    settings = Settings(claim_interval=0.2, max_parallelism=5, claim_ahead=0)
+    settings = Settings(claim_interval=0.2, max_parallelism=5, prefetch=0)
     fleet.start(24, settings)
     wait_until(lambda: len(store.pods().pods) == 24)
     made.set(latency=0.004)

@@ -39,7 +39,7 @@ def drained(world: World, pod: Pod, steps: int) -> list[Statement]:
 def test_statements_a_step_without_claiming_ahead(
     world: World, parallelism: int, wanted: float
 ) -> None:
-    pod = world.pod("pod", PodSettings(max_parallelism=parallelism, claim_ahead=0))
+    pod = world.pod("pod", PodSettings(max_parallelism=parallelism, prefetch=0))
     pod.once()
     steps = 20 * parallelism
     assert len(drained(world, pod, steps)) / steps <= wanted
@@ -52,7 +52,7 @@ def test_a_turn_that_does_everything_takes_seven_statements_however_much_that_is
     settings = PodSettings(
         max_parallelism=parallelism,
         capacity_threshold=1.0,
-        claim_ahead=0,
+        prefetch=0,
         claim_interval=HOUR,
         recovery_interval=HOUR,
     )
@@ -63,10 +63,10 @@ def test_a_turn_that_does_everything_takes_seven_statements_however_much_that_is
     pod.once()
     world.pass_time(USUAL.heartbeat_interval)
     world.schema.forget()
-    turn = pod.once()
-    assert turn is not None
-    assert turn.presence is not None
-    assert len(turn.outcomes) == turn.claim == parallelism
+    request = pod.once()
+    assert request is not None
+    assert request.pod_command is not None
+    assert len(request.outcomes) == request.claim == parallelism
     assert [(each.kind, table(each)) for each in world.schema.log()] == [
         ("begin", ""),
         ("update", "STEP_TRACKER"),

@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 import msgspec
 
-from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import simulate
+from fleet_q.services.simulation.generate import draw
 
 MOST_SEEDS: Final = 200
 """Seeds within which every guard's loss is noticed."""

@@ -12,7 +12,7 @@ from fleet_q.adapters import memory
 from fleet_q.core import events as ev
 from fleet_q.core import pod, recovery, step_by_step
 from fleet_q.core.lifecycle import POD
-from fleet_q.core.pod import Beat, DeclareDead, Join, Pod
+from fleet_q.core.pod import DeclareDead, Join, Pod, SendHeartbeat
 from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.step import Step
 from fleet_q.core.worker.machine import PodMachine
@@ -60,7 +60,7 @@ def _joins_anyway(decide: Any) -> Any:
 
 def _beats_anyway(decide: Any) -> Any:
     def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
-        if isinstance(command, Beat) and known is not None and known.status == "down":
+        if isinstance(command, SendHeartbeat) and known is not None and known.status == "down":
             fact = ev.Woke(known.incarnation)
             return ev.Event(command.pod_id, known.version + 1, at, by, fact)
         return decide(known, command, at, by)
@@ -143,7 +143,8 @@ PODS: Final = (
     Mutation(
         "a dead pod joins as a new incarnation",
         together(
-            replaced(PodMachine, "ended", _same_incarnation), replaced(pod, "decide", _joins_anyway)
+            replaced(PodMachine, "on_incarnation_ended", _same_incarnation),
+            replaced(pod, "decide", _joins_anyway),
         ),
     ),
     Mutation(

@@ -49,7 +49,7 @@ def _log_apart(do: Any) -> Any:
 
 
 def _not_again(turn_of: Any) -> Any:
-    return lambda self, turn: turn_of(self, replace(turn, again=False))
+    return lambda self, request: turn_of(self, replace(request, is_retry=False))
 
 
 def _taken_for_new(submit: Any) -> Any:
@@ -89,7 +89,7 @@ STORE: Final = (
         "the event is in the row's transaction",
         replaced(Server, "_do", _log_apart),
     ),
-    Mutation("a turn asked again is not done twice", replaced(EventStore, "turn", _not_again)),
+    Mutation("a turn asked again is not done twice", replaced(EventStore, "sync", _not_again)),
     Mutation(
         "a submission asked again is not done twice", replaced(EventStore, "submit", _taken_for_new)
     ),

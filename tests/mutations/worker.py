@@ -6,7 +6,7 @@ import math
 from typing import Any, Final
 
 from fleet_q.core.worker import machine
-from fleet_q.core.worker.idle import Quiet
+from fleet_q.core.worker.idle import IdleTracker
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.prefetch import Prefetch
 from tests.mutations.guards import (
@@ -16,29 +16,29 @@ from tests.mutations.guards import (
 )
 
 
-def _no_longer_asked(unanswered: Any) -> Any:
-    def careless(pod_machine: PodMachine, now: float, *, crowded: bool = False) -> float:
-        if pod_machine._turn is not None:
-            pod_machine._outbox.remove(len(pod_machine._turn.outcomes))
-            pod_machine._turn = None
-        return float(unanswered(pod_machine, now, crowded=crowded))
+def _no_longer_asked(on_store_unavailable: Any) -> Any:
+    def careless(pod_machine: PodMachine, now: float, *, contended: bool = False) -> float:
+        if pod_machine._request is not None:
+            pod_machine._outbox.remove(len(pod_machine._request.outcomes))
+            pod_machine._request = None
+        return float(on_store_unavailable(pod_machine, now, contended=contended))
 
     return careless
 
 
-def _asked_anew_if_crowded(unanswered: Any) -> Any:
-    def careless(pod_machine: PodMachine, now: float, *, crowded: bool = False) -> float:
-        wait = float(unanswered(pod_machine, now, crowded=crowded))
-        if crowded:
-            pod_machine._turn = None
+def _asked_anew_if_crowded(on_store_unavailable: Any) -> Any:
+    def careless(pod_machine: PodMachine, now: float, *, contended: bool = False) -> float:
+        wait = float(on_store_unavailable(pod_machine, now, contended=contended))
+        if contended:
+            pod_machine._request = None
         return wait
 
     return careless
 
 
-def _never_hears(has_rung: Any) -> Any:
-    def careless(self: Any, bell: int) -> bool:
-        has_rung(self, bell)
+def _never_hears(has_changed: Any) -> Any:
+    def careless(self: Any, change_counter: int) -> bool:
+        has_changed(self, change_counter)
         return False
 
     return careless
@@ -50,7 +50,11 @@ def _sees_a_leader(saw: Any) -> Any:
 
 def _sleeps_on_the_job(sleep_at: Any) -> Any:
     def careless(pod_machine: PodMachine) -> float:
-        tired = pod_machine._quiet.dear and pod_machine._running and pod_machine.phase == "up"
+        tired = (
+            pod_machine._idle.writes_are_billed
+            and pod_machine._running
+            and pod_machine.phase == "up"
+        )
         return -math.inf if tired else float(sleep_at(pod_machine))
 
     return careless
@@ -70,11 +74,11 @@ def _keeps_what_waits(expected: Any) -> Any:
 WORKER: Final = (
     Mutation(
         "what was not answered is asked again",
-        replaced(PodMachine, "unanswered", _no_longer_asked),
+        replaced(PodMachine, "on_store_unavailable", _no_longer_asked),
     ),
     Mutation(
         "what may have been done is asked again even by who was turned away",
-        replaced(PodMachine, "unanswered", _asked_anew_if_crowded),
+        replaced(PodMachine, "on_store_unavailable", _asked_anew_if_crowded),
     ),
     Mutation(
         "a pod claims no more than it has room for",
@@ -92,7 +96,9 @@ WORKER: Final = (
         replaced(PodMachine, "begin_by", lambda _: lambda self, now: math.inf),
     ),
     Mutation("a function whose time is up is given up", replaced(PodMachine, "_expire", nothing)),
-    Mutation("who sleeps hears the bell", replaced(Quiet, "has_rung", _never_hears)),
-    Mutation("a sleeper leads if nobody else does", replaced(PodMachine, "saw", _sees_a_leader)),
+    Mutation("who sleeps hears the bell", replaced(IdleTracker, "has_changed", _never_hears)),
+    Mutation(
+        "a sleeper leads if nobody else does", replaced(PodMachine, "on_pods", _sees_a_leader)
+    ),
     Mutation("who holds steps stays awake", replaced(PodMachine, "_sleep_at", _sleeps_on_the_job)),
 )

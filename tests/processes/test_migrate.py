@@ -19,13 +19,13 @@ _POD: Final = """
 import logging, sys
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import SyncRequest
 
 logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
 path, pod_id = sys.argv[1:]
 print("opens", flush=True)
 store = SqliteStore(path)
-store.turn(Turn(pod_id, "i", Join(pod_id, "i"), claim=3, claim_token=pod_id))
+store.sync(SyncRequest(pod_id, "i", Join(pod_id, "i"), claim=3, claim_token=pod_id))
 store.close()
 """
 

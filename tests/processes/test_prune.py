@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from fleet_q.core.pod import Join
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete, Submit
 from fleet_q.services import FleetQ
 from tests.processes.conftest import Pods
@@ -72,12 +72,14 @@ def _is_whole(history: dict[int, str]) -> bool:
 
 
 def _complete(pods: Pods, step_ids: list[str]) -> None:
-    pods.store.turn(Turn("first", "one", Join("first", "one")))
+    pods.store.sync(SyncRequest("first", "one", Join("first", "one")))
     for step_id in step_ids:
         pods.store.submit([Submit(step_id, json.dumps({"text": "x" * 200}))])
-    while claimed := pods.store.turn(Turn("first", "one", claim=500, claim_token="t")).claimed:
+    while claimed := pods.store.sync(
+        SyncRequest("first", "one", claim=500, claim_token="t")
+    ).claimed:
         done = tuple(Complete(step.step_id, "t", "null") for step in claimed)
-        pods.store.turn(Turn("first", "one", outcomes=done))
+        pods.store.sync(SyncRequest("first", "one", outcomes=done))
 
 
 def _prune(pods: Pods, archive: Path, *killed: str | int) -> int:

@@ -45,7 +45,7 @@ def test_submit_many_checks_all_before_it_stores_one(app: FleetQ) -> None:
 
 
 def test_submit_many_keeps_the_order_over_several_transactions(app: FleetQ, run: Run) -> None:
-    app.use(settings=msgspec.structs.replace(QUICK, claim_ahead=0))  # which may give steps back
+    app.use(settings=msgspec.structs.replace(QUICK, prefetch=0))  # which may give steps back
     order = []
 
     @app.task("note")

@@ -13,7 +13,7 @@ import pytest
 
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Fail
 from fleet_q.services import FleetQ
 from fleet_q.services.cli import commands as cli
@@ -227,7 +227,7 @@ def test_recover_gives_back_what_a_dead_pod_held(fleet_q: Command, tmp_path: Pat
     fleet_q("submit", "{}", "--step-id", "mine")
     _hold(tmp_path, "mine")
     store = SqliteStore(tmp_path / "fleet-q.db")
-    store.turn(Turn("pod", "two", Join("pod", "two")))
+    store.sync(SyncRequest("pod", "two", Join("pod", "two")))
     store.close()
     assert json.loads(fleet_q("recover", "--json")[1]) == {
         "dead_pods": 0, "total_orphans": 1, "resubmitted": 1, "terminal_failures": 0,
@@ -270,8 +270,10 @@ def test_no_words_show_the_help(fleet_q: Command) -> None:
 def _hold(folder: Path, *step_ids: str, error: str | None = None) -> None:
     """Let a pod hold these steps, and make dead letters of them if there is an error."""
     store = SqliteStore(folder / "fleet-q.db")
-    store.turn(Turn("pod", "one", Join("pod", "one"), claim=len(step_ids), claim_token="its"))
+    store.sync(
+        SyncRequest("pod", "one", Join("pod", "one"), claim=len(step_ids), claim_token="its")
+    )
     if error is not None:
         failures = tuple(Fail(step_id, "its", error, permanent=True) for step_id in step_ids)
-        store.turn(Turn("pod", "one", outcomes=failures))
+        store.sync(SyncRequest("pod", "one", outcomes=failures))
     store.close()

@@ -118,7 +118,7 @@ def test_health_asks_the_store_what_costs_nothing(
             http = TestClient(create_http(app))
             monkeypatch.setattr(app.store, "pods", refuse)
             assert (await asyncio.to_thread(http.get, "/health")).status_code == 200
-            monkeypatch.setattr(app.store, "bell", refuse)
+            monkeypatch.setattr(app.store, "change_counter", refuse)
             answer = await asyncio.to_thread(http.get, "/health")
             assert answer.status_code == 503
             assert "the store does not answer" in answer.json()["detail"]

@@ -65,7 +65,7 @@ def test_only_the_log_and_holders_of_a_key_read_why_the_store_does_not_answer(
         raise StoreUnavailable(SECRET)
 
     def ask() -> list[dict[str, Any]]:
-        monkeypatch.setattr(app.store, "bell", refuse)
+        monkeypatch.setattr(app.store, "change_counter", refuse)
         keys: list[dict[str, str]] = [{}, {"X-API-Key": "wrong"}, {"X-API-Key": "key"}, {}]
         answers = [http.get("/health", headers=headers) for headers in keys]
         assert [answer.status_code for answer in answers] == [503] * 4
@@ -159,7 +159,7 @@ def test_a_store_that_hangs_is_asked_once_however_many_ask(
         return 0
 
     def ask() -> list[Any]:
-        monkeypatch.setattr(app.store, "bell", hang)
+        monkeypatch.setattr(app.store, "change_counter", hang)
         check = HealthCheck(app, within=0.01)
 
         async def crowd() -> list[Any]:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from fleet_q.core.pod import Join, Leave
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import SyncRequest
 from fleet_q.services import FleetQ
 from fleet_q.services.worker import logs
 from tests.services.conftest import QUICK, ended
@@ -146,8 +146,8 @@ def test_what_is_released_is_told_with_its_attempt(capsys: pytest.CaptureFixture
 def test_a_recovery_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     app = _app()
     step_id = app.submit({"task_type": "nobody knows it"})
-    app.store.turn(Turn("ghost", "one", Join("ghost", "one"), claim=1, claim_token="its"))
-    app.store.turn(Turn("ghost", "one", Leave("ghost", "one")))
+    app.store.sync(SyncRequest("ghost", "one", Join("ghost", "one"), claim=1, claim_token="its"))
+    app.store.sync(SyncRequest("ghost", "one", Leave("ghost", "one")))
     asyncio.run(ended(app, [step_id]))
     told = [line["message"] for line in _lines(capsys)]
     assert "recovery: 0 dead pods; 1 orphans, 1 given back, 0 failed for good" in told

@@ -16,7 +16,7 @@ import pytest
 
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join
-from fleet_q.core.ports import Turn
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Fail
 from fleet_q.services.cli import output
 from fleet_q.services.cli.output import print_json, print_record, print_table
@@ -118,9 +118,9 @@ EVIL = "\x1b[31mred\x1b]0;title\x07\n\r\x9b2J\u202e[bold]:smile:"
 def test_no_command_lets_a_control_character_through(fleet_q: Command, tmp_path: Path) -> None:
     fleet_q("submit", json.dumps({"task_type": EVIL, EVIL: EVIL}), "--step-id", EVIL)
     with closing(SqliteStore(tmp_path / "fleet-q.db")) as store:
-        store.turn(Turn(EVIL, EVIL, Join(EVIL, EVIL), claim=1, claim_token=EVIL))
+        store.sync(SyncRequest(EVIL, EVIL, Join(EVIL, EVIL), claim=1, claim_token=EVIL))
         failure = Fail(EVIL, EVIL, EVIL, traceback=EVIL, permanent=True)
-        store.turn(Turn(EVIL, EVIL, outcomes=(failure,)))
+        store.sync(SyncRequest(EVIL, EVIL, outcomes=(failure,)))
     assert "[bold]:smile:" in fleet_q("status", EVIL)[1]
     for words in (
         ["status", EVIL], ["history", EVIL], ["pods"], ["leader"], ["queue"], ["dlq", "list"],
@@ -142,8 +142,10 @@ def test_dead_letters_are_shown_whole_when_piped(fleet_q: Command, tmp_path: Pat
     payload = {"task_type": "t", "file": LONG}
     fleet_q("submit", json.dumps(payload), "--step-id", "one")
     with closing(SqliteStore(tmp_path / "fleet-q.db")) as store:
-        store.turn(Turn("pod", "one", Join("pod", "one"), claim=1, claim_token="its"))
-        store.turn(Turn("pod", "one", outcomes=(Fail("one", "its", LONG + "!", permanent=True),)))
+        store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1, claim_token="its"))
+        store.sync(
+            SyncRequest("pod", "one", outcomes=(Fail("one", "its", LONG + "!", permanent=True),))
+        )
     for words in (["dlq", "list"], ["history", "one"], ["status", "one"]):
         shown = fleet_q(*words)[1]
         assert LONG + "!" in shown, words

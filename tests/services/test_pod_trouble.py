@@ -17,7 +17,7 @@ from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import StoreError
 from fleet_q.core.pod import Join, Leave
-from fleet_q.core.ports import Answer, Turn
+from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import Complete
 from fleet_q.core.worker.program import PodProgram
 from fleet_q.services import FleetQ
@@ -29,13 +29,13 @@ from tests.waiting import LIMIT
 class Troubled(MemoryStore):
     """A store whose turns go through ``before``, which may raise."""
 
-    def __init__(self, before: Callable[[Turn], None]) -> None:
+    def __init__(self, before: Callable[[SyncRequest], None]) -> None:
         super().__init__()
         self.before = before
 
-    def turn(self, turn: Turn) -> Answer:
-        self.before(turn)
-        return super().turn(turn)
+    def sync(self, request: SyncRequest) -> SyncResult:
+        self.before(request)
+        return super().sync(request)
 
 
 class Raises(logging.Handler):
@@ -43,14 +43,14 @@ class Raises(logging.Handler):
         raise OSError("the disk is full")
 
 
-def refuse_large(turn: Turn) -> None:
-    for outcome in turn.outcomes:
+def refuse_large(request: SyncRequest) -> None:
+    for outcome in request.outcomes:
         if isinstance(outcome, Complete) and len(outcome.result) > 100:
             raise StoreError("string or blob too big")
 
 
-def break_on_large(turn: Turn) -> None:
-    for outcome in turn.outcomes:
+def break_on_large(request: SyncRequest) -> None:
+    for outcome in request.outcomes:
         if isinstance(outcome, Complete) and len(outcome.result) > 100:
             raise OverflowError("Python int too large to convert to SQLite INTEGER")
 
@@ -79,8 +79,8 @@ def test_result_that_the_store_refuses_fails_its_step_alone(before: Any) -> None
 def test_pod_goes_on_after_an_unexpected_error_of_its_store(error: BaseException) -> None:
     errors = [error] * 3
 
-    def before(turn: Turn) -> None:
-        if errors and turn.outcomes:
+    def before(request: SyncRequest) -> None:
+        if errors and request.outcomes:
             raise errors.pop()
 
     app = FleetQ(Troubled(before), settings=QUICK)
@@ -148,7 +148,7 @@ def test_recovery_that_fails_is_begun_anew(
     app.task("plain")(lambda: "ran")
     step_id = app.submit({"task_type": "plain"})
     _claim_and_vanish(store)
-    table = recovery_queue.SqliteDeadLetterTable
+    table = recovery_queue.SqliteRecoveryQueue
     errors = [OSError(24, "Too many open files")] * 2
     method = getattr(table, part)
 
@@ -173,8 +173,8 @@ def test_recovery_that_fails_is_begun_anew(
 def test_pod_that_cannot_go_on_releases_what_it_holds_and_leaves() -> None:
     fatal = False
 
-    def before(turn: Turn) -> None:
-        if fatal and turn.claim:
+    def before(request: SyncRequest) -> None:
+        if fatal and request.claim:
             raise StoreError("insufficient privileges to claim")
 
     app = FleetQ(Troubled(before), settings=QUICK)
@@ -211,5 +211,5 @@ def test_statements_are_read_when_the_store_is_opened(
 
 
 def _claim_and_vanish(store: MemoryStore) -> None:
-    store.turn(Turn("other", "one", Join("other", "one"), claim=1, claim_token="token"))
-    store.turn(Turn("other", "one", Leave("other", "one")))
+    store.sync(SyncRequest("other", "one", Join("other", "one"), claim=1, claim_token="token"))
+    store.sync(SyncRequest("other", "one", Leave("other", "one")))

@@ -176,12 +176,12 @@ def test_runner_goes_on_when_its_thread_is_disturbed(
 ) -> None:
     answer = processes.Processes._answer
 
-    async def disturbed(self: Any, *arguments: Any) -> Any:
+    async def on_work(self: Any, *arguments: Any) -> Any:
         monkeypatch.setattr(processes.Processes, "_answer", answer)
         asyncio.get_running_loop().call_soon(_exit)
         return await answer(self, *arguments)
 
-    monkeypatch.setattr(processes.Processes, "_answer", disturbed)
+    monkeypatch.setattr(processes.Processes, "_answer", on_work)
     first, second = run({"task_type": "pid"}, {"task_type": "pid"})
     assert (first.status, second.status) == ("failed", "completed")
 

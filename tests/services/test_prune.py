@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from fleet_q.core.errors import InvalidInput, StoreError, StoreUnavailable
-from fleet_q.core.ports import Manners, Pruned
+from fleet_q.core.ports import Pruned, StoreTraits
 from fleet_q.services import FleetQ
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import Command, Run
@@ -143,8 +143,8 @@ def test_ctrl_c_ends_it_between_two_batches_and_says_what_was_done(
 def _in_batches_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     from fleet_q.adapters.sqlite import database as sqlite_database
 
-    manners = msgspec.structs.replace(Manners(), prune_batch=size)
-    monkeypatch.setattr(sqlite_database, "Manners", lambda **_: manners)
+    traits = msgspec.structs.replace(StoreTraits(), prune_batch=size)
+    monkeypatch.setattr(sqlite_database, "StoreTraits", lambda **_: traits)
 
 
 def test_prune_on_snowflake(

@@ -12,8 +12,8 @@ import pytest
 
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite.store import SqliteStore
-from fleet_q.core.pod import Beat, Join
-from fleet_q.core.ports import Turn
+from fleet_q.core.pod import Join, SendHeartbeat
+from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Submit
 from fleet_q.services import FleetQ, Settings
 
@@ -41,7 +41,7 @@ def store(tmp_path: Path, clock: Clock) -> SqliteStore:
     for pod_id in ("one", "other"):
         store.submit([Submit(f"step of {pod_id}", "{}")])
         join = Join(pod_id, pod_id)
-        store.turn(Turn(pod_id, pod_id, join, claim=1, claim_token=pod_id))
+        store.sync(SyncRequest(pod_id, pod_id, join, claim=1, claim_token=pod_id))
     return store
 
 
@@ -70,7 +70,7 @@ def test_a_pod_that_is_heard_of_meanwhile_keeps_its_steps(store: SqliteStore, cl
     clock.now += HOUR
 
     def on_wait(line: str) -> None:
-        store.turn(Turn("one", "one", Beat("one", "one")))
+        store.sync(SyncRequest("one", "one", SendHeartbeat("one", "one")))
 
     stats = FleetQ(store, settings=QUICK).recover(on_wait)
 
@@ -95,7 +95,7 @@ def test_while_the_store_keeps_everybody_waiting_nobody_is_declared_dead(
         nonlocal now
         now += seconds
         for pod_id in ("one", "other"):
-            store.turn(Turn(pod_id, pod_id, Beat(pod_id, pod_id)))
+            store.sync(SyncRequest(pod_id, pod_id, SendHeartbeat(pod_id, pod_id)))
 
     declare_dead: Callable[..., list[object]] = store.declare_dead  # type: ignore[assignment]
     monkeypatch.setattr(store, "declare_dead", wait_for_lock)
@@ -124,7 +124,7 @@ def test_a_running_pod_declares_dead_what_it_has_itself_heard_nothing_of(
     """Another pod that is silent by the clock alone is neither watched nor declared dead."""
     clock = Clock()
     store = MemoryStore(clock)
-    store.turn(Turn("other", "other", Join("other", "other")))
+    store.sync(SyncRequest("other", "other", Join("other", "other")))
     clock.now += 10 * HOUR
     lines: list[str] = []
 

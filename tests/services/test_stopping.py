@@ -12,7 +12,7 @@ import pytest
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite import database as sqlite_database
 from fleet_q.core.errors import InvalidInput, StoreUnavailable
-from fleet_q.core.ports import Answer, Turn
+from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.services import FleetQ, current_step
 from tests.services.conftest import QUICK, Run
 from tests.waiting import LIMIT, wait_until, wait_until_async
@@ -133,15 +133,15 @@ def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = MemoryStore()
-    turns, asked, answers = [], threading.Event(), threading.Event()
+    requests, asked, answers = [], threading.Event(), threading.Event()
 
-    def turn(turn: Turn) -> Answer:
-        turns.append(turn)
+    def sync(request: SyncRequest) -> SyncResult:
+        requests.append(request)
         asked.set()
         answers.wait(LIMIT)
         raise StoreUnavailable("it took too long")
 
-    monkeypatch.setattr(store, "turn", turn)
+    monkeypatch.setattr(store, "sync", sync)
     app = FleetQ(store, settings=QUICK)
 
     async def main() -> None:
@@ -153,7 +153,7 @@ def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(
             assert "has not confirmed that pod" in str(pod.error)
 
     asyncio.run(main())
-    assert len(turns) == 1
+    assert len(requests) == 1
     assert caplog.text.count("has not confirmed that pod") == 1
     assert "left the fleet" not in caplog.text
 

@@ -15,14 +15,14 @@ from fleet_q.core import step as steps
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.events import Event
 from fleet_q.core.pod import Pod
-from fleet_q.core.ports import Fleet, Turn
+from fleet_q.core.ports import PodList, SyncRequest
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 
-TURN = StoreCall("turn", (Turn("pod", "i", claim=1, claim_token="x"),))
-PREFETCH = StoreCall("turn", (Turn("pod", "i", claim=1, claim_token="x", prefetch=1),))
+TURN = StoreCall("sync", (SyncRequest("pod", "i", claim=1, claim_token="x"),))
+PREFETCH = StoreCall("sync", (SyncRequest("pod", "i", claim=1, claim_token="x", prefetch=1),))
 RECOVER = StoreCall("recover")
 DEAD_AFTER = 60
 PRUNE_AFTER = 20
@@ -96,7 +96,7 @@ class Tale:
 
     def leads(self, who: Actor, at: int) -> None:
         """Somebody reads the pods, and finds out who leads."""
-        self.checks.committed(who, StoreCall("pods"), Fleet(at, ()), [], [])
+        self.checks.committed(who, StoreCall("pods"), PodList(at, ()), [], [])
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_several_seeds() -> None:
 def test_a_fleet_of_given_size_and_its_picture(tmp_path: Path) -> None:
     picture = tmp_path / "fleet.svg"
     told = json.loads(
-        run("--pods", "5", "--hours", "0.5", "--steps", "40", "--manners", "hybrid", "--json",
+        run("--pods", "5", "--hours", "0.5", "--steps", "40", "--store-model", "hybrid", "--json",
             "--picture", str(picture))
     )  # fmt: skip
     assert (told["pods"], told["store"]) == (5, "hybrid")
@@ -45,7 +45,7 @@ def test_a_fleet_of_given_size_and_its_picture(tmp_path: Path) -> None:
 
 def test_the_command_that_runs_it_again() -> None:
     size = Size(pods=5, hours=0.5, store="hybrid")
-    assert size.command(7) == "fleet-q simulate --seed 7 --pods 5 --hours 0.5 --manners hybrid"
+    assert size.command(7) == "fleet-q simulate --seed 7 --pods 5 --hours 0.5 --store-model hybrid"
 
 
 def test_a_picture_of_another_kind_is_refused() -> None:

@@ -10,8 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 import tests.mutations.__main__ as command
-from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import simulate
+from fleet_q.services.simulation.generate import draw
 from tests.mutations import MUTATIONS
 from tests.mutations.guards import MOST_SEEDS, Finding, Mutation, look_for
 

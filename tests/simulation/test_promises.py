@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.services.simulation.agenda import Agenda
-from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import Fleet, simulate
+from fleet_q.services.simulation.generate import draw
 from fleet_q.services.simulation.violation import Violation
+from fleet_q.services.simulation.virtual_clock import VirtualClock
 from tests.mutations import MUTATIONS
 from tests.mutations.guards import MOST_SEEDS
 
@@ -48,8 +48,8 @@ def test_a_step_that_is_gone_is_missed() -> None:
 def test_a_step_that_vanishes_without_having_been_pruned_is_missed() -> None:
     fleet = Fleet(draw(1))
     fleet.run()
-    step_id = next(iter(fleet.ledger.steps))
-    del fleet.ledger.steps[step_id], fleet.ledger.step_log[step_id]
+    step_id = next(iter(fleet.database.steps))
+    del fleet.database.steps[step_id], fleet.database.step_log[step_id]
     with pytest.raises(Violation, match=rf"^nothing lost: {step_id}"):
         fleet.check_end()
 
@@ -64,7 +64,7 @@ def test_a_step_that_never_ends_is_missed() -> None:
 def test_a_log_that_contradicts_itself_is_seen() -> None:
     fleet = Fleet(draw(1))
     fleet.run()
-    log = next(iter(fleet.ledger.step_log.values()))
+    log = next(iter(fleet.database.step_log.values()))
     log.append(log[-1])
     with pytest.raises(Violation, match=r"^the log: "):
         fleet.check_end()
@@ -73,17 +73,17 @@ def test_a_log_that_contradicts_itself_is_seen() -> None:
 def test_a_table_that_differs_from_the_log_is_seen() -> None:
     fleet = Fleet(draw(1))
     fleet.run()
-    del fleet.ledger.steps[next(iter(fleet.ledger.steps))]
+    del fleet.database.steps[next(iter(fleet.database.steps))]
     with pytest.raises(Violation, match=r"^tables: "):
         fleet.check_end()
 
 
 def test_time_that_stands_still_is_seen() -> None:
-    agenda = Agenda()
+    virtual_clock = VirtualClock()
 
     def again() -> None:
-        agenda.after(0.0, again)
+        virtual_clock.after(0.0, again)
 
     again()
     with pytest.raises(Violation, match=r"^time goes on: "):
-        agenda.run(1.0)
+        virtual_clock.run(1.0)

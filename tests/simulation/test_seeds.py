@@ -1,4 +1,4 @@
-"""Fleets drawn from seeds, on stores of all manners: no promise breaks."""
+"""Fleets drawn from seeds, on stores of all kinds: no promise breaks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from fleet_q.services.simulation import scenario as sc
-from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import simulate
+from fleet_q.services.simulation.generate import draw
 from fleet_q.services.simulation.models import MODELS
 
 SEEDS = range(1, 25)
@@ -46,7 +46,7 @@ def test_the_seeds_have_seen_all_there_is() -> None:
             fleet = simulate(scenario).fleet
             events += fleet.measures.counts
             pruned += fleet.measures.pruned
-            for log in fleet.ledger.pod_log.values():
+            for log in fleet.database.pod_log.values():
                 events.update(event.fact.type for event in log)
     assert stores == set(MODELS)
     assert faults == set(get_args(sc.Fault))
@@ -61,8 +61,8 @@ def test_the_seeds_have_seen_all_there_is() -> None:
 
 def test_the_same_seed_is_the_same_history() -> None:
     def history(seed: int) -> bytes:
-        ledger = simulate(draw(seed)).fleet.ledger
-        return msgspec.msgpack.encode([ledger.step_log, ledger.pod_log])
+        database = simulate(draw(seed)).fleet.database
+        return msgspec.msgpack.encode([database.step_log, database.pod_log])
 
     assert history(7) == history(7)
     assert history(7) != history(8)

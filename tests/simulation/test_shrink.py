@@ -8,8 +8,8 @@ import pytest
 
 from fleet_q.core.errors import FleetQError
 from fleet_q.services.cli.simulation_runs import Size, run_seeds
-from fleet_q.services.simulation.draw import draw
 from fleet_q.services.simulation.fleet import simulate
+from fleet_q.services.simulation.generate import draw
 from fleet_q.services.simulation.report import history
 from fleet_q.services.simulation.shrink import Shrinker
 from tests.mutations import MUTATIONS

@@ -141,7 +141,7 @@ class App:
     async def _run(
         self, session: Session, text: str, values: list[Any], fault: Fault | None
     ) -> dict[str, Any]:
-        async with session.turn:
+        async with session.request:
             try:
                 entry, result = await self.database.run(session, text, values)
             except SnowflakeError as error:

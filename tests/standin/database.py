@@ -116,7 +116,7 @@ class Database:
         there is one."""
         for _, holder, _ in self.locks.all():
             found = holder.transaction is not None and holder.transaction.id == transaction
-            if found and not holder.turn.locked():
+            if found and not holder.request.locked():
                 self.roll_back(holder)
                 return True
         return False

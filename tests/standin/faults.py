@@ -25,7 +25,7 @@ class Fault:
     narrows it to texts in which a regular expression is found. It strikes every ``every``-th of
     those, after sparing the first ``spare``, ``times`` times (``None``: without end).
 
-    A driver sends a request again that was not answered. ``again`` of these repetitions of a
+    A driver sends a request again that was not answered. ``is_retry`` of these repetitions of a
     struck request meet the same fate (``None``: all of them); the next is answered, unless
     ``then`` names an error.
     """
@@ -36,7 +36,7 @@ class Fault:
     every: int = 1
     spare: int = 0
     times: int | None = 1
-    again: int | None = 0
+    is_retry: int | None = 0
     then: str | None = None
     status: int = 503
     error: str = ""
@@ -93,7 +93,7 @@ class Faults:
             return self._for_repetition(request_id)
         for fault in self._faults:
             if fault.strikes(on, text):
-                self._struck[request_id] = _Struck(fault, fault.again)
+                self._struck[request_id] = _Struck(fault, fault.is_retry)
                 return fault
         return None
 

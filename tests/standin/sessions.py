@@ -36,7 +36,7 @@ class Session:
     token: str = field(default_factory=secrets.token_urlsafe)
     master_token: str = field(default_factory=secrets.token_urlsafe)
     transaction: Transaction | None = None
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    request: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Statements of one session are run one after another."""
     answers: OrderedDict[str, asyncio.Task[dict[str, Any]]] = field(default_factory=OrderedDict)
     idle_since: float = field(default_factory=time.monotonic)
@@ -57,7 +57,7 @@ class Session:
     @property
     def idle_for(self) -> float:
         """Seconds since its last statement ended; 0 while one is running."""
-        return 0.0 if self.turn.locked() else time.monotonic() - self.idle_since
+        return 0.0 if self.request.locked() else time.monotonic() - self.idle_since
 
     def values(self, wanted: frozenset[str]) -> dict[str, Any]:
         """What it says of itself, and the time, as far as a statement wants it."""

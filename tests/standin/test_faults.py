@@ -32,7 +32,7 @@ def test_a_commit_whose_answer_never_comes_took_place(
     schema: Schema, one: Driver, sign_in: SignIn
 ) -> None:
     hurried = sign_in(network_timeout=1)  # less than a busy machine may take for any statement
-    schema.fault("drop", on="commit", again=None)
+    schema.fault("drop", on="commit", is_retry=None)
 
     def is_struck() -> bool:
         with suppress(Error):

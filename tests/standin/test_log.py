@@ -73,18 +73,18 @@ def test_what_needs_a_warehouse(schema: Schema, one: Driver, two: Driver) -> Non
         driver.run(text, *values)
         return schema.log()[-1].warehouse
 
-    bell = "SELECT id, n FROM t WHERE n > 0 ORDER BY id"
-    assert needs(one, bell)
-    assert not needs(one, bell)
-    assert not needs(two, bell), "the result of another session"
-    assert needs(one, bell.lower()), "another text"
+    change_counter = "SELECT id, n FROM t WHERE n > 0 ORDER BY id"
+    assert needs(one, change_counter)
+    assert not needs(one, change_counter)
+    assert not needs(two, change_counter), "the result of another session"
+    assert needs(one, change_counter.lower()), "another text"
     assert needs(one, "SELECT n FROM t WHERE id = ?", "a")
     assert not needs(one, "SELECT n FROM t WHERE id = ?", "a")
     assert needs(one, "SELECT n FROM t WHERE id = ?", "b")
     assert needs(one, "INSERT INTO other (id) VALUES ('x')")
-    assert not needs(one, bell), "another table changed"
+    assert not needs(one, change_counter), "another table changed"
     assert needs(one, "UPDATE t SET n = n")
-    assert needs(one, bell), "the table changed"
+    assert needs(one, change_counter), "the table changed"
     for text in ("SELECT n, CURRENT_TIMESTAMP() FROM t", "SELECT n, UUID_STRING() FROM t"):
         assert needs(one, text)
         assert needs(one, text), "no result is kept that depends on when it was asked for"

@@ -4,7 +4,7 @@
 -- Only the user who began the transaction may, and account administrators.
 SELECT SYSTEM$ABORT_TRANSACTION({transaction});
 
--- snowflake/after_turn
+-- snowflake/after_sync
 -- What became of a turn, read after its commit: one row of kind 'now', with the pod if there is one;
 -- a row for each step that the pod holds (its payload only if this turn claimed it); and the id and
 -- the token of each step whose outcome counted.
@@ -95,13 +95,6 @@ WHERE change_id = :change_id;
 -- By the name others know it for one of the fleet's, should it be abandoned.
 BEGIN TRANSACTION NAME {transaction};
 
--- snowflake/bell
--- How many events there ever were: those that are there, and as many as the least version is below
--- 1, which those have been pruned that are not. It asks for no more than a count and a least value,
--- and always in the same words: Snowflake answers it from its metadata, without a warehouse.
-SELECT COUNT(*), MIN(version)
-FROM "STEP_EVENTS";
-
 -- snowflake/change
 -- Cancel or replay steps: those of them whose status allows it.
 UPDATE "STEP_TRACKER"
@@ -173,6 +166,13 @@ FROM (
         ON known.status = source.value::VARCHAR
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
+-- snowflake/change_counter
+-- How many events there ever were: those that are there, and as many as the least version is below
+-- 1, which those have been pruned that are not. It asks for no more than a count and a least value,
+-- and always in the same words: Snowflake answers it from its metadata, without a warehouse.
+SELECT COUNT(*), MIN(version)
+FROM "STEP_EVENTS";
 
 -- snowflake/changed_pods
 -- The pods that a change was about, as they are now.
@@ -249,21 +249,21 @@ WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:p
 DELETE FROM "STEP_TRACKER"
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
 
--- snowflake/ended
-SELECT step_id, version
-FROM "STEP_TRACKER"
-WHERE last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6) AND step_id > :after
-    AND status IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:statuses))))
-QUALIFY ROW_NUMBER() OVER (ORDER BY step_id) <= :limit
-ORDER BY step_id;
-
--- snowflake/events_of
+-- snowflake/events_of_steps
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
     max_retries, DATE_PART(epoch_microsecond, available_ts), claim_token, incarnation, result,
     error, traceback
 FROM "STEP_EVENTS"
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
 ORDER BY step_id, version;
+
+-- snowflake/final_steps
+SELECT step_id, version
+FROM "STEP_TRACKER"
+WHERE last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6) AND step_id > :after
+    AND status IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:statuses))))
+QUALIFY ROW_NUMBER() OVER (ORDER BY step_id) <= :limit
+ORDER BY step_id;
 
 -- snowflake/history
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
@@ -322,6 +322,11 @@ SELECT :pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), :incarnation, 1,
     'joined'
 WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE pod_id = :pod_id);
 
+-- snowflake/lock_submissions
+-- Submissions under ids of the users' own take turns at this row's lock, which nothing else takes: a
+-- table without an enforced key would store one id twice if two came at once.
+UPDATE "FLEET_Q" SET submissions = submissions + 1;
+
 -- snowflake/note_pruned
 -- What the log says of what it has lost: a line of no step, which is passed over when the log is
 -- read. Its version is lower than any by the number of events that were pruned, but for its own.
@@ -344,6 +349,24 @@ WHERE step.status = 'claimed' AND step.step_id > :after
     )
 QUALIFY ROW_NUMBER() OVER (ORDER BY step.step_id) <= :limit
 ORDER BY step.step_id;
+
+-- snowflake/pod_command
+-- What a pod says of itself. For each status in which it may, ``becomes`` has the status after it, the
+-- type of the event (a heartbeat is none), and whether it is a sign of life.
+UPDATE "POD_HEALTH"
+SET
+    status = change.becomes,
+    last_heartbeat_ts = CASE WHEN change.is_sign_of_life THEN CURRENT_TIMESTAMP() ELSE "POD_HEALTH".last_heartbeat_ts END,
+    version = "POD_HEALTH".version + CASE WHEN change.type = '' THEN 0 ELSE 1 END,
+    change_id = :change_id,
+    change_type = change.type
+FROM (
+    SELECT
+        value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes, value[2]::VARCHAR AS type,
+        value[3]::BOOLEAN AS is_sign_of_life
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:becomes)))
+) AS change
+WHERE "POD_HEALTH".status = change.was AND "POD_HEALTH".pod_id = :pod_id AND "POD_HEALTH".incarnation = :incarnation;
 
 -- snowflake/pod_events
 SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation
@@ -369,24 +392,6 @@ SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()), pod.pod_id, pod.status
 FROM (SELECT 1 AS always) AS now
 LEFT JOIN "POD_HEALTH" AS pod ON TRUE
 ORDER BY pod.pod_id;
-
--- snowflake/presence
--- What a pod says of itself. For each status in which it may, ``becomes`` has the status after it, the
--- type of the event (a heartbeat is none), and whether it is a sign of life.
-UPDATE "POD_HEALTH"
-SET
-    status = change.becomes,
-    last_heartbeat_ts = CASE WHEN change.is_sign_of_life THEN CURRENT_TIMESTAMP() ELSE "POD_HEALTH".last_heartbeat_ts END,
-    version = "POD_HEALTH".version + CASE WHEN change.type = '' THEN 0 ELSE 1 END,
-    change_id = :change_id,
-    change_type = change.type
-FROM (
-    SELECT
-        value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes, value[2]::VARCHAR AS type,
-        value[3]::BOOLEAN AS is_sign_of_life
-    FROM TABLE(FLATTEN(input => PARSE_JSON(:becomes)))
-) AS change
-WHERE "POD_HEALTH".status = change.was AND "POD_HEALTH".pod_id = :pod_id AND "POD_HEALTH".incarnation = :incarnation;
 
 -- snowflake/prune_pod
 DELETE FROM "POD_HEALTH"
@@ -561,21 +566,7 @@ WHERE NOT EXISTS (
     WHERE known.step_id = new.value:step_id::VARCHAR
 );
 
--- snowflake/take_turns
--- Submissions under ids of the users' own take turns at this row's lock, which nothing else takes: a
--- table without an enforced key would store one id twice if two came at once.
-UPDATE "FLEET_Q" SET submissions = submissions + 1;
-
--- snowflake/try_insert
-INSERT INTO {table} SELECT * FROM {table} WHERE FALSE;
-
--- snowflake/try_select
-SELECT 1 FROM {table} WHERE FALSE;
-
--- snowflake/try_update
-UPDATE {table} SET {column} = {column} WHERE FALSE;
-
--- snowflake/turn
+-- snowflake/sync
 -- A pod's claim and its outcomes, in the one statement that takes the table's lock. Of the first
 -- steps of the queue the claim takes those that it may: see claimed_of in core/step.py. Nothing
 -- happens unless the incarnation is in one of the statuses that allow it.
@@ -705,6 +696,15 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
             WHERE pod.pod_id = :pod_id AND pod.incarnation = :incarnation
         )
     );
+
+-- snowflake/try_insert
+INSERT INTO {table} SELECT * FROM {table} WHERE FALSE;
+
+-- snowflake/try_select
+SELECT 1 FROM {table} WHERE FALSE;
+
+-- snowflake/try_update
+UPDATE {table} SET {column} = {column} WHERE FALSE;
 
 -- snowflake/use_schema
 USE SCHEMA {database}.{schema};;

@@ -1,6 +1,6 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
--- sqlite/add_dead_letter
+-- sqlite/add_orphan
 INSERT OR REPLACE INTO dead_letters
     (step_id, claim_token, claimed_by, incarnation, retry_count, max_retries, size)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
@@ -42,10 +42,14 @@ WHERE rowid > last_insert_rowid() - :count;
 -- sqlite/begin_reading
 BEGIN;
 
+-- sqlite/begin_snapshot
+-- A transaction sees the file as it is when it first reads; nothing keeps it waiting after that.
+SELECT EXISTS (SELECT 1 FROM pod_health);
+
 -- sqlite/begin_writing
 BEGIN IMMEDIATE;
 
--- sqlite/bell
+-- sqlite/change_counter
 -- Another number after every commit of another connection, as seen by this one.
 PRAGMA data_version;
 
@@ -136,7 +140,7 @@ SELECT * FROM (
 UNION ALL
 SELECT 'total', count(*) FROM step_tracker;
 
--- sqlite/create_dead_letters
+-- sqlite/create_recovery_queue
 CREATE TABLE dead_letters (
     step_id      TEXT    NOT NULL PRIMARY KEY,
     claim_token  TEXT    NOT NULL,
@@ -165,6 +169,19 @@ DELETE FROM step_tracker
 WHERE step_id IN (SELECT value FROM json_each(:step_ids))
     AND NOT EXISTS (SELECT 1 FROM step_events AS event WHERE event.step_id = step_tracker.step_id);
 
+-- sqlite/events_of_steps
+SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
+    claim_token, incarnation, result, error, traceback
+FROM step_events
+WHERE step_id IN (SELECT value FROM json_each(:step_ids))
+ORDER BY step_id, version;
+
+-- sqlite/file_identity
+-- Whose file it is: what its header says, and how many tables, indexes and the like it has.
+SELECT (SELECT application_id FROM pragma_application_id),
+       (SELECT user_version FROM pragma_user_version),
+       (SELECT count(*) FROM sqlite_master);
+
 -- sqlite/first_due
 -- The first steps of the queue, as one value, and whether a claim may take all of them: none that
 -- would wait is on its last try, and the payloads are not too large together.
@@ -183,13 +200,6 @@ FROM (
     ORDER BY priority DESC, created_ts, step_id
     LIMIT :limit
 );
-
--- sqlite/histories
-SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
-    claim_token, incarnation, result, error, traceback
-FROM step_events
-WHERE step_id IN (SELECT value FROM json_each(:step_ids))
-ORDER BY step_id, version;
 
 -- sqlite/history
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
@@ -225,16 +235,6 @@ SELECT EXISTS (
     WHERE status = 'pending' AND due = 0 AND available_ts <= :now
 );
 
--- sqlite/late
--- Of these successes, the ids that are not, or not under this token, completed.
-SELECT success.key
-FROM json_each(:results) AS success
-WHERE NOT EXISTS (
-    SELECT 1
-    FROM step_tracker
-    WHERE step_id = success.key AND +status = 'completed' AND +claim_token = :claim_token
-);
-
 -- sqlite/latest_heartbeat
 SELECT coalesce(max(last_heartbeat_ts), 0) FROM pod_health;
 
@@ -262,14 +262,6 @@ LIMIT :limit;
 SELECT min(available_ts)
 FROM step_tracker
 WHERE status = 'pending' AND due = 0 AND available_ts > :now;
-
--- sqlite/oldest
--- Steps in the order in which they were stored.
-SELECT rowid, step_id, version, status, created_ts, last_update_ts
-FROM step_tracker
-WHERE rowid > :after
-ORDER BY rowid
-LIMIT :limit;
 
 -- sqlite/orphans
 -- The planner would walk all steps by their id, and find the few that are claimed on its way.
@@ -353,6 +345,16 @@ SET status = excluded.status, priority = excluded.priority, payload = excluded.p
     version = excluded.version,
     due = excluded.due;
 
+-- sqlite/rejected_completions
+-- Of these successes, the ids that are not, or not under this token, completed.
+SELECT success.key
+FROM json_each(:results) AS success
+WHERE NOT EXISTS (
+    SELECT 1
+    FROM step_tracker
+    WHERE step_id = success.key AND +status = 'completed' AND +claim_token = :claim_token
+);
+
 -- sqlite/step_events
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
     claim_token, incarnation, result, error, traceback
@@ -365,6 +367,14 @@ SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts,
 FROM step_tracker
 WHERE step_id IN (SELECT value FROM json_each(:step_ids));
 
+-- sqlite/steps_by_age
+-- Steps in the order in which they were stored.
+SELECT rowid, step_id, version, status, created_ts, last_update_ts
+FROM step_tracker
+WHERE rowid > :after
+ORDER BY rowid
+LIMIT :limit;
+
 -- sqlite/submit_step
 INSERT INTO step_tracker (
     step_id, status, retry_count, created_ts, last_update_ts, version, due,
@@ -375,11 +385,7 @@ VALUES (
     :payload, :priority, :max_retries, :available_ts
 );
 
--- sqlite/take_a_picture
--- A transaction sees the file as it is when it first reads; nothing keeps it waiting after that.
-SELECT EXISTS (SELECT 1 FROM pod_health);
-
--- sqlite/take_dead_letters
+-- sqlite/take_orphans
 DELETE FROM dead_letters
 WHERE step_id IN (SELECT step_id FROM dead_letters ORDER BY step_id LIMIT :limit)
 RETURNING step_id, claim_token, claimed_by, incarnation, retry_count, max_retries, size;
@@ -397,9 +403,3 @@ WHERE step_id = :step_id;
 INSERT OR REPLACE INTO pod_health (pod_id, status, birth_ts, last_heartbeat_ts, incarnation,
     version)
 VALUES (:pod_id, :status, :birth_ts, :last_heartbeat_ts, :incarnation, :version);
-
--- sqlite/whose
--- Whose file it is: what its header says, and how many tables, indexes and the like it has.
-SELECT (SELECT application_id FROM pragma_application_id),
-       (SELECT user_version FROM pragma_user_version),
-       (SELECT count(*) FROM sqlite_master);

@@ -96,7 +96,7 @@ def _with_a_slowdown(scenario: sc.Scenario, chance: Random) -> sc.Scenario:
     return replace(
         scenario,
         requests=(*scenario.requests, sc.Submission(at, tuple(steps))),
-        settings=replace(scenario.settings, claim_ahead=ahead),
+        settings=replace(scenario.settings, prefetch=ahead),
     )
 
 
@@ -138,7 +138,9 @@ def _with_a_heartbeat_from_the_future(scenario: sc.Scenario, chance: Random) -> 
 def _with_lost_claims(scenario: sc.Scenario, pods: list[str], chance: Random) -> sc.Scenario:
     """Answers to claims are lost, and who asks again is turned away for a while."""
     strikes = [
-        sc.Strike(request.at, pod_id, statement=LAST, seconds=0.0, then="fails", crowded=20.0)
+        sc.TransactionFault(
+            request.at, pod_id, statement=LAST, seconds=0.0, then="fails", contended=20.0
+        )
         for request in scenario.requests
         if isinstance(request, sc.Submission)
         for pod_id in chance.sample(pods, 2)
@@ -160,7 +162,9 @@ def _with_deaths_after_claims(
         )
         requests.append(sc.Submission(at, steps, chance.choice(pods)))
         strikes += [
-            sc.Strike(at, pod_id, statement=LAST, then="dies", back_after=chance.uniform(1, 60))
+            sc.TransactionFault(
+                at, pod_id, statement=LAST, then="dies", back_after=chance.uniform(1, 60)
+            )
             for pod_id in pods
         ]
     return replace(
@@ -183,7 +187,7 @@ def _settings(seed: int, chance: Random) -> PodSettings:
         recovery_interval=chance.choice([10.0, 30.0, 60.0]),
         max_parallelism=chance.randint(1, 6),
         capacity_threshold=chance.choice([0.8, 1.0]),
-        claim_ahead=chance.choice([0, 0, 3, 1_000]),
+        prefetch=chance.choice([0, 0, 3, 1_000]),
         dead_pod_threshold=heartbeat * chance.randint(3, 6),
         retry_base_delay=chance.choice([0.0, 1.0, 5.0]),
         retry_max_delay=60.0,
@@ -249,7 +253,7 @@ def _requests(
 def _faults(pods: list[str], chance: Random, seconds: float, sized: bool) -> list[sc.Fault]:
     bad_moments = MISFORTUNES_A_DAY * seconds / DAY if sized else MISFORTUNES
     faults: list[sc.Fault] = [
-        sc.Away(chance.uniform(0, seconds), chance.choice([2.0, 20.0, 120.0]))
+        sc.StoreOutage(chance.uniform(0, seconds), chance.choice([2.0, 20.0, 120.0]))
         for _ in range(chance.randint(0, 2))
     ]
     faults += [
@@ -301,7 +305,7 @@ def _fault(pod_id: str, chance: Random, at: float, sized: bool) -> sc.Fault:
         case "freeze":
             return sc.Freeze(at, pod_id, chance.choice([5.0, 30.0, 90.0, 400.0]))
         case "double":
-            return sc.Double(at, pod_id)
+            return sc.DuplicatePod(at, pod_id)
         case "stop":
             return sc.Stop(at, pod_id, chance.choice([None, 0.0, 5.0]), back_after)
         case "jump":
@@ -310,15 +314,15 @@ def _fault(pod_id: str, chance: Random, at: float, sized: bool) -> sc.Fault:
             return _strike(pod_id, chance, at)
 
 
-def _strike(name: str, chance: Random, at: float) -> sc.Strike:
+def _strike(name: str, chance: Random, at: float) -> sc.TransactionFault:
     then = chance.choice(["goes on", "fails", "fails", "dies"])
-    return sc.Strike(
+    return sc.TransactionFault(
         at,
         name,
         statement=chance.choice([chance.randrange(LONGEST_SCRIPT), LAST]),
         seconds=chance.choice([0.0, 0.0, 1.0, 30.0, 200.0]),
         then=cast('Literal["goes on", "fails", "dies"]', then),
-        crowded=chance.choice([0.0, 20.0, 20.0]),
+        contended=chance.choice([0.0, 20.0, 20.0]),
         back_after=_back_after(chance),
     )
 

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from fleet_q.core.errors import IncarnationEnded
-from fleet_q.core.pod import Beat, Drain, Join, Sleep
-from fleet_q.core.ports import Store, Turn
+from fleet_q.core.pod import Drain, Join, SendHeartbeat, Sleep
+from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.step import Complete, Fail, Submit
 
 from .clock import SECOND, FakeClock
@@ -35,11 +35,11 @@ def test_presence_outcomes_and_a_claim_go_in_together(store: Store, clock: FakeC
     submit(store, "next")
     clock.advance(1)
 
-    answer = store.turn(
-        Turn(
+    answer = store.sync(
+        SyncRequest(
             "pod",
             "one",
-            Beat("pod", "one"),
+            SendHeartbeat("pod", "one"),
             (Complete("step", "token", "null"),),
             claim=1,
             claim_token="second",
@@ -55,8 +55,10 @@ def test_presence_outcomes_and_a_claim_go_in_together(store: Store, clock: FakeC
 def test_what_a_turn_gives_back_is_there_for_the_next_claim(store: Store) -> None:
     held_step(store)
 
-    answer = store.turn(
-        Turn("pod", "one", None, (Fail("step", "token", "Boom"),), claim=1, claim_token="second")
+    answer = store.sync(
+        SyncRequest(
+            "pod", "one", None, (Fail("step", "token", "Boom"),), claim=1, claim_token="second"
+        )
     )
 
     assert ids(answer.claimed) == []
@@ -66,18 +68,18 @@ def test_what_a_turn_gives_back_is_there_for_the_next_claim(store: Store) -> Non
 def test_a_pod_can_join_and_claim_at_once(store: Store) -> None:
     submit(store, "step")
 
-    answer = store.turn(Turn("pod", "one", Join("pod", "one"), claim=1, claim_token="token"))
+    answer = store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1, claim_token="token"))
 
     assert ids(answer.claimed) == ["step"]
 
 
 def test_a_turn_that_is_for_what_is_due_is_not_done_for_nothing(store: Store) -> None:
     join(store)
-    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     submit(store, "step", delay=SECOND)
     before = picture(store)
 
-    answer = store.turn(wake("token"))
+    answer = store.sync(wake("token"))
 
     assert (answer.done, answer.claimed) == (False, ())
     assert answer.next_due is not None
@@ -86,10 +88,10 @@ def test_a_turn_that_is_for_what_is_due_is_not_done_for_nothing(store: Store) ->
 
 def test_a_turn_that_is_for_what_is_due_is_done_if_there_is_a_step(store: Store) -> None:
     join(store)
-    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     submit(store, "step")
 
-    answer = store.turn(wake("token"))
+    answer = store.sync(wake("token"))
 
     assert (answer.done, ids(answer.claimed)) == (True, ["step"])
     assert store.pods().pods[0].status == "up"
@@ -97,11 +99,11 @@ def test_a_turn_that_is_for_what_is_due_is_done_if_there_is_a_step(store: Store)
 
 def test_a_turn_that_is_for_what_is_due_is_made_up_for_like_any_other(store: Store) -> None:
     join(store)
-    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     submit(store, "step")
-    store.turn(wake("token"))
+    store.sync(wake("token"))
 
-    answer = store.turn(replace(wake("token"), again=True))
+    answer = store.sync(replace(wake("token"), is_retry=True))
 
     assert (answer.done, ids(answer.claimed)) == (True, ["step"])
     assert store.pods().pods[0].status == "up"
@@ -109,21 +111,30 @@ def test_a_turn_that_is_for_what_is_due_is_made_up_for_like_any_other(store: Sto
 
 def test_who_is_no_more_finds_out_even_if_nothing_is_due(store: Store) -> None:
     join(store)
-    store.turn(Turn("pod", "one", Sleep("pod", "one")))
+    store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     join(store, "pod", "another")
 
     with pytest.raises(IncarnationEnded):
-        store.turn(wake("token"))
+        store.sync(wake("token"))
 
 
-def wake(token: str) -> Turn:
+def wake(token: str) -> SyncRequest:
     """What a sleeping pod asks for when it is called."""
-    return Turn("pod", "one", Beat("pod", "one"), claim=1, claim_token=token, if_due=True)
+    return SyncRequest(
+        "pod",
+        "one",
+        SendHeartbeat("pod", "one"),
+        claim=1,
+        claim_token=token,
+        only_if_claimable=True,
+    )
 
 
-@pytest.mark.parametrize("presence", [Beat("pod", "one"), Drain("pod", "one"), None], ids=repr)
+@pytest.mark.parametrize(
+    "pod_command", [SendHeartbeat("pod", "one"), Drain("pod", "one"), None], ids=repr
+)
 def test_a_turn_whose_presence_is_refused_changes_nothing(
-    store: Store, presence: Beat | Drain | None
+    store: Store, pod_command: SendHeartbeat | Drain | None
 ) -> None:
     held_step(store)
     submit(store, "next")
@@ -131,7 +142,11 @@ def test_a_turn_whose_presence_is_refused_changes_nothing(
     before = picture(store)
 
     with pytest.raises(IncarnationEnded):
-        store.turn(Turn("pod", "one", presence, (Complete("step", "token", "null"),), 1, "second"))
+        store.sync(
+            SyncRequest(
+                "pod", "one", pod_command, (Complete("step", "token", "null"),), 1, "second"
+            )
+        )
 
     assert picture(store) == before
 
@@ -147,7 +162,11 @@ def test_a_turn_that_fails_half_way_changes_nothing(
 
     with kind.failing(tmp_path):
         with pytest.raises(Exception, match=r"the disk is full|no room"):
-            store.turn(Turn("pod", "one", Beat("pod", "one"), (Fail("step", "token", "Boom"),)))
+            store.sync(
+                SyncRequest(
+                    "pod", "one", SendHeartbeat("pod", "one"), (Fail("step", "token", "Boom"),)
+                )
+            )
         with pytest.raises(Exception, match=r"the disk is full|no room"):
             store.submit([Submit("new", "{}")])
 
@@ -166,12 +185,14 @@ def test_claims_that_no_longer_stand_are_told(store: Store) -> None:
     claim(store, token="second")
 
     held = ("kept", "cancelled", "retaken", "unknown")
-    answer = store.turn(Turn("pod", "one", check_held=tuple((each, "token") for each in held)))
+    answer = store.sync(
+        SyncRequest("pod", "one", check_held=tuple((each, "token") for each in held))
+    )
 
     assert answer.lost == ("cancelled", "retaken", "unknown")
 
 
-FULL_TURN = Turn(
+FULL_TURN = SyncRequest(
     "pod",
     "one",
     Join("pod", "one"),
@@ -190,11 +211,11 @@ def before_the_full_turn(store: Store) -> None:
 
 def test_a_turn_sent_again_is_not_done_again(store: Store, clock: FakeClock) -> None:
     before_the_full_turn(store)
-    first = store.turn(FULL_TURN)
+    first = store.sync(FULL_TURN)
     before = picture(store)
     clock.advance(5)
 
-    second = store.turn(replace(FULL_TURN, again=True))
+    second = store.sync(replace(FULL_TURN, is_retry=True))
 
     assert picture(store) == before
     assert second.claimed == first.claimed
@@ -204,7 +225,7 @@ def test_a_turn_sent_again_is_not_done_again(store: Store, clock: FakeClock) -> 
 def test_a_turn_that_was_never_done_is_done_when_sent_again(store: Store) -> None:
     before_the_full_turn(store)
 
-    answer = store.turn(replace(FULL_TURN, again=True))
+    answer = store.sync(replace(FULL_TURN, is_retry=True))
 
     assert ids(answer.claimed) == ["a", "b"]
     assert answer.refused == ()
@@ -215,7 +236,7 @@ def test_a_lost_claim_of_an_earlier_turn_is_not_mistaken_for_this_one(store: Sto
     held_step(store, "earlier", token="first")
     submit(store, "step")
 
-    answer = store.turn(Turn("pod", "one", claim=1, claim_token="second", again=True))
+    answer = store.sync(SyncRequest("pod", "one", claim=1, claim_token="second", is_retry=True))
 
     assert ids(answer.claimed) == ["step"]
 
@@ -223,7 +244,7 @@ def test_a_lost_claim_of_an_earlier_turn_is_not_mistaken_for_this_one(store: Sto
 def test_a_lost_claim_of_an_earlier_incarnation_is_not_given_to_this_one(store: Store) -> None:
     orphaned_step(store)
 
-    answer = store.turn(Turn("pod", "two", claim=1, claim_token="token", again=True))
+    answer = store.sync(SyncRequest("pod", "two", claim=1, claim_token="token", is_retry=True))
 
     assert answer.claimed == ()
 
@@ -239,7 +260,7 @@ def test_what_was_recovered_meanwhile_is_not_given_back_to_the_lost_claim(
     claim(store, token="other's", pod_id="other")
     join(store, incarnation="two")
 
-    answer = store.turn(Turn("pod", "two", claim=1, claim_token="token", again=True))
+    answer = store.sync(SyncRequest("pod", "two", claim=1, claim_token="token", is_retry=True))
 
     assert answer.claimed == ()
     assert known(store, "step").claimed_by == "other"

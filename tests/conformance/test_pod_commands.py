@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from fleet_q.core.errors import IllegalTransition, IncarnationEnded
-from fleet_q.core.pod import Beat, Drain, Join, Leave, Pod, Presence, Sleep
-from fleet_q.core.ports import Fleet, Store, Turn
+from fleet_q.core.pod import Drain, Join, Leave, Pod, PodCommand, SendHeartbeat, Sleep
+from fleet_q.core.ports import PodList, Store, SyncRequest
 
 from .clock import SECOND, FakeClock
 from .helpers import claim, join, orphaned_step, picture, submit
 
 
-def be(store: Store, presence: Presence) -> None:
-    store.turn(Turn(presence.pod_id, presence.incarnation, presence))
+def be(store: Store, pod_command: PodCommand) -> None:
+    store.sync(SyncRequest(pod_command.pod_id, pod_command.incarnation, pod_command))
 
 
 def only_pod(store: Store) -> Pod:
@@ -24,7 +24,7 @@ def only_pod(store: Store) -> Pod:
 def test_a_pod_that_joins_is_up(store: Store, clock: FakeClock) -> None:
     join(store)
 
-    assert store.pods() == Fleet(clock(), (Pod("pod", "up", clock(), clock(), "one"),))
+    assert store.pods() == PodList(clock(), (Pod("pod", "up", clock(), clock(), "one"),))
 
 
 def test_pods_are_listed_by_id(store: Store) -> None:
@@ -39,7 +39,7 @@ def test_a_heartbeat_is_noted(store: Store, clock: FakeClock) -> None:
     born = clock()
     clock.advance(5)
 
-    be(store, Beat("pod", "one"))
+    be(store, SendHeartbeat("pod", "one"))
 
     assert only_pod(store) == Pod("pod", "up", born, clock(), "one", 1)
     assert [event.fact.type for event in store.pod_history("pod")] == ["joined"]
@@ -50,7 +50,7 @@ def test_a_draining_pod_still_beats(store: Store, clock: FakeClock) -> None:
     be(store, Drain("pod", "one"))
     clock.advance(5)
 
-    be(store, Beat("pod", "one"))
+    be(store, SendHeartbeat("pod", "one"))
 
     assert only_pod(store).status == "draining"
     assert only_pod(store).last_heartbeat_ts == clock()
@@ -74,7 +74,7 @@ def test_a_pod_that_leaves_is_down(store: Store) -> None:
 
 
 @pytest.mark.parametrize("said", [Join, Drain, Leave])
-def test_saying_it_twice_is_saying_it_once(store: Store, said: type[Presence]) -> None:
+def test_saying_it_twice_is_saying_it_once(store: Store, said: type[PodCommand]) -> None:
     join(store)
     be(store, said("pod", "one"))
     before = picture(store)
@@ -101,7 +101,7 @@ def test_pods_that_were_observed_to_be_silent_are_declared_dead(
     be(store, Leave("left", "one"))
     observed = store.pods().pods
     clock.advance(10)
-    be(store, Beat("loud", "one"))
+    be(store, SendHeartbeat("loud", "one"))
 
     declared = store.declare_dead(observed, "loud")
 
@@ -126,9 +126,9 @@ def test_a_draining_pod_can_die_too(store: Store) -> None:
     assert len(store.declare_dead(store.pods().pods)) == 1
 
 
-@pytest.mark.parametrize("said", [Beat, Drain, Sleep, Leave])
+@pytest.mark.parametrize("said", [SendHeartbeat, Drain, Sleep, Leave])
 def test_a_pod_that_was_heard_of_since_it_was_observed_is_not_declared_dead(
-    store: Store, clock: FakeClock, said: type[Presence]
+    store: Store, clock: FakeClock, said: type[PodCommand]
 ) -> None:
     join(store)
     observed = store.pods().pods
@@ -161,14 +161,14 @@ def test_pods_can_be_declared_dead_after_the_clock_was_set(
     assert len(store.declare_dead(store.pods().pods)) == 1
 
 
-@pytest.mark.parametrize("said", [Beat, Drain])
-def test_a_stranger_has_to_join_first(store: Store, said: type[Presence]) -> None:
+@pytest.mark.parametrize("said", [SendHeartbeat, Drain])
+def test_a_stranger_has_to_join_first(store: Store, said: type[PodCommand]) -> None:
     with pytest.raises(IncarnationEnded):
         be(store, said("pod", "one"))
 
 
-@pytest.mark.parametrize("said", [Beat, Drain])
-def test_the_dead_do_not_come_back(store: Store, said: type[Presence]) -> None:
+@pytest.mark.parametrize("said", [SendHeartbeat, Drain])
+def test_the_dead_do_not_come_back(store: Store, said: type[PodCommand]) -> None:
     join(store)
     store.declare_dead(store.pods().pods)
     before = picture(store)
@@ -194,8 +194,8 @@ def test_a_dead_incarnation_cannot_join_again(store: Store) -> None:
     assert len(store.orphans("", 9)) == 1
 
 
-@pytest.mark.parametrize("said", [Beat, Drain, Leave])
-def test_the_superseded_cannot_speak_for_the_new(store: Store, said: type[Presence]) -> None:
+@pytest.mark.parametrize("said", [SendHeartbeat, Drain, Leave])
+def test_the_superseded_cannot_speak_for_the_new(store: Store, said: type[PodCommand]) -> None:
     orphaned_step(store)
     before = picture(store)
 
@@ -211,7 +211,7 @@ def test_who_leaves_cannot_claim_with_the_same_breath(store: Store) -> None:
     submit(store, "step")
 
     with pytest.raises(IncarnationEnded):
-        store.turn(Turn("pod", "one", Leave("pod", "one"), claim=1, claim_token="token"))
+        store.sync(SyncRequest("pod", "one", Leave("pod", "one"), claim=1, claim_token="token"))
 
     assert store.counts()["pending"] == 1
     assert store.pods().pods[0].status == "up"
@@ -229,7 +229,7 @@ def test_a_pod_that_sleeps_is_not_declared_dead_and_a_heartbeat_wakes_it(
     assert store.declare_dead(store.pods().pods) == []
     assert only_pod(store) == Pod("pod", "asleep", born, born, "one", 2)
 
-    be(store, Beat("pod", "one"))
+    be(store, SendHeartbeat("pod", "one"))
     assert only_pod(store) == Pod("pod", "up", born, clock(), "one", 3)
     assert [event.fact.type for event in store.pod_history("pod")] == ["joined", "slept", "woke"]
 
@@ -244,17 +244,17 @@ def test_who_sleeps_is_given_no_steps_unless_it_wakes_for_them(store: Store) -> 
         claim(store)
     assert picture(store) == before
 
-    turn = Turn("pod", "one", Beat("pod", "one"), claim=1, claim_token="token")
-    assert [step.step_id for step in store.turn(turn).claimed] == ["step"]
+    request = SyncRequest("pod", "one", SendHeartbeat("pod", "one"), claim=1, claim_token="token")
+    assert [step.step_id for step in store.sync(request).claimed] == ["step"]
 
 
 @pytest.mark.parametrize(
-    ("presence", "status"), [(Drain("pod", "one"), "draining"), (Leave("pod", "one"), "down")]
+    ("pod_command", "status"), [(Drain("pod", "one"), "draining"), (Leave("pod", "one"), "down")]
 )
-def test_a_pod_can_go_from_its_sleep(store: Store, presence: Drain | Leave, status: str) -> None:
+def test_a_pod_can_go_from_its_sleep(store: Store, pod_command: Drain | Leave, status: str) -> None:
     join(store)
     be(store, Sleep("pod", "one"))
 
-    be(store, presence)
+    be(store, pod_command)
 
     assert only_pod(store).status == status

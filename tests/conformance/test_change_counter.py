@@ -15,14 +15,14 @@ from .stores import StoreKind
 def test_it_rings_for_what_another_client_does_to_a_step(clients: list[Store]) -> None:
     here, there = clients[:2]
     join(there)
-    heard = [here.bell()]
+    heard = [here.change_counter()]
 
     submit(there, "step")
-    heard.append(here.bell())
+    heard.append(here.change_counter())
     claim(there, token="token")
-    heard.append(here.bell())
+    heard.append(here.change_counter())
     acknowledge(there, Complete("step", "token", "1"))
-    heard.append(here.bell())
+    heard.append(here.change_counter())
 
     assert len(set(heard)) == 4
 
@@ -30,14 +30,14 @@ def test_it_rings_for_what_another_client_does_to_a_step(clients: list[Store]) -
 def test_it_is_silent_while_nothing_happens(clients: list[Store]) -> None:
     here, there = clients[:2]
     held_step(there)
-    heard = here.bell()
+    heard = here.change_counter()
 
     claim(there)
     there.counts()
     there.declare_dead(silent(there, 1_000))
     there.orphans("", 10)
 
-    assert here.bell() == heard
+    assert here.change_counter() == heard
 
 
 def test_it_rings_for_who_was_not_there_when_it_rang(
@@ -45,9 +45,9 @@ def test_it_rings_for_who_was_not_there_when_it_rang(
 ) -> None:
     if not kind.shared:
         return
-    heard = store.bell()
+    heard = store.change_counter()
     other = kind.open(tmp_path, clock)
     submit(other, "step")
     other.close()
 
-    assert store.bell() != heard
+    assert store.change_counter() != heard

@@ -7,18 +7,18 @@ from collections.abc import Callable, Sequence
 from fleet_q.adapters.memory import MemoryDatabase, MemoryTransaction
 from fleet_q.core.events import StepEvent
 from fleet_q.core.pod import Pod, PodChange
-from fleet_q.core.ports import Ended, Manners, Pruned
+from fleet_q.core.ports import FinalStep, Pruned, StoreTraits
 from fleet_q.core.step import Step
 
 StepChange = tuple[StepEvent, Step]
 
 
-class Ledger(MemoryDatabase):
+class RecordingDatabase(MemoryDatabase):
     """The memory store's database, with what was committed since it was last asked."""
 
-    def __init__(self, clock: Callable[[], int], manners: Manners) -> None:
+    def __init__(self, clock: Callable[[], int], traits: StoreTraits) -> None:
         super().__init__(clock)
-        self.manners = manners
+        self.traits = traits
         self.written_at: dict[tuple[str, int], float] = {}  # true time of events
         self.step_changes: list[StepChange] = []
         self.pod_changes: list[PodChange] = []
@@ -51,7 +51,7 @@ class Ledger(MemoryDatabase):
 class _Recording(MemoryTransaction):
     """Notes down what is written, unless it is rolled back."""
 
-    _db: Ledger
+    _db: RecordingDatabase
 
     def write_steps(self, changes: Sequence[StepChange]) -> None:
         super().write_steps(changes)
@@ -61,7 +61,7 @@ class _Recording(MemoryTransaction):
         super().write_pods(changes)
         self._db.pod_changes += changes
 
-    def prune_steps(self, ended: Sequence[Ended], before: int) -> Pruned:
+    def prune_steps(self, ended: Sequence[FinalStep], before: int) -> Pruned:
         known = [step.step_id for step in ended if step.step_id in self._db.steps]
         pruned = super().prune_steps(ended, before)
         self._db.pruned += [step_id for step_id in known if step_id not in self._db.steps]

@@ -23,7 +23,7 @@ class Stopped(Exception):
     """Whoever began it wants to see no more."""
 
 
-class Agenda:
+class VirtualClock:
     """Events by their time, in seconds since the simulation began; at one time, first come."""
 
     def __init__(self) -> None:
