@@ -1,4 +1,4 @@
-"""What users write against: the app, its settings, and the tools that a step's function may use."""
+"""The layer of apps, pods, HTTP and commands; ``fleet_q`` itself is the public face of it."""
 
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.context import PermanentFailure, StepContext, current_step

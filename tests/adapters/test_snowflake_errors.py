@@ -13,6 +13,7 @@ from unittest.mock import patch
 import pytest
 from msgspec.structs import replace
 
+from fleet_q import FleetQ
 from fleet_q.adapters.open import open_store
 from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session, new_change_id
@@ -22,7 +23,6 @@ from fleet_q.core.errors import StoreContended, StoreError, StoreUnavailable
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete, Submit
-from fleet_q.services import FleetQ
 from fleet_q.services.app.ids import new_step_id
 from fleet_q.services.app.settings import Settings
 from tests.standin.client import Schema, Standin

@@ -151,7 +151,7 @@ from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete, Submit
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 
 store = SqliteStore(sys.argv[1])
 highest = os.dup(0)

@@ -131,7 +131,7 @@ def test_daemon_and_its_parents_lose_nothing(tmp_path: Path) -> None:
     """The classic way: fork twice, and the parents end as programs do, with all destructors."""
     script = """
 import os, sys
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 
 app = FleetQ(sys.argv[1])
 app.submit({"who": "first"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 from tests.benchmarks.calls import VARIABLE, Calls
 
 app = FleetQ()

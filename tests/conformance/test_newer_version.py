@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from fleet_q import FleetQ
 from fleet_q.core.errors import IllegalTransition, UnknownToThisVersion
 from fleet_q.core.ports import Store
-from fleet_q.services import FleetQ
 from fleet_q.services.http.api import create_http
 
 from .clock import FakeClock

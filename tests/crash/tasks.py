@@ -9,7 +9,7 @@ import signal
 import time
 from typing import Final
 
-from fleet_q.services import FleetQ, PermanentFailure, current_step
+from fleet_q import FleetQ, PermanentFailure, current_step
 
 SIGNS: Final = "CRASH_SIGNS"
 """The environment variable that names the file of signs."""

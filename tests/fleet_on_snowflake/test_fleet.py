@@ -8,10 +8,10 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
+from fleet_q import FleetQ
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.audit import audit
 from fleet_q.core.events import Claimed, Completed
-from fleet_q.services import FleetQ
 from fleet_q.services.app.settings import Settings
 from tests.fleet_on_snowflake.threads import Fleet
 from tests.processes.launcher import Launcher

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from fleet_q import FleetQ
 from fleet_q.adapters.snowflake.store import SnowflakeStore
-from fleet_q.services import FleetQ
 from fleet_q.services.app.settings import Settings
 from tests.waiting import LIMIT
 

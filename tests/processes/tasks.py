@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fleet_q.services import FleetQ, current_step
+from fleet_q import FleetQ, current_step
 
 app = FleetQ()
 

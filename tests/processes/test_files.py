@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
 

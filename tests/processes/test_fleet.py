@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from fleet_q import FleetQ, Settings
 from fleet_q.core.audit import audit
 from fleet_q.core.events import Claimed
 from fleet_q.core.ports import Store
 from fleet_q.core.step import Step
-from fleet_q.services import FleetQ, Settings
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
 

@@ -10,7 +10,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
 

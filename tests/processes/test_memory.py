@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 from tests.waiting import wait_until
 
 from .conftest import Pods

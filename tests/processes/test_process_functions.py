@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
 

@@ -9,10 +9,10 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from fleet_q import FleetQ
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete, Submit
-from fleet_q.services import FleetQ
 from tests.processes.conftest import Pods
 from tests.waiting import wait_until
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
 
@@ -77,7 +77,7 @@ AWAY = """
 import os, signal
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.errors import StoreUnavailable
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 
 class Away(MemoryStore):
     told = False

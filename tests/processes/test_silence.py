@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from fleet_q import FleetQ, Settings
 from fleet_q.core.pod import Pod
 from fleet_q.core.retry import micros
-from fleet_q.services import FleetQ, Settings
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
 

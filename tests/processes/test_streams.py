@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT
 
@@ -48,7 +48,7 @@ def test_without_a_stdout_nothing_is_begun(shell: Shell, tmp_path: Path) -> None
 
 FUNCTIONS = """
 import os, signal, subprocess, sys
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 
 app = FleetQ("sqlite:///q.db")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fleet_q.services import FleetQ, Settings
+from fleet_q import FleetQ, Settings
 from fleet_q.services.app.views import StepView
 from fleet_q.services.cli import commands as cli
 from fleet_q.services.cli import options as cli_options

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fleet_q.services import FleetQ, PermanentFailure, current_step
+from fleet_q import FleetQ, PermanentFailure, current_step
 from tests.services import library_of_functions as library
 
 app = FleetQ("memory://")

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet_q import FleetQ
 from fleet_q.core.errors import IllegalTransition, InvalidInput, StepConflict, UnknownStep
 from fleet_q.core.step import Submit
-from fleet_q.services import FleetQ
 from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.bulk import SUBMIT_BATCH
 from tests.services.conftest import QUICK, Run

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from fleet_q import FleetQ
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import InvalidInput, StoreError
 from fleet_q.core.step import Submit
-from fleet_q.services import FleetQ
 from fleet_q.services.app import bulk
 from fleet_q.services.app.bulk import submit_all
 from tests.services.conftest import Command, Run

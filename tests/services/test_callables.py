@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from fleet_q import FleetQ, current_step
 from fleet_q.core.errors import InvalidInput
-from fleet_q.services import FleetQ, current_step
 from fleet_q.services.worker.loop_thread import LoopThread
 from tests.services import module_with_processes as module
 from tests.services.conftest import QUICK, Run

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 from fleet_q.services.worker import careful_log
 from fleet_q.services.worker.careful_log import CarefulLogger, wait_for_handlers
 from tests.waiting import LIMIT

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from fleet_q import FleetQ
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Fail
-from fleet_q.services import FleetQ
 from fleet_q.services.cli import commands as cli
 from fleet_q.services.cli import process
 from tests.services.conftest import Command

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 import yaml
 
+from fleet_q import FleetQ, Settings
 from fleet_q.adapters.snowflake.connection import PARAMETERS, connection_parameters
 from fleet_q.core.settings import PodSettings
-from fleet_q.services import FleetQ, Settings
 from fleet_q.services.app.settings import from_env
 from fleet_q.services.http.api import create_http
 from fleet_q.services.worker.signals import LEAVE_WITHIN

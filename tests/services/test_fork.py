@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q.services import FleetQ, Settings
+from fleet_q import FleetQ, Settings
 from fleet_q.services.app import ids
 from tests.forking import Child
 from tests.services.conftest import ended

@@ -14,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from fleet_q import FleetQ
 from fleet_q.core.errors import StoreError, StoreUnavailable, UnknownToThisVersion
-from fleet_q.services import FleetQ
 from fleet_q.services.http.api import create_http
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import QUICK, ended

@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from fleet_q import FleetQ, Settings
 from fleet_q.core.errors import InvalidInput
-from fleet_q.services import FleetQ, Settings
 from fleet_q.services.app.hosts import LOOPBACK
 from fleet_q.services.http.api import create_http
 from tests.services.conftest import QUICK

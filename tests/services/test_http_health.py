@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from fleet_q import FleetQ
 from fleet_q.core.errors import StoreUnavailable
-from fleet_q.services import FleetQ
 from fleet_q.services.http import health as http_health
 from fleet_q.services.http.api import create_http
 from fleet_q.services.http.health import HealthCheck

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from fleet_q import FleetQ
 from fleet_q.core.errors import InvalidInput
-from fleet_q.services import FleetQ
 from fleet_q.services.app.hosts import LOOPBACK
 from fleet_q.services.cli import process as processes
 from fleet_q.services.http.listener import default_hosts, is_loopback, listen

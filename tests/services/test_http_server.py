@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 from fleet_q.services.app.hosts import LOOPBACK
 from fleet_q.services.http.api import create_http
 from fleet_q.services.http.connection import Limits

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from fleet_q import FleetQ
 from fleet_q.core.errors import InvalidInput
-from fleet_q.services import FleetQ
 from fleet_q.services.app.tasks import Task
 from fleet_q.services.worker.loop_thread import LoopThread
 from tests.waiting import LIMIT

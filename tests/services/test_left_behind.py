@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from fleet_q.services.worker.runners.left_behind import LeftBehind
 from fleet_q.services.worker.runners.threads import LEFT_PER_SLOT

@@ -12,9 +12,9 @@ from functools import partial
 import msgspec
 import pytest
 
+from fleet_q import FleetQ
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import SyncRequest
-from fleet_q.services import FleetQ
 from fleet_q.services.worker import logs
 from tests.services.conftest import QUICK, ended
 from tests.waiting import LIMIT, wait_until_async

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from fleet_q import FleetQ, Settings
 from fleet_q.adapters.open import dialect, open_store
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import InvalidInput, StoreError
-from fleet_q.services import FleetQ, Settings
 from fleet_q.services.cli.options import client
 
 SECRETS = [
@@ -69,7 +69,7 @@ def test_a_relative_store_of_a_command_stays_where_it_was_begun(
 ) -> None:
     (elsewhere.parent / "here" / "moving_tasks.py").write_text(
         f"import os\nos.chdir({str(elsewhere)!r})\n"
-        + "from fleet_q.services import FleetQ\napp = FleetQ('sqlite:////nowhere/x.db')\n"
+        + "from fleet_q import FleetQ\napp = FleetQ('sqlite:////nowhere/x.db')\n"
     )
     monkeypatch.syspath_prepend(elsewhere.parent / "here")
     app = client("sqlite:///q.db", "moving_tasks:app", create=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fleet_q import sql
+from fleet_q import FleetQ, sql
 from fleet_q.adapters import recovery_queue
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite.store import SqliteStore
@@ -20,7 +20,6 @@ from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import Complete
 from fleet_q.core.worker.program import PodProgram
-from fleet_q.services import FleetQ
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import QUICK, Run
 from tests.waiting import LIMIT

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 HEAD = """
 import asyncio
-from fleet_q.services import FleetQ, Settings
+from fleet_q import FleetQ, Settings
 
 settings = Settings(heartbeat_interval=0.1, claim_interval=0.05, max_retries=0)
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from fleet_q import FleetQ
 from fleet_q.core.errors import InvalidInput
-from fleet_q.services import FleetQ
 from fleet_q.services.app.views import StepView
 from fleet_q.services.worker.runners import processes
 from fleet_q.services.worker.runners.child_process import ChildProcess

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from fleet_q import FleetQ
 from fleet_q.core.errors import InvalidInput, StoreError, StoreUnavailable
 from fleet_q.core.ports import Pruned, StoreTraits
-from fleet_q.services import FleetQ
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import Command, Run
 from tests.standin.client import Schema

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from fleet_q import FleetQ, Settings
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Submit
-from fleet_q.services import FleetQ, Settings
 
 QUICK = Settings(heartbeat_interval=0.2, dead_pod_threshold=1)
 HOUR = 3_600 * 1_000_000

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet_q.services import FleetQ
+from fleet_q import FleetQ
 from fleet_q.services.app.description import LONGEST_ERROR, LONGEST_TRACEBACK, described
 from tests.services.conftest import QUICK, ended
 from tests.waiting import LIMIT

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from fleet_q import Settings
 from fleet_q.core.errors import InvalidInput
-from fleet_q.services import Settings
 from fleet_q.services.app.settings import from_env
 from tests.standin.client import LOOK_AT_NO_CLOUD
 

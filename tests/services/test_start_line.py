@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fleet_q import FleetQ
 from fleet_q.adapters.open import described
 from fleet_q.core.errors import FleetQError
-from fleet_q.services import FleetQ
 from fleet_q.services.app.tasks import MOST_NAMED
 from fleet_q.services.app.version import installed_version
 from fleet_q.services.worker.careful_log import wait_for_handlers

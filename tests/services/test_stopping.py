@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fleet_q import FleetQ, current_step
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite import database as sqlite_database
 from fleet_q.core.errors import InvalidInput, StoreUnavailable
 from fleet_q.core.ports import SyncRequest, SyncResult
-from fleet_q.services import FleetQ, current_step
 from tests.services.conftest import QUICK, Run
 from tests.waiting import LIMIT, wait_until, wait_until_async
 

@@ -7,10 +7,10 @@ from typing import Literal
 
 import pytest
 
+from fleet_q import FleetQ, Settings
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.open import open_store, sqlite_path
 from fleet_q.core.errors import InvalidInput
-from fleet_q.services import FleetQ, Settings
 from tests.adapters.insides import connection_of
 
 

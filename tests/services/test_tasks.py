@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from fleet_q import FleetQ, PermanentFailure, current_step
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Submit
-from fleet_q.services import FleetQ, PermanentFailure, current_step
 from fleet_q.services.app.tasks import Task
 from tests.services.conftest import Run
 

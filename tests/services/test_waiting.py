@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from fleet_q import FleetQ, Settings
 from fleet_q.core.step import Fail, Step
-from fleet_q.services import FleetQ, Settings
 from fleet_q.services.worker.runners import Runners
 from tests.waiting import LIMIT, wait_until
 

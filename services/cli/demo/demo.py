@@ -24,9 +24,11 @@ from fleet_q.core.audit import Audit, audit
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.lifecycle import FINAL
 from fleet_q.services.app.app import FleetQ
-from fleet_q.services.cli.demo import tasks as demo_tasks
+from fleet_q.services.app.settings import Settings
+from fleet_q.services.cli.options import pods_app
 from fleet_q.services.cli.output import err, print_json, print_record, say
 
+APP: Final = "fleet_q.services.cli.demo.tasks:app"
 PODS: Final = ("pod-1", "pod-2", "pod-3")
 VICTIM: Final = "pod-2"
 TIME_LIMIT: Final = 60.0
@@ -105,9 +107,9 @@ def _cleaning_up() -> Iterator[None]:
 
 def _run(fleet: FleetQ, store: SqliteStore, folder: Path, steps: int, *, quiet: bool) -> Report:
     began = time.monotonic()
-    demo_tasks.app.use(store=f"sqlite:///{folder / 'demo.db'}")
-    demo_tasks.app.submit_many(_payload(number) for number in range(steps))
-    demo_tasks.app.close()
+    app = pods_app(APP, _url(folder), Settings())
+    app.submit_many(_payload(number) for number in range(steps))
+    app.close()
     with contextlib.ExitStack() as stack:
         pods = {pod_id: stack.enter_context(_pod(pod_id, folder)) for pod_id in PODS}
         live = stack.enter_context(_Screen(fleet, steps, quiet))
@@ -134,6 +136,10 @@ def _run(fleet: FleetQ, store: SqliteStore, folder: Path, steps: int, *, quiet: 
     )
 
 
+def _url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'demo.db'}"
+
+
 def _payload(number: int) -> dict[str, Any]:
     if number % 50 == 7:
         kind = "read_scan"
@@ -147,8 +153,7 @@ def _payload(number: int) -> dict[str, Any]:
 @contextlib.contextmanager
 def _pod(pod_id: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "fleet_q.services.cli.demo.pod", "worker"]
-    command += ["--app", "fleet_q.services.cli.demo.tasks:app"]
-    command += ["--store", f"sqlite:///{folder / 'demo.db'}"]
+    command += ["--app", APP, "--store", _url(folder)]
     inherited = {name: v for name, v in os.environ.items() if not name.startswith("FLEET_Q_")}
     env = {**inherited, **_SETTINGS, "FLEET_Q_POD_ID": pod_id}
     with open(folder / pod_id, "wb") as log:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from fleet_q.services import FleetQ, PermanentFailure, current_step
+from fleet_q import FleetQ, PermanentFailure, current_step
 
 app = FleetQ()
 

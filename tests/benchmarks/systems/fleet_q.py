@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from fleet_q import FleetQ, Settings
 from fleet_q.core.events import Claimed, Completed
-from fleet_q.services import FleetQ, Settings
 from tests.benchmarks.calls import Calls
 from tests.benchmarks.processes import Command
 from tests.benchmarks.systems.system import System
