@@ -193,7 +193,7 @@ class MemoryTransaction(StepByStep):
             self._undo.append(partial(self._restore_pod, pod.pod_id, self._db.pods.get(pod.pod_id)))
             self._db.pods[pod.pod_id] = pod
 
-    def ended(
+    def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
     ) -> FinalStepPage:
         ended = (
@@ -206,17 +206,17 @@ class MemoryTransaction(StepByStep):
         page = heapq.nsmallest(limit, ended, key=lambda step: step.step_id)
         return FinalStepPage(tuple(page), page[-1].step_id if len(page) == limit else None)
 
-    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+    def events_of_steps(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
         for step_id in sorted(step_ids):
             yield from self.history(step_id)
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         yield from self._db.pod_log.get(pod_id, ())
 
-    def prune_steps(self, ended: Sequence[FinalStep], before: int) -> Pruned:
+    def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
         found = [
             step.step_id
-            for step in ended
+            for step in steps
             if (known := self._db.steps.get(step.step_id)) is not None
             and known.version == step.version
             and known.last_update_ts <= before

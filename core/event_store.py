@@ -105,23 +105,23 @@ class EventStore:
         with self._database.snapshot() as tx:
             yield from tx.step_events()
 
-    def ended(
+    def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
     ) -> FinalStepPage:
         with self._database.read() as tx:
-            return tx.ended(statuses, before, limit, after)
+            return tx.final_steps(statuses, before, limit, after)
 
-    def prune(self, ended: Sequence[FinalStep], before: int, by: str | None = None) -> Pruned:
+    def prune(self, steps: Sequence[FinalStep], before: int, by: str | None = None) -> Pruned:
         with self._database.write() as tx:
-            return tx.prune_steps(ended, before)
+            return tx.prune_steps(steps, before)
 
     def prune_pod(self, pod: Pod) -> Pruned:
         with self._database.write() as tx:
             return tx.prune_pod(pod)
 
-    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+    def events_of_steps(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
         with self._database.snapshot() as tx:
-            yield from tx.histories(step_ids)
+            yield from tx.events_of_steps(step_ids)
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         with self._database.snapshot() as tx:

@@ -91,7 +91,7 @@ def prune_cycle(
     after: str | None = ""
     while after is not None:
         yield None
-        page = yield from call(Store.ended, statuses, before, prune_batch, after)
+        page = yield from call(Store.final_steps, statuses, before, prune_batch, after)
         after = page.after
         if dry_run:
             stats.steps += len(page.steps)
@@ -99,7 +99,7 @@ def prune_cycle(
         elif page.steps:
             if archive is not None:
                 step_ids = [step.step_id for step in page.steps]
-                archive((yield from call(Store.histories, step_ids)))
+                archive((yield from call(Store.events_of_steps, step_ids)))
             pruned = yield from call(Store.prune, page.steps, before, by)
             stats.steps += pruned.streams
             stats.step_events += pruned.events

@@ -49,7 +49,7 @@ def rebuild(
 
     def correct_steps(step_ids: Sequence[str]) -> Sequence[str]:
         with database.write() as tx:
-            tx.replace_steps(step_ids, fold_steps(tx.histories(step_ids)))
+            tx.replace_steps(step_ids, fold_steps(tx.events_of_steps(step_ids)))
         return step_ids
 
     def correct_pods(pod_ids: Sequence[str]) -> Sequence[str]:

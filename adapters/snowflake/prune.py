@@ -14,7 +14,7 @@ from fleet_q.core.pod import Pod
 from fleet_q.core.ports import FinalStep, Pruned
 
 
-def prune_steps(calls: Calls, ended: Sequence[FinalStep], before: int, by: str | None) -> Pruned:
+def prune_steps(calls: Calls, steps: Sequence[FinalStep], before: int, by: str | None) -> Pruned:
     """See :meth:`fleet_q.core.ports.Store.prune`.
 
     The events go first: nobody else locks the log. So the lock of the steps, which all wait for, is
@@ -25,21 +25,21 @@ def prune_steps(calls: Calls, ended: Sequence[FinalStep], before: int, by: str |
 
     def work(tx: Transaction) -> None:
         nonlocal pruned
-        noted = rows.encode(ended)
+        noted = rows.encode(steps)
         events = int(tx.run("prune_step_events", ended=noted)[0][0])
         pruned = Pruned(int(tx.run("prune_steps", ended=noted, before=before)[0][0]), events)
-        changed = by_id(tx.run("steps", step_ids=rows.encode([s.step_id for s in ended])))
+        changed = by_id(tx.run("steps", step_ids=rows.encode([s.step_id for s in steps])))
         if changed:
             raise NotAll(changed)
         if events:
             tx.run("note_pruned", events=events, pod_id=by)
 
-    while ended:
+    while steps:
         try:
             calls.write(work)
             return pruned
         except NotAll as not_all:
-            ended = [step for step in ended if step.step_id not in not_all.ids]
+            steps = [step for step in steps if step.step_id not in not_all.ids]
     return Pruned(0, 0)
 
 

@@ -135,7 +135,7 @@ class SnowflakeStore:
     def step_events(self) -> Iterator[StepEvent]:
         return map(rows.to_step_event, self.session.stream("step_events"))
 
-    def ended(
+    def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
     ) -> FinalStepPage:
         among = rows.encode(list(statuses))
@@ -145,13 +145,13 @@ class SnowflakeStore:
         page = tuple(FinalStep(step_id, int(version)) for step_id, version in found)
         return FinalStepPage(page, page[-1].step_id if len(page) == limit else None)
 
-    def prune(self, ended: Sequence[FinalStep], before: int, by: str | None = None) -> Pruned:
-        return prune_steps(self._calls, ended, before, by)
+    def prune(self, steps: Sequence[FinalStep], before: int, by: str | None = None) -> Pruned:
+        return prune_steps(self._calls, steps, before, by)
 
     def prune_pod(self, pod: Pod) -> Pruned:
         return prune_pod(self._calls, pod)
 
-    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+    def events_of_steps(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
         found = self.session.stream("events_of_steps", step_ids=rows.encode(step_ids))
         return map(rows.to_step_event, found)
 

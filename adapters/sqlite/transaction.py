@@ -168,30 +168,30 @@ class SqliteTransaction(StepByStep):
         self._run_many(_INSERT_POD_EVENT, events)
         self._run_many(_UPSERT_POD.text, [_UPSERT_POD.row_of(pod) for _, pod in changes])
 
-    def ended(
+    def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
     ) -> FinalStepPage:
         """Among the next ``limit`` rows. An index of what has ended would cost every step
         something, and rows are stored in the order of their age: past a page of which nothing is
         old enough, there is nothing."""
         found = self._run("steps_by_age", {"after": int(after or 0), "limit": limit}).fetchall()
-        ended = tuple(
+        steps = tuple(
             FinalStep(step_id, version)
             for _, step_id, version, status, _, last_update_ts in found
             if is_prunable(status, last_update_ts, statuses, before)
         )
         more = len(found) == limit and any(created_ts <= before for *_, created_ts, _ in found)
-        return FinalStepPage(ended, str(found[-1][0]) if more else None)
+        return FinalStepPage(steps, str(found[-1][0]) if more else None)
 
-    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+    def events_of_steps(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
         values = {"step_ids": rows.encode(step_ids)}
         return map(rows.to_step_event, self._stream("events_of_steps", values))
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         return map(rows.to_pod_event, self._stream("pod_history", {"pod_id": pod_id}))
 
-    def prune_steps(self, ended: Sequence[FinalStep], before: int) -> Pruned:
-        values = {"ended": rows.encode(ended), "before": before}
+    def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
+        values = {"ended": rows.encode(steps), "before": before}
         events = self._run("prune_step_events", values).rowcount
         return Pruned(self._run("prune_steps", values).rowcount, events)
 

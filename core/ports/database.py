@@ -56,10 +56,10 @@ class Transaction(Protocol):
     def dead_letters(self, limit: int, before: tuple[int, str] | None) -> list[Step]:
         """Failed steps by ``(last_update_ts, step_id)``, greatest first, below ``before``."""
 
-    def ended(
+    def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
     ) -> FinalStepPage:
-        """See :meth:`Store.ended`."""
+        """See :meth:`Store.final_steps`."""
 
     def counts(self) -> dict[StepStatus, int]:
         """The number of steps in every status, zeros too."""
@@ -76,7 +76,7 @@ class Transaction(Protocol):
     def history(self, step_id: str) -> list[StepEvent]:
         """One step's events by version."""
 
-    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+    def events_of_steps(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
         """The events of these steps by id and version, without holding them all in memory."""
 
     def step_events(self) -> Iterator[StepEvent]:
@@ -96,7 +96,7 @@ class Transaction(Protocol):
     def write_pods(self, changes: Sequence[PodChange]) -> None:
         """The same for pods. One without an event was heard of, and nothing else happened."""
 
-    def prune_steps(self, ended: Sequence[FinalStep], before: int) -> Pruned:
+    def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
         """Delete those of the steps that are in this version still, and were not changed after
         ``before``, with their events."""
 

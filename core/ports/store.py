@@ -108,14 +108,14 @@ class Store(Protocol):
     def step_events(self) -> Iterator[StepEvent]:
         """The whole step log, by id and version, as one consistent picture."""
 
-    def ended(
+    def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
     ) -> FinalStepPage:
         """Up to ``limit`` steps for which :func:`~fleet_q.core.pruning.is_prunable` holds, in an
         order of the store's own. ``after`` is the ``after`` of the page in front. A page may be
         empty and not the last."""
 
-    def prune(self, ended: Sequence[FinalStep], before: int, by: str | None = None) -> Pruned:
+    def prune(self, steps: Sequence[FinalStep], before: int, by: str | None = None) -> Pruned:
         """Delete those of the steps that have not changed since they were found under ``before``,
         each with all its events. Their ids are free from then on: what is submitted again under
         one of them is a new step, and runs again."""
@@ -123,7 +123,7 @@ class Store(Protocol):
     def prune_pod(self, pod: Pod) -> Pruned:
         """Delete a pod with all its events, if it has not changed."""
 
-    def histories(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
+    def events_of_steps(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
         """All that happened to these steps, by id and version, as one consistent picture."""
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:

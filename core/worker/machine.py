@@ -19,7 +19,7 @@ from fleet_q.core.capacity import slots
 from fleet_q.core.leadership import is_led
 from fleet_q.core.pod import Drain, Join, Leave, Pod, PodCommand, SendHeartbeat, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
-from fleet_q.core.retry import MICROS, backoff, micros
+from fleet_q.core.retry import MICROS, RetryPolicy, backoff, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.silence import SilenceTracker, longest_gap
 from fleet_q.core.step import Fail, Outcome, Release, Step
@@ -104,6 +104,7 @@ class PodMachine:
         self.incarnation = new_id()
         self._new_id = new_id
         self._chance = chance
+        self.retry_policy = RetryPolicy(settings.retry_base_delay, settings.retry_max_delay, chance)
         self._pacing = ClaimPacing(traits)
         self._prefetch = Prefetch(settings.prefetch, settings.claim_interval)
         self._idle = IdleTracker(settings, traits)
@@ -376,29 +377,10 @@ class PodMachine:
         else:
             self._drain_until = min(self._drain_until, now + grace)
 
-    def fail(
-        self,
-        step_id: str,
-        claim_token: str,
-        attempt: int,
-        error: str,
-        traceback: str | None = None,
-        *,
-        permanent: bool = False,
-    ) -> Fail:
-        """The outcome of a failed attempt, with the delay before the next one drawn."""
-        wait = backoff(
-            attempt,
-            self.settings.retry_base_delay,
-            self.settings.retry_max_delay,
-            self._chance(),
-        )
-        return Fail(step_id, claim_token, error, traceback, permanent, micros(wait))
-
     def _expire(self, now: float) -> None:
         for step_id, held in self._held.expired(now):
             error = f"TimeoutError: ran longer than {held.timeout:g} s"
-            self._give_up(self.fail(step_id, held.claim_token, held.attempt, error))
+            self._give_up(self.retry_policy.fail(step_id, held.claim_token, held.attempt, error))
         if self.phase == "draining" and now >= self._drain_until:
             for claim in self._held.pairs():
                 self._give_up(Release(*claim))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from fleet_q.core.retry import RetryPolicy
 from fleet_q.core.step import Complete, Outcome, Step, claim_order
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.scenario import Work
-from fleet_q.services.worker.attempt import Failing
 
 Claim = tuple[str, str]
 
@@ -26,7 +26,7 @@ class Functions:
         most: int,
         work: dict[str, Work],
         *,
-        failing: Failing,
+        retry_policy: RetryPolicy,
         began: Callable[[str, str, float], object],
         done: Callable[[Outcome], object],
         killed: Callable[[Step], object],
@@ -37,7 +37,7 @@ class Functions:
         self._process = process
         self._most = most
         self._work = work
-        self._failing = failing
+        self._retry_policy = retry_policy
         self._began = began
         self._done = done
         self._killed = killed
@@ -143,9 +143,9 @@ class Functions:
                 self._killed(step)
                 return
             case "fails":
-                outcome: Outcome = self._failing(*claim, step.attempt, "Boom")
+                outcome: Outcome = self._retry_policy.fail(*claim, step.attempt, "Boom")
             case "fails for good":
-                outcome = self._failing(*claim, step.attempt, "Bust", permanent=True)
+                outcome = self._retry_policy.fail(*claim, step.attempt, "Bust", permanent=True)
             case _:
                 outcome = Complete(*claim, result_of(claim[1]))
         self._done(outcome)

@@ -83,7 +83,7 @@ class Process(Actor):
             self,
             most,
             work,
-            failing=self.machine.fail,
+            retry_policy=self.machine.retry_policy,
             began=self._began,
             done=self._tell,
             killed=lambda step: killed(self, step),

@@ -61,9 +61,9 @@ class _Recording(MemoryTransaction):
         super().write_pods(changes)
         self._db.pod_changes += changes
 
-    def prune_steps(self, ended: Sequence[FinalStep], before: int) -> Pruned:
-        known = [step.step_id for step in ended if step.step_id in self._db.steps]
-        pruned = super().prune_steps(ended, before)
+    def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
+        known = [step.step_id for step in steps if step.step_id in self._db.steps]
+        pruned = super().prune_steps(steps, before)
         self._db.pruned += [step_id for step_id in known if step_id not in self._db.steps]
         return pruned
 

@@ -17,7 +17,7 @@ _HEAD: Final = "the head of the queue"
 HEARTBEAT_LOCKS: Final = frozenset({_FILE, "pod_health"})
 """Locks that every heartbeat needs, where rows have none of their own."""
 
-READS: Final = frozenset({"change_counter", "pods", "orphans", "step", "ended"})
+READS: Final = frozenset({"change_counter", "pods", "orphans", "step", "final_steps"})
 """Calls that are one query."""
 
 

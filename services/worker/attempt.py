@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Protocol
+from typing import Any
 
 from fleet_q.core.errors import InvalidInput, StartNotRecorded
-from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
+from fleet_q.core.retry import RetryPolicy
+from fleet_q.core.step import Complete, Outcome, Release, Step
 from fleet_q.core.submission import MAX_RESULT_BYTES, to_json
 from fleet_q.services.app.callables import is_awaitable
 from fleet_q.services.app.context import PermanentFailure, StepContext, current
 from fleet_q.services.app.description import described
-
-
-class Failing(Protocol):
-    """How an attempt's failure becomes an outcome; the pod machine's ``fail``."""
-
-    def __call__(
-        self,
-        step_id: str,
-        claim_token: str,
-        attempt: int,
-        error: str,
-        traceback: str | None = None,
-        *,
-        permanent: bool = False,
-    ) -> Fail: ...
 
 
 class Attempt:
@@ -34,17 +20,17 @@ class Attempt:
     Of a result ``max_result_bytes`` are kept at most.
     """
 
-    __slots__ = ("_failing", "claim_token", "context", "max_result_bytes", "step")
+    __slots__ = ("_retry_policy", "claim_token", "context", "max_result_bytes", "step")
 
     def __init__(
-        self, step: Step, failing: Failing, max_result_bytes: int = MAX_RESULT_BYTES
+        self, step: Step, retry_policy: RetryPolicy, max_result_bytes: int = MAX_RESULT_BYTES
     ) -> None:
         assert step.claim_token is not None
         self.step = step
         self.claim_token = step.claim_token
         self.context = StepContext(step.step_id, step.attempt)
         self.max_result_bytes = max_result_bytes
-        self._failing = failing
+        self._retry_policy = retry_policy
 
     def begin(self) -> None:
         """Make this the step that ``current_step()`` tells of, in the context that is current: a
@@ -73,7 +59,7 @@ class Attempt:
     def failed_with(self, error: str, trace: str | None, *, permanent: bool = False) -> Outcome:
         """The outcome of an attempt that failed with this error."""
         step = self.step
-        return self._failing(
+        return self._retry_policy.fail(
             step.step_id, self.claim_token, step.attempt, error, trace, permanent=permanent
         )
 

@@ -63,7 +63,7 @@ class Pod:
         self._inbox: SimpleQueue[News] = SimpleQueue()
         self._runners = Runners(
             registry,
-            failing=self._machine.fail,
+            retry_policy=self._machine.retry_policy,
             done=self._inbox.put,
             began=self._began,
             loop=loop,

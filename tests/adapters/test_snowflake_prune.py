@@ -36,7 +36,7 @@ def ended(store: SnowflakeStore) -> list[FinalStep]:
     store.submit([Submit(f"step {number}", "{}", unique=True) for number in range(5)])
     for number in range(3):
         store.cancel(f"step {number}")
-    return list(store.ended(ENDED, store.pods().at, 100).steps)
+    return list(store.final_steps(ENDED, store.pods().at, 100).steps)
 
 
 def prune(store: SnowflakeStore, ended: list[FinalStep]) -> Pruned:

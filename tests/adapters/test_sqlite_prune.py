@@ -37,7 +37,7 @@ def cancelled(store: SqliteStore, *step_ids: str) -> None:
 def pages(store: SqliteStore, before: int, limit: int) -> list[list[str]]:
     page, found = FinalStepPage((), ""), []
     while page.after is not None:
-        page = store.ended(ENDED, before, limit, page.after)
+        page = store.final_steps(ENDED, before, limit, page.after)
         found.append([step.step_id for step in page.steps])
     return found
 

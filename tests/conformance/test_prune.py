@@ -68,7 +68,7 @@ def ended(store: Store, before: int, limit: int = 100) -> list[FinalStep]:
     page = FinalStepPage((), "")
     found: list[FinalStep] = []
     while page.after is not None:
-        page = store.ended(WITH_DEAD_LETTERS, before, limit, page.after)
+        page = store.final_steps(WITH_DEAD_LETTERS, before, limit, page.after)
         assert len(page.steps) <= limit
         found += page.steps
     return found

@@ -246,11 +246,11 @@ def test_an_attempt_is_abandoned_when_its_step_is_given_anew_before_a_heartbeat_
 
 
 def test_a_failed_attempt_waits_longer_every_time_and_never_longer_than_the_cap() -> None:
-    machine = Pilot(retry_base_delay=2.0, retry_max_delay=10.0).machine
-    fails = [machine.fail("a", "token", attempt, "Boom") for attempt in (1, 2, 3, 4, 99)]
+    policy = Pilot(retry_base_delay=2.0, retry_max_delay=10.0).machine.retry_policy
+    fails = [policy.fail("a", "token", attempt, "Boom") for attempt in (1, 2, 3, 4, 99)]
     assert [fail.retry_delay for fail in fails] == [1e6, 2e6, 4e6, 5e6, 5e6]
     assert fails[0] == Fail("a", "token", "Boom", None, False, 1_000_000)
-    assert machine.fail("a", "token", 1, "Boom", "Trace", permanent=True).permanent
+    assert policy.fail("a", "token", 1, "Boom", "Trace", permanent=True).permanent
 
 
 def test_recovery_begins_when_the_pod_is_up_and_at_every_interval() -> None:

@@ -131,7 +131,7 @@ class World:
             return
         self.functions.remove((step_id, token))
         if how == "fail":
-            self.machine.finished(self.machine.fail(step_id, token, 1, "Boom"))
+            self.machine.finished(self.machine.retry_policy.fail(step_id, token, 1, "Boom"))
         elif self.machine.finished(Complete(step_id, token, "null")):
             self.succeeded.append((step_id, token))
 

@@ -177,7 +177,7 @@ def test_recovery_and_pruning_take_one_call_between_turns() -> None:
     pod = ByHand()
     pod.live(20)
     methods = [each.method for each in pod.calls]
-    assert {"sync", "pods", "orphans", "ended"} <= set(methods)
+    assert {"sync", "pods", "orphans", "final_steps"} <= set(methods)
 
 
 def test_outcome_reaches_the_store_and_is_held_no_more() -> None:

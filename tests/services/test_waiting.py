@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from fleet_q import FleetQ, Settings
-from fleet_q.core.step import Fail, Step
+from fleet_q.core.retry import RetryPolicy
+from fleet_q.core.step import Step
 from fleet_q.services.worker.runners import Runners
 from tests.waiting import LIMIT, wait_until
 
@@ -43,7 +44,7 @@ class Place:
 
         self.runners = Runners(
             app._registry,
-            failing=lambda step_id, claim_token, *_, **__: Fail(step_id, claim_token, "Boom"),
+            retry_policy=RetryPolicy(0.0, 0.0, lambda: 0.0),
             done=lambda outcome: self._ended.release(),
             began=lambda *_: None,
             loop=loop,

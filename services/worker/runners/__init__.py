@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
+from fleet_q.core.retry import RetryPolicy
 from fleet_q.core.step import Outcome, Step
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.app.tasks import Registry
-from fleet_q.services.worker.attempt import Attempt, Failing
+from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.runners.event_loop import EventLoop
 from fleet_q.services.worker.runners.job import Began, Job, RecordStart, Runner, job_order
 from fleet_q.services.worker.runners.processes import Processes
@@ -35,7 +36,7 @@ class Runners:
         self,
         registry: Registry,
         *,
-        failing: Failing,
+        retry_policy: RetryPolicy,
         done: Callable[[Outcome], None],
         began: Began,
         loop: asyncio.AbstractEventLoop,
@@ -47,7 +48,7 @@ class Runners:
     ) -> None:
         self._registry = registry
         self._record_start = record_start
-        self._failing = failing
+        self._retry_policy = retry_policy
         self._done = done
         self._max_result_bytes = settings.max_result_bytes
         self._slots = slots = Slots(most, self.pull)
@@ -68,7 +69,7 @@ class Runners:
         order, and so is what waits. Whatever is wrong with a step becomes its outcome."""
         waiting: dict[Runner, list[Job]] = {}
         for step in steps:
-            attempt = Attempt(step, self._failing, self._max_result_bytes)
+            attempt = Attempt(step, self._retry_policy, self._max_result_bytes)
             try:
                 task = self._registry.task_of(step)
             except Exception as error:
