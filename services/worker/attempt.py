@@ -1,4 +1,4 @@
-"""One attempt at a step: call the function, and make an outcome of whatever comes of it."""
+"""One attempt at a step: its context, and the outcome of what its function returns or raises."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from fleet_q.services.app.description import described
 
 
 class Attempt:
-    """A step under one claim, with the context that its function sees.
-
-    Of a result ``max_result_bytes`` are kept at most.
-    """
+    """A claimed step, with the context that its function sees. A result that is larger than
+    ``max_result_bytes`` as JSON fails the step."""
 
     __slots__ = ("_retry_policy", "claim_token", "context", "max_result_bytes", "step")
 
@@ -33,8 +31,8 @@ class Attempt:
         self._retry_policy = retry_policy
 
     def begin(self) -> None:
-        """Make this the step that ``current_step()`` tells of, in the context that is current: a
-        runner gives every attempt one of its own."""
+        """Make ``current_step()`` return this step, in the current ``contextvars`` context. A
+        runner gives every attempt a context of its own."""
         current.set(self.context)
 
     def succeeded(self, result: Any) -> Outcome:
@@ -42,22 +40,22 @@ class Attempt:
         try:
             text = to_json(result, "the result", self.max_result_bytes)
             return Complete(self.step.step_id, self.claim_token, text)
-        except BaseException as error:  # its encoding may run code of the result's own
-            return self.failed(error, permanent=True)  # it did its work; again would be no better
+        except BaseException as error:  # encoding may call methods of the result
+            return self.failed(error, permanent=True)  # a retry would repeat the work
 
     def returned(self, result: str) -> Outcome:
-        """The outcome of a function whose result is this JSON text."""
+        """The outcome of a function that returned ``result``, a JSON text."""
         return Complete(self.step.step_id, self.claim_token, result)
 
     def failed(self, error: BaseException, *, permanent: bool = False) -> Outcome:
-        """The outcome of a function that raised ``error``, or must not begin."""
+        """The outcome of a function that raised ``error``, or was not begun because of it."""
         if type(error) is StartNotRecorded:
             return Release(self.step.step_id, self.claim_token)
         permanent = permanent or issubclass(type(error), PermanentFailure)
         return self.failed_with(*described(error), permanent=permanent)
 
     def failed_with(self, error: str, trace: str | None, *, permanent: bool = False) -> Outcome:
-        """The outcome of an attempt that failed with this error."""
+        """The outcome of a failed attempt, from the error's message and traceback."""
         step = self.step
         return self._retry_policy.fail(
             step.step_id, self.claim_token, step.attempt, error, trace, permanent=permanent
@@ -65,8 +63,8 @@ class Attempt:
 
 
 def result_text(result: Any, max_result_bytes: int) -> str:
-    """What a function returned, as JSON. Raises ``InvalidInput`` for what is none, or too large,
-    and whatever the code of the result raises."""
+    """``result`` as JSON. Raises ``InvalidInput`` if it is no JSON value, an awaitable or larger
+    than ``max_result_bytes``, and whatever its methods raise."""
     if is_awaitable(result):
         if inspect.iscoroutine(result):
             result.close()

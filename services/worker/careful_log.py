@@ -1,4 +1,4 @@
-"""A logger for threads that must go on, whatever log handlers do."""
+"""A logger that neither blocks nor raises, whatever the log handlers do."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from typing import Any, Final
 from fleet_q.services.worker.log_writer import FLUSH_WITHIN, LineHandler
 
 MOST_WAITING: Final = 10_000
-"""Records that wait for handlers, at most; further ones are dropped."""
+"""The most records that wait for handlers; further ones are dropped."""
 
 
 class CarefulLogger(logging.LoggerAdapter[logging.Logger]):
-    """Like the logger of that name, but who logs never waits for a handler, and one that raises
-    loses the record only: the service that a pod runs in has handlers of its own."""
+    """The logger ``name``, but a call neither waits for a handler nor raises what it raises. A pod
+    can run in a service whose handlers it does not know."""
 
     def __init__(self, name: str) -> None:
         super().__init__(_Relayed(logging.getLogger(name)), {})
 
     def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
-        """What is logged, as it is."""
+        """Return the message and the arguments unchanged."""
         return msg, kwargs
 
     def log(self, level: int, msg: Any, *args: Any, **kwargs: Any) -> None:
-        """Log, wait for nobody and raise nothing."""
+        """Log without waiting and without raising."""
         with contextlib.suppress(BaseException):
-            kwargs.setdefault("stacklevel", 2)  # the place that is told is the caller's
+            kwargs.setdefault("stacklevel", 2)  # records name the caller's line, not this one
             super().log(level, msg, *args, **kwargs)
 
 
 class _Relayed(logging.Logger):
-    """Makes records for another logger, whose handlers are called in the relay's thread, or at once
-    if all of them are ``LineHandler``, which never waits."""
+    """Makes records for another logger. Its handlers are called in the relay's thread, or directly
+    if all of them are ``LineHandler``, which does not block."""
 
     def __init__(self, logger: logging.Logger) -> None:
         super().__init__(logger.name)
@@ -46,7 +46,7 @@ class _Relayed(logging.Logger):
 
     def handle(self, record: logging.LogRecord) -> None:
         handlers = _handlers_of(self._logger)
-        # Without any, logging writes to stderr itself, and waits until somebody reads that.
+        # Without handlers, logging writes to stderr, which blocks while a pipe is full.
         if handlers and all(isinstance(handler, LineHandler) for handler in handlers):
             self._logger.handle(record)
         else:
@@ -54,7 +54,7 @@ class _Relayed(logging.Logger):
 
 
 class _Relay:
-    """Calls handlers in a thread of its own."""
+    """Calls handlers in its own thread."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[tuple[logging.Logger, logging.LogRecord] | threading.Event] = (
@@ -71,9 +71,9 @@ class _Relay:
     def wait(self, timeout: float) -> bool:
         if self._thread is None or self._thread is threading.current_thread():
             return True
-        reached = threading.Event()
-        self._queue.put(reached)
-        return reached.wait(timeout)
+        handled = threading.Event()
+        self._queue.put(handled)
+        return handled.wait(timeout)
 
     def _start(self) -> None:
         with self._lock:
@@ -96,7 +96,8 @@ _relay = _Relay()
 
 
 def wait_for_handlers(timeout: float = FLUSH_WITHIN) -> bool:
-    """Wait until handlers were called with all that was logged, ``timeout`` seconds at most."""
+    """Wait until handlers were called with every record so far, for up to ``timeout`` seconds.
+    Returns whether they were."""
     return _relay.wait(timeout)
 
 
@@ -109,9 +110,9 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def _handlers_of(logger: logging.Logger) -> list[logging.Handler]:
-    found: list[logging.Handler] = []
+    handlers: list[logging.Handler] = []
     current: logging.Logger | None = logger
     while current is not None:
-        found += current.handlers
+        handlers += current.handlers
         current = current.parent if current.propagate else None
-    return found
+    return handlers

@@ -1,4 +1,4 @@
-"""How a log record becomes one line: text for people, JSON for machines."""
+"""Formatters that make one line of a log record: text for people, JSON for machines."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _plain_tag: Final = re.compile(r'[^\s="]+')
 
 
 class Tagging(logging.Filter):
-    """Adds the pod, and within a step's function the step and attempt, to records that do not
-    name their own."""
+    """Adds ``pod`` to records without one, and ``step`` and ``attempt`` to those that a step's
+    function logs."""
 
     def __init__(self, pod_id: str | None) -> None:
         super().__init__()
@@ -38,7 +38,8 @@ class TextFormatter(logging.Formatter):
     control characters escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Never raises: what cannot be shown is replaced by why."""
+        """Format ``record``. Does not raise: a part that cannot be formatted is replaced by the
+        reason."""
         name = _text(record.name).removeprefix("fleet_q.")
         tags = "".join(f" {tag}={_quoted(value)}" for tag, value in _tags(record).items())
         line = f"{_time(record)} - {name} - {record.levelname} - {_message(record)}{tags}"
@@ -48,10 +49,12 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """An object of ``time``, ``level``, ``logger``, ``message``, the tags, and ``traceback``."""
+    """A JSON object with ``time``, ``level``, ``logger``, ``message``, the tags, ``traceback`` and
+    ``stack``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Never raises: what cannot be shown is replaced by why."""
+        """Format ``record``. Does not raise: a part that cannot be formatted is replaced by the
+        reason."""
         line: dict[str, Any] = {
             "time": _time(record),
             "level": str(record.levelname).lower(),
@@ -72,7 +75,7 @@ def _tags(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _quoted(value: Any) -> str:
-    """A value that could be taken for several tags is quoted."""
+    """``value`` as text, quoted if it holds a space, a quote or an equals sign."""
     text = _text(value)
     return text if _plain_tag.fullmatch(text) else '"' + text.replace('"', '\\"') + '"'
 
@@ -85,8 +88,8 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return str(record.getMessage())
     except Exception as error:
-        why = f"{type(error).__name__}: {_text(error)}"
-        return f"{_text(record.msg)} (its arguments cannot be formatted: {why})"
+        reason = f"{type(error).__name__}: {_text(error)}"
+        return f"{_text(record.msg)} (its arguments cannot be formatted: {reason})"
 
 
 def _details(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Writing log lines in a thread of its own, so that whoever logs never waits for who reads."""
+"""Log lines are written by a background thread, so a slow reader does not block a logging call."""
 
 from __future__ import annotations
 
@@ -13,48 +13,50 @@ from typing import Final, TextIO
 
 MOST_BYTES: Final = 8 * 1024 * 1024
 MOST_LINES: Final = 20_000
-"""What waits to be written, at most; further lines are dropped and counted."""
+"""The most bytes and lines that wait to be written; further lines are dropped and counted."""
 
 FLUSH_WITHIN: Final = 1.0
-"""Seconds that a process waits at its end for lines to be written."""
+"""Seconds that a process waits at exit for its log lines to be written."""
 
-_PAUSE: Final = 0.05
-"""Seconds between tries to write to a stream that somebody has made non-blocking."""
+_RETRY_AFTER: Final = 0.05
+"""Seconds between attempts to write to a non-blocking stream that is full."""
 
 
 class LineHandler(logging.Handler):
-    """Writes every record to ``stream`` as one line, each with a ``write`` of its own.
+    """Writes each record to ``stream`` as one line, with one ``write``.
 
-    Logging neither blocks nor raises: a thread writes. While nothing can be written, because
-    nobody reads the pipe or the disk is full, lines are kept up to a limit; how many were dropped
-    is written as soon as lines can be again.
+    Logging neither blocks nor raises: a thread writes. While writing blocks, up to ``MOST_LINES``
+    lines or ``MOST_BYTES`` bytes are queued and further lines are dropped. Lines that cannot be
+    written, as on a full disk, are dropped as well. The number of dropped lines is written as soon
+    as writing succeeds again.
     """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self._write = _writer(stream, self._encoding)
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Begin with nothing queued and no thread: after a fork these are the parent's."""
+    def reset(self) -> None:
+        """Discard the queue and the thread, which belong to the parent process after a fork."""
         self._queue: SimpleQueue[tuple[bytes, int] | threading.Event] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        # The first two are written by who logs, under the handler's lock, the others by the thread.
+        # Pairs are numbers of lines and bytes. Calls of emit() set the first two, under the
+        # handler's lock; the thread sets the other three.
         self._queued = (0, 0)
         self._dropped = 0
         self._written = (0, 0)
-        self._told = 0
+        self._reported = 0  # of the dropped ones
         self._failed = 0
-        self._stuck_at: tuple[int, int] | None = None
+        self._stuck_at: tuple[int, int] | None = None  # _written when a wait was in vain
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Format the record before the lock is taken: that may take long, as it calls ``__str__``
-        of what the record holds, and others who log would wait."""
-        kept: object = self.filter(record)
-        if kept:
-            self.emit(kept if isinstance(kept, logging.LogRecord) else record)
-        return bool(kept)
+        """Emit the record without holding the lock: formatting calls ``__str__`` of its arguments,
+        which may take long, and would block other threads that log."""
+        filtered: object = self.filter(record)
+        if filtered:
+            self.emit(filtered if isinstance(filtered, logging.LogRecord) else record)
+        return bool(filtered)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue the record's line, or drop it if too much is queued."""
@@ -78,18 +80,19 @@ class LineHandler(logging.Handler):
         self._queue.put((line, self._dropped))
 
     def flush(self) -> None:
-        """Wait until what was logged is written, for a limited time; but not once more for what
-        was waited for in vain."""
+        """Wait until every record so far is written, for up to ``FLUSH_WITHIN`` seconds. Returns
+        at once if the last wait failed and nothing was written since."""
         if self._written != self._stuck_at:
             self.wait(FLUSH_WITHIN)
 
     def wait(self, timeout: float) -> bool:
-        """Wait until what was logged is written, ``timeout`` seconds at most; whether it is."""
+        """Wait until every record so far is written, for up to ``timeout`` seconds. Returns
+        whether they are."""
         if self._thread is None or self._thread is threading.current_thread():
             return True
-        reached = threading.Event()
-        self._queue.put(reached)
-        is_written = reached.wait(timeout)
+        written = threading.Event()
+        self._queue.put(written)
+        is_written = written.wait(timeout)
         self._stuck_at = None if is_written else self._written
         return is_written
 
@@ -98,7 +101,7 @@ class LineHandler(logging.Handler):
             thread = threading.Thread(target=self._work, name="fleet-q-logs", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # there are too many threads, or the interpreter is ending
+            except RuntimeError:  # too many threads, or the interpreter is shutting down
                 return False
             self._thread = thread
         return True
@@ -108,36 +111,36 @@ class LineHandler(logging.Handler):
         while True:
             item = queue.get()
             if isinstance(item, threading.Event):
-                self._tell(self._dropped)
+                self._report(self._dropped)
                 item.set()
                 continue
             line, dropped = item
-            if not (self._tell(dropped) and self._try(line)):
+            if not (self._report(dropped) and self._try(line)):
                 self._failed += 1
             self._written = (self._written[0] + 1, self._written[1] + len(line))
             if queue.empty():
-                self._tell(self._dropped)
+                self._report(self._dropped)
 
-    def _tell(self, dropped: int) -> bool:
-        """Write how many lines are missing so far, if any; false if that cannot be written."""
-        missing = dropped - self._told + self._failed
+    def _report(self, dropped: int) -> bool:
+        """Write the number of lines that are missing, if any. ``False`` if that fails."""
+        missing = dropped - self._reported + self._failed
         if missing and not self._try(self._notice(missing)):
             return False
-        self._told, self._failed = dropped, 0
+        self._reported, self._failed = dropped, 0
         return True
 
     def _try(self, line: bytes) -> bool:
         try:
             self._write(line)
-        except Exception:  # no room on the disk, a reader that has gone, a stream that is closed
+        except Exception:  # a full disk, a broken pipe, a closed stream
             return False
         return True
 
     def _line(self, record: logging.LogRecord) -> bytes:
         try:
             return (self.format(record) + "\n").encode(self._encoding, "backslashreplace")
-        except Exception:  # a formatter does what it can; something has to come out all the same
-            return b"a log record cannot be shown\n"
+        except Exception:  # of a formatter, or of an unknown encoding
+            return b"a log record could not be formatted\n"
 
     def _notice(self, missing: int) -> bytes:
         message = "%d log line(s) could not be written and were dropped"
@@ -149,7 +152,7 @@ class LineHandler(logging.Handler):
 
 
 def _writer(stream: TextIO, encoding: str) -> Callable[[bytes], object]:
-    """Writes whole lines, to the stream's file descriptor if it has one."""
+    """A function that writes one line: to the stream's file descriptor if it has one."""
     try:
         return _Descriptor(stream.fileno()).write
     except (OSError, ValueError, AttributeError, io.UnsupportedOperation):
@@ -165,17 +168,17 @@ def _writer(stream: TextIO, encoding: str) -> Callable[[bytes], object]:
 class _Descriptor:
     def __init__(self, number: int) -> None:
         self._number = number
-        self._is_torn = False
+        self._ends_mid_line = False
 
     def write(self, line: bytes) -> None:
-        rest = whole = memoryview(b"\n" + line if self._is_torn else line)
+        rest = whole = memoryview(b"\n" + line if self._ends_mid_line else line)
         while rest:
             try:
                 rest = rest[os.write(self._number, rest) :]
             except BlockingIOError:
-                time.sleep(_PAUSE)
+                time.sleep(_RETRY_AFTER)
             except OSError:
-                # What the disk had room for is the beginning of a line; the next begins anew.
-                self._is_torn |= len(rest) < len(whole)
+                # Part of the line may be on the disk: the next write begins with a line break.
+                self._ends_mid_line |= len(rest) < len(whole)
                 raise
-        self._is_torn = False
+        self._ends_mid_line = False

@@ -1,4 +1,4 @@
-"""Logs on stderr, one line each: for people, or as JSON for machines."""
+"""Logging to stderr, one line a record, as text or JSON."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from fleet_q.services.worker.log_writer import FLUSH_WITHIN, LineHandler
 def configure(settings: Settings, pod_id: str | None = None) -> None:
     """Send every log record of this process to stderr in the settings' format.
 
-    Each line names the pod, and within a step's function, or about a step, the step and attempt.
-    A child process configures its own.
+    Each line names the pod; lines about a step, or logged by its function, name the step and the
+    attempt. A child process sends its records to the pod instead.
     """
     handler = LineHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     handler.addFilter(Tagging(pod_id))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    for talkative in ("uvicorn", "snowflake.connector"):
-        logging.getLogger(talkative).setLevel(max(logging.WARNING, logging.root.level))
+    for name in ("uvicorn", "snowflake.connector"):  # their info lines are many
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
 
 
 def flush(timeout: float = FLUSH_WITHIN) -> bool:
-    """Wait until what was logged is written, ``timeout`` seconds at most; whether it is. Call it
-    before ``os._exit``."""
+    """Wait until every record so far is written, for up to ``timeout`` seconds. Returns whether
+    they are. To be called before ``os._exit``."""
     return wait_for_handlers(timeout) and all(handler.wait(timeout) for handler in _handlers())
 
 
 def tell(text: str) -> None:
-    """Write ``text`` and a line break to stderr, unless nobody reads it."""
+    """Write ``text`` and a line break to stderr. Waits up to ``FLUSH_WITHIN`` for a reader."""
     handler = LineHandler(sys.stderr)
     handler.handle(logging.LogRecord("", logging.ERROR, "", 0, "%s", (text,), None))
     handler.flush()
 
 
 def _handlers() -> list[LineHandler]:
-    return [each for each in logging.root.handlers if isinstance(each, LineHandler)]
+    return [handler for handler in logging.root.handlers if isinstance(handler, LineHandler)]
 
 
 def _after_fork() -> None:
     for handler in _handlers():
-        handler.forget()
+        handler.reset()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for the async functions of a pod that is a process."""
+"""An event loop in its own thread, for the async functions of a pod that is its own process."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from fleet_q.services.worker.careful_log import CarefulLogger
 log = CarefulLogger("fleet_q.process")
 
 CLOSE_WITHIN: Final = 2.0
-"""Seconds that cancelled functions have to clean up."""
+"""Seconds that cancelled functions have for cleanup."""
 
-_PAUSE: Final = 0.1
+_RESTART_AFTER: Final = 0.1
+"""Seconds until a loop that failed runs again."""
 
 
 class LoopThread:
-    """Runs ``loop`` while its block runs, whatever is done to it: asyncio lets ``sys.exit()`` in a
-    task or a callback, and ``loop.stop()``, end the loop, and with it every other function.
+    """A context manager that runs ``loop`` in a daemon thread.
 
-    A function that blocks the loop is left behind at the end, in a daemon thread.
+    The loop is started again whenever it stops early: ``sys.exit()`` in a task or a callback, and
+    ``loop.stop()``, stop an asyncio loop and with it all its tasks. A function that blocks the
+    loop at the end keeps its daemon thread.
     """
 
     def __init__(self) -> None:
@@ -45,7 +47,7 @@ class LoopThread:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(CLOSE_WITHIN)
         if self._thread.is_alive():
-            log.warning("an async function cannot be stopped: leaving it behind")
+            log.warning("an async function blocks the event loop and cannot be stopped")
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -63,11 +65,11 @@ class LoopThread:
         self._run_once()
 
     def _run_once(self) -> None:
-        """Run the loop until something ends it."""
+        """Run the loop until it stops."""
         try:
             self.loop.run_forever()
         except (SystemExit, KeyboardInterrupt) as error:
-            log.warning("%s in a task or callback; the event loop goes on", message_of(error))
+            log.warning("%s in a task or callback; the event loop continues", message_of(error))
         except BaseException as error:
-            log.error("the event loop failed, and goes on: %s", message_of(error))
-            time.sleep(_PAUSE)
+            log.error("the event loop failed and is started again: %s", message_of(error))
+            time.sleep(_RESTART_AFTER)

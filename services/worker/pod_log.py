@@ -1,4 +1,4 @@
-"""What a pod logs of its life."""
+"""The log of a pod."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log: Final = CarefulLogger("fleet_q.pod")
 
 
 class PodLog(Observer):
-    """Logs what happens to a pod, and keeps the ``error`` that ended it."""
+    """Logs the events of a pod. ``error`` is the one that ended it, if any."""
 
     def __init__(self, pod_id: str) -> None:
         self.error: FleetQError | None = None
@@ -36,31 +36,37 @@ class PodLog(Observer):
     def on_recorded(self, outcome: Outcome, step: Step, *, refused: bool) -> None:
         if refused:
             log.warning(
-                "outcome refused: its claim does not stand any more", extra=self._tags(step)
+                "outcome rejected: the step was cancelled, or recovered by the leader",
+                extra=self._tags(step),
             )
             return
         match outcome:
             case Complete():
                 log.debug("completed", extra=self._tags(step))
             case Fail(error=error, permanent=permanent):
-                kind = "failed for good" if permanent or not step.tries_left else "attempt failed"
+                kind = "failed" if permanent or not step.tries_left else "attempt failed"
                 log.warning("%s: %s", kind, error, extra=self._tags(step))
             case Release():
-                log.warning("released unfinished", extra=self._tags(step))
+                log.warning("released before it completed", extra=self._tags(step))
 
     def on_lost(self, step: Step) -> None:
-        log.warning("step is not this pod's any more", extra=self._tags(step))
+        log.warning(
+            "claim lost: cancelled, or recovered by the leader; stopping its function",
+            extra=self._tags(step),
+        )
 
     def on_claimed_anew(self, step: Step) -> None:
-        log.warning("claimed anew, which ends this attempt", extra=self._tags(step))
+        log.warning(
+            "claimed again by this pod; stopping the earlier attempt", extra=self._tags(step)
+        )
 
     def on_put_off(self, error: Exception, wait: float) -> None:
-        is_usual = isinstance(error, StoreUnavailable)
+        is_expected = isinstance(error, StoreUnavailable)
         log.warning(
-            "%s; asking again in %.2f s",
-            error if is_usual else message_of(error),
+            "%s; retrying in %.2f s",
+            error if is_expected else message_of(error),
             wait,
-            exc_info=None if is_usual else error,
+            exc_info=None if is_expected else error,
             extra=self._tags(),
         )
 
@@ -76,24 +82,24 @@ class PodLog(Observer):
         log.warning("%s", error, extra=self._tags())
 
     def on_stuck(self, claims: Sequence[Claim]) -> None:
-        log.info("released %d step(s) that cannot begin here", len(claims))
+        log.info("released %d step(s) that this pod cannot begin", len(claims))
 
     def on_not_begun(self, step_id: str) -> None:
         tags = {**self._tags(), "step": step_id}
-        log.warning("released: it cannot be recorded that it begins", extra=tags)
+        log.warning("released: its start could not be recorded", extra=tags)
 
     def on_not_stopped(self, step_id: str, error: Exception) -> None:
         tags = {**self._tags(), "step": step_id}
-        log.error("function could not be stopped", exc_info=error, extra=tags)
+        log.error("the function could not be stopped", exc_info=error, extra=tags)
 
     def on_recovery_ended(self, stats: RecoveryStats, error: Exception | None) -> None:
         if isinstance(error, StoreError):
-            log.warning("recovery is put off: %s", error, extra=self._tags())
+            log.warning("recovery is postponed: %s", error, extra=self._tags())
         elif error is not None:
-            log.error("recovery is put off: unexpected error", exc_info=error, extra=self._tags())
+            log.error("recovery is postponed: unexpected error", exc_info=error, extra=self._tags())
         elif stats.dead_pods or stats.total_orphans:
             log.info(
-                "recovery: %d dead pods; %d orphans, %d given back, %d failed for good",
+                "recovery: %d dead pods; %d orphans, %d requeued, %d failed",
                 *astuple(stats),
                 extra=self._tags(),
             )
@@ -101,14 +107,16 @@ class PodLog(Observer):
     def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
         if isinstance(error, StoreError):
             level = logging.WARNING if isinstance(error, StoreUnavailable) else logging.ERROR
-            log.log(level, "pruning is put off: %s", error, extra=self._tags())
+            log.log(level, "pruning is postponed: %s", error, extra=self._tags())
         elif error is not None:
-            log.error("pruning is put off: unexpected error", exc_info=error, extra=self._tags())
+            log.error("pruning is postponed: unexpected error", exc_info=error, extra=self._tags())
         elif stats != PruneStats():
             log.info("pruned %d steps, %d pods", stats.steps, stats.pods, extra=self._tags())
 
     def on_unexpected(self, error: BaseException, wait: float) -> None:
-        log.error("unexpected error; going on in %.2f s", wait, exc_info=error, extra=self._tags())
+        log.error(
+            "unexpected error; continuing in %.2f s", wait, exc_info=error, extra=self._tags()
+        )
 
     def on_failed(self, error: BaseException) -> None:
         if isinstance(error, FleetQError):
@@ -119,15 +127,15 @@ class PodLog(Observer):
             log.critical("pod stops", exc_info=error, extra=self._tags())
 
     def on_not_released(self, error: BaseException) -> None:
-        log.error("what it held was not released: %s", message_of(error), extra=self._tags())
+        log.error("its claimed steps were not released: %s", message_of(error), extra=self._tags())
 
     def on_left(self, *, confirmed: bool) -> None:
         if confirmed:
             log.info("left the fleet", extra=self._tags())
             return
         self.error = StoreUnavailable(
-            f"the grace is over and the store has not confirmed that pod {self._pod_id!r} left: it"
-            " may count the pod as living, and its steps as claimed, until the leader declares"
+            f"the grace is over and the store has not confirmed that pod {self._pod_id!r} left:"
+            " the pod may be listed as active and its steps as claimed until the leader declares"
             " it dead"
         )
         log.error("pod stops: %s", self.error, extra=self._tags())

@@ -1,4 +1,4 @@
-"""A pod: one thread that owns a store and carries the pod's program out."""
+"""A running pod: one thread that owns the store and interprets the pod's program."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ from fleet_q.services.worker.runners import Runners
 
 
 class Pod:
-    """A running pod. Only its own thread talks to ``store``; user functions never run there, so
-    nothing that they do stops the heartbeat."""
+    """A running pod. Only its own thread calls ``store``. Functions never run in that thread, so
+    they cannot stop the heartbeat. ``loop`` is the event loop that runs async functions;
+    ``closes_store`` tells whether the pod closes the store when it ends."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class Pod:
         self.grace = settings.shutdown_grace
         self.loop = loop
         self.ended = threading.Event()
-        self._when_ended: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._end_callbacks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._store = store
         self._closes_store = closes_store
         self._settings = settings
@@ -65,7 +66,7 @@ class Pod:
             registry,
             retry_policy=self._machine.retry_policy,
             done=self._inbox.put,
-            began=self._began,
+            began=self._on_began,
             loop=loop,
             most=slots(settings.max_parallelism, settings.capacity_threshold),
             on_unconfirmed=partial(self._inbox.put, self._machine.must_confirm),
@@ -85,51 +86,53 @@ class Pod:
             own_starts=self._starts,
             describe=message_of,
         )
-        self._last_answer = time.monotonic()
-        self._thread = threading.Thread(target=self._live, name=f"fleet-q-{pod_id}", daemon=True)
+        self._last_result_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name=f"fleet-q-{pod_id}", daemon=True)
 
     @property
     def error(self) -> FleetQError | None:
-        """What ended the pod, if it did not leave in good order."""
+        """The error that ended the pod; ``None`` while it runs and after it left normally."""
         return self._log.error
 
     def start(self) -> None:
-        """Begin to live."""
+        """Start the pod's thread."""
         self._thread.start()
 
     def work_arrived(self) -> None:
-        """A step was submitted in this process: claim without waiting for the interval."""
+        """Claim without waiting for the next poll: a step was submitted in this process."""
         self._inbox.put(self._machine.work_arrived)
 
     def drain(self, grace: float | None = None) -> None:
-        """Stop claiming; finish or release what runs within ``grace`` seconds; leave. Called
-        again it can only shorten the grace. ``None``: the setting ``FLEET_Q_SHUTDOWN_GRACE``."""
+        """Stop claiming, let running functions finish for ``grace`` seconds, release the other
+        steps and leave. ``None`` stands for ``FLEET_Q_SHUTDOWN_GRACE``. A second call can only
+        shorten the grace."""
         self._inbox.put(partial(self._machine.drain, time.monotonic(), grace))
 
     def stay_with_the_parent(self) -> None:
-        """What is left of the pod in a child process has ended, and is not taken apart there."""
+        """Mark this copy of the pod, in a forked process, as ended, and keep its objects alive:
+        their finalizers must not run there."""
         self.ended = threading.Event()
         self.ended.set()
         fork.keep_forever(self)
 
-    def when_ended(self, tell: Callable[[], None]) -> None:
-        """Call ``tell`` once the pod has ended, from any thread."""
-        self._when_ended.put(tell)
+    def when_ended(self, on_end: Callable[[], None]) -> None:
+        """Call ``on_end`` once the pod has ended: in its thread, or here if it has already."""
+        self._end_callbacks.put(on_end)
         if self.ended.is_set():
-            self._tell_ended()
+            self._call_end_callbacks()
 
     def is_healthy(self) -> bool:
-        """Whether there is no :attr:`trouble`."""
+        """Whether :attr:`trouble` is ``None``."""
         return self.trouble is None
 
     @property
     def trouble(self) -> str | None:
-        """What keeps the pod from its work, if anything does: it has ended, the store has not
-        answered within the dead-pod threshold, functions cannot be begun, or the store refuses
-        whatever it is told of a step."""
+        """Why the pod cannot work; ``None`` if it can. It has ended, the store has not answered
+        within the dead-pod threshold, its last cycle ended with an unexpected error, no
+        function can be started, or the store refuses the outcomes of a step."""
         if self.ended.is_set() or not self._thread.is_alive():
             return "the pod is not running" if self.error is None else str(self.error)
-        silence = time.monotonic() - self._last_answer
+        silence = time.monotonic() - self._last_result_at
         if silence >= self._settings.dead_pod_threshold:
             return f"the store has not answered for {silence:.0f} s"
         unexpected = self._program.unexpected
@@ -139,20 +142,20 @@ class Pod:
 
     @property
     def is_draining(self) -> bool:
-        """Whether it has been told to leave, and has not left yet."""
+        """Whether the pod was asked to leave and has not left yet."""
         return self._machine.phase == "draining"
 
     def silent_pods(self) -> list[core.Pod]:
-        """The pods that this one has heard nothing of for the dead-pod threshold; any thread may
-        ask."""
+        """The pods without a new heartbeat for the dead-pod threshold. Can be called from any
+        thread."""
         return self._machine.silence.silent()
 
-    def _began(self, step_id: str, claim_token: str, timeout: float) -> None:
-        """A function with a timeout begins, in whatever thread."""
-        began = partial(self._machine.began, step_id, claim_token, timeout, time.monotonic())
-        self._inbox.put(began)
+    def _on_began(self, step_id: str, claim_token: str, timeout: float) -> None:
+        """Start the timeout of a function, in seconds. Called from any thread."""
+        now = time.monotonic()
+        self._inbox.put(partial(self._machine.began, step_id, claim_token, timeout, now))
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         try:
             self._interpret(self._program.run())
         except BaseException as error:
@@ -165,37 +168,37 @@ class Pod:
                 if self._closes_store:
                     self._store.close()
             except BaseException:
-                log.exception("not everything could be closed", extra={"pod": self.pod_id})
+                log.exception("closing the runners or the store failed", extra={"pod": self.pod_id})
             wait_for_handlers()
             self.ended.set()
-            self._tell_ended()
+            self._call_end_callbacks()
 
-    def _tell_ended(self) -> None:
+    def _call_end_callbacks(self) -> None:
         with suppress(Empty):
             while True:
-                self._when_ended.get_nowait()()
+                self._end_callbacks.get_nowait()()
 
     def _interpret(self, program: Program[None]) -> None:
-        """Carry the program out: in this thread, on the store, in the time that passes."""
-        answer: Any
+        """Run ``program``: make its store calls on the store, and its waits in real time."""
+        result: Any
         try:
-            need = next(program)
+            command = next(program)
             while True:
                 try:
-                    if isinstance(need, Wait):
-                        answer = self._wait(need.until - time.monotonic())
+                    if isinstance(command, Wait):
+                        result = self._wait(command.until - time.monotonic())
                     else:
-                        answer = need.on(self._store)
-                        self._last_answer = time.monotonic()
+                        result = command.on(self._store)
+                        self._last_result_at = time.monotonic()
                 except BaseException as error:
-                    need = program.throw(error)
+                    command = program.throw(error)
                 else:
-                    need = program.send(answer)
+                    command = program.send(result)
         except StopIteration:
             return
 
     def _wait(self, seconds: float) -> list[News]:
-        """All that has gathered in the inbox, after waiting so long for the first of it."""
+        """Everything in the inbox, after waiting up to ``seconds`` for the first item."""
         news: list[News] = []
         with suppress(Empty):
             inbox = self._inbox

@@ -1,8 +1,8 @@
-"""A pod as the first process of a container, which gets the orphans of all others as children.
+"""Reaping of orphaned processes where the pod is the first process of a container.
 
-Nobody but the first process can wait for them, and one that waited for whatever child there is
-would take the exit codes of those that the pod itself waits for. So the first process does nothing
-else, and the pod runs in a process of its own.
+The first process becomes the parent of all orphans and must wait for them. If the pod did that, it
+would also collect the exit codes of the children that it waits for elsewhere. So the first process
+only reaps and forwards signals, and the pod runs in a child of it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ _FORWARDED: Final = (
 
 
 def reap_orphans() -> None:
-    """If this process gets orphans as children, go on in a new one; this one forwards signals to
-    it, reaps, and exits with its exit code. To be called while there is one thread."""
+    """Return in a new child process if this process becomes the parent of orphans. This process
+    then forwards signals to the child, reaps, and exits with the child's exit code. To be called
+    while the process has a single thread."""
     if not _gets_orphans():
         return
     awaited = {*_FORWARDED, signal.SIGCHLD}
@@ -35,8 +36,8 @@ def reap_orphans() -> None:
     first = os.getpid()
     pod = os.fork()
     if pod == 0:
-        os.setpgid(0, 0)  # what is sent to the whole group comes once, from the first process
-        _end_with(first)
+        os.setpgid(0, 0)  # a signal to the group arrives once, forwarded
+        _end_with_parent(first)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
     while True:
@@ -55,13 +56,13 @@ def _gets_orphans() -> bool:
         return True
     if sys.platform != "linux":
         return False
-    answer = ctypes.c_int(0)
-    asked = ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer))
-    return asked == 0 and answer.value == 1
+    flag = ctypes.c_int(0)
+    error = ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(flag))
+    return error == 0 and flag.value == 1
 
 
-def _end_with(first: int) -> None:
-    """Be killed when the first process is: the kernel does that by itself only for process 1."""
+def _end_with_parent(first: int) -> None:
+    """Have the kernel kill this process when the first one ends. For process 1 it always does."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != first:

@@ -15,18 +15,18 @@ from tests.crash.plan import Full, Hog, Plan, Stop, Twin
 from tests.waiting import LIMIT
 
 MOVED: Final = "was deleted, or replaced"
-TOO_SLOW: Final = "the pod does not end within its grace"
+TOO_SLOW: Final = "the pod has not ended within its grace"
 NOT_CONFIRMED: Final = "the store has not confirmed that pod"
 SUPERSEDED: Final = "another process has joined as pod"
 
 TELLING: Final = {
     "pods declared dead that came back": "was declared dead; it has to join again",
     "pods superseded": SUPERSEDED,
-    "outcomes refused": "outcome refused",
+    "outcomes rejected": "outcome rejected",
     "pods whose leaving was not confirmed": f"pod stops: the grace is over and {NOT_CONFIRMED}",
-    "steps lost to others": "not this pod's any more",
-    "turns that found the disk full": "disk I/O error; asking again",
-    "turns that found the file locked": "database is locked; asking again",
+    "steps lost to others": "claim lost: ",
+    "turns that found the disk full": "disk I/O error; retrying in",
+    "turns that found the file locked": "database is locked; retrying in",
     "turns that Snowflake did not answer": "Snowflake: ",
 }
 """What pods say when something has struck them, by what it is counted as."""

@@ -127,7 +127,7 @@ def test_threads_executors_and_exit_handlers_left_behind_do_not_keep_the_process
     pod.send_signal(signal.SIGTERM)
     assert pod.wait(LIMIT) == 0
     assert fleet.pods()[0].status == "down"
-    assert "leaving threads or exit handlers behind" in pods.log("pod-1").read_text()
+    assert "exiting without waiting for threads" in pods.log("pod-1").read_text()
 
 
 def test_nor_a_second_signal_from_stopping_it_at_once(pods: Pods, begun: Begun) -> None:

@@ -135,7 +135,7 @@ def test_a_formatter_that_raises_loses_no_line(log: logging.Logger, stream: Stre
     log.handlers[0].setFormatter(Broken())
     log.info("hello")
     _flush(log)
-    assert stream.getvalue() == "a log record cannot be shown\n"
+    assert stream.getvalue() == "a log record could not be formatted\n"
 
 
 def test_record_that_takes_long_to_format_keeps_nobody_waiting(

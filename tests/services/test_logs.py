@@ -67,7 +67,7 @@ def test_json_lines_tell_pod_step_and_attempt(capsys: pytest.CaptureFixture[str]
         ("mine", "hello", 1),
         ("fleet_q.pod", "attempt failed: ValueError: oh", 1),
         ("mine", "hello", 2),
-        ("fleet_q.pod", "failed for good: ValueError: oh", 2),
+        ("fleet_q.pod", "failed: ValueError: oh", 2),
     ]
 
 
@@ -81,9 +81,9 @@ def test_text_lines_do_too(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("root_logger")
 @pytest.mark.parametrize(
     ("heartbeat", "says"),
-    [(0.02, "step is not this pod's any more"), (3_600, "outcome refused")],
+    [(0.02, "claim lost: cancelled, or recovered by the leader"), (3_600, "outcome rejected")],
 )
-def test_a_step_that_is_taken_away_is_told_with_its_attempt(
+def test_lost_claim_is_logged_with_step_and_attempt(
     capsys: pytest.CaptureFixture[str], heartbeat: float, says: str
 ) -> None:
     """At the next heartbeat, or if its function is done before that, when its outcome is."""
@@ -138,7 +138,7 @@ def test_what_is_released_is_told_with_its_attempt(capsys: pytest.CaptureFixture
         return step_id
 
     step_id = asyncio.run(main())
-    (line,) = [line for line in _lines(capsys) if line["message"] == "released unfinished"]
+    (line,) = [line for line in _lines(capsys) if line["message"] == "released before it completed"]
     assert (line["step"], line["attempt"]) == (step_id, 1)
 
 
@@ -150,7 +150,7 @@ def test_a_recovery_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None
     app.store.sync(SyncRequest("ghost", "one", Leave("ghost", "one")))
     asyncio.run(ended(app, [step_id]))
     told = [line["message"] for line in _lines(capsys)]
-    assert "recovery: 0 dead pods; 1 orphans, 1 given back, 0 failed for good" in told
+    assert "recovery: 0 dead pods; 1 orphans, 1 requeued, 0 failed" in told
 
 
 @pytest.mark.usefixtures("root_logger")

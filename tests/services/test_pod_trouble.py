@@ -165,7 +165,7 @@ def test_recovery_that_fails_is_begun_anew(
     assert asyncio.run(main()).result == "ran"
     assert not errors
     assert wait_for_handlers(LIMIT)
-    assert "recovery is put off" in caplog.text
+    assert "recovery is postponed" in caplog.text
     assert "Traceback" in caplog.text
 
 

@@ -229,5 +229,5 @@ def test_a_leader_that_may_not_prune_works_on(
     assert pod.error is None
     assert app.status(step_id).status == "completed"
     assert wait_for_handlers(LIMIT)
-    says = [r for r in caplog.records if "pruning is put off" in r.message]
+    says = [r for r in caplog.records if "pruning is postponed" in r.message]
     assert {record.levelno for record in says} == {level}
