@@ -14,7 +14,7 @@ from msgspec import Raw
 from msgspec.structs import fields
 
 from fleet_q.core.events import Fact, PodFact, StepFact
-from fleet_q.core.lifecycle import EFFECTS, Becomes
+from fleet_q.core.lifecycle import EFFECTS, NewValue
 from fleet_q.core.pod import Pod
 from fleet_q.core.step import Outcome, Step, Submit
 from fleet_q.sql.lists import Columns, Effect, Rows, Type
@@ -27,7 +27,12 @@ _TYPES: Final[Mapping[object, Type]] = {
     int: "number",
     bool: "boolean",
 }
-_TOLD: Final = {Becomes.TOLD, Becomes.TOLD_OR_KEPT, Becomes.TOLD_OR_NOW, Becomes.POD}
+_FROM_EVENT: Final = {
+    NewValue.FROM_EVENT,
+    NewValue.FROM_EVENT_OR_UNCHANGED,
+    NewValue.FROM_EVENT_OR_NOW,
+    NewValue.ACTING_POD,
+}
 
 
 def by_tag(union: Any) -> Facts:
@@ -58,7 +63,10 @@ def _effect(event: str) -> Effect:
     effect = EFFECTS[event]
     return Effect(
         effect.status,
-        {c: "told" if becomes in _TOLD else becomes for c, becomes in effect.columns.items()},
+        {
+            c: "from event" if becomes in _FROM_EVENT else becomes
+            for c, becomes in effect.columns.items()
+        },
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from fleet_q.core.events import JSON_FIELDS, StepEvent
-from fleet_q.core.lifecycle import Becomes
+from fleet_q.core.lifecycle import NewValue
 
 Value = Callable[[StepEvent], Any]
 
@@ -20,7 +20,7 @@ class ColumnChanges:
     ``columns`` are an effect's, ``fields`` the names of all columns in the order of a row.
     """
 
-    def __init__(self, columns: Mapping[str, Becomes], fields: Sequence[str]) -> None:
+    def __init__(self, columns: Mapping[str, NewValue], fields: Sequence[str]) -> None:
         self._constants: list[tuple[int, object]] = []
         self._values: list[tuple[int, Value]] = []
         self._values_if_told: list[tuple[int, Value]] = []
@@ -29,19 +29,19 @@ class ColumnChanges:
             place = fields.index(column)
             told: Value = attrgetter(f"fact.{column}")
             match becomes:
-                case Becomes.EMPTY:
+                case NewValue.NULL:
                     self._constants.append((place, None))
-                case Becomes.ZERO:
+                case NewValue.ZERO:
                     self._constants.append((place, 0))
-                case Becomes.POD:
+                case NewValue.ACTING_POD:
                     self._values.append((place, attrgetter("pod_id")))
-                case Becomes.TOLD:
+                case NewValue.FROM_EVENT:
                     self._values.append((place, _json(told) if column in JSON_FIELDS else told))
-                case Becomes.TOLD_OR_NOW:
+                case NewValue.FROM_EVENT_OR_NOW:
                     self._values.append((place, _or_now(told)))
-                case Becomes.TOLD_OR_KEPT:
+                case NewValue.FROM_EVENT_OR_UNCHANGED:
                     self._values_if_told.append((place, told))
-                case Becomes.ONE_MORE:
+                case NewValue.INCREMENTED:
                     self._counts.append(place)
 
     def apply(self, row: list[Any], event: StepEvent) -> None:

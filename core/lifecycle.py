@@ -84,20 +84,21 @@ class Lifecycle(Generic[S]):
         return f"stateDiagram-v2\n    [*] --> {self.initial}\n{arrows}"
 
 
-class Becomes(StrEnum):
-    """What an event makes of one column of a step."""
+class NewValue(StrEnum):
+    """What an event writes into one column of a step."""
 
-    TOLD = "told"
-    """What the event's field of the same name says."""
-    TOLD_OR_KEPT = "told or kept"
-    """Likewise; if the event does not say it, the column stays as it is."""
-    TOLD_OR_NOW = "told or now"
-    """Likewise; if the event does not say it, the time of the event."""
-    POD = "pod"
-    """The id of the pod that did it."""
-    EMPTY = "empty"
+    FROM_EVENT = "from event"
+    """The value of the event's field of the same name."""
+    FROM_EVENT_OR_UNCHANGED = "from event, else unchanged"
+    """The value of that field; if it is ``None``, the column keeps its value."""
+    FROM_EVENT_OR_NOW = "from event, else now"
+    """The value of that field; if it is ``None``, the time of the event."""
+    ACTING_POD = "acting pod"
+    """The id of the pod that caused the event."""
+    NULL = "null"
     ZERO = "zero"
-    ONE_MORE = "one more"
+    INCREMENTED = "incremented"
+    """The old value plus one."""
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -110,30 +111,32 @@ class Effect(msgspec.Struct, frozen=True):
 
     sources: tuple[StepStatus, ...]
     status: StepStatus
-    columns: Mapping[str, Becomes]
+    columns: Mapping[str, NewValue]
 
 
 _CLAIM_TAKEN: Final = {
-    "claimed_by": Becomes.POD,
-    "incarnation": Becomes.TOLD,
-    "claim_token": Becomes.TOLD,
+    "claimed_by": NewValue.ACTING_POD,
+    "incarnation": NewValue.FROM_EVENT,
+    "claim_token": NewValue.FROM_EVENT,
 }
-_CLAIM_ENDED: Final = dict.fromkeys(_CLAIM_TAKEN, Becomes.EMPTY)
-_ONE_TRY_USED: Final = {"retry_count": Becomes.ONE_MORE}
-_ALL_TRIES_LEFT: Final = {"retry_count": Becomes.ZERO}
-_ERROR_TOLD: Final = {"error": Becomes.TOLD, "traceback": Becomes.TOLD}
-_ERROR_CLEARED: Final = {"error": Becomes.EMPTY, "traceback": Becomes.EMPTY}
+_CLAIM_ENDED: Final = dict.fromkeys(_CLAIM_TAKEN, NewValue.NULL)
+_ONE_TRY_USED: Final = {"retry_count": NewValue.INCREMENTED}
+_ALL_TRIES_LEFT: Final = {"retry_count": NewValue.ZERO}
+_ERROR_TOLD: Final = {"error": NewValue.FROM_EVENT, "traceback": NewValue.FROM_EVENT}
+_ERROR_CLEARED: Final = {"error": NewValue.NULL, "traceback": NewValue.NULL}
 
 EFFECTS: Final[Mapping[str, Effect]] = {
     "claimed": Effect(("pending",), "claimed", _CLAIM_TAKEN),
-    "completed": Effect(("claimed",), "completed", {"result": Becomes.TOLD, **_ERROR_CLEARED}),
+    "completed": Effect(
+        ("claimed",), "completed", {"result": NewValue.FROM_EVENT, **_ERROR_CLEARED}
+    ),
     "retried": Effect(
         ("claimed",),
         "pending",
-        {**_CLAIM_ENDED, **_ONE_TRY_USED, "available_ts": Becomes.TOLD, **_ERROR_TOLD},
+        {**_CLAIM_ENDED, **_ONE_TRY_USED, "available_ts": NewValue.FROM_EVENT, **_ERROR_TOLD},
     ),
     "released": Effect(
-        ("claimed",), "pending", {**_CLAIM_ENDED, "available_ts": Becomes.TOLD_OR_KEPT}
+        ("claimed",), "pending", {**_CLAIM_ENDED, "available_ts": NewValue.FROM_EVENT_OR_UNCHANGED}
     ),
     "recovered": Effect(
         ("claimed",),
@@ -141,9 +144,9 @@ EFFECTS: Final[Mapping[str, Effect]] = {
         {
             **_CLAIM_ENDED,
             **_ONE_TRY_USED,
-            "available_ts": Becomes.TOLD_OR_KEPT,
-            "error": Becomes.TOLD,
-            "traceback": Becomes.EMPTY,
+            "available_ts": NewValue.FROM_EVENT_OR_UNCHANGED,
+            "error": NewValue.FROM_EVENT,
+            "traceback": NewValue.NULL,
         },
     ),
     "failed": Effect(("claimed",), "failed", _ERROR_TOLD),
@@ -151,7 +154,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "replayed": Effect(
         ("failed", "cancelled"),
         "pending",
-        {**_CLAIM_ENDED, **_ALL_TRIES_LEFT, "available_ts": Becomes.TOLD_OR_NOW},
+        {**_CLAIM_ENDED, **_ALL_TRIES_LEFT, "available_ts": NewValue.FROM_EVENT_OR_NOW},
     ),
 }
 """Every event that a step may see after its submission."""

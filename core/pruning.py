@@ -18,9 +18,9 @@ from fleet_q.core.lifecycle import FINAL, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Store
 
-WITH_DEAD_LETTERS: Final = FINAL
-
-ENDED: Final[tuple[StepStatus, ...]] = tuple(status for status in FINAL if status != "failed")
+PRUNED_BY_DEFAULT: Final[tuple[StepStatus, ...]] = tuple(
+    status for status in FINAL if status != "failed"
+)
 """Steps that nobody waits for any more. Dead letters may still be replayed, and so are pruned only
 when somebody asks for it."""
 
@@ -70,7 +70,7 @@ def prune_cycle(
     older_than: int,
     prune_batch: int,
     stats: PruneStats,
-    statuses: Collection[StepStatus] = ENDED,
+    statuses: Collection[StepStatus] = PRUNED_BY_DEFAULT,
     archive: Archive | None = None,
     dry_run: bool = False,
     by: str | None = None,

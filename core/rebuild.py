@@ -115,7 +115,7 @@ def with_heartbeats(folded: Iterable[Pod], table: Iterable[Pod]) -> Iterator[Pod
         yield replace(pod, last_heartbeat_ts=heard.get(pod.pod_id, pod.last_heartbeat_ts))
 
 
-def is_as_logged(row: Pod | None, folded: Pod | None) -> bool:
+def is_equal_but_for_heartbeat(row: Pod | None, folded: Pod | None) -> bool:
     """Whether a pod's row is what its log adds up to."""
     return (row and _as_logged(row)) == (folded and _as_logged(folded))
 

@@ -113,5 +113,5 @@ def _batches(letters: Sequence[Orphan], starts: StartRecords | None) -> Iterator
 
 
 def _never_began(starts: StartRecords | None, batch: Sequence[Orphan]) -> set[str]:
-    on_last_try = [orphan for orphan in batch if not orphan.tries_left]
+    on_last_try = [orphan for orphan in batch if not orphan.has_tries_left]
     return starts.never_began(on_last_try) if starts is not None and on_last_try else set()

@@ -9,10 +9,10 @@ from msgspec.structs import fields, force_setattr
 
 from fleet_q.core.errors import InvalidInput
 
-LONGEST: Final = 10 * 365 * 86_400.0
+MAX_SECONDS: Final = 10 * 365 * 86_400.0
 """Seconds that any duration may last: ten years, which every store's clock can be counted on by."""
 
-MOST_AHEAD: Final = 1_000
+MAX_PREFETCH: Final = 1_000
 """Steps held beyond those that run, at most: past this, larger turns are no cheaper a step."""
 
 PREFIX: Final = "FLEET_Q_"
@@ -21,8 +21,8 @@ PREFIX: Final = "FLEET_Q_"
 SECRET: Final = frozenset({"api_keys"})
 """The settings whose values are never shown."""
 
-Seconds = Annotated[float, Meta(gt=0, le=LONGEST)]
-SecondsOrZero = Annotated[float, Meta(ge=0, le=LONGEST)]
+Seconds = Annotated[float, Meta(gt=0, le=MAX_SECONDS)]
+SecondsOrZero = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 Count = Annotated[int, Meta(ge=1)]
 
@@ -61,7 +61,7 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     recovery_interval: Seconds = 30.0
     max_parallelism: Count = 8
     capacity_threshold: Share = 0.8
-    prefetch: Annotated[int, Meta(ge=0, le=MOST_AHEAD)] = MOST_AHEAD
+    prefetch: Annotated[int, Meta(ge=0, le=MAX_PREFETCH)] = MAX_PREFETCH
     dead_pod_threshold: Seconds = 60.0
     max_retries: Annotated[int, Meta(ge=0)] = 3
     retry_base_delay: SecondsOrZero = 1.0

@@ -27,7 +27,7 @@ class SilenceTracker:
     """
 
     def __init__(self, dead_after: float, longest_gap: float) -> None:
-        self.takes = dead_after + longest_gap
+        self.detection_time = dead_after + longest_gap
         """Seconds within which a silence is heard, the time until the first heartbeat included."""
         self._dead_after = dead_after
         self._longest_gap = longest_gap
@@ -50,7 +50,7 @@ class SilenceTracker:
             if POD.allows(pod.status, "declared_dead")
         }
 
-    def is_to_watch(self, pod_id: str, now: float) -> bool:
+    def should_watch(self, pod_id: str, now: float) -> bool:
         """Whether a pod is missed, that is, its row has not changed for longer than its next
         heartbeat takes, and the observer, which is ``pod_id``, would lead without those that are
         missed. Soon it may have a pod to declare dead."""

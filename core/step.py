@@ -27,7 +27,7 @@ AT_ONCE: Final = 0
 JSON_BLANKS: Final = " \t\r\n"
 """What JSON calls white space, RFC 8259, section 2; around a text, the log does not keep it."""
 
-MOST_CLAIMED_BYTES: Final = 4 * 1024 * 1024
+MAX_CLAIM_SIZE: Final = 4 * 1024 * 1024
 """Characters of payloads claimed in one turn, about: a claim is read as one text, which takes a few
 times as much memory for a moment. A step with a longer payload is claimed alone."""
 
@@ -68,7 +68,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.retry_count + 1
 
     @property
-    def tries_left(self) -> bool:
+    def has_tries_left(self) -> bool:
         """Whether the step may be tried again after the attempt that runs."""
         return self.retry_count < self.max_retries
 
@@ -214,11 +214,11 @@ def decide(
         case Complete():
             if step.status == "completed" and step.claim_token == command.claim_token:
                 return None
-            _held_under(step, command.claim_token)
+            _check_claim(step, command.claim_token)
             fact = ev.Completed(command.claim_token, _raw(command.result))
         case Fail():
-            _held_under(step, command.claim_token)
-            if step.tries_left and not command.permanent:
+            _check_claim(step, command.claim_token)
+            if step.has_tries_left and not command.permanent:
                 fact = ev.Retried(
                     command.claim_token,
                     command.error,
@@ -228,12 +228,12 @@ def decide(
             else:
                 fact = ev.Failed(command.claim_token, command.error, command.traceback)
         case Release():
-            _held_under(step, command.claim_token)
+            _check_claim(step, command.claim_token)
             fact = ev.Released(command.claim_token, AT_ONCE)
         case Recover():
-            _held_under(step, command.claim_token)
+            _check_claim(step, command.claim_token)
             error = DIED.format(step.claimed_by)
-            if step.tries_left:
+            if step.has_tries_left:
                 fact = ev.Recovered(command.claim_token, error, AT_ONCE)
             elif command.never_began:
                 fact = ev.Released(command.claim_token, AT_ONCE)
@@ -301,22 +301,22 @@ def claim_order(step: Step) -> tuple[int, int, str]:
     return (-step.priority, step.created_ts, step.step_id)
 
 
-def claimed_of(first: Sequence[Step], free: int) -> list[Step]:
+def steps_to_claim(first: Sequence[Step], free: int) -> list[Step]:
     """What a claim takes of the ``first`` steps of the queue: as many as it asks for, in
     :func:`claim_order`.
 
     Of those beyond the first ``free``, which would wait before they begin, only such as may be
     tried again: on its last try a step fails if its pod dies, unless it is known that it had not
     begun. And of
-    payloads at most ``MOST_CLAIMED_BYTES``, but always the first.
+    payloads at most ``MAX_CLAIM_SIZE``, but always the first.
     """
     taken: list[Step] = []
     total = 0
     for place, step in enumerate(first):
         total += len(step.payload)
-        if total > MOST_CLAIMED_BYTES and place > 0:
+        if total > MAX_CLAIM_SIZE and place > 0:
             break
-        if place < free or step.tries_left:
+        if place < free or step.has_tries_left:
             taken.append(step)
     return taken
 
@@ -325,7 +325,7 @@ def _after(delay: int, at: int) -> int:
     return at + delay if delay else AT_ONCE
 
 
-def _held_under(step: Step, claim_token: str) -> None:
+def _check_claim(step: Step, claim_token: str) -> None:
     if step.status != "claimed" or step.claim_token != claim_token:
         raise StaleClaim(step.step_id)
 

@@ -51,7 +51,7 @@ class StepByStep(Transaction):
         return self._answer(request, claimed, refused, more=more)
 
     def claim(self, request: SyncRequest) -> list[Step]:
-        found = steps.claimed_of(self.claimable(request.claim), request.free)
+        found = steps.steps_to_claim(self.claimable(request.claim), request.free)
         changes = _Changes(self, request.pod_id, [])
         changes.add_known(found)
         for step in found:
@@ -161,7 +161,7 @@ class StepByStep(Transaction):
             refused=tuple(refused),
             lost=lost,
             next_due=self.next_due(),
-            held=self.is_any_claimed(),
+            any_claimed=self.is_any_claimed(),
             done=done,
             more=more,
         )

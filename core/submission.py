@@ -9,7 +9,7 @@ import msgspec
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.retry import micros
-from fleet_q.core.settings import LONGEST
+from fleet_q.core.settings import MAX_SECONDS
 from fleet_q.core.step import Submit
 
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024
@@ -18,16 +18,16 @@ MAX_PAYLOAD_BYTES: Final = 1024 * 1024
 MAX_RESULT_BYTES: Final = 1024 * 1024
 """The largest result kept by default, likewise."""
 
-UNLIMITED: Final = 2**63 - 1
+NO_LIMIT: Final = 2**63 - 1
 
-LONGEST_ID: Final = 200
+MAX_ID_LENGTH: Final = 200
 """Characters in an id, at most: enough for any name, and still cheap in every index."""
 
-HIGHEST_PRIORITY: Final = 2**31 - 1
-MOST_RETRIES: Final = 2**31 - 1
+MAX_PRIORITY: Final = 2**31 - 1
+MAX_RETRIES: Final = 2**31 - 1
 """Bounds that every store's integer columns hold with room to spare."""
 
-DEEPEST: Final = 200
+MAX_DEPTH: Final = 200
 """Objects and arrays within each other, at most; every JSON reader follows that far."""
 
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
@@ -35,7 +35,7 @@ _encode_plain = msgspec.json.Encoder().encode
 _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 
 
-def to_json(value: object, what: str, most: int = UNLIMITED) -> str:
+def to_json(value: object, what: str, most: int = NO_LIMIT) -> str:
     """``value`` as a JSON text that reads back as the same value; ``what`` names it in the error.
 
     Raises :class:`InvalidInput` for whatever JSON does not have: NaN and infinities, half a
@@ -61,7 +61,7 @@ def _any_json(value: object, what: str) -> str:
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{what} is not JSON: {error}") from None
     except RecursionError:
-        raise InvalidInput(f"{what} is nested more than {DEEPEST} deep") from None
+        raise InvalidInput(f"{what} is nested more than {MAX_DEPTH} deep") from None
     if text.count("{") + text.count("[") > 1:
         _check_shape(value, what)
     elif isinstance(value, dict):
@@ -102,7 +102,7 @@ def _least_size(value: object, most: int) -> int:
     """Bytes that ``value`` has as JSON at least; counted no further than a little past ``most``."""
     size = 0
     layer: list[Any] = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         inner: list[Any] = []
         for each in layer:
             if isinstance(each, str):
@@ -126,8 +126,8 @@ def _least_size(value: object, most: int) -> int:
 
 def check_id(value: object, what: str) -> str:
     """``value`` as an id: any text of 1 to 200 characters without NUL."""
-    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_ID or "\0" in value:
-        raise InvalidInput(f"{what} must be a text of 1 to {LONGEST_ID} characters without NUL")
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID_LENGTH or "\0" in value:
+        raise InvalidInput(f"{what} must be a text of 1 to {MAX_ID_LENGTH} characters without NUL")
     try:
         _size(value)
     except UnicodeEncodeError:
@@ -137,15 +137,15 @@ def check_id(value: object, what: str) -> str:
 
 def check_retries(value: object) -> None:
     """``value`` as ``max_retries``: a whole number of 0 or more that every store can hold."""
-    _whole(value, "max_retries", 0, MOST_RETRIES)
+    _whole(value, "max_retries", 0, MAX_RETRIES)
 
 
 def check_seconds(value: object, what: str) -> None:
     """``value`` as a duration in seconds: a number of 0 or more, ten years at most."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidInput(f"{what} must be a number of seconds, not {_name(value)}")
-    if not 0 <= value <= LONGEST:
-        raise InvalidInput(f"{what} must be between 0 and {LONGEST:.0f} seconds")
+    if not 0 <= value <= MAX_SECONDS:
+        raise InvalidInput(f"{what} must be between 0 and {MAX_SECONDS:.0f} seconds")
 
 
 def submission(
@@ -166,7 +166,7 @@ def submission(
     if not isinstance(payload, dict):
         raise InvalidInput(f"payload must be a JSON object, not {_name(payload)}")
     text = to_json(payload, "payload", max_payload_bytes)
-    _whole(priority, "priority", -HIGHEST_PRIORITY, HIGHEST_PRIORITY)
+    _whole(priority, "priority", -MAX_PRIORITY, MAX_PRIORITY)
     check_retries(max_retries)
     check_seconds(delay, "delay")
     check_id(step_id, "step_id")
@@ -181,7 +181,7 @@ def _size(text: str) -> int:
 def _check_shape(value: object, what: str) -> None:
     """Refuse what the encoder lets pass: too many layers, and keys that it would make texts of."""
     layer: list[Any] = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         layer = [each for each in layer if isinstance(each, dict | list | tuple)]
         if not layer:
             return
@@ -191,7 +191,7 @@ def _check_shape(value: object, what: str) -> None:
         layer = [
             inner for each in layer for inner in (each.values() if isinstance(each, dict) else each)
         ]
-    raise InvalidInput(f"{what} is nested more than {DEEPEST} deep")
+    raise InvalidInput(f"{what} is nested more than {MAX_DEPTH} deep")
 
 
 def _check_keys(value: dict[Any, Any], what: str) -> None:

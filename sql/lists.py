@@ -18,8 +18,8 @@ Lists = Mapping[str, ColumnList]
 
 
 class Effect(NamedTuple):
-    """What an event makes of a step: its status, and for each other column that changes one of
-    ``told`` (as the event says), ``empty``, ``zero`` and ``one more``."""
+    """What an event changes in a step: its status, and for each other column that changes one of
+    ``from event``, ``null``, ``zero`` and ``incremented``."""
 
     status: str
     columns: Mapping[str, str]
@@ -55,7 +55,7 @@ class Rows(NamedTuple):
         return [
             column
             for column in self.step
-            if any(effect.columns.get(column) == "told" for effect in self.effects.values())
+            if any(effect.columns.get(column) == "from event" for effect in self.effects.values())
         ]
 
 
@@ -166,7 +166,12 @@ def _after(column: str, effects: Mapping[str, Effect]) -> str:
         cases = (f"    WHEN '{event}' THEN '{e.status}'\n" for event, e in effects.items())
         return f"CASE change.type\n{''.join(cases)}END"
     now = f"{{step_tracker}}.{column}"
-    values = {"told": f"change.{column}", "empty": "NULL", "zero": "0", "one more": f"{now} + 1"}
+    values = {
+        "from event": f"change.{column}",
+        "null": "NULL",
+        "zero": "0",
+        "incremented": f"{now} + 1",
+    }
     text = "CASE"
     for becomes, value in values.items():
         events = [e for e, effect in effects.items() if effect.columns.get(column) == becomes]

@@ -96,7 +96,7 @@ class Rebuilder:
             found |= {
                 each
                 for each in unsure - moved
-                if not rebuild.is_as_logged(table.get(each), folded.get(each))
+                if not rebuild.is_equal_but_for_heartbeat(table.get(each), folded.get(each))
             }
             unsure &= moved
         return [pod_id for pod_id in pod_ids if pod_id in found]

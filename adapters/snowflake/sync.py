@@ -120,7 +120,7 @@ def _change_steps(tx: Transaction, request: SyncRequest) -> int:
         incarnation=request.incarnation,
         claim=request.claim,
         free=request.free,
-        most_bytes=steps.MOST_CLAIMED_BYTES,
+        most_bytes=steps.MAX_CLAIM_SIZE,
         claim_token=request.claim_token,
         outcomes=rows.outcomes_json(request.outcomes),
         anyway=request.pod_command is None and not request.claim,

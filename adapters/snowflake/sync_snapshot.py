@@ -67,7 +67,7 @@ class SyncSnapshot:
             ),
             lost=tuple(each for each, token in request.check_held if (each, token) not in held),
             next_due=self.next_due if request.claim else None,
-            held=self.is_held if request.claim else False,
+            any_claimed=self.is_held if request.claim else False,
         )
 
 

@@ -24,7 +24,7 @@ from fleet_q.core.pruning import is_prunable
 from fleet_q.core.step import (
     AT_ONCE,
     JSON_BLANKS,
-    MOST_CLAIMED_BYTES,
+    MAX_CLAIM_SIZE,
     Complete,
     Outcome,
     Step,
@@ -215,13 +215,14 @@ class SqliteTransaction(StepByStep):
         return [True] * len(new)
 
     def claim(self, request: SyncRequest) -> list[Step]:
-        """Almost always :func:`~fleet_q.core.step.claimed_of` takes all of what is claimable, and
-        then there is a faster statement for it."""
+        """See :meth:`~fleet_q.core.ports.Transaction.claim`. One statement does it if
+        :func:`~fleet_q.core.step.steps_to_claim` takes all claimable steps, as it nearly always
+        does."""
         self._run("mark_due", {"now": self.at})
         token = {"claim_token": request.claim_token}
         who = {"pod_id": request.pod_id, "incarnation": request.incarnation}
         first = {"now": self.at, "limit": request.claim}
-        rule = {"free": request.free, "most_bytes": MOST_CLAIMED_BYTES}
+        rule = {"free": request.free, "most_bytes": MAX_CLAIM_SIZE}
         ids, may_take_all = self._run("first_due", {**first, **rule}).fetchone()
         found = (
             self._run("claim", {"now": self.at, "ids": ids, **who, **token})

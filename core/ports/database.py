@@ -125,7 +125,7 @@ class Transaction(Protocol):
         """Do a turn. Raises ``IncarnationEnded``."""
 
     def claim(self, request: SyncRequest) -> list[Step]:
-        """Claim for a turn what :func:`~fleet_q.core.step.claimed_of` takes of what
+        """Claim for a turn what :func:`~fleet_q.core.step.steps_to_claim` takes of what
         :meth:`claimable` returns; the steps as they are now, in claim order."""
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:

@@ -14,7 +14,7 @@ class SyncRequest(msgspec.Struct, frozen=True):
     Its presence first, then a claim of up to ``claim`` steps under ``claim_token``, then the
     outcomes that it acknowledges: what it gives back is there for the next claim. The last
     ``prefetch`` steps of the claim would not begin at once, so fewer may be claimed, unless the
-    pod ``records_starts``: see :func:`~fleet_q.core.step.claimed_of`. With ``check_held`` the
+    pod ``records_starts``: see :func:`~fleet_q.core.step.steps_to_claim`. With ``check_held`` the
     store says which of these claims no longer stand. ``is_retry`` marks a turn whose answer was
     lost:
     it may have been done already, and is made up for, not done twice.
@@ -58,7 +58,7 @@ class SyncResult(msgspec.Struct, frozen=True):
     refused: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     next_due: int | None = None
-    held: bool = False
+    any_claimed: bool = False
     done: bool = True
     more: bool = False
 
@@ -76,7 +76,7 @@ class Orphan(msgspec.Struct, frozen=True):
     size: int
 
     @property
-    def tries_left(self) -> bool:
+    def has_tries_left(self) -> bool:
         """Whether it may be tried again whatever became of the claim."""
         return self.retry_count < self.max_retries
 

@@ -64,7 +64,7 @@ class IdleTracker:
         self._since = min(self._since, now)
         self._claimed_at = now
         self.wake_at = self.look_at = math.inf
-        if answer.held:
+        if answer.any_claimed:
             self.looks(now)
         if answer.next_due is not None:
             self.wake_at = now + (answer.next_due - answer.at) / MICROS

@@ -230,7 +230,7 @@ class PodMachine:
             return False
         self.phase = "up"
         self._idle.on_awake(now)
-        self._idle.stay_awake(now + self.silence.takes)
+        self._idle.stay_awake(now + self.silence.detection_time)
         self._next_claim = self._next_heartbeat = self._next_recovery = -math.inf
         return True
 
@@ -506,8 +506,8 @@ class PodMachine:
         due = self.phase == "up" and now >= max(self._next_recovery, self._ask_after)
         if due:
             self._next_recovery = now + self.settings.recovery_interval
-            is_to_watch = self.silence.is_to_watch(self.pod_id, now)
-            if is_to_watch and self.silence.is_any_due(now):
+            should_watch = self.silence.should_watch(self.pod_id, now)
+            if should_watch and self.silence.is_any_due(now):
                 self._next_heartbeat = min(self._next_heartbeat, now)
         return due
 
@@ -550,7 +550,7 @@ class PodMachine:
         """While a pod is missed, the one that is to declare it dead does not sleep: who slept would
         have to measure the silence anew."""
         self.silence.on_pods(fleet.pods, now)
-        self._must_watch = self.silence.is_to_watch(self.pod_id, now)
+        self._must_watch = self.silence.should_watch(self.pod_id, now)
 
     def _due_look(self, now: float) -> bool:
         """Who sleeps sees to it that somebody looks after what is held."""

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
 from fleet_q.core import errors
-from fleet_q.core.submission import LONGEST_ID
+from fleet_q.core.submission import MAX_ID_LENGTH
 from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.hosts import ANY
@@ -60,7 +60,7 @@ _MOST_PROBLEMS: Final = 10
 
 CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
 
-StepId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID)]
+StepId = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
 
 
 def create_http(fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None) -> FastAPI:

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fleet_q.core.settings import LONGEST
-from fleet_q.core.submission import HIGHEST_PRIORITY, LONGEST_ID, MOST_RETRIES
+from fleet_q.core.settings import MAX_SECONDS
+from fleet_q.core.submission import MAX_ID_LENGTH, MAX_PRIORITY, MAX_RETRIES
 from fleet_q.services.app.bulk import SUBMIT_BATCH
 
-Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
 
 
 class _Strict(BaseModel):
@@ -21,14 +21,10 @@ class SubmitRequest(_Strict):
     """A step to submit."""
 
     payload: dict[str, Any] = Field(examples=[{"task_type": "process_data", "file": "data.csv"}])
-    priority: int = Field(
-        0, ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY, description="higher goes first"
-    )
+    priority: int = Field(0, ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="higher goes first")
     step_id: Id | None = Field(None, description="your own id, to submit again without harm")
-    delay: float = Field(0, ge=0, le=LONGEST, description="seconds until it may be claimed")
-    max_retries: int | None = Field(
-        None, ge=0, le=MOST_RETRIES, description="tries after the first"
-    )
+    delay: float = Field(0, ge=0, le=MAX_SECONDS, description="seconds until it may be claimed")
+    max_retries: int | None = Field(None, ge=0, le=MAX_RETRIES, description="tries after the first")
 
 
 class BatchRequest(_Strict):

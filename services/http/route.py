@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.convertors import Convertor, register_url_convertor
 
-from fleet_q.core.submission import DEEPEST
+from fleet_q.core.submission import MAX_DEPTH
 from fleet_q.services.http.keys import Keys
 from fleet_q.services.http.models import described
 
@@ -57,7 +57,7 @@ class _JsonRequest(Request):
         except UnicodeDecodeError as error:
             problem = f"byte {error.start} is not UTF-8"
         except RecursionError:
-            problem = f"it is nested more than {DEEPEST} deep"
+            problem = f"it is nested more than {MAX_DEPTH} deep"
         except ValueError:
             problem = "a number has too many digits"
         raise HTTPException(422, f"the body cannot be read: {problem}")

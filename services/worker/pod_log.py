@@ -44,7 +44,7 @@ class PodLog(Observer):
             case Complete():
                 log.debug("completed", extra=self._tags(step))
             case Fail(error=error, permanent=permanent):
-                kind = "failed" if permanent or not step.tries_left else "attempt failed"
+                kind = "failed" if permanent or not step.has_tries_left else "attempt failed"
                 log.warning("%s: %s", kind, error, extra=self._tags(step))
             case Release():
                 log.warning("released before it completed", extra=self._tags(step))

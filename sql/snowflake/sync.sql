@@ -1,5 +1,5 @@
 -- A pod's claim and its outcomes, in the one statement that takes the table's lock. Of the first
--- steps of the queue the claim takes those that it may: see claimed_of in core/step.py. Nothing
+-- steps of the queue the claim takes those that it may: see steps_to_claim in core/step.py. Nothing
 -- happens unless the incarnation is in one of the statuses that allow it.
 UPDATE {step_tracker}
 {evolve}

@@ -12,7 +12,7 @@ from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.errors import StoreError
 from fleet_q.core.ports import FinalStep, Pruned
-from fleet_q.core.pruning import ENDED
+from fleet_q.core.pruning import PRUNED_BY_DEFAULT
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema
 from tests.waiting import LIMIT
@@ -36,7 +36,7 @@ def ended(store: SnowflakeStore) -> list[FinalStep]:
     store.submit([Submit(f"step {number}", "{}", unique=True) for number in range(5)])
     for number in range(3):
         store.cancel(f"step {number}")
-    return list(store.final_steps(ENDED, store.pods().at, 100).steps)
+    return list(store.final_steps(PRUNED_BY_DEFAULT, store.pods().at, 100).steps)
 
 
 def prune(store: SnowflakeStore, ended: list[FinalStep]) -> Pruned:

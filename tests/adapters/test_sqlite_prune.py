@@ -11,7 +11,7 @@ import pytest
 
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.ports import FinalStepPage
-from fleet_q.core.pruning import ENDED, PruneStats, prune_cycle
+from fleet_q.core.pruning import PRUNED_BY_DEFAULT, PruneStats, prune_cycle
 from fleet_q.core.step import Submit
 from tests.conformance.clock import SECOND, FakeClock
 from tests.conformance.helpers import call_by_call
@@ -37,7 +37,7 @@ def cancelled(store: SqliteStore, *step_ids: str) -> None:
 def pages(store: SqliteStore, before: int, limit: int) -> list[list[str]]:
     page, found = FinalStepPage((), ""), []
     while page.after is not None:
-        page = store.final_steps(ENDED, before, limit, page.after)
+        page = store.final_steps(PRUNED_BY_DEFAULT, before, limit, page.after)
         found.append([step.step_id for step in page.steps])
     return found
 

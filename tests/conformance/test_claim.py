@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.pod import Leave
 from fleet_q.core.ports import Store, SyncRequest
-from fleet_q.core.step import MOST_CLAIMED_BYTES, Fail, Submit
+from fleet_q.core.step import MAX_CLAIM_SIZE, Fail, Submit
 
 from .clock import FakeClock
 from .helpers import (
@@ -158,7 +158,7 @@ def test_a_claim_says_whether_it_left_any_step(store: Store) -> None:
 
 def test_a_claim_takes_few_steps_with_large_payloads(store: Store) -> None:
     join(store)
-    third = '"' + "x" * (MOST_CLAIMED_BYTES // 3) + '"'
+    third = '"' + "x" * (MAX_CLAIM_SIZE // 3) + '"'
     for number in range(4):
         store.submit([Submit(f"large{number}", third)])
 
@@ -171,7 +171,7 @@ def test_a_claim_takes_few_steps_with_large_payloads(store: Store) -> None:
 
 def test_a_claim_takes_a_step_whose_payload_alone_is_too_large(store: Store) -> None:
     join(store)
-    store.submit([Submit("a", '"' + "x" * MOST_CLAIMED_BYTES + '"')])
+    store.submit([Submit("a", '"' + "x" * MAX_CLAIM_SIZE + '"')])
     submit(store, "b")
 
     assert claim(store, 2) == ["a"]

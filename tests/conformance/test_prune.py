@@ -11,9 +11,10 @@ import pytest
 
 from fleet_q.core.errors import IncarnationEnded, UnknownStep
 from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.lifecycle import FINAL
 from fleet_q.core.pod import Drain, Leave, SendHeartbeat, Sleep
 from fleet_q.core.ports import FinalStep, FinalStepPage, Pruned, Store, SyncRequest
-from fleet_q.core.pruning import ENDED, WITH_DEAD_LETTERS, PruneStats, prune_cycle
+from fleet_q.core.pruning import PRUNED_BY_DEFAULT, PruneStats, prune_cycle
 from fleet_q.core.step import Complete
 
 from .clock import SECOND, FakeClock
@@ -68,7 +69,7 @@ def ended(store: Store, before: int, limit: int = 100) -> list[FinalStep]:
     page = FinalStepPage((), "")
     found: list[FinalStep] = []
     while page.after is not None:
-        page = store.final_steps(WITH_DEAD_LETTERS, before, limit, page.after)
+        page = store.final_steps(FINAL, before, limit, page.after)
         assert len(page.steps) <= limit
         found += page.steps
     return found
@@ -89,25 +90,25 @@ def test_old_steps_go_with_their_events_and_dead_letters_only_if_they_are_meant(
     }  # fmt: skip
     assert prune(store, DAY) == PruneStats()
 
-    assert prune(store, DAY, statuses=WITH_DEAD_LETTERS) == PruneStats(steps=1, step_events=3)
+    assert prune(store, DAY, statuses=FINAL) == PruneStats(steps=1, step_events=3)
     assert store.step("old failed") is None
     clock.advance(100 * DAY)
-    assert prune(store, DAY, statuses=WITH_DEAD_LETTERS).steps == 3
+    assert prune(store, DAY, statuses=FINAL).steps == 3
     assert {event.stream for event in store.step_events()} == {"held", "old delayed"}
 
 
 @pytest.mark.usefixtures("lived_in")
 def test_a_dry_run_counts_and_changes_nothing(store: Store) -> None:
     before = picture(store)
-    would = prune(store, DAY, dry_run=True, statuses=WITH_DEAD_LETTERS)
+    would = prune(store, DAY, dry_run=True, statuses=FINAL)
     assert would == PruneStats(steps=3, step_events=8)
     assert picture(store) == before
-    assert prune(store, DAY, statuses=WITH_DEAD_LETTERS) == would
+    assert prune(store, DAY, statuses=FINAL) == would
 
 
 @pytest.mark.usefixtures("lived_in")
 def test_work_goes_on(store: Store, clock: FakeClock) -> None:
-    prune(store, 0, statuses=WITH_DEAD_LETTERS)
+    prune(store, 0, statuses=FINAL)
     clock.advance(10 * DAY)
     assert claim(store) == ["old delayed"]
     acknowledge(store, Complete("held", "token", "1"))
@@ -242,7 +243,7 @@ def test_the_archive_has_all_that_is_deleted_before_it_is(store: Store, clock: F
             assert event in list(here(event.stream))
             kept.append(event)
 
-    stats = prune(store, DAY, statuses=WITH_DEAD_LETTERS, archive=archive)
+    stats = prune(store, DAY, statuses=FINAL, archive=archive)
 
     left = {(event.stream, event.version) for event in store.step_events()}
     assert len(kept) == stats.step_events + stats.pod_events
@@ -279,7 +280,7 @@ def test_no_bell_is_missed_for_a_prune(clients: list[Store], clock: FakeClock) -
     for round in range(3):
         there.cancel("one")
         heard.append(here.change_counter())
-        assert prune(there, 0, statuses=ENDED) == PruneStats(steps=1, step_events=2)
+        assert prune(there, 0, statuses=PRUNED_BY_DEFAULT) == PruneStats(steps=1, step_events=2)
         submit(there, "one", delay=round)
         there.cancel("two")
         heard.append(here.change_counter())

@@ -24,10 +24,10 @@ from msgspec.structs import asdict, replace
 from fleet_q.core import events as ev
 from fleet_q.core.audit import audit
 from fleet_q.core.errors import FleetQError, IllegalTransition, IncarnationEnded, StepConflict
-from fleet_q.core.lifecycle import STEP
+from fleet_q.core.lifecycle import FINAL, STEP
 from fleet_q.core.pod import Drain, Join, Leave, Pod, PodCommand, SendHeartbeat, Sleep
 from fleet_q.core.ports import SyncRequest, SyncResult
-from fleet_q.core.pruning import ENDED, WITH_DEAD_LETTERS, PruneStats, prune_cycle
+from fleet_q.core.pruning import PRUNED_BY_DEFAULT, PruneStats, prune_cycle
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import (
     Complete,
@@ -37,9 +37,9 @@ from fleet_q.core.step import (
     Release,
     Submit,
     claim_order,
-    claimed_of,
     fold,
     is_due,
+    steps_to_claim,
 )
 
 from .clock import SECOND, FakeClock
@@ -279,7 +279,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(age=st.sampled_from([0, 5, 20, 20]), failed=st.booleans())
     def prune(self, age: int, failed: bool) -> None:
-        statuses = WITH_DEAD_LETTERS if failed else ENDED
+        statuses = FINAL if failed else PRUNED_BY_DEFAULT
         steps, pods = self.model.prune(self.clock() - age * SECOND, statuses)
         stats = PruneStats()
         for _ in call_by_call(
@@ -382,11 +382,11 @@ class Fleet(RuleBasedStateMachine):
         assert list(answer.lost) == expected["lost"]
         if request.claim and not request.is_retry and not self.kind.writes_are_billed:
             first = sorted(queue, key=claim_order)[: request.claim]
-            assert expected["claimed"] == ids(claimed_of(first, request.free))
+            assert expected["claimed"] == ids(steps_to_claim(first, request.free))
             is_short = len(expected["claimed"]) < request.claim
             assert answer.more == (is_short and bool(self.model.claimable(now)))
             assert self.clock_went_back or answer.next_due == self.model.next_due(now)
-            assert answer.held == (self.model.counts()["claimed"] > 0)
+            assert answer.any_claimed == (self.model.counts()["claimed"] > 0)
         self.claims += [(step_id, request.claim_token) for step_id in expected["claimed"]]
         if request.is_retry and expected["claimed"]:
             self.note("claim made up for")

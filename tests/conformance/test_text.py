@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fleet_q.core.ports import Store
 from fleet_q.core.step import Complete, Fail, Submit
-from fleet_q.core.submission import LONGEST_ID, submission
+from fleet_q.core.submission import MAX_ID_LENGTH, submission
 
 from .helpers import acknowledge, claim, facts, ids, join, known, submit
 from .stores import StoreKind
@@ -43,8 +43,8 @@ ODD_TEXTS = [
     "\ufeffmark",
     "שלום ‮ reversed",
     "\U0010ffff",
-    "x" * LONGEST_ID,
-    "😀" * LONGEST_ID,
+    "x" * MAX_ID_LENGTH,
+    "😀" * MAX_ID_LENGTH,
 ]
 odd_texts = pytest.mark.parametrize("text", ODD_TEXTS, ids=ascii)
 

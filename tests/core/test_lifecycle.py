@@ -16,8 +16,8 @@ from fleet_q.core.lifecycle import (
     POD_STATUSES,
     STEP,
     STEP_STATUSES,
-    Becomes,
     Lifecycle,
+    NewValue,
 )
 from fleet_q.core.step import Step
 
@@ -109,7 +109,7 @@ def test_a_final_status_is_left_only_by_a_replay() -> None:
 def test_effects_name_only_columns_that_a_step_has_and_their_events_tell() -> None:
     facts = {str(fact.__struct_config__.tag): fact for fact in get_args(StepFact)}
     assert set(EFFECTS) == set(facts) - {"submitted"}
-    told = {Becomes.TOLD, Becomes.TOLD_OR_KEPT, Becomes.TOLD_OR_NOW}
+    told = {NewValue.FROM_EVENT, NewValue.FROM_EVENT_OR_UNCHANGED, NewValue.FROM_EVENT_OR_NOW}
     for event, effect in EFFECTS.items():
         assert set(effect.columns) <= set(Step.__struct_fields__)
         says = {column for column, becomes in effect.columns.items() if becomes in told}

@@ -103,8 +103,8 @@ def test_a_store_that_did_not_answer_is_asked_again_within_half_a_heartbeat_inte
 def test_a_sleeper_that_woke_to_lead_stays_awake_until_it_has_heard_who_is_silent() -> None:
     pilot = Sleeper(sleep_after=5.0, dead_pod_threshold=60.0)
     pilot.leaders = ()
-    pilot.live(60, asleep=True, held=True)
-    pilot.live(80, asleep=False, held=True)
+    pilot.live(60, asleep=True, any_claimed=True)
+    pilot.live(80, asleep=False, any_claimed=True)
 
 
 def test_a_pod_that_misses_another_does_not_fall_asleep() -> None:

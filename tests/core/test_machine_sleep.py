@@ -210,7 +210,7 @@ def test_nobody_falls_asleep_just_before_a_step_falls_due() -> None:
 def test_while_something_is_held_a_sleeper_sees_to_it_that_the_fleet_is_led() -> None:
     pilot = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0)
     pilot.leaders = (live_pod(Join("another", "one")),)
-    pilot.live(62, asleep=True, held=True)
+    pilot.live(62, asleep=True, any_claimed=True)
     pilot.live(179, asleep=True)
     assert len(pilot.looked_at) == 3
 
@@ -231,8 +231,8 @@ def test_while_something_is_held_and_nobody_leads_a_sleeper_wakes_to_do_so(
 ) -> None:
     pilot = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0)
     pilot.leaders = tuple(others)
-    pilot.live(62, asleep=True, held=True)
-    pilot.live(61, asleep=False, held=True)
+    pilot.live(62, asleep=True, any_claimed=True)
+    pilot.live(61, asleep=False, any_claimed=True)
     assert pilot.said[-1] is SendHeartbeat
 
 
@@ -277,7 +277,7 @@ def test_a_sleeper_whose_incarnation_ended_joins_again_and_does_not_forget_why_i
 
 def test_a_look_that_was_not_answered_is_soon_done_again() -> None:
     pilot = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0)
-    pilot.live(62, asleep=True, held=True)
+    pilot.live(62, asleep=True, any_claimed=True)
     while not (plan := pilot.plan()).look:
         pilot.carry_out(plan)
         pilot.now = max(pilot.now, plan.look_again)

@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 
 from fleet_q.core.cycle import LONGEST_PAUSE, pause
-from fleet_q.core.lifecycle import STEP_STATUSES
+from fleet_q.core.lifecycle import FINAL, STEP_STATUSES
 from fleet_q.core.pod import Drain, Join, Leave, Sleep
 from fleet_q.core.ports import StoreTraits
 from fleet_q.core.pruning import (
-    ENDED,
     LONGEST_INTERVAL,
-    WITH_DEAD_LETTERS,
+    PRUNED_BY_DEFAULT,
     interval,
     is_prunable,
     prunable_pods,
@@ -26,7 +25,7 @@ DAY = 24 * HOUR
 
 
 @pytest.mark.parametrize("status", STEP_STATUSES)
-@pytest.mark.parametrize("statuses", [ENDED, WITH_DEAD_LETTERS])
+@pytest.mark.parametrize("statuses", [PRUNED_BY_DEFAULT, FINAL])
 def test_what_has_ended_may_go_from_its_end_on(status: str, statuses: Any) -> None:
     step = live(*LIVES[status])
 

@@ -142,15 +142,15 @@ def test_whoever_was_kept_waiting_for_a_gap_at_most_is_heard_of_in_time(
 def test_nobody_is_to_watch_while_every_row_changes() -> None:
     observer = Observer(pod("observer"), pod("other"))
     observer.poll(GAP - HEARTBEAT)
-    assert not observer.tracker.is_to_watch("observer", observer.now)
+    assert not observer.tracker.should_watch("observer", observer.now)
 
 
 @pytest.mark.parametrize(
-    ("older", "is_to_watch"),
+    ("older", "should_watch"),
     [("up", False), ("draining", True), ("asleep", True), ("down", True)],
 )
 def test_the_oldest_pod_that_is_awake_and_heard_is_to_watch_a_missed_one(
-    older: PodStatus, is_to_watch: bool
+    older: PodStatus, should_watch: bool
 ) -> None:
     observer = Observer()
     for version in range(1, 5):
@@ -161,5 +161,5 @@ def test_the_oldest_pod_that_is_awake_and_heard_is_to_watch_a_missed_one(
             Pod("younger", "up", 4, 0, "one", version),
         )
         observer.poll(HEARTBEAT)
-    assert observer.tracker.is_to_watch("observer", observer.now) == is_to_watch
-    assert not observer.tracker.is_to_watch("younger", observer.now)
+    assert observer.tracker.should_watch("observer", observer.now) == should_watch
+    assert not observer.tracker.should_watch("younger", observer.now)

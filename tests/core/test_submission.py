@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_q.core.errors import InvalidInput
-from fleet_q.core.settings import LONGEST
+from fleet_q.core.settings import MAX_SECONDS
 from fleet_q.core.step import Submit, decide
 from fleet_q.core.submission import (
-    DEEPEST,
-    HIGHEST_PRIORITY,
-    LONGEST_ID,
+    MAX_DEPTH,
+    MAX_ID_LENGTH,
     MAX_PAYLOAD_BYTES,
-    MOST_RETRIES,
+    MAX_PRIORITY,
+    MAX_RETRIES,
     check_id,
     submission,
     to_json,
@@ -103,24 +103,24 @@ def test_a_value_within_itself_is_refused() -> None:
 
 
 def test_values_may_be_nested_so_deep_and_no_deeper() -> None:
-    assert json.loads(to_json(nested(DEEPEST), "payload")) == nested(DEEPEST)
-    for depth in (DEEPEST + 1, 100_000):
-        with pytest.raises(InvalidInput, match=f"nested more than {DEEPEST} deep"):
+    assert json.loads(to_json(nested(MAX_DEPTH), "payload")) == nested(MAX_DEPTH)
+    for depth in (MAX_DEPTH + 1, 100_000):
+        with pytest.raises(InvalidInput, match=f"nested more than {MAX_DEPTH} deep"):
             to_json(nested(depth), "payload")
 
 
 def test_many_values_side_by_side_are_not_deep() -> None:
-    wide: list[object] = [{}] * (DEEPEST * 2)
+    wide: list[object] = [{}] * (MAX_DEPTH * 2)
     assert json.loads(to_json(wide, "payload")) == wide
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
 def test_any_text_of_a_fitting_length_is_an_id(text: str) -> None:
-    assert check_id(text[:LONGEST_ID], "step_id") == text[:LONGEST_ID]
+    assert check_id(text[:MAX_ID_LENGTH], "step_id") == text[:MAX_ID_LENGTH]
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "a\0b", "x" * (LONGEST_ID + 1), "\ud800", None, 7, b"id"], ids=repr
+    "bad", ["", "a\0b", "x" * (MAX_ID_LENGTH + 1), "\ud800", None, 7, b"id"], ids=repr
 )
 def test_what_is_no_id_is_refused(bad: object) -> None:
     with pytest.raises(InvalidInput, match="step_id"):
@@ -130,7 +130,7 @@ def test_what_is_no_id_is_refused(bad: object) -> None:
 
 
 def test_the_longest_id_is_an_id() -> None:
-    assert check_id("x" * LONGEST_ID, "step_id") == "x" * LONGEST_ID
+    assert check_id("x" * MAX_ID_LENGTH, "step_id") == "x" * MAX_ID_LENGTH
 
 
 @pytest.mark.parametrize("payload", [[], "text", 1, True, b"", {1}], ids=repr)
@@ -156,9 +156,9 @@ def test_by_default_a_payload_has_a_mebibyte_at_most() -> None:
 @pytest.mark.parametrize(
     ("option", "least", "most"),
     [
-        ("priority", -HIGHEST_PRIORITY, HIGHEST_PRIORITY),
-        ("max_retries", 0, MOST_RETRIES),
-        ("delay", 0, LONGEST),
+        ("priority", -MAX_PRIORITY, MAX_PRIORITY),
+        ("max_retries", 0, MAX_RETRIES),
+        ("delay", 0, MAX_SECONDS),
     ],
 )
 def test_numbers_have_bounds_which_belong_to_them(option: str, least: int, most: int) -> None:

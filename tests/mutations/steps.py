@@ -58,7 +58,7 @@ STEPS: Final = (
     Mutation(
         "a change carries the step's claim token",
         replaced(
-            step, "_held_under", lambda check: lambda known, token: check(known, known.claim_token)
+            step, "_check_claim", lambda check: lambda known, token: check(known, known.claim_token)
         ),
     ),
     Mutation(
@@ -87,7 +87,7 @@ STEPS: Final = (
     ),
     Mutation(
         "a step on its last try is not prefetched",
-        lambda: patch.object(step, "claimed_of", lambda first, free: list(first)),
+        lambda: patch.object(step, "steps_to_claim", lambda first, free: list(first)),
     ),
     Mutation(
         "a step without a delay does not wait for the clock",

@@ -75,7 +75,7 @@ class Runners:
             except Exception as error:
                 self._done(attempt.failed(error))
                 continue
-            job = Job(attempt, task, begin_by, None if step.tries_left else self._record_start)
+            job = Job(attempt, task, begin_by, None if step.has_tries_left else self._record_start)
             runner = self._by_kind[task.where]
             self._jobs[step.step_id, attempt.claim_token] = runner, job
             if runner in waiting:

@@ -568,7 +568,7 @@ WHERE NOT EXISTS (
 
 -- snowflake/sync
 -- A pod's claim and its outcomes, in the one statement that takes the table's lock. Of the first
--- steps of the queue the claim takes those that it may: see claimed_of in core/step.py. Nothing
+-- steps of the queue the claim takes those that it may: see steps_to_claim in core/step.py. Nothing
 -- happens unless the incarnation is in one of the statuses that allow it.
 UPDATE "STEP_TRACKER"
 -- What an event makes of a step. A statement joins the events to the rows that they change, as
