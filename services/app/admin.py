@@ -1,4 +1,4 @@
-"""What operators do with an app: look after its pods and its dead letters, prune what has ended."""
+"""Admin, the methods of an app for operators: pods, recovery, dead letters and pruning."""
 
 from __future__ import annotations
 
@@ -22,48 +22,55 @@ from fleet_q.core.retry import micros
 from fleet_q.core.submission import check_id, check_seconds
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import replay_all
-from fleet_q.services.app.pruning import prune_gently
+from fleet_q.services.app.pruning import run_prune
 from fleet_q.services.app.recovery import watch_silent_pods
 from fleet_q.services.app.views import DeadLettersView, LeaderView, PodView, StepView
 
 LONGEST_PAGE: Final = 1_000
-"""Dead letters in a page, at most."""
+"""The most dead letters in a page."""
 
 
 class Admin(AppBase):
-    """The part of an app that is about its pods, and about steps that have ended."""
+    """The methods of an app about pods and about steps that are final."""
 
     def pods(self) -> list[PodView]:
-        """All pods that ever joined, the living first, oldest first."""
-        fleet = self.store.pods()
+        """Return all pods that ever started and are not pruned: the live ones, oldest first, then
+        the others, by their last heartbeat, newest first."""
+        pod_list = self.store.pods()
         dead_after = micros(self.settings.dead_pod_threshold)
-        live = live_pods(fleet.pods, fleet.at, dead_after)
-        head = leader(fleet.pods, fleet.at, dead_after)
-        gone = sorted(
-            (pod for pod in fleet.pods if pod not in live), key=lambda pod: -pod.last_heartbeat_ts
+        live = live_pods(pod_list.pods, pod_list.at, dead_after)
+        leading = leader(pod_list.pods, pod_list.at, dead_after)
+        others = sorted(
+            (pod for pod in pod_list.pods if pod not in live),
+            key=lambda pod: -pod.last_heartbeat_ts,
         )
-        return [PodView.of(pod, alive=pod in live, leader=pod == head) for pod in [*live, *gone]]
+        return [
+            PodView.of(pod, alive=pod in live, leader=pod == leading) for pod in [*live, *others]
+        ]
 
     def leader(self) -> LeaderView:
-        """The oldest live pod, and whether it is the one that runs here."""
+        """Return the leader, the oldest live pod, and whether it is the pod that runs here."""
         pods = self.pods()
-        head = next((pod.pod_id for pod in pods if pod.leader), None)
+        leading = next((pod.pod_id for pod in pods if pod.leader), None)
         here = pod.pod_id if (pod := self.pod) is not None else None
         alive = [pod.pod_id for pod in pods if pod.alive]
-        return LeaderView(head, here, head is not None and head == here, len(alive), alive)
+        return LeaderView(leading, here, leading is not None and leading == here, len(alive), alive)
 
     def recover(self, on_wait: Callable[[str], object] = lambda line: None) -> RecoveryStats:
-        """Run one recovery cycle now, whoever leads: what it does, it can only do once. With a pod
-        running here, that pod knows which others are silent. Without, those that seem to be are
-        watched for two heartbeat intervals first; ``on_wait`` is called with a line about it."""
+        """Run one recovery cycle now, whichever pod leads; two at once do no harm, because each
+        orphan is recovered by one transaction.
+
+        If a pod runs here, it knows which pods are silent. Otherwise the pods that seem silent are
+        watched for two heartbeat intervals first, and ``on_wait`` is called with a message.
+        """
         stats = RecoveryStats()
         pod, store = self.pod, self.store
         cycle = recovery_cycle(
             SqliteRecoveryQueue(),
-            silent=lambda fleet: (
+            silent=lambda pod_list: (
                 pod.silent_pods()
                 if pod is not None
-                else watch_silent_pods(store, fleet, self.settings, on_wait)
+                else watch_silent_pods(store, pod_list, self.settings, on_wait)
             ),
             starts=store.starts,
             dead_after=micros(self.settings.dead_pod_threshold),
@@ -75,32 +82,38 @@ class Admin(AppBase):
         return stats
 
     def dead_letters(self, limit: int = 100, before: str | None = None) -> DeadLettersView:
-        """A page of up to 1,000 of the steps that failed for good, newest first."""
+        """Return a page of dead letters, newest first: up to ``limit``, at most 1,000.
+
+        ``before`` is the cursor of the page, taken from the page before it.
+        """
         if not 1 <= limit <= LONGEST_PAGE:
-            raise InvalidInput(f"limit must be between 1 and {LONGEST_PAGE}")
+            raise InvalidInput(f"limit must be between 1 and {LONGEST_PAGE}, not {limit}")
         page = self.store.dead_letters(limit, _parse_cursor(before))
         cursor = None if page.before is None else f"{page.before[0]}:{page.before[1]}"
         return DeadLettersView([StepView.of(step) for step in page.steps], cursor)
 
     def replay(self, step_ids: Iterable[str]) -> list[str]:
-        """Give failed or cancelled steps all their tries again; all of them, or none."""
+        """Make failed or cancelled steps pending again with all their tries; all of them or none.
+
+        Returns the ids. Raises ``UnknownStep``, or ``IllegalTransition`` for another status.
+        """
         ids = list(dict.fromkeys(check_id(step_id, "step_id") for step_id in step_ids))
         replayed = [step.step_id for step in self.store.replay(ids)]
         self._work_arrived()
         return replayed
 
     def replay_all(self, on_replayed: Callable[[int], object] = lambda count: None) -> int:
-        """Replay every dead letter that there is now, page by page; how many this call replayed.
+        """Replay every dead letter that exists now; return the number of steps replayed.
 
-        Those that somebody else replays or prunes meanwhile are left out. After each page
-        ``on_replayed`` is called with the number of its steps.
+        Steps that another caller replays or prunes meanwhile are skipped. ``on_replayed`` is
+        called after each transaction with the number of its steps.
         """
 
-        def replayed(count: int) -> None:
+        def on_batch(count: int) -> None:
             self._work_arrived()
             on_replayed(count)
 
-        return replay_all(self.store, replayed)
+        return replay_all(self.store, on_batch)
 
     def prune(
         self,
@@ -110,30 +123,33 @@ class Admin(AppBase):
         archive: Path | None = None,
         dry_run: bool = False,
         stats: PruneStats | None = None,
-        told: Callable[[], object] = lambda: None,
+        on_batch: Callable[[], object] = lambda: None,
     ) -> PruneStats:
-        """Delete the steps that were completed or cancelled ``older_than`` seconds ago or earlier,
-        with ``failed`` the dead letters too, and the pods that are down or asleep and were heard
-        of no later; all with their events, which are appended to the file ``archive`` first.
+        """Delete old final steps and old pods, with their events; return the numbers deleted.
 
-        The id of a step that was pruned is free: submitted again, it is a new step. So keep steps
-        for longer than anybody goes on trying to submit one. A ``dry_run`` only counts. After each
-        batch ``stats`` has been added to and ``told`` is called, which may end it by raising.
+        A step is old if it was completed or cancelled (with ``failed``, also if it failed)
+        ``older_than`` seconds ago or earlier; a pod, if it is down or asleep and its last
+        heartbeat was then or earlier. Events are appended to the file ``archive`` first. A
+        ``dry_run`` only counts. ``on_batch`` is called after each batch, when ``stats`` includes
+        it, and may raise to end the prune.
+
+        The id of a pruned step can be used again: submitted once more, it is a new step. So keep
+        steps for longer than any client retries a submission.
         """
         check_seconds(older_than, "older_than")
         stats = PruneStats() if stats is None else stats
         store = self.store
-        with nullcontext() if archive is None or dry_run else Archive(archive) as kept:
+        with nullcontext() if archive is None or dry_run else Archive(archive) as archive_file:
             cycle = prune_cycle(
                 older_than=micros(older_than),
                 prune_batch=store.traits.prune_batch,
                 stats=stats,
                 statuses=FINAL if failed else PRUNED_BY_DEFAULT,
-                archive=kept,
+                archive=archive_file,
                 dry_run=dry_run,
                 by=pod.pod_id if (pod := self.pod) is not None else None,
             )
-            prune_gently(store, Cycle(cycle, time.monotonic), told)
+            run_prune(store, Cycle(cycle, time.monotonic), on_batch)
         return stats
 
 
@@ -142,5 +158,7 @@ def _parse_cursor(before: str | None) -> tuple[int, str] | None:
         return None
     cursor = re.fullmatch("(-?[0-9]{1,18}):(.*)", before, re.DOTALL)
     if cursor is None:
-        raise InvalidInput(f"{before!r} is no cursor; hand back the 'before' of the page in front")
+        raise InvalidInput(
+            f"before={before!r} is not a cursor; pass the 'before' of the previous page"
+        )
     return int(cursor[1]), check_id(cursor[2], "the cursor's step_id")

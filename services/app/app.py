@@ -1,4 +1,4 @@
-"""The app: register functions on it, submit steps to it, run its loops anywhere."""
+"""FleetQ, the app: registers functions, submits and manages steps, runs a pod."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ R = TypeVar("R")
 
 
 class FleetQ(Queue, Admin):
-    """A task queue in ``store``: a URL, or an open store; by default the settings' own.
+    """A task queue in ``store``, a URL or an open store; by default the store of the settings.
 
-    Nothing is opened before the first use, but a relative path is one of the folder that is current
-    now. Its methods may be called from any thread; each is one
-    short transaction, so in a coroutine ``asyncio.to_thread`` them if the store is far away.
+    The store is opened at the first use. A relative path is resolved against the directory that
+    is current when the app is made. The methods may be called from any thread and wait for the
+    store, so a coroutine calls them with ``asyncio.to_thread`` if the store is remote.
     """
 
     def __init__(
         self, store: str | Store | None = None, *, settings: Settings | None = None
     ) -> None:
         super().__init__(store, settings)
-        self._lock = threading.Lock()  # one pod at a time
+        self._lock = threading.Lock()  # guards self._run: an app runs one pod at a time
         self.reference: str | None = None
-        """``module:app``, if the command line found it so."""
+        """``module:app``, if the command line loaded the app by that name."""
         self.made_in = origins.origin()
         self.number = origins.number_app(self, self.made_in)
         fork.call_in_child(self._begin_in_child)
@@ -53,12 +53,13 @@ class FleetQ(Queue, Admin):
     ) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Register the decorated function for steps whose ``task_type`` is ``name``.
 
-        The other keys of the payload are its arguments, what it returns (JSON) the step's result.
-        ``max_retries`` goes with every step submitted here, by default the settings' own. After
-        ``timeout`` seconds an attempt fails: an async function is cancelled, a process ended; a
-        thread cannot be, its function only finds ``current_step().cancelled``. ``process`` runs
-        a function of a module in a process of its own, for what would hold the interpreter.
-        Raises :class:`InvalidInput` if the name is taken, or an option makes no sense.
+        The other keys of the payload are the function's arguments; what it returns, a JSON value,
+        is the step's result. ``max_retries`` applies to every step of this type that this app
+        submits; by default the setting does. An attempt fails after ``timeout`` seconds: an async
+        function is cancelled and a process is killed, but a thread cannot be stopped, so its
+        function should check ``current_step().cancelled``. With ``process``, the function runs in
+        a process of its own, for code that holds the interpreter's lock; it must be importable.
+        Raises :class:`InvalidInput` if the name is taken or an option is out of range.
         """
         check_name(name)
 
@@ -72,16 +73,16 @@ class FleetQ(Queue, Admin):
         return register
 
     def executor(self, function: Callable[[dict[str, Any]], R]) -> Callable[[dict[str, Any]], R]:
-        """Register a function for every step that no other is registered for.
+        """Register the function for all steps whose type has no function of its own.
 
-        It is called with the step as a row: ``STEP_ID``, ``PAYLOAD``, ``RETRY_COUNT`` and so on.
+        Its argument is the step as a dict of columns: ``STEP_ID``, ``PAYLOAD``, ``RETRY_COUNT``...
         """
         task = Task(self, None, function, max_retries=None, timeout=None, process=False)
         self._registry.add(task)
         return function
 
     def registered(self, name: str) -> Task[Any, Any] | None:
-        """The task that is registered under exactly this name."""
+        """Return the task that is registered under exactly this name, or ``None``."""
         return self._registry.named(name)
 
     def use(
@@ -91,61 +92,63 @@ class FleetQ(Queue, Admin):
         settings: Settings | None = None,
         create: bool = True,
     ) -> None:
-        """Before the first use, take another store or other settings than those of the code.
-        With ``create`` false, a store that does not exist is an error."""
+        """Replace the store or the settings that the app was made with, before its first use.
+
+        With ``create`` false, a store that does not exist is an error.
+        """
         self._connection.use(store, settings, create)
 
     def close(self) -> None:
-        """Close the store that the client's methods opened."""
+        """Close the store that the methods of this app opened."""
         self._connection.close()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Pod]:
-        """Run a pod while the body runs: ``async with app.running(): ...``, also as a lifespan.
+        """Run a pod while the body of ``async with app.running():`` runs; also as a lifespan.
 
-        Async functions run on this event loop. On leaving, the pod drains. Raises what opening
-        the store raises; what ends the pod later is in its ``error``.
+        Async functions run on the running event loop. At the end of the body the pod drains.
+        Raises what opening the store raises; an error that ends the pod later is its ``error``.
         """
         run = self._new_run(asyncio.get_running_loop())
         try:
-            pod = await run.begun()
+            pod = await run.start_async()
         except BaseException:
-            run.leave(0)
+            run.drain(0)
             raise
         try:
             yield pod
         finally:
-            run.leave()
-            await run.drained()
+            run.drain()
+            await run.wait_ended()
 
     @contextmanager
     def running_on(self, loop: asyncio.AbstractEventLoop) -> Iterator[Pod]:
-        """The same for a thread without an event loop; async functions run on ``loop``."""
+        """Run a pod like :meth:`running`, from a thread; async functions run on ``loop``."""
         run = self._new_run(loop)
         try:
-            yield run.begin()
+            yield run.start()
         finally:
-            run.leave()
-            run.over.wait()
+            run.drain()
+            run.ended.wait()
 
     def _new_run(self, loop: asyncio.AbstractEventLoop) -> Run:
         if origins.is_child:
             raise InvalidInput(
-                "a process that imports the app to run a step runs no pod; put what does under"
-                ' if __name__ == "__main__"'
+                "a child process that runs a step's function cannot run a pod; put the code that"
+                ' runs the pod under if __name__ == "__main__"'
             )
         with self._lock:
-            if self._run is not None and not self._run.is_leaving:
-                raise InvalidInput("this app runs a pod already")
+            if self._run is not None and not self._run.is_draining:
+                raise InvalidInput("this app already runs a pod; make another app for a second one")
             self._run = Run(
-                lambda: start_pod(self._connection, self._registry, loop), after=self._run
+                lambda: start_pod(self._connection, self._registry, loop), previous=self._run
             )
             return self._run
 
     def _begin_in_child(self) -> None:
-        """The pod lives in the parent, and so do the threads that may have held the lock."""
+        """Forget the pod in a forked child: its threads, which may hold the lock, are gone."""
         self._lock = threading.Lock()
         self._connection.begin_in_child()
         if self._run is not None:
-            self._run.stay_with_the_parent()
+            self._run.detach_in_child()
             self._run = None

@@ -1,4 +1,4 @@
-"""What the parts of an app share: its store and settings, its tasks, and the pod that runs here."""
+"""AppBase, the state that the parts of an app share: store, settings, tasks and running pod."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fleet_q.services.worker.pod_thread import Pod
 
 
 class AppBase:
-    """An app without anything to do. See :class:`fleet_q.services.app.app.FleetQ`."""
+    """The base class of :class:`fleet_q.services.app.app.FleetQ` and its parts."""
 
     def __init__(self, store: str | Store | None, settings: Settings | None) -> None:
         self._connection = Connection(store, settings)
@@ -20,30 +20,31 @@ class AppBase:
 
     @property
     def settings(self) -> Settings:
-        """The settings given, or those of the environment, read at the first use."""
+        """The settings that were given, else those of the environment, read at the first use."""
         return self._connection.settings
 
     @property
     def where(self) -> str | Store:
-        """The URL of the app's store, or the open store that it was given."""
+        """The URL of the app's store, or the open store that the app was made with."""
         return self._connection.where
 
     @property
     def url(self) -> str | None:
-        """The URL of the app's store, if other processes can open it too."""
+        """The URL of the app's store, or ``None`` if other processes cannot open it."""
         return self._connection.url
 
     @property
     def store(self) -> Store:
-        """The app's open store."""
+        """The app's store; opened if it is not open yet."""
         return self._connection.store()
 
     @property
     def pod(self) -> Pod | None:
-        """The pod that runs here now."""
+        """The pod that this app runs now, in this process; ``None`` if it runs none."""
         run = self._run
-        return None if run is None or (run.is_leaving and run.over.is_set()) else run.pod
+        return None if run is None or (run.is_draining and run.ended.is_set()) else run.pod
 
     def _work_arrived(self) -> None:
+        """Wake the pod of this process, so that it claims at once what was just stored."""
         if self._run is not None and (pod := self.pod) is not None:
             pod.work_arrived()

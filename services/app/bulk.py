@@ -1,4 +1,4 @@
-"""Many steps at once, in transactions of a limited size; what was done is known if one fails."""
+"""Submitting and replaying many steps, in transactions of at most 1,000 steps each."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SUBMIT_BATCH: Final = 1_000
 def submit_all(
     store: Store, commands: Sequence[Submit], on_stored: Callable[[list[str]], object]
 ) -> None:
-    """Store steps; after each transaction ``on_stored`` is called with the ids that it stored.
+    """Store steps; call ``on_stored`` after each transaction with the ids that it stored.
 
-    If a transaction fails, or ``on_stored`` raises, the error's ``stored_ids`` are the ids of all
-    that is stored.
+    If a transaction fails or ``on_stored`` raises, the attribute ``stored_ids`` of the error lists
+    the ids of all steps that were stored.
     """
     stored: list[str] = []
     try:
@@ -37,13 +37,15 @@ def submit_all(
     except BaseException as error:
         error.stored_ids = stored  # type: ignore[attr-defined]
         if stored:
-            error.add_note(f"{len(stored)} of {len(commands)} steps were stored: see stored_ids")
+            error.add_note(
+                f"{len(stored)} of {len(commands)} steps were stored; their ids are in stored_ids"
+            )
         raise
 
 
 def _is_stored(store: Store, submit: Submit) -> bool:
-    """Whether a transaction that raised was committed all the same, as when Ctrl-C came right
-    after its commit."""
+    """Whether a transaction that raised was committed nevertheless, for example because Ctrl-C
+    was pressed right after the commit."""
     try:
         return submit.unique and store.step(submit.step_id) is not None
     except Exception:
@@ -51,20 +53,20 @@ def _is_stored(store: Store, submit: Submit) -> bool:
 
 
 def replay_all(store: Store, on_replayed: Callable[[int], object]) -> int:
-    """Replay every dead letter that there is now; how many this call replayed.
+    """Replay every dead letter that exists now; return the number of steps replayed.
 
-    Those that somebody else replays or prunes meanwhile are left out. After each transaction
-    ``on_replayed`` is called with the number of its steps.
+    Steps that another caller replays or prunes meanwhile are skipped. ``on_replayed`` is called
+    after each transaction with the number of its steps.
     """
     replayed, before = 0, None
     while True:
         page = store.dead_letters(SUBMIT_BATCH, before)
-        if before is None and page.steps:  # what fails from now on is not asked for
+        if before is None and page.steps:  # leaves out steps that fail from now on
             before = (page.steps[0].last_update_ts + 1, "")
         try:
             count = len(store.replay([step.step_id for step in page.steps]))
         except (IllegalTransition, UnknownStep):
-            continue  # one of them is no dead letter any more, so the page is read anew
+            continue  # a step of the page is no longer a dead letter: read the page again
         replayed += count
         if count:
             on_replayed(count)

@@ -1,4 +1,4 @@
-"""Which store an app uses, and with which settings; opening it and closing it."""
+"""Connection, the store and the settings of an app: opens and closes the store."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from fleet_q.services.app.settings import Settings, from_env
 
 
 class Connection:
-    """The store of an app and its settings. Nothing is opened or read before the first use, but a
-    relative path is one of the folder that is current when it is given."""
+    """The store of an app and its settings, opened and read at the first use.
+
+    A relative path is resolved against the directory that is current when the path is given.
+    """
 
     def __init__(self, store: str | Store | None, settings: Settings | None) -> None:
         self._settings = settings
@@ -25,7 +27,7 @@ class Connection:
 
     @property
     def settings(self) -> Settings:
-        """The settings given, or those of the environment, read at the first use."""
+        """The settings that were given, else those of the environment, read at the first use."""
         if self._settings is None:
             self._settings = from_env()
         return self._settings
@@ -39,12 +41,12 @@ class Connection:
 
     @property
     def url(self) -> str | None:
-        """The URL of the store, if other processes can open it too."""
+        """The URL of the store, or ``None`` if other processes cannot open it."""
         return self.where if isinstance(self.where, str) and is_shared(self.where) else None
 
     def use(self, store: str | None, settings: Settings | None, create: bool) -> None:
-        """Before the first use, take another store or other settings. With ``create`` false, a
-        store that does not exist is an error."""
+        """Replace the store or the settings, before the first use. With ``create`` false, a store
+        that does not exist is an error."""
         if store is not None:
             self._where = absolute(store, current_folder())
         if settings is not None:
@@ -53,26 +55,26 @@ class Connection:
         self._create = create
 
     def store(self) -> Store:
-        """The open store of the client's methods; opened if it is not."""
+        """Return the store that the app's methods use; open it if it is not open yet."""
         with self._lock:
             if self._client is None:
                 self._client = self._open("client")
             return self._client
 
     def open_for(self, pod_id: str) -> tuple[Store, bool]:
-        """A store for a pod, and whether the pod has it alone and so closes it: it has where a
-        store can be opened twice."""
+        """Return a store for a pod, and whether the pod must close it. The pod gets a store of its
+        own if the URL can be opened more than once, else it shares the app's."""
         return (self._open(pod_id), True) if self.url is not None else (self.store(), False)
 
     def close(self) -> None:
-        """Close the store, unless it was given open."""
+        """Close the store, unless the caller passed it open."""
         with self._lock:
             if self._client is not None and self._client is not self._where:
                 self._client.close()
             self._client = None
 
     def begin_in_child(self) -> None:
-        """Another thread of the parent may have held the lock."""
+        """Replace the lock after a fork: a thread of the parent may have held it."""
         self._lock = threading.Lock()
 
     def _open(self, client: str) -> Store:
@@ -80,7 +82,10 @@ class Connection:
         if not isinstance(where, str):
             return where
         if origin.is_child and not is_shared(where):
-            raise InvalidInput("a function in a process cannot reach memory://, which is its pod's")
+            raise InvalidInput(
+                "a function in a child process cannot use memory://, which exists only in the pod's"
+                " process; use a sqlite:// or snowflake:// store"
+            )
         return open_store(
             where,
             create=self._create,

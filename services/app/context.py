@@ -1,4 +1,4 @@
-"""What a step's function can ask about the step it works on."""
+"""StepContext, what a running function can read about its step; PermanentFailure."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from fleet_q.core.errors import FleetQError
 
 
 class PermanentFailure(FleetQError):
-    """Raise this from a function to make its step a dead letter without another try."""
+    """Raised by a function to make its step a dead letter without another attempt."""
 
 
 class StepContext:
-    """The step that a function works on: its id, and the number of the attempt, from 1."""
+    """The step that a function runs for: its id, and the number of the attempt, from 1."""
 
     __slots__ = ("_cancelled", "app", "attempt", "step_id")
 
     def __init__(self, step_id: str, attempt: int) -> None:
         self.step_id = step_id
         self.attempt = attempt
-        self.app: object = None  # whose function works on the step
+        self.app: object = None  # the app whose function runs
         self._cancelled = False
 
     @property
     def cancelled(self) -> bool:
-        """Whether the step is no longer wanted of this function: cancelled, timed out, or taken
-        away. Nothing that the function returns will be kept, so it may as well stop.
+        """Whether the function should stop: its step was cancelled, timed out, or recovered by
+        the leader, so what the function returns will be discarded.
 
-        A function in a process of its own is ended instead of told.
+        It is never true in a function that runs in a process of its own: the process is killed.
         """
         return self._cancelled
 
     def cancel(self) -> None:
-        """Set the flag."""
+        """Set :attr:`cancelled`."""
         self._cancelled = True
 
 
@@ -40,8 +40,8 @@ current: ContextVar[StepContext | None] = ContextVar("fleet_q_step", default=Non
 
 
 def current_step() -> StepContext:
-    """The step that the calling function works on; ``RuntimeError`` outside of one."""
+    """Return the step that the calling function runs for. Raises ``RuntimeError`` outside one."""
     context = current.get()
     if context is None:
-        raise RuntimeError("current_step() is only known within a function that runs a step")
+        raise RuntimeError("current_step() works only within a function that runs a step")
     return context

@@ -1,4 +1,4 @@
-"""An exception as texts that any store can keep, whatever the exception's own code does."""
+"""Turns an exception into texts that every store accepts, even if its own methods raise."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Final
 
 LONGEST_ERROR: Final = 2_000
 LONGEST_TRACEBACK: Final = 20_000
-"""Bytes of UTF-8 kept of an error, of which the beginning counts, and of its traceback, of which
-the end does."""
+"""The most bytes of UTF-8 that are stored. An error's message is cut at its end, a traceback at its
+beginning, because its last lines show where the exception was raised."""
 
 _CUT: Final = " [cut: it is longer]"
 _CUT_BEFORE: Final = "[the beginning is cut]\n"
 
 
 def described(error: BaseException) -> tuple[str, str | None]:
-    """An error's type and message, and its traceback."""
+    """Return the error's type and message, and its traceback."""
     return message_of(error), traceback_of(error)
 
 
 def message_of(error: BaseException) -> str:
-    """An error's type and message."""
+    """Return the error's type and message; the type alone if ``str(error)`` raises."""
     name = "an exception"
     try:
         name = f"{type(error).__name__}"
@@ -32,7 +32,7 @@ def message_of(error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str | None:
-    """An error's traceback; without the message if only that cannot be had, else ``None``."""
+    """Return the traceback; without messages if formatting them raises, else ``None``."""
     try:
         return _end_of(traceback.TracebackException(type(error), error, error.__traceback__))
     except BaseException:
@@ -45,7 +45,7 @@ def traceback_of(error: BaseException) -> str | None:
 
 
 def shortened(text: str) -> str:
-    """As much of ``text`` as is kept of an error, and that it is cut if it is."""
+    """Return ``text`` cut to what is stored of an error, with a mark if it was cut."""
     data = _encoded(text[: LONGEST_ERROR + 1])
     if len(data) <= LONGEST_ERROR:
         return data.decode()
@@ -53,8 +53,8 @@ def shortened(text: str) -> str:
 
 
 def _end_of(error: traceback.TracebackException) -> str:
-    """The traceback's last lines. Each is cut as it comes, and only those that are kept are held:
-    one exception may weigh a gigabyte, and a chain of them may be long."""
+    """Return the traceback's last lines. Each line is cut when it is formatted and only the last
+    are held, because a message may have a gigabyte and a chain of exceptions may be long."""
     kept: deque[bytes] = deque()
     size, is_whole = 0, True
     for line in error.format():

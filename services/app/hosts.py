@@ -1,4 +1,4 @@
-"""Names of hosts as they stand in ``Host``, ``Origin`` and ``FLEET_Q_ALLOWED_HOSTS``."""
+"""Parses and compares the hosts in ``Host``, ``Origin`` and ``FLEET_Q_ALLOWED_HOSTS``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class Host(NamedTuple):
-    """A host by name or address, and its port if one is named."""
+    """A host's name or address, and its port; ``None`` if no port was given."""
 
     name: str
     port: int | None
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """``text`` without regard to case and a last dot; ``None`` if it is not a host."""
+        """Parse ``name``, ``name:port`` or ``[IPv6]:port``; return ``None`` if it is not a host.
+
+        The name is lower-cased and loses a final dot, so that equal hosts compare equal.
+        """
         match = _HOST.fullmatch(text)
         if match is None:
             return None
@@ -37,7 +40,7 @@ class Host(NamedTuple):
 
     @classmethod
     def of_origin(cls, text: str) -> Self | None:
-        """The host of an ``Origin``, always with its port; ``None`` if it is that of no site."""
+        """Parse an ``Origin``; the port is its scheme's by default. ``None`` if it has no host."""
         scheme, _, rest = text.partition("://")
         host = cls.parse(rest)
         if host is None or scheme not in _PORTS:
@@ -46,7 +49,7 @@ class Host(NamedTuple):
 
     @property
     def is_address(self) -> bool:
-        """Whether it is an address, which no name server can make another machine's."""
+        """Whether it is an IP address, which DNS cannot point to another machine."""
         try:
             ip_address(self.name)
         except ValueError:
@@ -54,18 +57,18 @@ class Host(NamedTuple):
         return True
 
     def is_among(self, hosts: Iterable[str]) -> bool:
-        """Whether one of ``hosts`` is this one; without a port, it is so on any port."""
+        """Whether ``hosts`` contain this host. An entry without a port matches every port."""
         return any(
-            known is not None and known.name == self.name and known.port in (None, self.port)
-            for known in map(Host.parse, hosts)
+            host is not None and host.name == self.name and host.port in (None, self.port)
+            for host in map(Host.parse, hosts)
         )
 
 
 def is_host(text: str) -> bool:
-    """Whether ``FLEET_Q_ALLOWED_HOSTS`` may name it."""
+    """Whether ``text`` may stand in ``FLEET_Q_ALLOWED_HOSTS``."""
     return text == ANY or Host.parse(text) is not None
 
 
 def bracketed(address: str) -> str:
-    """An address as it stands in a URL."""
+    """Return an address in the form that URLs use: IPv6 in brackets."""
     return f"[{address}]" if ":" in address else address

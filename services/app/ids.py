@@ -1,4 +1,4 @@
-"""Names that nobody else has."""
+"""Generates unique ids: of steps, pods and claims."""
 
 from __future__ import annotations
 
@@ -12,40 +12,43 @@ import time
 
 _lock = threading.Lock()
 _last = 0
-_chance = random.Random()  # seeded by the system, and a third of the time of asking that each time
+_random = random.Random()  # seeded by the system; a third of the cost of secrets.randbits
 
 
 def _begin_in_child() -> None:
     global _lock
-    _lock = threading.Lock()  # another thread of the parent may have held it
-    _chance.seed()
+    _lock = threading.Lock()  # a thread of the parent may have held it
+    _random.seed()
 
 
 os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def new_step_id() -> str:
-    """``step-`` and a UUID of version 7 in hex: ids made later in a process sort later.
+    """Return ``step-`` and a UUIDv7 in hex; within a process, later ids sort after earlier ones.
 
-    The layout is RFC 9562's, section 5.7, its twelve bits ``rand_a`` holding the part of the
-    millisecond; ids made within one tick of that are counted on, so that their order holds.
+    The layout is that of RFC 9562, section 5.7, with the fraction of the millisecond in the twelve
+    bits of ``rand_a`` (method 3 of section 6.2). If the clock has not advanced since the last id,
+    the last value is incremented instead.
     """
     global _last
     ticks = time.time_ns() * 4096 // 1_000_000
     with _lock:
         _last = ticks = max(ticks, _last + 1)
     head = ticks >> 12 << 16 | 7 << 12 | ticks & 0xFFF
-    tail = 0b10 << 62 | _chance.getrandbits(62)
+    tail = 0b10 << 62 | _random.getrandbits(62)
     return f"step-{head << 64 | tail:032x}"
 
 
 def new_token() -> str:
-    """A claim token or an incarnation: 96 random bits in 16 characters. It is stored four times a
-    step, and none is ever guessed at."""
+    """Return a claim token or an incarnation id: 96 random bits in 16 characters.
+
+    It is shorter than a UUID because it is stored four times a step.
+    """
     return secrets.token_urlsafe(12)
 
 
 def new_pod_id() -> str:
-    """A name for a pod from its host's, its process id and six random digits."""
+    """Return a pod id: the host's name, the process id and six random hex digits."""
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "pod"
     return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"

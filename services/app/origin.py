@@ -1,4 +1,4 @@
-"""The modules in whose code apps are made and tasks registered: what child processes import."""
+"""Finds the module that made an app or registered a task, for child processes to import."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from fleet_q.core.errors import InvalidInput
 
 MAIN: Final = "__main__"
 MAIN_IN_CHILD: Final = "__mp_main__"
-"""The name under which ``multiprocessing`` imports a script in a child process."""
+"""The name under which ``multiprocessing`` imports the main script in a child process."""
 
 is_child = False
-"""Whether this is a process that runs steps' functions; such a one runs no pod."""
+"""Whether this is a child process that runs steps' functions; such a process runs no pod."""
 
 _made: dict[tuple[str, int], weakref.ref[object]] = {}
 _counts: Counter[str] = Counter()
 
 
 class Origin(NamedTuple):
-    """The module whose code was running, and the line that was."""
+    """A module and the line of its body that was running."""
 
     module: str
     line: int
 
 
 def origin() -> Origin | None:
-    """The innermost module whose code calls this, directly or through functions; ``None`` in a
-    thread or callback that no module waits for."""
+    """Return the innermost module on the call stack whose body is running.
+
+    ``None`` in a thread or callback, whose stack contains no module body.
+    """
     frame = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "<module>":
@@ -44,7 +46,7 @@ def origin() -> Origin | None:
 
 
 def number_app(app: object, made_in: Origin | None) -> int:
-    """Count a new app among those that its module makes, from 0, so that :func:`made` finds it."""
+    """Number a new app among those that its module makes, from 0; :func:`made` returns it."""
     if made_in is None:
         return 0
     number = _counts[made_in.module]
@@ -54,30 +56,30 @@ def number_app(app: object, made_in: Origin | None) -> int:
 
 
 def made(module: str, number: int) -> object | None:
-    """The app that ``module`` made as its ``number``-th, from 0."""
+    """Return app ``number``, from 0, of those that ``module`` made; ``None`` if there is none."""
     app = _made.get((module, number))
     return None if app is None else app()
 
 
 def check_findable(function: Callable[..., Any], registered_in: Origin | None) -> None:
-    """:class:`InvalidInput` for a function that no child process could find."""
+    """Raise :class:`InvalidInput` if a child process could not find the function by importing."""
     if is_child or (registered_in is not None and _is_imported(*registered_in)):
-        return  # it is being found, or an import registers it again
+        return  # a child looks for it now, or importing the module will register it again
     name = getattr(function, "__qualname__", "<none>")
     if "<" in name:  # <lambda>, or <locals> of another function
         raise InvalidInput(
-            "a process can find it only by name: make it a function of a module, or register it"
-            " where its module is imported"
+            "a child process finds a function by its name, and this one has none: define it at the"
+            " top level of a module, or register it while its module is imported"
         )
     if not _is_imported(function.__module__, _line_of(function)):
         raise InvalidInput(
-            "a process imports the main module only from a file, and without what is under"
-            ' if __name__ == "__main__": move it out of there'
+            "a child process imports the main module only from a file, and without the code under"
+            ' if __name__ == "__main__": move the function out of there'
         )
 
 
 def can_import_main() -> bool:
-    """Whether the main module is a module or a file, not an interactive session."""
+    """Whether the main module was run by ``-m`` or from a file, not typed interactively."""
     main = sys.modules[MAIN]
     return getattr(main, "__spec__", None) is not None or os.path.isfile(
         getattr(main, "__file__", None) or ""
@@ -90,7 +92,7 @@ def _line_of(function: Callable[..., Any]) -> int:
 
 
 def _is_imported(module: str, line: int) -> bool:
-    """Whether a process that imports ``module`` executes this line of its body too."""
+    """Whether this line of the body runs when a child process imports ``module``."""
     if module != MAIN:
         return True
     if not can_import_main():

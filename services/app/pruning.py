@@ -1,4 +1,4 @@
-"""Pruning all at once, for an operator."""
+"""Runs a prune cycle to its end in the calling thread, as the command and the app do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from fleet_q.core.cycle import Cycle
 from fleet_q.core.ports import Store
 
 
-def prune_gently(store: Store, cycle: Cycle, told: Callable[[], object]) -> None:
-    """Go through a prune with its pauses, so that the fleet goes on; after each batch, ``told`` is
-    called, and may raise to end it there."""
+def run_prune(store: Store, cycle: Cycle, on_batch: Callable[[], object]) -> None:
+    """Run a prune cycle with its pauses, in which other pods can use the store. ``on_batch`` is
+    called after each batch and may raise to end the prune there."""
     while not cycle.is_over:
         wait = cycle.next_at - time.monotonic()
         if wait > 0:
-            told()
+            on_batch()
             time.sleep(wait)
         run(store, cycle.go_on())
-    told()
+    on_batch()

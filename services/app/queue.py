@@ -1,4 +1,4 @@
-"""What clients do with an app: submit steps, look at them, wait for them, cancel them."""
+"""Queue, the methods of an app for clients: submit, read, await and cancel steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WAIT_LONGEST: Final = 1.0
 
 
 class Queue(AppBase):
-    """The part of an app that is about its steps."""
+    """The methods of an app that submit, read and cancel steps."""
 
     def submit(
         self,
@@ -33,11 +33,12 @@ class Queue(AppBase):
         delay: float = 0,
         max_retries: int | None = None,
     ) -> str:
-        """Store a step and return its id. Higher ``priority`` goes first; ``delay`` is in seconds.
+        """Store a step and return its id.
 
-        With a ``step_id`` of your own, submitting again is harmless until the step is pruned: the
-        same payload is not stored twice, another raises ``StepConflict``. Raises
-        :class:`InvalidInput` for what cannot be stored, and then stores nothing.
+        Steps of higher ``priority`` are claimed first; the step cannot be claimed before ``delay``
+        seconds have passed. With a ``step_id`` of your own, submitting is idempotent until the
+        step is pruned: the same payload is not stored twice, and another payload raises
+        ``StepConflict``. Raises :class:`InvalidInput`, and stores nothing, for an invalid value.
         """
         command = self.command(
             payload, step_id=step_id, priority=priority, delay=delay, max_retries=max_retries
@@ -49,11 +50,11 @@ class Queue(AppBase):
     def submit_many(
         self, payloads: Iterable[Mapping[str, Any]], *, priority: int = 0, delay: float = 0
     ) -> list[str]:
-        """Store a step for every payload; their ids, in order.
+        """Store a step for every payload; return their ids, in order.
 
-        All are checked before the first is stored; then they are stored in transactions of 1,000.
-        If one of these fails, the ``stored_ids`` of the error that it raises are the ids of the
-        steps that are stored, those of the first payloads.
+        All payloads are checked before the first is stored; then the steps are stored in
+        transactions of 1,000. If a transaction fails, the attribute ``stored_ids`` of its error
+        lists the ids of the steps that were stored, those of the first payloads.
         """
         commands = []
         for number, payload in enumerate(payloads):
@@ -73,7 +74,7 @@ class Queue(AppBase):
         delay: float = 0,
         max_retries: int | None = None,
     ) -> Submit:
-        """Check a step without storing it; for :meth:`submit_commands`. As in :meth:`submit`."""
+        """Check the arguments of :meth:`submit` and return its command; store nothing."""
         if not isinstance(payload, dict) and isinstance(payload, Mapping):
             payload = dict(payload)
         if max_retries is None and isinstance(payload, dict):
@@ -97,53 +98,58 @@ class Queue(AppBase):
     ) -> None:
         """Store steps that :meth:`command` has checked, in transactions of 1,000.
 
-        After each, ``on_stored`` is called with the ids that it stored. If a transaction fails,
-        or ``on_stored`` raises, the error's ``stored_ids`` are the ids of all that is stored.
+        ``on_stored`` is called after each transaction with the ids that it stored. If a
+        transaction fails or ``on_stored`` raises, the attribute ``stored_ids`` of the error lists
+        the ids of all steps that were stored.
         """
 
-        def stored(step_ids: list[str]) -> None:
+        def on_batch(step_ids: list[str]) -> None:
             self._work_arrived()
             if on_stored is not None:
                 on_stored(step_ids)
 
-        submit_all(self.store, commands, stored)
+        submit_all(self.store, commands, on_batch)
 
     def status(self, step_id: str) -> StepView:
-        """A step as it is now; ``UnknownStep`` if there is none of that id."""
+        """Return the step as it is now. Raises ``UnknownStep``."""
         step = self.store.step(check_id(step_id, "step_id"))
         if step is None:
             raise UnknownStep(step_id)
         return StepView.of(step)
 
     def history(self, step_id: str) -> list[EventView]:
-        """All that happened to a step, in order; ``UnknownStep`` if there is none of that id."""
+        """Return the events of a step, oldest first. Raises ``UnknownStep``."""
         history = self.store.history(check_id(step_id, "step_id"))
         if not history:
             raise UnknownStep(step_id)
         return [EventView.of(event) for event in history]
 
     def cancel(self, step_id: str) -> StepView:
-        """Call off a step that has not ended. A function that runs is told at its pod's next
-        heartbeat. Raises ``UnknownStep`` or, if it has ended, ``IllegalTransition``."""
+        """Cancel a step that is pending or claimed; return it.
+
+        If its function runs, the pod learns of it at its next heartbeat. Raises ``UnknownStep``,
+        or ``IllegalTransition`` if the step is final.
+        """
         return StepView.of(self.store.cancel(check_id(step_id, "step_id")))
 
     def wait(self, step_id: str, timeout: float | None = None) -> StepView:
-        """Look at a step until it has ended; ``TimeoutError`` after ``timeout`` seconds.
+        """Wait until a step is final; return it. Raises ``TimeoutError`` after ``timeout`` seconds.
 
-        It looks more seldom the longer it takes, at least once a second. In a function of this
-        app it raises :class:`PermanentFailure`: the step might need the slot that waits for it.
+        The step is polled every 5 ms at first and less and less often, down to once a second.
+        Called in a function of this app it raises :class:`PermanentFailure`, because the step may
+        need the very slot that waits for it.
         """
         context = current.get()
         if context is not None and context.app is self:
             raise PermanentFailure(
                 f"step {context.step_id!r} waits for step {step_id!r} of the same app, which may"
-                " need its slot: let the second submit what comes after it instead"
+                " need its slot; let the second step submit the work that follows it instead"
             )
-        until = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
         pause = _WAIT_SHORTEST
         while not (step := self.status(step_id)).is_final:
-            if until is not None:
-                left = until - time.monotonic()
+            if deadline is not None:
+                left = deadline - time.monotonic()
                 if left <= 0:
                     raise TimeoutError(f"step {step_id!r} is {step.status} after {timeout:g} s")
                 pause = min(pause, left)
@@ -152,5 +158,5 @@ class Queue(AppBase):
         return step
 
     def queue(self) -> dict[StepStatus, int]:
-        """How many steps there are in each status."""
+        """Return the number of steps in each status."""
         return self.store.counts()

@@ -1,4 +1,4 @@
-"""Which pods are dead, for an operator's recovery: one that has not watched the pods before."""
+"""Detects dead pods for a recovery that an operator starts in a process that runs no pod."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from fleet_q.core.settings import PodSettings
 from fleet_q.core.silence import SilenceTracker, longest_gap
 
 INTERVALS: Final = 2
-"""Heartbeat intervals for which a pod that seems to be dead is watched."""
+"""Heartbeat intervals for which a pod that seems dead is watched."""
 
-LOOKS: Final = 4
-"""How often it is looked at in each of them."""
+POLLS_PER_INTERVAL: Final = 4
+"""How often the pods are read in each of those intervals."""
 
 
 def watch_silent_pods(
     store: Store, fleet: PodList, settings: PodSettings, on_wait: Callable[[str], object]
 ) -> list[Pod]:
-    """The pods that are silent by the store's clock, and go on to be while they are watched. It
-    takes two heartbeat intervals in which the store is there, or no time if no pod seems silent;
-    ``on_wait`` is called with a line that says so before it begins."""
+    """Return the pods that are silent by the store's clock and send no heartbeat while watched.
+
+    Watching takes two heartbeat intervals during which the store is available, or no time if no
+    pod seems silent. ``on_wait`` is called with a message before it begins.
+    """
     candidates = silent_pods(fleet.pods, fleet.at, micros(settings.dead_pod_threshold))
     if not candidates:
         return []
@@ -35,11 +37,13 @@ def watch_silent_pods(
     on_wait(f"watching for {watched:g} s whether silent pods send a heartbeat: {names}")
     tracker = SilenceTracker(watched, longest_gap(interval, watched))
     while True:
-        store.declare_dead([])  # waits for the lock that the pods' heartbeats would wait for
+        store.declare_dead(
+            []
+        )  # takes the write lock, so a store too busy for heartbeats delays this too
         unchanged = [pod for pod in store.pods().pods if pod in candidates]
         tracker.on_heartbeat(now := time.monotonic())
         tracker.on_pods(unchanged, now)
         silent = tracker.silent()
         if len(silent) == len(unchanged):
             return silent
-        time.sleep(interval / LOOKS)
+        time.sleep(interval / POLLS_PER_INTERVAL)

@@ -1,7 +1,6 @@
-"""One run of an app's pod, and waiting for it in a coroutine.
+"""The run of an app's pod: starting it, draining it, and waiting for it in a coroutine.
 
-Nothing here uses the event loop's default executor, all of whose threads may be taken by what
-functions have given it.
+Nothing here uses the event loop's default executor: functions may occupy all of its threads.
 """
 
 from __future__ import annotations
@@ -15,38 +14,38 @@ from fleet_q.services.worker.pod_thread import Pod
 
 
 class Run:
-    """A pod from its start, which opens its store, to its end. ``start`` is called in :meth:`begin`
-    once the run ``after`` which this one comes is over."""
+    """A pod from its start to its end. ``start_pod`` opens the store and starts the pod; it is
+    called once the run before, ``previous``, has ended."""
 
-    def __init__(self, start: Callable[[], Pod], after: Run | None) -> None:
+    def __init__(self, start_pod: Callable[[], Pod], previous: Run | None) -> None:
         self.pod: Pod | None = None
-        self.is_leaving = False
-        self.over = threading.Event()
-        self._start = start
-        self._after = after
+        self.is_draining = False
+        self.ended = threading.Event()
+        self._start_pod = start_pod
+        self._previous = previous
 
-    def begin(self) -> Pod:
-        """Start the pod; raises what its start raises."""
-        if self._after is not None:
-            self._after.over.wait()
-            self._after = None
+    def start(self) -> Pod:
+        """Start the pod. Raises what opening the store and starting the pod raise."""
+        if self._previous is not None:
+            self._previous.ended.wait()
+            self._previous = None
         try:
-            pod = self._start()
+            pod = self._start_pod()
         except BaseException:
-            self.over.set()
+            self.ended.set()
             raise
-        pod.when_ended(self.over.set)
+        pod.when_ended(self.ended.set)
         self.pod = pod
-        if self.is_leaving:  # meanwhile nobody waits for it any more
+        if self.is_draining:  # drain() was called while the pod started
             pod.drain(0)
         return pod
 
-    async def begun(self) -> Pod:
-        """The pod, started in a thread of its own."""
+    async def start_async(self) -> Pod:
+        """Start the pod in a new thread and wait for it. Raises what :meth:`start` raises."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Pod] = loop.create_future()
 
-        def tell(pod: Pod | None, error: BaseException | None) -> None:
+        def on_started(pod: Pod | None, error: BaseException | None) -> None:
             if future.done():
                 return
             if pod is not None:
@@ -54,53 +53,56 @@ class Run:
             elif error is not None:
                 future.set_exception(error)
 
-        def work() -> None:
+        def run() -> None:
             pod, raised = None, None
             try:
-                pod = self.begin()
+                pod = self.start()
             except BaseException as error:
                 raised = error
             with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(tell, pod, raised)
+                loop.call_soon_threadsafe(on_started, pod, raised)
 
         try:
-            threading.Thread(target=work, name="fleet-q-start", daemon=True).start()
+            threading.Thread(target=run, name="fleet-q-start", daemon=True).start()
         except BaseException:
-            self.over.set()
+            self.ended.set()
             raise
         return await future
 
-    def leave(self, grace: float | None = None) -> None:
-        """Let the pod drain."""
-        self.is_leaving = True
+    def drain(self, grace: float | None = None) -> None:
+        """Make the pod drain, for ``grace`` seconds or those of the settings."""
+        self.is_draining = True
         if self.pod is not None:
             self.pod.drain(grace)
 
-    def stay_with_the_parent(self) -> None:
-        """In a child process this run is over."""
+    def detach_in_child(self) -> None:
+        """Mark this run as ended in a forked child: its pod runs in the parent only."""
         if self.pod is not None:
             self.pod.stay_with_the_parent()
-        self.over = threading.Event()
-        self.over.set()
+        self.ended = threading.Event()
+        self.ended.set()
 
-    async def drained(self) -> None:
-        """Wait until the pod has ended. Cancelled once, it waits until the pod has released what
-        runs; cancelled again, the pod ends by itself."""
+    async def wait_ended(self) -> None:
+        """Wait until the pod has ended.
+
+        If the wait is cancelled, the pod releases its steps at once, and the wait goes on until it
+        has; if it is cancelled again, it stops while the pod ends by itself.
+        """
         try:
-            await self._ended()
+            await self._wait_ended()
         except asyncio.CancelledError:
-            self.leave(0)
-            await self._ended()
+            self.drain(0)
+            await self._wait_ended()
             raise
 
-    async def _ended(self) -> None:
+    async def _wait_ended(self) -> None:
         assert self.pod is not None
         loop = asyncio.get_running_loop()
         has_ended = asyncio.Event()
 
-        def tell() -> None:
+        def on_ended() -> None:
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(has_ended.set)
 
-        self.pod.when_ended(tell)
+        self.pod.when_ended(on_ended)
         await has_ended.wait()

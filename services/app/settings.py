@@ -1,4 +1,4 @@
-"""Settings from ``FLEET_Q_*`` variables."""
+"""Settings, the settings of an app and its pod, read from ``FLEET_Q_*`` variables."""
 
 from __future__ import annotations
 
@@ -24,14 +24,18 @@ SNOWFLAKE_STORE: Final = "snowflake://"
 
 
 class Settings(PodSettings, frozen=True, kw_only=True):
-    """All settings of a pod; every field is the variable ``FLEET_Q_`` and its name in capitals.
+    """All settings of a pod; each field is read from ``FLEET_Q_`` and its name in capitals.
 
-    ``pod_id``: the pod's name; unset, one is made from the host's. ``max_processes``: how many
-    functions with a process run at once; unset, as many as there are cores. ``durability``: what a
-    commit to a SQLite file survives, the kill of any process or a power cut too. ``table_prefix``:
-    what the names of the tables in Snowflake begin with. ``api_keys``: separated by commas, of
-    visible ASCII characters; empty, the HTTP API asks for none. ``allowed_hosts``: what the HTTP
-    API may be called, separated by commas, with or without a port; ``*`` is any name.
+    - ``pod_id``: the pod's name; unset, one is made of the host's name, see ``new_pod_id``.
+    - ``store``: the URL of the store. ``app``: ``module:app``, what ``--app`` names.
+    - ``durability``: what a commit to a SQLite file survives: ``process``, the kill of any process;
+      ``power``, a power cut too.
+    - ``max_processes``: functions that run in a process of their own at once; unset, one per core.
+    - ``max_payload_bytes``, ``max_result_bytes``: of UTF-8, as JSON.
+    - ``table_prefix``: the prefix of the tables' names in Snowflake.
+    - ``api_keys``: visible ASCII, separated by commas; empty, the HTTP API requires none.
+    - ``allowed_hosts``: the hosts, with or without a port, by which requests may call the HTTP API,
+      separated by commas; ``*`` allows any.
     """
 
     pod_id: str | None = None
@@ -52,7 +56,9 @@ class Settings(PodSettings, frozen=True, kw_only=True):
         if self.pod_id is not None:
             check_id(self.pod_id, "FLEET_Q_POD_ID")
         if not all(re.fullmatch("[!-~]+", key) for key in self.api_keys):
-            raise InvalidInput("FLEET_Q_API_KEYS=***: a key has visible ASCII characters only")
+            raise InvalidInput(
+                "FLEET_Q_API_KEYS=***: a key may contain visible ASCII characters only"
+            )
         for host in self.allowed_hosts:
             if not is_host(host):
                 raise InvalidInput(
@@ -61,7 +67,7 @@ class Settings(PodSettings, frozen=True, kw_only=True):
                 )
 
     def __rich_repr__(self) -> Any:
-        """Every field, without secrets; ``repr`` shows the same."""
+        """Yield every field, with secrets replaced by ``***``; ``repr`` shows the same."""
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if name == "api_keys" and value:
@@ -74,32 +80,31 @@ class Settings(PodSettings, frozen=True, kw_only=True):
 
 
 def from_env(env: Mapping[str, str] | None = None) -> Settings:
-    """The settings that ``env`` (the process's environment) asks for.
+    """Read the settings from ``env``, by default the process's environment.
 
-    An empty variable counts as unset. Without ``FLEET_Q_STORE``, the store is Snowflake if the
-    ``SNOWFLAKE_*`` variables say where that is. Raises :class:`InvalidInput`, naming the
-    variable, for a value that cannot be one, and for a variable that looks like a setting
-    misspelt. Other ``FLEET_Q_*`` variables are let be: Kubernetes makes some for a service named
-    ``fleet-q``.
+    An empty variable counts as unset. If ``FLEET_Q_STORE`` is unset and the ``SNOWFLAKE_*``
+    variables name an account, the store is Snowflake. Raises :class:`InvalidInput`, naming the
+    variable, for an invalid value and for a variable that looks like a misspelt setting. Other
+    ``FLEET_Q_*`` variables are ignored: Kubernetes sets some for a service named ``fleet-q``.
     """
-    given = os.environ if env is None else env
+    variables = os.environ if env is None else env
     fields = {field.name: field for field in msgspec.structs.fields(Settings)}
     values: dict[str, Any] = {}
-    for name, text in given.items():
+    for name, text in variables.items():
         if not name.startswith(PREFIX) or not text.strip():
             continue
         field = fields.get(name.removeprefix(PREFIX).lower())
         if field is None:
-            _refuse_typo(name, [PREFIX + known.upper() for known in fields])
+            _reject_typo(name, [PREFIX + field_name.upper() for field_name in fields])
             continue
         values[field.name] = _convert(name, text.strip(), field.type)
-    if "store" not in values and is_configured(given):
+    if "store" not in values and is_configured(variables):
         values["store"] = SNOWFLAKE_STORE
     return Settings(**values)
 
 
-def _refuse_typo(name: str, known: list[str]) -> None:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+def _reject_typo(name: str, settings: list[str]) -> None:
+    close = difflib.get_close_matches(name, settings, n=1, cutoff=0.9)
     if close:
         raise InvalidInput(f"there is no setting {name}; did you mean {close[0]}?")
 
@@ -107,8 +112,10 @@ def _refuse_typo(name: str, known: list[str]) -> None:
 def _convert(name: str, text: str, kind: Any) -> Any:
     if kind == tuple[str, ...]:
         parts = tuple(part.strip() for part in text.split(",") if part.strip())
-        if not parts:  # or the API would be open to all, which was not meant
+        if not parts:  # an empty list would open the API to everybody
             what = "key" if name.endswith("API_KEYS") else "host"
-            raise InvalidInput(f"{name}=***: there is no {what} between the commas")
+            raise InvalidInput(
+                f"{name}=***: it names no {what}; separate {what}s by commas, or unset it"
+            )
         return parts
     return convert_setting(name.removeprefix(PREFIX).lower(), text, kind, strict=False)

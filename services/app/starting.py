@@ -1,4 +1,4 @@
-"""Starting the pod of an app."""
+"""Starts the pod of an app and logs its first line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ log = CarefulLogger("fleet_q.pod")
 
 
 def start_pod(connection: Connection, registry: Registry, loop: asyncio.AbstractEventLoop) -> Pod:
-    """Start a pod that runs the functions of ``registry``, the async ones on ``loop``. Raises what
-    opening the store and starting the pod raise."""
+    """Start a pod that runs the functions of ``registry``, async ones on ``loop``.
+
+    Raises what opening the store and starting the pod raise.
+    """
     settings = connection.settings
     pod_id = settings.pod_id or new_pod_id()
     store, is_own = connection.open_for(pod_id)
     pod = Pod(pod_id, store, registry, settings, loop, closes_store=is_own)
-    _tell_start(pod_id, connection, registry, is_new=getattr(store, "was_created", False))
+    _log_start(pod_id, connection, registry, is_new=getattr(store, "was_created", False))
     try:
         pod.start()
     except BaseException:
@@ -33,9 +35,8 @@ def start_pod(connection: Connection, registry: Registry, loop: asyncio.Abstract
     return pod
 
 
-def _tell_start(pod_id: str, connection: Connection, registry: Registry, *, is_new: bool) -> None:
-    """What a pod that does nothing needs explained shows here: another store than was meant,
-    or no functions."""
+def _log_start(pod_id: str, connection: Connection, registry: Registry, *, is_new: bool) -> None:
+    """Log what explains an idle pod: the store it uses, whether that is new, and its task types."""
     settings = connection.settings
     where = described(connection.where)
     log.info(

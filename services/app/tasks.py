@@ -1,4 +1,4 @@
-"""Which function runs which step."""
+"""Task, a registered function, and Registry, which finds the task of a step."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ R = TypeVar("R")
 
 Where = Literal["loop", "thread", "process"]
 MOST_NAMED = 20
-"""Task types that are listed in a line, at most."""
+"""The most task types that a message lists."""
 
 
 class App(Protocol):
-    """What a task needs of the app that it is registered on."""
+    """The app that a task is registered on, as far as tasks and child processes use it."""
 
     @property
     def reference(self) -> str | None:
-        """``module:app``, if the command line found the app so."""
+        """``module:app``, if the command line loaded the app by that name."""
 
     @property
     def made_in(self) -> Origin | None:
-        """The module in whose import the app was made."""
+        """The module whose import made the app."""
 
     @property
     def number(self) -> int:
-        """Which of the apps that this module makes it is, from 0."""
+        """The app's number among those that its module makes, from 0."""
 
     @property
     def url(self) -> str | None:
-        """The URL of the app's store, if other processes can open it too."""
+        """The URL of the app's store, or ``None`` if other processes cannot open it."""
 
     def submit(
         self, payload: Mapping[str, Any], *, step_id: str | None, priority: int, delay: float
@@ -57,9 +57,9 @@ class App(Protocol):
 
 
 class Task(Generic[P, R]):
-    """A registered function. Calling it calls the function; ``submit`` makes a step of the call.
+    """A registered function. Calling the task calls the function; ``submit`` submits a step.
 
-    ``where`` says what it runs on: the event loop if it is async, a thread, or a process.
+    ``where`` is where the function runs: ``loop`` if it is async, else ``thread`` or ``process``.
     """
 
     function: Callable[P, R]
@@ -74,7 +74,7 @@ class Task(Generic[P, R]):
         timeout: float | None,
         process: bool,
     ) -> None:
-        if isinstance(function, Task):  # another name for it
+        if isinstance(function, Task):  # the function is registered under a second name
             function = function.function
         self.registered_in = origin()
         try:
@@ -91,7 +91,9 @@ class Task(Generic[P, R]):
                 check_callable_by_name(function, signature)
             if process:
                 if is_async(function):
-                    raise InvalidInput("it is async; only a plain function can have a process")
+                    raise InvalidInput(
+                        "an async function cannot run in a process; make it a plain one"
+                    )
                 check_findable(function, self.registered_in)
         except InvalidInput as error:
             what = "executor" if name is None else f"task {name!r}"
@@ -105,8 +107,8 @@ class Task(Generic[P, R]):
         self.__name__ = getattr(function, "__name__", str(name))
         self.app = app
         self._signature = signature
-        self._known = names_of(signature)
-        self._needed = needed_by(signature)
+        self._accepted = names_of(signature)
+        self._required = needed_by(signature)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
@@ -119,14 +121,14 @@ class Task(Generic[P, R]):
         delay: float = 0,
         **arguments: Any,
     ) -> str:
-        """Submit a step that calls this function with ``arguments``; its id.
+        """Submit a step that calls this function with ``arguments``; return the step's id.
 
-        Raises :class:`InvalidInput` if the function cannot be called so.
+        Raises :class:`InvalidInput` if the function does not accept the arguments.
         """
         if TASK_TYPE in arguments:
             raise InvalidInput(
-                f"task {self.name!r}: {TASK_TYPE!r} is no argument, it says which function a step"
-                " calls; use another name"
+                f"task {self.name!r}: {TASK_TYPE!r} cannot be an argument, it names the step's"
+                " function; use another name"
             )
         payload = {TASK_TYPE: self.name, **arguments}
         try:
@@ -136,9 +138,12 @@ class Task(Generic[P, R]):
         return self.app.submit(payload, step_id=step_id, priority=priority, delay=delay)
 
     def bound(self, step: Step) -> Callable[[], R]:
-        """The call that ``step`` asks for; :class:`PermanentFailure` if there can be none."""
+        """Return the function bound to the payload of ``step``.
+
+        Raises :class:`PermanentFailure` if the function does not accept the payload.
+        """
         payload = _decode(step.payload)
-        if self.name is None:  # the executor of all that no function is registered for
+        if self.name is None:  # the executor
             return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]
         payload.pop(TASK_TYPE)
         try:
@@ -148,18 +153,23 @@ class Task(Generic[P, R]):
         return partial(self.function, **payload)
 
     def _check(self, arguments: dict[str, Any]) -> None:
-        """``TypeError`` if the function cannot be called with these. Binding them is slow, and
-        only needed to say what is wrong, or where names alone cannot tell."""
-        if not (self._needed <= arguments.keys() <= self._known):
+        """Raise ``TypeError`` if the function does not accept ``arguments``.
+
+        Comparing names suffices for most calls; ``bind`` is slow, and needed only for the error's
+        message and for functions with ``**kwargs``.
+        """
+        if not (self._required <= arguments.keys() <= self._accepted):
             self._signature.bind(**arguments)
 
 
 def check_name(name: object) -> None:
-    """A task type; ``InvalidInput`` for what can be none."""
+    """Raise :class:`InvalidInput` if ``name`` is not a task type."""
     if callable(name):
-        raise InvalidInput('a task needs its type: @app.task("some name") above the function')
+        raise InvalidInput(
+            'app.task needs a task type: write @app.task("some name") above the function'
+        )
     if not isinstance(name, str) or not name:
-        raise InvalidInput(f"a task type must be a text that is not empty, not {name!r}")
+        raise InvalidInput(f"a task type must be a non-empty string, not {name!r}")
 
 
 class Registry:
@@ -173,19 +183,19 @@ class Registry:
         """Register ``task``; :class:`InvalidInput` if its name is taken."""
         if task.name is None:
             if self.fallback is not None:
-                raise InvalidInput("there is an executor already")
+                raise InvalidInput("the app already has an executor; register a task instead")
             self.fallback = task
             return
         if task.name in self._tasks:
-            raise InvalidInput(f"a function is registered for task type {task.name!r} already")
+            raise InvalidInput(f"task type {task.name!r} already has a function; choose another")
         self._tasks[task.name] = task
 
     def named(self, task_type: object) -> Task[Any, Any] | None:
-        """The function for exactly this type."""
+        """Return the task of exactly this type, or ``None``."""
         return self._tasks.get(task_type) if isinstance(task_type, str) else None
 
     def described(self) -> str:
-        """The task types that it knows, in a line."""
+        """Return the task types in one line, for the log."""
         names = sorted(self._tasks)
         shown = ", ".join(names[:MOST_NAMED])
         if len(names) > MOST_NAMED:
@@ -195,16 +205,16 @@ class Registry:
         return shown or "NONE: every step will fail; name your app with --app"
 
     def task_of(self, step: Step) -> Task[Any, Any]:
-        """The task that runs ``step``; :class:`PermanentFailure` if there is none."""
+        """Return the task of ``step``. Raises :class:`PermanentFailure` if there is none."""
         try:
             task_type = _decode_type(step.payload).task_type
-        except (msgspec.MsgspecError, RecursionError) as error:  # another program has written it
+        except (msgspec.MsgspecError, RecursionError) as error:  # not written by FLEET-Q
             raise PermanentFailure(f"the payload is not a JSON object: {error}") from None
         task = self.named(task_type) or self.fallback
         if task is None:
-            known = ", ".join(sorted(self._tasks)) or "none"
+            registered = ", ".join(sorted(self._tasks)) or "none"
             raise PermanentFailure(
-                f"no function is registered for task type {task_type!r}; this pod knows: {known}"
+                f"no function is registered for task type {task_type!r}; registered: {registered}"
                 if task_type is not None
                 else "the payload has no 'task_type', and this pod has no executor"
             )
@@ -212,7 +222,7 @@ class Registry:
 
 
 class _Typed(msgspec.Struct):
-    """What of a payload says which function it is for."""
+    """The part of a payload that selects the function."""
 
     task_type: Any = None
 
@@ -222,7 +232,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def _as_row(step: Step, payload: Any) -> dict[str, Any]:
-    """The step as ``execute_task(step)`` of the quickstart gets it: a row with its columns."""
+    """Return the step as the argument of an executor: the quickstart's ``execute_task(step)``."""
     return {
         "STEP_ID": step.step_id,
         "STATUS": step.status,

@@ -1,13 +1,13 @@
-"""Which FLEET-Q this is."""
+"""The version of FLEET-Q."""
 
 from __future__ import annotations
 
 
 def installed_version() -> str:
-    """The version of the installed distribution."""
-    from importlib import metadata  # which takes longer to import than most commands have use for
+    """Return the version of the installed distribution."""
+    from importlib import metadata  # slow to import, and few commands need it
 
     try:
         return metadata.version("fleet-q")
-    except metadata.PackageNotFoundError:  # run from the source tree
+    except metadata.PackageNotFoundError:  # it runs from the source tree
         return "not installed"

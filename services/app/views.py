@@ -1,4 +1,4 @@
-"""What the app, the HTTP API and the command line show of the core's state: plain JSON values."""
+"""The views of steps, events and pods that the app, HTTP and the command line return, as JSON."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from fleet_q.core.step import Step
 
 
 def timestamp(micros: int) -> str:
-    """A store's time as text, in UTC, to the second: ``2026-01-17 12:34:56``."""
+    """Format microseconds since 1970 in UTC, to the second: ``2026-01-17 12:34:56``."""
     return datetime.fromtimestamp(micros // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def precise(micros: int) -> str:
-    """A store's time as text, in UTC, to the microsecond."""
+    """Format microseconds since 1970 in UTC, to the microsecond."""
     seconds, rest = divmod(micros, 1_000_000)
     return f"{timestamp(seconds * 1_000_000)}.{rest:06d}"
 
 
 @dataclass(frozen=True)
 class StepView:
-    """A step. Times are UTC; ``result`` is its function's, ``error`` the last attempt's."""
+    """A step. Times are in UTC; ``result`` is what its function returned, ``error`` is that of the
+    last attempt that failed."""
 
     step_id: str
     status: StepStatus
@@ -46,7 +47,7 @@ class StepView:
 
     @classmethod
     def of(cls, step: Step) -> StepView:
-        """The view of ``step``. Raises ``UnknownToThisVersion``."""
+        """Make the view of ``step``. Raises ``UnknownToThisVersion`` for a newer status."""
         if step.status not in STEP_STATUSES:
             raise UnknownToThisVersion(f"step {step.step_id!r} is {step.status!r}")
         return cls(
@@ -59,7 +60,7 @@ class StepView:
             priority=step.priority,
             created_ts=timestamp(step.created_ts),
             last_update_ts=timestamp(step.last_update_ts),
-            available_ts=timestamp(step.available_ts or _waits_since(step)),
+            available_ts=timestamp(step.available_ts or _claimable_since(step)),
             result=None if step.result is None else msgspec.json.decode(step.result),
             error=step.error,
             traceback=step.traceback,
@@ -67,18 +68,18 @@ class StepView:
 
     @property
     def is_final(self) -> bool:
-        """Whether it has ended, unless somebody replays it."""
+        """Whether the step is completed, failed or cancelled: it changes only if it is replayed."""
         return self.status in FINAL
 
 
-def _waits_since(step: Step) -> int:
-    """Since when a step that waits for nothing may be claimed, or might have been at first."""
+def _claimable_since(step: Step) -> int:
+    """Return since when a step without a delay can be claimed, or could be before its claim."""
     return step.last_update_ts if step.status == "pending" else step.created_ts
 
 
 @dataclass(frozen=True)
 class EventView:
-    """One line of a history; ``data`` is what the event says besides when and who."""
+    """An event of a step or pod; ``data`` holds the fields that only its type has."""
 
     version: int
     type: str
@@ -88,16 +89,16 @@ class EventView:
 
     @classmethod
     def of(cls, event: StepEvent | PodEvent) -> EventView:
-        """The view of ``event``."""
+        """Make the view of ``event``."""
         data = msgspec.json.decode(msgspec.json.encode(event.fact))
-        if "available_ts" in data:  # 0 or missing: at once
+        if "available_ts" in data:  # 0 or null: claimable at once
             data["available_ts"] = data["available_ts"] or event.at
         return cls(event.version, data.pop("type"), precise(event.at), event.pod_id, data)
 
 
 @dataclass(frozen=True)
 class PodView:
-    """A pod; ``alive`` by its last heartbeat, ``leader`` if it is the oldest of those."""
+    """A pod. ``alive`` depends on its last heartbeat; the oldest live pod is the ``leader``."""
 
     pod_id: str
     status: PodStatus
@@ -108,7 +109,7 @@ class PodView:
 
     @classmethod
     def of(cls, pod: Pod, *, alive: bool, leader: bool) -> PodView:
-        """The view of ``pod``. Raises ``UnknownToThisVersion``."""
+        """Make the view of ``pod``. Raises ``UnknownToThisVersion`` for a newer status."""
         if pod.status not in POD_STATUSES:
             raise UnknownToThisVersion(f"pod {pod.pod_id!r} is {pod.status!r}")
         return cls(
@@ -123,7 +124,7 @@ class PodView:
 
 @dataclass(frozen=True)
 class LeaderView:
-    """Who leads, and among whom; ``alive_pods`` are oldest first."""
+    """The leader and the live pods, ``alive_pods``, oldest first."""
 
     leader_pod_id: str | None
     this_pod_id: str | None
@@ -134,7 +135,7 @@ class LeaderView:
 
 @dataclass(frozen=True)
 class DeadLettersView:
-    """A page of dead letters, newest first; hand ``before`` back for the page behind it."""
+    """A page of dead letters, newest first; ``before`` is the cursor of the next page, if any."""
 
     steps: list[StepView]
     before: str | None

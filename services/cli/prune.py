@@ -53,7 +53,7 @@ def prune(
         ended = counts["completed"] + counts["cancelled"] + (counts["failed"] if failed else 0)
         task = progress.add_task("", total=ended)
 
-        def told() -> None:
+        def on_batch() -> None:
             text = f"{stats.steps} steps of {ended} that have ended"
             progress.update(task, completed=stats.steps, description=text)
             check_signals()
@@ -65,7 +65,7 @@ def prune(
                 archive=archive,
                 dry_run=dry_run,
                 stats=stats,
-                told=told,
+                on_batch=on_batch,
             )
         except BaseException:
             if stats != PruneStats():

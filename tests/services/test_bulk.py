@@ -67,7 +67,9 @@ def test_submission_that_breaks_off_carries_the_ids_of_what_is_stored(
     stored = vars(broken.value)["stored_ids"]
     assert app.queue()["pending"] == len(stored) == known
     assert [app.status(step_id).payload["n"] for step_id in stored] == list(range(known))
-    assert broken.value.__notes__ == [f"{known} of 25 steps were stored: see stored_ids"]
+    assert broken.value.__notes__ == [
+        f"{known} of 25 steps were stored; their ids are in stored_ids"
+    ]
 
 
 def test_payload_that_is_refused_is_numbered_and_nothing_is_stored(app: FleetQ) -> None:

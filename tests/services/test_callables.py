@@ -140,16 +140,16 @@ def takes_priority(priority: Any = 1) -> None: ...
         (generate_async, "generator"),
         (functools.partial(generate), "generator"),
         (Generates(), "generator"),
-        (by_position, "'a' can only be given by position"),
-        (all_by_position, "by position"),
-        (takes_type, "'task_type' would be mistaken"),
-        (takes_priority, "'priority' would be mistaken"),
+        (by_position, "'a' is positional-only"),
+        (all_by_position, "only positional arguments"),
+        (takes_type, "'task_type' conflicts with"),
+        (takes_priority, "'priority' conflicts with"),
         (dict, "class"),
         (Awaitable, "class"),
-        (3, "cannot be called: int"),
-        (None, "cannot be called: NoneType"),
-        (min, "does not know its parameters|by position"),
-        (sum, "by position"),
+        (3, "must be a function, not int"),
+        (None, "must be a function, not NoneType"),
+        (min, "parameters are unknown|positional"),
+        (sum, "positional-only"),
         (functools.singledispatch(work), "type of its first argument"),
     ],
 )
@@ -172,7 +172,7 @@ def test_executor_that_cannot_take_a_step_is_refused(
 
 def test_argument_named_task_type_is_refused(app: FleetQ) -> None:
     task = app.task("count")(lambda **what: what)
-    with pytest.raises(InvalidInput, match="'task_type' is no argument"):
+    with pytest.raises(InvalidInput, match="'task_type' cannot be an argument"):
         task.submit(task_type="purge")
     assert sum(app.queue().values()) == 0
 

@@ -108,7 +108,7 @@ def test_task_of_an_app_that_a_function_makes_is_found_if_the_import_calls_it(
 def test_local_function_under_the_guard_is_refused_a_named_one_is_found(script: Script) -> None:
     printed, last = script(UNDER_THE_GUARD)
     assert printed == ["completed named None"]
-    assert "task 'lambda': a process can find it only by name" in last
+    assert "task 'lambda': a child process finds a function by its name" in last
 
 
 def test_script_that_runs_its_pod_when_it_is_imported_fails_the_step(script: Script) -> None:

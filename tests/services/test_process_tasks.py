@@ -67,7 +67,7 @@ def test_functions_in_processes_run_fail_crash_and_are_ended(run: Run) -> None:
     assert [step.error for step in left] == ["SystemExit: bye", "KeyboardInterrupt: bye"]
     assert (half_built.status, forks.result) == ("failed", 1)
     assert "lost its connection" in (closes.error or "")
-    assert "cannot reach memory://" in (submits.error or "")
+    assert "cannot use memory://" in (submits.error or "")
     assert last.result["pid"] != pid.result["pid"]
 
 
@@ -128,7 +128,7 @@ def test_task_that_a_process_cannot_find_fails_permanently(monkeypatch: pytest.M
 
 def test_function_that_no_process_can_find_is_refused_when_it_is_registered(app: FleetQ) -> None:
     for function in (lambda: None, library.make("one")):
-        with pytest.raises(InvalidInput, match="'t': a process can find it only by name"):
+        with pytest.raises(InvalidInput, match="'t': a child process finds a function by its name"):
             app.task("t", process=True)(function)
 
 

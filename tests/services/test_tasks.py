@@ -89,7 +89,7 @@ def test_a_permanent_failure_is_not_tried_again(app: FleetQ, run: Run) -> None:
 @pytest.mark.parametrize(
     ("payload", "error"),
     [
-        ({"task_type": "ad", "a": 1}, "'ad'; this pod knows: add"),
+        ({"task_type": "ad", "a": 1}, "'ad'; registered: add"),
         ({"a": 1}, "no 'task_type'"),
         ({"task_type": ["add"]}, "['add']"),
         ({"task_type": "add"}, "missing a required argument: 'a'"),
@@ -267,7 +267,7 @@ def test_only_a_function_of_a_module_can_have_a_process(app: FleetQ) -> None:
         def __call__(self) -> None: ...
 
     for function in (lambda: None, local, Callable()):
-        with pytest.raises(InvalidInput, match="'t': a process can find it only by name"):
+        with pytest.raises(InvalidInput, match="'t': a child process finds a function by its name"):
             app.task("t", process=True)(function)
 
 
@@ -280,11 +280,11 @@ def test_an_object_that_is_called_like_an_async_function_is_one(app: FleetQ, run
     assert step.result == "hello A"
 
 
-def test_registering_twice_or_with_submits_own_words_is_refused(app: FleetQ) -> None:
+def test_task_type_registered_twice_or_parameter_named_priority_is_rejected(app: FleetQ) -> None:
     app.task("t")(lambda: None)
     with pytest.raises(InvalidInput, match="already"):
         app.task("t")(lambda: None)
-    with pytest.raises(InvalidInput, match="'priority' would be mistaken"):
+    with pytest.raises(InvalidInput, match="'priority' conflicts with"):
         app.task("u")(lambda priority: None)
 
     async def sleepy() -> None: ...
