@@ -1,4 +1,4 @@
-"""Call a function again when it fails, and wait longer every time."""
+"""A decorator that retries a function that raises, with increasing delays."""
 
 from __future__ import annotations
 
@@ -61,34 +61,34 @@ def with_backoff(
     strategy: Strategy = "exponential",
     retry_if: Callable[[Any], bool] | None = None,
 ) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorate a function, plain or async, so that a call of it that fails is tried again.
+    """Retry calls of the decorated function, plain or async, that raise.
 
-    It is called ``max_attempts`` times at most, the first time included. What it raised last is
-    raised to the caller: when that was the last attempt, when ``retry_on`` (exception classes) or
-    ``retry_if`` (asked about those only) is against another, or when the next attempt would begin
-    ``timeout_total_s`` seconds or more after the first. That limit is looked at when an attempt
-    has failed: it ends no attempt that is under way, and leaves out the time ``on_retry`` takes.
+    The function is called at most ``max_attempts`` times, including the first. An attempt is
+    followed by another if it raised one of the classes ``retry_on``, for which ``retry_if`` (if
+    given) returned true, and if the next attempt would begin less than ``timeout_total_s`` seconds
+    after the first. Otherwise its exception is raised to the caller. The limit is checked after a
+    failed attempt: it interrupts no running one, and does not include the time of ``on_retry``.
 
-    The delay after the failed attempt number n, from 1, is by ``strategy``:
+    ``strategy`` sets the delay after failed attempt number n, counted from 1:
 
     - "exponential": ``base_delay_ms`` doubled n - 1 times;
     - "linear": n times ``base_delay_ms``;
     - "fibonacci": ``base_delay_ms`` times the n-th of 1, 1, 2, 3, 5 and so on;
-    - a function: the milliseconds that it returns for n; below 0 counts as 0.
+    - a function: the milliseconds that it returns for n; less than 0 counts as 0.
 
-    No delay is longer than ``max_delay_ms``. With ``jitter`` it is drawn evenly from 0 to what it
-    would have been: "full jitter" of Marc Brooker, "Exponential Backoff And Jitter", AWS
+    No delay is longer than ``max_delay_ms``. With ``jitter`` the delay is drawn uniformly
+    from 0 to that value: "full jitter" of Marc Brooker, "Exponential Backoff And Jitter", AWS
     Architecture Blog, 2015. The default numbers are those of the FLEET-Q quickstart.
 
-    ``on_retry(n, delay in seconds, exception)``, a plain function, is called before each delay;
-    what it raises ends the call.
+    ``on_retry(n, delay in seconds, exception)``, a plain function, is called before each delay.
+    If it raises, that exception is raised to the caller.
 
-    Raises ``ValueError`` for an option out of its range, and ``TypeError`` for what cannot be
-    called again as a whole, such as a generator function.
+    Raises ``ValueError`` for an option out of its range, and ``TypeError`` for a function that
+    cannot be retried, such as a generator function.
     """
     curves = get_args(Curve)
     kinds = retry_on if isinstance(retry_on, tuple) else (retry_on,)
-    for fine, advice in (
+    for is_valid, message in (
         (max_attempts >= 1, "max_attempts must be 1 or more"),
         (0 <= base_delay_ms < math.inf, "base_delay_ms must be 0 or more, and finite"),
         (0 <= max_delay_ms < math.inf, "max_delay_ms must be 0 or more, and finite"),
@@ -106,13 +106,15 @@ def with_backoff(
             "retry_on must be an exception class or a tuple of them",
         ),
     ):
-        if not fine:
-            raise ValueError(advice)
+        if not is_valid:
+            raise ValueError(message)
     delay_ms = _delay_ms(strategy, base_delay_ms, max_delay_ms)
 
     def wait(state: RetryCallState) -> float:
         if state.attempt_number >= max_attempts:
-            return 0  # tenacity asks before it stops; a strategy need not know a delay never used
+            return (
+                0  # tenacity asks even after the last attempt; ``strategy`` is not called for that
+            )
         delay = delay_ms(state)
         return (random.uniform(0, delay) if jitter else delay) / 1000
 
@@ -121,17 +123,17 @@ def with_backoff(
             on_retry(state.attempt_number, state.upcoming_sleep, state.outcome.exception())
 
     time_limit = stop_before_delay(math.inf if timeout_total_s is None else timeout_total_s)
-    asked = retry_if_exception(retry_if or (lambda _: True))
+    condition = retry_if_exception(retry_if or (lambda _: True))
     policy: dict[str, Any] = {
         "stop": stop_any(stop_after_attempt(max_attempts), time_limit),
         "wait": wait,
-        "retry": retry_all(retry_if_exception_type(retry_on), asked),
+        "retry": retry_all(retry_if_exception_type(retry_on), condition),
         "before_sleep": before_sleep,
         "reraise": True,
     }
 
-    # A Retrying for every call: through tenacity's own wraps(), calls that run at the same time in
-    # several threads clear one another's statistics (https://github.com/jd/tenacity/issues/701).
+    # A Retrying for every call, because tenacity's wraps() shares one: concurrent calls would clear
+    # each other's statistics (https://github.com/jd/tenacity/issues/701).
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         if not _is_async(function):
 
@@ -160,22 +162,22 @@ def _delay_ms(strategy: Strategy, base: float, longest: float) -> Callable[[Retr
 
 
 def _fibonacci(base: float, n: int) -> float:
-    number, following = base, base
+    value, following = base, base
     for _ in range(n - 1):
-        number, following = following, number + following
-    return number
+        value, following = following, value + following
+    return value
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
-    """Whether a call of ``function`` is awaited; ``TypeError`` if it cannot be called again."""
-    codes = (function, type(function).__call__)  # a callable object is what its method is
+    """Whether ``function`` is async. Raises ``TypeError`` if it cannot be retried."""
+    codes = (function, type(function).__call__)  # of an object, its __call__ decides
     if (
         not callable(function)
         or isinstance(function, staticmethod)
         or any(inspect.isgeneratorfunction(c) or inspect.isasyncgenfunction(c) for c in codes)
     ):
         raise TypeError(
-            f"with_backoff cannot decorate {function!r}: it takes functions that are no generators;"
-            " give its options by name, and place it below @staticmethod or @classmethod"
+            f"with_backoff cannot decorate {function!r}: it takes functions other than generators;"
+            " pass its options by name, and place it below @staticmethod and @classmethod"
         )
     return any(map(inspect.iscoroutinefunction, codes))

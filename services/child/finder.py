@@ -1,4 +1,4 @@
-"""How a child process gets from an address to the task."""
+"""Finds the task at an address, in a child process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fleet_q.services.worker.runners.address import MAIN_KEYS, Address, attribut
 
 
 class NotFound(Exception):
-    """The task is not where its address says."""
+    """No task is found at an address."""
 
 
 class Finder:
@@ -26,15 +26,15 @@ class Finder:
         self._main: dict[str, Any] = {
             key: preparation.pop(key) for key in MAIN_KEYS if key in preparation
         }
-        self._found: dict[str, Task[Any, Any]] = {}
+        self._tasks: dict[str, Task[Any, Any]] = {}
         spawn.prepare(preparation)
 
     def task(self, address: Address) -> Task[Any, Any]:
-        """The task at ``address``. Raises what imports raise, and :class:`NotFound` if it is
-        not there after them."""
-        if address.task not in self._found:
-            self._found[address.task] = self._find(address)
-        return self._found[address.task]
+        """The task at ``address``. Raises :class:`NotFound` if it is not found, and what the
+        imported modules raise."""
+        if address.task not in self._tasks:
+            self._tasks[address.task] = self._find(address)
+        return self._tasks[address.task]
 
     def _find(self, address: Address) -> Task[Any, Any]:
         app = self._app(address)
@@ -70,13 +70,13 @@ class Finder:
         self, address: Address, function: str, app: FleetQ | None
     ) -> Task[Any, Any]:
         module, _, name = function.partition(":")
-        found = function_of(attribute(self._import(module), name))
-        if not callable(found):
+        task_function = function_of(attribute(self._import(module), name))
+        if not callable(task_function):
             raise NotFound(f"task {address.task!r}: a process finds no function {function}")
         if app is None:
             app = FleetQ()
             self._on_app(app, address)
-        return Task(app, address.task, found, max_retries=None, timeout=None, process=False)
+        return Task(app, address.task, task_function, max_retries=None, timeout=None, process=False)
 
     def _import(self, module: str) -> Any:
         if module != MAIN:

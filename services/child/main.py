@@ -1,7 +1,7 @@
-"""What a child process does: it runs the steps that its pod sends, one at a time.
+"""The main program of a child process: it runs the steps that its pod sends, one at a time.
 
-The function runs in the main thread. What it changed for the whole process and what would disturb
-the next step is put back after it: signal handlers, the alarm, the working directory.
+Functions run in the main thread. After each one, the process-wide state that would affect the next
+step is restored: signal handlers, the alarm, the working directory and the logging configuration.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _FOR_THE_POD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main(descriptor: int) -> None:
-    """Serve the pod at the other end of the socket ``descriptor`` until it closes that."""
+    """Run the steps that the pod sends over the socket ``descriptor``, until the pod closes it."""
     origin.is_child = True
     _end_with_guard()
     channel = Channel(socket.socket(fileno=descriptor))
@@ -59,15 +59,15 @@ def main(descriptor: int) -> None:
 
 
 def _end_with_guard() -> None:
-    """Be killed when the guard has been killed, as far as the system offers that: Linux does."""
+    """Have the kernel kill this process when the guard ends. Only Linux can do that."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != os.getsid(0):  # it leads the session, and was killed before this
+    if os.getppid() != os.getsid(0):  # the guard leads the session; it has ended already
         os._exit(1)
 
 
 class _Child:
-    """Runs steps. It is no longer usable after a module could not be imported."""
+    """Runs steps. Not usable after an import failed, as a module may be half imported."""
 
     def __init__(self, channel: Channel, start: Start) -> None:
         self.is_usable = True
@@ -82,13 +82,13 @@ class _Child:
         os.register_at_fork(after_in_child=self._forked)
 
     def run(self, run: Run) -> None:
-        """Run a step, and tell the pod how it ended."""
+        """Run a step and send the result to the pod."""
         try:
-            answer = contextvars.Context().run(self._attempt, run)
-        except BaseException as error:  # even describing an error may raise
-            answer = Ended(error=type(error).__name__)
+            ended = contextvars.Context().run(self._attempt, run)
+        except BaseException as error:  # describing an error may raise as well
+            ended = Ended(error=type(error).__name__)
         self._restore()
-        self._channel.send(answer)
+        self._channel.send(ended)
 
     def _attempt(self, run: Run) -> Ended:
         step = run.step
@@ -126,20 +126,19 @@ class _Child:
         app.use(store=address.store, settings=self._start.settings)
 
     def _set_logging(self) -> None:
-        """Undo what modules and functions have configured: the format is the pod's to choose."""
+        """Replace the handlers that modules and functions have set: the pod formats the records."""
         if logging.root.handlers != [self._handler]:
             logging.root.handlers[:] = [self._handler]
             set_levels(self._start.log_levels)
 
     def _set_signals(self) -> None:
-        # A handler that does nothing, because programs that the function starts would inherit
-        # that a signal is ignored.
+        # Not SIG_IGN, as programs that the function starts would inherit it.
         for number in _FOR_THE_POD:
             signal.signal(number, lambda *_: None)
 
     def _forked(self) -> None:
-        """A copy of this process is an ordinary one: it has no pod, and signals end it."""
-        self._channel.forget()
+        """Make a forked process independent of the pod: it logs to stderr, and signals end it."""
+        self._channel.close_copy()
         logs.configure(self._start.settings, self._start.pod_id)
         for number in _FOR_THE_POD:
             signal.signal(number, signal.SIG_DFL)

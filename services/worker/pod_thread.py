@@ -65,10 +65,10 @@ class Pod:
         self._runners = Runners(
             registry,
             retry_policy=self._machine.retry_policy,
-            done=self._inbox.put,
-            began=self._on_began,
+            on_outcome=self._inbox.put,
+            on_began=self._on_began,
             loop=loop,
-            most=slots(settings.max_parallelism, settings.capacity_threshold),
+            max_running=slots(settings.max_parallelism, settings.capacity_threshold),
             on_unconfirmed=partial(self._inbox.put, self._machine.must_confirm),
             pod_id=pod_id,
             settings=settings,

@@ -37,7 +37,7 @@ def test_threads_left_behind_are_bounded_and_others_go_on() -> None:
         async with app.running() as pod:
             for _ in range(LEFT_PER_SLOT):
                 await asyncio.to_thread(app.wait, hang.submit(), LIMIT)
-            assert "4 functions whose time was up" in str(pod.trouble)
+            assert "4 functions that timed out or were cancelled" in str(pod.trouble)
             plain = app.submit({"task_type": "plain"})
             on_loop = app.submit({"task_type": "async"}, priority=1)
             assert (await asyncio.to_thread(app.wait, on_loop, LIMIT)).result == "ran"
@@ -55,7 +55,7 @@ def test_threads_left_behind_are_told_less_often_the_more_they_are(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING, "fleet_q")
-    left = LeftBehind(most=100)
+    left = LeftBehind(limit=100)
     for _ in range(99):
         left.add()
     assert left.trouble is None

@@ -174,14 +174,14 @@ def test_step_fails_when_no_process_could_be_started_for_long(
 def test_runner_goes_on_when_its_thread_is_disturbed(
     monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
-    answer = processes.Processes._answer
+    answer = processes.Processes._run_in_child
 
     async def on_work(self: Any, *arguments: Any) -> Any:
-        monkeypatch.setattr(processes.Processes, "_answer", answer)
+        monkeypatch.setattr(processes.Processes, "_run_in_child", answer)
         asyncio.get_running_loop().call_soon(_exit)
         return await answer(self, *arguments)
 
-    monkeypatch.setattr(processes.Processes, "_answer", on_work)
+    monkeypatch.setattr(processes.Processes, "_run_in_child", on_work)
     first, second = run({"task_type": "pid"}, {"task_type": "pid"})
     assert (first.status, second.status) == ("failed", "completed")
 
@@ -191,7 +191,7 @@ def test_timeout_counts_from_when_the_function_begins(
 ) -> None:
     """And not from when its process is started, or imports the task."""
     happened = []
-    run_in_child, tell_began = ChildProcess.run, processes.Processes._tell_began
+    run_in_child, report_began = ChildProcess.run, processes.Processes._report_began
 
     def sends(child: ChildProcess, *arguments: Any) -> Any:
         happened.append("sent")
@@ -199,10 +199,10 @@ def test_timeout_counts_from_when_the_function_begins(
 
     def begins(runner: processes.Processes, job: Job) -> None:
         happened.append("began")
-        tell_began(runner, job)
+        report_began(runner, job)
 
     monkeypatch.setattr(ChildProcess, "run", sends)
-    monkeypatch.setattr(processes.Processes, "_tell_began", begins)
+    monkeypatch.setattr(processes.Processes, "_report_began", begins)
     run({"task_type": "pid"})
     assert happened == ["sent", "began"]
 

@@ -45,10 +45,10 @@ class Place:
         self.runners = Runners(
             app._registry,
             retry_policy=RetryPolicy(0.0, 0.0, lambda: 0.0),
-            done=lambda outcome: self._ended.release(),
-            began=lambda *_: None,
+            on_outcome=lambda outcome: self._ended.release(),
+            on_began=lambda *_: None,
             loop=loop,
-            most=1,
+            max_running=1,
             on_unconfirmed=self.unconfirmed.set,
             pod_id="pod",
             settings=Settings(),

@@ -1,9 +1,10 @@
-"""Where functions run: threads, the event loop, or processes of their own.
+"""The runners of functions: threads, the event loop and child processes.
 
-Runners are told of attempts by the pod's thread and hand every outcome to ``done``, from whatever
-thread it comes to be in. As many run at once as the pod has slots; the others wait here, so that
-the next one begins without anybody being asked. To abandon an attempt is to stop it as far as its
-kind can be stopped.
+The pod's thread starts attempts. A runner passes each outcome to ``on_outcome``, in the thread in
+which the function ended. At most as many functions run at once as the pod has slots; the other
+attempts wait in the runners' queues, so that the next one begins without a call of the pod's
+thread. Abandoning an attempt stops it as far as possible: a child process is killed, a task is
+cancelled, and a thread can only check ``current_step().cancelled``.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from fleet_q.services.app.settings import Settings
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.runners.event_loop import EventLoop
-from fleet_q.services.worker.runners.job import Began, Job, RecordStart, Runner, job_order
+from fleet_q.services.worker.runners.job import Job, OnBegan, RecordStart, Runner, job_order
 from fleet_q.services.worker.runners.processes import Processes
 from fleet_q.services.worker.runners.slots import Slots
 from fleet_q.services.worker.runners.threads import Threads
 
 
 class Runners:
-    """Runs every step's function where it belongs.
+    """Runs each step's function in the runner of its kind, at most ``max_running`` at once.
 
-    ``began`` is told of every function with a timeout when it begins; ``most`` is how many run at
-    once. ``on_unconfirmed`` is called if a step has waited for so long that its claim has to be
-    confirmed (:meth:`confirm`) before it begins, ``record_start`` before a step on its last try
-    does.
+    ``on_began`` is called when a function with a timeout begins. ``on_unconfirmed`` is called when
+    a step has waited for so long that its claim must be confirmed (:meth:`confirm`) before its
+    function begins. ``record_start`` is called before the function of a step on its last attempt
+    begins.
     """
 
     def __init__(
@@ -37,10 +38,10 @@ class Runners:
         registry: Registry,
         *,
         retry_policy: RetryPolicy,
-        done: Callable[[Outcome], None],
-        began: Began,
+        on_outcome: Callable[[Outcome], None],
+        on_began: OnBegan,
         loop: asyncio.AbstractEventLoop,
-        most: int,
+        max_running: int,
         on_unconfirmed: Callable[[], None],
         pod_id: str,
         settings: Settings,
@@ -49,31 +50,32 @@ class Runners:
         self._registry = registry
         self._record_start = record_start
         self._retry_policy = retry_policy
-        self._done = done
+        self._on_outcome = on_outcome
         self._max_result_bytes = settings.max_result_bytes
-        self._slots = slots = Slots(most, self.pull)
-        event_loop = EventLoop(slots, done, began, loop)
+        self._slots = slots = Slots(max_running, self.pull)
+        event_loop = EventLoop(slots, on_outcome, on_began, loop)
         self._by_kind: dict[str, Runner] = {
-            "thread": Threads(slots, done, began, event_loop),
+            "thread": Threads(slots, on_outcome, on_began, event_loop),
             "loop": event_loop,
-            "process": Processes(slots, done, began, pod_id, settings),
+            "process": Processes(slots, on_outcome, on_began, pod_id, settings),
         }
         self._runners = list(self._by_kind.values())
         for runner in self._runners:
             others = [other for other in self._runners if other is not runner]
-            runner.share(others, on_unconfirmed)
+            runner.connect(others, on_unconfirmed)
         self._jobs: dict[tuple[str, str], tuple[Runner, Job]] = {}
 
     def start(self, steps: Iterable[Step], begin_by: float) -> None:
-        """Begin attempts, or let them wait for a slot, until ``begin_by``. They are in claim
-        order, and so is what waits. Whatever is wrong with a step becomes its outcome."""
+        """Begin attempts at ``steps``, which are in claim order, or queue them for a slot. After
+        ``begin_by``, a time of ``time.monotonic``, none begins before its claim is confirmed. A
+        step whose task cannot be found fails."""
         waiting: dict[Runner, list[Job]] = {}
         for step in steps:
             attempt = Attempt(step, self._retry_policy, self._max_result_bytes)
             try:
                 task = self._registry.task_of(step)
             except Exception as error:
-                self._done(attempt.failed(error))
+                self._on_outcome(attempt.failed(error))
                 continue
             job = Job(attempt, task, begin_by, None if step.has_tries_left else self._record_start)
             runner = self._by_kind[task.where]
@@ -92,22 +94,24 @@ class Runners:
 
     @property
     def trouble(self) -> str | None:
-        """Why steps wait though there are slots for them, if that is so."""
-        return next((r.trouble for r in self._runners if r.trouble is not None), None)
+        """Why no waiting function can begin although slots are free; ``None`` if it can."""
+        return next(
+            (runner.trouble for runner in self._runners if runner.trouble is not None), None
+        )
 
     @property
     def should_pull(self) -> bool:
-        """Whether to call :meth:`pull` soon: steps wait though there is a slot."""
+        """Whether to call :meth:`pull`: attempts wait although a slot is free."""
         return self._slots.has_free and any(runner.jobs for runner in self._runners)
 
     def pull(self) -> None:
-        """Begin what waits, if there are slots; after trouble it is tried again."""
+        """Begin waiting attempts while slots are free, also those that could not begin before."""
         for runner in self._runners:
             if runner.jobs:
                 runner.pull()
 
     def confirm(self, begin_by: float) -> None:
-        """The claims of all that waits stand: it may begin until ``begin_by``."""
+        """The claims of all waiting attempts are confirmed: they may begin until ``begin_by``."""
         for runner in self._runners:
             if jobs := sorted(runner.take_all(), key=job_order):
                 for job in jobs:
@@ -116,20 +120,20 @@ class Runners:
         self.pull()
 
     def forget(self, step_id: str, claim_token: str) -> None:
-        """The attempt has ended by itself."""
+        """Remove an attempt that has ended."""
         self._jobs.pop((step_id, claim_token), None)
 
     def abandon(self, step_id: str, claim_token: str) -> None:
-        """Stop an attempt, or at least tell it."""
-        found = self._jobs.pop((step_id, claim_token), None)
-        if found is not None:
-            runner, job = found
+        """Stop an attempt as far as its kind can be stopped, and mark it as cancelled."""
+        entry = self._jobs.pop((step_id, claim_token), None)
+        if entry is not None:
+            runner, job = entry
             job.attempt.context.cancel()
             runner.abandon(job)
 
     def withdraw(self, keep: int) -> list[tuple[str, str]]:
-        """Take back what waits for a slot, but for the first ``keep`` in claim order: ids and
-        claim tokens."""
+        """Remove the waiting attempts except the first ``keep`` in claim order. Returns their ids
+        and claim tokens."""
         waiting = [
             (job, runner)
             for runner in self._runners
@@ -148,8 +152,8 @@ class Runners:
         return withdrawn
 
     def take_stuck(self, before: float) -> list[tuple[str, str]]:
-        """Take back what should have begun ``before`` that time and waits though there are slots,
-        for its runner can begin nothing: ids and claim tokens."""
+        """Remove the attempts that should have begun before the time ``before`` and wait although
+        slots are free, because their runner cannot begin any. Returns ids and claim tokens."""
         stuck = []
         for runner in self._runners:
             if not runner.jobs or runner.can_begin or not self._slots.has_free:
@@ -168,7 +172,7 @@ class Runners:
         return claims
 
     def close(self) -> None:
-        """Stop whatever can be stopped. Threads end with the function that they run."""
+        """Abandon all attempts and stop the runners. A thread ends when its function returns."""
         for claim in list(self._jobs):
             self.abandon(*claim)
         for runner in self._runners:

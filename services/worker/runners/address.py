@@ -1,9 +1,9 @@
-"""How a child process finds a task.
+"""The address of a task, by which a child process finds it.
 
-A child imports what the pod's process imported: the module of ``--app``, or the one in whose
-import the app was made, and the one in whose import the task was registered. In the app it finds
-the task by its name. If no import makes the app or registers the task, the function itself is
-taken, provided that in the pod it is what its module has under its name.
+A child imports the module of ``--app``, or the module whose import created the app, and the module
+whose import registered the task. It then looks the task up in the app by its name. If no import
+creates the app or registers the task, the child calls the function itself, provided that its module
+holds it under its own name.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from fleet_q.services.app.tasks import Task
 
 _PATH: Final = ("sys_path", "sys_argv", "orig_dir")
 MAIN_KEYS: Final = ("init_main_from_name", "init_main_from_path")
-"""What ``multiprocessing`` needs to import the main module in a child process."""
+"""Keys of the preparation data by which ``multiprocessing`` imports the main module in a child."""
 
 
 class Address(msgspec.Struct):
-    """Where a task is: in the app that ``reference`` (``module:app``) names, else in the app that
-    ``module`` made as its ``number``-th, once ``task_module`` is imported too; else it is
-    ``function`` (``module:name``). ``store`` is the app's URL, if it has one."""
+    """Where a task is found. ``reference`` (``module:app``) names its app; without one, the app is
+    number ``number`` of those that ``module`` created. ``task_module`` registers the task.
+    ``function`` (``module:name``) is used if the app lacks the task. ``store`` is the app's URL,
+    if it has one."""
 
     task: str
     reference: str | None
@@ -37,7 +38,7 @@ class Address(msgspec.Struct):
 
 
 def address_of(task: Task[Any, Any]) -> Address:
-    """The address of a task of this process."""
+    """The address of ``task``, which is registered in this process."""
     app = task.app
     return Address(
         task=str(task.name),
@@ -51,27 +52,27 @@ def address_of(task: Task[Any, Any]) -> Address:
 
 
 def _name_of(function: Any) -> str | None:
-    """``module:name`` of a function, if it is what the module has under that name."""
+    """``module:name`` of ``function``; ``None`` if that names something else."""
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not name:
         return None
-    found = attribute(sys.modules.get(module), name)
-    return f"{module}:{name}" if function_of(found) is function else None
+    value = attribute(sys.modules.get(module), name)
+    return f"{module}:{name}" if function_of(value) is function else None
 
 
-def attribute(found: Any, path: str) -> Any:
-    """What ``path``, names between dots, leads to from ``found``; ``None`` if nothing."""
+def attribute(value: Any, path: str) -> Any:
+    """The attribute of ``value`` at ``path``, names separated by dots; ``None`` if missing."""
     for name in path.split("."):
-        found = getattr(found, name, None)
-    return found
+        value = getattr(value, name, None)
+    return value
 
 
-def function_of(found: Any) -> Any:
-    """The function of a task; anything else as it is."""
-    return found.function if isinstance(found, Task) else found
+def function_of(value: Any) -> Any:
+    """The function of a task; any other value unchanged."""
+    return value.function if isinstance(value, Task) else value
 
 
 def preparation() -> dict[str, Any]:
-    """What a :class:`Finder` needs to know of this process."""
+    """What a child's ``Finder`` needs of this process: the import path and the main module."""
     data = spawn.get_preparation_data("fleet-q")
     return {key: data[key] for key in (*_PATH, *MAIN_KEYS * can_import_main()) if key in data}

@@ -1,11 +1,10 @@
-"""A child's end of the socket to its pod."""
+"""The child's end of the socket between a pod and a child process."""
 
 from __future__ import annotations
 
 import os
 import socket
 import threading
-from typing import Final
 
 from fleet_q.services.worker.runners.wire import (
     LENGTH_BYTES,
@@ -15,11 +14,9 @@ from fleet_q.services.worker.runners.wire import (
     frame,
 )
 
-LONGEST: Final = 2**32 - 1
-
 
 class Channel:
-    """Sends whole frames from any thread, receives in one."""
+    """Sends frames from any thread; one thread receives them."""
 
     def __init__(self, to_pod: socket.socket) -> None:
         to_pod.set_inheritable(False)
@@ -28,10 +25,10 @@ class Channel:
         self._lock = threading.Lock()
 
     def send(self, message: FromChild) -> None:
-        """Send a message; ``OSError`` if that is no longer possible."""
+        """Send a message. Raises ``OSError`` if the socket is closed."""
         data = frame(message)
         with self._lock:
-            # A function may close any descriptor, and open a file that then has its number.
+            # A function may have closed the descriptor and opened a file with the same number.
             if os.fstat(self._socket.fileno()).st_ino != self._inode:
                 raise OSError("the socket to the pod was closed")
             self._socket.sendall(data)
@@ -42,8 +39,8 @@ class Channel:
         data = self._read(int.from_bytes(header)) if header else b""
         return decode_to_child(data) if data else None
 
-    def forget(self) -> None:
-        """Close this copy of the socket, in a process that was forked."""
+    def close_copy(self) -> None:
+        """Close this copy of the socket, in a forked process."""
         self._socket.close()
         self._lock = threading.Lock()
 

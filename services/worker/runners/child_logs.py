@@ -1,6 +1,6 @@
-"""Log records of child processes: sent to the pod, which hands them to its own root handlers.
+"""Log records of child processes. A child sends them to its pod, whose root handlers handle them.
 
-So they have the pod's format and go where its logs go, in whole lines.
+They are therefore formatted and written like the pod's own records, in whole lines.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from fleet_q.services.worker.runners.wire import Logged
 _PLAIN: Final = (str, int, float, bool, type(None))
 _LARGEST: Final = 2**63
 _LONGEST: Final = 1024 * 1024
-"""Characters of a message or a traceback that are sent."""
+"""The most characters that are sent of one attribute, such as a message or a traceback."""
 
 
 class LogsToPod(logging.Handler):
-    """Sends records with the pod, the step and the attempt that they belong to."""
+    """A handler that sends records to the pod, tagged with the pod, step and attempt."""
 
     def __init__(self, send: Callable[[Logged], None], pod_id: str) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class LogsToPod(logging.Handler):
         self._formatter = logging.Formatter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send ``record``; what cannot be sent is reported as ``logging`` does."""
+        """Send ``record``. An error is reported by ``logging.Handler.handleError``."""
         try:
             self._send(Logged(self._attributes(record)))
         except Exception:
@@ -47,19 +47,23 @@ class LogsToPod(logging.Handler):
 
 
 def levels() -> dict[str, int]:
-    """The levels of this process's loggers that have one of their own."""
+    """The levels of this process's loggers, by name, of those with a level of their own."""
     loggers = [*logging.root.manager.loggerDict.values(), logging.root]
-    return {one.name: one.level for one in loggers if isinstance(one, logging.Logger) and one.level}
+    return {
+        logger.name: logger.level
+        for logger in loggers
+        if isinstance(logger, logging.Logger) and logger.level
+    }
 
 
 def set_levels(levels: dict[str, int]) -> None:
-    """Give loggers the levels that they have in another process."""
+    """Set the levels of loggers, by name."""
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
 
 
 def handle(attributes: dict[str, Any]) -> None:
-    """In the pod: hand a record from a child to the root logger's handlers."""
+    """Call the root logger's handlers with a child's record. To be called in the pod."""
     logging.root.callHandlers(logging.makeLogRecord(attributes))
 
 

@@ -1,4 +1,4 @@
-"""A child process as its pod sees it."""
+"""The pod's side of a child process."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ from fleet_q.services.worker.runners.wire import (
 log = logging.getLogger("fleet_q.process")
 
 STATUS_WITHIN: Final = 5.0
-"""Seconds for the guard to tell how a child ended that has closed its socket."""
+"""Seconds to wait for the wait status of a child that has closed its socket."""
 
 EOF_WITHIN: Final = 0.5
-"""Seconds for the last messages of a child that has ended; a copy of it may hold the socket."""
+"""Seconds to read the last messages of a child that has ended, as a fork of it may hold the socket
+open."""
 
 LEAVE_WITHIN: Final = 1.0
-"""Seconds that a child with nothing to do has to run its exit handlers."""
+"""Seconds that an idle child has to run its exit handlers before it is killed."""
 
 _CHILD: Final = """\
 import sys
@@ -51,11 +52,12 @@ sys.path += sys.argv[2:]
 from fleet_q.services.child.main import main
 main(int(sys.argv[1]))
 """
-_LOST: Final = "the process lost its connection to the pod; did the function close descriptors?"
+_LOST: Final = "the process lost its connection to the pod; the function may have closed the socket"
 _STATUS: Final = struct.Struct("!i")
 
 _sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-"""The pod's ends: while a copy of one is open, a guard believes that the pod lives."""
+"""The pod's ends, which forked processes close: a guard takes the pod for running while a copy of
+its socket is open."""
 
 
 def _close_copies() -> None:
@@ -67,7 +69,7 @@ os.register_at_fork(after_in_child=_close_copies)
 
 
 class ChildEnded(Exception):
-    """The child ended before it answered; the message says how."""
+    """The child ended before it sent a result; the message tells how."""
 
     def __init__(self, message: str, *, before_function: bool) -> None:
         super().__init__(message)
@@ -75,7 +77,8 @@ class ChildEnded(Exception):
 
 
 class ChildProcess:
-    """A child and its guard; of the running event loop. ``on_end`` is called when both are gone."""
+    """A child and its guard, controlled from the running event loop. ``on_end`` is called when both
+    have ended."""
 
     def __init__(self, on_end: Callable[[ChildProcess], None]) -> None:
         self.is_new = True
@@ -86,18 +89,18 @@ class ChildProcess:
         self._reason: str | None = None
         self._on_ready: Callable[[], None] = _nothing
         self._on_began: Callable[[], None] | None = None  # until it has begun
-        self._answer: asyncio.Future[Ended] | None = None
+        self._result: asyncio.Future[Ended] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, start: Start) -> None:
-        """Start it; ``OSError`` if that cannot be done now."""
+        """Start guard and child. Raises ``OSError`` if no process can be started."""
         message = frame(start)
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             to_child, of_child = _socket_pair(ours, theirs)
             self._to_guard, of_guard = _socket_pair(ours, theirs)
             python = [os.fsdecode(spawn.get_executable()), *_flags()]
-            # Modules beside the application must not hide the standard library's from the child
-            # as long as it has not imported what it needs of that: -P, and the pod's path last.
+            # -P, and the pod's sys.path last: modules of the application must not hide modules of
+            # the standard library that the child imports at its start.
             child = [*python, "-P", "-c", _CHILD, str(of_child.fileno()), *map(str, sys.path)]
             self._process = subprocess.Popen(
                 [python[0], "-S", "-P", guard.__file__, str(of_guard.fileno()), *child],
@@ -110,45 +113,46 @@ class ChildProcess:
         self._writer.write(message)
         loop = asyncio.get_running_loop()
         status = loop.create_task(self._read_status())
-        self._life = loop.create_task(self._live(reader, status))
+        self._life_task = loop.create_task(self._live(reader, status))
 
     async def run(
         self, run: Run, on_ready: Callable[[], None], on_began: Callable[[], None]
     ) -> Ended:
-        """Run a step; ``on_ready`` is called before its function begins, if it asks to, and
-        ``on_began`` when it does. Raises what ``on_ready`` raises, :class:`ChildEnded`, or
-        ``OSError`` if the child could not be started after all."""
+        """Run a step and return its result. ``on_ready`` is called before the function begins, if
+        ``run.asks_to_begin``; ``on_began`` when it begins. Raises what ``on_ready`` raises,
+        :class:`ChildEnded`, or ``OSError`` if the guard could not start the child."""
         self.is_new = False
         self._on_ready = on_ready
         self._on_began = on_began
-        self._answer = asyncio.get_running_loop().create_future()
+        self._result = asyncio.get_running_loop().create_future()
         self._writer.write(frame(run))
-        if self._life.done():
+        if self._life_task.done():
             self._fail()
-        return await self._answer
+        return await self._result
 
     def kill(self, reason: str | None = None) -> None:
-        """Have it and what it has started killed, from any thread."""
+        """Kill the child and the programs that it started. Can be called from any thread."""
         self._reason = self._reason or reason
-        with self._lock, contextlib.suppress(OSError):  # it is closed
+        with self._lock, contextlib.suppress(OSError):  # the socket is closed
             self._to_guard.shutdown(socket.SHUT_WR)
 
     def leave(self) -> None:
-        """Let it end by itself, which has nothing to do; kill it if it does not."""
+        """End an idle child: close its socket, and kill it if it has not ended in time."""
         self.is_open = False
         self._writer.close()
         asyncio.get_running_loop().call_later(LEAVE_WITHIN, self.kill)
 
     async def _live(self, reader: asyncio.StreamReader, status: asyncio.Task[None]) -> None:
-        """Listen until it has ended, and reap it."""
+        """Read messages until the child has ended, then reap it."""
         try:
             while True:
                 length = int.from_bytes(await reader.readexactly(LENGTH_BYTES))
-                self._hear(decode_from_child(await reader.readexactly(length)))
+                self._on_message(decode_from_child(await reader.readexactly(length)))
         except (asyncio.IncompleteReadError, OSError):
             pass
         except Exception as error:
-            self.kill(f"the process sent what is no message; did the function? {error}")
+            cause = f"the function may have written to the socket: {error}"
+            self.kill(f"the process sent an invalid message; {cause}")
         self.is_open = False
         await asyncio.wait([status], timeout=STATUS_WITHIN)
         if not status.done():
@@ -166,29 +170,29 @@ class ChildProcess:
         self._fail()
         self._on_end(self)
 
-    def _hear(self, message: FromChild) -> None:
+    def _on_message(self, message: FromChild) -> None:
         match message:
             case Logged(record):
                 try:
                     handle(record)
-                except BaseException as error:  # of a handler, which is not its process's fault
-                    log.debug("a log record of a process is lost: %s", error)
+                except BaseException as error:  # of a log handler in the pod
+                    log.debug("a log handler failed with a record of a child process: %s", error)
             case Ready():
-                self._let_begin()
+                self._begin()
             case Began():
                 if self._on_began is not None:
                     self._on_began()
                     self._on_began = None
             case Ended():
-                if self._answer is not None and not self._answer.done():
-                    self._answer.set_result(message)
+                if self._result is not None and not self._result.done():
+                    self._result.set_result(message)
 
-    def _let_begin(self) -> None:
+    def _begin(self) -> None:
         try:
             self._on_ready()
         except Exception as error:
-            if self._answer is not None and not self._answer.done():
-                self._answer.set_exception(error)
+            if self._result is not None and not self._result.done():
+                self._result.set_exception(error)
             self.is_open = False
             self.kill()
         else:
@@ -203,15 +207,15 @@ class ChildProcess:
         loop.call_later(EOF_WITHIN, self._writer.transport.abort)
 
     def _fail(self) -> None:
-        if self._answer is None or self._answer.done():
+        if self._result is None or self._result.done():
             return
         if self._status is not None and self._status < 0:
-            self._answer.set_exception(OSError(-self._status, os.strerror(-self._status)))
+            self._result.set_exception(OSError(-self._status, os.strerror(-self._status)))
         else:
             before_function = self._on_began is not None
             when = " before its function began" if before_function else ""
             message = self._reason or _ending(self._status) + when
-            self._answer.set_exception(ChildEnded(message, before_function=before_function))
+            self._result.set_exception(ChildEnded(message, before_function=before_function))
 
 
 def _nothing() -> None: ...

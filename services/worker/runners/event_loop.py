@@ -1,4 +1,4 @@
-"""Async functions, as tasks on the event loop that the pod was started from."""
+"""The runner of async functions: tasks on the event loop that the pod was started from."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from fleet_q.core.step import Outcome
 from fleet_q.services.app.callables import is_awaitable
 from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.runners.forked import end_if_forked, this_process
-from fleet_q.services.worker.runners.job import Began, Job, Queue
+from fleet_q.services.worker.runners.job import Job, OnBegan, Queue
 from fleet_q.services.worker.runners.slots import Slots
 
 
 class EventLoop(Queue):
-    """The loop is woken once for many jobs."""
+    """Runs async functions. One wake-up of the loop starts every job that may begin."""
 
     def __init__(
         self,
         slots: Slots,
-        done: Callable[[Outcome], None],
-        began: Began,
+        on_outcome: Callable[[Outcome], None],
+        on_began: OnBegan,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(slots, done, began)
+        super().__init__(slots, on_outcome, on_began)
         self._loop = loop
         self._process = this_process()
         self._tasks: dict[Attempt, asyncio.Task[None]] = {}
-        self._called = False  # as in Threads
+        self._is_waking = False  # as in Threads
 
     def pull(self) -> None:
-        """Wake the loop, unless it is being woken."""
-        if self._called:
+        """Wake the loop, unless a wake-up is under way."""
+        if self._is_waking:
             return
-        self._called = True
+        self._is_waking = True
         try:
             self._loop.call_soon_threadsafe(self._start_all)
         except RuntimeError as closed:
@@ -49,7 +49,7 @@ class EventLoop(Queue):
             self._slots.free(job.attempt)
 
     def close(self) -> None:
-        """Nothing is left to do: what ran has been abandoned."""
+        """Do nothing: all tasks have been abandoned."""
 
     def _cancel(self, attempt: Attempt) -> None:
         self._slots.free(attempt)
@@ -58,8 +58,8 @@ class EventLoop(Queue):
             task.cancel()
 
     def adopt(self, attempt: Attempt, awaitable: Awaitable[Any]) -> None:
-        """Await what a function returned elsewhere, in the context that is current. The attempt
-        holds its slot already."""
+        """Await what a function returned in a thread, with a copy of the current ``contextvars``
+        context. The attempt has its slot already."""
         context = contextvars.copy_context()
         try:
             self._loop.call_soon_threadsafe(self._start_adopted, attempt, awaitable, context)
@@ -78,7 +78,7 @@ class EventLoop(Queue):
         self._loop.call_soon(self._check_begun, [attempt])
 
     def _start_all(self) -> None:
-        self._called = False
+        self._is_waking = False
         started = []
         while (job := self._next()) is not None:
             self._start(job.attempt, job.call, contextvars.Context())
@@ -92,13 +92,13 @@ class EventLoop(Queue):
         coroutine = self._run(attempt, call)
         try:
             self._tasks[attempt] = self._loop.create_task(coroutine, context=context)
-        except BaseException as error:  # the loop may have a task factory of its own
+        except BaseException as error:  # of the loop's task factory, which may not be asyncio's
             coroutine.close()
             self._end(attempt, attempt.failed(error))
 
     def _check_begun(self, started: list[Attempt]) -> None:
-        """A task that is cancelled before its first step never enters ``_run``. This is called
-        after the first step of all of them."""
+        """Fail the attempts whose tasks were cancelled before they entered ``_run``. Called when
+        the loop has run each task once."""
         for attempt in started:
             task = self._tasks.get(attempt)
             if task is not None and task.done():
@@ -108,15 +108,15 @@ class EventLoop(Queue):
         self._tasks.pop(attempt, None)
         self._slots.free(attempt)
         if outcome is not None:
-            self._done(outcome)
+            self._on_outcome(outcome)
 
     def _fail_all(self, closed: RuntimeError) -> None:
-        """The service whose loop it was has ended without its pod."""
+        """Fail all waiting jobs: the loop was closed while the pod still runs."""
         self.trouble = f"async functions cannot run: {closed}"
-        self._called = False
+        self._is_waking = False
         while (job := self._next()) is not None:
             self._slots.free(job.attempt, announce=False)
-            self._done(job.attempt.failed(closed))
+            self._on_outcome(job.attempt.failed(closed))
 
     async def _run(self, attempt: Attempt, call: Callable[[], Any]) -> None:
         attempt.begin()
@@ -128,18 +128,18 @@ class EventLoop(Queue):
             outcome = attempt.succeeded(result)
         except asyncio.CancelledError as error:
             end_if_forked(self._process, error)
-            self._done(attempt.failed(error))
+            self._on_outcome(attempt.failed(error))
             raise
-        except BaseException as error:  # nor must it end the loop, and the pod with it
+        except BaseException as error:  # SystemExit would stop the loop
             end_if_forked(self._process, error)
             outcome = attempt.failed(error)
         finally:
             self._tasks.pop(attempt, None)
             self._slots.free(attempt)
-        self._done(outcome)
+        self._on_outcome(outcome)
 
 
-def _close(work: object) -> None:
-    """Python complains of coroutines that nobody awaits."""
-    if asyncio.iscoroutine(work):
-        work.close()
+def _close(awaitable: object) -> None:
+    """Close a coroutine, as Python warns of one that is never awaited."""
+    if asyncio.iscoroutine(awaitable):
+        awaitable.close()

@@ -1,7 +1,7 @@
-"""A process that a function has forked off and that comes back from it.
+"""Ends a process that a function has forked and that returns from the function.
 
-All that it has of the runner, its thread and its event loop is a copy: it must not go on there,
-where it would run the steps that wait a second time.
+It has a copy of the runner, its thread and its event loop. If it returned to them, it would run the
+waiting steps a second time.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _process = object()
 
 
 def this_process() -> object:
-    """What stands for this process: another object in each process that is forked."""
+    """An object that identifies this process: a forked process gets another one."""
     return _process
 
 
 def end_if_forked(process: object, error: BaseException | None = None) -> None:
-    """End this process unless it is this one, with the exit code that a script would have after
-    this error, or after none. Asked after each step, so it costs no system call."""
+    """Exit if this process was forked from ``process``, with the exit code that a script would
+    have after ``error``, or after none. Called after each step, so it makes no system call."""
     if process is _process:
         return
     try:
@@ -41,7 +41,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def flush_output() -> None:
-    """Write what is buffered for stdout and stderr."""
+    """Flush stdout and stderr."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()

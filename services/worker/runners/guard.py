@@ -1,10 +1,10 @@
-"""The small process between a pod and one of its child processes.
+"""The guard: a small process that starts one child process of a pod, and kills it with the pod.
 
-It waits for two things. When the child has ended, or cannot be started, it tells the pod the wait
-status, or the negative error number. When the pod shuts its end of the socket down, or has itself
-ended in whatever way, it kills the child. In each case it kills the child's whole process group,
-which is what the child started, and ends. A function that keeps the interpreter lock for ever
-cannot prevent that.
+When the child has ended, the guard sends its wait status to the pod; if the child cannot be
+started, the negative error number. When the pod shuts down its end of the socket, or has ended in
+any way, the guard kills the child. In both cases it kills the child's process group, which
+includes the programs that the child started, and exits. It is a process of its own because a
+function may hold the interpreter lock for ever.
 
 It is run as a file with ``-S -P``, so it imports nothing of the application.
 """
@@ -20,11 +20,12 @@ import sys
 
 
 def main(socket: int, command: list[str]) -> None:
-    """Start ``command`` and end with it. ``socket`` is the descriptor that leads to the pod."""
+    """Start ``command``, and exit when it has ended. ``socket`` is the descriptor of the socket to
+    the pod."""
     os.set_inheritable(socket, False)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    # Sent to all processes of a service, these are for the pod to answer. The child inherits that
-    # they are ignored, until it has handlers of its own.
+    # A service manager sends these to all processes of a service; only the pod handles them. The
+    # child inherits that they are ignored, until it sets its own handlers.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     wake, wakened = os.pipe()

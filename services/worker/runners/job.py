@@ -1,4 +1,4 @@
-"""What runners run, and what they have in common."""
+"""Jobs, the protocol of runners, and the queue that all runners share."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from fleet_q.services.app.tasks import Task
 from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.runners.slots import Slots
 
-Began = Callable[[str, str, float], None]
-"""Told the id, claim token and timeout in seconds of a step whose function begins."""
+OnBegan = Callable[[str, str, float], None]
+"""Called with the id, claim token and timeout in seconds of a step whose function begins."""
 
 RecordStart = Callable[[str, str], None]
-"""Told the id and claim token of a step on its last try right before its function begins; see
-:meth:`fleet_q.core.ports.StartRecord.add`."""
-
+"""Called with the id and claim token of a step on its last attempt right before its function
+begins; see :meth:`fleet_q.core.ports.StartRecord.add`."""
 
 DEFER_FOR: Final = 0.1
-"""Seconds for which a slot is left to a step of another kind that goes first."""
+"""Seconds for which a runner leaves a free slot to another runner's job that comes first."""
 
 
 class Job:
-    """An attempt, and the task that it is an attempt at. After ``begin_by``, a time of
-    ``time.monotonic``, it may only begin once its claim has been confirmed; it was claimed to begin
-    until ``claimed_until``."""
+    """An attempt and its task. After ``begin_by``, a time of ``time.monotonic``, it must not begin
+    before its claim is confirmed, which sets a later ``begin_by``. ``claimed_until`` is the first
+    ``begin_by``."""
 
     __slots__ = ("_record_start", "attempt", "begin_by", "claimed_until", "is_awaited", "task")
 
@@ -42,11 +41,11 @@ class Job:
         self.task = task
         self._record_start = record_start
         self.begin_by = self.claimed_until = begin_by
-        self.is_awaited = False  # by the event loop, after its function returned in a thread
+        self.is_awaited = False  # its function returned an awaitable in a thread
 
     def call(self) -> Any:
-        """Call the function. It is only here, where it runs, that its arguments are looked at:
-        the pod's thread has enough to do."""
+        """Validate the arguments, record the start and call the function. The arguments are
+        validated here, in the runner's thread, to save the pod's thread the time."""
         self.attempt.context.app = self.task.app
         call = self.task.bound(self.attempt.step)
         if self._record_start is not None:
@@ -55,71 +54,72 @@ class Job:
 
     @property
     def records_start(self) -> bool:
-        """Whether :meth:`record_start` has something to do."""
+        """Whether :meth:`record_start` must be called before the function begins."""
         return self._record_start is not None
 
     def record_start(self) -> None:
-        """The function begins when this returns. Raises ``StartNotRecorded`` if it must not."""
+        """Record that the function begins, if that is needed. Raises ``StartNotRecorded`` if it
+        must not begin."""
         if self._record_start is not None:
             self._record_start(self.attempt.step.step_id, self.attempt.claim_token)
 
 
 def job_order(job: Job) -> tuple[int, int, str]:
-    """Sort key of jobs that wait: that of the queue in the store."""
+    """The sort key of waiting jobs: the claim order of the store."""
     return claim_order(job.attempt.step)
 
 
 class Runner(Protocol):
-    """Runs the jobs of one kind: from ``jobs``, while there are slots."""
+    """Runs the jobs of one kind: takes them from ``jobs`` while slots are free."""
 
     jobs: deque[Job]
     is_mixed: bool
-    """Whether jobs of other kinds may be waiting, too."""
+    """Whether other runners may have waiting jobs as well."""
 
     @property
     def trouble(self) -> str | None:
-        """Why jobs wait though there are slots, if that is so."""
+        """Why no waiting job can begin although slots are free; ``None`` if one can."""
 
     @property
     def can_begin(self) -> bool:
-        """Whether it would take a job if it were pulled, as far as it knows."""
+        """Whether :meth:`pull` would probably begin a job."""
 
     def add(self, jobs: list[Job]) -> None:
-        """Let these wait, which are in claim order, with those that wait already."""
+        """Queue jobs, which are in claim order."""
 
     def take_all(self) -> list[Job]:
-        """Take back what waits."""
+        """Remove and return all waiting jobs."""
 
-    def share(self, others: Sequence[Runner], on_unconfirmed: Callable[[], None]) -> None:
-        """Share the slots with these runners. ``on_unconfirmed`` is called, in whatever thread, if
+    def connect(self, others: Sequence[Runner], on_unconfirmed: Callable[[], None]) -> None:
+        """Set the runners that share the slots. ``on_unconfirmed`` is called, from any thread, if
         the next job must not begin before its claim is confirmed."""
 
     def pull(self) -> None:
-        """Jobs wait, or a slot has become free. Raises nothing."""
+        """Begin waiting jobs while slots are free. Raises nothing."""
 
     def abandon(self, job: Job) -> None:
-        """Stop a job that waits or runs, as far as that is possible, and free its slot."""
+        """Stop a waiting or running job as far as its kind can be stopped, and free its slot."""
 
     def close(self) -> None:
-        """Run no more."""
+        """Stop the runner; it begins no more jobs."""
 
 
 class Queue:
-    """The jobs that wait, and how one is taken from among them."""
+    """The waiting jobs of a runner, and the choice of the next one to begin."""
 
-    _begins_at_once = True  # or the runner calls _tell_began() itself
+    _begins_at_once = True  # if not, the runner calls _report_began() itself
 
     def __init__(
         self,
         slots: Slots,
-        done: Callable[[Outcome], None],
-        began: Began,
+        on_outcome: Callable[[Outcome], None],
+        on_began: OnBegan,
     ) -> None:
         self.jobs: deque[Job] = deque()
         self.trouble: str | None = None
         self._slots = slots
-        self._done = done
-        self._began = began
+        self._on_outcome = on_outcome
+        self._on_began = on_began
         self._others: Sequence[Runner] = ()
         self.is_mixed = False
         self._on_unconfirmed: Callable[[], None] = _nothing
@@ -131,14 +131,14 @@ class Queue:
         """See :class:`Runner`."""
         return self.trouble is None
 
-    def share(self, others: Sequence[Runner], on_unconfirmed: Callable[[], None]) -> None:
+    def connect(self, others: Sequence[Runner], on_unconfirmed: Callable[[], None]) -> None:
         """See :class:`Runner`."""
         self._others = others
         self._on_unconfirmed = on_unconfirmed
 
     def add(self, jobs: list[Job]) -> None:
-        """See :class:`Runner`. Only the pod's thread adds jobs and takes them back, any thread may
-        begin one meanwhile."""
+        """See :class:`Runner`. Only the pod's thread adds and removes jobs; any thread may begin
+        one at the same time."""
         last = _peek(self.jobs, -1)
         if last is not None and job_order(jobs[0]) < job_order(last):
             jobs = sorted(self.take_all() + jobs, key=job_order)
@@ -154,15 +154,15 @@ class Queue:
                 return taken
 
     def _next(self) -> Job | None:
-        """The next job that is still wanted, with a slot taken for it; ``None`` if there is no
-        job, no slot, or none that may begin now."""
+        """Remove the next job that was not abandoned, take a slot for it and return it. ``None`` if
+        there is no job, no free slot, or the next job must not begin now."""
         jobs, slots = self.jobs, self._slots
         while jobs and slots.has_free:
-            if self.is_mixed and self._is_overtaken():
+            if self.is_mixed and self._is_other_runner_next():
                 return None
             try:
                 job = jobs.popleft()
-            except IndexError:  # another thread was faster
+            except IndexError:  # another thread took it
                 return None
             attempt = job.attempt
             if attempt.context.cancelled:
@@ -171,23 +171,24 @@ class Queue:
                 jobs.appendleft(job)
                 self._on_unconfirmed()
                 return None
-            if not slots.take(attempt):  # another thread was faster; its slot may be free by now
+            if not slots.take(attempt):  # another thread took the slot
                 jobs.appendleft(job)
                 continue
             if job.task.timeout is not None and self._begins_at_once:
-                self._tell_began(job)
+                self._report_began(job)
             return job
         return None
 
-    def _tell_began(self, job: Job) -> None:
-        """The function of ``job`` begins: its timeout counts from now."""
+    def _report_began(self, job: Job) -> None:
+        """Report that the function of ``job`` begins, if it has a timeout, which starts now."""
         step, timeout = job.attempt.step, job.task.timeout
         if timeout is not None:
-            self._began(step.step_id, job.attempt.claim_token, timeout)
+            self._on_began(step.step_id, job.attempt.claim_token, timeout)
 
-    def _is_overtaken(self) -> bool:
-        """Whether the next step to begin is one of another kind. Its runner is told then, and left
-        a slot for a moment; a blocked event loop keeps no thread waiting."""
+    def _is_other_runner_next(self) -> bool:
+        """Whether another runner's first job comes before this one's. If so, that runner is pulled
+        and left a slot for up to ``DEFER_FOR``: longer, a blocked event loop would stop the
+        threads."""
         for other in self._others:
             if other.jobs and other.can_begin:
                 first, mine = _peek(other.jobs, 0), _peek(self.jobs, 0)

@@ -1,6 +1,6 @@
-"""Functions in processes of their own, which a timeout or a cancellation ends.
+"""The runner of ``process=True`` functions: child processes, which a timeout or cancellation kills.
 
-One thread with an event loop talks to all of them.
+One thread with an event loop communicates with all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.runners.address import address_of, preparation
 from fleet_q.services.worker.runners.child_logs import levels
 from fleet_q.services.worker.runners.child_process import ChildEnded, ChildProcess
-from fleet_q.services.worker.runners.job import Began, Job, Queue
+from fleet_q.services.worker.runners.job import Job, OnBegan, Queue
 from fleet_q.services.worker.runners.pool import Pool
 from fleet_q.services.worker.runners.slots import Slots
 from fleet_q.services.worker.runners.wire import Ended, Run, Start
@@ -32,30 +32,30 @@ IMPORT_WITHIN: Final = 300.0
 """Seconds that a child has to import a task."""
 
 START_AGAIN_AFTER: Final = 0.5
-"""Seconds until another child is started after one could not be."""
+"""Seconds between a failed start of a child and the next attempt."""
 
 PATIENCE: Final = 30.0
-"""Seconds for which steps wait while no child can be started; then their attempts fail."""
+"""Seconds that steps wait while no child can be started; after them their attempts fail."""
 
 CLOSE_WITHIN: Final = 2.0
-"""Seconds that children may take to end with their pod."""
+"""Seconds that the end of a pod waits for its children to end."""
 
 
 class Processes(Queue):
-    """Runs ``FLEET_Q_MAX_PROCESSES`` functions at once, at most. ``trouble`` says why no process
-    can be started."""
+    """Runs up to ``FLEET_Q_MAX_PROCESSES`` functions at once, each in a child process. ``trouble``
+    tells why no child can be started."""
 
-    _begins_at_once = False  # a process has to be there first, and to import the task
+    _begins_at_once = False  # a child must start and import the task before
 
     def __init__(
         self,
         slots: Slots,
-        done: Callable[[Outcome], None],
-        began: Began,
+        on_outcome: Callable[[Outcome], None],
+        on_began: OnBegan,
         pod_id: str,
         settings: Settings,
     ) -> None:
-        super().__init__(slots, done, began)
+        super().__init__(slots, on_outcome, on_began)
         self._trouble_since = 0.0
         self._not_before = 0.0
         self._most = settings.max_processes or _cores()
@@ -64,7 +64,7 @@ class Processes(Queue):
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._called = False  # as in Threads
+        self._is_waking = False  # as in Threads
         self._is_closed = False
         self._pool = Pool(self._start_message)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,15 +76,15 @@ class Processes(Queue):
         return super().can_begin and len(self._tasks) < self._most and self._may_start()
 
     def pull(self) -> None:
-        """Wake the thread, unless it is being woken."""
+        """Wake or start the thread, unless a wake-up is under way."""
         with self._lock:
-            if self._called or self._is_closed:
+            if self._is_waking or self._is_closed:
                 return
-            self._called = True
+            self._is_waking = True
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._start_jobs)
                 return
-            if self._thread is not None:  # it will look for jobs when it has its loop
+            if self._thread is not None:  # it starts jobs once its loop runs
                 return
             self._thread = threading.Thread(
                 target=self._live, name="fleet-q-processes", daemon=True
@@ -92,18 +92,18 @@ class Processes(Queue):
             try:
                 self._thread.start()
             except (RuntimeError, MemoryError, OSError) as error:
-                self._thread, self._called = None, False
+                self._thread, self._is_waking = None, False
                 self.trouble = f"no thread can be started: {error}"
 
     def abandon(self, job: Job) -> None:
-        """Kill its process."""
+        """Kill the child that runs the job."""
         self._slots.free(job.attempt)
-        with self._lock:  # or the process might have another job by now
+        with self._lock:  # or the child might run another job by now
             if child := self._running.get(job.attempt):
                 child.kill()
 
     def close(self) -> None:
-        """End all processes, at once those that run a function."""
+        """End all children; those that run a function are killed."""
         with self._lock:
             self._is_closed = True
             for child in self._running.values():
@@ -119,7 +119,7 @@ class Processes(Queue):
             try:
                 loop = new_loop()
             except OSError as error:
-                if self._is_lasting(error):
+                if self._on_start_failed(error):
                     self._fail_waiting()
                 time.sleep(START_AGAIN_AFTER)
                 continue
@@ -127,7 +127,10 @@ class Processes(Queue):
                 try:
                     runner.run(self._serve())
                 except BaseException as error:  # another thread has raised it in this one
-                    log.error("the thread of the processes begins anew: %s", type(error).__name__)
+                    log.error(
+                        "the thread that controls child processes is started again: %s",
+                        type(error).__name__,
+                    )
                 with self._lock:
                     self._loop = None
             if not self._is_closed:
@@ -150,7 +153,7 @@ class Processes(Queue):
     def _start_jobs(self) -> None:
         if self._loop is None:
             return
-        self._called = False
+        self._is_waking = False
         if not self.jobs:
             self.trouble = None
         while len(self._tasks) < self._most and self._may_start():
@@ -168,41 +171,41 @@ class Processes(Queue):
         try:
             try:
                 outcome = await self._attempt(job)
-            except BaseException as error:  # the pod's own trouble is an outcome too
+            except BaseException as error:  # an error of the pod fails the attempt too
                 outcome = attempt.failed(error)
             if outcome is not None and not attempt.context.cancelled:
-                self._done(outcome)
+                self._on_outcome(outcome)
         finally:
             self._tasks.discard(asyncio.current_task())
             self._slots.free(attempt)
             self._start_jobs()
 
     async def _attempt(self, job: Job) -> Outcome | None:
-        """Run a job in a child; ``None`` if it was abandoned, or waits again."""
+        """Run a job in a child. ``None`` if it was abandoned, or was queued again."""
         attempt = job.attempt
         run = Run(attempt.step, address_of(job.task), asks_to_begin=job.records_start)
         while not attempt.context.cancelled:
             try:
                 child = await self._pool.take()
                 is_new = child.is_new
-                answer = await self._answer(child, run, job)
+                ended = await self._run_in_child(child, run, job)
             except OSError as error:
-                if self._is_lasting(error):
+                if self._on_start_failed(error):
                     return attempt.failed_with(str(self.trouble), None)
                 self.jobs.appendleft(job)
                 return None
-            except ChildEnded as ended:
-                if ended.before_function and not is_new:
-                    continue  # it died while it had nothing to do, which harms no step
-                return attempt.failed_with(str(ended), None)
+            except ChildEnded as error:
+                if error.before_function and not is_new:
+                    continue  # it died while idle; the job runs in another child
+                return attempt.failed_with(str(error), None)
             self.trouble = None
-            if answer.result is not None:
-                return attempt.returned(answer.result)
-            error_text = answer.error or "the function failed"
-            return attempt.failed_with(error_text, answer.traceback, permanent=answer.permanent)
+            if ended.result is not None:
+                return attempt.returned(ended.result)
+            message = ended.error or "the function failed"
+            return attempt.failed_with(message, ended.traceback, permanent=ended.permanent)
         return None
 
-    async def _answer(self, child: ChildProcess, run: Run, job: Job) -> Ended:
+    async def _run_in_child(self, child: ChildProcess, run: Run, job: Job) -> Ended:
         attempt = job.attempt
         loop = asyncio.get_running_loop()
         limit = loop.call_later(
@@ -212,12 +215,12 @@ class Processes(Queue):
         def on_began() -> None:
             limit.cancel()
             self.trouble = None
-            self._tell_began(job)
+            self._report_began(job)
 
         with self._lock:
             self._running[attempt] = child
         try:
-            if attempt.context.cancelled:  # just before abandon() could know of the child
+            if attempt.context.cancelled:  # before the child was in self._running
                 child.kill()
             return await child.run(run, job.record_start, on_began)
         finally:
@@ -226,9 +229,9 @@ class Processes(Queue):
                 del self._running[attempt]
             self._pool.put_back(child)
 
-    def _is_lasting(self, error: OSError) -> bool:
-        """Note that nothing can be started, and plan to try again; whether that has been so for
-        too long to let steps wait."""
+    def _on_start_failed(self, error: OSError) -> bool:
+        """Record that no child can be started, and schedule another attempt. Returns whether this
+        has lasted for ``PATIENCE``, so that waiting steps must fail."""
         now = time.monotonic()
         if self.trouble is None:
             self._trouble_since = now
@@ -242,7 +245,7 @@ class Processes(Queue):
     def _fail_waiting(self) -> None:
         while (job := self._next()) is not None:
             try:
-                self._done(job.attempt.failed_with(str(self.trouble), None))
+                self._on_outcome(job.attempt.failed_with(str(self.trouble), None))
             finally:
                 self._slots.free(job.attempt, announce=False)
 
@@ -251,8 +254,8 @@ class Processes(Queue):
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """An event loop; ``OSError`` if there are no descriptors for it, of which one that is made in
-    vain would complain once more."""
+    """An event loop. Raises ``OSError`` if there are no descriptors for it. They are tested first,
+    because a loop whose creation fails prints another error when it is collected."""
     selector = selectors.DefaultSelector()
     try:
         for end in socket.socketpair():
@@ -264,7 +267,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 def _cores() -> int:
-    """How many cores there are for this process."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

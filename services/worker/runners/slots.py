@@ -1,4 +1,4 @@
-"""How many attempts run at once, whatever they run on."""
+"""The slots of a pod, which limit how many functions run at once in all runners."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from fleet_q.services.worker.attempt import Attempt
 
 
 class Slots:
-    """``most`` slots; ``has_free`` tells whether one is free. ``freed`` is called, in whatever
-    thread, when a slot is free that its giver does not take again at once."""
+    """``limit`` slots. ``has_free`` tells whether one is free. ``on_freed`` is called when a slot
+    becomes free, in the thread that freed it, unless that thread asks not to announce it."""
 
-    def __init__(self, most: int, freed: Callable[[], None]) -> None:
-        self.most = most
-        self.has_free = most > 0
-        self._freed = freed
+    def __init__(self, limit: int, on_freed: Callable[[], None]) -> None:
+        self.limit = limit
+        self.has_free = limit > 0
+        self._on_freed = on_freed
         self._held: set[Attempt] = set()
         self._lock = threading.Lock()
 
     def take(self, attempt: Attempt) -> bool:
-        """Give this attempt a slot, if one is free."""
+        """Take a slot for ``attempt``. ``False`` if none is free."""
         with self._lock:
             if not self.has_free:
                 return False
             self._held.add(attempt)
-            self.has_free = len(self._held) < self.most
+            self.has_free = len(self._held) < self.limit
             return True
 
     def free(self, attempt: Attempt, *, announce: bool = True) -> bool:
-        """Free the slot of an attempt that has ended, or was abandoned; only the first of the two
-        counts: whether it was this one."""
+        """Free the slot of an attempt that has ended or was abandoned. ``False`` if it was freed
+        before."""
         with self._lock:
             if attempt not in self._held:
                 return False
             self._held.remove(attempt)
             self.has_free = True
         if announce:
-            self._freed()
+            self._on_freed()
         return True
 
     def announce(self) -> None:
-        """Tell that something may begin now."""
-        self._freed()
+        """Call ``on_freed``: a slot that was freed unannounced may be taken."""
+        self._on_freed()

@@ -1,7 +1,7 @@
-"""What a pod and its child processes tell each other: frames of MessagePack on a socket.
+"""The messages between a pod and its child processes: frames of MessagePack on a socket.
 
-A frame is its length in four bytes, most significant first, and a message. Sockets need neither
-semaphores nor shared memory, and nothing is unpickled.
+A frame is the length of the message in four bytes, big-endian, and the message. A socket needs
+neither semaphores nor shared memory, and nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from fleet_q.services.worker.runners.address import Address
 LENGTH_BYTES: Final = 4
 
 LOST_CONNECTION: Final = 76
-"""The exit code of a child that cannot speak to its pod: EX_PROTOCOL of ``sysexits.h``."""
+"""The exit code of a child whose socket to the pod fails: EX_PROTOCOL of ``sysexits.h``."""
 
 
 class Start(msgspec.Struct, tag=True):
-    """The first message to a child: whose it is, and the levels of the pod's loggers by name."""
+    """The first message to a child: its pod, the settings, the levels of the pod's loggers by name,
+    and what the child needs to import the application."""
 
     pod_id: str
     settings: Settings
@@ -30,8 +31,8 @@ class Start(msgspec.Struct, tag=True):
 
 
 class Run(msgspec.Struct, tag=True):
-    """Run this step. The child answers ``Began`` and ``Ended``; if it ``asks_to_begin``, first
-    ``Ready``, and then it waits for ``Begin``."""
+    """Run this step. The child sends ``Began`` and then ``Ended``. If ``asks_to_begin``, it first
+    sends ``Ready`` and waits for ``Begin``."""
 
     step: Step
     address: Address
@@ -43,15 +44,16 @@ class Begin(msgspec.Struct, tag=True):
 
 
 class Ready(msgspec.Struct, tag=True):
-    """The function was found."""
+    """The function was found and its arguments are valid."""
 
 
 class Began(msgspec.Struct, tag=True):
-    """The function was found and begins now."""
+    """The function begins."""
 
 
 class Ended(msgspec.Struct, tag=True):
-    """The function returned ``result``, a JSON text, or there is an error."""
+    """The function returned ``result``, a JSON text, or the attempt failed with ``error``.
+    ``permanent`` tells that it must not be retried."""
 
     result: str | None = None
     error: str | None = None
@@ -74,6 +76,6 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def frame(message: ToChild | FromChild) -> bytes:
-    """``message`` as it is sent."""
+    """The frame that holds ``message``."""
     data = _encode(message)
     return len(data).to_bytes(LENGTH_BYTES) + data
