@@ -65,11 +65,11 @@ class IdleTracker:
         self._claimed_at = now
         self.wake_at = self.look_at = math.inf
         if answer.any_claimed:
-            self.looks(now)
+            self.schedule_leader_check(now)
         if answer.next_due is not None:
             self.wake_at = now + (answer.next_due - answer.at) / MICROS
 
-    def looks(self, now: float) -> None:
+    def schedule_leader_check(self, now: float) -> None:
         """Whether somebody looks after what is held is found out now, and then again."""
         self.look_at = now + self._settings.dead_pod_threshold
 
@@ -87,7 +87,7 @@ class IdleTracker:
     def on_asleep(self, now: float) -> None:
         """Until now, the pod looked after what others hold as everybody does who is awake."""
         if self.look_at < math.inf:
-            self.looks(now)
+            self.schedule_leader_check(now)
 
     def on_awake(self, now: float) -> None:
         """The pod is awake again, and waits anew."""

@@ -250,12 +250,12 @@ class PodProgram:
             self._recovery = self._new_recovery()
         if plan.prune and self._prune is None:
             self._prune = self._new_prune()
-        called = plan.look and (yield from self._ask("pods", machine.on_pods))
+        called = plan.check_leader and (yield from self._ask("pods", machine.on_pods))
         if plan.poll:
             called |= yield from self._ask("change_counter", machine.on_change_counter)
         if plan.request is not None:
             yield from self._take(plan.request)
-        next_at = plan.look_again
+        next_at = plan.next_at
         if self._recovery is not None:
             yield from self._recover_on(self._recovery)
         elif self._prune is not None:

@@ -14,7 +14,8 @@ from fleet_q.core.ports import StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.retry import MICROS
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Cancel, Claim, Complete, Fail, Step, StepCommand, Submit
-from fleet_q.core.worker.machine import Plan, PodMachine
+from fleet_q.core.worker.machine import PodMachine
+from fleet_q.core.worker.plan import Plan
 
 AT: Final = 1_000 * MICROS
 """A time of the store's clock."""
@@ -75,9 +76,9 @@ FRESH: Final = {
 def assert_waits_well(plan: Plan, now: float) -> None:
     """A shell that carries out ``plan`` neither asks again at once for nothing nor sleeps in."""
     if not plan.gone:
-        assert plan.look_again < inf
-        if plan.request is None and not plan.recover and not plan.poll and not plan.look:
-            assert plan.look_again > now
+        assert plan.next_at < inf
+        if plan.request is None and not plan.recover and not plan.poll and not plan.check_leader:
+            assert plan.next_at > now
 
 
 class Pilot:

@@ -6,7 +6,7 @@ import pytest
 
 from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.step import Complete, Fail
-from fleet_q.core.worker.machine import SHORTEST_CLAIM_WAIT
+from fleet_q.core.worker.claim_schedule import SHORTEST_CLAIM_WAIT
 from fleet_q.core.worker.outbox import MOST_OUTCOMES
 from tests.core.helpers import AT, Pilot, up
 
@@ -36,12 +36,12 @@ def test_a_full_pod_neither_claims_nor_looks_out_for_work() -> None:
     pilot.wait(9)
     plan = pilot.plan()
     assert plan.request is None
-    assert plan.look_again == 110.0  # its heartbeat
+    assert plan.next_at == 110.0  # its heartbeat
 
 
 def test_no_claim_before_the_interval_if_the_last_was_not_filled() -> None:
     pilot = up(*"abcde")
-    assert pilot.plan().look_again == 105.0
+    assert pilot.plan().next_at == 105.0
     pilot.wait(4.9)
     assert pilot.plan().request is None
     pilot.wait(0.1)
@@ -81,7 +81,7 @@ def test_work_that_arrived_is_claimed_without_waiting() -> None:
 def test_a_step_that_falls_due_is_claimed_when_it_does() -> None:
     pilot = Pilot()
     pilot.take_turn(next_due=AT + 2_000_000)
-    assert pilot.plan().look_again == 102.0
+    assert pilot.plan().next_at == 102.0
     pilot.wait(2)
     assert pilot.sync().claim == 6
 
@@ -89,20 +89,20 @@ def test_a_step_that_falls_due_is_claimed_when_it_does() -> None:
 def test_a_step_that_falls_due_after_the_next_claim_does_not_put_it_off() -> None:
     pilot = Pilot()
     pilot.take_turn(next_due=AT + 60_000_000)
-    assert pilot.plan().look_again == 105.0
+    assert pilot.plan().next_at == 105.0
 
 
 def test_a_retry_that_an_acknowledgement_made_known_is_waited_for() -> None:
     pilot = up("a")
     pilot.finish("a")
     pilot.take_turn(next_due=AT + 1_000_000)
-    assert pilot.plan().look_again == 101.0
+    assert pilot.plan().next_at == 101.0
 
 
 def test_a_hairs_breadth_of_clock_is_not_polled() -> None:
     pilot = Pilot()
     pilot.take_turn(next_due=AT)
-    assert pilot.plan().look_again == 100.0 + SHORTEST_CLAIM_WAIT
+    assert pilot.plan().next_at == 100.0 + SHORTEST_CLAIM_WAIT
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
@@ -162,7 +162,7 @@ def test_what_finishes_while_the_store_works_is_not_forgotten() -> None:
 
 def test_a_function_that_runs_too_long_is_a_failed_attempt_and_is_abandoned() -> None:
     pilot = up("a", timeout=3.0)
-    assert pilot.plan().look_again == 103.0
+    assert pilot.plan().next_at == 103.0
     pilot.wait(3)
     plan = pilot.plan()
     assert plan.abandon == pilot.claims("a")
@@ -272,4 +272,4 @@ def test_recovery_begins_when_the_pod_is_up_and_at_every_interval() -> None:
 
 
 def test_a_pod_with_nothing_else_to_do_looks_again_when_recovery_is_due() -> None:
-    assert up(recovery_interval=3.0).plan().look_again == 103.0
+    assert up(recovery_interval=3.0).plan().next_at == 103.0

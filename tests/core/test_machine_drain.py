@@ -77,7 +77,7 @@ def test_a_pod_leaves_when_all_is_finished_and_says_so_in_the_same_turn() -> Non
 
 def test_what_has_not_finished_within_the_grace_is_released() -> None:
     pilot = draining("a", "b", grace=4)
-    assert pilot.plan().look_again == 104.0
+    assert pilot.plan().next_at == 104.0
     pilot.wait(4)
     plan = pilot.plan()
     assert plan.abandon == pilot.claims("a", "b")
@@ -89,7 +89,7 @@ def test_what_has_not_finished_within_the_grace_is_released() -> None:
 
 def test_the_grace_is_that_of_the_settings_unless_another_is_asked_for() -> None:
     pilot = draining("a", shutdown_grace=7.0)
-    assert pilot.plan().look_again == 107.0
+    assert pilot.plan().next_at == 107.0
 
 
 def test_without_grace_all_is_released_and_the_pod_leaves_at_once() -> None:
@@ -105,7 +105,7 @@ def test_without_grace_all_is_released_and_the_pod_leaves_at_once() -> None:
 def test_asking_again_can_only_shorten_the_grace(second: float, until: float) -> None:
     pilot = draining("a", grace=4)
     pilot.machine.drain(pilot.now, second)
-    assert pilot.plan().look_again == until
+    assert pilot.plan().next_at == until
 
 
 def test_drained_before_it_asked_to_join_a_pod_is_gone() -> None:
@@ -213,7 +213,7 @@ def test_functions_end_with_the_grace_although_the_store_is_away() -> None:
     pilot.sync()
     while pilot.machine.on_store_unavailable(pilot.now) < 5:
         pass
-    assert pilot.plan().look_again == 104.0
+    assert pilot.plan().next_at == 104.0
     pilot.wait(4)
     assert pilot.plan().abandon == pilot.claims("b")
 

@@ -18,7 +18,7 @@ def test_the_first_outcome_waits_a_tenth_of_a_turn_for_others() -> None:
     pilot = pod_whose_turns_take(1.0, "a", "b", "c")
     pilot.finish("a")
     plan = pilot.plan()
-    assert (plan.request, plan.look_again) == (None, 101.1)
+    assert (plan.request, plan.next_at) == (None, 101.1)
     pilot.wait(0.05)
     pilot.finish("b")
     assert pilot.plan().request is None

@@ -19,7 +19,7 @@ def idle() -> Pilot:
 
 def test_an_idle_pod_listens_again_and_again() -> None:
     pilot = idle()
-    assert pilot.plan().look_again == 100.01
+    assert pilot.plan().next_at == 100.01
     pilot.wait(0.01)
     plan = pilot.plan()
     assert (plan.poll, plan.request) == (True, None)

@@ -78,11 +78,11 @@ def held_ahead() -> Pilot:
 def test_steps_that_will_not_begin_soon_are_released() -> None:
     pilot = held_ahead()
     assert pilot.plan().keep is None
-    pilot.wait(pilot.plan().look_again - pilot.now)
+    pilot.wait(pilot.plan().next_at - pilot.now)
     keep = pilot.plan().keep
     assert keep is not None
     assert keep < 10
-    pilot.wait(pilot.plan().look_again - pilot.now)  # a horizon in which nothing has ended
+    pilot.wait(pilot.plan().next_at - pilot.now)  # a horizon in which nothing has ended
     assert pilot.plan().keep == 0
     pilot.machine.withdrawn(pilot.claims("u", "v"))
     pilot.plan()
@@ -95,7 +95,7 @@ def test_steps_that_will_not_begin_soon_are_released() -> None:
 def test_released_steps_are_not_claimed_again_at_once() -> None:
     pilot = held_ahead()
     for _ in range(2):
-        pilot.wait(pilot.plan().look_again - pilot.now)
+        pilot.wait(pilot.plan().next_at - pilot.now)
         pilot.plan()
     pilot.machine.withdrawn(pilot.claims(*"mnopqrstuv"))
     take(pilot, 1.0)

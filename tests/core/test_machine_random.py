@@ -58,7 +58,7 @@ class World:
         self.functions.difference_update(plan.abandon)
         if plan.gone:
             return False
-        self.wait_until = plan.look_again
+        self.wait_until = plan.next_at
         assert self.machine.running == len(self.functions) <= 3
         if plan.request is not None:
             self.take(plan.request)

@@ -6,7 +6,7 @@ import pytest
 
 from fleet_q.core.pod import Pod, SendHeartbeat, Sleep
 from fleet_q.core.ports import PodList
-from fleet_q.core.worker.machine import LONGEST_WATCHING
+from fleet_q.core.worker.store_backoff import LONGEST_WATCHING
 
 from .helpers import AT, Pilot, up
 from .test_machine_sleep import Sleeper

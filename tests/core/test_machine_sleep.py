@@ -9,8 +9,8 @@ import pytest
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.pod import Drain, Join, Leave, Pod, SendHeartbeat, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest
-from fleet_q.core.worker.machine import Plan
 from fleet_q.core.worker.pacing import LONGEST_JITTER
+from fleet_q.core.worker.plan import Plan
 from tests.core.helpers import AT, Pilot, live_pod
 
 SECOND = 1_000_000
@@ -34,10 +34,10 @@ class Sleeper(Pilot):
         while True:
             plan = self.plan()
             self.carry_out(plan, **answer)
-            if plan.request is None and not plan.poll and not plan.look:
-                if plan.look_again > until:
+            if plan.request is None and not plan.poll and not plan.check_leader:
+                if plan.next_at > until:
                     break
-                self.now = plan.look_again
+                self.now = plan.next_at
         self.now = until
         if asleep is not None:
             assert (self.machine.phase == "asleep") is asleep
@@ -47,7 +47,7 @@ class Sleeper(Pilot):
             self.machine.on_store_unavailable(self.now)
         elif plan.poll:
             self.machine.on_change_counter(self.change_counter, self.now)
-        if plan.look:
+        if plan.check_leader:
             self.looked_at.append(self.now)
             self.machine.on_pods(PodList(AT, self.leaders), self.now)
         if plan.request is not None:
@@ -71,7 +71,7 @@ def rung(pilot: Sleeper) -> SyncRequest:
     until = pilot.now + 5
     while (plan := pilot.plan()).request is None:
         pilot.carry_out(plan)
-        pilot.now = max(pilot.now, pilot.plan().look_again)
+        pilot.now = max(pilot.now, pilot.plan().next_at)
     assert pilot.now <= until
     return plan.request
 
@@ -124,7 +124,7 @@ def test_who_sleeps_only_listens() -> None:
         assert not plan.recover
         listened += plan.poll
         pilot.carry_out(plan)
-        pilot.now = max(pilot.now, pilot.plan().look_again)
+        pilot.now = max(pilot.now, pilot.plan().next_at)
     assert listened == pytest.approx(720, abs=2)
 
 
@@ -172,7 +172,7 @@ def test_a_bell_that_rings_after_the_last_claim_is_not_slept_through() -> None:
     while not isinstance((plan := pilot.plan()).request and plan.request.pod_command, Sleep):
         pilot.carry_out(plan)
         if plan.request is None and not plan.poll:
-            pilot.now = plan.look_again
+            pilot.now = plan.next_at
     pilot.change_counter += 1  # somebody submits while the pod says good night
     pilot.carry_out(plan)
     pilot.live(5.1, asleep=False, done=True)
@@ -187,7 +187,7 @@ def test_nor_is_one_that_the_pod_wanted_to_come_late_for() -> None:
     while not isinstance((plan := pilot.plan()).request and plan.request.pod_command, Sleep):
         pilot.carry_out(plan)
         if plan.request is None and not plan.poll:
-            pilot.now = plan.look_again
+            pilot.now = plan.next_at
     pilot.change_counter += 1
     pilot.carry_out(plan)
     pilot.live(5.1 + LONGEST_JITTER, asleep=False, done=True)
@@ -278,11 +278,11 @@ def test_a_sleeper_whose_incarnation_ended_joins_again_and_does_not_forget_why_i
 def test_a_look_that_was_not_answered_is_soon_done_again() -> None:
     pilot = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0)
     pilot.live(62, asleep=True, any_claimed=True)
-    while not (plan := pilot.plan()).look:
+    while not (plan := pilot.plan()).check_leader:
         pilot.carry_out(plan)
-        pilot.now = max(pilot.now, plan.look_again)
+        pilot.now = max(pilot.now, plan.next_at)
     pilot.wait(pilot.machine.on_store_unavailable(pilot.now))
-    assert pilot.plan().look
+    assert pilot.plan().check_leader
 
 
 def test_who_sleeps_may_not_claim() -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import StoreTraits
-from fleet_q.core.worker.machine import LONGEST_CONTENDED, STORE_RETRY_BASE, STORE_RETRY_CAP
+from fleet_q.core.worker.store_backoff import LONGEST_CONTENDED, STORE_RETRY_BASE, STORE_RETRY_CAP
 from tests.core.helpers import Pilot, up
 
 
@@ -27,7 +27,7 @@ def test_the_store_is_left_alone_until_the_wait_is_over() -> None:
     pilot.sync()
     wait = pilot.machine.on_store_unavailable(pilot.now)
     plan = pilot.plan()
-    assert (plan.request, plan.look_again) == (None, pilot.now + wait)
+    assert (plan.request, plan.next_at) == (None, pilot.now + wait)
     pilot.wait(wait)
     assert pilot.sync().is_retry
 
@@ -160,7 +160,7 @@ def test_functions_still_run_out_of_time() -> None:
     pilot.sync()
     for _ in range(8):
         pilot.machine.on_store_unavailable(pilot.now)
-    assert pilot.plan().look_again == 101.0
+    assert pilot.plan().next_at == 101.0
     pilot.wait(0.1)
     assert pilot.plan().abandon == pilot.claims("a")
 

@@ -102,13 +102,13 @@ class Pod:
         """One plan, carried out as the pod's own thread does it; the turn, if there was one."""
         now = self._world.now
         plan = self.machine.plan(now)
-        called = plan.look and self.machine.on_pods(self.store.pods(), now)
-        called |= plan.listen and self.machine.on_change_counter(self.store.change_counter(), now)
+        called = plan.check_leader and self.machine.on_pods(self.store.pods(), now)
+        called |= plan.poll and self.machine.on_change_counter(self.store.change_counter(), now)
         if plan.request is not None:
             self._take(plan.request)
         if plan.recover:
             self.recover()
-        self.look_again = max(plan.look_again, now) if not (plan.request or called) else now
+        self.look_again = max(plan.next_at, now) if not (plan.request or called) else now
         return plan.request
 
     def die(self) -> None:

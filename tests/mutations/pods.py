@@ -15,7 +15,7 @@ from fleet_q.core.lifecycle import POD
 from fleet_q.core.pod import DeclareDead, Join, Pod, SendHeartbeat
 from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.step import Step
-from fleet_q.core.worker.machine import PodMachine
+from fleet_q.core.worker.membership import Membership
 from tests.mutations.guards import (
     Mutation,
     Patch,
@@ -39,10 +39,10 @@ def _is_orphan(careless: Callable[[Step, Any], bool]) -> Patch:
 
 
 def _same_incarnation(ended: Any) -> Any:
-    def careless(pod_machine: PodMachine) -> None:
-        incarnation = pod_machine.incarnation
-        ended(pod_machine)
-        pod_machine.incarnation = incarnation
+    def careless(member: Membership) -> None:
+        incarnation = member.incarnation
+        ended(member)
+        member.incarnation = incarnation
 
     return careless
 
@@ -143,7 +143,7 @@ PODS: Final = (
     Mutation(
         "a dead pod joins as a new incarnation",
         together(
-            replaced(PodMachine, "on_incarnation_ended", _same_incarnation),
+            replaced(Membership, "begin_incarnation", _same_incarnation),
             replaced(pod, "decide", _joins_anyway),
         ),
     ),

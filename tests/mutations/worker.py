@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from fleet_q.core.worker import machine
+from fleet_q.core.worker import claim_schedule
 from fleet_q.core.worker.idle import IdleTracker
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.prefetch import Prefetch
@@ -18,9 +18,10 @@ from tests.mutations.guards import (
 
 def _no_longer_asked(on_store_unavailable: Any) -> Any:
     def careless(pod_machine: PodMachine, now: float, *, contended: bool = False) -> float:
-        if pod_machine._request is not None:
-            pod_machine._outbox.remove(len(pod_machine._request.outcomes))
-            pod_machine._request = None
+        pending = pod_machine._requests.pending
+        if pending is not None:
+            pod_machine._outbox.remove(len(pending.outcomes))
+            pod_machine._requests.pending = None
         return float(on_store_unavailable(pod_machine, now, contended=contended))
 
     return careless
@@ -30,7 +31,7 @@ def _asked_anew_if_crowded(on_store_unavailable: Any) -> Any:
     def careless(pod_machine: PodMachine, now: float, *, contended: bool = False) -> float:
         wait = float(on_store_unavailable(pod_machine, now, contended=contended))
         if contended:
-            pod_machine._request = None
+            pod_machine._requests.pending = None
         return wait
 
     return careless
@@ -61,7 +62,7 @@ def _sleeps_on_the_job(sleep_at: Any) -> Any:
 
 
 def _claims_while_leaving(due_claim: Any) -> Any:
-    return lambda self, now: self._slots - len(self._running)
+    return lambda self, now: self._claims.slots - len(self._running)
 
 
 def _keeps_what_waits(expected: Any) -> Any:
@@ -82,7 +83,7 @@ WORKER: Final = (
     ),
     Mutation(
         "a pod claims no more than it has room for",
-        replaced(machine, "slots", lambda slots: lambda most, share: 2 * slots(most, share)),
+        replaced(claim_schedule, "slots", lambda slots: lambda most, share: 2 * slots(most, share)),
     ),
     Mutation(
         "who leaves claims no more", replaced(PodMachine, "_due_claim", _claims_while_leaving)

@@ -1,0 +1,106 @@
+"""When a pod claims steps, how many, and which of them it releases before they begin."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from fleet_q.core.capacity import slots
+from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.core.retry import MICROS
+from fleet_q.core.settings import PodSettings
+from fleet_q.core.step import Fail
+from fleet_q.core.worker.prefetch import PREFETCH_BYTES, Prefetch
+
+MOST_HELD_BYTES: Final = 2 * PREFETCH_BYTES
+"""Characters of payloads and results, approximately, beyond which a pod releases the steps that
+wait: they were claimed before the size of the results was known."""
+
+SHORTEST_CLAIM_WAIT: Final = 0.001
+"""Seconds that a pod waits at least for a step to become due, so that a small difference between
+two clocks does not make it claim in a tight loop."""
+
+
+class ClaimSchedule:
+    """Claims for free slots, and the steps to prefetch beyond them.
+
+    ``slots`` is how many functions may run at once. ``usable`` is smaller while steps of some kind
+    cannot begin here. ``has_backlog``: the last claim was filled, so more steps may be waiting.
+    ``held_bytes`` are the characters of all payloads and results that the pod holds, ``running``
+    the number of steps. Times are seconds on the machine's clock.
+    """
+
+    def __init__(self, settings: PodSettings, prefetch: Prefetch) -> None:
+        self.slots = slots(settings.max_parallelism, settings.capacity_threshold)
+        self.usable = self.slots
+        self.has_backlog = True
+        self.next_claim = -math.inf
+        self._settings = settings
+        self._prefetch = prefetch
+        self._use_all_at = math.inf
+        self._may_prefetch = True
+
+    def due(self, running: int, now: float) -> int:
+        """How many steps to claim for free slots."""
+        free = self.usable - running
+        return max(0, free) if self.has_backlog or now >= self.next_claim else 0
+
+    def due_prefetch(self, free: int, running: int, held_bytes: int, now: float) -> int:
+        """How many steps to claim with a sync that is due, beyond those for the ``free`` slots."""
+        if not self.has_backlog or self.usable < self.slots or not self._may_prefetch:
+            return 0
+        ahead = self._prefetch.ahead(now, held_bytes)
+        return max(0, self.slots + ahead - running - free)
+
+    def due_withdrawal(self, running: int, held_bytes: int, now: float) -> int | None:
+        """How many of the steps that wait to keep, or ``None`` to keep all.
+
+        Steps that will not begin soon are released, because other pods may have time for them. All
+        that wait are released while the pod holds too many bytes.
+        """
+        waiting = running - self.slots
+        expected = self._prefetch.expected(now)
+        if waiting > 0 and held_bytes > MOST_HELD_BYTES:
+            return 0
+        return expected if expected is not None and expected < waiting else None
+
+    def on_stuck(self, running: int, now: float) -> None:
+        """Steps of some kind cannot begin here. Use only the slots that run, one at least, until a
+        recovery interval has passed; each function that ends makes one more usable."""
+        self.usable = max(1, running)
+        self._use_all_at = now + self._settings.recovery_interval
+
+    def restore_slots(self, now: float) -> None:
+        """Use all slots again when the time for it has come."""
+        if now >= self._use_all_at:
+            self.usable, self._use_all_at = self.slots, math.inf
+
+    def claim_now(self) -> None:
+        """Claim with the next plan."""
+        self.next_claim = -math.inf
+
+    def claim_by(self, at: float) -> None:
+        """Claim at that time, unless a claim is due earlier."""
+        self.next_claim = min(self.next_claim, at)
+
+    def on_synced(
+        self, request: SyncRequest, result: SyncResult, now: float, next_claim: float
+    ) -> None:
+        """Schedule the next claim: at ``next_claim`` if the request claimed, and no later than the
+        time at which a step becomes due."""
+        if request.claim:
+            self.has_backlog = result.more or len(result.claimed) >= request.claim
+            # Steps that may not be prefetched are claimed first, as soon as there are free slots.
+            self._may_prefetch = not (result.more and request.prefetch)
+            self.next_claim = next_claim
+        elif request.outcomes:
+            self.claim_by(now + self._settings.claim_interval)
+        delays = [
+            outcome.retry_delay
+            for outcome in request.outcomes
+            if isinstance(outcome, Fail) and not outcome.permanent
+        ]
+        if result.next_due is not None:
+            delays.append(result.next_due - result.at)
+        if delays:
+            self.claim_by(now + max(min(delays) / MICROS, SHORTEST_CLAIM_WAIT))

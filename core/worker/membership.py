@@ -1,0 +1,93 @@
+"""A pod's phase and incarnation, and which command it sends to its store next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from fleet_q.core.pod import Drain, Join, Leave, PodCommand, SendHeartbeat, Sleep
+from fleet_q.core.settings import PodSettings
+
+Phase = Literal["joining", "up", "asleep", "draining", "gone"]
+
+
+class Membership:
+    """One pod's membership in its fleet, from joining to leaving.
+
+    ``new_id`` makes incarnations. Times are seconds on the machine's clock.
+    """
+
+    def __init__(self, pod_id: str, settings: PodSettings, new_id: Callable[[], str]) -> None:
+        self.pod_id = pod_id
+        self.incarnation = new_id()
+        self.phase: Phase = "joining"
+        self.has_joined = False  # the store counts this incarnation as living
+        self.has_left = True
+        """False if the pod is gone and the store has not confirmed that it left: the store may
+        still count it as living."""
+        self.next_heartbeat = -math.inf
+        self.drain_until = 0.0
+        self._drain_announced = False
+        self._settings = settings
+        self._new_id = new_id
+
+    def heartbeat(self) -> SendHeartbeat:
+        """The heartbeat of this incarnation."""
+        return SendHeartbeat(self.pod_id, self.incarnation)
+
+    def due_command(self, now: float, *, may_leave: bool, should_sleep: bool) -> PodCommand | None:
+        """The command that is due. ``may_leave``: no step runs, and one sync takes all outcomes
+        that are left. ``should_sleep``: the pod has been idle for long enough."""
+        if self.phase == "joining":
+            return Join(self.pod_id, self.incarnation)
+        if not self.has_joined:  # the store takes only outcomes from a pod that has not joined
+            return None
+        if self.phase == "draining" and may_leave:
+            return Leave(self.pod_id, self.incarnation)
+        if self.phase == "draining" and not self._drain_announced:
+            return Drain(self.pod_id, self.incarnation)
+        if should_sleep:
+            return Sleep(self.pod_id, self.incarnation)
+        return self.heartbeat() if now >= self.next_heartbeat else None
+
+    def on_command_done(self, pod_command: PodCommand, now: float) -> None:
+        """Enter the phase that follows from a command that the store has carried out."""
+        match pod_command:
+            case Join():
+                self.has_joined = True
+                if self.phase == "joining":
+                    self.phase = "up"
+            case SendHeartbeat() if self.phase == "asleep":
+                self.phase = "up"
+            case Drain():
+                self._drain_announced = True
+            case Leave():
+                self.phase = "gone"
+            case Sleep() if self.phase == "up":
+                self.phase = "asleep"
+        self.next_heartbeat = now + self._settings.heartbeat_interval
+
+    def begin_drain(self, now: float, grace: float) -> None:
+        """Drain until ``grace`` seconds from now. A second call can only shorten the time."""
+        if self.phase in ("joining", "up", "asleep"):
+            self.phase = "draining"
+            self.drain_until = now + grace
+        else:
+            self.drain_until = min(self.drain_until, now + grace)
+
+    def is_drain_over(self, now: float) -> bool:
+        """Whether the pod is draining and its grace is over."""
+        return self.phase == "draining" and now >= self.drain_until
+
+    def give_up(self, *, has_work: bool) -> None:
+        """End although the store does not answer; the leader recovers the pod's steps."""
+        self.phase = "gone"
+        self.has_left = not self.has_joined and not has_work
+
+    def begin_incarnation(self) -> None:
+        """Join as a new incarnation, unless the pod is about to leave."""
+        self.has_joined = False
+        if self.phase in ("up", "asleep"):
+            self.phase = "joining"
+        self.incarnation = self._new_id()
