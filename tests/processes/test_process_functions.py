@@ -60,7 +60,7 @@ def test_functions_finish_when_all_processes_are_told_to_stop(
     for number in (signal.SIGTERM, signal.SIGINT):
         for told in (process, guard):
             os.kill(told, number)
-    wait_until(lambda: "once more" in pods.log("pod-1").read_text())
+    wait_until(lambda: "send it again" in pods.log("pod-1").read_text())
     go_on.touch()
     assert pod.wait(LIMIT) == 0
     assert FleetQ(pods.store).status(step_id).result == "done"

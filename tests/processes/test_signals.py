@@ -1,4 +1,4 @@
-"""What signals do to a pod's process."""
+"""Signals drain or stop a pod, and its process ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def begun(pods: Pods, tmp_path: Path) -> Begun:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_the_first_signal_lets_the_pod_finish_and_leave(
+def test_first_signal_lets_running_step_complete_and_pod_leave(
     pods: Pods, begun: Begun, tmp_path: Path, number: signal.Signals
 ) -> None:
     pod, step_id = begun(FLEET_Q_SHUTDOWN_GRACE="3600")
@@ -55,7 +55,7 @@ def test_the_first_signal_lets_the_pod_finish_and_leave(
     assert fleet.pods()[0].status == "down"
 
 
-def test_after_the_grace_the_step_is_released_with_no_try_used_up(pods: Pods, begun: Begun) -> None:
+def test_step_is_released_without_a_retry_when_grace_is_over(pods: Pods, begun: Begun) -> None:
     pod, step_id = begun(FLEET_Q_SHUTDOWN_GRACE="0.2")
     pod.send_signal(signal.SIGQUIT)
     assert pod.wait(LIMIT) == 0
@@ -63,39 +63,39 @@ def test_after_the_grace_the_step_is_released_with_no_try_used_up(pods: Pods, be
     assert (step.status, step.retry_count) == ("pending", 0)
 
 
-def test_a_second_signal_stops_at_once(pods: Pods, begun: Begun) -> None:
+def test_second_signal_releases_step_at_once(pods: Pods, begun: Begun) -> None:
     pod, step_id = begun(FLEET_Q_SHUTDOWN_GRACE="3600")
     pod.send_signal(signal.SIGTERM)
-    wait_until(lambda: "once more" in pods.log("pod-1").read_text())
+    wait_until(lambda: "send it again" in pods.log("pod-1").read_text())
     pod.send_signal(signal.SIGTERM)
     pod.wait(LIMIT)
     step = FleetQ(pods.store).status(step_id)
     assert (step.status, step.retry_count) == ("pending", 0)
 
 
-AWAY = """
+UNAVAILABLE = """
 import os, signal
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q import FleetQ
 
-class Away(MemoryStore):
-    told = False
+class Unavailable(MemoryStore):
+    is_signalled = False
 
-    def turn(self, turn):
-        if not self.told and callable(signal.getsignal(signal.SIGTERM)):  # the pod hears signals
-            self.told = True
+    def sync(self, request):
+        if not self.is_signalled and callable(signal.getsignal(signal.SIGTERM)):
+            self.is_signalled = True  # once the pod handles signals
             os.kill(os.getpid(), signal.SIGTERM)
-        raise StoreUnavailable("the store is away")
+        raise StoreUnavailable("the store does not answer")
 
-app = FleetQ(Away())
+app = FleetQ(Unavailable())
 """
 
 
-def test_pod_whose_leaving_the_store_does_not_confirm_ends_with_exit_code_1(tmp_path: Path) -> None:
-    (tmp_path / "away.py").write_text(AWAY)
+def test_pod_exits_with_code_1_when_store_does_not_confirm_that_it_left(tmp_path: Path) -> None:
+    (tmp_path / "unavailable.py").write_text(UNAVAILABLE)
     pod = subprocess.run(
-        [sys.executable, "-m", "fleet_q", "worker", "--app", "away:app"],
+        [sys.executable, "-m", "fleet_q", "worker", "--app", "unavailable:app"],
         env={**os.environ, "FLEET_Q_SHUTDOWN_GRACE": "0.01", "PYTHONPATH": str(tmp_path)},
         cwd=tmp_path,
         capture_output=True,
@@ -107,9 +107,7 @@ def test_pod_whose_leaving_the_store_does_not_confirm_ends_with_exit_code_1(tmp_
     assert "left the fleet" not in pod.stderr
 
 
-def test_a_function_that_blocks_the_loop_does_not_keep_its_pod_from_leaving(
-    pods: Pods, begun: Begun
-) -> None:
+def test_pod_leaves_while_a_function_blocks_the_event_loop(pods: Pods, begun: Begun) -> None:
     pod, step_id = begun(task="block", FLEET_Q_SHUTDOWN_GRACE="0.2")
     pod.send_signal(signal.SIGTERM)
     assert pod.wait(LIMIT) == 0
@@ -118,7 +116,7 @@ def test_a_function_that_blocks_the_loop_does_not_keep_its_pod_from_leaving(
     assert "cannot be stopped" in pods.log("pod-1").read_text()
 
 
-def test_threads_executors_and_exit_handlers_left_behind_do_not_keep_the_process(
+def test_process_exits_despite_threads_executors_and_exit_handlers_of_functions(
     pods: Pods, begun: Begun
 ) -> None:
     pod, step_id = begun(task="clutter")
@@ -130,16 +128,18 @@ def test_threads_executors_and_exit_handlers_left_behind_do_not_keep_the_process
     assert "exiting without waiting for threads" in pods.log("pod-1").read_text()
 
 
-def test_nor_a_second_signal_from_stopping_it_at_once(pods: Pods, begun: Begun) -> None:
+def test_second_signal_stops_pod_at_once_while_a_function_blocks_the_event_loop(
+    pods: Pods, begun: Begun
+) -> None:
     pod, step_id = begun(task="block", FLEET_Q_SHUTDOWN_GRACE="3600")
     pod.send_signal(signal.SIGINT)
-    wait_until(lambda: "once more" in pods.log("pod-1").read_text())
+    wait_until(lambda: "send it again" in pods.log("pod-1").read_text())
     pod.send_signal(signal.SIGTERM)
     assert pod.wait(LIMIT) == 0
     assert FleetQ(pods.store).status(step_id).status == "pending"
 
 
-def test_a_serving_pod_answers_until_it_has_drained(
+def test_serving_pod_answers_http_until_it_has_drained(
     pods: Pods, begun: Begun, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -154,14 +154,14 @@ def test_a_serving_pod_answers_until_it_has_drained(
     assert get("/health")["status"] == "ok"
     pod.send_signal(signal.SIGTERM)
     wait_until(lambda: get("/admin/pods")[0]["status"] == "draining")
-    pod.send_signal(signal.SIGHUP)  # service managers and shells send it besides
+    pod.send_signal(signal.SIGHUP)  # service managers and shells send it as well
     assert get(f"/status/{step_id}")["status"] == "claimed"
     (tmp_path / "go on").touch()
     assert pod.wait(LIMIT) == 0
     assert FleetQ(pods.store).status(step_id).status == "completed"
 
 
-def test_a_second_pod_of_the_same_name_ends_the_first_with_one_line(
+def test_second_pod_with_the_same_id_ends_the_first_with_one_log_line(
     pods: Pods, begun: Begun
 ) -> None:
     first, _ = begun()
@@ -173,7 +173,7 @@ def test_a_second_pod_of_the_same_name_ends_the_first_with_one_line(
     assert second.poll() is None
 
 
-def test_signal_ends_a_process_that_a_function_has_forked(pods: Pods) -> None:
+def test_sigterm_ends_a_process_that_a_function_forked(pods: Pods) -> None:
     fleet = FleetQ(pods.store)
     step_id = fleet.submit({"task_type": "terminate"})
     pods.start("pod-1")
@@ -181,10 +181,8 @@ def test_signal_ends_a_process_that_a_function_has_forked(pods: Pods) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tgkill() and /proc are Linux's")
-def test_a_signal_that_another_thread_receives_lets_the_pod_leave(
-    begun: Begun, tmp_path: Path
-) -> None:
-    """As the system may do after SIGCONT; nothing interrupts the main thread then."""
+def test_pod_leaves_when_another_thread_receives_the_signal(begun: Begun, tmp_path: Path) -> None:
+    """The system may deliver it so after SIGCONT; the main thread is not interrupted then."""
     pod, _ = begun()
     (tmp_path / "go on").touch()
     threads = [int(name) for name in os.listdir(f"/proc/{pod.pid}/task")]
