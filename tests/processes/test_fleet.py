@@ -86,10 +86,12 @@ def test_steps_that_a_killed_pod_had_claimed_and_not_begun_do_not_fail(
     fleet = FleetQ(pods.store, settings=Settings(max_retries=0))
     path = tmp_path / "begun"
     ids = fleet.submit_many({"task_type": task, "path": str(path)} for _ in range(6))
-    pods.start("victim", FLEET_Q_MAX_PROCESSES="1").wait(LIMIT)
+    # For this long it keeps the steps that wait while its only process is started.
+    pods.start("victim", FLEET_Q_MAX_PROCESSES="1", FLEET_Q_CLAIM_INTERVAL=str(LIMIT)).wait(LIMIT)
     (poison,) = path.read_text().split()
+    assert {fleet.status(step_id).claimed_by for step_id in ids} == {"victim"}
     pods.start("heir")
-    wait_until(lambda: fleet.queue()["completed"] == 5)
+    wait_until(lambda: (queue := fleet.queue())["completed"] + queue["failed"] == 6)
 
     assert [step.step_id for step in fleet.dead_letters().steps] == [poison]
     assert sorted(path.read_text().split()) == sorted(ids)
