@@ -89,6 +89,7 @@ class ChildProcess:
         self._reason: str | None = None
         self._on_ready: Callable[[], None] = _nothing
         self._on_began: Callable[[], None] | None = None  # until it has begun
+        self._may_have_begun = False
         self._result: asyncio.Future[Ended] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -124,6 +125,7 @@ class ChildProcess:
         self.is_new = False
         self._on_ready = on_ready
         self._on_began = on_began
+        self._may_have_begun = False
         self._result = asyncio.get_running_loop().create_future()
         self._writer.write(frame(run))
         if self._life_task.done():
@@ -180,6 +182,7 @@ class ChildProcess:
             case Ready():
                 self._begin()
             case Began():
+                self._may_have_begun = True
                 if self._on_began is not None:
                     self._on_began()
                     self._on_began = None
@@ -196,6 +199,7 @@ class ChildProcess:
             self.is_open = False
             self.kill()
         else:
+            self._may_have_begun = True  # the start is recorded
             self._writer.write(frame(Begin()))
 
     async def _read_status(self) -> None:
@@ -212,7 +216,7 @@ class ChildProcess:
         if self._status is not None and self._status < 0:
             self._result.set_exception(OSError(-self._status, os.strerror(-self._status)))
         else:
-            before_function = self._on_began is not None
+            before_function = not self._may_have_begun
             when = " before its function began" if before_function else ""
             message = self._reason or _ending(self._status) + when
             self._result.set_exception(ChildEnded(message, before_function=before_function))

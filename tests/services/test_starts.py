@@ -1,0 +1,113 @@
+"""The order of a function's beginning and its record, of steps on their last try."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from fleet_q.adapters.sqlite.start_files import StartFile
+from fleet_q.core.errors import StartNotRecorded
+from fleet_q.core.step import Step
+from fleet_q.services import FleetQ
+from fleet_q.services.worker.runners.address import address_of, preparation
+from fleet_q.services.worker.runners.child_process import ChildEnded, ChildProcess
+from fleet_q.services.worker.runners.wire import Ended, Run, Start
+from tests.services import library_of_functions as library
+from tests.services.conftest import QUICK, ended
+
+
+async def sign_async(path: str) -> None:
+    library.sign(path)
+
+
+@pytest.mark.parametrize("where", ["thread", "event loop", "process"])
+def test_step_whose_start_cannot_be_recorded_does_not_begin_and_is_released(
+    where: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    sign = tmp_path / "sign"
+    add, seen = StartFile.add, []
+
+    def refuse_once(file: StartFile, step_id: str, claim_token: str) -> None:
+        seen.append((step_id, sign.exists()))
+        if len(seen) == 1:
+            raise StartNotRecorded("no")
+        add(file, step_id, claim_token)
+
+    monkeypatch.setattr(StartFile, "add", refuse_once)
+    app = FleetQ(f"sqlite:///{tmp_path / 'jobs.db'}", settings=replace(QUICK, max_processes=1))
+    register = app.task("sign", max_retries=0, process=where == "process")
+    register(sign_async if where == "event loop" else library.sign)
+    step_id = app.submit({"task_type": "sign", "path": str(sign)})
+    (step,) = asyncio.run(ended(app, [step_id]))
+
+    assert (step.status, step.retry_count) == ("completed", 0)
+    events = [event.type for event in app.history(step_id)]
+    assert events == ["submitted", "claimed", "released", "claimed", "completed"]
+    assert seen == [(step_id, False)] * 2
+    assert sign.read_text() == "called\n"
+    assert "released: its start could not be recorded" in caplog.text
+
+
+class Child:
+    """A child process that is sent a step which appends to the file ``sign``."""
+
+    def __init__(self, sign: Path) -> None:
+        app = FleetQ("memory://", settings=QUICK)
+        task = app.task("sign", process=True)(library.sign)
+        payload = f'{{"task_type": "sign", "path": "{sign}"}}'
+        step = Step("step", "claimed", 0, payload, 0, 0, 0, 0, 0, "pod", "life", "token")
+        self._run = Run(step, address_of(task), asks_to_begin=True)
+        self._has_ended = asyncio.Event()
+        self.process = ChildProcess(lambda _: self._has_ended.set())
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[Child]:
+        await self.process.start(Start("pod", QUICK, {}, preparation()))
+        try:
+            yield self
+        finally:
+            self.process.kill()
+            await self._has_ended.wait()  # from here on it can do nothing
+
+    async def run(self, on_ready: Callable[[], None]) -> Ended:
+        return await self.process.run(self._run, on_ready, lambda: None)
+
+
+def test_process_that_is_refused_ends_without_a_call(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise StartNotRecorded("no")
+
+    async def main() -> None:
+        async with Child(tmp_path / "sign").started() as child:
+            with pytest.raises(StartNotRecorded):
+                await child.run(refuse)
+            assert not child.process.is_open
+
+    asyncio.run(main())
+    assert not (tmp_path / "sign").exists()
+
+
+def test_process_that_loses_its_pod_before_it_is_told_to_begin_calls_nothing(
+    tmp_path: Path,
+) -> None:
+    """But the start is recorded, so for everybody the function may have begun: it is not called
+    a second time."""
+
+    async def main() -> None:
+        async with Child(tmp_path / "sign").started() as child:
+            with pytest.raises(ChildEnded, match="lost its connection") as raised:
+                await child.run(child.process._writer.transport.abort)
+            assert not raised.value.before_function
+
+    asyncio.run(main())
+    assert not (tmp_path / "sign").exists()
