@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.benchmarks import machine, picture, report
+from tests.benchmarks import machine, plot, report
 from tests.benchmarks.cases import CASES
 from tests.benchmarks.goals import faults, verdicts
 from tests.benchmarks.results import Results
@@ -41,7 +41,7 @@ def main(
 
     Fails if FLEET-Q does anything wrong; a goal that is not reached is only shown.
     """
-    _say_what_is_missing()
+    _warn_of_missing_packages()
     if image is not None and find_spec("matplotlib") is None:
         raise typer.BadParameter(f"--picture needs matplotlib; {INSTALL}")
     sizes = QUICK if quick else FULL
@@ -65,23 +65,23 @@ def main(
     if markdown is not None:
         markdown.write_text(report.markdown(results, judged, where))
     if image is not None:
-        picture.draw(results, image)
+        plot.draw(results, image)
     if found := faults(results):
         for fault in found:
-            _say(f"fleet-q: {fault}")
+            _warn(f"fleet-q: {fault}")
         raise typer.Exit(1)
 
 
-def _say_what_is_missing() -> None:
+def _warn_of_missing_packages() -> None:
     for system in SYSTEMS:
         if not system.installed():
-            _say(f"{system.name} is not installed and is left out; {INSTALL}")
+            _warn(f"{system.name} is not installed and is left out; {INSTALL}")
     for module, consequence in NEEDED.items():
         if find_spec(module) is None:
-            _say(f"{module} is not installed, so {consequence}; {INSTALL}")
+            _warn(f"{module} is not installed, so {consequence}; {INSTALL}")
 
 
-def _say(line: str) -> None:
+def _warn(line: str) -> None:
     err.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

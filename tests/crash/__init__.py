@@ -1,6 +1,6 @@
-"""Real pods killed, stopped, cut off and starved, and what is left on disk read afterwards.
+"""The crash test: real pods are killed, stopped and cut off, then their store is checked.
 
-``python -m tests.crash --rounds 300 --seed 1`` runs for long; pytest runs a few rounds. What
-happens in a round is drawn from its seed; when exactly it strikes is the machine's affair, so a
-replay does the same things to the fleet and need not end the same way.
+``python -m tests.crash --rounds 300 --seed 1`` runs many rounds; pytest runs a few. What happens in
+a round is drawn from its seed, but not its exact timing: a repeated round disturbs the fleet in the
+same way and may end differently.
 """

@@ -1,4 +1,4 @@
-"""Many rounds, one after the other, until one shows a fault."""
+"""The command: rounds one after another, until one has a fault."""
 
 from __future__ import annotations
 
@@ -25,19 +25,17 @@ err = Console(stderr=True)
 
 
 def main(
-    rounds: Annotated[int, typer.Option(help="how many", min=1)] = 10,
-    seed: Annotated[int, typer.Option(help="of the first; the others follow it")] = 1,
-    store: Annotated[list[Store] | None, typer.Option(help="only this")] = None,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="keep the files of a round that failed")
-    ] = False,
+    rounds: Annotated[int, typer.Option(help="number of rounds", min=1)] = 10,
+    seed: Annotated[int, typer.Option(help="of the first round; each next round adds 1")] = 1,
+    store: Annotated[list[Store] | None, typer.Option(help="only this store")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="keep the files of failed rounds")] = False,
     brief: Annotated[bool, typer.Option("--brief", help="smaller rounds")] = False,
-    keep_going: Annotated[bool, typer.Option(help="go on after a round that failed")] = False,
+    keep_going: Annotated[bool, typer.Option(help="continue after a failed round")] = False,
 ) -> None:
-    """Kill, stop, cut off and starve real pods, and read what is left on disk. Ctrl-C ends it
-    with the counts of the rounds that were whole."""
-    stores = [each for each in STORES if not store or each in store]
-    seen: dict[str, list[Report]] = {name: [] for name in stores}
+    """Disturb real pods and check what their store holds afterwards. Ctrl-C ends the test after
+    printing the counts of the rounds that were complete."""
+    stores = [name for name in STORES if not store or name in store]
+    reports_of: dict[str, list[Report]] = {name: [] for name in stores}
     failed = 0
     columns = (
         TextColumn("{task.description}"),
@@ -56,18 +54,18 @@ def main(
             except KeyboardInterrupt:
                 shutil.rmtree(folder)
                 break
-            seen[name].append(report)
+            reports_of[name].append(report)
             progress.advance(task)
             if report.faults:
                 failed += 1
                 _print_faults(name, number, report, brief)
             if report.faults and keep:
-                err.print(f"its files are in {folder}")
+                err.print(f"files: {folder}")
             else:
                 shutil.rmtree(folder)
             if report.faults and not keep_going:
                 break
-    _print_counts(seen, failed)
+    _print_counts(reports_of, failed)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -77,31 +75,37 @@ def _print_faults(name: str, number: int, report: Report, brief: bool) -> None:
         err.print(f"  {fault}", markup=False, highlight=False)
     size = " --brief" if brief else ""
     err.print(
-        f"again: python -m tests.crash --store {name} --seed {number} --rounds 1 --keep{size}"
+        f"to repeat: python -m tests.crash --store {name} --seed {number} --rounds 1 --keep{size}"
     )
 
 
-def _print_counts(seen: dict[str, list[Report]], failed: int) -> None:
+def _print_counts(reports_of: dict[str, list[Report]], failed: int) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for name in seen:
+    for name in reports_of:
         table.add_column(name, justify="right")
     rows: dict[str, Callable[[list[Report]], int]] = {
         "rounds": len,
-        "pod processes": lambda reports: sum(each.processes for each in reports),
-        "claims": lambda reports: sum(each.claims for each in reports),
-        "recovered steps": lambda reports: sum(each.recovered for each in reports),
-        "pictures of power cuts": lambda reports: sum(each.pictures for each in reports),
-        "rounds with faults": lambda reports: sum(bool(each.faults) for each in reports),
+        "pod processes": lambda reports: sum(report.processes for report in reports),
+        "claims": lambda reports: sum(report.claims for report in reports),
+        "recovered steps": lambda reports: sum(report.recovered for report in reports),
+        "files after power cuts": lambda reports: sum(report.images for report in reports),
+        "rounds with faults": lambda reports: sum(bool(report.faults) for report in reports),
     }
-    strikes = {name: sum((each.strikes for each in seen[name]), Counter()) for name in seen}
-    acts = {name: Counter(act for each in seen[name] for act in each.acts) for name in seen}
+    messages = {
+        name: sum((report.messages for report in reports_of[name]), Counter())
+        for name in reports_of
+    }
+    acts = {
+        name: Counter(act for report in reports_of[name] for act in report.acts)
+        for name in reports_of
+    }
     for what, count in rows.items():
-        table.add_row(what, *(str(count(reports)) for reports in seen.values()))
-    for what in exits.TELLING:
-        table.add_row(what, *(str(strikes[name][what]) for name in seen))
+        table.add_row(what, *(str(count(reports)) for reports in reports_of.values()))
+    for what in exits.MESSAGES:
+        table.add_row(what, *(str(messages[name][what]) for name in reports_of))
     for act in sorted(set().union(*acts.values())):
-        table.add_row(act, *(str(acts[name][act]) for name in seen))
+        table.add_row(act, *(str(acts[name][act]) for name in reports_of))
     Console().print(table)
 
 

@@ -1,4 +1,4 @@
-"""The promises, held against what is left on disk."""
+"""Checks of the promises against the store after a round. Each returns the faults as sentences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.crash.work import Work
 Log = Mapping[str, list[StepEvent]]
 """The events of each step."""
 
-Signs = Counter[tuple[str, int]]
+Runs = Counter[tuple[str, int]]
 """How often a function began, by step and attempt."""
 
 
@@ -30,16 +30,16 @@ def read_log(store: Store) -> Log:
     return {step_id: list(history) for step_id, history in grouped}
 
 
-def read_signs(path: Path) -> tuple[Signs, set[tuple[str, int]]]:
-    """The signs that functions left: and which step began in which process."""
+def read_runs(path: Path) -> tuple[Runs, set[tuple[str, int]]]:
+    """The runs that functions recorded, and the pairs of step id and process id."""
     lines = path.read_text().splitlines() if path.exists() else []
-    found = [(step_id, int(attempt), int(pid)) for step_id, attempt, pid in map(str.split, lines)]
-    counts = Counter((step_id, attempt) for step_id, attempt, _ in found)
-    return counts, {(step_id, pid) for step_id, _, pid in found}
+    runs = [(step_id, int(attempt), int(pid)) for step_id, attempt, pid in map(str.split, lines)]
+    counts = Counter((step_id, attempt) for step_id, attempt, _ in runs)
+    return counts, {(step_id, pid) for step_id, _, pid in runs}
 
 
 def of_log(store: Store) -> list[str]:
-    """What the log shows broken by itself, or in the tables."""
+    """Faults in the log itself, and rows that differ from it."""
     report = audit(store.step_events())
     try:
         rebuilt = store.rebuild(check=True)
@@ -48,39 +48,39 @@ def of_log(store: Store) -> list[str]:
     differing = [*rebuilt.differing_steps, *rebuilt.differing_pods]
     return [
         *report.faults,
-        *(f"{each}: its row is not what the log adds up to" for each in differing),
+        *(f"{name}: its row differs from the log" for name in differing),
     ]
 
 
 def of_work(work: Collection[Work], cancelled: Collection[str], log: Log) -> list[str]:
-    """Which steps are lost, or did not end as they should; and what nobody submitted."""
+    """Steps that are lost, that ended in another way than they should, or that nobody submitted."""
     faults = [
         f"{step_id}: nobody submitted it" for step_id in log.keys() - {w.step_id for w in work}
     ]
-    for each in work:
-        step = steps.fold(log.get(each.step_id, []))
+    for item in work:
+        step = steps.fold(log.get(item.step_id, []))
         if step is None:
-            faults.append(f"{each.step_id}: lost")
-        elif step.status != each.end and not (
-            step.status == "cancelled" and each.step_id in cancelled
+            faults.append(f"{item.step_id}: lost")
+        elif step.status != item.end and not (
+            step.status == "cancelled" and item.step_id in cancelled
         ):
-            faults.append(f"{each.step_id} ({each.kind}): {step.status}, {step.error}")
-        elif step.status == "completed" and json.loads(step.result or "") != each.result:
-            faults.append(f"{each.step_id} ({each.kind}): its result is {step.result}")
-        elif step.status == "failed" and not _is_its_own(step.error or "", each):
-            faults.append(f"{each.step_id} ({each.kind}): it failed of {step.error}")
+            faults.append(f"{item.step_id} ({item.kind}): {step.status}, {step.error}")
+        elif step.status == "completed" and json.loads(step.result or "") != item.result:
+            faults.append(f"{item.step_id} ({item.kind}): unexpected result {step.result}")
+        elif step.status == "failed" and not _is_expected_error(step.error or "", item):
+            faults.append(f"{item.step_id} ({item.kind}): unexpected error {step.error}")
     return faults
 
 
-def _is_its_own(error: str, work: Work) -> bool:
+def _is_expected_error(error: str, work: Work) -> bool:
     died = steps.DIED.partition("{}")[2]
     return error.endswith(died) or (work.kind != "poison" and error.endswith(f" {work.number}"))
 
 
-def of_signs(log: Log, signs: Signs) -> list[str]:
-    """What completed, or failed by its own error, without having run; and what ran unclaimed."""
+def of_runs(log: Log, runs: Runs) -> list[str]:
+    """Attempts that ended without having run, and runs without a claim."""
     faults = []
-    claims: Signs = Counter()
+    claims: Runs = Counter()
     for step_id, history in log.items():
         step: Step | None = None
         for event in history:
@@ -88,21 +88,22 @@ def of_signs(log: Log, signs: Signs) -> list[str]:
             match event.fact:
                 case ev.Claimed():
                     claims[step_id, attempt] += 1
-                case ev.Completed() if not signs[step_id, attempt]:
+                case ev.Completed() if not runs[step_id, attempt]:
                     faults.append(f"{step_id}: completed in attempt {attempt}, which never ran")
-                case ev.Failed(traceback=str()) if not signs[step_id, attempt]:
+                case ev.Failed(traceback=str()) if not runs[step_id, attempt]:
                     faults.append(f"{step_id}: failed in attempt {attempt}, which never ran")
             step = steps.evolve(step, event)
     faults += [
-        f"{step_id}: attempt {attempt} ran {count} times and was claimed {claims[step_id, attempt]}"
-        for (step_id, attempt), count in signs.items()
+        f"{step_id}: attempt {attempt} ran {count} times but was claimed"
+        f" {claims[step_id, attempt]} times"
+        for (step_id, attempt), count in runs.items()
         if count > claims[step_id, attempt]
     ]
     return faults
 
 
 def of_holders(log: Log) -> list[str]:
-    """What became of a claim by another pod than the one that held it."""
+    """Outcomes stored by a pod that did not hold the claim."""
     faults = []
     for step_id, history in log.items():
         holder: str | None = None
@@ -112,15 +113,15 @@ def of_holders(log: Log) -> list[str]:
                     holder = event.pod_id
                 case ev.Completed() | ev.Retried() | ev.Released() if event.pod_id != holder:
                     faults.append(
-                        f"{step_id}: held by {holder}, {event.fact.type} by {event.pod_id}"
+                        f"{step_id}: claimed by {holder}, {event.fact.type} by {event.pod_id}"
                     )
     return faults
 
 
 def of_copy(earlier: Log, log: Log) -> list[str]:
-    """What a copy of the log, made earlier, tells otherwise than the log itself."""
+    """Steps whose history in an earlier copy of the log is no prefix of their history now."""
     return [
-        f"{step_id}: its history in the copy is not how its history began"
+        f"{step_id}: its history in the copy is not a prefix of its history"
         for step_id, history in earlier.items()
         if log.get(step_id, [])[: len(history)] != history
     ]

@@ -1,4 +1,4 @@
-"""Who submits the steps of a round and cancels some, whatever state the store is in."""
+"""The client of a round: submits its steps and cancels some, whatever state the store is in."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ _PAUSE: Final = 0.05
 
 
 class Client(threading.Thread):
-    """Tries everything again that the store did not answer. ``faults`` is what went wrong."""
+    """Repeats requests until the store answers. ``faults`` lists requests that failed otherwise."""
 
     def __init__(self, open_store: Callable[[], Store], plan: Plan) -> None:
         super().__init__(name="client", daemon=True)
         self.faults: list[str] = []
         self.cancelled: set[str] = set()
-        """The ids of the steps whose cancellation was tried, and may have been done."""
+        """The ids of the steps that it tried to cancel; the cancellation may have been stored."""
         self._open = open_store
         self._request = threading.Lock()
         self._store: Store | None = None
-        self._requests = self._drawn(plan)
+        self._requests = self._requests_of(plan)
 
     def run(self) -> None:
         began = time.monotonic()
         for at, request in self._requests:
             time.sleep(max(began + at - time.monotonic(), 0))
             try:
-                self._insist(request)
+                self._repeat(request)
             except Exception as error:
                 self.faults.append(f"a client's request: {type(error).__name__}: {error}")
         self.close()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """While the body runs, the client has nothing open and does nothing."""
+        """While the body runs, the client is idle and has no store open."""
         with self._request:
             self._close()
             yield
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         with self._request:
             self._close()
 
-    def _drawn(self, plan: Plan) -> list[tuple[float, Callable[[Store], None]]]:
+    def _requests_of(self, plan: Plan) -> list[tuple[float, Callable[[Store], None]]]:
         requests: list[tuple[float, Callable[[Store], None]]] = []
         for at, burst in plan.bursts:
             commands = [work.command for work in burst]
@@ -66,10 +66,10 @@ class Client(threading.Thread):
 
     def _cancel(self, step_id: str, store: Store) -> None:
         self.cancelled.add(step_id)
-        with contextlib.suppress(IllegalTransition):  # it has ended
+        with contextlib.suppress(IllegalTransition):  # the step is final
             store.cancel(step_id)
 
-    def _insist(self, request: Callable[[Store], None]) -> None:
+    def _repeat(self, request: Callable[[Store], None]) -> None:
         while True:
             with self._request:
                 try:

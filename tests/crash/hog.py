@@ -1,5 +1,7 @@
-"""Another program on a store's file: ``python hog.py FILE LONGEST SEED`` locks it for writing,
-reads it, and has its log checkpointed, each for a random time, until it is ended."""
+"""Another program that uses a store's file: ``python hog.py FILE LONGEST SEED``.
+
+Until it is killed it holds the write lock, reads, or checkpoints the WAL, each for a random time of
+at most ``LONGEST`` seconds."""
 
 from __future__ import annotations
 
@@ -13,11 +15,11 @@ _PAUSE = 0.01
 
 
 def main(path: str, longest: float, seed: str) -> None:
-    """Go on for ever."""
+    """Use the file until killed."""
     chance = Random(seed)
     connection = sqlite3.connect(path, timeout=5, isolation_level=None)
     while True:
-        with contextlib.suppress(sqlite3.OperationalError):  # the pods are at work too
+        with contextlib.suppress(sqlite3.OperationalError):  # a pod has the lock
             match chance.choice(["write", "write", "read", "checkpoint"]):
                 case "write":
                     connection.execute("BEGIN IMMEDIATE")

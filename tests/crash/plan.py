@@ -1,4 +1,4 @@
-"""What happens in a round, drawn from its seed."""
+"""The plan of a round: steps and disturbances, drawn from its seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STORES: Final[tuple[StoreKind, ...]] = ("sqlite", "snowflake")
 
 @dataclass(frozen=True)
 class Kill:
-    """SIGKILL; the pod starts again under the same id after a while."""
+    """SIGKILL; the pod restarts under the same id after ``back_after`` seconds."""
 
     pod: int
     back_after: float
@@ -25,24 +25,24 @@ class Kill:
 
 @dataclass(frozen=True)
 class Freeze:
-    """SIGSTOP, long enough to be declared dead, then SIGCONT. With ``twin``, another process has
-    joined under its id in the meantime."""
+    """SIGSTOP, perhaps for longer than the dead-pod threshold, then SIGCONT. With ``duplicate``,
+    another process joins under its id meanwhile."""
 
     pod: int
     seconds: float
-    twin: bool
+    duplicate: bool
 
 
 @dataclass(frozen=True)
-class Twin:
-    """Another process under the id of one that lives."""
+class Duplicate:
+    """A second process under the id of a live pod."""
 
     pod: int
 
 
 @dataclass(frozen=True)
 class Stop:
-    """SIGTERM, and perhaps again."""
+    """SIGTERM, and perhaps a second one after ``again_after`` seconds."""
 
     pod: int
     again_after: float | None
@@ -50,18 +50,18 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Full:
-    """No process can make a file any longer than the log of the store is now."""
+class DiskFull:
+    """The disk is full: files can grow to the current size of the WAL plus ``room``."""
 
     seconds: float
     room: int
-    """Bytes that are left."""
+    """Bytes that can still be written."""
 
 
 @dataclass(frozen=True)
 class Hog:
-    """Another program works on the file: it takes the write lock, reads, or checkpoints, each for a
-    random time between half of ``longest`` and that."""
+    """Another program uses the file: it holds the write lock, reads, or checkpoints, each time for
+    between half of ``longest`` and ``longest`` seconds."""
 
     seconds: float
     longest: float
@@ -69,19 +69,19 @@ class Hog:
 
 @dataclass(frozen=True)
 class Move:
-    """The file is moved away, and perhaps another put in its place."""
+    """The file is moved away, and perhaps replaced by a new one."""
 
     replaced: bool
 
 
 @dataclass(frozen=True)
 class PowerCut:
-    """The machine's power fails: the file as it is at this moment is looked at by itself."""
+    """A power cut: what it would leave of the file at this moment is copied and checked."""
 
 
 @dataclass(frozen=True)
 class Outage:
-    """The store's server is killed, and started on the same data after a while."""
+    """The store's server is killed, and restarted on the same data after ``seconds``."""
 
     seconds: float
 
@@ -92,8 +92,8 @@ class Expiry:
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """Requests go wrong in this way, every so-many-th of them."""
+class RequestFault:
+    """A fault in every ``every``-th request; see :class:`tests.standin.faults.Fault`."""
 
     kind: str
     on: str
@@ -102,12 +102,24 @@ class Trouble:
     error: str = ""
 
 
-Act = Kill | Freeze | Twin | Stop | Full | Hog | Move | PowerCut | Outage | Expiry | Trouble
+Act = (
+    Kill
+    | Freeze
+    | Duplicate
+    | Stop
+    | DiskFull
+    | Hog
+    | Move
+    | PowerCut
+    | Outage
+    | Expiry
+    | RequestFault
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A round. Times are seconds since all pods have joined."""
+    """What happens in a round. Times are seconds since all pods have joined."""
 
     seed: int
     store: StoreKind
@@ -120,12 +132,12 @@ class Plan:
     @property
     def work(self) -> list[Work]:
         """All steps."""
-        return [each for _, burst in self.bursts for each in burst]
+        return [work for _, burst in self.bursts for work in burst]
 
 
 @dataclass(frozen=True)
-class Measure:
-    """How large the rounds of a store are."""
+class Size:
+    """How large a round is."""
 
     seconds: float
     steps: int
@@ -134,29 +146,29 @@ class Measure:
     longest_outage: float = 3.0
 
 
-MEASURES: Final[dict[StoreKind, Measure]] = {
-    "sqlite": Measure(seconds=4.0, steps=120, most_pods=4, most_acts=9),
-    "snowflake": Measure(seconds=8.0, steps=40, most_pods=4, most_acts=9),
+SIZES: Final[dict[StoreKind, Size]] = {
+    "sqlite": Size(seconds=4.0, steps=120, most_pods=4, most_acts=9),
+    "snowflake": Size(seconds=8.0, steps=40, most_pods=4, most_acts=9),
 }
-BRIEF: Final[dict[StoreKind, Measure]] = {
-    "sqlite": Measure(seconds=2.5, steps=60, most_pods=2, most_acts=6),
-    "snowflake": Measure(seconds=3.0, steps=12, most_pods=2, most_acts=5, longest_outage=0.5),
+BRIEF_SIZES: Final[dict[StoreKind, Size]] = {
+    "sqlite": Size(seconds=2.5, steps=60, most_pods=2, most_acts=6),
+    "snowflake": Size(seconds=3.0, steps=12, most_pods=2, most_acts=5, longest_outage=0.5),
 }
-"""The same for rounds that nobody wants to wait for."""
+"""The sizes of the rounds that pytest runs."""
 
 DEAD_AFTER: Final[dict[StoreKind, float]] = {"sqlite": 1.0, "snowflake": 3.0}
 """Seconds of silence after which a pod is declared dead."""
 
 
 def draw(store: StoreKind, seed: int, *, brief: bool = False) -> Plan:
-    """The plan of this seed."""
+    """Draw the plan of a round from its seed."""
     chance = Random(f"{store} {seed}")
-    measure = (BRIEF if brief else MEASURES)[store]
-    pods = chance.randint(2, measure.most_pods)
+    size = (BRIEF_SIZES if brief else SIZES)[store]
+    pods = chance.randint(2, size.most_pods)
     kinds = _kinds(chance)
-    work = [Work(number, chance.choice(kinds)) for number in range(measure.steps)]
-    times = sorted(chance.uniform(0, measure.seconds * 0.9) for _ in range(5))
-    cuts = [0, *sorted(chance.sample(range(1, measure.steps), 5)), measure.steps]
+    work = [Work(number, chance.choice(kinds)) for number in range(size.steps)]
+    times = sorted(chance.uniform(0, size.seconds * 0.9) for _ in range(5))
+    cuts = [0, *sorted(chance.sample(range(1, size.steps), 5)), size.steps]
     bursts = [
         (at, tuple(work[first:last]))
         for at, first, last in zip([0.0, *times], cuts, cuts[1:], strict=False)
@@ -167,45 +179,45 @@ def draw(store: StoreKind, seed: int, *, brief: bool = False) -> Plan:
         pods=pods,
         bursts=tuple(bursts),
         cancellations=tuple(
-            (at + chance.uniform(0, 1), each.step_id)
+            (at + chance.uniform(0, 1), item.step_id)
             for at, burst in bursts
-            for each in burst
+            for item in burst
             if chance.random() < 0.03
         ),
-        acts=tuple(_acts(store, pods, chance, measure)),
+        acts=tuple(_acts(store, pods, chance, size)),
         ends_by=chance.choice(("SIGTERM", "SIGTERM", "SIGKILL")),
     )
 
 
 def _kinds(chance: Random) -> list[str]:
-    """The kinds to choose from, as often as they are to be likely."""
+    """The kinds of steps to choose from, each repeated by its weight."""
     kinds = ["short"] * 12 + ["gentle"] * 8 + ["long", "bulky"] * 2 + ["flaky", "doomed", "refused"]
     if chance.random() < 0.3:
-        kinds += ["heavy"] * 3  # their processes take long to start
+        kinds += ["heavy"] * 3  # each needs a child process, which is slow to start
     if chance.random() < 0.2:
         kinds += ["poison"]
     return kinds
 
 
-def _acts(store: StoreKind, pods: int, chance: Random, measure: Measure) -> list[tuple[float, Act]]:
+def _acts(store: StoreKind, pods: int, chance: Random, size: Size) -> list[tuple[float, Act]]:
     choices: list[tuple[int, Callable[[], Act]]] = [
         (4, lambda: Kill(chance.randrange(pods), chance.uniform(0, 2))),
         (3, lambda: _freeze(store, pods, chance)),
-        (1, lambda: Twin(chance.randrange(pods))),
+        (1, lambda: Duplicate(chance.randrange(pods))),
         (3, lambda: _stop(pods, chance)),
     ]
-    choices += _acts_on_sqlite(chance) if store == "sqlite" else _acts_on_snowflake(chance, measure)
+    choices += _acts_on_sqlite(chance) if store == "sqlite" else _acts_on_snowflake(chance, size)
     weights, makers = zip(*choices, strict=True)
-    count = chance.randint(4, measure.most_acts)
+    count = chance.randint(4, size.most_acts)
     acts = [make() for make in chance.choices(makers, weights, k=count)]
     return sorted(
-        ((chance.uniform(0, measure.seconds), act) for act in acts), key=lambda timed: timed[0]
+        ((chance.uniform(0, size.seconds), act) for act in acts), key=lambda timed: timed[0]
     )
 
 
 def _freeze(store: StoreKind, pods: int, chance: Random) -> Freeze:
     seconds = DEAD_AFTER[store] * chance.uniform(0.5, 2.5)
-    return Freeze(chance.randrange(pods), seconds, twin=chance.random() < 0.2)
+    return Freeze(chance.randrange(pods), seconds, duplicate=chance.random() < 0.2)
 
 
 def _stop(pods: int, chance: Random) -> Stop:
@@ -220,26 +232,26 @@ def _acts_on_sqlite(chance: Random) -> list[tuple[int, Callable[[], Act]]]:
         (4, PowerCut),
     ]
     if hasattr(resource, "prlimit"):  # on Linux
-        choices.append((2, lambda: Full(chance.uniform(0.5, 2.5), chance.randint(0, 200_000))))
+        choices.append((2, lambda: DiskFull(chance.uniform(0.5, 2.5), chance.randint(0, 200_000))))
     return choices
 
 
 def _hog(chance: Random) -> Hog:
-    """Seldom one that keeps the lock for longer than the store waits for it."""
+    """In one case of ten it holds the lock for longer than the store waits for it."""
     if chance.random() < 0.1:
         return Hog(BUSY_TIMEOUT * 1.4, BUSY_TIMEOUT * 2.4)
     return Hog(chance.uniform(0.5, 3), chance.choice([0.01, 0.1, 1]))
 
 
-def _acts_on_snowflake(chance: Random, measure: Measure) -> list[tuple[int, Callable[[], Act]]]:
+def _acts_on_snowflake(chance: Random, size: Size) -> list[tuple[int, Callable[[], Act]]]:
     return [
-        (2, lambda: Outage(chance.uniform(0.2, measure.longest_outage))),
+        (2, lambda: Outage(chance.uniform(0.2, size.longest_outage))),
         (1, Expiry),
-        (5, lambda: _trouble(chance)),
+        (5, lambda: _request_fault(chance)),
     ]
 
 
-def _trouble(chance: Random) -> Trouble:
+def _request_fault(chance: Random) -> RequestFault:
     kind, on, error = chance.choice(
         [
             ("drop", "commit", ""),
@@ -253,4 +265,4 @@ def _trouble(chance: Random) -> Trouble:
             ("error", "any", "sign-in"),
         ]
     )
-    return Trouble(kind, on, chance.randint(2, 12), chance.randint(1, 5), error)
+    return RequestFault(kind, on, chance.randint(2, 12), chance.randint(1, 5), error)

@@ -1,5 +1,8 @@
-"""The functions that the pods of a round run. Each attempt leaves a sign before it does anything:
-a line of its step, its attempt and its process, which is there whatever becomes of the pod."""
+"""The functions that the pods of a round run.
+
+Each attempt first appends a line to a file: its step, its attempt and its process. The line stays,
+whatever happens to the pod.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from typing import Final
 
 from fleet_q import FleetQ, PermanentFailure, current_step
 
-SIGNS: Final = "CRASH_SIGNS"
-"""The environment variable that names the file of signs."""
+RUNS: Final = "CRASH_RUNS"
+"""The environment variable with the path of that file."""
 
 BULK: Final = 60_000
-"""Characters of a result that takes many pages of a file."""
+"""Characters of a result that fills many database pages."""
 
 FLAKY_UNTIL: Final = 3
-"""The first attempt that a flaky function does not fail."""
+"""The first attempt in which a flaky function succeeds."""
 
 SUM_TO: Final = 500_000
 
@@ -27,40 +30,40 @@ app = FleetQ()
 
 @app.task("short")
 def short(number: int) -> int:
-    _leave_sign()
+    _record_run()
     time.sleep(0.01)
     return number
 
 
 @app.task("gentle")
 async def gentle(number: int) -> int:
-    _leave_sign()
+    _record_run()
     await asyncio.sleep(0.05)
     return number
 
 
 @app.task("long")
 def long(number: int) -> int:
-    _leave_sign()
+    _record_run()
     time.sleep(0.7)
     return number
 
 
 @app.task("bulky")
 def bulky(number: int) -> str:
-    _leave_sign()
+    _record_run()
     return f"{number} " + "x" * BULK
 
 
 @app.task("heavy", process=True)
 def heavy(number: int) -> int:
-    _leave_sign()
+    _record_run()
     return sum(range(SUM_TO)) + number
 
 
 @app.task("flaky")
 def flaky(number: int) -> int:
-    _leave_sign()
+    _record_run()
     if current_step().attempt < FLAKY_UNTIL:
         raise ConnectionError("not yet")
     return number
@@ -68,27 +71,27 @@ def flaky(number: int) -> int:
 
 @app.task("doomed")
 def doomed(number: int) -> None:
-    _leave_sign()
+    _record_run()
     raise ValueError(f"never {number}")
 
 
 @app.task("refused")
 def refused(number: int) -> None:
-    _leave_sign()
+    _record_run()
     raise PermanentFailure(f"not even once more {number}")
 
 
 @app.task("poison")
 def poison(number: int) -> None:
-    """It takes its pod with it."""
-    _leave_sign()
+    """Kill the pod that runs it."""
+    _record_run()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _leave_sign() -> None:
+def _record_run() -> None:
     step = current_step()
     line = f"{step.step_id} {step.attempt} {os.getpid()}\n".encode()
-    file = os.open(os.environ[SIGNS], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    file = os.open(os.environ[RUNS], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(file, line)
     finally:

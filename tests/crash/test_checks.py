@@ -1,4 +1,4 @@
-"""The checks of a round find what they are there for."""
+"""The checks of a round find the faults that they look for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fleet_q.core.pod import Join
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete
 from tests.crash import checks
-from tests.crash.checks import Signs
+from tests.crash.checks import Runs
 from tests.crash.work import Work
 
 FIRST, SECOND = Work(1, "short"), Work(2, "short")
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 @pytest.fixture
-def signs() -> Signs:
+def runs() -> Runs:
     return Counter({(FIRST.step_id, 1): 1, (SECOND.step_id, 1): 1})
 
 
@@ -43,60 +43,64 @@ def _tamper(folder: Path, statement: str) -> None:
         connection.execute(statement)
 
 
-def test_a_log_of_what_happened_is_in_order(store: SqliteStore, signs: Signs) -> None:
+def test_checks_find_no_fault_in_a_correct_log(store: SqliteStore, runs: Runs) -> None:
     log = checks.read_log(store)
     assert checks.of_log(store) == []
     assert checks.of_work([FIRST], [], {FIRST.step_id: log[FIRST.step_id]}) == []
-    assert checks.of_signs(log, signs) == []
+    assert checks.of_runs(log, runs) == []
     assert checks.of_holders(log) == []
     assert checks.of_copy(log, log) == []
 
 
-def test_a_row_that_the_log_does_not_add_up_to(store: SqliteStore, tmp_path: Path) -> None:
+def test_row_that_differs_from_the_log_is_a_fault(store: SqliteStore, tmp_path: Path) -> None:
     _tamper(tmp_path, "UPDATE step_tracker SET result = '2' WHERE status = 'completed'")
     assert [fault.split(":")[0] for fault in checks.of_log(store)] == [FIRST.step_id]
 
 
-def test_a_gap_in_the_log(store: SqliteStore, tmp_path: Path) -> None:
+def test_gap_in_the_log_is_a_fault(store: SqliteStore, tmp_path: Path) -> None:
     _tamper(tmp_path, "DELETE FROM step_events WHERE type = 'claimed'")
     assert any("cannot be folded" in fault for fault in checks.of_log(store))
 
 
 @pytest.mark.parametrize(
-    ("work", "says"),
+    ("work", "fault"),
     [
         ([FIRST, SECOND, Work(3, "short")], "step-0003: lost"),
         ([FIRST, SECOND], "step-0002 (short): claimed, None"),
         ([SECOND], "step-0001: nobody submitted it"),
         ([Work(1, "doomed"), SECOND], "step-0001 (doomed): completed, None"),
-        ([Work(1, "heavy"), SECOND], "step-0001 (heavy): its result is 1"),
+        ([Work(1, "heavy"), SECOND], "step-0001 (heavy): unexpected result 1"),
     ],
 )
-def test_a_step_that_did_not_end_as_it_should(
-    store: SqliteStore, work: list[Work], says: str
+def test_step_with_an_unexpected_end_is_a_fault(
+    store: SqliteStore, work: list[Work], fault: str
 ) -> None:
-    assert says in checks.of_work(work, [], checks.read_log(store))
+    assert fault in checks.of_work(work, [], checks.read_log(store))
 
 
-def test_a_step_that_completed_without_having_run(store: SqliteStore, signs: Signs) -> None:
-    del signs[FIRST.step_id, 1]
-    [fault] = checks.of_signs(checks.read_log(store), signs)
+def test_step_that_completed_without_having_run_is_a_fault(store: SqliteStore, runs: Runs) -> None:
+    del runs[FIRST.step_id, 1]
+    [fault] = checks.of_runs(checks.read_log(store), runs)
     assert "never ran" in fault
 
 
-def test_a_step_that_ran_unclaimed(store: SqliteStore, signs: Signs) -> None:
-    signs[SECOND.step_id, 1] += 1
-    [fault] = checks.of_signs(checks.read_log(store), signs)
-    assert "ran 2 times and was claimed 1" in fault
+def test_step_that_ran_more_often_than_it_was_claimed_is_a_fault(
+    store: SqliteStore, runs: Runs
+) -> None:
+    runs[SECOND.step_id, 1] += 1
+    [fault] = checks.of_runs(checks.read_log(store), runs)
+    assert "ran 2 times but was claimed 1 times" in fault
 
 
-def test_a_step_that_another_pod_completed_than_held_it(store: SqliteStore, tmp_path: Path) -> None:
+def test_completion_by_a_pod_without_the_claim_is_a_fault(
+    store: SqliteStore, tmp_path: Path
+) -> None:
     _tamper(tmp_path, "UPDATE step_events SET pod_id = 'other' WHERE type = 'completed'")
     [fault] = checks.of_holders(checks.read_log(store))
-    assert fault == "step-0001: held by pod, completed by other"
+    assert fault == "step-0001: claimed by pod, completed by other"
 
 
-def test_a_copy_that_tells_another_history(store: SqliteStore) -> None:
+def test_copy_that_is_no_prefix_of_the_log_is_a_fault(store: SqliteStore) -> None:
     log = checks.read_log(store)
     earlier = {FIRST.step_id: log[FIRST.step_id][:2], SECOND.step_id: log[SECOND.step_id][1:]}
     [fault] = checks.of_copy(earlier, log)

@@ -1,4 +1,4 @@
-"""Which ends of a pod's process are right."""
+"""The crash test accepts the right ends of a pod's process and no others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STOP, OUTAGE = Stop(0, None, 0.0), Outage(1.0)
         (1, ["SIGTERM"], "fleet-q: something else", [STOP, OUTAGE], False),
     ],
 )
-def test_exit_code_and_last_words_of_a_pod_fit_what_happened_to_it(
+def test_exit_code_and_last_log_line_must_fit_what_was_done_to_the_pod(
     tmp_path: Path, code: int, told: list[str], last: str, acts: list[Act], is_right: bool
 ) -> None:
     log = tmp_path / "pod-0.0.log"
@@ -37,5 +37,5 @@ def test_exit_code_and_last_words_of_a_pod_fit_what_happened_to_it(
     popen = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({code})"], process_group=0)
     popen.wait()
     plan = replace(draw("snowflake", 1), acts=tuple((0.0, act) for act in acts))
-    found = exits.faults([PodProcess("pod-0", popen, log, told=told)], plan, [])
-    assert (found == []) is is_right
+    faults = exits.faults([PodProcess("pod-0", popen, log, told=told)], plan, [])
+    assert (faults == []) is is_right

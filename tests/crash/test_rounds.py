@@ -1,4 +1,4 @@
-"""A few rounds; ``python -m tests.crash`` runs as many as are wanted."""
+"""A few short rounds of the crash test; ``python -m tests.crash`` runs more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(("store", "seed"), [("sqlite", 10), ("sqlite", 13), ("snowflake", 24)])
-def test_what_is_left_on_disk_holds_the_promises(
+def test_store_keeps_the_promises_after_a_round_of_crashes(
     tmp_path: Path, store: StoreKind, seed: int
 ) -> None:
     if store == "snowflake" and interpreter() is None:
@@ -22,5 +22,5 @@ def test_what_is_left_on_disk_holds_the_promises(
     plan = draw(store, seed, brief=True)
     report = Round(plan, tmp_path).run()
     assert report.claims >= len(plan.work) - len(plan.cancellations)
-    again = f"python -m tests.crash --store {store} --seed {seed} --rounds 1 --brief --keep"
-    assert not report.faults, "\n".join([*report.faults, f"again: {again}"])
+    command = f"python -m tests.crash --store {store} --seed {seed} --rounds 1 --brief --keep"
+    assert not report.faults, "\n".join([*report.faults, f"to repeat: {command}"])

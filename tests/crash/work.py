@@ -1,4 +1,4 @@
-"""The steps of a round: of what kinds they are, and how each may end."""
+"""The steps of a round: their kinds, and how each must end."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from fleet_q.core.step import Submit
 from tests.crash import tasks
 
 PATIENT: Final = 1_000
-"""Retries of a step that has to complete, however often its pods are killed."""
+"""Retries of a step that must complete although its pods are killed."""
 
 _FAILING: Final = {"doomed": 2, "refused": PATIENT, "poison": 1}
-"""The kinds that never complete, and their retries."""
+"""The kinds of steps that never complete, with their retries."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One step to be."""
+    """A step that the client submits."""
 
     number: int
     kind: str
@@ -30,7 +30,7 @@ class Work:
 
     @property
     def command(self) -> Submit:
-        """What submits it."""
+        """The command that submits it."""
         return Submit(
             self.step_id,
             json.dumps({"task_type": self.kind, "number": self.number}),
@@ -40,7 +40,7 @@ class Work:
 
     @property
     def end(self) -> StepStatus:
-        """How it ends, if nobody cancels it."""
+        """Its final status, if nobody cancels it."""
         return "failed" if self.kind in _FAILING else "completed"
 
     @property

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 KINDS: Final = ("drop", "break", "reset", "status", "error", "hang")
-"""``drop``: done, but the connection is closed without the answer. ``break``: done, and the
-connection is closed in the middle of the answer. ``reset``: the connection is closed and nothing
-done. ``status``: an HTTP status and nothing done. ``error``: one of Snowflake's errors and nothing
-done. ``hang``: done, and never answered."""
+"""``drop``: run, but the connection is closed without the answer. ``break``: run, and the
+connection is closed in the middle of the answer. ``reset``: the connection is closed, nothing is
+run. ``status``: an HTTP status, nothing is run. ``error``: one of Snowflake's errors, nothing is
+run. ``hang``: run, and never answered."""
 
 ENDS_SESSION: Final = ("gone", "sign-in")
-"""Errors after which the session is no more, and its transaction is rolled back."""
+"""Errors that end the session and roll its transaction back."""
 
 
 @dataclass
@@ -21,13 +21,13 @@ class Fault:
     """What is to go wrong.
 
     ``on`` is the kind of statement that it strikes (``select``, ``insert``, ``update``,
-    ``commit``, ...), ``write`` for all that change a table, ``any``, or ``login``; ``matching``
-    narrows it to texts in which a regular expression is found. It strikes every ``every``-th of
-    those, after sparing the first ``spare``, ``times`` times (``None``: without end).
+    ``commit``, ...), ``write`` for all that change a table, ``any``, or ``login``. ``matching``
+    limits it to texts in which this regular expression is found. It spares the first ``spare`` of
+    them, then strikes every ``every``-th, ``times`` times (``None``: without end).
 
-    A driver sends a request again that was not answered. ``is_retry`` of these repetitions of a
-    struck request meet the same fate (``None``: all of them); the next is answered, unless
-    ``then`` names an error.
+    A driver repeats a request that was not answered. The first ``repetitions`` of a struck request
+    meet the same fault (``None``: all of them); the next is answered, unless ``then`` names an
+    error.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class Fault:
     every: int = 1
     spare: int = 0
     times: int | None = 1
-    is_retry: int | None = 0
+    repetitions: int | None = 0
     then: str | None = None
     status: int = 503
     error: str = ""
@@ -93,7 +93,7 @@ class Faults:
             return self._for_repetition(request_id)
         for fault in self._faults:
             if fault.strikes(on, text):
-                self._struck[request_id] = _Struck(fault, fault.is_retry)
+                self._struck[request_id] = _Struck(fault, fault.repetitions)
                 return fault
         return None
 

@@ -32,7 +32,7 @@ def test_a_commit_whose_answer_never_comes_took_place(
     schema: Schema, one: Driver, sign_in: SignIn
 ) -> None:
     hurried = sign_in(network_timeout=1)  # less than a busy machine may take for any statement
-    schema.fault("drop", on="commit", is_retry=None)
+    schema.fault("drop", on="commit", repetitions=None)
 
     def is_struck() -> bool:
         with suppress(Error):
@@ -138,7 +138,7 @@ def test_an_answer_that_breaks_off_is_of_a_statement_that_was_run(
 
 def test_endless_fault_strikes_every_repetition() -> None:
     faults = Faults()
-    faults.add({"kind": "reset", "again": None})
+    faults.add({"kind": "reset", "repetitions": None})
     assert faults.next({"insert"}, "INSERT", "one", repeated=False)
     assert all(faults.next({"insert"}, "INSERT", "one", repeated=True) for _ in range(10_000))
 

@@ -1,4 +1,4 @@
-"""A schema in the stand-in for Snowflake, and what can happen to it."""
+"""A schema in the stand-in for Snowflake that a round disturbs."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
-from tests.crash.agenda import Agenda
 from tests.crash.checks import Log
 from tests.crash.client import Client
 from tests.crash.fleet import Fleet
-from tests.crash.plan import DEAD_AFTER, Act, Expiry, Outage, Trouble
+from tests.crash.plan import DEAD_AFTER, Act, Expiry, Outage, RequestFault
+from tests.crash.schedule import Schedule
 from tests.standin.client import Standin
 
 PATIENCE: Final = 5.0
-"""Seconds for which the round's own client tries a call again."""
-
+"""Seconds for which a call of the round's own client is retried."""
 
 IDLE_ABORT: Final = 2.0
-"""Seconds after which a transaction is rolled back that a dead pod left open and that others wait
-for: Snowflake's own are 300."""
+"""Seconds after which the stand-in rolls back an idle transaction that others wait for. Snowflake
+takes 300."""
 
 
-class SnowflakePlace:
-    """See :class:`tests.crash.place.Place`."""
+class SnowflakeTarget:
+    """See :class:`tests.crash.target.Place`."""
 
-    def __init__(self, folder: Path, agenda: Agenda) -> None:
+    def __init__(self, folder: Path, schedule: Schedule) -> None:
         data = folder / "snowflake"
         data.mkdir()
-        self.cuts: list[Path] = []  # the power of Snowflake's machines is its own affair
-        self._virtual_clock = agenda
+        self.cuts: list[Path] = []  # power cuts concern local files only
+        self._schedule = schedule
         self._standin = Standin(data)
         self._standin.start()
         self._is_up = True
@@ -57,34 +56,34 @@ class SnowflakePlace:
     def do(self, act: Act, fleet: Fleet, client: Client) -> list[str]:
         match act:
             case Outage(seconds):
-                self._go_down()
-                self._virtual_clock.later(seconds, self._come_up)
+                self._kill()
+                self._schedule.after(seconds, self._restart)
             case Expiry() if self._is_up:
                 self._schema.end_sessions()
-            case Trouble() if self._is_up:
+            case RequestFault() if self._is_up:
                 self._schema.fault(**asdict(act))
-            case Expiry() | Trouble():
-                pass  # there is nobody whom it could happen to
+            case Expiry() | RequestFault():
+                pass  # the server is down
             case _:
-                raise ValueError(f"{act} does not happen to Snowflake")
+                raise ValueError(f"{act} does not disturb Snowflake")
         return []
 
     def compare(self, log: Log) -> list[str]:
         return []
 
-    def calm(self) -> None:
+    def stop_disturbing(self) -> None:
         self._schema.no_faults()
 
     def close(self) -> None:
         if self._is_up:
-            self._go_down()
+            self._kill()
 
-    def _go_down(self) -> None:
+    def _kill(self) -> None:
         if self._is_up:
             self._is_up = False
             self._standin.kill()
 
-    def _come_up(self) -> None:
+    def _restart(self) -> None:
         if not self._is_up:
             self._standin.start()
             self._is_up = True

@@ -1,4 +1,4 @@
-"""A SQLite file, and what can happen to it."""
+"""A SQLite file that a round disturbs."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ from typing import Final
 
 from fleet_q.adapters.sqlite.store import SqliteStore
 from tests.crash import checks, tasks
-from tests.crash.agenda import Agenda
 from tests.crash.checks import Log
 from tests.crash.client import Client
 from tests.crash.fleet import Fleet, PodProcess
-from tests.crash.plan import Act, Full, Hog, Move, PowerCut
-from tests.crash.power import Picture
+from tests.crash.plan import Act, DiskFull, Hog, Move, PowerCut
+from tests.crash.power_cut import DiskImage
+from tests.crash.schedule import Schedule
 from tests.crash.work import Work
 from tests.waiting import wait_until
 
 CLIENT_PATIENCE: Final = 2.0
-"""Seconds for which the round's own client waits for a lock; it tries again itself."""
+"""Seconds for which the round's own client waits for a lock before it repeats the request."""
 
 LEAST_LIMIT: Final = 200_000
-"""Bytes that any file may have while the disk is full, so that it strikes the store alone."""
+"""Bytes to which any file can grow while the disk is full, so that only the store fails."""
 
-PICTURES: Final = 4
-"""What a power cut may leave is drawn so many times."""
+IMAGES: Final = 4
+"""How many possible results of each power cut are checked."""
 
 FRESH: Final = Work(10_000, "short")
-"""The step that is run on a new file."""
+"""The step that is run on the new file after the store's file was moved away."""
 
 _FILES: Final = ("", "-wal", "-shm")
 
 
-class SqlitePlace:
-    """See :class:`tests.crash.place.Place`."""
+class SqliteTarget:
+    """See :class:`tests.crash.target.Place`."""
 
     env: Mapping[str, str] = {}
 
-    def __init__(self, folder: Path, agenda: Agenda, chance: Random) -> None:
+    def __init__(self, folder: Path, schedule: Schedule, chance: Random) -> None:
         self.path = folder / "fleet.db"
         self.url = f"sqlite:///{self.path}"
         self.cuts: list[Path] = []
-        """The files that power cuts left."""
+        """See :attr:`tests.crash.target.Target.cuts`."""
         self._folder = folder
-        self._virtual_clock = agenda
+        self._schedule = schedule
         self._chance = chance
         self._hogs: list[subprocess.Popen[bytes]] = []
-        self._pictures: list[tuple[Path, Log]] = []
+        self._images: list[tuple[Path, Log]] = []
         self._limit: int | None = None
 
     def open(self) -> SqliteStore:
@@ -63,28 +63,28 @@ class SqlitePlace:
 
     def do(self, act: Act, fleet: Fleet, client: Client) -> list[str]:
         match act:
-            case Full(seconds, room):
+            case DiskFull(seconds, room):
                 self._fill(fleet, room)
-                self._virtual_clock.later(seconds, lambda: self._make_room(fleet))
+                self._schedule.after(seconds, lambda: self._make_room(fleet))
             case Hog(seconds, longest):
                 hog = self._start_hog(longest)
-                self._virtual_clock.later(seconds, lambda: _end(hog))
+                self._schedule.after(seconds, lambda: _end(hog))
             case Move(replaced):
                 return self._move(fleet, client, replaced)
             case PowerCut():
                 return self._cut_power(fleet, client)
             case _:
-                raise ValueError(f"{act} does not happen to SQLite")
+                raise ValueError(f"{act} does not disturb SQLite")
         return []
 
     def compare(self, log: Log) -> list[str]:
         return [
             f"{path.parent.name}: {fault}"
-            for path, earlier in self._pictures
+            for path, earlier in self._images
             for fault in checks.of_copy(earlier, log)
         ]
 
-    def calm(self) -> None:
+    def stop_disturbing(self) -> None:
         self.close()
 
     def close(self) -> None:
@@ -95,13 +95,13 @@ class SqlitePlace:
         log = Path(f"{self.path}-wal")
         size = log.stat().st_size if log.exists() else 0
         self._limit = max(size + room, LEAST_LIMIT)
-        fleet.started = self._limit_size
+        fleet.on_started = self._limit_size
         for process in fleet.alive:
             self._limit_size(process)
 
     def _make_room(self, fleet: Fleet) -> None:
         self._limit = None
-        fleet.started = lambda _: None
+        fleet.on_started = lambda _: None
         for process in fleet.alive:
             self._limit_size(process)
 
@@ -113,21 +113,21 @@ class SqlitePlace:
 
     def _start_hog(self, longest: float) -> subprocess.Popen[bytes]:
         script = Path(__file__).with_name("hog.py")
-        words = [sys.executable, str(script), str(self.path), str(longest)]
-        hog = subprocess.Popen([*words, str(self._chance.random())])
+        command = [sys.executable, str(script), str(self.path), str(longest)]
+        hog = subprocess.Popen([*command, str(self._chance.random())])
         self._hogs.append(hog)
         return hog
 
     def _move(self, fleet: Fleet, client: Client, replaced: bool) -> list[str]:
-        """Move the file away, see that all pods stop, and that others can start on a new file;
-        then put it back."""
+        """Move the file away; check that all pods end and that a pod works on a new file; move the
+        file back."""
         with client.paused():
-            self._virtual_clock.finish()
+            self._schedule.finish()
             self.close()
             ending = fleet.alive
             for process in ending:
                 process.told.append("move")
-                if not process.words:  # it may not have opened the file yet
+                if not process.output:  # it may not have opened the file yet, and would not notice
                     process.signal(signal.SIGKILL)
             away = self._folder / "away"
             away.mkdir(exist_ok=True)
@@ -135,16 +135,16 @@ class SqlitePlace:
             if replaced:
                 SqliteStore(self.path).close()
             faults = fleet.wait(ending)
-            faults += self._start_anew(fleet)
+            faults += self._run_on_new_file(fleet)
             _remove(self.path)
             _rename(away / self.path.name, self.path)
         fleet.put_off_all()
         return faults
 
-    def _start_anew(self, fleet: Fleet) -> list[str]:
+    def _run_on_new_file(self, fleet: Fleet) -> list[str]:
         with contextlib.closing(SqliteStore(self.path)) as store:
             store.submit([FRESH.command])
-            fresh = fleet.start("fresh", **{tasks.SIGNS: str(self._folder / "signs-of-fresh")})
+            fresh = fleet.start("fresh", **{tasks.RUNS: str(self._folder / "runs-of-fresh")})
             wait_until(lambda: store.counts()["completed"] == 1)
             fresh.signal(signal.SIGTERM)
             faults = fleet.wait([fresh])
@@ -153,28 +153,30 @@ class SqlitePlace:
 
     def _cut_power(self, fleet: Fleet, client: Client) -> list[str]:
         with client.paused(), self._all_frozen(fleet):
-            picture = Picture.take(self.path)
+            image = DiskImage.read(self.path)
         faults = []
-        for _ in range(PICTURES):
-            path = picture.leave(self._folder / f"cut-{len(self.cuts)}", self._chance)
+        for _ in range(IMAGES):
+            path = image.write_after_power_cut(self._folder / f"cut-{len(self.cuts)}", self._chance)
             self.cuts.append(path)
-            faults += [f"{path.parent.name}: {fault}" for fault in self._look_at(path)]
+            faults += [f"{path.parent.name}: {fault}" for fault in self._check_copy(path)]
         return faults
 
-    def _look_at(self, path: Path) -> list[str]:
-        copy = path.parent / "looked-at"
+    def _check_copy(self, path: Path) -> list[str]:
+        copy = path.parent / "checked"
         copy.mkdir()
         for suffix in _FILES:
             if Path(f"{path}{suffix}").exists():
                 shutil.copy(f"{path}{suffix}", copy)
         copied = copy / path.name
-        with contextlib.closing(SqliteStore(copied)) as store:  # its tables may be lost too
+        with contextlib.closing(
+            SqliteStore(copied)
+        ) as store:  # opening it makes tables that the cut lost
             log = checks.read_log(store)
-            self._pictures.append((path, log))
+            self._images.append((path, log))
             faults = checks.of_log(store)
         with contextlib.closing(sqlite3.connect(copied)) as connection:
-            found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
-        return faults + [each for each in found if each != "ok"]
+            messages = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+        return faults + [message for message in messages if message != "ok"]
 
     @contextlib.contextmanager
     def _all_frozen(self, fleet: Fleet) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What a power cut may leave."""
+"""The files that a simulated power cut leaves are ones that a real one may leave."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from tests.crash.power import Picture
+from tests.crash.power_cut import DiskImage
 
 ROWS = "SELECT count(*) FROM t"
 
@@ -34,34 +34,36 @@ def _insert(writer: sqlite3.Connection, rows: int) -> None:
         writer.execute("INSERT INTO t VALUES (?)", ["x" * 3_000])
 
 
-def test_nothing_of_the_log_is_sure_before_a_checkpoint(
+def test_before_a_checkpoint_only_the_wal_header_is_certain(
     path: Path, writer: sqlite3.Connection
 ) -> None:
     _insert(writer, 20)
-    assert Picture.take(path).synced == 32
+    assert DiskImage.read(path).synced == 32
 
 
-def test_what_a_checkpoint_has_copied_is_sure(path: Path, writer: sqlite3.Connection) -> None:
+def test_frames_that_a_checkpoint_copied_are_certain(
+    path: Path, writer: sqlite3.Connection
+) -> None:
     _insert(writer, 20)
-    before = len(Picture.take(path).log)
+    before = len(DiskImage.read(path).wal)
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute(ROWS).fetchone()
         _insert(writer, 20)
-        writer.execute("PRAGMA wal_checkpoint(PASSIVE)")  # no further than what the reader sees
-        picture = Picture.take(path)
-    assert picture.synced == before < len(picture.log)
+        writer.execute("PRAGMA wal_checkpoint(PASSIVE)")  # stops at the frames that the reader sees
+        image = DiskImage.read(path)
+    assert image.synced == before < len(image.wal)
 
 
-def test_the_file_opens_with_some_first_part_of_what_was_committed(
+def test_file_opens_with_a_prefix_of_the_commits(
     path: Path, writer: sqlite3.Connection, tmp_path: Path
 ) -> None:
     chance = Random(1)
     _insert(writer, 30)
-    picture = Picture.take(path)
+    image = DiskImage.read(path)
     found = set()
     for number in range(40):
-        left = picture.leave(tmp_path / str(number), chance)
+        left = image.write_after_power_cut(tmp_path / str(number), chance)
         with closing(sqlite3.connect(left)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]

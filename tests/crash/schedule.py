@@ -1,4 +1,4 @@
-"""What is to be done later in a round."""
+"""Actions that a round carries out later."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import time
 from collections.abc import Callable
 
 
-class Agenda:
-    """Things to do, each at its time, by whoever tends to it."""
+class Schedule:
+    """Actions with the times at which they are due, on the monotonic clock."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
-    def later(self, seconds: float, what: Callable[[], None]) -> None:
-        """Have ``what`` done in so many seconds."""
-        heapq.heappush(self._entries, (time.monotonic() + seconds, next(self._numbers), what))
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Schedule ``action`` in ``seconds`` from now."""
+        heapq.heappush(self._entries, (time.monotonic() + seconds, next(self._numbers), action))
 
-    def tend(self) -> None:
-        """Do what is due."""
+    def run_due(self) -> None:
+        """Carry out the actions that are due."""
         while self._entries and self._entries[0][0] <= time.monotonic():
             heapq.heappop(self._entries)[2]()
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether no action remains."""
         return not self._entries
 
     def finish(self) -> None:
-        """Do all that is left, without waiting for its time."""
+        """Carry out all remaining actions now."""
         while self._entries:
             heapq.heappop(self._entries)[2]()
