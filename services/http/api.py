@@ -1,4 +1,4 @@
-"""The HTTP API of a pod."""
+"""The HTTP API of a pod: its endpoints, and the answers to errors."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ _STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
 
 _GENERAL: Final = {
     503: "the store does not answer; try again",
-    500: "the store refuses: the pod's log says why",
+    500: "the store failed; see the pod's log",
 }
-"""What is said without a key of a store's error, by status."""
+"""The answers to a store's error, by status, for requests without a key."""
 
 _MOST_PROBLEMS: Final = 10
-"""Problems of one request that its answer names."""
+"""The most problems of a request that the answer names."""
 
 CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
 
@@ -64,12 +64,12 @@ StepId = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
 
 
 def create_http(fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None) -> FastAPI:
-    """The API over ``fleet``, whose pod may run here (see ``FleetQ.running``) or not.
+    """Return the HTTP API of ``fleet``, whose pod runs in this process (``FleetQ.running``) or not.
 
-    With ``FLEET_Q_API_KEYS`` set, everything but ``/health`` and the documentation asks for one
-    of them, as ``X-API-Key`` or as a bearer token. ``allowed_hosts`` are the names that requests
-    may call it by; by default those of ``FLEET_Q_ALLOWED_HOSTS`` or, without, any: a service that
-    mounts the API has names of its own.
+    With ``FLEET_Q_API_KEYS`` set, everything but ``/health`` and the documentation requires one
+    of them, as ``X-API-Key`` or as a bearer token. ``allowed_hosts`` are the hosts that requests
+    may name in ``Host``; by default those of ``FLEET_Q_ALLOWED_HOSTS`` or, if it is unset, any,
+    because a service that mounts the API has hosts of its own.
     """
     settings = fleet.settings
     keys = Keys(settings.api_keys)
@@ -77,16 +77,16 @@ def create_http(fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None) ->
     http = FastAPI(
         title="FLEET-Q",
         summary="A brokerless distributed task queue.",
-        redirect_slashes=False,  # a redirect would go to wherever Host says
+        redirect_slashes=False,  # a redirect would point to whatever Host names
         responses=described(400, *(() if ANY in hosts else (421,))),
     )
     http.add_middleware(HeadLikeGet)
     http.add_middleware(Guard, hosts=hosts, trusted=settings.allowed_hosts, keys=keys)
     http.add_middleware(BodyLimit, most=settings.max_payload_bytes)
     for error, status in _STATUS_OF:
-        http.add_exception_handler(error, _answering(status, keys))
-    http.add_exception_handler(RequestValidationError, _explain)
-    http.add_exception_handler(Exception, _apologize)
+        http.add_exception_handler(error, _error_handler(status, keys))
+    http.add_exception_handler(RequestValidationError, _answer_validation_error)
+    http.add_exception_handler(Exception, _answer_unexpected_error)
     _add_health(http, fleet, keys)
     locked = locked_router(keys)
     _add_steps(locked, fleet)
@@ -100,7 +100,7 @@ def _add_health(http: FastAPI, fleet: FleetQ, keys: Keys) -> None:
 
     @http.get("/health", responses={503: {"model": Health}})
     async def health(request: Request, response: Response) -> Health:
-        """200 only while the pod runs, can begin functions, and the store answers."""
+        """200 while the pod runs, can start functions, and the store answers; else 503."""
         pod, trouble = fleet.pod, await check.trouble()
         detail = None
         if trouble is not None:
@@ -133,44 +133,44 @@ def _add_steps(locked: APIRouter, fleet: FleetQ) -> None:
 
     @locked.get("/status/{step_id:any_id}", responses=described(404, 422))
     def status(step_id: StepId) -> StepView:
-        """A step as it is now."""
+        """Return a step as it is now."""
         return fleet.status(step_id)
 
     @locked.get("/steps/{step_id:any_id}/history", responses=described(404, 422))
     def history(step_id: StepId) -> list[EventView]:
-        """All that happened to a step."""
+        """Return the events of a step, oldest first."""
         return fleet.history(step_id)
 
     @locked.post("/steps/{step_id:any_id}/cancel", responses=described(*CHANGING, 404, 409))
     def cancel(step_id: StepId) -> StepView:
-        """Call off a step that has not ended."""
+        """Cancel a step that is pending or claimed."""
         return fleet.cancel(step_id)
 
 
 def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
     @locked.get("/admin/queue")
     def queue() -> dict[str, int]:
-        """How many steps there are in each status."""
+        """Count the steps in each status."""
         return {str(status): count for status, count in fleet.queue().items()}
 
     @locked.get("/admin/leader")
     def leader() -> LeaderView:
-        """Who leads, and among whom."""
+        """Return the leader and the live pods."""
         return fleet.leader()
 
     @locked.get("/admin/pods")
     def pods() -> list[PodView]:
-        """All pods that ever joined."""
+        """List all pods that were not pruned, the live ones first."""
         return fleet.pods()
 
     @locked.post("/admin/recovery/run", responses=described(*CHANGING, 409))
     def run_recovery() -> Recovered:
-        """Run a recovery cycle now, if this pod leads."""
-        lead = fleet.leader()
-        if not lead.is_leader:
-            raise HTTPException(
-                409, f"this pod does not lead; ask {lead.leader_pod_id or 'again when one does'}"
-            )
+        """Run a recovery cycle now, if this pod is the leader."""
+        view = fleet.leader()
+        if not view.is_leader:
+            leading = view.leader_pod_id
+            advice = f"ask {leading}" if leading is not None else "there is none; try again later"
+            raise HTTPException(409, f"this pod is not the leader; {advice}")
         return Recovered(stats=msgspec.to_builtins(fleet.recover()))
 
     @locked.get("/admin/dlq", responses=described(422))
@@ -178,25 +178,27 @@ def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
         limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 100,
         before: Annotated[
             str | None,
-            Query(description="the page in front's `before`", json_schema_extra=CURSOR),
+            Query(description="the `before` of the previous page", json_schema_extra=CURSOR),
         ] = None,
     ) -> DeadLettersView:
-        """The steps that failed for good, newest first."""
+        """List dead letters, newest first."""
         return fleet.dead_letters(limit, before)
 
     @locked.post("/admin/dlq/replay", responses=described(*CHANGING, 404, 409))
     def replay(request: ReplayRequest) -> Replayed:
-        """Give dead letters all their tries again."""
+        """Make dead letters pending again, with all their tries."""
         if (request.step_ids is None) == (not request.all):
-            raise errors.InvalidInput('name "step_ids", or say {"all": true}')
+            raise errors.InvalidInput('send either "step_ids" or {"all": true}')
         if request.step_ids is None:
             return Replayed(replayed=fleet.replay_all())
         return Replayed(replayed=len(fleet.replay(request.step_ids)))
 
 
-def _answering(status: int, keys: Keys) -> Callable[[Request, Exception], Response]:
-    """Answer with an error's message. What a store says may tell where it is, which is for holders
-    of keys and for the log."""
+def _error_handler(status: int, keys: Keys) -> Callable[[Request, Exception], Response]:
+    """Return a handler that answers with an error's message.
+
+    A store's message may reveal where the store is, so only the log and holders of keys get it.
+    """
 
     def answer(request: Request, error: Exception) -> Response:
         headers = {"Retry-After": "1"} if status == 503 else None
@@ -212,23 +214,23 @@ def _answering(status: int, keys: Keys) -> Callable[[Request, Exception], Respon
     return answer
 
 
-def _apologize(_: Request, __: Exception) -> Response:
-    """Say nothing of an error that nobody expected; the log has it."""
-    return JSONResponse({"detail": "the request failed in the pod: its log says why"}, 500)
+def _answer_unexpected_error(_: Request, __: Exception) -> Response:
+    """Answer without details, which may be secret; the log has them."""
+    return JSONResponse({"detail": "the request failed in the pod; see its log"}, 500)
 
 
-def _explain(_: Request, error: Exception) -> Response:
-    """Say what is wrong in one line, without repeating what was sent."""
+def _answer_validation_error(_: Request, error: Exception) -> Response:
+    """Answer with one line that names the problems, without repeating what was sent."""
     assert isinstance(error, RequestValidationError)
-    found = error.errors()
+    all_problems = error.errors()
     problems = []
-    for problem in found[:_MOST_PROBLEMS]:
+    for problem in all_problems[:_MOST_PROBLEMS]:
         if problem["type"] == "json_invalid":
             reason = problem.get("ctx", {}).get("error", "it cannot be read")
             problems.append(f"the body is not JSON: {reason}")
             continue
         where = ".".join(str(part) for part in problem["loc"] if part != "body")
         problems.append(f"{where or 'the body'}: {problem['msg']}")
-    if len(found) > _MOST_PROBLEMS:
-        problems.append(f"and {len(found) - _MOST_PROBLEMS} more")
+    if len(all_problems) > _MOST_PROBLEMS:
+        problems.append(f"and {len(all_problems) - _MOST_PROBLEMS} more")
     return JSONResponse({"detail": one_line("; ".join(problems))}, 422)

@@ -1,4 +1,4 @@
-"""One client's connection: how long the pod waits for its client, and how it is closed."""
+"""Connection, an HTTP/1.1 connection with time and size limits, closed without losing answers."""
 
 from __future__ import annotations
 
@@ -22,20 +22,23 @@ from fleet_q.services.worker.careful_log import CarefulLogger
 log = CarefulLogger("fleet_q.http")
 
 _errors: Final = logging.getLogger("fleet_q.http.errors")
-_errors.setLevel(logging.ERROR)  # a client's malformed request is no warning about the pod
+_errors.setLevel(logging.ERROR)  # a malformed request is the client's fault: no warning
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How many connections there may be, and for how many seconds a client may keep one waiting.
+    """The limits of a server's connections. All times are in seconds.
 
-    ``head``: until a request's line and headers are there. ``body``: until its body is.
-    ``response``: without taking any of an answer. ``discard`` and ``discard_bytes``: of a body
-    that is still sent after its answer, read so that the client comes to read the answer.
-    ``stop``: to answer what has been asked, when the server stops.
-    ``chunked_bytes``: of a body in chunks, with what frames them; a chunk of one byte is as much
-    work as one of thousands. ``interval``: between two checks of all that, and before what failed
-    is tried again.
+    - ``connections``: the most that are open at once.
+    - ``head``: until a request line and its headers have arrived.
+    - ``body``: until the request's body has arrived.
+    - ``response``: during which the client reads nothing of an answer.
+    - ``discard``, ``discard_bytes``: how long and how much of a body is read and discarded after
+      the answer was sent, so that the client gets to read the answer.
+    - ``chunked_bytes``: of a chunked body including its framing, because a chunk of one byte costs
+      as much to parse as one of thousands.
+    - ``stop``: for answering open requests when the server stops.
+    - ``interval``: between two checks of these limits, and before a failed accept is repeated.
     """
 
     connections: int = 1_000
@@ -50,7 +53,7 @@ class Limits:
 
 
 class Connection(H11Protocol):
-    """Uvicorn's protocol, bounded by ``limits``."""
+    """Uvicorn's HTTP/1.1 protocol with ``limits`` enforced."""
 
     def __init__(
         self,
@@ -69,17 +72,17 @@ class Connection(H11Protocol):
         self._client_is_done = False
         self._discard_left: int | None = None
         self._stage: tuple[object, ...] = ()
-        self._counted: object = None  # the request whose bytes are counted, and their number
+        self._counted: object = None  # the request whose bytes ``_received`` counts
         self._received = 0
         self.waiting_since = loop.time()
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the next move is the client's."""
+        """Whether the connection waits for its client, not for the app."""
         return self._stage_and_limit()[1] < inf
 
     def check(self, now: float) -> None:
-        """Drop the connection if its client has kept it waiting for too long by ``now``."""
+        """Drop the connection if it has waited for its client longer than the limit."""
         stage, limit = self._stage_and_limit()
         if stage != self._stage:
             self._stage, self.waiting_since = stage, now
@@ -87,14 +90,14 @@ class Connection(H11Protocol):
             self.drop()
 
     def drop(self) -> None:
-        """Close at once, whatever has not been read or written."""
+        """Close at once, discarding what has not been read or written."""
         self._client.abort()
 
     def finish(self) -> None:
-        """Close once the answer is sent and, if the client is still sending, what comes is read.
+        """Close after the answer is sent; first read the rest of what the client is sending.
 
-        A connection that is closed with data unread is reset, and the reset takes the answer from
-        a client that sends all of its request before it reads.
+        Closing a connection with unread data resets it, and a client that sends its whole request
+        before it reads would lose the answer.
         """
         if self._closing:
             return
@@ -111,10 +114,10 @@ class Connection(H11Protocol):
 
     @property
     def is_closing(self) -> bool:
-        """Whether no more requests are read."""
+        """Whether the connection reads no further request."""
         return self._closing or self._client.is_closing()
 
-    # What asyncio and Uvicorn call
+    # Callbacks of asyncio and Uvicorn
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._client = transport
@@ -133,7 +136,7 @@ class Connection(H11Protocol):
             self.drop()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer a client that has sent its request and closed its side; else close."""
+        """Keep the connection open if the client has sent a whole request and closed its side."""
         self._client_is_done = True
         if self._closing or self.conn.their_state not in (h11.DONE, h11.MUST_CLOSE):
             return False
@@ -148,7 +151,7 @@ class Connection(H11Protocol):
         if self._closing:
             return
         if self._stage_and_limit()[0][0] in ("head", "body"):
-            self.drop()  # nothing has been asked yet
+            self.drop()  # no whole request has arrived
         else:
             super().shutdown()
 
@@ -162,41 +165,43 @@ class Connection(H11Protocol):
         self.finish()
 
     async def _answer_and_close(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the app; an answer that comes before the request's end is the connection's last.
+        """Call the app, and close the connection after an answer sent before the request's end.
 
-        So is that to a request with a length and chunks too: a proxy in front may have taken its
-        end to be elsewhere.
+        It is also closed after a request with both Content-Length and Transfer-Encoding, because a
+        proxy in front may disagree about where that request ends.
         """
         names = {name for name, _ in scope["headers"]}
-        has_two_ends = {b"content-length", b"transfer-encoding"} <= names
+        has_two_lengths = {b"content-length", b"transfer-encoding"} <= names
 
-        async def receive_some() -> Message:
+        async def receive_limited() -> Message:
             message = await receive()
             if self._received > self._limits.chunked_bytes:
-                raise HTTPException(413, "the body has too many bytes in too small chunks")
+                raise HTTPException(
+                    413, "the chunks of the body are too small; send larger ones, or Content-Length"
+                )
             return message
 
         has_answer = False
 
-        async def send_last(message: Message) -> None:
+        async def send_and_close(message: Message) -> None:
             nonlocal has_answer
             has_answer = True
             is_head = message["type"] == "http.response.start"
-            if is_head and (has_two_ends or self.conn.their_state is h11.SEND_BODY):
+            if is_head and (has_two_lengths or self.conn.their_state is h11.SEND_BODY):
                 message = {**message, "headers": [*message["headers"], CLOSE_HEADER]}
             await send(message)
 
         try:
-            await self._answer(scope, receive_some, send_last)
+            await self._answer(scope, receive_limited, send_and_close)
         except asyncio.CancelledError:
             if has_answer:
                 self.drop()
             else:
                 stopped = JSONResponse({"detail": "the pod has stopped"}, 503)
-                await stopped(scope, receive, send_last)
+                await stopped(scope, receive, send_and_close)
 
     def _stage_and_limit(self) -> tuple[tuple[object, ...], float]:
-        """What the connection waits for, and for how many seconds at most."""
+        """Return what the connection waits for, and the most seconds that it may."""
         if self._discard_left is not None:
             return ("discard",), self._limits.discard
         if unsent := self._client.get_write_buffer_size():
@@ -209,7 +214,7 @@ class Connection(H11Protocol):
 
 
 class _Transport(asyncio.Transport):
-    """The transport that Uvicorn sees: closing it is left to the connection."""
+    """The transport as Uvicorn sees it; ``close`` calls :meth:`Connection.finish`."""
 
     def __init__(self, connection: Connection, client: asyncio.Transport) -> None:
         super().__init__()

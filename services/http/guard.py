@@ -1,4 +1,4 @@
-"""What a web page in somebody's browser may not do to a pod that the browser can reach."""
+"""Guard, the protection of a pod against web pages in browsers that can reach it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NO_FRAME: Final = (b"x-frame-options", b"DENY")
 
 
 class Guard:
-    """ASGI middleware against pages of other sites.
+    """ASGI middleware that rejects requests made by pages of other sites.
 
-    ``Host`` has to be one of ``hosts``, or a site could give its own name the pod's address, and
-    then would be of the same origin. What changes something must not come from a page of another
-    origin (except those that ``trusted`` names), and its body must be JSON, which such a page
-    cannot send unasked. No page may show an answer in a frame, in which a user could be led to
-    click on what the documentation offers to send. ``/health`` is also answered under any address,
-    as probes ask.
+    - ``Host`` must be one of ``hosts``: against DNS rebinding, in which a site points its own name
+      to the pod's address and so shares its origin. ``/health`` also accepts any IP address, which
+      probes use.
+    - A request that changes something must not come from a page of another origin, except those
+      of ``trusted``, and its body must be JSON, which such a page cannot send without a preflight.
+    - No answer may be shown in a frame: against clickjacking of the interactive documentation.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Guard:
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer why not."""
+        """Pass the request on, or answer with the reason for rejecting it."""
 
         async def send_unframed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -62,13 +62,13 @@ class Guard:
         if ANY in self._hosts:
             return None
         if is_health and "host" not in headers:
-            return None  # a probe in HTTP/1.0; browsers always send one
+            return None  # a probe in HTTP/1.0; browsers always send Host
         host = Host.parse(headers.get("host", ""))
         if host is None:
-            return 400, "the Host header is missing, or is not a host"
+            return 400, "the Host header is missing, or names no host"
         if host.is_among(self._hosts) or (is_health and host.is_address):
             return None
-        return 421, f"{host.name!r} is not a host of this pod: name it in FLEET_Q_ALLOWED_HOSTS"
+        return 421, f"{host.name!r} is not a host of this pod: add it to FLEET_Q_ALLOWED_HOSTS"
 
     def _origin_problem(self, headers: Headers) -> tuple[int, str] | None:
         site = headers.get("sec-fetch-site", "none")
@@ -85,15 +85,17 @@ class Guard:
 
     def _type_problem(self, headers: Headers) -> tuple[int, str] | None:
         has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-        kind = headers.get("content-type")
-        if _is_json(kind) or (not has_body and (kind is None or self._keys.has_one(headers))):
+        content_type = headers.get("content-type")
+        if _is_json(content_type) or (
+            not has_body and (content_type is None or self._keys.has_one(headers))
+        ):
             return None
-        return 415, "the body has to be JSON: send it with Content-Type: application/json"
+        return 415, "the body must be JSON: send it with Content-Type: application/json"
 
 
 def _is_same(origin: Host, host_header: str) -> bool:
-    """Whether a page of ``origin`` asks the host that it came from; its port may be left out of
-    ``Host`` if it is the one that its scheme implies."""
+    """Whether ``Host`` is the host of ``origin``. ``Host`` may omit the port of its scheme, 80 or
+    443."""
     host = Host.parse(host_header)
     if host is None or host.name != origin.name:
         return False
@@ -101,7 +103,7 @@ def _is_same(origin: Host, host_header: str) -> bool:
 
 
 def _is_json(content_type: str | None) -> bool:
-    kind = (content_type or "").partition(";")[0].strip().lower()
-    return kind == "application/json" or (
-        kind.startswith("application/") and kind.endswith("+json")
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or (
+        media_type.startswith("application/") and media_type.endswith("+json")
     )

@@ -1,4 +1,4 @@
-"""HEAD, wherever there is GET."""
+"""HeadLikeGet, HEAD for every path that has GET."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadLikeGet:
-    """ASGI middleware: HEAD is answered like GET, without the body."""
+    """ASGI middleware that answers HEAD like GET, without the body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and its answer without what HEAD does not ask for."""
+        """Pass HEAD on as GET, and empty the body of its answer."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return

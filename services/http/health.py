@@ -1,4 +1,4 @@
-"""Whether a pod is fit, as ``/health`` says it: to anybody in general words, in full to some."""
+"""HealthCheck, what ``/health`` reports: in general to everybody, in detail to holders of keys."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from fleet_q.services.worker.pod_thread import Pod
 log = CarefulLogger("fleet_q.http")
 
 ANSWER_WITHIN: Final = 5.0
-"""Seconds that the store and the pod's event loop have to answer; probes wait ten."""
+"""Seconds that the store and the pod's event loop have to answer; half of a probe's ten."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why a pod is not fit: ``general`` for everybody, ``full`` for the log and holders of keys."""
+    """Why a pod is unhealthy: ``general`` for everybody, ``full`` for the log and key holders."""
 
     general: str
     full: str
 
     @classmethod
     def plain(cls, text: str) -> Trouble:
-        """A trouble that has no details."""
+        """Make a trouble without details to hide."""
         return cls(text, text)
 
 
@@ -36,26 +36,26 @@ _DRAINING: Final = Trouble.plain("the pod is draining")
 
 
 class HealthCheck:
-    """The check of the pod that runs in ``fleet``. However many ask at once, the store and the
-    event loop are asked once."""
+    """Checks the pod that ``fleet`` runs. Requests that arrive together share one call to the store
+    and one to the event loop."""
 
     def __init__(self, fleet: FleetQ, within: float | None = None) -> None:
         self._fleet = fleet
         self._within = ANSWER_WITHIN if within is None else within
-        self._store_answer = _SharedCall(self._ask_store)
-        self._loop_turn = _SharedCall(self._turn_loop)
-        self._last: str | None = None
+        self._store_call = _SharedCall(self._call_store)
+        self._loop_call = _SharedCall(self._call_loop)
+        self._last_logged: str | None = None
 
     async def trouble(self) -> Trouble | None:
-        """What is wrong, if anything is; logged when it changes."""
+        """Return what is wrong, or ``None``; log it when it changes."""
         trouble = self._pod_trouble(self._fleet.pod)
         if trouble is None:
             troubles = await asyncio.gather(self._loop_trouble(), self._store_trouble())
             trouble = next(filter(None, troubles), None)
         general = None if trouble is None else trouble.general
-        if trouble not in (None, _DRAINING) and general != self._last:
+        if trouble not in (None, _DRAINING) and general != self._last_logged:
             log.warning("not healthy: %s", trouble.full)
-        self._last = general
+        self._last_logged = general
         return trouble
 
     def _pod_trouble(self, pod: Pod | None) -> Trouble | None:
@@ -70,36 +70,36 @@ class HealthCheck:
         pod = self._fleet.pod
         if pod is None or pod.loop is asyncio.get_running_loop():
             return None
-        if await self._loop_turn.answer(self._within):
+        if await self._loop_call.answer(self._within):
             return None
         return Trouble.plain("an async function blocks the pod's event loop")
 
     async def _store_trouble(self) -> Trouble | None:
-        answer = await self._store_answer.answer(self._within)
+        answer = await self._store_call.answer(self._within)
         if answer is None:
             return Trouble.plain("the store does not answer")
         if (error := answer.exception()) is not None:
             return Trouble("the store does not answer", f"the store does not answer: {error}")
         return None
 
-    def _ask_store(self, answer: Future[None]) -> None:
-        threading.Thread(target=self._answer_for_store, args=(answer,), daemon=True).start()
+    def _call_store(self, answer: Future[None]) -> None:
+        threading.Thread(target=self._read_counter, args=(answer,), daemon=True).start()
 
-    def _answer_for_store(self, answer: Future[None]) -> None:
+    def _read_counter(self, answer: Future[None]) -> None:
         try:
-            self._fleet.store.change_counter()  # free, so that probes keep no warehouse awake
+            self._fleet.store.change_counter()  # free: probes must not keep a warehouse awake
         except Exception as error:
             answer.set_exception(error)
         else:
             answer.set_result(None)
 
-    def _turn_loop(self, answer: Future[None]) -> None:
+    def _call_loop(self, answer: Future[None]) -> None:
         if (pod := self._fleet.pod) is not None:
             pod.loop.call_soon_threadsafe(answer.set_result, None)
 
 
 class _SharedCall:
-    """A call that is begun once for all who wait for its answer."""
+    """A call that all who wait for its answer at the same time share."""
 
     def __init__(self, begin: Callable[[Future[None]], None]) -> None:
         self._begin = begin
@@ -107,7 +107,7 @@ class _SharedCall:
         self._answer: Future[None] | None = None
 
     async def answer(self, within: float) -> Future[None] | None:
-        """The answer, be it an error; ``None`` if there is none in time."""
+        """Return the call's result or error; ``None`` if neither arrives ``within`` seconds."""
         with self._lock:
             if self._answer is None or self._answer.done():
                 answer: Future[None] = Future()

@@ -1,4 +1,4 @@
-"""The keys of an API that asks for one."""
+"""Keys, the API keys of a pod."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 
 
 class Keys:
-    """Tells whether a request has one of ``keys``."""
+    """Checks whether a request carries one of ``keys``."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         self._keys = [key.encode() for key in keys]
@@ -17,10 +17,10 @@ class Keys:
         return bool(self._keys)
 
     def has_one(self, headers: Headers) -> bool:
-        """Whether ``X-API-Key``, or else a bearer token, is one of the keys."""
+        """Whether ``X-API-Key``, or without it the bearer token, is one of the keys."""
         scheme, _, token = headers.get("Authorization", "").partition(" ")
         bearer = token.strip() if scheme.lower() == "bearer" else ""
         given = (headers.get("X-API-Key") or bearer).encode()
-        # Every key is compared, in constant time, so that no answer comes sooner than another.
+        # Constant-time comparison with every key, so that timing reveals nothing about them.
         matches = [hmac.compare_digest(given, key) for key in self._keys]
         return any(matches)

@@ -1,4 +1,4 @@
-"""Refuse bodies that are too large before they are read to the end."""
+"""BodyLimit, which rejects too large bodies before they are read to the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class BodyLimit:
-    """ASGI middleware: a request whose body has more than ``most`` bytes is answered with 413."""
+    """ASGI middleware that answers a request whose body exceeds ``most`` bytes with 413."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
@@ -16,7 +16,7 @@ class BodyLimit:
         self._problem = f"the body has more than {most} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, counting; what announces itself as too large is not read at all."""
+        """Pass the request on and count its bytes; by Content-Length, reject it without reading."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -24,14 +24,14 @@ class BodyLimit:
         if announced.isdigit() and int(announced) > self._most:
             await JSONResponse({"detail": self._problem}, 413)(scope, receive, send)
             return
-        seen = 0
+        received = 0
 
-        async def counted() -> Message:
-            nonlocal seen
+        async def receive_counted() -> Message:
+            nonlocal received
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._most:
+            received += len(message.get("body", b""))
+            if received > self._most:
                 raise HTTPException(413, self._problem)
             return message
 
-        await self._app(scope, counted, send)
+        await self._app(scope, receive_counted, send)

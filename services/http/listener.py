@@ -1,4 +1,4 @@
-"""Where the HTTP API listens, and whom that lets in."""
+"""Opens the socket that the HTTP API listens on, and derives the hosts that it accepts."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ BACKLOG: Final = 2048
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on ``host``, a name or an address, and ``port``.
+    """Return a socket that listens on ``host``, a name or an address, and ``port``.
 
-    Of a name's addresses it takes the first that it can, IPv4 before IPv6. ``::`` is every
-    address of either kind. Raises :class:`InvalidInput` if nothing can listen there.
+    Of a name's addresses the first that works is used, IPv4 before IPv6. ``::`` means all
+    addresses, IPv4 and IPv6. Raises :class:`InvalidInput` if none works.
     """
     reason: object = "it has no address"
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        found, reason = [], getattr(error, "strerror", None) or error
-    for family, _, _, _, address in sorted(found, key=lambda each: each[0] != socket.AF_INET):
+        addresses, reason = [], getattr(error, "strerror", None) or error
+    for family, _, _, _, address in sorted(addresses, key=lambda info: info[0] != socket.AF_INET):
         both = address[0] == "::" and socket.has_dualstack_ipv6()
         try:
             return socket.create_server(
@@ -38,20 +38,20 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(listener: socket.socket) -> bool:
-    """Whether only processes of this machine reach it."""
+    """Whether only processes of this machine can connect to it."""
     return ip_address(address_of(listener).partition("%")[0]).is_loopback
 
 
 def address_of(listener: socket.socket) -> str:
-    """The address that it listens on."""
+    """Return the address that the socket listens on."""
     return str(listener.getsockname()[0])
 
 
 def default_hosts(listener: socket.socket, host: str) -> tuple[str, ...]:
-    """What requests may call a pod that listens there, if no setting says so.
+    """Return the hosts that requests may name in ``Host`` when ``FLEET_Q_ALLOWED_HOSTS`` is unset.
 
-    The names of this machine alone on loopback, for there the machine's browsers are the ones who
-    may be led to it; any elsewhere, where it may have any name.
+    On loopback, only the names of this machine: the browsers of its users can reach the pod, and
+    a page must not. On any other address, every host, because the pod's names are not known.
     """
     if not is_loopback(listener):
         return (ANY,)

@@ -1,4 +1,4 @@
-"""What the HTTP API takes and gives besides the views: the shapes in its OpenAPI description."""
+"""The request and response models of the HTTP API, besides the views of the app."""
 
 from __future__ import annotations
 
@@ -21,10 +21,17 @@ class SubmitRequest(_Strict):
     """A step to submit."""
 
     payload: dict[str, Any] = Field(examples=[{"task_type": "process_data", "file": "data.csv"}])
-    priority: int = Field(0, ge=-MAX_PRIORITY, le=MAX_PRIORITY, description="higher goes first")
-    step_id: Id | None = Field(None, description="your own id, to submit again without harm")
-    delay: float = Field(0, ge=0, le=MAX_SECONDS, description="seconds until it may be claimed")
-    max_retries: int | None = Field(None, ge=0, le=MAX_RETRIES, description="tries after the first")
+    priority: int = Field(
+        0,
+        ge=-MAX_PRIORITY,
+        le=MAX_PRIORITY,
+        description="steps of higher priority are claimed first",
+    )
+    step_id: Id | None = Field(None, description="your own id; makes submitting idempotent")
+    delay: float = Field(0, ge=0, le=MAX_SECONDS, description="seconds until it can be claimed")
+    max_retries: int | None = Field(
+        None, ge=0, le=MAX_RETRIES, description="retries after the first attempt"
+    )
 
 
 class BatchRequest(_Strict):
@@ -48,27 +55,27 @@ class BatchSubmitted(BaseModel):
 
 
 class ReplayRequest(_Strict):
-    """Which dead letters to replay: those named, or all."""
+    """Which dead letters to replay: those of ``step_ids``, or all."""
 
     step_ids: list[Id] | None = Field(None, min_length=1, max_length=SUBMIT_BATCH)
     all: bool = False
 
 
 class Replayed(BaseModel):
-    """How many steps have all their tries again."""
+    """The number of steps replayed."""
 
     replayed: int
 
 
 class Recovered(BaseModel):
-    """A recovery cycle and what it did."""
+    """The numbers of a recovery cycle."""
 
     message: str = "Recovery cycle completed successfully"
     stats: dict[str, int]
 
 
 class Health(BaseModel):
-    """Whether the pod is fit."""
+    """Whether the pod is healthy."""
 
     status: Literal["ok", "unavailable"]
     pod_id: str | None
@@ -82,24 +89,24 @@ class Problem(BaseModel):
 
 
 _PROBLEMS: Final = {
-    400: "The request is not HTTP that can be read.",
-    401: "A key is needed.",
-    403: "It comes from a web page of another origin.",
+    400: "The request is malformed HTTP.",
+    401: "An API key is required.",
+    403: "The request comes from a web page of another origin.",
     404: "There is no such step.",
-    409: "The state of a step, or of the pod, forbids it.",
+    409: "The state of the step or of the pod does not allow it.",
     413: "The body is too large.",
-    415: "The body is not announced as JSON.",
-    421: "The pod does not answer to this Host.",
-    422: "A value is wrong.",
-    503: "The store does not answer; to be tried again.",
+    415: "The Content-Type is not JSON.",
+    421: "The Host is not one of FLEET_Q_ALLOWED_HOSTS.",
+    422: "A value is invalid.",
+    503: "The store does not answer; try again.",
 }
 
 CHANGING: Final = (403, 413, 415, 422)
-"""What any request that changes something may be answered."""
+"""The error statuses of every request that changes something."""
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI description of these answers."""
+    """Return the OpenAPI description of these error statuses."""
     return {
         status: {"model": Problem, "description": _PROBLEMS[status]} for status in sorted(statuses)
     }

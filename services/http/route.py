@@ -1,4 +1,4 @@
-"""How a locked endpoint takes a request: its key first, then its path, then its body."""
+"""The router of endpoints that require a key, which is checked before path and body are parsed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DESCRIBED: Final = [
     Depends(APIKeyHeader(name="X-API-Key", auto_error=False)),
     Depends(HTTPBearer(auto_error=False)),
 ]
-"""What the OpenAPI description says of keys. They are checked elsewhere: FastAPI reads the body
-before it asks a dependency."""
+"""Dependencies that only describe the keys in OpenAPI. The keys are checked by the route, because
+FastAPI reads the body before it calls a dependency."""
 
 
 def locked_router(keys: Keys) -> APIRouter:
-    """A router whose every endpoint asks for one of ``keys``, if there are any."""
+    """Return a router whose endpoints require one of ``keys``, if there are any."""
 
     class Locked(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -33,7 +33,9 @@ def locked_router(keys: Keys) -> APIRouter:
             async def locked(request: Request) -> Response:
                 if keys and not keys.has_one(request.headers):
                     raise HTTPException(
-                        401, "an API key is needed: X-API-Key", {"WWW-Authenticate": "Bearer"}
+                        401,
+                        "an API key is required: send it as X-API-Key, or as a bearer token",
+                        {"WWW-Authenticate": "Bearer"},
                     )
                 return await handle(_JsonRequest(request.scope, request.receive))
 
@@ -47,7 +49,7 @@ def locked_router(keys: Keys) -> APIRouter:
 
 
 class _JsonRequest(Request):
-    """Says what is wrong with a body where FastAPI would only say that something is."""
+    """A request that explains a body that is not JSON; FastAPI's own error would not."""
 
     async def json(self) -> Any:
         try:
@@ -64,7 +66,7 @@ class _JsonRequest(Request):
 
 
 class _AnyId(Convertor[str]):
-    """Any text at all: Starlette's own ``path`` ends at a line break."""
+    """A path parameter that matches any text; Starlette's ``path`` matches no line break."""
 
     regex = "(?s:.*)"
 

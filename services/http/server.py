@@ -1,4 +1,4 @@
-"""The server of a pod's HTTP API: a thread of its own, and only so many connections."""
+"""HttpServer, which serves a pod's HTTP API in a thread, with a limited number of connections."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ log = CarefulLogger("fleet_q.http")
 
 MOST_CONNECTIONS: Final = 1_000
 BODY_RATE: Final = 64 * 1024
-"""Bytes a second that a client has to send of its body at least, after a first few seconds."""
+"""Bytes a second at which a client must send its body, after 20 s."""
 
 RECEIVE_BUFFER: Final = 32 * 1024
-"""Bytes that a client can send ahead of their being read. It bounds how much is parsed in one go,
-which takes long if it is in tiny chunks, while others wait."""
+"""Bytes that a socket buffers. They limit how much is parsed at once: tiny chunks are slow to parse,
+and other connections wait meanwhile."""
 
+# Seconds
 _CANCEL_WITHIN: Final = 0.5
 _ROOM_CHECK: Final = 0.05
 _LOG_INTERVAL: Final = 60.0
-
 
 _sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
 
 def _close_copies() -> None:
-    for copy in list(_sockets):
-        copy.close()
+    for inherited in list(_sockets):
+        inherited.close()
 
 
-# A forked child that lives on would keep the port, and clients waiting for the end of an answer.
+# A forked child that outlives the pod would keep the port in use and its connections open.
 os.register_at_fork(after_in_child=_close_copies)
 
 
 def limits_for(max_body_bytes: int) -> Limits:
-    """The limits of a server that takes bodies of ``max_body_bytes``.
+    """Return the limits of a server that accepts bodies of ``max_body_bytes``.
 
-    Half of the process's descriptors may be connections. The other half is kept for the store,
-    child processes, and what the tasks' functions open.
+    Connections may use half of the process's file descriptors. The other half is left to the
+    store, child processes and the functions of tasks.
     """
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if descriptors == resource.RLIM_INFINITY:
@@ -64,10 +64,10 @@ def limits_for(max_body_bytes: int) -> Limits:
 
 
 class HttpServer:
-    """Serves ``app`` on ``listener`` while its block runs.
+    """Serves ``app`` on ``listener`` while the body of its ``with`` runs.
 
-    It has a thread and an event loop of its own, so a function that blocks the loop of the pod
-    does not stop it.
+    It has a thread and an event loop of its own, so that a function that blocks the pod's event
+    loop does not block ``/health``.
     """
 
     def __init__(self, app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
@@ -85,7 +85,7 @@ class HttpServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Answer what has been asked, for some seconds, and end."""
+        """Answer the open requests, for ``limits.stop`` seconds, and stop."""
         self._stopping.set()
         if self._server is not None:
             self._server.should_exit = True
@@ -97,13 +97,15 @@ class HttpServer:
             try:
                 asyncio.run(self._server.serve())
             except Exception:
-                log.exception("the HTTP server ended; starting it again")
+                log.exception("the HTTP server failed; starting it again")
                 self._stopping.wait(self._limits.interval)
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, but for how connections are accepted: its own loop has no bound, and spins when
-    descriptors run out. Signals are left to the pod."""
+    """Uvicorn with an accept loop of its own and without signal handlers, which are the pod's.
+
+    Uvicorn's accept loop has no limit of connections, and spins when descriptors run out.
+    """
 
     def __init__(self, app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
         super().__init__(
@@ -125,7 +127,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=[])
-        self._tasks = [asyncio.create_task(work()) for work in (self._accept, self._check)]
+        self._tasks = [asyncio.create_task(loop()) for loop in (self._accept, self._check)]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for task in self._tasks:
@@ -138,7 +140,7 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         for task in self._tasks:
             if task.done():
-                task.result()  # raises what ended it
+                task.result()  # raises the error that ended it
         return await super().on_tick(counter)
 
     @contextlib.contextmanager
@@ -146,7 +148,7 @@ class _Server(uvicorn.Server):
         yield
 
     def _connections(self) -> list[Connection]:
-        return [each for each in self.server_state.connections if isinstance(each, Connection)]
+        return [c for c in self.server_state.connections if isinstance(c, Connection)]
 
     def _waiting(self) -> list[Connection]:
         return [connection for connection in self._connections() if connection.is_waiting]
@@ -156,7 +158,7 @@ class _Server(uvicorn.Server):
             connection.drop()
 
     async def _check(self) -> None:
-        """Drop those whose clients keep them waiting for too long."""
+        """Drop the connections that have waited for their clients too long, again and again."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._limits.interval)
@@ -169,9 +171,9 @@ class _Server(uvicorn.Server):
             try:
                 client, _ = await loop.sock_accept(self._listener)
             except ConnectionError:
-                continue  # it has gone before it was accepted
+                continue  # the client disconnected before it was accepted
             except OSError as error:
-                self._log_seldom("no connection can be accepted: %s", error)
+                self._log_rarely("no connection can be accepted: %s", error)
                 self._drop_longest_waiting()
                 await asyncio.sleep(self._limits.interval)
                 continue
@@ -182,27 +184,28 @@ class _Server(uvicorn.Server):
                 await loop.connect_accepted_socket(self._connection, client)
             except OSError as error:
                 client.close()
-                log.debug("a connection was not made: %s", error)
+                log.debug("a connection failed before its first request: %s", error)
 
     def _connection(self) -> Connection:
         loop = asyncio.get_running_loop()
         return Connection(self.config, self.server_state, loop, self._limits)
 
     async def _make_room(self) -> None:
-        """Wait until there may be one more connection, dropping those that only wait."""
+        """Wait until one more connection is allowed, dropping those that wait for their clients."""
         while len(self.server_state.connections) >= self._limits.connections:
-            self._log_seldom("%d connections: dropping idle ones", self._limits.connections)
+            self._log_rarely("%d connections: dropping idle ones", self._limits.connections)
             dropped = self._drop_longest_waiting()
             await asyncio.sleep(0 if dropped else _ROOM_CHECK)
 
     def _drop_longest_waiting(self) -> int:
-        """Drop an eighth of the connections; how many."""
+        """Drop up to an eighth of the connections, those that wait longest; return how many."""
         share = max(1, self._limits.connections // 8)
-        longest = heapq.nsmallest(share, self._waiting(), key=lambda each: each.waiting_since)
-        self._drop(longest)
-        return len(longest)
+        waiting = heapq.nsmallest(share, self._waiting(), key=lambda c: c.waiting_since)
+        self._drop(waiting)
+        return len(waiting)
 
-    def _log_seldom(self, message: str, *values: Any) -> None:
+    def _log_rarely(self, message: str, *values: Any) -> None:
+        """Log a warning, at most once a minute."""
         if time.monotonic() >= self._next_log:
             self._next_log = time.monotonic() + _LOG_INTERVAL
             log.warning(message, *values)

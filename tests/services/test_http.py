@@ -101,7 +101,7 @@ def test_leader_health_pods_and_recovery_of_a_pod_that_runs(app: FleetQ) -> None
 def test_without_a_pod_health_is_503_and_recovery_refused(http: TestClient) -> None:
     assert http.get("/health").status_code == 503
     refused = http.post("/admin/recovery/run")
-    assert (refused.status_code, "does not lead" in refused.json()["detail"]) == (409, True)
+    assert (refused.status_code, "is not the leader" in refused.json()["detail"]) == (409, True)
 
 
 def test_health_asks_the_store_what_costs_nothing(
@@ -131,7 +131,7 @@ def test_health_asks_the_store_what_costs_nothing(
     ("error", "status", "retry_after", "general"),
     [
         (StoreUnavailable("/srv/q.db: locked"), 503, "1", "the store does not answer; try again"),
-        (StoreError("/srv/q.db: broken"), 500, None, "the store refuses: the pod's log says why"),
+        (StoreError("/srv/q.db: broken"), 500, None, "the store failed; see the pod's log"),
         (
             UnknownToThisVersion("event 2 of step 'x' is 'paused'"),
             500,

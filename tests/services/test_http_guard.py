@@ -76,7 +76,7 @@ def test_a_pod_on_loopback_answers_to_no_other_name(
 
 def test_a_pod_says_which_setting_allows_a_host(local: TestClient) -> None:
     detail = local.get("/", headers={"Host": "queue.example"}).json()["detail"]
-    assert detail == "'queue.example' is not a host of this pod: name it in FLEET_Q_ALLOWED_HOSTS"
+    assert detail == "'queue.example' is not a host of this pod: add it to FLEET_Q_ALLOWED_HOSTS"
 
 
 def test_health_is_answered_under_any_address_but_no_other_name(local: TestClient) -> None:

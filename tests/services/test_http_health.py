@@ -235,7 +235,7 @@ def test_an_error_that_nobody_expected_is_json_and_says_nothing(
     monkeypatch.setattr(app, "queue", fail)
     answer = TestClient(create_http(app), raise_server_exceptions=False).get("/admin/queue")
     assert answer.status_code == 500
-    assert answer.json() == {"detail": "the request failed in the pod: its log says why"}
+    assert answer.json() == {"detail": "the request failed in the pod; see its log"}
 
 
 @pytest.mark.parametrize("step_id", ["a\nb", "\x1b[31m", "\u2028"])

@@ -379,7 +379,7 @@ def test_a_server_that_fails_is_started_again(
     listener = _Exhausted(RuntimeError("surprise"))
     listener.failures = 99
     assert is_answered(serve(listener=listener))
-    assert "the HTTP server ended; starting it again" in warnings(caplog)
+    assert "the HTTP server failed; starting it again" in warnings(caplog)
 
 
 def test_a_log_handler_that_raises_does_not_end_the_server(
