@@ -27,7 +27,7 @@ BODY_RATE: Final = 64 * 1024
 """Bytes a second at which a client must send its body, after 20 s."""
 
 RECEIVE_BUFFER: Final = 32 * 1024
-"""Bytes that a socket buffers. They limit how much is parsed at once: tiny chunks are slow to parse,
+"""Bytes that a socket buffers. They limit how much is parsed at once: tiny chunks parse slowly,
 and other connections wait meanwhile."""
 
 # Seconds
