@@ -1,1 +1,1 @@
-"""What a pod does, from joining to leaving."""
+"""A pod's behaviour, from joining to leaving."""

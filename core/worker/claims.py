@@ -1,4 +1,4 @@
-"""The claims that a pod holds: whose functions run, or are about to."""
+"""The claims that a pod holds: of steps whose functions run or wait to begin."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fleet_q.core.step import Step
 
 
 class Held(msgspec.Struct, gc=False):
-    """A claim, of a step with ``size`` bytes of payload. ``deadline`` is when its function, which
-    may run for ``timeout`` seconds, has to have ended."""
+    """A claim of a step with ``size`` characters of payload. Its function may run for ``timeout``
+    seconds, and has to end by ``deadline``; both are infinite until it begins."""
 
     claim_token: str
     attempt: int
@@ -22,8 +22,10 @@ class Held(msgspec.Struct, gc=False):
 
 
 class HeldClaims:
-    """Claims by step id; ``size`` is how many bytes of payload they come to, and no deadline is
-    before ``first_deadline``."""
+    """Claims by step id.
+
+    ``size`` is the characters of all payloads. No deadline is before ``first_deadline``.
+    """
 
     def __init__(self) -> None:
         self.by_id: dict[str, Held] = {}
@@ -31,8 +33,11 @@ class HeldClaims:
         self.first_deadline = math.inf
 
     def add(self, steps: Iterable[Step], claim_token: str, size: int) -> list[tuple[str, str]]:
-        """Hold these steps, of ``size`` bytes together; the claims that they were held under
-        before, and which were lost before a heartbeat could ask."""
+        """Hold these steps, whose payloads have ``size`` characters together.
+
+        Returns the earlier claims of the same steps. They were lost, and the pod has claimed the
+        steps again before a heartbeat could report the loss.
+        """
         by_id = self.by_id
         lost = []
         for step in steps:
@@ -44,22 +49,22 @@ class HeldClaims:
         return lost
 
     def drop(self, step_id: str) -> Held:
-        """Hold the step no more."""
+        """Remove and return the claim of a step."""
         held = self.by_id.pop(step_id)
         self.size -= held.size
         return held
 
     def clear(self) -> None:
-        """Hold nothing."""
+        """Remove all claims."""
         self.by_id.clear()
         self.size = 0
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Step ids and claim tokens."""
+        """The step id and claim token of every claim."""
         return tuple((step_id, held.claim_token) for step_id, held in self.by_id.items())
 
     def began(self, step_id: str, claim_token: str, timeout: float, now: float) -> None:
-        """A function begins that may run for ``timeout`` seconds."""
+        """A function that may run for ``timeout`` seconds has begun."""
         held = self.by_id.get(step_id)
         if held is not None and held.claim_token == claim_token:
             held.timeout = timeout
@@ -67,11 +72,11 @@ class HeldClaims:
             self.first_deadline = min(self.first_deadline, held.deadline)
 
     def expired(self, now: float) -> list[tuple[str, Held]]:
-        """Those whose time is up."""
+        """The claims whose deadline has passed, with their step ids."""
         if now < self.first_deadline:
             return []
-        times = [(step_id, held) for step_id, held in self.by_id.items() if held.deadline <= now]
+        expired = [(step_id, held) for step_id, held in self.by_id.items() if held.deadline <= now]
         self.first_deadline = min(
             (held.deadline for held in self.by_id.values() if held.deadline > now), default=math.inf
         )
-        return times
+        return expired

@@ -204,10 +204,10 @@ class PodMachine:
         claimed_size = sum([len(step.payload) for step in result.claimed])
         self._prefetch.on_synced(
             self._pacing.sync_took,
-            len(result.claimed),
-            claimed_size,
-            len(request.outcomes),
-            self._outbox.remove(len(request.outcomes)),
+            claimed=len(result.claimed),
+            payload_size=claimed_size,
+            recorded=len(request.outcomes),
+            result_size=self._outbox.remove(len(request.outcomes)),
         )
         self._backoff.on_answer()
         self._requests.on_synced(len(request.outcomes))
@@ -223,7 +223,7 @@ class PodMachine:
                 self._outbox.add(Release(step.step_id, request.claim_token))
             return []
         if result.claimed and not self._running:
-            self._prefetch.begins(now)
+            self._prefetch.on_first_claimed(now)
         self._abandon += self._held.add(result.claimed, request.claim_token, claimed_size)
         return list(result.claimed)
 
@@ -308,7 +308,7 @@ class PodMachine:
         else:
             request = self._next_request(now)
         if request is not None:
-            self._pacing.sent(now)
+            self._pacing.on_sent(now)
         return request
 
     def _next_request(self, now: float) -> SyncRequest | None:
@@ -371,7 +371,7 @@ class PodMachine:
         self.silence.on_heartbeat(now)
         self._member.on_command_done(pod_command, now)
         if isinstance(pod_command, Join):
-            self._pacing.joined()
+            self._pacing.on_joined()
         is_asleep = self.phase == "asleep"
         if was_asleep and not is_asleep:
             self._idle.on_awake(now)
@@ -393,7 +393,9 @@ class PodMachine:
 
     def _due_leader_check(self, now: float) -> bool:
         """A sleeping pod checks that somebody leads, so that what others hold is recovered."""
-        return self.phase == "asleep" and now >= max(self._idle.look_at, self._backoff.retry_at)
+        return self.phase == "asleep" and now >= max(
+            self._idle.leader_check_at, self._backoff.retry_at
+        )
 
     def _due_poll(self, request: SyncRequest | None, now: float) -> bool:
         """Poll before a claim that may find nothing, so that later submissions show as a change;
@@ -420,7 +422,7 @@ class PodMachine:
         if self._running or self._outbox or result.claimed or self._claims.has_backlog:
             self._idle.on_work()
         elif request.claim:
-            self._idle.nothing_claimed(result, now)
+            self._idle.on_nothing_claimed(result, now)
             self._claims.claim_by(max(self._idle.wake_at, now + SHORTEST_CLAIM_WAIT))
 
     def _sleep_at(self) -> float:
@@ -442,7 +444,7 @@ class PodMachine:
         if self._requests.pending is not None or self.phase == "joining":
             return self._backoff.retry_at
         if self.phase == "asleep":
-            return min(self._idle.next_poll, self._idle.wake_at, self._idle.look_at)
+            return min(self._idle.next_poll, self._idle.wake_at, self._idle.leader_check_at)
         times = [self._member.next_heartbeat if self._member.has_joined else math.inf]
         if self.phase == "up":
             times += [self._leading.next_recovery, self._sleep_at()]

@@ -1,4 +1,4 @@
-"""The outcomes that a pod has yet to acknowledge, in batches of limited number and size."""
+"""The outcomes that the store has yet to record, in batches of limited number and size."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Final
 from fleet_q.core.step import Complete, Outcome
 
 MOST_OUTCOMES: Final = 1_000
-"""Outcomes acknowledged in one turn, so that its transaction, and with it a lock, stays short."""
+"""Outcomes recorded by one sync. The limit keeps its transaction, and so its lock, short."""
 
 MOST_OUTCOME_BYTES: Final = 4 * 1024 * 1024
-"""Characters of results and errors acknowledged in one turn, about, for the same reason and so that
-a pod needs little memory for it; a single outcome may have more."""
+"""Characters of results and errors recorded by one sync, approximately. The limit keeps the
+transaction short and bounds the memory that the request needs. A single outcome may have more."""
 
 
 class Outbox:
-    """Outcomes in the order in which they came, and ``size``, the characters of their texts."""
+    """Outcomes, first in, first out. ``size`` is the characters of all results and errors."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -27,29 +27,29 @@ class Outbox:
 
     @property
     def fits_in_one_sync(self) -> bool:
-        """Whether all of them may be acknowledged together."""
+        """Whether one sync may record all of them."""
         count = len(self._outcomes)
         return count < 2 or (count <= MOST_OUTCOMES and self.size <= MOST_OUTCOME_BYTES)
 
     def add(self, outcome: Outcome) -> None:
-        """The last one from now on."""
+        """Append an outcome."""
         self._outcomes.append(outcome)
-        # Almost all are of this kind, and asking the outcome itself takes several times as long.
+        # Almost all outcomes are ``Complete``; their own property ``size`` is several times slower.
         self.size += len(outcome.result) if type(outcome) is Complete else outcome.size
 
     def add_first(self, outcome: Outcome) -> None:
-        """The next one to be acknowledged from now on."""
+        """Insert an outcome before all others."""
         self._outcomes.insert(0, outcome)
         self.size += outcome.size
 
     def batch(self, most: int = MOST_OUTCOMES) -> tuple[Outcome, ...]:
-        """The first outcomes, at most so many, for one turn."""
+        """The first outcomes, at most ``most``, that one sync may record together."""
         if self.fits_in_one_sync:
             return tuple(self._outcomes[:most])
         return next(_batches(self._outcomes[:most]))
 
     def remove(self, count: int) -> int:
-        """Remove the first ``count``; their size."""
+        """Remove the first ``count`` outcomes and return their size."""
         if count == len(self._outcomes):
             removed, self._outcomes = self.size, []
         else:
@@ -59,7 +59,7 @@ class Outbox:
         return removed
 
     def take_all(self, more: Iterable[Outcome]) -> list[tuple[Outcome, ...]]:
-        """Remove everything; in batches, with ``more`` behind it."""
+        """Remove all outcomes and return them in batches, followed by ``more``."""
         outcomes, self._outcomes, self.size = [*self._outcomes, *more], [], 0
         return list(_batches(outcomes))
 

@@ -1,7 +1,7 @@
-"""From how long a pod's turns take: when to send what has ended; and, from how long they have
-waited for those of others, how soon to come when everybody is called.
+"""How long outcomes linger, and how far pods spread their claims after a change.
 
-All times are seconds on the machine's clock.
+Both follow from the sync latency that the pod observes. All times are seconds on the machine's
+clock.
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ from typing import Final
 from fleet_q.core.ports import StoreTraits
 
 LINGER_SHARE: Final = 0.1
-"""The part of a turn's duration for which the first outcome waits for others that are about to
-come: what makes a turn dear makes gathering cheap, and a step's way is never much longer for it."""
+"""The part of the sync latency for which the first outcome waits for others. Linger is proportional
+to the latency, so it adds at most 10 % to a step's way, and saves syncs where they are slow."""
 
 LONGEST_LINGER: Final = 1.0
-"""Seconds; a store that is in trouble says little of what its turns are worth."""
+"""Seconds; bounds the linger when the store is in trouble and a sync takes very long."""
 
 JITTER_FACTOR: Final = 4.0
-"""Over how many times the wait that a turn has had its pod spreads its next claim: the longer the
-queue at the store's lock, the fewer of those who wait in it find anything when their turn comes."""
+"""The jitter window is this many times the time that a sync waited for a lock. The longer the
+queue, the fewer of the pods in it find a step when they get the lock."""
 
 LONGEST_JITTER: Final = 30.0
-"""Seconds; of a hundred pods that come within so long, the first comes after a third of one."""
+"""Seconds; of a hundred pods that claim within this window, the first claims after 0.3 s on
+average."""
 
 JITTER_DECAY: Final = 0.9
-"""The part of the spread that is left after a turn that did not wait."""
+"""The part of the jitter window that is left after a sync that did not wait."""
 
 
 class ClaimPacing:
-    """``sync_took`` is how many seconds passed until the last turn was answered."""
+    """Measures syncs. ``sync_took`` is the seconds that the last one took."""
 
     def __init__(self, traits: StoreTraits) -> None:
         self._most_waiters = traits.most_waiters
@@ -43,19 +44,18 @@ class ClaimPacing:
         self._jitter = 0.0
 
     def is_lingering(self, now: float) -> bool:
-        """Whether outcomes that have come should wait for more."""
+        """Whether finished outcomes wait for more. The first call after a sync starts the time."""
         if self.linger_until is None:
             self.linger_until = now + min(LINGER_SHARE * self.sync_took, LONGEST_LINGER)
         return now < self.linger_until
 
-    def sent(self, now: float) -> None:
-        """A turn is sent, perhaps again."""
+    def on_sent(self, now: float) -> None:
+        """A sync, or a retry of it, is sent."""
         self._sent_at = now
 
     def on_synced(self, now: float, *, is_representative: bool) -> None:
-        """The turn has been answered. What one that ``is_representative`` took longer than the
-        fastest of
-        these, it has waited."""
+        """The store has answered. The time by which a representative sync took longer than the
+        fastest one is taken for the time that it waited for a lock."""
         self.sync_took = now - self._sent_at
         self.linger_until = None
         if is_representative:
@@ -63,25 +63,29 @@ class ClaimPacing:
             waited = JITTER_FACTOR * (self.sync_took - self._fastest)
             self._jitter = min(max(waited, JITTER_DECAY * self._jitter), LONGEST_JITTER)
 
-    def joined(self) -> None:
-        """The queue of those who join a fleet says nothing of the queue of those who claim."""
+    def on_joined(self) -> None:
+        """The pod has joined. Reset the jitter window: all pods of a new fleet join at once, and
+        that queue does not predict the queue of those that claim."""
         self._jitter = 0.0
 
     @property
     def queue_duration(self) -> float:
-        """Seconds that those take who wait for a lock, if they are as many as may. Who knows only
-        turns that have waited themselves takes too much for it, and who knows none everything: so
-        at first it is what the spread is, and longer each time."""
+        """Seconds that a full queue for a lock takes, at most the jitter window.
+
+        It is estimated from the fastest sync. A pod whose syncs have all waited overestimates it,
+        so the jitter window, which starts small and doubles with each rejection, bounds it.
+        """
         if self._most_waiters is None:
             return self._jitter
         return min(self._most_waiters * self._fastest, self._jitter)
 
     def on_rejected(self) -> None:
-        """Too many came at once; half as many may do so the next time."""
+        """Too many pods wait for a lock. Double the jitter window, so that half as many come at
+        once."""
         least = max(self._jitter, self.sync_took, self._shortest_sync)
         self._jitter = min(2 * least, LONGEST_JITTER)
 
     def claim_at(self, now: float, chance: Callable[[], float]) -> float:
-        """When to claim after a call to everybody. At once, unless turns have waited: then some
-        time within the spread, so that few come early, and those find something."""
+        """When to claim after a change that all pods see: now, or at a random time within the
+        jitter window if syncs have waited, so that the first few pods take the steps."""
         return now + chance() * self._jitter if self._jitter else now

@@ -1,7 +1,7 @@
 """How many steps a pod claims beyond those that run, and how long it relies on a claim.
 
-Steps are prefetched where functions return faster than the store answers, and only as many as
-begin within about two turns. All times are seconds on the machine's clock.
+A pod prefetches where functions return faster than the store answers, and only as many steps as
+begin within about two syncs. All times are seconds on the machine's clock.
 """
 
 from __future__ import annotations
@@ -9,33 +9,35 @@ from __future__ import annotations
 from typing import Final
 
 SHORTEST_HORIZON: Final = 0.15
-"""Seconds; on a store that answers within milliseconds, less would be noise of the scheduler."""
+"""Seconds; a store that answers within milliseconds would give a horizon so short that jitter of
+the operating system's scheduler dominates what is counted in it."""
 
-HORIZON_TURNS: Final = 3.0
-"""Turns; what is prefetched begins within two, and one more keeps an even pace from being taken for
-a slower one."""
+HORIZON_SYNCS: Final = 3.0
+"""The horizon in syncs. Prefetched steps begin within two; the third tolerates a steady rate that
+looks slower for a moment."""
 
 PREFETCH_BYTES: Final = 8 * 1024 * 1024
-"""Characters of payloads and results that a pod holds, about, before it stops prefetching."""
+"""Characters of payloads and results, approximately, that a pod holds before it stops
+prefetching."""
 
-TINY: Final = 1e-6
-"""Seconds; a clock that has not moved is no reason to divide by nothing."""
+SHORTEST_PERIOD: Final = 1e-6
+"""Seconds; the shortest period to compute a rate from, in case the clock has not advanced."""
 
 
 class Prefetch:
     """Counts the steps that end within a horizon, and expects as many to begin within the next.
 
-    The horizon is a few turns long, at most ``longest_horizon`` seconds. At most ``most`` steps
-    are prefetched.
+    The horizon is a few syncs long, at most ``longest_horizon`` seconds. At most ``most`` steps
+    are prefetched. ``ended`` counts all functions that have ended since the pod began.
     """
 
     def __init__(self, most: int, longest_horizon: float) -> None:
-        self.ended = 0  # functions that have returned, ever
+        self.ended = 0
         self._most = most
         self._longest = longest_horizon
-        self._turn_took = 0.0
+        self._sync_took = 0.0
         self._window_at = 0.0  # when the current window began
-        self._window_ended = 0  # ``on_incarnation_ended`` at that time
+        self._window_ended = 0  # ``ended`` at that time
         self._rate_at = 0.0  # when the window before it began, or this one if it is the first
         self._rate_ended = 0
         self._last: int | None = None  # how many ended in the window before
@@ -43,35 +45,37 @@ class Prefetch:
 
     @property
     def horizon(self) -> float:
-        """Seconds within which what is held should begin, and for which a claim that stood is
-        taken to stand."""
-        return max(SHORTEST_HORIZON, min(HORIZON_TURNS * self._turn_took, self._longest))
+        """Seconds within which held steps should begin, and for which the pod relies on a claim
+        that stood."""
+        return max(SHORTEST_HORIZON, min(HORIZON_SYNCS * self._sync_took, self._longest))
 
     @property
     def next_check(self) -> float:
-        """When :meth:`expected` has an answer again."""
+        """When :meth:`expected` returns a number again."""
         return self._window_at + self.horizon
 
-    def begins(self, now: float) -> None:
-        """The first function begins after none ran: the time without one says nothing of how fast
-        they are."""
+    def on_first_claimed(self, now: float) -> None:
+        """The pod holds steps after it held none. Restart both windows: the time without steps
+        says nothing about how fast they end."""
         self._window_at = self._rate_at = now
         self._window_ended = self._rate_ended = self.ended
         self._last = None
 
-    def on_synced(self, took: float, claimed: int, payloads: int, ended: int, results: int) -> None:
-        """A turn took that long; it claimed steps with so many bytes of payloads, and acknowledged
-        outcomes of so many bytes."""
-        self._turn_took = took
-        if claimed or ended:
-            self._step_size = payloads / max(claimed, 1) + results / max(ended, 1)
+    def on_synced(
+        self, took: float, *, claimed: int, payload_size: int, recorded: int, result_size: int
+    ) -> None:
+        """A sync took that many seconds. It claimed steps, with so many characters of payloads, and
+        recorded outcomes, of so many characters."""
+        self._sync_took = took
+        if claimed or recorded:
+            self._step_size = payload_size / max(claimed, 1) + result_size / max(recorded, 1)
 
     def ahead(self, now: float, held_bytes: int) -> int:
-        """How many steps to hold beyond those that run: those that end during two turns, unless
-        that would be more than ended within the last horizon, or too many bytes."""
-        since = max(now - self._rate_at, self._turn_took, TINY)
+        """How many steps to hold beyond those that run: as many as end during two syncs, but no
+        more than ended within the last horizon, nor than fit into :data:`PREFETCH_BYTES`."""
+        since = max(now - self._rate_at, self._sync_took, SHORTEST_PERIOD)
         rate = (self.ended - self._rate_ended) / since
-        ahead = min(self._most, int(2 * rate * self._turn_took))
+        ahead = min(self._most, int(2 * rate * self._sync_took))
         if self._last is not None:
             ahead = min(ahead, self._last)
         room = max(0, PREFETCH_BYTES - held_bytes)
