@@ -24,7 +24,7 @@ from fleet_q.services.cli.output import err, out, print_json, print_record
 from fleet_q.services.simulation.fleet import Outcome, simulate
 from fleet_q.services.simulation.generate import draw
 from fleet_q.services.simulation.models import Kind
-from fleet_q.services.simulation.plot import check_can_draw, draw_picture
+from fleet_q.services.simulation.plot import check_can_plot, plot_outcome
 from fleet_q.services.simulation.report import Figures, figures, history, markdown
 from fleet_q.services.simulation.scenario import Scenario
 from fleet_q.services.simulation.shrink import MOST_RUNS, Shrinker
@@ -66,7 +66,7 @@ class Size(msgspec.Struct, frozen=True):
 def run_seeds(seeds: range, size: Size, picture: Path | None, json: bool) -> None:
     """Simulate a fleet for each seed. Raises :class:`FleetQError` if a promise was broken."""
     if picture is not None:
-        check_can_draw(picture)
+        check_can_plot(picture)
     totals: list[Figures] = []
     with _progress("seeds", len(seeds)) as (progress, task):
         for seed in seeds:
@@ -79,7 +79,7 @@ def run_seeds(seeds: range, size: Size, picture: Path | None, json: bool) -> Non
         else:
             smallest = None
     if picture is not None:
-        draw_picture(outcome, picture)
+        plot_outcome(outcome, picture)
     if smallest is not None:
         _print_broken(smallest, size.command(seed), json)
         raise FleetQError(f"seed {seed}: {outcome.violation}; again: {size.command(seed)}")
@@ -110,7 +110,8 @@ def _simulate(scenario: Scenario, progress: Progress) -> Outcome:
     task = progress.add_task(name, total=round(scenario.seconds / 3_600))
     try:
         return simulate(
-            scenario, passed=lambda seconds: progress.update(task, completed=int(seconds / 3_600))
+            scenario,
+            on_progress=lambda seconds: progress.update(task, completed=int(seconds / 3_600)),
         )
     finally:
         progress.remove_task(task)

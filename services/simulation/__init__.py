@@ -1,6 +1,5 @@
-"""A whole fleet in one process on a virtual clock, put through bad days and checked all the while.
+"""Simulator: runs a whole fleet on a virtual clock, injects faults, and checks every promise.
 
-The core is the one that production runs: the pod's program with its recovery and pruning, and
-``EventStore``.
+The core is the one of production: the pod's program with recovery and pruning, and ``EventStore``.
 Simulated are time, the store's statements and locks, the pods' processes and the user's functions.
 """

@@ -1,5 +1,5 @@
-"""Something that lives in virtual time, does one thing after the other, and may be killed or stand
-still between any two of them."""
+"""Actors: sequential processes in virtual time that can be killed or frozen between any two
+commands."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any, Protocol
 from fleet_q.core.calls import StoreCall
 from fleet_q.services.simulation.virtual_clock import VirtualClock
 
-Life = Generator[StoreCall | float, Any, None]
-"""What an actor does: it yields calls, to be sent their answers, and the times that it sleeps
-until unless it is woken."""
+Process = Generator[StoreCall | float, Any, None]
+"""What an actor does: a generator that yields store calls, and is sent their answers, and times,
+until which it sleeps unless it is woken."""
 
 
 class Server(Protocol):
-    """Who answers calls: sooner or later it tells ``actor.answered`` or ``actor.refused``."""
+    """Performs calls: later it calls ``actor.on_answer`` or ``actor.on_error``."""
 
     def perform(self, actor: Actor, call: StoreCall) -> None: ...
 
 
 class Actor:
-    """One sequential process."""
+    """Runs one :data:`Process`. ``name`` is the pod's id, or the name of a client."""
 
     def __init__(self, name: str, virtual_clock: VirtualClock, server: Server) -> None:
         self.name = name
@@ -30,68 +30,70 @@ class Actor:
         self.frozen_until = 0.0
         self.virtual_clock = virtual_clock
         self._server = server
-        self._life: Life | None = None
+        self._process: Process | None = None
         self._stopped_at = math.inf
-        self._moment = 0  # what is to wake it at another moment than this comes too late
-        self._sleeps = False
+        self._resumptions = 0  # wake-ups scheduled for an earlier number are stale
+        self._sleeping = False
 
-    def begin(self, life: Life) -> None:
-        """Begin to live."""
-        self._life = life
-        self._go(self._moment, None, None)
+    def begin(self, process: Process) -> None:
+        """Start the process."""
+        self._process = process
+        self._resume(self._resumptions, None, None)
 
     def wake(self) -> None:
-        """Cut a sleep short."""
-        if self._sleeps:
-            self._sleeps = False
-            self.virtual_clock.at(self.virtual_clock.now, self._go, self._moment, None, None)
+        """End its sleep, if it sleeps."""
+        if self._sleeping:
+            self._sleeping = False
+            self.virtual_clock.at(
+                self.virtual_clock.now, self._resume, self._resumptions, None, None
+            )
 
     def kill(self) -> None:
-        """End it, here and now."""
+        """End the process at once."""
         self._stopped_at = min(self.silent_since, self.virtual_clock.now)
         self.alive = False
-        if self._life is not None:
-            self._life.close()
+        if self._process is not None:
+            self._process.close()
 
     def freeze(self, seconds: float) -> None:
-        """Let it stand still; it does not notice."""
+        """Suspend the process for ``seconds``, without its noticing."""
         self._stopped_at = min(self.silent_since, self.virtual_clock.now)
         self.frozen_until = max(self.frozen_until, self.virtual_clock.now + seconds)
 
     @property
     def frozen(self) -> bool:
-        """Whether it stands still."""
+        """Whether the process is suspended."""
         return self.virtual_clock.now < self.frozen_until
 
     @property
     def silent_since(self) -> float:
-        """When it died or came to stand still; infinity while it lives and moves."""
+        """Time at which it died or was frozen; infinity while it runs."""
         return self._stopped_at if self.frozen or not self.alive else math.inf
 
-    def answered(self, answer: Any) -> None:
-        """The answer to its call."""
-        self._go(self._moment, answer, None)
+    def on_answer(self, answer: Any) -> None:
+        """Resume it with the answer to its call."""
+        self._resume(self._resumptions, answer, None)
 
-    def refused(self, error: Exception) -> None:
-        """The error that its call ended with."""
-        self._go(self._moment, None, error)
+    def on_error(self, error: Exception) -> None:
+        """Resume it with the error that its call raised."""
+        self._resume(self._resumptions, None, error)
 
-    def _go(self, moment: int, answer: Any, error: Exception | None) -> None:
-        if not self.alive or moment != self._moment or self._life is None:
+    def _resume(self, number: int, answer: Any, error: Exception | None) -> None:
+        if not self.alive or number != self._resumptions or self._process is None:
             return
         if self.frozen:
-            self.virtual_clock.at(self.frozen_until, self._go, moment, answer, error)
+            self.virtual_clock.at(self.frozen_until, self._resume, number, answer, error)
             return
-        self._moment += 1
-        self._sleeps = False
+        self._resumptions += 1
+        self._sleeping = False
         try:
-            need = self._life.send(answer) if error is None else self._life.throw(error)
+            command = self._process.send(answer) if error is None else self._process.throw(error)
         except StopIteration:
             self.kill()
             return
-        if isinstance(need, StoreCall):
-            self._server.perform(self, need)
+        if isinstance(command, StoreCall):
+            self._server.perform(self, command)
         else:
-            self._sleeps = True
-            if need < math.inf:
-                self.virtual_clock.at(need, self._go, self._moment, None, None)
+            self._sleeping = True
+            if command < math.inf:
+                self.virtual_clock.at(command, self._resume, self._resumptions, None, None)

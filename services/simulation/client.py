@@ -1,4 +1,4 @@
-"""Whoever submits, cancels or replays: asks until there is an answer."""
+"""Clients: send a submission, cancellation or replay, and retry it until it is answered."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import IllegalTransition, StoreUnavailable, UnknownStep
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
-from fleet_q.services.simulation.actor import Life
+from fleet_q.services.simulation.actor import Process
 from fleet_q.services.simulation.scenario import Cancellation, Replaying, Request, Submission, Work
 from fleet_q.services.simulation.virtual_clock import VirtualClock
 
-PATIENCE: Final = 5.0
-"""Seconds between two tries, at most."""
+MAX_RETRY_WAIT: Final = 5.0
+"""Seconds between two attempts of a client, at most."""
 
 
-def ask(
-    request: Request, virtual_clock: VirtualClock, chance: Random, done: Callable[[bool], object]
-) -> Life:
-    """Ask again and again; that a step is not there, or has ended, is an answer too. ``done`` is
-    told whether the request was carried out, as far as its sender knows."""
+def send(
+    request: Request, virtual_clock: VirtualClock, chance: Random, on_done: Callable[[bool], object]
+) -> Process:
+    """Send the request until the store answers; an unknown or final step is an answer, too. Unique
+    submissions are sent once. ``on_done`` is called with whether the request is known to have been
+    carried out."""
     call = _call_of(request)
-    for_once = isinstance(request, Submission) and request.unique
+    send_once = isinstance(request, Submission) and request.unique
     while True:
         try:
             yield call
         except (UnknownStep, IllegalTransition):
-            done(False)
+            on_done(False)
             return
         except StoreUnavailable:
-            if for_once:
-                done(False)
+            if send_once:
+                on_done(False)
                 return
-            yield virtual_clock.now + chance.uniform(0, PATIENCE)
+            yield virtual_clock.now + chance.uniform(0, MAX_RETRY_WAIT)
         else:
-            done(True)
+            on_done(True)
             return
 
 
-def hold_locks(seconds: float, pods: tuple[str, ...]) -> Life:
-    """Hold the locks that these pods need for so long, or until somebody ends it."""
+def hold_locks(seconds: float, pods: tuple[str, ...]) -> Process:
+    """Hold the locks that these pods need for ``seconds``, or until the transaction is aborted."""
     with suppress(StoreUnavailable):
         yield StoreCall("hold_locks", (seconds, pods))
 

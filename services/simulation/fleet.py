@@ -1,4 +1,4 @@
-"""A fleet put through its scenario."""
+"""Runs a fleet through its scenario."""
 
 from __future__ import annotations
 
@@ -17,39 +17,38 @@ from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.step import Step
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor
-from fleet_q.services.simulation.client import ask, hold_locks
+from fleet_q.services.simulation.client import hold_locks, send
 from fleet_q.services.simulation.liveness_checks import LivenessChecks
 from fleet_q.services.simulation.measures import Measures
-from fleet_q.services.simulation.models import MODELS
-from fleet_q.services.simulation.process import Process
+from fleet_q.services.simulation.models import STORE_MODELS
+from fleet_q.services.simulation.pod_process import PodProcess
 from fleet_q.services.simulation.recording import RecordingDatabase
-from fleet_q.services.simulation.records import Held, longest_gap
+from fleet_q.services.simulation.records import HeldClaim, longest_gap
 from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.server import Server
 from fleet_q.services.simulation.starts import Starts
 from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.virtual_clock import EPOCH, Stopped, VirtualClock
 
-PATIENCE: Final = 6 * 3_600.0
-"""Seconds within which everything ends once the trouble is over: the backoff between two tries is
-bounded by minutes, and so is every queue that is drawn; a delay is waited for again for as long as
-the clock was set back."""
+SETTLE_TIMEOUT: Final = 6 * 3_600.0
+"""Seconds within which every step ends once the faults are over. Backoff and the generated queues
+take minutes at most; a store clock that was set back prolongs delays by as much."""
 
-REVIVAL: Final = 30.0
-"""Seconds after which a process that a step has killed begins again, as its supervisor would."""
+RESTART_DELAY: Final = 30.0
+"""Seconds after which a process that a step has killed is restarted, as by a supervisor."""
 
-LAST_GRACE: Final = 600.0
-"""Seconds that everyone has to leave at the end: what is left of the trouble, such as locks that
-the dead still hold, may keep them."""
+FINAL_GRACE: Final = 600.0
+"""Seconds that pods have to drain at the end; longer than a setting, since locks that dead pods
+still hold may delay them."""
 
-TELL_EVERY: Final = 900.0
-"""Seconds of the simulation after which somebody who waits is told of it."""
+PROGRESS_INTERVAL: Final = 900.0
+"""Simulated seconds between two calls of ``on_progress``."""
 
 UNFINISHED: Final = ("pending", "claimed")
 
 
 class Fleet:
-    """Everything there is, for one run. ``run`` raises :class:`Violation` if a promise breaks."""
+    """Pods, clients, store, checks and measures of one run."""
 
     def __init__(self, scenario: sc.Scenario) -> None:
         self.scenario = scenario
@@ -61,7 +60,7 @@ class Fleet:
             for work in request.steps
         }
         dead_after = micros(scenario.settings.dead_pod_threshold)
-        model = MODELS[scenario.store]
+        model = STORE_MODELS[scenario.store]
         if model.most_waiters is not None:
             model = msgspec.structs.replace(model, most_waiters=scenario.most_waiters)
         self.database = RecordingDatabase(self.virtual_clock.store_time, model.traits)
@@ -80,48 +79,49 @@ class Fleet:
             model,
             self.database,
             Random(f"{scenario.seed}/server"),
-            told=self._told,
-            died=self._died,
+            on_done=self._on_done,
+            on_death=self._on_death,
             longest_gap=longest_gap(scenario.settings),
         )
         self.measures = Measures(self)
-        self.processes: dict[str, Process] = {}
-        self.doubles: list[Process] = []
+        self.processes: dict[str, PodProcess] = {}
+        self.replaced: list[PodProcess] = []  # that lived when another began under their id
         self.accepted: set[str] = set()
         self.died_at: dict[str, float] = {}  # by pod and number of the process
         self._rates = {pod.pod_id: pod.rate for pod in scenario.pods}
         self._numbers = dict.fromkeys(self._rates, 0)
         self._liveness = LivenessChecks(self)
         self._clients = 0
-        self._asking = 0  # clients without an answer
+        self._open_requests = 0  # not answered yet
         self._closing = False
 
     def run(self) -> None:
-        """Go through the trouble, and on until everything has ended."""
+        """Run all requests and faults, and then until every step has ended. Raises
+        :class:`Violation` if a promise is broken."""
         scenario, virtual_clock = self.scenario, self.virtual_clock
         for pod in scenario.pods:
             virtual_clock.at(pod.at, self.begin, pod.pod_id)
         for request in scenario.requests:
-            virtual_clock.at(request.at, self._request, request)
+            virtual_clock.at(request.at, self._send, request)
         for fault in scenario.faults:
-            virtual_clock.at(fault.at, self._strike, fault)
+            virtual_clock.at(fault.at, self._apply, fault)
         if not self.scenario.sized:
             self._liveness.begin()
         self.measures.begin()
         virtual_clock.run(scenario.seconds)
-        self._heal()
+        self._end_faults()
         self._settle()
         self.check_end()
 
     def begin(self, pod_id: str) -> None:
-        """Start a process of the pod, whether or not another one lives."""
+        """Start a process of the pod, even if another one is alive."""
         earlier = self.processes.get(pod_id)
         if earlier is not None and earlier.alive:
-            self.doubles.append(earlier)
-            self.checks.shared.add(pod_id)
+            self.replaced.append(earlier)
+            self.checks.duplicated.add(pod_id)
         self._numbers[pod_id] += 1
         number = self._numbers[pod_id]
-        process = Process(
+        process = PodProcess(
             pod_id,
             number,
             self.virtual_clock,
@@ -131,7 +131,7 @@ class Fleet:
             traits=self.database.traits,
             rate=self._rates[pod_id],
             work=self.work,
-            killed=self._killed_by_step,
+            on_killed=self._on_killed_by_step,
             on_begin=lambda claim, at: self.checks.begins(*claim, EPOCH + micros(at)),
             starts=self._starts,
         )
@@ -140,17 +140,22 @@ class Fleet:
         self.processes[pod_id] = process
         process.start()
 
-    def _request(self, request: sc.Request) -> None:
+    def _send(self, request: sc.Request) -> None:
         self._clients += 1
         chance = Random(f"{self.scenario.seed}/client/{self._clients}")
         client = Actor(sc.CLIENT, self.virtual_clock, self.server)
-        self._asking += 1
+        self._open_requests += 1
         client.begin(
-            ask(request, self.virtual_clock, chance, lambda done: self._answered(request, done))
+            send(
+                request,
+                self.virtual_clock,
+                chance,
+                lambda done: self._on_request_done(request, done),
+            )
         )
 
-    def _answered(self, request: sc.Request, done: bool) -> None:
-        self._asking -= 1
+    def _on_request_done(self, request: sc.Request, done: bool) -> None:
+        self._open_requests -= 1
         if not done or not isinstance(request, sc.Submission):
             return
         self.accepted.update(work.step_id for work in request.steps)
@@ -158,18 +163,18 @@ class Fleet:
         if pod is not None and pod.alive and not pod.frozen:
             pod.work_arrived()
 
-    def _strike(self, fault: sc.Fault) -> None:
+    def _apply(self, fault: sc.Fault) -> None:
         if isinstance(fault, sc.StoreOutage):
-            self.server.go_away(fault.seconds)
+            self.server.begin_outage(fault.seconds)
             return
         if isinstance(fault, sc.LongLock):
-            stranger = Actor(sc.STRANGER, self.virtual_clock, self.server)
-            stranger.begin(hold_locks(fault.seconds, tuple(self._rates)))
+            outsider = Actor(sc.OUTSIDER, self.virtual_clock, self.server)
+            outsider.begin(hold_locks(fault.seconds, tuple(self._rates)))
             return
         if isinstance(fault, sc.Suspension):
-            for each in (*self.processes.values(), *self.doubles):
-                if each.alive:
-                    each.freeze(fault.seconds)
+            for suspended in (*self.processes.values(), *self.replaced):
+                if suspended.alive:
+                    suspended.freeze(fault.seconds)
             return
         if isinstance(fault, sc.StoreClock):
             self.virtual_clock.clock_shift += micros(fault.seconds)
@@ -177,14 +182,14 @@ class Fleet:
             self.checks.clock_set_at = self.virtual_clock.time()
             return
         if isinstance(fault, sc.TransactionFault):
-            self.server.strikes.setdefault(fault.pod_id, []).append(fault)
+            self.server.transaction_faults.setdefault(fault.pod_id, []).append(fault)
             return
         process = self.processes.get(fault.pod_id)
         if process is None or not process.alive:
             return
         match fault:
             case sc.Crash():
-                self._died(process, fault.back_after)
+                self._on_death(process, fault.back_after)
             case sc.Freeze():
                 process.freeze(fault.seconds)
             case sc.DuplicatePod():
@@ -194,29 +199,29 @@ class Fleet:
                 if fault.back_after is not None:
                     self.virtual_clock.after(fault.back_after, self._restart, process)
             case sc.ClockJump():
-                process.leap(fault.seconds)
+                process.jump(fault.seconds)
 
-    def _killed_by_step(self, process: Process, step: Step) -> None:
+    def _on_killed_by_step(self, process: PodProcess, step: Step) -> None:
         self.checks.crashed_by(step.step_id)
-        self._died(process, REVIVAL)
+        self._on_death(process, RESTART_DELAY)
 
-    def _died(self, actor: Actor, back_after: float | None) -> None:
-        if self._closing:  # nobody would be left to declare it dead
+    def _on_death(self, actor: Actor, back_after: float | None) -> None:
+        if self._closing:  # no leader will remain to declare it dead
             return
         actor.kill()
         if actor.name == sc.CLIENT:
-            self._asking -= 1
-        if isinstance(actor, Process):
+            self._open_requests -= 1
+        if isinstance(actor, PodProcess):
             self.died_at[f"{actor.name}/{actor.number}"] = self.virtual_clock.now
-        if back_after is not None and isinstance(actor, Process):
+        if back_after is not None and isinstance(actor, PodProcess):
             self.virtual_clock.after(back_after, self._restart, actor)
 
-    def _restart(self, process: Process) -> None:
-        """Begin again, unless another process has come in between."""
+    def _restart(self, process: PodProcess) -> None:
+        """Start the pod again, unless another process of it has been started."""
         if self.processes[process.name] is process and not self._closing:
             self.begin(process.name)
 
-    def _told(self, actor: Actor, call: StoreCall, answer: Any) -> None:
+    def _on_done(self, actor: Actor, call: StoreCall, answer: Any) -> None:
         steps, pods = self.database.take()
         events = [event for event, _ in (*steps, *pods) if event is not None]
         self.database.written_at |= {(e.stream, e.version): self.virtual_clock.now for e in events}
@@ -227,10 +232,10 @@ class Fleet:
             self.checks.pruned(actor, pruned)
 
     def _silence(self, actor: Actor, since: int) -> int:
-        """The longest time without a gap for which ``actor`` has been there to hear a pod that was
-        heard of last at ``since``, and the store for that pod to be heard; in microseconds of the
-        actor's own clock."""
-        assert isinstance(actor, Process)
+        """How long ``actor`` has waited in vain for a heartbeat of a pod whose last one was at
+        ``since``: the longest time without a gap in which both the actor and the store were
+        available, in microseconds of the actor's own clock."""
+        assert isinstance(actor, PodProcess)
         begin, longest = max((since - EPOCH) / MICROS, actor.began_at), 0.0
         now = self.virtual_clock.now
         for gap_begin, gap_end in sorted((*actor.gaps, *self.server.gaps, (now, now))):
@@ -239,66 +244,70 @@ class Fleet:
             begin = max(begin, gap_end)
         return micros(longest)
 
-    def _began_before_death(self, actor: Actor, held: Held, step_id: str) -> bool | None:
-        """Whether the function of a step that ``actor`` recovers began; ``None`` if it could not
-        know that."""
-        assert isinstance(actor, Process)
+    def _began_before_death(self, actor: Actor, held: HeldClaim, step_id: str) -> bool | None:
+        """Whether the function of a step that ``actor`` recovers began; ``None`` if the actor cannot
+        know."""
+        assert isinstance(actor, PodProcess)
         if self._starts is None or actor.call_began is None:
             return None
         return self._starts.began(held.incarnation, step_id, held.token, actor.call_began)
 
-    def _heal(self) -> None:
-        """The trouble is over: nothing is armed any more, and every pod has a process."""
-        self.server.strikes.clear()
+    def _end_faults(self) -> None:
+        """Cancel outstanding faults, and restart every pod that has no process."""
+        self.server.transaction_faults.clear()
         for pod_id in sorted(self.processes):
             if not self.processes[pod_id].alive:
                 self.begin(pod_id)
 
     def _settle(self) -> None:
-        """Everything ends, and then everyone leaves in good order."""
+        """Run until every step has ended, and then until every pod has drained."""
         settings = self.scenario.settings
-        self._run_until(self._is_settled, self._unsettled)
+        self._run_until(self._is_settled, self._first_unfinished)
         self.virtual_clock.run(
             self.virtual_clock.now + settings.dead_pod_threshold + 3 * settings.recovery_interval
-        )  # so that the dead are declared so
+        )  # until dead pods are declared dead
         self._closing = True
-        self._heal()
-        # Who is told to leave before it has joined does not end what was there under its id.
-        self._run_until(lambda: self._still_outside() is None, self._still_outside)
-        for process in (*self.processes.values(), *self.doubles):
-            process.drain(LAST_GRACE)
-        self._run_until(lambda: self._still_there() is None, self._still_there)
+        self._end_faults()
+        # A pod that drains before it has joined does not end the earlier incarnation of its id.
+        self._run_until(lambda: self._first_joining() is None, self._first_joining)
+        for process in (*self.processes.values(), *self.replaced):
+            process.drain(FINAL_GRACE)
+        self._run_until(lambda: self._first_not_down() is None, self._first_not_down)
 
-    def _run_until(self, done: Callable[[], bool], who_is_not: Callable[[], str | None]) -> None:
-        until = self.virtual_clock.now + PATIENCE
+    def _run_until(
+        self, done: Callable[[], bool], first_not_done: Callable[[], str | None]
+    ) -> None:
+        until = self.virtual_clock.now + SETTLE_TIMEOUT
         while not done():
             if self.virtual_clock.now >= until:
                 if self.scenario.sized:
                     return
-                subject = who_is_not() or "nothing"
-                raise Violation("everything ends", subject, "did not, with no trouble left")
+                subject = first_not_done() or "nothing"
+                raise Violation(
+                    "everything ends", subject, "did not end after the faults were over"
+                )
             self.virtual_clock.run(
                 self.virtual_clock.now + self.scenario.settings.recovery_interval
             )
 
     def _is_settled(self) -> bool:
-        return self.checks.unfinished == 0 and self._asking == 0 and self.server.is_calm()
+        return self.checks.unfinished == 0 and self._open_requests == 0 and self.server.is_calm()
 
-    def _unsettled(self) -> str | None:
+    def _first_unfinished(self) -> str | None:
         return next((i for i, r in self.checks.steps.items() if r.status in UNFINISHED), None)
 
-    def _still_outside(self) -> str | None:
+    def _first_joining(self) -> str | None:
         phases = ((name, process.machine.phase) for name, process in self.processes.items())
         return next((name for name, phase in phases if phase == "joining"), None)
 
-    def _still_there(self) -> str | None:
+    def _first_not_down(self) -> str | None:
         return next((n for n, pod in self.checks.pods.items() if pod.status != "down"), None)
 
     def check_end(self) -> None:
-        """What can be read from the log and the tables when all is over."""
+        """Check the log and the tables at the end. Raises :class:`Violation`."""
         for step_id in sorted(self.accepted):
             if step_id not in self.checks.steps:
-                raise Violation("nothing lost", step_id, "was accepted and is not there")
+                raise Violation("nothing lost", step_id, "was accepted and does not exist")
         for step_id, record in self.checks.steps.items():
             events = len(self.database.step_log.get(step_id, ()))
             if record.pruned and events:
@@ -309,12 +318,12 @@ class Fleet:
         for fault in audit(store.step_events()).faults:
             raise Violation("the log", fault.partition(":")[0], fault)
         report = store.rebuild(check=True)
-        for differing in (*report.differing_steps, *report.differing_pods):
-            raise Violation("tables", differing, "is not what the log adds up to")
+        for stream in (*report.differing_steps, *report.differing_pods):
+            raise Violation("tables", stream, "has a row that differs from the log")
 
 
 class Outcome(msgspec.Struct):
-    """How a run went."""
+    """The result of a run; ``violation`` is the broken promise, if any."""
 
     scenario: sc.Scenario
     violation: Violation | None
@@ -323,18 +332,18 @@ class Outcome(msgspec.Struct):
 
 def simulate(
     scenario: sc.Scenario,
-    passed: Callable[[float], object] | None = None,
+    on_progress: Callable[[float], object] | None = None,
     until: float = math.inf,
 ) -> Outcome:
-    """Run the scenario; a broken promise is in the outcome, and so is any error of the core.
+    """Run the scenario. A broken promise or an error of the core is returned in the outcome.
 
-    ``passed`` is told now and then how many seconds have gone by; ``until`` is when to stop, if it
-    is not over by then.
+    ``on_progress`` is called with the simulated seconds every :data:`PROGRESS_INTERVAL`; the run
+    stops at ``until``, in seconds, if it has not ended by then.
     """
     fleet = Fleet(scenario)
     fleet.virtual_clock.at(until, fleet.virtual_clock.stop)
-    if passed is not None:
-        fleet.virtual_clock.every(TELL_EVERY, passed)
+    if on_progress is not None:
+        fleet.virtual_clock.every(PROGRESS_INTERVAL, on_progress)
     try:
         fleet.run()
     except Stopped:

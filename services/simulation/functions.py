@@ -1,4 +1,4 @@
-"""The functions that a process runs: in virtual time, they only take it, and come to some end."""
+"""Simulated functions of a process: they take virtual time, and end as their step's work says."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ Claim = tuple[str, str]
 
 
 class Functions:
-    """Runs up to ``most`` at once, the others wait; as ``services/runners`` does.
+    """Runs up to ``slots`` functions at once, in the order of claims, like the runners of a worker.
 
-    ``began`` is told of functions with a timeout, ``done`` the outcomes, ``killed`` which step
-    takes the process down; ``on_begin`` is called as a function begins, and ``on_unconfirmed`` if
-    the next step must not begin before its claim is confirmed.
+    ``on_begin`` is called when a function begins; ``on_began`` with the timeout of a function that
+    has one; ``on_done`` with each outcome; ``on_killed`` with the step that kills the process;
+    ``on_unconfirmed`` when the next step must not begin before its claim is confirmed.
     """
 
     def __init__(
         self,
         process: Actor,
-        most: int,
+        slots: int,
         work: dict[str, Work],
         *,
         retry_policy: RetryPolicy,
-        began: Callable[[str, str, float], object],
-        done: Callable[[Outcome], object],
-        killed: Callable[[Step], object],
+        on_began: Callable[[str, str, float], object],
+        on_done: Callable[[Outcome], object],
+        on_killed: Callable[[Step], object],
         clock: Callable[[], float],
         on_begin: Callable[[Claim], object],
         on_unconfirmed: Callable[[], object],
     ) -> None:
         self._process = process
-        self._most = most
+        self._slots = slots
         self._work = work
         self._retry_policy = retry_policy
-        self._began = began
-        self._done = done
-        self._killed = killed
+        self._on_began = on_began
+        self._on_done = on_done
+        self._on_killed = on_killed
         self._clock = clock
         self._on_begin = on_begin
         self._on_unconfirmed = on_unconfirmed
-        self.started: dict[Claim, float] = {}  # when those that were to run, ever, were claimed
-        self.begun: set[Claim] = set()  # that did
-        self.untold: set[Claim] = set()  # whose outcome the store has still to be told
+        self.claimed_at: dict[Claim, float] = {}  # all that were ever started, by time of claim
+        self.begun: set[Claim] = set()  # whose function has begun
+        self.unreported: set[Claim] = set()  # ended, but not yet reported to the store
         self._running: set[Claim] = set()
         self._waiting: list[tuple[Step, float]] = []
 
@@ -57,27 +57,27 @@ class Functions:
         return claim in self._running or any(claim == claim_of(step) for step, _ in self._waiting)
 
     def start(self, steps: Sequence[Step], begin_by: float) -> None:
-        """Run these, as soon as there is room."""
-        self.started.update((claim_of(step), self._process.virtual_clock.now) for step in steps)
+        """Run these steps as soon as slots are free; none may begin after ``begin_by``."""
+        self.claimed_at.update((claim_of(step), self._process.virtual_clock.now) for step in steps)
         self._waiting += [(step, begin_by) for step in steps]
         self._waiting.sort(key=lambda entry: claim_order(entry[0]))
         self._fill()
 
     def confirm(self, begin_by: float) -> None:
-        """The claims of what waits stand."""
+        """Let waiting steps begin until ``begin_by``: their claims are confirmed."""
         self._waiting = [(step, begin_by) for step, _ in self._waiting]
         self._fill()
 
     def longest_waiting(self) -> tuple[str, float] | None:
-        """The step that has waited longest, and since when."""
-        waiting = ((self.started[claim_of(step)], step.step_id) for step, _ in self._waiting)
+        """The step that has waited longest to begin, and since when; ``None`` if none waits."""
+        waiting = ((self.claimed_at[claim_of(step)], step.step_id) for step, _ in self._waiting)
         first = min(waiting, default=None)
         return None if first is None else (first[1], first[0])
 
     def abandon(self, step_id: str, claim_token: str) -> None:
-        """Stop this one."""
+        """Stop the function, or do not let it begin."""
         claim = (step_id, claim_token)
-        self.untold.add(claim)
+        self.unreported.add(claim)
         if claim in self._running:
             self._running.remove(claim)
         else:
@@ -85,35 +85,35 @@ class Functions:
         self._fill()
 
     def forget(self, step_id: str, claim_token: str) -> None:
-        """This one has ended."""
-        self.untold.add((step_id, claim_token))
+        """Record that the claim has ended."""
+        self.unreported.add((step_id, claim_token))
 
     def close(self) -> None:
-        """Stop all."""
+        """Stop all functions."""
         self._running.clear()
         self._waiting.clear()
 
     @property
     def should_pull(self) -> bool:
-        """Never: here everything can begin, and does as soon as there is room."""
+        """Always false: waiting steps begin as soon as slots are free."""
         return False
 
     def pull(self) -> None:
-        """Not called."""
+        """Never called."""
 
     def take_stuck(self, before: float) -> list[Claim]:
-        """Nothing is ever stuck."""
+        """Always empty: simulated functions can be stopped."""
         return []
 
     def withdraw(self, keep: int) -> list[Claim]:
-        """Give up what has not begun, but for the first ``keep``."""
+        """Withdraw the steps that have not begun, except the first ``keep``."""
         withdrawn = [claim_of(step) for step, _ in self._waiting[keep:]]
         del self._waiting[keep:]
-        self.untold.update(withdrawn)
+        self.unreported.update(withdrawn)
         return withdrawn
 
     def _fill(self) -> None:
-        while self._waiting and len(self._running) < self._most:
+        while self._waiting and len(self._running) < self._slots:
             step, begin_by = self._waiting[0]
             if self._clock() > begin_by:
                 self._on_unconfirmed()
@@ -125,22 +125,22 @@ class Functions:
             self.begun.add(claim)
             self._running.add(claim)
             if work.timeout is not None:
-                self._began(*claim, work.timeout)
+                self._on_began(*claim, work.timeout)
             if work.behaves(step.attempt) != "hangs":
-                self._process.virtual_clock.after(work.seconds, self._ends, step)
+                self._process.virtual_clock.after(work.seconds, self._end, step)
 
-    def _ends(self, step: Step) -> None:
-        """A function comes to its end, if it has not been stopped, or its process with it."""
+    def _end(self, step: Step) -> None:
+        """End a function, unless it or its process has been stopped."""
         process, claim = self._process, claim_of(step)
         if not process.alive or claim not in self._running:
             return
         if process.frozen:
-            process.virtual_clock.at(process.frozen_until, self._ends, step)
+            process.virtual_clock.at(process.frozen_until, self._end, step)
             return
         self._running.remove(claim)
         match self._work[step.step_id].behaves(step.attempt):
             case "kills its pod":
-                self._killed(step)
+                self._on_killed(step)
                 return
             case "fails":
                 outcome: Outcome = self._retry_policy.fail(*claim, step.attempt, "Boom")
@@ -148,16 +148,16 @@ class Functions:
                 outcome = self._retry_policy.fail(*claim, step.attempt, "Bust", permanent=True)
             case _:
                 outcome = Complete(*claim, result_of(claim[1]))
-        self._done(outcome)
+        self._on_done(outcome)
         self._fill()
 
 
 def result_of(claim_token: str) -> str:
-    """What a function returns tells under which claim it ran."""
+    """The result of a function: the token of the claim that it ran under."""
     return f'"{claim_token}"'
 
 
 def claim_of(step: Step) -> Claim:
-    """The claim that a step runs under."""
+    """The step's id and claim token."""
     assert step.claim_token is not None
     return (step.step_id, step.claim_token)

@@ -1,4 +1,4 @@
-"""Draw a scenario from a seed."""
+"""Generates scenarios from seeds."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from msgspec.structs import replace
 from fleet_q.adapters.snowflake.traits import MOST_WAITERS
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation import scenario as sc
-from fleet_q.services.simulation.models import MODELS, Kind
+from fleet_q.services.simulation.models import STORE_MODELS, Kind
 
-MISFORTUNES: Final = 6.0
-"""How much goes wrong with a pod in a simulation, on average."""
+FAULTS_PER_POD: Final = 6.0
+"""Faults of a pod in one simulation, on average."""
 
 DAY: Final = 86_400.0
 
-MISFORTUNES_A_DAY: Final = 2.0
-"""The same for a day of a pod in a fleet that is sized to be measured."""
+FAULTS_PER_POD_DAY: Final = 2.0
+"""Faults of a pod a day, on average, in a fleet of given size, which is measured."""
 
 LONGEST_SCRIPT: Final = 8
-"""Statements in a transaction, at most; trouble strikes before one of them."""
+"""Statements in a transaction, at most; a transaction fault occurs before one of them."""
 
-LAST: Final = -1
-"""Or behind the last of them."""
+AFTER_LAST: Final = -1
+"""The number of a statement that means: after the last one."""
 
 
 def draw(
@@ -36,11 +36,12 @@ def draw(
     store: Kind | None = None,
     settings: PodSettings | None = None,
 ) -> sc.Scenario:
-    """The scenario of this seed. What is not given is drawn: a few pods for less than an hour,
-    with settings of all kinds. A fleet of given size lives by ``settings``, or the default ones."""
+    """Return the scenario of the seed. Parameters that are ``None`` are drawn: a few pods, less
+    than an hour, random settings. A fleet of given ``pods`` or ``hours`` is measured, and uses
+    ``settings``, or the defaults."""
     chance = Random(f"scenario {seed}")
     sized = pods is not None or hours is not None
-    kind = store or cast("Kind", chance.choice(sorted(MODELS)))
+    kind = store or cast("Kind", chance.choice(sorted(STORE_MODELS)))
     settings = (settings or PodSettings()) if sized else _settings(seed, chance)
     pod_count = pods or chance.randint(2, 7)
     seconds = hours * 3_600 if hours is not None else chance.uniform(600, 1_800)
@@ -62,47 +63,49 @@ def draw(
         most_waiters=MOST_WAITERS if sized else chance.choice([1, 2, MOST_WAITERS]),
         sized=sized,
     )
-    return scenario if sized or steps is not None else _special(scenario, names)
+    return scenario if sized or steps is not None else _with_rare_case(scenario, names)
 
 
-def _special(scenario: sc.Scenario, pods: list[str]) -> sc.Scenario:
-    """What seldom comes about by itself, in some of the scenarios."""
+def _with_rare_case(scenario: sc.Scenario, pods: list[str]) -> sc.Scenario:
+    """Add a situation that rarely arises from independent faults, to some scenarios."""
     chance = Random(f"scenario {scenario.seed}, special")
     roll = chance.random()
     on_sqlite = scenario.store == "sqlite"
     if roll < 0.25 and on_sqlite:
-        return _with_a_heartbeat_from_the_future(scenario, chance)
-    if roll < 0.25:  # SQLite's turns are too quick to prefetch for
-        return _with_a_slowdown(scenario, chance)
+        return _with_heartbeat_in_future(scenario, chance)
+    if roll < 0.25:  # a sync of SQLite is too quick to prefetch for
+        return _with_slowdown(scenario, chance)
     if roll < 0.5:
-        return _left_alone(scenario, pods, chance)
-    if roll < 0.6 and not on_sqlite:  # which turns nobody away
+        return _with_one_survivor(scenario, pods, chance)
+    if roll < 0.6 and not on_sqlite:  # SQLite rejects no statement for a full lock queue
         return _with_lost_claims(scenario, pods, chance)
-    if 0.5 <= roll < 0.75 and on_sqlite:  # where it is known afterwards what began
+    if 0.5 <= roll < 0.75 and on_sqlite:  # pods on SQLite record which functions began
         return _with_deaths_after_claims(scenario, pods, chance)
     return scenario
 
 
-def _with_a_slowdown(scenario: sc.Scenario, chance: Random) -> sc.Scenario:
-    """Steps so quick that pods prefetch many, and slower and slower ones behind them."""
+def _with_slowdown(scenario: sc.Scenario, chance: Random) -> sc.Scenario:
+    """Submit steps so quick that pods prefetch many, followed by ever slower ones."""
     seconds = [
         *[chance.uniform(0.01, 0.3)] * chance.randint(20, 60),
         *[chance.uniform(0.5, 5.0)] * chance.randint(0, 10),
         *[chance.uniform(60.0, 300.0)] * chance.randint(3, 12),
     ]
-    steps = [sc.Work(step_id=f"slower-{i:03}", seconds=each) for i, each in enumerate(seconds)]
+    steps = [
+        sc.Work(step_id=f"slower-{i:03}", seconds=duration) for i, duration in enumerate(seconds)
+    ]
     at = chance.uniform(0, scenario.seconds * 0.9)
-    ahead = chance.choice([100, 1_000])
+    prefetch = chance.choice([100, 1_000])
     return replace(
         scenario,
         requests=(*scenario.requests, sc.Submission(at, tuple(steps))),
-        settings=replace(scenario.settings, prefetch=ahead),
+        settings=replace(scenario.settings, prefetch=prefetch),
     )
 
 
-def _left_alone(scenario: sc.Scenario, pods: list[str], chance: Random) -> sc.Scenario:
-    """After much work and a pause in which they fall asleep, some pod gets a long step; then all
-    but one die, for good."""
+def _with_one_survivor(scenario: sc.Scenario, pods: list[str], chance: Random) -> sc.Scenario:
+    """Submit a long step after a pause in which the pods fall asleep; then kill all pods but one
+    for good."""
     work = sc.Work(step_id="left-alone", seconds=600.0)
     dies_at = scenario.seconds * 0.5
     survivor = chance.choice(pods)
@@ -120,8 +123,8 @@ def _left_alone(scenario: sc.Scenario, pods: list[str], chance: Random) -> sc.Sc
     )
 
 
-def _with_a_heartbeat_from_the_future(scenario: sc.Scenario, chance: Random) -> sc.Scenario:
-    """The pod that leads dies for good while it holds steps, and then the clock is set back."""
+def _with_heartbeat_in_future(scenario: sc.Scenario, chance: Random) -> sc.Scenario:
+    """Kill the leader for good while it holds steps, and then set the clock back."""
     leader = min(scenario.pods, key=lambda pod: pod.at).pod_id
     at = scenario.seconds * 0.5
     work = tuple(sc.Work(step_id=f"held-{number:02}", seconds=600.0) for number in range(40))
@@ -136,24 +139,24 @@ def _with_a_heartbeat_from_the_future(scenario: sc.Scenario, chance: Random) -> 
 
 
 def _with_lost_claims(scenario: sc.Scenario, pods: list[str], chance: Random) -> sc.Scenario:
-    """Answers to claims are lost, and who asks again is turned away for a while."""
-    strikes = [
+    """Lose the answers to claims, and reject retries for a while because of full lock queues."""
+    faults = [
         sc.TransactionFault(
-            request.at, pod_id, statement=LAST, seconds=0.0, then="fails", contended=20.0
+            request.at, pod_id, statement=AFTER_LAST, seconds=0.0, then="fails", contended=20.0
         )
         for request in scenario.requests
         if isinstance(request, sc.Submission)
         for pod_id in chance.sample(pods, 2)
     ]
-    return replace(scenario, faults=(*scenario.faults, *strikes), most_waiters=1)
+    return replace(scenario, faults=(*scenario.faults, *faults), most_waiters=1)
 
 
 def _with_deaths_after_claims(
     scenario: sc.Scenario, pods: list[str], chance: Random
 ) -> sc.Scenario:
-    """Pods die behind the commit of a claim, before any of its steps, on their only try, begins."""
+    """Kill pods after the commit of a claim, before its steps, which have one try, begin."""
     requests: list[sc.Request] = []
-    strikes: list[sc.Fault] = []
+    faults: list[sc.Fault] = []
     for number in range(3):
         at = chance.uniform(0.1, 0.9) * scenario.seconds
         steps = tuple(
@@ -161,16 +164,16 @@ def _with_deaths_after_claims(
             for i in range(4)
         )
         requests.append(sc.Submission(at, steps, chance.choice(pods)))
-        strikes += [
+        faults += [
             sc.TransactionFault(
-                at, pod_id, statement=LAST, then="dies", back_after=chance.uniform(1, 60)
+                at, pod_id, statement=AFTER_LAST, then="dies", back_after=chance.uniform(1, 60)
             )
             for pod_id in pods
         ]
     return replace(
         scenario,
         requests=(*scenario.requests, *requests),
-        faults=(*scenario.faults, *strikes),
+        faults=(*scenario.faults, *faults),
     )
 
 
@@ -198,13 +201,13 @@ def _settings(seed: int, chance: Random) -> PodSettings:
 
 
 def _start(name: str, chance: Random, seconds: float) -> sc.Start:
-    """Most are there from the beginning; some join in a wave."""
+    """Most pods start at the beginning; some join together later."""
     at = chance.choice([0.0, 0.0, 0.0, seconds / 3]) + chance.uniform(0, 20)
     return sc.Start(name, at, rate=chance.choice([1.0, 1.0, chance.uniform(0.9, 1.1)]))
 
 
 def _work(step_id: str, chance: Random, sized: bool) -> sc.Work:
-    """In a fleet that is sized to measure it, misbehaviour is as rare as one may hope for."""
+    """Draw a step. In a fleet that is measured, a twentieth as many steps misbehave."""
     roll = chance.random() * (20 if sized else 1)
     behaviour: sc.Behaviour = "succeeds"
     bad_attempts = 0
@@ -231,41 +234,42 @@ def _work(step_id: str, chance: Random, sized: bool) -> sc.Work:
 def _requests(
     work: list[sc.Work], pods: list[str], chance: Random, seconds: float
 ) -> list[sc.Request]:
-    """Bursts and single steps, with droughts between them, since times are drawn in clusters."""
+    """Submissions in bursts and one by one, clustered around a few times with pauses between."""
     requests: list[sc.Request] = []
-    busy = [chance.uniform(0, seconds * 0.9) for _ in range(max(2, round(seconds / 600)))]
-    left = list(work)
-    while left:
+    busy_times = [chance.uniform(0, seconds * 0.9) for _ in range(max(2, round(seconds / 600)))]
+    remaining = list(work)
+    while remaining:
         size = chance.choice([1, 1, 1, 1, 5, 20])
-        batch, left = left[:size], left[size:]
-        at = min(chance.choice(busy) + chance.expovariate(1 / 60), seconds * 0.95)
+        batch, remaining = remaining[:size], remaining[size:]
+        at = min(chance.choice(busy_times) + chance.expovariate(1 / 60), seconds * 0.95)
         pod_id = chance.choice([None, chance.choice(pods)])
         requests.append(sc.Submission(at, tuple(batch), pod_id, unique=chance.random() < 0.3))
-        for each in batch:
+        for item in batch:
             roll = chance.random()
             if roll < 0.04:
-                requests.append(sc.Cancellation(at + chance.expovariate(1 / 30), each.step_id))
+                requests.append(sc.Cancellation(at + chance.expovariate(1 / 30), item.step_id))
             if 0.03 < roll < 0.07:
-                requests.append(sc.Replaying(at + chance.expovariate(1 / 200), each.step_id))
+                requests.append(sc.Replaying(at + chance.expovariate(1 / 200), item.step_id))
     return requests
 
 
 def _faults(pods: list[str], chance: Random, seconds: float, sized: bool) -> list[sc.Fault]:
-    bad_moments = MISFORTUNES_A_DAY * seconds / DAY if sized else MISFORTUNES
+    average = FAULTS_PER_POD_DAY * seconds / DAY if sized else FAULTS_PER_POD
     faults: list[sc.Fault] = [
         sc.StoreOutage(chance.uniform(0, seconds), chance.choice([2.0, 20.0, 120.0]))
         for _ in range(chance.randint(0, 2))
     ]
     faults += [
-        _strike(sc.CLIENT, chance, chance.uniform(0, seconds)) for _ in range(chance.randint(0, 8))
+        _transaction_fault(sc.CLIENT, chance, chance.uniform(0, seconds))
+        for _ in range(chance.randint(0, 8))
     ]
     for pod_id in pods:
-        for _ in range(round(chance.uniform(0, 2 * bad_moments))):
+        for _ in range(round(chance.uniform(0, 2 * average))):
             faults.append(_fault(pod_id, chance, chance.uniform(0, seconds), sized))
-    if chance.random() < 0.5:  # a wave: everybody is stopped, one after the other, and comes back
-        wave = chance.uniform(0, seconds)
+    if chance.random() < 0.5:  # a rolling restart of all pods
+        begin = chance.uniform(0, seconds)
         faults += [
-            sc.Stop(wave + number * 5.0, pod_id, None, chance.uniform(1, 60))
+            sc.Stop(begin + number * 5.0, pod_id, None, chance.uniform(1, 60))
             for number, pod_id in enumerate(pods)
         ]
     return faults
@@ -274,7 +278,7 @@ def _faults(pods: list[str], chance: Random, seconds: float, sized: bool) -> lis
 def _fleet_faults(
     seed: int, pods: list[str], kind: Kind, seconds: float, sized: bool
 ) -> list[sc.Fault]:
-    """What happens to all at once, but in a fleet that is sized to be measured."""
+    """Faults of the whole fleet; none in a fleet that is measured."""
     if sized:
         return []
     chance = Random(f"scenario {seed}, all at once")
@@ -283,21 +287,21 @@ def _fleet_faults(
         faults.append(sc.Suspension(chance.uniform(0, seconds), chance.choice([10.0, 60.0, 300.0])))
     for _ in range(chance.randint(0, 2)):
         faults.append(sc.LongLock(chance.uniform(0, seconds), chance.choice([5.0, 30.0, 90.0])))
-    if kind == "sqlite":  # a server's clock is not set
+    if kind == "sqlite":  # the clock of Snowflake's servers is never set
         for _ in range(chance.randint(1, 4)):
             by = chance.choice([-900.0, -900.0, -60.0, -2.0, 2.0, 60.0, 3_600.0])
             at = chance.uniform(0, seconds)
             faults.append(sc.StoreClock(at, by))
-            if by < 0 and chance.random() < 0.5:  # one that is dead by then was heard of later
+            if by < 0 and chance.random() < 0.5:  # its last heartbeat lies in the future
                 faults.append(sc.Crash(at - chance.uniform(0, 5), chance.choice(pods)))
     return faults
 
 
 def _fault(pod_id: str, chance: Random, at: float, sized: bool) -> sc.Fault:
-    """In a sized fleet, trouble strikes whatever happens to be under way."""
+    """Draw a fault of one pod. A fleet that is measured has no transaction faults."""
     back_after = _back_after(chance)
     match chance.choices(
-        ["crash", "freeze", "double", "stop", "jump", "strike"],
+        ["crash", "freeze", "double", "stop", "jump", "transaction"],
         [3, 3, 1, 1, 1, 0 if sized else 8],
     )[0]:
         case "crash":
@@ -311,15 +315,15 @@ def _fault(pod_id: str, chance: Random, at: float, sized: bool) -> sc.Fault:
         case "jump":
             return sc.ClockJump(at, pod_id, chance.choice([1.0, 60.0, 3_600.0]))
         case _:
-            return _strike(pod_id, chance, at)
+            return _transaction_fault(pod_id, chance, at)
 
 
-def _strike(name: str, chance: Random, at: float) -> sc.TransactionFault:
+def _transaction_fault(name: str, chance: Random, at: float) -> sc.TransactionFault:
     then = chance.choice(["goes on", "fails", "fails", "dies"])
     return sc.TransactionFault(
         at,
         name,
-        statement=chance.choice([chance.randrange(LONGEST_SCRIPT), LAST]),
+        statement=chance.choice([chance.randrange(LONGEST_SCRIPT), AFTER_LAST]),
         seconds=chance.choice([0.0, 0.0, 1.0, 30.0, 200.0]),
         then=cast('Literal["goes on", "fails", "dies"]', then),
         contended=chance.choice([0.0, 20.0, 20.0]),

@@ -1,4 +1,4 @@
-"""Locks that are waited for in a queue, as a database's are."""
+"""A lock table with a queue of waiters for each lock, as in a database."""
 
 from __future__ import annotations
 
@@ -10,55 +10,56 @@ H = TypeVar("H")
 
 
 class LockTable(Generic[H]):
-    """Exclusive locks by name. A lock goes to whoever has waited longest for it."""
+    """Exclusive locks by name, granted in the order of waiting. ``most_waiters``: for one lock;
+    ``None`` is no limit. ``on_granted`` is called with a waiter that becomes the holder."""
 
-    def __init__(self, most_waiters: int | None, granted: Callable[[H], object]) -> None:
+    def __init__(self, most_waiters: int | None, on_granted: Callable[[H], object]) -> None:
         self._most_waiters = most_waiters
-        self._granted = granted
+        self._on_granted = on_granted
         self._holders: dict[str, H] = {}
         self._waiting: dict[str, deque[H]] = {}
 
     def holder(self, name: str) -> H | None:
-        """Who holds the lock."""
+        """The holder of the lock, or ``None``."""
         return self._holders.get(name)
 
     def holders(self) -> Iterable[H]:
-        """All who hold a lock, some of them more than once."""
+        """The holders of all locks; a holder of several comes up several times."""
         return self._holders.values()
 
     def waiters(self, name: str) -> int:
-        """How many wait for the lock."""
+        """Number of waiters for the lock."""
         return len(self._waiting.get(name, ()))
 
     def most_waiting(self) -> int:
-        """How many wait for the lock that most wait for."""
+        """Number of waiters for the busiest lock."""
         return max(map(len, self._waiting.values()), default=0)
 
-    def take(self, name: str, who: H) -> bool | None:
-        """Take the lock (true), or wait for it (false); ``None``: too many wait already."""
-        if self._holders.setdefault(name, who) is who:
+    def take(self, name: str, client: H) -> bool | None:
+        """Take the lock (true) or queue for it (false); ``None`` if its queue is full."""
+        if self._holders.setdefault(name, client) is client:
             return True
         queue = self._waiting.setdefault(name, deque())
         if self._most_waiters is not None and len(queue) >= self._most_waiters:
             return None
-        queue.append(who)
+        queue.append(client)
         return False
 
-    def leave(self, name: str, who: H) -> None:
-        """Wait no more."""
+    def leave(self, name: str, client: H) -> None:
+        """Leave the queue for the lock."""
         queue = self._waiting[name]
-        queue.remove(who)
+        queue.remove(client)
         if not queue:
             del self._waiting[name]
 
     def release(self, name: str) -> None:
-        """Let go of the lock; who waited longest holds it from now on, and is told."""
+        """Release the lock, and grant it to the first waiter."""
         queue = self._waiting.get(name)
         if not queue:
             del self._holders[name]
             return
-        heir = queue.popleft()
+        next_holder = queue.popleft()
         if not queue:
             del self._waiting[name]
-        self._holders[name] = heir
-        self._granted(heir)
+        self._holders[name] = next_holder
+        self._on_granted(next_holder)

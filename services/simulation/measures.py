@@ -1,4 +1,4 @@
-"""What is measured on the way."""
+"""Measurements of a run: latencies, event counts and samples of the fleet."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fleet_q.services.simulation.observed import Observed
 from fleet_q.services.simulation.recording import StepChange
 
 SAMPLES: Final = 400
-"""How often the fleet is looked at while there is trouble: a picture has no more columns."""
+"""Samples taken until the faults end; a plot has no more columns."""
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """The fleet at one moment; ``seconds`` since the beginning."""
+    """The state of the fleet at one time, in ``seconds`` since the start."""
 
     seconds: float
     processes: int
@@ -36,7 +36,9 @@ class Measures:
 
     def __init__(self, fleet: Observed) -> None:
         self.claim_waits = array("f")  # seconds from claimable to claimed
-        self.recovery_waits = array("f")  # seconds from a process's death to a step's return
+        self.recovery_waits = array(
+            "f"
+        )  # seconds from a process's death to its step being recovered
         self.counts: Counter[str] = Counter()  # events, by type
         self.pruned = 0  # steps and pods
         self.samples: list[Sample] = []
@@ -45,11 +47,11 @@ class Measures:
         self._claimable: dict[str, float] = {}
 
     def begin(self) -> None:
-        """Look at the fleet, from now on."""
-        self._look()
+        """Start to sample the fleet."""
+        self._sample()
 
     def committed(self, steps: Sequence[StepChange]) -> None:
-        """Take in what was written, before the checks do."""
+        """Measure committed changes. Called before the checks update their records."""
         now = self._fleet.virtual_clock.now
         for event, step in steps:
             fact = event.fact
@@ -70,7 +72,7 @@ class Measures:
             if died is not None:
                 self.recovery_waits.append(self._fleet.virtual_clock.now - died)
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         fleet = self._fleet
         by_status = fleet.database.by_status
         pods = Counter(pod.status for pod in fleet.checks.pods.values())
@@ -87,7 +89,7 @@ class Measures:
             )
         )
         if fleet.virtual_clock.now < fleet.scenario.seconds:
-            fleet.virtual_clock.after(self._every, self._look)
+            fleet.virtual_clock.after(self._every, self._sample)
 
 
 def quantile(values: array[float], share: float) -> float | None:

@@ -1,4 +1,4 @@
-"""How three kinds of stores behave in time: how long statements take, and what locks are like."""
+"""Store models: the duration of statements and the behaviour of locks of three kinds of stores."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Kind = Literal["standard", "hybrid", "sqlite"]
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """One round trip: ``seconds`` that it takes at the median once its locks are held, and the
-    call that is carried out at its end, if it is a commit or a query."""
+    """One round trip. ``seconds``: its median duration once ``locks`` are held; ``does``: the call
+    that is carried out at its end, if it is a commit or a query."""
 
     text: str
     seconds: float
@@ -30,14 +30,17 @@ Script = tuple[Statement, ...]
 
 
 class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs between the kinds.
+    """The properties in which stores differ; all times are in seconds.
 
-    ``rows``: locks are on rows, not on tables or the whole file. ``most_waiters`` for one lock;
-    one more fails at once. ``lock_timeout``: seconds after which a waiting statement fails.
-    ``idle_abort``: seconds after which a transaction is rolled back whose client says nothing; if
-    ``outlives_client``, it keeps its locks as long when the client is gone, unless the fleet ends
-    it where it has kept others waiting for ``abandoned`` seconds. ``spread``: of the
-    statements' times, as the sigma of a log-normal distribution. ``traits`` is what pods know.
+    ``begin``, ``update``, ``insert``, ``select``, ``commit``: median duration of a statement.
+    ``row_locks``: locks are on rows; otherwise on tables or the whole file.
+    ``most_waiters``: for one lock; another one is rejected at once. ``None`` is no limit.
+    ``lock_timeout``: after which a waiting statement fails.
+    ``idle_abort``: after which the transaction of a silent client is rolled back.
+    ``outlives_client``: the transaction of a client that is gone is kept for ``idle_abort``, too.
+    ``abandoned_after``: after which pods abort such a transaction if it blocks others.
+    ``time_sigma``: sigma of the log-normal distribution of durations.
+    ``traits``: the properties that pods know.
     ``records_starts``: after a pod's death it is known which functions began.
     """
 
@@ -47,13 +50,13 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     insert: float
     select: float
     commit: float
-    rows: bool
+    row_locks: bool
     most_waiters: int | None
     lock_timeout: float
     idle_abort: float
     outlives_client: bool
-    abandoned: float
-    spread: float
+    abandoned_after: float
+    time_sigma: float
     traits: StoreTraits
     records_starts: bool = False
 
@@ -65,19 +68,19 @@ STANDARD: Final = StoreModel(
     insert=0.15,
     select=0.10,
     commit=0.10,
-    rows=False,
+    row_locks=False,
     most_waiters=MOST_WAITERS,
     lock_timeout=LOCK_TIMEOUT,
     idle_abort=300.0,
     outlives_client=True,
-    abandoned=ABANDONED,
-    spread=0.4,
+    abandoned_after=ABANDONED,
+    time_sigma=0.4,
     traits=TRAITS,
 )
-"""Snowflake's standard tables: a lock on the table for every UPDATE, none for INSERT. A transaction
-whose session is gone is aborted after five minutes if it blocks another (documentation of
-transactions, "Aborting transactions"). The times are those of small statements on a warm X-Small
-warehouse, to the order of magnitude."""
+"""Snowflake's standard tables: UPDATE locks the table, INSERT locks nothing. A transaction whose
+session is gone is aborted after five minutes if it blocks another one (Snowflake's documentation of
+transactions, "Aborting transactions"). The durations are the order of magnitude of small statements
+on a warm X-Small warehouse."""
 
 HYBRID: Final = StoreModel(
     kind="hybrid",
@@ -86,18 +89,18 @@ HYBRID: Final = StoreModel(
     insert=0.015,
     select=0.015,
     commit=0.015,
-    rows=True,
+    row_locks=True,
     most_waiters=None,
     lock_timeout=NETWORK_TIMEOUT,
     idle_abort=300.0,
     outlives_client=True,
-    abandoned=ABANDONED,
-    spread=0.4,
+    abandoned_after=ABANDONED,
+    time_sigma=0.4,
     traits=TRAITS,
 )
-"""Snowflake's hybrid tables: locks on rows. Two claims want the same rows, those at the head of
-the queue, so one waits for the other, until the connector gives it up; results and heartbeats meet
-nobody."""
+"""Snowflake's hybrid tables: locks on rows. Two claims need the same rows, those at the head of the
+queue, so one waits for the other, until the connector's timeout; outcomes and heartbeats need rows
+that no other pod does."""
 
 SQLITE: Final = StoreModel(
     kind="sqlite",
@@ -106,17 +109,19 @@ SQLITE: Final = StoreModel(
     insert=1e-5,
     select=1e-5,
     commit=4e-5,
-    rows=False,
+    row_locks=False,
     most_waiters=None,
     lock_timeout=BUSY_TIMEOUT,
     idle_abort=math.inf,
     outlives_client=False,
-    abandoned=math.inf,
-    spread=0.4,
+    abandoned_after=math.inf,
+    time_sigma=0.4,
     traits=StoreTraits(poll_interval=1.0),
     records_starts=True,
 )
-"""A SQLite file: one writer at a time; who waits longer than the adapter's ``BUSY_TIMEOUT`` fails.
-The file's lock goes with its process."""
+"""A SQLite file: one writer at a time; waiting for longer than the adapter's ``BUSY_TIMEOUT`` fails.
+The lock ends with its process."""
 
-MODELS: Final[dict[str, StoreModel]] = {each.kind: each for each in (STANDARD, HYBRID, SQLITE)}
+STORE_MODELS: Final[dict[str, StoreModel]] = {
+    each.kind: each for each in (STANDARD, HYBRID, SQLITE)
+}

@@ -1,10 +1,10 @@
-"""What measures and promises look at."""
+"""The view of a fleet that measures and checks read."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from fleet_q.services.simulation.process import Process
+from fleet_q.services.simulation.pod_process import PodProcess
 from fleet_q.services.simulation.recording import RecordingDatabase
 from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.scenario import Scenario
@@ -13,13 +13,13 @@ from fleet_q.services.simulation.virtual_clock import VirtualClock
 
 
 class Observed(Protocol):
-    """The fleet, as those see it who change nothing in it."""
+    """The parts of a fleet that are read but not changed."""
 
     scenario: Scenario
     virtual_clock: VirtualClock
     database: RecordingDatabase
     checks: SafetyChecks
     server: Server
-    processes: dict[str, Process]
+    processes: dict[str, PodProcess]
     died_at: dict[str, float]
-    """By pod and number of the process."""
+    """Seconds since the start, by pod and number of the process."""

@@ -1,4 +1,4 @@
-"""A picture of the fleet over time."""
+"""A plot of the fleet over time."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from fleet_q.services.simulation.fleet import Outcome
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
-def check_can_draw(path: Path) -> None:
-    """Raise :class:`InvalidInput` now rather than at the end of a long simulation."""
+def check_can_plot(path: Path) -> None:
+    """Raise :class:`InvalidInput` if ``path`` cannot be plotted to; called before a simulation,
+    which may take long."""
     if path.suffix not in SUFFIXES:
-        raise InvalidInput(f"a picture's name ends in {', '.join(SUFFIXES)}, unlike {path.name!r}")
+        raise InvalidInput(f"a picture must be one of {', '.join(SUFFIXES)}, not {path.name!r}")
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         raise InvalidInput("pictures need matplotlib: pip install 'fleet-q[plot]'") from None
 
 
-def draw_picture(outcome: Outcome, path: Path) -> None:
-    """Pods, steps, throughput and the queue for the busiest lock, one above the other."""
+def plot_outcome(outcome: Outcome, path: Path) -> None:
+    """Plot pods, steps, throughput and the queue of the busiest lock, one above the other."""
     from matplotlib.figure import Figure
 
     samples = outcome.fleet.measures.samples
     hours = [sample.seconds / 3_600 for sample in samples]
     figure = Figure(figsize=(10, 9), layout="constrained")
-    pods, steps, pace, locks = figure.subplots(4, sharex=True)
+    pods, steps, rate, locks = figure.subplots(4, sharex=True)
     scenario = outcome.scenario
     pods.set_title(
         f"{len(scenario.pods):,} pods on {scenario.store} tables, seed {scenario.seed}",
@@ -39,14 +40,14 @@ def draw_picture(outcome: Outcome, path: Path) -> None:
     pods.plot(hours, [s.pods_asleep for s in samples], label="asleep", color="#762a83")
     steps.plot(hours, [s.pending for s in samples], label="pending", color="#e08214")
     steps.plot(hours, [s.claimed for s in samples], label="claimed", color="#2166ac")
-    paces = [
+    rates = [
         (after.completed - before.completed) / max(after.seconds - before.seconds, 1e-9) * 60
         for before, after in pairwise(samples)
     ]
-    pace.plot(hours[1:], paces, label="completed a minute", color="#1b7837")
+    rate.plot(hours[1:], rates, label="completed a minute", color="#1b7837")
     locks.plot(hours, [s.lock_queue for s in samples], label="wait for a lock", color="#b2182b")
     locks.set_xlabel("hours")
-    for axes in (pods, steps, pace, locks):
+    for axes in (pods, steps, rate, locks):
         axes.set_ylim(bottom=0)
         axes.legend(loc="upper right", frameon=False)
         axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""A database that tells what each transaction has committed."""
+"""A memory database that records what each transaction commits."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ StepChange = tuple[StepEvent, Step]
 
 
 class RecordingDatabase(MemoryDatabase):
-    """The memory store's database, with what was committed since it was last asked."""
+    """The memory store's database, with the changes committed since they were last taken."""
 
     def __init__(self, clock: Callable[[], int], traits: StoreTraits) -> None:
         super().__init__(clock)
         self.traits = traits
-        self.written_at: dict[tuple[str, int], float] = {}  # true time of events
+        self.written_at: dict[
+            tuple[str, int], float
+        ] = {}  # seconds since the start, by stream and version
         self.step_changes: list[StepChange] = []
         self.pod_changes: list[PodChange] = []
         self.pruned: list[str] = []  # ids of steps and pods
 
     def begin(self) -> MemoryTransaction:
-        return _Recording(self, self._clock())
+        return _RecordingTransaction(self, self._clock())
 
     def is_claimable(self) -> bool:
-        """Whether there is a step to claim."""
+        """Whether a step is pending and due."""
         return bool(self.queue.due(self._clock(), 1))
 
     def take(self) -> tuple[list[StepChange], list[PodChange]]:
-        """What was committed since the last call."""
+        """The changes committed since the last call; clears them."""
         taken = self.step_changes, self.pod_changes
         if taken[0]:
             self.step_changes = []
@@ -41,15 +43,15 @@ class RecordingDatabase(MemoryDatabase):
         return taken
 
     def take_pruned(self) -> list[str]:
-        """The ids of the steps and pods that were pruned since the last call."""
+        """The ids of steps and pods pruned since the last call; clears them."""
         taken = self.pruned
         if taken:
             self.pruned = []
         return taken
 
 
-class _Recording(MemoryTransaction):
-    """Notes down what is written, unless it is rolled back."""
+class _RecordingTransaction(MemoryTransaction):
+    """Records what it writes; a rollback discards that."""
 
     _db: RecordingDatabase
 
@@ -62,9 +64,9 @@ class _Recording(MemoryTransaction):
         self._db.pod_changes += changes
 
     def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
-        known = [step.step_id for step in steps if step.step_id in self._db.steps]
+        present = [step.step_id for step in steps if step.step_id in self._db.steps]
         pruned = super().prune_steps(steps, before)
-        self._db.pruned += [step_id for step_id in known if step_id not in self._db.steps]
+        self._db.pruned += [step_id for step_id in present if step_id not in self._db.steps]
         return pruned
 
     def prune_pod(self, pod: Pod) -> Pruned:

@@ -25,7 +25,7 @@ def longest_gap(settings: PodSettings) -> float:
     return 1.15 * max(settings.heartbeat_interval * 1.5, settings.dead_pod_threshold / 2)
 
 
-class Held(msgspec.Struct):
+class HeldClaim(msgspec.Struct):
     """A claim as the log tells it."""
 
     token: str
@@ -45,7 +45,7 @@ class StepRecord(msgspec.Struct):
     changed: int = 0  # by the true time, the others by the store's clock
     status: str = "pending"
     tries: int = 0
-    held: Held | None = None
+    held: HeldClaim | None = None
     completed: bool = False
     crashes: int = 0  # processes that it took down since it was last given all its tries
     pruned: bool = False
@@ -56,10 +56,10 @@ class PodRecord(msgspec.Struct):
 
     version: int = 0
     at: int = 0
-    born: int = 0
-    heard_of: int = 0
+    birth: int = 0
+    last_heartbeat: int = 0
     changed: int = 0  # these two are by the true time, all others by the store's clock
-    heard: int = 0
+    heartbeat_seen_at: int = 0
     status: str = "down"
     incarnation: str = ""
 
@@ -73,7 +73,7 @@ class Records:
         self.dead_after = dead_after
         self.steps: dict[str, StepRecord] = {}
         self.pods: dict[str, PodRecord] = {}
-        self.shared: set[str] = set()  # pods under whose id two processes lived at once
+        self.duplicated: set[str] = set()  # pods under whose id two processes lived at once
         self.unfinished = 0
         self.clock_set_at = 0  # by the true time: when the store's clock was set last
         self.holding: Counter[str] = Counter()  # steps, by incarnation
@@ -82,34 +82,34 @@ class Records:
     def leader(self, at: int) -> str | None:
         """Who leads at ``at``."""
         alive = [
-            (pod.status == "asleep", pod.born, pod_id)
+            (pod.status == "asleep", pod.birth, pod_id)
             for pod_id, pod in self.pods.items()
             if pod.status == "asleep"
-            or (pod.status == "up" and abs(at - pod.heard_of) < self.dead_after)
+            or (pod.status == "up" and abs(at - pod.last_heartbeat) < self.dead_after)
         ]
         return min(alive)[2] if alive else None
 
-    def unled_since(self) -> int:
+    def leaderless_since(self) -> int:
         """Since when, by the true time, no live pod is awake; in the future if one is."""
         return max(
             (
-                pod.heard + self.dead_after if pod.status == "up" else pod.changed
+                pod.heartbeat_seen_at + self.dead_after if pod.status == "up" else pod.changed
                 for pod in self.pods.values()
             ),
             default=self.now(),
         )
 
-    def orphaned_since(self, held: Held) -> int | None:
+    def orphaned_since(self, held: HeldClaim) -> int | None:
         """Since when the incarnation that holds it has ended, or ``None``."""
         return self.pods[held.pod_id].changed if self.has_ended(held) else None
 
-    def silent_since(self, held: Held) -> int | None:
+    def silent_since(self, held: HeldClaim) -> int | None:
         """Since when a leader ought to miss the pod that holds it, or ``None``."""
         pod = self.pods[held.pod_id]
-        silent = pod.heard + self.dead_after
+        silent = pod.heartbeat_seen_at + self.dead_after
         return None if pod.status == "asleep" or silent > self.now() else silent
 
-    def has_ended(self, held: Held) -> bool:
+    def has_ended(self, held: HeldClaim) -> bool:
         """Whether the incarnation that holds it has."""
         pod = self.pods[held.pod_id]
         return pod.status == "down" or pod.incarnation != held.incarnation
@@ -120,7 +120,7 @@ class Records:
         return record.tries >= record.max_retries
 
 
-def must(holds: bool, promise: str, subject: str, how: str, *values: object) -> None:
+def require(holds: bool, promise: str, subject: str, how: str, *values: object) -> None:
     """Raise :class:`Violation` unless it holds."""
     if not holds:
         raise Violation(promise, subject, how.format(*values))

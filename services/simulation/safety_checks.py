@@ -17,7 +17,7 @@ from fleet_q.core.ports import SyncRequest
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.pod_checks import PodChecks
 from fleet_q.services.simulation.recording import StepChange
-from fleet_q.services.simulation.records import Held, Records, StepRecord, must
+from fleet_q.services.simulation.records import HeldClaim, Records, StepRecord, require
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.step_checks import StepChecks
 from fleet_q.services.simulation.violation import Violation
@@ -35,13 +35,13 @@ class SafetyChecks(Records):
         now: Callable[[], int],
         silence: Callable[[Actor, int], int],
         prune_after: float = math.inf,
-        began: Callable[[Actor, Held, str], bool | None] = lambda actor, held, step_id: None,
+        began: Callable[[Actor, HeldClaim, str], bool | None] = lambda actor, held, step_id: None,
     ) -> None:
         super().__init__(dead_after, now)
         self._step_checks = StepChecks(self, work, began)
         self._pod_checks = PodChecks(self, silence)
         self._prune_after = prune_after
-        self._led: dict[Actor, str | None] = {}  # whom a process's cycle found to lead
+        self._leader_seen: dict[Actor, str | None] = {}  # whom a process's cycle found to lead
         self._has_led: set[Actor] = set()
         self._latest: dict[Actor, int] = {}  # the store's time as a process has seen it, at most
 
@@ -55,9 +55,9 @@ class SafetyChecks(Records):
     ) -> None:
         """Judge what one call did. Raises :class:`Violation`."""
         if call.method == "pods":
-            self._led[actor] = self.leader(answer.at)
+            self._leader_seen[actor] = self.leader(answer.at)
             self._latest[actor] = max(answer.at, self._latest.get(actor, 0))
-            if self._led[actor] == actor.name:
+            if self._leader_seen[actor] == actor.name:
                 self._has_led.add(actor)
         elif call.method in ("declare_dead", "recover") and (steps or pods):
             self._check_leads(actor)
@@ -78,19 +78,21 @@ class SafetyChecks(Records):
 
     def pruned(self, actor: Actor, ids: Sequence[str]) -> None:
         """Judge what a pod pruned. Raises :class:`Violation`."""
-        must(actor in self._has_led, "one leader", actor.name, "pruned and has never led")
+        require(actor in self._has_led, "one leader", actor.name, "pruned and has never led")
         before = self._latest[actor] - self._prune_after
         for step_or_pod in ids:
             step, pod = self.steps.get(step_or_pod), self.pods.get(step_or_pod)
             if step is not None:
-                must(step.status in ("completed", "cancelled"), "pruning", step_or_pod,
+                require(step.status in ("completed", "cancelled"), "pruning", step_or_pod,
                       "was pruned when it was {}", step.status)  # fmt: skip
-                must(step.at <= before, "pruning", step_or_pod, "was pruned too early")
+                require(step.at <= before, "pruning", step_or_pod, "was pruned too early")
                 step.pruned = True
             elif pod is not None:
-                must(pod.status in ("down", "asleep"), "pruning", step_or_pod,
+                require(pod.status in ("down", "asleep"), "pruning", step_or_pod,
                       "was pruned when it was {}", pod.status)  # fmt: skip
-                must(pod.heard_of <= before, "pruning", step_or_pod, "was pruned too early")
+                require(
+                    pod.last_heartbeat <= before, "pruning", step_or_pod, "was pruned too early"
+                )
                 pod.version, pod.status = 0, "down"
                 self._pod_checks.pruned(step_or_pod)
 
@@ -106,7 +108,7 @@ class SafetyChecks(Records):
         whether the claim stands."""
         record = self.steps[step_id]
         stands = record.held is not None and record.held.token == claim_token
-        must(stands or record.changed >= asked_at, "what begins is claimed", step_id,
+        require(stands or record.changed >= asked_at, "what begins is claimed", step_id,
               "began, though its claim had ended")  # fmt: skip
 
     def _check_order(
@@ -119,10 +121,10 @@ class SafetyChecks(Records):
             if place >= request.free and self.is_last_try(step_id):
                 raise Violation("last tries", step_id, "was prefetched on its last try")
         for best in self.queue.before(order[-1], at):
-            before = sum(each < best for each in order)
+            before = sum(entry < best for entry in order)
             if not self.is_last_try(best[2]) or before < request.free:
                 raise Violation("priority", best[2], f"was left while {order[-1][2]} was claimed")
 
     def _check_leads(self, actor: Actor) -> None:
-        leader = self._led.get(actor)
-        must(leader == actor.name, "one leader", actor.name, "acted while {} led", leader)
+        leader = self._leader_seen.get(actor)
+        require(leader == actor.name, "one leader", actor.name, "acted while {} led", leader)

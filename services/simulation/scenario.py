@@ -1,4 +1,4 @@
-"""What a simulation is made of, as plain values: whatever is drawn, is drawn before it begins."""
+"""Scenarios as plain values. Everything random about a scenario is drawn before it is run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation.models import Kind
 
 CLIENT: Final = "client"
-"""The name of everyone who submits, cancels and replays, for strikes at one of them."""
+"""The actor name of all clients that submit, cancel and replay; a :class:`TransactionFault` of
+this name hits the next one."""
 
-STRANGER: Final = "stranger"
-"""The name of whoever holds locks and is none of the fleet."""
+OUTSIDER: Final = "outsider"
+"""The actor name of a client outside the fleet that holds locks."""
 
 Behaviour = Literal["succeeds", "fails", "fails for good", "hangs", "kills its pod"]
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A step and what its function does: it takes ``seconds``, and misbehaves in its first
-    ``bad_attempts``. ``timeout`` is the function's, in seconds."""
+    """A step and its function, which takes ``seconds`` and shows ``behaviour`` in its first
+    ``bad_attempts`` attempts, and then succeeds. ``delay`` and ``timeout`` are in seconds."""
 
     step_id: str
     priority: int = 0
@@ -33,13 +34,13 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
 
     def behaves(self, attempt: int) -> Behaviour:
-        """What the function does in this attempt, from 1."""
+        """The function's behaviour in this attempt, counted from 1."""
         return self.behaviour if attempt <= self.bad_attempts else "succeeds"
 
 
 class Submission(msgspec.Struct, frozen=True, tag=True):
-    """Steps that are submitted at once, by a pod or from outside. If their ids are ``unique``,
-    nobody asks again when there is no answer."""
+    """Submits steps in one call, from pod ``pod_id`` or from outside. If their ids are ``unique``,
+    the call is not retried."""
 
     at: float
     steps: tuple[Work, ...]
@@ -48,21 +49,21 @@ class Submission(msgspec.Struct, frozen=True, tag=True):
 
 
 class Cancellation(msgspec.Struct, frozen=True, tag=True):
-    """Somebody calls a step off."""
+    """Cancels a step."""
 
     at: float
     step_id: str
 
 
 class Replaying(msgspec.Struct, frozen=True, tag=True):
-    """Somebody replays a step that failed or was cancelled."""
+    """Replays a step that failed or was cancelled."""
 
     at: float
     step_id: str
 
 
 class Crash(msgspec.Struct, frozen=True, tag=True):
-    """The process dies, and begins again ``back_after`` seconds later, or never."""
+    """Kills the process, and restarts it ``back_after`` seconds later; ``None`` is never."""
 
     at: float
     pod_id: str
@@ -70,7 +71,7 @@ class Crash(msgspec.Struct, frozen=True, tag=True):
 
 
 class Freeze(msgspec.Struct, frozen=True, tag=True):
-    """The process stands still, and goes on as if nothing had been: a zombie."""
+    """Suspends the process for ``seconds``; it goes on without noticing."""
 
     at: float
     pod_id: str
@@ -78,14 +79,15 @@ class Freeze(msgspec.Struct, frozen=True, tag=True):
 
 
 class DuplicatePod(msgspec.Struct, frozen=True, tag=True):
-    """Another process begins under the id of one that lives."""
+    """Starts another process under the id of a pod that is alive."""
 
     at: float
     pod_id: str
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
-    """The pod is told to drain, within ``grace`` seconds (``None``: its setting)."""
+    """Drains the pod within ``grace`` seconds (``None``: its setting), and restarts it
+    ``back_after`` seconds later; ``None`` is never."""
 
     at: float
     pod_id: str
@@ -94,7 +96,7 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
 
 class ClockJump(msgspec.Struct, frozen=True, tag=True):
-    """The pod's clock leaps forward."""
+    """Moves the pod's clock forward by ``seconds``."""
 
     at: float
     pod_id: str
@@ -102,10 +104,11 @@ class ClockJump(msgspec.Struct, frozen=True, tag=True):
 
 
 class TransactionFault(msgspec.Struct, frozen=True, tag=True):
-    """Trouble in the midst of the pod's next transaction: before its statement number
-    ``statement`` (from 0; counted on from the first after the last) it is held up for ``seconds``,
-    and then goes on, fails, or its process dies. A failure behind the commit is an answer that is
-    lost. After that, the queues for locks are full for ``crowded`` seconds, of strangers."""
+    """Disturbs the pod's next transaction: before statement number ``statement`` (from 0, modulo
+    the number of statements plus one) it halts for ``seconds``, and then goes on, fails, or its
+    process dies. A failure after the commit loses the answer. After that, the lock queues are full
+    for ``contended`` seconds. The process restarts ``back_after`` seconds after its death; ``None``
+    is never."""
 
     at: float
     pod_id: str
@@ -117,35 +120,36 @@ class TransactionFault(msgspec.Struct, frozen=True, tag=True):
 
 
 class StoreOutage(msgspec.Struct, frozen=True, tag=True):
-    """The store does not answer anyone."""
+    """Makes the store unavailable for ``seconds``."""
 
     at: float
     seconds: float
 
 
 class Suspension(msgspec.Struct, frozen=True, tag=True):
-    """All processes stand still, as on a machine that is suspended, and their clocks go on."""
+    """Suspends all processes for ``seconds``, like a suspended machine whose clocks go on."""
 
     at: float
     seconds: float
 
 
 class LongLock(msgspec.Struct, frozen=True, tag=True):
-    """Somebody else holds the locks that heartbeats and claims need; queries are answered."""
+    """Holds, from outside, the locks that heartbeats and claims need, for ``seconds``; queries are
+    answered."""
 
     at: float
     seconds: float
 
 
 class StoreClock(msgspec.Struct, frozen=True, tag=True):
-    """The store's clock is set, by ``seconds`` forward or, if they are negative, back."""
+    """Sets the store's clock by ``seconds``, forward or (negative) back."""
 
     at: float
     seconds: float
 
 
 class Start(msgspec.Struct, frozen=True):
-    """A pod's beginning; its clock runs ``rate`` times as fast as the store's."""
+    """Starts a pod at ``at``; its clock runs ``rate`` times as fast as the store's."""
 
     pod_id: str
     at: float = 0.0
@@ -159,12 +163,11 @@ Request = Submission | Cancellation | Replaying
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """All that happens to a fleet from outside; ``seconds`` is when the trouble is over.
+    """Everything that happens to a fleet from outside; all times are in seconds since the start.
 
-    Fewer than Snowflake's twenty may wait for a lock where ``most_waiters`` says so: a few pods
-    would never be turned away.
-    A fleet that is ``sized`` to measure what it can do is promised nothing about time: how long
-    things take is what is measured.
+    ``seconds``: when the faults are over. ``most_waiters``: length of a lock's queue, shorter than
+    Snowflake's twenty for small fleets, so that their statements are rejected, too. ``sized``: the
+    fleet has a given size and is measured; promises about time are not checked.
     """
 
     seed: int
@@ -179,5 +182,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def steps(self) -> int:
-        """How many steps are submitted."""
-        return sum(len(each.steps) for each in self.requests if isinstance(each, Submission))
+        """Number of steps that are submitted."""
+        return sum(
+            len(request.steps) for request in self.requests if isinstance(request, Submission)
+        )

@@ -1,4 +1,4 @@
-"""Which statements a call of the store is made of: those that the production stores say."""
+"""Statement scripts: the statements that the production stores execute for a call."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from fleet_q.services.simulation.models import Script, Statement, StoreModel
 _FILE: Final = "the file"
 _HEAD: Final = "the head of the queue"
 HEARTBEAT_LOCKS: Final = frozenset({_FILE, "pod_health"})
-"""Locks that every heartbeat needs, where rows have none of their own."""
+"""Locks that every heartbeat needs where locks are not on rows."""
 
 READS: Final = frozenset({"change_counter", "pods", "orphans", "step", "final_steps"})
 """Calls that are one query."""
 
 
 class Peek(Protocol):
-    """What a store sees before it decides which statements to say."""
+    """What a store queries before it decides which statements to execute."""
 
     def is_claimable(self) -> bool:
-        """Whether there is a step to claim."""
+        """Whether a step is pending and due."""
 
 
 def script(model: StoreModel, call: StoreCall, peek: Peek) -> Script:
-    """The statements of ``call``."""
+    """Return the statements of ``call`` on a store of this model."""
     if call.method == "hold_locks":
         return _hold(model, *call.args)
     if call.method in READS:
@@ -40,21 +40,21 @@ def script(model: StoreModel, call: StoreCall, peek: Peek) -> Script:
 
 
 def _hold(model: StoreModel, seconds: float, pods: tuple[str, ...]) -> Script:
-    """A statement of somebody else that takes long. It has no lock of single rows, where there are
-    such, but those of all the pods' and the head of the queue."""
+    """A long transaction from outside the fleet. With row locks, it locks the rows of ``pods`` and
+    the head of the queue."""
     locks: tuple[str, ...] = (_FILE,) if model.kind == "sqlite" else ("step_tracker", "pod_health")
-    if model.rows:
+    if model.row_locks:
         locks = (f"step_tracker {_HEAD}", *(f"pod_health {pod}" for pod in sorted(pods)))
     return (
         Statement("BEGIN", model.begin),
         Statement("UPDATE all", model.update, locks),
-        Statement("what takes long", seconds),
+        Statement("SELECT slow", seconds),
         Statement("COMMIT", model.commit),
     )
 
 
 def _sqlite(model: StoreModel, call: StoreCall) -> Script:
-    """``EventStore`` over a file: one transaction, which locks all of it as it begins."""
+    """``EventStore`` on a file: one transaction, which locks the file when it begins."""
     return (
         Statement("BEGIN IMMEDIATE", model.begin, (_FILE,)),
         Statement(call.method, model.update),
@@ -64,7 +64,7 @@ def _sqlite(model: StoreModel, call: StoreCall) -> Script:
 
 
 class _Snowflake:
-    """``SnowflakeStore``, on both kinds of its tables."""
+    """``SnowflakeStore``, on standard and hybrid tables."""
 
     def __init__(self, model: StoreModel, peek: Peek) -> None:
         self._model = model
@@ -72,9 +72,9 @@ class _Snowflake:
 
     def script(self, call: StoreCall) -> Script:
         if call.method == "sync":
-            return self._request(call.args[0])
+            return self._sync(call.args[0])
         if call.method == "submit":
-            if all(each.unique for each in call.args[0]):
+            if all(new.unique for new in call.args[0]):
                 return self._transaction(call, self._insert("step_tracker"))
             return self._transaction(
                 call, self._update("fleet_q", ("1",)), self._insert("step_tracker")
@@ -98,13 +98,13 @@ class _Snowflake:
             Statement("COMMIT", model.commit, does=does),
         )
 
-    def _request(self, request: SyncRequest) -> Script:
-        joining: Script = ()
+    def _sync(self, request: SyncRequest) -> Script:
+        join_script: Script = ()
         if isinstance(request.pod_command, Join):
             join = SyncRequest(
                 request.pod_id, request.incarnation, request.pod_command, is_retry=request.is_retry
             )
-            joining = self._transaction(
+            join_script = self._transaction(
                 StoreCall("sync", (join,)),
                 self._update("fleet_q", ("1",)),
                 self._update("pod_health", (request.pod_id,)),
@@ -113,19 +113,19 @@ class _Snowflake:
             request = replace(request, pod_command=None)
         does = StoreCall("sync", (request,))
         changes_steps = bool(request.outcomes or request.claim)
-        looks_first = not request.outcomes and not request.is_retry
-        if looks_first and (request.claim or request.pod_command is None):
+        queries_first = not request.outcomes and not request.is_retry
+        if queries_first and (request.claim or request.pod_command is None):
             changes_steps = request.claim > 0 and self._peek.is_claimable()
             if not changes_steps and (request.pod_command is None or request.only_if_claimable):
-                return (*joining, self._select("what there is", does))
-            joining = (*joining, self._select("what there is", None))
+                return (*join_script, self._select("claimable", does))
+            join_script = (*join_script, self._select("claimable", None))
         writes: list[Statement] = []
         if changes_steps:
             rows = tuple(outcome.step_id for outcome in request.outcomes)
             writes.append(self._update("step_tracker", (_HEAD, *rows) if request.claim else rows))
         if request.pod_command is not None:
             writes.append(self._update("pod_health", (request.pod_id,)))
-        return (*joining, *self._transaction(does, *writes))
+        return (*join_script, *self._transaction(does, *writes))
 
     def _transaction(self, does: StoreCall, *writes: Statement, answered: bool = True) -> Script:
         model = self._model
@@ -136,12 +136,14 @@ class _Snowflake:
                 statements.append(self._insert("events"))
         statements.append(Statement("COMMIT", model.commit, does=does))
         if answered:
-            statements.append(self._select("what was done", None))
+            statements.append(self._select("result", None))
         return tuple(statements)
 
     def _update(self, table: str, rows: Iterable[str]) -> Statement:
-        """Rows are locked in one order, so that two transactions never wait for each other."""
-        locks = tuple(sorted(f"{table} {row}" for row in rows)) if self._model.rows else (table,)
+        """Row locks are sorted, so that two transactions never deadlock."""
+        locks = (
+            tuple(sorted(f"{table} {row}" for row in rows)) if self._model.row_locks else (table,)
+        )
         return Statement(f"UPDATE {table}", self._model.update, locks)
 
     def _insert(self, table: str) -> Statement:
@@ -154,4 +156,4 @@ class _Snowflake:
 def _ids(arg: Any) -> Iterable[str]:
     if isinstance(arg, str):
         return (arg,)
-    return (each if isinstance(each, str) else each.step_id for each in arg)
+    return (item if isinstance(item, str) else item.step_id for item in arg)

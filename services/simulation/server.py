@@ -1,7 +1,7 @@
-"""The store as its clients meet it: statements take time, wait for locks, and go wrong.
+"""The simulated store server: statements take time, wait for locks, and fail.
 
-A call is a script of statements. What it does, it does at its COMMIT, through the production store
-over memory: before that nothing has happened, after it all has, whether or not anyone hears of it.
+A call is a script of statements. It takes effect at its COMMIT, as a whole, through the production
+``EventStore`` over memory, whether or not the client receives the answer.
 """
 
 from __future__ import annotations
@@ -20,41 +20,57 @@ from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.locks import LockTable
 from fleet_q.services.simulation.models import Script, StoreModel
 from fleet_q.services.simulation.recording import RecordingDatabase
-from fleet_q.services.simulation.scenario import STRANGER, TransactionFault
+from fleet_q.services.simulation.scenario import OUTSIDER, TransactionFault
 from fleet_q.services.simulation.scripts import HEARTBEAT_LOCKS, READS, script
 from fleet_q.services.simulation.virtual_clock import VirtualClock
 
 
 class Session:
-    """A call on its way through its statements."""
+    """The progress of one call through its statements."""
 
-    __slots__ = ("aborted", "actor", "answer", "done", "error", "held", "held_since",
-                 "last_lock_at", "next", "over", "script", "sent_at", "slow", "strike",
-                 "struck_at", "waits_for", "waits_since")  # fmt: skip
+    __slots__ = (
+        "aborted",
+        "actor",
+        "answer",
+        "done",
+        "error",
+        "fault",
+        "fault_at",
+        "held",
+        "held_since",
+        "last_lock_at",
+        "next",
+        "over",
+        "script",
+        "sent_at",
+        "slow",
+        "waits_for",
+        "waits_since",
+    )  # fmt: skip
 
     def __init__(self, actor: Actor, statements: Script, now: float) -> None:
         self.actor = actor
         self.script = statements
-        self.next = 0  # the statement that comes next
-        self.sent_at = now  # when the one before that was sent
+        self.next = 0  # number of the next statement
+        self.sent_at = now  # when the previous statement was sent
         self.held: list[str] = []
         self.held_since = 0.0
         self.last_lock_at = 0.0
         self.waits_for: str | None = None
         self.waits_since = 0.0
-        self.strike: TransactionFault | None = None
-        self.struck_at = 0  # the statement before which it strikes
-        self.slow = False  # the strike holds a statement up
-        self.done = 0  # what the statements up to here do has been done
-        self.aborted = False  # rolled back while its client said nothing
+        self.fault: TransactionFault | None = None
+        self.fault_at = 0  # the statement before which it occurs
+        self.slow = False  # halted by the fault
+        self.done = 0  # the statements before this number have taken effect
+        self.aborted = False  # rolled back while its client was silent
         self.over = False
         self.answer: Any = None
         self.error: Exception | None = None
 
 
 class Server:
-    """The simulated store. ``told`` is called with whatever was done; ``died`` with the actor, and
-    the seconds until it comes back, when a strike ends one."""
+    """The simulated store. ``on_done`` is called with each call that took effect, and its answer;
+    ``on_death`` with an actor that a fault kills, and the seconds until its restart."""
 
     def __init__(
         self,
@@ -63,67 +79,67 @@ class Server:
         database: RecordingDatabase,
         chance: Random,
         *,
-        told: Callable[[Actor, StoreCall, Any], object],
-        died: Callable[[Actor, float | None], object],
+        on_done: Callable[[Actor, StoreCall, Any], object],
+        on_death: Callable[[Actor, float | None], object],
         longest_gap: float = math.inf,
     ) -> None:
         self.model = model
         self.statements = 0
         self.calls = 0
-        self.refusals = 0  # of locks that too many waited for
-        self.timeouts = 0  # of locks that were waited for too long
-        self.waits = array("f")  # seconds that locks were waited for, when they were
-        self.disturbed_at = -math.inf  # when it was last away, or a lock kept for no good
-        self.gaps: list[tuple[float, float]] = []  # longer than ``longest_gap``, without heartbeats
-        self.strikes: dict[str, list[TransactionFault]] = {}
+        self.refusals = 0  # of statements, because of a full lock queue
+        self.timeouts = 0  # of statements that waited for a lock
+        self.waits = array("f")  # seconds waited for locks that were granted
+        self.disturbed_at = -math.inf  # last time of an outage or a lock of a silent client
+        self.gaps: list[tuple[float, float]] = []  # without heartbeats, longer than ``longest_gap``
+        self.transaction_faults: dict[str, list[TransactionFault]] = {}
         self._virtual_clock = virtual_clock
-        self._ledger = database
+        self._database = database
         self._store: Store = EventStore(database)
         self._longest_gap = longest_gap
         self._chance = chance
-        self._told = told
-        self._died = died
-        self._away_until = 0.0
-        self._crowded_until = 0.0
-        self._factors = [chance.lognormvariate(0.0, model.spread) for _ in range(4_096)]
+        self._on_done = on_done
+        self._on_death = on_death
+        self._outage_until = 0.0
+        self._contended_until = 0.0
+        self._factors = [chance.lognormvariate(0.0, model.time_sigma) for _ in range(4_096)]
         self._open: dict[Session, None] = {}
-        self._locks = LockTable[Session](model.most_waiters, self._granted)
+        self._locks = LockTable[Session](model.most_waiters, self._on_granted)
 
     def perform(self, actor: Actor, call: StoreCall) -> None:
-        """Begin with a call; its actor will be told."""
-        if call.method in READS and self._virtual_clock.now >= self._away_until:
+        """Begin a call. Its actor is resumed with the answer or an error."""
+        if call.method in READS and self._virtual_clock.now >= self._outage_until:
             self.calls += 1
             self.statements += 1
             self._virtual_clock.after(self.model.select * self._factor(), self._read, actor, call)
             return
-        session = Session(actor, script(self.model, call, self._ledger), self._virtual_clock.now)
-        session.slow = actor.name == STRANGER
-        armed = self.strikes.get(actor.name)
-        if armed and len(session.script) > 1:
-            session.strike = armed.pop(0)
-            session.struck_at = session.strike.statement % (len(session.script) + 1)
+        session = Session(actor, script(self.model, call, self._database), self._virtual_clock.now)
+        session.slow = actor.name == OUTSIDER
+        faults = self.transaction_faults.get(actor.name)
+        if faults and len(session.script) > 1:
+            session.fault = faults.pop(0)
+            session.fault_at = session.fault.statement % (len(session.script) + 1)
         self.calls += 1
         self._open[session] = None
-        if self._virtual_clock.now < self._away_until:
-            self._fail(session, "the store is away")
+        if self._virtual_clock.now < self._outage_until:
+            self._fail(session, "unavailable")
         else:
             self._proceed(session)
 
     def _factor(self) -> float:
-        """How much longer than usual a statement takes; one of some that were drawn before."""
+        """A random factor for the duration of a statement, taken from a table drawn beforehand."""
         return self._factors[int(self._chance.random() * len(self._factors))]
 
-    def go_away(self, seconds: float) -> None:
-        """Answer nobody for a while. Whatever is open fails: rolled back, or its answer lost."""
-        self._away_until = max(self._away_until, self._virtual_clock.now + seconds)
-        self._kept_all_waiting(self._virtual_clock.now, self._away_until)
+    def begin_outage(self, seconds: float) -> None:
+        """Fail all calls for ``seconds``. Open ones are rolled back, or their answers are lost."""
+        self._outage_until = max(self._outage_until, self._virtual_clock.now + seconds)
+        self._add_gap(self._virtual_clock.now, self._outage_until)
         for session in list(self._open):
-            self._fail(session, "the store went away")
+            self._fail(session, "connection lost")
 
     def is_calm(self) -> bool:
-        """Whether it answers, lets its locks be waited for, and keeps none of them for a client
-        that is silent or held up."""
-        undisturbed = self._virtual_clock.now >= max(self._away_until, self._crowded_until)
+        """Whether the store answers, accepts waiters for locks, and has no locks held by a client
+        that is silent or halted."""
+        undisturbed = self._virtual_clock.now >= max(self._outage_until, self._contended_until)
         calm = undisturbed and not any(
             holder.slow or holder.actor.silent_since < math.inf for holder in self._locks.holders()
         )
@@ -132,28 +148,28 @@ class Server:
         return calm
 
     def queue_length(self) -> int:
-        """How many wait for the lock that most wait for."""
+        """Number of waiters for the busiest lock."""
         return self._locks.most_waiting()
 
     def _read(self, actor: Actor, call: StoreCall) -> None:
-        """Answer a query; it needs no locks, and there is nothing between its statements."""
-        if self._virtual_clock.now < self._away_until:
-            actor.refused(StoreUnavailable("the store: the store went away"))
+        """Answer a query, which needs no locks and is one statement."""
+        if self._virtual_clock.now < self._outage_until:
+            actor.on_error(StoreUnavailable("the store: connection lost"))
             return
         answer = getattr(self._store, call.method)(*call.args, **call.kwargs)
-        self._told(actor, call, answer)
-        actor.answered(answer)
+        self._on_done(actor, call, answer)
+        actor.on_answer(answer)
 
     def _proceed(self, session: Session) -> None:
-        """Go through the statements up to the next moment at which anything is decided: a lock is
-        asked for, trouble strikes, the commit is done, the answer is there."""
+        """Execute statements up to the next one that waits for a lock, meets a fault, or takes
+        effect, or to the end."""
         if session.over:
             return
         if session.actor.silent_since < math.inf:
             self._fall_silent(session)
             return
         if session.aborted:
-            self._fail(session, "the transaction was idle for too long and is rolled back")
+            self._fail(session, "the transaction was idle for too long and has been rolled back")
             return
         self._do(session)
         if session.error is not None:
@@ -162,14 +178,16 @@ class Server:
         statements, elapsed = session.script, 0.0
         while session.next < len(statements):
             statement = statements[session.next]
-            struck = session.strike is not None and session.struck_at <= session.next
-            unlocked = statement.locks and not all(lock in session.held for lock in statement.locks)
-            if elapsed and (struck or unlocked):
+            fault_due = session.fault is not None and session.fault_at <= session.next
+            needs_lock = statement.locks and not all(
+                lock in session.held for lock in statement.locks
+            )
+            if elapsed and (fault_due or needs_lock):
                 break
-            if struck:
-                self._strike(session)
+            if fault_due:
+                self._begin_fault(session)
                 return
-            if unlocked and not self._lock(session, statement.locks):
+            if needs_lock and not self._lock(session, statement.locks):
                 return
             session.sent_at = self._virtual_clock.now + elapsed
             elapsed += statement.seconds * self._factor()
@@ -179,13 +197,13 @@ class Server:
                 break
         if elapsed:
             self._virtual_clock.after(elapsed, self._proceed, session)
-        elif session.strike is not None:
-            self._strike(session)
+        elif session.fault is not None:
+            self._begin_fault(session)
         else:
             self._finish(session)
 
     def _do(self, session: Session) -> None:
-        """Do what the last statement is for, whole; the locks are free after that."""
+        """Carry out the call of the last statement, if it has one, and release the locks."""
         call = session.script[session.next - 1].does if session.next > session.done else None
         session.done = session.next
         if call is None:
@@ -195,20 +213,20 @@ class Server:
         except FleetQError as error:
             session.error = error
         self._unlock(session)
-        self._told(session.actor, call, session.answer)
+        self._on_done(session.actor, call, session.answer)
 
     def _finish(self, session: Session) -> None:
         self._end(session)
         if session.error is not None:
-            session.actor.refused(session.error)
+            session.actor.on_error(session.error)
         else:
-            session.actor.answered(session.answer)
+            session.actor.on_answer(session.answer)
 
     def _fail(self, session: Session, why: str | StoreUnavailable) -> None:
-        """Nothing has happened, or nobody hears of it."""
+        """End the session with an error: its transaction is rolled back, or its answer is lost."""
         self._end(session)
         error = StoreUnavailable(f"the store: {why}") if isinstance(why, str) else why
-        self._virtual_clock.after(self.model.begin, session.actor.refused, error)
+        self._virtual_clock.after(self.model.begin, session.actor.on_error, error)
 
     def _end(self, session: Session) -> None:
         session.over = True
@@ -219,7 +237,7 @@ class Server:
         self._unlock(session)
 
     def _fall_silent(self, session: Session) -> None:
-        """The client is dead or stands still. A statement that was sent before that is done."""
+        """Handle a client that is dead or frozen. A statement that it sent before takes effect."""
         actor = session.actor
         if actor.silent_since >= session.sent_at:
             self._do(session)
@@ -243,33 +261,35 @@ class Server:
             session.aborted = True
             self._unlock(session)
 
-    def _strike(self, session: Session) -> None:
-        strike, session.strike = session.strike, None
-        assert strike is not None
+    def _begin_fault(self, session: Session) -> None:
+        fault, session.fault = session.fault, None
+        assert fault is not None
         session.slow = True
-        self._virtual_clock.after(strike.seconds, self._struck, session, strike)
+        self._virtual_clock.after(fault.seconds, self._end_fault, session, fault)
 
-    def _struck(self, session: Session, strike: TransactionFault) -> None:
+    def _end_fault(self, session: Session, fault: TransactionFault) -> None:
         session.slow = False
-        self._crowded_until = max(self._crowded_until, self._virtual_clock.now + strike.contended)
+        self._contended_until = max(
+            self._contended_until, self._virtual_clock.now + fault.contended
+        )
         if self.model.most_waiters is not None:
-            self._kept_all_waiting(self._virtual_clock.now, self._crowded_until)
+            self._add_gap(self._virtual_clock.now, self._contended_until)
         if session.over:
             return
-        match strike.then:
+        match fault.then:
             case "goes on":
                 self._proceed(session)
             case "fails":
                 self._fail(session, "a statement failed")
             case "dies":
-                self._died(session.actor, strike.back_after)
+                self._on_death(session.actor, fault.back_after)
                 self._proceed(session)
 
     def _lock(self, session: Session, locks: tuple[str, ...]) -> bool:
         for lock in locks:
             if lock in session.held:
                 continue
-            taken = None if self._is_crowded() else self._locks.take(lock, session)
+            taken = None if self._is_contended() else self._locks.take(lock, session)
             if taken:
                 self._hold(session, lock)
                 continue
@@ -286,10 +306,12 @@ class Server:
             return False
         return True
 
-    def _is_crowded(self) -> bool:
-        return self.model.most_waiters is not None and self._virtual_clock.now < self._crowded_until
+    def _is_contended(self) -> bool:
+        return (
+            self.model.most_waiters is not None and self._virtual_clock.now < self._contended_until
+        )
 
-    def _granted(self, session: Session) -> None:
+    def _on_granted(self, session: Session) -> None:
         assert session.waits_for is not None
         self.waits.append(self._virtual_clock.now - session.waits_since)
         self._hold(session, session.waits_for)
@@ -301,7 +323,7 @@ class Server:
             self.timeouts += 1
             lock = session.waits_for
             error = StoreUnavailable if self.model.most_waiters is None else StoreContended
-            self._fail(session, error("the store: a lock was not to be had"))
+            self._fail(session, error("the store: timeout while waiting for a lock"))
             self._end_abandoned(lock)
 
     def _hold(self, session: Session, lock: str) -> None:
@@ -311,9 +333,13 @@ class Server:
         session.held.append(lock)
 
     def _end_abandoned(self, lock: str) -> None:
-        """What the store's adapter does for who was refused a lock."""
+        """Abort the holder of a lock if it is abandoned, as the store's adapter does after a lock
+        was not granted."""
         holder = self._locks.holder(lock)
-        if holder is None or self._virtual_clock.now - holder.held_since <= self.model.abandoned:
+        if (
+            holder is None
+            or self._virtual_clock.now - holder.held_since <= self.model.abandoned_after
+        ):
             return
         if holder.actor.alive:
             self._abort(holder, holder.next)
@@ -322,12 +348,12 @@ class Server:
 
     def _unlock(self, session: Session) -> None:
         held, session.held = session.held, []
-        has_all = session.actor.name == STRANGER and session.next > 1
-        if held and (has_all or not HEARTBEAT_LOCKS.isdisjoint(held)):
-            self._kept_all_waiting(session.last_lock_at, self._virtual_clock.now)
+        is_outsider = session.actor.name == OUTSIDER and session.next > 1
+        if held and (is_outsider or not HEARTBEAT_LOCKS.isdisjoint(held)):
+            self._add_gap(session.last_lock_at, self._virtual_clock.now)
         for lock in held:
             self._locks.release(lock)
 
-    def _kept_all_waiting(self, since: float, until: float) -> None:
+    def _add_gap(self, since: float, until: float) -> None:
         if until - since > self._longest_gap:
             self.gaps.append((since, until))

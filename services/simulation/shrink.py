@@ -12,7 +12,7 @@ from fleet_q.services.simulation.fleet import Outcome, simulate
 from fleet_q.services.simulation.scenario import Scenario
 
 MOST_RUNS: Final = 250
-"""Smaller scenarios that are tried, at most."""
+"""Smaller scenarios that are on_try, at most."""
 
 MARGIN: Final = 120.0
 """Seconds by which a promise may break later with less going on."""
@@ -23,12 +23,12 @@ T = TypeVar("T")
 class Shrinker:
     """Tries ever smaller scenarios that break the same promise as ``outcome``."""
 
-    def __init__(self, outcome: Outcome, tried: Callable[[int], object]) -> None:
+    def __init__(self, outcome: Outcome, on_try: Callable[[int], object]) -> None:
         assert outcome.violation is not None
         self.smallest = outcome
         self.runs = 0
         self._promise = outcome.violation.promise
-        self._tried = tried
+        self._on_try = on_try
 
     def shrink(self) -> Outcome:
         """The smallest that was found."""
@@ -73,7 +73,7 @@ class Shrinker:
 
     def _try(self, scenario: Scenario) -> bool:
         self.runs += 1
-        self._tried(self.runs)
+        self._on_try(self.runs)
         outcome = simulate(scenario, until=self._until())
         if outcome.violation is None or outcome.violation.promise != self._promise:
             return False
@@ -94,7 +94,7 @@ def _with_pods(scenario: Scenario, pods: tuple[sc.Start, ...]) -> Scenario:
 
 
 def _step_ids(scenario: Scenario) -> list[str]:
-    submissions = (each for each in scenario.requests if isinstance(each, sc.Submission))
+    submissions = (request for request in scenario.requests if isinstance(request, sc.Submission))
     return [work.step_id for submission in submissions for work in submission.steps]
 
 
@@ -102,11 +102,11 @@ def _with_steps(scenario: Scenario, step_ids: tuple[str, ...]) -> Scenario:
     """Without the other steps."""
     kept = set(step_ids)
     requests: list[sc.Request] = []
-    for each in scenario.requests:
-        if not isinstance(each, sc.Submission):
-            requests.append(each)
-        elif steps := tuple(work for work in each.steps if work.step_id in kept):
-            requests.append(replace(each, steps=steps))
+    for request in scenario.requests:
+        if not isinstance(request, sc.Submission):
+            requests.append(request)
+        elif steps := tuple(work for work in request.steps if work.step_id in kept):
+            requests.append(replace(request, steps=steps))
     return replace(scenario, requests=tuple(requests))
 
 

@@ -1,39 +1,39 @@
-"""The records of which functions began, as the files beside a SQLite store tell of them."""
+"""Records of which functions began, as pods on SQLite keep them in files beside the store."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from fleet_q.core.ports import Orphan
-from fleet_q.services.simulation.process import Process
+from fleet_q.services.simulation.pod_process import PodProcess
 
 
 class Starts:
-    """See :class:`fleet_q.core.ports.StartRecords`. What a process itself does is left to its
-    functions, which know when they began."""
+    """Implements :class:`fleet_q.core.ports.StartRecords` by asking the simulated processes, whose
+    functions know which of them began."""
 
     def __init__(self) -> None:
-        self._processes: dict[str, Process] = {}
+        self._processes: dict[str, PodProcess] = {}
 
-    def add(self, process: Process) -> None:
-        """A process begins."""
+    def add(self, process: PodProcess) -> None:
+        """Register a process that starts."""
         self._processes[_name(process.machine.incarnation)] = process
 
     def open(self, incarnation: str) -> None:
         return None
 
-    def never_began(self, letters: Sequence[Orphan]) -> set[str]:
+    def never_began(self, orphans: Sequence[Orphan]) -> set[str]:
         return {
-            letter.step_id
-            for letter in letters
-            if self.began(letter.incarnation, letter.step_id, letter.claim_token) is False
+            orphan.step_id
+            for orphan in orphans
+            if self.began(orphan.incarnation, orphan.step_id, orphan.claim_token) is False
         }
 
     def began(
         self, incarnation: str, step_id: str, claim_token: str, before: float | None = None
     ) -> bool | None:
-        """Whether a function began; ``None`` if that is unknown: the process lives, or did at the
-        time ``before``, or gave the record up when it became another incarnation."""
+        """Whether a function began. ``None`` if that is unknown: the process is alive, or was at
+        the time ``before``, or has become another incarnation, which discards its record."""
         process = self._processes[_name(incarnation)]
         has_ended = not process.alive and (before is None or process.silent_since < before)
         if not has_ended or process.machine.incarnation != incarnation:
@@ -44,9 +44,9 @@ class Starts:
         return []
 
     def remove(self, incarnations: Collection[str]) -> None:
-        """None is left behind."""
+        """Do nothing: simulated records need no cleaning."""
 
 
 def _name(incarnation: str) -> str:
-    """Of the process that made it."""
+    """The name of the process that made the incarnation."""
     return incarnation.rpartition("/")[0]

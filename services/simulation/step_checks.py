@@ -9,7 +9,7 @@ from fleet_q.core.calls import StoreCall
 from fleet_q.core.events import StepEvent
 from fleet_q.core.step import Step
 from fleet_q.services.simulation.actor import Actor
-from fleet_q.services.simulation.records import Held, Records, StepRecord, must
+from fleet_q.services.simulation.records import HeldClaim, Records, StepRecord, require
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 
@@ -22,7 +22,7 @@ class StepChecks:
         self,
         records: Records,
         work: Mapping[str, Work],
-        began: Callable[[Actor, Held, str], bool | None],
+        began: Callable[[Actor, HeldClaim, str], bool | None],
     ) -> None:
         self._records = records
         self._work = work
@@ -36,20 +36,25 @@ class StepChecks:
             self._records.queue.forget(step_id)
             record = None
         if isinstance(fact, ev.Submitted):
-            must(record is None, "versions", step_id, "was submitted twice")
+            require(record is None, "versions", step_id, "was submitted twice")
             available = fact.available_ts if self._work[step_id].delay else 0
             record = StepRecord(fact.priority, fact.max_retries, event.at, available)
             self._records.steps[step_id] = record
             self._records.unfinished += 1
         elif record is None:
             raise Violation("versions", step_id, "does not begin with its submission")
-        must(event.version == record.version + 1, "versions", step_id,
+        require(event.version == record.version + 1, "versions", step_id,
               "has version {} after {}", event.version, record.version)  # fmt: skip
-        is_set = record.changed <= self._records.clock_set_at
-        must(is_set or event.at >= record.at, "order", step_id, "happened before what it follows")
+        clock_was_set = record.changed <= self._records.clock_set_at
+        require(
+            clock_was_set or event.at >= record.at,
+            "order",
+            step_id,
+            "happened before what it follows",
+        )
         if isinstance(fact, ev.Claimed):
-            is_late = event.at >= record.available or (is_set and record.tries > 0)
-            must(is_late, "delays", step_id, "was claimed before its time")
+            is_due = event.at >= record.available or (clock_was_set and record.tries > 0)
+            require(is_due, "delays", step_id, "was claimed before its time")
         record.version, record.at, record.changed = event.version, event.at, self._records.now()
         match fact:
             case ev.Claimed():
@@ -57,11 +62,11 @@ class StepChecks:
             case ev.Completed() | ev.Retried() | ev.Released() | ev.Recovered() | ev.Failed():
                 self._ended_claim(record, event, fact, call, actor)
             case ev.Cancelled():
-                must(record.status in ("pending", "claimed"), "one end", step_id,
+                require(record.status in ("pending", "claimed"), "one end", step_id,
                       "was cancelled when it was {}", record.status)  # fmt: skip
                 self._ends(record, "cancelled")
             case ev.Replayed():
-                must(record.status in ("failed", "cancelled"), "one end", step_id,
+                require(record.status in ("failed", "cancelled"), "one end", step_id,
                       "was replayed when it was {}", record.status)  # fmt: skip
                 record.tries = record.crashes = 0
                 record.available = 0
@@ -74,18 +79,20 @@ class StepChecks:
         self, record: StepRecord, event: StepEvent, fact: ev.Claimed, actor: Actor
     ) -> None:
         step_id, token = event.stream, fact.claim_token
-        must(record.status == "pending", "one holder", step_id,
+        require(record.status == "pending", "one holder", step_id,
               "was claimed when it was {}", record.status)  # fmt: skip
-        must(record.held is None, "one holder", step_id, "is held under two tokens")
-        must(event.pod_id == actor.name, "one holder", step_id, "is held by another than claimed")
+        require(record.held is None, "one holder", step_id, "is held under two tokens")
+        require(
+            event.pod_id == actor.name, "one holder", step_id, "is held by another than claimed"
+        )
         pod = self._records.pods.get(actor.name)
-        must(
+        require(
             pod is not None and pod.status in ("up", "draining")
             and pod.incarnation == fact.incarnation,
             "the dead stay dead", step_id, "was claimed by an incarnation that does not live",
         )  # fmt: skip
         record.status = "claimed"
-        record.held = Held(token, actor.name, fact.incarnation)
+        record.held = HeldClaim(token, actor.name, fact.incarnation)
         self._records.holding[fact.incarnation] += 1
 
     def _ended_claim(
@@ -97,11 +104,13 @@ class StepChecks:
         actor: Actor,
     ) -> None:
         step_id, held = event.stream, record.held
-        must(not record.completed, "completed once", step_id, "{} after its completion", fact.type)
+        require(
+            not record.completed, "completed once", step_id, "{} after its completion", fact.type
+        )
         if held is None or held.token != fact.claim_token:
             raise Violation("tokens", step_id, f"was {fact.type} without the token of its claim")
         if call.method == "recover":
-            must(
+            require(
                 self._records.has_ended(held),
                 "recovery",
                 step_id,
@@ -109,18 +118,18 @@ class StepChecks:
             )
             began = self._began(actor, held, step_id)
             if isinstance(fact, ev.Failed):
-                must(began is not False, "begun", step_id, "never began, and failed for good")
+                require(began is not False, "begun", step_id, "never began, and failed for good")
             elif isinstance(fact, ev.Released):
-                must(began is False, "begun", step_id, "may have begun, and no try was used up")
+                require(began is False, "begun", step_id, "may have begun, and no try was used up")
         match fact:
             case ev.Completed(result=result):
-                must(str(result, "utf-8") == f'"{held.token}"', "tokens", step_id,
+                require(str(result, "utf-8") == f'"{held.token}"', "tokens", step_id,
                       "has the result of another claim")  # fmt: skip
                 record.completed = True
                 self._ends(record, "completed")
             case ev.Failed():
                 ended = record.tries == record.max_retries
-                must(
+                require(
                     ended or self._work[step_id].behaviour == "fails for good",
                     "tries",
                     step_id,
@@ -134,7 +143,7 @@ class StepChecks:
                 self._lets_go(record, "pending")
             case ev.Retried() | ev.Recovered():
                 record.tries += 1
-                must(record.tries <= record.max_retries, "tries", step_id,
+                require(record.tries <= record.max_retries, "tries", step_id,
                       "goes on after {} tries", record.tries)  # fmt: skip
                 record.available = fact.available_ts if isinstance(fact, ev.Retried) else 0
                 self._lets_go(record, "pending")
@@ -151,10 +160,10 @@ class StepChecks:
     def _check_row(self, record: StepRecord, step: Step) -> None:
         row = (step.version, step.status, step.retry_count, step.priority, step.last_update_ts)
         log = (record.version, record.status, record.tries, record.priority, record.at)
-        must(row == log, "tables", step.step_id, "has the row {} and the log {}", row, log)
+        require(row == log, "tables", step.step_id, "has the row {} and the log {}", row, log)
         if record.held is not None:
             holder = (step.claim_token, step.claimed_by, step.incarnation)
             held = (record.held.token, record.held.pod_id, record.held.incarnation)
-            must(
+            require(
                 holder == held, "tables", step.step_id, "is held by {}, in the log {}", holder, held
             )

@@ -1,10 +1,11 @@
-"""What a check raises."""
+"""The exception that checks raise."""
 
 from __future__ import annotations
 
 
 class Violation(Exception):
-    """A promise was broken: by name, the step or pod that it was broken to, and how."""
+    """A promise is broken. ``promise``: its name; ``subject``: the id of the step or pod concerned;
+    ``how``: what happened to it."""
 
     def __init__(self, promise: str, subject: str, how: str) -> None:
         super().__init__(f"{promise}: {subject}: {how}")

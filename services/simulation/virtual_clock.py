@@ -1,4 +1,4 @@
-"""Virtual time: what is going to happen, in order; time that nothing happens in costs nothing."""
+"""The virtual clock: an event queue that advances time from one event to the next."""
 
 from __future__ import annotations
 
@@ -11,62 +11,63 @@ from fleet_q.core.retry import micros
 from fleet_q.services.simulation.violation import Violation
 
 EPOCH: Final = 1_767_225_600_000_000
-"""The store's time when a simulation begins, 2026-01-01 in microseconds since 1970."""
-
+"""The store's time when a simulation begins: 2026-01-01, in microseconds since 1970."""
 
 INSTANT: Final = 1e-6
-MOST_AT_ONCE: Final = 100_000
-"""So many events, each less than an instant (in seconds) after the one before it, are a loop."""
+"""Seconds. Time stands still while each event is less than this after the previous one."""
+
+MAX_EVENTS_AT_ONCE: Final = 100_000
+"""Consecutive events while time stands still; more are an endless loop."""
 
 
 class Stopped(Exception):
-    """Whoever began it wants to see no more."""
+    """The caller has stopped the simulation."""
 
 
 class VirtualClock:
-    """Events by their time, in seconds since the simulation began; at one time, first come."""
+    """Runs scheduled callbacks by time, in seconds since the start; at the same time, in the order
+    in which they were scheduled."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.clock_shift = 0  # µs by which the store's clock is wrong
-        self.happened = 0
         self._events: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._order = count()
 
-    def at(self, when: float, what: Callable[..., object], *args: Any) -> None:
-        """Let ``what(*args)`` happen at ``when``, or now if that is past."""
-        heapq.heappush(self._events, (max(when, self.now), next(self._order), what, args))
+    def at(self, time: float, callback: Callable[..., object], *args: Any) -> None:
+        """Schedule ``callback(*args)`` for ``time``, or for now if that is past."""
+        heapq.heappush(self._events, (max(time, self.now), next(self._order), callback, args))
 
-    def after(self, seconds: float, what: Callable[..., object], *args: Any) -> None:
-        """The same, ``seconds`` from now."""
-        self.at(self.now + seconds, what, *args)
+    def after(self, seconds: float, callback: Callable[..., object], *args: Any) -> None:
+        """Schedule ``callback(*args)`` for ``seconds`` from now."""
+        self.at(self.now + seconds, callback, *args)
 
-    def every(self, seconds: float, what: Callable[[float], object]) -> None:
-        """Tell ``what`` the time, now and then."""
-        what(self.now)
-        self.after(seconds, self.every, seconds, what)
+    def every(self, seconds: float, callback: Callable[[float], object]) -> None:
+        """Call ``callback`` with the time, now and every ``seconds`` from now on."""
+        callback(self.now)
+        self.after(seconds, self.every, seconds, callback)
 
     def stop(self) -> None:
-        """Let nothing more happen."""
+        """End the simulation. Raises :class:`Stopped`."""
         raise Stopped
 
     def run(self, until: float) -> None:
-        """Let everything happen that is due by ``until``."""
-        events, spins = self._events, 0
+        """Run all events that are due by ``until``. Raises :class:`Violation` for an endless loop
+        at one instant."""
+        events, events_at_once = self._events, 0
         while events and events[0][0] <= until:
-            when, _, what, args = heapq.heappop(events)
-            self.happened += 1
-            spins = spins + 1 if when - self.now < INSTANT else 0
-            if spins > MOST_AT_ONCE:
-                raise Violation("time goes on", "the fleet", f"is busy for ever after {self.now} s")
-            self.now = when
-            what(*args)
+            time, _, callback, args = heapq.heappop(events)
+            events_at_once = events_at_once + 1 if time - self.now < INSTANT else 0
+            if events_at_once > MAX_EVENTS_AT_ONCE:
+                raise Violation("time advances", "the fleet", f"loops for ever at {self.now} s")
+            self.now = time
+            callback(*args)
         self.now = until
 
     def time(self) -> int:
-        """The time as it is: microseconds since 1970."""
+        """The true time, in microseconds since 1970."""
         return EPOCH + micros(self.now)
 
     def store_time(self) -> int:
-        """The clock of the store, which may have been set."""
+        """The store's clock, in microseconds since 1970: the true time plus ``clock_shift``."""
         return self.time() + self.clock_shift

@@ -39,7 +39,7 @@ def _log_apart(do: Any) -> Any:
     """Keep the rows in one transaction, and the events in another one after the answer."""
 
     def careless(server: Server, session: Session) -> None:
-        log = server._ledger.step_log
+        log = server._database.step_log
         before = {step_id: len(events) for step_id, events in log.items()}
         do(server, session)
         for step_id, events in log.items():

@@ -21,24 +21,24 @@ from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 
-TURN = StoreCall("sync", (SyncRequest("pod", "i", claim=1, claim_token="x"),))
+SYNC = StoreCall("sync", (SyncRequest("pod", "i", claim=1, claim_token="x"),))
 PREFETCH = StoreCall("sync", (SyncRequest("pod", "i", claim=1, claim_token="x", prefetch=1),))
 RECOVER = StoreCall("recover")
 DEAD_AFTER = 60
 PRUNE_AFTER = 20
 
 
-class Actors:
+class NamedActor:
     """Who acts, by name; the checks look at nothing else of an actor."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
-ONE, OTHER = (cast("Actor", Actors(name)) for name in ("one", "other"))
+ONE, OTHER = (cast("Actor", NamedActor(name)) for name in ("one", "other"))
 
 
-class Tale:
+class History:
     """Events told to the checks, each with the row that it makes."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Tale:
         at: int = 10,
         step_id: str = "s",
         by: Actor = ONE,
-        call: StoreCall = TURN,
+        call: StoreCall = SYNC,
         version: int | None = None,
         row: Callable[[steps.Step], steps.Step] = lambda row: row,
     ) -> None:
@@ -84,7 +84,7 @@ class Tale:
         except Exception:
             after = replace(self.pods[of.name], version=number)
         self.pods[of.name], self.versions[of.name] = after, number
-        call = StoreCall("declare_dead") if isinstance(fact, ev.DeclaredDead) else TURN
+        call = StoreCall("declare_dead") if isinstance(fact, ev.DeclaredDead) else SYNC
         self.checks.committed(by, call, None, [], [(event, after)])
 
     def heartbeat(
@@ -92,22 +92,22 @@ class Tale:
     ) -> None:
         self.now = at
         after = self.pods[of.name] = row(replace(self.pods[of.name], last_heartbeat_ts=at))
-        self.checks.committed(of, TURN, None, [], [(None, after)])
+        self.checks.committed(of, SYNC, None, [], [(None, after)])
 
-    def leads(self, who: Actor, at: int) -> None:
+    def reads_pods(self, actor: Actor, at: int) -> None:
         """Somebody reads the pods, and finds out who leads."""
-        self.checks.committed(who, StoreCall("pods"), PodList(at, ()), [], [])
+        self.checks.committed(actor, StoreCall("pods"), PodList(at, ()), [], [])
 
 
 @pytest.fixture
-def tale() -> Tale:
+def history() -> History:
     """Two pods, and a step that the first of them has claimed."""
-    tale = Tale()
-    tale.pod(ev.Joined("i"))
-    tale.pod(ev.Joined("j"), by=OTHER, of=OTHER)
-    tale.step(submitted())
-    tale.step(claimed())
-    return tale
+    history = History()
+    history.pod(ev.Joined("i"))
+    history.pod(ev.Joined("j"), by=OTHER, of=OTHER)
+    history.step(submitted())
+    history.step(claimed())
+    return history
 
 
 def submitted(priority: int = 0, max_retries: int = 1, available: int = 10) -> ev.Submitted:
@@ -126,258 +126,258 @@ def retried(token: str = "x", available: int = 10) -> ev.Retried:
     return ev.Retried(token, "Boom", None, available)
 
 
-def broken(promise: str) -> Any:
+def violation_of(promise: str) -> Any:
     return pytest.raises(Violation, match=f"^{promise}: ")
 
 
-def test_a_good_tale_is_believed(tale: Tale) -> None:
-    tale.step(completed())
-    assert tale.checks.unfinished == 0
+def test_a_good_tale_is_believed(history: History) -> None:
+    history.step(completed())
+    assert history.checks.unfinished == 0
 
 
-def test_a_gap_in_the_versions(tale: Tale) -> None:
-    with broken("versions"):
-        tale.step(completed(), version=4)
+def test_a_gap_in_the_versions(history: History) -> None:
+    with violation_of("versions"):
+        history.step(completed(), version=4)
 
 
-def test_a_second_submission(tale: Tale) -> None:
-    with broken("versions"):
-        tale.step(submitted(), version=1)
+def test_a_second_submission(history: History) -> None:
+    with violation_of("versions"):
+        history.step(submitted(), version=1)
 
 
 def test_a_beginning_that_is_none() -> None:
-    tale = Tale()
-    tale.steps["s"] = steps.Step("s", "pending", 0, "{}", 0, 1, 0, 0, 0)
-    with broken("versions"):
-        tale.step(claimed(), version=1)
+    history = History()
+    history.steps["s"] = steps.Step("s", "pending", 0, "{}", 0, 1, 0, 0, 0)
+    with violation_of("versions"):
+        history.step(claimed(), version=1)
 
 
-def test_time_that_runs_backwards(tale: Tale) -> None:
-    with broken("order"):
-        tale.step(completed(), at=9)
+def test_time_that_runs_backwards(history: History) -> None:
+    with violation_of("order"):
+        history.step(completed(), at=9)
 
 
-def test_time_may_run_backwards_when_the_clock_was_set(tale: Tale) -> None:
-    tale.checks.clock_set_at = 11
-    tale.step(completed(), at=9)
+def test_time_may_run_backwards_when_the_clock_was_set(history: History) -> None:
+    history.checks.clock_set_at = 11
+    history.step(completed(), at=9)
 
 
-def test_two_holders(tale: Tale) -> None:
-    with broken("one holder"):
-        tale.step(claimed("y", "j"), by=OTHER)
+def test_two_holders(history: History) -> None:
+    with violation_of("one holder"):
+        history.step(claimed("y", "j"), by=OTHER)
 
 
-def test_a_claim_before_its_time(tale: Tale) -> None:
-    tale.step(submitted(available=20), step_id="late")
-    with broken("delays"):
-        tale.step(claimed("y"), step_id="late")
+def test_a_claim_before_its_time(history: History) -> None:
+    history.step(submitted(available=20), step_id="late")
+    with violation_of("delays"):
+        history.step(claimed("y"), step_id="late")
 
 
-def test_a_retry_before_its_time(tale: Tale) -> None:
-    tale.step(retried(available=20))
-    with broken("delays"):
-        tale.step(claimed("y"), at=19)
+def test_a_retry_before_its_time(history: History) -> None:
+    history.step(retried(available=20))
+    with violation_of("delays"):
+        history.step(claimed("y"), at=19)
 
 
-def test_a_retry_may_be_early_after_the_clock_was_set_back(tale: Tale) -> None:
-    tale.step(retried(available=20))
-    tale.checks.clock_set_at = 11
-    tale.step(claimed("y"), at=9)
+def test_a_retry_may_be_early_after_the_clock_was_set_back(history: History) -> None:
+    history.step(retried(available=20))
+    history.checks.clock_set_at = 11
+    history.step(claimed("y"), at=9)
 
 
-def test_a_claim_of_the_dead(tale: Tale) -> None:
-    tale.step(submitted(), step_id="t")
-    with broken("the dead stay dead"):
-        tale.step(claimed("y", "h"), step_id="t")
+def test_a_claim_of_the_dead(history: History) -> None:
+    history.step(submitted(), step_id="t")
+    with violation_of("the dead stay dead"):
+        history.step(claimed("y", "h"), step_id="t")
 
 
-def test_an_outcome_without_the_token(tale: Tale) -> None:
-    with broken("tokens"):
-        tale.step(completed("y", "y"))
+def test_an_outcome_without_the_token(history: History) -> None:
+    with violation_of("tokens"):
+        history.step(completed("y", "y"))
 
 
-def test_the_result_of_another_claim(tale: Tale) -> None:
-    with broken("tokens"):
-        tale.step(completed("x", "y"))
+def test_the_result_of_another_claim(history: History) -> None:
+    with violation_of("tokens"):
+        history.step(completed("x", "y"))
 
 
-def test_a_second_completion(tale: Tale) -> None:
-    tale.step(completed())
-    with broken("completed once"):
-        tale.step(completed())
+def test_a_second_completion(history: History) -> None:
+    history.step(completed())
+    with violation_of("completed once"):
+        history.step(completed())
 
 
-def test_a_cancellation_after_the_end(tale: Tale) -> None:
-    tale.step(completed())
-    with broken("one end"):
-        tale.step(ev.Cancelled())
+def test_a_cancellation_after_the_end(history: History) -> None:
+    history.step(completed())
+    with violation_of("one end"):
+        history.step(ev.Cancelled())
 
 
-def test_a_replay_of_what_goes_on(tale: Tale) -> None:
-    with broken("one end"):
-        tale.step(ev.Replayed())
+def test_a_replay_of_what_goes_on(history: History) -> None:
+    with violation_of("one end"):
+        history.step(ev.Replayed())
 
 
-def test_one_try_too_many(tale: Tale) -> None:
-    tale.step(retried())
-    tale.step(claimed("y"))
-    with broken("tries"):
-        tale.step(retried("y"))
+def test_one_try_too_many(history: History) -> None:
+    history.step(retried())
+    history.step(claimed("y"))
+    with violation_of("tries"):
+        history.step(retried("y"))
 
 
-def test_a_dead_letter_with_tries_left(tale: Tale) -> None:
-    with broken("tries"):
-        tale.step(ev.Failed("x", "Boom", None))
+def test_a_dead_letter_with_tries_left(history: History) -> None:
+    with violation_of("tries"):
+        history.step(ev.Failed("x", "Boom", None))
 
 
-def test_a_recovery_from_the_living(tale: Tale) -> None:
-    tale.leads(ONE, at=10)
-    with broken("recovery"):
-        tale.step(ev.Recovered("x", "died"), call=RECOVER)
+def test_a_recovery_from_the_living(history: History) -> None:
+    history.reads_pods(ONE, at=10)
+    with violation_of("recovery"):
+        history.step(ev.Recovered("x", "died"), call=RECOVER)
 
 
-def test_a_recovery_by_another_than_the_leader(tale: Tale) -> None:
-    tale.leads(OTHER, at=10)
-    with broken("one leader"):
-        tale.pod(ev.DeclaredDead("i"), at=100, by=OTHER)
+def test_a_recovery_by_another_than_the_leader(history: History) -> None:
+    history.reads_pods(OTHER, at=10)
+    with violation_of("one leader"):
+        history.pod(ev.DeclaredDead("i"), at=100, by=OTHER)
 
 
-def test_a_death_too_early(tale: Tale) -> None:
-    tale.leads(ONE, at=10)
-    with broken("recovery"):
-        tale.pod(ev.DeclaredDead("j"), at=69, of=OTHER)
+def test_a_death_too_early(history: History) -> None:
+    history.reads_pods(ONE, at=10)
+    with violation_of("recovery"):
+        history.pod(ev.DeclaredDead("j"), at=69, of=OTHER)
 
 
-def test_a_heartbeat_of_the_dead(tale: Tale) -> None:
-    tale.pod(ev.Left("j"), by=OTHER, of=OTHER)
-    with broken("the dead stay dead"):
-        tale.heartbeat(of=OTHER)
+def test_a_heartbeat_of_the_dead(history: History) -> None:
+    history.pod(ev.Left("j"), by=OTHER, of=OTHER)
+    with violation_of("the dead stay dead"):
+        history.heartbeat(of=OTHER)
 
 
-def test_a_heartbeat_of_who_sleeps(tale: Tale) -> None:
-    tale.pod(ev.Slept("j"), by=OTHER, of=OTHER)
-    with broken("the dead stay dead"):
-        tale.heartbeat(of=OTHER)
+def test_a_heartbeat_of_who_sleeps(history: History) -> None:
+    history.pod(ev.Slept("j"), by=OTHER, of=OTHER)
+    with violation_of("the dead stay dead"):
+        history.heartbeat(of=OTHER)
 
 
-def test_a_heartbeat_that_the_row_does_not_show(tale: Tale) -> None:
-    with broken("tables"):
-        tale.heartbeat(of=OTHER, row=lambda row: replace(row, version=2))
+def test_a_heartbeat_that_the_row_does_not_show(history: History) -> None:
+    with violation_of("tables"):
+        history.heartbeat(of=OTHER, row=lambda row: replace(row, version=2))
 
 
-def test_a_return_of_the_dead(tale: Tale) -> None:
-    tale.pod(ev.Left("j"), by=OTHER, of=OTHER)
-    with broken("the dead stay dead"):
-        tale.pod(ev.Joined("j"), by=OTHER, of=OTHER)
+def test_a_return_of_the_dead(history: History) -> None:
+    history.pod(ev.Left("j"), by=OTHER, of=OTHER)
+    with violation_of("the dead stay dead"):
+        history.pod(ev.Joined("j"), by=OTHER, of=OTHER)
 
 
-def test_one_who_sleeps_on_what_it_holds(tale: Tale) -> None:
-    with broken("nobody is missed"):
-        tale.pod(ev.Slept("i"))
+def test_one_who_sleeps_on_what_it_holds(history: History) -> None:
+    with violation_of("nobody is missed"):
+        history.pod(ev.Slept("i"))
 
 
-def test_a_row_that_is_not_what_the_log_says(tale: Tale) -> None:
-    with broken("tables"):
-        tale.step(completed(), row=lambda row: replace(row, retry_count=1))
+def test_a_row_that_is_not_what_the_log_says(history: History) -> None:
+    with violation_of("tables"):
+        history.step(completed(), row=lambda row: replace(row, retry_count=1))
 
 
-def test_a_row_with_another_holder(tale: Tale) -> None:
-    tale.step(submitted(), step_id="t")
-    with broken("tables"):
-        tale.step(claimed("y"), step_id="t", row=lambda row: replace(row, claimed_by="other"))
+def test_a_row_with_another_holder(history: History) -> None:
+    history.step(submitted(), step_id="t")
+    with violation_of("tables"):
+        history.step(claimed("y"), step_id="t", row=lambda row: replace(row, claimed_by="other"))
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 1)])
-def test_what_should_have_gone_first(tale: Tale, first: int, second: int) -> None:
-    tale.step(completed())
-    tale.checks.committed(ONE, TURN, None, [], [])
-    tale.step(submitted(priority=second), at=10, step_id="t")
+def test_what_should_have_gone_first(history: History, first: int, second: int) -> None:
+    history.step(completed())
+    history.checks.committed(ONE, SYNC, None, [], [])
+    history.step(submitted(priority=second), at=10, step_id="t")
     late: Any = Event("u", 1, 11, None, submitted(priority=first, available=11))
     row = steps.evolve(None, late)
-    tale.checks.committed(ONE, TURN, None, [(late, row)], [])
-    tale.steps["u"], tale.versions["u"] = row, 1
-    with broken("priority"):
-        tale.step(claimed("y"), at=12, step_id="u")
+    history.checks.committed(ONE, SYNC, None, [(late, row)], [])
+    history.steps["u"], history.versions["u"] = row, 1
+    with violation_of("priority"):
+        history.step(claimed("y"), at=12, step_id="u")
 
 
-def test_step_claimed_ahead_on_its_last_try_is_found(tale: Tale) -> None:
-    tale.step(submitted(max_retries=0), step_id="t")
-    with broken("last tries"):
-        tale.step(claimed("y"), step_id="t", call=PREFETCH)
+def test_step_claimed_ahead_on_its_last_try_is_found(history: History) -> None:
+    history.step(submitted(max_retries=0), step_id="t")
+    with violation_of("last tries"):
+        history.step(claimed("y"), step_id="t", call=PREFETCH)
 
 
-def test_step_on_its_last_try_may_be_left_by_a_prefetch_alone(tale: Tale) -> None:
-    tale.step(submitted(max_retries=0), at=10, step_id="t")
-    tale.step(submitted(), at=11, step_id="u")
-    tale.step(claimed("y"), at=12, step_id="u", call=PREFETCH)
-    tale.step(submitted(), at=13, step_id="v")
-    with broken("priority"):
-        tale.step(claimed("y"), at=14, step_id="v")
+def test_step_on_its_last_try_may_be_left_by_a_prefetch_alone(history: History) -> None:
+    history.step(submitted(max_retries=0), at=10, step_id="t")
+    history.step(submitted(), at=11, step_id="u")
+    history.step(claimed("y"), at=12, step_id="u", call=PREFETCH)
+    history.step(submitted(), at=13, step_id="v")
+    with violation_of("priority"):
+        history.step(claimed("y"), at=14, step_id="v")
 
 
-def test_poison_that_takes_too_many_down(tale: Tale) -> None:
-    tale.checks.crashed_by("s")
-    tale.checks.crashed_by("s")
-    with broken("poison"):
-        tale.checks.crashed_by("s")
+def test_poison_that_takes_too_many_down(history: History) -> None:
+    history.checks.crashed_by("s")
+    history.checks.crashed_by("s")
+    with violation_of("poison"):
+        history.checks.crashed_by("s")
 
 
 def test_a_function_that_begins_under_a_claim_that_had_ended_when_it_was_asked_for(
-    tale: Tale,
+    history: History,
 ) -> None:
-    tale.checks.begins("s", "x", asked_at=10)
-    tale.step(retried(), at=20)
-    tale.checks.begins("s", "x", asked_at=20)
-    with broken("what begins is claimed"):
-        tale.checks.begins("s", "x", asked_at=21)
+    history.checks.begins("s", "x", asked_at=10)
+    history.step(retried(), at=20)
+    history.checks.begins("s", "x", asked_at=20)
+    with violation_of("what begins is claimed"):
+        history.checks.begins("s", "x", asked_at=21)
 
 
-def test_pruning_what_ended_long_ago_is_allowed_and_frees_its_id(tale: Tale) -> None:
-    tale.step(completed(), at=20)
-    tale.pod(ev.Left("j"), at=20, by=OTHER, of=OTHER)
-    tale.leads(ONE, at=40)
-    tale.checks.pruned(ONE, ["s", "other"])
-    del tale.steps["s"], tale.versions["s"], tale.pods["other"], tale.versions["other"]
-    tale.step(submitted(), at=41)
-    tale.pod(ev.Joined("k"), at=41, by=OTHER, of=OTHER)
+def test_pruning_what_ended_long_ago_is_allowed_and_frees_its_id(history: History) -> None:
+    history.step(completed(), at=20)
+    history.pod(ev.Left("j"), at=20, by=OTHER, of=OTHER)
+    history.reads_pods(ONE, at=40)
+    history.checks.pruned(ONE, ["s", "other"])
+    del history.steps["s"], history.versions["s"], history.pods["other"], history.versions["other"]
+    history.step(submitted(), at=41)
+    history.pod(ev.Joined("k"), at=41, by=OTHER, of=OTHER)
 
 
-def test_pruning_a_step_that_has_not_ended_is_found(tale: Tale) -> None:
-    tale.leads(ONE, at=60)
-    with broken("pruning"):
-        tale.checks.pruned(ONE, ["s"])
+def test_pruning_a_step_that_has_not_ended_is_found(history: History) -> None:
+    history.reads_pods(ONE, at=60)
+    with violation_of("pruning"):
+        history.checks.pruned(ONE, ["s"])
 
 
-def test_pruning_a_step_too_early_is_found(tale: Tale) -> None:
-    tale.step(completed(), at=20)
-    tale.leads(ONE, at=39)
-    with broken("pruning"):
-        tale.checks.pruned(ONE, ["s"])
+def test_pruning_a_step_too_early_is_found(history: History) -> None:
+    history.step(completed(), at=20)
+    history.reads_pods(ONE, at=39)
+    with violation_of("pruning"):
+        history.checks.pruned(ONE, ["s"])
 
 
-def test_pruning_a_pod_that_is_up_is_found(tale: Tale) -> None:
-    tale.leads(ONE, at=30)
-    with broken("pruning"):
-        tale.checks.pruned(ONE, ["other"])
+def test_pruning_a_pod_that_is_up_is_found(history: History) -> None:
+    history.reads_pods(ONE, at=30)
+    with violation_of("pruning"):
+        history.checks.pruned(ONE, ["other"])
 
 
-def test_pruning_a_pod_too_early_is_found(tale: Tale) -> None:
-    tale.pod(ev.Left("j"), by=OTHER, of=OTHER)
-    tale.leads(ONE, at=29)
-    with broken("pruning"):
-        tale.checks.pruned(ONE, ["other"])
+def test_pruning_a_pod_too_early_is_found(history: History) -> None:
+    history.pod(ev.Left("j"), by=OTHER, of=OTHER)
+    history.reads_pods(ONE, at=29)
+    with violation_of("pruning"):
+        history.checks.pruned(ONE, ["other"])
 
 
-def test_pruning_by_a_pod_that_never_led_is_found(tale: Tale) -> None:
-    tale.step(completed(), at=20)
-    tale.leads(OTHER, at=40)
-    with broken("one leader"):
-        tale.checks.pruned(OTHER, ["s"])
+def test_pruning_by_a_pod_that_never_led_is_found(history: History) -> None:
+    history.step(completed(), at=20)
+    history.reads_pods(OTHER, at=40)
+    with violation_of("one leader"):
+        history.checks.pruned(OTHER, ["s"])
 
 
-def test_event_of_a_pruned_step_other_than_a_submission_is_found(tale: Tale) -> None:
-    tale.step(completed(), at=20)
-    tale.leads(ONE, at=40)
-    tale.checks.pruned(ONE, ["s"])
-    with broken("versions"):
-        tale.step(ev.Replayed(), at=41)
+def test_event_of_a_pruned_step_other_than_a_submission_is_found(history: History) -> None:
+    history.step(completed(), at=20)
+    history.reads_pods(ONE, at=40)
+    history.checks.pruned(ONE, ["s"])
+    with violation_of("versions"):
+        history.step(ev.Replayed(), at=41)

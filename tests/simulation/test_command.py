@@ -20,27 +20,27 @@ def run(*args: str) -> str:
 
 
 def test_one_seed() -> None:
-    told = json.loads(run("--seed", "3", "--json"))
-    assert told["seed"] == 3
-    assert told["submitted"] == told["completed"] + told["failed"] + told["cancelled"]
-    assert told["unfinished"] == 0
+    figures = json.loads(run("--seed", "3", "--json"))
+    assert figures["seed"] == 3
+    assert figures["submitted"] == figures["completed"] + figures["failed"] + figures["cancelled"]
+    assert figures["unfinished"] == 0
 
 
 def test_several_seeds() -> None:
     assert "promises broken" in run("--seeds", "2")
-    assert [each["seed"] for each in json.loads(run("--seeds", "2", "--json"))] == [1, 2]
+    assert [run["seed"] for run in json.loads(run("--seeds", "2", "--json"))] == [1, 2]
 
 
 def test_a_fleet_of_given_size_and_its_picture(tmp_path: Path) -> None:
-    picture = tmp_path / "fleet.svg"
-    told = json.loads(
+    image = tmp_path / "fleet.svg"
+    figures = json.loads(
         run("--pods", "5", "--hours", "0.5", "--steps", "40", "--store-model", "hybrid", "--json",
-            "--picture", str(picture))
+            "--image", str(image))
     )  # fmt: skip
-    assert (told["pods"], told["store"]) == (5, "hybrid")
-    assert 30 < told["submitted"] <= 40
-    assert told["claim_p50"] <= told["claim_p99"]
-    assert picture.read_text().count("<path") > 10
+    assert (figures["pods"], figures["store"]) == (5, "hybrid")
+    assert 30 < figures["submitted"] <= 40
+    assert figures["claim_p50"] <= figures["claim_p99"]
+    assert image.read_text().count("<path") > 10
 
 
 def test_the_command_that_runs_it_again() -> None:
@@ -50,4 +50,4 @@ def test_the_command_that_runs_it_again() -> None:
 
 def test_a_picture_of_another_kind_is_refused() -> None:
     with pytest.raises(InvalidInput):
-        CliRunner().invoke(cli, ["simulate", "--picture", "fleet.txt"], catch_exceptions=False)
+        CliRunner().invoke(cli, ["simulate", "--image", "fleet.txt"], catch_exceptions=False)

@@ -11,7 +11,7 @@ import pytest
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.fleet import simulate
 from fleet_q.services.simulation.generate import draw
-from fleet_q.services.simulation.models import MODELS
+from fleet_q.services.simulation.models import STORE_MODELS
 
 SEEDS = range(1, 25)
 
@@ -48,7 +48,7 @@ def test_the_seeds_have_seen_all_there_is() -> None:
             pruned += fleet.measures.pruned
             for log in fleet.database.pod_log.values():
                 events.update(event.fact.type for event in log)
-    assert stores == set(MODELS)
+    assert stores == set(STORE_MODELS)
     assert faults == set(get_args(sc.Fault))
     assert pruned > 100
     assert behaviours == set(get_args(sc.Behaviour))
@@ -68,7 +68,7 @@ def test_the_same_seed_is_the_same_history() -> None:
     assert history(7) != history(8)
 
 
-@pytest.mark.parametrize("store", sorted(MODELS))
+@pytest.mark.parametrize("store", sorted(STORE_MODELS))
 def test_a_fleet_of_given_size_is_measured(store: str) -> None:
     outcome = simulate(draw(1, pods=12, hours=0.5, steps=120, store=store))  # type: ignore[arg-type]
     measures, server = outcome.fleet.measures, outcome.fleet.server

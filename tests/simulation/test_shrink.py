@@ -1,4 +1,4 @@
-"""A failing scenario becomes a short one, and is told as a story with the command to run it."""
+"""A failing scenario becomes a short one, and is report as a lines with the command to run it."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def test_what_a_promise_breaks_without_is_left_out() -> None:
     assert len(smallest.scenario.faults) < 8 < len(outcome.scenario.faults)
     assert smallest.scenario.steps < outcome.scenario.steps
     assert runs == list(range(1, len(runs) + 1))
-    story = history(smallest)
-    assert [line[:10] for line in story] == sorted(line[:10] for line in story)
-    assert story[-1].endswith(f"broken: {smallest.violation}")
+    lines = history(smallest)
+    assert [line[:10] for line in lines] == sorted(line[:10] for line in lines)
+    assert lines[-1].endswith(f"broken: {smallest.violation}")
 
 
 def test_a_failure_names_the_seed_the_story_and_the_command(
@@ -57,7 +57,7 @@ def test_a_failure_names_the_seed_the_story_and_the_command(
     seed = failing_seed()
     with TOKENS.removed(), pytest.raises(FleetQError, match=f"simulate --seed {seed}$"):
         run_seeds(range(seed, seed + 1), Size(), None, json=True)
-    told = json.loads(capsys.readouterr().out)
-    assert told["replay"] == f"fleet-q simulate --seed {seed}"
-    assert told["violation"].startswith("tokens: ")
-    assert len(told["history"]) > 3
+    report = json.loads(capsys.readouterr().out)
+    assert report["replay"] == f"fleet-q simulate --seed {seed}"
+    assert report["violation"].startswith("tokens: ")
+    assert len(report["history"]) > 3

@@ -1,4 +1,4 @@
-"""A pod's process: carries the pod's program out in virtual time."""
+"""The process of a pod: executes the pod's program in virtual time."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Step
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.program import NOW, News, Observer, PodProgram, Wait
-from fleet_q.services.simulation.actor import Actor, Life, Server
+from fleet_q.services.simulation.actor import Actor, Process, Server
 from fleet_q.services.simulation.functions import Functions
 from fleet_q.services.simulation.records import SLACK, longest_gap
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.virtual_clock import VirtualClock
 
-TICK: Final = 1e-6
-"""Seconds by which a sleeper wakes late, as it does everywhere; by a rounding error early, it would
-find nothing due and sleep for no time at all, for ever."""
+WAKE_DELAY: Final = 1e-6
+"""Seconds added to every sleep. Without it a rounding error may wake the program before the time,
+and it would sleep for zero seconds for ever."""
 
 
-class Process(Actor):
-    """One process of a pod. ``rate``: how fast its clock runs; ``work``: what its functions do;
-    ``killed``: told when one of them takes the process down; ``on_begin``: told when one begins,
-    and when the process last asked, before it, whether its claim stands; ``starts``: where it is
-    recorded which functions began."""
+class PodProcess(Actor):
+    """One process of a pod.
+
+    ``rate``: speed of its clock relative to the store's. ``work``: its functions, by step id.
+    ``on_killed`` is called with the step whose function kills the process; ``on_begin`` with the
+    claim of a function that begins, and the time of the request that confirmed that claim last.
+    ``starts``: the records of which functions began, if the store keeps them.
+    """
 
     def __init__(
         self,
@@ -48,25 +51,29 @@ class Process(Actor):
         traits: StoreTraits,
         rate: float,
         work: dict[str, Work],
-        killed: Callable[[Process, Step], object],
+        on_killed: Callable[[PodProcess, Step], object],
         on_begin: Callable[[tuple[str, str], float], object],
         starts: StartRecords | None = None,
     ) -> None:
         super().__init__(pod_id, virtual_clock, server)
         self.number = number
         self.settings = settings
-        self.disturbed_at = virtual_clock.now  # when it last had trouble with the store
+        self.disturbed_at = (
+            virtual_clock.now
+        )  # when it was last frozen or had trouble with the store
         self.began_at = virtual_clock.now
-        self.gaps: list[tuple[float, float]] = []  # in which it stood still for long
+        self.gaps: list[tuple[float, float]] = []  # in which it was frozen for long
         self.call_began: float | None = None
-        self.requests = 0  # that were answered
+        self.requests = 0  # answered ones
         self.ids = 0
         self._rate = rate
-        self._leapt = chance.uniform(0, 1e6)
-        self._leaps: list[tuple[float, float]] = []  # when, and by how many seconds
+        self._offset = chance.uniform(0, 1e6)
+        self._jumps: list[tuple[float, float]] = []  # time, and seconds
         self._longest_gap = longest_gap(settings)
         self._on_begin = on_begin
-        self._confirmed: dict[tuple[str, str], tuple[float, float]] = {}  # when asked, answered
+        self._confirmed: dict[
+            tuple[str, str], tuple[float, float]
+        ] = {}  # times of request and answer
         self._inbox: list[News] = []
         self._failures = _Failures()
         self.machine = PodMachine(
@@ -77,19 +84,19 @@ class Process(Actor):
             traits=traits,
         )
         self.machine.records_starts = starts is not None
-        most = slots(settings.max_parallelism, settings.capacity_threshold)
-        self._most_held = most + settings.prefetch
+        slot_count = slots(settings.max_parallelism, settings.capacity_threshold)
+        self._most_held = slot_count + settings.prefetch
         self._functions = Functions(
             self,
-            most,
+            slot_count,
             work,
             retry_policy=self.machine.retry_policy,
-            began=self._began,
-            done=self._tell,
-            killed=lambda step: killed(self, step),
+            on_began=self._began,
+            on_done=self._notify,
+            on_killed=lambda step: on_killed(self, step),
             clock=self.clock,
             on_begin=self._check_begin,
-            on_unconfirmed=lambda: self._tell(self.machine.must_confirm),
+            on_unconfirmed=lambda: self._notify(self.machine.must_confirm),
         )
         self._program = PodProgram(
             self.machine,
@@ -103,22 +110,22 @@ class Process(Actor):
         )
 
     def start(self) -> None:
-        """Begin to live."""
-        self.begin(self._live())
+        """Start the pod's program."""
+        self.begin(self._run())
 
     def clock(self) -> float:
-        """The process's own monotonic clock."""
-        return self._leapt + self.virtual_clock.now * self._rate
+        """The process's monotonic clock, in seconds."""
+        return self._offset + self.virtual_clock.now * self._rate
 
     def elapsed(self, since: float, until: float) -> float:
-        """Seconds of its own clock between these times, at which it lived already."""
-        leaps = sum(seconds for when, seconds in self._leaps if since <= when <= until)
-        return (until - since) * self._rate + leaps
+        """Seconds of its own clock between two times of the simulation since its start."""
+        jumps = sum(seconds for when, seconds in self._jumps if since <= when <= until)
+        return (until - since) * self._rate + jumps
 
-    def leap(self, seconds: float) -> None:
-        """Let its clock leap forward."""
-        self._leapt += seconds
-        self._leaps.append((self.virtual_clock.now, seconds))
+    def jump(self, seconds: float) -> None:
+        """Move its clock forward."""
+        self._offset += seconds
+        self._jumps.append((self.virtual_clock.now, seconds))
         self.wake()
 
     def freeze(self, seconds: float) -> None:
@@ -128,30 +135,30 @@ class Process(Actor):
             self.gaps.append((self._stopped_at, self.frozen_until))
 
     def runs(self, step_id: str, claim_token: str) -> bool:
-        """Whether a function of it runs under this claim, is about to, or has an outcome that is
-        still to be told."""
+        """Whether a function runs or waits under this claim, or has ended and is not yet
+        reported."""
         claim = (step_id, claim_token)
-        return claim in self._functions or claim in self._functions.untold
+        return claim in self._functions or claim in self._functions.unreported
 
     def longest_waiting(self) -> tuple[str, float] | None:
-        """The step that it holds which has waited longest to begin, and since when."""
+        """The held step that has waited longest to begin, and since when; ``None`` if none waits."""
         return self._functions.longest_waiting()
 
     def has_run(self, step_id: str, claim_token: str) -> bool:
-        """Whether one ever was to run."""
-        return (step_id, claim_token) in self._functions.started
+        """Whether the step was ever started under this claim."""
+        return (step_id, claim_token) in self._functions.claimed_at
 
     def began(self, step_id: str, claim_token: str) -> bool:
-        """Whether its function did."""
+        """Whether the step's function began under this claim."""
         return (step_id, claim_token) in self._functions.begun
 
     def work_arrived(self) -> None:
-        """A step was submitted in this process."""
+        """Handle a submission from this process."""
         self.machine.work_arrived()
         self.wake()
 
     def drain(self, grace: float | None = None) -> None:
-        """Tell it to stop."""
+        """Drain the pod within ``grace`` seconds; ``None`` is its setting."""
         self.machine.drain(self.clock(), grace)
         self.wake()
 
@@ -159,28 +166,28 @@ class Process(Actor):
         self.ids += 1
         return f"{self.name}/{self.number}/{self.ids}"
 
-    def _live(self) -> Life:
+    def _run(self) -> Process:
         program = self._program.run()
         answer: Any
         try:
-            need = next(program)
+            command = next(program)
             while True:
                 self._failures.check()
                 try:
-                    if isinstance(need, Wait):
-                        answer = yield from self._wait(need.until)
+                    if isinstance(command, Wait):
+                        answer = yield from self._wait(command.until)
                     else:
-                        answer = yield from self._call(need)
+                        answer = yield from self._call(command)
                 except FleetQError as error:
-                    need = program.throw(error)
+                    command = program.throw(error)
                 else:
-                    need = program.send(answer)
+                    command = program.send(answer)
         except StopIteration:
             self._failures.check()
 
     def _wait(self, until: float) -> Generator[float, Any, list[News]]:
         if until > NOW and not self._inbox:
-            yield (until - self._leapt) / self._rate + TICK
+            yield (until - self._offset) / self._rate + WAKE_DELAY
         news, self._inbox = self._inbox, []
         return news
 
@@ -188,17 +195,17 @@ class Process(Actor):
         if call.method != "sync":
             return (yield from self._timed(call))
         if len(self._functions) > self._most_held:
-            raise Violation("capacity", self.name, "holds more steps than it may")
+            raise Violation("capacity", self.name, f"holds more than {self._most_held} steps")
         asked_at = self.virtual_clock.now
         answer = yield from self._timed(call)
         request: SyncRequest = call.args[0]
         self.requests += 1
-        self._functions.untold.difference_update(
+        self._functions.unreported.difference_update(
             (outcome.step_id, outcome.claim_token) for outcome in request.outcomes
         )
-        stood = [claim for claim in request.check_held if claim[0] not in answer.lost]
-        stood += [(step.step_id, request.claim_token) for step in answer.claimed]
-        self._confirmed.update(dict.fromkeys(stood, (asked_at, self.virtual_clock.now)))
+        confirmed = [claim for claim in request.check_held if claim[0] not in answer.lost]
+        confirmed += [(step.step_id, request.claim_token) for step in answer.claimed]
+        self._confirmed.update(dict.fromkeys(confirmed, (asked_at, self.virtual_clock.now)))
         return answer
 
     def _timed(self, call: StoreCall) -> Calls[Any]:
@@ -218,26 +225,26 @@ class Process(Actor):
         asked_at, answered_at = self._confirmed[claim]
         age = self.virtual_clock.now - answered_at
         if age > self.settings.claim_interval * SLACK:
-            how = f"began {age:.1f} s after its claim was known to stand"
-            raise Violation("what begins is claimed", claim[0], how)
+            how = f"began {age:.1f} s after its claim was confirmed"
+            raise Violation("only claimed steps begin", claim[0], how)
         self._on_begin(claim, asked_at)
 
     def _began(self, step_id: str, claim_token: str, timeout: float) -> None:
-        self._tell(partial(self.machine.began, step_id, claim_token, timeout, self.clock()))
+        self._notify(partial(self.machine.began, step_id, claim_token, timeout, self.clock()))
 
-    def _tell(self, news: News) -> None:
+    def _notify(self, news: News) -> None:
         self._inbox.append(news)
         self.wake()
 
 
 class _Failures(Observer):
-    """Keeps what should not happen to a pod, whatever happens to its store."""
+    """Keeps errors that must not occur in a pod, whatever happens to its store."""
 
     def __init__(self) -> None:
         self._error: BaseException | None = None
 
     def check(self) -> None:
-        """Raise it, if it has happened."""
+        """Raise the error that was kept, if any."""
         if self._error is not None:
             raise self._error
 
@@ -248,21 +255,21 @@ class _Failures(Observer):
         self._error = error
 
     def on_recovery_ended(self, stats: RecoveryStats, error: Exception | None) -> None:
-        self._take(error)
+        self._keep_unexpected(error)
 
     def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
-        self._take(error)
+        self._keep_unexpected(error)
 
     def on_unexpected(self, error: BaseException, wait: float) -> None:
         self._error = error
 
     def on_failed(self, error: BaseException) -> None:
-        self._take(error)
+        self._keep_unexpected(error)
 
     def on_not_released(self, error: BaseException) -> None:
-        self._take(error)
+        self._keep_unexpected(error)
 
-    def _take(self, error: BaseException | None) -> None:
-        """Only these are the store's, or say that another process has taken the pod over."""
+    def _keep_unexpected(self, error: BaseException | None) -> None:
+        """Keep the error, unless the store is unavailable or the incarnation has ended."""
         if error is not None and not isinstance(error, StoreUnavailable | IncarnationEnded):
             self._error = error
