@@ -15,28 +15,37 @@ simulate_commands = typer.Typer()
 
 @simulate_commands.command()
 def simulate(
-    seed: Annotated[int, typer.Option(help="the seed, or the first of them", min=0)] = 1,
-    seeds: Annotated[int, typer.Option(help="so many fleets, a seed each", min=1)] = 1,
-    pods: Annotated[int | None, typer.Option(help="drawn if not given", min=1)] = None,
-    hours: Annotated[float | None, typer.Option(help="of trouble", min=0.01, max=8_760)] = None,
-    steps: Annotated[int | None, typer.Option(help="that are submitted", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="the seed, or the first one", min=0)] = 1,
+    seeds: Annotated[int, typer.Option(help="number of seeds, a fleet each", min=1)] = 1,
+    pods: Annotated[
+        int | None, typer.Option(help="number of pods; drawn if not given", min=1)
+    ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(help="duration of the faults; drawn if not given", min=0.01, max=8_760),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="number of steps; drawn if not given", min=1)
+    ] = None,
     store_model: Annotated[
         Literal["standard", "hybrid", "sqlite"] | None,
-        typer.Option(help="those of the store: a kind of Snowflake's tables, or a SQLite file"),
+        typer.Option(
+            help="simulated store: Snowflake's standard or hybrid tables, or a SQLite file"
+        ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="draw the fleet over time into this file, .png or .svg")
+        Path | None, typer.Option(help="plot the fleet over time to this file: .png, .svg or .pdf")
     ] = None,
     table: Annotated[
-        bool, typer.Option("--table", help="10, 100 and 1000 pods on Snowflake's tables, compared")
+        bool, typer.Option("--table", help="compare 10, 100 and 1000 pods on Snowflake's tables")
     ] = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Put a fleet through bad days on a virtual clock, and check every promise on the way.
+    """Simulate a fleet with faults on a virtual clock, and check every promise.
 
-    With --pods or --hours, and in the table, the fleet lives by the settings of the environment,
-    FLEET_Q_*, and how fast it is gets measured.
+    With --pods, --hours or --table, the fleet uses the settings of the environment, FLEET_Q_*, and
+    its speed is measured.
     """
     from fleet_q.services.cli import simulation_runs
 

@@ -1,4 +1,4 @@
-"""What ``fleet-q simulate`` does, and shows."""
+"""Runs simulations for ``fleet-q simulate``, and prints their results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ TABLES: Final[tuple[Kind, ...]] = ("standard", "hybrid")
 
 
 class Size(msgspec.Struct, frozen=True):
-    """What is asked for; what is not, is drawn. A fleet of given size lives by ``settings``."""
+    """The options of the command; ``None`` is drawn from the seed. A fleet of given ``pods`` or
+    ``hours`` uses ``settings``."""
 
     pods: int | None = None
     hours: float | None = None
@@ -43,7 +44,7 @@ class Size(msgspec.Struct, frozen=True):
     settings: PodSettings | None = None
 
     def scenario(self, seed: int) -> Scenario:
-        """The scenario of a seed."""
+        """Return the scenario of a seed."""
         return draw(
             seed,
             pods=self.pods,
@@ -54,7 +55,7 @@ class Size(msgspec.Struct, frozen=True):
         )
 
     def command(self, seed: int) -> str:
-        """The command that runs it again."""
+        """Return the command that repeats the simulation of a seed."""
         options = {"pods": self.pods, "hours": self.hours, "steps": self.steps}
         options["store-model"] = self.store  # type: ignore[assignment]
         given = "".join(
@@ -64,7 +65,8 @@ class Size(msgspec.Struct, frozen=True):
 
 
 def run_seeds(seeds: range, size: Size, picture: Path | None, json: bool) -> None:
-    """Simulate a fleet for each seed. Raises :class:`FleetQError` if a promise was broken."""
+    """Simulate a fleet for each seed, and print the figures. Raises :class:`FleetQError` at the
+    first broken promise, after shrinking it and printing its history."""
     if picture is not None:
         check_can_plot(picture)
     totals: list[Figures] = []
@@ -82,13 +84,13 @@ def run_seeds(seeds: range, size: Size, picture: Path | None, json: bool) -> Non
         plot_outcome(outcome, picture)
     if smallest is not None:
         _print_broken(smallest, size.command(seed), json)
-        raise FleetQError(f"seed {seed}: {outcome.violation}; again: {size.command(seed)}")
+        raise FleetQError(f"seed {seed}: {outcome.violation}; repeat it with: {size.command(seed)}")
     _print_figures(totals, json)
 
 
 def run_table(seed: int, hours: float, settings: PodSettings, json: bool) -> None:
     """Simulate fleets of ten, a hundred and a thousand pods on both kinds of Snowflake's tables,
-    and print what they come to as a table in Markdown."""
+    and print their figures as a Markdown table."""
     rows: list[Figures] = []
     with _progress("fleets", len(FLEETS) * len(TABLES)) as (progress, task):
         for pods in FLEETS:
@@ -103,7 +105,7 @@ def run_table(seed: int, hours: float, settings: PodSettings, json: bool) -> Non
 
 
 def _simulate(scenario: Scenario, progress: Progress) -> Outcome:
-    """Run one, with a bar of its own if it is long."""
+    """Run a scenario; a fleet that is measured gets a progress bar of its own."""
     if not scenario.sized:
         return simulate(scenario)
     name = f"{len(scenario.pods)} pods on {scenario.store}, hours"
@@ -118,7 +120,7 @@ def _simulate(scenario: Scenario, progress: Progress) -> Outcome:
 
 
 def _shrink(outcome: Outcome, progress: Progress) -> Outcome:
-    task = progress.add_task("looking for a shorter history", total=MOST_RUNS)
+    task = progress.add_task("shrinking the history", total=MOST_RUNS)
     return Shrinker(outcome, lambda run: progress.update(task, completed=run)).shrink()
 
 

@@ -245,8 +245,8 @@ class Fleet:
         return micros(longest)
 
     def _began_before_death(self, actor: Actor, held: HeldClaim, step_id: str) -> bool | None:
-        """Whether the function of a step that ``actor`` recovers began; ``None`` if the actor cannot
-        know."""
+        """Whether the function of a step that ``actor`` recovers began; ``None`` if it is
+        unknown to the actor."""
         assert isinstance(actor, PodProcess)
         if self._starts is None or actor.call_began is None:
             return None
@@ -284,7 +284,7 @@ class Fleet:
                     return
                 subject = first_not_done() or "nothing"
                 raise Violation(
-                    "everything ends", subject, "did not end after the faults were over"
+                    "every step ends", subject, "did not end after the faults were over"
                 )
             self.virtual_clock.run(
                 self.virtual_clock.now + self.scenario.settings.recovery_interval
@@ -316,7 +316,7 @@ class Fleet:
                 raise Violation("nothing lost", step_id, "has lost events")
         store = EventStore(self.database)
         for fault in audit(store.step_events()).faults:
-            raise Violation("the log", fault.partition(":")[0], fault)
+            raise Violation("log", fault.partition(":")[0], fault)
         report = store.rebuild(check=True)
         for stream in (*report.differing_steps, *report.differing_pods):
             raise Violation("tables", stream, "has a row that differs from the log")

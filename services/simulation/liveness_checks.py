@@ -1,4 +1,5 @@
-"""What must happen in the end: looked at every now and then, not only when something is written."""
+"""Liveness checks: what must happen within a time limit. They run at intervals, since the failure
+is that nothing is written."""
 
 from __future__ import annotations
 
@@ -14,29 +15,29 @@ from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.virtual_clock import EPOCH
 
 CALL_TIME: Final = 20.0
-"""Seconds that the calls of the store may take that are needed on top of an interval."""
+"""Seconds allowed for the store calls that follow an interval."""
 
 MAX_SYNCS: Final = 3
-"""Turns within which a pod tells of what has ended, and has_listened of what it holds."""
-
+"""Syncs within which a pod reports a step that has ended, or starts one that it holds."""
 
 MAX_CLAIM_INTERVALS: Final = 3
-"""Claim intervals within which a pod notices that a step which it holds will not begin soon."""
+"""Claim intervals within which a pod releases a step that will not begin soon."""
 
 
 class LivenessChecks:
-    """Holds the fleet to five promises, in times of calm.
+    """Checks five promises while the store is calm (:meth:`Server.is_calm`).
 
-    Once a claim's pod has ended, or been silent for the dead-pod threshold, one recovery interval
-    of a leader that works is enough for its steps to be back; if the leader has just begun to, and
-    so has not heard the silence, it takes a threshold more. And once a step may be claimed, one
-    claim interval of a pod that works and has room is enough for it to be claimed, and the time
-    that pods spread over that are called at once. And what a pod that works holds, it runs, or has
-    just run, or will soon: while another pod has room, no step waits in vain for its function to
-    begin. And if a pod that holds steps is gone, and all others sleep, one of them wakes to lead.
+    - Orphans are recovered: within one recovery interval of a working leader after their claim's
+      incarnation has ended, or its pod has been silent for the dead-pod threshold. A new leader may
+      wait for one threshold more, since it has not observed the silence.
+    - Claimable steps are claimed: within one claim interval, and the jitter window, of a working
+      pod with free slots.
+    - No step waits in vain: a pod releases steps that do not begin while another one has free slots.
+    - Held steps are run: a pod has no claim without a function that runs, waits or has just ended.
+    - Some pod leads: if the pod of a claimed step is gone, one of the sleeping pods wakes.
 
-    A pod works while its process lives and moves, and the store answers it; whatever disturbs it
-    begins the interval anew. A leader must be awake, too.
+    A pod works while its process is alive, not frozen, and answered by the store. Every disturbance
+    begins the intervals anew. A leader must also be awake.
     """
 
     def __init__(self, fleet: Observed) -> None:
@@ -51,16 +52,16 @@ class LivenessChecks:
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._leader: str | None = None
         self._leading_since = 0.0
-        self._listening_since: dict[str, float] = {}  # by pod, while it works and is awake
+        self._listening_since: dict[str, float] = {}  # by pod, while it is working and awake
         self._not_running: dict[
             tuple[str, str, bool], int
-        ] = {}  # turns at which a claim did not run
-        self._has_room_since: dict[str, float] = {}  # by pod
+        ] = {}  # syncs answered when a claim was first not running
+        self._has_slots_since: dict[str, float] = {}  # by pod
         self._working_since: dict[str, float] = {}  # by pod
-        self._asleep_since: dict[str, float] = {}  # by pod, while it works
+        self._asleep_since: dict[str, float] = {}  # by pod, while it is working
 
     def begin(self) -> None:
-        """Look, from now on."""
+        """Check now and at intervals from now on. Raises :class:`Violation`."""
         fleet = self._fleet
         fleet.virtual_clock.after(self._every, self.begin)
         calm = fleet.server.is_calm()
@@ -88,7 +89,7 @@ class LivenessChecks:
             if orphaned is None and has_listened:
                 orphaned = checks.silent_since(held)
             if orphaned is not None and self._age(orphaned) > self._recovery_limit:
-                raise Violation("orphans come back", step_id, "has a holder that is gone")
+                raise Violation("orphans are recovered", step_id, "is held by a pod that is gone")
 
     def _track_listening(self, calm: bool) -> None:
         for pod_id, process in self._fleet.processes.items():
@@ -98,7 +99,7 @@ class LivenessChecks:
                 self._listening_since.pop(pod_id, None)
 
     def _leader_has_listened(self) -> bool:
-        """Whether the leader has been there for as long as it takes to miss a pod."""
+        """Whether the leader has worked for long enough to declare a silent pod dead."""
         fleet = self._fleet
         leader = fleet.checks.leader(fleet.virtual_clock.store_time()) or ""
         since = self._listening_since.get(leader, fleet.virtual_clock.now)
@@ -128,23 +129,27 @@ class LivenessChecks:
                 and process.machine.running < self._slots
                 and self._is_working(process)
             ):
-                since = self._has_room_since.setdefault(pod_id, now)
+                since = self._has_slots_since.setdefault(pod_id, now)
                 idle = idle or now - max(since, process.disturbed_at) > self._claim_limit
             else:
-                self._has_room_since.pop(pod_id, None)
+                self._has_slots_since.pop(pod_id, None)
         first = fleet.checks.queue.first(fleet.virtual_clock.store_time()) if idle else None
         if first is not None:
             step_id = first[2]
             record = fleet.checks.steps[step_id]
             due = record.available - fleet.virtual_clock.clock_shift
             if self._age(max(record.changed, due, fleet.checks.clock_set_at)) > self._claim_limit:
-                raise Violation("work is found", step_id, "is not claimed by anyone with room")
+                raise Violation(
+                    "claimable steps are claimed",
+                    step_id,
+                    "is not claimed, though a pod has free slots",
+                )
 
     def _check_waiting(self, calm: bool) -> None:
-        """Relies on what :meth:`_check_claimable` has found out."""
+        """Uses ``_has_slots_since``, which :meth:`_check_claimable` keeps."""
         fleet = self._fleet
         now = fleet.virtual_clock.now
-        room_for = {pod_id: now - since for pod_id, since in self._has_room_since.items()}
+        free_for = {pod_id: now - since for pod_id, since in self._has_slots_since.items()}
         for pod_id, process in fleet.processes.items():
             if not calm or process.machine.phase != "up" or not self._is_working(process):
                 self._working_since.pop(pod_id, None)
@@ -154,9 +159,15 @@ class LivenessChecks:
             if waiting is None or now - max(since, waiting[1]) <= self._waiting_limit:
                 continue
             if any(
-                room > self._waiting_limit for other, room in room_for.items() if other != pod_id
+                seconds > self._waiting_limit
+                for other, seconds in free_for.items()
+                if other != pod_id
             ):
-                raise Violation("nothing is hoarded", waiting[0], f"waits in {pod_id} in vain")
+                raise Violation(
+                    "no step waits in vain",
+                    waiting[0],
+                    f"waits in {pod_id} while another pod has free slots",
+                )
 
     def _check_leader(self, calm: bool) -> None:
         fleet, checks = self._fleet, self._fleet.checks
@@ -177,7 +188,7 @@ class LivenessChecks:
             record = checks.steps[step_id]
             silent = checks.silent_since(record.held) if record.held is not None else None
             if silent is not None and self._age(max(silent, record.changed)) > self._leader_limit:
-                raise Violation("somebody leads", step_id, "has a holder that is gone")
+                raise Violation("some pod leads", step_id, "is held by a pod that is gone")
 
     def _check_held(self) -> None:
         fleet = self._fleet
@@ -194,7 +205,9 @@ class LivenessChecks:
             claim = (step_id, held.token, process.has_run(step_id, held.token))
             self._not_running[claim] = before.get(claim, process.requests)
             if process.requests - self._not_running[claim] > MAX_SYNCS:
-                raise Violation("what is held is run", step_id, f"is held by {held.pod_id} in vain")
+                raise Violation(
+                    "held steps are run", step_id, f"is held by {held.pod_id} and not run"
+                )
 
     def _is_working(self, process: PodProcess) -> bool:
         began = process.call_began

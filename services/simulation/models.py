@@ -119,9 +119,9 @@ SQLITE: Final = StoreModel(
     traits=StoreTraits(poll_interval=1.0),
     records_starts=True,
 )
-"""A SQLite file: one writer at a time; waiting for longer than the adapter's ``BUSY_TIMEOUT`` fails.
+"""A SQLite file: one writer at a time; waiting longer than the adapter's ``BUSY_TIMEOUT`` fails.
 The lock ends with its process."""
 
 STORE_MODELS: Final[dict[str, StoreModel]] = {
-    each.kind: each for each in (STANDARD, HYBRID, SQLITE)
+    model.kind: model for model in (STANDARD, HYBRID, SQLITE)
 }

@@ -53,9 +53,8 @@ class Queue:
             if record.version == version:
                 order = (-record.priority, record.created, step_id)
                 heapq.heappush(self._due, (order, version))
-        not_due: list[
-            tuple[tuple[int, int, str], int]
-        ] = []  # no longer due, since the clock was set back
+        # no longer due, since the clock was set back
+        not_due: list[tuple[tuple[int, int, str], int]] = []
         first = None
         while self._due and first is None:
             order, version = self._due[0]

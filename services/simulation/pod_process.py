@@ -141,7 +141,7 @@ class PodProcess(Actor):
         return claim in self._functions or claim in self._functions.unreported
 
     def longest_waiting(self) -> tuple[str, float] | None:
-        """The held step that has waited longest to begin, and since when; ``None`` if none waits."""
+        """The step that has waited longest to begin, and since when; ``None`` if none waits."""
         return self._functions.longest_waiting()
 
     def has_run(self, step_id: str, claim_token: str) -> bool:

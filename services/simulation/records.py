@@ -1,7 +1,4 @@
-"""What the log has told of steps and pods so far, and what follows from it.
-
-Written from the promises, not from the core.
-"""
+"""Records of steps and pods, derived from the log independently of the core."""
 
 from __future__ import annotations
 
@@ -16,17 +13,17 @@ from fleet_q.services.simulation.pending import Queue
 from fleet_q.services.simulation.violation import Violation
 
 SLACK: Final = 1.25
-"""How much longer than an interval by the store's clock one by a drifting pod's clock may be."""
+"""Factor by which an interval on a drifting pod's clock may exceed one on the store's clock."""
 
 
 def longest_gap(settings: PodSettings) -> float:
-    """Seconds for which nobody may be heard of, at most, without the leader having to notice. By a
-    clock that runs slow, a leader notices it after a tenth more than it should."""
+    """Seconds without any heartbeat that a leader may leave unnoticed: the limit of
+    ``SilenceTracker``, plus 15 % for a clock that runs slow."""
     return 1.15 * max(settings.heartbeat_interval * 1.5, settings.dead_pod_threshold / 2)
 
 
 class HeldClaim(msgspec.Struct):
-    """A claim as the log tells it."""
+    """A claim according to the log."""
 
     token: str
     pod_id: str
@@ -34,7 +31,7 @@ class HeldClaim(msgspec.Struct):
 
 
 class StepRecord(msgspec.Struct):
-    """What the log has told of a step so far."""
+    """A step according to the log; times are microseconds of the store's clock."""
 
     priority: int
     max_retries: int
@@ -42,45 +39,45 @@ class StepRecord(msgspec.Struct):
     available: int
     version: int = 0
     at: int = 0
-    changed: int = 0  # by the true time, the others by the store's clock
+    changed: int = 0  # true time
     status: str = "pending"
     tries: int = 0
     held: HeldClaim | None = None
     completed: bool = False
-    crashes: int = 0  # processes that it took down since it was last given all its tries
+    crashes: int = 0  # processes that it has killed since its submission or replay
     pruned: bool = False
 
 
 class PodRecord(msgspec.Struct):
-    """What the log has told of a pod so far."""
+    """A pod according to the log; times are microseconds of the store's clock."""
 
     version: int = 0
     at: int = 0
     birth: int = 0
     last_heartbeat: int = 0
-    changed: int = 0  # these two are by the true time, all others by the store's clock
-    heartbeat_seen_at: int = 0
+    changed: int = 0  # true time
+    heartbeat_seen_at: int = 0  # true time
     status: str = "down"
     incarnation: str = ""
 
 
 class Records:
-    """The records of all steps and pods. ``now`` is the true time, in microseconds; a pod that has
-    not been heard of for ``dead_after`` microseconds may be declared dead."""
+    """The records of all steps and pods. ``now``: returns the true time in microseconds;
+    ``dead_after``: the dead-pod threshold in microseconds."""
 
     def __init__(self, dead_after: int, now: Callable[[], int]) -> None:
         self.now = now
         self.dead_after = dead_after
         self.steps: dict[str, StepRecord] = {}
         self.pods: dict[str, PodRecord] = {}
-        self.duplicated: set[str] = set()  # pods under whose id two processes lived at once
+        self.duplicated: set[str] = set()  # ids under which two processes were alive at once
         self.unfinished = 0
-        self.clock_set_at = 0  # by the true time: when the store's clock was set last
-        self.holding: Counter[str] = Counter()  # steps, by incarnation
+        self.clock_set_at = 0  # true time at which the store's clock was last set
+        self.holding: Counter[str] = Counter()  # number of claimed steps, by incarnation
         self.queue = Queue(self.steps)
 
     def leader(self, at: int) -> str | None:
-        """Who leads at ``at``."""
+        """The leader at ``at``, or ``None``."""
         alive = [
             (pod.status == "asleep", pod.birth, pod_id)
             for pod_id, pod in self.pods.items()
@@ -90,7 +87,7 @@ class Records:
         return min(alive)[2] if alive else None
 
     def leaderless_since(self) -> int:
-        """Since when, by the true time, no live pod is awake; in the future if one is."""
+        """True time since which no live pod is awake; in the future if one is."""
         return max(
             (
                 pod.heartbeat_seen_at + self.dead_after if pod.status == "up" else pod.changed
@@ -100,17 +97,17 @@ class Records:
         )
 
     def orphaned_since(self, held: HeldClaim) -> int | None:
-        """Since when the incarnation that holds it has ended, or ``None``."""
+        """True time at which the incarnation that holds the step ended, or ``None``."""
         return self.pods[held.pod_id].changed if self.has_ended(held) else None
 
     def silent_since(self, held: HeldClaim) -> int | None:
-        """Since when a leader ought to miss the pod that holds it, or ``None``."""
+        """True time since which the pod that holds the step may be declared dead, or ``None``."""
         pod = self.pods[held.pod_id]
         silent = pod.heartbeat_seen_at + self.dead_after
         return None if pod.status == "asleep" or silent > self.now() else silent
 
     def has_ended(self, held: HeldClaim) -> bool:
-        """Whether the incarnation that holds it has."""
+        """Whether the incarnation that holds the step has ended."""
         pod = self.pods[held.pod_id]
         return pod.status == "down" or pod.incarnation != held.incarnation
 
@@ -121,6 +118,6 @@ class Records:
 
 
 def require(holds: bool, promise: str, subject: str, how: str, *values: object) -> None:
-    """Raise :class:`Violation` unless it holds."""
+    """Raise :class:`Violation` unless ``holds``. ``values`` are formatted into ``how``."""
     if not holds:
         raise Violation(promise, subject, how.format(*values))

@@ -1,4 +1,4 @@
-"""What a simulation tells: figures of a run, and what there is to say about a broken promise."""
+"""Reports: the figures of a run, and the history that led to a broken promise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOUR = 3_600.0
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run comes to; durations in seconds, ``None`` where there was nothing to measure."""
+    """The figures of one run. Durations are in seconds, and ``None`` if nothing was measured."""
 
     seed: int
     store: str
@@ -43,7 +43,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def figures(outcome: Outcome) -> Figures:
-    """The figures of a run."""
+    """Return the figures of a run."""
     fleet, scenario = outcome.fleet, outcome.scenario
     measures, server = fleet.measures, fleet.server
     statuses = Counter(record.status for record in fleet.checks.steps.values())
@@ -77,11 +77,11 @@ def figures(outcome: Outcome) -> Figures:
 
 
 def history(outcome: Outcome) -> list[str]:
-    """What led to the broken promise: the requests and faults, and the log of what it was broken
-    to, in the order of time."""
+    """Return the history of a broken promise: requests, faults, and the log of the step or pod
+    concerned, ordered by time."""
     scenario, violation = outcome.scenario, outcome.violation
     assert violation is not None
-    lines = [(pod.at, f"{pod.pod_id} begins") for pod in scenario.pods]
+    lines = [(pod.at, f"{pod.pod_id} starts") for pod in scenario.pods]
     lines += [(fault.at, _fault(fault)) for fault in scenario.faults]
     lines += [(request.at, _request(request)) for request in scenario.requests]
     database = outcome.fleet.database
@@ -98,10 +98,10 @@ def history(outcome: Outcome) -> list[str]:
 
 
 def markdown(rows: Sequence[Figures]) -> str:
-    """The figures of several fleets as a Markdown table."""
+    """Return the figures of several fleets as a Markdown table."""
     head = (
         "pods", "tables", "steps an hour", "claim p50", "claim p99", "lock wait p99",
-        "refused by a lock", "statements a step", "recovery p50", "left undone",
+        "rejected by a lock", "statements a step", "recovery p50", "unfinished",
     )  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "| ---: | --- |" + " ---: |" * (len(head) - 2)]
     for row in rows:
@@ -125,29 +125,29 @@ def _seconds(value: float | None) -> float | None:
 def _fault(fault: sc.Fault) -> str:
     match fault:
         case sc.StoreOutage(seconds=seconds):
-            return f"the store is away for {seconds:g} s"
+            return f"the store is unavailable for {seconds:g} s"
         case sc.Suspension(seconds=seconds):
-            return f"all processes stand still for {seconds:g} s"
+            return f"all processes are frozen for {seconds:g} s"
         case sc.LongLock(seconds=seconds):
-            return f"a stranger holds the locks of the store for {seconds:g} s"
+            return f"a client outside the fleet holds the store's locks for {seconds:g} s"
         case sc.StoreClock(seconds=seconds):
             return f"the store's clock is set by {seconds:+g} s"
         case sc.Crash(pod_id=pod_id):
             what = "is killed"
         case sc.Freeze(pod_id=pod_id, seconds=seconds):
-            what = f"stands still for {seconds:g} s"
+            what = f"is frozen for {seconds:g} s"
         case sc.DuplicatePod(pod_id=pod_id):
-            what = "is begun once more"
+            what = "is started a second time"
         case sc.Stop(pod_id=pod_id):
-            what = "is told to stop"
+            what = "is drained"
         case sc.ClockJump(pod_id=pod_id, seconds=seconds):
-            what = f"finds its clock {seconds:g} s ahead"
+            what = f"has its clock moved {seconds:g} s forward"
         case sc.TransactionFault(pod_id=pod_id):
-            before = "behind the last" if fault.statement < 0 else f"before {fault.statement}"
-            what = f"in its next transaction, {before} statement: {fault.seconds:g} s, {fault.then}"
-            what += f"; locks are crowded for {fault.contended:g} s" if fault.contended else ""
+            place = "after the last" if fault.statement < 0 else f"before number {fault.statement}"
+            what = f"in its next transaction, {place} statement: {fault.seconds:g} s, {fault.then}"
+            what += f"; lock queues are full for {fault.contended:g} s" if fault.contended else ""
     back = getattr(fault, "back_after", None)
-    return f"{pod_id} {what}" + (f", back after {back:g} s" if back is not None else "")
+    return f"{pod_id} {what}" + (f", restarted after {back:g} s" if back is not None else "")
 
 
 def _request(request: sc.Request) -> str:

@@ -1,7 +1,7 @@
-"""What must never happen, checked after every commit against what it wrote.
+"""Safety checks: what must never happen, checked after every commit.
 
-Written from the promises, not from the core: nothing here calls ``decide``, ``evolve`` or a
-lifecycle, so what is wrong there cannot be wrong here in the same way.
+The checks are written from the promises and call neither ``decide`` nor ``evolve`` nor a lifecycle,
+so that an error there is not repeated here.
 """
 
 from __future__ import annotations
@@ -24,9 +24,14 @@ from fleet_q.services.simulation.violation import Violation
 
 
 class SafetyChecks(Records):
-    """Everything that must hold whenever something was committed: what holds of a step
-    (:class:`StepChecks`), of a pod (:class:`PodChecks`), and, here, of the fleet: who leads, the
-    order of claims, and what is pruned."""
+    """Checks every commit: steps by :class:`StepChecks`, pods by :class:`PodChecks`, and here what
+    concerns the fleet: leadership, the order of claims, and pruning.
+
+    ``work``: the steps that are submitted, by id. ``silence(actor, since)``: microseconds for which
+    an actor has waited for a pod's heartbeat. ``prune_after``: microseconds after which steps and
+    pods may be pruned. ``began(actor, held, step_id)``: whether a recovered step's function began;
+    ``None`` if that is unknown.
+    """
 
     def __init__(
         self,
@@ -41,9 +46,11 @@ class SafetyChecks(Records):
         self._step_checks = StepChecks(self, work, began)
         self._pod_checks = PodChecks(self, silence)
         self._prune_after = prune_after
-        self._leader_seen: dict[Actor, str | None] = {}  # whom a process's cycle found to lead
+        self._leader_seen: dict[
+            Actor, str | None
+        ] = {}  # the leader when a process last read the pods
         self._has_led: set[Actor] = set()
-        self._latest: dict[Actor, int] = {}  # the store's time as a process has seen it, at most
+        self._latest: dict[Actor, int] = {}  # the latest store time that a process has read
 
     def committed(
         self,
@@ -53,7 +60,7 @@ class SafetyChecks(Records):
         steps: Sequence[StepChange],
         pods: Sequence[PodChange],
     ) -> None:
-        """Judge what one call did. Raises :class:`Violation`."""
+        """Check what one call wrote. Raises :class:`Violation`."""
         if call.method == "pods":
             self._leader_seen[actor] = self.leader(answer.at)
             self._latest[actor] = max(answer.at, self._latest.get(actor, 0))
@@ -77,19 +84,29 @@ class SafetyChecks(Records):
             self.queue.add(step_id, record)
 
     def pruned(self, actor: Actor, ids: Sequence[str]) -> None:
-        """Judge what a pod pruned. Raises :class:`Violation`."""
-        require(actor in self._has_led, "one leader", actor.name, "pruned and has never led")
+        """Check what a pod pruned. Raises :class:`Violation`."""
+        require(actor in self._has_led, "one leader", actor.name, "pruned and was never the leader")
         before = self._latest[actor] - self._prune_after
         for step_or_pod in ids:
             step, pod = self.steps.get(step_or_pod), self.pods.get(step_or_pod)
             if step is not None:
-                require(step.status in ("completed", "cancelled"), "pruning", step_or_pod,
-                      "was pruned when it was {}", step.status)  # fmt: skip
+                require(
+                    step.status in ("completed", "cancelled"),
+                    "pruning",
+                    step_or_pod,
+                    "was pruned when it was {}",
+                    step.status,
+                )
                 require(step.at <= before, "pruning", step_or_pod, "was pruned too early")
                 step.pruned = True
             elif pod is not None:
-                require(pod.status in ("down", "asleep"), "pruning", step_or_pod,
-                      "was pruned when it was {}", pod.status)  # fmt: skip
+                require(
+                    pod.status in ("down", "asleep"),
+                    "pruning",
+                    step_or_pod,
+                    "was pruned when it was {}",
+                    pod.status,
+                )
                 require(
                     pod.last_heartbeat <= before, "pruning", step_or_pod, "was pruned too early"
                 )
@@ -97,25 +114,29 @@ class SafetyChecks(Records):
                 self._pod_checks.pruned(step_or_pod)
 
     def crashed_by(self, step_id: str) -> None:
-        """The step has taken a process down."""
+        """Count a process that the step has killed. Raises :class:`Violation`."""
         record = self.steps[step_id]
         record.crashes += 1
         if record.crashes > record.max_retries + 1:
-            raise Violation("poison", step_id, f"took down {record.crashes} processes")
+            raise Violation("crashes are bounded", step_id, f"killed {record.crashes} processes")
 
     def begins(self, step_id: str, claim_token: str, asked_at: int) -> None:
-        """A function begins under this claim; its process asked at ``asked_at``, by the true time,
-        whether the claim stands."""
+        """Check a function that begins. Its process last confirmed the claim by a request at
+        ``asked_at`` (true time in microseconds). Raises :class:`Violation`."""
         record = self.steps[step_id]
-        stands = record.held is not None and record.held.token == claim_token
-        require(stands or record.changed >= asked_at, "what begins is claimed", step_id,
-              "began, though its claim had ended")  # fmt: skip
+        is_held = record.held is not None and record.held.token == claim_token
+        require(
+            is_held or record.changed >= asked_at,
+            "only claimed steps begin",
+            step_id,
+            "began after its claim had ended",
+        )
 
     def _check_order(
         self, claimed: list[tuple[StepRecord, str]], at: int, request: SyncRequest
     ) -> None:
-        """What was left in the queue may not have come first, unless it is on its last try: that is
-        only claimed for a free slot, where it is not known afterwards what began."""
+        """Check that no step left in the queue precedes a claimed one. Steps on their last try are
+        exempt: they are claimed for free slots only, not prefetched."""
         order = sorted((-record.priority, record.created, step_id) for record, step_id in claimed)
         for place, (_, _, step_id) in enumerate(order):
             if place >= request.free and self.is_last_try(step_id):
@@ -123,8 +144,10 @@ class SafetyChecks(Records):
         for best in self.queue.before(order[-1], at):
             before = sum(entry < best for entry in order)
             if not self.is_last_try(best[2]) or before < request.free:
-                raise Violation("priority", best[2], f"was left while {order[-1][2]} was claimed")
+                raise Violation("priority", best[2], f"was not claimed before {order[-1][2]}")
 
     def _check_leads(self, actor: Actor) -> None:
         leader = self._leader_seen.get(actor)
-        require(leader == actor.name, "one leader", actor.name, "acted while {} led", leader)
+        require(
+            leader == actor.name, "one leader", actor.name, "acted while {} was the leader", leader
+        )

@@ -1,4 +1,4 @@
-"""Make a scenario that breaks a promise as small as can be: leave out what it breaks without."""
+"""Shrinks a scenario that breaks a promise: removes all parts that are not needed to break it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from fleet_q.services.simulation.fleet import Outcome, simulate
 from fleet_q.services.simulation.scenario import Scenario
 
 MOST_RUNS: Final = 250
-"""Smaller scenarios that are on_try, at most."""
+"""Maximum number of smaller scenarios that are tried."""
 
 MARGIN: Final = 120.0
-"""Seconds by which a promise may break later with less going on."""
+"""Seconds by which a smaller scenario may break the promise later."""
 
 T = TypeVar("T")
 
 
 class Shrinker:
-    """Tries ever smaller scenarios that break the same promise as ``outcome``."""
+    """Finds ever smaller scenarios that break the same promise as ``outcome``. ``on_try`` is called
+    with the number of each scenario that is tried."""
 
     def __init__(self, outcome: Outcome, on_try: Callable[[int], object]) -> None:
         assert outcome.violation is not None
@@ -31,7 +32,7 @@ class Shrinker:
         self._on_try = on_try
 
     def shrink(self) -> Outcome:
-        """The smallest that was found."""
+        """Return the outcome of the smallest scenario found."""
         self._cut_off_the_end()
         size = None
         while size != (size := _size(self.smallest.scenario)) and self.runs < MOST_RUNS:
@@ -57,7 +58,7 @@ class Shrinker:
         parts: Callable[[Scenario], Sequence[T]],
         with_parts: Callable[[Scenario, tuple[T, ...]], Scenario],
     ) -> None:
-        """Leave out half of the parts, a quarter and so on, down to single ones."""
+        """Remove parts: halves first, then quarters and so on, down to single parts."""
         size = (len(parts(self.smallest.scenario)) + 1) // 2
         while size and self.runs < MOST_RUNS:
             at = 0
@@ -68,7 +69,7 @@ class Shrinker:
             size //= 2
 
     def _until(self) -> float:
-        """How long the promise is given to break."""
+        """Time until which a scenario must break the promise."""
         return self.smallest.fleet.virtual_clock.now + MARGIN
 
     def _try(self, scenario: Scenario) -> bool:
@@ -82,7 +83,7 @@ class Shrinker:
 
 
 def _with_pods(scenario: Scenario, pods: tuple[sc.Start, ...]) -> Scenario:
-    """Without the other pods, and what happens to them."""
+    """The scenario without the other pods and their faults."""
     names = {pod.pod_id for pod in pods}
     return replace(
         scenario,
@@ -99,7 +100,7 @@ def _step_ids(scenario: Scenario) -> list[str]:
 
 
 def _with_steps(scenario: Scenario, step_ids: tuple[str, ...]) -> Scenario:
-    """Without the other steps."""
+    """The scenario without the other steps."""
     kept = set(step_ids)
     requests: list[sc.Request] = []
     for request in scenario.requests:

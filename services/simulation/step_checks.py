@@ -1,4 +1,4 @@
-"""What must hold of every change of a step."""
+"""Checks of every change of a step."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from fleet_q.services.simulation.violation import Violation
 
 
 class StepChecks:
-    """Versions, claims, tries and ends. ``began`` tells an actor whether the function of a step
-    began under a claim whose process has died, or ``None``."""
+    """Checks versions, claims, tries and final statuses. ``began(actor, held, step_id)``: whether
+    the step's function began under a claim whose process has died; ``None`` if the actor cannot
+    know."""
 
     def __init__(
         self,
@@ -29,10 +30,10 @@ class StepChecks:
         self._began = began
 
     def changed(self, event: StepEvent, step: Step, call: StoreCall, actor: Actor) -> StepRecord:
-        """Judge an event and the row that it made. Raises :class:`Violation`."""
+        """Check an event and the resulting row. Raises :class:`Violation`."""
         step_id, fact = event.stream, event.fact
         record = self._records.steps.get(step_id)
-        if record is not None and record.pruned:  # its id is free
+        if record is not None and record.pruned:  # so its id may be used again
             self._records.queue.forget(step_id)
             record = None
         if isinstance(fact, ev.Submitted):
@@ -42,19 +43,25 @@ class StepChecks:
             self._records.steps[step_id] = record
             self._records.unfinished += 1
         elif record is None:
-            raise Violation("versions", step_id, "does not begin with its submission")
-        require(event.version == record.version + 1, "versions", step_id,
-              "has version {} after {}", event.version, record.version)  # fmt: skip
+            raise Violation("versions", step_id, "has an event before its submission")
+        require(
+            event.version == record.version + 1,
+            "versions",
+            step_id,
+            "has version {} after {}",
+            event.version,
+            record.version,
+        )
         clock_was_set = record.changed <= self._records.clock_set_at
         require(
             clock_was_set or event.at >= record.at,
             "order",
             step_id,
-            "happened before what it follows",
+            "has an event older than the previous one",
         )
         if isinstance(fact, ev.Claimed):
             is_due = event.at >= record.available or (clock_was_set and record.tries > 0)
-            require(is_due, "delays", step_id, "was claimed before its time")
+            require(is_due, "delays", step_id, "was claimed before it was due")
         record.version, record.at, record.changed = event.version, event.at, self._records.now()
         match fact:
             case ev.Claimed():
@@ -62,12 +69,22 @@ class StepChecks:
             case ev.Completed() | ev.Retried() | ev.Released() | ev.Recovered() | ev.Failed():
                 self._ended_claim(record, event, fact, call, actor)
             case ev.Cancelled():
-                require(record.status in ("pending", "claimed"), "one end", step_id,
-                      "was cancelled when it was {}", record.status)  # fmt: skip
-                self._ends(record, "cancelled")
+                require(
+                    record.status in ("pending", "claimed"),
+                    "one final status",
+                    step_id,
+                    "was cancelled when it was {}",
+                    record.status,
+                )
+                self._end(record, "cancelled")
             case ev.Replayed():
-                require(record.status in ("failed", "cancelled"), "one end", step_id,
-                      "was replayed when it was {}", record.status)  # fmt: skip
+                require(
+                    record.status in ("failed", "cancelled"),
+                    "one final status",
+                    step_id,
+                    "was replayed when it was {}",
+                    record.status,
+                )
                 record.tries = record.crashes = 0
                 record.available = 0
                 record.status = "pending"
@@ -79,18 +96,29 @@ class StepChecks:
         self, record: StepRecord, event: StepEvent, fact: ev.Claimed, actor: Actor
     ) -> None:
         step_id, token = event.stream, fact.claim_token
-        require(record.status == "pending", "one holder", step_id,
-              "was claimed when it was {}", record.status)  # fmt: skip
+        require(
+            record.status == "pending",
+            "one holder",
+            step_id,
+            "was claimed when it was {}",
+            record.status,
+        )
         require(record.held is None, "one holder", step_id, "is held under two tokens")
         require(
-            event.pod_id == actor.name, "one holder", step_id, "is held by another than claimed"
+            event.pod_id == actor.name,
+            "one holder",
+            step_id,
+            "was claimed in the name of another pod",
         )
         pod = self._records.pods.get(actor.name)
         require(
-            pod is not None and pod.status in ("up", "draining")
+            pod is not None
+            and pod.status in ("up", "draining")
             and pod.incarnation == fact.incarnation,
-            "the dead stay dead", step_id, "was claimed by an incarnation that does not live",
-        )  # fmt: skip
+            "ended incarnations stay ended",
+            step_id,
+            "was claimed by an incarnation that is not live",
+        )
         record.status = "claimed"
         record.held = HeldClaim(token, actor.name, fact.incarnation)
         self._records.holding[fact.incarnation] += 1
@@ -114,19 +142,23 @@ class StepChecks:
                 self._records.has_ended(held),
                 "recovery",
                 step_id,
-                "was taken from a pod that lives",
+                "was recovered from a live incarnation",
             )
             began = self._began(actor, held, step_id)
             if isinstance(fact, ev.Failed):
-                require(began is not False, "begun", step_id, "never began, and failed for good")
+                require(began is not False, "begun", step_id, "failed for good and never began")
             elif isinstance(fact, ev.Released):
-                require(began is False, "begun", step_id, "may have begun, and no try was used up")
+                require(began is False, "begun", step_id, "was released and may have begun")
         match fact:
             case ev.Completed(result=result):
-                require(str(result, "utf-8") == f'"{held.token}"', "tokens", step_id,
-                      "has the result of another claim")  # fmt: skip
+                require(
+                    str(result, "utf-8") == f'"{held.token}"',
+                    "tokens",
+                    step_id,
+                    "has the result of another claim",
+                )
                 record.completed = True
-                self._ends(record, "completed")
+                self._end(record, "completed")
             case ev.Failed():
                 ended = record.tries == record.max_retries
                 require(
@@ -137,22 +169,27 @@ class StepChecks:
                     record.tries + 1,
                     record.max_retries + 1,
                 )
-                self._ends(record, "failed")
+                self._end(record, "failed")
             case ev.Released():
                 record.available = 0
-                self._lets_go(record, "pending")
+                self._release(record, "pending")
             case ev.Retried() | ev.Recovered():
                 record.tries += 1
-                require(record.tries <= record.max_retries, "tries", step_id,
-                      "goes on after {} tries", record.tries)  # fmt: skip
+                require(
+                    record.tries <= record.max_retries,
+                    "tries",
+                    step_id,
+                    "was requeued after {} tries",
+                    record.tries,
+                )
                 record.available = fact.available_ts if isinstance(fact, ev.Retried) else 0
-                self._lets_go(record, "pending")
+                self._release(record, "pending")
 
-    def _ends(self, record: StepRecord, status: str) -> None:
-        self._lets_go(record, status)
+    def _end(self, record: StepRecord, status: str) -> None:
+        self._release(record, status)
         self._records.unfinished -= 1
 
-    def _lets_go(self, record: StepRecord, status: str) -> None:
+    def _release(self, record: StepRecord, status: str) -> None:
         if record.held is not None:
             self._records.holding[record.held.incarnation] -= 1
         record.status, record.held = status, None
@@ -160,10 +197,15 @@ class StepChecks:
     def _check_row(self, record: StepRecord, step: Step) -> None:
         row = (step.version, step.status, step.retry_count, step.priority, step.last_update_ts)
         log = (record.version, record.status, record.tries, record.priority, record.at)
-        require(row == log, "tables", step.step_id, "has the row {} and the log {}", row, log)
+        require(row == log, "tables", step.step_id, "has the row {}, but the log says {}", row, log)
         if record.held is not None:
             holder = (step.claim_token, step.claimed_by, step.incarnation)
             held = (record.held.token, record.held.pod_id, record.held.incarnation)
             require(
-                holder == held, "tables", step.step_id, "is held by {}, in the log {}", holder, held
+                holder == held,
+                "tables",
+                step.step_id,
+                "is held by {}, but the log says {}",
+                holder,
+                held,
             )

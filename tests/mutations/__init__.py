@@ -1,4 +1,4 @@
-"""The guards of the core, removed one at a time: a simulation has to notice the loss of each."""
+"""Mutations: each removes one guard of the code, and a simulation has to detect that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m tests.mutations``: remove every guard in turn, and say which promise broke."""
+"""``python -m tests.mutations``: removes every guard in turn, and prints which promise breaks."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ def main(
 ) -> None:
     """Remove every guard in turn, and simulate fleets until a promise breaks.
 
-    Prints a line for each guard; fails if the loss of one is not noticed.
+    Prints a line for each guard. Exits with 1 if a removal is not detected.
     """
     err = Console(stderr=True)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for mutation in track(MUTATIONS, "guards removed", console=err, disable=not err.is_terminal):
-        found.append(look_for(mutation))
+        findings.append(look_for(mutation))
         if not as_json:
-            print(_line(found[-1]), flush=True)
+            print(_line(findings[-1]), flush=True)
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(found)).decode())
-    missed = [each.guard for each in found if each.promise is None]
+        print(msgspec.json.format(msgspec.json.encode(findings)).decode())
+    missed = [finding.guard for finding in findings if finding.promise is None]
     for guard in missed:
-        print(f"the loss of this guard was not noticed: {guard}", file=sys.stderr)
+        print(f"the removal of this guard was not detected: {guard}", file=sys.stderr)
     if missed:
         raise typer.Exit(1)
 
 
 def _line(finding: Finding) -> str:
-    broken = "NOT NOTICED" if finding.promise is None else f"{finding.promise!r} broke"
+    broken = "NOT DETECTED" if finding.promise is None else f"{finding.promise!r} broke"
     return f"{finding.guard}: {broken} within {finding.seeds} seeds"
 
 

@@ -1,7 +1,4 @@
-"""What a mutation is: a guard of the code that is patched away while a simulation runs.
-
-The code itself knows nothing of it.
-"""
+"""Mutations: patches that remove one guard of the code while a simulation runs."""
 
 from __future__ import annotations
 
@@ -16,20 +13,20 @@ from fleet_q.services.simulation.fleet import simulate
 from fleet_q.services.simulation.generate import draw
 
 MOST_SEEDS: Final = 200
-"""Seeds within which every guard's loss is noticed."""
+"""Seeds within which the removal of every guard is detected."""
 
 Patch = Callable[[], AbstractContextManager[Any]]
 
 
 class Mutation(msgspec.Struct, frozen=True):
-    """A guard, by what it keeps from happening."""
+    """``guard``: the rule that the code enforces; ``removed``: patches the code not to."""
 
     guard: str
     removed: Patch
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Whether the loss of a guard was noticed: by which promise, and after how many seeds."""
+    """The promise that broke without the guard (``None`` if none did), and the seeds it took."""
 
     guard: str
     promise: str | None
@@ -37,7 +34,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def look_for(mutation: Mutation, most_seeds: int = MOST_SEEDS) -> Finding:
-    """Simulate without the guard until a promise breaks."""
+    """Simulate without the guard, seed after seed, until a promise breaks."""
     for seed in range(1, most_seeds + 1):
         with mutation.removed():
             outcome = simulate(draw(seed))
@@ -47,33 +44,33 @@ def look_for(mutation: Mutation, most_seeds: int = MOST_SEEDS) -> Finding:
 
 
 def replaced(owner: Any, name: str, make: Callable[[Any], Any]) -> Patch:
-    """Replace a function by what ``make`` makes of it."""
+    """Replace a function by ``make(function)``."""
     return lambda: patch.object(owner, name, make(getattr(owner, name)))
 
 
 def allowed(lifecycle: Any, status: str, trigger: str, leads_to: str) -> Patch:
-    """Allow a change of status that the lifecycle does not."""
+    """Allow a change of status that the lifecycle forbids."""
     return lambda: patch.dict(lifecycle._after, {(status, trigger): leads_to})
 
 
 def with_arguments(**changed: Any) -> Callable[[Any], Any]:
-    """Call a function with other arguments than those given."""
+    """Call a function with these keyword arguments instead of those given."""
     return lambda function: lambda *args, **kwargs: function(*args, **{**kwargs, **changed})
 
 
 def nothing(_: Any) -> Any:
-    """Do nothing instead."""
+    """A replacement that does nothing."""
     return lambda *args, **kwargs: None
 
 
 def together(*patches: Patch) -> Patch:
-    """Apply all of these."""
+    """Apply all of these patches."""
 
     @contextmanager
     def removed() -> Iterator[None]:
         with ExitStack() as stack:
-            for each in patches:
-                stack.enter_context(each())
+            for apply in patches:
+                stack.enter_context(apply())
             yield
 
     return removed

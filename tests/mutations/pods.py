@@ -1,4 +1,4 @@
-"""The guards of pods: incarnations, leadership, silence, and recovery."""
+"""Mutations of pods: incarnations, leadership, silence and recovery."""
 
 from __future__ import annotations
 
@@ -27,117 +27,117 @@ from tests.mutations.guards import (
 )
 
 
-def _is_orphan(careless: Callable[[Step, Any], bool]) -> Patch:
+def _is_orphan(mutant: Callable[[Step, Any], bool]) -> Patch:
     @contextmanager
     def removed() -> Iterator[None]:
         with ExitStack() as stack:
             for module in (recovery, step_by_step, memory):
-                stack.enter_context(patch.object(module, "is_orphan", careless))
+                stack.enter_context(patch.object(module, "is_orphan", mutant))
             yield
 
     return removed
 
 
 def _same_incarnation(ended: Any) -> Any:
-    def careless(member: Membership) -> None:
+    def mutant(member: Membership) -> None:
         incarnation = member.incarnation
         ended(member)
         member.incarnation = incarnation
 
-    return careless
+    return mutant
 
 
 def _joins_anyway(decide: Any) -> Any:
-    def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
+    def mutant(known: Any, command: Any, at: int, by: str | None = None) -> Any:
         if isinstance(command, Join) and known is not None and known.status == "down":
             return ev.Event(
                 command.pod_id, known.version + 1, at, by, ev.Joined(command.incarnation)
             )
         return decide(known, command, at, by)
 
-    return careless
+    return mutant
 
 
-def _beats_anyway(decide: Any) -> Any:
-    def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
+def _revives(decide: Any) -> Any:
+    def mutant(known: Any, command: Any, at: int, by: str | None = None) -> Any:
         if isinstance(command, SendHeartbeat) and known is not None and known.status == "down":
             fact = ev.Woke(known.incarnation)
             return ev.Event(command.pod_id, known.version + 1, at, by, fact)
         return decide(known, command, at, by)
 
-    return careless
+    return mutant
 
 
-def _nothing_began(_: Any) -> Any:
-    def careless(starts: Any, letters: Any) -> set[str]:
-        return {letter.step_id for letter in letters} if starts is not None else set()
+def _claims_nothing_began(_: Any) -> Any:
+    def mutant(starts: Any, orphans: Any) -> set[str]:
+        return {orphan.step_id for orphan in orphans} if starts is not None else set()
 
-    return careless
+    return mutant
 
 
 def _no_cycle(cycle: Any) -> Any:
-    def careless(*args: Any, **kwargs: Any) -> Generator[None, None, None]:
+    def mutant(*args: Any, **kwargs: Any) -> Generator[None, None, None]:
         yield from ()
 
-    return careless
+    return mutant
 
 
-def _impatient(init: Any) -> Any:
+def _quarter_threshold(init: Any) -> Any:
     return lambda self, dead_after, longest_gap: init(self, dead_after / 4, longest_gap)
 
 
-def _goes_on_hearing(on_heartbeat: Any) -> Any:
-    def careless(tracker: SilenceTracker, now: float) -> None:
+def _ignores_gaps(on_heartbeat: Any) -> Any:
+    def mutant(tracker: SilenceTracker, now: float) -> None:
         tracker._longest_gap = math.inf if tracker._heard_until > -math.inf else 0.0
         on_heartbeat(tracker, now)
 
-    return careless
+    return mutant
 
 
-def _whoever_was_heard_of(decide: Any) -> Any:
-    def careless(known: Any, command: Any, at: int, by: str | None = None) -> Any:
+def _ignores_new_heartbeat(decide: Any) -> Any:
+    def mutant(known: Any, command: Any, at: int, by: str | None = None) -> Any:
         if isinstance(command, DeclareDead) and known is not None:
             command = DeclareDead(
                 known.pod_id, known.incarnation, known.version, known.last_heartbeat_ts
             )
         return decide(known, command, at, by)
 
-    return careless
+    return mutant
 
 
 def _is_live_in_future(_: Any) -> Any:
-    def careless(known: Pod, at: int, dead_after: int) -> bool:
+    def mutant(known: Pod, at: int, dead_after: int) -> bool:
         awake = known.status in ("up", "draining") and at - known.last_heartbeat_ts < dead_after
         return awake or known.status == "asleep"
 
-    return careless
+    return mutant
 
 
 PODS: Final = (
     Mutation(
-        "an incarnation that is gone holds nothing",
+        "steps of a replaced incarnation are recovered",
         _is_orphan(lambda s, pods: s.status == "claimed" and pods[s.claimed_by].status == "down"),
     ),
     Mutation(
-        "an incarnation that lives keeps what it holds",
+        "steps of a live incarnation are not recovered",
         _is_orphan(lambda s, pods: s.status == "claimed"),
     ),
     Mutation(
         "only the leader recovers",
         replaced(recovery, "recovery_cycle", with_arguments(only_as_leader=False)),
     ),
-    Mutation("somebody recovers", replaced(recovery, "recovery_cycle", _no_cycle)),
-    Mutation("only the silent are declared dead", replaced(SilenceTracker, "__init__", _impatient)),
+    Mutation("orphans are looked for", replaced(recovery, "recovery_cycle", _no_cycle)),
+    Mutation("a pod is declared dead only after the dead-pod threshold", replaced(SilenceTracker, "__init__", _quarter_threshold)),
     Mutation(
-        "a leader that heard nothing for a while measures silence anew",
-        replaced(SilenceTracker, "on_heartbeat", _goes_on_hearing),
+        "a leader that was cut off measures silence anew",
+        replaced(SilenceTracker, "on_heartbeat", _ignores_gaps),
     ),
     Mutation(
-        "who was heard of in the meantime is not declared dead",
-        replaced(pod, "decide", _whoever_was_heard_of),
+        "a pod with a new heartbeat is not declared dead",
+        replaced(pod, "decide", _ignores_new_heartbeat),
     ),
     Mutation(
-        "a heartbeat from the future is no sign of life",
+        "a heartbeat in the future does not make a pod live",
         replaced(Pod, "is_live", _is_live_in_future),
     ),
     Mutation(
@@ -148,16 +148,16 @@ PODS: Final = (
         ),
     ),
     Mutation(
-        "a heartbeat does not bring the dead back",
-        together(replaced(pod, "decide", _beats_anyway), allowed(POD, "down", "woke", "up")),
+        "a heartbeat does not revive a dead pod",
+        together(replaced(pod, "decide", _revives), allowed(POD, "down", "woke", "up")),
     ),
     Mutation(
         "a step that never began does not fail because its pod died",
-        replaced(recovery, "_never_began", lambda _: lambda starts, letters: set()),
+        replaced(recovery, "_never_began", lambda _: lambda starts, orphans: set()),
     ),
     Mutation(
-        "a step that may have begun uses its try up",
-        replaced(recovery, "_never_began", _nothing_began),
+        "a step that may have begun uses up its try",
+        replaced(recovery, "_never_began", _claims_nothing_began),
     ),
-    Mutation("only the living claim", replaced(pod, "check_may_claim", nothing)),
+    Mutation("only live pods claim", replaced(pod, "check_may_claim", nothing)),
 )

@@ -1,4 +1,4 @@
-"""The guards of steps: claim tokens, the order of claims, tries, and how a step ends."""
+"""Mutations of steps: claim tokens, the order of claims, tries and final statuses."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from tests.mutations.guards import (
 
 
 def _decide(command: type, change: Callable[[Step], Step]) -> Patch:
-    """Decide about such commands as if the step were another."""
+    """Decide about commands of this type as if the step were ``change(step)``."""
     decide = step.decide
 
-    def careless(known: Any, asked: Any, at: int, pod_id: str | None = None) -> Any:
+    def mutant(known: Any, asked: Any, at: int, pod_id: str | None = None) -> Any:
         seen = change(known) if isinstance(asked, command) and known is not None else known
         return decide(seen, asked, at, pod_id)
 
-    return lambda: patch.object(step, "decide", careless)
+    return lambda: patch.object(step, "decide", mutant)
 
 
 def _evolve(fact: type, change: Callable[[Step, Step], Step]) -> Patch:
-    """Make something else of a step (before, after) by such events."""
+    """Make events of this type result in ``change(before, after)``."""
     evolve = step.evolve
 
-    def careless(known: Any, event: Any) -> Any:
+    def mutant(known: Any, event: Any) -> Any:
         after = evolve(known, event)
         return change(known, after) if isinstance(event.fact, fact) else after
 
-    return lambda: patch.object(step, "evolve", careless)
+    return lambda: patch.object(step, "evolve", mutant)
 
 
 def _any_due(queue: Any, at: int, limit: int) -> list[Step]:
@@ -62,25 +62,25 @@ STEPS: Final = (
         ),
     ),
     Mutation(
-        "only what is pending is claimed",
+        "only pending steps are claimed",
         together(
             lambda: patch.object(memory._Queue, "due", _any_due),
             allowed(STEP, "claimed", "claimed", "claimed"),
         ),
     ),
     Mutation(
-        "nothing is claimed before its time",
+        "no step is claimed before it is due",
         together(
             lambda: patch.object(memory._Queue, "due", _not_yet_due),
             _decide(Claim, lambda known: replace(known, available_ts=0)),
         ),
     ),
     Mutation(
-        "higher priority goes first",
+        "higher priority is claimed first",
         replaced(memory, "claim_order", lambda _: lambda s: (0, s.created_ts, s.step_id)),
     ),
     Mutation(
-        "age goes first among equals",
+        "older steps are claimed first within a priority",
         replaced(
             memory, "claim_order", lambda _: lambda s: (-s.priority, -s.created_ts, s.step_id)
         ),
@@ -90,7 +90,7 @@ STEPS: Final = (
         lambda: patch.object(step, "steps_to_claim", lambda first, free: list(first)),
     ),
     Mutation(
-        "a step without a delay does not wait for the clock",
+        "a step without a delay is due whatever the clock says",
         together(
             replaced(step, "_after", lambda _: lambda delay, at: at + delay),
             *(
@@ -100,21 +100,21 @@ STEPS: Final = (
         ),
     ),
     Mutation(
-        "a retry uses a try up",
+        "a retry uses up a try",
         _evolve(ev.Retried, lambda before, after: replace(after, retry_count=before.retry_count)),
     ),
     Mutation(
-        "a recovery uses a try up",
+        "a recovery uses up a try",
         _evolve(ev.Recovered, lambda before, after: replace(after, retry_count=before.retry_count)),
     ),
     Mutation(
-        "a release uses no try up",
+        "a release uses up no try",
         _evolve(
             ev.Released, lambda before, after: replace(after, retry_count=before.retry_count + 1)
         ),
     ),
     Mutation(
-        "poison is not tried for ever",
+        "a step is recovered no more often than it has tries",
         _decide(Recover, lambda known: replace(known, max_retries=known.retry_count + 1)),
     ),
     Mutation(
@@ -122,11 +122,11 @@ STEPS: Final = (
         _decide(step.Fail, lambda known: replace(known, max_retries=0)),
     ),
     Mutation(
-        "what is completed is not cancelled",
+        "a completed step is not cancelled",
         allowed(STEP, "completed", "cancelled", "cancelled"),
     ),
     Mutation(
-        "what is completed is not replayed",
+        "a completed step is not replayed",
         allowed(STEP, "completed", "replayed", "pending"),
     ),
 )

@@ -1,4 +1,4 @@
-"""The guards of the store: what one transaction sees and does, and what is pruned."""
+"""Mutations of the store: isolation, atomicity, retries and pruning."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ from tests.mutations.guards import (
 
 
 def _stale_claims(claimable: Any) -> Any:
-    """Claim what another transaction saw."""
+    """Claim the steps that an earlier transaction read."""
     seen: dict[Any, list[Step]] = {}
 
-    def careless(tx: Any, limit: int) -> list[Step]:
+    def mutant(tx: Any, limit: int) -> list[Step]:
         stale = seen.get(tx._db, [])[:limit]
         seen[tx._db] = claimable(tx, limit)
         return [tx._db.steps[s.step_id] and s for s in stale]
 
-    return careless
+    return mutant
 
 
-def _log_apart(do: Any) -> Any:
-    """Keep the rows in one transaction, and the events in another one after the answer."""
+def _without_events(do: Any) -> Any:
+    """Commit the rows, but not the events."""
 
-    def careless(server: Server, session: Session) -> None:
+    def mutant(server: Server, session: Session) -> None:
         log = server._database.step_log
         before = {step_id: len(events) for step_id, events in log.items()}
         do(server, session)
         for step_id, events in log.items():
             del events[before.get(step_id, 0) :]
 
-    return careless
+    return mutant
 
 
-def _not_again(turn_of: Any) -> Any:
-    return lambda self, request: turn_of(self, replace(request, is_retry=False))
+def _never_a_retry(sync: Any) -> Any:
+    return lambda self, request: sync(self, replace(request, is_retry=False))
 
 
-def _taken_for_new(submit: Any) -> Any:
-    def careless(self: Any, new: Sequence[Any], pod_id: str | None = None) -> Any:
-        return submit(self, [replace(each, unique=True) for each in new], pod_id)
+def _always_unique(submit: Any) -> Any:
+    def mutant(self: Any, new: Sequence[Any], pod_id: str | None = None) -> Any:
+        return submit(self, [replace(submission, unique=True) for submission in new], pod_id)
 
-    return careless
+    return mutant
 
 
-def _whatever_has_become_of_it() -> AbstractContextManager[Any]:
-    """Prune steps and pods as they are now, not as they were found."""
+def _without_comparison() -> AbstractContextManager[Any]:
+    """Prune steps and pods without comparing them with what was read before."""
     prune_steps, prune_pod = (
         memory.MemoryTransaction.prune_steps,
         memory.MemoryTransaction.prune_pod,
@@ -68,9 +68,9 @@ def _whatever_has_become_of_it() -> AbstractContextManager[Any]:
 
     def steps(tx: Any, ended: Sequence[Any], before: int) -> Any:
         known = [
-            replace(e, version=tx._db.steps[e.step_id].version)
-            for e in ended
-            if e.step_id in tx._db.steps
+            replace(step, version=tx._db.steps[step.step_id].version)
+            for step in ended
+            if step.step_id in tx._db.steps
         ]
         return prune_steps(tx, known, tx.at)
 
@@ -87,27 +87,25 @@ STORE: Final = (
     ),
     Mutation(
         "the event is in the row's transaction",
-        replaced(Server, "_do", _log_apart),
+        replaced(Server, "_do", _without_events),
     ),
-    Mutation("a turn asked again is not done twice", replaced(EventStore, "sync", _not_again)),
+    Mutation("a retried sync is not done twice", replaced(EventStore, "sync", _never_a_retry)),
     Mutation(
-        "a submission asked again is not done twice", replaced(EventStore, "submit", _taken_for_new)
+        "a retried submission is not done twice", replaced(EventStore, "submit", _always_unique)
     ),
     Mutation(
-        "only what has ended is pruned",
+        "only final steps are pruned",
         replaced(pruning, "prune_cycle", with_arguments(statuses=STEP_STATUSES)),
     ),
     Mutation(
-        "only what has ended long ago is pruned",
+        "nothing younger than the limit is pruned",
         replaced(pruning, "prune_cycle", with_arguments(older_than=0)),
     ),
     Mutation(
-        "only pods that are not awaited are pruned",
+        "only pods that are down or asleep are pruned",
         replaced(pruning, "prunable_pods", lambda _: lambda pods, before: list(pods)),
     ),
-    Mutation(
-        "what has changed since it was found is not pruned", lambda: _whatever_has_become_of_it()
-    ),
+    Mutation("what has changed since it was read is not pruned", lambda: _without_comparison()),
     Mutation(
         "only the leader prunes", replaced(pruning, "prune_cycle", with_arguments(dead_after=None))
     ),

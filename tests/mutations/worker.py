@@ -1,4 +1,4 @@
-"""The guards of a pod's program: its turns, its room, its functions, and its sleep."""
+"""Mutations of a pod's program: syncs, slots, functions and sleep."""
 
 from __future__ import annotations
 
@@ -16,90 +16,90 @@ from tests.mutations.guards import (
 )
 
 
-def _no_longer_asked(on_store_unavailable: Any) -> Any:
-    def careless(pod_machine: PodMachine, now: float, *, contended: bool = False) -> float:
+def _drops_request(on_store_unavailable: Any) -> Any:
+    def mutant(pod_machine: PodMachine, now: float, *, contended: bool = False) -> float:
         pending = pod_machine._requests.pending
         if pending is not None:
             pod_machine._outbox.remove(len(pending.outcomes))
             pod_machine._requests.pending = None
         return float(on_store_unavailable(pod_machine, now, contended=contended))
 
-    return careless
+    return mutant
 
 
-def _asked_anew_if_crowded(on_store_unavailable: Any) -> Any:
-    def careless(pod_machine: PodMachine, now: float, *, contended: bool = False) -> float:
+def _drops_request_if_contended(on_store_unavailable: Any) -> Any:
+    def mutant(pod_machine: PodMachine, now: float, *, contended: bool = False) -> float:
         wait = float(on_store_unavailable(pod_machine, now, contended=contended))
         if contended:
             pod_machine._requests.pending = None
         return wait
 
-    return careless
+    return mutant
 
 
-def _never_hears(has_changed: Any) -> Any:
-    def careless(self: Any, change_counter: int) -> bool:
+def _never_changed(has_changed: Any) -> Any:
+    def mutant(self: Any, change_counter: int) -> bool:
         has_changed(self, change_counter)
         return False
 
-    return careless
+    return mutant
 
 
-def _sees_a_leader(saw: Any) -> Any:
-    return lambda self, fleet, now: False
+def _sees_a_leader(on_pods: Any) -> Any:
+    return lambda self, pods, now: False
 
 
-def _sleeps_on_the_job(sleep_at: Any) -> Any:
-    def careless(pod_machine: PodMachine) -> float:
-        tired = (
+def _sleeps_with_steps(sleep_at: Any) -> Any:
+    def mutant(pod_machine: PodMachine) -> float:
+        should_sleep = (
             pod_machine._idle.writes_are_billed
             and pod_machine._running
             and pod_machine.phase == "up"
         )
-        return -math.inf if tired else float(sleep_at(pod_machine))
+        return -math.inf if should_sleep else float(sleep_at(pod_machine))
 
-    return careless
+    return mutant
 
 
-def _claims_while_leaving(due_claim: Any) -> Any:
+def _claims_while_draining(due_claim: Any) -> Any:
     return lambda self, now: self._claims.slots - len(self._running)
 
 
-def _keeps_what_waits(expected: Any) -> Any:
-    def careless(self: Any, now: float) -> None:
+def _keeps_waiting_steps(expected: Any) -> Any:
+    def mutant(self: Any, now: float) -> None:
         expected(self, now)
 
-    return careless
+    return mutant
 
 
 WORKER: Final = (
     Mutation(
-        "what was not answered is asked again",
-        replaced(PodMachine, "on_store_unavailable", _no_longer_asked),
+        "a sync without an answer is retried",
+        replaced(PodMachine, "on_store_unavailable", _drops_request),
     ),
     Mutation(
-        "what may have been done is asked again even by who was turned away",
-        replaced(PodMachine, "on_store_unavailable", _asked_anew_if_crowded),
+        "a sync that may have been done is retried after a rejection, too",
+        replaced(PodMachine, "on_store_unavailable", _drops_request_if_contended),
     ),
     Mutation(
-        "a pod claims no more than it has room for",
+        "a pod claims no more than it has slots for",
         replaced(claim_schedule, "slots", lambda slots: lambda most, share: 2 * slots(most, share)),
     ),
     Mutation(
-        "who leaves claims no more", replaced(PodMachine, "_due_claim", _claims_while_leaving)
+        "a draining pod does not claim", replaced(PodMachine, "_due_claim", _claims_while_draining)
     ),
     Mutation(
-        "what would wait for long is released",
-        replaced(Prefetch, "expected", _keeps_what_waits),
+        "a prefetched step that would wait for long is released",
+        replaced(Prefetch, "expected", _keeps_waiting_steps),
     ),
     Mutation(
-        "what has waited begins once its claim is confirmed",
+        "a step that has waited begins only under a confirmed claim",
         replaced(PodMachine, "begin_by", lambda _: lambda self, now: math.inf),
     ),
-    Mutation("a function whose time is up is given up", replaced(PodMachine, "_expire", nothing)),
-    Mutation("who sleeps hears the bell", replaced(IdleTracker, "has_changed", _never_hears)),
+    Mutation("a function is stopped at its timeout", replaced(PodMachine, "_expire", nothing)),
+    Mutation("a sleeping pod notices a change of the change counter", replaced(IdleTracker, "has_changed", _never_changed)),
     Mutation(
-        "a sleeper leads if nobody else does", replaced(PodMachine, "on_pods", _sees_a_leader)
+        "a sleeping pod leads if no other pod does", replaced(PodMachine, "on_pods", _sees_a_leader)
     ),
-    Mutation("who holds steps stays awake", replaced(PodMachine, "_sleep_at", _sleeps_on_the_job)),
+    Mutation("a pod that holds steps stays awake", replaced(PodMachine, "_sleep_at", _sleeps_with_steps)),
 )

@@ -1,4 +1,4 @@
-"""Every check can fail: told of what must not be, it says so."""
+"""Every safety check can fail: each is given a history that breaks its promise."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PRUNE_AFTER = 20
 
 
 class NamedActor:
-    """Who acts, by name; the checks look at nothing else of an actor."""
+    """An actor with a name only; the checks read nothing else."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -39,7 +39,7 @@ ONE, OTHER = (cast("Actor", NamedActor(name)) for name in ("one", "other"))
 
 
 class History:
-    """Events told to the checks, each with the row that it makes."""
+    """Writes events, each with its resulting row, and has them checked."""
 
     def __init__(self) -> None:
         work = {name: Work(step_id=name) for name in ("s", "t", "u", "v")}
@@ -51,7 +51,7 @@ class History:
         self.versions: dict[str, int] = {}
 
     def silence(self, actor: Actor, since: int) -> int:
-        """All have been there all the time."""
+        """No actor has ever been frozen or cut off."""
         return self.now - since
 
     def step(
@@ -70,7 +70,7 @@ class History:
         event: Any = Event(step_id, number, at, by.name, fact)
         try:
             after = steps.evolve(self.steps.get(step_id), event)
-        except Exception:  # what the core itself would not do
+        except Exception:  # an event that the core rejects
             after = replace(self.steps[step_id], version=number)
         self.steps[step_id], self.versions[step_id] = after, number
         self.checks.committed(by, call, None, [(event, row(after))], [])
@@ -95,13 +95,13 @@ class History:
         self.checks.committed(of, SYNC, None, [], [(None, after)])
 
     def reads_pods(self, actor: Actor, at: int) -> None:
-        """Somebody reads the pods, and finds out who leads."""
+        """The actor reads the pods, and so determines the leader."""
         self.checks.committed(actor, StoreCall("pods"), PodList(at, ()), [], [])
 
 
 @pytest.fixture
 def history() -> History:
-    """Two pods, and a step that the first of them has claimed."""
+    """Two pods, and a step that pod ``one`` has claimed."""
     history = History()
     history.pod(ev.Joined("i"))
     history.pod(ev.Joined("j"), by=OTHER, of=OTHER)
@@ -130,165 +130,165 @@ def violation_of(promise: str) -> Any:
     return pytest.raises(Violation, match=f"^{promise}: ")
 
 
-def test_a_good_tale_is_believed(history: History) -> None:
+def test_valid_history_breaks_no_promise(history: History) -> None:
     history.step(completed())
     assert history.checks.unfinished == 0
 
 
-def test_a_gap_in_the_versions(history: History) -> None:
+def test_gap_in_versions_is_detected(history: History) -> None:
     with violation_of("versions"):
         history.step(completed(), version=4)
 
 
-def test_a_second_submission(history: History) -> None:
+def test_second_submission_is_detected(history: History) -> None:
     with violation_of("versions"):
         history.step(submitted(), version=1)
 
 
-def test_a_beginning_that_is_none() -> None:
+def test_event_before_submission_is_detected() -> None:
     history = History()
     history.steps["s"] = steps.Step("s", "pending", 0, "{}", 0, 1, 0, 0, 0)
     with violation_of("versions"):
         history.step(claimed(), version=1)
 
 
-def test_time_that_runs_backwards(history: History) -> None:
+def test_event_older_than_previous_one_is_detected(history: History) -> None:
     with violation_of("order"):
         history.step(completed(), at=9)
 
 
-def test_time_may_run_backwards_when_the_clock_was_set(history: History) -> None:
+def test_older_event_is_allowed_after_store_clock_was_set(history: History) -> None:
     history.checks.clock_set_at = 11
     history.step(completed(), at=9)
 
 
-def test_two_holders(history: History) -> None:
+def test_claim_of_claimed_step_is_detected(history: History) -> None:
     with violation_of("one holder"):
         history.step(claimed("y", "j"), by=OTHER)
 
 
-def test_a_claim_before_its_time(history: History) -> None:
+def test_claim_before_delay_is_over_is_detected(history: History) -> None:
     history.step(submitted(available=20), step_id="late")
     with violation_of("delays"):
         history.step(claimed("y"), step_id="late")
 
 
-def test_a_retry_before_its_time(history: History) -> None:
+def test_claim_before_backoff_is_over_is_detected(history: History) -> None:
     history.step(retried(available=20))
     with violation_of("delays"):
         history.step(claimed("y"), at=19)
 
 
-def test_a_retry_may_be_early_after_the_clock_was_set_back(history: History) -> None:
+def test_early_claim_is_allowed_after_store_clock_was_set_back(history: History) -> None:
     history.step(retried(available=20))
     history.checks.clock_set_at = 11
     history.step(claimed("y"), at=9)
 
 
-def test_a_claim_of_the_dead(history: History) -> None:
+def test_claim_by_unknown_incarnation_is_detected(history: History) -> None:
     history.step(submitted(), step_id="t")
-    with violation_of("the dead stay dead"):
+    with violation_of("ended incarnations stay ended"):
         history.step(claimed("y", "h"), step_id="t")
 
 
-def test_an_outcome_without_the_token(history: History) -> None:
+def test_outcome_with_wrong_claim_token_is_detected(history: History) -> None:
     with violation_of("tokens"):
         history.step(completed("y", "y"))
 
 
-def test_the_result_of_another_claim(history: History) -> None:
+def test_result_of_another_claim_is_detected(history: History) -> None:
     with violation_of("tokens"):
         history.step(completed("x", "y"))
 
 
-def test_a_second_completion(history: History) -> None:
+def test_second_completion_is_detected(history: History) -> None:
     history.step(completed())
     with violation_of("completed once"):
         history.step(completed())
 
 
-def test_a_cancellation_after_the_end(history: History) -> None:
+def test_cancellation_of_completed_step_is_detected(history: History) -> None:
     history.step(completed())
-    with violation_of("one end"):
+    with violation_of("one final status"):
         history.step(ev.Cancelled())
 
 
-def test_a_replay_of_what_goes_on(history: History) -> None:
-    with violation_of("one end"):
+def test_replay_of_claimed_step_is_detected(history: History) -> None:
+    with violation_of("one final status"):
         history.step(ev.Replayed())
 
 
-def test_one_try_too_many(history: History) -> None:
+def test_retry_after_last_try_is_detected(history: History) -> None:
     history.step(retried())
     history.step(claimed("y"))
     with violation_of("tries"):
         history.step(retried("y"))
 
 
-def test_a_dead_letter_with_tries_left(history: History) -> None:
+def test_failure_with_tries_left_is_detected(history: History) -> None:
     with violation_of("tries"):
         history.step(ev.Failed("x", "Boom", None))
 
 
-def test_a_recovery_from_the_living(history: History) -> None:
+def test_recovery_from_live_incarnation_is_detected(history: History) -> None:
     history.reads_pods(ONE, at=10)
     with violation_of("recovery"):
         history.step(ev.Recovered("x", "died"), call=RECOVER)
 
 
-def test_a_recovery_by_another_than_the_leader(history: History) -> None:
+def test_death_declared_by_another_pod_than_leader_is_detected(history: History) -> None:
     history.reads_pods(OTHER, at=10)
     with violation_of("one leader"):
         history.pod(ev.DeclaredDead("i"), at=100, by=OTHER)
 
 
-def test_a_death_too_early(history: History) -> None:
+def test_death_declared_before_threshold_is_detected(history: History) -> None:
     history.reads_pods(ONE, at=10)
     with violation_of("recovery"):
         history.pod(ev.DeclaredDead("j"), at=69, of=OTHER)
 
 
-def test_a_heartbeat_of_the_dead(history: History) -> None:
+def test_heartbeat_of_pod_that_left_is_detected(history: History) -> None:
     history.pod(ev.Left("j"), by=OTHER, of=OTHER)
-    with violation_of("the dead stay dead"):
+    with violation_of("ended incarnations stay ended"):
         history.heartbeat(of=OTHER)
 
 
-def test_a_heartbeat_of_who_sleeps(history: History) -> None:
+def test_heartbeat_of_sleeping_pod_is_detected(history: History) -> None:
     history.pod(ev.Slept("j"), by=OTHER, of=OTHER)
-    with violation_of("the dead stay dead"):
+    with violation_of("ended incarnations stay ended"):
         history.heartbeat(of=OTHER)
 
 
-def test_a_heartbeat_that_the_row_does_not_show(history: History) -> None:
+def test_heartbeat_with_wrong_row_is_detected(history: History) -> None:
     with violation_of("tables"):
         history.heartbeat(of=OTHER, row=lambda row: replace(row, version=2))
 
 
-def test_a_return_of_the_dead(history: History) -> None:
+def test_ended_incarnation_that_joins_is_detected(history: History) -> None:
     history.pod(ev.Left("j"), by=OTHER, of=OTHER)
-    with violation_of("the dead stay dead"):
+    with violation_of("ended incarnations stay ended"):
         history.pod(ev.Joined("j"), by=OTHER, of=OTHER)
 
 
-def test_one_who_sleeps_on_what_it_holds(history: History) -> None:
-    with violation_of("nobody is missed"):
+def test_pod_that_sleeps_with_claimed_steps_is_detected(history: History) -> None:
+    with violation_of("no sleeping pod holds steps"):
         history.pod(ev.Slept("i"))
 
 
-def test_a_row_that_is_not_what_the_log_says(history: History) -> None:
+def test_row_that_differs_from_log_is_detected(history: History) -> None:
     with violation_of("tables"):
         history.step(completed(), row=lambda row: replace(row, retry_count=1))
 
 
-def test_a_row_with_another_holder(history: History) -> None:
+def test_row_with_another_pod_is_detected(history: History) -> None:
     history.step(submitted(), step_id="t")
     with violation_of("tables"):
         history.step(claimed("y"), step_id="t", row=lambda row: replace(row, claimed_by="other"))
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 1)])
-def test_what_should_have_gone_first(history: History, first: int, second: int) -> None:
+def test_claim_in_wrong_order_is_detected(history: History, first: int, second: int) -> None:
     history.step(completed())
     history.checks.committed(ONE, SYNC, None, [], [])
     history.step(submitted(priority=second), at=10, step_id="t")
@@ -300,13 +300,13 @@ def test_what_should_have_gone_first(history: History, first: int, second: int) 
         history.step(claimed("y"), at=12, step_id="u")
 
 
-def test_step_claimed_ahead_on_its_last_try_is_found(history: History) -> None:
+def test_prefetch_of_step_on_its_last_try_is_detected(history: History) -> None:
     history.step(submitted(max_retries=0), step_id="t")
     with violation_of("last tries"):
         history.step(claimed("y"), step_id="t", call=PREFETCH)
 
 
-def test_step_on_its_last_try_may_be_left_by_a_prefetch_alone(history: History) -> None:
+def test_step_on_its_last_try_may_be_skipped_only_by_prefetch(history: History) -> None:
     history.step(submitted(max_retries=0), at=10, step_id="t")
     history.step(submitted(), at=11, step_id="u")
     history.step(claimed("y"), at=12, step_id="u", call=PREFETCH)
@@ -315,24 +315,24 @@ def test_step_on_its_last_try_may_be_left_by_a_prefetch_alone(history: History) 
         history.step(claimed("y"), at=14, step_id="v")
 
 
-def test_poison_that_takes_too_many_down(history: History) -> None:
+def test_step_that_kills_more_processes_than_it_has_tries_is_detected(history: History) -> None:
     history.checks.crashed_by("s")
     history.checks.crashed_by("s")
-    with violation_of("poison"):
+    with violation_of("crashes are bounded"):
         history.checks.crashed_by("s")
 
 
-def test_a_function_that_begins_under_a_claim_that_had_ended_when_it_was_asked_for(
+def test_function_that_begins_under_ended_claim_is_detected(
     history: History,
 ) -> None:
     history.checks.begins("s", "x", asked_at=10)
     history.step(retried(), at=20)
     history.checks.begins("s", "x", asked_at=20)
-    with violation_of("what begins is claimed"):
+    with violation_of("only claimed steps begin"):
         history.checks.begins("s", "x", asked_at=21)
 
 
-def test_pruning_what_ended_long_ago_is_allowed_and_frees_its_id(history: History) -> None:
+def test_old_final_step_and_pod_may_be_pruned_and_their_ids_reused(history: History) -> None:
     history.step(completed(), at=20)
     history.pod(ev.Left("j"), at=20, by=OTHER, of=OTHER)
     history.reads_pods(ONE, at=40)
@@ -342,40 +342,40 @@ def test_pruning_what_ended_long_ago_is_allowed_and_frees_its_id(history: Histor
     history.pod(ev.Joined("k"), at=41, by=OTHER, of=OTHER)
 
 
-def test_pruning_a_step_that_has_not_ended_is_found(history: History) -> None:
+def test_pruning_of_claimed_step_is_detected(history: History) -> None:
     history.reads_pods(ONE, at=60)
     with violation_of("pruning"):
         history.checks.pruned(ONE, ["s"])
 
 
-def test_pruning_a_step_too_early_is_found(history: History) -> None:
+def test_pruning_of_step_before_limit_is_detected(history: History) -> None:
     history.step(completed(), at=20)
     history.reads_pods(ONE, at=39)
     with violation_of("pruning"):
         history.checks.pruned(ONE, ["s"])
 
 
-def test_pruning_a_pod_that_is_up_is_found(history: History) -> None:
+def test_pruning_of_pod_that_is_up_is_detected(history: History) -> None:
     history.reads_pods(ONE, at=30)
     with violation_of("pruning"):
         history.checks.pruned(ONE, ["other"])
 
 
-def test_pruning_a_pod_too_early_is_found(history: History) -> None:
+def test_pruning_of_pod_before_limit_is_detected(history: History) -> None:
     history.pod(ev.Left("j"), by=OTHER, of=OTHER)
     history.reads_pods(ONE, at=29)
     with violation_of("pruning"):
         history.checks.pruned(ONE, ["other"])
 
 
-def test_pruning_by_a_pod_that_never_led_is_found(history: History) -> None:
+def test_pruning_by_pod_that_never_led_is_detected(history: History) -> None:
     history.step(completed(), at=20)
     history.reads_pods(OTHER, at=40)
     with violation_of("one leader"):
         history.checks.pruned(OTHER, ["s"])
 
 
-def test_event_of_a_pruned_step_other_than_a_submission_is_found(history: History) -> None:
+def test_event_of_pruned_step_other_than_submission_is_detected(history: History) -> None:
     history.step(completed(), at=20)
     history.reads_pods(ONE, at=40)
     history.checks.pruned(ONE, ["s"])

@@ -1,4 +1,4 @@
-"""``fleet-q simulate`` from the outside."""
+"""The command ``fleet-q simulate``."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def run(*args: str) -> str:
     return result.stdout
 
 
-def test_one_seed() -> None:
+def test_one_seed_prints_its_figures() -> None:
     figures = json.loads(run("--seed", "3", "--json"))
     assert figures["seed"] == 3
     assert figures["submitted"] == figures["completed"] + figures["failed"] + figures["cancelled"]
     assert figures["unfinished"] == 0
 
 
-def test_several_seeds() -> None:
+def test_several_seeds_print_sums_and_json_of_each() -> None:
     assert "promises broken" in run("--seeds", "2")
     assert [run["seed"] for run in json.loads(run("--seeds", "2", "--json"))] == [1, 2]
 
 
-def test_a_fleet_of_given_size_and_its_picture(tmp_path: Path) -> None:
+def test_fleet_of_given_size_is_measured_and_plotted(tmp_path: Path) -> None:
     image = tmp_path / "fleet.svg"
     figures = json.loads(
         run("--pods", "5", "--hours", "0.5", "--steps", "40", "--store-model", "hybrid", "--json",
@@ -43,11 +43,11 @@ def test_a_fleet_of_given_size_and_its_picture(tmp_path: Path) -> None:
     assert image.read_text().count("<path") > 10
 
 
-def test_the_command_that_runs_it_again() -> None:
+def test_repeat_command_has_all_options() -> None:
     size = Size(pods=5, hours=0.5, store="hybrid")
     assert size.command(7) == "fleet-q simulate --seed 7 --pods 5 --hours 0.5 --store-model hybrid"
 
 
-def test_a_picture_of_another_kind_is_refused() -> None:
+def test_picture_of_unknown_type_is_rejected() -> None:
     with pytest.raises(InvalidInput):
         CliRunner().invoke(cli, ["simulate", "--image", "fleet.txt"], catch_exceptions=False)

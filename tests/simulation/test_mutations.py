@@ -1,4 +1,4 @@
-"""The guards of the core, removed in turn: the simulation notices the loss of every one."""
+"""Every mutation removes a guard of the code, and the simulation detects it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.mutations.guards import MOST_SEEDS, Finding, Mutation, look_for
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.guard)
-def test_the_loss_of_a_guard_is_noticed(mutation: Mutation) -> None:
+def test_removal_of_guard_is_detected(mutation: Mutation) -> None:
     finding = look_for(mutation)
     assert finding.promise is not None
     assert finding.seeds <= MOST_SEEDS
 
 
-def test_a_guard_is_back_when_it_has_been_looked_for() -> None:
+def test_removed_guards_are_restored() -> None:
     for mutation in MUTATIONS:
         with mutation.removed():
             pass
@@ -32,14 +32,14 @@ def test_a_guard_is_back_when_it_has_been_looked_for() -> None:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, promise: str | None, *args: str) -> Any:
-    """The command, with findings that are given."""
-    monkeypatch.setattr(command, "look_for", lambda each: Finding(each.guard, promise, 3))
+    """Run the command; every mutation's finding is ``promise``."""
+    monkeypatch.setattr(command, "look_for", lambda mutation: Finding(mutation.guard, promise, 3))
     app = typer.Typer()
     app.command()(command.main)
     return CliRunner().invoke(app, args)
 
 
-def test_the_command_prints_a_line_for_each_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_prints_a_line_for_each_guard(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(monkeypatch, "tokens")
     assert result.exit_code == 0
     assert [line.partition(":")[0] for line in result.stdout.splitlines()] == [
@@ -47,10 +47,10 @@ def test_the_command_prints_a_line_for_each_guard(monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def test_the_command_fails_if_the_loss_of_a_guard_is_not_noticed(
+def test_command_fails_if_removal_is_not_detected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     result = run(monkeypatch, None, "--json")
     assert result.exit_code == 1
-    assert all(each["promise"] is None for each in json.loads(result.stdout))
+    assert all(finding["promise"] is None for finding in json.loads(result.stdout))
     assert MUTATIONS[0].guard in result.stderr

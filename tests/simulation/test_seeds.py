@@ -1,4 +1,4 @@
-"""Fleets drawn from seeds, on stores of all kinds: no promise breaks."""
+"""Fleets of many seeds, on all store models: no promise breaks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fleet_q.services.simulation.models import STORE_MODELS
 SEEDS = range(1, 25)
 
 FOUND = (113, 138, 173, 218, 290, 331, 431, 671, 910)
-"""Seeds that have broken a promise once, in the simulation or in the core."""
+"""Seeds that once broke a promise, because of an error in the simulator or in the core."""
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ def test_no_promise_breaks(seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_seeds_have_seen_all_there_is() -> None:
-    """Every manner, fault and behaviour is drawn, and every event of a step and a pod happens."""
+def test_seeds_cover_every_fault_behaviour_and_event() -> None:
+    """Every store model, fault and behaviour is drawn, and every event of steps and pods occurs."""
     stores: set[str] = set()
     faults: set[type] = set()
     behaviours: set[str] = set()
@@ -59,7 +59,7 @@ def test_the_seeds_have_seen_all_there_is() -> None:
     }  # fmt: skip
 
 
-def test_the_same_seed_is_the_same_history() -> None:
+def test_same_seed_gives_same_history() -> None:
     def history(seed: int) -> bytes:
         database = simulate(draw(seed)).fleet.database
         return msgspec.msgpack.encode([database.step_log, database.pod_log])
@@ -69,7 +69,7 @@ def test_the_same_seed_is_the_same_history() -> None:
 
 
 @pytest.mark.parametrize("store", sorted(STORE_MODELS))
-def test_a_fleet_of_given_size_is_measured(store: str) -> None:
+def test_fleet_of_given_size_is_measured(store: str) -> None:
     outcome = simulate(draw(1, pods=12, hours=0.5, steps=120, store=store))  # type: ignore[arg-type]
     measures, server = outcome.fleet.measures, outcome.fleet.server
     assert outcome.violation is None

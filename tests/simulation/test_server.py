@@ -1,4 +1,4 @@
-"""The simulated store: before its commit a call has not happened, after it it has, whole."""
+"""The simulated store: a call takes effect at its commit, as a whole; locks, faults, outages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CLAIM = StoreCall("sync", (SyncRequest("pod", "i", claim=1, claim_token="x"),))
 
 
 class SimulatedStore:
-    """A store with one pod and some steps in it, and whoever calls."""
+    """A simulated store with one pod and 40 steps, and clients that call it."""
 
     def __init__(self, model: StoreModel) -> None:
         self.virtual_clock = VirtualClock()
@@ -66,7 +66,7 @@ class SimulatedStore:
 
 @pytest.mark.parametrize("then", ["fails", "dies"])
 @pytest.mark.parametrize("kind", sorted(STORE_MODELS))
-def test_trouble_between_any_two_statements(kind: str, then: Any) -> None:
+def test_claim_has_effect_only_if_fault_comes_after_commit(kind: str, then: Any) -> None:
     model = STORE_MODELS[kind]
     statements = script(model, CLAIM, SimulatedStore(model).database)
     commit = next(n for n, statement in enumerate(statements) if statement.does is not None)
@@ -81,14 +81,14 @@ def test_trouble_between_any_two_statements(kind: str, then: Any) -> None:
         )
 
 
-def test_who_is_killed_after_it_sent_the_commit_has_done_it() -> None:
+def test_commit_takes_effect_if_client_is_killed_after_sending_it() -> None:
     store = SimulatedStore(STANDARD)
     actor = store.call("pod", CLAIM)
     while not store.claimed():
         store.virtual_clock.run(store.virtual_clock.now + 0.01)
     before = SimulatedStore(STANDARD)
     victim = before.call("pod", CLAIM)
-    before.virtual_clock.run(store.virtual_clock.now - 0.02)  # the commit is on its way
+    before.virtual_clock.run(store.virtual_clock.now - 0.02)  # the commit has been sent
     victim.kill()
     before.virtual_clock.run(60.0)
     assert before.claimed() == 1
@@ -97,7 +97,7 @@ def test_who_is_killed_after_it_sent_the_commit_has_done_it() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(STORE_MODELS))
-def test_who_stands_still_in_the_midst_goes_on(kind: str) -> None:
+def test_frozen_client_continues_its_transaction(kind: str) -> None:
     store = SimulatedStore(STORE_MODELS[kind])
     store.server.transaction_faults["pod"] = [
         TransactionFault(0.0, "pod", 1, seconds=1.0, then="goes on")
@@ -110,7 +110,7 @@ def test_who_stands_still_in_the_midst_goes_on(kind: str) -> None:
     assert [name for name, _ in store.answers] == ["pod"]
 
 
-def test_twenty_wait_for_a_lock_and_no_more() -> None:
+def test_twenty_wait_for_a_lock_and_others_are_rejected() -> None:
     store = SimulatedStore(STANDARD)
     for number in range(25):
         request = SyncRequest("pod", "i", claim=1, claim_token=f"x{number}")
@@ -122,7 +122,7 @@ def test_twenty_wait_for_a_lock_and_no_more() -> None:
     assert len(store.server.waits) == 20
 
 
-def test_who_waited_longest_is_next() -> None:
+def test_lock_is_granted_in_order_of_waiting() -> None:
     granted: list[str] = []
     locks = LockTable[str](None, granted.append)
     assert [locks.take("table", client) for client in "abc"] == [True, False, False]
@@ -134,7 +134,7 @@ def test_who_waited_longest_is_next() -> None:
     assert locks.take("table", "d") is True
 
 
-def test_rows_are_locked_one_by_one_on_hybrid_tables() -> None:
+def test_hybrid_tables_lock_single_rows() -> None:
     store = SimulatedStore(HYBRID)
     calls: list[Callable[[], object]] = [
         lambda n=n: store.call(str(n), StoreCall("cancel", (f"s{n}",)))  # type: ignore[misc]
@@ -148,7 +148,7 @@ def test_rows_are_locked_one_by_one_on_hybrid_tables() -> None:
 
 
 @pytest.mark.parametrize(("model", "kept_for"), [(STANDARD, 300.0), (SQLITE, 0.0)])
-def test_how_long_the_dead_keep_a_lock(model: StoreModel, kept_for: float) -> None:
+def test_lock_of_dead_client_is_kept_until_idle_abort(model: StoreModel, kept_for: float) -> None:
     store = SimulatedStore(model)
     store.server.transaction_faults["pod"] = [
         TransactionFault(0.0, "pod", 4 if model is STANDARD else 2, then="dies")
@@ -163,7 +163,7 @@ def test_how_long_the_dead_keep_a_lock(model: StoreModel, kept_for: float) -> No
     assert store.claimed() == 0
 
 
-def test_a_lock_is_not_waited_for_for_ever() -> None:
+def test_waiting_for_a_lock_times_out_as_contended() -> None:
     store = SimulatedStore(STANDARD)
     store.server.transaction_faults["pod"] = [TransactionFault(0.0, "pod", 4, then="dies")]
     store.call("pod", CLAIM)
@@ -175,7 +175,7 @@ def test_a_lock_is_not_waited_for_for_ever() -> None:
 
 
 @pytest.mark.parametrize("model", [HYBRID, SQLITE])
-def test_elsewhere_nothing_says_that_it_was_a_lock(model: StoreModel) -> None:
+def test_lock_timeout_without_lock_queue_is_store_unavailable(model: StoreModel) -> None:
     store = SimulatedStore(model)
     statements = script(model, CLAIM, store.database)
     commit = next(n for n, statement in enumerate(statements) if statement.does is not None)
@@ -190,7 +190,7 @@ def test_elsewhere_nothing_says_that_it_was_a_lock(model: StoreModel) -> None:
     assert store.server.timeouts == 1
 
 
-def test_a_store_that_goes_away_answers_nobody() -> None:
+def test_calls_fail_during_an_outage() -> None:
     store = SimulatedStore(STANDARD)
     store.call("pod", CLAIM)
     store.virtual_clock.run(10.1)
@@ -207,7 +207,7 @@ def test_a_store_that_goes_away_answers_nobody() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(STORE_MODELS))
-def test_a_stranger_with_all_locks_keeps_heartbeats_waiting_and_no_queries(kind: str) -> None:
+def test_outside_lock_delays_heartbeats_but_not_queries(kind: str) -> None:
     store = SimulatedStore(STORE_MODELS[kind])
     holder = Actor(OUTSIDER, store.virtual_clock, store.server)
     holder.begin(hold_locks(20.0, ("pod",)))
