@@ -32,7 +32,7 @@ class LivenessChecks:
       wait for one threshold more, since it has not observed the silence.
     - Claimable steps are claimed: within one claim interval, and the jitter window, of a working
       pod with free slots.
-    - No step waits in vain: a pod releases steps that do not begin while another one has free slots.
+    - No step waits in vain: a pod releases steps that do not begin if another has free slots.
     - Held steps are run: a pod has no claim without a function that runs, waits or has just ended.
     - Some pod leads: if the pod of a claimed step is gone, one of the sleeping pods wakes.
 

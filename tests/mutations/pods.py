@@ -127,7 +127,10 @@ PODS: Final = (
         replaced(recovery, "recovery_cycle", with_arguments(only_as_leader=False)),
     ),
     Mutation("orphans are looked for", replaced(recovery, "recovery_cycle", _no_cycle)),
-    Mutation("a pod is declared dead only after the dead-pod threshold", replaced(SilenceTracker, "__init__", _quarter_threshold)),
+    Mutation(
+        "a pod is declared dead only after the dead-pod threshold",
+        replaced(SilenceTracker, "__init__", _quarter_threshold),
+    ),
     Mutation(
         "a leader that was cut off measures silence anew",
         replaced(SilenceTracker, "on_heartbeat", _ignores_gaps),

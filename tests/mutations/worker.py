@@ -97,9 +97,14 @@ WORKER: Final = (
         replaced(PodMachine, "begin_by", lambda _: lambda self, now: math.inf),
     ),
     Mutation("a function is stopped at its timeout", replaced(PodMachine, "_expire", nothing)),
-    Mutation("a sleeping pod notices a change of the change counter", replaced(IdleTracker, "has_changed", _never_changed)),
+    Mutation(
+        "a sleeping pod notices a change of the change counter",
+        replaced(IdleTracker, "has_changed", _never_changed),
+    ),
     Mutation(
         "a sleeping pod leads if no other pod does", replaced(PodMachine, "on_pods", _sees_a_leader)
     ),
-    Mutation("a pod that holds steps stays awake", replaced(PodMachine, "_sleep_at", _sleeps_with_steps)),
+    Mutation(
+        "a pod that holds steps stays awake", replaced(PodMachine, "_sleep_at", _sleeps_with_steps)
+    ),
 )

@@ -28,14 +28,14 @@ def test_one_seed_prints_its_figures() -> None:
 
 def test_several_seeds_print_sums_and_json_of_each() -> None:
     assert "promises broken" in run("--seeds", "2")
-    assert [run["seed"] for run in json.loads(run("--seeds", "2", "--json"))] == [1, 2]
+    assert [fleet["seed"] for fleet in json.loads(run("--seeds", "2", "--json"))] == [1, 2]
 
 
 def test_fleet_of_given_size_is_measured_and_plotted(tmp_path: Path) -> None:
     image = tmp_path / "fleet.svg"
     figures = json.loads(
         run("--pods", "5", "--hours", "0.5", "--steps", "40", "--store-model", "hybrid", "--json",
-            "--image", str(image))
+            "--picture", str(image))
     )  # fmt: skip
     assert (figures["pods"], figures["store"]) == (5, "hybrid")
     assert 30 < figures["submitted"] <= 40
@@ -50,4 +50,4 @@ def test_repeat_command_has_all_options() -> None:
 
 def test_picture_of_unknown_type_is_rejected() -> None:
     with pytest.raises(InvalidInput):
-        CliRunner().invoke(cli, ["simulate", "--image", "fleet.txt"], catch_exceptions=False)
+        CliRunner().invoke(cli, ["simulate", "--picture", "fleet.txt"], catch_exceptions=False)

@@ -1,4 +1,4 @@
-"""A failing scenario becomes a short one, and is report as a lines with the command to run it."""
+"""A failing scenario is shrunk, and reported with its history and the command to repeat it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ TOKENS = next(m for m in MUTATIONS if m.guard == "a change carries the step's cl
 
 
 def failing_seed() -> int:
-    """A seed on hybrid tables, where pods are less busy than on a file. Seed 34 is the first one that
-    does not need half of its faults."""
+    """Return a failing seed on hybrid tables, where pods are less busy than on a file. From 34 on,
+    since an earlier one needs half of its faults."""
     with TOKENS.removed():
         return next(
             seed
