@@ -66,7 +66,7 @@ def figures(outcome: Outcome) -> Figures:
         lock_waits=len(server.waits),
         lock_wait_p50=_seconds(quantile(server.waits, 0.50)),
         lock_wait_p99=_seconds(quantile(server.waits, 0.99)),
-        refused_by_lock=server.refusals,
+        refused_by_lock=server.rejections,
         timed_out_at_lock=server.timeouts,
         statements=server.statements,
         statements_a_step=round(server.statements / ended, 1) if ended else None,

@@ -29,23 +29,8 @@ class Session:
     """The progress of one call through its statements."""
 
     __slots__ = (
-        "aborted",
-        "actor",
-        "answer",
-        "done",
-        "error",
-        "fault",
-        "fault_at",
-        "held",
-        "held_since",
-        "last_lock_at",
-        "next",
-        "over",
-        "script",
-        "sent_at",
-        "slow",
-        "waits_for",
-        "waits_since",
+        "aborted", "actor", "answer", "done", "error", "fault", "fault_at", "halted", "held",
+        "held_since", "last_lock_at", "next", "over", "script", "sent_at", "waits_for", "waits_since",
     )  # fmt: skip
 
     def __init__(self, actor: Actor, statements: Script, now: float) -> None:
@@ -60,7 +45,7 @@ class Session:
         self.waits_since = 0.0
         self.fault: TransactionFault | None = None
         self.fault_at = 0  # the statement before which it occurs
-        self.slow = False  # halted by the fault
+        self.halted = False  # its client waits before the next statement
         self.done = 0  # the statements before this number have taken effect
         self.aborted = False  # rolled back while its client was silent
         self.over = False
@@ -86,7 +71,7 @@ class Server:
         self.model = model
         self.statements = 0
         self.calls = 0
-        self.refusals = 0  # of statements, because of a full lock queue
+        self.rejections = 0  # of statements, because of a full lock queue
         self.timeouts = 0  # of statements that waited for a lock
         self.waits = array("f")  # seconds waited for locks that were granted
         self.disturbed_at = -math.inf  # last time of an outage or a lock of a silent client
@@ -113,7 +98,7 @@ class Server:
             self._virtual_clock.after(self.model.select * self._factor(), self._read, actor, call)
             return
         session = Session(actor, script(self.model, call, self._database), self._virtual_clock.now)
-        session.slow = actor.name == OUTSIDER
+        session.halted = actor.name == OUTSIDER
         faults = self.transaction_faults.get(actor.name)
         if faults and len(session.script) > 1:
             session.fault = faults.pop(0)
@@ -141,7 +126,8 @@ class Server:
         that is silent or halted."""
         undisturbed = self._virtual_clock.now >= max(self._outage_until, self._contended_until)
         calm = undisturbed and not any(
-            holder.slow or holder.actor.silent_since < math.inf for holder in self._locks.holders()
+            holder.halted or holder.actor.silent_since < math.inf
+            for holder in self._locks.holders()
         )
         if not calm:
             self.disturbed_at = self._virtual_clock.now
@@ -264,11 +250,11 @@ class Server:
     def _begin_fault(self, session: Session) -> None:
         fault, session.fault = session.fault, None
         assert fault is not None
-        session.slow = True
+        session.halted = True
         self._virtual_clock.after(fault.seconds, self._end_fault, session, fault)
 
     def _end_fault(self, session: Session, fault: TransactionFault) -> None:
-        session.slow = False
+        session.halted = False
         self._contended_until = max(
             self._contended_until, self._virtual_clock.now + fault.contended
         )
@@ -294,7 +280,7 @@ class Server:
                 self._hold(session, lock)
                 continue
             if taken is None:
-                self.refusals += 1
+                self.rejections += 1
                 contended = StoreContended("the store: too many statements wait for a lock")
                 self._fail(session, contended)
                 self._end_abandoned(lock)

@@ -116,8 +116,8 @@ def test_twenty_wait_for_a_lock_and_others_are_rejected() -> None:
         request = SyncRequest("pod", "i", claim=1, claim_token=f"x{number}")
         store.call(str(number), StoreCall("sync", (request,)))
     store.virtual_clock.run(100.0)
-    refused = [name for name, answer in store.answers if isinstance(answer, StoreUnavailable)]
-    assert len(refused) == store.server.refusals == 4
+    rejected = [name for name, answer in store.answers if isinstance(answer, StoreUnavailable)]
+    assert len(rejected) == store.server.rejections == 4
     assert len(store.answers) == 25
     assert len(store.server.waits) == 20
 
