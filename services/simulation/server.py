@@ -30,7 +30,8 @@ class Session:
 
     __slots__ = (
         "aborted", "actor", "answer", "done", "error", "fault", "fault_at", "halted", "held",
-        "held_since", "last_lock_at", "next", "over", "script", "sent_at", "waits_for", "waits_since",
+        "held_since", "last_lock_at", "next", "over", "script", "sent_at", "waits_for",
+        "waits_since",
     )  # fmt: skip
 
     def __init__(self, actor: Actor, statements: Script, now: float) -> None:
