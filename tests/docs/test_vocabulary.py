@@ -1,0 +1,134 @@
+"""Names that were replaced by the field's standard terms are used nowhere."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.docs import DOCUMENTS, ROOT
+
+FOLDERS: Final = ("core", "sql", "adapters", "services", "tests")
+
+RETIRED_NAMES: Final = {
+    "Turn": "SyncRequest",
+    "Answer": "SyncResult",
+    "Manners": "StoreTraits",
+    "manners": "traits",
+    "watch_interval": "poll_interval",
+    "if_due": "only_if_claimable",
+    "bell": "change_counter",
+    "Pace": "ClaimPacing",
+    "is_telling": "is_representative",
+    "gathering": "lingering",
+    "claim_ahead": "prefetch",
+    "Quiet": "IdleTracker",
+    "disturbed": "on_work",
+    "listens": "schedule_poll",
+    "Beat": "SendHeartbeat",
+    "Presence": "PodCommand",
+    "presence": "pod_command",
+    "DeadLetterTable": "RecoveryQueue",
+    "Abandoned": "LockReaper",
+    "Seen": "SyncSnapshot",
+    "LetterPage": "StepPage",
+    "EndedPage": "FinalStepPage",
+    "Agenda": "VirtualClock, or Schedule",
+    "agenda": "schedule",
+    "Strike": "TransactionFault",
+    "Away": "StoreOutage",
+    "Double": "DuplicatePod",
+    "Ledger": "RecordingDatabase",
+    "Watch": "LivenessChecks",
+}
+"""Names that no class, function, attribute, argument or variable has, with their replacements."""
+
+RETIRED_FILES: Final = {
+    "oldest.sql",
+    "late.sql",
+    "whose.sql",
+    "take_turns.sql",
+    "take_a_picture.sql",
+    "histories.sql",
+    "events_of.sql",
+    "turn.sql",
+    "after_turn.sql",
+    "draw.py",
+    "picture.py",
+    "agenda.py",
+    "ledger.py",
+    "manners.py",
+}
+"""Names that no file has."""
+
+_RETIRED_SETTINGS: Final = re.compile(r"--manners|FLEET_Q_CLAIM_AHEAD")
+
+
+EARLIER_VERSION: Final = ROOT / "tests" / "adapters" / "stores" / "make_version_1.py"
+"""A program for the code of an earlier version, which has the names of that version."""
+
+
+def sources(folder: str) -> list[Path]:
+    return [
+        path
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if path not in (EARLIER_VERSION, Path(__file__))
+    ]
+
+
+def identifiers(source: str) -> Iterator[tuple[int, str]]:
+    """Every name that a module defines or uses, with its line."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield node.lineno, node.name
+            case ast.Name():
+                yield node.lineno, node.id
+            case ast.Attribute():
+                yield node.lineno, node.attr
+            case ast.arg():
+                yield node.lineno, node.arg
+            case ast.keyword(arg=str(argument)):
+                yield node.value.lineno, argument
+
+
+def retired_names(source: str) -> list[str]:
+    """The retired names in a module, each with its line and the name to use instead."""
+    return [
+        f"line {line}: {name}, now {RETIRED_NAMES[name]}"
+        for line, name in identifiers(source)
+        if name in RETIRED_NAMES
+    ]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_code_uses_no_retired_name(folder: str) -> None:
+    assert not [
+        f"{path.relative_to(ROOT)}, {name}"
+        for path in sources(folder)
+        for name in retired_names(path.read_text(encoding="utf-8"))
+    ]
+
+
+def test_no_file_has_a_retired_name() -> None:
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
+    assert not [str(path.relative_to(ROOT)) for path in files if path.name in RETIRED_FILES]
+
+
+def test_no_document_names_a_retired_option_or_setting() -> None:
+    files = [*DOCUMENTS, *(path for folder in FOLDERS for path in sources(folder))]
+    assert not [
+        str(path.relative_to(ROOT))
+        for path in files
+        if _RETIRED_SETTINGS.search(path.read_text(encoding="utf-8"))
+    ]
+
+
+def test_retired_name_is_noticed_wherever_it_is_used() -> None:
+    source = "class Turn: ...\n\ndef disturbed(bell): return self.presence, f(if_due=True)\n"
+    names = [report.split()[2].rstrip(",") for report in retired_names(source)]
+    assert sorted(names) == ["Turn", "bell", "disturbed", "if_due", "presence"]
