@@ -1,4 +1,4 @@
-"""What a child process may do with a store that its parent has open."""
+"""A forked process uses a store that its parent opened."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ from .stores import StoreKind
 def connector_can_be_forked(kind: StoreKind, request: pytest.FixtureRequest) -> None:
     if kind.name != "snowflake" or CAN_BE_FORKED:
         return
-    if request.function is not test_child_that_cannot_sign_in_is_told_so:
+    if request.function is not test_child_gets_a_clear_error_if_the_connector_cannot_be_forked:
         pytest.skip("the connector's 5.x line cannot be used after a fork")
 
 
-def test_child_that_cannot_sign_in_is_told_so(kind: StoreKind, store: Store) -> None:
+def test_child_gets_a_clear_error_if_the_connector_cannot_be_forked(
+    kind: StoreKind, store: Store
+) -> None:
     if kind.name != "snowflake" or CAN_BE_FORKED:
         pytest.skip("this store can be used after a fork")
     submit(store, "parent's")
@@ -38,7 +40,9 @@ def test_child_that_cannot_sign_in_is_told_so(kind: StoreKind, store: Store) -> 
     assert store.counts()["pending"] == 1
 
 
-def test_child_uses_a_store_that_its_parent_opened(kind: StoreKind, store: Store) -> None:
+def test_child_reads_and_writes_a_store_that_its_parent_opened(
+    kind: StoreKind, store: Store
+) -> None:
     submit(store, "parent's")
 
     child = Child(lambda: (store.submit([Submit("child's", "{}")]), store.counts()["pending"]))
@@ -48,7 +52,7 @@ def test_child_uses_a_store_that_its_parent_opened(kind: StoreKind, store: Store
     assert store.submit([Submit("parent's next", "{}")]) == [True]
 
 
-def test_child_keeps_what_it_stores_after_its_parent_closed(
+def test_child_can_submit_after_its_parent_closed_the_store(
     kind: StoreKind, tmp_path: Path, clock: FakeClock
 ) -> None:
     store = kind.open(tmp_path, clock)
@@ -64,7 +68,7 @@ def test_child_keeps_what_it_stores_after_its_parent_closed(
         again.close()
 
 
-def test_parent_goes_on_while_its_child_closes_and_collects(store: Store) -> None:
+def test_parent_keeps_its_store_when_a_child_closes_and_collects_it(store: Store) -> None:
     submit(store, "one")
 
     def close() -> None:
@@ -77,38 +81,40 @@ def test_parent_goes_on_while_its_child_closes_and_collects(store: Store) -> Non
     assert store.submit([Submit("two", "{}")]) == [True]
 
 
-def test_change_by_a_child_is_heard_by_its_parent(kind: StoreKind, store: Store) -> None:
+def test_change_by_a_child_changes_the_parents_change_counter(
+    kind: StoreKind, store: Store
+) -> None:
     before = store.change_counter()
     Child(lambda: submit(store, "child's")).ended()
     assert not kind.shared or store.change_counter() != before
 
 
-def test_fork_waits_for_the_transactions_of_other_threads(store: Store) -> None:
-    """A child has none of its parent's other threads, so their locks would never be released."""
+def test_fork_waits_for_transactions_of_other_threads(store: Store) -> None:
+    """The child lacks the other threads, so locks that they hold would never be released."""
     with _submitting(store):
-        told = [Child(lambda: bool(store.counts())).ended() for _ in range(5)]
-    assert told == ["True"] * 5
+        result = [Child(lambda: bool(store.counts())).ended() for _ in range(5)]
+    assert result == ["True"] * 5
 
 
-def test_child_of_a_child_uses_the_store_too(kind: StoreKind, store: Store) -> None:
-    """As a program does that becomes a daemon; those between are gone by then."""
+def test_grandchild_uses_a_store_that_its_grandparent_opened(kind: StoreKind, store: Store) -> None:
+    """A program that becomes a daemon forks twice."""
     submit(store, "parent's")
 
-    told = Child(lambda: Child(lambda: submit(store, "grandchild's")).ended()).ended()
+    result = Child(lambda: Child(lambda: submit(store, "grandchild's")).ended()).ended()
 
-    assert "Error" not in told
+    assert "Error" not in result
     assert store.counts()["pending"] == (2 if kind.shared else 1)
 
 
-def test_events_that_the_parent_reads_are_its_own(store: Store) -> None:
+def test_child_does_not_consume_events_that_its_parent_reads(store: Store) -> None:
     submit(store, *(f"step {number}" for number in range(5)))
     events = store.step_events()
     first = next(events)
 
     child = Child(lambda: (len(list(events)), store.submit([Submit("child's", "{}")])))
-    told = child.ended()
+    result = child.ended()
 
-    assert "again" in told or told == "(4, [True])"
+    assert "again" in result or result == "(4, [True])"
     rest = [event.stream for event in events]
     assert [first.stream, *rest] == [f"step {number}" for number in range(5)]
 

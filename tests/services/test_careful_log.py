@@ -1,4 +1,4 @@
-"""What a pod logs: no handler of the service that it runs in keeps it waiting."""
+"""No log handler blocks a pod."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tests.waiting import LIMIT
 
 
 class Blocking(logging.Handler):
-    """Stands still, as one does whose pipe nobody reads."""
+    """Blocks, like a handler that writes to a full pipe."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.goes_on = threading.Event()
+        self.may_end = threading.Event()
         self.entered = threading.Event()
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.entered.set()
-        assert self.goes_on.wait(LIMIT)
-        self.said.append(record.getMessage())
+        assert self.may_end.wait(LIMIT)
+        self.messages.append(record.getMessage())
 
 
 @pytest.fixture
@@ -36,53 +36,53 @@ def blocking() -> Iterator[Blocking]:
     logger.addHandler(handler)
     yield handler
     logger.removeHandler(handler)
-    handler.goes_on.set()
+    handler.may_end.set()
     assert wait_for_handlers(LIMIT)
 
 
-def test_handler_that_blocks_keeps_nobody_waiting_and_gets_every_record(blocking: Blocking) -> None:
+def test_blocking_handler_gets_every_record_and_does_not_block_logging(blocking: Blocking) -> None:
     log = CarefulLogger("fleet_q.pod")
     for number in range(100):
         log.error("%d", number)
     assert blocking.entered.wait(LIMIT)
     assert not wait_for_handlers(0)
-    blocking.goes_on.set()
+    blocking.may_end.set()
     assert wait_for_handlers(LIMIT)
-    assert blocking.said == [str(number) for number in range(100)]
+    assert blocking.messages == [str(number) for number in range(100)]
 
 
-def test_records_that_wait_are_limited(blocking: Blocking, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_waiting_records_is_limited(
+    blocking: Blocking, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(careful_log, "MOST_WAITING", 10)
     log = CarefulLogger("fleet_q.pod")
     for number in range(100):
         log.error("%d", number)
-    blocking.goes_on.set()
+    blocking.may_end.set()
     assert wait_for_handlers(LIMIT)
-    assert 10 <= len(blocking.said) <= 12
+    assert 10 <= len(blocking.messages) <= 12
 
 
-def test_stderr_that_blocks_keeps_nobody_waiting_where_no_handler_is_configured(
+def test_blocking_stderr_does_not_block_logging_without_handlers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     last_resort = Blocking()
     monkeypatch.setattr(logging, "lastResort", last_resort)
     monkeypatch.setattr(logging.root, "handlers", [])
-    logging_ = threading.Thread(target=CarefulLogger("fleet_q.pod").error, args=("told",))
-    logging_.start()
-    logging_.join(LIMIT)
-    was_kept_waiting = logging_.is_alive()
-    last_resort.goes_on.set()
+    thread = threading.Thread(target=CarefulLogger("fleet_q.pod").error, args=("message",))
+    thread.start()
+    thread.join(LIMIT)
+    was_blocked = thread.is_alive()
+    last_resort.may_end.set()
     assert wait_for_handlers(LIMIT)
-    assert not was_kept_waiting
-    assert last_resort.said == ["told"]
+    assert not was_blocked
+    assert last_resort.messages == ["message"]
 
 
-def test_pod_whose_services_handler_blocks_works_and_leaves(
-    app: FleetQ, blocking: Blocking
-) -> None:
+def test_pod_works_and_leaves_while_a_log_handler_blocks(app: FleetQ, blocking: Blocking) -> None:
     @app.task("fail", max_retries=0)
     def fail() -> None:
-        raise ValueError("told in a log line")
+        raise ValueError("logged")
 
     async def main() -> str:
         async with app.running():
@@ -91,10 +91,10 @@ def test_pod_whose_services_handler_blocks_works_and_leaves(
         return app.status(step_id).status
 
     assert asyncio.run(main()) == "failed"
-    assert blocking.said == []
+    assert blocking.messages == []
 
 
-def test_handler_that_raises_loses_its_record_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_handler_that_raises_loses_only_its_record(caplog: pytest.LogCaptureFixture) -> None:
     class Raising(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             raise SystemExit
@@ -111,7 +111,7 @@ def test_handler_that_raises_loses_its_record_only(caplog: pytest.LogCaptureFixt
     assert [record.getMessage() for record in caplog.records] == ["two"]
 
 
-def test_record_tells_where_it_was_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_record_names_the_line_that_logged_it(caplog: pytest.LogCaptureFixture) -> None:
     try:
         raise KeyError("lost")
     except KeyError:
@@ -119,13 +119,13 @@ def test_record_tells_where_it_was_logged(caplog: pytest.LogCaptureFixture) -> N
     assert wait_for_handlers(LIMIT)
     (record,) = caplog.records
     assert record.pathname == __file__
-    assert record.funcName == "test_record_tells_where_it_was_logged"
+    assert record.funcName == "test_record_names_the_line_that_logged_it"
     assert record.exc_info is not None
     assert record.exc_info[0] is KeyError
 
 
-def test_level_is_that_of_the_logger_of_the_same_name(caplog: pytest.LogCaptureFixture) -> None:
+def test_level_of_the_named_logger_applies(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "fleet_q.pod"):
-        CarefulLogger("fleet_q.pod").warning("not heard")
+        CarefulLogger("fleet_q.pod").warning("below the level")
     assert wait_for_handlers(LIMIT)
     assert caplog.records == []

@@ -1,4 +1,4 @@
-"""An app in a process that is forked."""
+"""An app in a forked process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def app(tmp_path: Path) -> Iterator[FleetQ]:
     app.close()
 
 
-def work_off(app: FleetQ, step_id: str) -> str:
+def complete(app: FleetQ, step_id: str) -> str:
     async def run() -> str:
         async with app.running() as pod:
             step = await asyncio.to_thread(app.wait, step_id)
@@ -39,22 +39,22 @@ def work_off(app: FleetQ, step_id: str) -> str:
     return asyncio.run(run())
 
 
-def test_pod_does_not_live_on_in_a_child(app: FleetQ) -> None:
+def test_forked_process_has_no_pod(app: FleetQ) -> None:
     async def run() -> str:
         async with app.running() as pod:
-            told = await asyncio.to_thread(
+            result = await asyncio.to_thread(
                 lambda: Child(
                     lambda: (app.pod, pod.is_healthy(), pod.ended.is_set(), bool(app.submit({})))
                 ).ended()
             )
             assert app.pod is pod
             assert pod.is_healthy()
-            return told
+            return result
 
     assert asyncio.run(run()) == "(None, False, True, True)"
 
 
-def test_child_of_a_running_pod_can_run_one_of_its_own(app: FleetQ) -> None:
+def test_forked_process_can_run_its_own_pod(app: FleetQ) -> None:
     step_id = app.submit({"task_type": "answer"}, delay=3600)
 
     async def run() -> str:
@@ -65,20 +65,20 @@ def test_child_of_a_running_pod_can_run_one_of_its_own(app: FleetQ) -> None:
 
     def _own_pod() -> tuple[str, int]:
         app.cancel(step_id)
-        return work_off(app, step_id), len(app.pods())
+        return complete(app, step_id), len(app.pods())
 
-    told = asyncio.run(run())
-    assert told.endswith(" None', 2)")
+    result = asyncio.run(run())
+    assert result.endswith(" None', 2)")
 
 
-def test_child_makes_locks_of_its_own(app: FleetQ) -> None:
+def test_forked_process_has_new_locks(app: FleetQ) -> None:
     app.submit({})
     with app._lock, app._connection._lock, ids._lock:
-        told = Child(lambda: app.submit({"who": "child"})).ended()
-    assert app.status(told.strip("'")).status == "pending"
+        result = Child(lambda: app.submit({"who": "child"})).ended()
+    assert app.status(result.strip("'")).status == "pending"
 
 
-def test_child_that_closes_leaves_its_parents_store_open(app: FleetQ) -> None:
+def test_closing_the_app_in_a_forked_process_leaves_the_parents_store_open(app: FleetQ) -> None:
     step_id = app.submit({})
     store = app.store
     assert Child(app.close).ended() == "None"
@@ -86,17 +86,17 @@ def test_child_that_closes_leaves_its_parents_store_open(app: FleetQ) -> None:
     assert app.status(step_id).status == "pending"
 
 
-def test_app_in_memory_is_copied(app: FleetQ) -> None:
+def test_forked_process_has_a_copy_of_a_memory_store(app: FleetQ) -> None:
     app = FleetQ("memory://", settings=QUICK)
     step_id = app.submit({"who": "parent"})
-    told = Child(lambda: (app.submit({"who": "child"}), app.cancel(step_id).status)).ended()
-    assert "cancelled" in told
+    result = Child(lambda: (app.submit({"who": "child"}), app.cancel(step_id).status)).ended()
+    assert "cancelled" in result
     assert app.queue()["pending"] == 1
 
 
 @pytest.mark.parametrize("kind", ["thread", "loop"])
 @pytest.mark.parametrize(("leave", "code"), [("return", 0), ("exit", 3), ("raise", 1)])
-def test_process_that_a_function_forked_ends_when_it_comes_back(
+def test_forked_process_exits_when_it_returns_from_the_function(
     app: FleetQ, tmp_path: Path, kind: str, leave: str, code: int
 ) -> None:
     def fork() -> int:
@@ -111,13 +111,13 @@ def test_process_that_a_function_forked_ends_when_it_comes_back(
     async def fork_on_the_loop() -> int:
         return fork()
 
-    def note() -> None:
+    def count() -> None:
         with Path(tmp_path, "ran").open("a") as file:
             file.write("x")
 
     app.task("fork")(fork if kind == "thread" else fork_on_the_loop)
-    app.task("note")(note)
-    step_ids = [app.submit({"task_type": "fork"}, priority=1), app.submit({"task_type": "note"})]
+    app.task("count")(count)
+    step_ids = [app.submit({"task_type": "fork"}, priority=1), app.submit({"task_type": "count"})]
     steps = asyncio.run(ended(app, step_ids))
     assert steps[0].result == code
     assert Path(tmp_path, "ran").read_text() == "x"

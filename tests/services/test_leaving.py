@@ -1,4 +1,4 @@
-"""How an app stops running its pod, and what its functions cannot do about that."""
+"""How an app stops its pod, whatever its functions do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Stuck = tuple[Task[[], None], threading.Event, threading.Event]
 
 @pytest.fixture
 def stuck(app: FleetQ) -> Iterator[Stuck]:
-    """A task that runs until the test is over, and an event that says that it runs."""
+    """A task that runs until the test ends, and the events "it began" and "it may end"."""
     began, go_on = threading.Event(), threading.Event()
 
     @app.task("stuck")
@@ -40,7 +40,9 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_app_whose_drain_is_cancelled_can_run_again(app: FleetQ, stuck: Stuck, times: int) -> None:
+def test_app_can_run_again_after_its_drain_was_cancelled(
+    app: FleetQ, stuck: Stuck, times: int
+) -> None:
     task, began, go_on = stuck
     pods, submitted = [], []
 
@@ -67,10 +69,10 @@ def test_app_whose_drain_is_cancelled_can_run_again(app: FleetQ, stuck: Stuck, t
     assert asyncio.run(main()) == "completed"
 
 
-def test_app_whose_start_is_cancelled_can_run_again(app: FleetQ) -> None:
+def test_app_can_run_again_after_its_start_was_cancelled(app: FleetQ) -> None:
     async def enter() -> None:
         async with app.running():
-            raise AssertionError("it was cancelled before")
+            raise AssertionError("the start was not cancelled")
 
     async def main() -> None:
         starting = asyncio.create_task(enter())
@@ -83,7 +85,7 @@ def test_app_whose_start_is_cancelled_can_run_again(app: FleetQ) -> None:
     asyncio.run(main())
 
 
-def test_app_that_cannot_start_can_run_later(app: FleetQ, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_can_run_after_a_failed_start(app: FleetQ, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -98,7 +100,7 @@ def test_app_that_cannot_start_can_run_later(app: FleetQ, monkeypatch: pytest.Mo
     asyncio.run(main())
 
 
-def test_leaving_does_not_need_the_default_executor(app: FleetQ) -> None:
+def test_pod_leaves_while_the_default_executor_is_busy(app: FleetQ) -> None:
     go_on = threading.Event()
 
     async def main() -> None:
@@ -114,7 +116,7 @@ def test_leaving_does_not_need_the_default_executor(app: FleetQ) -> None:
 
 
 async def exits() -> None:
-    sys.exit("a sub-task had enough")
+    sys.exit("from a sub-task")
 
 
 async def interrupts() -> None:
@@ -144,14 +146,14 @@ async def cancels_all() -> None:
 @pytest.mark.parametrize(
     ("hostile", "error"),
     [
-        (lambda: with_sub_task(exits), "SystemExit: a sub-task had enough"),
+        (lambda: with_sub_task(exits), "SystemExit: from a sub-task"),
         (lambda: with_sub_task(interrupts), "KeyboardInterrupt"),
         (in_callback, None),
         (stops_loop, None),
         (cancels_all, None),
     ],
 )
-def test_nothing_that_a_function_does_ends_the_loop_of_the_others(
+def test_function_cannot_stop_the_event_loop_of_other_functions(
     app: FleetQ, hostile: Callable[[], Any], error: str | None
 ) -> None:
     go_on = threading.Event()
@@ -177,7 +179,7 @@ def test_nothing_that_a_function_does_ends_the_loop_of_the_others(
     assert step.error == error
 
 
-def test_functions_can_clean_up_when_the_pod_leaves(app: FleetQ) -> None:
+def test_async_function_can_clean_up_when_its_pod_leaves(app: FleetQ) -> None:
     began, cleaned = threading.Event(), []
 
     @app.task("tidy")
@@ -196,7 +198,7 @@ def test_functions_can_clean_up_when_the_pod_leaves(app: FleetQ) -> None:
     assert cleaned == [True]
 
 
-def test_function_that_blocks_the_loop_is_left_behind(
+def test_pod_leaves_without_a_function_that_blocks_the_loop(
     app: FleetQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleet_q.services.worker.loop_thread.CLOSE_WITHIN", 0.01)
@@ -215,7 +217,7 @@ def test_function_that_blocks_the_loop_is_left_behind(
     assert app.status(step_id).status == "pending"
 
 
-def test_only_one_pod_of_an_app_runs_at_once(app: FleetQ) -> None:
+def test_app_runs_one_pod_at_a_time_on_a_given_loop(app: FleetQ) -> None:
     with LoopThread() as thread, app.running_on(thread.loop):
         with pytest.raises(InvalidInput, match="already"), app.running_on(thread.loop):
             pass

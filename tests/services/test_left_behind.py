@@ -1,4 +1,4 @@
-"""Threads that functions hold whose time is up: counted, told, and bounded."""
+"""Threads that abandoned functions hold are counted, logged and limited."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.services.conftest import QUICK
 from tests.waiting import LIMIT, wait_until
 
 
-def test_threads_left_behind_are_bounded_and_others_go_on() -> None:
+def test_plain_functions_wait_at_the_limit_of_held_threads_and_async_ones_run() -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, max_parallelism=1))
     go_on, begun = threading.Event(), []
 
@@ -51,7 +51,7 @@ def test_threads_left_behind_are_bounded_and_others_go_on() -> None:
     wait_until(lambda: len(begun) == LEFT_PER_SLOT)
 
 
-def test_threads_left_behind_are_told_less_often_the_more_they_are(
+def test_held_threads_are_logged_at_each_doubling_and_at_the_limit(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING, "fleet_q")

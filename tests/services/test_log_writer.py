@@ -1,4 +1,4 @@
-"""Logging neither blocks nor raises, whatever becomes of what is written to."""
+"""Logging neither blocks nor raises when the stream blocks or fails."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.waiting import LIMIT
 
 
 class Stream(io.StringIO):
-    """A stream without a file descriptor that may refuse, or block, for a while."""
+    """A stream without a file descriptor whose writes can be made to fail or block."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.refuses: Exception | None = None
-        self.lets_write = threading.Event()
-        self.lets_write.set()
+        self.error: Exception | None = None
+        self.may_write = threading.Event()
+        self.may_write.set()
 
     def write(self, text: str) -> int:
-        assert self.lets_write.wait(LIMIT)
-        if self.refuses is not None:
-            raise self.refuses
+        assert self.may_write.wait(LIMIT)
+        if self.error is not None:
+            raise self.error
         return super().write(text)
 
 
@@ -66,17 +66,17 @@ def test_lines_are_written_in_order(log: logging.Logger, stream: Stream) -> None
     assert stream.getvalue().split() == [str(number) for number in range(100)]
 
 
-def test_lines_are_kept_up_to_a_limit_while_nothing_can_be_written(
+def test_lines_are_queued_up_to_a_limit_while_writing_blocks(
     log: logging.Logger, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_writer, "MOST_LINES", 10)
-    stream.lets_write.clear()
+    stream.may_write.clear()
     for number in range(50):
         log.info(number)
     (handler,) = log.handlers
     assert isinstance(handler, LineHandler)
     assert not handler.wait(0)
-    stream.lets_write.set()
+    stream.may_write.set()
     _flush(log)
     log.info("again")
     _flush(log)
@@ -87,14 +87,14 @@ def test_lines_are_kept_up_to_a_limit_while_nothing_can_be_written(
     assert again == "again"
 
 
-def test_bytes_that_wait_are_limited_too(
+def test_queued_bytes_are_limited(
     log: logging.Logger, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_writer, "MOST_BYTES", 10_000)
-    stream.lets_write.clear()
-    log.info("x" * 20_000)  # alone it may be larger: it is there already
+    stream.may_write.clear()
+    log.info("x" * 20_000)  # a single line may exceed the limit
     log.info("dropped")
-    stream.lets_write.set()
+    stream.may_write.set()
     _flush(log)
     assert stream.getvalue().splitlines() == [
         "x" * 20_000,
@@ -102,16 +102,16 @@ def test_bytes_that_wait_are_limited_too(
     ]
 
 
-def test_lines_that_a_full_disk_refused_are_counted_when_it_has_room_again(
+def test_lines_lost_to_a_full_disk_are_counted_when_writing_succeeds_again(
     log: logging.Logger, stream: Stream
 ) -> None:
     log.info("first")
     _flush(log)
-    stream.refuses = OSError(errno.ENOSPC, "No space left on device")
+    stream.error = OSError(errno.ENOSPC, "No space left on device")
     for _ in range(3):
         log.info("lost")
     _flush(log)
-    stream.refuses = None
+    stream.error = None
     log.info("second")
     _flush(log)
     assert stream.getvalue().splitlines() == [
@@ -121,13 +121,13 @@ def test_lines_that_a_full_disk_refused_are_counted_when_it_has_room_again(
     ]
 
 
-def test_a_closed_stream_is_no_trouble_of_who_logs(log: logging.Logger, stream: Stream) -> None:
+def test_logging_to_a_closed_stream_does_not_raise(log: logging.Logger, stream: Stream) -> None:
     stream.close()
-    log.info("nobody hears it")
+    log.info("not written")
     _flush(log)
 
 
-def test_a_formatter_that_raises_loses_no_line(log: logging.Logger, stream: Stream) -> None:
+def test_formatter_that_raises_still_writes_a_line(log: logging.Logger, stream: Stream) -> None:
     class Broken(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
             raise RuntimeError("no")
@@ -138,16 +138,14 @@ def test_a_formatter_that_raises_loses_no_line(log: logging.Logger, stream: Stre
     assert stream.getvalue() == "a log record could not be formatted\n"
 
 
-def test_record_that_takes_long_to_format_keeps_nobody_waiting(
-    log: logging.Logger, stream: Stream
-) -> None:
+def test_slow_formatting_does_not_block_other_threads(log: logging.Logger, stream: Stream) -> None:
     class Slow:
         def __init__(self) -> None:
-            self.entered, self.goes_on = threading.Event(), threading.Event()
+            self.entered, self.may_end = threading.Event(), threading.Event()
 
         def __str__(self) -> str:
             self.entered.set()
-            assert self.goes_on.wait(LIMIT)
+            assert self.may_end.wait(LIMIT)
             return "slow"
 
     slow = Slow()
@@ -157,16 +155,16 @@ def test_record_that_takes_long_to_format_keeps_nobody_waiting(
     quick = threading.Thread(target=log.info, args=("quick",))
     quick.start()
     quick.join(LIMIT)
-    was_kept_waiting = quick.is_alive()
-    slow.goes_on.set()
+    was_blocked = quick.is_alive()
+    slow.may_end.set()
     logging_slowly.join(LIMIT)
-    assert not was_kept_waiting
+    assert not was_blocked
     _flush(log)
     assert stream.getvalue().splitlines() == ["quick", "slow"]
 
 
-def test_handler_that_was_closed_writes_on(log: logging.Logger, stream: Stream) -> None:
-    """``logging.config.dictConfig`` closes all handlers, also those that stay in use."""
+def test_closed_handler_continues_to_write(log: logging.Logger, stream: Stream) -> None:
+    """``logging.config.dictConfig`` closes all handlers, even those that stay in use."""
     log.info("before")
     log.handlers[0].close()
     log.info("after")
@@ -182,7 +180,7 @@ def pipe() -> Iterator[tuple[int, io.TextIOWrapper]]:
     os.close(reading)
 
 
-def test_a_pipe_that_nobody_reads_blocks_nobody(
+def test_full_pipe_does_not_block_logging(
     pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_writer, "MOST_LINES", 100)
@@ -193,10 +191,10 @@ def test_a_pipe_that_nobody_reads_blocks_nobody(
     (handler,) = log.handlers
     assert isinstance(handler, LineHandler)
     assert not handler.wait(0)
-    seen = b""
-    while len(kept := re.findall(rb"(?m)^\d+ x", seen)) + _missing(seen) < 1_000:
-        seen += os.read(reading, 65_536)
-    assert len(kept) + _missing(seen) == 1_000
+    output = b""
+    while len(kept := re.findall(rb"(?m)^\d+ x", output)) + _missing(output) < 1_000:
+        output += os.read(reading, 65_536)
+    assert len(kept) + _missing(output) == 1_000
     assert 100 <= len(kept) < 1_000
 
 
@@ -204,7 +202,7 @@ def _missing(log: bytes) -> int:
     return sum(int(count) for count in re.findall(rb"(\d+) log line", log))
 
 
-def test_what_an_encoding_has_not_is_escaped(tmp_path: Path) -> None:
+def test_characters_missing_in_the_encoding_are_escaped(tmp_path: Path) -> None:
     with open(tmp_path / "log", "w", encoding="ascii") as stream:
         log = _logger(stream)
         log.info("caf\udce9 é")
@@ -212,7 +210,7 @@ def test_what_an_encoding_has_not_is_escaped(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "caf\\udce9 \\xe9\n"
 
 
-def test_a_line_is_begun_anew_after_one_that_found_no_room(
+def test_line_after_a_partial_write_starts_on_a_new_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open(tmp_path / "log", "w", encoding="utf-8") as stream:
@@ -243,7 +241,7 @@ def test_a_line_is_begun_anew_after_one_that_found_no_room(
     ]
 
 
-def test_a_forked_child_writes_its_own_lines_and_none_of_its_parents(
+def test_forked_process_writes_its_own_lines_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open(tmp_path / "log", "a", encoding="utf-8") as stream:

@@ -1,4 +1,4 @@
-"""Logs: one line each, with pod, step and attempt."""
+"""Log lines name the pod, the step and the attempt."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def root_logger() -> Iterator[None]:
 
 
 def _app(log_format: str = "json", **settings: object) -> FleetQ:
-    chosen = msgspec.structs.replace(QUICK, log_format=log_format, **settings)
-    logs.configure(chosen, "pod-1")
-    return FleetQ("memory://", settings=chosen)
+    app_settings = msgspec.structs.replace(QUICK, log_format=log_format, **settings)
+    logs.configure(app_settings, "pod-1")
+    return FleetQ("memory://", settings=app_settings)
 
 
 def _run_a_failing_step(log_format: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -57,7 +57,7 @@ def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_json_lines_tell_pod_step_and_attempt(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lines_name_pod_step_and_attempt(capsys: pytest.CaptureFixture[str]) -> None:
     step_id, err = _run_a_failing_step("json", capsys)
     lines = [json.loads(line) for line in err.splitlines()]
     assert all(line["pod"] == "pod-1" for line in lines)
@@ -72,7 +72,7 @@ def test_json_lines_tell_pod_step_and_attempt(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_text_lines_do_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_lines_name_pod_step_and_attempt(capsys: pytest.CaptureFixture[str]) -> None:
     step_id, err = _run_a_failing_step("text", capsys)
     (line,) = [line for line in err.splitlines() if "hello" in line and "attempt=1" in line]
     assert line.endswith(f" - mine - INFO - hello pod=pod-1 step={step_id} attempt=1")
@@ -80,13 +80,13 @@ def test_text_lines_do_too(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("root_logger")
 @pytest.mark.parametrize(
-    ("heartbeat", "says"),
+    ("heartbeat", "message"),
     [(0.02, "claim lost: cancelled, or recovered by the leader"), (3_600, "outcome rejected")],
 )
 def test_lost_claim_is_logged_with_step_and_attempt(
-    capsys: pytest.CaptureFixture[str], heartbeat: float, says: str
+    capsys: pytest.CaptureFixture[str], heartbeat: float, message: str
 ) -> None:
-    """At the next heartbeat, or if its function is done before that, when its outcome is."""
+    """The pod notices at its next heartbeat, or when it reports the outcome before that."""
     app = _app(heartbeat_interval=heartbeat, dead_pod_threshold=2 * heartbeat + LIMIT)
     started, go_on = threading.Event(), threading.Event()
 
@@ -102,18 +102,18 @@ def test_lost_claim_is_logged_with_step_and_attempt(
             app.cancel(step_id)
             if heartbeat < 1:
                 for _ in range(2):
-                    seen = _last_heartbeat(app)
-                    await wait_until_async(partial(_heard_since, app, seen))
+                    previous = _last_heartbeat(app)
+                    await wait_until_async(partial(_sent_heartbeat_since, app, previous))
             go_on.set()
         return step_id
 
     step_id = asyncio.run(main())
-    (line,) = [line for line in _lines(capsys) if says in str(line["message"])]
+    (line,) = [line for line in _lines(capsys) if message in str(line["message"])]
     assert (line["step"], line["attempt"]) == (step_id, 1)
 
 
-def _heard_since(app: FleetQ, then: int) -> bool:
-    return _last_heartbeat(app) > then
+def _sent_heartbeat_since(app: FleetQ, previous: int) -> bool:
+    return _last_heartbeat(app) > previous
 
 
 def _last_heartbeat(app: FleetQ) -> int:
@@ -121,7 +121,7 @@ def _last_heartbeat(app: FleetQ) -> int:
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_what_is_released_is_told_with_its_attempt(capsys: pytest.CaptureFixture[str]) -> None:
+def test_released_step_is_logged_with_its_attempt(capsys: pytest.CaptureFixture[str]) -> None:
     app = _app()
     started = threading.Event()
 
@@ -143,18 +143,18 @@ def test_what_is_released_is_told_with_its_attempt(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_a_recovery_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_recovery_is_logged_with_its_counts(capsys: pytest.CaptureFixture[str]) -> None:
     app = _app()
-    step_id = app.submit({"task_type": "nobody knows it"})
+    step_id = app.submit({"task_type": "not registered"})
     app.store.sync(SyncRequest("ghost", "one", Join("ghost", "one"), claim=1, claim_token="its"))
     app.store.sync(SyncRequest("ghost", "one", Leave("ghost", "one")))
     asyncio.run(ended(app, [step_id]))
-    told = [line["message"] for line in _lines(capsys)]
-    assert "recovery: 0 dead pods; 1 orphans, 1 requeued, 0 failed" in told
+    messages = [line["message"] for line in _lines(capsys)]
+    assert "recovery: 0 dead pods; 1 orphans, 1 requeued, 0 failed" in messages
 
 
 @pytest.mark.usefixtures("root_logger")
-def test_an_exception_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_exception_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     for log_format in ("json", "text"):
         logs.configure(msgspec.structs.replace(QUICK, log_format=log_format), "pod-1")
         try:
@@ -162,12 +162,12 @@ def test_an_exception_is_logged_with_its_traceback(capsys: pytest.CaptureFixture
         except KeyError:
             logging.getLogger("mine").exception("it happened")
         err = _written(capsys)
-        shown = json.loads(err)["traceback"] if log_format == "json" else err
-        assert "KeyError: 'lost'" in shown
+        text = json.loads(err)["traceback"] if log_format == "json" else err
+        assert "KeyError: 'lost'" in text
 
 
 @pytest.mark.parametrize("library", ["snowflake.connector.connection", "uvicorn.error"])
-def test_what_libraries_tell_in_passing_is_no_line_of_a_pod(
+def test_info_records_of_libraries_are_not_logged(
     capsys: pytest.CaptureFixture[str], library: str
 ) -> None:
     _app("text")

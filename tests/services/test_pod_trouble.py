@@ -1,4 +1,4 @@
-"""Trouble in the pod's own thread: it goes on if it can, and says so."""
+"""Errors in the pod's thread: the pod logs them and continues if it can."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.services.conftest import QUICK, Run
 from tests.waiting import LIMIT
 
 
-class Troubled(MemoryStore):
-    """A store whose turns go through ``before``, which may raise."""
+class FailingStore(MemoryStore):
+    """A store that calls ``before`` with each sync request; ``before`` may raise."""
 
     def __init__(self, before: Callable[[SyncRequest], None]) -> None:
         super().__init__()
@@ -55,8 +55,8 @@ def break_on_large(request: SyncRequest) -> None:
 
 
 @pytest.mark.parametrize("before", [refuse_large, break_on_large])
-def test_result_that_the_store_refuses_fails_its_step_alone(before: Any) -> None:
-    app = FleetQ(Troubled(before), settings=QUICK)
+def test_result_that_the_store_refuses_fails_only_its_step(before: Any) -> None:
+    app = FleetQ(FailingStore(before), settings=QUICK)
     app.task("result")(lambda size: "x" * size)
 
     async def main() -> Any:
@@ -66,23 +66,24 @@ def test_result_that_the_store_refuses_fails_its_step_alone(before: Any) -> None
             assert pod.is_healthy()
             return steps
 
-    one, large, two, larger = asyncio.run(main())
-    assert (one.result, two.result) == ("x", "xx")
+    small, large, medium, larger = asyncio.run(main())
+    assert (small.result, medium.result) == ("x", "xx")
     assert {large.status, larger.status} == {"failed"}
     assert "the store refused the step's outcome" in large.error
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(24, "Too many open files"), MemoryError(), ValueError("odd"), SystemExit()]
+    "error",
+    [OSError(24, "Too many open files"), MemoryError(), ValueError("unexpected"), SystemExit()],
 )
-def test_pod_goes_on_after_an_unexpected_error_of_its_store(error: BaseException) -> None:
+def test_pod_continues_after_unexpected_error_of_its_store(error: BaseException) -> None:
     errors = [error] * 3
 
     def before(request: SyncRequest) -> None:
         if errors and request.outcomes:
             raise errors.pop()
 
-    app = FleetQ(Troubled(before), settings=QUICK)
+    app = FleetQ(FailingStore(before), settings=QUICK)
     app.task("plain")(lambda: "ran")
 
     async def main() -> Any:
@@ -98,19 +99,19 @@ def test_pod_goes_on_after_an_unexpected_error_of_its_store(error: BaseException
     assert not errors
 
 
-def test_pod_goes_on_after_an_unexpected_error_of_its_own(
+def test_pod_continues_after_unexpected_error_in_its_own_code(
     app: FleetQ, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     app.task("plain")(lambda: "ran")
-    errors = [RecursionError("somebody has set the limit low")] * 3
+    errors = [RecursionError("the recursion limit is low")] * 3
     once = PodProgram._once
 
-    def troubled(program: PodProgram) -> Any:
+    def failing(program: PodProgram) -> Any:
         if errors:
             raise errors.pop()
         return once(program)
 
-    monkeypatch.setattr(PodProgram, "_once", troubled)
+    monkeypatch.setattr(PodProgram, "_once", failing)
 
     async def main() -> Any:
         async with app.running() as pod:
@@ -120,7 +121,7 @@ def test_pod_goes_on_after_an_unexpected_error_of_its_own(
 
     assert asyncio.run(main()).result == "ran"
     assert wait_for_handlers(LIMIT)
-    assert "somebody has set the limit low" in caplog.text
+    assert "the recursion limit is low" in caplog.text
 
 
 def test_log_handler_that_raises_does_not_end_the_pod(app: FleetQ, run: Run) -> None:
@@ -139,7 +140,7 @@ def test_log_handler_that_raises_does_not_end_the_pod(app: FleetQ, run: Run) -> 
 
 
 @pytest.mark.parametrize("part", ["create", "add", "take", "drop"])
-def test_recovery_that_fails_is_begun_anew(
+def test_failed_recovery_is_started_again(
     part: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = MemoryStore()
@@ -151,12 +152,12 @@ def test_recovery_that_fails_is_begun_anew(
     errors = [OSError(24, "Too many open files")] * 2
     method = getattr(table, part)
 
-    def troubled(self: Any, *args: Any) -> Any:
+    def failing(self: Any, *args: Any) -> Any:
         if errors:
             raise errors.pop()
         return method(self, *args)
 
-    monkeypatch.setattr(table, part, troubled)
+    monkeypatch.setattr(table, part, failing)
 
     async def main() -> Any:
         async with app.running():
@@ -169,14 +170,14 @@ def test_recovery_that_fails_is_begun_anew(
     assert "Traceback" in caplog.text
 
 
-def test_pod_that_cannot_go_on_releases_what_it_holds_and_leaves() -> None:
+def test_pod_releases_its_steps_and_leaves_on_a_fatal_error() -> None:
     fatal = False
 
     def before(request: SyncRequest) -> None:
         if fatal and request.claim:
             raise StoreError("insufficient privileges to claim")
 
-    app = FleetQ(Troubled(before), settings=QUICK)
+    app = FleetQ(FailingStore(before), settings=QUICK)
 
     @app.task("endless")
     async def endless() -> None:
@@ -198,7 +199,7 @@ def test_pod_that_cannot_go_on_releases_what_it_holds_and_leaves() -> None:
     assert app.pods()[0].status == "down"
 
 
-def test_statements_are_read_when_the_store_is_opened(
+def test_sql_statements_are_loaded_when_the_store_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sql.load.cache_clear()

@@ -1,4 +1,4 @@
-"""Apps of scripts, whose functions run in processes of their own."""
+"""``process=True`` functions of apps in scripts."""
 
 from __future__ import annotations
 
@@ -78,40 +78,42 @@ asyncio.run(run(app, {"task_type": "lambda"}))
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """Run a script; the lines that it printed, and the last line of its stderr."""
+    """Run a script. Returns the lines of its stdout and the last line of its stderr."""
 
     def script(text: str) -> tuple[list[str], str]:
         (tmp_path / "script.py").write_text(HEAD + text)
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        ended = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "script.py"],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
             text=True,
         )
-        return ended.stdout.splitlines(), (ended.stderr.splitlines() or [""])[-1]
+        return completed.stdout.splitlines(), (completed.stderr.splitlines() or [""])[-1]
 
     return script
 
 
-def test_tasks_of_a_script_are_found(script: Script) -> None:
+def test_child_process_finds_tasks_of_a_script(script: Script) -> None:
     assert script(AT_THE_TOP) == (["completed 1 None", "completed 2 None"], "")
 
 
-def test_task_of_an_app_that_a_function_makes_is_found_if_the_import_calls_it(
+def test_child_process_finds_task_of_an_app_that_an_import_creates_in_a_function(
     script: Script,
 ) -> None:
     assert script(IN_A_FUNCTION_THAT_AN_IMPORT_CALLS) == (["completed local None"], "")
 
 
-def test_local_function_under_the_guard_is_refused_a_named_one_is_found(script: Script) -> None:
+def test_lambda_under_the_main_guard_is_rejected_and_named_function_is_found(
+    script: Script,
+) -> None:
     printed, last = script(UNDER_THE_GUARD)
     assert printed == ["completed named None"]
     assert "task 'lambda': a child process finds a function by its name" in last
 
 
-def test_script_that_runs_its_pod_when_it_is_imported_fails_the_step(script: Script) -> None:
+def test_script_that_runs_its_pod_on_import_fails_the_step(script: Script) -> None:
     (printed,), _ = script(WITHOUT_A_GUARD)
     assert printed.startswith("failed None importing the task in a process failed")
-    assert "put what does under if __name__" in printed
+    assert "put the code that runs the pod under if __name__" in printed

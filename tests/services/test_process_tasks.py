@@ -1,4 +1,4 @@
-"""Functions in processes of their own."""
+"""``process=True`` functions: they run in child processes, which can be killed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def run() -> Run:
-    """Run steps of the module's app, one after the other in one process; how they ended."""
+    """Run steps of the module's app, one after the other in one child process."""
     module.app.use(settings=replace(QUICK, max_processes=1))
 
     def run(*payloads: dict[str, Any]) -> list[StepView]:
@@ -38,7 +38,7 @@ def run() -> Run:
     return run
 
 
-def test_functions_in_processes_run_fail_crash_and_are_ended(run: Run) -> None:
+def test_child_processes_report_results_errors_crashes_and_timeouts(run: Run) -> None:
     pid, hang, crash, killed, refuse, odd, *left, half_built, forks, closes, submits, last = run(
         {"task_type": "pid"},
         {"task_type": "hang"},
@@ -71,7 +71,7 @@ def test_functions_in_processes_run_fail_crash_and_are_ended(run: Run) -> None:
     assert last.result["pid"] != pid.result["pid"]
 
 
-def test_cancelled_function_is_ended_with_what_it_started(tmp_path: Path) -> None:
+def test_cancelled_function_is_killed_with_the_programs_that_it_started(tmp_path: Path) -> None:
     sign = tmp_path / "sign"
     module.app.use(settings=QUICK)
 
@@ -81,24 +81,25 @@ def test_cancelled_function_is_ended_with_what_it_started(tmp_path: Path) -> Non
             await asyncio.to_thread(wait_until, sign.exists)
             module.app.cancel(step_id)
             for pid in map(int, sign.read_text().split()):
-                await asyncio.to_thread(wait_until, lambda pid=pid: not _lives(pid))
+                await asyncio.to_thread(wait_until, lambda pid=pid: not _is_alive(pid))
 
     asyncio.run(main())
 
 
-def test_process_runs_task_that_its_name_says(run: Run) -> None:
+def test_child_process_runs_the_task_of_the_given_name(run: Run) -> None:
     names = ["square", "square again", "square twice", "lambda", "alike 1", "alike 2"]
     arguments = [{"n": 7}] * 3 + [{}] * 3
-    steps = run(*({"task_type": t} | given for t, given in zip(names, arguments, strict=True)))
+    payloads = zip(names, arguments, strict=True)
+    steps = run(*({"task_type": name} | fields for name, fields in payloads))
     assert [step.result for step in steps] == [49, 49, [49, 49], "lambda", "one", "two"]
 
 
-def test_process_is_used_again_and_put_in_order_between_steps(run: Run) -> None:
+def test_child_process_is_reused_and_restored_between_steps(run: Run) -> None:
     disturbs, terminated = run({"task_type": "disturbs"}, {"task_type": "terminated"})
     assert terminated.result == [disturbs.result, True, -15]
 
 
-def test_log_records_of_a_process_reach_the_handlers_of_its_pod(
+def test_log_records_of_a_child_process_reach_the_handlers_of_its_pod(
     run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -110,14 +111,16 @@ def test_log_records_of_a_process_reach_the_handlers_of_its_pod(
     assert "ValueError: inner" in (careful.exc_text or "")
 
 
-def test_task_of_an_app_that_no_import_makes_is_found_as_a_function() -> None:
+def test_child_process_finds_function_of_an_app_that_no_import_creates() -> None:
     app = FleetQ("memory://", settings=QUICK)
     task = app.task("square", process=True)(library.square)
     (step,) = asyncio.run(ended(app, [task.submit(n=3)]))
     assert step.result == 9
 
 
-def test_task_that_a_process_cannot_find_fails_permanently(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_that_a_child_process_cannot_find_fails_without_a_retry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     app = FleetQ("memory://", settings=QUICK)
     task = app.task("square", process=True)(library.square)
     monkeypatch.setattr(library, "square", lambda n: n)  # not the function that was registered
@@ -126,39 +129,39 @@ def test_task_that_a_process_cannot_find_fails_permanently(monkeypatch: pytest.M
     assert (step.error or "").startswith("task 'square': a process cannot find it")
 
 
-def test_function_that_no_process_can_find_is_refused_when_it_is_registered(app: FleetQ) -> None:
+def test_function_that_no_child_process_can_find_is_rejected_at_registration(app: FleetQ) -> None:
     for function in (lambda: None, library.make("one")):
         with pytest.raises(InvalidInput, match="'t': a child process finds a function by its name"):
             app.task("t", process=True)(function)
 
 
-def test_step_waits_while_no_process_can_be_started(
+def test_step_waits_while_no_child_process_can_be_started(
     monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.setattr(processes, "START_AGAIN_AFTER", 0.01)
-    refusals = [OSError(24, "Too many open files")] * 3
-    start = Pool.take
+    errors = [OSError(24, "Too many open files")] * 3
+    take_child = Pool.take
 
     async def take(pool: Pool) -> Any:
-        if refusals:
-            raise refusals.pop()
-        return await start(pool)
+        if errors:
+            raise errors.pop()
+        return await take_child(pool)
 
-    no_loops = refusals.copy()
+    loop_errors = errors.copy()
     new_loop = processes.new_loop
 
     def make_loop() -> Any:
-        if no_loops:
-            raise no_loops.pop()
+        if loop_errors:
+            raise loop_errors.pop()
         return new_loop()
 
     monkeypatch.setattr(Pool, "take", take)
     monkeypatch.setattr(processes, "new_loop", make_loop)
     (step,) = run({"task_type": "pid"})
-    assert (step.result["attempt"], refusals, no_loops) == (1, [], [])
+    assert (step.result["attempt"], errors, loop_errors) == (1, [], [])
 
 
-def test_step_fails_when_no_process_could_be_started_for_long(
+def test_step_fails_when_no_child_process_could_be_started_for_too_long(
     monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     monkeypatch.setattr(processes, "PATIENCE", 0)
@@ -171,40 +174,38 @@ def test_step_fails_when_no_process_could_be_started_for_long(
     assert step.error == "no process can be started: [Errno 24] Too many open files"
 
 
-def test_runner_goes_on_when_its_thread_is_disturbed(
+def test_runner_continues_after_an_exception_in_its_event_loop(
     monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
-    answer = processes.Processes._run_in_child
+    run_in_child = processes.Processes._run_in_child
 
     async def on_work(self: Any, *arguments: Any) -> Any:
-        monkeypatch.setattr(processes.Processes, "_run_in_child", answer)
+        monkeypatch.setattr(processes.Processes, "_run_in_child", run_in_child)
         asyncio.get_running_loop().call_soon(_exit)
-        return await answer(self, *arguments)
+        return await run_in_child(self, *arguments)
 
     monkeypatch.setattr(processes.Processes, "_run_in_child", on_work)
     first, second = run({"task_type": "pid"}, {"task_type": "pid"})
     assert (first.status, second.status) == ("failed", "completed")
 
 
-def test_timeout_counts_from_when_the_function_begins(
-    monkeypatch: pytest.MonkeyPatch, run: Run
-) -> None:
-    """And not from when its process is started, or imports the task."""
-    happened = []
+def test_timeout_starts_when_the_function_begins(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Not when its process is started or imports the task."""
+    order: list[str] = []
     run_in_child, report_began = ChildProcess.run, processes.Processes._report_began
 
     def sends(child: ChildProcess, *arguments: Any) -> Any:
-        happened.append("sent")
+        order.append("sent")
         return run_in_child(child, *arguments)
 
     def begins(runner: processes.Processes, job: Job) -> None:
-        happened.append("began")
+        order.append("began")
         report_began(runner, job)
 
     monkeypatch.setattr(ChildProcess, "run", sends)
     monkeypatch.setattr(processes.Processes, "_report_began", begins)
     run({"task_type": "pid"})
-    assert happened == ["sent", "began"]
+    assert order == ["sent", "began"]
 
 
 def test_import_that_takes_too_long_fails_the_step(
@@ -215,7 +216,7 @@ def test_import_that_takes_too_long_fails_the_step(
     assert (step.error or "").startswith("importing the task took longer than 0 s")
 
 
-def test_steps_that_wait_for_a_process_are_released_and_done_later(tmp_path: Path) -> None:
+def test_steps_that_wait_for_a_child_process_are_released_and_run_later(tmp_path: Path) -> None:
     app, go_on = module.app, tmp_path / "go on"
     app.use(settings=replace(QUICK, max_processes=1, recovery_interval=300))
 
@@ -235,7 +236,7 @@ def test_steps_that_wait_for_a_process_are_released_and_done_later(tmp_path: Pat
     asyncio.run(main())
 
 
-def test_death_of_a_process_with_nothing_to_do_harms_no_step(run: Run) -> None:
+def test_death_of_an_idle_child_process_fails_no_step(run: Run) -> None:
     async def main() -> list[StepView]:
         async with module.app.running():
             steps = []
@@ -253,10 +254,10 @@ def _exit() -> None:
     raise SystemExit
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")  # what nobody has waited for yet is dead all the same
+    stat = Path(f"/proc/{pid}/stat")  # a zombie does not count
     return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")

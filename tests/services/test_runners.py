@@ -1,4 +1,4 @@
-"""Whatever happens in a runner becomes the outcome of its step, and the pod goes on."""
+"""An error in a runner fails its step, and the pod continues."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ONE_SLOT = msgspec.structs.replace(QUICK, max_parallelism=1, max_result_bytes=1_
 
 
 class HasNoAttributes(Exception):
-    """Delegates attributes to a response that it does not have: each look is a RecursionError."""
+    """Delegates attributes to a missing ``response``: each access raises RecursionError."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.response, name)
@@ -62,16 +62,16 @@ def one_slot(request: pytest.FixtureRequest) -> tuple[FleetQ, Any]:
             async def bad() -> Any:
                 return function()
 
-        app.task("good")(lambda: "went on")
+        app.task("good")(lambda: "completed")
 
     return app, register
 
 
 def run(app: FleetQ) -> Any:
-    """Run a bad step, then a good one in the same slot: the bad one as it ended."""
+    """Run a bad step, then a good one in the same slot. Returns the bad one."""
     ids = [app.submit({"task_type": "bad"}, priority=1), app.submit({"task_type": "good"})]
     bad, good = asyncio.run(ended(app, ids))
-    assert good.result == "went on"
+    assert good.result == "completed"
     return bad
 
 
@@ -92,7 +92,7 @@ def test_exception_that_cannot_be_formatted_fails_its_step(
 
 
 @pytest.mark.parametrize("result", [ExitsAsItems, FailsAsItems])
-def test_result_whose_encoding_raises_fails_its_step_for_good(
+def test_result_whose_encoding_raises_fails_its_step_without_a_retry(
     one_slot: tuple[FleetQ, Any], result: Any
 ) -> None:
     app, register = one_slot
@@ -101,7 +101,7 @@ def test_result_whose_encoding_raises_fails_its_step_for_good(
     assert (step.status, step.retry_count) == ("failed", 0)
 
 
-def test_result_that_is_too_large_fails_its_step_with_both_numbers(
+def test_error_of_too_large_result_names_its_size_and_the_limit(
     one_slot: tuple[FleetQ, Any],
 ) -> None:
     app, register = one_slot
@@ -111,13 +111,13 @@ def test_result_that_is_too_large_fails_its_step_with_both_numbers(
     assert step.error == "InvalidInput: the result has 1002 bytes; at most 1000 are taken"
 
 
-def test_result_of_exactly_the_limit_is_kept(one_slot: tuple[FleetQ, Any]) -> None:
+def test_result_of_exactly_the_size_limit_is_stored(one_slot: tuple[FleetQ, Any]) -> None:
     app, register = one_slot
     register(lambda: "x" * 998)
     assert run(app).result == "x" * 998
 
 
-def test_steps_wait_while_no_thread_can_be_started_and_run_afterwards(
+def test_step_waits_while_no_thread_can_be_started(
     app: FleetQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.task("plain")(lambda: "ran")
@@ -149,7 +149,7 @@ def test_steps_wait_while_no_thread_can_be_started_and_run_afterwards(
     assert asyncio.run(main()).result == "ran"
 
 
-def test_task_that_cannot_be_made_or_is_cancelled_before_it_begins_fails_its_step() -> None:
+def test_asyncio_task_that_is_not_created_or_is_cancelled_early_fails_its_step() -> None:
     app = FleetQ("memory://", settings=ONE_SLOT)
 
     @app.task("bad", max_retries=0)
@@ -157,7 +157,7 @@ def test_task_that_cannot_be_made_or_is_cancelled_before_it_begins_fails_its_ste
 
     @app.task("good")
     async def good() -> str:
-        return "went on"
+        return "completed"
 
     def make(action: Any) -> Any:
         made = 0
@@ -189,10 +189,10 @@ def test_task_that_cannot_be_made_or_is_cancelled_before_it_begins_fails_its_ste
     for action, error in ((refuse, "RuntimeError: no task for you"), (cancel, "CancelledError")):
         first, second = asyncio.run(main(action))
         assert (first.status, first.error) == ("failed", error)
-        assert second.result == "went on"
+        assert second.result == "completed"
 
 
-def test_async_steps_of_a_pod_whose_loop_is_closed_fail_and_threads_go_on(app: FleetQ) -> None:
+def test_closed_event_loop_fails_async_steps_but_not_threads(app: FleetQ) -> None:
     @app.task("async", max_retries=0)
     async def never() -> None: ...
 
@@ -210,7 +210,7 @@ def test_async_steps_of_a_pod_whose_loop_is_closed_fail_and_threads_go_on(app: F
     assert pod.ended.wait(LIMIT)
 
 
-def test_error_and_traceback_are_cut_in_bytes_and_say_so() -> None:
+def test_long_error_and_traceback_are_cut_to_their_byte_limits() -> None:
     try:
         raise ValueError("é" * 100_000)
     except ValueError as caught:
@@ -224,7 +224,7 @@ def test_error_and_traceback_are_cut_in_bytes_and_say_so() -> None:
     assert "[cut: it is longer]" in trace
 
 
-def test_only_the_end_of_a_long_traceback_is_kept() -> None:
+def test_end_of_a_long_traceback_is_kept() -> None:
     error: Exception = ValueError("first")
     for number in range(2_000):
         try:

@@ -1,4 +1,4 @@
-"""Time-outs, cancellation and draining: how a function that runs is stopped."""
+"""Timeouts, cancellation and draining: how a running function is stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.services.conftest import QUICK, Run
 from tests.waiting import LIMIT, wait_until, wait_until_async
 
 
-def test_an_async_function_is_cancelled_when_its_time_is_up(app: FleetQ, run: Run) -> None:
+def test_async_function_is_cancelled_at_its_timeout(app: FleetQ, run: Run) -> None:
     stopped = []
 
     @app.task("slow", timeout=0.05, max_retries=0)
@@ -34,13 +34,13 @@ def test_an_async_function_is_cancelled_when_its_time_is_up(app: FleetQ, run: Ru
     assert stopped == [True]
 
 
-def test_a_thread_whose_time_is_up_finds_its_flag_and_does_not_keep_its_slot(run: Run) -> None:
+def test_timed_out_thread_sees_cancelled_and_frees_its_slot(run: Run) -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, max_parallelism=1))
     seen = threading.Event()
     never = threading.Event()
 
-    @app.task("deaf", timeout=0.05, max_retries=0)
-    def deaf() -> None:
+    @app.task("ignores cancellation", timeout=0.05, max_retries=0)
+    def ignores_cancellation() -> None:
         context = current_step()
         wait_until(lambda: context.cancelled)
         seen.set()
@@ -51,7 +51,7 @@ def test_a_thread_whose_time_is_up_finds_its_flag_and_does_not_keep_its_slot(run
         return "ran"
 
     async def main() -> str:
-        first, second = deaf.submit(priority=1), next_one.submit()
+        first, second = ignores_cancellation.submit(priority=1), next_one.submit()
         async with app.running():
             assert (await asyncio.to_thread(app.wait, first, LIMIT)).status == "failed"
             assert (await asyncio.to_thread(app.wait, second, LIMIT)).result == "ran"
@@ -62,8 +62,8 @@ def test_a_thread_whose_time_is_up_finds_its_flag_and_does_not_keep_its_slot(run
     assert asyncio.run(main()) == "left"
 
 
-def test_cancelling_a_step_that_runs_tells_its_function(app: FleetQ) -> None:
-    told = threading.Event()
+def test_function_of_a_cancelled_step_sees_cancelled(app: FleetQ) -> None:
+    stopped = threading.Event()
     started = threading.Event()
 
     @app.task("long")
@@ -71,20 +71,20 @@ def test_cancelling_a_step_that_runs_tells_its_function(app: FleetQ) -> None:
         started.set()
         context = current_step()
         wait_until(lambda: context.cancelled)
-        told.set()
+        stopped.set()
 
     async def main() -> None:
         async with app.running():
             step_id = long.submit()
             assert await asyncio.to_thread(started.wait, LIMIT)
             assert app.cancel(step_id).status == "cancelled"
-            assert await asyncio.to_thread(told.wait, LIMIT)
+            assert await asyncio.to_thread(stopped.wait, LIMIT)
         assert app.status(step_id).status == "cancelled"
 
     asyncio.run(main())
 
 
-def test_leaving_finishes_what_runs_and_claims_no_more(app: FleetQ) -> None:
+def test_draining_pod_completes_running_steps_and_claims_no_more(app: FleetQ) -> None:
     started = threading.Event()
     go_on = threading.Event()
 
@@ -110,7 +110,7 @@ def test_leaving_finishes_what_runs_and_claims_no_more(app: FleetQ) -> None:
     assert (pod.status, pod.alive) == ("down", False)
 
 
-def test_what_outlasts_the_grace_is_released_with_no_try_used_up(app: FleetQ) -> None:
+def test_step_that_outlasts_the_grace_is_released_without_a_retry(app: FleetQ) -> None:
     started = threading.Event()
 
     @app.task("endless")
@@ -129,26 +129,26 @@ def test_what_outlasts_the_grace_is_released_with_no_try_used_up(app: FleetQ) ->
     assert (step.status, step.retry_count, step.claimed_by) == ("pending", 0, None)
 
 
-def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(
+def test_pod_makes_no_further_sync_after_its_grace_is_over(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = MemoryStore()
-    requests, asked, answers = [], threading.Event(), threading.Event()
+    requests, requested, may_return = [], threading.Event(), threading.Event()
 
     def sync(request: SyncRequest) -> SyncResult:
         requests.append(request)
-        asked.set()
-        answers.wait(LIMIT)
-        raise StoreUnavailable("it took too long")
+        requested.set()
+        may_return.wait(LIMIT)
+        raise StoreUnavailable("no answer in time")
 
     monkeypatch.setattr(store, "sync", sync)
     app = FleetQ(store, settings=QUICK)
 
     async def main() -> None:
         async with app.running() as pod:
-            assert await asyncio.to_thread(asked.wait, LIMIT)
+            assert await asyncio.to_thread(requested.wait, LIMIT)
             pod.drain(0)
-            answers.set()
+            may_return.set()
             assert await asyncio.to_thread(pod.ended.wait, LIMIT)
             assert "has not confirmed that pod" in str(pod.error)
 
@@ -158,7 +158,7 @@ def test_a_pod_that_the_store_kept_waiting_past_its_grace_does_not_ask_again(
     assert "left the fleet" not in caplog.text
 
 
-def test_an_app_runs_one_pod_at_a_time(app: FleetQ) -> None:
+def test_app_runs_one_pod_at_a_time(app: FleetQ) -> None:
     async def main() -> None:
         async with app.running():
             with pytest.raises(InvalidInput, match="already"):
@@ -168,7 +168,7 @@ def test_an_app_runs_one_pod_at_a_time(app: FleetQ) -> None:
     asyncio.run(main())
 
 
-def test_a_pod_whose_id_another_process_takes_stops_and_says_so(tmp_path: Path) -> None:
+def test_pod_stops_with_an_error_when_another_pod_takes_its_id(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'q.db'}"
     one, other = FleetQ(url, settings=QUICK), FleetQ(url, settings=QUICK)
 
@@ -184,7 +184,7 @@ def test_a_pod_whose_id_another_process_takes_stops_and_says_so(tmp_path: Path) 
     asyncio.run(main())
 
 
-def test_a_pod_whose_store_is_deleted_stops_and_says_so(
+def test_pod_stops_with_an_error_when_its_store_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
