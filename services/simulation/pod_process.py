@@ -17,7 +17,8 @@ from fleet_q.core.recovery import RecoveryStats
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Step
 from fleet_q.core.worker.machine import PodMachine
-from fleet_q.core.worker.program import NOW, News, Observer, PodProgram, Wait
+from fleet_q.core.worker.observer import Observer
+from fleet_q.core.worker.program import NOW, Message, PodProgram, Wait
 from fleet_q.services.simulation.actor import Actor, Process, Server
 from fleet_q.services.simulation.functions import Functions
 from fleet_q.services.simulation.records import SLACK, longest_gap
@@ -74,7 +75,7 @@ class PodProcess(Actor):
         self._confirmed: dict[
             tuple[str, str], tuple[float, float]
         ] = {}  # times of request and answer
-        self._inbox: list[News] = []
+        self._inbox: list[Message] = []
         self._failures = _Failures()
         self.machine = PodMachine(
             pod_id,
@@ -103,7 +104,7 @@ class PodProcess(Actor):
             self._functions,
             self._failures,
             clock=self.clock,
-            new_table=SqliteRecoveryQueue,
+            new_queue=SqliteRecoveryQueue,
             traits=traits,
             starts=starts,
             describe=repr,
@@ -185,11 +186,11 @@ class PodProcess(Actor):
         except StopIteration:
             self._failures.check()
 
-    def _wait(self, until: float) -> Generator[float, Any, list[News]]:
+    def _wait(self, until: float) -> Generator[float, Any, list[Message]]:
         if until > NOW and not self._inbox:
             yield (until - self._offset) / self._rate + WAKE_DELAY
-        news, self._inbox = self._inbox, []
-        return news
+        messages, self._inbox = self._inbox, []
+        return messages
 
     def _call(self, call: StoreCall) -> Calls[Any]:
         if call.method != "sync":
@@ -232,8 +233,8 @@ class PodProcess(Actor):
     def _began(self, step_id: str, claim_token: str, timeout: float) -> None:
         self._notify(partial(self.machine.began, step_id, claim_token, timeout, self.clock()))
 
-    def _notify(self, news: News) -> None:
-        self._inbox.append(news)
+    def _notify(self, message: Message) -> None:
+        self._inbox.append(message)
         self.wake()
 
 

@@ -12,7 +12,8 @@ from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreError, Store
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
-from fleet_q.core.worker.program import Claim, Observer
+from fleet_q.core.worker.functions import Claim
+from fleet_q.core.worker.observer import Observer
 from fleet_q.services.app.description import message_of
 from fleet_q.services.worker.careful_log import CarefulLogger
 
@@ -27,7 +28,7 @@ class PodLog(Observer):
         self._pod_id = pod_id
 
     @property
-    def hears_completions(self) -> bool:
+    def wants_completions(self) -> bool:
         return log.isEnabledFor(logging.DEBUG)
 
     def on_claimed(self, steps: Sequence[Step]) -> None:
@@ -55,12 +56,12 @@ class PodLog(Observer):
             extra=self._tags(step),
         )
 
-    def on_claimed_anew(self, step: Step) -> None:
+    def on_claimed_again(self, step: Step) -> None:
         log.warning(
             "claimed again by this pod; stopping the earlier attempt", extra=self._tags(step)
         )
 
-    def on_put_off(self, error: Exception, wait: float) -> None:
+    def on_store_unavailable(self, error: Exception, wait: float) -> None:
         is_expected = isinstance(error, StoreUnavailable)
         log.warning(
             "%s; retrying in %.2f s",

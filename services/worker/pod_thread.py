@@ -19,7 +19,7 @@ from fleet_q.core.capacity import slots
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.ports import Store
 from fleet_q.core.worker.machine import PodMachine
-from fleet_q.core.worker.program import News, PodProgram, Program, Wait
+from fleet_q.core.worker.program import Message, PodProgram, Program, Wait
 from fleet_q.services.app.description import message_of
 from fleet_q.services.app.ids import new_token
 from fleet_q.services.app.settings import Settings
@@ -61,7 +61,7 @@ class Pod:
         )
         starts = store.starts
         self._starts = None if starts is None else starts.open(self._machine.incarnation)
-        self._inbox: SimpleQueue[News] = SimpleQueue()
+        self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._runners = Runners(
             registry,
             retry_policy=self._machine.retry_policy,
@@ -80,7 +80,7 @@ class Pod:
             self._runners,
             self._log,
             clock=time.monotonic,
-            new_table=SqliteRecoveryQueue,
+            new_queue=SqliteRecoveryQueue,
             traits=store.traits,
             starts=starts,
             own_starts=self._starts,
@@ -197,12 +197,12 @@ class Pod:
         except StopIteration:
             return
 
-    def _wait(self, seconds: float) -> list[News]:
+    def _wait(self, seconds: float) -> list[Message]:
         """Everything in the inbox, after waiting up to ``seconds`` for the first item."""
-        news: list[News] = []
+        messages: list[Message] = []
         with suppress(Empty):
             inbox = self._inbox
-            news.append(inbox.get(timeout=seconds) if seconds > 0 else inbox.get_nowait())
+            messages.append(inbox.get(timeout=seconds) if seconds > 0 else inbox.get_nowait())
             while True:
-                news.append(inbox.get_nowait())
-        return news
+                messages.append(inbox.get_nowait())
+        return messages

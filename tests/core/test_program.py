@@ -17,8 +17,10 @@ from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import Store, StoreTraits, SyncRequest
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Complete, Step, Submit
+from fleet_q.core.worker.functions import Functions
 from fleet_q.core.worker.machine import PodMachine
-from fleet_q.core.worker.program import Functions, Observer, PodProgram, Program, Wait
+from fleet_q.core.worker.observer import Observer
+from fleet_q.core.worker.program import PodProgram, Program, Wait
 
 
 class Held(Functions):
@@ -99,13 +101,13 @@ class ByHand:
         self.functions = Held()
         self.observer = Errors()
         self.calls: list[StoreCall] = []
-        self.news: list[Any] = []
+        self.messages: list[Any] = []
         program = PodProgram(
             self.machine,
             self.functions,
             self.observer,
             clock=lambda: self.now,
-            new_table=Table,
+            new_queue=Table,
             traits=StoreTraits(),
             starts=None,
             describe=str,
@@ -119,8 +121,8 @@ class ByHand:
         need = self.need
         if isinstance(need, Wait):
             self.now = max(self.now, need.until)
-            news, self.news = self.news, []
-            self.need = self.program.send(news)
+            messages, self.messages = self.messages, []
+            self.need = self.program.send(messages)
             return self.need
         self.calls.append(need)
         try:
@@ -185,7 +187,7 @@ def test_outcome_reaches_the_store_and_is_held_no_more() -> None:
     pod.store.submit([Submit("a", "{}")])
     pod.live(1)
     (step,) = pod.functions.started
-    pod.news.append(Complete("a", step.claim_token or "", "1"))
+    pod.messages.append(Complete("a", step.claim_token or "", "1"))
     while "a" in pod.pod.held:
         pod.go_on()
     done = pod.store.step("a")
@@ -202,7 +204,7 @@ def test_news_behind_one_that_raises_are_not_lost() -> None:
     def raises() -> None:
         raise RecursionError("somebody has set the limit low")
 
-    pod.news += [raises, Complete("a", step.claim_token or "", "1")]
+    pod.messages += [raises, Complete("a", step.claim_token or "", "1")]
     while "a" in pod.pod.held:
         pod.go_on()
     assert [type(error) for error in pod.observer.unexpected] == [RecursionError]

@@ -1,0 +1,72 @@
+"""What is reported about a pod, for its log and for checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fleet_q.core.errors import IncarnationEnded
+from fleet_q.core.pruning import PruneStats
+from fleet_q.core.recovery import RecoveryStats
+from fleet_q.core.step import Outcome, Step
+from fleet_q.core.worker.functions import Claim
+
+
+class Observer:
+    """Is called when something happens to a pod. Methods do nothing unless overridden, and should
+    not raise."""
+
+    @property
+    def wants_completions(self) -> bool:
+        """Whether :meth:`on_recorded` is called for every completion, too."""
+        return False
+
+    def on_claimed(self, steps: Sequence[Step]) -> None:
+        """The pod has claimed these steps and started their functions."""
+
+    def on_recorded(self, outcome: Outcome, step: Step, *, refused: bool) -> None:
+        """The store has recorded the outcome of an attempt at ``step``, or ``refused`` it because
+        the claim no longer stood."""
+
+    def on_lost(self, step: Step) -> None:
+        """The claim no longer stands; the function is stopped."""
+
+    def on_claimed_again(self, step: Step) -> None:
+        """The pod has claimed the step once more; the earlier attempt, at ``step``, is stopped."""
+
+    def on_store_unavailable(self, error: Exception, wait: float) -> None:
+        """The store did not answer; the pod tries again in ``wait`` seconds."""
+
+    def on_refused(self, outcomes: int, step: Step | None, error: Exception) -> None:
+        """The store refuses a request with so many outcomes. ``step`` is the one whose outcome is
+        refused, or ``None`` while the pod searches for it."""
+
+    def on_incarnation_ended(self, error: IncarnationEnded) -> None:
+        """The store does not count the pod as living; it joins again."""
+
+    def on_stuck(self, claims: Sequence[Claim]) -> None:
+        """These steps cannot begin here, and are released."""
+
+    def on_not_begun(self, step_id: str) -> None:
+        """The step's start could not be recorded, so its function did not begin; the step is
+        released."""
+
+    def on_not_stopped(self, step_id: str, error: Exception) -> None:
+        """A function could not be stopped."""
+
+    def on_recovery_ended(self, stats: RecoveryStats, error: Exception | None) -> None:
+        """A recovery cycle has ended, or failed with ``error``; another begins next interval."""
+
+    def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
+        """A prune has ended, or failed with ``error``; another begins next interval."""
+
+    def on_unexpected(self, error: BaseException, wait: float) -> None:
+        """The pod met an unexpected error; it continues in ``wait`` seconds."""
+
+    def on_failed(self, error: BaseException) -> None:
+        """The pod cannot continue: it stops its functions and releases its steps."""
+
+    def on_not_released(self, error: BaseException) -> None:
+        """The store did not release all steps of a failed pod."""
+
+    def on_left(self, *, confirmed: bool) -> None:
+        """The pod is gone; unless ``confirmed``, the store may still count it as living."""
