@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from secrets import token_urlsafe
 from statistics import median
 from typing import Final
 
@@ -18,6 +19,7 @@ from fleet_q.adapters.sqlite.errors import translated
 from fleet_q.adapters.sqlite.files import StoreFiles
 from fleet_q.adapters.sqlite.migrate import APPLICATION_ID, SCHEMA_VERSION, version
 from fleet_q.adapters.sqlite.open import WAL_LIMIT
+from fleet_q.adapters.sqlite.start_files import MARK, StartFiles
 from fleet_q.adapters.sqlite.store import BUSY_TIMEOUT, OLDEST_SQLITE
 from fleet_q.sql import load
 
@@ -55,6 +57,7 @@ def examination(path: Path, clock: Callable[[], float] = time.perf_counter) -> I
             Check("version", look.version, ("in use", "SQLite")),
             Check("write", look.write, ("version",)),
             Check("WAL", look.wal, ("version",)),
+            Check("starts", look.starts, ("write",)),
             Check("latency", look.latency, ("write",)),
         ]
     )
@@ -153,6 +156,23 @@ class _Look:
                 f"fuser {self._path}",
             )
         return ok(f"on, {size >> 20} MiB")
+
+    def starts(self) -> Diagnosis:
+        """Pods do without the records, but a killed one then fails more steps than it must."""
+        files = StartFiles(self._path)
+        names, dead = files.incarnations(), files.left_behind()
+        file = files.open(token_urlsafe(12))
+        if file is None:
+            return warn(
+                "pods cannot record here which steps have started: if one is killed, all its steps"
+                " on their last try fail",
+                "move the file to a local disk whose folder pods may write to",
+            )
+        file.close(is_needed=False)
+        return ok(
+            f"recorded in {os.path.realpath(self._path)}{MARK}*: {len(names) - len(dead)} of"
+            f" running pods, {len(dead)} of dead ones, which the leader removes"
+        )
 
     def descriptors(self) -> Diagnosis:
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

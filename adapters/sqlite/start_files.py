@@ -87,13 +87,16 @@ class StartFiles:
         return found
 
     def left_behind(self) -> list[str]:
+        return [each for each in self.incarnations() if self._is_left(each)]
+
+    def incarnations(self) -> list[str]:
+        """Those that have a file, running or not."""
         start = f"{os.path.basename(self._beside)}{MARK}"
         try:
             names = [n for n in os.listdir(os.path.dirname(self._beside)) if n.startswith(start)]
         except OSError:
             return []
-        incarnations = {name.removeprefix(start).removesuffix(NEW) for name in names}
-        return sorted(each for each in incarnations if self._is_left(each))
+        return sorted({name.removeprefix(start).removesuffix(NEW) for name in names})
 
     def remove(self, incarnations: Collection[str]) -> None:
         for incarnation in incarnations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import resource
@@ -17,6 +18,7 @@ import pytest
 
 from fleet_q.adapters.diagnosis import Finding
 from fleet_q.adapters.sqlite import doctor as sqlite_doctor
+from fleet_q.adapters.sqlite.start_files import StartFiles
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.step import Submit
 
@@ -71,6 +73,33 @@ def test_a_file_without_tables_is_not_made_one(tmp_path: Path) -> None:
     found = look(tmp_path / "jobs.db")
     assert (found["version"].verdict, found["version"].mend) == ("fail", "fleet-q worker")
     assert (tmp_path / "jobs.db").stat().st_size == 0
+
+
+def test_files_of_started_steps_are_counted_and_left_alone(path: Path) -> None:
+    files = StartFiles(path)
+    for incarnation in ("dead", "running"):
+        file = files.open(incarnation)
+        assert file is not None
+        if incarnation == "dead":
+            file.close(is_needed=True)
+    before = sorted(path.parent.iterdir())
+    found = look(path)["starts"]
+    assert (found.verdict, "1 of running pods, 1 of dead ones" in found.says) == ("ok", True)
+    assert f"{path}-begun-*" in found.says
+    assert sorted(path.parent.iterdir()) == before
+
+
+def test_it_warns_if_started_steps_cannot_be_recorded(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)  # as some network file systems do
+    found = look(path)["starts"]
+    assert found.verdict == "warn"
+    assert "all its steps on their last try fail" in found.says
+    assert [each.name for each in path.parent.iterdir() if "begun" in each.name] == []
 
 
 def test_without_wal_it_warns(path: Path) -> None:

@@ -114,7 +114,7 @@ def test_the_doctor_finds_a_store_well(fleet_q: Command) -> None:
     fleet_q("submit", "{}")
     code, out, err = fleet_q("doctor")
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 10
+    assert [line.split()[0] for line in out.splitlines()] == ["ok"] * 11
     found = json.loads(fleet_q("doctor", "--json")[1])
     assert {finding["verdict"] for finding in found} == {"ok"}
 
@@ -127,7 +127,7 @@ def test_the_doctor_says_what_fails_what_mends_it_and_what_it_could_not_look_at(
     lines = [line.split() for line in out.splitlines()]
     assert lines[3][:2] == ["fail", "file"]
     assert lines[4] == ["mend", "fleet-q", "worker"]
-    assert [line[0] for line in lines[5:]] == ["skipped"] * 6
+    assert [line[0] for line in lines[5:]] == ["skipped"] * 7
     code, out, _ = fleet_q("doctor", "--json")
     assert (code, json.loads(out)[3]["mend"]) == (1, "fleet-q worker")
 
