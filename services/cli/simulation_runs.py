@@ -106,7 +106,7 @@ def run_table(seed: int, hours: float, settings: PodSettings, json: bool) -> Non
 
 def _simulate(scenario: Scenario, progress: Progress) -> Outcome:
     """Run a scenario; a fleet that is measured gets a progress bar of its own."""
-    if not scenario.sized:
+    if not scenario.is_measured:
         return simulate(scenario)
     name = f"{len(scenario.pods)} pods on {scenario.store}, hours"
     task = progress.add_task(name, total=round(scenario.seconds / 3_600))

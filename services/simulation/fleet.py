@@ -105,7 +105,7 @@ class Fleet:
             virtual_clock.at(request.at, self._send, request)
         for fault in scenario.faults:
             virtual_clock.at(fault.at, self._apply, fault)
-        if not self.scenario.sized:
+        if not self.scenario.is_measured:
             self._liveness.begin()
         self.measures.begin()
         virtual_clock.run(scenario.seconds)
@@ -280,7 +280,7 @@ class Fleet:
         until = self.virtual_clock.now + SETTLE_TIMEOUT
         while not done():
             if self.virtual_clock.now >= until:
-                if self.scenario.sized:
+                if self.scenario.is_measured:
                     return
                 subject = first_not_done() or "nothing"
                 raise Violation(
@@ -291,7 +291,11 @@ class Fleet:
             )
 
     def _is_settled(self) -> bool:
-        return self.checks.unfinished == 0 and self._open_requests == 0 and self.server.is_calm()
+        return (
+            self.checks.unfinished == 0
+            and self._open_requests == 0
+            and self.server.is_undisturbed()
+        )
 
     def _first_unfinished(self) -> str | None:
         return next((i for i, r in self.checks.steps.items() if r.status in UNFINISHED), None)

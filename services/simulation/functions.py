@@ -15,9 +15,9 @@ Claim = tuple[str, str]
 class Functions:
     """Runs up to ``slots`` functions at once, in the order of claims, like the runners of a worker.
 
-    ``on_begin`` is called when a function begins; ``on_began`` with the timeout of a function that
-    has one; ``on_done`` with each outcome; ``on_killed`` with the step that kills the process;
-    ``on_unconfirmed`` when the next step must not begin before its claim is confirmed.
+    ``on_begin`` is called when a function begins, and ``on_timeout_set`` if it has a timeout, with
+    the claim and the seconds; ``on_done`` with each outcome; ``on_killed`` with the step that kills
+    the process; ``on_unconfirmed`` when the next step must not begin before its claim is confirmed.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Functions:
         work: dict[str, Work],
         *,
         retry_policy: RetryPolicy,
-        on_began: Callable[[str, str, float], object],
+        on_timeout_set: Callable[[str, str, float], object],
         on_done: Callable[[Outcome], object],
         on_killed: Callable[[Step], object],
         clock: Callable[[], float],
@@ -38,13 +38,13 @@ class Functions:
         self._slots = slots
         self._work = work
         self._retry_policy = retry_policy
-        self._on_began = on_began
+        self._on_timeout_set = on_timeout_set
         self._on_done = on_done
         self._on_killed = on_killed
         self._clock = clock
         self._on_begin = on_begin
         self._on_unconfirmed = on_unconfirmed
-        self.claimed_at: dict[Claim, float] = {}  # all that were ever started, by time of claim
+        self.claimed_at: dict[Claim, float] = {}  # for all ever started
         self.begun: set[Claim] = set()  # whose function has begun
         self.unreported: set[Claim] = set()  # ended, but not yet reported to the store
         self._running: set[Claim] = set()
@@ -125,7 +125,7 @@ class Functions:
             self.begun.add(claim)
             self._running.add(claim)
             if work.timeout is not None:
-                self._on_began(*claim, work.timeout)
+                self._on_timeout_set(*claim, work.timeout)
             if work.behaves(step.attempt) != "hangs":
                 self._process.virtual_clock.after(work.seconds, self._end, step)
 

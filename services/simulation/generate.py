@@ -40,15 +40,17 @@ def draw(
     than an hour, random settings. A fleet of given ``pods`` or ``hours`` is measured, and uses
     ``settings``, or the defaults."""
     chance = Random(f"scenario {seed}")
-    sized = pods is not None or hours is not None
+    is_measured = pods is not None or hours is not None
     kind = store or cast("Kind", chance.choice(sorted(STORE_MODELS)))
-    settings = (settings or PodSettings()) if sized else _settings(seed, chance)
+    settings = (settings or PodSettings()) if is_measured else _settings(seed, chance)
     pod_count = pods or chance.randint(2, 7)
     seconds = hours * 3_600 if hours is not None else chance.uniform(600, 1_800)
-    step_count = steps if steps is not None else _step_count(chance, sized, pod_count, seconds)
+    step_count = (
+        steps if steps is not None else _step_count(chance, is_measured, pod_count, seconds)
+    )
     names = [f"pod-{number:0{len(str(pod_count - 1))}}" for number in range(pod_count)]
     starts = tuple(_start(name, chance, seconds) for name in names)
-    work = [_work(f"step-{number:06}", chance, sized) for number in range(step_count)]
+    work = [_work(f"step-{number:06}", chance, is_measured) for number in range(step_count)]
     scenario = sc.Scenario(
         seed=seed,
         store=kind,
@@ -57,13 +59,13 @@ def draw(
         pods=starts,
         requests=tuple(_requests(work, names, chance, seconds)),
         faults=(
-            *_faults(names, chance, seconds, sized),
-            *_fleet_faults(seed, names, kind, seconds, sized),
+            *_faults(names, chance, seconds, is_measured),
+            *_fleet_faults(seed, names, kind, seconds, is_measured),
         ),
-        most_waiters=MOST_WAITERS if sized else chance.choice([1, 2, MOST_WAITERS]),
-        sized=sized,
+        most_waiters=MOST_WAITERS if is_measured else chance.choice([1, 2, MOST_WAITERS]),
+        is_measured=is_measured,
     )
-    return scenario if sized or steps is not None else _with_rare_case(scenario, names)
+    return scenario if is_measured or steps is not None else _with_rare_case(scenario, names)
 
 
 def _with_rare_case(scenario: sc.Scenario, pods: list[str]) -> sc.Scenario:
@@ -177,8 +179,8 @@ def _with_deaths_after_claims(
     )
 
 
-def _step_count(chance: Random, sized: bool, pods: int, seconds: float) -> int:
-    return round(pods * seconds / 360) if sized else chance.randint(10, 80)
+def _step_count(chance: Random, is_measured: bool, pods: int, seconds: float) -> int:
+    return round(pods * seconds / 360) if is_measured else chance.randint(10, 80)
 
 
 def _settings(seed: int, chance: Random) -> PodSettings:
@@ -206,9 +208,9 @@ def _start(name: str, chance: Random, seconds: float) -> sc.Start:
     return sc.Start(name, at, rate=chance.choice([1.0, 1.0, chance.uniform(0.9, 1.1)]))
 
 
-def _work(step_id: str, chance: Random, sized: bool) -> sc.Work:
+def _work(step_id: str, chance: Random, is_measured: bool) -> sc.Work:
     """Draw a step. In a fleet that is measured, a twentieth as many steps misbehave."""
-    roll = chance.random() * (20 if sized else 1)
+    roll = chance.random() * (20 if is_measured else 1)
     behaviour: sc.Behaviour = "succeeds"
     bad_attempts = 0
     if roll < 0.15:
@@ -253,8 +255,8 @@ def _requests(
     return requests
 
 
-def _faults(pods: list[str], chance: Random, seconds: float, sized: bool) -> list[sc.Fault]:
-    average = FAULTS_PER_POD_DAY * seconds / DAY if sized else FAULTS_PER_POD
+def _faults(pods: list[str], chance: Random, seconds: float, is_measured: bool) -> list[sc.Fault]:
+    average = FAULTS_PER_POD_DAY * seconds / DAY if is_measured else FAULTS_PER_POD
     faults: list[sc.Fault] = [
         sc.StoreOutage(chance.uniform(0, seconds), chance.choice([2.0, 20.0, 120.0]))
         for _ in range(chance.randint(0, 2))
@@ -265,7 +267,7 @@ def _faults(pods: list[str], chance: Random, seconds: float, sized: bool) -> lis
     ]
     for pod_id in pods:
         for _ in range(round(chance.uniform(0, 2 * average))):
-            faults.append(_fault(pod_id, chance, chance.uniform(0, seconds), sized))
+            faults.append(_fault(pod_id, chance, chance.uniform(0, seconds), is_measured))
     if chance.random() < 0.5:  # a rolling restart of all pods
         begin = chance.uniform(0, seconds)
         faults += [
@@ -276,10 +278,10 @@ def _faults(pods: list[str], chance: Random, seconds: float, sized: bool) -> lis
 
 
 def _fleet_faults(
-    seed: int, pods: list[str], kind: Kind, seconds: float, sized: bool
+    seed: int, pods: list[str], kind: Kind, seconds: float, is_measured: bool
 ) -> list[sc.Fault]:
     """Faults of the whole fleet; none in a fleet that is measured."""
-    if sized:
+    if is_measured:
         return []
     chance = Random(f"scenario {seed}, all at once")
     faults: list[sc.Fault] = []
@@ -297,12 +299,12 @@ def _fleet_faults(
     return faults
 
 
-def _fault(pod_id: str, chance: Random, at: float, sized: bool) -> sc.Fault:
+def _fault(pod_id: str, chance: Random, at: float, is_measured: bool) -> sc.Fault:
     """Draw a fault of one pod. A fleet that is measured has no transaction faults."""
     back_after = _back_after(chance)
     match chance.choices(
         ["crash", "freeze", "double", "stop", "jump", "transaction"],
-        [3, 3, 1, 1, 1, 0 if sized else 8],
+        [3, 3, 1, 1, 1, 0 if is_measured else 8],
     )[0]:
         case "crash":
             return sc.Crash(at, pod_id, back_after)

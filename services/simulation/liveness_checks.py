@@ -25,7 +25,7 @@ MAX_CLAIM_INTERVALS: Final = 3
 
 
 class LivenessChecks:
-    """Checks five promises while the store is calm (:meth:`Server.is_calm`).
+    """Checks five promises while the store is undisturbed (:meth:`Server.is_undisturbed`).
 
     - Orphans are recovered: within one recovery interval of a working leader after their claim's
       incarnation has ended, or its pod has been silent for the dead-pod threshold. A new leader may
@@ -53,9 +53,8 @@ class LivenessChecks:
         self._leader: str | None = None
         self._leading_since = 0.0
         self._listening_since: dict[str, float] = {}  # by pod, while it is working and awake
-        self._not_running: dict[
-            tuple[str, str, bool], int
-        ] = {}  # syncs answered when a claim was first not running
+        # By claim: the number of syncs answered when it was first seen not running.
+        self._not_running: dict[tuple[str, str, bool], int] = {}
         self._has_slots_since: dict[str, float] = {}  # by pod
         self._working_since: dict[str, float] = {}  # by pod
         self._asleep_since: dict[str, float] = {}  # by pod, while it is working
@@ -64,17 +63,17 @@ class LivenessChecks:
         """Check now and at intervals from now on. Raises :class:`Violation`."""
         fleet = self._fleet
         fleet.virtual_clock.after(self._every, self.begin)
-        calm = fleet.server.is_calm()
-        self._track_listening(calm)
-        self._check_orphans(calm)
-        self._check_claimable(calm)
-        self._check_waiting(calm)
-        self._check_leader(calm)
+        undisturbed = fleet.server.is_undisturbed()
+        self._track_listening(undisturbed)
+        self._check_orphans(undisturbed)
+        self._check_claimable(undisturbed)
+        self._check_waiting(undisturbed)
+        self._check_leader(undisturbed)
         self._check_held()
 
-    def _check_orphans(self, calm: bool) -> None:
+    def _check_orphans(self, undisturbed: bool) -> None:
         fleet = self._fleet
-        since = self._leader_working_since() if calm else None
+        since = self._leader_working_since() if undisturbed else None
         if since is None:
             self._leading_since = fleet.virtual_clock.now
             return
@@ -91,9 +90,9 @@ class LivenessChecks:
             if orphaned is not None and self._age(orphaned) > self._recovery_limit:
                 raise Violation("orphans are recovered", step_id, "is held by a pod that is gone")
 
-    def _track_listening(self, calm: bool) -> None:
+    def _track_listening(self, undisturbed: bool) -> None:
         for pod_id, process in self._fleet.processes.items():
-            if calm and process.machine.phase == "up" and self._is_working(process):
+            if undisturbed and process.machine.phase == "up" and self._is_working(process):
                 self._listening_since.setdefault(pod_id, self._fleet.virtual_clock.now)
             else:
                 self._listening_since.pop(pod_id, None)
@@ -117,18 +116,14 @@ class LivenessChecks:
             return None
         return max(self._leading_since, leader.disturbed_at, fleet.server.disturbed_at)
 
-    def _check_claimable(self, calm: bool) -> None:
+    def _check_claimable(self, undisturbed: bool) -> None:
         fleet = self._fleet
         now = fleet.virtual_clock.now
         idle = False
         for pod_id, process in fleet.processes.items():
-            awake = process.machine.phase in ("up", "asleep")
-            if (
-                calm
-                and awake
-                and process.machine.running < self._slots
-                and self._is_working(process)
-            ):
+            may_claim = process.machine.phase in ("up", "asleep")
+            has_slots = may_claim and process.machine.running < self._slots
+            if undisturbed and has_slots and self._is_working(process):
                 since = self._has_slots_since.setdefault(pod_id, now)
                 idle = idle or now - max(since, process.disturbed_at) > self._claim_limit
             else:
@@ -145,13 +140,13 @@ class LivenessChecks:
                     "is not claimed, though a pod has free slots",
                 )
 
-    def _check_waiting(self, calm: bool) -> None:
+    def _check_waiting(self, undisturbed: bool) -> None:
         """Uses ``_has_slots_since``, which :meth:`_check_claimable` keeps."""
         fleet = self._fleet
         now = fleet.virtual_clock.now
         free_for = {pod_id: now - since for pod_id, since in self._has_slots_since.items()}
         for pod_id, process in fleet.processes.items():
-            if not calm or process.machine.phase != "up" or not self._is_working(process):
+            if not undisturbed or process.machine.phase != "up" or not self._is_working(process):
                 self._working_since.pop(pod_id, None)
                 continue
             since = max(self._working_since.setdefault(pod_id, now), process.disturbed_at)
@@ -169,12 +164,12 @@ class LivenessChecks:
                     f"waits in {pod_id} while another pod has free slots",
                 )
 
-    def _check_leader(self, calm: bool) -> None:
+    def _check_leader(self, undisturbed: bool) -> None:
         fleet, checks = self._fleet, self._fleet.checks
         now = fleet.virtual_clock.now
         asleep = [now]
         for pod_id, process in fleet.processes.items():
-            if calm and process.machine.phase == "asleep" and self._is_working(process):
+            if undisturbed and process.machine.phase == "asleep" and self._is_working(process):
                 since = self._asleep_since.setdefault(pod_id, now)
                 asleep.append(max(since, process.disturbed_at))
             else:
@@ -200,9 +195,9 @@ class LivenessChecks:
             process = fleet.processes[held.pod_id]
             if process.machine.incarnation != held.incarnation:
                 continue
-            if process.runs(step_id, held.token):
+            if process.is_running(step_id, held.token):
                 continue
-            claim = (step_id, held.token, process.has_run(step_id, held.token))
+            claim = (step_id, held.token, process.was_started(step_id, held.token))
             self._not_running[claim] = before.get(claim, process.requests)
             if process.requests - self._not_running[claim] > MAX_SYNCS:
                 raise Violation(

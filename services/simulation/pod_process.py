@@ -59,9 +59,8 @@ class PodProcess(Actor):
         super().__init__(pod_id, virtual_clock, server)
         self.number = number
         self.settings = settings
-        self.disturbed_at = (
-            virtual_clock.now
-        )  # when it was last frozen or had trouble with the store
+        # When the process was last frozen, or the store was slow or unavailable.
+        self.disturbed_at = virtual_clock.now
         self.began_at = virtual_clock.now
         self.gaps: list[tuple[float, float]] = []  # in which it was frozen for long
         self.call_began: float | None = None
@@ -72,9 +71,8 @@ class PodProcess(Actor):
         self._jumps: list[tuple[float, float]] = []  # time, and seconds
         self._longest_gap = longest_gap(settings)
         self._on_begin = on_begin
-        self._confirmed: dict[
-            tuple[str, str], tuple[float, float]
-        ] = {}  # times of request and answer
+        # By claim: the times of the request that last confirmed it, and of the answer.
+        self._confirmed: dict[tuple[str, str], tuple[float, float]] = {}
         self._inbox: list[Message] = []
         self._failures = _Failures()
         self.machine = PodMachine(
@@ -92,7 +90,7 @@ class PodProcess(Actor):
             slot_count,
             work,
             retry_policy=self.machine.retry_policy,
-            on_began=self._began,
+            on_timeout_set=self._on_timeout_set,
             on_done=self._notify,
             on_killed=lambda step: on_killed(self, step),
             clock=self.clock,
@@ -135,7 +133,7 @@ class PodProcess(Actor):
         if self.frozen_until - self._stopped_at > self._longest_gap:
             self.gaps.append((self._stopped_at, self.frozen_until))
 
-    def runs(self, step_id: str, claim_token: str) -> bool:
+    def is_running(self, step_id: str, claim_token: str) -> bool:
         """Whether a function runs or waits under this claim, or has ended and is not yet
         reported."""
         claim = (step_id, claim_token)
@@ -145,11 +143,11 @@ class PodProcess(Actor):
         """The step that has waited longest to begin, and since when; ``None`` if none waits."""
         return self._functions.longest_waiting()
 
-    def has_run(self, step_id: str, claim_token: str) -> bool:
+    def was_started(self, step_id: str, claim_token: str) -> bool:
         """Whether the step was ever started under this claim."""
         return (step_id, claim_token) in self._functions.claimed_at
 
-    def began(self, step_id: str, claim_token: str) -> bool:
+    def has_begun(self, step_id: str, claim_token: str) -> bool:
         """Whether the step's function began under this claim."""
         return (step_id, claim_token) in self._functions.begun
 
@@ -230,7 +228,7 @@ class PodProcess(Actor):
             raise Violation("only claimed steps begin", claim[0], how)
         self._on_begin(claim, asked_at)
 
-    def _began(self, step_id: str, claim_token: str, timeout: float) -> None:
+    def _on_timeout_set(self, step_id: str, claim_token: str, timeout: float) -> None:
         self._notify(partial(self.machine.began, step_id, claim_token, timeout, self.clock()))
 
     def _notify(self, message: Message) -> None:

@@ -166,8 +166,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that happens to a fleet from outside; all times are in seconds since the start.
 
     ``seconds``: when the faults are over. ``most_waiters``: length of a lock's queue, shorter than
-    Snowflake's twenty for small fleets, so that their statements are rejected, too. ``sized``: the
-    fleet has a given size and is measured; promises about time are not checked.
+    Snowflake's twenty for small fleets, so that their statements are rejected, too.
+    ``is_measured``: the fleet has a given size and is measured, and liveness is not checked.
     """
 
     seed: int
@@ -178,7 +178,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     requests: tuple[Request, ...]
     faults: tuple[Fault, ...]
     most_waiters: int = MOST_WAITERS
-    sized: bool = False
+    is_measured: bool = False
 
     @property
     def steps(self) -> int:

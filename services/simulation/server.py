@@ -122,17 +122,17 @@ class Server:
         for session in list(self._open):
             self._fail(session, "connection lost")
 
-    def is_calm(self) -> bool:
+    def is_undisturbed(self) -> bool:
         """Whether the store answers, accepts waiters for locks, and has no locks held by a client
         that is silent or halted."""
-        undisturbed = self._virtual_clock.now >= max(self._outage_until, self._contended_until)
-        calm = undisturbed and not any(
+        available = self._virtual_clock.now >= max(self._outage_until, self._contended_until)
+        undisturbed = available and not any(
             holder.halted or holder.actor.silent_since < math.inf
             for holder in self._locks.holders()
         )
-        if not calm:
+        if not undisturbed:
             self.disturbed_at = self._virtual_clock.now
-        return calm
+        return undisturbed
 
     def queue_length(self) -> int:
         """Number of waiters for the busiest lock."""
@@ -153,7 +153,7 @@ class Server:
         if session.over:
             return
         if session.actor.silent_since < math.inf:
-            self._fall_silent(session)
+            self._on_client_silent(session)
             return
         if session.aborted:
             self._fail(session, "the transaction was idle for too long and has been rolled back")
@@ -223,7 +223,7 @@ class Server:
             session.waits_for = None
         self._unlock(session)
 
-    def _fall_silent(self, session: Session) -> None:
+    def _on_client_silent(self, session: Session) -> None:
         """Handle a client that is dead or frozen. A statement that it sent before takes effect."""
         actor = session.actor
         if actor.silent_since >= session.sent_at:
@@ -235,11 +235,11 @@ class Server:
             if session.held and self.model.idle_abort < math.inf:
                 self._virtual_clock.after(self.model.idle_abort, self._abort, session, session.next)
         elif session.held and self.model.outlives_client:
-            self._virtual_clock.after(self.model.idle_abort, self._give_up, session)
+            self._virtual_clock.after(self.model.idle_abort, self._discard, session)
         else:
-            self._give_up(session)
+            self._discard(session)
 
-    def _give_up(self, session: Session) -> None:
+    def _discard(self, session: Session) -> None:
         if not session.over:
             self._end(session)
 
@@ -331,7 +331,7 @@ class Server:
         if holder.actor.alive:
             self._abort(holder, holder.next)
         else:
-            self._give_up(holder)
+            self._discard(holder)
 
     def _unlock(self, session: Session) -> None:
         held, session.held = session.held, []

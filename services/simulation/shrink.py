@@ -33,7 +33,7 @@ class Shrinker:
 
     def shrink(self) -> Outcome:
         """Return the outcome of the smallest scenario found."""
-        self._cut_off_the_end()
+        self._drop_the_end()
         size = None
         while size != (size := _size(self.smallest.scenario)) and self.runs < MOST_RUNS:
             self._drop(lambda s: s.faults, lambda s, kept: replace(s, faults=kept))
@@ -42,7 +42,7 @@ class Shrinker:
             self._drop(lambda s: s.pods, _with_pods)
         return self.smallest
 
-    def _cut_off_the_end(self) -> None:
+    def _drop_the_end(self) -> None:
         now, scenario = self.smallest.fleet.virtual_clock.now, self.smallest.scenario
         self._try(
             replace(

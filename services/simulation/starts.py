@@ -38,7 +38,7 @@ class Starts:
         has_ended = not process.alive and (before is None or process.silent_since < before)
         if not has_ended or process.machine.incarnation != incarnation:
             return None
-        return process.began(step_id, claim_token)
+        return process.has_begun(step_id, claim_token)
 
     def left_behind(self) -> list[str]:
         return []

@@ -48,22 +48,20 @@ def _same_incarnation(ended: Any) -> Any:
 
 
 def _joins_anyway(decide: Any) -> Any:
-    def mutant(known: Any, command: Any, at: int, by: str | None = None) -> Any:
-        if isinstance(command, Join) and known is not None and known.status == "down":
-            return ev.Event(
-                command.pod_id, known.version + 1, at, by, ev.Joined(command.incarnation)
-            )
-        return decide(known, command, at, by)
+    def mutant(row: Any, command: Any, at: int, by: str | None = None) -> Any:
+        if isinstance(command, Join) and row is not None and row.status == "down":
+            return ev.Event(command.pod_id, row.version + 1, at, by, ev.Joined(command.incarnation))
+        return decide(row, command, at, by)
 
     return mutant
 
 
 def _revives(decide: Any) -> Any:
-    def mutant(known: Any, command: Any, at: int, by: str | None = None) -> Any:
-        if isinstance(command, SendHeartbeat) and known is not None and known.status == "down":
-            fact = ev.Woke(known.incarnation)
-            return ev.Event(command.pod_id, known.version + 1, at, by, fact)
-        return decide(known, command, at, by)
+    def mutant(row: Any, command: Any, at: int, by: str | None = None) -> Any:
+        if isinstance(command, SendHeartbeat) and row is not None and row.status == "down":
+            fact = ev.Woke(row.incarnation)
+            return ev.Event(command.pod_id, row.version + 1, at, by, fact)
+        return decide(row, command, at, by)
 
     return mutant
 
@@ -95,20 +93,18 @@ def _ignores_gaps(on_heartbeat: Any) -> Any:
 
 
 def _ignores_new_heartbeat(decide: Any) -> Any:
-    def mutant(known: Any, command: Any, at: int, by: str | None = None) -> Any:
-        if isinstance(command, DeclareDead) and known is not None:
-            command = DeclareDead(
-                known.pod_id, known.incarnation, known.version, known.last_heartbeat_ts
-            )
-        return decide(known, command, at, by)
+    def mutant(row: Any, command: Any, at: int, by: str | None = None) -> Any:
+        if isinstance(command, DeclareDead) and row is not None:
+            command = DeclareDead(row.pod_id, row.incarnation, row.version, row.last_heartbeat_ts)
+        return decide(row, command, at, by)
 
     return mutant
 
 
 def _is_live_in_future(_: Any) -> Any:
-    def mutant(known: Pod, at: int, dead_after: int) -> bool:
-        awake = known.status in ("up", "draining") and at - known.last_heartbeat_ts < dead_after
-        return awake or known.status == "asleep"
+    def mutant(row: Pod, at: int, dead_after: int) -> bool:
+        awake = row.status in ("up", "draining") and at - row.last_heartbeat_ts < dead_after
+        return awake or row.status == "asleep"
 
     return mutant
 

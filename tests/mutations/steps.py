@@ -26,9 +26,10 @@ def _decide(command: type, change: Callable[[Step], Step]) -> Patch:
     """Decide about commands of this type as if the step were ``change(step)``."""
     decide = step.decide
 
-    def mutant(known: Any, asked: Any, at: int, pod_id: str | None = None) -> Any:
-        seen = change(known) if isinstance(asked, command) and known is not None else known
-        return decide(seen, asked, at, pod_id)
+    def mutant(row: Any, asked: Any, at: int, pod_id: str | None = None) -> Any:
+        if isinstance(asked, command) and row is not None:
+            row = change(row)
+        return decide(row, asked, at, pod_id)
 
     return lambda: patch.object(step, "decide", mutant)
 
@@ -37,19 +38,19 @@ def _evolve(fact: type, change: Callable[[Step, Step], Step]) -> Patch:
     """Make events of this type result in ``change(before, after)``."""
     evolve = step.evolve
 
-    def mutant(known: Any, event: Any) -> Any:
-        after = evolve(known, event)
-        return change(known, after) if isinstance(event.fact, fact) else after
+    def mutant(before: Any, event: Any) -> Any:
+        after = evolve(before, event)
+        return change(before, after) if isinstance(event.fact, fact) else after
 
     return lambda: patch.object(step, "evolve", mutant)
 
 
-def _any_due(queue: Any, at: int, limit: int) -> list[Step]:
+def _pending_or_claimed(queue: Any, at: int, limit: int) -> list[Step]:
     due = [s for s in queue._steps.values() if s.status in ("pending", "claimed")]
     return sorted((s for s in due if s.available_ts <= at), key=step.claim_order)[:limit]
 
 
-def _not_yet_due(queue: Any, at: int, limit: int) -> list[Step]:
+def _any_pending(queue: Any, at: int, limit: int) -> list[Step]:
     pending = [s for s in queue._steps.values() if s.status == "pending"]
     return sorted(pending, key=step.claim_order)[:limit]
 
@@ -58,21 +59,21 @@ STEPS: Final = (
     Mutation(
         "a change carries the step's claim token",
         replaced(
-            step, "_check_claim", lambda check: lambda known, token: check(known, known.claim_token)
+            step, "_check_claim", lambda check: lambda row, token: check(row, row.claim_token)
         ),
     ),
     Mutation(
         "only pending steps are claimed",
         together(
-            lambda: patch.object(memory._Queue, "due", _any_due),
+            lambda: patch.object(memory._Queue, "due", _pending_or_claimed),
             allowed(STEP, "claimed", "claimed", "claimed"),
         ),
     ),
     Mutation(
         "no step is claimed before it is due",
         together(
-            lambda: patch.object(memory._Queue, "due", _not_yet_due),
-            _decide(Claim, lambda known: replace(known, available_ts=0)),
+            lambda: patch.object(memory._Queue, "due", _any_pending),
+            _decide(Claim, lambda row: replace(row, available_ts=0)),
         ),
     ),
     Mutation(
@@ -115,11 +116,11 @@ STEPS: Final = (
     ),
     Mutation(
         "a step is recovered no more often than it has tries",
-        _decide(Recover, lambda known: replace(known, max_retries=known.retry_count + 1)),
+        _decide(Recover, lambda row: replace(row, max_retries=row.retry_count + 1)),
     ),
     Mutation(
         "no step fails before its tries are used up",
-        _decide(step.Fail, lambda known: replace(known, max_retries=0)),
+        _decide(step.Fail, lambda row: replace(row, max_retries=0)),
     ),
     Mutation(
         "a completed step is not cancelled",

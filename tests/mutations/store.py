@@ -66,18 +66,20 @@ def _without_comparison() -> AbstractContextManager[Any]:
         memory.MemoryTransaction.prune_pod,
     )
 
-    def steps(tx: Any, ended: Sequence[Any], before: int) -> Any:
-        known = [
+    def prune_current_steps(tx: Any, ended: Sequence[Any], before: int) -> Any:
+        current = [
             replace(step, version=tx._db.steps[step.step_id].version)
             for step in ended
             if step.step_id in tx._db.steps
         ]
-        return prune_steps(tx, known, tx.at)
+        return prune_steps(tx, current, tx.at)
 
-    def pod_(tx: Any, known: Pod) -> Any:
-        return prune_pod(tx, tx._db.pods.get(known.pod_id, known))
+    def prune_current_pod(tx: Any, row: Pod) -> Any:
+        return prune_pod(tx, tx._db.pods.get(row.pod_id, row))
 
-    return patch.multiple(memory.MemoryTransaction, prune_steps=steps, prune_pod=pod_)
+    return patch.multiple(
+        memory.MemoryTransaction, prune_steps=prune_current_steps, prune_pod=prune_current_pod
+    )
 
 
 STORE: Final = (
@@ -105,7 +107,7 @@ STORE: Final = (
         "only pods that are down or asleep are pruned",
         replaced(pruning, "prunable_pods", lambda _: lambda pods, before: list(pods)),
     ),
-    Mutation("what has changed since it was read is not pruned", lambda: _without_comparison()),
+    Mutation("what has changed since it was read is not pruned", _without_comparison),
     Mutation(
         "only the leader prunes", replaced(pruning, "prune_cycle", with_arguments(dead_after=None))
     ),

@@ -156,8 +156,8 @@ def test_lock_of_dead_client_is_kept_until_idle_abort(model: StoreModel, kept_fo
     store.call("pod", CLAIM)
     store.virtual_clock.run(store.virtual_clock.now + 5.0)
     began = store.virtual_clock.now
-    assert store.server.is_calm() == (kept_for == 0.0)
-    while not store.server.is_calm():
+    assert store.server.is_undisturbed() == (kept_for == 0.0)
+    while not store.server.is_undisturbed():
         store.virtual_clock.run(store.virtual_clock.now + 1.0)
     assert store.virtual_clock.now - began == pytest.approx(kept_for, abs=6.0)
     assert store.claimed() == 0
@@ -212,12 +212,12 @@ def test_outside_lock_delays_heartbeats_but_not_queries(kind: str) -> None:
     holder = Actor(OUTSIDER, store.virtual_clock, store.server)
     holder.begin(hold_locks(20.0, ("pod",)))
     store.virtual_clock.run(store.virtual_clock.now + 1.0)
-    assert not store.server.is_calm()
+    assert not store.server.is_undisturbed()
     store.call("pod", StoreCall("sync", (SyncRequest("pod", "i", SendHeartbeat("pod", "i")),)))
     store.call("reader", StoreCall("pods"))
     store.virtual_clock.run(store.virtual_clock.now + 3.0)
     assert [name for name, _ in store.answers] == ["reader"]
-    while not store.server.is_calm():
+    while not store.server.is_undisturbed():
         store.virtual_clock.run(store.virtual_clock.now + 1.0)
     ((begin, end),) = store.server.gaps
     assert end - begin > 5.0
