@@ -1,4 +1,4 @@
-"""Pods as real processes on one SQLite file."""
+"""Fixtures: pods in processes of their own, on one SQLite file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.processes.launcher import QUICK, Launcher
 
 
 class Pods(Launcher):
-    """Pods on a file in ``folder``, and its ``store``."""
+    """Starts pods on an SQLite file in ``folder``; ``store`` is that file, opened here."""
 
     def __init__(self, folder: Path) -> None:
         path = folder / "fleet.db"

@@ -1,4 +1,4 @@
-"""Pods as real processes."""
+"""Starts pods as processes, with ``fleet-q worker`` or another command."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ QUICK: Final = {
 
 
 class Launcher:
-    """Starts pods of an app on a store, and sees to it that none outlives its test.
+    """Starts pods of an app on a store; :meth:`close` kills those that still run.
 
-    ``env`` is what all of them have in their environment besides that of the tests.
+    ``env`` is added to the environment of every pod.
     """
 
     def __init__(self, folder: Path, url: str, app: str, env: Mapping[str, str]) -> None:
@@ -29,7 +29,7 @@ class Launcher:
         self._folder = folder
         self._app = app
         self._env = env
-        self._all: list[subprocess.Popen[bytes]] = []
+        self._pods: list[subprocess.Popen[bytes]] = []
 
     def start(
         self,
@@ -39,30 +39,30 @@ class Launcher:
         prefix: Sequence[str] = (sys.executable,),
         **settings: str,
     ) -> subprocess.Popen[bytes]:
-        """Start a pod: ``fleet-q worker``, or the command that ``words`` are; ``prefix`` is what
-        runs Python with the arguments that follow."""
+        """Start a pod with ``fleet-q worker``, or with the command ``words``. ``prefix`` is the
+        command that runs Python. ``settings`` are environment variables."""
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        own = {**self._env, **settings, "FLEET_Q_POD_ID": pod_id, "PYTHONPATH": path}
+        variables = {**self._env, **settings, "FLEET_Q_POD_ID": pod_id, "PYTHONPATH": path}
         command = [*prefix, "-m", "fleet_q", *(words or ("worker",))]
         command += ["--app", self._app, "--store", self.url]
         with open(log or self.log(pod_id), "ab") as file:
             pod = subprocess.Popen(
                 command,
-                env={**os.environ, **own},
+                env={**os.environ, **variables},
                 stderr=file,
                 cwd=self._folder,
-                process_group=0,  # by which the processes that it starts are known too
+                process_group=0,  # the tests find its child processes by the group
             )
-        self._all.append(pod)
+        self._pods.append(pod)
         return pod
 
     def log(self, pod_id: str) -> Path:
-        """Where a pod's stderr goes, if no other place is named."""
+        """The file that a pod's stderr is written to by default."""
         return self._folder / f"{pod_id}.log"
 
     def close(self) -> None:
-        """End all that still run."""
-        for pod in self._all:
+        """Kill the pods that still run."""
+        for pod in self._pods:
             if pod.poll() is None:
                 pod.kill()
             pod.wait()

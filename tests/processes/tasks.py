@@ -1,4 +1,4 @@
-"""The functions that the pods of these tests run."""
+"""The tasks that the pods of these tests run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ app = FleetQ()
 
 @app.task("nap")
 def nap(number: int) -> int:
-    """Short, but long enough for every pod to have its part of the work."""
+    """Return ``number`` after 20 ms, so that every pod gets steps."""
     time.sleep(0.02)
     return number
 
@@ -33,8 +33,8 @@ def echo(text: str) -> str:
 
 @app.task("peak memory")
 def peak_memory() -> int:
-    """Of this process so far, in KiB."""
-    if sys.platform == "linux":  # where ru_maxrss counts the process that started this one
+    """Return the peak memory of this process, in KiB."""
+    if sys.platform == "linux":  # where ru_maxrss includes the parent process
         return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
@@ -51,8 +51,8 @@ def touch(path: str, until: str) -> str:
 
 @app.task("kill pod once")
 async def kill_pod_once(path: str) -> None:
-    """Append the step's id to the file ``path``; the first one kills its pod, before any other that
-    the event loop was given with it has begun."""
+    """Append the step's id to the file ``path``. The first step kills its pod, before the event
+    loop begins another one."""
     context = current_step()
     is_first = not os.path.exists(path)
     with open(path, "a") as file:
@@ -63,14 +63,14 @@ async def kill_pod_once(path: str) -> None:
 
 @app.task("kill process pod once", process=True)
 def kill_process_pod_once(path: str) -> None:
-    """The same in a process, of which the pod has one at a time."""
+    """The same in a child process, of which the pod runs one at a time."""
     is_first = not os.path.exists(path)
     with open(path, "a") as file:
         file.write(f"{current_step().step_id}\n")
     if is_first:
         guard = Path(f"/proc/{os.getppid()}/stat").read_text()
         os.kill(int(guard.rpartition(")")[2].split()[1]), signal.SIGKILL)
-        threading.Event().wait()  # to be ended by the guard
+        threading.Event().wait()  # until the guard kills this process
 
 
 @app.task("block")
@@ -81,7 +81,7 @@ async def block(path: str, until: str) -> str:
 
 @app.task("clutter")
 def clutter(path: str, until: str) -> None:
-    """Leave behind what would keep an interpreter from ending."""
+    """Leave a thread, an executor and an exit handler that would prevent the interpreter's exit."""
     never = threading.Event()
     ThreadPoolExecutor(1).submit(never.wait)
     threading.Thread(target=never.wait, daemon=False).start()
@@ -91,9 +91,9 @@ def clutter(path: str, until: str) -> None:
 
 @app.task("hold", process=True)
 def hold(path: str) -> None:
-    """Hold the interpreter lock for longer than anybody waits, and a process that it started."""
-    started = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
-    Path(path).write_text(f"{os.getpid()}\n{started.pid}\n")
+    """Start a program, then hold the interpreter lock for longer than any test waits."""
+    program = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
+    Path(path).write_text(f"{os.getpid()}\n{program.pid}\n")
     sum(range(10**13))
 
 
@@ -107,7 +107,7 @@ def await_file(path: str, file: str) -> str:
 
 @app.task("orphan")
 def orphan(path: str) -> int:
-    """Leave an orphan that ends at once, and wait for a child of its own."""
+    """Leave an orphan that exits at once, then run a child process. Returns its exit code."""
     code = "import os; p = os.fork(); p and os.write(1, b'%d\\n' % p); os._exit(0)"
     printed = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, check=True)
     Path(path).write_bytes(printed.stdout)
@@ -116,11 +116,11 @@ def orphan(path: str) -> int:
 
 @app.task("terminate")
 def terminate() -> int | None:
-    """Terminate a forked process as soon as it runs: its exit code."""
-    begun, begin = os.pipe()
-    process = multiprocessing.get_context("fork").Process(target=write_and_wait, args=(begin,))
+    """Terminate a forked process as soon as it runs. Returns its exit code."""
+    reading, writing = os.pipe()
+    process = multiprocessing.get_context("fork").Process(target=write_and_wait, args=(writing,))
     process.start()
-    os.read(begun, 1)
+    os.read(reading, 1)
     process.terminate()
     process.join()
     return process.exitcode

@@ -1,4 +1,4 @@
-"""The demo, as a user starts it."""
+"""``fleet-q demo`` as a process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ import pytest
 from tests.waiting import LIMIT, wait_until
 
 
-def test_the_demo_holds_its_promises(tmp_path: Path) -> None:
+def test_demo_recovers_steps_of_killed_pods_and_finds_no_fault(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fleet_q", "demo", "--steps", "120", "--json"]
-    done = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=LIMIT, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    report = json.loads(done.stdout)
+    completed = subprocess.run(
+        command, capture_output=True, cwd=tmp_path, timeout=LIMIT, check=False
+    )
+    assert completed.returncode == 0, completed.stderr.decode()
+    report = json.loads(completed.stdout)
     assert report["faults"] == []
     assert report["audit"]["steps"] == 120
     assert report["orphaned"] > 0
@@ -28,7 +30,9 @@ def test_the_demo_holds_its_promises(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_no_pod_outlives_a_demo_that_is_ended(tmp_path: Path, number: signal.Signals) -> None:
+def test_pods_end_with_a_demo_that_is_terminated_or_killed(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     command = [sys.executable, "-m", "fleet_q", "demo", "--steps", "5000", "--json"]
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     demo = subprocess.Popen(command, cwd=tmp_path, env=env)
@@ -50,8 +54,8 @@ def _children(pid: int) -> set[int]:
 
 
 def _processes() -> dict[int, int]:
-    """All processes that live, and the parent of each."""
+    """The ids of all running processes, with the ids of their parents."""
     ps = ["ps", "-A", "-o", "pid=,ppid=,stat="]
     lines = subprocess.run(ps, capture_output=True, text=True, check=True).stdout.splitlines()
-    found = (line.split() for line in lines)
-    return {int(pid): int(parent) for pid, parent, state in found if not state.startswith("Z")}
+    rows = (line.split() for line in lines)
+    return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}

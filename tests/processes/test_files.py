@@ -11,10 +11,10 @@ from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
 
 
-def test_pod_whose_wal_is_deleted_saves_what_was_committed_and_ends(
+def test_pod_whose_wal_is_deleted_saves_committed_steps_and_exits(
     pods: Pods, tmp_path: Path
 ) -> None:
-    pods.store.close()  # so that the pod alone has the file open
+    pods.store.close()  # only the pod has the file open
     pod = pods.start("pod")
     wait_until(lambda: "starts" in pods.log("pod").read_text())
     with closing(FleetQ(pods.url)) as client:
@@ -28,10 +28,10 @@ def test_pod_whose_wal_is_deleted_saves_what_was_committed_and_ends(
     with closing(FleetQ(pods.url)) as client:
         after = client.submit({"task_type": "nap", "number": 5})
 
-    told = pods.log("pod").read_text()
-    assert "fleet.db-wal was deleted" in told
-    assert f"all that was committed is saved in {tmp_path}/fleet.db: start again" in told
+    log = pods.log("pod").read_text()
+    assert "fleet.db-wal was deleted" in log
+    assert f"all that was committed is saved in {tmp_path}/fleet.db: start again" in log
     with closing(sqlite3.connect(tmp_path / "fleet.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        found = dict(connection.execute("SELECT step_id, status FROM step_tracker"))
-    assert found == {**dict.fromkeys(before, "completed"), after: "pending"}
+        statuses = dict(connection.execute("SELECT step_id, status FROM step_tracker"))
+    assert statuses == {**dict.fromkeys(before, "completed"), after: "pending"}

@@ -1,4 +1,4 @@
-"""A pod that serves HTTP, as a process that clients try to exhaust."""
+"""A pod that serves HTTP while clients try to exhaust its descriptors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from tests.waiting import LIMIT, wait_until
 DESCRIPTORS = 100
 
 
-def test_half_requests_do_not_use_up_a_pods_descriptors(pods: Pods, tmp_path: Path) -> None:
+def test_incomplete_requests_do_not_exhaust_the_descriptors_of_a_pod(
+    pods: Pods, tmp_path: Path
+) -> None:
     fleet = FleetQ(pods.store)
     limited = ("sh", "-c", f'ulimit -n {DESCRIPTORS}; exec "{sys.executable}" "$@"', "sh")
     pod = pods.start("pod-1", "serve", "--port", "0", prefix=limited)
@@ -29,7 +31,7 @@ def test_half_requests_do_not_use_up_a_pods_descriptors(pods: Pods, tmp_path: Pa
             client = clients.enter_context(
                 socket.create_connection(("127.0.0.1", int(port)), LIMIT)
             )
-            with contextlib.suppress(ConnectionError):  # closed already, if this was slow
+            with contextlib.suppress(ConnectionError):  # the pod may have closed it already
                 client.sendall(b"POST /submit HTTP/1.1\r\nHost: localhost\r\nX-A: ")
         sign = str(tmp_path / "sign")
         payload = {"task_type": "touch", "path": sign, "until": sign}

@@ -1,4 +1,4 @@
-"""How much memory steps with large payloads and results need."""
+"""The memory that a pod needs for steps with large payloads and results."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from tests.waiting import wait_until
 
 from .conftest import Pods
 
-LARGE = "x" * (2**20 - 200)  # and the rest of its payload, a MiB at most
+LARGE = "x" * (2**20 - 200)  # its payload has almost 1 MiB
 STEPS = 150
-MOST = 300 * 1024
+MAX_KIB = 300 * 1024
 
 
-def test_pod_passes_steps_of_a_mebibyte_in_little_memory(
+def test_pod_runs_150_steps_of_one_mebibyte_within_300_mebibytes(
     pods: Pods,
 ) -> None:
-    """Small steps come first, so that many are prefetched when the large ones begin."""
+    """Small steps come first, so that the pod prefetches many when the large ones begin."""
     client = FleetQ(pods.url)
     client.submit_many(({"task_type": "echo", "text": ""} for _ in range(3_000)), priority=1)
     client.submit_many({"task_type": "echo", "text": LARGE} for _ in range(STEPS))
@@ -29,4 +29,4 @@ def test_pod_passes_steps_of_a_mebibyte_in_little_memory(
     peak = client.status(last).result
     client.close()
     assert isinstance(peak, int)
-    assert peak < MOST
+    assert peak < MAX_KIB

@@ -1,4 +1,4 @@
-"""Processes that open a file of an earlier schema version at once."""
+"""Processes that open a file of an earlier schema version at the same time."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from fleet_q.core.ports import SyncRequest
 
 logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
 path, pod_id = sys.argv[1:]
-print("opens", flush=True)
+print("opening", flush=True)
 store = SqliteStore(path)
 store.sync(SyncRequest(pod_id, "i", Join(pod_id, "i"), claim=3, claim_token=pod_id))
 store.close()
 """
 
 
-def test_one_of_two_processes_migrates_the_file_and_both_go_on(tmp_path: Path) -> None:
+def test_one_of_two_processes_migrates_the_file_and_both_use_it(tmp_path: Path) -> None:
     path = Path(shutil.copy(version_1.FILE, tmp_path / "old.db"))
     with closing(sqlite3.connect(path, isolation_level=None)) as lock:
         lock.execute("PRAGMA journal_mode = WAL")
@@ -46,9 +46,9 @@ def test_one_of_two_processes_migrates_the_file_and_both_go_on(tmp_path: Path) -
     for log in logs:
         log.close()
 
-    told = "".join((tmp_path / name).read_text() for name in ("one", "two"))
+    log_text = "".join((tmp_path / name).read_text() for name in ("one", "two"))
     for version in range(2, SCHEMA_VERSION + 1):
-        assert told.count(f"migrated to schema version {version} ") == 1
+        assert log_text.count(f"migrated to schema version {version} ") == 1
     with closing(SqliteStore(path)) as store:
         assert store.counts()["claimed"] == version_1.COUNTS["claimed"] + 5
         assert {pod.pod_id for pod in store.pods().pods} >= {"one", "two"}

@@ -1,4 +1,4 @@
-"""Functions in processes of their own, when something happens to their pod."""
+"""``process=True`` functions when their pod is killed, stopped or the first process."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 @pytest.fixture
 def begun(pods: Pods, tmp_path: Path) -> Begun:
-    """Start a pod and give it a step; the pod, the step's id and the numbers of the processes that
-    the step has signed with."""
+    """Start a pod that begins a step. Returns the pod, the step's id and the process ids that the
+    step wrote into its file."""
 
     def begun(
         task: str, *, prefix: Sequence[str] = (sys.executable,), **arguments: object
@@ -43,14 +43,14 @@ def begun(pods: Pods, tmp_path: Path) -> Begun:
     return begun
 
 
-def test_functions_and_what_they_started_end_with_a_pod_that_is_killed(begun: Begun) -> None:
+def test_functions_and_their_programs_end_when_their_pod_is_killed(begun: Begun) -> None:
     pod, _, processes = begun("hold")
     pod.kill()
     for process in processes:
         wait_until(partial(_has_ended, process))
 
 
-def test_functions_finish_when_all_processes_are_told_to_stop(
+def test_function_completes_when_all_processes_of_a_pod_get_sigterm(
     pods: Pods, begun: Begun, tmp_path: Path
 ) -> None:
     go_on = tmp_path / "go on"
@@ -58,8 +58,8 @@ def test_functions_finish_when_all_processes_are_told_to_stop(
     os.killpg(pod.pid, signal.SIGTERM)
     guard = int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(process)]))
     for number in (signal.SIGTERM, signal.SIGINT):
-        for told in (process, guard):
-            os.kill(told, number)
+        for pid in (process, guard):
+            os.kill(pid, number)
     wait_until(lambda: "send it again" in pods.log("pod-1").read_text())
     go_on.touch()
     assert pod.wait(LIMIT) == 0
@@ -67,7 +67,7 @@ def test_functions_finish_when_all_processes_are_told_to_stop(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
-def test_first_process_of_a_container_reaps_orphans_and_gives_exit_codes(
+def test_first_process_reaps_orphans_and_leaves_exit_codes_to_the_pod(
     pods: Pods, begun: Begun
 ) -> None:
     pod, step_id, (orphan,) = begun("orphan", prefix=(sys.executable, "-c", REAPER))
@@ -79,13 +79,13 @@ def test_first_process_of_a_container_reaps_orphans_and_gives_exit_codes(
 
 
 def _has_ended(pid: int) -> bool:
-    return not _lives(pid)
+    return not _is_alive(pid)
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")  # what nobody has waited for yet is dead all the same
+    stat = Path(f"/proc/{pid}/stat")  # a zombie does not count
     return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")

@@ -1,4 +1,4 @@
-"""A prune beside pods at work, killed again and again: nothing is lost."""
+"""A prune that is killed while pods work loses no step."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ def call(value):
 setattr(module, name, call)
 main()
 """
-"""Runs the command line and kills it at a call of ``fsync``, when events are in the archive and not
-deleted yet, or of ``sleep``, between two batches."""
+"""Runs the command line and kills it at a call of ``fsync``, after events were archived and before
+they are deleted, or of ``sleep``, between two batches."""
 
 
-def test_each_step_is_in_the_store_or_whole_in_the_archive(pods: Pods, tmp_path: Path) -> None:
+def test_every_step_is_in_the_store_or_complete_in_the_archive_after_killed_prunes(
+    pods: Pods, tmp_path: Path
+) -> None:
     fleet = FleetQ(pods.store)
     old = [f"old {number}" for number in range(4_000)]
     _complete(pods, old)
@@ -54,20 +56,20 @@ def test_each_step_is_in_the_store_or_whole_in_the_archive(pods: Pods, tmp_path:
 
     wait_until(lambda: fleet.queue()["pending"] + fleet.queue()["claimed"] == 0)
     assert worker.poll() is None
-    kept: dict[str, dict[int, str]] = defaultdict(dict)
+    archived: dict[str, dict[int, str]] = defaultdict(dict)
     for line in archive.read_text().splitlines():
         event = json.loads(line)
         if "step_id" in event:
-            kept[event["step_id"]][event["version"]] = event["type"]
-    here = {event.stream for event in pods.store.step_events()}
-    assert all(_is_whole(kept[step_id]) for step_id in old)
-    assert here.isdisjoint(old)
-    assert all(step_id in here or _is_whole(kept[step_id]) for step_id in new)
+            archived[event["step_id"]][event["version"]] = event["type"]
+    in_store = {event.stream for event in pods.store.step_events()}
+    assert all(_is_complete(archived[step_id]) for step_id in old)
+    assert in_store.isdisjoint(old)
+    assert all(step_id in in_store or _is_complete(archived[step_id]) for step_id in new)
     assert "ERROR" not in pods.log("worker").read_text()
 
 
-def _is_whole(history: dict[int, str]) -> bool:
-    """Whether there is every event of a step, up to its completion."""
+def _is_complete(history: dict[int, str]) -> bool:
+    """Whether ``history`` has every event of a step, up to its completion."""
     return sorted(history) == [*range(1, len(history) + 1)] and history[len(history)] == "completed"
 
 

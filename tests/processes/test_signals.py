@@ -25,8 +25,8 @@ Begun = Callable[..., tuple[subprocess.Popen[bytes], str]]
 
 @pytest.fixture
 def begun(pods: Pods, tmp_path: Path) -> Begun:
-    """Start a pod and give it a step that runs until the test creates the file "go on"; returns
-    once the step has begun."""
+    """Start a pod and submit a step that runs until the file "go on" exists. Returns the pod and
+    the step's id once the step has begun."""
 
     def begun(
         *words: str, task: str = "touch", **settings: Any

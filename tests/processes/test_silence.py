@@ -1,4 +1,4 @@
-"""Pods that were all kept from their heartbeats for longer than the dead-pod threshold."""
+"""All pods of a fleet miss their heartbeats for longer than the dead-pod threshold."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def stopped_fleet(pods: Pods, running: list[subprocess.Popen[bytes]]) -> Iterato
         pod.send_signal(signal.SIGCONT)
 
 
-@pytest.mark.parametrize("trouble", [locked_file, stopped_fleet])
-def test_pods_that_were_all_kept_from_their_heartbeats_keep_their_steps(
-    pods: Pods, tmp_path: Path, trouble: Any
+@pytest.mark.parametrize("outage", [locked_file, stopped_fleet])
+def test_pods_keep_their_steps_when_all_of_them_missed_their_heartbeats(
+    pods: Pods, tmp_path: Path, outage: Any
 ) -> None:
     fleet = FleetQ(
         pods.store, settings=Settings(heartbeat_interval=0.2, dead_pod_threshold=THRESHOLD)
@@ -62,7 +62,7 @@ def test_pods_that_were_all_kept_from_their_heartbeats_keep_their_steps(
     wait_until(lambda: fleet.queue()["claimed"] == len(NAMES))
     before = rows(pods)
 
-    with trouble(pods, running):
+    with outage(pods, running):
         wait_until(lambda: not any(pod.alive for pod in fleet.pods()))
 
     after = pods.store.pods().at + micros(1.0)  # several heartbeats

@@ -1,4 +1,4 @@
-"""The command line and what its streams may be."""
+"""The command line with streams that are closed, full or unread."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ COMMAND = [sys.executable, "-m", "fleet_q"]
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
-    """Run a line of shell in which ``$Q`` is the command line."""
+    """Run a shell command; ``$Q`` is ``fleet-q``. Returns its exit code, stdout and stderr."""
 
     def shell(line: str, **env: str) -> tuple[int, str, str]:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["sh", "-c", line.replace("$Q", " ".join(COMMAND))],
             capture_output=True,
             cwd=tmp_path,
@@ -34,12 +34,12 @@ def shell(tmp_path: Path) -> Shell:
             timeout=LIMIT,
             check=False,
         )
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
+        return completed.returncode, completed.stdout.decode(), completed.stderr.decode()
 
     return shell
 
 
-def test_without_a_stdout_nothing_is_begun(shell: Shell, tmp_path: Path) -> None:
+def test_command_with_a_closed_stdout_does_nothing(shell: Shell, tmp_path: Path) -> None:
     code, _, err = shell("$Q submit '{}' >&-")
     assert (code, err.count("\n"), "stdout is closed" in err) == (1, 1, True)
     assert not (tmp_path / "fleet-q.db").exists()
@@ -58,12 +58,12 @@ def print_everywhere():
     for number in (1, 2):
         os.write(number, b"written")
     os.kill(os.getpid(), signal.SIGTERM)
-    return subprocess.call(["sh", "-c", "echo told; echo told >&2"])
+    return subprocess.call(["sh", "-c", "echo text; echo text >&2"])
 """
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
-def test_pod_runs_without_streams_and_what_is_written_to_them_harms_no_file(
+def test_pod_runs_with_closed_streams_and_output_damages_no_file(
     shell: Shell, tmp_path: Path, closed: str
 ) -> None:
     (tmp_path / "functions.py").write_text(FUNCTIONS)
@@ -76,7 +76,7 @@ def test_pod_runs_without_streams_and_what_is_written_to_them_harms_no_file(
     assert (step.status, step.result) == ("completed", 0)
 
 
-def test_without_a_stdin_no_steps_are_read(shell: Shell) -> None:
+def test_submit_rejects_a_closed_stdin_and_invalid_json(shell: Shell) -> None:
     code, out, err = shell("$Q submit - <&-")
     assert (code, out, err.count("\n"), "stdin is closed" in err) == (1, "", 1, True)
     code, out, err = shell("printf '[\\377]' | $Q submit -")
@@ -85,12 +85,12 @@ def test_without_a_stdin_no_steps_are_read(shell: Shell) -> None:
 
 @pytest.fixture
 def store(shell: Shell) -> None:
-    """A store that is there already, about which nothing is said."""
+    """A store that exists already, so that no command reports its creation."""
     assert shell("$Q submit '{}'")[0] == 0
 
 
 @pytest.mark.usefixtures("store")
-def test_what_the_streams_encoding_has_not_is_escaped(shell: Shell) -> None:
+def test_characters_missing_in_the_streams_encoding_are_escaped(shell: Shell) -> None:
     ascii_only = {"PYTHONIOENCODING": "ascii"}
     code, out, err = shell("$Q submit '{\"é\": \"😀\"}' --step-id 'é😀'", **ascii_only)
     assert (code, out, err) == (0, "\\xe9\\U0001f600\n", "")
@@ -103,14 +103,14 @@ def test_what_the_streams_encoding_has_not_is_escaped(shell: Shell) -> None:
 
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_has_gone_is_no_error_worth_a_word(shell: Shell, unbuffered: str) -> None:
-    """With a buffer it shows when that is flushed, without one already when it is written to."""
+def test_broken_pipe_on_stdout_is_not_an_error(shell: Shell, unbuffered: str) -> None:
+    """A buffered stdout fails when it is flushed, an unbuffered one when it is written to."""
     line = "{ $Q submit '{}'; echo $? >&2; } | true"
     assert shell(line, PYTHONUNBUFFERED=unbuffered) == (0, "", "1\n")
 
 
 @pytest.mark.usefixtures("store")
-def test_a_full_disk_is_one(shell: Shell) -> None:
+def test_full_disk_is_an_error(shell: Shell) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no device that is always full")
     code, _, err = shell("$Q submit '{}' >/dev/full", PYTHONUNBUFFERED="")
@@ -118,27 +118,27 @@ def test_a_full_disk_is_one(shell: Shell) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_ids_that_nobody_reads_any_more_are_told_on_stderr(shell: Shell, tmp_path: Path) -> None:
+def test_ids_that_cannot_be_printed_are_written_to_stderr(shell: Shell, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with open(writing, "wb") as nobody:
-        done = subprocess.run(
+    with open(writing, "wb") as closed_pipe:
+        completed = subprocess.run(
             [*COMMAND, "submit", "-"],
             input=b"{}\n{}\n",
-            stdout=nobody,
+            stdout=closed_pipe,
             stderr=subprocess.PIPE,
             cwd=tmp_path,
             timeout=LIMIT,
             check=False,
         )
-    said, _, ids = done.stderr.decode().partition("; stored, but not printed: ")
-    assert said == "fleet-q: 2 of 2 steps were stored, then: [Errno 32] Broken pipe"
-    assert (done.returncode, ids.count("\n"), len(ids.split())) == (1, 1, 2)
+    message, _, ids = completed.stderr.decode().partition("; stored, but not printed: ")
+    assert message == "fleet-q: 2 of 2 steps were stored, then: [Errno 32] Broken pipe"
+    assert (completed.returncode, ids.count("\n"), len(ids.split())) == (1, 1, 2)
     for step_id in ids.split():
         assert shell(f"$Q status {step_id}")[0] == 0
 
 
-def test_a_pod_whose_logs_nobody_reads_works_and_leaves(pods: Pods) -> None:
+def test_pod_works_and_leaves_while_its_log_pipe_is_full(pods: Pods) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with contextlib.suppress(BlockingIOError):

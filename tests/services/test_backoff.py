@@ -1,4 +1,4 @@
-"""``with_backoff``: which failures are tried again, when, and what the caller gets to see."""
+"""``with_backoff``: which failures are retried, after which delays, and what the caller gets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ curves = st.sampled_from(["exponential", "linear", "fibonacci"])
 
 
 class Clock:
-    """The time that tenacity sees: it stands still but for sleeping, and ``advance``."""
+    """The time that tenacity sees; only sleeping and ``advance`` change it."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -59,15 +59,18 @@ def clock() -> Iterator[Clock]:
 
 
 class Job:
-    """Raises ``failures`` in turn, then returns "done"; ``each`` is called first, every time."""
+    """Raises ``failures`` one after the other, then returns "done". Each call first calls
+    ``on_call``."""
 
-    def __init__(self, *failures: BaseException, each: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, *failures: BaseException, on_call: Callable[[], None] = lambda: None
+    ) -> None:
         self.failures = failures
         self.calls = 0
-        self.each = each
+        self.on_call = on_call
 
     def __call__(self) -> str:
-        self.each()
+        self.on_call()
         self.calls += 1
         if self.calls <= len(self.failures):
             raise self.failures[self.calls - 1]
@@ -93,7 +96,7 @@ def failing(times: int) -> Job:
 
 
 def delays(attempts: int, kind: str = "plain", **options: Any) -> list[float]:
-    """The delays of a call that fails ``attempts`` times, its last included, in seconds."""
+    """The delays, in seconds, of a call whose ``attempts`` attempts all fail."""
     with fake_time() as clock, pytest.raises(OSError, match=f"^{attempts}$"):
         run(kind, failing(attempts), max_attempts=attempts, **options)
     return clock.sleeps
@@ -103,7 +106,7 @@ def delays(attempts: int, kind: str = "plain", **options: Any) -> list[float]:
 
 
 @both_kinds
-def test_a_call_that_succeeds_is_made_once(kind: str, clock: Clock) -> None:
+def test_successful_call_is_made_once(kind: str, clock: Clock) -> None:
     job = Job()
     assert run(kind, job) == "done"
     assert job.calls == 1
@@ -112,9 +115,7 @@ def test_a_call_that_succeeds_is_made_once(kind: str, clock: Clock) -> None:
 
 @both_kinds
 @pytest.mark.parametrize("failures", [1, 2, 3])
-def test_a_failed_call_is_made_again_until_it_succeeds(
-    kind: str, failures: int, clock: Clock
-) -> None:
+def test_failed_call_is_retried_until_it_succeeds(kind: str, failures: int, clock: Clock) -> None:
     job = failing(failures)
     assert run(kind, job, max_attempts=4) == "done"
     assert job.calls == failures + 1
@@ -123,9 +124,7 @@ def test_a_failed_call_is_made_again_until_it_succeeds(
 
 @both_kinds
 @pytest.mark.parametrize("max_attempts", [1, 2, 7])
-def test_the_first_call_counts_among_max_attempts(
-    kind: str, max_attempts: int, clock: Clock
-) -> None:
+def test_first_call_counts_towards_max_attempts(kind: str, max_attempts: int, clock: Clock) -> None:
     job = failing(100)
     with pytest.raises(OSError, match=f"^{max_attempts}$"):
         run(kind, job, max_attempts=max_attempts)
@@ -134,7 +133,7 @@ def test_the_first_call_counts_among_max_attempts(
 
 
 @both_kinds
-def test_the_functions_own_last_exception_is_raised(kind: str, clock: Clock) -> None:
+def test_last_exception_of_the_function_is_raised(kind: str, clock: Clock) -> None:
     last = OSError("the last")
     with pytest.raises(OSError, match="the last") as raised:
         run(kind, Job(OSError("the first"), last), max_attempts=2)
@@ -143,7 +142,7 @@ def test_the_functions_own_last_exception_is_raised(kind: str, clock: Clock) -> 
     assert last.__context__ is None
 
 
-def test_the_defaults() -> None:
+def test_defaults_are_those_of_the_quickstart() -> None:
     options = inspect.signature(with_backoff).parameters.values()
     assert {
         option.name: option.default for option in options if option.kind == option.KEYWORD_ONLY
@@ -174,7 +173,7 @@ def test_the_defaults() -> None:
         (lambda attempt: 400.5 * attempt, [400.5, 801, 1000, 1000, 1000, 1000, 1000]),
     ],
 )
-def test_the_delays_of_each_strategy(kind: str, strategy: Any, expected_ms: list[float]) -> None:
+def test_strategy_sets_the_delays(kind: str, strategy: Any, expected_ms: list[float]) -> None:
     slept = delays(8, kind, strategy=strategy, base_delay_ms=50, max_delay_ms=1000, jitter=False)
     assert slept == [ms / 1000 for ms in expected_ms]
 
@@ -182,7 +181,9 @@ def test_the_delays_of_each_strategy(kind: str, strategy: Any, expected_ms: list
 @given(strategy=curves, base=st.floats(0, 1e6), room=st.floats(0, 1e6))
 @example(strategy="exponential", base=0.1, room=1e300)
 @example(strategy="linear", base=0.0, room=0.0)
-def test_delays_grow_from_the_base_to_the_cap(strategy: str, base: float, room: float) -> None:
+def test_delays_grow_from_the_base_up_to_the_maximum(
+    strategy: str, base: float, room: float
+) -> None:
     slept = delays(
         20, strategy=strategy, base_delay_ms=base, max_delay_ms=base + room, jitter=False
     )
@@ -192,26 +193,29 @@ def test_delays_grow_from_the_base_to_the_cap(strategy: str, base: float, room: 
 
 
 @pytest.mark.parametrize("strategy", ["exponential", "linear", "fibonacci"])
-def test_any_number_of_attempts_can_be_asked_for(strategy: str) -> None:
+def test_thousands_of_attempts_do_not_overflow(strategy: str) -> None:
     slept = delays(3000, strategy=strategy, base_delay_ms=0.5, max_delay_ms=20, jitter=False)
     assert slept[-1] == 0.02
 
 
 @given(strategy=curves, base=st.floats(0, 1e6), room=st.floats(0, 1e6))
-def test_jitter_draws_from_0_to_the_delay(strategy: str, base: float, room: float) -> None:
+def test_jitter_draws_between_0_and_the_delay(strategy: str, base: float, room: float) -> None:
     options: dict[str, Any] = {
         "strategy": strategy,
         "base_delay_ms": base,
         "max_delay_ms": base + room,
     }
     drawn = delays(8, **options)
-    whole = delays(8, **options, jitter=False)
-    assert all(0 <= one <= most for one, most in zip(drawn, whole, strict=True))
+    delays_without_jitter = delays(8, **options, jitter=False)
+    assert all(
+        0 <= drawn_delay <= delay
+        for drawn_delay, delay in zip(drawn, delays_without_jitter, strict=True)
+    )
 
 
 @both_kinds
 @pytest.mark.parametrize("chance", [0.0, 0.25, 1.0])
-def test_jitter_is_full_whatever_the_strategy(
+def test_jitter_applies_to_every_strategy(
     kind: str, chance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("random.uniform", lambda low, high: low + chance * (high - low))
@@ -219,31 +223,35 @@ def test_jitter_is_full_whatever_the_strategy(
     assert delays(3, kind, strategy=lambda attempt: 40) == [0.04 * chance] * 2
 
 
-def test_jitter_differs_from_delay_to_delay() -> None:
+def test_jitter_is_drawn_anew_for_each_delay() -> None:
     drawn = delays(50, strategy="linear", base_delay_ms=5000)
     assert len(set(drawn)) == 49
 
 
-def test_a_strategy_is_asked_for_the_delays_that_are_needed_only() -> None:
+def test_strategy_is_not_called_after_the_last_attempt() -> None:
     assert delays(3, strategy=lambda attempt: {1: 10, 2: 30}[attempt], jitter=False) == [0.01, 0.03]
 
 
 @pytest.mark.parametrize(("given_ms", "slept"), [(-1, 0), (math.nan, 0), (math.inf, 5)])
-def test_a_strange_delay_is_brought_between_0_and_the_cap(given_ms: float, slept: float) -> None:
+def test_delay_of_a_strategy_is_clamped_between_0_and_the_maximum(
+    given_ms: float, slept: float
+) -> None:
     assert delays(2, strategy=lambda attempt: given_ms, jitter=False) == [slept]
 
 
-def test_a_strategy_of_ones_own_has_no_use_for_the_base() -> None:
+def test_custom_strategy_ignores_the_base_delay() -> None:
     slept = delays(3, strategy=lambda attempt: 7, base_delay_ms=50, max_delay_ms=10, jitter=False)
     assert slept == [0.007, 0.007]
 
 
-# --- what is tried again ---
+# --- which failures are retried ---
 
 
 @both_kinds
 @pytest.mark.parametrize("retry_on", [ConnectionError, (ConnectionError,), (KeyError, OSError)])
-def test_retry_on_names_what_is_tried_again(kind: str, retry_on: Any, clock: Clock) -> None:
+def test_exception_of_a_class_in_retry_on_is_retried(
+    kind: str, retry_on: Any, clock: Clock
+) -> None:
     job = Job(ConnectionResetError())
     assert run(kind, job, retry_on=retry_on) == "done"
     assert job.calls == 2
@@ -251,26 +259,26 @@ def test_retry_on_names_what_is_tried_again(kind: str, retry_on: Any, clock: Clo
 
 @both_kinds
 @pytest.mark.parametrize("retry_on", [ConnectionError, (ConnectionError, KeyError), ()])
-def test_what_retry_on_does_not_name_is_raised_at_once(
+def test_exception_of_no_class_in_retry_on_is_raised_at_once(
     kind: str, retry_on: Any, clock: Clock
 ) -> None:
-    job = Job(ValueError("no use"))
-    with pytest.raises(ValueError, match="no use"):
+    job = Job(ValueError("not retried"))
+    with pytest.raises(ValueError, match="not retried"):
         run(kind, job, retry_on=retry_on)
     assert job.calls == 1
     assert clock.sleeps == []
 
 
 @both_kinds
-def test_the_last_exception_is_raised_when_it_is_of_another_class(kind: str, clock: Clock) -> None:
-    job = Job(ConnectionError(), ValueError("no use"))
-    with pytest.raises(ValueError, match="no use"):
+def test_exception_of_another_class_ends_the_retries(kind: str, clock: Clock) -> None:
+    job = Job(ConnectionError(), ValueError("not retried"))
+    with pytest.raises(ValueError, match="not retried"):
         run(kind, job, retry_on=ConnectionError)
     assert job.calls == 2
 
 
 @both_kinds
-def test_retry_if_has_to_agree(kind: str, clock: Clock) -> None:
+def test_exception_that_retry_if_rejects_is_raised(kind: str, clock: Clock) -> None:
     job = Job(OSError(429), OSError(503), OSError(404))
     with pytest.raises(OSError, match="404"):
         run(kind, job, retry_if=lambda error: error.args[0] in (429, 503))
@@ -278,22 +286,22 @@ def test_retry_if_has_to_agree(kind: str, clock: Clock) -> None:
 
 
 @both_kinds
-def test_retry_if_is_asked_about_what_retry_on_names_only(kind: str, clock: Clock) -> None:
+def test_retry_if_is_called_only_for_classes_in_retry_on(kind: str, clock: Clock) -> None:
     asked: list[BaseException] = []
     first, second = OSError("first"), ValueError("second")
 
-    def agree(error: BaseException) -> bool:
+    def retry_if(error: BaseException) -> bool:
         asked.append(error)
         return True
 
     with pytest.raises(ValueError, match="second"):
-        run(kind, Job(first, second), retry_on=OSError, retry_if=agree)
+        run(kind, Job(first, second), retry_on=OSError, retry_if=retry_if)
     assert asked == [first]
 
 
 @both_kinds
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, asyncio.CancelledError])
-def test_what_ends_a_program_or_a_task_is_not_tried_again_unless_named(
+def test_exit_interrupt_and_cancellation_are_retried_only_if_in_retry_on(
     kind: str, stop: type[BaseException], clock: Clock
 ) -> None:
     job = Job(stop())
@@ -310,32 +318,32 @@ def test_what_ends_a_program_or_a_task_is_not_tried_again_unless_named(
 
 
 @both_kinds
-def test_on_retry_is_told_before_each_delay(kind: str, clock: Clock) -> None:
-    told: list[tuple[int, float, BaseException, int]] = []
+def test_on_retry_is_called_before_each_delay(kind: str, clock: Clock) -> None:
+    calls: list[tuple[int, float, BaseException, int]] = []
 
     def on_retry(attempt: int, delay: float, exception: Exception) -> None:
-        told.append((attempt, delay, exception, len(clock.sleeps)))
+        calls.append((attempt, delay, exception, len(clock.sleeps)))
 
     job = failing(3)
     with pytest.raises(OSError, match="3"):
         run(kind, job, max_attempts=3, jitter=False, on_retry=on_retry)
     first, second, _ = job.failures
-    assert told == [(1, 0.05, first, 0), (2, 0.1, second, 1)]
+    assert calls == [(1, 0.05, first, 0), (2, 0.1, second, 1)]
 
 
-def test_on_retry_is_told_the_delay_that_jitter_drew(clock: Clock) -> None:
-    told: list[float] = []
-    run("plain", failing(4), on_retry=lambda attempt, delay, error: told.append(delay))
-    assert told == clock.sleeps
+def test_on_retry_gets_the_delay_that_jitter_drew(clock: Clock) -> None:
+    reported: list[float] = []
+    run("plain", failing(4), on_retry=lambda attempt, delay, error: reported.append(delay))
+    assert reported == clock.sleeps
 
 
 @both_kinds
-def test_what_on_retry_raises_ends_the_call(kind: str, clock: Clock) -> None:
+def test_exception_of_on_retry_is_raised_to_the_caller(kind: str, clock: Clock) -> None:
     def on_retry(attempt: int, delay: float, exception: Exception) -> None:
-        raise LookupError("the callback's own")
+        raise LookupError("from the callback")
 
     job = failing(1)
-    with pytest.raises(LookupError, match="the callback's own"):
+    with pytest.raises(LookupError, match="from the callback"):
         run(kind, job, on_retry=on_retry)
     assert job.calls == 1
 
@@ -344,8 +352,8 @@ def test_what_on_retry_raises_ends_the_call(kind: str, clock: Clock) -> None:
 
 
 @both_kinds
-def test_no_delay_begins_that_would_end_past_the_time_limit(kind: str, clock: Clock) -> None:
-    job = Job(*map(OSError, range(1, 9)), each=lambda: clock.advance(1))
+def test_no_delay_begins_that_would_exceed_the_time_limit(kind: str, clock: Clock) -> None:
+    job = Job(*map(OSError, range(1, 9)), on_call=lambda: clock.advance(1))
     with pytest.raises(OSError, match=r"^3$"):
         run(kind, job, strategy=lambda _: 2000, jitter=False, timeout_total_s=8.5)
     assert clock.sleeps == [2, 2]
@@ -353,8 +361,8 @@ def test_no_delay_begins_that_would_end_past_the_time_limit(kind: str, clock: Cl
 
 
 @both_kinds
-def test_an_attempt_under_way_is_not_ended_by_the_time_limit(kind: str, clock: Clock) -> None:
-    job = Job(each=lambda: clock.advance(60))
+def test_time_limit_does_not_interrupt_a_running_attempt(kind: str, clock: Clock) -> None:
+    job = Job(on_call=lambda: clock.advance(60))
     assert run(kind, job, timeout_total_s=1) == "done"
 
 
@@ -373,12 +381,12 @@ def test_attempts_begin_within_the_time_limit(
     with fake_time() as clock:
         job = failing(10)
 
-        def each() -> None:
+        def on_call() -> None:
             began.append(clock.now)
             clock.advance(durations[len(began) - 1])
             ended.append(clock.now)
 
-        job.each = each
+        job.on_call = on_call
         with pytest.raises(OSError, match=r"^\d+$") as raised:
             run(
                 "plain",
@@ -397,7 +405,7 @@ def test_attempts_begin_within_the_time_limit(
 # --- async ---
 
 
-def test_a_call_cancelled_in_the_function_is_not_made_again() -> None:
+def test_call_cancelled_in_the_function_is_not_retried() -> None:
     calls: list[asyncio.Event] = []
 
     @with_backoff
@@ -417,7 +425,7 @@ def test_a_call_cancelled_in_the_function_is_not_made_again() -> None:
     assert len(calls) == 1
 
 
-def test_a_call_cancelled_in_a_delay_is_not_made_again() -> None:
+def test_call_cancelled_in_a_delay_is_not_retried() -> None:
     job = failing(3)
 
     async def main() -> None:
@@ -442,7 +450,7 @@ def test_a_call_cancelled_in_a_delay_is_not_made_again() -> None:
     assert job.calls == 1
 
 
-def test_other_tasks_run_during_a_delay() -> None:
+def test_other_asyncio_tasks_run_during_a_delay() -> None:
     order: list[str] = []
 
     @with_backoff(base_delay_ms=0, max_delay_ms=0, max_attempts=3)
@@ -457,7 +465,7 @@ def test_other_tasks_run_during_a_delay() -> None:
     assert order == ["a", "b", "a", "b", "a", "b"]
 
 
-def test_async_callables_other_than_functions_are_awaited(clock: Clock) -> None:
+def test_async_callable_objects_and_partials_are_awaited(clock: Clock) -> None:
     class Thing:
         def __init__(self) -> None:
             self.job = failing(1)
@@ -487,7 +495,7 @@ async def async_function(number: int, *, word: str = "w") -> list[str]:
 
 
 @pytest.mark.parametrize("function", [plain_function, async_function])
-def test_metadata_is_kept(function: Any) -> None:
+def test_decorated_function_keeps_its_metadata(function: Any) -> None:
     assert function.__name__ == function.__qualname__
     assert function.__name__ in ("plain_function", "async_function")
     assert function.__module__ == __name__
@@ -499,7 +507,7 @@ def test_metadata_is_kept(function: Any) -> None:
     assert pickle.loads(pickle.dumps(function)) is function
 
 
-def test_types_are_kept() -> None:
+def test_decorated_function_keeps_its_types() -> None:
     assert_type(plain_function(2, word="a"), list[str])
     assert plain_function(2, word="a") == ["a", "a"]
 
@@ -509,13 +517,13 @@ def test_types_are_kept() -> None:
     asyncio.run(main())
 
 
-def test_an_async_function_stays_one() -> None:
+def test_decorated_async_function_is_a_coroutine_function() -> None:
     assert inspect.iscoroutinefunction(async_function)
     assert not inspect.iscoroutinefunction(plain_function)
 
 
 @pytest.mark.usefixtures("clock")
-def test_methods_are_decorated() -> None:
+def test_methods_class_methods_and_static_methods_can_be_decorated() -> None:
     class Account:
         opened = failing(1)
 
@@ -552,7 +560,7 @@ def test_methods_are_decorated() -> None:
     assert Account.rate(4) == 8
 
 
-def test_calls_within_calls_count_their_own_attempts(clock: Clock) -> None:
+def test_nested_calls_count_their_attempts_separately(clock: Clock) -> None:
     calls: list[int] = []
 
     @with_backoff(max_attempts=2)
@@ -567,7 +575,7 @@ def test_calls_within_calls_count_their_own_attempts(clock: Clock) -> None:
     assert calls == [0, 1, 2, 2, 1, 2, 2] * 2
 
 
-def test_a_call_that_begins_in_another_thread_disturbs_none(
+def test_concurrent_calls_in_threads_count_their_attempts_separately(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first_failed, second_begins, first_ended = (threading.Event() for _ in range(3))
@@ -579,13 +587,13 @@ def test_a_call_that_begins_in_another_thread_disturbs_none(
             first_ended.wait(LIMIT)
         return clock.now
 
-    def begin_the_second(error: BaseException) -> bool:
+    def begin_second(error: BaseException) -> bool:
         first_failed.set()
         return second_begins.wait(LIMIT)
 
     monkeypatch.setattr("tenacity.time", SimpleNamespace(monotonic=monotonic))
 
-    @with_backoff(retry_if=begin_the_second)
+    @with_backoff(retry_if=begin_second)
     def function() -> str:
         return jobs[threading.current_thread().name]()
 
@@ -605,7 +613,7 @@ def test_a_call_that_begins_in_another_thread_disturbs_none(
     assert [job.calls for job in jobs.values()] == [2, 1]
 
 
-def test_options_are_kept_in_a_profile_with_partial(clock: Clock) -> None:
+def test_options_can_be_preset_with_partial(clock: Clock) -> None:
     patient = functools.partial(with_backoff, max_attempts=3, jitter=False, strategy="linear")
     job = failing(3)
     with pytest.raises(OSError, match="3"):
@@ -613,11 +621,11 @@ def test_options_are_kept_in_a_profile_with_partial(clock: Clock) -> None:
     assert clock.sleeps == [1, 2]
 
 
-# --- what is refused ---
+# --- what is rejected ---
 
 
 @pytest.mark.parametrize(
-    ("options", "advice"),
+    ("options", "message"),
     [
         ({"max_attempts": 0}, "max_attempts must be 1 or more"),
         ({"max_attempts": -1}, "max_attempts must be 1 or more"),
@@ -637,10 +645,10 @@ def test_options_are_kept_in_a_profile_with_partial(clock: Clock) -> None:
         ({"retry_on": (OSError, int)}, "retry_on must be an exception class or a tuple"),
     ],
 )
-def test_wrong_options_are_refused_before_anything_is_called(
-    options: dict[str, Any], advice: str
+def test_invalid_option_is_rejected_when_the_function_is_decorated(
+    options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=advice):
+    with pytest.raises(ValueError, match=message):
         with_backoff(**options)
 
 
@@ -665,11 +673,11 @@ class GeneratorMethod:
         functools.partial(generator),
         GeneratorMethod(),
         staticmethod(failing),
-        classmethod(test_the_defaults),  # type: ignore[arg-type]
+        classmethod(test_defaults_are_those_of_the_quickstart),  # type: ignore[arg-type]
         3,
     ],
 )
-def test_what_cannot_be_called_again_is_refused(function: Any) -> None:
+def test_generators_and_non_functions_are_rejected(function: Any) -> None:
     with pytest.raises(TypeError, match="with_backoff cannot decorate"):
         with_backoff(function)
     with pytest.raises(TypeError, match="with_backoff cannot decorate"):
