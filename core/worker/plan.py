@@ -1,4 +1,4 @@
-"""What the pod's machine tells its shell to do."""
+"""The plan that the machine hands to its shell."""
 
 from __future__ import annotations
 

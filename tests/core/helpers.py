@@ -1,4 +1,4 @@
-"""The words that the tests are written in: lives made by commands, and a pod flown by hand."""
+"""What the tests of core share: rows made by commands, and a driver for one machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AT: Final = 1_000 * MICROS
 
 
 def live(*commands: StepCommand, step: Step | None = None, at: int = AT) -> Step:
-    """What the commands make of a step, one after the other."""
+    """The step after these commands, one after the other."""
     for command in commands:
         event = steps.decide(step, command, at, "pod")
         if event is not None:
@@ -46,11 +46,11 @@ LIVES: Final[dict[str, list[StepCommand]]] = {
     ],
     "cancelled": [Submit("step", "{}"), Cancel("step")],
 }
-"""The shortest way to every status."""
+"""The fewest commands that lead to each status."""
 
 
 def live_pod(*commands: AnyPodCommand, pod: Pod | None = None, at: int = AT) -> Pod:
-    """What the commands make of a pod."""
+    """The pod after these commands."""
     for command in commands:
         event = pods.decide(pod, command, at)
         if event is not None:
@@ -60,7 +60,7 @@ def live_pod(*commands: AnyPodCommand, pod: Pod | None = None, at: int = AT) -> 
 
 
 def claimed(step_id: str, payload: str = "{}", **fields: Any) -> Step:
-    """A step as a store hands it out; the machine asks only for its id, payload and tries."""
+    """A claimed step with the fields that the machine reads: id, payload and tries."""
     return Step(step_id, "claimed", 0, payload, **{**FRESH, **fields})
 
 
@@ -74,15 +74,16 @@ FRESH: Final = {
 
 
 def assert_waits_well(plan: Plan, now: float) -> None:
-    """A shell that carries out ``plan`` neither asks again at once for nothing nor sleeps in."""
+    """Check that a shell that carries out ``plan`` neither loops without a pause nor waits for
+    ever."""
     if not plan.gone:
         assert plan.next_at < inf
         if plan.request is None and not plan.recover and not plan.poll and not plan.check_leader:
             assert plan.next_at > now
 
 
-class Pilot:
-    """One machine, a clock that moves when told to, and a store that answers as told."""
+class Driver:
+    """Drives one machine with a manual clock and scripted results of the store."""
 
     def __init__(
         self,
@@ -111,7 +112,7 @@ class Pilot:
         return plan
 
     def sync(self) -> SyncRequest:
-        """The turn that is due; it is an error if there is none."""
+        """The request that is due; fails if there is none."""
         request = self.plan().request
         assert request is not None
         return request
@@ -119,34 +120,35 @@ class Pilot:
     def answer(
         self, request: SyncRequest, *step_ids: str, at: int = AT, payload: str = "{}", **answer: Any
     ) -> list[str]:
-        """Let the store give out these steps; which of them are to run."""
+        """Answer the request with these steps. Returns the ids of those to run."""
         given = tuple(claimed(step_id, payload) for step_id in step_ids)
         to_run = self.machine.on_synced(request, SyncResult(at, given, **answer), self.now)
-        for step in to_run if self.timeout else ():  # by a shell with slots for all of them
+        for step in to_run if self.timeout else ():  # they begin at once
             self.machine.began(step.step_id, request.claim_token, self.timeout or 0, self.now)
         self.tokens.update((step.step_id, request.claim_token) for step in to_run)
         return [step.step_id for step in to_run]
 
-    def take_turn(self, *step_ids: str, **answer: Any) -> SyncRequest:
+    def sync_once(self, *step_ids: str, **answer: Any) -> SyncRequest:
+        """Answer the request that is due with these steps."""
         request = self.sync()
         self.answer(request, *step_ids, **answer)
         return request
 
     def finish(self, step_id: str, result: str = "null") -> bool:
-        """A function returns."""
+        """The function of this step returns."""
         return self.machine.finished(Complete(step_id, self.tokens[step_id], result))
 
     def claims(self, *step_ids: str) -> tuple[tuple[str, str], ...]:
-        """The claims under which these steps were started last."""
+        """The latest claims of these steps."""
         return tuple((step_id, self.tokens[step_id]) for step_id in step_ids)
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
 
-def up(*step_ids: str, **options: Any) -> Pilot:
+def up(*step_ids: str, **options: Any) -> Driver:
     """A pod that has joined, runs these steps, and has nothing due until its next heartbeat."""
-    pilot = Pilot(**options)
-    pilot.take_turn(*step_ids)
-    assert pilot.plan().request is None
-    return pilot
+    driver = Driver(**options)
+    driver.sync_once(*step_ids)
+    assert driver.plan().request is None
+    return driver

@@ -1,4 +1,4 @@
-"""How a pod stops: no new steps, finish, release what does not finish in time, leave."""
+"""A draining pod claims nothing, waits for its functions, releases the rest, and leaves."""
 
 from __future__ import annotations
 
@@ -7,170 +7,170 @@ import pytest
 from fleet_q.core.pod import Drain, Join, Leave, SendHeartbeat
 from fleet_q.core.step import Complete, Outcome, Release
 from fleet_q.core.worker.outbox import MOST_OUTCOMES
-from tests.core.helpers import Pilot, up
+from tests.core.helpers import Driver, up
 
 
-def draining(*step_ids: str, grace: float | None = None, **options: object) -> Pilot:
-    """A pod that has said that it drains, with these steps still running."""
-    pilot = up(*step_ids, **options)
-    pilot.machine.drain(pilot.now, grace)
-    request = pilot.take_turn()
+def draining(*step_ids: str, grace: float | None = None, **options: object) -> Driver:
+    """A pod that has announced that it drains, with these steps still running."""
+    driver = up(*step_ids, **options)
+    driver.machine.drain(driver.now, grace)
+    request = driver.sync_once()
     assert request.pod_command == Drain("pod", request.incarnation)
-    return pilot
+    return driver
 
 
-def test_an_idle_pod_leaves_at_once() -> None:
-    pilot = up()
-    pilot.machine.drain(pilot.now)
-    request = pilot.sync()
+def test_idle_pod_leaves_at_once() -> None:
+    driver = up()
+    driver.machine.drain(driver.now)
+    request = driver.sync()
     assert request.pod_command == Leave("pod", request.incarnation)
-    assert not pilot.plan().gone
-    pilot.answer(request)
-    plan = pilot.plan()
+    assert not driver.plan().gone
+    driver.answer(request)
+    plan = driver.plan()
     assert plan.gone
     assert (plan.request, plan.recover) == (None, False)
-    assert pilot.machine.has_left
+    assert driver.machine.has_left
 
 
-def test_a_pod_that_drains_says_so_and_then_waits() -> None:
-    pilot = draining("a")
-    assert pilot.plan().request is None
+def test_draining_pod_announces_it_once_and_then_waits() -> None:
+    driver = draining("a")
+    assert driver.plan().request is None
 
 
-def test_a_pod_that_drains_claims_nothing_more() -> None:
-    pilot = draining("a")
-    pilot.machine.work_arrived()
+def test_draining_pod_claims_nothing() -> None:
+    driver = draining("a")
+    driver.machine.work_arrived()
     for _ in range(20):
-        pilot.wait(1)
-        request = pilot.plan().request
+        driver.wait(1)
+        request = driver.plan().request
         if request is not None:
             assert request.claim == 0
-            pilot.answer(request)
+            driver.answer(request)
 
 
-def test_a_pod_that_drains_still_says_that_it_lives() -> None:
-    pilot = draining("a")
-    pilot.wait(10)
-    request = pilot.sync()
+def test_draining_pod_sends_heartbeats() -> None:
+    driver = draining("a")
+    driver.wait(10)
+    request = driver.sync()
     assert request.pod_command == SendHeartbeat("pod", request.incarnation)
-    assert request.check_held == pilot.claims("a")
+    assert request.check_held == driver.claims("a")
 
 
-def test_a_pod_that_drains_begins_no_recovery() -> None:
-    pilot = draining("a", grace=1e6, recovery_interval=30.0, dead_pod_threshold=1e6)
-    pilot.wait(31)
-    plan = pilot.plan()
+def test_draining_pod_begins_no_recovery() -> None:
+    driver = draining("a", grace=1e6, recovery_interval=30.0, dead_pod_threshold=1e6)
+    driver.wait(31)
+    plan = driver.plan()
     assert not plan.recover
 
 
-def test_a_pod_leaves_when_all_is_finished_and_says_so_in_the_same_turn() -> None:
-    pilot = draining("a", "b")
-    pilot.finish("a")
-    request = pilot.take_turn()
+def test_draining_pod_leaves_with_its_last_outcome_in_one_sync() -> None:
+    driver = draining("a", "b")
+    driver.finish("a")
+    request = driver.sync_once()
     assert (request.pod_command, len(request.outcomes)) == (None, 1)
-    pilot.finish("b")
-    request = pilot.take_turn()
+    driver.finish("b")
+    request = driver.sync_once()
     assert request.pod_command == Leave("pod", request.incarnation)
-    assert request.outcomes == (Complete("b", pilot.tokens["b"], "null"),)
-    assert pilot.plan().gone
+    assert request.outcomes == (Complete("b", driver.tokens["b"], "null"),)
+    assert driver.plan().gone
 
 
-def test_what_has_not_finished_within_the_grace_is_released() -> None:
-    pilot = draining("a", "b", grace=4)
-    assert pilot.plan().next_at == 104.0
-    pilot.wait(4)
-    plan = pilot.plan()
-    assert plan.abandon == pilot.claims("a", "b")
+def test_steps_that_run_past_the_grace_are_released() -> None:
+    driver = draining("a", "b", grace=4)
+    assert driver.plan().next_at == 104.0
+    driver.wait(4)
+    plan = driver.plan()
+    assert plan.abandon == driver.claims("a", "b")
     assert plan.request is not None
-    assert plan.request.outcomes == tuple(Release(i, pilot.tokens[i]) for i in "ab")
+    assert plan.request.outcomes == tuple(Release(i, driver.tokens[i]) for i in "ab")
     assert plan.request.pod_command == Leave("pod", plan.request.incarnation)
-    assert not pilot.finish("a")
+    assert not driver.finish("a")
 
 
-def test_the_grace_is_that_of_the_settings_unless_another_is_asked_for() -> None:
-    pilot = draining("a", shutdown_grace=7.0)
-    assert pilot.plan().next_at == 107.0
+def test_grace_is_the_setting_by_default() -> None:
+    driver = draining("a", shutdown_grace=7.0)
+    assert driver.plan().next_at == 107.0
 
 
-def test_without_grace_all_is_released_and_the_pod_leaves_at_once() -> None:
-    pilot = up("a")
-    pilot.machine.drain(pilot.now, grace=0)
-    request = pilot.take_turn()
+def test_pod_without_grace_releases_all_steps_and_leaves_at_once() -> None:
+    driver = up("a")
+    driver.machine.drain(driver.now, grace=0)
+    request = driver.sync_once()
     assert request.pod_command == Leave("pod", request.incarnation)
-    assert request.outcomes == (Release("a", pilot.tokens["a"]),)
-    assert pilot.plan().gone
+    assert request.outcomes == (Release("a", driver.tokens["a"]),)
+    assert driver.plan().gone
 
 
 @pytest.mark.parametrize(("second", "until"), [(1.0, 101.0), (50.0, 104.0)])
-def test_asking_again_can_only_shorten_the_grace(second: float, until: float) -> None:
-    pilot = draining("a", grace=4)
-    pilot.machine.drain(pilot.now, second)
-    assert pilot.plan().next_at == until
+def test_second_drain_can_only_shorten_the_grace(second: float, until: float) -> None:
+    driver = draining("a", grace=4)
+    driver.machine.drain(driver.now, second)
+    assert driver.plan().next_at == until
 
 
-def test_drained_before_it_asked_to_join_a_pod_is_gone() -> None:
-    pilot = Pilot()
-    pilot.machine.drain(pilot.now)
-    plan = pilot.plan()
+def test_pod_drained_before_its_first_sync_is_gone() -> None:
+    driver = Driver()
+    driver.machine.drain(driver.now)
+    plan = driver.plan()
     assert (plan.gone, plan.request) == (True, None)
-    assert pilot.machine.has_left
+    assert driver.machine.has_left
 
 
-def test_drained_before_its_joining_was_answered_a_pod_joins_and_leaves() -> None:
-    pilot = Pilot()
-    request = pilot.sync()
-    pilot.machine.drain(pilot.now)
-    pilot.wait(pilot.machine.on_store_unavailable(pilot.now))
-    again = pilot.sync()
+def test_pod_drained_while_it_joins_joins_and_leaves() -> None:
+    driver = Driver()
+    request = driver.sync()
+    driver.machine.drain(driver.now)
+    driver.wait(driver.machine.on_store_unavailable(driver.now))
+    again = driver.sync()
     assert (again.pod_command, again.is_retry) == (request.pod_command, True)
-    pilot.answer(again)
-    request = pilot.take_turn()
+    driver.answer(again)
+    request = driver.sync_once()
     assert request.pod_command == Leave("pod", request.incarnation)
-    assert pilot.plan().gone
-    assert pilot.machine.has_left
+    assert driver.plan().gone
+    assert driver.machine.has_left
 
 
 def test_pod_whose_joining_is_unanswered_when_the_grace_is_over_has_not_left() -> None:
-    pilot = Pilot()
-    pilot.sync()
-    pilot.machine.drain(pilot.now, 4)
-    pilot.machine.on_store_unavailable(pilot.now)
-    pilot.wait(4)
-    assert isinstance(pilot.sync().pod_command, Join)
-    pilot.machine.on_store_unavailable(pilot.now)
-    assert pilot.plan().gone
-    assert not pilot.machine.has_left
+    driver = Driver()
+    driver.sync()
+    driver.machine.drain(driver.now, 4)
+    driver.machine.on_store_unavailable(driver.now)
+    driver.wait(4)
+    assert isinstance(driver.sync().pod_command, Join)
+    driver.machine.on_store_unavailable(driver.now)
+    assert driver.plan().gone
+    assert not driver.machine.has_left
 
 
 def test_pod_whose_joining_a_contended_store_rejected_has_nothing_to_leave() -> None:
-    pilot = Pilot()
-    pilot.sync()
-    pilot.machine.drain(pilot.now, 0)
-    pilot.machine.on_store_unavailable(pilot.now, contended=True)
-    assert pilot.plan().gone
-    assert pilot.machine.has_left
+    driver = Driver()
+    driver.sync()
+    driver.machine.drain(driver.now, 0)
+    driver.machine.on_store_unavailable(driver.now, contended=True)
+    assert driver.plan().gone
+    assert driver.machine.has_left
 
 
 def test_pod_declared_dead_whose_last_outcomes_are_unanswered_has_not_left() -> None:
-    pilot = up("a")
-    pilot.wait(10)
-    pilot.sync()
-    pilot.machine.on_incarnation_ended()
-    pilot.machine.drain(pilot.now, 4)
-    pilot.finish("a")
-    pilot.sync()
-    pilot.wait(4)
-    pilot.machine.on_store_unavailable(pilot.now)
-    assert pilot.plan().gone
-    assert not pilot.machine.has_left
+    driver = up("a")
+    driver.wait(10)
+    driver.sync()
+    driver.machine.on_incarnation_ended()
+    driver.machine.drain(driver.now, 4)
+    driver.finish("a")
+    driver.sync()
+    driver.wait(4)
+    driver.machine.on_store_unavailable(driver.now)
+    assert driver.plan().gone
+    assert not driver.machine.has_left
 
 
-def test_steps_that_arrive_when_the_pod_drains_already_are_released() -> None:
-    pilot = Pilot()
-    claim = pilot.sync()
-    pilot.machine.drain(pilot.now)
-    assert pilot.answer(claim, "a", "b") == []
-    request = pilot.sync()
+def test_steps_claimed_by_a_sync_that_ends_while_draining_are_released() -> None:
+    driver = Driver()
+    claim = driver.sync()
+    driver.machine.drain(driver.now)
+    assert driver.answer(claim, "a", "b") == []
+    request = driver.sync()
     assert request.outcomes == tuple(Release(i, claim.claim_token) for i in "ab")
     assert request.pod_command == Leave("pod", request.incarnation)
 
@@ -179,67 +179,69 @@ def test_steps_that_arrive_when_the_pod_drains_already_are_released() -> None:
     ("outcomes", "requests"),
     [(MOST_OUTCOMES, 1), (MOST_OUTCOMES + 1, 2), (2 * MOST_OUTCOMES + 1, 3)],
 )
-def test_as_many_turns_as_it_takes_to_say_all_and_leave(outcomes: int, requests: int) -> None:
+def test_pod_records_all_outcomes_in_as_few_syncs_as_possible_and_leaves_with_the_last(
+    outcomes: int, requests: int
+) -> None:
     steps = [str(n) for n in range(outcomes)]
-    pilot = up(*steps, max_parallelism=2 * len(steps))
-    pilot.machine.drain(pilot.now, grace=0)
-    taken = [pilot.take_turn() for _ in range(requests)]
-    assert pilot.plan().gone
-    assert all(len(request.outcomes) <= MOST_OUTCOMES for request in taken)
-    assert [outcome.step_id for request in taken for outcome in request.outcomes] == steps
+    driver = up(*steps, max_parallelism=2 * len(steps))
+    driver.machine.drain(driver.now, grace=0)
+    accepted = [driver.sync_once() for _ in range(requests)]
+    assert driver.plan().gone
+    assert all(len(request.outcomes) <= MOST_OUTCOMES for request in accepted)
+    assert [outcome.step_id for request in accepted for outcome in request.outcomes] == steps
 
 
-def test_a_store_that_is_away_within_the_grace_is_asked_again() -> None:
-    pilot = draining("a", grace=4)
-    pilot.finish("a")
-    leave = pilot.sync().pod_command
-    pilot.wait(pilot.machine.on_store_unavailable(pilot.now))
-    assert pilot.sync().pod_command == leave
+def test_leaving_is_retried_within_the_grace_while_the_store_is_unavailable() -> None:
+    driver = draining("a", grace=4)
+    driver.finish("a")
+    leave = driver.sync().pod_command
+    driver.wait(driver.machine.on_store_unavailable(driver.now))
+    assert driver.sync().pod_command == leave
 
 
-def test_a_store_that_is_away_past_the_grace_lets_the_pod_go() -> None:
-    pilot = draining("a", grace=4)
-    pilot.wait(4)
-    pilot.sync()
-    pilot.machine.on_store_unavailable(pilot.now)
-    plan = pilot.plan()
+def test_pod_is_gone_after_the_grace_although_the_store_is_unavailable() -> None:
+    driver = draining("a", grace=4)
+    driver.wait(4)
+    driver.sync()
+    driver.machine.on_store_unavailable(driver.now)
+    plan = driver.plan()
     assert (plan.gone, plan.request) == (True, None)
-    assert not pilot.machine.has_left
+    assert not driver.machine.has_left
 
 
-def test_functions_end_with_the_grace_although_the_store_is_away() -> None:
-    pilot = draining("a", "b", grace=4, chance=lambda: 1.0)
-    pilot.finish("a")
-    pilot.sync()
-    while pilot.machine.on_store_unavailable(pilot.now) < 5:
+def test_functions_are_abandoned_after_the_grace_although_the_store_is_unavailable() -> None:
+    driver = draining("a", "b", grace=4, chance=lambda: 1.0)
+    driver.finish("a")
+    driver.sync()
+    while driver.machine.on_store_unavailable(driver.now) < 5:
         pass
-    assert pilot.plan().next_at == 104.0
-    pilot.wait(4)
-    assert pilot.plan().abandon == pilot.claims("b")
+    assert driver.plan().next_at == 104.0
+    driver.wait(4)
+    assert driver.plan().abandon == driver.claims("b")
 
 
 @pytest.mark.parametrize("first", ["drained", "declared dead"])
-def test_drained_and_declared_dead_a_pod_says_what_it_has_to_say_and_is_gone(first: str) -> None:
-    # What it would say as an incarnation that never joined would be refused, outcomes and all.
-    pilot = up("a", "b", "c")
-    pilot.wait(10)
-    pilot.finish("a")
+def test_draining_pod_that_was_declared_dead_records_its_outcomes_and_is_gone(first: str) -> None:
+    # An incarnation that has not joined may only send outcomes; the store refuses its commands.
+    driver = up("a", "b", "c")
+    driver.wait(10)
+    driver.finish("a")
     if first == "drained":
-        pilot.machine.drain(pilot.now, 4)
-    pilot.sync()
-    pilot.machine.on_incarnation_ended()
-    pilot.machine.drain(pilot.now, 4)
-    assert [outcome.step_id for outcome in said_alone(pilot)] == ["a"]
-    assert pilot.plan().request is None
-    pilot.finish("b")
-    assert [outcome.step_id for outcome in said_alone(pilot)] == ["b"]
-    pilot.wait(4)
-    assert said_alone(pilot) == (Release("c", pilot.tokens["c"]),)
-    assert pilot.plan().gone
+        driver.machine.drain(driver.now, 4)
+    driver.sync()
+    driver.machine.on_incarnation_ended()
+    driver.machine.drain(driver.now, 4)
+    assert [outcome.step_id for outcome in outcomes_alone(driver)] == ["a"]
+    assert driver.plan().request is None
+    driver.finish("b")
+    assert [outcome.step_id for outcome in outcomes_alone(driver)] == ["b"]
+    driver.wait(4)
+    assert outcomes_alone(driver) == (Release("c", driver.tokens["c"]),)
+    assert driver.plan().gone
 
 
-def said_alone(pilot: Pilot) -> tuple[Outcome, ...]:
-    """The outcomes of a turn that says nothing else."""
-    request = pilot.take_turn()
+def outcomes_alone(driver: Driver) -> tuple[Outcome, ...]:
+    """The outcomes of a sync that carries nothing else."""
+    request = driver.sync_once()
     assert (request.pod_command, request.claim) == (None, 0)
     return request.outcomes

@@ -1,54 +1,54 @@
-"""Where a look at the bell costs nothing, an idle pod need not wait for its claim interval."""
+"""Where polling is cheap, an idle pod claims before its claim interval has passed."""
 
 from __future__ import annotations
 
 from fleet_q.core.ports import StoreTraits
-from tests.core.helpers import Pilot, up
+from tests.core.helpers import Driver, up
 
-WATCHED = StoreTraits(poll_interval=0.01)
-
-
-def idle() -> Pilot:
-    """An idle pod that has listened once."""
-    pilot = Pilot(traits=WATCHED)
-    pilot.take_turn()
-    assert pilot.plan().poll
-    pilot.machine.on_change_counter(1, pilot.now)
-    return pilot
+POLLED = StoreTraits(poll_interval=0.01)
 
 
-def test_an_idle_pod_listens_again_and_again() -> None:
-    pilot = idle()
-    assert pilot.plan().next_at == 100.01
-    pilot.wait(0.01)
-    plan = pilot.plan()
+def idle() -> Driver:
+    """An idle pod that has polled once."""
+    driver = Driver(traits=POLLED)
+    driver.sync_once()
+    assert driver.plan().poll
+    driver.machine.on_change_counter(1, driver.now)
+    return driver
+
+
+def test_idle_pod_polls_every_poll_interval() -> None:
+    driver = idle()
+    assert driver.plan().next_at == 100.01
+    driver.wait(0.01)
+    plan = driver.plan()
     assert (plan.poll, plan.request) == (True, None)
 
 
-def test_a_bell_that_has_rung_is_a_reason_to_claim_at_once() -> None:
-    pilot = idle()
-    pilot.machine.on_change_counter(1, pilot.now)
-    assert pilot.plan().request is None
-    pilot.machine.on_change_counter(2, pilot.now)
-    assert pilot.sync().claim == 6
+def test_pod_claims_at_once_when_the_change_counter_has_changed() -> None:
+    driver = idle()
+    driver.machine.on_change_counter(1, driver.now)
+    assert driver.plan().request is None
+    driver.machine.on_change_counter(2, driver.now)
+    assert driver.sync().claim == 6
 
 
-def test_the_claim_interval_holds_if_the_bell_is_silent() -> None:
-    pilot = idle()
-    pilot.wait(4.9)
-    pilot.machine.on_change_counter(1, pilot.now)
-    assert pilot.plan().request is None
-    pilot.wait(0.1)
-    assert pilot.sync().claim == 6
+def test_pod_claims_at_the_claim_interval_if_the_change_counter_is_unchanged() -> None:
+    driver = idle()
+    driver.wait(4.9)
+    driver.machine.on_change_counter(1, driver.now)
+    assert driver.plan().request is None
+    driver.wait(0.1)
+    assert driver.sync().claim == 6
 
 
-def test_a_full_pod_does_not_listen() -> None:
-    pilot = up(*"abcdef", traits=WATCHED)
-    pilot.wait(1)
-    assert not pilot.plan().poll
+def test_full_pod_does_not_poll() -> None:
+    driver = up(*"abcdef", traits=POLLED)
+    driver.wait(1)
+    assert not driver.plan().poll
 
 
-def test_a_store_without_a_cheap_bell_is_not_asked() -> None:
-    pilot = up()
-    pilot.wait(1)
-    assert not pilot.plan().poll
+def test_pod_does_not_poll_a_store_without_a_poll_interval() -> None:
+    driver = up()
+    driver.wait(1)
+    assert not driver.plan().poll

@@ -1,4 +1,4 @@
-"""One pod through random weather: whatever happens to it, it keeps its promises."""
+"""One pod through random events: it loses no step and does none twice."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ STEPS = [str(n) for n in range(6)]
 class World:
     """A pod, the functions that it runs, its store, and one clock for all of them.
 
-    The shell is carried out as the real one does it: one plan, its turn, and then whatever else
-    happens. ``away``: the store does nothing; ``mute``: it does what is asked, and the answer is
-    lost.
+    It carries plans out as the real shell does: one plan, its sync, then other events.
+    ``store_mode`` is "fine"; "away": the store does nothing; or "mute": the store carries the
+    request out, and the answer is lost.
     """
 
     def __init__(self) -> None:
         self.now = 1_000.0
-        self.weather = "fine"
+        self.store_mode = "fine"
         self.functions: set[tuple[str, str]] = set()
         self.succeeded: list[tuple[str, str]] = []
-        self.on_store_unavailable: SyncRequest | None = None
+        self.unanswered: SyncRequest | None = None
         self.in_order = True
         self.superseded = False
         self.wait_until = self.now
@@ -52,7 +52,7 @@ class World:
         )
 
     def once(self) -> bool:
-        """Do what is due; whether the pod goes on."""
+        """Carry out one plan. False if the pod is gone."""
         plan = self.machine.plan(self.now)
         assert_waits_well(plan, self.now)
         self.functions.difference_update(plan.abandon)
@@ -65,30 +65,30 @@ class World:
         return True
 
     def take(self, request: SyncRequest) -> None:
-        if self.on_store_unavailable is not None:
-            assert request == replace(self.on_store_unavailable, is_retry=True)
+        if self.unanswered is not None:
+            assert request == replace(self.unanswered, is_retry=True)
         else:
             assert not request.is_retry
             assert not (request.claim and self.machine.phase == "draining")
-        self.on_store_unavailable = request
-        if self.weather == "away":
+        self.unanswered = request
+        if self.store_mode == "away":
             self.no_answer()
             return
         try:
             answer = self.store.sync(request)
         except IncarnationEnded as ended:
             self.superseded = ended.superseded
-            if self.weather == "mute":
+            if self.store_mode == "mute":
                 self.no_answer()
                 return
             self.in_order = False
-            self.on_store_unavailable = None
+            self.unanswered = None
             self.machine.on_incarnation_ended()
             return
-        if self.weather == "mute":
+        if self.store_mode == "mute":
             self.no_answer()
             return
-        self.on_store_unavailable = None
+        self.unanswered = None
         for step in self.machine.on_synced(request, answer, self.now):
             self.functions.add((step.step_id, request.claim_token))
             if step.step_id in "01":
@@ -99,12 +99,12 @@ class World:
         assert 0 <= wait <= 5
         self.in_order = self.in_order and self.machine.phase != "gone"
 
-    def happen(self, what: str, much: int) -> None:
+    def apply(self, what: str, much: int) -> None:
         step_id = STEPS[much % 6]
         match what:
             case "time passes":
                 self.now += much
-            case "look again":
+            case "plan again":
                 self.now = max(self.now, self.wait_until)
             case "submit":
                 self.store.submit([Submit(step_id, "{}", max_retries=100)])
@@ -120,7 +120,7 @@ class World:
             case "declare dead":
                 self.declare_dead()
             case _:
-                self.weather = what
+                self.store_mode = what
 
     def replay(self, step_id: str) -> None:
         self.store.replay([step_id])
@@ -141,45 +141,45 @@ class World:
         self.store.recover([Recover(orphan.step_id, orphan.claim_token) for orphan in orphans])
 
     def stop(self) -> None:
-        """Let the pod end in fine weather."""
-        self.weather = "fine"
+        """Let the pod leave while the store answers."""
+        self.store_mode = "fine"
         self.machine.drain(self.now, 0)
         for _ in range(20):
             if not self.once():
                 return
             self.now = max(self.now, self.wait_until)
-        raise AssertionError("the pod does not stop")
+        raise AssertionError("the pod does not leave")
 
     def fate(self, step_id: str, token: str) -> str | None:
-        """What ended the claim under this token."""
+        """The type of the event that ended the claim with this token."""
         for event, following in pairwise(self.store.history(step_id)):
             if isinstance(event.fact, ev.Claimed) and event.fact.claim_token == token:
                 return following.fact.type
         return None
 
 
-HAPPENINGS = [
-    *("time passes", "look again", "submit", "cancel", "replay", "succeed", "fail") * 3,
+EVENTS = [
+    *("time passes", "plan again", "submit", "cancel", "replay", "succeed", "fail") * 3,
     *("fine", "fine", "away", "mute", "declare dead"),
 ]
-happenings = st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 15))
+events = st.tuples(st.sampled_from(EVENTS), st.integers(0, 15))
 
 
-@given(st.lists(happenings, min_size=50, max_size=80), st.none() | st.integers(0, 60))
-def test_in_any_weather_nothing_is_lost_or_done_twice(
+@given(st.lists(events, min_size=50, max_size=80), st.none() | st.integers(0, 60))
+def test_no_step_is_lost_or_done_twice_whatever_happens(
     course: list[tuple[str, int]], grace: int | None
 ) -> None:
     world = World()
     living = True
     for moment, (what, much) in enumerate(course):
-        world.happen(what, much)
+        world.apply(what, much)
         if grace is not None and moment == 40:
             world.machine.drain(world.now, grace)
         living = living and world.once()
     if living:
         world.stop()
 
-    assert not world.superseded, "nobody took its place"
+    assert not world.superseded, "no other process has this pod id"
     assert audit(world.store.step_events()).faults == []
     assert world.store.rebuild(check=True).equal
     if not world.in_order:

@@ -6,7 +6,7 @@ import pytest
 
 from fleet_q.core.ports import StoreTraits
 from fleet_q.core.worker.pacing import JITTER_DECAY, JITTER_FACTOR, LONGEST_JITTER, ClaimPacing
-from tests.core.helpers import Pilot
+from tests.core.helpers import Driver
 
 CONTENDED = StoreTraits(writes_are_billed=True, most_waiters=20, shortest_sync=0.5)
 
@@ -106,29 +106,29 @@ def test_jitter_window_has_an_upper_limit() -> None:
 
 
 def test_pod_whose_sync_waited_claims_within_its_jitter_window_after_a_change() -> None:
-    pilot = Pilot(
+    driver = Driver(
         traits=StoreTraits(writes_are_billed=True), claim_interval=60.0, heartbeat_interval=20.0
     )
-    pilot.take_turn()
+    driver.sync_once()
     for seconds in (0.0, 2.0):
-        pilot.machine.work_arrived()
-        request = pilot.sync()
-        pilot.wait(seconds)
-        pilot.answer(request, f"after {seconds} s")
-    pilot.machine.on_change_counter(1, pilot.now)
-    pilot.machine.on_change_counter(2, pilot.now)
-    assert pilot.plan().request is None
-    pilot.wait(JITTER_FACTOR * 2.0 / 2)
-    assert pilot.sync().claim == 4
+        driver.machine.work_arrived()
+        request = driver.sync()
+        driver.wait(seconds)
+        driver.answer(request, f"after {seconds} s")
+    driver.machine.on_change_counter(1, driver.now)
+    driver.machine.on_change_counter(2, driver.now)
+    assert driver.plan().request is None
+    driver.wait(JITTER_FACTOR * 2.0 / 2)
+    assert driver.sync().claim == 4
 
 
 def test_pod_claims_at_once_after_a_change_where_writes_are_not_billed() -> None:
-    pilot = Pilot(traits=StoreTraits(poll_interval=0.01), heartbeat_interval=20.0)
-    pilot.take_turn()
-    pilot.machine.work_arrived()
-    request = pilot.sync()
-    pilot.wait(2.0)
-    pilot.answer(request, "a")
-    pilot.machine.on_change_counter(1, pilot.now)
-    pilot.machine.on_change_counter(2, pilot.now)
-    assert pilot.sync().claim == 5
+    driver = Driver(traits=StoreTraits(poll_interval=0.01), heartbeat_interval=20.0)
+    driver.sync_once()
+    driver.machine.work_arrived()
+    request = driver.sync()
+    driver.wait(2.0)
+    driver.answer(request, "a")
+    driver.machine.on_change_counter(1, driver.now)
+    driver.machine.on_change_counter(2, driver.now)
+    assert driver.sync().claim == 5

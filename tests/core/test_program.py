@@ -1,4 +1,4 @@
-"""The pod's program, carried out by hand: what it asks for, and what closing it leaves undone."""
+"""The pod's program, interpreted by the test: what it yields, and what closing it leaves undone."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Held(Functions):
         return []
 
 
-class Table:
-    """A dead-letter table that knows whether it is open."""
+class Queue:
+    """A recovery queue that records whether it is open."""
 
     opened: ClassVar[set[int]] = set()
 
@@ -86,7 +86,7 @@ class Errors(Observer):
 
 
 class ByHand:
-    """A pod whose every call of the store the test answers, or lets ``store`` answer."""
+    """A pod whose calls of the store are answered by the test, or by ``store``."""
 
     def __init__(self) -> None:
         ids = count()
@@ -107,7 +107,7 @@ class ByHand:
             self.functions,
             self.observer,
             clock=lambda: self.now,
-            new_queue=Table,
+            new_queue=Queue,
             traits=StoreTraits(),
             starts=None,
             describe=str,
@@ -117,7 +117,7 @@ class ByHand:
         self.need = next(self.program)
 
     def go_on(self, answer: Callable[[StoreCall], Any] | None = None) -> StoreCall | Wait:
-        """Carry out what the program needs; what it needs next."""
+        """Carry out what the program has yielded. Returns what it yields next."""
         need = self.need
         if isinstance(need, Wait):
             self.now = max(self.now, need.until)
@@ -134,7 +134,7 @@ class ByHand:
         return self.need
 
     def live(self, calls: int) -> None:
-        """Go on until so many calls have been made, and at another one."""
+        """Go on until so many calls have been made and the program yields another."""
         while len(self.calls) < calls or isinstance(self.need, Wait):
             self.go_on()
 
@@ -172,17 +172,17 @@ def test_closing_the_program_at_any_call_makes_no_other_call(calls: int) -> None
     pod.program.close()
     assert len(pod.calls) == calls
     assert not pod.functions.closed
-    assert not Table.opened
+    assert not Queue.opened
 
 
-def test_recovery_and_pruning_take_one_call_between_turns() -> None:
+def test_recovery_and_pruning_make_their_calls_between_syncs() -> None:
     pod = ByHand()
     pod.live(20)
-    methods = [each.method for each in pod.calls]
+    methods = [call.method for call in pod.calls]
     assert {"sync", "pods", "orphans", "final_steps"} <= set(methods)
 
 
-def test_outcome_reaches_the_store_and_is_held_no_more() -> None:
+def test_recorded_step_is_no_longer_held() -> None:
     pod = ByHand()
     pod.store.submit([Submit("a", "{}")])
     pod.live(1)
@@ -195,14 +195,14 @@ def test_outcome_reaches_the_store_and_is_held_no_more() -> None:
     assert done.status == "completed"
 
 
-def test_news_behind_one_that_raises_are_not_lost() -> None:
+def test_message_behind_one_that_raises_is_not_lost() -> None:
     pod = ByHand()
     pod.store.submit([Submit("a", "{}")])
     pod.live(1)
     (step,) = pod.functions.started
 
     def raises() -> None:
-        raise RecursionError("somebody has set the limit low")
+        raise RecursionError("the recursion limit is low")
 
     pod.messages += [raises, Complete("a", step.claim_token or "", "1")]
     while "a" in pod.pod.held:
@@ -211,7 +211,7 @@ def test_news_behind_one_that_raises_are_not_lost() -> None:
     assert pod.pod.unexpected is None
 
 
-def test_store_that_does_not_answer_is_asked_again() -> None:
+def test_unanswered_sync_is_sent_again() -> None:
     pod = ByHand()
     pod.go_on(fail(StoreUnavailable("away")))
     pod.live(1)
@@ -221,7 +221,7 @@ def test_store_that_does_not_answer_is_asked_again() -> None:
     assert not pod.observer.failed
 
 
-def test_pod_that_cannot_go_on_stops_its_functions_and_releases_its_steps() -> None:
+def test_failed_pod_stops_its_functions_and_releases_its_steps() -> None:
     pod = ByHand()
     pod.store.submit([Submit("a", "{}")])
     pod.live(1)
@@ -238,7 +238,7 @@ def test_pod_that_cannot_go_on_stops_its_functions_and_releases_its_steps() -> N
     assert pod.store.pods().pods[0].status == "down"
 
 
-def test_pod_that_drains_leaves() -> None:
+def test_drained_pod_leaves() -> None:
     pod = ByHand()
     pod.live(1)
     pod.machine.drain(pod.now)
@@ -246,7 +246,7 @@ def test_pod_that_drains_leaves() -> None:
     assert pod.observer.left == [True]
 
 
-def test_cycle_pauses_in_proportion_to_what_its_calls_took() -> None:
+def test_cycle_pauses_in_proportion_to_the_duration_of_its_calls() -> None:
     now = 0.0
 
     def program() -> Any:
@@ -268,7 +268,7 @@ def test_cycle_pauses_in_proportion_to_what_its_calls_took() -> None:
     assert LONGEST_PAUSE == 1.0
 
 
-def test_error_of_a_call_ends_the_cycle_unless_its_program_goes_on() -> None:
+def test_error_of_a_call_ends_the_cycle_unless_its_program_handles_it() -> None:
     store = MemoryStore()
 
     def program(patient: bool) -> Any:

@@ -18,7 +18,7 @@ from fleet_q.core.pruning import (
     prunable_pods,
 )
 
-from .helpers import AT, LIVES, Pilot, live, live_pod
+from .helpers import AT, LIVES, Driver, live, live_pod
 
 HOUR = 3_600.0
 DAY = 24 * HOUR
@@ -55,37 +55,37 @@ def test_a_leader_prunes_by_the_hour_or_as_often_as_it_makes_a_difference() -> N
     assert interval(HOUR) == HOUR / 10
 
 
-def prunes(pilot: Pilot, seconds: float) -> int:
+def prunes(driver: Driver, seconds: float) -> int:
     """How many come within that time, asked every second."""
     count = 0
     for _ in range(round(seconds)):
-        plan = pilot.plan()
+        plan = driver.plan()
         assert plan.recover or not plan.prune
         count += plan.prune
         if plan.request is not None:
-            pilot.answer(plan.request)
+            driver.answer(plan.request)
         if plan.poll:
-            pilot.machine.on_change_counter(7, pilot.now)
-        pilot.wait(1)
+            driver.machine.on_change_counter(7, driver.now)
+        driver.wait(1)
     return count
 
 
 def test_the_first_cycle_prunes_and_then_one_in_every_interval() -> None:
-    pilot = Pilot(prune_after=30 * DAY)
-    assert prunes(pilot, 10) == 1
-    assert prunes(pilot, HOUR - 60) == 0
-    assert prunes(pilot, 3 * HOUR) == 3
-    assert prunes(Pilot(prune_after=10, recovery_interval=30), 120) == 4
+    driver = Driver(prune_after=30 * DAY)
+    assert prunes(driver, 10) == 1
+    assert prunes(driver, HOUR - 60) == 0
+    assert prunes(driver, 3 * HOUR) == 3
+    assert prunes(Driver(prune_after=10, recovery_interval=30), 120) == 4
 
 
 def test_without_the_setting_nothing_is_pruned() -> None:
-    assert prunes(Pilot(), 3 * HOUR) == 0
+    assert prunes(Driver(), 3 * HOUR) == 0
 
 
 def test_a_pod_that_sleeps_prunes_nothing_until_work_wakes_it() -> None:
-    pilot = Pilot(prune_after=30 * DAY, traits=StoreTraits(writes_are_billed=True))
-    assert prunes(pilot, 10 * 60) == 1
-    assert pilot.machine.phase == "asleep"
-    assert prunes(pilot, 3 * HOUR) == 0
-    pilot.machine.work_arrived()
-    assert prunes(pilot, 60) == 1
+    driver = Driver(prune_after=30 * DAY, traits=StoreTraits(writes_are_billed=True))
+    assert prunes(driver, 10 * 60) == 1
+    assert driver.machine.phase == "asleep"
+    assert prunes(driver, 3 * HOUR) == 0
+    driver.machine.work_arrived()
+    assert prunes(driver, 60) == 1
