@@ -1,4 +1,4 @@
-"""The command ``fleet-q``."""
+"""The command line ``fleet-q``: its commands, and those of the modules beside this one."""
 
 from __future__ import annotations
 
@@ -33,13 +33,15 @@ from fleet_q.services.worker.reaping import reap_orphans
 
 cli = typer.Typer(
     name="fleet-q",
-    help="A brokerless task queue: one SQL database is all that its pods share.",
+    help="A brokerless task queue: its pods share one SQL database and nothing else.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-dlq = typer.Typer(help="Dead letters: the steps that failed for good.", no_args_is_help=True)
+dlq = typer.Typer(
+    help="List and replay dead letters, the steps that failed for good.", no_args_is_help=True
+)
 cli.add_typer(dlq, name="dlq")
 cli.add_typer(submit_command)
 cli.add_typer(store_commands)
@@ -63,14 +65,16 @@ def fleet_q(
         typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
     ] = False,
 ) -> None:
-    """Every command takes ``-v`` too; here it may stand in front."""
+    """Options that stand before the command; ``-v`` may also follow it."""
 
 
 @cli.command()
 def serve(
-    host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="the address to listen on")
+    ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(help="the port; 0: any that is free", min=0, max=65535)
+        int, typer.Option(metavar="PORT", help="the port; 0: any free one", min=0, max=65535)
     ] = 8000,
     store: StoreOption = None,
     app: AppOption = None,
@@ -78,7 +82,7 @@ def serve(
 ) -> None:
     """Run a pod with its HTTP API."""
     reap_orphans()
-    from fleet_q.services.cli.process import run_server  # FastAPI takes half a second to import
+    from fleet_q.services.cli.process import run_server  # importing FastAPI takes half a second
 
     run_server(_pod(app, store), host, port)
 
@@ -87,7 +91,7 @@ def serve(
 def worker(
     store: StoreOption = None, app: AppOption = None, verbose: VerboseOption = False
 ) -> None:
-    """Run a pod without HTTP: the reference worker."""
+    """Run a pod without HTTP."""
     reap_orphans()
     from fleet_q.services.cli.process import run_worker
 
@@ -108,7 +112,7 @@ def history(
     step_id: StepId, store: StoreOption = None, json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
-    """Show all that happened to a step."""
+    """Show the events of a step."""
     events = client(store).history(step_id)
     if json:
         print_json(events)
@@ -121,7 +125,7 @@ def cancel(
     step_id: StepId, store: StoreOption = None, json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
-    """Call off a step that has not ended."""
+    """Cancel a step that is pending or claimed."""
     step = client(store).cancel(step_id)
     if json:
         print_json(step)
@@ -132,12 +136,14 @@ def cancel(
 @cli.command()
 def wait(
     step_id: StepId,
-    timeout: Annotated[float | None, typer.Option(help="seconds to wait at most", min=0)] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="fail after so long", min=0)
+    ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Wait until a step has ended, and show it; fails unless it is completed."""
+    """Wait until a step is final and show it. Fails unless the step is completed."""
     step = client(store).wait(step_id, timeout)
     _show(step, json)
     if step.status != "completed":
@@ -158,20 +164,20 @@ def queue(
 def pods(
     store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
 ) -> None:
-    """List the pods, the living first."""
-    found = client(store).pods()
+    """List the pods, the live ones first."""
+    views = client(store).pods()
     if json:
-        print_json(found)
+        print_json(views)
     else:
         columns = ("pod_id", "status", "alive", "leader", "birth_ts", "last_heartbeat_ts")
-        print_table(found, columns, "no pod has joined yet")
+        print_table(views, columns, "no pod has started yet")
 
 
 @cli.command()
 def leader(
     store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
 ) -> None:
-    """Show who leads: the oldest live pod."""
+    """Show the leader, the oldest live pod, and the live pods."""
     _show(client(store).leader(), json)
 
 
@@ -179,16 +185,20 @@ def leader(
 def recover(
     store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
 ) -> None:
-    """Run one recovery cycle now: give back what dead pods held. Pods that seem to be dead are
-    watched for two heartbeat intervals first."""
+    """Recover the steps of dead pods now. Pods that seem dead are watched for two heartbeat
+    intervals first."""
     stats = client(store).recover(tell)
     _show(msgspec.to_builtins(stats), json)
 
 
 @dlq.command("list")
 def dlq_list(
-    limit: Annotated[int, typer.Option(help="how many to show", min=1)] = 100,
-    before: Annotated[str | None, typer.Option(help="the 'before' of the page in front")] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="COUNT", help="how many to show, up to 1000", min=1)
+    ] = 100,
+    before: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="the 'before' of the previous page")
+    ] = None,
     store: StoreOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -207,15 +217,17 @@ def dlq_list(
 
 @dlq.command("replay")
 def dlq_replay(
-    step_ids: Annotated[list[str] | None, typer.Argument(metavar="[STEP_ID]...")] = None,
+    step_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="STEP_ID", help="the steps' ids")
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="every dead letter")] = False,
     store: StoreOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Give dead letters, or cancelled steps, all their tries again."""
+    """Make dead letters or cancelled steps pending again, with all tries."""
     if bool(step_ids) == all_:
-        raise InvalidInput("name the steps to replay, or say --all")
+        raise InvalidInput("name either the steps to replay or --all")
     fleet = client(store)
     replayed = _replay_all(fleet, json) if all_ else len(fleet.replay(step_ids or []))
     _show_replayed(replayed, json)
@@ -251,11 +263,13 @@ def _show_replayed(replayed: int, json: bool) -> None:
 
 @cli.command()
 def demo(
-    steps: Annotated[int, typer.Option(help="how many steps", min=50, max=5000)] = 300,
+    steps: Annotated[
+        int, typer.Option(metavar="COUNT", help="how many to submit", min=50, max=5000)
+    ] = 300,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Watch three pods share a queue while one of them is killed."""
+    """Run three pods on one queue, and kill one of them."""
     from fleet_q.services.cli.demo.demo import run_demo
 
     run_demo(steps, json)
@@ -267,7 +281,7 @@ def main() -> NoReturn:
 
 
 def _pod(app: str | None, store: str | None) -> FleetQ:
-    """The app to run a pod of, with its logs set up and its pod named."""
+    """Load the app whose pod is to run, name the pod, and set up the logs."""
     settings = from_env()
     if settings.pod_id is None:
         settings = msgspec.structs.replace(settings, pod_id=new_pod_id())

@@ -1,4 +1,4 @@
-"""Examining the store of a URL, and showing what was found."""
+"""Runs the checks of ``fleet-q doctor`` and prints their findings."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fleet_q.services.worker.escapes import one_line
 
 _STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red", "skipped": "dim"}
 _WIDTH: Final = 13
-"""Of the longest name of a check, and a space."""
+"""The length of the longest check's name, and a space."""
 
 
 def examine(url: str, table_prefix: str) -> Iterator[Finding]:
-    """Look at the store, one finding after the other. Raises :class:`InvalidInput` for a URL that
-    names no store that lasts."""
+    """Check the store and yield the findings one by one. Raises :class:`InvalidInput` for
+    ``memory://``."""
     if dialect(url) == "sqlite":
         yield from sqlite_doctor.examination(sqlite_path(url))
         return

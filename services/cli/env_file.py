@@ -1,4 +1,4 @@
-"""The file ``.env``: variables for the command line, and where an error in one of them is."""
+"""Loads the variables of a ``.env`` file, and adds file and line to errors about them."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from fleet_q.services.worker import logs
 _OURS: Final = re.compile("(FLEET_Q|SNOWFLAKE)_[A-Z_]*")
 
 _lines: dict[str, str] = {}
-"""By the name of each variable that a file has set: the file and the line."""
+"""The file and line that set each variable, by its name."""
 
 
 def load(path: Path) -> None:
-    """Set the variables of the file that the environment does not have, if there is a file.
+    """Set the variables of the file that are not set in the environment, if the file exists.
 
-    Raises :class:`InvalidInput`, naming the file and the line but no value, for a file that cannot
-    be read, and for a line that names one of our variables and is not NAME=value. Such a line of
-    another program's is left out; one line on stderr says so.
+    Raises :class:`InvalidInput`, naming the file and the line but no value, if the file cannot be
+    read or a line that names a variable of FLEET-Q or Snowflake is not NAME=value. Any other line
+    that is not NAME=value is skipped with a line on stderr.
     """
     text = _read(path)
     if text is None:
         return
-    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(text)):
         source = binding.original.string
         blank_lines = source[: len(source) - len(source.lstrip())].count("\n")
         where = f"{path} line {binding.original.line + blank_lines}"
         if binding.error or (binding.key is not None and binding.value is None):
             if ours := _OURS.search(source):
-                raise InvalidInput(f"{where}: {ours[0]} is not set as NAME=value")
-            logs.tell(f"fleet-q: {where} is not NAME=value: left out")
+                raise InvalidInput(f"{where}: {ours[0]} is not written as NAME=value")
+            logs.tell(f"fleet-q: {where} is not NAME=value; skipped")
         if "\0" in (binding.value or ""):
-            raise InvalidInput(f"{where}: the value of {binding.key} holds a NUL")
+            raise InvalidInput(f"{where}: the value of {binding.key} contains a NUL; remove it")
         if binding.key is not None and binding.key not in os.environ:
-            found[binding.key] = where
-    logging.getLogger("dotenv.main").disabled = True  # it would tell of the same lines
+            places[binding.key] = where
+    logging.getLogger("dotenv.main").disabled = True  # it would warn about the same lines
     load_dotenv(stream=io.StringIO(text))
-    _lines.update(found)
+    _lines.update(places)
 
 
 def located(message: str) -> str:
-    """``message``, with where those of the variables that it names were set."""
+    """Return ``message`` with the file and line of the variables that it names."""
     names = set(re.findall("[A-Z][A-Z0-9_]+", message)) & _lines.keys()
     where = ", ".join(sorted(_lines[name] for name in names))
     return f"{message} ({where})" if where else message
@@ -63,9 +63,11 @@ def _read(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except IsADirectoryError:
-        if (path / "pyvenv.cfg").exists():  # a virtual environment that is called .env
+        if (path / "pyvenv.cfg").exists():  # a virtual environment named .env
             return None
-        raise InvalidInput(f"{path} is a directory; settings are read from a file") from None
+        raise InvalidInput(
+            f"{path} is a directory; it must be a file of NAME=value lines"
+        ) from None
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -74,4 +76,4 @@ def _read(path: Path) -> str | None:
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise InvalidInput(f"{path} line {line} is not UTF-8") from None
+        raise InvalidInput(f"{path} line {line} is not UTF-8; save the file as UTF-8") from None

@@ -1,4 +1,4 @@
-"""How the command line ends: every error is one line on stderr and exit code 1."""
+"""Runs the command line: turns every error into one line on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.services.cli import env_file
 from fleet_q.services.cli import options as cli_options
 from fleet_q.services.cli.signals import Ended
-from fleet_q.services.cli.submit import BrokenOff
+from fleet_q.services.cli.submit import PartlySubmitted
 from fleet_q.services.worker import logs
 from fleet_q.services.worker.escapes import one_line, printable
 
 INTERRUPTED: Final = 128 + signal.SIGINT
-"""The exit code of a command that Ctrl-C ended; also what Typer makes of one."""
+"""The exit code after Ctrl-C; Typer returns the same."""
 
 _STDOUT: Final = 1
 _STDERR: Final = 2
 
 _PODS: Final = {"worker", "serve"}
-"""The commands that print nothing on stdout."""
+"""The commands that write nothing to stdout."""
 
-# Typer ships Click under a private name or depends on it, by its version; its base class is there
-# in both, behind the one that is public.
+# Some versions of Typer depend on Click, others contain a private copy; the base class of Click's
+# errors is found through Typer's public subclass in both.
 _USAGE_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
 def run(cli: typer.Typer) -> NoReturn:
     """Run the command that ``sys.argv`` names, and exit."""
-    _make_streams_fit()
+    _prepare_streams()
     try:
         env_file.load(Path(".env"))
         code = cli(standalone_mode=False)
@@ -45,31 +45,33 @@ def run(cli: typer.Typer) -> NoReturn:
         sys.exit(end.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except (Ended, BrokenOff) as end:
-        _complain(str(end), end.code)
+    except (Ended, PartlySubmitted) as end:
+        _fail(str(end), end.code)
     except BrokenPipeError:
-        _give_stdout_up()  # whoever read our output has gone, and so may we
+        _discard_stdout()  # the reader of the pipe has exited
         sys.exit(1)
     except InvalidInput as error:
-        _complain(env_file.located(str(error)))
-    except (FleetQError, OSError) as error:  # TimeoutError is one of these
-        _complain(str(error))
+        _fail(env_file.located(str(error)))
+    except (FleetQError, OSError) as error:  # includes TimeoutError
+        _fail(str(error))
     except Exception as error:
         if not isinstance(error, _USAGE_ERROR):
-            _complain(f"{type(error).__name__}: {error} (-v shows where)")
+            _fail(f"{type(error).__name__}: {error} (-v prints the traceback)")
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stdout.write(f"{error}\n")
             sys.exit(0)
-        _complain(f"{error.format_message()} (--help tells more)")
+        _fail(f"{error.format_message()} (see --help)")
     if code == INTERRUPTED:
-        _complain("interrupted", code)
+        _fail("interrupted", code)
     sys.exit(code)
 
 
-def _make_streams_fit() -> None:
-    """What a stream's encoding has not is shown escaped. Streams that are closed go nowhere, or
-    the next file that is opened would take their place. Without a stdout only pods run, since what
-    another command did could not be told."""
+def _prepare_streams() -> None:
+    """Replace closed streams, and escape characters that a stream's encoding lacks.
+
+    A closed descriptor 0, 1 or 2 is opened on the null device, else the next opened file would get
+    its number. With stdout closed only pods run: another command could not report what it did.
+    """
     while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         os.set_inheritable(number, True)
     os.close(number)
@@ -79,13 +81,13 @@ def _make_streams_fit() -> None:
         sys.stdout = open(_STDOUT, "w", closefd=False)  # noqa: SIM115
         command = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
         if command not in _PODS:
-            _complain("stdout is closed; send it to /dev/null if nobody is to read it")
+            _fail("stdout is closed; redirect it to /dev/null to discard the output")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _complain(message: str, code: int = 1) -> NoReturn:
+def _fail(message: str, code: int = 1) -> NoReturn:
     line = f"fleet-q: {one_line(' '.join(message.split()))}"
     if cli_options.verbose and sys.exception() is not None:
         line = f"{printable(traceback.format_exc())}{line}"
@@ -95,10 +97,10 @@ def _complain(message: str, code: int = 1) -> NoReturn:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:
-        _give_stdout_up()
+        _discard_stdout()
     sys.exit(code)
 
 
-def _give_stdout_up() -> None:
-    """Let what could not be written go nowhere, or Python tries again on exit and complains."""
+def _discard_stdout() -> None:
+    """Redirect stdout to the null device, else Python flushes it again at exit and fails."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""The options that commands share, and how they find their app."""
+"""The options that commands share, and the app that a command uses."""
 
 from __future__ import annotations
 
@@ -53,45 +53,45 @@ VerboseOption = Annotated[
 
 
 def pods_app(app: str | None, store: str | None, settings: Settings) -> FleetQ:
-    """The user's app, or an empty one, to run a pod of."""
-    folder = current_folder()  # the app's module may change it
+    """Return the app that ``app`` or ``settings`` name, or an empty one, with this store."""
+    folder = current_folder()  # importing the app may change it
     settings = replace(settings, store=absolute(settings.store, folder))
     store = absolute(store, folder) if store is not None else None
-    found = _load(app or settings.app)
-    if found is None:
-        found = FleetQ(settings=settings)
-    found.use(store=store, settings=settings)
-    return found
+    fleet = _load(app or settings.app)
+    if fleet is None:
+        fleet = FleetQ(settings=settings)
+    fleet.use(store=store, settings=settings)
+    return fleet
 
 
 def client(store: str | None, app: str | None = None, *, create: bool = False) -> FleetQ:
-    """An app for a command that comes, does one thing and goes."""
+    """Return the app of a command that reads or changes the store and exits."""
     settings = from_env()
-    found = pods_app(app, store, settings)
+    fleet = pods_app(app, store, settings)
     if not is_shared(store or settings.store):
         raise InvalidInput(
-            "memory:// lives and dies with one process; name a store that lasts with --store"
+            "memory:// exists only within one process; name another store with --store"
         )
-    found.use(create=create)
-    return found
+    fleet.use(create=create)
+    return fleet
 
 
 @contextlib.contextmanager
-def telling_of_a_new_store(fleet: FleetQ) -> Iterator[None]:
-    """Say on stderr if the body made the store: in another folder it was another file."""
+def reporting_new_store(fleet: FleetQ) -> Iterator[None]:
+    """Report on stderr if the body created the store: the user may have meant another directory."""
     existed = store_exists(fleet.where)
     yield
     if not existed:
-        logs.tell(f"fleet-q: made a new store: {one_line(described(fleet.where))}")
+        logs.tell(f"fleet-q: created a new store: {one_line(described(fleet.where))}")
 
 
 def _load(reference: str | None) -> FleetQ | None:
-    """The app that ``module:name`` names, looked for from the current folder too."""
+    """Import the app ``module:name``; the current directory is searched too."""
     if reference is None:
         return None
     module_name, _, name = reference.partition(":")
     if not module_name or not name:
-        raise InvalidInput(f"--app {reference!r} is not of the form module:app")
+        raise InvalidInput(f"--app must be module:app, not {reference!r}")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
@@ -100,8 +100,8 @@ def _load(reference: str | None) -> FleetQ | None:
         raise InvalidInput(
             f"--app {reference}: importing {module_name} raised {type(error).__name__}: {error}"
         ) from error
-    found = getattr(module, name, None)
-    if not isinstance(found, FleetQ):
+    fleet = getattr(module, name, None)
+    if not isinstance(fleet, FleetQ):
         raise InvalidInput(f"--app {reference}: {module_name} has no FleetQ named {name!r}")
-    found.reference = reference
-    return found
+    fleet.reference = reference
+    return fleet

@@ -1,6 +1,6 @@
-"""How the command line shows things: tables for people, JSON for programs.
+"""The output of the command line: tables for people, JSON for programs.
 
-Values are shown whole, and no control character of theirs reaches a terminal.
+Values are printed whole, with control characters escaped.
 """
 
 from __future__ import annotations
@@ -26,41 +26,40 @@ err = Console(stderr=True, soft_wrap=True)
 
 @contextlib.contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal's stderr how much of a long work is done; the function given is told of
-    each part."""
-    shown = err.is_terminal and not out.is_terminal  # or stdout's lines would tear it
+    """Show a progress bar on stderr, if that is a terminal; the function yielded advances it."""
+    shown = err.is_terminal and not out.is_terminal  # lines on stdout would break the bar
     with Progress(console=err, transient=True, disable=not shown) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
 
 
 def say(text: str, style: str = "") -> None:
-    """Print a line on stdout, however long."""
+    """Print a line on stdout; never wrap it."""
     out.print(Text(one_line(text), style=style))
 
 
 def tell(text: str) -> None:
-    """Print a line about what goes on, on stderr."""
+    """Print a line on stderr; never wrap it."""
     err.print(Text(one_line(text)))
 
 
 def print_json(value: Any) -> None:
-    """Print anything of this package as JSON on stdout, whatever encoding that has."""
+    """Print a value as JSON on stdout, escaped as far as the encoding of stdout requires."""
     try:
         encoded = msgspec.json.encode(value)
-    except UnicodeEncodeError:  # the name of a file, say, that is not UTF-8
+    except UnicodeEncodeError:  # for example a file's name that is not UTF-8
         value = _encodable(msgspec.to_builtins(value))
         encoded = msgspec.json.encode(value)
     text = json_line(msgspec.json.format(encoded, indent=2).decode())
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = json.dumps(msgspec.to_builtins(value), indent=2)  # which escapes what is not ASCII
+        text = json.dumps(msgspec.to_builtins(value), indent=2)  # escapes all but ASCII
     sys.stdout.write(text + "\n")
 
 
 def print_record(value: Any) -> None:
-    """Print the fields of a dataclass, or a dict, a line each."""
+    """Print the fields of a dataclass or dict, one per line."""
     pairs = (
         [(field.name, getattr(value, field.name)) for field in fields(value)]
         if is_dataclass(value)
@@ -70,8 +69,10 @@ def print_record(value: Any) -> None:
 
 
 def print_table(rows: Sequence[Any], columns: Sequence[str], empty: str) -> None:
-    """Print these fields of dataclasses or structs as a table, a line each, or ``empty`` without
-    rows. What is wider than a terminal is shown as records instead, with every value whole."""
+    """Print these fields of dataclasses or structs as a table, or ``empty`` if there are no rows.
+
+    A table that is wider than the terminal is printed as records instead, with every value whole.
+    """
     if not rows:
         say(empty)
         return
@@ -89,27 +90,27 @@ def print_table(rows: Sequence[Any], columns: Sequence[str], empty: str) -> None
 
 
 def _print_fields(pairs: Sequence[tuple[str, str]]) -> None:
-    """A field is a line of its name and its value, or where that is wider than a terminal a line
-    of its name and one of its value, which the terminal may wrap but copies in one piece."""
+    """Print each field as ``name  value``. A value too wide for that goes on a line of its own,
+    which a terminal wraps but copies in one piece."""
     pairs = [(one_line(name), value) for name, value in pairs]
     names = max(cell_len(name) for name, _ in pairs) + 2
     for name, value in pairs:
         first, *more = printable(value).split("\n")
         if max(map(cell_len, (first, *more))) + names <= _width():
-            line = Text(_padded(name, names), style="bold").append(first, style="not bold")
-            line.rstrip()
-            out.print(line)
+            text = Text(_padded(name, names), style="bold").append(first, style="not bold")
+            text.rstrip()
+            out.print(text)
             indent = " " * names
         else:
             out.print(Text(f"{name}:", style="bold"))
             out.print(Text(first))
             indent = "  "
-        for rest in more:  # indented, so that it is not taken for a field
-            out.print(Text(indent + rest))
+        for line in more:  # indented, unlike a field's name
+            out.print(Text(indent + line))
 
 
 def _width() -> float:
-    """Cells of the terminal's line; there is no limit without a terminal."""
+    """Return the width of the terminal in cells; infinity if stdout is not a terminal."""
     return out.width if sys.stdout.isatty() else float("inf")
 
 
@@ -118,7 +119,7 @@ def _padded(text: str, width: int) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as text: data as JSON, nothing as a dash."""
+    """Format a value: ``None`` as a dash, structured data as JSON."""
     match value:
         case None:
             return "-"
@@ -135,8 +136,8 @@ def _encodable(value: Any) -> Any:
         case str():
             return encodable(value)
         case dict():
-            return {_encodable(key): _encodable(each) for key, each in value.items()}
+            return {_encodable(key): _encodable(item) for key, item in value.items()}
         case list() | tuple():
-            return [_encodable(each) for each in value]
+            return [_encodable(item) for item in value]
         case _:
             return value

@@ -1,4 +1,4 @@
-"""A pod as a process: the reference worker, with or without HTTP."""
+"""Runs a pod as a process, with or without HTTP: the commands ``worker`` and ``serve``."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from fleet_q.services.worker.signals import ending_with_its_pod
 
 log = CarefulLogger("fleet_q.process")
 
-LOOK_FOR_SIGNALS: Final = 0.5
-"""Seconds. The system may hand a signal to any thread, and Python runs its handler once the main
-thread goes on: a main thread that waits without an end might never hear of it."""
+SIGNAL_CHECK_INTERVAL: Final = 0.5
+"""Seconds. The system may deliver a signal to any thread, but Python runs its handler in the main
+thread, which must therefore wake up from time to time."""
 
 
 def run_worker(app: FleetQ) -> None:
-    """Run a pod until it is told to stop. Raises what ended it, if it was not that.
+    """Run a pod until a signal stops it. Raises the error that ended it otherwise.
 
-    The process is to end then; if it has not some seconds later, it is ended.
+    The process must exit afterwards; if it has not after some seconds, it is killed.
     """
     _run(app, contextlib.nullcontext())
 
 
 def run_server(app: FleetQ, host: str, port: int) -> None:
-    """Run a pod with its HTTP API on ``host:port``, as :func:`run_worker` does.
+    """Run a pod with its HTTP API on ``host:port``, otherwise like :func:`run_worker`.
 
-    Raises :class:`InvalidInput` if nothing can listen there.
+    Raises :class:`InvalidInput` if the address cannot be listened on.
     """
     with listen(host, port) as listener:
         _run(app, _serving(app, host, listener))
@@ -43,14 +43,14 @@ def run_server(app: FleetQ, host: str, port: int) -> None:
 
 @contextlib.contextmanager
 def _serving(app: FleetQ, host: str, listener: socket.socket) -> Iterator[None]:
-    """Answer requests while the body runs."""
+    """Serve the HTTP API while the body runs."""
     settings = app.settings
     port = listener.getsockname()[1]
     log.info("listening on http://%s:%d", bracketed(address_of(listener)), port)
     if not settings.api_keys and not is_loopback(listener):
         log.warning(
-            "whoever reaches port %d can submit, read and cancel steps: set FLEET_Q_API_KEYS, or"
-            " listen on 127.0.0.1",
+            "everybody who can connect to port %d can submit, read and cancel steps; set"
+            " FLEET_Q_API_KEYS, or listen on 127.0.0.1",
             port,
         )
     http = create_http(app, allowed_hosts=settings.allowed_hosts or default_hosts(listener, host))
@@ -62,8 +62,8 @@ def _run(app: FleetQ, server: AbstractContextManager[object]) -> None:
     with ending_with_its_pod() as govern, LoopThread() as thread:
         with app.running_on(thread.loop) as pod:
             govern(pod)
-            with server:  # also while the pod drains
-                while not pod.ended.wait(LOOK_FOR_SIGNALS):
+            with server:  # it serves until the pod has drained
+                while not pod.ended.wait(SIGNAL_CHECK_INTERVAL):
                     pass
         if pod.error is not None:
             raise pod.error

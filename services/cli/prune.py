@@ -1,4 +1,4 @@
-"""The command that prunes."""
+"""The command ``fleet-q prune``."""
 
 from __future__ import annotations
 
@@ -23,26 +23,31 @@ _SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 def _age(text: str) -> float:
     match = re.fullmatch("([0-9]+(?:[.][0-9]+)?)([dhms])", text)
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no age; write 30d, 12h, 90m or 45s")
+        raise typer.BadParameter(f"{text!r} is not an age; write 30d, 12h, 90m or 45s")
     return float(match[1]) * _SECONDS[match[2]]
 
 
 @prune_command.command()
 def prune(
     older_than: Annotated[
-        float, typer.Option(parser=_age, metavar="AGE", help="since they ended: 30d, 12h, 90m, 45s")
+        float,
+        typer.Option(parser=_age, metavar="AGE", help="time since they ended: 30d, 12h, 90m, 45s"),
     ],
     archive: Annotated[
         Path | None, typer.Option(metavar="FILE.jsonl", help="append the events to this file first")
     ] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="dead letters too")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="count, and change nothing")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="prune dead letters too")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="count them, and change nothing")
+    ] = False,
     store: StoreOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Delete steps that were completed or cancelled long ago, and pods that are long gone, with
-    their events. It can be ended at any time, and begun again."""
+    """Delete old completed or cancelled steps, and old pods.
+
+    Their events are deleted with them. The command can be interrupted at any time and run again.
+    """
     fleet = client(store)
     stats = PruneStats()
     with (
@@ -50,11 +55,11 @@ def prune(
         Progress(console=err, transient=True, disable=not err.is_terminal) as progress,
     ):
         counts = fleet.queue()
-        ended = counts["completed"] + counts["cancelled"] + (counts["failed"] if failed else 0)
-        task = progress.add_task("", total=ended)
+        final = counts["completed"] + counts["cancelled"] + (counts["failed"] if failed else 0)
+        task = progress.add_task("", total=final)
 
         def on_batch() -> None:
-            text = f"{stats.steps} steps of {ended} that have ended"
+            text = f"{stats.steps} of {final} final steps pruned"
             progress.update(task, completed=stats.steps, description=text)
             check_signals()
 
@@ -79,12 +84,12 @@ def _show(stats: PruneStats, dry_run: bool, json: bool) -> None:
     if json:
         print_json({**msgspec.to_builtins(stats), "dry_run": dry_run})
         return
-    does = "would prune" if dry_run else "pruned"
+    verb = "would prune" if dry_run else "pruned"
     say(
-        f"{does} {_many(stats.steps, 'step')} with {_many(stats.step_events, 'event')},"
-        f" {_many(stats.pods, 'pod')} with {_many(stats.pod_events, 'event')}"
+        f"{verb} {_counted(stats.steps, 'step')} with {_counted(stats.step_events, 'event')},"
+        f" {_counted(stats.pods, 'pod')} with {_counted(stats.pod_events, 'event')}"
     )
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

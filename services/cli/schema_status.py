@@ -1,4 +1,4 @@
-"""Which schema version a store has, which this FLEET-Q works on, and what lies between."""
+"""Compares the schema version of a store with the one that this FLEET-Q requires."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from fleet_q.sql import migrations, schema_version
 
 
 class SchemaStatus(msgspec.Struct, frozen=True):
-    """``version`` is the store's, 0 if it has no tables yet, ``known`` the one that this FLEET-Q
-    works on. ``pending`` names the migrations that lead from one to the other."""
+    """The schema versions: ``version`` of the store, 0 if it has no tables, and ``known``, the one
+    that this FLEET-Q requires. ``pending`` are the names of the migrations in between."""
 
     store: str
     version: int
@@ -22,51 +22,51 @@ class SchemaStatus(msgspec.Struct, frozen=True):
     pending: list[str]
 
 
-def look(url: str, table_prefix: str) -> SchemaStatus:
-    """Ask the store, and change nothing. Raises :class:`InvalidInput` for a URL that names no store
-    that lasts."""
+def read_status(url: str, table_prefix: str) -> SchemaStatus:
+    """Read the version of the store and change nothing. Raises :class:`InvalidInput` for
+    ``memory://``."""
     kind = dialect(url)
-    found = (
+    version = (
         sqlite_migrate.applied(sqlite_path(url))
         if kind == "sqlite"
-        else _snowflakes_version(url, table_prefix)
+        else _snowflake_version(url, table_prefix)
     )
-    pending = [migration.name for migration in migrations(kind) if migration.version > found]
+    pending = [migration.name for migration in migrations(kind) if migration.version > version]
     known = schema_version(kind)
-    return SchemaStatus(described(url), found, known, _status(found, known), pending)
+    return SchemaStatus(described(url), version, known, _status(version, known), pending)
 
 
-def told(found: SchemaStatus) -> str:
-    """The same in a line, with what to do."""
-    pending = f"pending: {', '.join(found.pending)}"
+def status_line(status: SchemaStatus) -> str:
+    """Format the status in one line, with what to do."""
+    pending = f"pending: {', '.join(status.pending)}"
     how = (
         "applied by fleet-q schema --apply"
-        if found.store.startswith("snowflake")
+        if status.store.startswith("snowflake")
         else "applied by the next pod or command that opens the file"
     )
-    if found.status == "new":
-        return f"{found.store}: no tables yet; {pending}; {how}"
-    says = f"{found.store}: schema version {found.version}"
-    if found.status == "current":
-        return f"{says}, which this FLEET-Q works on; nothing is pending"
-    says += f", and this FLEET-Q works on {found.known}"
-    return f"{says}; upgrade fleet-q" if found.status == "ahead" else f"{says}; {pending}; {how}"
+    if status.status == "new":
+        return f"{status.store}: no tables yet; {pending}; {how}"
+    line = f"{status.store}: schema version {status.version}"
+    if status.status == "current":
+        return f"{line}, the one that this FLEET-Q requires; nothing is pending"
+    line += f", and this FLEET-Q requires {status.known}"
+    return f"{line}; upgrade fleet-q" if status.status == "ahead" else f"{line}; {pending}; {how}"
 
 
-def _status(found: int, known: int) -> Literal["new", "behind", "current", "ahead"]:
-    if found == 0:
+def _status(version: int, known: int) -> Literal["new", "behind", "current", "ahead"]:
+    if version == 0:
         return "new"
-    return "current" if found == known else "behind" if found < known else "ahead"
+    return "current" if version == known else "behind" if version < known else "ahead"
 
 
-def _snowflakes_version(url: str, table_prefix: str) -> int:
+def _snowflake_version(url: str, table_prefix: str) -> int:
     from fleet_q.adapters.snowflake.opening import open_snowflake  # the connector may be missing
 
     store = open_snowflake(url, tag="fleet-q schema", table_prefix=table_prefix)
     from fleet_q.adapters.snowflake.migrate import applied
 
     try:
-        there = applied(store.session)
+        versions = applied(store.session)
     finally:
         store.close()
-    return 0 if there is None else there[0]
+    return 0 if versions is None else versions[0]

@@ -1,5 +1,4 @@
-"""Commands that are ended by a signal between two transactions, so that they can say how far they
-came."""
+"""Lets a command finish its transaction after a signal, so that it can report what it has done."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Ended(BaseException):
-    """A signal asked the command to end."""
+    """The command was ended by a signal; ``code`` is its exit code."""
 
     def __init__(self, number: int) -> None:
         super().__init__("interrupted" if number == signal.SIGINT else "terminated")
@@ -22,11 +21,11 @@ class Ended(BaseException):
 
 @contextlib.contextmanager
 def ending_between_transactions() -> Iterator[Callable[[], None]]:
-    """While the body runs, the first signal is acted upon where the function given is called, by
-    raising :class:`Ended`; the second at once."""
+    """Delay the first SIGINT, SIGTERM or SIGHUP while the body runs: the function yielded raises
+    :class:`Ended` if one has arrived. The second has its usual effect at once."""
     received: list[int] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         received.append(number)
         restore()
 
@@ -40,8 +39,8 @@ def ending_between_transactions() -> Iterator[Callable[[], None]]:
 
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as nohup and a shell's background jobs have it
-            signal.signal(number, note)
+        if handler is not signal.SIG_IGN:  # set by nohup, and by shells for background jobs
+            signal.signal(number, on_signal)
     try:
         yield check
     finally:

@@ -1,4 +1,4 @@
-"""The commands about the store itself: its tables, its health, and whether they hold the log."""
+"""The commands about the store itself: ``schema``, ``doctor`` and ``rebuild``."""
 
 from __future__ import annotations
 
@@ -28,40 +28,43 @@ store_commands = typer.Typer()
 def schema(
     store: StoreOption = None,
     table_kind: Annotated[
-        TableKind | None, typer.Option(help="Snowflake's; hybrid ones have keys and row locks")
+        TableKind | None, typer.Option(help="of Snowflake; hybrid tables have keys and row locks")
     ] = None,
     apply: Annotated[
-        bool, typer.Option("--apply", help="make or migrate the tables in Snowflake")
+        bool, typer.Option("--apply", help="create or migrate the tables in Snowflake")
     ] = False,
     status: Annotated[
-        bool, typer.Option("--status", help="say which version the tables have, what is pending")
+        bool, typer.Option("--status", help="print the tables' version and pending migrations")
     ] = False,
     role: Annotated[
-        str | None, typer.Option(help="the role in Snowflake that pods have, for the grants")
+        str | None, typer.Option(metavar="ROLE", help="the Snowflake role of pods, for the grants")
     ] = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Print the tables that a store needs and the grants of a pod's role, or make or migrate them,
-    or say which version they have."""
+    """Print, apply or check the tables of a store.
+
+    Without --apply or --status, print the SQL of the tables and, for Snowflake, of the grants of
+    the pods' role.
+    """
     settings = from_env()
     url = store or settings.store
     if apply and status:
-        raise InvalidInput("--apply and --status exclude each other")
+        raise InvalidInput("--apply and --status cannot be combined; choose one")
     if json and not status:
-        raise InvalidInput("--json is for --status")
+        raise InvalidInput("--json needs --status")
     if status:
-        found = schema_status.look(url, settings.table_prefix)
-        print_json(found) if json else say(schema_status.told(found))
+        report = schema_status.read_status(url, settings.table_prefix)
+        print_json(report) if json else say(schema_status.status_line(report))
     elif dialect(url) == "snowflake":
         if apply:
             _apply(url, settings, table_kind, role)
         else:
             sys.stdout.write(_script(url, settings, table_kind, role))
     elif table_kind or role:
-        raise InvalidInput("--table-kind and --role are for Snowflake's tables")
+        raise InvalidInput("--table-kind and --role are for snowflake:// stores only")
     elif apply:
-        say("a SQLite store makes and migrates its own tables; there is nothing to apply")
+        say("a SQLite store creates and migrates its own tables; there is nothing to apply")
     else:
         sys.stdout.write(sqlite_migrate.script() + "\n")
 
@@ -70,7 +73,7 @@ def schema(
 def doctor(
     store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
 ) -> None:
-    """Say what is wrong with a store, and what mends it. Snowflake's warehouse is woken."""
+    """Check a store, and show how to fix what is wrong. Resumes the Snowflake warehouse."""
     settings = from_env()
     findings = doctors.examine(store or settings.store, settings.table_prefix)
     if json:
@@ -80,20 +83,22 @@ def doctor(
         found = doctors.show(findings)
     failed = [finding.check for finding in found if finding.verdict == "fail"]
     if failed:
-        raise FleetQError(f"not as it should be: {', '.join(failed)}")
+        raise FleetQError(f"failed checks: {', '.join(failed)}")
 
 
 @store_commands.command()
 def rebuild(
-    check: Annotated[bool, typer.Option("--check", help="compare, and change nothing")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="compare them, and change nothing")
+    ] = False,
     store: StoreOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Correct the rows of both tables that differ from the event log."""
+    """Correct the steps and pods that differ from the event log."""
     fleet = client(store)
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("folding the log", total=None)
+        task = progress.add_task("reading the log", total=None)
         report = fleet.store.rebuild(
             check=check, progress=lambda events: progress.update(task, completed=events,
                                                                   description=f"{events} events")
@@ -102,23 +107,26 @@ def rebuild(
     if json:
         print_json({**msgspec.to_builtins(report), "equal": report.equal})
     else:
-        done = "the tables are" if check else "the tables were rebuilt; before, they were"
-        verdict = "what the log adds up to" if report.equal else f"different in {differing} rows"
-        say(f"{report.events} events of {report.steps} steps, {report.pods} pods: {done} {verdict}")
+        verdict = (
+            "every row equals the log" if report.equal else f"{differing} rows differ from the log"
+        )
+        if not (check or report.equal):
+            verdict = f"{differing} rows differed from the log and were corrected"
+        say(f"{report.events} events of {report.steps} steps, {report.pods} pods: {verdict}")
     if check and not report.equal:
         first = (*report.differing_steps, *report.differing_pods)[0]
         raise FleetQError(
-            f"{differing} rows differ from the log, the first is {first!r}; run rebuild"
+            f"{differing} rows differ from the log, the first is {first!r}; run fleet-q rebuild"
         )
 
 
 def _script(url: str, settings: Settings, kind: TableKind | None, role: str | None) -> str:
-    """What is not said of the place has a name in it that says so."""
-    said = named(url)
+    """Return the SQL script; a placeholder stands for each name that is not configured."""
+    names = named(url)
     place = Place(
-        warehouse=identifier(said.get("warehouse", "YOUR_WAREHOUSE")),
-        database=identifier(said.get("database", "YOUR_DATABASE")),
-        schema=identifier(said.get("schema", "YOUR_SCHEMA")),
+        warehouse=identifier(names.get("warehouse", "YOUR_WAREHOUSE")),
+        database=identifier(names.get("database", "YOUR_DATABASE")),
+        schema=identifier(names.get("schema", "YOUR_SCHEMA")),
         role=identifier(role or "FLEET_Q"),
     )
     return script(Statements(settings.table_prefix), kind or TableKind.STANDARD, place)

@@ -1,4 +1,4 @@
-"""The command that submits."""
+"""The command ``fleet-q submit``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fleet_q.services.cli.options import (
     StoreOption,
     VerboseOption,
     client,
-    telling_of_a_new_store,
+    reporting_new_store,
 )
 from fleet_q.services.cli.output import print_json, progress
 from fleet_q.services.cli.signals import Ended, ending_between_transactions
@@ -32,7 +32,7 @@ submit_command = typer.Typer()
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-class BrokenOff(Exception):
+class PartlySubmitted(Exception):
     """A submission of many steps ended before its last transaction; ``code`` is the exit code."""
 
     def __init__(self, message: str, code: int) -> None:
@@ -42,32 +42,41 @@ class BrokenOff(Exception):
 
 @submit_command.command()
 def submit(
-    payload: Annotated[str, typer.Argument(help="a JSON object; -: one a line from stdin")],
-    priority: Annotated[int, typer.Option(help="higher goes first")] = 0,
-    delay: Annotated[float, typer.Option(help="seconds until it may be claimed")] = 0,
-    max_retries: Annotated[int | None, typer.Option(help="tries after the first")] = None,
-    step_id: Annotated[str | None, typer.Option(help="your own id for it")] = None,
+    payload: Annotated[
+        str,
+        typer.Argument(metavar="PAYLOAD", help="a JSON object; -: read one per line from stdin"),
+    ],
+    priority: Annotated[int, typer.Option(metavar="N", help="the highest is claimed first")] = 0,
+    delay: Annotated[
+        float, typer.Option(metavar="SECONDS", help="time until it can be claimed")
+    ] = 0,
+    max_retries: Annotated[
+        int | None, typer.Option(metavar="N", help="retries after the first attempt")
+    ] = None,
+    step_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="your own id; makes submitting idempotent")
+    ] = None,
     store: StoreOption = None,
     app: AppOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Submit a step, and print its id.
+    """Submit a step and print its id.
 
-    Of many, all are checked before the first is stored; then they are stored 1,000 at a time, and
-    the ids printed of those that are.
+    With -, a step is submitted for every line of stdin. All lines are checked before the first step
+    is stored; then steps are stored 1,000 at a time, and their ids are printed.
     """
     fleet = client(store, app, create=True)
     options: dict[str, Any] = {"priority": priority, "delay": delay, "max_retries": max_retries}
     if payload == "-":
         if step_id is not None:
-            raise InvalidInput("--step-id names one step; leave it out when reading many")
+            raise InvalidInput("--step-id is for one step; omit it when reading steps from stdin")
         _submit_many(fleet, list(_commands(fleet, options)), json)
         return
     command = fleet.command(
         _parse(payload.removeprefix("\ufeff"), "payload"), step_id=step_id, **options
     )
-    with telling_of_a_new_store(fleet):
+    with reporting_new_store(fleet):
         fleet.submit_commands([command])
     if json:
         print_json(_submitted(command.step_id))
@@ -79,7 +88,7 @@ def _submit_many(fleet: FleetQ, commands: list[Submit], json: bool) -> None:
     printed: list[str] = []
     try:
         with (
-            telling_of_a_new_store(fleet),
+            reporting_new_store(fleet),
             ending_between_transactions() as check_signals,
             progress("steps stored", len(commands)) as advance,
         ):
@@ -99,23 +108,23 @@ def _submit_many(fleet: FleetQ, commands: list[Submit], json: bool) -> None:
             with contextlib.suppress(OSError):
                 print_json([_submitted(step_id) for step_id in stored])
                 printed.extend(stored)
-        raise _broken_off(error, len(commands), stored, stored[len(printed) :]) from error
+        raise _partly_submitted(error, len(commands), stored, stored[len(printed) :]) from error
     if json:
         print_json([_submitted(command.step_id) for command in commands])
 
 
-def _broken_off(
-    error: BaseException, wanted: int, stored: Sequence[str], unprinted: Sequence[str]
-) -> BrokenOff:
-    said = str(error)
+def _partly_submitted(
+    error: BaseException, total: int, stored: Sequence[str], unprinted: Sequence[str]
+) -> PartlySubmitted:
+    reason = str(error)
     if isinstance(error, KeyboardInterrupt):
         error = Ended(signal.SIGINT)
     elif not isinstance(error, FleetQError | OSError | Ended):
-        said = f"{type(error).__name__}: {error}"
-    message = f"{len(stored)} of {wanted} steps were stored, then: {said or error}"
+        reason = f"{type(error).__name__}: {error}"
+    message = f"{len(stored)} of {total} steps were stored, then: {reason or error}"
     if unprinted:
         message += f"; stored, but not printed: {' '.join(unprinted)}"
-    return BrokenOff(message, error.code if isinstance(error, Ended) else 1)
+    return PartlySubmitted(message, error.code if isinstance(error, Ended) else 1)
 
 
 def _submitted(step_id: str) -> dict[str, str]:
@@ -123,13 +132,15 @@ def _submitted(step_id: str) -> dict[str, str]:
 
 
 def _commands(fleet: FleetQ, options: dict[str, Any]) -> Iterator[Submit]:
-    """A command for every line of stdin that is not blank."""
+    """Yield a command for every line of stdin that is not blank."""
     if sys.stdin is None:
-        raise InvalidInput("stdin is closed; send the steps to it, one a line")
+        raise InvalidInput("stdin is closed; pipe the steps to it, one per line")
     for number, line in enumerate(sys.stdin.buffer, 1):
         if number == 1 and line.startswith(_UTF_16):
             raise InvalidInput("stdin is UTF-16; send UTF-8")
-        line = line.removeprefix(codecs.BOM_UTF8)  # of every line: files may have been joined
+        line = line.removeprefix(
+            codecs.BOM_UTF8
+        )  # on any line: concatenated files may have several
         if line.strip():
             payload = _parse(line, f"line {number}")
             try:

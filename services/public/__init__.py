@@ -1,7 +1,7 @@
-"""Everything that users of FLEET-Q call or catch; nothing else is public.
+"""The public names of FLEET-Q: everything that users call or catch.
 
-Each name is loaded when it is first used, so that importing a part of FLEET-Q, for example
-``fleet_q.core``, loads that part alone.
+Each name is imported at its first use, so that importing a subpackage, for example
+``fleet_q.core``, imports nothing else.
 """
 
 from importlib import import_module

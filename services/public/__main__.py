@@ -1,4 +1,4 @@
-"""``python -m fleet_q`` is the command ``fleet-q``."""
+"""Runs the command line: ``python -m fleet_q`` is ``fleet-q``."""
 
 from fleet_q.services.cli.commands import main
 

@@ -43,7 +43,7 @@ def test_store_that_a_submission_made_is_named(
 ) -> None:
     if is_there:
         (tmp_path / "fleet-q.db").touch()
-    told = f"fleet-q: made a new store: sqlite {tmp_path / 'fleet-q.db'}\n"
+    told = f"fleet-q: created a new store: sqlite {tmp_path / 'fleet-q.db'}\n"
     assert fleet_q("submit", "{}")[2] == told
     assert fleet_q("submit", "{}")[2] == ""
 
@@ -129,7 +129,7 @@ def test_a_store_is_not_asked_what_it_could_not_be(fleet_q: Command, words: list
     assert (code, out) == (1, "")
     assert err.startswith("fleet-q: ")
     assert err.count("\n") == 1
-    assert "-v shows where" not in err
+    assert "-v prints the traceback" not in err
 
 
 def test_an_error_that_nobody_foresaw_is_one_line_too(
@@ -139,7 +139,7 @@ def test_an_error_that_nobody_foresaw_is_one_line_too(
     fleet_q("submit", "{}")
     code, out, err = fleet_q("queue")
     assert (code, out) == (1, "")
-    assert err == "fleet-q: ZeroDivisionError: division by zero (-v shows where)\n"
+    assert err == "fleet-q: ZeroDivisionError: division by zero (-v prints the traceback)\n"
     assert "Traceback" in fleet_q("queue", "-v")[2]
 
 

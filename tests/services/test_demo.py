@@ -1,4 +1,4 @@
-"""The demo's verdict."""
+"""The report of the demo and its exit."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ def _but(**changes: Any) -> Report:
 
 BAD = {
     "was claimed twice": _but(audit=Audit(steps=100, faults=["step-1 was claimed twice"])),
-    "100 steps were submitted and 99 are there": _but(audit=Audit(steps=99)),
-    "1 steps never ended": _but(audit=Audit(steps=100, unfinished=1)),
-    "no step was held": _but(orphaned=0),
-    "the tables are not what the log adds up to": _but(tables_equal_log=False),
+    "100 steps were submitted, but the log has 99": _but(audit=Audit(steps=99)),
+    "1 steps are not final": _but(audit=Audit(steps=100, unfinished=1)),
+    "the killed pod had claimed no step": _but(orphaned=0),
+    "the tables differ from the log": _but(tables_equal_log=False),
 }
 
 
 @pytest.mark.parametrize("as_json", [True, False])
 @pytest.mark.parametrize("fault", BAD)
-def test_a_promise_that_was_broken_is_an_error(
+def test_violated_guarantee_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: str, as_json: bool
 ) -> None:
     monkeypatch.setattr(demo, "_run", lambda *_, **__: BAD[fault])
     with pytest.raises(FleetQError, match=f"the demo found faults: .*{fault}"):
         run_demo(100, as_json)
     out = capsys.readouterr().out
-    assert "nothing was lost" not in out
+    assert "no step was lost" not in out
     if as_json:
         assert len(json.loads(out)["faults"]) == 1
 
 
-def test_without_a_fault_it_says_so(
+def test_demo_without_a_fault_reports_that_no_step_was_lost(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo, "_run", lambda *_, **__: GOOD)
     run_demo(100, False)
-    assert "nothing was lost" in capsys.readouterr().out
+    assert "no step was lost" in capsys.readouterr().out

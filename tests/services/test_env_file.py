@@ -52,13 +52,13 @@ def queue(fleet_q: Command, tmp_path: Path) -> Queue:
             "there is no setting FLEET_Q_MAX_PARALELISM; did you mean FLEET_Q_MAX_PARALLELISM?"
             " (.env line 1)",
         ),
-        (b"A=1\nFLEET_Q_STORE q.db\n", ".env line 2: FLEET_Q_STORE is not set as NAME=value"),
-        (b"A=1\n\nFLEET_Q_STORE\n", ".env line 3: FLEET_Q_STORE is not set as NAME=value"),
-        (b"export FLEET_Q_STORE", ".env line 1: FLEET_Q_STORE is not set as NAME=value"),
+        (b"A=1\nFLEET_Q_STORE q.db\n", ".env line 2: FLEET_Q_STORE is not written as NAME=value"),
+        (b"A=1\n\nFLEET_Q_STORE\n", ".env line 3: FLEET_Q_STORE is not written as NAME=value"),
+        (b"export FLEET_Q_STORE", ".env line 1: FLEET_Q_STORE is not written as NAME=value"),
         (b'A=1\nSNOWFLAKE_PASSWORD="hush\n',
-         ".env line 2: SNOWFLAKE_PASSWORD is not set as NAME=value"),
-        (b"FLEET_Q_STORE=a\0b\n", ".env line 1: the value of FLEET_Q_STORE holds a NUL"),
-        (b"A=1\nB=caf\xe9\n", ".env line 2 is not UTF-8"),
+         ".env line 2: SNOWFLAKE_PASSWORD is not written as NAME=value"),
+        (b"FLEET_Q_STORE=a\0b\n", ".env line 1: the value of FLEET_Q_STORE contains a NUL; remove it"),
+        (b"A=1\nB=caf\xe9\n", ".env line 2 is not UTF-8; save the file as UTF-8"),
         ("A=1\n".encode("utf-16"), ".env is UTF-16; save it as UTF-8"),
     ],
 )  # fmt: skip
@@ -80,7 +80,7 @@ def test_line_of_another_program_that_sets_nothing_is_named_and_left_out(
 ) -> None:
     _, _, err = queue(b"A=1\n\n%s\nFLEET_Q_STORE=sqlite:///other.db\n" % line)
     first, second = err.splitlines()
-    assert first == "fleet-q: .env line 3 is not NAME=value: left out"
+    assert first == "fleet-q: .env line 3 is not NAME=value; skipped"
     assert "other.db" in second
 
 
@@ -96,7 +96,7 @@ def test_directory_is_an_error_unless_it_is_a_virtual_environment(
     fleet_q: Command, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").mkdir()
-    says = "fleet-q: .env is a directory; settings are read from a file\n"
+    says = "fleet-q: .env is a directory; it must be a file of NAME=value lines\n"
     assert fleet_q("queue") == (1, "", says)
     (tmp_path / ".env" / "pyvenv.cfg").touch()
     assert "no store at" in fleet_q("queue")[2]

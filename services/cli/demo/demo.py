@@ -1,4 +1,4 @@
-"""The demo: three pods as processes on one file, one of them killed in the middle of its work."""
+"""The demo: three pods run as processes on one SQLite file, and one is killed while it works."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ APP: Final = "fleet_q.services.cli.demo.tasks:app"
 PODS: Final = ("pod-1", "pod-2", "pod-3")
 VICTIM: Final = "pod-2"
 TIME_LIMIT: Final = 60.0
-"""Seconds after which the demo gives up: twice what it needs on a slow machine."""
+"""Seconds after which the demo fails; twice what it takes on a slow machine."""
 
 _SETTINGS: Final = {
     "FLEET_Q_HEARTBEAT_INTERVAL": "0.5",
@@ -43,7 +43,7 @@ _SETTINGS: Final = {
     "FLEET_Q_SHUTDOWN_GRACE": "5",
     "FLEET_Q_LOG_LEVEL": "warning",
 }
-_KINDS: Final = (  # out of ten steps: the task type, and from which digit of its number on
+_TASK_TYPES: Final = (  # by the last digit of a step's number: the type, and its first digit
     ("resize_image", 0),
     ("send_mail", 5),
     ("crunch_numbers", 7),
@@ -51,7 +51,7 @@ _KINDS: Final = (  # out of ten steps: the task type, and from which digit of it
 
 
 class Report(msgspec.Struct):
-    """What the demo showed."""
+    """The result of the demo."""
 
     steps: int
     killed_pod: str
@@ -62,22 +62,22 @@ class Report(msgspec.Struct):
 
     @property
     def faults(self) -> list[str]:
-        """All promises found broken."""
+        """The guarantees that were violated."""
         faults = list(self.audit.faults)
         if self.audit.steps != self.steps:
-            faults.append(f"{self.steps} steps were submitted and {self.audit.steps} are there")
+            faults.append(f"{self.steps} steps were submitted, but the log has {self.audit.steps}")
         if self.audit.unfinished:
-            faults.append(f"{self.audit.unfinished} steps never ended")
+            faults.append(f"{self.audit.unfinished} steps are not final")
         if not self.orphaned:
-            faults.append("no step was held by the pod that was killed")
+            faults.append("the killed pod had claimed no step")
         if not self.tables_equal_log:
-            faults.append("the tables are not what the log adds up to")
+            faults.append("the tables differ from the log")
         return faults
 
 
 def run_demo(steps: int, json: bool) -> None:
-    """Run it, live on the terminal. Raises :class:`FleetQError` if a promise was broken."""
-    with _cleaning_up(), tempfile.TemporaryDirectory(prefix="fleet-q-demo-") as folder:
+    """Run the demo and show it live. Raises :class:`FleetQError` if a guarantee was violated."""
+    with _exiting_on_signals(), tempfile.TemporaryDirectory(prefix="fleet-q-demo-") as folder:
         store = SqliteStore(Path(folder, "demo.db"))
         try:
             report = _run(FleetQ(store), store, Path(folder), steps, quiet=json)
@@ -92,8 +92,8 @@ def run_demo(steps: int, json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _cleaning_up() -> Iterator[None]:
-    """While the body runs, a signal that ends this process lets it end what it began first."""
+def _exiting_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into ``SystemExit`` while the body runs, so that it can clean up."""
     before = {
         number: signal.signal(number, lambda number, _: sys.exit(128 + number))
         for number in (signal.SIGTERM, signal.SIGHUP)
@@ -116,13 +116,13 @@ def _run(fleet: FleetQ, store: SqliteStore, folder: Path, steps: int, *, quiet: 
         orphaned = 0
         while (queue := fleet.queue())["pending"] + queue["claimed"]:
             if time.monotonic() - began > TIME_LIMIT:
-                raise FleetQError(f"the demo is not done after {TIME_LIMIT:.0f} s: {queue}")
+                raise FleetQError(f"the demo did not finish within {TIME_LIMIT:.0f} s: {queue}")
             for pod_id, pod in pods.items():
                 if pod.poll() is not None and not (pod_id == VICTIM and orphaned):
-                    raise FleetQError(f"{pod_id} ended by itself: {_tail(folder / pod_id)}")
+                    raise FleetQError(f"{pod_id} exited unexpectedly: {_tail(folder / pod_id)}")
             if not orphaned and queue["completed"] >= steps // 4:
                 orphaned = _kill(pods[VICTIM], store)
-                live.note = f"{VICTIM} was killed while it held {orphaned} steps"
+                live.note = f"{VICTIM} was killed while it had {orphaned} steps claimed"
             live.show(orphaned > 0)
             time.sleep(0.1)
         live.show(orphaned > 0)
@@ -142,12 +142,12 @@ def _url(folder: Path) -> str:
 
 def _payload(number: int) -> dict[str, Any]:
     if number % 50 == 7:
-        kind = "read_scan"
+        task_type = "read_scan"
     elif number % 50 == 29:
-        kind = "parse_report"
+        task_type = "parse_report"
     else:
-        kind = next(kind for kind, digit in reversed(_KINDS) if number % 10 >= digit)
-    return {"task_type": kind, "number": number}
+        task_type = next(name for name, digit in reversed(_TASK_TYPES) if number % 10 >= digit)
+    return {"task_type": task_type, "number": number}
 
 
 @contextlib.contextmanager
@@ -157,7 +157,7 @@ def _pod(pod_id: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     inherited = {name: v for name, v in os.environ.items() if not name.startswith("FLEET_Q_")}
     env = {**inherited, **_SETTINGS, "FLEET_Q_POD_ID": pod_id}
     with open(folder / pod_id, "wb") as log:
-        # A session of its own keeps the terminal's Ctrl-C from it: the demo ends its pods itself.
+        # In a session of its own the pod does not receive Ctrl-C: the demo stops its pods itself.
         pod = subprocess.Popen(
             command,
             env=env,
@@ -170,7 +170,7 @@ def _pod(pod_id: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield pod
     finally:
-        pod.stdin.close()  # upon which it leaves
+        pod.stdin.close()  # makes the pod drain
         try:
             pod.wait(10)
         except subprocess.TimeoutExpired:
@@ -179,40 +179,40 @@ def _pod(pod_id: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _kill(pod: subprocess.Popen[bytes], store: SqliteStore) -> int:
-    """Kill it as soon as it holds steps; how many it held when it was dead."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        os.kill(pod.pid, signal.SIGSTOP)  # so that what it holds stays what it holds
-        held = _held_by(VICTIM, store)
-        if held:
+    """Kill the pod as soon as it has claimed steps; return how many it had claimed."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        os.kill(
+            pod.pid, signal.SIGSTOP
+        )  # so that its claims do not change between the count and the kill
+        claimed = _claimed_by(VICTIM, store)
+        if claimed:
             pod.kill()
             pod.wait()
-            return held
+            return claimed
         os.kill(pod.pid, signal.SIGCONT)
         time.sleep(0.02)
-    raise FleetQError(f"{VICTIM} never held a step that it could be killed with")
+    raise FleetQError(f"{VICTIM} never claimed a step")
 
 
-def _held_by(pod_id: str, store: SqliteStore) -> int:
-    folded = {}
-    for event in store.step_events():
-        folded[event.stream] = event
-    return sum(e.fact.type == "claimed" and e.pod_id == pod_id for e in folded.values())
+def _claimed_by(pod_id: str, store: SqliteStore) -> int:
+    last_events = {event.stream: event for event in store.step_events()}
+    return sum(e.fact.type == "claimed" and e.pod_id == pod_id for e in last_events.values())
 
 
 def _tail(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "no word"
+    return lines[-1] if lines else "it logged nothing"
 
 
 class _Screen:
-    """The live table and the bar beneath it."""
+    """The live table of pods and the progress bar below it."""
 
     def __init__(self, fleet: FleetQ, steps: int, quiet: bool) -> None:
         self.note = "three pods share one SQLite file"
         self._fleet = fleet
         self._progress = Progress(
-            TextColumn("steps ended"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn()
+            TextColumn("final steps"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn()
         )
         self._bar = self._progress.add_task("steps", total=steps)
         self._live = None if quiet else Live(console=err, refresh_per_second=10)
@@ -230,16 +230,16 @@ class _Screen:
         if self._live is None:
             return
         queue = self._fleet.queue()
-        ended = sum(queue[status] for status in FINAL)
-        self._progress.update(self._bar, completed=ended)
+        final = sum(queue[status] for status in FINAL)
+        self._progress.update(self._bar, completed=final)
         pods = Table(box=None, pad_edge=False)
         for column in ("pod", "state", "last heartbeat"):
             pods.add_column(column)
         for pod in sorted(self._fleet.pods(), key=lambda pod: pod.pod_id):
-            state = f"{pod.status}, leads" if pod.leader and pod.alive else pod.status
+            state = f"{pod.status}, leader" if pod.leader and pod.alive else pod.status
             dead = killed and pod.pod_id == VICTIM
             state = (
-                f"[red]killed, {'declared dead' if state == 'down' else 'not missed yet'}"
+                f"[red]killed, {'declared dead' if state == 'down' else 'not detected yet'}"
                 if dead
                 else state
             )
@@ -249,17 +249,17 @@ class _Screen:
 
 
 def _print_report(report: Report) -> None:
-    found = report.audit
+    counts = report.audit
     print_record(
         {
             "steps submitted": report.steps,
-            "completed": found.completed,
-            "dead-lettered": found.failed,
-            "attempts retried": found.retried,
-            f"orphaned by the kill of {report.killed_pod}": report.orphaned,
-            "recovered by the leader": found.recovered,
+            "completed": counts.completed,
+            "dead-lettered": counts.failed,
+            "attempts retried": counts.retried,
+            f"claimed by {report.killed_pod} when killed": report.orphaned,
+            "recovered by the leader": counts.recovered,
             "seconds": report.seconds,
         }
     )
     if not report.faults:
-        say("The event log shows: nothing was lost, and nothing completed twice.", style="green")
+        say("The event log shows: no step was lost, and none completed twice.", style="green")

@@ -1,4 +1,4 @@
-"""A pod of the demo: the reference worker, which does not outlive the demo that started it."""
+"""A pod of the demo: ``fleet-q worker``, which stops when the demo's process ends."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import threading
 
 
 def main() -> None:
-    """Run ``fleet-q`` with the words given; its stdin is a pipe that the demo holds open."""
-    threading.Thread(target=_leave_with_the_demo, daemon=True).start()
+    """Run ``fleet-q`` with the arguments of this process. Its stdin is a pipe from the demo."""
+    threading.Thread(target=_stop_with_demo, daemon=True).start()
     runpy.run_module("fleet_q", run_name="__main__")
 
 
-def _leave_with_the_demo() -> None:
-    sys.stdin.buffer.read()  # ends when nobody can write any more, however the demo ended
+def _stop_with_demo() -> None:
+    sys.stdin.buffer.read()  # returns when the demo's end of the pipe is closed
     os.kill(os.getpid(), signal.SIGTERM)
 
 

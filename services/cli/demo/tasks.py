@@ -1,4 +1,4 @@
-"""The functions that the demo's pods run: most do well, some need a retry, some never work."""
+"""The tasks of the demo: most succeed, some after a retry, some never."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ app = FleetQ()
 
 @app.task("resize_image")
 def resize_image(number: int) -> dict[str, int]:
-    """Takes a moment, in a thread."""
+    """Take 30 ms in a thread."""
     time.sleep(0.03)
     return {"number": number, "width": 640}
 
 
 @app.task("send_mail")
 async def send_mail(number: int) -> str:
-    """Takes a moment, on the event loop, and fails at the first attempt."""
+    """Take 30 ms on the event loop; fail at the first attempt."""
     await asyncio.sleep(0.03)
     if current_step().attempt == 1:
         raise ConnectionError("the mail server is busy")
@@ -28,18 +28,18 @@ async def send_mail(number: int) -> str:
 
 @app.task("crunch_numbers")
 def crunch_numbers(number: int) -> int:
-    """Takes long enough to be caught in the middle."""
+    """Take 0.6 s, so that the kill interrupts it."""
     time.sleep(0.6)
     return number * number
 
 
 @app.task("read_scan", max_retries=1)
 def read_scan(number: int) -> None:
-    """Never works, however often it is tried."""
+    """Fail at every attempt."""
     raise ValueError(f"scan {number} is empty")
 
 
 @app.task("parse_report")
 def parse_report(number: int) -> None:
-    """Knows that another try would not help."""
+    """Fail for good at the first attempt."""
     raise PermanentFailure(f"report {number} is of an unknown version")
