@@ -1,6 +1,6 @@
-"""The pure heart of FLEET-Q: lifecycles, events, decisions and ports.
+"""The functional core of FLEET-Q: lifecycles, events, decisions and ports.
 
-Nothing here reads a clock, draws a number, opens a file or starts a thread; all of that is handed
-in. Times that a store keeps are integers, microseconds since the Unix epoch (``*_ts``, ``at``);
-durations are seconds.
+Code in this package reads no clock, draws no random number, opens no file and starts no thread; all
+of that is passed in. Times that a store keeps (``*_ts``, ``at``) are integers, microseconds since
+the Unix epoch; durations are seconds unless a name or docstring says otherwise.
 """

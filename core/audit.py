@@ -1,4 +1,4 @@
-"""Read a log as an auditor would: was anything lost, or completed twice?"""
+"""Check an event log for broken guarantees: lost steps, double claims, double completions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fleet_q.core.lifecycle import EFFECTS
 
 
 class Audit(msgspec.Struct):
-    """Counts of what the log tells, and in ``faults`` every promise that it shows broken."""
+    """Counts of steps and events in a log; ``faults`` describes every broken guarantee found."""
 
     steps: int = 0
     completed: int = 0
@@ -29,10 +29,10 @@ class Audit(msgspec.Struct):
 
 
 def audit(log: Iterable[StepEvent]) -> Audit:
-    """Fold every stream of ``log`` (ordered by id and version) and judge it.
+    """Fold and check every stream of ``log``, which must be ordered by step id and version.
 
-    The lifecycle forbids most evils, so a stream that folds has no gaps and no two holders at
-    once; that it completed at most once, by the token that held it, is counted apart from that.
+    A stream that folds without an error has no version gaps and only legal transitions. Claims and
+    completions are counted separately, so the audit does not depend on the lifecycle alone.
     """
     report = Audit()
     for step_id, group in groupby(log, key=lambda event: event.stream):
@@ -78,11 +78,11 @@ def _faults(history: list[StepEvent]) -> list[str]:
         fact = event.fact
         if isinstance(fact, ev.Claimed):
             if token is not None:
-                faults.append(f"claimed at version {event.version} while held")
+                faults.append(f"claimed at version {event.version} while already claimed")
             token = fact.claim_token
         elif fact.type in EFFECTS:
             if getattr(fact, "claim_token", token) != token:
-                faults.append(f"{fact.type} by a stranger at version {event.version}")
+                faults.append(f"{fact.type} under another claim token at version {event.version}")
             if EFFECTS[fact.type].status != "claimed":
                 token = None
     return faults

@@ -1,7 +1,7 @@
-"""Programs that call the store: they yield each call as a value, and are sent its answer.
+"""Programs: generators that yield each store call as a value and are sent its result.
 
-What a program decides stands here in core; who carries its calls out, on which store and in which
-time, is for an interpreter. A program may be closed at any call, as a process may be killed there.
+The core defines what a program does; an interpreter executes the calls on a store, in real or
+virtual time. A program may be closed at any call, just as a process may be killed there.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ T = TypeVar("T")
 
 
 class StoreCall(msgspec.Struct, frozen=True):
-    """A call of one of the methods of :class:`~fleet_q.core.ports.Store`."""
+    """A call of one method of :class:`~fleet_q.core.ports.Store`, with its arguments."""
 
     method: str
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
 
     def on(self, store: Store) -> Any:
-        """Call ``store``; raises what it raises."""
+        """Execute the call on ``store``; raises what the store raises."""
         return getattr(store, self.method)(*self.args, **self.kwargs)
 
 
 Calls = Generator[StoreCall, Any, T]
-"""A program that returns a ``T``. What a call raises is raised in it."""
+"""A program that returns a ``T``. An error of a store call is raised inside the program."""
 
 
 def call(method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> Calls[T]:
-    """The answer to one call, as in ``pods = yield from call(Store.pods)``."""
-    answer: T = yield StoreCall(method.__name__, args, kwargs)
-    return answer
+    """Yield one store call and return its result: ``pods = yield from call(Store.pods)``."""
+    result: T = yield StoreCall(method.__name__, args, kwargs)
+    return result
 
 
 def run(store: Store, program: Calls[T]) -> T:
-    """Carry all calls of a program out, here and now; what it returns."""
+    """Execute all calls of a program on ``store``; returns what the program returns."""
     try:
-        need = next(program)
+        store_call = next(program)
         while True:
             try:
-                answer = need.on(store)
+                result = store_call.on(store)
             except BaseException as error:
-                need = program.throw(error)
+                store_call = program.throw(error)
             else:
-                need = program.send(answer)
+                store_call = program.send(result)
     except StopIteration as end:
-        result: T = end.value
-        return result
+        returned: T = end.value
+        return returned

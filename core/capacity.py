@@ -1,4 +1,4 @@
-"""How much a pod takes on."""
+"""How many steps a pod runs at once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 
 
 def slots(max_parallelism: int, capacity_threshold: float) -> int:
-    """How many steps a pod holds at most: the given part of its parallelism, one at least.
+    """The maximum number of steps that a pod runs at once: ``max_parallelism`` times
+    ``capacity_threshold``, rounded down, but at least 1.
 
-    A hair is added before rounding down, so that 0.7 of 10 is 7 in binary fractions too.
+    1e-9 is added before rounding, so that 10 * 0.7 gives 7 despite binary fractions.
     """
     return max(1, math.floor(max_parallelism * capacity_threshold + 1e-9))

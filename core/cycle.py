@@ -1,4 +1,4 @@
-"""A program that goes on beside other work, one call of the store at a time."""
+"""Run a background program of the leader, one store call at a time, between other work."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from typing import Any, Final
 
 from fleet_q.core.calls import Calls, StoreCall
 
-MOST_OF_THE_TIME: Final = 0.2
-"""The part of the time in which a cycle that pauses may keep the store busy; the rest is the
-fleet's."""
+MAX_STORE_SHARE: Final = 0.2
+"""The largest share of time in which a cycle that pauses keeps the store busy; the rest is left to
+the fleet."""
 
-LONGEST_PAUSE: Final = 1.0
-"""Seconds; where a batch takes long, others wait for a lock in turn and are not passed over."""
+MAX_PAUSE: Final = 1.0
+"""Seconds of a pause, at most. Stores on which batches are slow queue for locks in order, so longer
+pauses would not help other writers."""
 
 
 class Cycle:
-    """Takes ``program`` further, call by call. Where the program yields ``None``, it pauses, the
-    longer the more time its calls took since the last pause. ``next_at`` is when the next call is
-    due on ``clock``, in seconds; infinity when the program is over.
+    """Advances ``program`` one store call at a time.
+
+    Where the program yields ``None``, it pauses for a time that is proportional to the time its
+    calls took since the last pause. ``next_at`` is the time, in seconds on ``clock``, at which the
+    next call is due; infinity once the program has ended.
     """
 
     def __init__(
@@ -37,17 +40,17 @@ class Cycle:
         return self.next_at == math.inf
 
     def go_on(self) -> Calls[None]:
-        """The next call. Raises what the program raises, which ends it."""
+        """Execute the next call. An error that the program raises ends it and is raised here."""
         began = self._clock()
         try:
             call = next(self._program) if self._call is None else self._call
             if call is not None:
                 try:
-                    answer = yield call
+                    result = yield call
                 except BaseException as error:
                     self._call = self._program.throw(error)
                 else:
-                    self._call = self._program.send(answer)
+                    self._call = self._program.send(result)
         except BaseException as error:
             self.next_at = math.inf
             if not isinstance(error, StopIteration):
@@ -60,11 +63,11 @@ class Cycle:
             self._took = 0.0
 
     def close(self) -> None:
-        """End the program where it is."""
+        """End the program at its current call."""
         self.next_at = math.inf
         self._program.close()
 
 
 def pause(took: float) -> float:
-    """Seconds to leave the store alone after calls that took so many."""
-    return min(took * (1 / MOST_OF_THE_TIME - 1), LONGEST_PAUSE)
+    """Seconds to pause after store calls that took ``took`` seconds."""
+    return min(took * (1 / MAX_STORE_SHARE - 1), MAX_PAUSE)

@@ -1,4 +1,4 @@
-"""How ``evolve`` applies :data:`~fleet_q.core.lifecycle.EFFECTS`, with all lookups done once."""
+"""Apply :data:`~fleet_q.core.lifecycle.EFFECTS` to rows, with all lookups done at import time."""
 
 from __future__ import annotations
 
@@ -15,47 +15,50 @@ Value = Callable[[StepEvent], Any]
 
 
 class ColumnChanges:
-    """What an event makes of a row's columns.
+    """The compiled column changes of one event type.
 
-    ``columns`` are an effect's, ``fields`` the names of all columns in the order of a row.
+    ``columns`` are the columns of its :class:`~fleet_q.core.lifecycle.Effect`; ``fields`` are the
+    names of all columns in the order of a row.
     """
 
     def __init__(self, columns: Mapping[str, NewValue], fields: Sequence[str]) -> None:
         self._constants: list[tuple[int, object]] = []
         self._values: list[tuple[int, Value]] = []
-        self._values_if_told: list[tuple[int, Value]] = []
-        self._counts: list[int] = []
-        for column, becomes in columns.items():
-            place = fields.index(column)
-            told: Value = attrgetter(f"fact.{column}")
-            match becomes:
+        self._values_unless_none: list[tuple[int, Value]] = []
+        self._increments: list[int] = []
+        for column, new_value in columns.items():
+            position = fields.index(column)
+            from_event: Value = attrgetter(f"fact.{column}")
+            match new_value:
                 case NewValue.NULL:
-                    self._constants.append((place, None))
+                    self._constants.append((position, None))
                 case NewValue.ZERO:
-                    self._constants.append((place, 0))
+                    self._constants.append((position, 0))
                 case NewValue.ACTING_POD:
-                    self._values.append((place, attrgetter("pod_id")))
+                    self._values.append((position, attrgetter("pod_id")))
                 case NewValue.FROM_EVENT:
-                    self._values.append((place, _json(told) if column in JSON_FIELDS else told))
+                    self._values.append(
+                        (position, _json(from_event) if column in JSON_FIELDS else from_event)
+                    )
                 case NewValue.FROM_EVENT_OR_NOW:
-                    self._values.append((place, _or_now(told)))
+                    self._values.append((position, _or_now(from_event)))
                 case NewValue.FROM_EVENT_OR_UNCHANGED:
-                    self._values_if_told.append((place, told))
+                    self._values_unless_none.append((position, from_event))
                 case NewValue.INCREMENTED:
-                    self._counts.append(place)
+                    self._increments.append(position)
 
     def apply(self, row: list[Any], event: StepEvent) -> None:
-        """Change ``row`` by ``event``."""
-        for place, constant in self._constants:
-            row[place] = constant
-        for place, value in self._values:
-            row[place] = value(event)
-        for place in self._counts:
-            row[place] += 1
-        for place, value in self._values_if_told:
-            told = value(event)
-            if told is not None:
-                row[place] = told
+        """Change ``row`` as ``event`` requires."""
+        for position, constant in self._constants:
+            row[position] = constant
+        for position, value in self._values:
+            row[position] = value(event)
+        for position in self._increments:
+            row[position] += 1
+        for position, value in self._values_unless_none:
+            new = value(event)
+            if new is not None:
+                row[position] = new
 
 
 def json_text(raw: msgspec.Raw) -> str:
@@ -63,13 +66,13 @@ def json_text(raw: msgspec.Raw) -> str:
     return str(raw, "utf-8")
 
 
-def _json(told: Value) -> Value:
-    return lambda event: json_text(told(event))
+def _json(from_event: Value) -> Value:
+    return lambda event: json_text(from_event(event))
 
 
-def _or_now(told: Value) -> Value:
-    def value(event: StepEvent) -> Any:
-        found = told(event)
-        return event.at if found is None else found
+def _or_now(from_event: Value) -> Value:
+    def value_or_now(event: StepEvent) -> Any:
+        value = from_event(event)
+        return event.at if value is None else value
 
-    return value
+    return value_or_now

@@ -1,4 +1,4 @@
-"""Every error that FLEET-Q raises; each message is one line that says what is wrong."""
+"""All exceptions that FLEET-Q raises. Each message is one line."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 
 class FleetQError(Exception):
-    """The root of all errors raised by FLEET-Q.
+    """Base class of all exceptions raised by FLEET-Q.
 
-    When a submission of many steps breaks off, ``stored_ids`` are those of the steps that are
-    stored; errors of other classes that end one have it too.
+    If a submission of many steps is interrupted, ``stored_ids`` holds the ids of the steps already
+    stored. Exceptions of other classes that interrupt one get the same attribute.
     """
 
     stored_ids: Sequence[str] = ()
 
 
 class InvalidInput(FleetQError, ValueError):
-    """A value from outside that cannot be taken as it is; nothing was stored."""
+    """An argument, setting or payload is invalid; nothing was stored."""
 
 
 class UnknownStep(FleetQError, LookupError):
@@ -28,16 +28,18 @@ class UnknownStep(FleetQError, LookupError):
 
 
 class StepConflict(FleetQError):
-    """A step id that is taken was submitted again with another payload."""
+    """A step with this id exists and has a different payload."""
 
     def __init__(self, step_id: str) -> None:
-        super().__init__(f"step {step_id!r} exists with another payload; choose another step_id")
+        super().__init__(
+            f"step {step_id!r} already exists with a different payload; use another step_id"
+        )
         self.step_id = step_id
 
 
 class IllegalTransition(FleetQError):
-    """A lifecycle forbids what was tried in the state that holds; ``name`` is the id of what was
-    to be changed. ``is_known``: whether this version knows the status."""
+    """The lifecycle does not allow ``trigger`` in the current ``status``. ``name`` is the id of the
+    step or pod; ``is_known`` is false if this version does not know the status."""
 
     def __init__(
         self,
@@ -62,57 +64,57 @@ class IllegalTransition(FleetQError):
 
 
 class StaleClaim(FleetQError):
-    """A change carried a claim token that is not, or no longer, the step's."""
+    """A command carried a claim token that is not the current one of the step."""
 
     def __init__(self, step_id: str) -> None:
-        super().__init__(f"step {step_id!r} is no longer held under this claim")
+        super().__init__(f"step {step_id!r} is not claimed under this claim token")
         self.step_id = step_id
 
 
 class IncarnationEnded(FleetQError):
-    """A pod acted as an incarnation that the store no longer counts as living.
+    """A pod acted as an incarnation that has ended.
 
-    ``superseded`` tells the two causes apart: another process joined under the same pod id, or
-    this one was declared dead and may join again as a new incarnation.
+    If ``superseded``, another process has joined under the same pod id; otherwise this incarnation
+    was declared dead or has left, and the pod may join again as a new incarnation.
     """
 
     def __init__(self, pod_id: str, *, superseded: bool) -> None:
         super().__init__(
             f"another process has joined as pod {pod_id!r}; give every pod its own FLEET_Q_POD_ID"
             if superseded
-            else f"pod {pod_id!r} was declared dead; it has to join again"
+            else f"pod {pod_id!r} was declared dead; it must join again"
         )
         self.pod_id = pod_id
         self.superseded = superseded
 
 
 class StartNotRecorded(FleetQError):
-    """A function must not begin, because that it begins can be neither recorded nor be unknown."""
+    """The start of a step on its last try cannot be recorded, so its function must not begin."""
 
 
 class CorruptLog(FleetQError):
-    """The event log contradicts itself: a gap in the versions, or a first event that is not one."""
+    """The event log is inconsistent: a gap in the versions, or a wrong first event."""
 
 
 class StoreError(FleetQError):
-    """The store refuses for good: trying again without a change will not help."""
+    """The store reported an error that retrying does not resolve."""
 
 
 class UnknownToThisVersion(StoreError):
-    """The store holds what a newer version has written, and this one does not know."""
+    """The store contains data of a newer version of FLEET-Q, which this one cannot read."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what}, which this version does not know; upgrade fleet-q")
 
 
 class DataRefused(StoreError):
-    """The store cannot keep a value, which is too large for it; nothing was done. The store goes on
-    to work for other data."""
+    """The store cannot hold a value, for example because it is too large; nothing was changed. The
+    store still accepts other data."""
 
 
 class StoreUnavailable(StoreError):
-    """The store did not answer this time; what was tried may or may not have been done."""
+    """The store did not answer; the call may or may not have taken effect. Retry later."""
 
 
 class StoreContended(StoreUnavailable):
-    """So many wait for the store's lock that it lets no more do so; nothing was done."""
+    """The store rejected the call: too many others wait for its lock. Nothing was changed."""

@@ -1,4 +1,4 @@
-"""The store port over any database that can hold a transaction: one for each call."""
+"""Implement the store port over a database: one transaction per call."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EventStore:
     """A :class:`~fleet_q.core.ports.Store` over a :class:`~fleet_q.core.ports.Database`."""
 
     starts: StartRecords | None = None
-    """See :class:`fleet_q.core.ports.Store`; so for everything here."""
+    """See :class:`fleet_q.core.ports.Store`, also for all methods of this class."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -46,16 +46,16 @@ class EventStore:
             return tx.submit_many(new, pod_id)
 
     def sync(self, request: SyncRequest) -> SyncResult:
-        """A turn that may have nothing to write is looked at in a read transaction first, which
-        keeps no writer waiting."""
+        """Try a sync that may have nothing to write in a read transaction first, which blocks no
+        writer."""
         is_new_claim = request.claim and not request.is_retry
         if is_new_claim and (
             request.only_if_claimable or not (request.pod_command or request.outcomes)
         ):
             with self._database.read() as tx:
-                answer = tx.peek(request)
-            if answer is not None:
-                return answer
+                result = tx.peek(request)
+            if result is not None:
+                return result
         with self._database.write() as tx:
             return tx.sync(request)
 

@@ -1,7 +1,7 @@
-"""What can happen to a step or a pod: the facts, and the envelope that the log keeps them in.
+"""The events of steps and pods: one fact type for each kind, and the record that holds a fact.
 
-The tag of a fact is the name of its trigger in :mod:`fleet_q.core.lifecycle`; ``submitted`` and
-a pod's first ``joined`` begin a stream.
+The tag of a fact is the name of its trigger in :mod:`fleet_q.core.lifecycle`. The first event of a
+step is ``submitted``, that of a pod ``joined``.
 """
 
 from __future__ import annotations
@@ -12,22 +12,25 @@ import msgspec
 from msgspec import Raw
 
 JSON_FIELDS: Final = frozenset({"payload", "result"})
-"""The fields whose values are JSON, kept word for word."""
+"""The fields of facts that hold JSON, stored verbatim."""
 
 
 class Fact(msgspec.Struct, frozen=True, tag_field="type"):
-    """One thing that happened, without where and when."""
+    """The content of an event, without its stream, version and time."""
 
     @property
     def type(self) -> str:
-        """The fact's tag, as the log's ``type`` column has it."""
+        """The tag of the fact, as stored in the ``type`` column of the log."""
         return str(self.__struct_config__.tag)
 
 
 class Submitted(Fact, frozen=True, tag="submitted"):
-    """A step came into being. It is claimable from ``available_ts`` on; 0: at once. So for all
-    facts that have one; where it is missing, as in the logs of earlier versions, the step keeps
-    the time that it had, or after a replay, may be claimed from the event's own time on."""
+    """A client submitted the step.
+
+    ``available_ts`` is the time from which the step is claimable; 0 means immediately. Other facts
+    use it likewise. Logs of earlier versions lack it in some facts: then the step keeps its time,
+    or after a replay is claimable from the time of the event.
+    """
 
     payload: Raw
     priority: int
@@ -36,21 +39,21 @@ class Submitted(Fact, frozen=True, tag="submitted"):
 
 
 class Claimed(Fact, frozen=True, tag="claimed"):
-    """A pod took the step: the event's pod, in this incarnation, under this token."""
+    """The event's pod, as this incarnation, claimed the step under this token."""
 
     claim_token: str
     incarnation: str
 
 
 class Completed(Fact, frozen=True, tag="completed"):
-    """The claim's holder finished the step; ``result`` is the function's return value as JSON."""
+    """The function returned; ``result`` is its return value as JSON."""
 
     claim_token: str
     result: Raw
 
 
 class Retried(Fact, frozen=True, tag="retried"):
-    """An attempt failed and tries are left; the next may begin at ``available_ts``."""
+    """An attempt failed and tries are left; the step is claimable again at ``available_ts``."""
 
     claim_token: str
     error: str
@@ -59,15 +62,15 @@ class Retried(Fact, frozen=True, tag="retried"):
 
 
 class Released(Fact, frozen=True, tag="released"):
-    """The holder gave the step back unfinished, or a leader did after the holder died before the
-    function began; no try is used up."""
+    """The pod released the step unfinished, or a leader did because the pod died before the
+    function began. No try is used up."""
 
     claim_token: str
     available_ts: int | None = None
 
 
 class Recovered(Fact, frozen=True, tag="recovered"):
-    """A leader took the step from a pod that died with it; one try is used up."""
+    """A leader recovered the step from a dead pod; one try is used up."""
 
     claim_token: str
     error: str
@@ -75,7 +78,7 @@ class Recovered(Fact, frozen=True, tag="recovered"):
 
 
 class Failed(Fact, frozen=True, tag="failed"):
-    """The step failed for good and is a dead letter from now on."""
+    """The step failed and is now a dead letter."""
 
     claim_token: str
     error: str
@@ -83,47 +86,47 @@ class Failed(Fact, frozen=True, tag="failed"):
 
 
 class Cancelled(Fact, frozen=True, tag="cancelled"):
-    """Somebody called the step off."""
+    """A client cancelled the step."""
 
 
 class Replayed(Fact, frozen=True, tag="replayed"):
-    """Somebody gave a failed or cancelled step all its tries again."""
+    """A client made a failed or cancelled step pending again, with all its tries."""
 
     available_ts: int | None = None
 
 
 class Joined(Fact, frozen=True, tag="joined"):
-    """A process began to live under the pod's id, as this incarnation."""
+    """A process joined the fleet under the pod's id, as this incarnation."""
 
     incarnation: str
 
 
 class Slept(Fact, frozen=True, tag="slept"):
-    """The incarnation holds nothing and will not be heard of until there is work."""
+    """The incarnation holds no steps and sends no heartbeats until there is work."""
 
     incarnation: str
 
 
 class Woke(Fact, frozen=True, tag="woke"):
-    """The incarnation sends heartbeats again."""
+    """The incarnation is awake and sends heartbeats again."""
 
     incarnation: str
 
 
 class Draining(Fact, frozen=True, tag="draining"):
-    """The incarnation takes no new steps any more."""
+    """The incarnation claims no more steps."""
 
     incarnation: str
 
 
 class Left(Fact, frozen=True, tag="left"):
-    """The incarnation ended in good order."""
+    """The incarnation shut down and released its steps."""
 
     incarnation: str
 
 
 class DeclaredDead(Fact, frozen=True, tag="declared_dead"):
-    """The event's pod found that this incarnation's heartbeat is older than allowed."""
+    """The event's pod declared this incarnation dead, because its heartbeats had stopped."""
 
     incarnation: str
 
@@ -137,10 +140,11 @@ F = TypeVar("F", StepFact, PodFact)
 
 
 class Event(msgspec.Struct, Generic[F], frozen=True):
-    """One line of the log.
+    """One row of the event log.
 
-    ``stream`` is the step's or the pod's id, ``version`` counts from 1 without gaps within it,
-    ``at`` is the store's clock, ``pod_id`` the pod that did it (``None``: somebody from outside).
+    ``stream`` is the id of the step or pod, ``version`` counts from 1 without gaps within a
+    stream, ``at`` is the time by the store's clock, and ``pod_id`` is the pod that caused the event
+    (``None``: a client or an operator).
     """
 
     stream: str

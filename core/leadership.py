@@ -1,4 +1,4 @@
-"""Who leads: the oldest live pod. Every pod finds the same answer in the same table."""
+"""Leader election: the oldest live pod leads. All pods compute the same result from one table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fleet_q.core.pod import Pod
 
 
 def live_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
-    """The pods that live at store time ``at``, oldest first, then by id."""
+    """The live pods at store time ``at``, oldest first, then by id."""
     return sorted(
         (pod for pod in pods if pod.is_live(at, dead_after)),
         key=lambda pod: (pod.birth_ts, pod.pod_id),
@@ -17,8 +17,8 @@ def live_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
 
 
 def leader(pods: Iterable[Pod], at: int, dead_after: int) -> Pod | None:
-    """The oldest live pod that is not draining, one that is awake before any that sleeps; ``None``
-    if there is none."""
+    """The leader: the oldest live pod that is up, or else the oldest that is asleep. ``None`` if
+    there is neither."""
     candidates = (
         pod for pod in pods if pod.status in ("up", "asleep") and pod.is_live(at, dead_after)
     )
@@ -28,15 +28,18 @@ def leader(pods: Iterable[Pod], at: int, dead_after: int) -> Pod | None:
 
 
 def is_led(pods: Iterable[Pod], at: int, dead_after: int) -> bool:
-    """Whether a live pod is awake to lead the others."""
+    """Whether any live pod is up, so that the fleet has a leader that is awake."""
     return any(pod.status == "up" and pod.is_live(at, dead_after) for pod in pods)
 
 
 def silent_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
-    """The pods that are silent by the store's clock: not ended, and not heard of for ``dead_after``
-    microseconds. Whether they are dead is for :class:`~fleet_q.core.silence.SilenceTracker` to
-    find out: the clock may have been set, or all pods kept from their heartbeats. One whose status
-    only a newer version knows is left to that."""
+    """The pods that may be declared dead and whose last heartbeat is at least ``dead_after``
+    microseconds old by the store's clock.
+
+    They are not necessarily dead: the clock may have been changed, or an outage may have stopped
+    all heartbeats. :class:`~fleet_q.core.silence.SilenceTracker` decides that. A pod with a status
+    that only a newer version knows is ignored.
+    """
     return [
         pod
         for pod in pods

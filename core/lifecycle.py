@@ -1,7 +1,7 @@
-"""The lifecycles of steps and pods, declared once: which event may follow, and what it changes.
+"""The lifecycles of steps and pods: which events each status allows, and what an event changes.
 
-``decide`` looks up here whether an event is allowed, ``evolve`` what it makes of the state. The SQL
-that changes steps and the pictures in docs/architecture.md are rendered from the same tables.
+``decide`` and ``evolve`` read these tables. The SQL that changes steps and the diagrams in
+docs/architecture.md are rendered from them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ STEP_STATUSES: Final[tuple[StepStatus, ...]] = get_args(StepStatus)
 POD_STATUSES: Final[tuple[PodStatus, ...]] = get_args(PodStatus)
 
 FINAL: Final[tuple[StepStatus, ...]] = ("completed", "failed", "cancelled")
-"""The statuses of a step that has ended. Only a replay leads out of one."""
+"""The final statuses of a step. Only a replay leads out of them."""
 
 S = TypeVar("S", bound=str)
 
 
 class Lifecycle(Generic[S]):
-    """A table of states and triggers, declared with ``transitions`` and looked up in a dict.
+    """A state machine: a table of statuses and triggers.
 
-    The library checks the declaration; a call of one of its triggers would cost some
-    microseconds for every step, so the table that it built is read instead.
+    The library ``transitions`` checks the declaration. Firing its triggers would cost microseconds
+    for every step, so lookups use a dict built from its table.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class Lifecycle(Generic[S]):
         }
 
     def after(self, status: S, trigger: str, name: str | None = None) -> S:
-        """The status that ``trigger`` leads to; :class:`IllegalTransition`, with the ``name`` of
-        whose status it is, if it is forbidden."""
+        """The status after ``trigger``. Raises :class:`IllegalTransition` if ``status`` does not
+        allow it; ``name`` is the id of the step or pod, for the message."""
         try:
             return self._after[status, trigger]
         except KeyError:
@@ -71,7 +71,7 @@ class Lifecycle(Generic[S]):
             ) from None
 
     def allows(self, status: S, trigger: str) -> bool:
-        """Whether ``trigger`` may happen in ``status``."""
+        """Whether ``status`` allows ``trigger``."""
         return (status, trigger) in self._after
 
     def triggers(self) -> set[str]:
@@ -102,11 +102,10 @@ class NewValue(StrEnum):
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """What an event makes of a step.
+    """What an event changes in a step.
 
-    It may happen in the statuses ``sources`` and leads to ``status``. ``columns`` are those it
-    changes besides ``version`` and ``last_update_ts``, which every event changes; all others stay
-    as they are.
+    The event is allowed in the statuses ``sources`` and leads to ``status``. ``columns`` are the
+    columns that it changes, besides ``version`` and ``last_update_ts``, which every event changes.
     """
 
     sources: tuple[StepStatus, ...]
@@ -114,50 +113,52 @@ class Effect(msgspec.Struct, frozen=True):
     columns: Mapping[str, NewValue]
 
 
-_CLAIM_TAKEN: Final = {
+_CLAIM_SET: Final = {
     "claimed_by": NewValue.ACTING_POD,
     "incarnation": NewValue.FROM_EVENT,
     "claim_token": NewValue.FROM_EVENT,
 }
-_CLAIM_ENDED: Final = dict.fromkeys(_CLAIM_TAKEN, NewValue.NULL)
+_CLAIM_CLEARED: Final = dict.fromkeys(_CLAIM_SET, NewValue.NULL)
 _ONE_TRY_USED: Final = {"retry_count": NewValue.INCREMENTED}
-_ALL_TRIES_LEFT: Final = {"retry_count": NewValue.ZERO}
-_ERROR_TOLD: Final = {"error": NewValue.FROM_EVENT, "traceback": NewValue.FROM_EVENT}
+_TRIES_RESET: Final = {"retry_count": NewValue.ZERO}
+_ERROR_SET: Final = {"error": NewValue.FROM_EVENT, "traceback": NewValue.FROM_EVENT}
 _ERROR_CLEARED: Final = {"error": NewValue.NULL, "traceback": NewValue.NULL}
 
 EFFECTS: Final[Mapping[str, Effect]] = {
-    "claimed": Effect(("pending",), "claimed", _CLAIM_TAKEN),
+    "claimed": Effect(("pending",), "claimed", _CLAIM_SET),
     "completed": Effect(
         ("claimed",), "completed", {"result": NewValue.FROM_EVENT, **_ERROR_CLEARED}
     ),
     "retried": Effect(
         ("claimed",),
         "pending",
-        {**_CLAIM_ENDED, **_ONE_TRY_USED, "available_ts": NewValue.FROM_EVENT, **_ERROR_TOLD},
+        {**_CLAIM_CLEARED, **_ONE_TRY_USED, "available_ts": NewValue.FROM_EVENT, **_ERROR_SET},
     ),
     "released": Effect(
-        ("claimed",), "pending", {**_CLAIM_ENDED, "available_ts": NewValue.FROM_EVENT_OR_UNCHANGED}
+        ("claimed",),
+        "pending",
+        {**_CLAIM_CLEARED, "available_ts": NewValue.FROM_EVENT_OR_UNCHANGED},
     ),
     "recovered": Effect(
         ("claimed",),
         "pending",
         {
-            **_CLAIM_ENDED,
+            **_CLAIM_CLEARED,
             **_ONE_TRY_USED,
             "available_ts": NewValue.FROM_EVENT_OR_UNCHANGED,
             "error": NewValue.FROM_EVENT,
             "traceback": NewValue.NULL,
         },
     ),
-    "failed": Effect(("claimed",), "failed", _ERROR_TOLD),
+    "failed": Effect(("claimed",), "failed", _ERROR_SET),
     "cancelled": Effect(("pending", "claimed"), "cancelled", {}),
     "replayed": Effect(
         ("failed", "cancelled"),
         "pending",
-        {**_CLAIM_ENDED, **_ALL_TRIES_LEFT, "available_ts": NewValue.FROM_EVENT_OR_NOW},
+        {**_CLAIM_CLEARED, **_TRIES_RESET, "available_ts": NewValue.FROM_EVENT_OR_NOW},
     ),
 }
-"""Every event that a step may see after its submission."""
+"""The effect of every event of a step, except ``submitted``."""
 
 STEP: Final = Lifecycle[StepStatus](
     "step",

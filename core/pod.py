@@ -1,4 +1,4 @@
-"""A pod's life: the only place where one may change; the shape is that of a step's."""
+"""Pods: their state, their commands, and the pure functions ``decide`` and ``evolve``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fleet_q.core.lifecycle import POD, PodStatus
 
 
 class Pod(msgspec.Struct, frozen=True):
-    """A pod, as a row of ``POD_HEALTH`` has it: the newest incarnation under its id."""
+    """A pod: a row of ``POD_HEALTH``, which describes the newest incarnation under this id."""
 
     pod_id: str
     status: PodStatus
@@ -24,52 +24,52 @@ class Pod(msgspec.Struct, frozen=True):
     version: int = 1
 
     def is_live(self, at: int, dead_after: int) -> bool:
-        """Whether it has not ended and its last heartbeat is less than ``dead_after`` µs away. One
-        from further in the future was sent before the clock was set back, and proves nothing. A
-        pod that sleeps holds nothing and sends none; it is taken at its word."""
+        """Whether the pod is asleep, or is not down and its last heartbeat is less than
+        ``dead_after`` microseconds from ``at``. A heartbeat further in the future was sent before
+        the clock was set back, so it does not count. A pod that is asleep sends none."""
         if self.status in ("down", "asleep"):
             return self.status == "asleep"
         return abs(at - self.last_heartbeat_ts) < dead_after
 
 
 class Join(msgspec.Struct, frozen=True):
-    """Begin to live as a new incarnation; an earlier one under the same id ends with it."""
+    """Join the fleet as a new incarnation; it ends the earlier one under the same id."""
 
     pod_id: str
     incarnation: str
 
 
 class SendHeartbeat(msgspec.Struct, frozen=True):
-    """Say that the incarnation lives, and is awake. Only if it was asleep, that is an event."""
+    """Record that the incarnation is alive and awake. It is an event only if the pod was asleep."""
 
     pod_id: str
     incarnation: str
 
 
 class Sleep(msgspec.Struct, frozen=True):
-    """Say that the incarnation holds nothing, and sends no heartbeat until it wakes."""
+    """Record that the incarnation holds no steps and sends no heartbeats until it wakes."""
 
     pod_id: str
     incarnation: str
 
 
 class Drain(msgspec.Struct, frozen=True):
-    """Say that the incarnation takes no new steps."""
+    """Record that the incarnation claims no more steps."""
 
     pod_id: str
     incarnation: str
 
 
 class Leave(msgspec.Struct, frozen=True):
-    """End the incarnation in good order."""
+    """End the incarnation after a shutdown."""
 
     pod_id: str
     incarnation: str
 
 
 class DeclareDead(msgspec.Struct, frozen=True):
-    """End an incarnation that was observed to be silent. ``version`` and ``last_heartbeat_ts`` are
-    those of the row that did not change; if one has changed since, nothing happens."""
+    """End an incarnation whose heartbeats have stopped. ``version`` and ``last_heartbeat_ts`` are
+    those of the observed row; if the row has changed since, the command does nothing."""
 
     pod_id: str
     incarnation: str
@@ -80,14 +80,14 @@ class DeclareDead(msgspec.Struct, frozen=True):
 PodCommand = Join | SendHeartbeat | Sleep | Drain | Leave
 AnyPodCommand = PodCommand | DeclareDead
 PodChange = tuple[PodEvent | None, Pod]
-"""A pod after a command, and the event that led to it; a heartbeat is none."""
+"""A pod after a command, and its event; ``None`` for a heartbeat, which is not an event."""
 
 
 def change(
     pod: Pod | None, command: AnyPodCommand, at: int, by: str | None = None
 ) -> PodChange | None:
-    """What ``command`` makes of the pod at store time ``at``; ``None`` if that is nothing new.
-    Raises what :func:`decide` raises."""
+    """Apply ``command`` to the pod at store time ``at``; ``None`` if it changes nothing. Raises
+    what :func:`decide` raises."""
     event = decide(pod, command, at, by)
     if event is not None:
         return event, evolve(pod, event)
@@ -100,11 +100,12 @@ def change(
 def decide(
     pod: Pod | None, command: AnyPodCommand, at: int, by: str | None = None
 ) -> PodEvent | None:
-    """The event that ``command`` leads to at store time ``at``; ``None`` if it has been done, if
-    it is a heartbeat of a pod that is awake, or if a pod to be declared dead has been heard of.
+    """The event that ``command`` causes at store time ``at``.
 
-    Raises :class:`IncarnationEnded` if the command's incarnation is not the living one, and
-    :class:`IllegalTransition` if the lifecycle forbids it.
+    ``None`` if the command has already been applied, is a heartbeat of a pod that is awake, or
+    declares a pod dead whose row has changed. Raises :class:`IncarnationEnded` if the command's
+    incarnation is not the current one or is down, and :class:`IllegalTransition` if the lifecycle
+    does not allow the event.
     """
     fact: PodFact
     if isinstance(command, Join):
@@ -135,7 +136,9 @@ def decide(
                 return None
             fact = ev.Left(command.incarnation)
         case DeclareDead():
-            if not POD.allows(pod.status, "declared_dead"):  # it has ended, or holds nothing
+            if not POD.allows(
+                pod.status, "declared_dead"
+            ):  # it is down, or asleep and so holds no steps
                 return None
             fact = ev.DeclaredDead(command.incarnation)
     if pod.status == "down":
@@ -145,8 +148,8 @@ def decide(
 
 
 def evolve(pod: Pod | None, event: PodEvent) -> Pod:
-    """What ``event`` makes of ``pod``. Raises :class:`CorruptLog` if its version cannot come next,
-    :class:`IllegalTransition` if the lifecycle forbids it."""
+    """The pod after ``event``. Raises :class:`CorruptLog` if the event is not the next one of its
+    stream, and :class:`IllegalTransition` if the lifecycle does not allow it."""
     fact = event.fact
     if event.version != (1 if pod is None else pod.version + 1):
         raise CorruptLog(f"pod {event.stream!r} has a gap before version {event.version}")
@@ -160,7 +163,7 @@ def evolve(pod: Pod | None, event: PodEvent) -> Pod:
             version=event.version,
         )
     if pod is None:
-        raise CorruptLog(f"pod {event.stream!r} does not begin by joining")
+        raise CorruptLog(f"pod {event.stream!r} has no joined event at version 1")
     pod = replace(pod, status=POD.after(pod.status, fact.type, pod.pod_id), version=event.version)
     if isinstance(fact, ev.Slept | ev.Woke | ev.Draining):
         return replace(pod, last_heartbeat_ts=event.at)
@@ -168,9 +171,10 @@ def evolve(pod: Pod | None, event: PodEvent) -> Pod:
 
 
 def check_may_claim(pod: Pod | None, pod_id: str, incarnation: str) -> None:
-    """Only a living incarnation may claim, and only awake: nobody would miss one that sleeps.
+    """Check that the incarnation may claim steps: it is current, not down and not asleep.
 
-    Raises :class:`IncarnationEnded` if it has ended, :class:`IllegalTransition` if it sleeps.
+    A pod that is asleep sends no heartbeats, so nobody would notice if it died with steps. Raises
+    :class:`IncarnationEnded` or, if it is asleep, :class:`IllegalTransition`.
     """
     status = _current(pod, pod_id, incarnation).status
     if status == "down":
@@ -191,7 +195,7 @@ def _current(pod: Pod | None, pod_id: str, incarnation: str) -> Pod:
 
 
 def fold(history: Iterable[PodEvent]) -> Pod | None:
-    """The state that a pod's whole history adds up to."""
+    """The pod after all events of its history; ``None`` for an empty history."""
     pod: Pod | None = None
     for event in history:
         pod = evolve(pod, event)

@@ -1,7 +1,7 @@
-"""What has ended long ago may be forgotten: found, kept elsewhere if so wished, and deleted.
+"""Pruning: archive and delete final steps and inactive pods of a given age, with their events.
 
-Like a recovery cycle, a prune may be cut off after any call of the store, run again, or run by two
-at once: a step is only deleted in the version that it was found in, and with all its events.
+A prune may be interrupted after any store call, repeated, or run twice at once: a step is only
+deleted if its version has not changed since it was found, and only together with all its events.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from fleet_q.core.ports import Store
 PRUNED_BY_DEFAULT: Final[tuple[StepStatus, ...]] = tuple(
     status for status in FINAL if status != "failed"
 )
-"""Steps that nobody waits for any more. Dead letters may still be replayed, and so are pruned only
-when somebody asks for it."""
+"""The statuses that are pruned by default. Failed steps may still be replayed, so they are pruned
+only on request."""
 
-LONGEST_INTERVAL: Final = 3_600.0
-"""Seconds from one prune of a leader to its next, at most."""
+MAX_INTERVAL: Final = 3_600.0
+"""Seconds between two prunes of a leader, at most."""
 
 TOLERANCE: Final = 0.1
-"""By what part of the age that is asked for a step may be older before the leader looks again."""
+"""The interval between prunes, as a fraction of ``prune_after``: how late a step may be pruned."""
 
 
 class PruneStats(msgspec.Struct):
-    """What was pruned; in a dry run, what would be."""
+    """Counts of what was pruned or, in a dry run, of what would be."""
 
     steps: int = 0
     step_events: int = 0
@@ -41,28 +41,28 @@ class PruneStats(msgspec.Struct):
 
 
 Archive = Callable[[Iterable[StepEvent] | Iterable[PodEvent]], None]
-"""Keeps events; when it returns, they are where they cannot be lost."""
+"""Archives events; they are stored durably when it returns."""
 
 
 def is_prunable(
     status: StepStatus, last_update_ts: int, statuses: Collection[StepStatus], before: int
 ) -> bool:
-    """Whether a step has ended, in one of ``statuses``, at the store's time ``before`` or earlier:
-    what happened to it last is its end."""
+    """Whether a step is in one of the final ``statuses`` since store time ``before`` or earlier.
+    The last update of such a step is the event that ended it."""
     return status in statuses and last_update_ts <= before
 
 
 def prunable_pods(pods: Iterable[Pod], before: int) -> list[Pod]:
-    """The pods that are down or asleep and were not heard of after ``before``. One that sleeps on
-    joins anew when it wakes."""
+    """The pods that are down or asleep and sent no heartbeat after ``before``. A pruned pod that is
+    asleep joins again when it wakes."""
     return [
         pod for pod in pods if pod.status in ("down", "asleep") and pod.last_heartbeat_ts <= before
     ]
 
 
 def interval(prune_after: float) -> float:
-    """Seconds from one prune to the next of a leader that prunes what is ``prune_after`` old."""
-    return min(prune_after * TOLERANCE, LONGEST_INTERVAL)
+    """Seconds between two prunes of a leader with the setting ``prune_after``, in seconds."""
+    return min(prune_after * TOLERANCE, MAX_INTERVAL)
 
 
 def prune_cycle(
@@ -76,18 +76,19 @@ def prune_cycle(
     by: str | None = None,
     dead_after: int | None = None,
 ) -> Generator[StoreCall | None, Any, None]:
-    """Prune what ended, by the store's clock, ``older_than`` microseconds ago or earlier.
+    """Prune what ended ``older_than`` microseconds ago or earlier, by the store's clock.
 
-    It looks through ``prune_batch`` steps at a time, pauses after every batch, and adds to
-    ``stats`` as it goes. ``archive`` is given what is about to be deleted. ``by`` is the pod that
-    acts; with ``dead_after``, also in microseconds, nothing is done unless it leads.
+    Steps are read and pruned in batches of ``prune_batch``; the program yields ``None`` before
+    every batch, so that the interpreter can pause, and updates ``stats`` after it. ``archive``
+    receives all events before they are deleted. ``by`` is the acting pod; if ``dead_after`` (in
+    microseconds) is given, the program does nothing unless this pod is the leader.
     """
-    fleet = yield from call(Store.pods)
+    pod_list = yield from call(Store.pods)
     if dead_after is not None:
-        head = leader(fleet.pods, fleet.at, dead_after)
-        if head is None or head.pod_id != by:
+        current_leader = leader(pod_list.pods, pod_list.at, dead_after)
+        if current_leader is None or current_leader.pod_id != by:
             return
-    before = fleet.at - older_than
+    before = pod_list.at - older_than
     after: str | None = ""
     while after is not None:
         yield None
@@ -103,7 +104,7 @@ def prune_cycle(
             pruned = yield from call(Store.prune, page.steps, before, by)
             stats.steps += pruned.streams
             stats.step_events += pruned.events
-    for pod in prunable_pods(fleet.pods, before):
+    for pod in prunable_pods(pod_list.pods, before):
         yield None
         if dry_run:
             stats.pods += 1

@@ -1,4 +1,4 @@
-"""Fold the whole log, compare it with the tables, and correct what differs, in bounded memory."""
+"""Rebuild the tables: fold the event log, compare it with the rows, correct the differences."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from fleet_q.core.ports import Database, RebuildReport, Transaction
 from fleet_q.core.step import Step
 
 BATCH_ROWS: Final = 500
-"""Rows that are corrected in one transaction at most, which others wait for."""
+"""The maximum number of rows corrected in one transaction, for which other writers wait."""
 
 BATCH_BYTES: Final = 4 * 1024 * 1024
-"""Characters of payloads, results and errors in such a batch, about."""
+"""About how many characters of payloads, results and errors such a batch has, at most."""
 
-_TELL_EVERY: Final = 5_000
-_MOST_NAMED: Final = 1_000  # a report of more ids than this helps nobody, and memory is bounded
+_PROGRESS_EVERY: Final = 5_000  # events
+_MAX_REPORTED: Final = 1_000  # ids in a report; bounds memory
 
 T = TypeVar("T", Step, Pod)
 Correct = Callable[[Sequence[str]], Sequence[str]]
-"""Given the ids of rows that differ from the log, correct them; return those to be reported."""
+"""Corrects the rows with the given ids; returns the ids to report as differing."""
 
 
 class LogAndTables(Protocol):
-    """What is compared; see :class:`fleet_q.core.ports.Transaction`."""
+    """The reads that :func:`compare` needs; see :class:`fleet_q.core.ports.Transaction`."""
 
     def pods(self) -> list[Pod]: ...
     def pod_events(self) -> Iterator[PodEvent]: ...
@@ -43,8 +43,8 @@ def rebuild(
 ) -> RebuildReport:
     """See :meth:`fleet_q.core.ports.Store.rebuild`. Raises ``CorruptLog`` on a log with gaps.
 
-    The comparison reads a snapshot and keeps nobody waiting. Rows may have changed since, so a
-    transaction that corrects some folds their log again.
+    The comparison reads a snapshot, so it blocks no writer. Rows may have changed since then, so
+    the transaction that corrects them folds their events again.
     """
 
     def correct_steps(step_ids: Sequence[str]) -> Sequence[str]:
@@ -60,7 +60,7 @@ def rebuild(
 
     with database.snapshot() as tx:
         if check:
-            return compare(tx, _as_they_are, _as_they_are, progress)
+            return compare(tx, _report_only, _report_only, progress)
         return compare(tx, correct_steps, correct_pods, progress)
 
 
@@ -70,11 +70,13 @@ def compare(
     correct_pods: Correct,
     progress: Callable[[int], None] | None,
 ) -> RebuildReport:
-    """Compare the tables with the log, and pass what differs on in batches. Raises ``CorruptLog``
-    on a log with gaps."""
+    """Compare the tables with the log and pass the ids of differing rows to ``correct_steps`` and
+    ``correct_pods`` in batches. Raises ``CorruptLog`` on a log with gaps."""
     folded_pods = list(fold_pods(tables.pod_events()))
     differing = _differing(
-        map(_as_logged, folded_pods), map(_as_logged, tables.pods()), lambda pod: pod.pod_id
+        map(_without_heartbeat, folded_pods),
+        map(_without_heartbeat, tables.pods()),
+        lambda pod: pod.pod_id,
     )
     differing_pods = _in_batches(differing, lambda _: 0, correct_pods)
 
@@ -92,7 +94,7 @@ def compare(
 
 
 def fold_pods(log: Iterable[PodEvent]) -> Iterator[Pod]:
-    """The pods that a log, ordered by id and version, adds up to."""
+    """Fold a pod log that is ordered by id and version; yields every pod."""
     for _, history in groupby(log, key=lambda event: event.stream):
         pod = pods.fold(history)
         if pod is not None:
@@ -100,7 +102,7 @@ def fold_pods(log: Iterable[PodEvent]) -> Iterator[Pod]:
 
 
 def fold_steps(log: Iterable[StepEvent]) -> Iterator[Step]:
-    """The steps, likewise."""
+    """Fold a step log that is ordered by id and version; yields every step."""
     for _, history in groupby(log, key=lambda event: event.stream):
         step = steps.fold(history)
         if step is not None:
@@ -108,23 +110,24 @@ def fold_steps(log: Iterable[StepEvent]) -> Iterator[Step]:
 
 
 def with_heartbeats(folded: Iterable[Pod], table: Iterable[Pod]) -> Iterator[Pod]:
-    """The pods that a log adds up to, last heard of when the table says: the log knows no
-    heartbeats. For a pod that has no row, the last sign of life in the log has to do."""
-    heard = {pod.pod_id: pod.last_heartbeat_ts for pod in table}
+    """The ``folded`` pods with the ``last_heartbeat_ts`` of their rows in ``table``, because
+    heartbeats are not in the log. A pod without a row keeps the time of its last event that counts
+    as a heartbeat."""
+    last_heartbeats = {pod.pod_id: pod.last_heartbeat_ts for pod in table}
     for pod in folded:
-        yield replace(pod, last_heartbeat_ts=heard.get(pod.pod_id, pod.last_heartbeat_ts))
+        yield replace(pod, last_heartbeat_ts=last_heartbeats.get(pod.pod_id, pod.last_heartbeat_ts))
 
 
 def is_equal_but_for_heartbeat(row: Pod | None, folded: Pod | None) -> bool:
-    """Whether a pod's row is what its log adds up to."""
-    return (row and _as_logged(row)) == (folded and _as_logged(folded))
+    """Whether a pod's row equals its folded log, apart from ``last_heartbeat_ts``."""
+    return (row and _without_heartbeat(row)) == (folded and _without_heartbeat(folded))
 
 
-def _as_logged(pod: Pod) -> Pod:
+def _without_heartbeat(pod: Pod) -> Pod:
     return replace(pod, last_heartbeat_ts=0)
 
 
-def _as_they_are(ids: Sequence[str]) -> Sequence[str]:
+def _report_only(ids: Sequence[str]) -> Sequence[str]:
     return ids
 
 
@@ -136,7 +139,7 @@ def _pod_events(tx: Transaction, pod_ids: Sequence[str]) -> Iterator[PodEvent]:
 def _differing(
     log: Iterable[T], table: Iterable[T], key: Callable[[T], str]
 ) -> Iterator[tuple[str, T]]:
-    """What only one side has, or what differs, with its id; both sides come ordered by id."""
+    """The rows that differ or that only one side has, with their ids. Both are ordered by id."""
     left, right = iter(log), iter(table)
     one, other = next(left, None), next(right, None)
     while one is not None or other is not None:
@@ -156,14 +159,14 @@ def _differing(
 def _in_batches(
     differing: Iterable[tuple[str, T]], size: Callable[[T], int], correct: Correct
 ) -> tuple[str, ...]:
-    """Pass on the ids of what differs in batches; the first of those that came back."""
-    named: list[str] = []
+    """Pass the ids of differing rows to ``correct`` in batches; returns the first ids to report."""
+    reported: list[str] = []
     batch: list[str] = []
     total = 0
 
-    def pass_on() -> None:
+    def correct_batch() -> None:
         nonlocal total
-        named.extend(correct(batch)[: _MOST_NAMED - len(named)])
+        reported.extend(correct(batch)[: _MAX_REPORTED - len(reported)])
         batch.clear()
         total = 0
 
@@ -171,10 +174,10 @@ def _in_batches(
         batch.append(row_id)
         total += size(row)
         if len(batch) >= BATCH_ROWS or total >= BATCH_BYTES:
-            pass_on()
+            correct_batch()
     if batch:
-        pass_on()
-    return tuple(named)
+        correct_batch()
+    return tuple(reported)
 
 
 def _size(step: Step) -> int:
@@ -192,7 +195,7 @@ class _Counter:
         for event in log:
             self.events += 1
             self.streams += event.version == 1
-            if self._progress is not None and self.events % _TELL_EVERY == 0:
+            if self._progress is not None and self.events % _PROGRESS_EVERY == 0:
                 self._progress(self.events)
             yield event
         if self._progress is not None:

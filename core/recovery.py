@@ -1,7 +1,7 @@
-"""What the leader does about pods that died: find their steps and give them back.
+"""The leader's recovery cycle: declare silent pods dead and recover their steps.
 
-A cycle may be cut off after any call of the store, run again, or run by two pods at once: what it
-does to a step carries the claim token that the step was found under, so it happens once.
+A cycle may be interrupted after any store call, repeated, or run by two pods at once: each recovery
+carries the claim token that the orphan was found under, so it takes effect once.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from fleet_q.core.ports import Orphan, PodList, RecoveryQueue, StartRecords, Sto
 from fleet_q.core.step import Recover, Step
 
 BATCH: Final = 500
-"""Orphans read, or given back, in one transaction: short enough for a heartbeat to come between."""
+"""Orphans read or recovered in one transaction, so few that heartbeats get through in between."""
 
 BATCH_SIZE: Final = 4 * 1024 * 1024
-"""Characters of steps given back in one transaction, about, for the same reason and so that a
-leader needs little memory for it; a single step may have more."""
+"""About how many characters the steps recovered in one transaction have, at most. This also bounds
+the leader's memory. A larger step is recovered alone."""
 
 
 def is_orphan(step: Step, pods: Mapping[str, Pod]) -> bool:
-    """Whether the step is claimed by an incarnation that has ended or never was.
+    """Whether the step is claimed by an incarnation that has ended or does not exist.
 
-    Time plays no part: a silent pod is declared dead first, and from then on it cannot claim, so
-    what is an orphan once stays one.
+    This does not depend on time: a silent pod is declared dead first and cannot claim afterwards,
+    so an orphan stays one until it is recovered.
     """
     if step.status != "claimed" or step.claimed_by is None:
         return False
@@ -38,7 +38,7 @@ def is_orphan(step: Step, pods: Mapping[str, Pod]) -> bool:
 
 
 class RecoveryStats(msgspec.Struct):
-    """What one cycle did, in the words of the HTTP API."""
+    """Counts of what one cycle did, under the names of the quickstart's HTTP API."""
 
     dead_pods: int = 0
     total_orphans: int = 0
@@ -56,22 +56,22 @@ def recovery_cycle(
     only_as_leader: bool,
     stats: RecoveryStats,
 ) -> Calls[None]:
-    """One cycle, in calls of the store between which a heartbeat can come.
+    """Run one recovery cycle, in short store calls so that heartbeats get through in between.
 
-    ``silent`` is given the pods as they are now, and says which of them to declare dead. ``by`` is
-    the pod that acts; with ``only_as_leader`` nothing is done unless it leads, and ``dead_after``
-    microseconds without a heartbeat make another one lead. ``stats`` is added to as the cycle
-    goes. The orphans wait in ``table``, so memory stays bounded however many there are; the table
-    is dropped at the end, and also when the cycle is given up.
+    ``silent`` receives the current pods and returns those to declare dead. ``by`` is the acting
+    pod; with ``only_as_leader`` the cycle does nothing unless this pod is the leader, among the
+    pods whose last heartbeat is less than ``dead_after`` microseconds old. ``stats`` is updated as
+    the cycle proceeds. Orphans are kept in ``table``, so memory stays bounded; the table is dropped
+    at the end, also if the cycle is interrupted.
 
-    A step on its last try whose function certainly did not begin, by the records of ``starts``, is
-    released; the records are removed when no orphan is left that they could tell of.
+    A step on its last try is released instead of failed if the records of ``starts`` prove that its
+    function never began. Records are removed once no orphan is left that needs them.
     """
-    fleet = yield from call(Store.pods)
-    to_declare = silent(fleet)
+    pod_list = yield from call(Store.pods)
+    to_declare = silent(pod_list)
     if only_as_leader:
-        head = leader(fleet.pods, fleet.at, dead_after)
-        if head is None or head.pod_id != by:
+        current_leader = leader(pod_list.pods, pod_list.at, dead_after)
+        if current_leader is None or current_leader.pod_id != by:
             return
     if to_declare:
         stats.dead_pods += len((yield from call(Store.declare_dead, to_declare, by)))
@@ -82,8 +82,8 @@ def recovery_cycle(
             table.add(page)
             stats.total_orphans += len(page)
             after = page[-1].step_id
-        while letters := table.take(BATCH):
-            for batch in _batches(letters, starts):
+        while orphans := table.take(BATCH):
+            for batch in _batches(orphans, starts):
                 for step in (yield from call(Store.recover, batch, by)):
                     if step.status == "failed":
                         stats.terminal_failures += 1
@@ -91,24 +91,25 @@ def recovery_cycle(
                         stats.resubmitted += 1
     finally:
         table.drop()
-    # Whose process had ended before the pods are read holds nothing that will not be an orphan.
+    # The process of a left-behind record has ended, so an incarnation that is down, or is not the
+    # current one, gets no new steps. Without orphans its record is no longer needed.
     if starts is not None and (left_behind := starts.left_behind()):
-        fleet = yield from call(Store.pods)
-        present = {pod.incarnation for pod in fleet.pods if pod.status != "down"}
+        pod_list = yield from call(Store.pods)
+        living = {pod.incarnation for pod in pod_list.pods if pod.status != "down"}
         if not (yield from call(Store.orphans, "", 1)):
-            starts.remove([each for each in left_behind if each not in present])
+            starts.remove([incarnation for incarnation in left_behind if incarnation not in living])
 
 
-def _batches(letters: Sequence[Orphan], starts: StartRecords | None) -> Iterator[list[Recover]]:
-    never_began = _never_began(starts, letters)
+def _batches(orphans: Sequence[Orphan], starts: StartRecords | None) -> Iterator[list[Recover]]:
+    never_began = _never_began(starts, orphans)
     batch: list[Recover] = []
     size = 0
-    for letter in letters:
-        if batch and size + letter.size > BATCH_SIZE:
+    for orphan in orphans:
+        if batch and size + orphan.size > BATCH_SIZE:
             yield batch
             batch, size = [], 0
-        batch.append(Recover(letter.step_id, letter.claim_token, letter.step_id in never_began))
-        size += letter.size
+        batch.append(Recover(orphan.step_id, orphan.claim_token, orphan.step_id in never_began))
+        size += orphan.size
     yield batch
 
 

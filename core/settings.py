@@ -1,4 +1,4 @@
-"""The numbers that a pod lives by, with the defaults of the quickstart."""
+"""The settings of a pod, their defaults (those of the quickstart) and their validation."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from msgspec.structs import fields, force_setattr
 from fleet_q.core.errors import InvalidInput
 
 MAX_SECONDS: Final = 10 * 365 * 86_400.0
-"""Seconds that any duration may last: ten years, which every store's clock can be counted on by."""
+"""The largest duration in seconds: ten years, which every store's timestamps can hold."""
 
 MAX_PREFETCH: Final = 1_000
-"""Steps held beyond those that run, at most: past this, larger turns are no cheaper a step."""
+"""The largest ``prefetch``: beyond it, larger batches no longer lower the cost of a step."""
 
 PREFIX: Final = "FLEET_Q_"
-"""What the names of the environment variables begin with."""
+"""The prefix of all environment variables."""
 
 SECRET: Final = frozenset({"api_keys"})
-"""The settings whose values are never shown."""
+"""The settings whose values are never shown in messages."""
 
 Seconds = Annotated[float, Meta(gt=0, le=MAX_SECONDS)]
 SecondsOrZero = Annotated[float, Meta(ge=0, le=MAX_SECONDS)]
@@ -28,8 +28,8 @@ Count = Annotated[int, Meta(ge=1)]
 
 
 def convert_setting(name: str, value: object, kind: Any, *, strict: bool = True) -> Any:
-    """``value`` as the setting ``name``, whose type is ``kind``; not ``strict``, texts are read as
-    numbers. Raises :class:`InvalidInput` with the name of the variable."""
+    """Convert ``value`` to the type ``kind`` of the setting ``name``. Unless ``strict``, texts are
+    parsed as numbers. Raises :class:`InvalidInput`, which names the environment variable."""
     try:
         return convert(value, kind, strict=strict)
     except ValidationError as error:
@@ -44,16 +44,18 @@ def _choices(kind: Any) -> str:
 
 
 class PodSettings(Struct, frozen=True, kw_only=True):
-    """Durations in seconds.
+    """The settings of a pod. All durations are in seconds.
 
-    A pod that has not sent a heartbeat for ``dead_pod_threshold`` is declared dead. A pod runs at
-    most ``max_parallelism`` times ``capacity_threshold`` steps, and holds up to ``prefetch``
-    more if it ends them so fast that it would have to wait for its next claim otherwise. A failed
-    attempt is retried after up to ``retry_base_delay``, doubled for each further attempt,
-    ``retry_max_delay`` at most. A pod that is told to stop has ``shutdown_grace`` to finish what
-    it runs. On a store whose every write costs money, a pod falls asleep after ``sleep_after``
-    without work. A leader prunes steps that were completed or cancelled, and pods that were heard
-    of last, ``prune_after`` ago; unset, nothing is pruned.
+    - ``dead_pod_threshold``: a pod that sends no heartbeat for this long is declared dead.
+    - ``max_parallelism`` times ``capacity_threshold``: how many steps a pod runs at once.
+    - ``prefetch``: how many more steps it may claim in advance, if its steps are so short that it
+      would otherwise wait for its next claim.
+    - ``retry_base_delay``, ``retry_max_delay``: the longest delay before the first retry, which
+      doubles with every further attempt, and its limit.
+    - ``shutdown_grace``: how long a pod that shuts down waits for running steps.
+    - ``sleep_after``: on a store whose writes are billed, a pod without work falls asleep after it.
+    - ``prune_after``: the leader prunes steps that were completed or cancelled, and pods that were
+      last seen, at least this long ago; ``None``: nothing is pruned.
     """
 
     heartbeat_interval: Seconds = 10.0
@@ -72,8 +74,8 @@ class PodSettings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            given = getattr(self, field.name)
-            force_setattr(self, field.name, convert_setting(field.name, given, field.type))
+            value = getattr(self, field.name)
+            force_setattr(self, field.name, convert_setting(field.name, value, field.type))
         if self.dead_pod_threshold < 2 * self.heartbeat_interval:
             raise InvalidInput(
                 f"FLEET_Q_DEAD_POD_THRESHOLD ({self.dead_pod_threshold:g} s) must be at least twice"

@@ -1,8 +1,8 @@
-"""Which pods have been silent for the dead-pod threshold, as one pod has observed it itself.
+"""Detection of dead pods: for how long one pod, the observer, has seen no heartbeat of another.
 
-Two wall-clock times say little: the clock may have been set in between, the machine suspended, the
-store locked. So silence is measured on the observer's own monotonic clock, and only while the
-observer could have heard something: while its own heartbeats got through.
+Comparing two wall-clock times is not enough: the clock may have been changed, the machine suspended
+or the store locked in between. So silence is measured on the observer's monotonic clock, and only
+while heartbeats could get through: while the observer's own did.
 """
 
 from __future__ import annotations
@@ -17,81 +17,86 @@ from fleet_q.core.pod import Pod
 class SilenceTracker:
     """Measures for how long each pod's row has not changed.
 
-    The observer's own heartbeats prove that a pod could be heard: what keeps all pods from their
-    heartbeats (a lock, an outage, a suspended machine) keeps this one from its own. Reads prove
-    nothing, for many stores answer them while a writer's lock is held. After more than
-    ``longest_gap`` between two heartbeats, the silence of every pod is measured anew.
+    The observer's own heartbeats prove that other pods could send theirs: whatever stops all
+    heartbeats (a lock, an outage, a suspended machine) stops the observer's, too. Reads prove
+    nothing, because many stores answer them while a writer's lock is held. If more than
+    ``longest_gap`` passes between two heartbeats of the observer, the measurement restarts for
+    every pod.
 
-    ``dead_after`` is in seconds, and so are all times, on the observer's monotonic clock. One
-    thread changes the tracker; any thread may call :meth:`silent`.
+    All times and durations are in seconds, times on the observer's monotonic clock. One thread
+    updates the tracker; any thread may call :meth:`silent`.
     """
 
     def __init__(self, dead_after: float, longest_gap: float) -> None:
         self.detection_time = dead_after + longest_gap
-        """Seconds within which a silence is heard, the time until the first heartbeat included."""
+        """Seconds within which a dead pod is detected, time to the first heartbeat included."""
         self._dead_after = dead_after
         self._longest_gap = longest_gap
         self._unchanged_since: dict[str, tuple[Pod, float]] = {}  # by pod id
-        self._heard_until = -math.inf  # the last heartbeat of the observer's own
-        self._hears_since = math.inf  # the first one after the last gap
+        self._last_heartbeat = -math.inf  # of the observer
+        self._first_heartbeat = math.inf  # of the observer, after the last gap
 
     def on_heartbeat(self, now: float) -> None:
-        """The store has taken a heartbeat of the observer's own."""
-        if now - self._heard_until > self._longest_gap:
-            self._hears_since = now
-        self._heard_until = now
+        """The store has recorded a heartbeat of the observer."""
+        if now - self._last_heartbeat > self._longest_gap:
+            self._first_heartbeat = now
+        self._last_heartbeat = now
 
     def on_pods(self, pods: Iterable[Pod], now: float) -> None:
-        """The rows of all pods, as they were read at ``now``."""
+        """The rows of all pods were read at ``now``."""
         before = self._unchanged_since
         self._unchanged_since = {
-            pod.pod_id: seen if (seen := before.get(pod.pod_id)) and seen[0] == pod else (pod, now)
+            pod.pod_id: last if (last := before.get(pod.pod_id)) and last[0] == pod else (pod, now)
             for pod in pods
             if POD.allows(pod.status, "declared_dead")
         }
 
     def should_watch(self, pod_id: str, now: float) -> bool:
-        """Whether a pod is missed, that is, its row has not changed for longer than its next
-        heartbeat takes, and the observer, which is ``pod_id``, would lead without those that are
-        missed. Soon it may have a pod to declare dead."""
-        present: list[tuple[int, str]] = []
-        is_any_missed = False
+        """Whether the observer ``pod_id`` should read the pods often, because it may soon have to
+        declare one dead: some pod is overdue (its row has not changed for ``longest_gap``), and
+        the observer is the oldest of the pods that are up and not overdue."""
+        candidates: list[tuple[int, str]] = []
+        is_any_overdue = False
         for pod, since in self._unchanged_since.values():
             if pod.pod_id != pod_id and now - since >= self._longest_gap:
-                is_any_missed = True
+                is_any_overdue = True
             elif pod.status == "up":
-                present.append((pod.birth_ts, pod.pod_id))
-        return is_any_missed and (not present or min(present)[1] == pod_id)
+                candidates.append((pod.birth_ts, pod.pod_id))
+        return is_any_overdue and (not candidates or min(candidates)[1] == pod_id)
 
     def silent(self) -> list[Pod]:
-        """The pods to declare dead, as they were last seen. The observer's last heartbeat is the
-        end of what it has heard; whether a row has changed since is for the store to check."""
-        return self._silent_until(self._heard_until)
+        """The pods to declare dead, as they were last read. Silence is measured up to the last
+        heartbeat of the observer; the store checks that the rows have not changed since."""
+        return self._silent_until(self._last_heartbeat)
 
     def is_any_due(self, now: float) -> bool:
-        """Whether a pod is silent if a heartbeat of the observer's own gets through now."""
-        return now - self._heard_until <= self._longest_gap and bool(self._silent_until(now))
+        """Whether some pod would be silent if the observer sent a heartbeat at ``now``."""
+        return now - self._last_heartbeat <= self._longest_gap and bool(self._silent_until(now))
 
     def next_due(self, now: float) -> float:
-        """When the next pod will have been silent for long enough if nothing is heard of it."""
+        """When the next pod will be silent unless its row changes; infinity if there is none."""
         due = (
-            max(since, self._hears_since) + self._dead_after
+            max(since, self._first_heartbeat) + self._dead_after
             for _, since in self._unchanged_since.values()
         )
         return min((at for at in due if at > now), default=math.inf)
 
     def _silent_until(self, until: float) -> list[Pod]:
-        # ``until`` is read first: if another thread resets the tracker meanwhile, this finds fewer.
-        hears_since = self._hears_since
+        # The caller reads ``until`` first: if another thread restarts the measurement in between,
+        # this returns fewer pods.
+        first_heartbeat = self._first_heartbeat
         return [
             pod
             for pod, since in self._unchanged_since.values()
-            if until - max(since, hears_since) >= self._dead_after
+            if until - max(since, first_heartbeat) >= self._dead_after
         ]
 
 
 def longest_gap(heartbeat_interval: float, dead_after: float) -> float:
-    """Seconds between two heartbeats of the observer's own, at most, for its hearing to be without
-    a gap. A pod that was kept waiting for as long is then still heard of in time; and a fleet
-    whose heartbeats wait for locks, but get through, does lose its dead."""
+    """The longest time in seconds between two heartbeats of the observer that does not restart the
+    measurement.
+
+    It tolerates late heartbeats, so dead pods are detected although the heartbeats of the fleet
+    wait for locks. A pod that was delayed for as long is still seen within ``dead_after``.
+    """
     return max(1.5 * heartbeat_interval, dead_after / 2)

@@ -1,7 +1,7 @@
-"""A step's life: the only place where one may change.
+"""Steps: their state, their commands, and the pure functions ``decide`` and ``evolve``.
 
-``decide`` says which event a command leads to, ``evolve`` what an event makes of the state;
-whatever a store keeps is a fold of ``evolve`` over its log.
+``decide`` returns the event that a command causes, ``evolve`` the state after an event. The rows of
+a store equal its event log folded with ``evolve``.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from fleet_q.core.events import Event, StepEvent, StepFact
 from fleet_q.core.lifecycle import EFFECTS, STEP, StepStatus
 
 DIED: Final = "pod {} died while it held the step"
-"""The error of an attempt whose pod died; the braces stand for the pod's id."""
+"""The error of an attempt whose pod died; a format string for the pod's id."""
 
 AT_ONCE: Final = 0
-"""The ``available_ts`` of a step that waits for nothing: claimable whatever the clock says."""
+"""The ``available_ts`` of a step that is claimable at once, whatever the clock says."""
 
 JSON_BLANKS: Final = " \t\r\n"
-"""What JSON calls white space, RFC 8259, section 2; around a text, the log does not keep it."""
+"""JSON white space (RFC 8259, section 2), which is stripped from both ends of a text."""
 
 MAX_CLAIM_SIZE: Final = 4 * 1024 * 1024
-"""Characters of payloads claimed in one turn, about: a claim is read as one text, which takes a few
-times as much memory for a moment. A step with a longer payload is claimed alone."""
+"""Characters of payloads in one claim, at most: a claim is read as one text, and decoding it takes
+several times its size in memory. A step with a longer payload is claimed alone."""
 
-# There may be very many of the structs with ``gc=False``. They hold texts and numbers alone, so the
-# garbage collector need not look through them for cycles.
+# Structs with ``gc=False`` may exist in large numbers. They hold only texts and numbers, so they
+# cannot form cycles and the garbage collector need not track them.
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A unit of work, as a row of ``STEP_TRACKER`` has it.
+    """A unit of work: a row of ``STEP_TRACKER``.
 
-    ``payload`` and ``result`` are JSON texts. ``retry_count`` counts the tries used up, so the
-    attempt that runs is ``retry_count + 1`` of ``max_retries + 1``. ``error`` and ``traceback``
-    are the last failed attempt's until the step completes. Whose claim it is, or was last, say
-    ``claimed_by``, ``incarnation`` and ``claim_token``; they are empty while it is pending. Its
-    JSON is the array of its fields.
+    ``payload`` and ``result`` are JSON texts. ``retry_count`` is the number of tries used up, so
+    the current attempt is number ``retry_count + 1`` of ``max_retries + 1``. ``error`` and
+    ``traceback`` are those of the last failed attempt; completion clears them. ``claimed_by``,
+    ``incarnation`` and ``claim_token`` describe the current or last claim and are ``None`` while
+    the step is pending. A step is encoded as the JSON array of its fields.
     """
 
     step_id: str
@@ -64,12 +64,12 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def attempt(self) -> int:
-        """The number of the attempt that runs or comes next, from 1."""
+        """The number of the current or next attempt, from 1."""
         return self.retry_count + 1
 
     @property
     def has_tries_left(self) -> bool:
-        """Whether the step may be tried again after the attempt that runs."""
+        """Whether the step may be retried after the current attempt."""
         return self.retry_count < self.max_retries
 
 
@@ -81,10 +81,10 @@ _CHANGES: Final = {kind: ColumnChanges(effect.columns, _FIELDS) for kind, effect
 
 
 class Submit(msgspec.Struct, frozen=True, gc=False):
-    """Ask for a step: ``payload`` is a JSON text, ``delay`` microseconds until it is claimable.
+    """Submit a step. ``payload`` is a JSON text; it is claimable after ``delay`` microseconds.
 
-    ``unique`` promises that the id was made for this submission alone, so that a store need not
-    look whether it is taken.
+    ``unique`` promises that the id was generated for this submission, so a store need not check
+    whether a step with this id exists.
     """
 
     step_id: str
@@ -96,7 +96,7 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """Take a step for the pod that acts."""
+    """Claim a step for the acting pod."""
 
     step_id: str
     claim_token: str
@@ -104,7 +104,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Complete(msgspec.Struct, frozen=True, tag="completed", gc=False):
-    """Acknowledge success; ``result`` is a JSON text."""
+    """Report that the function returned; ``result`` is a JSON text."""
 
     step_id: str
     claim_token: str
@@ -112,15 +112,15 @@ class Complete(msgspec.Struct, frozen=True, tag="completed", gc=False):
 
     @property
     def size(self) -> int:
-        """Characters of its texts, for which a store and its clients need memory."""
+        """The number of characters in its texts, which bounds the memory that a request needs."""
         return len(self.result)
 
 
 class Fail(msgspec.Struct, frozen=True, tag="failed"):
-    """Acknowledge a failed attempt.
+    """Report that an attempt failed.
 
-    With tries left and ``permanent`` false, the step is claimable again ``retry_delay``
-    microseconds later; otherwise it is a dead letter.
+    If tries are left and the failure is not ``permanent``, the step is claimable again after
+    ``retry_delay`` microseconds; otherwise it becomes a dead letter.
     """
 
     step_id: str
@@ -132,27 +132,27 @@ class Fail(msgspec.Struct, frozen=True, tag="failed"):
 
     @property
     def size(self) -> int:
-        """As of :class:`Complete`."""
+        """See :class:`Complete`."""
         return len(self.error) + len(self.traceback or "")
 
 
 class Release(msgspec.Struct, frozen=True, tag="released"):
-    """Give a step back unfinished, with no try used up."""
+    """Release a claimed step unfinished; no try is used up."""
 
     step_id: str
     claim_token: str
 
     @property
     def size(self) -> int:
-        """As of :class:`Complete`."""
+        """See :class:`Complete`."""
         return 0
 
 
 class Recover(msgspec.Struct, frozen=True):
-    """Take an orphan from the claim it was found under.
+    """Recover an orphan from the claim that it was found under.
 
-    ``never_began``: its function certainly did not begin under that claim and never will, so a
-    step on its last try is released, with no try used up.
+    ``never_began``: its function did not begin under that claim and never will, so a step on its
+    last try is released instead of failed, and no try is used up.
     """
 
     step_id: str
@@ -161,13 +161,13 @@ class Recover(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """Call a pending or claimed step off."""
+    """Cancel a pending or claimed step."""
 
     step_id: str
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """Give a failed or cancelled step all its tries again, now."""
+    """Make a failed or cancelled step pending again at once, with all its tries."""
 
     step_id: str
 
@@ -179,14 +179,13 @@ StepCommand = Submit | Claim | Outcome | Recover | Cancel | Replay
 def decide(
     step: Step | None, command: StepCommand, at: int, pod_id: str | None = None
 ) -> StepEvent | None:
-    """The event that ``command`` leads to at store time ``at``; ``None`` if it has been done.
+    """The event that ``command`` causes at store time ``at``; ``None`` if it was applied before.
 
-    Doing the same thing twice is no error, so that a lost answer can be asked for again:
-    submitting the same payload under the same id, acknowledging success under the same claim,
-    cancelling what is cancelled.
+    These commands may be repeated, so that a caller that lost the answer can ask again: submitting
+    the same payload under the same id, completing under the same claim, and cancelling.
 
     Raises :class:`UnknownStep`, :class:`StepConflict`, :class:`StaleClaim` (the command's claim
-    token is not the step's) or :class:`IllegalTransition` (the lifecycle forbids it).
+    token is not the current one) or :class:`IllegalTransition` (the lifecycle does not allow it).
     """
     fact: StepFact
     if isinstance(command, Submit):
@@ -208,7 +207,7 @@ def decide(
         case Claim():
             if not is_due(step, at):
                 raise IllegalTransition(
-                    "step", "claimed before its time", step.status, step.step_id
+                    "step", "claimed before it is due", step.status, step.step_id
                 )
             fact = ev.Claimed(command.claim_token, command.incarnation)
         case Complete():
@@ -250,12 +249,12 @@ def decide(
 
 
 def evolve(step: Step | None, event: StepEvent) -> Step:
-    """What ``event`` makes of ``step``. Raises :class:`CorruptLog` if its version cannot come next,
-    :class:`IllegalTransition` if the lifecycle forbids it."""
+    """The step after ``event``. Raises :class:`CorruptLog` if the event is not the next one of its
+    stream, and :class:`IllegalTransition` if the lifecycle does not allow it."""
     fact = event.fact
     if step is None or isinstance(fact, ev.Submitted):
         if step is not None or event.version != 1 or not isinstance(fact, ev.Submitted):
-            raise CorruptLog(f"step {event.stream!r} does not begin with one submission")
+            raise CorruptLog(f"step {event.stream!r} must begin with its only submitted event")
         return Step(
             step_id=event.stream,
             status=STEP.initial,
@@ -269,7 +268,8 @@ def evolve(step: Step | None, event: StepEvent) -> Step:
         )
     if event.version != step.version + 1:
         raise CorruptLog(
-            f"step {event.stream!r} has version {event.version} after version {step.version}"
+            f"step {event.stream!r} has a gap:"
+            f" version {event.version} follows version {step.version}"
         )
     kind = fact.type
     status = STEP.after(step.status, kind, step.step_id)
@@ -280,7 +280,7 @@ def evolve(step: Step | None, event: StepEvent) -> Step:
 
 
 def fold(history: Iterable[StepEvent]) -> Step | None:
-    """The state that a step's whole history adds up to."""
+    """The step after all events of its history; ``None`` for an empty history."""
     step: Step | None = None
     for event in history:
         step = evolve(step, event)
@@ -288,37 +288,39 @@ def fold(history: Iterable[StepEvent]) -> Step | None:
 
 
 def is_due(step: Step, at: int) -> bool:
-    """Whether a pending step may be claimed at store time ``at``: its time has come, by now or
-    when it was changed last. Or it waits to be retried and failed later than now, so the clock has
-    been set back since: the rest of its backoff cannot be told, and to be early does no harm. A
-    delay from its submission is waited for, whatever the clock does."""
-    is_retry_of_future = step.version > 1 and step.last_update_ts > at
-    return is_retry_of_future or step.available_ts <= max(at, step.last_update_ts)
+    """Whether a pending step may be claimed at store time ``at``.
+
+    It may from ``available_ts`` on, by the clock now or at its last update. A step whose last event
+    lies in the future is also due unless that event is its submission: the clock was set back, so
+    the rest of its retry delay is unknown, and an early retry does no harm. The delay of a
+    submission is always waited for.
+    """
+    was_changed_in_future = step.version > 1 and step.last_update_ts > at
+    return was_changed_in_future or step.available_ts <= max(at, step.last_update_ts)
 
 
 def claim_order(step: Step) -> tuple[int, int, str]:
-    """Sort key of the queue: higher priority first, then age, then id so that it is total."""
+    """Sort key of the queue: highest priority first, then oldest, then by id for a total order."""
     return (-step.priority, step.created_ts, step.step_id)
 
 
-def steps_to_claim(first: Sequence[Step], free: int) -> list[Step]:
-    """What a claim takes of the ``first`` steps of the queue: as many as it asks for, in
-    :func:`claim_order`.
+def steps_to_claim(queue: Sequence[Step], free: int) -> list[Step]:
+    """Select what a claim takes of ``queue``: the first steps of the queue in :func:`claim_order`,
+    as many as the claim asks for.
 
-    Of those beyond the first ``free``, which would wait before they begin, only such as may be
-    tried again: on its last try a step fails if its pod dies, unless it is known that it had not
-    begun. And of
-    payloads at most ``MAX_CLAIM_SIZE``, but always the first.
+    The steps after the first ``free`` would wait before they begin, so of these it takes only those
+    with tries left: a step on its last try would fail if the pod died while it waits. It stops
+    before the payloads exceed ``MAX_CLAIM_SIZE``, but always takes the first step.
     """
-    taken: list[Step] = []
-    total = 0
-    for place, step in enumerate(first):
-        total += len(step.payload)
-        if total > MAX_CLAIM_SIZE and place > 0:
+    selected: list[Step] = []
+    size = 0
+    for position, step in enumerate(queue):
+        size += len(step.payload)
+        if size > MAX_CLAIM_SIZE and position > 0:
             break
-        if place < free or step.has_tries_left:
-            taken.append(step)
-    return taken
+        if position < free or step.has_tries_left:
+            selected.append(step)
+    return selected
 
 
 def _after(delay: int, at: int) -> int:
@@ -331,12 +333,13 @@ def _check_claim(step: Step, claim_token: str) -> None:
 
 
 def _raw(text: str) -> msgspec.Raw:
-    """A JSON text as the log keeps it; blanks around it would not come back from there."""
+    """A JSON text as stored in the log, which does not preserve white space around it."""
     return msgspec.Raw(text.strip(JSON_BLANKS))
 
 
 def _same_json(one: str, other: str) -> bool:
-    """Whether two texts say the same but for the order of keys; 1, 1.0 and true do not."""
+    """Whether two JSON texts are equal but for white space and key order. 1, 1.0 and true
+    differ."""
     return one == other or _canonical(one) == _canonical(other)
 
 

@@ -1,6 +1,6 @@
-"""The operations of a transaction, one step after the other.
+"""Default implementations of the operations of a transaction, one step or pod at a time.
 
-Every change goes the same way: read the state, ``decide``, ``evolve``, write both the event and
+Each of them reads the state, calls ``decide`` and ``evolve``, and writes the events together with
 the new state.
 """
 
@@ -19,45 +19,45 @@ from fleet_q.core.step import Cancel, Claim, Outcome, Recover, Replay, Step, Ste
 
 
 class StepByStep(Transaction):
-    """Implements the operations of :class:`~fleet_q.core.ports.Transaction` by its reads and
-    writes, which the database adds. An override must come to the same result."""
+    """Implements the operations of :class:`~fleet_q.core.ports.Transaction` with its reads and
+    writes, which a database provides. An override must have the same result."""
 
     def submit_many(self, new: Sequence[Submit], by: str | None) -> list[bool]:
         changes = _Changes(self, by, [s.step_id for s in new if not s.unique])
-        fresh = [changes.apply(submit) for submit in new]
+        is_new = [changes.apply(submit) for submit in new]
         changes.write()
-        return fresh
+        return is_new
 
     def peek(self, request: SyncRequest) -> SyncResult | None:
-        self._decide_presence(request)
+        self._decide_pod_command(request)
         return (
-            None if self.is_any_due() else self._answer(request, done=not request.only_if_claimable)
+            None if self.is_any_due() else self._result(request, done=not request.only_if_claimable)
         )
 
     def sync(self, request: SyncRequest) -> SyncResult:
-        pod_command = self._decide_presence(request)
+        pod_changes = self._decide_pod_command(request)
         if (
             request.only_if_claimable
             and request.claim
             and not request.is_retry
             and not self.is_any_due()
         ):
-            return self._answer(request, done=False)
-        if pod_command:
-            self.write_pods(pod_command)
-        claimed = self._held_or_claimed(request) if request.claim else ()
+            return self._result(request, done=False)
+        if pod_changes:
+            self.write_pods(pod_changes)
+        claimed = self._claim_once(request) if request.claim else ()
         refused = self.acknowledge(request.outcomes, request.pod_id) if request.outcomes else ()
         more = len(claimed) < request.claim and self.is_any_due()
-        return self._answer(request, claimed, refused, more=more)
+        return self._result(request, claimed, refused, more=more)
 
     def claim(self, request: SyncRequest) -> list[Step]:
-        found = steps.steps_to_claim(self.claimable(request.claim), request.free)
+        selected = steps.steps_to_claim(self.claimable(request.claim), request.free)
         changes = _Changes(self, request.pod_id, [])
-        changes.add_known(found)
-        for step in found:
+        changes.add(selected)
+        for step in selected:
             changes.apply(Claim(step.step_id, request.claim_token, request.incarnation))
         changes.write()
-        return [changes.steps[step.step_id] for step in found]
+        return [changes.steps[step.step_id] for step in selected]
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
         changes = _Changes(self, by, [outcome.step_id for outcome in outcomes])
@@ -98,7 +98,7 @@ class StepByStep(Transaction):
             try:
                 changes.apply(orphan)
             except StaleClaim:
-                continue  # another leader recovered it, and it is an orphan of a later claim
+                continue  # already recovered and claimed again; it is an orphan of that later claim
             recovered.append(changes.steps[orphan.step_id])
         changes.write()
         return recovered
@@ -118,9 +118,9 @@ class StepByStep(Transaction):
         self.write_pods(changes)
         return [pod for _, pod in changes]
 
-    def _decide_presence(self, request: SyncRequest) -> list[PodChange]:
-        """What the turn's presence changes. Raises ``IncarnationEnded`` if the pod may not claim
-        after that."""
+    def _decide_pod_command(self, request: SyncRequest) -> list[PodChange]:
+        """The changes of the request's pod command. Raises ``IncarnationEnded`` or
+        ``IllegalTransition`` if the command is not allowed, or the claim after it."""
         if request.pod_command is None and not request.claim:
             return []
         changes: list[PodChange] = []
@@ -134,16 +134,18 @@ class StepByStep(Transaction):
             pods.check_may_claim(pod, request.pod_id, request.incarnation)
         return changes
 
-    def _held_or_claimed(self, request: SyncRequest) -> Sequence[Step]:
-        """What the same turn has claimed, if this is its repetition and it was done; else what it
-        claims now."""
+    def _claim_once(self, request: SyncRequest) -> Sequence[Step]:
+        """Claim steps; if the request is a retry and its first execution claimed some, return
+        those."""
         if request.is_retry:
-            held = self.claimed_under(request.pod_id, request.incarnation, request.claim_token)
-            if held:
-                return held
+            already_claimed = self.claimed_under(
+                request.pod_id, request.incarnation, request.claim_token
+            )
+            if already_claimed:
+                return already_claimed
         return self.claim(request)
 
-    def _answer(
+    def _result(
         self,
         request: SyncRequest,
         claimed: Sequence[Step] = (),
@@ -168,30 +170,30 @@ class StepByStep(Transaction):
 
 
 class _Changes:
-    """Steps of one transaction on their way from their old state to the new."""
+    """Collects the changes of steps in one transaction and writes them together."""
 
     def __init__(self, tx: Transaction, by: str | None, step_ids: Sequence[str]) -> None:
         self.steps = tx.steps(step_ids) if step_ids else {}
         self._tx = tx
         self._by = by
-        self._written: list[tuple[StepEvent, Step]] = []
+        self._changes: list[tuple[StepEvent, Step]] = []
 
-    def add_known(self, known: Iterable[Step]) -> None:
-        """Steps that the transaction has read already."""
-        self.steps.update((step.step_id, step) for step in known)
+    def add(self, already_read: Iterable[Step]) -> None:
+        """Add steps that the transaction has already read."""
+        self.steps.update((step.step_id, step) for step in already_read)
 
     def apply(self, command: StepCommand) -> bool:
-        """Carry out the command; whether it led to an event. Raises what ``decide`` raises."""
+        """Apply the command; returns whether it caused an event. Raises what ``decide`` raises."""
         step = self.steps.get(command.step_id)
         event = steps.decide(step, command, self._tx.at, self._by)
         if event is None:
             return False
         evolved = steps.evolve(step, event)
         self.steps[command.step_id] = evolved
-        self._written.append((event, evolved))
+        self._changes.append((event, evolved))
         return True
 
     def write(self) -> None:
-        """Write the events and the steps' new state."""
-        if self._written:
-            self._tx.write_steps(self._written)
+        """Write all events and the new state of their steps."""
+        if self._changes:
+            self._tx.write_steps(self._changes)

@@ -1,4 +1,4 @@
-"""What may be submitted: the checks between a caller's values and a :class:`Submit` command."""
+"""Validate what callers submit and make :class:`~fleet_q.core.step.Submit` commands of it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from fleet_q.core.settings import MAX_SECONDS
 from fleet_q.core.step import Submit
 
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024
-"""The largest payload taken by default, in bytes of JSON."""
+"""The default limit for payloads, in bytes of JSON."""
 
 MAX_RESULT_BYTES: Final = 1024 * 1024
-"""The largest result kept by default, likewise."""
+"""The default limit for results, in bytes of JSON."""
 
 NO_LIMIT: Final = 2**63 - 1
 
 MAX_ID_LENGTH: Final = 200
-"""Characters in an id, at most: enough for any name, and still cheap in every index."""
+"""The maximum number of characters in an id: enough for any name, and small in an index."""
 
 MAX_PRIORITY: Final = 2**31 - 1
 MAX_RETRIES: Final = 2**31 - 1
-"""Bounds that every store's integer columns hold with room to spare."""
+"""Limits that fit the integer columns of every store."""
 
 MAX_DEPTH: Final = 200
-"""Objects and arrays within each other, at most; every JSON reader follows that far."""
+"""The maximum nesting of objects and arrays, which every JSON parser supports."""
 
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 _encode_plain = msgspec.json.Encoder().encode
@@ -36,19 +36,19 @@ _encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",",
 
 
 def to_json(value: object, what: str, most: int = NO_LIMIT) -> str:
-    """``value`` as a JSON text that reads back as the same value; ``what`` names it in the error.
+    """Encode ``value`` as JSON that decodes to the same value; ``what`` names it in the error.
 
-    Raises :class:`InvalidInput` for whatever JSON does not have: NaN and infinities, half a
-    surrogate pair, objects of other types, keys that are not texts. So it does for more than
-    ``most`` bytes of UTF-8, and where possible before they are made: an encoder keeps all other
-    threads from running until it is done.
+    Raises :class:`InvalidInput` for values that JSON cannot represent (NaN and infinities, lone
+    surrogates, other types, keys that are not texts) and for more than ``most`` bytes of UTF-8. A
+    value that is obviously too large is rejected before it is encoded, because the encoder blocks
+    all other threads until it is done.
     """
     text = _plain_json(value, what, most)
     if text is None:
-        _check_least(_least_size(value, most), what, most)
+        _check_lower_bound(_lower_bound(value, most), what, most)
         text = _any_json(value, what)
     if (len(text) if text.isascii() else _size(text)) > most:
-        raise InvalidInput(f"{what} has {_size(text)} bytes; at most {most} are taken")
+        raise InvalidInput(f"{what} has {_size(text)} bytes; the limit is {most}")
     return text
 
 
@@ -57,11 +57,11 @@ def _any_json(value: object, what: str) -> str:
         text = _encode(value)
         _size(text)
     except UnicodeEncodeError:
-        raise InvalidInput(f"{what} holds text that is not valid Unicode") from None
+        raise InvalidInput(f"{what} contains text that is not valid Unicode") from None
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{what} is not JSON: {error}") from None
     except RecursionError:
-        raise InvalidInput(f"{what} is nested more than {MAX_DEPTH} deep") from None
+        raise InvalidInput(f"{what} is nested more than {MAX_DEPTH} levels deep") from None
     if text.count("{") + text.count("[") > 1:
         _check_shape(value, what)
     elif isinstance(value, dict):
@@ -70,52 +70,52 @@ def _any_json(value: object, what: str) -> str:
 
 
 def _plain_json(value: object, what: str, most: int) -> str | None:
-    """The short way for what most payloads and results are: a text, a whole number, or an object
-    of these. ``None`` if it is anything else, or not fit to be stored."""
+    """Encode the most common values fast: a text, an integer, a boolean, null, or an object of
+    these. ``None`` for any other value and for an invalid one."""
     size = 0
     if type(value) is dict:
-        for key, each in value.items():
-            kind = type(each)
+        for key, item in value.items():
+            kind = type(item)
             if type(key) is not str or kind not in _PLAIN:
                 return None
             size += len(key)
             if kind is str:
-                size += len(each)
+                size += len(item)
     elif type(value) is str:
         size = len(value) + 2
     elif type(value) not in _PLAIN:
         return None
     if size > most:
-        _check_least(size, what, most)
+        _check_lower_bound(size, what, most)
     try:
         return _encode_plain(value).decode()
     except (UnicodeEncodeError, OverflowError):
         return None
 
 
-def _check_least(least: int, what: str, most: int) -> None:
+def _check_lower_bound(least: int, what: str, most: int) -> None:
     if least > most:
-        raise InvalidInput(f"{what} has at least {least} bytes; at most {most} are taken")
+        raise InvalidInput(f"{what} has at least {least} bytes; the limit is {most}")
 
 
-def _least_size(value: object, most: int) -> int:
-    """Bytes that ``value`` has as JSON at least; counted no further than a little past ``most``."""
+def _lower_bound(value: object, most: int) -> int:
+    """A lower bound of the bytes of ``value`` as JSON; counting stops soon after ``most``."""
     size = 0
     layer: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         inner: list[Any] = []
-        for each in layer:
-            if isinstance(each, str):
-                size += len(each)
-            elif isinstance(each, dict):
-                size += 4 * len(each)  # quotes, a colon, a value, and a comma or brace
+        for item in layer:
+            if isinstance(item, str):
+                size += len(item)
+            elif isinstance(item, dict):
+                size += 4 * len(item)  # quotes, a colon, and a comma or brace
                 if size <= most:
-                    inner += each
-                    inner += each.values()
-            elif isinstance(each, list | tuple):
-                size += 2 * len(each)
+                    inner += item
+                    inner += item.values()
+            elif isinstance(item, list | tuple):
+                size += 2 * len(item)
                 if size <= most:
-                    inner += each
+                    inner += item
             if size > most:
                 return size
         if not inner:
@@ -125,27 +125,27 @@ def _least_size(value: object, most: int) -> int:
 
 
 def check_id(value: object, what: str) -> str:
-    """``value`` as an id: any text of 1 to 200 characters without NUL."""
+    """Check and return an id: a text of 1 to 200 characters without NUL."""
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID_LENGTH or "\0" in value:
         raise InvalidInput(f"{what} must be a text of 1 to {MAX_ID_LENGTH} characters without NUL")
     try:
         _size(value)
     except UnicodeEncodeError:
-        raise InvalidInput(f"{what} holds text that is not valid Unicode") from None
+        raise InvalidInput(f"{what} contains text that is not valid Unicode") from None
     return value
 
 
 def check_retries(value: object) -> None:
-    """``value`` as ``max_retries``: a whole number of 0 or more that every store can hold."""
+    """Check ``max_retries``: an integer from 0 to ``MAX_RETRIES``."""
     _whole(value, "max_retries", 0, MAX_RETRIES)
 
 
 def check_seconds(value: object, what: str) -> None:
-    """``value`` as a duration in seconds: a number of 0 or more, ten years at most."""
+    """Check a duration in seconds: a number from 0 to ten years."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidInput(f"{what} must be a number of seconds, not {_name(value)}")
     if not 0 <= value <= MAX_SECONDS:
-        raise InvalidInput(f"{what} must be between 0 and {MAX_SECONDS:.0f} seconds")
+        raise InvalidInput(f"{what} must be between 0 and {MAX_SECONDS:.0f} seconds, not {value}")
 
 
 def submission(
@@ -158,10 +158,10 @@ def submission(
     unique: bool = False,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
 ) -> Submit:
-    """The command that submits ``payload``, a JSON object; ``delay`` is in seconds; ``unique``
-    says that ``step_id`` was made for it.
+    """Make the command that submits ``payload``, a JSON object.
 
-    Raises :class:`InvalidInput` with a message that says what is wrong.
+    ``delay`` is in seconds; ``unique`` promises that ``step_id`` was generated for this step.
+    Raises :class:`InvalidInput`.
     """
     if not isinstance(payload, dict):
         raise InvalidInput(f"payload must be a JSON object, not {_name(payload)}")
@@ -174,24 +174,24 @@ def submission(
 
 
 def _size(text: str) -> int:
-    """Bytes of UTF-8; ``UnicodeEncodeError`` if there is no such encoding of it."""
+    """The length of ``text`` in bytes of UTF-8. Raises ``UnicodeEncodeError`` for surrogates."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 def _check_shape(value: object, what: str) -> None:
-    """Refuse what the encoder lets pass: too many layers, and keys that it would make texts of."""
+    """Reject what the encoder accepts: deep nesting, and keys that it would convert to texts."""
     layer: list[Any] = [value]
     for _ in range(MAX_DEPTH + 1):
-        layer = [each for each in layer if isinstance(each, dict | list | tuple)]
+        layer = [item for item in layer if isinstance(item, dict | list | tuple)]
         if not layer:
             return
-        for each in layer:
-            if isinstance(each, dict):
-                _check_keys(each, what)
+        for item in layer:
+            if isinstance(item, dict):
+                _check_keys(item, what)
         layer = [
-            inner for each in layer for inner in (each.values() if isinstance(each, dict) else each)
+            inner for item in layer for inner in (item.values() if isinstance(item, dict) else item)
         ]
-    raise InvalidInput(f"{what} is nested more than {MAX_DEPTH} deep")
+    raise InvalidInput(f"{what} is nested more than {MAX_DEPTH} levels deep")
 
 
 def _check_keys(value: dict[Any, Any], what: str) -> None:
@@ -204,7 +204,7 @@ def _whole(value: Any, what: str, least: int, most: int) -> None:
     if type(value) is not int:
         raise InvalidInput(f"{what} must be a whole number, not {_name(value)}")
     if not least <= value <= most:
-        raise InvalidInput(f"{what} must be between {least} and {most}")
+        raise InvalidInput(f"{what} must be between {least} and {most}, not {value}")
 
 
 def _name(value: object) -> str:

@@ -1,11 +1,10 @@
-"""The ports: what the core needs of a store, and what a database must do to become one.
+"""The ports: the interfaces between the core and stores.
 
-:class:`Store` is all that pods and apps talk to. :class:`fleet_q.core.event_store.EventStore`
-implements it over a :class:`Database`, which begins transactions. A :class:`Transaction` reads and
-writes rows, and performs operations on many steps, for which
-:class:`fleet_q.core.step_by_step.StepByStep` has defaults; a database overrides those that it can
-perform for all steps at once. A database whose round trips are expensive implements :class:`Store`
-itself.
+Pods and apps use only :class:`Store`. :class:`fleet_q.core.event_store.EventStore` implements it
+over a :class:`Database`, which begins transactions. A :class:`Transaction` reads and writes rows
+and performs operations on many steps. :class:`fleet_q.core.step_by_step.StepByStep` implements
+these operations one step at a time; a database overrides those that it can perform on all steps at
+once. A database with expensive round trips implements :class:`Store` itself.
 """
 
 from fleet_q.core.ports.database import Database, Transaction

@@ -1,4 +1,4 @@
-"""The ports that a database implements to become a store: transactions, and what begins them."""
+"""The ports that a database implements: :class:`Database` and :class:`Transaction`."""
 
 from __future__ import annotations
 
@@ -22,39 +22,40 @@ from fleet_q.core.step import Cancel, Outcome, Recover, Replay, Step, Submit
 
 
 class Transaction(Protocol):
-    """An open transaction of a database: reads see its writes, and all of them are committed
-    together or none."""
+    """An open transaction. Its reads see its writes; its writes are committed together or not at
+    all."""
 
     at: int
-    """The store's clock, read once when the transaction began."""
+    """The time by the store's clock, read once when the transaction began."""
 
     # Reads
 
     def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
-        """The steps that exist among these ids."""
+        """The steps with these ids, by id; ids without a step are omitted."""
 
     def claimable(self, limit: int) -> list[Step]:
         """Pending steps that are due, in :func:`~fleet_q.core.step.claim_order`; see
         :func:`~fleet_q.core.step.is_due`."""
 
     def next_due(self) -> int | None:
-        """The earliest ``available_ts`` among pending steps whose time has not come. A hint: a
-        step whose time had come when the clock was set back may be missed."""
+        """The earliest ``available_ts`` of the pending steps that are not due. A hint: after the
+        clock was set back, it may miss a step."""
 
     def is_any_due(self) -> bool:
-        """Whether :meth:`claimable` would find a step."""
+        """Whether :meth:`claimable` would return a step."""
 
     def is_any_claimed(self) -> bool:
-        """Whether there is a claimed step."""
+        """Whether any step is claimed."""
 
     def claimed_under(self, pod_id: str, incarnation: str, claim_token: str) -> list[Step]:
-        """The steps that are claimed under this token."""
+        """The steps that this incarnation holds under this claim token."""
 
     def orphans(self, after: str, limit: int) -> list[Orphan]:
-        """Steps for which :func:`~fleet_q.core.recovery.is_orphan` holds, by id after ``after``."""
+        """Steps with ids greater than ``after`` for which
+        :func:`~fleet_q.core.recovery.is_orphan` holds, ordered by id."""
 
     def dead_letters(self, limit: int, before: tuple[int, str] | None) -> list[Step]:
-        """Failed steps by ``(last_update_ts, step_id)``, greatest first, below ``before``."""
+        """Failed steps with ``(last_update_ts, step_id)`` below ``before``, in descending order."""
 
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
@@ -62,81 +63,80 @@ class Transaction(Protocol):
         """See :meth:`Store.final_steps`."""
 
     def counts(self) -> dict[StepStatus, int]:
-        """The number of steps in every status, zeros too."""
+        """The number of steps in every status, including zeros."""
 
     def pods(self) -> list[Pod]:
-        """All pods by id."""
+        """All pods, ordered by id."""
 
     def pod(self, pod_id: str) -> Pod | None:
-        """One pod."""
+        """The pod with this id."""
 
     def all_steps(self) -> Iterator[Step]:
-        """All steps by id, without holding them all in memory."""
+        """All steps, ordered by id. Streamed: memory stays bounded."""
 
     def history(self, step_id: str) -> list[StepEvent]:
-        """One step's events by version."""
+        """The events of one step, ordered by version."""
 
     def events_of_steps(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
-        """The events of these steps by id and version, without holding them all in memory."""
+        """The events of these steps, ordered by id and version. Streamed."""
 
     def step_events(self) -> Iterator[StepEvent]:
-        """All step events, by id and version, without holding them all in memory."""
+        """All step events, ordered by id and version. Streamed."""
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
-        """One pod's events by version, without holding them all in memory."""
+        """The events of one pod, ordered by version. Streamed."""
 
     def pod_events(self) -> Iterator[PodEvent]:
-        """All pod events, by id and version."""
+        """All pod events, ordered by id and version. Streamed."""
 
     # Writes
 
     def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
-        """Append the events and keep each step as it is after its event. Version 1 is new."""
+        """Append each event to the log and write the step after it. Version 1 is a new step; one
+        transaction may change a step several times."""
 
     def write_pods(self, changes: Sequence[PodChange]) -> None:
-        """The same for pods. One without an event was heard of, and nothing else happened."""
+        """Append the events and write the pods. A pod without an event only sent a heartbeat."""
 
     def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
-        """Delete those of the steps that are in this version still, and were not changed after
-        ``before``, with their events."""
+        """Delete the steps that still have this version and did not change after ``before``, with
+        their events."""
 
     def prune_pod(self, pod: Pod) -> Pruned:
-        """Delete the pod with its events, if its row has not changed. A version alone does not
-        tell: a pod that was pruned and joined anew counts from 1 again."""
+        """Delete the pod with its events if its whole row is unchanged. Its version is not enough:
+        a pod that was pruned and joined again starts at version 1."""
 
     def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:
-        """Make the step table hold, of these ids, just these steps, which are what their log adds
-        up to."""
+        """Replace the rows with these ids by ``steps``; ids without a step are deleted."""
 
     def replace_pods(self, pod_ids: Sequence[str], pods: Iterable[Pod]) -> None:
-        """The same for pods."""
+        """Replace the rows with these ids by ``pods``; ids without a pod are deleted."""
 
-    # Operations on many steps or pods. `StepByStep` implements each of them by the reads and writes
-    # above; an override does the same with fewer statements.
+    # Operations on many steps or pods. `StepByStep` implements each of them with the reads and
+    # writes above; an override has the same result with fewer statements.
 
     def submit_many(self, new: Sequence[Submit], by: str | None) -> list[bool]:
         """See :meth:`Store.submit`."""
 
     def peek(self, request: SyncRequest) -> SyncResult | None:
-        """The answer to a turn that would claim if there were a step, and there is none; ``None``
-        if there is one, so the turn has to be done. Writes nothing. Raises as :meth:`sync`."""
+        """The result of a claiming request if no step is due, without writing anything; ``None``
+        if a step is due, so that :meth:`sync` must be called. Raises what it raises."""
 
     def sync(self, request: SyncRequest) -> SyncResult:
-        """Do a turn. Raises ``IncarnationEnded``."""
+        """Execute a request. Raises ``IncarnationEnded``."""
 
     def claim(self, request: SyncRequest) -> list[Step]:
-        """Claim for a turn what :func:`~fleet_q.core.step.steps_to_claim` takes of what
-        :meth:`claimable` returns; the steps as they are now, in claim order."""
+        """Claim the steps that :func:`~fleet_q.core.step.steps_to_claim` selects of those that
+        :meth:`claimable` returns. Returns them as claimed, in claim order."""
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
-        """Apply the outcomes of steps that are held under the outcomes' tokens; the ids of the
-        others."""
+        """Apply the outcomes whose claim tokens are current; returns the ids of the others."""
 
     def lost(self, claims: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-        """The ids of those claims, of a step id and a token each, that do not stand."""
+        """The step ids of those claims (pairs of step id and claim token) that are not current."""
 
     def change(self, commands: Sequence[Cancel] | Sequence[Replay], by: str | None) -> list[Step]:
-        """Carry out all commands; the steps as they are now. Raises ``UnknownStep`` or
+        """Apply all commands and return the changed steps. Raises ``UnknownStep`` or
         ``IllegalTransition``."""
 
     def recover(self, orphans: Sequence[Recover], by: str | None) -> list[Step]:
@@ -147,23 +147,24 @@ class Transaction(Protocol):
 
 
 class Database(Protocol):
-    """What can begin transactions: commit on a clean exit, roll back on an exception."""
+    """Begins transactions as context managers, which commit on a normal exit and roll back on an
+    exception."""
 
     @property
     def traits(self) -> StoreTraits:
-        """See :attr:`Store.manners`."""
+        """See :attr:`Store.traits`."""
 
     def change_counter(self) -> int:
-        """See :meth:`Store.bell`."""
+        """See :meth:`Store.change_counter`."""
 
     def write(self) -> AbstractContextManager[Transaction]:
-        """A transaction alone with its writes: what it read cannot change until it ends."""
+        """A serialized write transaction: no other writer changes what it read until it ends."""
 
     def read(self) -> AbstractContextManager[Transaction]:
-        """A consistent picture, without keeping writers out."""
+        """A short, consistent read transaction that does not block writers."""
 
     def snapshot(self) -> AbstractContextManager[Transaction]:
-        """A consistent picture that may be looked at for long, while all else goes on."""
+        """A consistent read transaction that may last long without blocking anybody."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the database; it cannot be used afterwards."""

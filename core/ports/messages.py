@@ -1,4 +1,4 @@
-"""What is said between a pod and its store: requests, results, pages, reports."""
+"""The requests that pods send to a store, and the results, pages and reports that it returns."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from fleet_q.core.step import Outcome, Step
 
 
 class SyncRequest(msgspec.Struct, frozen=True):
-    """All that a pod wants of the store at one moment, done in one transaction.
+    """Everything that a pod wants of the store at one moment, executed in one transaction.
 
-    Its presence first, then a claim of up to ``claim`` steps under ``claim_token``, then the
-    outcomes that it acknowledges: what it gives back is there for the next claim. The last
-    ``prefetch`` steps of the claim would not begin at once, so fewer may be claimed, unless the
-    pod ``records_starts``: see :func:`~fleet_q.core.step.steps_to_claim`. With ``check_held`` the
-    store says which of these claims no longer stand. ``is_retry`` marks a turn whose answer was
-    lost:
-    it may have been done already, and is made up for, not done twice.
-    ``only_if_claimable`` marks one that is only to be done if there is a step to claim, unless it
-    is
-    ``is_retry``.
+    - ``pod_command`` is applied first.
+    - ``claim``: then up to this many steps are claimed under ``claim_token``. The last ``prefetch``
+      of them would wait before they begin.
+    - ``outcomes`` are applied last, so a step that is released here is not claimed here again.
+    - ``check_held``: claims, pairs of step id and claim token, that the store checks.
+    - ``is_retry``: the result of an earlier, equal request was lost. It may have been executed, and
+      is not executed twice.
+    - ``only_if_claimable``: do nothing unless a step is due; ignored for a retry.
+    - ``records_starts``: the pod records which functions began.
     """
 
     pod_id: str
@@ -37,20 +36,22 @@ class SyncRequest(msgspec.Struct, frozen=True):
 
     @property
     def free(self) -> int:
-        """How many steps of the claim may be on their last try: those that begin at once, or all
-        if it is known later which of them began."""
+        """How many steps of the claim may be on their last try, see
+        :func:`~fleet_q.core.step.steps_to_claim`: those that begin at once, or all of them if the
+        pod records which ones began."""
         return self.claim if self.records_starts else self.claim - self.prefetch
 
 
 class SyncResult(msgspec.Struct, frozen=True):
-    """What became of a turn. It was ``done`` unless it was only to be done if a step was due.
+    """The result of a :class:`SyncRequest`; ``at`` is the time by the store's clock.
 
-    ``claimed``: the steps that the pod now holds under the turn's token. ``refused``: the ids
-    whose outcome came too late. ``lost``: the ids in ``check_held`` that are held no more.
-    After a claim, ``more`` says whether it took fewer steps than it asked for and left others that
-    are claimable, ``next_due`` is the time at which the first of the steps that wait for their
-    time becomes claimable (``None`` if none is known to wait), and ``held`` says whether any step
-    is claimed, by whomever.
+    - ``claimed``: the steps that the pod now holds under the request's claim token.
+    - ``refused``: the ids of outcomes that were rejected, because their claim is not current.
+    - ``lost``: the step ids in ``check_held`` whose claims are not current.
+    - ``next_due``, after a claim: when the next pending step becomes due; ``None``: none is known.
+    - ``any_claimed``, after a claim: whether any pod holds a step.
+    - ``done``: false if the request was ``only_if_claimable`` and no step was due.
+    - ``more``, after a claim: it took fewer steps than it asked for, and more steps are due.
     """
 
     at: int
@@ -64,8 +65,8 @@ class SyncResult(msgspec.Struct, frozen=True):
 
 
 class Orphan(msgspec.Struct, frozen=True):
-    """An orphan as the leader notes it down, with the claim that it was found under. ``size`` is
-    about how many characters its step has, which are not read for it."""
+    """An orphaned step as the leader records it, with the claim that it was found under. ``size``
+    is about how many characters the step has; its texts are not read."""
 
     step_id: str
     claim_token: str
@@ -77,47 +78,47 @@ class Orphan(msgspec.Struct, frozen=True):
 
     @property
     def has_tries_left(self) -> bool:
-        """Whether it may be tried again whatever became of the claim."""
+        """Whether the step may be retried even if its function began."""
         return self.retry_count < self.max_retries
 
 
 class PodList(msgspec.Struct, frozen=True):
-    """All pods that ever joined, and the store's time at which that was so."""
+    """All pods, and the time ``at`` by the store's clock at which they were read."""
 
     at: int
     pods: tuple[Pod, ...]
 
 
 class StepPage(msgspec.Struct, frozen=True):
-    """A page of dead letters, newest first; ``before`` asks for the page behind this one."""
+    """A page of dead letters, newest first; ``before`` is the cursor of the next page."""
 
     steps: tuple[Step, ...]
     before: tuple[int, str] | None
 
 
 class FinalStep(msgspec.Struct, frozen=True, array_like=True):
-    """A step that has ended, in the version that it was found in; so many are its events."""
+    """A step in a final status. Its ``version`` is also the number of its events."""
 
     step_id: str
     version: int
 
 
 class FinalStepPage(msgspec.Struct, frozen=True):
-    """Some of the steps that have ended; ``after`` asks for the page behind this one."""
+    """A page of final steps; ``after`` is the cursor of the next page, ``None`` on the last."""
 
     steps: tuple[FinalStep, ...]
     after: str | None
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """How many steps or pods were deleted, and with how many events."""
+    """The number of deleted steps or pods (``streams``) and of their deleted events."""
 
     streams: int
     events: int
 
 
 class RebuildReport(msgspec.Struct, frozen=True):
-    """What ``rebuild`` found: how much it folded, and the ids whose rows differed from the log."""
+    """The result of ``rebuild``: how much was folded, and the ids of the rows that differed."""
 
     steps: int
     pods: int
@@ -127,5 +128,5 @@ class RebuildReport(msgspec.Struct, frozen=True):
 
     @property
     def equal(self) -> bool:
-        """Whether the tables were what the log adds up to."""
+        """Whether the tables equalled the folded log."""
         return not self.differing_steps and not self.differing_pods

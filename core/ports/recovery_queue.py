@@ -1,4 +1,4 @@
-"""The port to the leader's ephemeral table of orphans."""
+"""The port to the recovery queue: the leader's temporary table of orphans."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from fleet_q.core.ports.messages import Orphan
 
 
 class RecoveryQueue(Protocol):
-    """The leader's own ephemeral table of orphans; it lives for one recovery cycle."""
+    """The leader's temporary, local table of orphans; it exists for one recovery cycle."""
 
     def create(self) -> None:
-        """Begin with an empty table."""
+        """Create an empty table."""
 
     def add(self, orphans: Sequence[Orphan]) -> None:
-        """Note orphans down."""
+        """Add orphans."""
 
     def take(self, limit: int) -> list[Orphan]:
-        """Remove and return up to ``limit`` of them; empty when none are left."""
+        """Remove and return up to ``limit`` orphans; an empty list when none are left."""
 
     def drop(self) -> None:
         """Remove the table."""

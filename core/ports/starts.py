@@ -1,4 +1,4 @@
-"""The port to the records of which functions have begun."""
+"""The port to start records: which functions a pod began."""
 
 from __future__ import annotations
 
@@ -10,40 +10,41 @@ from fleet_q.core.step import Step
 
 
 class StartRecord(Protocol):
-    """Where one pod records which functions have begun, so that this is known after its death. Any
-    thread may call it."""
+    """Records which functions one pod began, so that this is known after it has died. Any thread
+    may call it."""
 
     is_kept: bool
-    """Whether what did not begin will be told from what did; after trouble with the record, or
-    with the place where it is kept, that is unknown."""
+    """Whether the record is complete. After an error with the record or its location it is not, and
+    whether a function began is unknown."""
 
     def add(self, step_id: str, claim_token: str) -> None:
-        """A function begins under this claim when this returns. Raises
-        :class:`~fleet_q.core.errors.StartNotRecorded` if it must not."""
+        """Record that a function is about to begin under this claim. Raises
+        :class:`~fleet_q.core.errors.StartNotRecorded` if it must not begin."""
 
     def tidy(self, held: Iterable[Step]) -> None:
-        """Forget all claims but those of the steps ``held``, from time to time."""
+        """Drop all claims but those of the steps ``held``. An implementation may do so only now and
+        then."""
 
     def begin(self, incarnation: str) -> None:
-        """Record what this incarnation claims from now on; of the one before nothing is known."""
+        """Start the record of a new incarnation, which replaces that of the previous one."""
 
     def close(self, *, is_needed: bool) -> None:
-        """Nothing begins any more. The record is removed unless it ``is_needed``, because the store
-        believes that the pod holds steps."""
+        """Close the record: no more functions begin. It is deleted unless it ``is_needed`` because,
+        as far as the store knows, the pod still holds steps."""
 
 
 class StartRecords(Protocol):
-    """The records of all pods on a store."""
+    """The start records of all pods of a store."""
 
     def open(self, incarnation: str) -> StartRecord | None:
-        """A new record; ``None`` if none can be kept."""
+        """Create a record; ``None`` if that is not possible."""
 
-    def never_began(self, letters: Sequence[Orphan]) -> set[str]:
-        """The ids of those that certainly did not begin under their claim and never will: the
-        process that held it has ended and kept a whole record, in which the claim is not."""
+    def never_began(self, orphans: Sequence[Orphan]) -> set[str]:
+        """The ids of the orphans whose functions did not begin under their claim and never will:
+        the claiming process has ended and left a complete record without the claim."""
 
     def left_behind(self) -> list[str]:
-        """The incarnations whose process has ended and left a record."""
+        """The incarnations whose process has ended and whose record still exists."""
 
     def remove(self, incarnations: Collection[str]) -> None:
-        """Remove the records that these left behind."""
+        """Delete the records of these incarnations."""

@@ -1,4 +1,4 @@
-"""The port that pods and apps talk to, and what they should know of the store behind it."""
+"""The store port, which pods and apps use, and the traits of a store."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from fleet_q.core.step import Recover, Step, Submit
 
 
 class StoreTraits(msgspec.Struct, frozen=True):
-    """What a pod should know of its store's nature.
+    """The properties of a store that pods adapt to.
 
-    ``poll_interval``: seconds after which an idle pod may look at the bell again, where a look
-    costs next to nothing; ``None``: it is looked at no more often than steps are claimed.
-    ``writes_are_billed``: every write costs money, so a pod with nothing to do falls asleep.
-    ``prune_batch``:
-    steps looked through, and pruned, in one transaction. ``most_waiters``: statements that may
-    wait for one lock, beyond which the store rejects one with ``StoreContended``; ``None``: any
-    number. ``shortest_sync``: seconds that a sync takes at least, about.
+    - ``poll_interval``: seconds between two reads of the change counter by an idle pod, on a store
+      where that read is nearly free; ``None``: once per claim interval.
+    - ``writes_are_billed``: every write costs money, so a pod without work falls asleep.
+    - ``prune_batch``: the number of steps read and pruned in one transaction.
+    - ``most_waiters``: how many statements may wait for one lock before the store rejects others
+      with ``StoreContended``; ``None``: no limit.
+    - ``shortest_sync``: about how many seconds a sync takes at least.
     """
 
     poll_interval: float | None = None
@@ -45,99 +45,100 @@ class StoreTraits(msgspec.Struct, frozen=True):
 
 
 class Store(Protocol):
-    """Where steps and pods are kept. Every call is one transaction, done whole or not at all.
-    Ids are as :func:`~fleet_q.core.submission.check_id` lets them pass.
+    """Stores steps, pods and their events. Every call is one atomic transaction.
 
-    ``manners`` tells pods how to treat it.
+    Ids must be valid for :func:`~fleet_q.core.submission.check_id`. ``by`` and ``pod_id`` are the
+    acting pod; ``None``: a client or an operator.
 
-    Any call may raise :class:`~fleet_q.core.errors.StoreUnavailable` (try again later: it may or
-    may not have been done) or :class:`~fleet_q.core.errors.StoreError` (do not).
+    Any call may raise :class:`~fleet_q.core.errors.StoreUnavailable` (retry later; the call may or
+    may not have taken effect) or :class:`~fleet_q.core.errors.StoreError` (do not retry).
     """
 
     @property
     def traits(self) -> StoreTraits:
-        """How pods should treat it."""
+        """The properties of the store that pods adapt to."""
 
     @property
     def starts(self) -> StartRecords | None:
-        """Where pods record which steps began, if there is such a place."""
+        """The start records of pods; ``None`` if the store has none."""
 
     def submit(self, steps: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
-        """Store new steps; for each, whether it was new. Raises ``StepConflict``, storing none,
-        and ``StoreError`` if an id that was promised to be unique is taken."""
+        """Store steps; returns for each whether it was new. If one fails, none is stored. Raises
+        ``StepConflict``, and ``StoreError`` if an id that was promised to be unique exists."""
 
     def sync(self, request: SyncRequest) -> SyncResult:
-        """Do a pod's turn. Raises ``IncarnationEnded`` if the pod may not go on as it is."""
+        """Execute a pod's request. Raises ``IncarnationEnded`` if the incarnation has ended."""
 
     def change_counter(self) -> int:
-        """A number that is another one after every change of a step by anybody else. Looking at
-        it is the cheapest thing that a store can be asked."""
+        """A number that differs after every change of a step by another process. Reading it is the
+        cheapest operation of a store."""
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
-        """End these incarnations, which were observed to be silent, but for those whose row has
-        changed since; return those that have ended now."""
+        """Declare these pods dead, except those whose rows have changed since they were read.
+        Returns the pods that were declared dead."""
 
     def orphans(self, after: str, limit: int) -> list[Orphan]:
-        """Orphaned steps with an id greater than ``after``, by id."""
+        """Up to ``limit`` orphaned steps with ids greater than ``after``, ordered by id."""
 
     def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
-        """Give orphans back, or fail them; return those that still were orphans, as they are."""
+        """Make orphans pending again, or fail them. Returns the changed steps; those that are no
+        longer orphans are skipped."""
 
     def cancel(self, step_id: str, pod_id: str | None = None) -> Step:
         """Cancel a step. Raises ``UnknownStep`` or ``IllegalTransition``."""
 
     def replay(self, step_ids: Sequence[str], pod_id: str | None = None) -> list[Step]:
-        """Give failed or cancelled steps all their tries again: all of them, or none with an
-        ``UnknownStep`` or ``IllegalTransition``."""
+        """Make failed or cancelled steps pending again, with all their tries. Raises
+        ``UnknownStep`` or ``IllegalTransition``, and then replays none."""
 
     def step(self, step_id: str) -> Step | None:
-        """A step as it is now."""
+        """The current state of a step."""
 
     def history(self, step_id: str) -> list[StepEvent]:
-        """All that happened to a step, in order; empty if there is no such step."""
+        """The events of a step in order; empty if there is no such step."""
 
     def counts(self) -> dict[StepStatus, int]:
-        """How many steps there are in each status."""
+        """The number of steps in each status."""
 
     def pods(self) -> PodList:
         """All pods, ordered by id."""
 
     def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> StepPage:
-        """A page of the steps that failed for good."""
+        """A page of failed steps, newest first. ``before`` is the cursor of the previous page."""
 
     def step_events(self) -> Iterator[StepEvent]:
-        """The whole step log, by id and version, as one consistent picture."""
+        """All step events, ordered by id and version, read from one snapshot."""
 
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
     ) -> FinalStepPage:
         """Up to ``limit`` steps for which :func:`~fleet_q.core.pruning.is_prunable` holds, in an
-        order of the store's own. ``after`` is the ``after`` of the page in front. A page may be
-        empty and not the last."""
+        order that the store chooses. ``after`` is the cursor of the previous page. A page may be
+        empty without being the last."""
 
     def prune(self, steps: Sequence[FinalStep], before: int, by: str | None = None) -> Pruned:
-        """Delete those of the steps that have not changed since they were found under ``before``,
-        each with all its events. Their ids are free from then on: what is submitted again under
-        one of them is a new step, and runs again."""
+        """Delete the steps that have not changed since :meth:`final_steps` returned them for
+        ``before``, with all their events. A later submission under one of their ids is a new step
+        and runs again."""
 
     def prune_pod(self, pod: Pod) -> Pruned:
-        """Delete a pod with all its events, if it has not changed."""
+        """Delete a pod with all its events if its row has not changed."""
 
     def events_of_steps(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
-        """All that happened to these steps, by id and version, as one consistent picture."""
+        """The events of these steps, ordered by id and version, read from one snapshot."""
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
-        """All that happened to a pod, in order."""
+        """The events of a pod in order."""
 
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None
     ) -> RebuildReport:
-        """Compare both tables with the log, and unless ``check`` correct the rows that differ.
+        """Compare both tables with the log and, unless ``check``, correct the rows that differ.
 
-        The comparison keeps nobody waiting, and each batch of rows is corrected in a short
-        transaction of its own; a rebuild that ends in the middle can be run again. ``progress`` is
-        told how many step events have been folded, every now and then.
+        The comparison blocks no writer, and each batch of rows is corrected in a short transaction
+        of its own, so an interrupted rebuild can be repeated. ``progress`` is called from time to
+        time with the number of step events folded so far.
         """
 
     def close(self) -> None:
-        """Let go of whatever the store holds open; the store cannot be used afterwards."""
+        """Release the resources of the store; it cannot be used afterwards."""

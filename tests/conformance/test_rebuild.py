@@ -104,7 +104,7 @@ def test_more_rows_are_corrected_than_the_report_names(
     assert kind.spoil is not None
     before = picture(store)
     kind.spoil(tmp_path, store)
-    monkeypatch.setattr(rebuild, "_MOST_NAMED", 2)
+    monkeypatch.setattr(rebuild, "_MAX_REPORTED", 2)
     monkeypatch.setattr(rebuild, "BATCH_ROWS", 2)
 
     report = store.rebuild()
@@ -123,7 +123,7 @@ def test_rebuild_that_ended_in_the_middle_can_be_run_again(
     kind.spoil(tmp_path, store)
     found = store.rebuild(check=True)
     monkeypatch.setattr(rebuild, "BATCH_ROWS", 1)
-    monkeypatch.setattr(rebuild, "_TELL_EVERY", 1)
+    monkeypatch.setattr(rebuild, "_PROGRESS_EVERY", 1)
 
     def end(events: int) -> None:
         if events == found.events // 2:
@@ -151,7 +151,7 @@ def test_pods_sync_between_the_batches_of_a_rebuild(
     assert kind.spoil is not None
     kind.spoil(tmp_path, store)
     monkeypatch.setattr(rebuild, "BATCH_ROWS", 1)
-    monkeypatch.setattr(rebuild, "_TELL_EVERY", 1)
+    monkeypatch.setattr(rebuild, "_PROGRESS_EVERY", 1)
     join(store, "busy")
     done: list[str] = []
 

@@ -64,7 +64,7 @@ def test_a_second_completion_is_a_fault() -> None:
 
 def test_two_holders_at_once_are_a_fault() -> None:
     other = ev.Claimed("other", "two")
-    assert "step: claimed at version 3 while held" in faults(SUBMITTED, CLAIMED, other)
+    assert "step: claimed at version 3 while already claimed" in faults(SUBMITTED, CLAIMED, other)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,9 @@ def test_two_holders_at_once_are_a_fault() -> None:
 )
 def test_a_change_by_anyone_but_the_holder_is_a_fault(fact: StepFact) -> None:
     other = ev.Claimed("other", "two")
-    assert faults(SUBMITTED, other, fact) == [f"step: {fact.type} by a stranger at version 3"]
+    assert faults(SUBMITTED, other, fact) == [
+        f"step: {fact.type} under another claim token at version 3"
+    ]
 
 
 @pytest.mark.parametrize("given_back", [RETRIED, RELEASED, RECOVERED, CANCELLED])
@@ -80,23 +82,23 @@ def test_a_change_by_an_earlier_holder_is_a_fault(given_back: StepFact) -> None:
     again = [REPLAYED] if given_back is CANCELLED else []
     other = ev.Claimed("other", "two")
     found = faults(SUBMITTED, CLAIMED, given_back, *again, other, COMPLETED)
-    assert found == [f"step: completed by a stranger at version {5 + len(again)}"]
+    assert found == [f"step: completed under another claim token at version {5 + len(again)}"]
 
 
 def test_a_change_of_what_nobody_holds_is_a_fault() -> None:
     found = faults(SUBMITTED, COMPLETED)
     assert "step: step 'step' is pending and cannot be completed" in found
-    assert "step: completed by a stranger at version 2" in found
+    assert "step: completed under another claim token at version 2" in found
 
 
 @pytest.mark.parametrize(
     ("history", "fault"),
     [
-        (log(CLAIMED), "does not begin with one submission"),
-        (log(SUBMITTED, first=2), "does not begin with one submission"),
-        (log(SUBMITTED, SUBMITTED), "does not begin with one submission"),
-        (log(SUBMITTED) + log(CLAIMED, first=3), "has version 3 after version 1"),
-        (log(SUBMITTED) + log(CLAIMED, first=1), "has version 1 after version 1"),
+        (log(CLAIMED), "must begin with its only submitted event"),
+        (log(SUBMITTED, first=2), "must begin with its only submitted event"),
+        (log(SUBMITTED, SUBMITTED), "must begin with its only submitted event"),
+        (log(SUBMITTED) + log(CLAIMED, first=3), "version 3 follows version 1"),
+        (log(SUBMITTED) + log(CLAIMED, first=1), "version 1 follows version 1"),
     ],
     ids=["no beginning", "late beginning", "two beginnings", "gap", "the same version twice"],
 )

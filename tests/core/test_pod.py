@@ -111,7 +111,7 @@ def test_an_incarnation_that_another_took_the_place_of_is_told_so(status: str, n
 )
 def test_an_incarnation_once_declared_dead_does_not_come_back(command: AnyPodCommand) -> None:
     ended = live_pod(*LIVES["up"], DeclareDead("pod", "one", 1, AT))
-    with pytest.raises(IncarnationEnded, match="has to join again") as caught:
+    with pytest.raises(IncarnationEnded, match="must join again") as caught:
         decide(ended, command, AT)
     assert not caught.value.superseded
 

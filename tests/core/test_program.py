@@ -11,7 +11,7 @@ import pytest
 
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.calls import StoreCall, call, run
-from fleet_q.core.cycle import LONGEST_PAUSE, Cycle
+from fleet_q.core.cycle import MAX_PAUSE, Cycle
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import Store, StoreTraits, SyncRequest
@@ -265,7 +265,7 @@ def test_cycle_pauses_in_proportion_to_the_duration_of_its_calls() -> None:
     assert cycle.next_at == pytest.approx(0.05)
     run(Slow(), cycle.go_on())
     assert cycle.is_over
-    assert LONGEST_PAUSE == 1.0
+    assert MAX_PAUSE == 1.0
 
 
 def test_error_of_a_call_ends_the_cycle_unless_its_program_handles_it() -> None:

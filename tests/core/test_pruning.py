@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from fleet_q.core.cycle import LONGEST_PAUSE, pause
+from fleet_q.core.cycle import MAX_PAUSE, pause
 from fleet_q.core.lifecycle import FINAL, STEP_STATUSES
 from fleet_q.core.pod import Drain, Join, Leave, Sleep
 from fleet_q.core.ports import StoreTraits
 from fleet_q.core.pruning import (
-    LONGEST_INTERVAL,
+    MAX_INTERVAL,
     PRUNED_BY_DEFAULT,
     interval,
     is_prunable,
@@ -47,11 +47,11 @@ def test_pods_may_go_that_are_not_awaited() -> None:
 
 def test_most_of_the_time_is_the_fleets() -> None:
     assert 0.01 / (0.01 + pause(0.01)) == pytest.approx(0.2)
-    assert pause(60) == LONGEST_PAUSE
+    assert pause(60) == MAX_PAUSE
 
 
 def test_a_leader_prunes_by_the_hour_or_as_often_as_it_makes_a_difference() -> None:
-    assert interval(30 * DAY) == LONGEST_INTERVAL == HOUR
+    assert interval(30 * DAY) == MAX_INTERVAL == HOUR
     assert interval(HOUR) == HOUR / 10
 
 

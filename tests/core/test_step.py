@@ -165,14 +165,14 @@ def test_the_same_payload_in_another_spelling_is_no_conflict(one: str, other: st
     ],
 )
 def test_another_payload_under_the_same_id_is_a_conflict(one: str, other: str) -> None:
-    with pytest.raises(StepConflict, match="exists with another payload"):
+    with pytest.raises(StepConflict, match="exists with a different payload"):
         decide(live(Submit("step", one)), Submit("step", other), AT)
 
 
 def test_a_step_cannot_be_claimed_before_its_time() -> None:
     step = submitted(delay=10)
     claim = Claim("step", "token", "one")
-    with pytest.raises(IllegalTransition, match="before its time"):
+    with pytest.raises(IllegalTransition, match="before it is due"):
         decide(step, claim, AT + 9)
     assert decide(step, claim, AT + 10) is not None
 

@@ -105,7 +105,7 @@ def test_a_value_within_itself_is_refused() -> None:
 def test_values_may_be_nested_so_deep_and_no_deeper() -> None:
     assert json.loads(to_json(nested(MAX_DEPTH), "payload")) == nested(MAX_DEPTH)
     for depth in (MAX_DEPTH + 1, 100_000):
-        with pytest.raises(InvalidInput, match=f"nested more than {MAX_DEPTH} deep"):
+        with pytest.raises(InvalidInput, match=f"nested more than {MAX_DEPTH} levels deep"):
             to_json(nested(depth), "payload")
 
 
@@ -142,7 +142,7 @@ def test_a_payload_is_an_object(payload: object) -> None:
 def test_a_payload_is_measured_in_bytes() -> None:
     payload = {"a": "ä"}  # ten bytes of JSON, nine characters
     assert submit(payload, max_payload_bytes=10).payload == '{"a":"ä"}'
-    with pytest.raises(InvalidInput, match="payload has 10 bytes; at most 9 are taken"):
+    with pytest.raises(InvalidInput, match="payload has 10 bytes; the limit is 9"):
         submit(payload, max_payload_bytes=9)
 
 

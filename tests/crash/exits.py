@@ -20,7 +20,7 @@ NOT_CONFIRMED: Final = "the store has not confirmed that pod"
 SUPERSEDED: Final = "another process has joined as pod"
 
 MESSAGES: Final = {
-    "pods declared dead that came back": "was declared dead; it has to join again",
+    "pods declared dead that came back": "was declared dead; it must join again",
     "pods superseded": SUPERSEDED,
     "outcomes rejected": "outcome rejected",
     "pods whose leaving was not confirmed": f"pod stops: the grace is over and {NOT_CONFIRMED}",

@@ -86,7 +86,7 @@ def _quarter_threshold(init: Any) -> Any:
 
 def _ignores_gaps(on_heartbeat: Any) -> Any:
     def mutant(tracker: SilenceTracker, now: float) -> None:
-        tracker._longest_gap = math.inf if tracker._heard_until > -math.inf else 0.0
+        tracker._longest_gap = math.inf if tracker._last_heartbeat > -math.inf else 0.0
         on_heartbeat(tracker, now)
 
     return mutant

@@ -108,7 +108,7 @@ def test_error_of_too_large_result_names_its_size_and_the_limit(
     register(lambda: "é" * 500)
     step = run(app)
     assert (step.status, step.retry_count) == ("failed", 0)
-    assert step.error == "InvalidInput: the result has 1002 bytes; at most 1000 are taken"
+    assert step.error == "InvalidInput: the result has 1002 bytes; the limit is 1000"
 
 
 def test_result_of_exactly_the_size_limit_is_stored(one_slot: tuple[FleetQ, Any]) -> None:
