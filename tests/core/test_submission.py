@@ -197,7 +197,7 @@ def test_what_was_not_asked_for_is_the_default() -> None:
     "value", ["x" * 99, {"a": "x" * 96}, ["x" * 99], {"a": ["x" * 95]}, [0] * 60, {"é" * 60: 1}]
 )
 def test_json_of_more_bytes_than_allowed_is_refused(value: object) -> None:
-    with pytest.raises(InvalidInput, match=r"has (at least )?1[0-9]+ bytes; at most 100"):
+    with pytest.raises(InvalidInput, match=r"has (at least )?1[0-9]+ bytes; the limit is 100"):
         to_json(value, "the result", 100)
 
 
