@@ -1,4 +1,4 @@
-"""The auditor finds every kind of fault, and none where there is none."""
+"""The audit finds every kind of broken guarantee and reports none in valid logs."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def faults(*facts: StepFact) -> list[str]:
     return audit(log(*facts)).faults
 
 
-def test_an_empty_log_is_faultless() -> None:
+def test_empty_log_has_no_faults() -> None:
     assert audit([]) == Audit()
 
 
-def test_a_clean_log_is_counted_stream_by_stream() -> None:
+def test_valid_log_is_counted_by_stream() -> None:
     report = audit(
         [
             *log(SUBMITTED, CLAIMED, RETRIED, CLAIMED, RETRIED, CLAIMED, COMPLETED, stream="a"),
@@ -58,11 +58,11 @@ def test_a_clean_log_is_counted_stream_by_stream() -> None:
     )
 
 
-def test_a_second_completion_is_a_fault() -> None:
+def test_second_completion_is_a_fault() -> None:
     assert "step: completed 2 times" in faults(SUBMITTED, CLAIMED, COMPLETED, COMPLETED)
 
 
-def test_two_holders_at_once_are_a_fault() -> None:
+def test_claim_of_a_claimed_step_is_a_fault() -> None:
     other = ev.Claimed("other", "two")
     assert "step: claimed at version 3 while already claimed" in faults(SUBMITTED, CLAIMED, other)
 
@@ -70,22 +70,22 @@ def test_two_holders_at_once_are_a_fault() -> None:
 @pytest.mark.parametrize(
     "fact", [COMPLETED, FAILED, RETRIED, RELEASED, RECOVERED], ids=lambda fact: fact.type
 )
-def test_a_change_by_anyone_but_the_holder_is_a_fault(fact: StepFact) -> None:
+def test_change_under_a_wrong_claim_token_is_a_fault(fact: StepFact) -> None:
     other = ev.Claimed("other", "two")
     assert faults(SUBMITTED, other, fact) == [
         f"step: {fact.type} under another claim token at version 3"
     ]
 
 
-@pytest.mark.parametrize("given_back", [RETRIED, RELEASED, RECOVERED, CANCELLED])
-def test_a_change_by_an_earlier_holder_is_a_fault(given_back: StepFact) -> None:
-    again = [REPLAYED] if given_back is CANCELLED else []
+@pytest.mark.parametrize("claim_end", [RETRIED, RELEASED, RECOVERED, CANCELLED])
+def test_change_under_an_earlier_claim_token_is_a_fault(claim_end: StepFact) -> None:
+    again = [REPLAYED] if claim_end is CANCELLED else []
     other = ev.Claimed("other", "two")
-    found = faults(SUBMITTED, CLAIMED, given_back, *again, other, COMPLETED)
+    found = faults(SUBMITTED, CLAIMED, claim_end, *again, other, COMPLETED)
     assert found == [f"step: completed under another claim token at version {5 + len(again)}"]
 
 
-def test_a_change_of_what_nobody_holds_is_a_fault() -> None:
+def test_completion_of_an_unclaimed_step_is_a_fault() -> None:
     found = faults(SUBMITTED, COMPLETED)
     assert "step: step 'step' is pending and cannot be completed" in found
     assert "step: completed under another claim token at version 2" in found
@@ -100,9 +100,11 @@ def test_a_change_of_what_nobody_holds_is_a_fault() -> None:
         (log(SUBMITTED) + log(CLAIMED, first=3), "version 3 follows version 1"),
         (log(SUBMITTED) + log(CLAIMED, first=1), "version 1 follows version 1"),
     ],
-    ids=["no beginning", "late beginning", "two beginnings", "gap", "the same version twice"],
+    ids=["no submission", "submission at version 2", "two submissions", "gap", "duplicate version"],
 )
-def test_a_log_that_contradicts_itself_is_at_fault(history: list[StepEvent], fault: str) -> None:
+def test_log_with_a_gap_or_a_wrong_first_event_is_a_fault(
+    history: list[StepEvent], fault: str
+) -> None:
     (found,) = audit(history).faults
     assert found.endswith(fault)
 
@@ -122,12 +124,12 @@ def test_a_log_that_contradicts_itself_is_at_fault(history: list[StepEvent], fau
         ),
     ],
 )
-def test_what_the_lifecycle_forbids_is_a_fault(facts: list[StepFact], fault: str) -> None:
+def test_illegal_transition_is_a_fault(facts: list[StepFact], fault: str) -> None:
     (found,) = faults(*facts)
     assert found.startswith(f"step: {fault}")
 
 
-def test_a_fault_names_its_step_and_does_not_hide_the_next_one() -> None:
+def test_fault_names_its_step_and_later_steps_are_still_checked() -> None:
     report = audit([*log(CLAIMED, stream="a"), *log(SUBMITTED, stream="b"), *log(FAILED)])
     assert [fault.split(":")[0] for fault in report.faults] == ["a", "step", "step"]
     assert report.steps == 3

@@ -1,4 +1,4 @@
-"""Who leads: every pod that looks at the same table finds the same one, or none."""
+"""Leader election: all pods elect the same leader from the same table, or none."""
 
 from __future__ import annotations
 
@@ -33,37 +33,37 @@ def pod(pod_id: str, birth: int, status: PodStatus = "up", heard: int = 10) -> P
 
 
 def leads(*fleet: Pod) -> str | None:
-    head = leader(fleet, at=10, dead_after=5)
-    return None if head is None else head.pod_id
+    elected = leader(fleet, at=10, dead_after=5)
+    return None if elected is None else elected.pod_id
 
 
-def test_the_oldest_leads() -> None:
+def test_oldest_pod_leads() -> None:
     assert leads(pod("a", 3), pod("b", 1), pod("c", 2)) == "b"
 
 
-def test_of_twins_the_first_by_id_leads() -> None:
+def test_first_by_id_leads_among_pods_of_equal_age() -> None:
     assert leads(pod("c", 1), pod("a", 1), pod("b", 1)) == "a"
 
 
 @pytest.mark.parametrize(
-    "unfit", [pod("a", 1, "draining"), pod("a", 1, "down"), pod("a", 1, heard=5)]
+    "ineligible", [pod("a", 1, "draining"), pod("a", 1, "down"), pod("a", 1, heard=5)]
 )
-def test_who_is_draining_or_down_or_silent_does_not_lead(unfit: Pod) -> None:
-    assert leads(unfit, pod("b", 2)) == "b"
-    assert leads(unfit) is None
+def test_draining_down_or_silent_pod_does_not_lead(ineligible: Pod) -> None:
+    assert leads(ineligible, pod("b", 2)) == "b"
+    assert leads(ineligible) is None
 
 
-def test_who_sleeps_leads_only_a_fleet_that_sleeps() -> None:
+def test_sleeping_pod_leads_only_if_no_pod_is_up() -> None:
     assert leads(pod("a", 1, "asleep", heard=0), pod("b", 2)) == "b"
     assert leads(pod("b", 2, "asleep", heard=0), pod("a", 1, "asleep", heard=0)) == "a"
 
 
-def test_nobody_leads_an_empty_fleet() -> None:
+def test_empty_fleet_has_no_leader() -> None:
     assert leads() is None
 
 
 @given(fleets, times, thresholds, st.randoms())
-def test_all_who_look_agree_in_whatever_order_they_see_the_fleet(
+def test_leader_does_not_depend_on_the_order_of_the_pods(
     fleet: list[Pod], at: int, dead_after: int, chance: object
 ) -> None:
     shuffled = list(fleet)
@@ -73,18 +73,18 @@ def test_all_who_look_agree_in_whatever_order_they_see_the_fleet(
 
 
 @given(fleets, times, thresholds)
-def test_the_leader_is_fit_and_no_one_fit_comes_before_it(
-    fleet: list[Pod], at: int, dead_after: int
-) -> None:
-    fit = [
+def test_leader_is_the_first_eligible_pod(fleet: list[Pod], at: int, dead_after: int) -> None:
+    eligible = [
         (pod.status == "asleep", pod.birth_ts, pod.pod_id)
         for pod in fleet
         if pod.status == "asleep"
         or (pod.status == "up" and abs(at - pod.last_heartbeat_ts) < dead_after)
     ]
-    head = leader(fleet, at, dead_after)
-    found = None if head is None else (head.status == "asleep", head.birth_ts, head.pod_id)
-    assert found == min(fit, default=None)
+    elected = leader(fleet, at, dead_after)
+    order = (
+        None if elected is None else (elected.status == "asleep", elected.birth_ts, elected.pod_id)
+    )
+    assert order == min(eligible, default=None)
 
 
 @given(fleets, times, thresholds)

@@ -1,4 +1,4 @@
-"""The two lifecycles, written out once more by hand and held against the declaration."""
+"""The two lifecycles, compared with tables that are written by hand."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def tags(union: Any) -> set[str]:
 
 
 @both
-def test_what_the_table_has_is_allowed(
+def test_every_transition_of_the_table_is_allowed(
     lifecycle: Lifecycle[Any], statuses: tuple[str, ...], table: Table
 ) -> None:
     for status, trigger, after in table:
@@ -72,7 +72,7 @@ def test_what_the_table_has_is_allowed(
 
 
 @both
-def test_all_else_is_forbidden_by_an_error_that_says_what_was_tried_and_when(
+def test_every_other_transition_raises_illegal_transition_with_status_and_trigger(
     lifecycle: Lifecycle[Any], statuses: tuple[str, ...], table: Table
 ) -> None:
     allowed = {(status, trigger) for status, trigger, _ in table}
@@ -82,12 +82,11 @@ def test_all_else_is_forbidden_by_an_error_that_says_what_was_tried_and_when(
         with pytest.raises(IllegalTransition) as caught:
             lifecycle.after(status, trigger)
         assert (caught.value.status, caught.value.trigger) == (status, trigger)
-        said = str(caught.value)
-        assert said == f"a {lifecycle.name} that is {status} cannot be {trigger}"
+        assert str(caught.value) == f"a {lifecycle.name} that is {status} cannot be {trigger}"
 
 
 @both
-def test_a_status_or_trigger_that_nobody_knows_is_forbidden(
+def test_unknown_status_or_trigger_raises_illegal_transition(
     lifecycle: Lifecycle[Any], statuses: tuple[str, ...], table: Table
 ) -> None:
     with pytest.raises(IllegalTransition):
@@ -96,33 +95,33 @@ def test_a_status_or_trigger_that_nobody_knows_is_forbidden(
         lifecycle.after("lost", table[0][1])
 
 
-def test_a_life_begins_where_the_table_says() -> None:
+def test_initial_statuses_are_pending_and_up() -> None:
     assert (STEP.initial, POD.initial) == ("pending", "up")
 
 
-def test_a_final_status_is_left_only_by_a_replay() -> None:
+def test_only_a_replay_leads_out_of_a_final_status() -> None:
     for status in FINAL:
         assert not {t for s, t, _ in STEP_TABLE if s == status} - {"replayed"}
     assert not {s for s, t, _ in STEP_TABLE if t == "replayed"} - set(FINAL)
 
 
-def test_effects_name_only_columns_that_a_step_has_and_their_events_tell() -> None:
+def test_effects_use_only_columns_of_steps_and_fields_of_their_events() -> None:
     facts = {str(fact.__struct_config__.tag): fact for fact in get_args(StepFact)}
     assert set(EFFECTS) == set(facts) - {"submitted"}
-    told = {NewValue.FROM_EVENT, NewValue.FROM_EVENT_OR_UNCHANGED, NewValue.FROM_EVENT_OR_NOW}
+    from_event = {NewValue.FROM_EVENT, NewValue.FROM_EVENT_OR_UNCHANGED, NewValue.FROM_EVENT_OR_NOW}
     for event, effect in EFFECTS.items():
         assert set(effect.columns) <= set(Step.__struct_fields__)
-        says = {column for column, becomes in effect.columns.items() if becomes in told}
-        assert says <= set(facts[event].__struct_fields__), event
+        used = {column for column, value in effect.columns.items() if value in from_event}
+        assert used <= set(facts[event].__struct_fields__), event
 
 
-def test_every_trigger_has_its_fact_and_every_fact_its_trigger() -> None:
+def test_triggers_and_facts_have_the_same_names() -> None:
     assert STEP.triggers() == tags(StepFact) - {"submitted"}
     assert POD.triggers() == tags(PodFact)
 
 
 @both
-def test_the_diagram_has_every_arrow_and_no_other(
+def test_mermaid_diagram_shows_exactly_the_transitions_of_the_table(
     lifecycle: Lifecycle[Any], statuses: tuple[str, ...], table: Table
 ) -> None:
     head, start, *arrows = lifecycle.mermaid().splitlines()

@@ -1,4 +1,4 @@
-"""A pod's life: who may say what under which incarnation."""
+"""Pods: which command each status and incarnation allows, and how each event changes the pod."""
 
 from __future__ import annotations
 
@@ -38,41 +38,41 @@ LIVES: Final[dict[str, list[AnyPodCommand]]] = {
 }
 COMMANDS: Final[dict[str, AnyPodCommand]] = {
     "join": Join("pod", "one"),
-    "join anew": Join("pod", "two"),
-    "beat": SendHeartbeat("pod", "one"),
+    "join again": Join("pod", "two"),
+    "heartbeat": SendHeartbeat("pod", "one"),
     "drain": Drain("pod", "one"),
     "leave": Leave("pod", "one"),
     "declare dead": DeclareDead("pod", "one", version=1, last_heartbeat_ts=AT),
 }
 AFTER: Final[dict[tuple[str, str], object]] = {
-    **{(status, "join anew"): "up" for status in LIVES},
+    **{(status, "join again"): "up" for status in LIVES},
     ("up", "join"): None,
-    ("up", "beat"): None,
+    ("up", "heartbeat"): None,
     ("up", "drain"): "draining",
     ("up", "leave"): "down",
     ("up", "declare dead"): "down",
     ("draining", "join"): None,
-    ("draining", "beat"): None,
+    ("draining", "heartbeat"): None,
     ("draining", "drain"): None,
     ("draining", "leave"): "down",
     ("draining", "declare dead"): "down",
     ("asleep", "join"): None,
-    ("asleep", "beat"): "up",
+    ("asleep", "heartbeat"): "up",
     ("asleep", "drain"): "draining",
     ("asleep", "leave"): "down",
     ("asleep", "declare dead"): None,
     ("down", "join"): IncarnationEnded,
-    ("down", "beat"): IncarnationEnded,
+    ("down", "heartbeat"): IncarnationEnded,
     ("down", "drain"): IncarnationEnded,
     ("down", "leave"): None,
     ("down", "declare dead"): None,
 }
-OF_ONE: Final = [name for name in COMMANDS if name in ("beat", "drain", "leave")]
+BY_INCARNATION: Final = [name for name in COMMANDS if name in ("heartbeat", "drain", "leave")]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("status", LIVES)
-def test_every_command_in_every_status(status: str, name: str) -> None:
+def test_every_command_in_every_status_has_the_expected_effect(status: str, name: str) -> None:
     pod, command = live_pod(*LIVES[status]), COMMANDS[name]
     if isinstance(command, DeclareDead):
         command = dead(pod)
@@ -90,16 +90,16 @@ def test_every_command_in_every_status(status: str, name: str) -> None:
         assert (after.status, after.incarnation) == (expected, command.incarnation)
 
 
-@pytest.mark.parametrize("name", OF_ONE)
-def test_a_pod_that_never_joined_may_do_nothing_but_join(name: str) -> None:
+@pytest.mark.parametrize("name", BY_INCARNATION)
+def test_pod_that_never_joined_may_only_join(name: str) -> None:
     with pytest.raises(IncarnationEnded, match="declared dead") as caught:
         decide(None, COMMANDS[name], AT)
     assert not caught.value.superseded
 
 
-@pytest.mark.parametrize("name", OF_ONE)
+@pytest.mark.parametrize("name", BY_INCARNATION)
 @pytest.mark.parametrize("status", LIVES)
-def test_an_incarnation_that_another_took_the_place_of_is_told_so(status: str, name: str) -> None:
+def test_command_of_a_superseded_incarnation_raises_superseded(status: str, name: str) -> None:
     command = replace(COMMANDS[name], incarnation="older")
     with pytest.raises(IncarnationEnded, match="another process has joined as pod 'pod'") as caught:
         decide(live_pod(*LIVES[status]), command, AT)
@@ -109,7 +109,7 @@ def test_an_incarnation_that_another_took_the_place_of_is_told_so(status: str, n
 @pytest.mark.parametrize(
     "command", [Join("pod", "one"), SendHeartbeat("pod", "one"), Drain("pod", "one")]
 )
-def test_an_incarnation_once_declared_dead_does_not_come_back(command: AnyPodCommand) -> None:
+def test_incarnation_declared_dead_cannot_continue(command: AnyPodCommand) -> None:
     ended = live_pod(*LIVES["up"], DeclareDead("pod", "one", 1, AT))
     with pytest.raises(IncarnationEnded, match="must join again") as caught:
         decide(ended, command, AT)
@@ -121,12 +121,12 @@ def dead(pod: Pod) -> DeclareDead:
 
 
 @pytest.mark.parametrize("status", ["up", "draining"])
-def test_a_pod_is_declared_dead_only_as_it_was_observed(status: str) -> None:
+def test_pod_is_declared_dead_only_if_its_row_is_unchanged(status: str) -> None:
     pod = live_pod(*LIVES[status])
     for version in (pod.version - 1, pod.version + 1):
         assert decide(pod, replace(dead(pod), version=version), AT) is None
-    for heard in (AT - 1, AT + 1):
-        assert decide(pod, replace(dead(pod), last_heartbeat_ts=heard), AT) is None
+    for last_heartbeat_ts in (AT - 1, AT + 1):
+        assert decide(pod, replace(dead(pod), last_heartbeat_ts=last_heartbeat_ts), AT) is None
     event = decide(pod, dead(pod), AT, "leader")
     assert event == PodEvent("pod", pod.version + 1, AT, "leader", ev.DeclaredDead("one"))
 
@@ -137,35 +137,37 @@ def test_only_the_observed_incarnation_is_declared_dead() -> None:
     assert decide(pod, replace(dead(pod), incarnation="older"), AT) is None
 
 
-def test_a_new_incarnation_is_born_when_it_joins() -> None:
+def test_birth_time_of_a_new_incarnation_is_its_join_time() -> None:
     pod = live_pod(*LIVES["draining"])
     again = live_pod(Join("pod", "two"), pod=pod, at=AT + 5)
     assert again == Pod("pod", "up", AT + 5, AT + 5, "two", version=3)
 
 
 @pytest.mark.parametrize(
-    ("command", "heard"),
+    ("command", "last_heartbeat_ts"),
     [
         (SendHeartbeat("pod", "one"), AT + 5),
         (Drain("pod", "one"), AT + 5),
         (Leave("pod", "one"), AT),
     ],
 )
-def test_what_a_living_pod_says_is_a_sign_of_life(command: AnyPodCommand, heard: int) -> None:
+def test_commands_of_a_live_pod_except_leave_update_its_heartbeat(
+    command: AnyPodCommand, last_heartbeat_ts: int
+) -> None:
     changed = change(live_pod(*LIVES["up"]), command, AT + 5)
     assert changed is not None
     _, pod = changed
-    assert (pod.last_heartbeat_ts, pod.birth_ts) == (heard, AT)
+    assert (pod.last_heartbeat_ts, pod.birth_ts) == (last_heartbeat_ts, AT)
 
 
 @pytest.mark.parametrize("status", ["up", "draining"])
-def test_a_heartbeat_is_no_event_and_changes_nothing_else(status: str) -> None:
+def test_heartbeat_is_no_event_and_changes_only_its_time(status: str) -> None:
     pod = live_pod(*LIVES[status])
     changed = change(pod, SendHeartbeat("pod", "one"), AT + 5)
     assert changed == (None, replace(pod, last_heartbeat_ts=AT + 5))
 
 
-def test_a_heartbeat_that_wakes_a_pod_is_an_event() -> None:
+def test_heartbeat_of_a_sleeping_pod_is_a_woke_event() -> None:
     pod = live_pod(*LIVES["asleep"])
     assert change(pod, SendHeartbeat("pod", "one"), AT + 5, "pod") == (
         PodEvent("pod", 3, AT + 5, "pod", ev.Woke("one")),
@@ -173,7 +175,7 @@ def test_a_heartbeat_that_wakes_a_pod_is_an_event() -> None:
     )
 
 
-def test_to_be_declared_dead_is_no_sign_of_life() -> None:
+def test_declaring_a_pod_dead_does_not_update_its_heartbeat() -> None:
     up = live_pod(*LIVES["up"])
     pod = live_pod(dead(up), pod=up, at=AT + 5)
     assert (pod.last_heartbeat_ts, pod.status) == (AT, "down")
@@ -190,7 +192,7 @@ def test_to_be_declared_dead_is_no_sign_of_life() -> None:
         ("up", -60, False),
     ],
 )
-def test_a_pod_is_live_until_it_ends_or_its_heartbeat_is_too_far_from_now(
+def test_pod_is_live_until_it_is_down_or_its_heartbeat_is_too_far_from_now(
     status: str, age: int, live: bool
 ) -> None:
     assert live_pod(*LIVES[status]).is_live(AT + age, 60) is live
@@ -210,12 +212,12 @@ DRAINING: Final = PodEvent("pod", 2, AT, "pod", ev.Draining("one"))
         [JOINED, DRAINING, DRAINING],
     ],
 )
-def test_a_log_with_a_gap_or_a_wrong_beginning_does_not_fold(history: list[PodEvent]) -> None:
+def test_log_with_a_gap_or_a_wrong_first_event_is_corrupt(history: list[PodEvent]) -> None:
     with pytest.raises(CorruptLog, match="pod 'pod'"):
         fold(history)
 
 
-def test_no_history_is_no_pod() -> None:
+def test_empty_history_folds_to_no_pod() -> None:
     assert fold([]) is None
 
 
@@ -230,12 +232,12 @@ commands = st.one_of(
 
 
 @given(st.lists(commands, max_size=30))
-def test_whatever_is_asked_of_a_pod_is_refused_or_becomes_its_next_event(
-    asked: list[AnyPodCommand],
+def test_every_command_sequence_yields_a_log_that_folds_to_the_pod(
+    issued: list[AnyPodCommand],
 ) -> None:
     log: list[PodEvent] = []
     pod: Pod | None = None
-    for at, command in enumerate(asked):
+    for at, command in enumerate(issued):
         try:
             changed = change(pod, command, at, "pod")
         except FleetQError:
@@ -257,6 +259,6 @@ facts = st.sampled_from([ev.Joined, ev.Slept, ev.Woke, ev.Draining, ev.Left, ev.
 
 
 @given(facts, st.text())
-def test_a_fact_is_read_back_as_it_was_written(kind: type[PodFact], incarnation: str) -> None:
+def test_fact_survives_encoding_as_json(kind: type[PodFact], incarnation: str) -> None:
     fact = kind(incarnation)
     assert msgspec.json.decode(msgspec.json.encode(fact), type=PodFact) == fact

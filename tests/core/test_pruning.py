@@ -1,4 +1,4 @@
-"""What may be pruned, how often, and how gently."""
+"""Pruning: which steps and pods, how often, and at which load."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ DAY = 24 * HOUR
 
 @pytest.mark.parametrize("status", STEP_STATUSES)
 @pytest.mark.parametrize("statuses", [PRUNED_BY_DEFAULT, FINAL])
-def test_what_has_ended_may_go_from_its_end_on(status: str, statuses: Any) -> None:
+def test_step_is_prunable_from_the_time_of_its_final_status(status: str, statuses: Any) -> None:
     step = live(*LIVES[status])
 
-    def may_go(before: int) -> bool:
+    def is_prunable_before(before: int) -> bool:
         return is_prunable(step.status, step.last_update_ts, statuses, before)
 
-    ends = {"completed", "cancelled"} | ({"failed"} & set(statuses))
-    assert may_go(AT) == may_go(AT + 1) == (status in ends)
-    assert not may_go(AT - 1)
+    prunable = {"completed", "cancelled"} | ({"failed"} & set(statuses))
+    assert is_prunable_before(AT) == is_prunable_before(AT + 1) == (status in prunable)
+    assert not is_prunable_before(AT - 1)
 
 
-def test_pods_may_go_that_are_not_awaited() -> None:
+def test_pods_that_are_down_or_asleep_are_prunable() -> None:
     joined = Join("pod", "one")
-    gone = [live_pod(joined, Leave("pod", "one")), live_pod(joined, Sleep("pod", "one"))]
-    there = [live_pod(joined), live_pod(joined, Drain("pod", "one"))]
-    assert prunable_pods([*gone, *there], AT) == gone
-    assert prunable_pods(gone, AT - 1) == []
+    inactive = [live_pod(joined, Leave("pod", "one")), live_pod(joined, Sleep("pod", "one"))]
+    active = [live_pod(joined), live_pod(joined, Drain("pod", "one"))]
+    assert prunable_pods([*inactive, *active], AT) == inactive
+    assert prunable_pods(inactive, AT - 1) == []
 
 
-def test_most_of_the_time_is_the_fleets() -> None:
+def test_cycle_uses_at_most_a_fifth_of_the_time() -> None:
     assert 0.01 / (0.01 + pause(0.01)) == pytest.approx(0.2)
     assert pause(60) == MAX_PAUSE
 
 
-def test_a_leader_prunes_by_the_hour_or_as_often_as_it_makes_a_difference() -> None:
+def test_prune_interval_is_a_tenth_of_the_age_but_at_most_an_hour() -> None:
     assert interval(30 * DAY) == MAX_INTERVAL == HOUR
     assert interval(HOUR) == HOUR / 10
 
 
 def prunes(driver: Driver, seconds: float) -> int:
-    """How many come within that time, asked every second."""
+    """The number of prunes within ``seconds``, with one plan each second."""
     count = 0
     for _ in range(round(seconds)):
         plan = driver.plan()
@@ -70,7 +70,7 @@ def prunes(driver: Driver, seconds: float) -> int:
     return count
 
 
-def test_the_first_cycle_prunes_and_then_one_in_every_interval() -> None:
+def test_first_recovery_cycle_prunes_and_then_one_in_every_interval() -> None:
     driver = Driver(prune_after=30 * DAY)
     assert prunes(driver, 10) == 1
     assert prunes(driver, HOUR - 60) == 0
@@ -78,11 +78,11 @@ def test_the_first_cycle_prunes_and_then_one_in_every_interval() -> None:
     assert prunes(Driver(prune_after=10, recovery_interval=30), 120) == 4
 
 
-def test_without_the_setting_nothing_is_pruned() -> None:
+def test_nothing_is_pruned_without_prune_after() -> None:
     assert prunes(Driver(), 3 * HOUR) == 0
 
 
-def test_a_pod_that_sleeps_prunes_nothing_until_work_wakes_it() -> None:
+def test_sleeping_pod_prunes_only_after_work_wakes_it() -> None:
     driver = Driver(prune_after=30 * DAY, traits=StoreTraits(writes_are_billed=True))
     assert prunes(driver, 10 * 60) == 1
     assert driver.machine.phase == "asleep"

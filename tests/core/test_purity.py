@@ -1,4 +1,4 @@
-"""The core is pure: what could reach the world outside is not even imported."""
+"""The core is pure: it imports no module with side effects and calls no impure builtin."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ def called(tree: ast.AST) -> Iterator[str]:
             yield node.func.id
 
 
-def belongs(module: str) -> bool:
+def is_allowed(module: str) -> bool:
     return module.split(".")[0] in PURE or f"{module}.".startswith("fleet_q.core.")
 
 
-def test_there_is_a_core_to_look_at() -> None:
+def test_core_files_are_found() -> None:
     assert {"machine.py", "step.py", "pod.py"} <= {file.name for file in FILES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_no_clock_chance_files_or_threads(file: Path) -> None:
+def test_core_file_imports_and_calls_nothing_impure(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    assert [module for module in imported(tree) if not belongs(module)] == []
+    assert [module for module in imported(tree) if not is_allowed(module)] == []
     assert [name for name in called(tree) if name in IMPURE_CALLS] == []
 
 
@@ -64,5 +64,5 @@ def test_no_clock_chance_files_or_threads(file: Path) -> None:
     ["time", "datetime", "random", "secrets", "uuid", "os", "io", "threading", "asyncio",
      "logging", "sqlite3", "pathlib", "fleet_q.adapters.memory", "fleet_q.corefoo"],
 )  # fmt: skip
-def test_what_is_impure_does_not_belong(module: str) -> None:
-    assert not belongs(module)
+def test_impure_module_is_not_allowed(module: str) -> None:
+    assert not is_allowed(module)

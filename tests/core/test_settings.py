@@ -1,4 +1,4 @@
-"""A pod's settings: the quickstart's defaults, and no number that could not work."""
+"""The settings of a pod: defaults and validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fleet_q.core.errors import InvalidInput
 from fleet_q.core.settings import PodSettings
 
 
-def test_the_defaults_are_the_quickstarts() -> None:
+def test_defaults_are_those_of_the_quickstart() -> None:
     assert msgspec.to_builtins(PodSettings()) == {
         "heartbeat_interval": 10.0,
         "claim_interval": 5.0,
@@ -47,7 +47,7 @@ def test_the_defaults_are_the_quickstarts() -> None:
         ("shutdown_grace", -0.1),
     ],
 )
-def test_a_number_out_of_its_bounds_is_refused(name: str, bad: float) -> None:
+def test_number_out_of_bounds_is_rejected(name: str, bad: float) -> None:
     with pytest.raises(msgspec.ValidationError, match=name):
         msgspec.convert({name: bad}, PodSettings)
 
@@ -55,12 +55,14 @@ def test_a_number_out_of_its_bounds_is_refused(name: str, bad: float) -> None:
 @pytest.mark.parametrize(
     "name", ["max_retries", "retry_base_delay", "retry_max_delay", "shutdown_grace"]
 )
-def test_zero_is_fine_where_it_means_none(name: str) -> None:
+def test_zero_is_valid_where_it_means_none(name: str) -> None:
     assert getattr(msgspec.convert({name: 0}, PodSettings), name) == 0
 
 
 @given(st.floats(0.01, 1e6), st.floats(0.01, 1e6))
-def test_one_late_heartbeat_kills_nobody(interval: float, threshold: float) -> None:
+def test_dead_pod_threshold_must_be_at_least_two_heartbeat_intervals(
+    interval: float, threshold: float
+) -> None:
     def settings() -> PodSettings:
         return PodSettings(heartbeat_interval=interval, dead_pod_threshold=threshold)
 

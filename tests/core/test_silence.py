@@ -1,4 +1,4 @@
-"""A pod is silent if its row did not change for a whole threshold that the observer was there."""
+"""A pod is silent if its row is unchanged for the threshold while the observer sends heartbeats."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ DEAD_AFTER, HEARTBEAT = 60.0, 10.0
 GAP = longest_gap(HEARTBEAT, DEAD_AFTER)
 
 
-def pod(pod_id: str = "pod", version: int = 1, status: PodStatus = "up", *, heard: int = 0) -> Pod:
-    return Pod(pod_id, status, 0, heard, "one", version)
+def pod(
+    pod_id: str = "pod", version: int = 1, status: PodStatus = "up", *, last_heartbeat_ts: int = 0
+) -> Pod:
+    return Pod(pod_id, status, 0, last_heartbeat_ts, "one", version)
 
 
 class Observer:
-    """A tracker with a clock, a heartbeat every ten seconds, and the rows that it reads then."""
+    """A tracker with a clock; it sends a heartbeat and reads the pods every ten seconds."""
 
     def __init__(self, *pods: Pod) -> None:
         self.tracker = SilenceTracker(DEAD_AFTER, GAP)
         self.now = 1_000.0
         self.pods = pods
-        self.beat()
+        self.send_heartbeat()
 
-    def beat(self) -> None:
+    def send_heartbeat(self) -> None:
         self.tracker.on_heartbeat(self.now)
         self.tracker.on_pods(self.pods, self.now)
 
@@ -37,14 +39,14 @@ class Observer:
         until = self.now + seconds
         while self.now < until:
             self.now = min(self.now + HEARTBEAT, until)
-            self.beat()
+            self.send_heartbeat()
 
-    def be_away(self, seconds: float) -> None:
+    def miss_heartbeats_for(self, seconds: float) -> None:
         self.now += seconds
-        self.beat()
+        self.send_heartbeat()
 
 
-def test_a_pod_is_silent_after_a_whole_threshold_without_a_change_of_its_row() -> None:
+def test_pod_is_silent_after_a_threshold_without_a_change_of_its_row() -> None:
     observer = Observer(pod())
     observer.poll(59.9)
     assert observer.tracker.silent() == []
@@ -52,20 +54,20 @@ def test_a_pod_is_silent_after_a_whole_threshold_without_a_change_of_its_row() -
     assert observer.tracker.silent() == [pod()]
 
 
-@pytest.mark.parametrize("heard", [-(10**12), 0, 10**18])
-def test_wall_clock_times_in_the_row_do_not_matter(heard: int) -> None:
-    observer = Observer(pod(heard=heard))
+@pytest.mark.parametrize("last_heartbeat_ts", [-(10**12), 0, 10**18])
+def test_silence_does_not_depend_on_wall_clock_times_in_the_row(last_heartbeat_ts: int) -> None:
+    observer = Observer(pod(last_heartbeat_ts=last_heartbeat_ts))
     assert observer.tracker.silent() == []
     observer.poll(60)
-    assert observer.tracker.silent() == [pod(heard=heard)]
+    assert observer.tracker.silent() == [pod(last_heartbeat_ts=last_heartbeat_ts)]
 
 
-def test_every_change_of_the_row_begins_the_silence_anew() -> None:
+def test_every_change_of_the_row_restarts_the_silence() -> None:
     observer = Observer(pod())
     for version in range(2, 5):
         observer.poll(59)
         observer.pods = (pod(version=version),)
-        observer.beat()
+        observer.send_heartbeat()
     observer.poll(59)
     assert observer.tracker.silent() == []
     observer.poll(1)
@@ -73,40 +75,40 @@ def test_every_change_of_the_row_begins_the_silence_anew() -> None:
 
 
 @pytest.mark.parametrize("status", ["down", "asleep"])
-def test_a_pod_that_ended_or_sleeps_is_never_silent(status: PodStatus) -> None:
+def test_pod_that_is_down_or_asleep_is_never_silent(status: PodStatus) -> None:
     observer = Observer(pod(status=status))
     observer.poll(1_000)
     assert observer.tracker.silent() == []
 
 
-@pytest.mark.parametrize("away", [GAP + 0.1, 3 * DEAD_AFTER, 10 * DEAD_AFTER])
-def test_after_a_gap_of_its_own_the_observer_waits_a_whole_threshold(away: float) -> None:
+@pytest.mark.parametrize("gap", [GAP + 0.1, 3 * DEAD_AFTER, 10 * DEAD_AFTER])
+def test_gap_between_heartbeats_of_the_observer_restarts_every_silence(gap: float) -> None:
     observer = Observer(pod())
     observer.poll(59)
-    observer.be_away(away)
+    observer.miss_heartbeats_for(gap)
     observer.poll(59)
     assert observer.tracker.silent() == []
     observer.poll(1)
     assert observer.tracker.silent() == [pod()]
 
 
-def test_a_gap_that_is_short_interrupts_nothing() -> None:
+def test_short_gap_between_heartbeats_does_not_restart_silences() -> None:
     observer = Observer(pod())
     observer.poll(30)
-    observer.be_away(GAP)
+    observer.miss_heartbeats_for(GAP)
     assert observer.tracker.silent() == [pod()]
 
 
 def test_time_after_the_last_heartbeat_of_the_observer_does_not_count() -> None:
     observer = Observer(pod())
     observer.poll(50)
-    observer.now += 100  # it stood still, or the store did not take its heartbeat
+    observer.now += 100  # it was suspended, or its heartbeat failed
     observer.tracker.on_pods(observer.pods, observer.now)
     assert observer.tracker.silent() == []
     assert not observer.tracker.is_any_due(observer.now)
 
 
-def test_nobody_is_silent_to_an_observer_without_a_heartbeat() -> None:
+def test_no_pod_is_silent_before_the_first_heartbeat_of_the_observer() -> None:
     tracker = SilenceTracker(DEAD_AFTER, GAP)
     tracker.on_pods([pod()], 0.0)
     tracker.on_pods([pod()], 1_000.0)
@@ -114,11 +116,11 @@ def test_nobody_is_silent_to_an_observer_without_a_heartbeat() -> None:
     assert not tracker.is_any_due(1_000.0)
 
 
-def test_the_next_silence_is_known_in_advance() -> None:
+def test_next_due_returns_when_the_next_pod_becomes_silent() -> None:
     observer = Observer(pod("a"))
     observer.poll(20)
     observer.pods = (pod("a"), pod("b"))
-    observer.beat()
+    observer.send_heartbeat()
     assert observer.tracker.next_due(observer.now) == 1_060.0
     observer.poll(35)
     assert not observer.tracker.is_any_due(1_059.9)
@@ -128,10 +130,10 @@ def test_the_next_silence_is_known_in_advance() -> None:
 
 
 @given(st.floats(0.1, 100), st.floats(2, 20))
-def test_whoever_was_kept_waiting_for_a_gap_at_most_is_heard_of_in_time(
+def test_pod_delayed_by_the_longest_gap_is_seen_within_the_threshold(
     heartbeat: float, ratio: float
 ) -> None:
-    """A heartbeat that was due when the gap began, and half an interval of backoff after it."""
+    """Its heartbeat was due when the gap began and is sent half an interval after it ended."""
     dead_after = heartbeat * ratio
     gap = longest_gap(heartbeat, dead_after)
     assert gap >= 1.5 * heartbeat, "or every late heartbeat of the observer would be a gap"
@@ -139,7 +141,7 @@ def test_whoever_was_kept_waiting_for_a_gap_at_most_is_heard_of_in_time(
         assert heartbeat + gap + heartbeat / 2 <= dead_after * 1.000_001
 
 
-def test_nobody_is_to_watch_while_every_row_changes() -> None:
+def test_no_pod_should_watch_while_every_row_changes() -> None:
     observer = Observer(pod("observer"), pod("other"))
     observer.poll(GAP - HEARTBEAT)
     assert not observer.tracker.should_watch("observer", observer.now)
@@ -149,13 +151,13 @@ def test_nobody_is_to_watch_while_every_row_changes() -> None:
     ("older", "should_watch"),
     [("up", False), ("draining", True), ("asleep", True), ("down", True)],
 )
-def test_the_oldest_pod_that_is_awake_and_heard_is_to_watch_a_missed_one(
+def test_oldest_pod_that_is_up_and_not_overdue_should_watch(
     older: PodStatus, should_watch: bool
 ) -> None:
     observer = Observer()
     for version in range(1, 5):
         observer.pods = (
-            Pod("oldest", "up", 1, 0, "one"),  # dead, though nobody knows yet
+            Pod("oldest", "up", 1, 0, "one"),  # dead, but not declared dead yet
             Pod("older", older, 2, 0, "one", version),
             Pod("observer", "up", 3, 0, "one", version),
             Pod("younger", "up", 4, 0, "one", version),

@@ -1,4 +1,4 @@
-"""A step's life: which command leads to which event, and what an event makes of the step."""
+"""Steps: which event each command causes, and how each event changes the step."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ COMMANDS: Final[dict[str, StepCommand]] = {
     "claim": Claim("step", "new", "two"),
     "complete": Complete("step", "token", "1"),
     "fail": Fail("step", "token", "Boom"),
-    "fail for good": Fail("step", "token", "Boom", permanent=True),
+    "fail permanently": Fail("step", "token", "Boom", permanent=True),
     "release": Release("step", "token"),
     "recover": Recover("step", "token"),
     "cancel": Cancel("step"),
     "replay": Replay("step"),
 }
 
-# What each command makes of the step, or does instead; what is not named leaves a StaleClaim.
+# The status after each command, ``None`` if nothing changes, or the error. Default: StaleClaim.
 AFTER: Final[dict[tuple[str, str], object]] = {
     **{(status, "submit"): None for status in LIVES},
     **{(status, "claim"): IllegalTransition for status in LIVES},
@@ -63,7 +63,7 @@ AFTER: Final[dict[tuple[str, str], object]] = {
     ("pending", "cancel"): "cancelled",
     ("claimed", "complete"): "completed",
     ("claimed", "fail"): "pending",
-    ("claimed", "fail for good"): "failed",
+    ("claimed", "fail permanently"): "failed",
     ("claimed", "release"): "pending",
     ("claimed", "recover"): "pending",
     ("claimed", "cancel"): "cancelled",
@@ -73,7 +73,7 @@ AFTER: Final[dict[tuple[str, str], object]] = {
     ("cancelled", "replay"): "pending",
 }
 
-HELD: Final = ["complete", "fail", "fail for good", "release", "recover"]
+CLAIM_COMMANDS: Final = ["complete", "fail", "fail permanently", "release", "recover"]
 
 
 def submitted(**options: Any) -> Step:
@@ -92,7 +92,7 @@ def step_after(step: Step, command: StepCommand, at: int = AT) -> Step:
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("status", LIVES)
-def test_every_command_in_every_status(status: str, name: str) -> None:
+def test_every_command_in_every_status_has_the_expected_effect(status: str, name: str) -> None:
     step = live(*LIVES[status])
     assert step.status == status
     expected = AFTER.get((status, name), StaleClaim)
@@ -106,29 +106,29 @@ def test_every_command_in_every_status(status: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "submit"])
-def test_nothing_but_a_submission_begins_a_step(name: str) -> None:
+def test_commands_other_than_submit_raise_unknown_step_without_a_step(name: str) -> None:
     with pytest.raises(UnknownStep, match="no step has the id 'step'"):
         decide(None, COMMANDS[name], AT)
 
 
-def test_an_event_says_which_step_when_and_by_whom() -> None:
+def test_event_contains_step_version_time_and_acting_pod() -> None:
     event = decide(submitted(), Claim("step", "token", "one"), AT + 7, "pod-7")
     assert event == StepEvent("step", 2, AT + 7, "pod-7", ev.Claimed("token", "one"))
 
 
-def test_every_field_of_a_submission_that_its_event_has_reaches_the_step() -> None:
+def test_every_field_of_a_submission_event_is_set_on_the_step() -> None:
     fields = set(Submit.__struct_fields__) & set(ev.Submitted.__struct_fields__)
     assert fields >= {"payload", "priority", "max_retries"}
-    usual = Submit("step", "{}")
-    given = {
-        field: default + 7 if isinstance(default := getattr(usual, field), int) else "[1]"
+    defaults = Submit("step", "{}")
+    values = {
+        field: default + 7 if isinstance(default := getattr(defaults, field), int) else "[1]"
         for field in fields
     }
-    step = asdict(live(replace(usual, **given)))
-    assert {field: step[field] for field in fields} == given
+    step = asdict(live(replace(defaults, **values)))
+    assert {field: step[field] for field in fields} == values
 
 
-def test_a_new_step_is_as_it_was_submitted() -> None:
+def test_new_step_has_the_submitted_values() -> None:
     command = Submit("step", '{"a":1}', priority=-2, max_retries=5, delay=9)
     event = decide(None, command, AT)
     assert event is not None
@@ -149,7 +149,7 @@ def test_a_new_step_is_as_it_was_submitted() -> None:
     ("one", "other"),
     [('{"a":1,"b":2}', '{ "b": 2, "a": 1 }'), ('{"a":"é"}', '{"a":"\\u00e9"}')],
 )
-def test_the_same_payload_in_another_spelling_is_no_conflict(one: str, other: str) -> None:
+def test_equal_payload_with_different_json_text_is_no_conflict(one: str, other: str) -> None:
     assert decide(live(Submit("step", one)), Submit("step", other), AT) is None
 
 
@@ -164,12 +164,12 @@ def test_the_same_payload_in_another_spelling_is_no_conflict(one: str, other: st
         ("{}", '{"a":null}'),
     ],
 )
-def test_another_payload_under_the_same_id_is_a_conflict(one: str, other: str) -> None:
+def test_different_payload_under_the_same_id_is_a_conflict(one: str, other: str) -> None:
     with pytest.raises(StepConflict, match="exists with a different payload"):
         decide(live(Submit("step", one)), Submit("step", other), AT)
 
 
-def test_a_step_cannot_be_claimed_before_its_time() -> None:
+def test_step_cannot_be_claimed_before_it_is_due() -> None:
     step = submitted(delay=10)
     claim = Claim("step", "token", "one")
     with pytest.raises(IllegalTransition, match="before it is due"):
@@ -177,19 +177,19 @@ def test_a_step_cannot_be_claimed_before_its_time() -> None:
     assert decide(step, claim, AT + 10) is not None
 
 
-def test_a_claimed_step_names_its_holder() -> None:
+def test_claimed_step_contains_pod_incarnation_and_claim_token() -> None:
     step = held()
     assert (step.claimed_by, step.incarnation, step.claim_token) == ("pod", "one", "token")
 
 
 @pytest.mark.parametrize("name", ["fail", "release", "recover"])
-def test_a_pending_step_names_no_holder(name: str) -> None:
+def test_pending_step_has_no_claim(name: str) -> None:
     step = step_after(held(), COMMANDS[name])
     assert (step.claimed_by, step.incarnation, step.claim_token) == (None, None, None)
 
 
-@pytest.mark.parametrize("name", HELD)
-def test_a_claim_token_that_is_not_the_steps_changes_nothing(name: str) -> None:
+@pytest.mark.parametrize("name", CLAIM_COMMANDS)
+def test_wrong_claim_token_raises_stale_claim(name: str) -> None:
     command = replace(COMMANDS[name], claim_token="older")
     with pytest.raises(StaleClaim):
         decide(held(), command, AT)
@@ -197,14 +197,14 @@ def test_a_claim_token_that_is_not_the_steps_changes_nothing(name: str) -> None:
         decide(live(*LIVES["completed"]), command, AT)
 
 
-@pytest.mark.parametrize("name", HELD)
-def test_the_token_of_a_claim_that_was_given_back_is_stale(name: str) -> None:
+@pytest.mark.parametrize("name", CLAIM_COMMANDS)
+def test_claim_token_of_a_released_claim_is_stale(name: str) -> None:
     step = live(Release("step", "token"), Claim("step", "new", "two"), step=held())
     with pytest.raises(StaleClaim):
         decide(step, COMMANDS[name], AT)
 
 
-def test_completing_keeps_the_result_and_forgets_earlier_errors() -> None:
+def test_completion_stores_the_result_and_clears_earlier_errors() -> None:
     step = live(
         Fail("step", "token", "Boom", "Traceback"),
         Claim("step", "new", "one"),
@@ -215,13 +215,13 @@ def test_completing_keeps_the_result_and_forgets_earlier_errors() -> None:
     assert (step.retry_count, step.claim_token) == (1, "new")
 
 
-def test_a_failed_attempt_is_tried_again_after_its_delay() -> None:
+def test_failed_attempt_is_retried_after_its_delay() -> None:
     step = step_after(held(), Fail("step", "token", "Boom", "Traceback", retry_delay=5))
     assert (step.status, step.retry_count, step.available_ts) == ("pending", 1, AT + 5)
     assert (step.error, step.traceback) == ("Boom", "Traceback")
 
 
-def test_a_permanent_failure_ends_the_step_with_tries_left() -> None:
+def test_permanent_failure_fails_a_step_with_tries_left() -> None:
     step = step_after(held(), Fail("step", "token", "Boom", "Traceback", permanent=True))
     assert (step.status, step.retry_count) == ("failed", 0)
     assert (step.error, step.traceback, step.claim_token) == ("Boom", "Traceback", "token")
@@ -229,9 +229,7 @@ def test_a_permanent_failure_ends_the_step_with_tries_left() -> None:
 
 @pytest.mark.parametrize("command", [Fail("step", "token", "Boom"), Recover("step", "token")])
 @given(max_retries=st.integers(0, 5))
-def test_a_step_is_attempted_once_more_than_it_may_be_retried(
-    command: StepCommand, max_retries: int
-) -> None:
+def test_step_has_max_retries_plus_one_attempts(command: StepCommand, max_retries: int) -> None:
     step, attempts = submitted(max_retries=max_retries), 0
     while step.status == "pending":
         attempts += 1
@@ -241,23 +239,23 @@ def test_a_step_is_attempted_once_more_than_it_may_be_retried(
     assert attempts == max_retries + 1
 
 
-def test_a_release_uses_up_no_try_and_asks_for_no_delay() -> None:
+def test_release_uses_no_try_and_has_no_delay() -> None:
     step = step_after(held(max_retries=0), Release("step", "token"), AT + 3)
     assert (step.status, step.retry_count, step.available_ts) == ("pending", 0, AT_ONCE)
 
 
-def test_an_orphan_is_given_back_at_once_and_says_what_happened() -> None:
+def test_recovered_step_is_pending_at_once_with_the_error_of_its_dead_pod() -> None:
     step = step_after(held(), Recover("step", "token"), AT + 3)
     assert (step.status, step.retry_count, step.available_ts) == ("pending", 1, AT_ONCE)
     assert (step.error, step.traceback) == ("pod pod died while it held the step", None)
 
 
-def test_an_orphan_without_tries_left_fails_with_the_same_words() -> None:
+def test_orphan_without_tries_left_fails_with_the_same_error() -> None:
     step = step_after(held(max_retries=0), Recover("step", "token"))
     assert (step.status, step.error) == ("failed", "pod pod died while it held the step")
 
 
-def test_a_replay_gives_all_tries_again_now() -> None:
+def test_replayed_step_is_pending_at_once_with_all_tries() -> None:
     step = live(Fail("step", "token", "Boom", permanent=True), step=held(delay=0))
     replayed = step_after(step, Replay("step"), AT + 9)
     assert (replayed.status, replayed.retry_count) == ("pending", 0)
@@ -266,14 +264,14 @@ def test_a_replay_gives_all_tries_again_now() -> None:
     assert replayed.error == "Boom"
 
 
-def test_every_event_is_stamped_on_the_step() -> None:
+def test_every_event_sets_version_and_update_time_of_the_step() -> None:
     step = held()
     after = step_after(step, Cancel("step"), AT + 4)
     assert (after.version, after.last_update_ts) == (step.version + 1, AT + 4)
     assert after.created_ts == step.created_ts
 
 
-def test_the_queue_is_by_priority_then_age_then_id() -> None:
+def test_queue_is_ordered_by_priority_then_age_then_id() -> None:
     order = [
         replace(submitted(), step_id=step_id, priority=priority, created_ts=created)
         for step_id, priority, created in [("z", 2, 9), ("y", 1, 3), ("a", 1, 4), ("b", 1, 4)]
@@ -298,17 +296,17 @@ CLAIMED: Final = StepEvent("step", 2, AT, "pod", ev.Claimed("token", "one"))
         [FIRST, CLAIMED, CLAIMED],
     ],
 )
-def test_a_log_with_a_gap_or_a_wrong_beginning_does_not_fold(history: list[StepEvent]) -> None:
+def test_log_with_a_gap_or_a_wrong_first_event_is_corrupt(history: list[StepEvent]) -> None:
     with pytest.raises(CorruptLog, match="step 'step'"):
         fold(history)
 
 
-def test_an_event_that_the_lifecycle_forbids_does_not_fold() -> None:
+def test_folding_an_illegal_event_raises() -> None:
     with pytest.raises((CorruptLog, IllegalTransition)):
         fold([FIRST, StepEvent("step", 2, AT, "pod", ev.Completed("token", Raw("1")))])
 
 
-def test_no_history_is_no_step() -> None:
+def test_empty_history_folds_to_no_step() -> None:
     assert fold([]) is None
 
 
@@ -327,12 +325,12 @@ commands = st.one_of(
 
 
 @given(st.lists(commands, max_size=30), st.integers(0, 2))
-def test_whatever_is_asked_of_a_step_is_refused_or_becomes_its_next_event(
-    asked: list[StepCommand], max_retries: int
+def test_every_command_sequence_yields_a_log_that_folds_to_the_step(
+    issued: list[StepCommand], max_retries: int
 ) -> None:
     log: list[StepEvent] = []
     step: Step | None = None
-    for at, command in enumerate([Submit("step", "{}", max_retries=max_retries), *asked]):
+    for at, command in enumerate([Submit("step", "{}", max_retries=max_retries), *issued]):
         try:
             event = decide(step, command, at, "pod")
         except FleetQError:
@@ -367,10 +365,10 @@ facts = st.one_of(
 
 
 @given(facts)
-def test_a_fact_is_read_back_as_it_was_written(fact: StepFact) -> None:
-    again = msgspec.json.decode(msgspec.json.encode(fact), type=StepFact)
-    assert type(again) is type(fact)
-    assert _plain(again) == _plain(fact)
+def test_fact_survives_encoding_as_json(fact: StepFact) -> None:
+    decoded = msgspec.json.decode(msgspec.json.encode(fact), type=StepFact)
+    assert type(decoded) is type(fact)
+    assert _plain(decoded) == _plain(fact)
 
 
 def _plain(fact: StepFact) -> dict[str, object]:
@@ -378,16 +376,16 @@ def _plain(fact: StepFact) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("fact", [ev.Released("token"), ev.Recovered("token", "died")])
-def test_a_log_without_the_time_of_a_return_keeps_the_time_that_the_step_had(
+def test_old_released_and_recovered_events_keep_the_available_time(
     fact: ev.Released | ev.Recovered,
 ) -> None:
-    """As earlier versions wrote it."""
+    """Earlier versions wrote these events without ``available_ts``."""
     step = replace(held(), available_ts=AT - 5)
     event = StepEvent("step", step.version + 1, AT + 9, "pod", fact)
     assert evolve(step, event).available_ts == step.available_ts == AT - 5
 
 
-def test_a_log_without_the_time_of_a_replay_has_that_of_its_event() -> None:
+def test_old_replayed_event_makes_the_step_available_at_its_own_time() -> None:
     step = live(Fail("step", "token", "Boom", permanent=True), step=held())
     event = StepEvent("step", step.version + 1, AT + 9, None, ev.Replayed())
     assert evolve(step, event).available_ts == AT + 9
@@ -397,14 +395,14 @@ HOUR = 3_600_000_000
 
 
 @pytest.mark.parametrize("at", [0, AT - HOUR, AT, AT + HOUR])
-def test_a_step_without_a_delay_is_due_whatever_the_clock_says(at: int) -> None:
+def test_step_without_a_delay_is_due_at_any_clock_time(at: int) -> None:
     submitted = live(Submit("step", "{}"))
     assert is_due(submitted, at)
     assert is_due(replace(submitted, available_ts=AT), at), "as earlier versions stored it"
     assert is_due(live(Release("step", "token"), step=held(), at=AT + 1), at)
 
 
-def test_a_delay_is_waited_for_and_a_backoff_until_the_clock_is_set_back() -> None:
+def test_retry_delay_but_not_submission_delay_ends_when_the_clock_is_set_back() -> None:
     delayed = live(Submit("step", "{}", delay=HOUR))
     retried = live(Fail("step", "token", "Boom", retry_delay=HOUR), step=held())
     assert [is_due(delayed, at) for at in (AT - 1, AT, AT + HOUR - 1, AT + HOUR)] == [

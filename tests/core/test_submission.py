@@ -1,4 +1,4 @@
-"""What may be submitted, and that JSON comes out as it went in."""
+"""Validation of submissions, and lossless JSON encoding."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ def submit(payload: Any = None, **options: Any) -> Submit:
 
 
 @given(json_values)
-def test_any_json_value_survives(value: object) -> None:
-    again = json.loads(to_json(value, "payload"))
-    assert again == value
-    assert repr(again) == repr(value)  # tells 1 from 1.0 and from true
+def test_any_json_value_survives_encoding(value: object) -> None:
+    decoded = json.loads(to_json(value, "payload"))
+    assert decoded == value
+    assert repr(decoded) == repr(value)  # distinguishes 1, 1.0 and true
 
 
 @given(st.dictionaries(st.text(), json_values, max_size=4))
-def test_any_json_object_survives_its_way_into_a_step(payload: dict[str, object]) -> None:
+def test_any_json_object_is_stored_unchanged_as_payload(payload: dict[str, object]) -> None:
     event = decide(None, submit(payload), 0)
     assert event is not None
     assert json.loads(bytes(event.fact.payload)) == payload  # type: ignore[union-attr]
 
 
-def test_the_text_is_compact_and_keeps_its_letters() -> None:
+def test_json_text_is_compact_and_not_escaped_to_ascii() -> None:
     assert to_json({"ä": [1, None]}, "payload") == '{"ä":[1,null]}'
 
 
@@ -90,63 +90,63 @@ def test_the_text_is_compact_and_keeps_its_letters() -> None:
     ],
     ids=repr,
 )
-def test_what_json_does_not_have_is_refused(value: object) -> None:
+def test_value_that_json_cannot_represent_is_rejected(value: object) -> None:
     with pytest.raises(InvalidInput, match=r"^payload "):
         to_json([value], "payload")
 
 
-def test_a_value_within_itself_is_refused() -> None:
+def test_value_that_contains_itself_is_rejected() -> None:
     loop: list[object] = []
     loop.append(loop)
     with pytest.raises(InvalidInput):
         to_json(loop, "payload")
 
 
-def test_values_may_be_nested_so_deep_and_no_deeper() -> None:
+def test_nesting_is_limited_to_max_depth() -> None:
     assert json.loads(to_json(nested(MAX_DEPTH), "payload")) == nested(MAX_DEPTH)
     for depth in (MAX_DEPTH + 1, 100_000):
         with pytest.raises(InvalidInput, match=f"nested more than {MAX_DEPTH} levels deep"):
             to_json(nested(depth), "payload")
 
 
-def test_many_values_side_by_side_are_not_deep() -> None:
+def test_many_adjacent_values_do_not_count_as_nesting() -> None:
     wide: list[object] = [{}] * (MAX_DEPTH * 2)
     assert json.loads(to_json(wide, "payload")) == wide
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
-def test_any_text_of_a_fitting_length_is_an_id(text: str) -> None:
+def test_any_text_of_allowed_length_is_a_valid_id(text: str) -> None:
     assert check_id(text[:MAX_ID_LENGTH], "step_id") == text[:MAX_ID_LENGTH]
 
 
 @pytest.mark.parametrize(
     "bad", ["", "a\0b", "x" * (MAX_ID_LENGTH + 1), "\ud800", None, 7, b"id"], ids=repr
 )
-def test_what_is_no_id_is_refused(bad: object) -> None:
+def test_invalid_id_is_rejected(bad: object) -> None:
     with pytest.raises(InvalidInput, match="step_id"):
         check_id(bad, "step_id")
     with pytest.raises(InvalidInput, match="step_id"):
         submit(step_id=bad)
 
 
-def test_the_longest_id_is_an_id() -> None:
+def test_id_of_maximum_length_is_valid() -> None:
     assert check_id("x" * MAX_ID_LENGTH, "step_id") == "x" * MAX_ID_LENGTH
 
 
 @pytest.mark.parametrize("payload", [[], "text", 1, True, b"", {1}], ids=repr)
-def test_a_payload_is_an_object(payload: object) -> None:
+def test_payload_that_is_no_object_is_rejected(payload: object) -> None:
     with pytest.raises(InvalidInput, match="payload must be a JSON object, not a"):
         submit(payload)
 
 
-def test_a_payload_is_measured_in_bytes() -> None:
+def test_payload_limit_counts_bytes() -> None:
     payload = {"a": "ä"}  # ten bytes of JSON, nine characters
     assert submit(payload, max_payload_bytes=10).payload == '{"a":"ä"}'
     with pytest.raises(InvalidInput, match="payload has 10 bytes; the limit is 9"):
         submit(payload, max_payload_bytes=9)
 
 
-def test_by_default_a_payload_has_a_mebibyte_at_most() -> None:
+def test_default_payload_limit_is_one_mebibyte() -> None:
     fits = {"a": "x" * (MAX_PAYLOAD_BYTES - len('{"a":""}'))}
     assert len(submit(fits).payload) == MAX_PAYLOAD_BYTES == 1024**2
     with pytest.raises(InvalidInput, match="bytes"):
@@ -161,9 +161,9 @@ def test_by_default_a_payload_has_a_mebibyte_at_most() -> None:
         ("delay", 0, MAX_SECONDS),
     ],
 )
-def test_numbers_have_bounds_which_belong_to_them(option: str, least: int, most: int) -> None:
-    for fine in (least, most):
-        submit(**{option: fine})
+def test_bounds_of_numbers_are_inclusive(option: str, least: int, most: int) -> None:
+    for valid in (least, most):
+        submit(**{option: valid})
     for bad in (least - 1, most + 1):
         with pytest.raises(InvalidInput, match=f"{option} must be between"):
             submit(**{option: bad})
@@ -171,23 +171,23 @@ def test_numbers_have_bounds_which_belong_to_them(option: str, least: int, most:
 
 @pytest.mark.parametrize("option", ["priority", "max_retries", "delay"])
 @pytest.mark.parametrize("bad", ["1", None, True, [1], Decimal(1), math.nan, math.inf], ids=repr)
-def test_what_is_no_number_is_refused(option: str, bad: object) -> None:
+def test_value_that_is_no_number_is_rejected(option: str, bad: object) -> None:
     with pytest.raises(InvalidInput, match=option):
         submit(**{option: bad})
 
 
 @pytest.mark.parametrize("option", ["priority", "max_retries"])
-def test_half_a_priority_or_retry_is_refused(option: str) -> None:
+def test_fractional_priority_or_retry_count_is_rejected(option: str) -> None:
     with pytest.raises(InvalidInput, match=f"{option} must be a whole number"):
         submit(**{option: 1.5})
 
 
-def test_a_submission_says_all_that_was_asked_for() -> None:
-    asked = submit({"a": 1}, priority=2, max_retries=0, delay=0.25)
-    assert asked == Submit("step", '{"a":1}', 2, 0, 250_000)
+def test_submission_contains_all_given_options() -> None:
+    command = submit({"a": 1}, priority=2, max_retries=0, delay=0.25)
+    assert command == Submit("step", '{"a":1}', 2, 0, 250_000)
 
 
-def test_what_was_not_asked_for_is_the_default() -> None:
+def test_omitted_options_have_their_defaults() -> None:
     assert submission({}, step_id="step") == Submit(
         "step", "{}", priority=0, max_retries=3, delay=0
     )
@@ -196,12 +196,12 @@ def test_what_was_not_asked_for_is_the_default() -> None:
 @pytest.mark.parametrize(
     "value", ["x" * 99, {"a": "x" * 96}, ["x" * 99], {"a": ["x" * 95]}, [0] * 60, {"é" * 60: 1}]
 )
-def test_json_of_more_bytes_than_allowed_is_refused(value: object) -> None:
+def test_json_above_the_byte_limit_is_rejected(value: object) -> None:
     with pytest.raises(InvalidInput, match=r"has (at least )?1[0-9]+ bytes; the limit is 100"):
         to_json(value, "the result", 100)
 
 
-def test_a_value_that_would_grow_without_bound_as_json_is_refused_before_it_is_encoded() -> None:
+def test_value_with_exponential_json_is_rejected_before_it_is_encoded() -> None:
     value: list[Any] = ["x"]
     for _ in range(100):
         value = [value, value]
