@@ -21,7 +21,7 @@ log: Final = CarefulLogger("fleet_q.pod")
 
 
 class PodLog(Observer):
-    """Logs the events of a pod. ``error`` is the one that ended it, if any."""
+    """Logs what happens to a pod. ``error`` is the error that ended it, if any."""
 
     def __init__(self, pod_id: str) -> None:
         self.error: FleetQError | None = None

@@ -1,4 +1,4 @@
-"""Fixtures: pods in processes of their own, on one SQLite file."""
+"""Fixtures: pods that are processes, on one SQLite file."""
 
 from __future__ import annotations
 

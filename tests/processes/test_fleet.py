@@ -1,4 +1,4 @@
-"""Several pods on one file, some of them killed."""
+"""Several pods on one file, some of which are killed or stopped."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.processes.conftest import Pods
 from tests.waiting import LIMIT, wait_until
 
 
-def test_four_pods_drain_5000_steps_while_one_is_killed_and_started_again(pods: Pods) -> None:
-    tries = Settings(max_retries=100)  # a busy machine may keep healthy pods waiting
-    fleet = FleetQ(pods.store, settings=tries)
+def test_four_pods_complete_5000_steps_while_one_is_killed_and_restarted(pods: Pods) -> None:
+    settings = Settings(max_retries=100)  # a busy machine may delay heartbeats of healthy pods
+    fleet = FleetQ(pods.store, settings=settings)
     fleet.submit_many({"task_type": "nap", "number": n} for n in range(5_000))
     running = [pods.start(f"pod-{n}", FLEET_Q_MAX_PARALLELISM="20") for n in range(4)]
 
@@ -40,9 +40,9 @@ def test_four_pods_drain_5000_steps_while_one_is_killed_and_started_again(pods: 
 
 
 def _stopped_while_it_holds_steps(pod: subprocess.Popen[bytes], store: Store) -> bool:
-    pod.send_signal(signal.SIGSTOP)  # what it holds now, it holds until it dies
+    pod.send_signal(signal.SIGSTOP)  # it cannot complete or claim steps any longer
     last = {event.stream: event for event in store.step_events()}.values()
-    if any(e.pod_id == "pod-0" and isinstance(e.fact, Claimed) for e in last):
+    if any(event.pod_id == "pod-0" and isinstance(event.fact, Claimed) for event in last):
         return True
     pod.send_signal(signal.SIGCONT)
     return False
@@ -53,20 +53,22 @@ def _all_steps(pods: Pods) -> list[Step]:
     return [step for step_id in ids if (step := pods.store.step(step_id)) is not None]
 
 
-def test_a_killed_pods_step_is_run_again_by_another(pods: Pods, tmp_path: Path) -> None:
+def test_step_of_a_killed_pod_is_recovered_and_completed_by_another(
+    pods: Pods, tmp_path: Path
+) -> None:
     fleet = FleetQ(pods.store)
-    sign = tmp_path / "sign"
-    go_on = tmp_path / "go on"
-    step_id = fleet.submit({"task_type": "touch", "path": str(sign), "until": str(go_on)})
+    pid_file = tmp_path / "pid_file"
+    proceed = tmp_path / "proceed"
+    step_id = fleet.submit({"task_type": "touch", "path": str(pid_file), "until": str(proceed)})
     victim = pods.start("victim")
-    wait_until(sign.exists)
+    wait_until(pid_file.exists)
     victim.kill()
     victim.wait()
-    go_on.touch()
+    proceed.touch()
     pods.start("heir")
     step = fleet.wait(step_id, LIMIT)
     assert (step.status, step.claimed_by, step.retry_count) == ("completed", "heir", 1)
-    assert len(sign.read_text().split()) == 2
+    assert len(pid_file.read_text().split()) == 2
 
 
 @pytest.mark.parametrize(
@@ -79,14 +81,14 @@ def test_a_killed_pods_step_is_run_again_by_another(pods: Pods, tmp_path: Path) 
         ),
     ],
 )
-def test_steps_that_a_killed_pod_had_claimed_and_not_begun_do_not_fail(
+def test_claimed_steps_that_a_killed_pod_had_not_begun_do_not_fail(
     pods: Pods, tmp_path: Path, task: str
 ) -> None:
-    """They have one try, and only the step that killed the pod has used it up."""
+    """They may be attempted once; only the step that killed the pod has used its attempt."""
     fleet = FleetQ(pods.store, settings=Settings(max_retries=0))
     path = tmp_path / "begun"
     ids = fleet.submit_many({"task_type": task, "path": str(path)} for _ in range(6))
-    # For this long it keeps the steps that wait while its only process is started.
+    # The long interval keeps the pod from releasing steps that wait for its only child process.
     pods.start("victim", FLEET_Q_MAX_PROCESSES="1", FLEET_Q_CLAIM_INTERVAL=str(LIMIT)).wait(LIMIT)
     (poison,) = path.read_text().split()
     assert {fleet.status(step_id).claimed_by for step_id in ids} == {"victim"}
@@ -98,17 +100,17 @@ def test_steps_that_a_killed_pod_had_claimed_and_not_begun_do_not_fail(
     wait_until(lambda: len(list(tmp_path.glob("fleet.db-begun-*"))) == 1)  # the heir's own
 
 
-def test_a_pod_that_stood_still_changes_nothing_when_it_comes_back(
+def test_pod_declared_dead_while_stopped_changes_nothing_when_it_resumes(
     pods: Pods, tmp_path: Path
 ) -> None:
     fleet = FleetQ(pods.store)
-    sign = tmp_path / "sign"
-    go_on = tmp_path / "go on"
-    step_id = fleet.submit({"task_type": "touch", "path": str(sign), "until": str(go_on)})
+    pid_file = tmp_path / "pid_file"
+    proceed = tmp_path / "proceed"
+    step_id = fleet.submit({"task_type": "touch", "path": str(pid_file), "until": str(proceed)})
     zombie = pods.start("zombie")
-    wait_until(sign.exists)
+    wait_until(pid_file.exists)
     zombie.send_signal(signal.SIGSTOP)
-    go_on.touch()
+    proceed.touch()
     pods.start("heir")
     assert fleet.wait(step_id, LIMIT).claimed_by == "heir"
     zombie.send_signal(signal.SIGCONT)

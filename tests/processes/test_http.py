@@ -33,8 +33,8 @@ def test_incomplete_requests_do_not_exhaust_the_descriptors_of_a_pod(
             )
             with contextlib.suppress(ConnectionError):  # the pod may have closed it already
                 client.sendall(b"POST /submit HTTP/1.1\r\nHost: localhost\r\nX-A: ")
-        sign = str(tmp_path / "sign")
-        payload = {"task_type": "touch", "path": sign, "until": sign}
+        pid_file = str(tmp_path / "pid_file")
+        payload = {"task_type": "touch", "path": pid_file, "until": pid_file}
         step_id = fleet.submit(payload)
         assert fleet.wait(step_id, LIMIT).status == "completed"
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=LIMIT) as health:

@@ -33,12 +33,12 @@ def begun(pods: Pods, tmp_path: Path) -> Begun:
     def begun(
         task: str, *, prefix: Sequence[str] = (sys.executable,), **arguments: object
     ) -> tuple[subprocess.Popen[bytes], str, list[int]]:
-        sign = tmp_path / "sign"
-        payload = {"task_type": task, "path": str(sign), **arguments}
+        pid_file = tmp_path / "pid_file"
+        payload = {"task_type": task, "path": str(pid_file), **arguments}
         step_id = FleetQ(pods.store).submit(payload, max_retries=0)
         pod = pods.start("pod-1", prefix=prefix)
-        wait_until(lambda: sign.exists() and sign.read_text().endswith("\n"))
-        return pod, step_id, [int(line) for line in sign.read_text().split()]
+        wait_until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
+        return pod, step_id, [int(line) for line in pid_file.read_text().split()]
 
     return begun
 
@@ -53,15 +53,15 @@ def test_functions_and_their_programs_end_when_their_pod_is_killed(begun: Begun)
 def test_function_completes_when_all_processes_of_a_pod_get_sigterm(
     pods: Pods, begun: Begun, tmp_path: Path
 ) -> None:
-    go_on = tmp_path / "go on"
-    pod, step_id, (process,) = begun("await file", file=str(go_on))
+    proceed = tmp_path / "proceed"
+    pod, step_id, (process,) = begun("await file", file=str(proceed))
     os.killpg(pod.pid, signal.SIGTERM)
     guard = int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(process)]))
     for number in (signal.SIGTERM, signal.SIGINT):
         for pid in (process, guard):
             os.kill(pid, number)
     wait_until(lambda: "send it again" in pods.log("pod-1").read_text())
-    go_on.touch()
+    proceed.touch()
     assert pod.wait(LIMIT) == 0
     assert FleetQ(pods.store).status(step_id).result == "done"
 

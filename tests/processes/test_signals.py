@@ -25,17 +25,17 @@ Begun = Callable[..., tuple[subprocess.Popen[bytes], str]]
 
 @pytest.fixture
 def begun(pods: Pods, tmp_path: Path) -> Begun:
-    """Start a pod and submit a step that runs until the file "go on" exists. Returns the pod and
+    """Start a pod and submit a step that runs until the file "proceed" exists. Returns the pod and
     the step's id once the step has begun."""
 
     def begun(
         *words: str, task: str = "touch", **settings: Any
     ) -> tuple[subprocess.Popen[bytes], str]:
-        sign = tmp_path / "sign"
-        payload = {"task_type": task, "path": str(sign), "until": str(tmp_path / "go on")}
+        pid_file = tmp_path / "pid_file"
+        payload = {"task_type": task, "path": str(pid_file), "until": str(tmp_path / "proceed")}
         step_id = FleetQ(pods.store).submit(payload)
         pod = pods.start("pod-1", *words, **settings)
-        wait_until(sign.exists)
+        wait_until(pid_file.exists)
         return pod, step_id
 
     return begun
@@ -49,7 +49,7 @@ def test_first_signal_lets_running_step_complete_and_pod_leave(
     pod.send_signal(number)
     fleet = FleetQ(pods.store)
     wait_until(lambda: fleet.pods()[0].status == "draining")
-    (tmp_path / "go on").touch()
+    (tmp_path / "proceed").touch()
     assert pod.wait(LIMIT) == 0
     assert fleet.status(step_id).status == "completed"
     assert fleet.pods()[0].status == "down"
@@ -156,7 +156,7 @@ def test_serving_pod_answers_http_until_it_has_drained(
     wait_until(lambda: get("/admin/pods")[0]["status"] == "draining")
     pod.send_signal(signal.SIGHUP)  # service managers and shells send it as well
     assert get(f"/status/{step_id}")["status"] == "claimed"
-    (tmp_path / "go on").touch()
+    (tmp_path / "proceed").touch()
     assert pod.wait(LIMIT) == 0
     assert FleetQ(pods.store).status(step_id).status == "completed"
 
@@ -184,7 +184,7 @@ def test_sigterm_ends_a_process_that_a_function_forked(pods: Pods) -> None:
 def test_pod_leaves_when_another_thread_receives_the_signal(begun: Begun, tmp_path: Path) -> None:
     """The system may deliver it so after SIGCONT; the main thread is not interrupted then."""
     pod, _ = begun()
-    (tmp_path / "go on").touch()
+    (tmp_path / "proceed").touch()
     threads = [int(name) for name in os.listdir(f"/proc/{pod.pid}/task")]
     another = max(threads)
     assert another != pod.pid

@@ -52,10 +52,11 @@ def test_pods_keep_their_steps_when_all_of_them_missed_their_heartbeats(
         pods.store, settings=Settings(heartbeat_interval=0.2, dead_pod_threshold=THRESHOLD)
     )
     running = [pods.start(name, **ENVIRONMENT) for name in NAMES]
-    go_on = tmp_path / "go on"
+    proceed = tmp_path / "proceed"
     step_ids = [
         fleet.submit(
-            {"task_type": "touch", "path": str(tmp_path / name), "until": str(go_on)}, max_retries=0
+            {"task_type": "touch", "path": str(tmp_path / name), "until": str(proceed)},
+            max_retries=0,
         )
         for name in NAMES
     ]
@@ -67,7 +68,7 @@ def test_pods_keep_their_steps_when_all_of_them_missed_their_heartbeats(
 
     after = pods.store.pods().at + micros(1.0)  # several heartbeats
     wait_until(lambda: all(rows(pods)[name].last_heartbeat_ts > after for name in NAMES))
-    go_on.touch()
+    proceed.touch()
     assert {fleet.wait(step_id, LIMIT).status for step_id in step_ids} == {"completed"}
     assert {name: pod.incarnation for name, pod in rows(pods).items()} == {
         name: pod.incarnation for name, pod in before.items()

@@ -1,4 +1,4 @@
-"""Functions of a module that knows no app; two of them have one name."""
+"""Functions of a module without an app; two of them have the same name."""
 
 from __future__ import annotations
 

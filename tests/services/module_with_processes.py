@@ -1,4 +1,4 @@
-"""Functions for processes of their own, which import this module to find them."""
+"""Tasks of ``process=True``, which child processes find by importing this module."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def await_file(path: str) -> None:
 
 
 @app.task("start", process=True)
-def start(sign: str) -> None:
-    """It holds its process, and so does what it starts."""
+def start(pid_file: str) -> None:
+    """Write the ids of this process and of a program that it starts, then sleep."""
     other = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
-    written = Path(f"{sign}.part")
-    written.write_text(f"{os.getpid()} {other.pid}")
-    written.rename(sign)
+    part = Path(f"{pid_file}.part")
+    part.write_text(f"{os.getpid()} {other.pid}")
+    part.rename(pid_file)
     time.sleep(600)
 
 
@@ -74,14 +74,14 @@ def leave(error: str) -> None:
 def half_built() -> None:
     class HalfBuilt(Exception):
         def __getattr__(self, name: str) -> Any:
-            return getattr(self.response, name)  # there is none yet: RecursionError
+            return getattr(self.response, name)  # a missing attribute: RecursionError
 
     raise HalfBuilt("no route to host")
 
 
 @app.task("forks", process=True)
 def forks() -> int:
-    """Its copy returns from the function as well."""
+    """Fork; both processes return from the function."""
     forked = os.fork()
     if forked:
         os.waitpid(forked, 0)
@@ -95,7 +95,7 @@ def closes() -> None:
 
 @app.task("disturbs", process=True)
 def disturbs() -> int:
-    """It leaves a process that a signal ends soon, in another folder."""
+    """Change the signal handlers, set an alarm and change the working directory."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 0.5)
@@ -105,7 +105,7 @@ def disturbs() -> int:
 
 @app.task("terminated", process=True)
 def terminated() -> list[Any]:
-    """What a service manager does to all processes of a service at once."""
+    """Send this process the signals that a service manager sends to all processes of a service."""
     os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGINT)
     started = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])

@@ -23,15 +23,15 @@ Stuck = tuple[Task[[], None], threading.Event, threading.Event]
 @pytest.fixture
 def stuck(app: FleetQ) -> Iterator[Stuck]:
     """A task that runs until the test ends, and the events "it began" and "it may end"."""
-    began, go_on = threading.Event(), threading.Event()
+    began, proceed = threading.Event(), threading.Event()
 
     @app.task("stuck")
     def stuck() -> None:
         began.set()
-        go_on.wait(LIMIT)
+        proceed.wait(LIMIT)
 
-    yield stuck, began, go_on
-    go_on.set()
+    yield stuck, began, proceed
+    proceed.set()
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:
@@ -43,7 +43,7 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
 def test_app_can_run_again_after_its_drain_was_cancelled(
     app: FleetQ, stuck: Stuck, times: int
 ) -> None:
-    task, began, go_on = stuck
+    task, began, proceed = stuck
     pods, submitted = [], []
 
     async def run() -> None:
@@ -62,7 +62,7 @@ def test_app_can_run_again_after_its_drain_was_cancelled(
         await cancelled(running)
         async with app.running():
             assert pods[0].ended.is_set()
-            go_on.set()
+            proceed.set()
             step = await asyncio.to_thread(app.wait, submitted[0], LIMIT)
             return str(step.status)
 
@@ -101,15 +101,15 @@ def test_app_can_run_after_a_failed_start(app: FleetQ, monkeypatch: pytest.Monke
 
 
 def test_pod_leaves_while_the_default_executor_is_busy(app: FleetQ) -> None:
-    go_on = threading.Event()
+    proceed = threading.Event()
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(1))
-        waiting = loop.run_in_executor(None, go_on.wait, LIMIT)
+        waiting = loop.run_in_executor(None, proceed.wait, LIMIT)
         async with app.running():
             pass
-        go_on.set()
+        proceed.set()
         await waiting
 
     asyncio.run(main())
@@ -156,13 +156,13 @@ async def cancels_all() -> None:
 def test_function_cannot_stop_the_event_loop_of_other_functions(
     app: FleetQ, hostile: Callable[[], Any], error: str | None
 ) -> None:
-    go_on = threading.Event()
+    proceed = threading.Event()
     began = threading.Event()
 
     @app.task("innocent")
     async def innocent() -> str:
         began.set()
-        while not go_on.is_set():
+        while not proceed.is_set():
             await asyncio.sleep(0.001)
         return "fine"
 
@@ -174,7 +174,7 @@ def test_function_cannot_stop_the_event_loop_of_other_functions(
         first = innocent.submit()
         assert began.wait(LIMIT)
         step = app.wait(hostile_task.submit(), LIMIT)
-        go_on.set()
+        proceed.set()
         assert app.wait(first, LIMIT).result == "fine"
     assert step.error == error
 
@@ -202,18 +202,18 @@ def test_pod_leaves_without_a_function_that_blocks_the_loop(
     app: FleetQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleet_q.services.worker.loop_thread.CLOSE_WITHIN", 0.01)
-    began, go_on = threading.Event(), threading.Event()
+    began, proceed = threading.Event(), threading.Event()
 
     @app.task("block")
     async def block() -> None:
         began.set()
-        go_on.wait(LIMIT)
+        proceed.wait(LIMIT)
 
     with LoopThread() as thread, app.running_on(thread.loop) as pod:
         step_id = block.submit()
         assert began.wait(LIMIT)
         pod.drain(0)
-    go_on.set()
+    proceed.set()
     assert app.status(step_id).status == "pending"
 
 

@@ -20,12 +20,12 @@ from tests.waiting import LIMIT, wait_until
 
 def test_plain_functions_wait_at_the_limit_of_held_threads_and_async_ones_run() -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, max_parallelism=1))
-    go_on, begun = threading.Event(), []
+    proceed, begun = threading.Event(), []
 
     @app.task("hang", timeout=0.01, max_retries=0)
     def hang() -> None:
         begun.append(True)
-        go_on.wait(LIMIT)
+        proceed.wait(LIMIT)
 
     app.task("plain")(lambda: "ran")
 
@@ -42,7 +42,7 @@ def test_plain_functions_wait_at_the_limit_of_held_threads_and_async_ones_run() 
             on_loop = app.submit({"task_type": "async"}, priority=1)
             assert (await asyncio.to_thread(app.wait, on_loop, LIMIT)).result == "ran"
             assert app.status(plain).status != "completed"
-            go_on.set()
+            proceed.set()
             step = await asyncio.to_thread(app.wait, plain, LIMIT)
             assert pod.is_healthy()
             return step

@@ -88,12 +88,12 @@ def test_lost_claim_is_logged_with_step_and_attempt(
 ) -> None:
     """The pod notices at its next heartbeat, or when it reports the outcome before that."""
     app = _app(heartbeat_interval=heartbeat, dead_pod_threshold=2 * heartbeat + LIMIT)
-    started, go_on = threading.Event(), threading.Event()
+    started, proceed = threading.Event(), threading.Event()
 
     @app.task("long")
     def long() -> None:
         started.set()
-        go_on.wait(LIMIT)
+        proceed.wait(LIMIT)
 
     async def main() -> str:
         async with app.running():
@@ -104,7 +104,7 @@ def test_lost_claim_is_logged_with_step_and_attempt(
                 for _ in range(2):
                     previous = _last_heartbeat(app)
                     await wait_until_async(partial(_sent_heartbeat_since, app, previous))
-            go_on.set()
+            proceed.set()
         return step_id
 
     step_id = asyncio.run(main())

@@ -72,15 +72,15 @@ def test_child_processes_report_results_errors_crashes_and_timeouts(run: Run) ->
 
 
 def test_cancelled_function_is_killed_with_the_programs_that_it_started(tmp_path: Path) -> None:
-    sign = tmp_path / "sign"
+    pid_file = tmp_path / "pid_file"
     module.app.use(settings=QUICK)
 
     async def main() -> None:
         async with module.app.running():
-            step_id = module.app.submit({"task_type": "start", "sign": str(sign)})
-            await asyncio.to_thread(wait_until, sign.exists)
+            step_id = module.app.submit({"task_type": "start", "pid_file": str(pid_file)})
+            await asyncio.to_thread(wait_until, pid_file.exists)
             module.app.cancel(step_id)
-            for pid in map(int, sign.read_text().split()):
+            for pid in map(int, pid_file.read_text().split()):
                 await asyncio.to_thread(wait_until, lambda pid=pid: not _is_alive(pid))
 
     asyncio.run(main())
@@ -217,7 +217,7 @@ def test_import_that_takes_too_long_fails_the_step(
 
 
 def test_steps_that_wait_for_a_child_process_are_released_and_run_later(tmp_path: Path) -> None:
-    app, go_on = module.app, tmp_path / "go on"
+    app, proceed = module.app, tmp_path / "proceed"
     app.use(settings=replace(QUICK, max_processes=1, recovery_interval=300))
 
     def was_released(step_id: str) -> bool:
@@ -225,10 +225,10 @@ def test_steps_that_wait_for_a_child_process_are_released_and_run_later(tmp_path
 
     async def main() -> None:
         async with app.running():
-            app.submit({"task_type": "await file", "path": str(go_on)}, priority=1)
+            app.submit({"task_type": "await file", "path": str(proceed)}, priority=1)
             ids = app.submit_many([{"task_type": "pid"}] * 3)
             await wait_until_async(lambda: any(map(was_released, ids)))
-            go_on.touch()
+            proceed.touch()
             for step_id in ids:
                 step = await asyncio.to_thread(app.wait, step_id)
                 assert (step.status, step.result["attempt"]) == ("completed", 1)

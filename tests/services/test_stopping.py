@@ -86,12 +86,12 @@ def test_function_of_a_cancelled_step_sees_cancelled(app: FleetQ) -> None:
 
 def test_draining_pod_completes_running_steps_and_claims_no_more(app: FleetQ) -> None:
     started = threading.Event()
-    go_on = threading.Event()
+    proceed = threading.Event()
 
     @app.task("held")
     def held() -> str:
         started.set()
-        go_on.wait(LIMIT)
+        proceed.wait(LIMIT)
         return "finished"
 
     async def main() -> tuple[str, str]:
@@ -100,7 +100,7 @@ def test_draining_pod_completes_running_steps_and_claims_no_more(app: FleetQ) ->
             assert await asyncio.to_thread(started.wait, LIMIT)
             pod.drain()
             second = held.submit()
-            go_on.set()
+            proceed.set()
         return first, second
 
     first, second = asyncio.run(main())
