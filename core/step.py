@@ -308,8 +308,8 @@ def steps_to_claim(queue: Sequence[Step], free: int) -> list[Step]:
     """Select what a claim takes of ``queue``: the first steps of the queue in :func:`claim_order`,
     as many as the claim asks for.
 
-    The steps after the first ``free`` would wait before they begin, so of these it takes only those
-    with tries left: a step on its last try would fail if the pod died while it waits. It stops
+    After the first ``free`` steps, it takes only those with tries left, because they may have to
+    wait before they begin, and a step on its last try fails if its pod dies meanwhile. It stops
     before the payloads exceed ``MAX_CLAIM_SIZE``, but always takes the first step.
     """
     selected: list[Step] = []

@@ -61,14 +61,14 @@ class StepByStep(Transaction):
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
         changes = _Changes(self, by, [outcome.step_id for outcome in outcomes])
-        late: list[str] = []
+        rejected: list[str] = []
         for outcome in outcomes:
             try:
                 changes.apply(outcome)
             except (StaleClaim, IllegalTransition, UnknownStep):
-                late.append(outcome.step_id)
+                rejected.append(outcome.step_id)
         changes.write()
-        return late
+        return rejected
 
     def lost(self, claims: Sequence[tuple[str, str]]) -> tuple[str, ...]:
         current = self.steps([step_id for step_id, _ in claims])

@@ -71,10 +71,10 @@ class StartFiles:
         except OSError:  # a folder or disk that takes no file
             return None
 
-    def never_began(self, letters: Sequence[Orphan]) -> set[str]:
+    def never_began(self, orphans: Sequence[Orphan]) -> set[str]:
         by_incarnation: dict[str, list[Orphan]] = {}
-        for letter in letters:
-            by_incarnation.setdefault(letter.incarnation, []).append(letter)
+        for orphan in orphans:
+            by_incarnation.setdefault(orphan.incarnation, []).append(orphan)
         found: set[str] = set()
         for incarnation, claims in by_incarnation.items():
             begun = self._begun(incarnation)
