@@ -1,4 +1,4 @@
-"""What all tests share: no settings of whoever runs them, and the stand-in for Snowflake."""
+"""Fixtures of all tests: an environment without settings, and the stand-in for Snowflake."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.standin.client import (
-    LOOK_AT_NO_CLOUD,
-    NOTHING_TO_RUN_IT,
+    NO_CLOUD_DETECTION,
+    NO_INTERPRETER,
     Schema,
     Standin,
     interpreter,
     shared,
 )
 
-# A shell lets what it starts in the background ignore SIGINT; here it is to interrupt.
+# A shell starts background processes with SIGINT ignored; tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine may take any time for an example.
+# An example may take any time on a busy machine.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -41,27 +41,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_user() -> Iterator[None]:
-    """Or the tests would write to the store, or sign in to the account, that these name."""
+def _no_settings_from_environment() -> Iterator[None]:
+    """Remove settings, so that no test uses a store or an account that they name."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("FLEET_Q_", "SNOWFLAKE_")):
                 patch.delenv(name)
-        patch.setenv(*LOOK_AT_NO_CLOUD)
+        patch.setenv(*NO_CLOUD_DETECTION)
         yield
 
 
 @pytest.fixture(scope="session")
 def standin() -> Standin:
-    """The stand-in for Snowflake that all tests share."""
+    """The shared stand-in for Snowflake."""
     if interpreter() is None:
-        pytest.skip(NOTHING_TO_RUN_IT)
+        pytest.skip(NO_INTERPRETER)
     return shared()
 
 
 @pytest.fixture
 def schema(standin: Standin) -> Iterator[Schema]:
-    """A schema of the test's own there."""
-    made = standin.schema()
-    yield made
-    made.drop()
+    """A schema for this test in the stand-in."""
+    schema = standin.schema()
+    yield schema
+    schema.drop()

@@ -1,6 +1,6 @@
-"""Waiting for what other threads and processes do, which have no clock that a test could turn.
+"""Waiting for other threads and processes, which have no fake clock.
 
-No wait here depends on how fast the machine is: only a broken product reaches ``LIMIT``.
+No wait depends on how fast the machine is: only a broken product reaches ``LIMIT``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 LIMIT: Final = 300.0
-"""Seconds after which a test fails instead of waiting on: for ``wait_until``, and for whatever
-takes a timeout of its own."""
+"""Seconds after which a waiting test fails; also for calls that take a timeout."""
 
 _SHORTEST: Final = 0.001
 _LONGEST: Final = 0.02
-"""Between two looks: each pause is a quarter longer than the one before."""
+"""Seconds between two checks; each pause is a quarter longer than the one before."""
 
 T = TypeVar("T")
 
@@ -32,7 +31,7 @@ def wait_until(condition: Callable[[], T], limit: float = LIMIT) -> T:
 
 
 async def wait_until_async(condition: Callable[[], T], limit: float = LIMIT) -> T:
-    """The same without blocking the event loop."""
+    """Like :func:`wait_until`, without blocking the event loop."""
     until, pause = time.monotonic() + limit, _SHORTEST
     while not (value := condition()):
         assert time.monotonic() < until, f"still {value!r} after {limit:g} s"

@@ -64,7 +64,7 @@ def submitting(world: World) -> Iterator[Price]:
 
 
 def draining(slots: int) -> Callable[[World], Iterator[Price]]:
-    """Steps that take no time, by one pod that claims nothing ahead."""
+    """Steps that take no time, by one pod without prefetch."""
 
     def drain(world: World) -> Iterator[Price]:
         settings = PodSettings(max_parallelism=slots, capacity_threshold=1.0, prefetch=0)
@@ -109,7 +109,7 @@ def recovering(world: World) -> Iterator[Price]:
     leader.recover()
     log = _log(world)
     assert world.client.counts()["pending"] == 80
-    yield Price("80 steps of a dead pod given back", 1, log)
+    yield Price("80 steps of a dead pod recovered", 1, log)
 
 
 def idling(world: World) -> Iterator[Price]:

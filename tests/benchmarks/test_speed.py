@@ -1,9 +1,8 @@
 """Speed on SQLite, as ratios to the limit measured in the same run.
 
-Machines are noisy and busy, so every figure is a median of several runs by turns, and only ratios
-are judged, each far from what is measured at rest. What
-``python -m tests.benchmarks`` measures beside it, and what is aimed at, is more; this is what must
-not be lost.
+The machine may be busy, so every figure is the median of several alternating runs, only ratios are
+checked, and each bound is far below what an idle machine reaches. ``python -m tests.benchmarks``
+measures more and states the goals; these bounds only catch large losses.
 """
 
 from __future__ import annotations
@@ -69,8 +68,8 @@ def test_ratio_to_bare_sqlite3(
 
 
 @pytest.mark.skipif(not can_be_seen(), reason="psutil is not installed")
-def test_draining_takes_no_more_processor_time_with_a_long_backlog(stores: Stores) -> None:
-    """Processor time, since the two drains of a run need not be equally disturbed."""
+def test_drain_takes_no_more_processor_time_with_a_long_backlog(stores: Stores) -> None:
+    """Compares processor time, since other load may slow one drain more than the other."""
     count, short, long = 20_000, 20_000, 100_000
     ratios = []
     for _ in range(RUNS):

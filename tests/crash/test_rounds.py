@@ -8,7 +8,7 @@ import pytest
 
 from tests.crash.plan import StoreKind, draw
 from tests.crash.round import Round
-from tests.standin.client import NOTHING_TO_RUN_IT, interpreter
+from tests.standin.client import NO_INTERPRETER, interpreter
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,7 @@ def test_store_keeps_the_promises_after_a_round_of_crashes(
     tmp_path: Path, store: StoreKind, seed: int
 ) -> None:
     if store == "snowflake" and interpreter() is None:
-        pytest.skip(NOTHING_TO_RUN_IT)
+        pytest.skip(NO_INTERPRETER)
     plan = draw(store, seed, brief=True)
     report = Round(plan, tmp_path).run()
     assert report.claims >= len(plan.work) - len(plan.cancellations)

@@ -1,5 +1,4 @@
-"""Pods driven by hand on the real store, in a time that passes only when told to: what they say to
-Snowflake in an hour can be counted in seconds."""
+"""Pods on the real store and a virtual clock: an hour of their statements is counted in seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ BEGAN = 1_700_000_000 * MICROS
 
 
 class World:
-    """A schema, its pods, and the time that is the same for all of them."""
+    """A schema, its pods, and the clock that they share."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
@@ -36,26 +35,26 @@ class World:
         self.pass_time(0)
 
     def pod(self, pod_id: str, settings: PodSettings = USUAL) -> Pod:
-        """One more pod. It does nothing by itself."""
+        """Add a pod. It acts only when called."""
         pod = Pod(self, pod_id, settings)
         self.pods.append(pod)
         return pod
 
     def submit(self, number: int = 1, delay: float = 0) -> list[str]:
-        """Steps of somebody who is no pod."""
+        """Submit steps as a client; returns their ids."""
         ids = [f"step-{next(self._ids)}" for _ in range(number)]
         self.client.submit([Submit(i, "{}", delay=micros(delay), unique=True) for i in ids])
         return ids
 
     def pass_time(self, seconds: float) -> None:
-        """Let nobody do anything meanwhile."""
+        """Advance the clock; no pod acts meanwhile."""
         self.now += seconds
         self.schema.set(clock=BEGAN + micros(self.now))
 
     def live(self, seconds: float) -> None:
-        """Let time pass, and every pod do what is due when it is due."""
+        """Advance the clock; every pod acts when something is due."""
         until = self.now + seconds
-        while (at := min(pod.look_again for pod in self.pods)) <= until:
+        while (at := min(pod.next_at for pod in self.pods)) <= until:
             if at > self.now:
                 self.pass_time(at - self.now)
             for pod in self.pods:
@@ -69,8 +68,8 @@ class World:
 
 
 class Pod:
-    """The real machine and the real store; its steps take no time, or as long as it ``keeps``
-    them."""
+    """A pod of the real machine and the real store. Its functions take no time; while ``keeps`` is
+    true, they never return."""
 
     def __init__(self, world: World, pod_id: str, settings: PodSettings) -> None:
         ids = count()
@@ -83,7 +82,7 @@ class Pod:
             chance=random.Random(pod_id).random,
             traits=self.store.traits,
         )
-        self.look_again = world.now
+        self.next_at = world.now
         self.keeps = False
         self.requests = 0
         self.done: list[str] = []
@@ -94,12 +93,12 @@ class Pod:
         return self.machine.phase == "asleep"
 
     def do_what_is_due(self) -> None:
-        """All that is due now."""
-        while self.look_again <= self._world.now:
+        """Act until nothing more is due now."""
+        while self.next_at <= self._world.now:
             self.once()
 
     def once(self) -> SyncRequest | None:
-        """One plan, carried out as the pod's own thread does it; the turn, if there was one."""
+        """Carry out one plan, as a pod's thread does; returns its request, if any."""
         now = self._world.now
         plan = self.machine.plan(now)
         called = plan.check_leader and self.machine.on_pods(self.store.pods(), now)
@@ -108,23 +107,23 @@ class Pod:
             self._take(plan.request)
         if plan.recover:
             self.recover()
-        self.look_again = max(plan.next_at, now) if not (plan.request or called) else now
+        self.next_at = max(plan.next_at, now) if not (plan.request or called) else now
         return plan.request
 
     def die(self) -> None:
-        """Do nothing any more, and leave everything as it is."""
+        """Stop acting, without leaving the fleet."""
         self._world.pods.remove(self)
         self.store.close()
 
     def watch_for_a_threshold(self) -> None:
-        """Look at the pods, and let so much time pass that it has missed those that died."""
+        """Watch the pods for a whole dead-pod threshold."""
         self.recover()
         self._world.live(self.machine.settings.dead_pod_threshold - 1)
         self._world.pass_time(1)
         self.machine.silence.on_heartbeat(self._world.now)
 
     def recover(self) -> None:
-        """A recovery cycle, if it leads."""
+        """Run a recovery cycle, if this pod leads."""
         program = recovery_cycle(
             SqliteRecoveryQueue(),
             silent=lambda fleet: self.machine.silent(fleet, self._world.now),
@@ -139,11 +138,11 @@ class Pod:
     def _take(self, request: SyncRequest) -> None:
         self.requests += 1
         try:
-            answer: SyncResult = self.store.sync(request)
+            result: SyncResult = self.store.sync(request)
         except IncarnationEnded:
             self.machine.on_incarnation_ended()
             return
-        self._run(self.machine.on_synced(request, answer, self._world.now))
+        self._run(self.machine.on_synced(request, result, self._world.now))
 
     def _run(self, steps: Sequence[Step]) -> None:
         for step in () if self.keeps else steps:

@@ -1,4 +1,4 @@
-"""A schema of a test's own, with the tables in it, and pods on it: threads and processes."""
+"""Fixtures: a schema with the tables, and pods on it in threads and in processes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.fleet_on_snowflake.threads import Fleet
 from tests.processes.launcher import QUICK, Launcher
 from tests.standin.client import Schema
 
-SOON: Final[dict[str, Any]] = {"backoff_policy": lambda: itertools.repeat(0.05)}
-"""How long connector 4.x waits before it repeats a request; 5.x is as quick by itself."""
+QUICK_RETRY: Final[dict[str, Any]] = {"backoff_policy": lambda: itertools.repeat(0.05)}
+"""Makes connector 4.x wait only 50 ms before it repeats a request, as 5.x does by itself."""
 
 
 @pytest.fixture
@@ -26,15 +26,15 @@ def made(schema: Schema) -> Schema:
     session = Session(schema.parameters, Statements())
     list(migrate(session))
     session.close()
-    schema.set(idle_abort=1)  # what a killed pod has locked is free so soon
+    schema.set(idle_abort=1)  # seconds until the locks of a killed pod are released
     schema.forget()
     return schema
 
 
 @pytest.fixture
 def store(made: Schema) -> Iterator[SnowflakeStore]:
-    """A store that no pod uses."""
-    store = SnowflakeStore({**made.parameters, **SOON})
+    """A store for the test itself."""
+    store = SnowflakeStore({**made.parameters, **QUICK_RETRY})
     yield store
     store.close()
 
@@ -42,7 +42,7 @@ def store(made: Schema) -> Iterator[SnowflakeStore]:
 @pytest.fixture
 def fleet(made: Schema) -> Iterator[Fleet]:
     """Pods in threads of this process, each with a session of its own."""
-    fleet = Fleet(lambda: SnowflakeStore({**made.parameters, **SOON}))
+    fleet = Fleet(lambda: SnowflakeStore({**made.parameters, **QUICK_RETRY}))
     yield fleet
     made.no_faults()
     made.set(latency=0)
@@ -51,7 +51,7 @@ def fleet(made: Schema) -> Iterator[Fleet]:
 
 @pytest.fixture
 def processes(made: Schema, tmp_path: Path) -> Iterator[Launcher]:
-    """Pods as processes of their own."""
+    """Pods in processes."""
     pods = Launcher(tmp_path, made.url, "tests.processes.tasks:app", QUICK | made.environment)
     yield pods
     pods.close()

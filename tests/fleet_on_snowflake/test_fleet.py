@@ -1,4 +1,4 @@
-"""Whole fleets on the stand-in for Snowflake, by the unmodified connector, in all its weathers."""
+"""Whole fleets on the stand-in for Snowflake, with the unmodified connector and many faults."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def assert_all_done_once(store: SnowflakeStore, steps: int) -> None:
     assert store.rebuild(check=True).equal
 
 
-def test_eight_pods_drain_500_steps_though_everything_goes_wrong_that_can(
+def test_eight_pods_complete_every_step_once_despite_all_kinds_of_faults(
     made: Schema, store: SnowflakeStore, fleet: Fleet, processes: Launcher
 ) -> None:
     made.set(latency=0.003)
@@ -44,7 +44,7 @@ def test_eight_pods_drain_500_steps_though_everything_goes_wrong_that_can(
         processes.start(f"process-{number}", FLEET_Q_DEAD_POD_THRESHOLD="10")
     wait_until(lambda: len(store.pods().pods) == 8)
     for_ever = {"times": None}
-    made.fault("drop", on="commit", every=10, then="sign-in", **for_ever)  # nobody mends that
+    made.fault("drop", on="commit", every=10, then="sign-in", **for_ever)  # final for the driver
     made.fault("drop", on="write", every=31, **for_ever)
     made.fault("status", status=503, every=41, **for_ever)
     made.fault("reset", every=43, **for_ever)
@@ -53,27 +53,27 @@ def test_eight_pods_drain_500_steps_though_everything_goes_wrong_that_can(
     made.fault("error", on="update", code="000625", sqlstate="57014", every=29, **for_ever)
     steps = 0
 
-    def everything_has_struck_in_more_steps(more: int) -> bool:
+    def all_faults_met_in_more_steps(more: int) -> bool:
         nonlocal steps
         submit(store, more)
         steps += more
         wait_until(lambda: store.counts()["completed"] == steps)
-        struck = Counter(each.fault for each in made.log(lambda each: each.fault is not None))
-        print("struck:", struck, "met:", fleet.errors())
+        faults = Counter(s.fault for s in made.log(lambda s: s.fault is not None))
+        print("faults:", faults, "errors met:", fleet.errors())
         is_met = {390111, 390114} <= fleet.errors().keys()
-        return is_met and set(struck) == {"drop", "status", "reset", "error"}
+        return is_met and set(faults) == {"drop", "status", "reset", "error"}
 
-    if not everything_has_struck_in_more_steps(500):
-        wait_until(lambda: everything_has_struck_in_more_steps(50))
+    if not all_faults_met_in_more_steps(500):
+        wait_until(lambda: all_faults_met_in_more_steps(50))
     made.no_faults()
     assert_all_done_once(store, steps)
 
 
-def test_pods_that_claim_at_once_wait_and_get_their_turns_though_not_all_may_wait(
+def test_each_of_24_contending_pods_gets_its_share_although_only_20_may_wait_for_a_lock(
     made: Schema, store: SnowflakeStore, fleet: Fleet
 ) -> None:
-    """Of 24 pods one has the lock and 20 wait for it; the others are turned away, and come back.
-    Each gets a quarter of its fair share at least, which is two turns of four steps."""
+    """One of 24 pods has the lock and 20 wait for it; the others are rejected and retry. Each
+    completes at least a quarter of an equal share: two syncs of four steps."""
     settings = Settings(claim_interval=0.2, max_parallelism=5, prefetch=0)
     fleet.start(24, settings)
     wait_until(lambda: len(store.pods().pods) == 24)
@@ -89,7 +89,7 @@ def test_pods_that_claim_at_once_wait_and_get_their_turns_though_not_all_may_wai
     assert shares[0] >= 8
 
 
-def test_what_a_killed_process_held_is_recovered_by_the_leader(
+def test_leader_recovers_the_steps_of_a_killed_process(
     store: SnowflakeStore, fleet: Fleet, processes: Launcher
 ) -> None:
     victim = processes.start("victim", FLEET_Q_DEAD_POD_THRESHOLD="4")
@@ -102,15 +102,15 @@ def test_what_a_killed_process_held_is_recovered_by_the_leader(
     assert "recovered" in after_claims_by("victim", store) <= {"completed", "recovered"}
 
 
-def test_a_process_that_is_killed_in_a_transaction_keeps_the_others_waiting_and_no_more(
+def test_fleet_goes_on_after_a_process_is_killed_in_a_transaction(
     made: Schema, store: SnowflakeStore, fleet: Fleet, processes: Launcher
 ) -> None:
-    """Snowflake ends a transaction that others wait for once it has been idle for five minutes;
-    here that is one second."""
+    """Snowflake aborts an idle transaction that others wait for after five minutes; the stand-in
+    after one second."""
     submit(store, 20)
     made.fault("hang", on="update", matching='UPDATE "STEP_TRACKER"')
     victim = processes.start("victim")
-    wait_until(lambda: "STEP_TRACKER" in str([each["locks"] for each in made.sessions()]))
+    wait_until(lambda: "STEP_TRACKER" in str([session["locks"] for session in made.sessions()]))
     kill(victim)
     fleet.start(2, SOON_DEAD)
     wait_until(lambda: store.counts()["completed"] == 20)
@@ -118,7 +118,7 @@ def test_a_process_that_is_killed_in_a_transaction_keeps_the_others_waiting_and_
 
 
 def after_claims_by(pod_id: str, store: SnowflakeStore) -> set[str]:
-    """What happened next to the steps that this pod claimed."""
+    """The types of the events that followed the claims of this pod."""
     return {
         after.fact.type
         for event, after in pairwise(store.step_events())

@@ -1,5 +1,4 @@
-"""A fleet with nothing to do costs nothing, and is there when there is something: pods in a time of
-their own, and every statement counted."""
+"""An idle fleet needs no warehouse and wakes for work: pods on a virtual clock."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ def world(made: Schema) -> Iterator[World]:
 
 
 def asleep(world: World, pods: int = 3, settings: PodSettings = SLEEPS_SOON) -> World:
-    """Pods that have had nothing to do since they joined, and sleep."""
+    """Add pods and let them fall asleep."""
     for number in range(pods):
         world.pod(f"pod-{number}", settings)
     world.live(settings.sleep_after + 1)
@@ -36,16 +35,16 @@ def costs(statement: Statement) -> bool:
     return statement.writes or statement.warehouse
 
 
-def test_an_idle_hour_of_ten_pods_writes_nothing_and_needs_no_warehouse(world: World) -> None:
+def test_ten_sleeping_pods_write_nothing_and_need_no_warehouse(world: World) -> None:
     asleep(world, 10, PodSettings(sleep_after=20.0, claim_interval=120.0))
     world.live(HOUR)
     log = world.schema.log()
-    assert [each for each in log if costs(each)] == []
-    assert len({each.text for each in log}) == 1
+    assert [s for s in log if costs(s)] == []
+    assert len({s.text for s in log}) == 1
     assert len(log) == pytest.approx(10 * HOUR / 120, abs=10)
 
 
-def test_a_step_wakes_them_within_a_claim_interval_and_they_fall_asleep_again(
+def test_step_wakes_sleeping_pods_within_a_claim_interval_and_they_sleep_again(
     world: World,
 ) -> None:
     asleep(world)
@@ -59,10 +58,10 @@ def test_a_step_wakes_them_within_a_claim_interval_and_they_fall_asleep_again(
     assert world.client.counts()["completed"] == 1
     world.schema.forget()
     world.live(60)
-    assert [each for each in world.schema.log() if costs(each)] == []
+    assert [s for s in world.schema.log() if costs(s)] == []
 
 
-def test_a_delayed_step_is_run_in_time_and_nobody_waits_awake_for_it(world: World) -> None:
+def test_pods_sleep_until_a_delayed_step_is_due_and_run_it_in_time(world: World) -> None:
     asleep(world)
     (step_id,) = world.submit(delay=HOUR / 10)
     submitted = world.now
@@ -70,12 +69,12 @@ def test_a_delayed_step_is_run_in_time_and_nobody_waits_awake_for_it(world: Worl
     assert all(pod.asleep for pod in world.pods)
     world.schema.forget()
     world.live(HOUR / 10 - (world.now - submitted) - 1)
-    assert [each for each in world.schema.log() if costs(each)] == []
+    assert [s for s in world.schema.log() if costs(s)] == []
     world.live(2)
     assert [pod.done for pod in world.pods if pod.done] == [[step_id]]
 
 
-def test_what_a_pod_held_that_died_while_all_others_slept_is_recovered(world: World) -> None:
+def test_sleeping_pods_wake_to_recover_the_step_of_a_dead_pod(world: World) -> None:
     asleep(world)
     dying = world.pod("pod-that-dies", SLEEPS_SOON)
     dying.keeps = True

@@ -1,4 +1,4 @@
-"""What a fleet's work costs in statements, counted one by one: no test of speed."""
+"""How many statements a fleet's work takes on Snowflake."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def world(made: Schema) -> Iterator[World]:
 
 
 def drained(world: World, pod: Pod, steps: int) -> list[Statement]:
-    """The statements that draining these steps took, at a turn every tenth of a second."""
+    """Drain these steps with a sync every tenth of a second; returns the statements."""
     world.submit(steps)
     world.schema.forget()
     pod.machine.work_arrived()
@@ -35,20 +35,18 @@ def drained(world: World, pod: Pod, steps: int) -> list[Statement]:
     return world.schema.log()
 
 
-@pytest.mark.parametrize(("parallelism", "wanted"), [(8, 1.2), (100, 0.1)])
-def test_statements_a_step_without_claiming_ahead(
-    world: World, parallelism: int, wanted: float
+@pytest.mark.parametrize(("parallelism", "most"), [(8, 1.2), (100, 0.1)])
+def test_drain_without_prefetch_takes_few_statements_a_step(
+    world: World, parallelism: int, most: float
 ) -> None:
     pod = world.pod("pod", PodSettings(max_parallelism=parallelism, prefetch=0))
     pod.once()
     steps = 20 * parallelism
-    assert len(drained(world, pod, steps)) / steps <= wanted
+    assert len(drained(world, pod, steps)) / steps <= most
 
 
 @pytest.mark.parametrize("parallelism", [2, 100])
-def test_a_turn_that_does_everything_takes_seven_statements_however_much_that_is(
-    world: World, parallelism: int
-) -> None:
+def test_sync_takes_seven_statements_whatever_its_size(world: World, parallelism: int) -> None:
     settings = PodSettings(
         max_parallelism=parallelism,
         capacity_threshold=1.0,
@@ -78,7 +76,7 @@ def test_a_turn_that_does_everything_takes_seven_statements_however_much_that_is
     ]
 
 
-def test_while_the_steps_are_locked_nothing_is_asked(world: World) -> None:
+def test_no_select_runs_while_steps_are_locked(world: World) -> None:
     pod = world.pod("pod")
     pod.once()
     for statement in drained(world, pod, 100):
@@ -87,14 +85,14 @@ def test_while_the_steps_are_locked_nothing_is_asked(world: World) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 1_000])
-def test_submitting_takes_four_statements_however_many_steps(world: World, number: int) -> None:
+def test_submission_takes_four_statements_whatever_its_size(world: World, number: int) -> None:
     world.submit()
     world.schema.forget()
     world.submit(number)
     assert kinds(world.schema.log()) == {"begin": 1, "insert": 2, "commit": 1}
 
 
-def test_an_id_of_ones_own_takes_a_turn_and_a_look_more(world: World) -> None:
+def test_submission_with_a_given_id_takes_a_lock_and_a_select_more(world: World) -> None:
     world.client.submit([Submit("mine", "{}")])
     log = kinds(world.schema.log())
     assert log == {"begin": 1, "update": 1, "insert": 2, "commit": 1, "select": 1}
@@ -103,21 +101,19 @@ def test_an_id_of_ones_own_takes_a_turn_and_a_look_more(world: World) -> None:
     assert len(world.schema.log()) <= 8
 
 
-def test_a_pod_that_is_awake_and_idle_writes_only_its_heartbeats(world: World) -> None:
+def test_idle_pod_that_is_awake_writes_only_heartbeats(world: World) -> None:
     pod = world.pod("pod", PodSettings(recovery_interval=HOUR))
     pod.do_what_is_due()
     world.schema.forget()
     world.live(USUAL.sleep_after - 1)
     log = world.schema.log()
-    beats = int(USUAL.sleep_after / USUAL.heartbeat_interval) - 1
+    heartbeats = int(USUAL.sleep_after / USUAL.heartbeat_interval) - 1
     assert {table(each) for each in log if each.writes} == {"POD_HEALTH", "POD_EVENTS"}
-    assert len([each for each in log if each.transaction or each.warehouse]) == 5 * beats
+    assert len([each for each in log if each.transaction or each.warehouse]) == 5 * heartbeats
 
 
 @pytest.mark.parametrize("number", [1, 80])
-def test_recovery_takes_thirteen_statements_however_much_was_lost(
-    world: World, number: int
-) -> None:
+def test_recovery_takes_thirteen_statements_whatever_its_size(world: World, number: int) -> None:
     leader = world.pod("a-leader", PodSettings(sleep_after=HOUR, recovery_interval=HOUR))
     dying = world.pod("dying", PodSettings(max_parallelism=100))
     leader.do_what_is_due()

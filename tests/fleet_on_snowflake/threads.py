@@ -1,4 +1,4 @@
-"""Pods in threads of the tests' own process: the real app, its loops, runners and sessions."""
+"""Pods in threads of the test process, with the real app, runners and sessions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.waiting import LIMIT
 
 
 class Fleet:
-    """Starts pods, and lets all of them leave at the end."""
+    """Starts pods, and stops all of them at the end."""
 
     def __init__(self, open_store: Callable[[], SnowflakeStore]) -> None:
         self.stores: list[SnowflakeStore] = []
@@ -26,7 +26,7 @@ class Fleet:
         self._threads: list[threading.Thread] = []
 
     def start(self, number: int, settings: Settings) -> None:
-        """Start so many pods; returns when all of them run."""
+        """Start ``number`` pods; returns when all of them run."""
         running = threading.Barrier(number + 1)
         for _ in range(number):
             store = self._open_store()
@@ -38,7 +38,7 @@ class Fleet:
         running.wait(LIMIT)
 
     def stop(self) -> None:
-        """Let all of them leave."""
+        """Drain all pods and close their stores."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -46,7 +46,7 @@ class Fleet:
             store.close()
 
     def errors(self) -> dict[int, int]:
-        """How often each of Snowflake's errors was met in passing, by number."""
+        """How often each of Snowflake's errors was met and handled, by its number."""
         return dict(sum((store.session.errors for store in self.stores), start=Counter()))
 
     def _live(

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from fleet_q import Settings
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.settings import from_env
-from tests.standin.client import LOOK_AT_NO_CLOUD
+from tests.standin.client import NO_CLOUD_DETECTION
 
 
 def test_the_defaults_are_the_quickstarts() -> None:
@@ -142,4 +142,4 @@ def a_user_with_settings() -> Iterator[None]:
 def test_tests_see_no_settings_of_the_user() -> None:
     assert from_env() == Settings()
     theirs = [name for name in os.environ if name.startswith(("FLEET_Q_", "SNOWFLAKE_"))]
-    assert set(theirs) <= {LOOK_AT_NO_CLOUD[0]}
+    assert set(theirs) <= {NO_CLOUD_DETECTION[0]}

@@ -1,4 +1,4 @@
-"""The stand-in as a process: prints its URL, and ends when its standard input does."""
+"""The stand-in as a process. It prints its URL and ends when its standard input is closed."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ HOST = "127.0.0.1"
 
 def main() -> None:
     options = argparse.ArgumentParser(prog="tests.standin", description=__doc__)
-    options.add_argument("--port", type=int, default=0, help="0 takes one that is free")
+    options.add_argument("--port", type=int, default=0, help="0: any free port")
     options.add_argument(
-        "--data", type=Path, help="the folder to keep what is stored in; else it is in memory"
+        "--data", type=Path, help="the folder for the data; without it, data is in memory"
     )
     options.add_argument(
-        "--stay", action="store_true", help="go on when the standard input has ended"
+        "--stay", action="store_true", help="keep running when the standard input is closed"
     )
     given = options.parse_args()
-    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what is answered here
-    # asyncio switches Nagle's delay off only where a socket says that it is TCP
+    logging.getLogger("sqlglot").setLevel(
+        logging.ERROR
+    )  # it warns of commands that the stand-in handles
+    # asyncio disables Nagle's algorithm only on sockets whose protocol is TCP
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # to be started again
+        listening.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # so that it can restart on this port
         listening.bind((HOST, given.port))
         listening.listen(1_024)
         server = uvicorn.Server(

@@ -1,4 +1,4 @@
-"""Answers in the JSON form that Snowflake's drivers read."""
+"""HTTP answers in the JSON format of Snowflake's drivers."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ DONE = "Statement executed successfully."
 
 @dataclass(frozen=True)
 class Result:
-    """Rows, either as an Arrow table or as texts."""
+    """The result of a statement: an Arrow table, or rows of texts."""
 
     rowtype: list[ColumnInfo]
     type_id: int
     table: pyarrow.Table | None = None
     rows: tuple[tuple[str | None, ...], ...] = ()
     changed: int | None = None
-    """How many rows a statement changed."""
+    """How many rows the statement changed."""
 
     @property
     def count(self) -> int:
-        """Rows returned, or changed."""
+        """How many rows were returned or changed."""
         if self.changed is not None:
             return self.changed
         return self.table.num_rows if self.table is not None else len(self.rows)
 
 
 def counted(kind: str, type_id: int, counts: tuple[int, ...]) -> Result:
-    """What a statement that changes rows returns."""
+    """The result of a statement that changes rows."""
     names = DML_COLUMNS[kind]
     row = tuple(str(count) for count in (*counts, *[0] * len(names)))[: len(names)]
     rowtype = describe_as_rowtype([(name, "BIGINT", None, None, None, None) for name in names])
@@ -50,13 +50,13 @@ def counted(kind: str, type_id: int, counts: tuple[int, ...]) -> Result:
 
 
 def texts(names: tuple[str, ...], rows: list[tuple[str | None, ...]], type_id: int = 0) -> Result:
-    """Rows of texts."""
+    """A result of rows of texts."""
     rowtype = describe_as_rowtype([(name, "VARCHAR", None, None, None, None) for name in names])
     return Result(rowtype, type_id, rows=tuple(rows))
 
 
 def done(type_id: int = 0) -> Result:
-    """What a statement returns that only does something."""
+    """The result of a statement without rows."""
     return texts(("status",), [(DONE,)], type_id)
 
 
@@ -84,7 +84,7 @@ def success(result: Result, database: str | None, schema: str | None) -> dict[st
 
 
 def _with_nulls(sent: pyarrow.Table, table: pyarrow.Table) -> pyarrow.Table:
-    """A time that is NULL as Snowflake sends it; fakesnow makes a time of NULL parts of it."""
+    """Send timestamps that are NULL as NULL; fakesnow sends a timestamp with NULL parts."""
     for number, column in enumerate(table.columns):
         if pyarrow.types.is_timestamp(column.type) and column.null_count:
             parts = sent.column(number).combine_chunks().flatten()

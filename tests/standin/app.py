@@ -1,7 +1,7 @@
-"""The server: what a driver sends to Snowflake, answered by the database, with faults on demand.
+"""The server, an ASGI application: answers the requests of drivers, with faults on demand.
 
-An ASGI application. What it does not know itself (uploads, statements to describe only) it hands
-to fakesnow's own.
+Requests that it does not handle (uploads, statements to describe only) go to fakesnow's own
+application.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SECONDS_VALID: Final = 3_600
 
 
 class App:
-    """The ASGI application. What is stored is kept in the folder ``data``, or in memory."""
+    """The ASGI application. Data is kept in the folder ``data``, or in memory without one."""
 
     def __init__(self, data: Path | None = None) -> None:
         self.database = Database(data)
@@ -68,7 +68,7 @@ class App:
             elif path == QUERY:
                 await self._query(request)
             elif path in self._answers:
-                await self._struck_or(request, self._answers[path])
+                await self._answer_or_fault(request, self._answers[path])
             else:
                 await fakesnow_server.app(scope, receive, send)
         except SnowflakeError as error:
@@ -87,13 +87,13 @@ class App:
         return {
             LOGIN: self._login,
             RENEW: self._renew,
-            SESSION: self._logout_or_look,
-            HEARTBEAT: self._logout_or_look,
+            SESSION: self._logout_or_heartbeat,
+            HEARTBEAT: self._logout_or_heartbeat,
             ABORT: self._abort,
             TELEMETRY: lambda request, body: _ok(None),
         }
 
-    async def _struck_or(
+    async def _answer_or_fault(
         self, request: _Request, answer: Callable[[_Request, Any], dict[str, Any]]
     ) -> None:
         body = await request.json()
@@ -101,7 +101,7 @@ class App:
             scene = self._scene_of(request)
             fault = scene.faults.next({"login"}, "", request.id, request.is_repeated)
             if fault is not None:
-                await self._strike_before(request, fault, None)
+                await self._send_fault(request, fault, None)
                 return
         await request.reply(200, answer(request, body))
 
@@ -118,8 +118,8 @@ class App:
         fault = session.scene.faults.next(_kinds(text), text, request.id, request.is_repeated)
         done = fault is None or fault.kind in ("drop", "break", "hang")
         if fault is not None and not done:
-            _note(session, text, fault)
-            await self._strike_before(request, fault, session)
+            _log_fault(session, text, fault)
+            await self._send_fault(request, fault, session)
             return
         answer = session.answers.get(request.id)
         if answer is None:
@@ -150,9 +150,7 @@ class App:
             connection = session.connection
             return answers.success(result, connection.database, connection.schema)
 
-    async def _strike_before(
-        self, request: _Request, fault: Fault, session: Session | None
-    ) -> None:
+    async def _send_fault(self, request: _Request, fault: Fault, session: Session | None) -> None:
         if fault.kind in ("reset", "drop", "break"):
             await request.hang_up()
         elif fault.kind == "hang":
@@ -225,7 +223,7 @@ class App:
                 )
         raise errors.must_sign_in_again()
 
-    def _logout_or_look(self, request: _Request, body: Any) -> dict[str, Any]:
+    def _logout_or_heartbeat(self, request: _Request, body: Any) -> dict[str, Any]:
         session = self._session(request)
         if request.query.get("delete"):
             self.end(session)
@@ -251,11 +249,11 @@ class App:
 
 
 class _ClientGone(Exception):
-    """The connection was closed before all of the request had come."""
+    """The client closed the connection before it had sent the whole request."""
 
 
 class _Request:
-    """One request, and what can be done about it."""
+    """One request, and the ways to answer it or not to."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -274,7 +272,7 @@ class _Request:
         return found.removeprefix('Snowflake Token="').removesuffix('"')
 
     async def json(self) -> Any:
-        """The body."""
+        """Read the body."""
         more = True
         while more:
             message = await self._receive()
@@ -287,7 +285,7 @@ class _Request:
         return json.loads(body) if body else None
 
     async def receive_again(self) -> Message:
-        """The body once more, for another application."""
+        """Return the body again, for fakesnow's application."""
         return {"type": "http.request", "body": self._raw, "more_body": False}
 
     async def reply(self, status: int, content: Any) -> None:
@@ -312,8 +310,8 @@ class _Request:
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def hang_up(self) -> None:
-        """Close the connection without an answer. ASGI has no word for it; ``send`` is a method of
-        uvicorn's request, which knows the connection."""
+        """Close the connection without an answer. ASGI cannot do that, so it uses the object of
+        uvicorn's that ``send`` is bound to."""
         self.send.__self__.transport.abort()  # type: ignore[attr-defined]
         await self.never_answer()
 
@@ -330,12 +328,12 @@ def _value(binding: dict[str, Any]) -> Any:
 
 
 def _kinds(text: str) -> set[str]:
-    """What a fault may call a statement, by its first word."""
+    """The values of ``Fault.on`` that match a statement, by its first word."""
     word = text.split(maxsplit=1)[0].rstrip(";").lower()
     return {word, "write"} if word in WRITES else {word}
 
 
-def _note(session: Session, text: str, fault: Fault) -> None:
+def _log_fault(session: Session, text: str, fault: Fault) -> None:
     """Log a statement that is not run."""
     now = time.time()
     entry = Entry(text, "other", session.id, session.query_tag, session.user, now, ended=now)

@@ -1,4 +1,4 @@
-"""The stand-in as tests use it."""
+"""The stand-in's process and its schemas, as tests use them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from tests.waiting import LIMIT
 
 ROOT: Final = Path(__file__).parents[2]
 PYTHON: Final = "FLEET_Q_STANDIN_PYTHON"
-"""An interpreter with fakesnow and connector 4.x in it, for where the tests have 5.x."""
+"""Names an interpreter with fakesnow and connector 4.x, for tests that run with 5.x."""
 
-_GIVEN: Final = os.environ.get(PYTHON)  # before the tests, which do away with such variables
+_GIVEN: Final = os.environ.get(PYTHON)  # read at import, since tests delete such variables
 
-LOOK_AT_NO_CLOUD: Final = ("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
-"""A variable without which the driver asks the network, at every login, which cloud it is in."""
+NO_CLOUD_DETECTION: Final = ("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
+"""A variable that keeps the driver from asking the network at login which cloud it is in."""
 
 DATABASE: Final = "FLEET_Q"
 _numbers: Final = itertools.count(1)
 
 
 def interpreter() -> str | None:
-    """What can run the stand-in; ``None`` if nothing can."""
+    """The interpreter that can run the stand-in; ``None`` if there is none."""
     if _GIVEN:
         return _GIVEN
     if importlib.util.find_spec("fakesnow") is None:
@@ -44,7 +44,7 @@ def interpreter() -> str | None:
     return sys.executable if version.startswith("4.") else None
 
 
-NOTHING_TO_RUN_IT: Final = (
+NO_INTERPRETER: Final = (
     f"the stand-in needs fakesnow and snowflake-connector-python 4.x; set {PYTHON} to a Python"
     " that has them"
 )
@@ -52,7 +52,7 @@ NOTHING_TO_RUN_IT: Final = (
 
 @cache
 def shared() -> Standin:
-    """The one that all tests of this process share: starting one takes about a second."""
+    """The stand-in that the tests of this process share: starting one takes about a second."""
     standin = Standin()
     standin.start()
     atexit.register(standin.stop)
@@ -60,10 +60,10 @@ def shared() -> Standin:
 
 
 class Standin:
-    """A stand-in in a process of its own, which ends with this one at the latest.
+    """A stand-in in a child process, which ends with this process at the latest.
 
-    With ``data``, a folder, it may be started again after it was stopped or killed: where it was,
-    and with what was committed there.
+    With a folder ``data`` it can be restarted after it was stopped or killed, with the same URL and
+    the committed data.
     """
 
     def __init__(self, data: Path | None = None) -> None:
@@ -87,7 +87,7 @@ class Standin:
         """Start it. Raises ``RuntimeError`` if there is nothing that can run it."""
         python = interpreter()
         if python is None:
-            raise RuntimeError(NOTHING_TO_RUN_IT)
+            raise RuntimeError(NO_INTERPRETER)
         where, own = [], {"PYTHONPATH": str(ROOT)}
         if self._data is not None:
             where = ["--data", str(self._data)]
@@ -161,19 +161,19 @@ class Schema:
 
     @property
     def url(self) -> str:
-        """The same as a URL of a store; user and password are the environment's."""
+        """The store URL of the schema; user and password come from the environment."""
         where = {name: self.parameters[name] for name in ("host", "port", "protocol")}
         return f"snowflake://standin/{self.database}/{self.name}?{urlencode(where)}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The same as the ``SNOWFLAKE_*`` variables."""
+        """The ``SNOWFLAKE_*`` variables for the schema."""
         variables = {
             f"SNOWFLAKE_{name.upper()}": str(value)
             for name, value in self.parameters.items()
             if name != "paramstyle"
         }
-        return variables | dict([LOOK_AT_NO_CLOUD])
+        return variables | dict([NO_CLOUD_DETECTION])
 
     def set(self, **settings: Any) -> None:
         """Change settings: ``clock`` (microseconds since 1970, or ``None``), ``latency``,
@@ -182,33 +182,33 @@ class Schema:
         self._call("PUT", "settings", settings)
 
     def fault(self, kind: str, **description: Any) -> None:
-        """Let something go wrong; see :class:`tests.standin.faults.Fault`."""
+        """Add a fault; see :class:`tests.standin.faults.Fault`."""
         self._call("POST", "faults", {"kind": kind, **description})
 
     def no_faults(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         self._call("DELETE", "faults")
 
     def log(self, wanted: Callable[[Statement], bool] | None = None) -> list[Statement]:
-        """The statements that arrived since the log was forgotten, in order."""
-        found = [Statement(**entry) for entry in self._call("GET", "log")]
-        return [each for each in found if wanted is None or wanted(each)]
+        """The statements that arrived since the log was cleared, in order."""
+        statements = [Statement(**entry) for entry in self._call("GET", "log")]
+        return [statement for statement in statements if wanted is None or wanted(statement)]
 
     def forget(self) -> None:
-        """Begin the log anew."""
+        """Clear the log."""
         self._call("DELETE", "log")
 
     def sessions(self) -> list[dict[str, Any]]:
-        """The sessions that are open: who, with what locks, waiting for what."""
-        found: list[dict[str, Any]] = self._call("GET", "sessions")
-        return found
+        """The open sessions, with the locks that they hold and wait for."""
+        sessions: list[dict[str, Any]] = self._call("GET", "sessions")
+        return sessions
 
     def end_sessions(self, session: int | None = None) -> None:
-        """End all sessions, or one: what Snowflake does when they expire."""
+        """End one session, or all, as Snowflake does when they expire."""
         self._call("DELETE", "sessions" if session is None else f"sessions/{session}")
 
     def drop(self) -> None:
-        """Remove the schema and all that is known of it."""
+        """Drop the schema, and end its sessions."""
         self._call("DELETE", "")
 
     def _call(self, method: str, what: str, body: Any = None) -> Any:

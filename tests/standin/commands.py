@@ -1,4 +1,4 @@
-"""Commands that fakesnow does not know: about sessions, roles, grants, locks and transactions."""
+"""Commands that fakesnow lacks: for sessions, roles, grants, locks and transactions."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ _WAREHOUSE_COLUMNS: Final = ("name", "state", "size", "auto_suspend", "auto_resu
 _PARAMETER_COLUMNS: Final = ("key", "value", "default", "level")
 
 
-class Held(Protocol):
-    """What of the database the commands are about."""
+class Locks(Protocol):
+    """The part of the database that the commands use."""
 
     locks: TableLocks[Session]
 
     def abort(self, transaction: int) -> bool:
-        """Roll a transaction back; whether there is one."""
+        """Roll back a transaction; returns whether it was open."""
 
 
-def answer(text: str, session: Session, held: Held) -> Result | None:
-    """The answer to a command that is known here; ``None`` if fakesnow may know it."""
+def answer(text: str, session: Session, database: Locks) -> Result | None:
+    """The result of a command that this module handles; ``None`` for any other."""
     for pattern, command in _COMMANDS:
         match = pattern.fullmatch(text.strip().rstrip(";").strip())
         if match is not None:
-            return command(match, session, held)
+            return command(match, session, database)
     return None
 
 
-def _alter_session(match: re.Match[str], session: Session, held: Held) -> Result:
+def _alter_session(match: re.Match[str], session: Session, database: Locks) -> Result:
     for name, value in re.findall(r"(\w+)\s*=\s*('[^']*'|\S+)", match["settings"]):
         session.parameters[name.upper()] = value.strip("'")
     return done()
 
 
-def _use(match: re.Match[str], session: Session, held: Held) -> Result:
+def _use(match: re.Match[str], session: Session, database: Locks) -> Result:
     setattr(session, match["what"].lower(), match["name"].strip('"').upper())
     return done()
 
 
-def _nothing(match: re.Match[str], session: Session, held: Held) -> Result:
+def _nothing(match: re.Match[str], session: Session, database: Locks) -> Result:
     return done()
 
 
-def _show_grants(match: re.Match[str], session: Session, held: Held) -> Result:
+def _show_grants(match: re.Match[str], session: Session, database: Locks) -> Result:
     """The privileges on the tables of the session's schema, and on schema and warehouse."""
     schema = f"{session.connection.database}.{session.connection.schema}"
     found = session.connection.cursor().execute("SHOW TABLES IN SCHEMA").fetchall()
@@ -80,7 +80,7 @@ def _show_grants(match: re.Match[str], session: Session, held: Held) -> Result:
     return texts(_GRANT_COLUMNS, rows)
 
 
-def _show_locks(match: re.Match[str], session: Session, held: Held) -> Result:
+def _show_locks(match: re.Match[str], session: Session, database: Locks) -> Result:
     found = texts(
         _LOCK_COLUMNS,
         [
@@ -93,7 +93,7 @@ def _show_locks(match: re.Match[str], session: Session, held: Held) -> Result:
                 _time(holder.transaction.locked) if status == "HOLDING" else None,
                 str(each.id),
             )
-            for table, holder, waiting in held.locks.all()
+            for table, holder, waiting in database.locks.all()
             for each, status in [(holder, "HOLDING"), *((w, "WAITING") for w in waiting)]
             if holder.transaction is not None
         ],
@@ -101,8 +101,8 @@ def _show_locks(match: re.Match[str], session: Session, held: Held) -> Result:
     return _with_times(found)
 
 
-def _show_transactions(match: re.Match[str], session: Session, held: Held) -> Result:
-    """Of those that hold a lock; no test asks for the others."""
+def _show_transactions(match: re.Match[str], session: Session, database: Locks) -> Result:
+    """The transactions that hold a lock; no test needs the others."""
     found = texts(
         _TRANSACTION_COLUMNS,
         [
@@ -115,7 +115,7 @@ def _show_transactions(match: re.Match[str], session: Session, held: Held) -> Re
                 "running",
                 "0",
             )
-            for holder in {each for _, each, _ in held.locks.all()}
+            for holder in {each for _, each, _ in database.locks.all()}
             if (transaction := holder.transaction) is not None
         ],
     )
@@ -133,13 +133,13 @@ def _time(micros: int) -> str:
     return f"{micros / 1_000_000:.6f}000"
 
 
-def _abort_transaction(match: re.Match[str], session: Session, held: Held) -> Result:
+def _abort_transaction(match: re.Match[str], session: Session, database: Locks) -> Result:
     id_ = match["id"]
-    said = "Aborted transaction" if held.abort(int(id_)) else "No running transaction with"
-    return texts((f"SYSTEM$ABORT_TRANSACTION({id_})",), [(f"{said} id: {id_}",)])
+    message = "Aborted transaction" if database.abort(int(id_)) else "No running transaction with"
+    return texts((f"SYSTEM$ABORT_TRANSACTION({id_})",), [(f"{message} id: {id_}",)])
 
 
-def _show_warehouses(match: re.Match[str], session: Session, held: Held) -> Result:
+def _show_warehouses(match: re.Match[str], session: Session, database: Locks) -> Result:
     scene = session.scene
     suspend = None if scene.auto_suspend is None else str(scene.auto_suspend)
     resume = "true" if scene.auto_resume else "false"
@@ -147,7 +147,7 @@ def _show_warehouses(match: re.Match[str], session: Session, held: Held) -> Resu
     return texts(_WAREHOUSE_COLUMNS, [row] if session.warehouse else [])
 
 
-def _show_parameter(match: re.Match[str], session: Session, held: Held) -> Result:
+def _show_parameter(match: re.Match[str], session: Session, database: Locks) -> Result:
     name = match["name"].upper()
     default = {"USE_CACHED_RESULT": "true"}.get(name)
     value = session.parameters.get(name, default)
@@ -157,7 +157,7 @@ def _show_parameter(match: re.Match[str], session: Session, held: Held) -> Resul
     return texts(_PARAMETER_COLUMNS, rows)
 
 
-_Command = Callable[[re.Match[str], Session, Held], Result]
+_Command = Callable[[re.Match[str], Session, Locks], Result]
 _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), command)
     for pattern, command in [

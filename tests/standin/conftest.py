@@ -1,4 +1,4 @@
-"""A table with two rows, and sessions that see it."""
+"""Fixtures: a table with two rows, and sessions that use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests say to the stand-in itself, under ``/standin/<database>/<schema>/``."""
+"""The routes by which tests control the stand-in: ``/standin/<database>/<schema>/``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Control:
         self._app = app
 
     def handle(self, method: str, path: str, body: Any) -> tuple[int, Any]:
-        """The status and the content of the answer."""
+        """Handle a request; returns the HTTP status and the content of the answer."""
         parts = path.removeprefix(self.prefix).split("/")
         if len(parts) < 2:
             return 200, {"sessions": len(self._app.sessions)}
@@ -48,11 +48,11 @@ class Control:
             case "DELETE", []:
                 self._drop(where, scene)
             case _:
-                return 404, {"error": f"{method} {path} means nothing here"}
+                return 404, {"error": f"{method} {path} is not a route of the stand-in"}
         return 200, {}
 
     def _sessions(self, scene: Scene) -> list[Session]:
-        return [each for each in self._app.sessions.values() if each.scene is scene]
+        return [s for s in self._app.sessions.values() if s.scene is scene]
 
     def _describe(self, session: Session) -> dict[str, Any]:
         locks = self._app.database.locks

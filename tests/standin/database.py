@@ -1,7 +1,7 @@
-"""Sessions' statements, run on fakesnow's DuckDB with Snowflake's locks and transactions.
+"""Runs statements on fakesnow's DuckDB with Snowflake's locks and transactions.
 
-All of it happens on one event loop, and DuckDB is only ever given one statement at a time: what
-runs side by side here are waits, for locks and for the latency that a test wants.
+Everything runs on one event loop, and DuckDB runs one statement at a time. Only waits overlap: for
+locks, and for the latency that a test has set.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ SELECT
 FROM json_each(input)
 WHERE fullkey <> '$'
 """
-"""FLATTEN as a macro that DuckDB plans in a third of the time of fakesnow's own, which is a good
-part of what a statement takes here."""
+"""FLATTEN as a macro. DuckDB plans it in a third of the time that fakesnow's own takes, which is a
+large part of a statement's time here."""
 
 
 class Database:
-    """Everything that is stored, and who may touch it when."""
+    """The data, and the locks on it."""
 
     def __init__(self, data: Path | None = None) -> None:
         self.fakesnow = FakeSnow(db_path=data)
@@ -97,7 +97,7 @@ class Database:
             session.idle_since = time.monotonic()
 
     def connect(self, database: str | None, schema: str | None) -> FakeSnowflakeConnection:
-        """A connection of fakesnow's, to a schema that is made if it is not there."""
+        """Open a connection of fakesnow to a schema, which is created if it does not exist."""
         connection = self.fakesnow.connect(database, schema)
         if connection.database is not None and connection.database not in self._databases:
             self._databases.add(connection.database)
@@ -105,15 +105,15 @@ class Database:
         return connection
 
     def roll_back(self, session: Session, entry: Entry | None = None) -> None:
-        """End the session's transaction, if there is one, without a trace."""
+        """Roll back the session's transaction, if there is one."""
         transaction, session.transaction = session.transaction, None
         if transaction is not None and transaction.has_begun:
             session.connection._duck_conn.execute("ROLLBACK")
         self._release(session, entry)
 
     def abort(self, transaction: int) -> bool:
-        """Roll a transaction that holds locks back, unless a statement of it is running; whether
-        there is one."""
+        """Roll back a transaction that holds locks, unless it runs a statement; returns whether it
+        did."""
         for _, holder, _ in self.locks.all():
             found = holder.transaction is not None and holder.transaction.id == transaction
             if found and not holder.request.locked():
@@ -122,7 +122,7 @@ class Database:
         return False
 
     def end(self, session: Session) -> None:
-        """End the session: it gives back all that it holds."""
+        """End the session: roll back its transaction and release its locks."""
         self.locks.give_up(session)
         self.roll_back(session)
         session.connection.close()
@@ -232,7 +232,7 @@ class Database:
         return answers.counted(plan.kind, plan.type_id, counts)
 
     def _define(self, session: Session, plan: Plan, table: TableDefinition) -> Result:
-        """Make a table, and keep of it what fakesnow keeps."""
+        """Create a table, and store the metadata that fakesnow stores."""
         duck = session.connection._duck_conn
         duck.execute(plan.statement or plan.sql or "")
         where = (
@@ -273,7 +273,7 @@ class Database:
         result: Result,
         entry: Entry,
     ) -> None:
-        """Whether Snowflake would have run a warehouse for this SELECT."""
+        """Record whether Snowflake would need a warehouse for this SELECT."""
         own = session.transaction.written if session.transaction is not None else set()
         if plan.repeatable and reads and own.isdisjoint(reads):
             key = (text, repr(values), session.connection.database, session.connection.schema)
@@ -284,8 +284,7 @@ class Database:
         entry.warehouse = bool(reads) and not entry.cached and not from_metadata
 
     async def _lock(self, session: Session, table: str, entry: Entry) -> None:
-        """Wait for the lock of a table. A transaction that keeps others waiting, and does nothing
-        itself for long, is rolled back."""
+        """Wait for the lock of a table. A holder that has been idle for too long is rolled back."""
         if not self.locks.held_by(session):
             session.locked_since = 0.0
         granted = self.locks.ask(session, table, session.scene.waiters)

@@ -1,4 +1,4 @@
-"""Snowflake's errors, with the numbers and states that its drivers show to their users."""
+"""Snowflake's errors, with their numbers and SQL states."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class SnowflakeError(Exception):
-    """An error that Snowflake answers a request with; ``status`` is that of the HTTP answer."""
+    """An error in the answer to a request; ``status`` is the HTTP status."""
 
     def __init__(
         self, code: str, message: str, sqlstate: str | None = None, status: int = 200
@@ -33,7 +33,7 @@ def too_many_waiters(table: str, transaction: int, limit: int) -> SnowflakeError
     )
 
 
-# Under which numbers Snowflake reports the next two is not documented; their state is.
+# Snowflake documents the SQL state of the next two errors, but not their numbers.
 
 
 def lock_timeout(table: str, seconds: float) -> SnowflakeError:
@@ -96,7 +96,7 @@ def wrong_password() -> SnowflakeError:
 
 
 def lost_transaction() -> SnowflakeError:
-    """Snowflake would go on: it takes back only the statement that failed. DuckDB cannot."""
+    """Snowflake rolls back only the statement that failed. DuckDB cannot do that."""
     return SnowflakeError(
         "000603",
         "The stand-in lost this transaction when a statement in it failed; only ROLLBACK is left.",

@@ -1,4 +1,4 @@
-"""A driver's session, as the tests of the stand-in use it."""
+"""A session of the real driver, for the tests of the stand-in."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Driver:
         self.close()
 
     def run(self, text: str, *values: Any) -> Rows:
-        """The rows of a statement."""
+        """Run a statement and return its rows."""
         cursor = self.connection.cursor()
         cursor.execute(text, values or None)
-        found: Rows = cursor.fetchall()
-        return found
+        rows: Rows = cursor.fetchall()
+        return rows
 
     def later(self, text: str, *values: Any) -> Future[Rows]:
-        """The same, in a thread."""
+        """Run a statement in a thread."""
         return self._threads.submit(self.run, text, *values)
 
     def transaction(self, *texts: str) -> None:

@@ -1,6 +1,6 @@
-"""Table locks as Snowflake keeps them: held to the end of the transaction, first come first served.
+"""Table locks as in Snowflake: held to the end of the transaction, granted in order of arrival.
 
-Everything happens on one event loop, so there is nothing to guard.
+Everything runs on one event loop, so nothing here needs a lock of its own.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ class _Lock(Generic[Owner]):
 
 
 class TableLocks(Generic[Owner]):
-    """Who holds which table, and who waits for it. An owner waits for one table at most."""
+    """The holders of table locks and their waiters. An owner waits for at most one table."""
 
     def __init__(self) -> None:
         self._locks: dict[str, _Lock[Owner]] = {}
         self._waits_for: dict[Owner, str] = {}
 
     def holder(self, table: str) -> Owner | None:
-        """Whose the table's lock is."""
+        """The owner that holds the table's lock."""
         lock = self._locks.get(table)
         return None if lock is None else lock.holder
 
     def held_by(self, owner: Owner) -> list[str]:
-        """The tables that the owner holds."""
+        """The tables whose locks the owner holds."""
         return [table for table, lock in self._locks.items() if lock.holder == owner]
 
     def all(self) -> list[tuple[str, Owner, list[Owner]]]:
-        """All tables that are held: by whom, and who waits for them."""
+        """All locked tables, each with its holder and its waiters."""
         return [
             (table, lock.holder, [waiter for waiter, _ in lock.waiting])
             for table, lock in self._locks.items()
         ]
 
     def ask(self, owner: Owner, table: str, limit: int = WAITERS) -> asyncio.Future[None] | None:
-        """``None`` if the owner has the lock now, otherwise what is done once it has it.
+        """Request a lock: ``None`` if the owner has it now, else a future that is done once it has.
 
-        Raises ``SnowflakeError`` if too many wait already, or if it would wait for ever.
+        Raises ``SnowflakeError`` if too many wait already, or if waiting would be a deadlock.
         """
         lock = self._locks.get(table)
         if lock is None:
@@ -79,7 +79,7 @@ class TableLocks(Generic[Owner]):
                 waiter[1].cancel()
 
     def release(self, owner: Owner) -> None:
-        """Give back all that the owner holds; the longest waiting have it at once."""
+        """Release the locks of the owner and grant each to the first waiter."""
         for table in self.held_by(owner):
             lock = self._locks[table]
             if lock.waiting:

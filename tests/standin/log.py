@@ -1,4 +1,4 @@
-"""The log of statements, and what Snowflake would have wanted a warehouse for."""
+"""The log of statements, and whether Snowflake would need a warehouse for each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 CACHE_LIFE: Final = 24 * 3_600.0
-"""Seconds for which a result is kept, counted from its last use."""
+"""Seconds for which Snowflake keeps a result after its last use."""
 
 
 @dataclass
@@ -26,17 +26,17 @@ class Entry:
     """How many values were bound."""
     ended: float = 0.0
     transaction: int | None = None
-    """The transaction that it belongs to; ``None``: it is one of its own."""
+    """The id of its transaction; ``None`` in autocommit mode."""
     reads: list[str] = field(default_factory=list)
     target: str | None = None
     rows: int = 0
     """Rows that it returned or changed."""
     waited: float = 0.0
-    """For the lock of its table."""
+    """How long it waited for the lock of its table."""
     locked: float | None = None
-    """When it had the lock, if it was the one that took it."""
+    """When it got the lock, if it took one."""
     held: float = 0.0
-    """How long the locks were held that were given back at its end."""
+    """How long the locks were held that it released."""
     cached: bool = False
     """Whether Snowflake's result cache would have answered it."""
     warehouse: bool = False
@@ -44,7 +44,7 @@ class Entry:
     error: str | None = None
     """The number of the error that it ended with."""
     fault: str | None = None
-    """The fault that struck it."""
+    """The kind of the fault that it met."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -57,23 +57,22 @@ class _Kept:
 
 
 class ResultCache:
-    """Which results Snowflake would still have: texts and values that were asked for, and whether
-    a table has changed since."""
+    """Models Snowflake's result cache: a result is kept while its tables do not change."""
 
     def __init__(self) -> None:
         self._kept: dict[object, _Kept] = {}
 
     def has(self, key: object, changed: Iterable[int], commit: int, now: float) -> bool:
-        """Whether a result is there; if not, it is from now on.
+        """Whether the result is in the cache; it is from then on.
 
         ``changed`` are the numbers of the commits that last changed its tables, ``commit`` that
         of the latest commit of all.
         """
         kept = self._kept.get(key)
-        found = (
+        is_cached = (
             kept is not None
             and now - kept.used <= CACHE_LIFE
-            and all(each <= kept.commit for each in changed)
+            and all(number <= kept.commit for number in changed)
         )
-        self._kept[key] = _Kept(kept.commit if kept is not None and found else commit, now)
-        return found
+        self._kept[key] = _Kept(kept.commit if kept is not None and is_cached else commit, now)
+        return is_cached

@@ -1,8 +1,8 @@
-"""What a statement is, found out once for each text: its kind, its tables, and what DuckDB runs.
+"""Plans of statements, made once for each text: kind, tables, and the translation for DuckDB.
 
-fakesnow translates a statement in some ten milliseconds, which is far more than DuckDB needs to run
-it. So a plan keeps the translation. Values are bound by name (``?`` becomes ``$p1``, ``$p2``), and
-so is what changes from one run to the next: the time, and what the session says of itself.
+fakesnow needs about ten milliseconds to translate a statement, far more than DuckDB needs to run
+it, so a plan keeps the translation. Values are bound by name (``?`` becomes ``$p1``, ``$p2``), and
+so are the time and the properties of the session.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sqlglot.tokenizer_core import TokenType
 from .errors import SnowflakeError
 
 KEPT: Final = 4_096
-"""Plans that are kept; those that were not used for longest go first."""
+"""How many plans are kept; the least recently used ones are dropped."""
 
 NOW: Final = "now"
 
@@ -50,7 +50,7 @@ _SYSTEM: Final = re.compile(r"\bSYSTEM\$", re.IGNORECASE)
 _IDENTIFIER: Final = re.compile(r"\bIDENTIFIER\s*\(\s*\?\s*\)", re.IGNORECASE)
 
 RUN: Final = frozenset({"select", "insert", "update", "delete", "merge"})
-"""Kinds that DuckDB is given by plan; all others are left to fakesnow."""
+"""Kinds of statements that run by plan; fakesnow runs all others."""
 WRITES: Final = frozenset({"insert", "update", "delete", "merge", "truncate"})
 LOCKS: Final = frozenset({"update", "delete", "merge", "truncate"})
 
@@ -83,7 +83,7 @@ class Table:
 
 @dataclass(frozen=True)
 class TableDefinition:
-    """What fakesnow keeps of a table besides DuckDB's own."""
+    """The metadata of a table that fakesnow stores in addition to DuckDB's."""
 
     name: Table
     comment: str | None
@@ -92,7 +92,7 @@ class TableDefinition:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is known about a text."""
+    """What is known about the text of a statement."""
 
     kind: str
     reads: tuple[Table, ...] = ()
@@ -100,14 +100,14 @@ class Plan:
     sql: str | None = None
     """In DuckDB's dialect; ``None`` leaves the text to fakesnow."""
     session_values: frozenset[str] = frozenset()
-    """Which of the session's values, and of the clock's, ``sql`` wants."""
+    """The properties of the session, and ``now``, that ``sql`` binds."""
     repeatable: bool = True
-    """Whether it has no function that gives another answer each time."""
+    """Whether it uses no function whose value changes from call to call."""
     counts_only: bool = False
-    """Whether it asks for nothing but the count, least and greatest of a whole table."""
+    """Whether it selects only counts, minima and maxima of a whole table."""
     type_id: int = 0
     statement: duckdb.Statement | None = None
-    """``sql`` as DuckDB's parser left it."""
+    """``sql`` as parsed by DuckDB."""
     table: TableDefinition | None = None
     """The table that it defines."""
     transaction_name: str | None = None
@@ -122,16 +122,16 @@ class Plan:
 
 
 class Plans:
-    """The plans of all texts that were seen lately."""
+    """The plans of recent texts."""
 
     def __init__(self) -> None:
         self._plans: OrderedDict[str, Plan] = OrderedDict()
 
     def find(self, text: str, connection: FakeSnowflakeConnection) -> Plan:
-        """The plan of a text; ``connection`` is asked to translate it if it is new."""
+        """Return the plan of a text; ``connection`` translates it if it is new."""
         transaction = _TRANSACTION.fullmatch(text)
         if transaction is not None:
-            kind = next(each for each in ("begin", "commit", "rollback") if transaction[each])
+            kind = next(word for word in ("begin", "commit", "rollback") if transaction[word])
             return Plan(kind, transaction_name=transaction["name"])
         plan = self._plans.get(text)
         if plan is None:
@@ -196,7 +196,7 @@ def _plan(text: str, connection: FakeSnowflakeConnection) -> Plan:
 
 
 def _definition(expression: exp.Create, connection: FakeSnowflakeConnection, type_id: int) -> Plan:
-    """A table's definition is kept too: every store in a test has tables of its own."""
+    """Plan the definition of a table. It is kept too, since every test creates its own tables."""
     schema = expression.this
     if expression.kind != "TABLE" or not isinstance(schema, exp.Schema):
         return Plan("ddl", type_id=type_id)
@@ -220,7 +220,7 @@ def _remove_keys(schema: exp.Schema) -> None:
 
 
 def _translated(expression: Expr, connection: FakeSnowflakeConnection) -> Expr | None:
-    """The expression as fakesnow makes it for DuckDB; ``None`` if it makes several of it."""
+    """fakesnow's translation for DuckDB; ``None`` if that is more than one statement."""
     cursor = connection.cursor()
     cursor.check_db_and_schema(expression)
     if isinstance(expression, exp.Merge):  # DuckDB has its own, in one statement
@@ -257,7 +257,7 @@ def _with_named_placeholders(text: str) -> str:
 
 
 def _with_values_bound(expression: Expr) -> tuple[Expr, frozenset[str]]:
-    """The expression with placeholders for the time and for what the session says of itself."""
+    """Replace the time and properties of the session by placeholders; also returns their names."""
     wanted: set[str] = set()
 
     def bind(node: Expr) -> Expr:

@@ -1,4 +1,4 @@
-"""What tests have set up for one schema, and what happened in it."""
+"""The settings, faults and log of one schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .locks import WAITERS
 from .log import Entry, ResultCache
 
 LOCK_TIMEOUT: Final = 43_200.0
-"""Snowflake's default, in seconds; a session's parameter of that name goes before it."""
+"""Snowflake's default, in seconds; a session's parameter of that name overrides it."""
 
 IDLE_ABORT: Final = 300.0
 """Seconds of idleness after which Snowflake rolls a transaction back that others wait for."""
@@ -19,22 +19,22 @@ IDLE_ABORT: Final = 300.0
 
 @dataclass
 class Scene:
-    """One schema's settings, faults and log. Every store in a test has a schema of its own, so
-    that many tests can share one server."""
+    """One schema's settings, faults and log. Every test uses a schema of its own, so many
+    tests can share one server."""
 
     clock: int | None = None
-    """The time that CURRENT_TIMESTAMP() gives, in microseconds since 1970, while it stands still;
-    ``None``: that of the machine."""
+    """A fixed time for CURRENT_TIMESTAMP(), in microseconds since 1970; ``None``: the machine's
+    clock."""
     latency: float = 0.0
-    """Seconds that pass before every statement."""
+    """Seconds that every statement takes in addition."""
     waiters: int = WAITERS
     lock_timeout: float = LOCK_TIMEOUT
     idle_abort: float = IDLE_ABORT
     denied: list[list[str]] = field(default_factory=list)
-    """Pairs of a privilege and a table that the role does not have."""
+    """Pairs of a privilege and a table that it is denied on."""
     lacking: list[str] = field(default_factory=list)
-    """Which of warehouse, database and schema a session has not, whatever it named: what is not
-    there, or not for its role to use, is NULL to a session."""
+    """Which of warehouse, database and schema are NULL to a session, as they are in Snowflake if
+    they do not exist or its role may not use them."""
     auto_suspend: int | None = 60
     """Seconds after which an idle warehouse is suspended; ``None``: never."""
     auto_resume: bool = True
@@ -51,7 +51,7 @@ class Scene:
         """Change some of the settings."""
         for name, value in settings.items():
             if name not in SETTINGS:
-                raise ValueError(f"{name!r} is no setting; there are {', '.join(SETTINGS)}")
+                raise ValueError(f"{name!r} is not a setting; settings are {', '.join(SETTINGS)}")
             setattr(self, name, value)
 
 

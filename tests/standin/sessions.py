@@ -1,4 +1,4 @@
-"""Sessions: what was signed in to, and what is going on there."""
+"""Sessions of drivers, and their state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .scene import Scene
 from .transactions import Transaction
 
 ANSWERS_KEPT: Final = 32
-"""Answers that are kept for requests that are sent again."""
+"""How many answers a session keeps for repeated requests."""
 
 _numbers: Final = itertools.count(1)
 
@@ -37,7 +37,7 @@ class Session:
     master_token: str = field(default_factory=secrets.token_urlsafe)
     transaction: Transaction | None = None
     request: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Statements of one session are run one after another."""
+    """Held while a statement runs: those of one session run one after another."""
     answers: OrderedDict[str, asyncio.Task[dict[str, Any]]] = field(default_factory=OrderedDict)
     idle_since: float = field(default_factory=time.monotonic)
     locked_since: float = 0.0
@@ -60,11 +60,11 @@ class Session:
         return 0.0 if self.request.locked() else time.monotonic() - self.idle_since
 
     def values(self, wanted: frozenset[str]) -> dict[str, Any]:
-        """What it says of itself, and the time, as far as a statement wants it."""
+        """The values that a statement binds: properties of the session, and the time."""
         return {name: self._value(name) for name in wanted}
 
     def keep(self, request_id: str, answer: asyncio.Task[dict[str, Any]]) -> None:
-        """Keep an answer for when it is asked for again."""
+        """Keep an answer for a repeated request."""
         self.answers[request_id] = answer
         if len(self.answers) > ANSWERS_KEPT:
             self.answers.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Faults on demand, as the unmodified driver meets them."""
+"""Faults on demand, seen through the unmodified driver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROWS = "SELECT id, n FROM t ORDER BY id"
 ADD = "UPDATE t SET n = n + 1 WHERE id = 'a'"
 
 
-def test_a_dropped_answer_is_asked_for_again_and_the_statement_run_once(
+def test_statement_with_a_dropped_answer_is_requested_again_and_run_once(
     schema: Schema, one: Driver
 ) -> None:
     schema.fault("drop", on="update")
@@ -28,9 +28,7 @@ def test_a_dropped_answer_is_asked_for_again_and_the_statement_run_once(
     assert len(schema.log(lambda each: each.kind == "update")) == 1
 
 
-def test_a_commit_whose_answer_never_comes_took_place(
-    schema: Schema, one: Driver, sign_in: SignIn
-) -> None:
+def test_commit_without_an_answer_took_place(schema: Schema, one: Driver, sign_in: SignIn) -> None:
     hurried = sign_in(network_timeout=1)  # less than a busy machine may take for any statement
     schema.fault("drop", on="commit", repetitions=None)
 
@@ -47,7 +45,7 @@ def test_a_commit_whose_answer_never_comes_took_place(
     assert schema.log(lambda each: each.fault == "drop")[0].text == "COMMIT"
 
 
-def test_a_commit_whose_session_is_gone_when_it_is_asked_for_again(
+def test_repeated_commit_of_an_ended_session_fails_although_it_took_place(
     schema: Schema, one: Driver, two: Driver
 ) -> None:
     schema.fault("drop", on="commit", then="sign-in")
@@ -61,7 +59,9 @@ def test_a_commit_whose_session_is_gone_when_it_is_asked_for_again(
     assert gone.value.errno == 390111
 
 
-def test_every_other_one(schema: Schema, one: Driver) -> None:
+def test_fault_meets_every_second_statement_until_its_times_are_used_up(
+    schema: Schema, one: Driver
+) -> None:
     schema.fault(
         "error", on="update", every=2, times=2, code="000001", message="no", sqlstate="XX000"
     )
@@ -82,7 +82,7 @@ def test_every_other_one(schema: Schema, one: Driver) -> None:
 
 
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 503}])
-def test_what_goes_wrong_before_the_statement_is_tried_again_by_the_driver(
+def test_driver_repeats_a_request_that_failed_before_the_statement_ran(
     schema: Schema, one: Driver, fault: dict[str, Any]
 ) -> None:
     schema.fault(on="write", **fault)
@@ -90,7 +90,7 @@ def test_what_goes_wrong_before_the_statement_is_tried_again_by_the_driver(
     assert one.run(ROWS) == [("a", 2), ("b", 2)]
 
 
-def test_an_expired_session_is_renewed_and_its_transaction_goes_on(
+def test_expired_session_is_renewed_with_its_transaction(
     schema: Schema, one: Driver, two: Driver
 ) -> None:
     one.transaction(ADD)
@@ -101,7 +101,7 @@ def test_an_expired_session_is_renewed_and_its_transaction_goes_on(
     assert two.run(ROWS) == [("a", 3), ("b", 2)]
 
 
-def test_who_must_sign_in_again_has_lost_the_transaction(
+def test_session_that_must_sign_in_again_loses_its_transaction(
     schema: Schema, one: Driver, two: Driver
 ) -> None:
     two.transaction(ADD)
@@ -113,7 +113,7 @@ def test_who_must_sign_in_again_has_lost_the_transaction(
     assert one.run(ROWS) == [("a", 2), ("b", 2)]
 
 
-def test_a_session_that_ends_while_its_statement_waits(
+def test_waiting_statement_fails_when_its_session_ends(
     schema: Schema, one: Driver, two: Driver
 ) -> None:
     two.transaction(ADD)
@@ -127,23 +127,21 @@ def test_a_session_that_ends_while_its_statement_waits(
     assert gone.value.errno == 390111
 
 
-def test_an_answer_that_breaks_off_is_of_a_statement_that_was_run(
-    schema: Schema, one: Driver
-) -> None:
+def test_statement_with_a_truncated_answer_was_run(schema: Schema, one: Driver) -> None:
     schema.fault("break", on="update")
     with pytest.raises(OSError, match="broken"):
         one.run(ADD)
     assert one.run(ROWS) == [("a", 2), ("b", 2)]
 
 
-def test_endless_fault_strikes_every_repetition() -> None:
+def test_endless_fault_meets_every_repetition() -> None:
     faults = Faults()
     faults.add({"kind": "reset", "repetitions": None})
     assert faults.next({"insert"}, "INSERT", "one", repeated=False)
     assert all(faults.next({"insert"}, "INSERT", "one", repeated=True) for _ in range(10_000))
 
 
-def test_too_many_waiters(schema: Schema, one: Driver) -> None:
+def test_fault_can_raise_the_error_for_too_many_waiters(schema: Schema, one: Driver) -> None:
     schema.fault(
         "error", on="update", code="000625", sqlstate="57014", message="too many statements wait"
     )
@@ -153,7 +151,9 @@ def test_too_many_waiters(schema: Schema, one: Driver) -> None:
     one.run(ADD)
 
 
-def test_privileges_that_the_role_has_not(schema: Schema, one: Driver) -> None:
+def test_denied_privileges_are_missing_from_grants_and_fail_statements(
+    schema: Schema, one: Driver
+) -> None:
     granted = {(row[1], row[3].rpartition(".")[2]) for row in one.run("SHOW GRANTS ON TABLE t")}
     assert ("UPDATE", "T") in granted
     schema.set(denied=[["UPDATE", "t"], ["SELECT", "other"]])
@@ -167,7 +167,7 @@ def test_privileges_that_the_role_has_not(schema: Schema, one: Driver) -> None:
     assert ("SELECT", "T") in granted
 
 
-def test_a_login_that_fails(schema: Schema, sign_in: SignIn) -> None:
+def test_login_can_fail(schema: Schema, sign_in: SignIn) -> None:
     schema.fault("error", on="login", error="password")
     with pytest.raises(Error) as error:
         sign_in()
@@ -175,7 +175,7 @@ def test_a_login_that_fails(schema: Schema, sign_in: SignIn) -> None:
     sign_in()
 
 
-def test_faults_of_another_schema_are_none_of_ours(
+def test_faults_of_another_schema_have_no_effect(
     standin: Standin, schema: Schema, one: Driver
 ) -> None:
     other = standin.schema()

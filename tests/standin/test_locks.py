@@ -1,4 +1,4 @@
-"""Table locks, through the driver."""
+"""Table locks, seen through the driver."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .helpers import Driver, waiting
 ADD = "UPDATE t SET n = n + 1"
 
 
-def test_an_update_waits_until_the_transaction_before_it_ends(
+def test_update_waits_until_the_transaction_with_the_lock_ends(
     schema: Schema, one: Driver, two: Driver
 ) -> None:
     one.transaction(ADD)
@@ -28,7 +28,7 @@ def test_an_update_waits_until_the_transaction_before_it_ends(
     assert [each.text for each in waited] == [ADD]
 
 
-def test_who_waited_sees_what_was_committed_meanwhile(
+def test_statement_that_waited_for_a_lock_reads_what_was_committed_meanwhile(
     schema: Schema, one: Driver, two: Driver
 ) -> None:
     one.transaction("UPDATE t SET n = 10 WHERE id = 'a'")
@@ -48,7 +48,7 @@ def test_who_waited_sees_what_was_committed_meanwhile(
               "MERGE INTO t USING (SELECT 'a' AS id) AS s ON t.id = s.id WHEN MATCHED THEN"
               " UPDATE SET n = 0"],
 )  # fmt: skip
-def test_what_changes_rows_takes_the_lock(
+def test_statement_that_changes_rows_takes_the_lock(
     schema: Schema, one: Driver, two: Driver, write: str
 ) -> None:
     one.transaction(ADD)
@@ -58,7 +58,7 @@ def test_what_changes_rows_takes_the_lock(
     waits.result()
 
 
-def test_inserts_and_selects_do_not_wait_nor_does_another_table(
+def test_inserts_selects_and_updates_of_another_table_do_not_wait(
     schema: Schema, one: Driver, two: Driver
 ) -> None:
     one.transaction(ADD)
@@ -69,7 +69,7 @@ def test_inserts_and_selects_do_not_wait_nor_does_another_table(
     assert two.run("SELECT n FROM t ORDER BY id") == [(2,), (3,), (3,)]
 
 
-def test_first_come_first_served(schema: Schema, one: Driver, sign_in: SignIn) -> None:
+def test_lock_is_granted_in_order_of_arrival(schema: Schema, one: Driver, sign_in: SignIn) -> None:
     one.transaction(ADD)
     waiters = []
     for number in range(4):
@@ -83,7 +83,7 @@ def test_first_come_first_served(schema: Schema, one: Driver, sign_in: SignIn) -
     assert one.run("SELECT n FROM t ORDER BY id") == [(20123,), (30123,)]
 
 
-def test_at_most_twenty_wait(schema: Schema, one: Driver, sign_in: SignIn) -> None:
+def test_twenty_first_waiter_is_rejected(schema: Schema, one: Driver, sign_in: SignIn) -> None:
     one.transaction(ADD)
     waiters = [sign_in().later(ADD) for _ in range(20)]
     wait_until(lambda: waiting(schema) == 20)
@@ -101,7 +101,7 @@ def test_at_most_twenty_wait(schema: Schema, one: Driver, sign_in: SignIn) -> No
     assert one.run("SELECT id FROM other") == [("kept",)]
 
 
-def test_a_lock_timeout(one: Driver, sign_in: SignIn) -> None:
+def test_statement_fails_after_its_lock_timeout(one: Driver, sign_in: SignIn) -> None:
     hurried = sign_in(session_parameters={"LOCK_TIMEOUT": 0.1})
     one.transaction(ADD)
     with pytest.raises(ProgrammingError) as refused:
@@ -112,7 +112,7 @@ def test_a_lock_timeout(one: Driver, sign_in: SignIn) -> None:
 
 
 @pytest.mark.parametrize("vanish", ["logout", "expiry"])
-def test_a_session_that_vanishes_gives_its_locks_back(
+def test_session_that_ends_releases_its_locks(
     schema: Schema, one: Driver, sign_in: SignIn, vanish: str
 ) -> None:
     holder = sign_in()
@@ -130,7 +130,7 @@ def test_a_session_that_vanishes_gives_its_locks_back(
     assert one.run("SELECT n FROM t ORDER BY id") == [(2,), (3,)]
 
 
-def test_who_keeps_others_waiting_and_does_nothing_is_rolled_back(
+def test_idle_transaction_that_others_wait_for_is_rolled_back(
     schema: Schema, one: Driver, two: Driver
 ) -> None:
     schema.set(idle_abort=0.2)
@@ -140,7 +140,7 @@ def test_who_keeps_others_waiting_and_does_nothing_is_rolled_back(
     assert one.run("SELECT CURRENT_TRANSACTION() AS id") == [(None,)]
 
 
-def test_two_that_wait_for_each_other(schema: Schema, one: Driver, two: Driver) -> None:
+def test_deadlock_is_an_error(schema: Schema, one: Driver, two: Driver) -> None:
     one.transaction(ADD)
     two.transaction("UPDATE other SET n = 0")
     waits = one.later("UPDATE other SET n = 1")
@@ -152,9 +152,7 @@ def test_two_that_wait_for_each_other(schema: Schema, one: Driver, two: Driver) 
     one.run("COMMIT")
 
 
-def test_who_gives_up_waiting_is_not_waited_for(
-    schema: Schema, one: Driver, sign_in: SignIn
-) -> None:
+def test_canceled_waiter_gets_no_lock(schema: Schema, one: Driver, sign_in: SignIn) -> None:
     one.transaction(ADD)
     impatient = sign_in()
     waits = impatient.later(ADD)

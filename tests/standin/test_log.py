@@ -1,4 +1,4 @@
-"""The statement log, and what it says a warehouse is needed for."""
+"""The log of statements, and which of them need a warehouse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .conftest import SignIn
 from .helpers import Driver, waiting
 
 
-def test_it_says_who_did_what_in_which_transaction(
+def test_log_has_session_transaction_tables_and_rows_of_each_statement(
     schema: Schema, one: Driver, sign_in: SignIn
 ) -> None:
     pod = sign_in(session_parameters={"QUERY_TAG": "fleet-q pod-1"})
@@ -39,7 +39,7 @@ def test_it_says_who_did_what_in_which_transaction(
     assert schema.log() == []
 
 
-def test_it_says_how_long_locks_were_held_and_waited_for(
+def test_log_has_the_times_for_which_locks_were_held_and_waited_for(
     schema: Schema, one: Driver, two: Driver
 ) -> None:
     schema.set(latency=0.05)
@@ -62,29 +62,31 @@ def test_it_says_how_long_locks_were_held_and_waited_for(
     assert 0.02 <= second.held <= second.ended - second.locked + 0.001
 
 
-def test_an_error_is_logged_with_its_number(schema: Schema, one: Driver) -> None:
+def test_error_is_logged_with_its_number(schema: Schema, one: Driver) -> None:
     with pytest.raises(Exception, match="NOPE"):
         one.run("SELECT * FROM nope")
     assert schema.log()[-1].error == "002003"
 
 
-def test_what_needs_a_warehouse(schema: Schema, one: Driver, two: Driver) -> None:
+def test_select_needs_a_warehouse_unless_cached_or_answered_from_metadata(
+    schema: Schema, one: Driver, two: Driver
+) -> None:
     def needs(driver: Driver, text: str, *values: object) -> bool:
         driver.run(text, *values)
         return schema.log()[-1].warehouse
 
-    change_counter = "SELECT id, n FROM t WHERE n > 0 ORDER BY id"
-    assert needs(one, change_counter)
-    assert not needs(one, change_counter)
-    assert not needs(two, change_counter), "the result of another session"
-    assert needs(one, change_counter.lower()), "another text"
+    query = "SELECT id, n FROM t WHERE n > 0 ORDER BY id"
+    assert needs(one, query)
+    assert not needs(one, query)
+    assert not needs(two, query), "the result of another session"
+    assert needs(one, query.lower()), "another text"
     assert needs(one, "SELECT n FROM t WHERE id = ?", "a")
     assert not needs(one, "SELECT n FROM t WHERE id = ?", "a")
     assert needs(one, "SELECT n FROM t WHERE id = ?", "b")
     assert needs(one, "INSERT INTO other (id) VALUES ('x')")
-    assert not needs(one, change_counter), "another table changed"
+    assert not needs(one, query), "another table changed"
     assert needs(one, "UPDATE t SET n = n")
-    assert needs(one, change_counter), "the table changed"
+    assert needs(one, query), "the table changed"
     for text in ("SELECT n, CURRENT_TIMESTAMP() FROM t", "SELECT n, UUID_STRING() FROM t"):
         assert needs(one, text)
         assert needs(one, text), "no result is kept that depends on when it was asked for"
@@ -98,7 +100,7 @@ def test_what_needs_a_warehouse(schema: Schema, one: Driver, two: Driver) -> Non
         "ALTER SESSION SET QUERY_TAG = 'x'",
     ):
         assert not needs(one, text), text
-    assert needs(one, "SELECT MAX(id) FROM other"), "only the beginnings of texts are known"
+    assert needs(one, "SELECT MAX(id) FROM other"), "metadata has only the beginnings of texts"
     assert needs(one, "SELECT COUNT(*) FROM other WHERE n > 0")
 
 

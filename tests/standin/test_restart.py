@@ -1,4 +1,4 @@
-"""A stand-in that is killed, and started again on what it had stored."""
+"""A stand-in that is killed and restarted on its data."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from .client import NOTHING_TO_RUN_IT, Standin, interpreter
+from .client import NO_INTERPRETER, Standin, interpreter
 from .helpers import Driver
 
 
-def test_what_was_committed_is_there_again_and_nothing_else(tmp_path: Path) -> None:
+def test_restarted_standin_has_exactly_the_committed_data(tmp_path: Path) -> None:
     if interpreter() is None:
-        pytest.skip(NOTHING_TO_RUN_IT)
+        pytest.skip(NO_INTERPRETER)
     with Standin(tmp_path) as standin:
         schema, url = standin.schema(), standin.url
         with Driver(schema) as driver:

@@ -1,4 +1,4 @@
-"""Transactions as Snowflake has them: each statement reads what is committed."""
+"""Transactions as in Snowflake: each statement reads what is committed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ROWS = "SELECT id, n FROM t ORDER BY id"
 _IN = "id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(?))))"
 
 
-def test_each_statement_sees_what_others_have_committed(one: Driver, two: Driver) -> None:
+def test_each_statement_reads_what_others_have_committed(one: Driver, two: Driver) -> None:
     one.run("BEGIN")
     assert one.run(ROWS) == [("a", 1), ("b", 2)]
     two.run("UPDATE t SET n = 10 WHERE id = 'a'")
     assert one.run(ROWS) == [("a", 10), ("b", 2)]
 
 
-def test_also_after_a_write_of_its_own(one: Driver, two: Driver) -> None:
+def test_transaction_with_writes_reads_what_others_have_committed(one: Driver, two: Driver) -> None:
     one.transaction(
         "INSERT INTO t (id, n) VALUES ('c', 3)",
         "UPDATE t SET n = n + 100 WHERE id <> 'b'",
@@ -45,7 +45,9 @@ def test_also_after_a_write_of_its_own(one: Driver, two: Driver) -> None:
     ]  # fmt: skip
 
 
-def test_nobody_sees_what_is_not_committed_or_was_rolled_back(one: Driver, two: Driver) -> None:
+def test_uncommitted_and_rolled_back_changes_are_invisible_to_others(
+    one: Driver, two: Driver
+) -> None:
     one.transaction("UPDATE t SET n = 10", "INSERT INTO other (id) VALUES ('x')")
     two.run("INSERT INTO t (id, n) VALUES ('c', 3)")
     assert one.run(ROWS) == [("a", 10), ("b", 10), ("c", 3)]
@@ -55,7 +57,7 @@ def test_nobody_sees_what_is_not_committed_or_was_rolled_back(one: Driver, two: 
     assert one.run("SELECT * FROM other") == []
 
 
-def test_two_that_insert_the_same_do_not_see_each_other(one: Driver, two: Driver) -> None:
+def test_concurrent_inserts_of_the_same_key_both_succeed(one: Driver, two: Driver) -> None:
     """Keys are not enforced, as on Snowflake's standard tables."""
     new = "INSERT INTO t (id, n) SELECT 'c', 3 WHERE NOT EXISTS (SELECT 1 FROM t WHERE id = 'c')"
     one.transaction(new)
@@ -65,7 +67,7 @@ def test_two_that_insert_the_same_do_not_see_each_other(one: Driver, two: Driver
     assert one.run(ROWS)[2:] == [("c", 3), ("c", 3)]
 
 
-def test_a_second_begin_is_ignored_and_a_lone_commit_too(one: Driver, two: Driver) -> None:
+def test_second_begin_and_commit_without_begin_are_ignored(one: Driver, two: Driver) -> None:
     one.transaction("UPDATE t SET n = 10 WHERE id = 'a'", "BEGIN")
     one.run("ROLLBACK")
     one.run("COMMIT")
@@ -73,14 +75,16 @@ def test_a_second_begin_is_ignored_and_a_lone_commit_too(one: Driver, two: Drive
     assert two.run(ROWS) == [("a", 1), ("b", 2)]
 
 
-def test_a_definition_commits_what_was_begun(one: Driver, two: Driver) -> None:
+def test_definition_commits_the_open_transaction(one: Driver, two: Driver) -> None:
     one.transaction("UPDATE t SET n = 10 WHERE id = 'a'", "CREATE TABLE third (id VARCHAR)")
     one.run("ROLLBACK")
     two.run("UPDATE t SET n = 20 WHERE id = 'b'")
     assert two.run(ROWS) == [("a", 10), ("b", 20)]
 
 
-def test_without_autocommit_the_first_write_begins_one(one: Driver, sign_in: SignIn) -> None:
+def test_without_autocommit_the_first_write_begins_a_transaction(
+    one: Driver, sign_in: SignIn
+) -> None:
     other = sign_in(autocommit=False)
     other.run("UPDATE t SET n = 10 WHERE id = 'a'")
     assert one.run(ROWS) == [("a", 1), ("b", 2)]
@@ -88,7 +92,7 @@ def test_without_autocommit_the_first_write_begins_one(one: Driver, sign_in: Sig
     assert one.run(ROWS) == [("a", 10), ("b", 2)]
 
 
-def test_a_failed_statement_leaves_the_transaction_open(one: Driver, two: Driver) -> None:
+def test_failed_statement_leaves_the_transaction_open(one: Driver, two: Driver) -> None:
     one.run("BEGIN")
     with pytest.raises(IntegrityError) as error:
         one.run("INSERT INTO t (id) VALUES ('c')")
@@ -98,7 +102,7 @@ def test_a_failed_statement_leaves_the_transaction_open(one: Driver, two: Driver
     assert two.run(ROWS) == [("a", 10), ("b", 2)]
 
 
-def test_a_transaction_that_duckdb_gave_up_says_so(one: Driver, two: Driver) -> None:
+def test_transaction_lost_by_duckdb_reports_that(one: Driver, two: Driver) -> None:
     """Snowflake would take back the failed statement alone. It must not look as if this did."""
     one.transaction("UPDATE t SET n = 10 WHERE id = 'a'")
     with pytest.raises(IntegrityError):
@@ -110,14 +114,14 @@ def test_a_transaction_that_duckdb_gave_up_says_so(one: Driver, two: Driver) -> 
     two.run("UPDATE t SET n = 3")
 
 
-def test_time_passes_within_a_transaction(schema: Schema, one: Driver) -> None:
+def test_current_timestamp_advances_within_a_transaction(schema: Schema, one: Driver) -> None:
     now = "SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS now FROM t LIMIT 1"
     one.transaction("UPDATE t SET n = 10")
     first = one.run(now)
     assert one.run(now) > first
 
 
-def test_merge_in_a_transaction(one: Driver, two: Driver) -> None:
+def test_merge_works_in_a_transaction(one: Driver, two: Driver) -> None:
     one.run("BEGIN")
     merged = one.run(
         "MERGE INTO t USING (SELECT 'a' AS id, 10 AS n UNION ALL SELECT 'c', 30) AS s"
@@ -130,7 +134,7 @@ def test_merge_in_a_transaction(one: Driver, two: Driver) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_two_sessions_do_each_sees_what_it_should(
+def test_random_statements_of_two_sessions_match_a_model(
     schema: Schema, one: Driver, two: Driver, seed: int
 ) -> None:
     """Against a model: what is committed, and on top of it each session's own changes."""

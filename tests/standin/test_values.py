@@ -1,4 +1,4 @@
-"""What goes in comes out, and the clock is the test's."""
+"""Values are stored exactly, and tests can set the clock."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .helpers import Driver
 HARD = "quo\"te ' back\\slash \n\t\r \x01\x1f ? :a $a $$ ${x} %s 😀 \u2028 -- /* */"
 
 
-def test_texts_and_numbers_to_the_letter(one: Driver) -> None:
+def test_texts_and_numbers_are_stored_exactly(one: Driver) -> None:
     one.run("INSERT INTO other (id, n) VALUES (?, ?)", HARD, 2**62)
     assert one.run("SELECT id, n FROM other WHERE id = ?", HARD) == [(HARD, 2**62)]
     assert one.run("SELECT ? AS a, ? AS b, '$a ?' AS c", None, True) == [(None, True, "$a ?")]
 
 
-def test_many_rows_in_one_value(one: Driver) -> None:
+def test_flatten_reads_many_rows_from_one_value(one: Driver) -> None:
     rows: list[dict[str, Any]] = [
         {"id": HARD, "n": 1},
         {"id": None, "n": None},
@@ -38,7 +38,7 @@ def test_many_rows_in_one_value(one: Driver) -> None:
     assert one.run(of_object, '{"k]": 1}') == [("k]", 1)]
 
 
-def test_the_clock_stands_where_the_test_put_it(schema: Schema, one: Driver) -> None:
+def test_clock_stays_at_the_time_that_a_test_set(schema: Schema, one: Driver) -> None:
     at = 1_700_000_000_123_456
     schema.set(clock=at)
     moment = datetime(2023, 11, 14, 22, 13, 20, 123_456, UTC)
@@ -57,7 +57,7 @@ def test_the_clock_stands_where_the_test_put_it(schema: Schema, one: Driver) -> 
     assert now > at + 10**12
 
 
-def test_names_by_value_and_in_quotes(schema: Schema, one: Driver) -> None:
+def test_table_names_can_be_bound_and_quoted(schema: Schema, one: Driver) -> None:
     assert one.run("SELECT n FROM IDENTIFIER(?) WHERE id = ?", "t", "b") == [(2,)]
     one.run("UPDATE IDENTIFIER(?) SET n = ? WHERE id = 'b'", f'"{schema.name}"."T"', 9)
     assert one.run(f'SELECT n FROM "FLEET_Q"."{schema.name}"."T" WHERE id = \'b\'') == [(9,)]
@@ -66,7 +66,7 @@ def test_names_by_value_and_in_quotes(schema: Schema, one: Driver) -> None:
     assert one.run('SELECT "a column" FROM "A name"') == [("y",)]
 
 
-def test_what_a_session_knows_of_itself(one: Driver) -> None:
+def test_session_functions_return_its_properties(one: Driver) -> None:
     asked = "SELECT CURRENT_USER(), CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_ACCOUNT()"
     assert one.run(asked) == [("FLEET", "FLEET", "QUEUE", "STANDIN")]
     one.run("USE ROLE other")

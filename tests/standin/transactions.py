@@ -1,12 +1,11 @@
-"""Snowflake's transactions on DuckDB's.
+"""Snowflake's transactions, built on those of DuckDB.
 
-Snowflake reads what is committed, statement by statement. A transaction of DuckDB sees one picture
-from its beginning to its end, and one that changes rows which another has changed since that
-picture was taken fails. So DuckDB's transaction is begun only at the first write, after the lock
-of the table was got; and before a statement that touches a table which others have changed in the
-meantime, the transaction is begun anew: what it has written is put aside, and put back on top of
-the new picture. Its own changes of old rows are in tables that it holds the lock of, which nobody
-else can have changed rows in; others can only have added some.
+In Snowflake each statement reads what is committed. A DuckDB transaction reads one snapshot from
+beginning to end, and fails if it changes rows that another has changed since the snapshot. So the
+DuckDB transaction begins at the first write, after the lock of the table was granted. Before a
+statement that uses a table which others have changed since the snapshot, the DuckDB transaction is
+restarted: its own writes are copied, and applied again on the new snapshot. That is safe, since it
+changed existing rows only in tables that it has locked, where others can only have added rows.
 """
 
 from __future__ import annotations
@@ -54,13 +53,13 @@ class Transaction:
     name: str | None = None
     id: int = field(default_factory=lambda: next(_ids))
     seen: int = -1
-    """The latest commit in DuckDB's picture; -1: its transaction has not been begun."""
+    """The latest commit in DuckDB's snapshot; -1: its transaction has not begun."""
     added_to: set[str] = field(default_factory=set)
     changed_in: dict[str, int | None] = field(default_factory=dict)
     """Tables whose old rows it has changed; if some of them are gone, with the greatest rowid in
-    the picture, which tells them from rows that others have added since."""
+    the snapshot, which tells them from rows that others have added since."""
     lost: bool = False
-    """A statement failed in it, after which DuckDB gives up the whole."""
+    """A statement failed in it, after which DuckDB can only roll back."""
 
     @property
     def has_begun(self) -> bool:
@@ -73,19 +72,19 @@ class Transaction:
     def prepare(
         self, duck: DuckDBPyConnection, commits: Commits, touched: Iterable[str], writes: bool
     ) -> None:
-        """Let DuckDB's transaction see all that is committed in the tables that are touched next;
-        begin it, if it is written to."""
+        """Begin or restart DuckDB's transaction as the next statement, which uses the tables
+        ``touched``, needs it."""
         if not self.has_begun:
             if writes:
                 duck.execute("BEGIN")
                 self.seen = commits.latest
         elif any(commits.last(table) > self.seen for table in touched):
-            self._begin_anew(duck)
+            self._restart(duck)
             self.seen = commits.latest
 
     def fail(self, duck: DuckDBPyConnection, wrote_before: bool) -> None:
-        """A statement failed in it. Snowflake takes back that statement alone; so does this, as
-        long as there is nothing else to take back."""
+        """Handle a failed statement. Snowflake rolls back that statement only; this can do the same
+        only if the transaction has written nothing before."""
         if not self.has_begun:
             return
         if wrote_before:
@@ -97,7 +96,7 @@ class Transaction:
         self.changed_in.clear()
 
     def note_write(self, duck: DuckDBPyConnection, table: str, kind: str) -> None:
-        """Say what the next statement does, before it is run."""
+        """Record what the next statement writes, before it runs."""
         if kind == "insert":
             self.added_to.add(table)
             return
@@ -105,15 +104,15 @@ class Transaction:
         if kind != "update" and self.changed_in[table] is None:
             self.changed_in[table] = _greatest_rowid(duck, table)
 
-    def _begin_anew(self, duck: DuckDBPyConnection) -> None:
-        aside = {table: _own_rows(duck, table, table in self.changed_in) for table in self.written}
+    def _restart(self, duck: DuckDBPyConnection) -> None:
+        writes = {table: _own_rows(duck, table, table in self.changed_in) for table in self.written}
         duck.execute("ROLLBACK")
         duck.execute("BEGIN")
-        for table, rows in aside.items():
+        for table, rows in writes.items():
             if table in self.changed_in:
                 greatest = _greatest_rowid(duck, table)
-                _put_back_changes(duck, table, rows, self.changed_in[table])
-                self.changed_in[table] = greatest  # what was put back is gone from its old place
+                _restore_changes(duck, table, rows, self.changed_in[table])
+                self.changed_in[table] = greatest  # the restored rows have new rowids
             duck.execute(
                 f"INSERT INTO {table} SELECT * EXCLUDE (_row) FROM rows"
                 f" WHERE _row >= {FIRST_NEW_ROW}"
@@ -125,7 +124,7 @@ def _own_rows(duck: DuckDBPyConnection, table: str, also_old: bool) -> pyarrow.T
     return duck.execute(f"SELECT rowid AS _row, * FROM {table}{which}").to_arrow_table()
 
 
-def _put_back_changes(
+def _restore_changes(
     duck: DuckDBPyConnection, table: str, rows: pyarrow.Table, greatest: int | None
 ) -> None:
     if greatest is not None:
