@@ -140,20 +140,20 @@ def _differing(
     log: Iterable[T], table: Iterable[T], key: Callable[[T], str]
 ) -> Iterator[tuple[str, T]]:
     """The rows that differ or that only one side has, with their ids. Both are ordered by id."""
-    left, right = iter(log), iter(table)
-    one, other = next(left, None), next(right, None)
-    while one is not None or other is not None:
-        if other is None or (one is not None and key(one) < key(other)):
-            assert one is not None
-            yield key(one), one
-            one = next(left, None)
-        elif one is None or key(other) < key(one):
-            yield key(other), other
-            other = next(right, None)
+    logged, stored = iter(log), iter(table)
+    folded, row = next(logged, None), next(stored, None)
+    while folded is not None or row is not None:
+        if row is None or (folded is not None and key(folded) < key(row)):
+            assert folded is not None
+            yield key(folded), folded
+            folded = next(logged, None)
+        elif folded is None or key(row) < key(folded):
+            yield key(row), row
+            row = next(stored, None)
         else:
-            if one != other:
-                yield key(one), one
-            one, other = next(left, None), next(right, None)
+            if folded != row:
+                yield key(folded), folded
+            folded, row = next(logged, None), next(stored, None)
 
 
 def _in_batches(

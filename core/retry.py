@@ -46,8 +46,8 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         *,
         permanent: bool = False,
     ) -> Fail:
-        """The outcome of the failed attempt number ``attempt`` (from 1). A step that failed
-        ``permanent``-ly is not tried again."""
+        """The outcome of the failed attempt number ``attempt`` (from 1). If ``permanent``, the
+        step is not retried."""
         delay = backoff(attempt, self.base_delay, self.max_delay, self.chance())
         return Fail(step_id, claim_token, error, traceback, permanent, micros(delay))
 
