@@ -20,7 +20,7 @@ class IdleTracker:
         self.wake_at = math.inf
         """When a sleeping pod syncs, and wakes if there is a step to claim."""
         self.leader_check_at = math.inf
-        """When a sleeping pod checks that another pod leads."""
+        """When a sleeping pod checks that an awake pod leads."""
         self._settings = settings
         self._traits = traits
         self._change_counter: int | None = None
@@ -61,7 +61,7 @@ class IdleTracker:
 
     def on_nothing_claimed(self, result: SyncResult, now: float) -> None:
         """A claim has found no step. While other pods hold steps, a sleeping pod has to check that
-        somebody leads, so that the steps of a dead pod are recovered."""
+        another pod leads, so that the steps of a dead pod are recovered."""
         self._idle_since = min(self._idle_since, now)
         self._claimed_at = now
         self.wake_at = self.leader_check_at = math.inf
@@ -71,7 +71,7 @@ class IdleTracker:
             self.wake_at = now + (result.next_due - result.at) / MICROS
 
     def schedule_leader_check(self, now: float) -> None:
-        """Check after a dead-pod threshold that somebody leads."""
+        """Check after a dead-pod threshold that another pod leads."""
         self.leader_check_at = now + self._settings.dead_pod_threshold
 
     def sleep_at(self) -> float:

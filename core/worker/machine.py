@@ -87,7 +87,7 @@ class PodMachine:
 
     @property
     def silence(self) -> SilenceTracker:
-        """For how long each pod has been silent."""
+        """Measures for how long each pod has been silent."""
         return self._leading.silence
 
     @property
@@ -392,10 +392,9 @@ class PodMachine:
     # Being idle, sleeping and waking
 
     def _due_leader_check(self, now: float) -> bool:
-        """A sleeping pod checks that somebody leads, so that what others hold is recovered."""
-        return self.phase == "asleep" and now >= max(
-            self._idle.leader_check_at, self._backoff.retry_at
-        )
+        """A sleeping pod checks that another leads, so that dead pods' steps are recovered."""
+        at = max(self._idle.leader_check_at, self._backoff.retry_at)
+        return self.phase == "asleep" and now >= at
 
     def _due_poll(self, request: SyncRequest | None, now: float) -> bool:
         """Poll before a claim that may find nothing, so that later submissions show as a change;
@@ -431,16 +430,16 @@ class PodMachine:
         return self._idle.sleep_at() if may_sleep else math.inf
 
     def _next_at(self) -> float:
-        """When something is due if nothing happens before."""
-        here = self._held.first_deadline
+        """When the next plan is due if nothing happens before."""
+        local = self._held.first_deadline
         if self.phase == "draining" and self._running:
-            here = min(here, self._member.drain_until)
+            local = min(local, self._member.drain_until)
         if self.phase != "draining" and len(self._running) > self._claims.slots:
-            here = min(here, self._prefetch.next_check)
-        return min(here, max(self._backoff.retry_at, self._next_call_at()))
+            local = min(local, self._prefetch.next_check)
+        return min(local, max(self._backoff.retry_at, self._next_call_at()))
 
     def _next_call_at(self) -> float:
-        """When the store has to be called."""
+        """When the next call of the store is due."""
         if self._requests.pending is not None or self.phase == "joining":
             return self._backoff.retry_at
         if self.phase == "asleep":
