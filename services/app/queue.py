@@ -128,7 +128,7 @@ class Queue(AppBase):
         """Cancel a step that is pending or claimed; return it.
 
         If its function runs, the pod learns of it at its next heartbeat. Raises ``UnknownStep``,
-        or ``IllegalTransition`` if the step is final.
+        or ``IllegalTransition`` if the step is completed or failed.
         """
         return StepView.of(self.store.cancel(check_id(step_id, "step_id")))
 
@@ -151,7 +151,9 @@ class Queue(AppBase):
             if deadline is not None:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise TimeoutError(f"step {step_id!r} is {step.status} after {timeout:g} s")
+                    raise TimeoutError(
+                        f"step {step_id!r} is still {step.status} after {timeout:g} s"
+                    )
                 pause = min(pause, left)
             time.sleep(pause)
             pause = min(pause * 1.5, _WAIT_LONGEST)

@@ -225,7 +225,10 @@ def dlq_replay(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Make dead letters or cancelled steps pending again, with all tries."""
+    """Replay dead letters or cancelled steps.
+
+    They become pending again, with all their tries.
+    """
     if bool(step_ids) == all_:
         raise InvalidInput("name either the steps to replay or --all")
     fleet = client(store)

@@ -1,4 +1,4 @@
-"""The client's side of the app."""
+"""The methods of the app: submit, status, wait, cancel, dead letters and leader."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ JSON = st.recursive(
 
 
 @given(payload=st.dictionaries(st.text(), JSON, max_size=5))
-def test_any_json_object_survives_to_the_function_and_back(payload: Any) -> None:
+def test_any_json_object_reaches_the_function_and_returns_unchanged(payload: Any) -> None:
     app = FleetQ("memory://", settings=QUICK)
     step_id = app.submit(payload)
     shown = app.status(step_id).payload
@@ -38,14 +38,14 @@ def test_any_json_object_survives_to_the_function_and_back(payload: Any) -> None
     assert repr(shown) == repr(payload)  # 1 is not 1.0, and -0.0 is not 0.0
 
 
-def test_submit_many_checks_all_before_it_stores_one(app: FleetQ) -> None:
+def test_submit_many_checks_all_payloads_before_it_stores_the_first(app: FleetQ) -> None:
     with pytest.raises(InvalidInput):
         app.submit_many([{"a": 1}, {"a": float("nan")}])
     assert sum(app.queue().values()) == 0
 
 
 def test_submit_many_keeps_the_order_over_several_transactions(app: FleetQ, run: Run) -> None:
-    app.use(settings=msgspec.structs.replace(QUICK, prefetch=0))  # which may give steps back
+    app.use(settings=msgspec.structs.replace(QUICK, prefetch=0))  # prefetched steps may be released
     order = []
 
     @app.task("note")
@@ -75,7 +75,7 @@ def test_submit_many_stores_a_thousand_in_a_transaction(
     assert sizes == [SUBMIT_BATCH, SUBMIT_BATCH, 5]
 
 
-def test_a_step_id_of_ones_own_makes_submitting_again_harmless(app: FleetQ) -> None:
+def test_submitting_the_same_id_and_payload_again_stores_nothing(app: FleetQ) -> None:
     assert app.submit({"a": 1, "b": 2}, step_id="mine") == "mine"
     assert app.submit({"b": 2, "a": 1}, step_id="mine") == "mine"
     with pytest.raises(StepConflict):
@@ -83,7 +83,7 @@ def test_a_step_id_of_ones_own_makes_submitting_again_harmless(app: FleetQ) -> N
     assert sum(app.queue().values()) == 1
 
 
-def test_what_is_not_there_is_said_so(app: FleetQ) -> None:
+def test_unknown_step_raises_unknown_step(app: FleetQ) -> None:
     for ask in (app.status, app.history, app.cancel, app.wait):
         with pytest.raises(UnknownStep):
             ask("nobody")
@@ -93,7 +93,7 @@ def test_what_is_not_there_is_said_so(app: FleetQ) -> None:
 
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/q.db"])
 @pytest.mark.parametrize("step_id", ["", "x" * 201, "nul\0", "half \ud800", 5, None])
-def test_what_cannot_be_an_id_is_refused_before_a_store_is_asked(
+def test_invalid_id_is_rejected_before_the_store_is_called(
     tmp_path: Path, url: str, step_id: Any
 ) -> None:
     app = FleetQ(url.format(tmp_path), settings=QUICK)
@@ -108,23 +108,23 @@ def test_what_cannot_be_an_id_is_refused_before_a_store_is_asked(
     "before",
     ["", "x", "5", "²:x", "--1:a", "1" * 19 + ":x", "9" * 5000 + ":x", "1:", "1:\ud800", "1:a\0"],
 )
-def test_what_is_no_cursor_is_said_so(app: FleetQ, before: str) -> None:
+def test_invalid_cursor_is_rejected(app: FleetQ, before: str) -> None:
     with pytest.raises(InvalidInput, match="cursor"):
         app.dead_letters(before=before)
 
 
 @pytest.mark.parametrize("limit", [-1, 0, LONGEST_PAGE + 1, 10**30])
-def test_a_page_has_bounds(app: FleetQ, limit: Any) -> None:
+def test_page_limit_out_of_range_is_rejected(app: FleetQ, limit: Any) -> None:
     with pytest.raises(InvalidInput, match="limit"):
         app.dead_letters(limit)
 
 
-def test_wait_gives_up_after_its_timeout(app: FleetQ) -> None:
-    with pytest.raises(TimeoutError, match=r"is pending after 0\.01 s"):
+def test_wait_raises_timeout_error_after_its_timeout(app: FleetQ) -> None:
+    with pytest.raises(TimeoutError, match=r"is still pending after 0\.01 s"):
         app.wait(app.submit({}), timeout=0.01)
 
 
-def test_a_delayed_step_is_not_run_before_its_time(app: FleetQ, run: Run) -> None:
+def test_delayed_step_is_not_claimed_before_its_delay_has_passed(app: FleetQ, run: Run) -> None:
     @app.task("now")
     def now() -> None: ...
 
@@ -155,7 +155,7 @@ def test_cancel_replay_and_the_dead_letters(app: FleetQ, run: Run) -> None:
     assert app.dead_letters(before=f"{-(10**17)}:a\nb").steps == []
 
 
-def test_the_pod_here_leads_when_it_is_alone(app: FleetQ) -> None:
+def test_only_pod_is_the_leader(app: FleetQ) -> None:
     async def main() -> None:
         assert app.leader().leader_pod_id is None
         async with app.running() as pod:
@@ -174,7 +174,7 @@ def test_the_pod_here_leads_when_it_is_alone(app: FleetQ) -> None:
     asyncio.run(main())
 
 
-def test_a_submission_here_is_claimed_without_waiting_for_the_interval() -> None:
+def test_step_submitted_in_the_pods_process_is_claimed_at_once() -> None:
     patient = FleetQ("memory://", settings=type(QUICK)(claim_interval=3600))
 
     @patient.task("quick")
@@ -189,7 +189,7 @@ def test_a_submission_here_is_claimed_without_waiting_for_the_interval() -> None
     assert asyncio.run(main()) == "done"
 
 
-def test_a_function_that_blocks_the_loop_does_not_stop_the_heartbeat(app: FleetQ) -> None:
+def test_heartbeat_continues_while_a_function_blocks_the_event_loop(app: FleetQ) -> None:
     @app.task("rude")
     async def rude() -> int:
         for _ in range(3):  # heartbeats go on while the loop is blocked

@@ -1,4 +1,4 @@
-"""The file that pruned events are moved to."""
+"""The archive file of pruned events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def test_a_line_is_a_row_of_the_log(path: Path) -> None:
+def test_archive_has_a_line_per_event(path: Path) -> None:
     with Archive(path) as archive:
         archive([SUBMITTED, COMPLETED])
         archive([JOINED])
@@ -42,7 +42,7 @@ def test_a_line_is_a_row_of_the_log(path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_it_is_on_the_disk_when_the_call_returns(
+def test_archive_is_on_disk_when_the_call_returns(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[bytes] = []
@@ -52,7 +52,7 @@ def test_it_is_on_the_disk_when_the_call_returns(
         assert synced == [b"", path.read_bytes()], "the new file's name, then the line"
 
 
-def test_it_is_appended_to(path: Path) -> None:
+def test_archive_is_appended_to(path: Path) -> None:
     for _ in range(2):
         with Archive(path) as archive:
             archive([JOINED])
@@ -61,7 +61,7 @@ def test_it_is_appended_to(path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [1, 5, 70])
 @pytest.mark.parametrize("before", [0, 1, 2_000])
-def test_what_a_kill_left_of_a_line_is_cut_off(path: Path, before: int, cut: int) -> None:
+def test_partial_last_line_of_an_archive_is_removed(path: Path, before: int, cut: int) -> None:
     with Archive(path) as archive:
         archive([SUBMITTED] * before)
         whole = path.read_bytes()
@@ -74,14 +74,14 @@ def test_what_a_kill_left_of_a_line_is_cut_off(path: Path, before: int, cut: int
 
 
 @pytest.mark.parametrize("content", [b"my diary", b"my diary\n", b"[]\n", b"\0" * 100])
-def test_a_file_that_is_no_archive_stays_as_it_is(path: Path, content: bytes) -> None:
+def test_file_that_is_not_an_archive_is_not_changed(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(InvalidInput, match="no archive"):
         Archive(path)
     assert path.read_bytes() == content
 
 
-def test_two_do_not_write_one(path: Path) -> None:
+def test_two_processes_cannot_write_the_same_archive(path: Path) -> None:
     with Archive(path), pytest.raises(InvalidInput, match="another prune"):
         Archive(path)
     Archive(path).__exit__(None, None, None)

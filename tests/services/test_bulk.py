@@ -1,4 +1,4 @@
-"""Submitting and replaying very many steps: what was done is known when it breaks off."""
+"""Submitting and replaying many steps: after an error the caller knows what was stored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let a store's third call of ``submit`` raise, before or after it is carried out."""
+    """Make a store's third call of ``submit`` raise, before or after its commit."""
 
     def breaking(error: BaseException, *, after: bool = False) -> None:
         submit, calls = SqliteStore.submit, []
@@ -57,7 +57,7 @@ FULL = StoreError("q.db: database or disk is full")
 
 @pytest.mark.parametrize("error", [FULL, OSError("gone"), KeyboardInterrupt(), ZeroDivisionError()])
 @pytest.mark.parametrize(("after", "known"), [(False, 20), (True, 25)])
-def test_submission_that_breaks_off_carries_the_ids_of_what_is_stored(
+def test_error_of_a_partial_submission_has_the_ids_of_the_stored_steps(
     tmp_path: Path, breaking: Callable[..., None], error: BaseException, after: bool, known: int
 ) -> None:
     app = FleetQ(f"sqlite:///{tmp_path}/q.db")
@@ -72,7 +72,7 @@ def test_submission_that_breaks_off_carries_the_ids_of_what_is_stored(
     ]
 
 
-def test_payload_that_is_refused_is_numbered_and_nothing_is_stored(app: FleetQ) -> None:
+def test_invalid_payload_is_named_by_its_number_and_nothing_is_stored(app: FleetQ) -> None:
     payloads: list[Any] = [{}, [], {}]
     with pytest.raises(InvalidInput, match=r"payloads\[1\]: payload must be a JSON object") as no:
         app.submit_many(payloads)
@@ -80,7 +80,7 @@ def test_payload_that_is_refused_is_numbered_and_nothing_is_stored(app: FleetQ) 
     assert app.queue()["pending"] == 0
 
 
-def test_callback_that_raises_ends_a_submission_after_what_it_was_told_of(app: FleetQ) -> None:
+def test_on_stored_that_raises_ends_the_submission_after_its_transaction(app: FleetQ) -> None:
     def full(step_ids: list[str]) -> None:
         raise BrokenPipeError
 
@@ -99,7 +99,7 @@ def test_callback_that_raises_ends_a_submission_after_what_it_was_told_of(app: F
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
-def test_command_that_breaks_off_prints_the_ids_of_what_is_stored(
+def test_submit_command_that_fails_prints_the_ids_of_the_stored_steps(
     fleet_q: Command,
     breaking: Callable[..., None],
     error: BaseException,
@@ -151,18 +151,18 @@ def test_signal_ends_a_submission_between_two_transactions(
         b'\xef\xbb\xbf\r\n  {"n": 1}  \n\n{"n": 2}',
     ],
 )
-def test_marks_and_line_ends_of_other_systems_are_no_error(fleet_q: Command, lines: bytes) -> None:
+def test_byte_order_marks_and_crlf_are_accepted_on_stdin(fleet_q: Command, lines: bytes) -> None:
     code, out, _ = fleet_q("submit", "-", stdin=lines.decode())
     assert (code, len(out.split())) == (0, 2)
     for number, step_id in enumerate(out.split(), 1):
         assert json.loads(fleet_q("status", step_id, "--json")[1])["payload"] == {"n": number}
 
 
-def test_mark_in_front_of_one_payload_is_no_error(fleet_q: Command) -> None:
+def test_byte_order_mark_before_a_payload_is_accepted(fleet_q: Command) -> None:
     assert fleet_q("submit", '\ufeff{"n": 1}')[0] == 0
 
 
-def test_batch_over_http_says_which_step_is_refused(fleet_q: Command, app: FleetQ) -> None:
+def test_http_batch_names_the_number_of_the_invalid_step(fleet_q: Command, app: FleetQ) -> None:
     from fastapi.testclient import TestClient
 
     from fleet_q.services.http.api import create_http
@@ -184,7 +184,7 @@ def test_replaying_one_step_twice_in_a_list_replays_it_once(app: FleetQ, run: Ru
     assert app.replay([step_id, step_id]) == [step_id]
 
 
-def test_replay_of_all_says_how_many_were_when_it_breaks_off(
+def test_replay_all_that_fails_prints_the_number_of_replayed_steps(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: FleetQ, on_replayed: Callable[[int], None]) -> None:

@@ -1,4 +1,4 @@
-"""What can be registered, and what becomes of functions that return something to await."""
+"""Which functions can be registered, and functions that return awaitables."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def nested() -> Any:
         nested,
     ],
 )
-def test_what_a_function_returns_is_awaited(
+def test_awaitable_return_value_is_awaited(
     app: FleetQ, run: Run, function: Callable[..., Any]
 ) -> None:
     (step,) = run(app.task("work")(function).submit())
@@ -82,7 +82,7 @@ def test_awaited_part_of_a_function_has_its_timeout_and_context(app: FleetQ, run
     assert stopped == [1]
 
 
-def test_function_that_was_given_up_before_it_returned_something_to_await_is_not_awaited() -> None:
+def test_awaitable_returned_after_the_timeout_is_not_awaited() -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, max_parallelism=1))
     go_on, awaited = threading.Event(), []
 
@@ -153,7 +153,7 @@ def takes_priority(priority: Any = 1) -> None: ...
         (functools.singledispatch(work), "type of its first argument"),
     ],
 )
-def test_what_cannot_be_called_by_name_is_refused_where_it_is_registered(
+def test_function_not_callable_by_name_is_rejected_at_registration(
     app: FleetQ, function: Callable[..., Any], reason: str
 ) -> None:
     with pytest.raises(InvalidInput, match=reason) as refused:
@@ -163,14 +163,14 @@ def test_what_cannot_be_called_by_name_is_refused_where_it_is_registered(
 
 
 @pytest.mark.parametrize("function", [lambda: None, lambda a, b: None, generate, dict, 3])
-def test_executor_that_cannot_take_a_step_is_refused(
+def test_executor_that_does_not_accept_one_argument_is_rejected(
     app: FleetQ, function: Callable[..., Any]
 ) -> None:
     with pytest.raises(InvalidInput, match="executor: "):
         app.executor(function)
 
 
-def test_argument_named_task_type_is_refused(app: FleetQ) -> None:
+def test_argument_named_task_type_is_rejected(app: FleetQ) -> None:
     task = app.task("count")(lambda **what: what)
     with pytest.raises(InvalidInput, match="'task_type' cannot be an argument"):
         task.submit(task_type="purge")

@@ -1,4 +1,4 @@
-"""The command line, called in this process."""
+"""The command line, run in the process of the test."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_step_from_submission_to_cancellation(fleet_q: Command) -> None:
 
 
 @pytest.mark.parametrize("is_there", [False, True], ids=["no file", "empty file"])
-def test_store_that_a_submission_made_is_named(
+def test_submit_reports_a_store_that_it_created(
     fleet_q: Command, tmp_path: Path, is_there: bool
 ) -> None:
     if is_there:
@@ -62,7 +62,7 @@ def test_every_command_that_prints_data_prints_json(fleet_q: Command) -> None:
         assert (code, err) == (0, ""), command
 
 
-def test_many_steps_are_read_from_stdin_all_or_none(fleet_q: Command) -> None:
+def test_submit_reads_steps_from_stdin_and_stores_all_or_none(fleet_q: Command) -> None:
     code, out, _ = fleet_q("submit", "-", "--json", stdin='{"n": 1}\n\n{"n": 2}\n')
     assert (code, len(json.loads(out))) == (0, 2)
     code, _, err = fleet_q("submit", "-", stdin='{"n": 3}\n[4]\n')
@@ -100,9 +100,7 @@ def test_many_steps_are_read_from_stdin_all_or_none(fleet_q: Command) -> None:
         (["serve", "--host", "nowhere.invalid"], "cannot listen"),
     ],
 )
-def test_an_error_is_one_line_that_says_what_to_do(
-    fleet_q: Command, words: list[str], says: str
-) -> None:
+def test_error_is_one_line_on_stderr(fleet_q: Command, words: list[str], says: str) -> None:
     code, out, err = fleet_q(*words)
     assert (code, out) == (1, "")
     assert err.startswith("fleet-q: ")
@@ -123,7 +121,9 @@ def test_an_error_is_one_line_that_says_what_to_do(
         ["dlq", "list", "--before", "5:\udcff"],
     ],
 )
-def test_a_store_is_not_asked_what_it_could_not_be(fleet_q: Command, words: list[str]) -> None:
+def test_invalid_arguments_are_rejected_before_the_store_is_called(
+    fleet_q: Command, words: list[str]
+) -> None:
     fleet_q("submit", "{}")
     code, out, err = fleet_q(*words)
     assert (code, out) == (1, "")
@@ -132,7 +132,7 @@ def test_a_store_is_not_asked_what_it_could_not_be(fleet_q: Command, words: list
     assert "-v prints the traceback" not in err
 
 
-def test_an_error_that_nobody_foresaw_is_one_line_too(
+def test_unexpected_error_is_one_line_on_stderr(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FleetQ, "queue", lambda _: 1 / 0)
@@ -143,7 +143,7 @@ def test_an_error_that_nobody_foresaw_is_one_line_too(
     assert "Traceback" in fleet_q("queue", "-v")[2]
 
 
-def test_an_interrupt_is_said_and_has_an_exit_code_of_its_own(
+def test_ctrl_c_is_reported_and_exits_with_130(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
@@ -169,7 +169,7 @@ def test_verbose_adds_the_traceback(fleet_q: Command, words: list[str]) -> None:
     assert "Traceback" in fleet_q(*words)[2]
 
 
-def test_a_file_that_is_not_a_store_is_named_and_left_alone(
+def test_file_that_is_not_a_store_is_named_and_not_changed(
     fleet_q: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text(
@@ -181,7 +181,7 @@ def test_a_file_that_is_not_a_store_is_named_and_left_alone(
     assert (tmp_path / "notes.txt").read_text().startswith("my notes")
 
 
-def test_a_store_from_the_future_is_refused(fleet_q: Command, tmp_path: Path) -> None:
+def test_store_of_a_newer_version_is_rejected(fleet_q: Command, tmp_path: Path) -> None:
     fleet_q("submit", "{}")
     with sqlite3.connect(tmp_path / "fleet-q.db") as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -214,7 +214,7 @@ def test_settings_come_from_the_environment_and_an_env_file(
     assert "FLEET_Q_MAX_PARALLELISM='many'" in fleet_q("queue")[2]
 
 
-def test_values_are_never_taken_for_markup(fleet_q: Command) -> None:
+def test_brackets_in_values_are_not_parsed_as_markup(fleet_q: Command) -> None:
     fleet_q("submit", '{"a": "[red]x[/nope]"}', "--step-id", "[bold]id[/x]")
     code, out, _ = fleet_q("status", "[bold]id[/x]")
     assert code == 0
@@ -223,7 +223,7 @@ def test_values_are_never_taken_for_markup(fleet_q: Command) -> None:
     assert fleet_q("cancel", "[bold]id[/x]")[0] == 0
 
 
-def test_recover_gives_back_what_a_dead_pod_held(fleet_q: Command, tmp_path: Path) -> None:
+def test_recover_requeues_the_steps_of_a_dead_pod(fleet_q: Command, tmp_path: Path) -> None:
     fleet_q("submit", "{}", "--step-id", "mine")
     _hold(tmp_path, "mine")
     store = SqliteStore(tmp_path / "fleet-q.db")
@@ -236,7 +236,7 @@ def test_recover_gives_back_what_a_dead_pod_held(fleet_q: Command, tmp_path: Pat
     assert (status["status"], status["retry_count"]) == ("pending", 1)
 
 
-def test_serve_listens_to_this_machine_alone_unless_told(
+def test_serve_listens_on_loopback_by_default(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -261,14 +261,14 @@ def test_module_of_the_distribution_is_the_command(monkeypatch: pytest.MonkeyPat
     assert called == [True]
 
 
-def test_no_words_show_the_help(fleet_q: Command) -> None:
+def test_command_without_arguments_prints_the_help(fleet_q: Command) -> None:
     code, out, err = fleet_q()
     assert (code, err) == (0, "")
     assert "Usage:" in out
 
 
 def _hold(folder: Path, *step_ids: str, error: str | None = None) -> None:
-    """Let a pod hold these steps, and make dead letters of them if there is an error."""
+    """Claim these steps for a pod, and fail them for good if an error is given."""
     store = SqliteStore(folder / "fleet-q.db")
     store.sync(
         SyncRequest("pod", "one", Join("pod", "one"), claim=len(step_ids), claim_token="its")

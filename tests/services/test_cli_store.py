@@ -1,4 +1,4 @@
-"""The commands about the store itself, called in this process."""
+"""The commands ``schema``, ``doctor`` and ``rebuild``, run in the process of the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.standin.client import Schema
 from tests.standin.helpers import Driver
 
 
-def test_rebuild_check_finds_a_row_that_was_tampered_with_and_rebuild_mends_it(
+def test_rebuild_check_finds_a_changed_row_and_rebuild_corrects_it(
     fleet_q: Command, tmp_path: Path
 ) -> None:
     fleet_q("submit", "{}", "--step-id", "mine")
@@ -65,22 +65,20 @@ def test_schema_status_of_a_sqlite_store(fleet_q: Command, tmp_path: Path) -> No
     }
 
 
-def test_schema_status_of_another_programs_file_is_refused(
-    fleet_q: Command, tmp_path: Path
-) -> None:
+def test_schema_status_rejects_a_file_of_another_program(fleet_q: Command, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "fleet-q.db")) as connection:
         connection.execute("CREATE TABLE theirs (id)")
     code, out, err = fleet_q("schema", "--status")
     assert (code, out, "another program's database" in err) == (1, "", True)
 
 
-def test_schema_options_that_exclude_each_other(fleet_q: Command) -> None:
+def test_schema_rejects_options_that_cannot_be_combined(fleet_q: Command) -> None:
     for words in (["--status", "--apply"], ["--json"], ["--apply", "--json"]):
         code, out, err = fleet_q("schema", *words)
         assert (code, out, err.count("\n")) == (1, "", 1)
 
 
-def test_snowflakes_schema_is_printed_without_a_connection_or_a_connector(
+def test_snowflake_schema_is_printed_without_connection_and_connector(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "snowflake.connector", None)
@@ -92,7 +90,7 @@ def test_snowflakes_schema_is_printed_without_a_connection_or_a_connector(
     assert "-- For operators only" in out
 
 
-def test_the_printed_schema_names_what_the_variables_and_options_say(
+def test_printed_schema_uses_the_names_of_variables_and_options(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SNOWFLAKE_ACCOUNT", "xy12345")
@@ -144,14 +142,14 @@ def test_schema_and_doctor_reject_memory_and_unknown_urls(
     assert (code, out, says in err) == (1, "", True)
 
 
-def test_where_snowflake_is_has_to_be_said(fleet_q: Command) -> None:
+def test_snowflake_store_without_an_account_is_an_error(fleet_q: Command) -> None:
     for command in (["doctor"], ["schema", "--apply"]):
         code, out, err = fleet_q(*command, "--store", "snowflake://")
         assert (code, out) == (1, "")
         assert "SNOWFLAKE_ACCOUNT" in err
 
 
-def test_without_the_connector_it_says_how_to_get_it(
+def test_missing_connector_is_an_error_with_the_install_command(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("fleet_q.adapters.snowflake.")]:
@@ -165,14 +163,16 @@ def test_without_the_connector_it_says_how_to_get_it(
 
 @pytest.fixture
 def account(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> Schema:
-    """The stand-in as the account that the environment names."""
+    """The Snowflake stand-in as the account of the environment."""
     for name, value in schema.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SNOWFLAKE_PASSWORD", "sesame")
     return schema
 
 
-def test_from_an_empty_schema_to_a_step_on_snowflake(fleet_q: Command, account: Schema) -> None:
+def test_schema_apply_then_submit_works_on_an_empty_snowflake_schema(
+    fleet_q: Command, account: Schema
+) -> None:
     code, out, err = fleet_q("queue")
     assert (code, out, "--apply" in err) == (1, "", True)
     assert fleet_q("doctor")[0] == 1
@@ -199,7 +199,7 @@ def test_schema_status_on_snowflake(fleet_q: Command, account: Schema) -> None:
     assert found["pending"] == []
 
 
-def test_a_later_schema_is_refused_in_one_line(fleet_q: Command, account: Schema) -> None:
+def test_newer_schema_is_rejected_in_one_line(fleet_q: Command, account: Schema) -> None:
     fleet_q("schema", "--apply")
     with Driver(account) as driver:
         driver.run('UPDATE "FLEET_Q" SET schema_version = 7')
@@ -214,7 +214,7 @@ def test_a_later_schema_is_refused_in_one_line(fleet_q: Command, account: Schema
 
 
 @pytest.mark.parametrize("command", [["doctor"], ["doctor", "--json"], ["schema", "--apply"]])
-def test_a_refused_sign_in_shows_no_secret(
+def test_failed_sign_in_shows_no_secret(
     fleet_q: Command, account: Schema, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account.fault("error", on="login", error="password", times=None)

@@ -1,4 +1,4 @@
-"""The files in ``deploy`` speak of settings, paths and folders that are there."""
+"""The files in ``deploy`` name only existing settings, paths and folders."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def container(spec: dict[str, Any]) -> dict[str, Any]:
     return container
 
 
-def test_kustomize_takes_every_manifest() -> None:
+def test_kustomization_lists_every_manifest() -> None:
     manifests = {path.name for path in KUBERNETES.glob("*.yaml")} - {"kustomization.yaml"}
     assert set(load("kustomization.yaml")["resources"]) == manifests
     assert {load(name)["kind"] for name in manifests} == {"ConfigMap", "Deployment", "Service"}
@@ -60,7 +60,7 @@ def test_every_variable_is_a_setting(container: dict[str, Any]) -> None:
     assert mentioned - {"SNOWFLAKE_JWT"} <= known | {"FLEET_Q_STORE"}
 
 
-def test_the_settings_are_those_of_a_fleet_on_snowflake(container: dict[str, Any]) -> None:
+def test_config_map_selects_the_snowflake_store(container: dict[str, Any]) -> None:
     data = load("settings.yaml")["data"]
     settings = from_env({**data, "FLEET_Q_POD_ID": "fleet-q-5d-x", "FLEET_Q_API_KEYS": "a"})
     assert (settings.store, settings.log_format) == ("snowflake://", "json")
@@ -69,7 +69,7 @@ def test_the_settings_are_those_of_a_fleet_on_snowflake(container: dict[str, Any
     assert container["envFrom"] == [{"configMapRef": {"name": "fleet-q"}}]
 
 
-def test_the_key_is_mounted_where_the_settings_look_for_it(
+def test_key_is_mounted_at_the_path_of_the_settings(
     spec: dict[str, Any], container: dict[str, Any]
 ) -> None:
     volume = next(each["secret"] for each in spec["volumes"] if "secret" in each)
@@ -90,7 +90,7 @@ def test_a_pod_has_time_to_drain(spec: dict[str, Any]) -> None:
     assert spec["terminationGracePeriodSeconds"] > needed
 
 
-def test_the_probes_ask_what_the_api_answers(container: dict[str, Any]) -> None:
+def test_probes_request_an_endpoint_of_the_api(container: dict[str, Any]) -> None:
     paths = create_http(FleetQ("memory://")).openapi()["paths"]
     ports = {each["name"]: each["containerPort"] for each in container["ports"]}
     for probe in (container["livenessProbe"], container["readinessProbe"]):
@@ -109,7 +109,7 @@ def test_nothing_runs_as_root(spec: dict[str, Any], container: dict[str, Any]) -
     assert writable == {"/tmp"}
 
 
-def test_the_image_is_built_from_all_that_the_package_has() -> None:
+def test_image_copies_every_folder_of_the_package() -> None:
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, flags=re.M)
     sources = {word for line in copied for word in line.split()}

@@ -16,7 +16,7 @@ Queue = Callable[[bytes], tuple[int, str, str]]
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a file sets is not set for other tests."""
+    """Remove the variables that a file has set."""
     before = dict(os.environ)
     monkeypatch.setattr(env_file, "_lines", {})
     yield
@@ -26,7 +26,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def queue(fleet_q: Command, tmp_path: Path) -> Queue:
-    """The outcome of a command with this ``.env``."""
+    """Run ``fleet-q queue`` with this ``.env``."""
 
     def queue(content: bytes) -> tuple[int, str, str]:
         (tmp_path / ".env").write_bytes(content)
@@ -68,7 +68,7 @@ def test_error_names_the_file_and_the_line(queue: Queue, content: bytes, says: s
 
 
 @pytest.mark.parametrize("content", [b"\xef\xbb\xbf%s\r\n", b"if true\n%s", b"\n\nexport %s\nX"])
-def test_file_of_another_editor_or_program_is_read(
+def test_file_with_byte_order_mark_crlf_export_or_other_lines_is_read(
     queue: Queue, content: bytes, tmp_path: Path
 ) -> None:
     code, _, err = queue(content % b"FLEET_Q_STORE=sqlite:///other.db")
@@ -76,7 +76,7 @@ def test_file_of_another_editor_or_program_is_read(
 
 
 @pytest.mark.parametrize("line", [b"NAME", b"export NAME", b"if true", b"NAME: value"])
-def test_line_of_another_program_that_sets_nothing_is_named_and_left_out(
+def test_other_line_that_is_not_an_assignment_is_skipped_with_a_warning(
     queue: Queue, line: bytes
 ) -> None:
     _, _, err = queue(b"A=1\n\n%s\nFLEET_Q_STORE=sqlite:///other.db\n" % line)
@@ -85,7 +85,7 @@ def test_line_of_another_program_that_sets_nothing_is_named_and_left_out(
     assert "other.db" in second
 
 
-def test_environment_goes_before_the_file(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_the_file(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEET_Q_STORE", "sqlite:///mine.db")
     monkeypatch.setenv("FLEET_Q_MAX_PARALLELISM", "none")
     _, _, err = queue(b"FLEET_Q_STORE=sqlite:///other.db\nFLEET_Q_MAX_PARALLELISM=8\n")
@@ -103,9 +103,9 @@ def test_directory_is_an_error_unless_it_is_a_virtual_environment(
     assert "no store at" in fleet_q("queue")[2]
 
 
-def test_file_that_may_not_be_read_is_named(
+def test_unreadable_file_is_an_error_that_names_it(
     fleet_q: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / ".env").symlink_to(".env")  # also for root, who may read everything
+    (tmp_path / ".env").symlink_to(".env")  # unreadable for root too
     code, _, err = fleet_q("queue")
     assert (code, err.startswith("fleet-q: .env cannot be read: "), err.count("\n")) == (1, True, 1)

@@ -29,7 +29,7 @@ def http(app: FleetQ) -> TestClient:
     return TestClient(create_http(app))
 
 
-def test_submit_answers_as_the_quickstart_says(http: TestClient, app: FleetQ) -> None:
+def test_submit_answers_with_the_quickstarts_fields(http: TestClient, app: FleetQ) -> None:
     body = {"payload": {"task_type": "process_data", "file": "data.csv"}, "priority": 1}
     answer = http.post("/submit", json=body)
     assert answer.status_code == 200
@@ -98,16 +98,14 @@ def test_leader_health_pods_and_recovery_of_a_pod_that_runs(app: FleetQ) -> None
     asyncio.run(main())
 
 
-def test_without_a_pod_health_is_503_and_recovery_refused(http: TestClient) -> None:
+def test_without_a_pod_health_is_503_and_recovery_is_rejected(http: TestClient) -> None:
     assert http.get("/health").status_code == 503
     refused = http.post("/admin/recovery/run")
     assert (refused.status_code, "is not the leader" in refused.json()["detail"]) == (409, True)
 
 
-def test_health_asks_the_store_what_costs_nothing(
-    app: FleetQ, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On Snowflake, a probe that needed a warehouse would keep it awake for ever."""
+def test_health_uses_no_warehouse(app: FleetQ, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe that used a Snowflake warehouse would keep it from suspending."""
 
     def refuse(*_: object) -> None:
         raise StoreUnavailable("this would wake the warehouse")
@@ -140,7 +138,7 @@ def test_health_asks_the_store_what_costs_nothing(
         ),
     ],
 )
-def test_only_holders_of_a_key_and_the_log_read_what_a_store_in_trouble_says(
+def test_store_errors_are_shown_only_in_the_log_and_to_key_holders(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     error: BaseException,
@@ -166,7 +164,7 @@ def _raising(error: BaseException) -> Callable[..., None]:
     return fail
 
 
-def test_what_a_steps_state_forbids_is_a_409(http: TestClient, app: FleetQ) -> None:
+def test_illegal_transition_is_a_409(http: TestClient, app: FleetQ) -> None:
     step_id = app.submit({"task_type": "unknown"})
     asyncio.run(ended(app, [step_id]))
     refused = http.post(f"/steps/{step_id}/cancel")
@@ -189,7 +187,7 @@ def test_batch_history_and_cancel(http: TestClient) -> None:
     assert history[0]["data"]["payload"] == {"n": 2}
 
 
-def test_a_batch_is_stored_whole_or_not_at_all(http: TestClient, app: FleetQ) -> None:
+def test_batch_is_stored_completely_or_not_at_all(http: TestClient, app: FleetQ) -> None:
     http.post("/submit", json={"payload": {}, "step_id": "taken"})
     for bad in ({"payload": {"x": 1}, "step_id": "taken"}, {"payload": 5}):
         answer = http.post("/submit/batch", json={"steps": [{"payload": {}}, bad]})
@@ -245,7 +243,7 @@ WRONG = {
 }
 
 
-def test_an_answer_names_ten_problems_at_most(http: TestClient) -> None:
+def test_validation_answer_names_at_most_ten_problems(http: TestClient) -> None:
     body: dict[str, object] = {"payload": {}} | {f"key{number}": 0 for number in range(1_000)}
     detail = http.post("/submit", json=body).json()["detail"]
     assert detail.count("Extra inputs") == 10
@@ -253,7 +251,7 @@ def test_an_answer_names_ten_problems_at_most(http: TestClient) -> None:
 
 
 @pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
-def test_wrong_input_is_a_4xx_that_says_what_is_wrong_and_stores_nothing(
+def test_invalid_input_is_a_4xx_and_stores_nothing(
     http: TestClient, app: FleetQ, body: bytes
 ) -> None:
     answer = http.post("/submit", content=body, headers=JSON)
@@ -266,7 +264,7 @@ def test_wrong_input_is_a_4xx_that_says_what_is_wrong_and_stores_nothing(
     assert sum(app.queue().values()) == 0
 
 
-def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(app: FleetQ) -> None:
+def test_too_large_body_is_a_413_with_and_without_content_length(app: FleetQ) -> None:
     app.use(settings=msgspec.structs.replace(QUICK, max_payload_bytes=1000))
     http = TestClient(create_http(app))
     body = json.dumps({"payload": {"a": "x" * 1000}}).encode()
@@ -277,7 +275,7 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(app: Flee
     assert sum(app.queue().values()) == 0
 
 
-def test_the_same_id_again_is_harmless_with_the_same_payload_only(http: TestClient) -> None:
+def test_same_id_is_accepted_again_only_with_the_same_payload(http: TestClient) -> None:
     body = {"payload": {"a": 1}, "step_id": "mine"}
     assert [http.post("/submit", json=body).status_code for _ in range(2)] == [200, 200]
     assert http.post("/submit", json={**body, "payload": {"a": 2}}).status_code == 409
@@ -304,7 +302,7 @@ def test_the_same_id_again_is_harmless_with_the_same_payload_only(http: TestClie
         ("TRACE", "/health", 405),
     ],
 )
-def test_unknown_things_are_answered_with_their_status(
+def test_unknown_paths_steps_and_methods_have_their_status(
     http: TestClient, method: str, path: str, status: int
 ) -> None:
     answer = http.request(method, path)
@@ -320,7 +318,7 @@ ENDPOINTS = [
 
 
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
-def test_keys_lock_everything_but_health(app: FleetQ, method: str, path: str) -> None:
+def test_keys_are_required_for_everything_but_health(app: FleetQ, method: str, path: str) -> None:
     app.use(settings=msgspec.structs.replace(QUICK, api_keys=("first", "second")))
     http = TestClient(create_http(app))
     wrong: tuple[dict[str, Any], ...] = (
@@ -340,7 +338,7 @@ def test_keys_lock_everything_but_health(app: FleetQ, method: str, path: str) ->
 
 
 @pytest.mark.parametrize("api_keys", [(), ("key",)])
-def test_the_description_names_keys_only_if_they_are_asked_for(
+def test_openapi_describes_keys_only_if_required(
     app: FleetQ, api_keys: tuple[Any, ...] | tuple[str, ...]
 ) -> None:
     app.use(settings=msgspec.structs.replace(QUICK, api_keys=api_keys))
@@ -354,7 +352,7 @@ def test_the_description_names_keys_only_if_they_are_asked_for(
             assert ("401" in described["responses"]) == is_locked
 
 
-def test_the_description_tells_limits_and_refusals(http: TestClient) -> None:
+def test_openapi_describes_limits_and_error_statuses(http: TestClient) -> None:
     description = http.get("/openapi.json").json()
     submit = description["components"]["schemas"]["SubmitRequest"]["properties"]
     (step_id,) = (each for each in submit["step_id"]["anyOf"] if each["type"] == "string")
@@ -369,7 +367,7 @@ def test_the_description_tells_limits_and_refusals(http: TestClient) -> None:
 
 
 @pytest.mark.parametrize("step_id", ["a\nb", "\n", "ends\n", "a/history", "?#", "é😀", " x "])
-def test_any_id_can_be_asked_for(http: TestClient, step_id: str) -> None:
+def test_status_and_history_accept_any_id(http: TestClient, step_id: str) -> None:
     assert http.post("/submit", json={"payload": {}, "step_id": step_id}).status_code == 200
     part = quote(step_id, safe="")
     assert http.get(f"/status/{part}").json()["step_id"] == step_id
@@ -377,7 +375,7 @@ def test_any_id_can_be_asked_for(http: TestClient, step_id: str) -> None:
     assert http.post(f"/steps/{part}/cancel").json()["status"] == "cancelled"
 
 
-def test_the_description_names_every_endpoint(http: TestClient) -> None:
+def test_openapi_describes_every_endpoint(http: TestClient) -> None:
     paths = http.get("/openapi.json").json()["paths"]
     assert set(paths) == {
         "/health", "/submit", "/submit/batch", "/status/{step_id}", "/steps/{step_id}/history",
@@ -387,7 +385,7 @@ def test_the_description_names_every_endpoint(http: TestClient) -> None:
     assert http.get("/docs").status_code == 200
 
 
-def test_it_runs_in_someone_elses_fastapi_service(app: FleetQ) -> None:
+def test_api_can_be_mounted_in_another_fastapi_app(app: FleetQ) -> None:
     @app.task("greet")
     async def greet(name: str) -> str:
         return f"hello {name}"

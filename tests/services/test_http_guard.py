@@ -1,4 +1,4 @@
-"""What a web page in somebody's browser cannot do to a pod that the browser reaches."""
+"""Requests by web pages of other sites are rejected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEP = b'{"payload": {}}'
 
 @pytest.fixture
 def local(app: FleetQ) -> TestClient:
-    """The API as it is served on loopback."""
+    """The API as served on loopback."""
     return TestClient(create_http(app, allowed_hosts=LOOPBACK))
 
 
@@ -39,9 +39,7 @@ def status(http: TestClient, **headers: str) -> int:
     ["localhost", "localhost:8000", "LocalHost.:8000", "127.0.0.1", "127.0.0.1:1", "[::1]:8000",
      "[0:0:0:0:0:0:0:1]"],
 )  # fmt: skip
-def test_a_pod_on_loopback_answers_to_the_names_of_its_machine(
-    local: TestClient, host: str
-) -> None:
+def test_pod_on_loopback_accepts_the_hosts_of_its_machine(local: TestClient, host: str) -> None:
     assert local.get("/admin/queue", headers={"Host": host}).status_code == 200
 
 
@@ -66,7 +64,7 @@ def test_a_pod_on_loopback_answers_to_the_names_of_its_machine(
     ],
 )
 @pytest.mark.parametrize("path", ["/admin/queue", "/docs", "/nowhere"])
-def test_a_pod_on_loopback_answers_to_no_other_name(
+def test_pod_on_loopback_rejects_other_hosts(
     local: TestClient, host: str, status: int, path: str
 ) -> None:
     answer = local.get(path, headers={b"Host": host.encode("latin-1")})
@@ -74,17 +72,17 @@ def test_a_pod_on_loopback_answers_to_no_other_name(
     assert list(answer.json()) == ["detail"]
 
 
-def test_a_pod_says_which_setting_allows_a_host(local: TestClient) -> None:
+def test_rejected_host_answer_names_the_setting(local: TestClient) -> None:
     detail = local.get("/", headers={"Host": "queue.example"}).json()["detail"]
     assert detail == "'queue.example' is not a host of this pod: add it to FLEET_Q_ALLOWED_HOSTS"
 
 
-def test_health_is_answered_under_any_address_but_no_other_name(local: TestClient) -> None:
+def test_health_accepts_any_address_but_no_other_name(local: TestClient) -> None:
     for host, expected in (("10.1.2.3:8000", 503), ("[fd00::1]", 503), ("evil.example", 421)):
         assert local.get("/health", headers={"Host": host}).status_code == expected
 
 
-def test_the_setting_names_hosts_also_where_the_api_is_mounted() -> None:
+def test_allowed_hosts_apply_to_a_mounted_api() -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, allowed_hosts=("A.example",)))
     service = FastAPI()
     service.mount("/queue", create_http(app))
@@ -109,7 +107,7 @@ def test_the_setting_names_hosts_also_where_the_api_is_mounted() -> None:
         ((), "anything.example", 200),
     ],
 )
-def test_the_setting_decides_which_hosts_are_answered(
+def test_only_allowed_hosts_are_accepted(
     allowed: tuple[str, ...] | tuple[Any, ...], host: str, expected: int
 ) -> None:
     http = with_settings(allowed_hosts=allowed)
@@ -117,7 +115,7 @@ def test_the_setting_decides_which_hosts_are_answered(
 
 
 @pytest.mark.parametrize("host", ["https://a.example", "*.a.example", "a b", "::1", ""])
-def test_a_setting_that_names_no_host_is_refused(host: str) -> None:
+def test_allowed_hosts_without_a_host_is_rejected(host: str) -> None:
     with pytest.raises(InvalidInput, match="FLEET_Q_ALLOWED_HOSTS"):
         Settings(allowed_hosts=(host,))
 
@@ -169,18 +167,18 @@ def test_the_pods_own_pages_and_other_programs_can_submit(
     assert status(local, Host=host, **headers) == 200
 
 
-def test_a_page_of_another_origin_that_the_setting_names_can_submit() -> None:
+def test_page_of_an_allowed_origin_can_submit() -> None:
     http = with_settings(allowed_hosts=("pod.example", "dash.example"))
     page = {"Origin": "https://dash.example", "Sec-Fetch-Site": "same-site"}
     assert status(http, Host="pod.example", **page) == 200
 
 
-def test_any_host_does_not_mean_any_origin() -> None:
+def test_allowing_any_host_does_not_allow_any_origin() -> None:
     http = with_settings(allowed_hosts=("*",))
     assert status(http, Host="pod.example", Origin="https://evil.example") == 403
 
 
-def test_a_preflight_is_allowed_nothing(local: TestClient) -> None:
+def test_preflight_gets_no_permission(local: TestClient) -> None:
     headers = {
         "Host": "localhost",
         "Origin": "http://evil.example",
@@ -203,7 +201,7 @@ def test_no_page_may_show_an_answer_in_a_frame(local: TestClient, path: str) -> 
     ["application/json", "application/json; charset=utf-8", "Application/JSON",
      "application/merge-patch+json"],
 )  # fmt: skip
-def test_a_body_of_json_is_taken(app: FleetQ, local: TestClient, kind: str) -> None:
+def test_json_content_types_are_accepted(app: FleetQ, local: TestClient, kind: str) -> None:
     headers = {"Host": "localhost", "Content-Type": kind}
     assert local.post("/submit", content=STEP, headers=headers).status_code == 200
 
@@ -214,7 +212,7 @@ def test_a_body_of_json_is_taken(app: FleetQ, local: TestClient, kind: str) -> N
      "multipart/form-data; boundary=x", "application/jsonp", "text/json", "json"],
 )  # fmt: skip
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_of_another_kind_is_a_415(
+def test_other_content_types_are_a_415(
     app: FleetQ, local: TestClient, kind: str | None, chunked: bool
 ) -> None:
     headers = {"Host": "localhost"} | ({} if kind is None else {"Content-Type": kind})
@@ -237,7 +235,7 @@ def test_a_request_without_a_body_needs_no_content_type_but_a_form_needs_a_key(
 
 
 @pytest.mark.parametrize("path", ["/submit/", "/admin/queue/", "/docs/", "/health/"])
-def test_nobody_is_redirected_to_where_host_says(app: FleetQ, path: str) -> None:
+def test_no_redirect_follows_the_host_header(app: FleetQ, path: str) -> None:
     http = TestClient(create_http(app), follow_redirects=False)
     for method in ("GET", "POST"):
         answer = http.request(method, path, headers={"Host": "evil.example"})

@@ -1,4 +1,4 @@
-"""/health: who asks is answered, and strangers learn nothing of the inside."""
+"""``/health`` always answers, and reveals details only to holders of keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRET = "the file /home/ann/q.db?password=hunter2 is locked"
 
 
 def in_a_running_pod(app: FleetQ, ask: Callable[[], Any]) -> Any:
-    """What ``ask`` returns, called in a thread while a pod of ``app`` runs and is joined."""
+    """Return what ``ask`` returns in a thread while a pod of ``app`` runs."""
 
     async def main() -> Any:
         async with app.running():
@@ -47,7 +47,7 @@ def test_head_is_answered_like_get_without_a_body(app: FleetQ) -> None:
     assert http.head("/submit").headers["allow"] == "POST"
 
 
-def test_head_asks_for_a_key_where_get_does() -> None:
+def test_head_requires_a_key_where_get_does() -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=("key",)))
     http = TestClient(create_http(app))
     assert http.head("/admin/queue").status_code == 401
@@ -55,7 +55,7 @@ def test_head_asks_for_a_key_where_get_does() -> None:
     assert http.head("/health").status_code == 503
 
 
-def test_only_the_log_and_holders_of_a_key_read_why_the_store_does_not_answer(
+def test_reason_of_a_failing_store_is_shown_only_in_the_log_and_to_key_holders(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=("key",)))
@@ -79,7 +79,7 @@ def test_only_the_log_and_holders_of_a_key_read_why_the_store_does_not_answer(
     assert logged == [f"not healthy: {full}"]
 
 
-def test_strangers_do_not_learn_what_keeps_a_pod_from_its_work(
+def test_details_of_a_pods_trouble_require_a_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=("key",)))
@@ -96,7 +96,7 @@ def test_strangers_do_not_learn_what_keeps_a_pod_from_its_work(
     assert in_a_running_pod(app, ask) == ["the pod takes no work", SECRET]
 
 
-def test_a_pod_that_drains_is_unhealthy(app: FleetQ) -> None:
+def test_draining_pod_is_unhealthy(app: FleetQ) -> None:
     at_work, go_on = threading.Event(), threading.Event()
 
     @app.task("slow")
@@ -148,7 +148,7 @@ def test_a_blocked_event_loop_is_unhealthy(app: FleetQ) -> None:
     ] * 3
 
 
-def test_a_store_that_hangs_is_asked_once_however_many_ask(
+def test_hanging_store_is_called_once_for_many_requests(
     app: FleetQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on, asked = threading.Event(), []
@@ -202,7 +202,7 @@ def test_health_is_answered_while_every_worker_thread_waits_for_the_store(
 
 
 async def call(service: FastAPI, path: str) -> int:
-    """The status that a service gives a GET, without a server."""
+    """Return the status of a GET, without a server."""
     status: Future[int] = Future()
     scope: dict[str, Any] = {
         "type": "http",
@@ -226,7 +226,7 @@ async def call(service: FastAPI, path: str) -> int:
     return status.result()
 
 
-def test_an_error_that_nobody_expected_is_json_and_says_nothing(
+def test_unexpected_error_is_json_without_details(
     app: FleetQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:

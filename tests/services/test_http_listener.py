@@ -1,4 +1,4 @@
-"""Where ``fleet-q serve`` listens, what it is called there, and what it warns of."""
+"""The addresses that ``fleet-q serve`` listens on, the hosts it accepts, and its warning."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", pytest.param("::1", marks=needs_ipv6)])
-def test_a_loopback_address_or_name_is_listened_on_and_known_as_such(host: str) -> None:
+def test_loopback_addresses_and_names_are_listened_on(host: str) -> None:
     with listen(host, 0) as listener, socket.create_connection(listener.getsockname()[:2], LIMIT):
         assert is_loopback(listener)
         assert set(default_hosts(listener, host)) >= set(LOOPBACK)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", pytest.param("::", marks=needs_ipv6)])
-def test_every_address_is_listened_on_under_any_name(host: str) -> None:
+def test_listening_on_all_addresses_accepts_any_host(host: str) -> None:
     with listen(host, 0) as listener:
         with socket.create_connection(("127.0.0.1", listener.getsockname()[1]), LIMIT):
             pass
@@ -46,13 +46,13 @@ def test_every_address_is_listened_on_under_any_name(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["x" * 300, "192.0.2.1"])
-def test_where_nothing_can_listen_is_said_in_one_line(host: str) -> None:
+def test_address_that_cannot_be_listened_on_is_an_error_of_one_line(host: str) -> None:
     with pytest.raises(InvalidInput, match=r"cannot listen on .*choose another") as refused:
         listen(host, 0)
     assert "\n" not in str(refused.value)
 
 
-def test_a_port_that_is_taken_is_said() -> None:
+def test_port_in_use_is_an_error() -> None:
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(InvalidInput, match="in use; choose another"):

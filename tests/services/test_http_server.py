@@ -1,4 +1,4 @@
-"""The server of the HTTP API on the wire: clients that are slow, greedy, malformed or gone."""
+"""The HTTP server with real sockets: slow, greedy, malformed and disconnecting clients."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from tests.services.conftest import QUICK
 from tests.waiting import LIMIT
 
 MOST = 1_000
-"""Bytes that a body may have in these tests."""
+"""The most bytes of a body in these tests."""
 
 UNHURRIED = Limits(head=9e9, body=9e9, response=9e9, discard=9e9, interval=0.01)
-"""No limit in time; a test that is about one sets it."""
+"""Limits without times; a test of one sets it."""
 
 HALF_A_HEAD = b"POST /submit HTTP/1.1\r\nHost: localhost\r\nX-A: "
 HALF_A_BODY = (
@@ -48,7 +48,7 @@ Serve = Callable[..., int]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serve an app, by default the API of an empty queue, within these limits; the port."""
+    """Serve an app, by default the API of an empty queue, with these limits; yield the port."""
     with contextlib.ExitStack() as stack:
 
         def serve(app: Any = None, listener: socket.socket | None = None, **limits: Any) -> int:
@@ -73,7 +73,7 @@ def connected(port: int, *sent: bytes) -> Iterator[socket.socket]:
 
 
 def all_of(client: socket.socket) -> bytes:
-    """What comes until the server closes."""
+    """Return everything received until the server closes."""
     received = b""
     with contextlib.suppress(ConnectionError):
         while data := client.recv(65536):
@@ -82,7 +82,7 @@ def all_of(client: socket.socket) -> bytes:
 
 
 def send_until_cut_off(client: socket.socket, data: bytes, pause: float = 0) -> None:
-    """Send it again and again; returns when the server has dropped the connection."""
+    """Send the data repeatedly until the server has dropped the connection."""
     with contextlib.suppress(ConnectionError):
         while True:
             client.sendall(data)
@@ -116,13 +116,15 @@ def test_connections_that_wait_for_their_clients_make_room_for_new_ones(
 @pytest.mark.parametrize(
     ("limit", "half"), [("head", b""), ("head", HALF_A_HEAD), ("body", HALF_A_BODY)]
 )
-def test_half_a_request_is_dropped_after_its_time(serve: Serve, limit: str, half: bytes) -> None:
+def test_incomplete_request_is_dropped_after_its_limit(
+    serve: Serve, limit: str, half: bytes
+) -> None:
     port = serve(**{limit: 0.05})
     with connected(port, half) as client:
         assert all_of(client) == b""
 
 
-def test_a_trickle_of_header_bytes_does_not_prolong_a_heads_time(serve: Serve) -> None:
+def test_slow_header_bytes_do_not_extend_the_limit(serve: Serve) -> None:
     port = serve(head=0.05)
     with connected(port, HALF_A_HEAD) as client:
         send_until_cut_off(client, b"a", pause=0.005)
@@ -132,7 +134,7 @@ def test_a_trickle_of_header_bytes_does_not_prolong_a_heads_time(serve: Serve) -
 def test_a_client_that_does_not_read_its_answer_is_dropped(
     serve: Serve, limits: dict[str, Any]
 ) -> None:
-    """After its time, and before that if there is no room for another."""
+    """It is dropped at its limit, or earlier if another connection needs its place."""
     was_dropped = threading.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -147,14 +149,14 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(
     port = serve(app, **limits)
     with connected(port, b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
         if "connections" in limits:
-            assert client.recv(1)  # so it is being answered
+            assert client.recv(1)  # the answer has started
             with connected(port):
                 assert was_dropped.wait(LIMIT)
         else:
             assert was_dropped.wait(LIMIT)
 
 
-def test_a_connection_whose_request_is_worked_on_is_not_dropped(serve: Serve) -> None:
+def test_connection_that_waits_for_the_app_is_not_dropped(serve: Serve) -> None:
     at_work, go_on = threading.Event(), threading.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -214,7 +216,7 @@ def test_a_client_that_waits_for_100_is_told_413_instead(serve: Serve) -> None:
         assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_body_that_goes_on_after_its_413_is_cut_off(serve: Serve) -> None:
+def test_body_that_continues_after_its_413_is_cut_off(serve: Serve) -> None:
     port = serve(discard_bytes=1 << 20)
     with connected(port, POST + b"Transfer-Encoding: chunked\r\n\r\n") as client:
         send_until_cut_off(client, b"10000\r\n" + b"x" * 65536 + b"\r\n")
@@ -241,7 +243,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("request_", MALFORMED.values(), ids=MALFORMED)
-def test_what_is_not_http_is_answered_with_json_and_logs_nothing(
+def test_malformed_request_is_answered_with_json_and_not_logged(
     serve: Serve, request_: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with connected(serve(), request_) as client:
@@ -266,7 +268,7 @@ def test_a_body_in_too_many_tiny_chunks_is_a_413(serve: Serve) -> None:
         assert all_of(client).startswith(b"HTTP/1.1 413 ")
 
 
-def test_nothing_is_read_after_a_request_with_both_a_length_and_chunks(serve: Serve) -> None:
+def test_connection_closes_after_a_request_with_length_and_chunks(serve: Serve) -> None:
     ends = b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
     body = b'e\r\n{"payload":{}}\r\n0\r\n\r\n'
     smuggled = b"GET /admin/queue HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -292,14 +294,14 @@ def test_client_that_closes_its_side_after_its_request_is_answered(
         assert b'"pending"' in all_of(client)
 
 
-def test_requests_in_one_go_are_answered_in_order(serve: Serve) -> None:
+def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     get = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
     requests = get % (b"/admin/queue", b"") + get % (b"/nowhere", b"")
     with connected(serve(), requests + get % (b"/admin/pods", b"Connection: close\r\n")) as client:
         assert re.findall(rb"HTTP/1.1 (\d+)", all_of(client)) == [b"200", b"404", b"200"]
 
 
-def test_a_body_is_not_charged_with_the_bytes_of_requests_before_it(serve: Serve) -> None:
+def test_bytes_of_earlier_requests_do_not_count_toward_a_body(serve: Serve) -> None:
     body = b'{"payload": {"a": "' + b"x" * 300 + b'"}}'
     request = POST + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
     half = len(request) - 100
@@ -328,7 +330,7 @@ def test_other_versions_and_upgrades_are_answered_plainly(
     assert warnings(caplog) == []
 
 
-def test_only_a_probe_of_health_may_leave_out_what_host_it_asks(serve: Serve) -> None:
+def test_only_health_may_be_requested_without_host(serve: Serve) -> None:
     port = serve(create_http(FleetQ("memory://", settings=QUICK), allowed_hosts=LOOPBACK))
     for path, status in ((b"/health", b" 503 "), (b"/admin/queue", b" 400 ")):
         with connected(port, b"GET %s HTTP/1.0\r\n\r\n" % path) as client:
@@ -366,16 +368,14 @@ def test_without_descriptors_the_server_waits_and_says_so_once(
     assert warnings(caplog) == ["no connection can be accepted: [Errno 24] Too many open files"]
 
 
-def test_a_client_that_is_gone_before_it_is_accepted_is_passed_over(
+def test_client_that_disconnects_before_it_is_accepted_is_skipped(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert is_answered(serve(listener=_Exhausted(ConnectionAbortedError())))
     assert warnings(caplog) == []
 
 
-def test_a_server_that_fails_is_started_again(
-    serve: Serve, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_failed_server_is_started_again(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     listener = _Exhausted(RuntimeError("surprise"))
     listener.failures = 99
     assert is_answered(serve(listener=listener))
@@ -402,7 +402,7 @@ def test_connections_leave_half_of_the_descriptors_to_everything_else() -> None:
     assert descriptors == resource.RLIM_INFINITY or limits.connections <= descriptors // 2
 
 
-def test_the_server_stops_while_clients_keep_it_waiting(caplog: pytest.LogCaptureFixture) -> None:
+def test_server_stops_although_clients_keep_it_waiting(caplog: pytest.LogCaptureFixture) -> None:
     app = create_http(FleetQ("memory://", settings=QUICK))
     with contextlib.ExitStack() as clients:
         listener = clients.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -416,7 +416,7 @@ def test_the_server_stops_while_clients_keep_it_waiting(caplog: pytest.LogCaptur
     assert warnings(caplog) == []
 
 
-def test_what_is_not_answered_when_the_server_stops_is_a_503(
+def test_request_not_answered_when_the_server_stops_is_a_503(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     at_work = threading.Event()

@@ -1,4 +1,4 @@
-"""Names that nobody else has."""
+"""Ids of steps, pods and claims are unique."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_a_step_id_is_a_uuid_of_version_7() -> None:
     assert (prefix, made.version, made.variant) == ("step", 7, uuid.RFC_4122)
 
 
-def test_ids_made_later_sort_later_and_none_comes_twice() -> None:
+def test_later_ids_sort_later_and_are_unique() -> None:
     made: list[list[str]] = [[] for _ in range(4)]
     threads = [
         threading.Thread(target=lambda out=out: out.extend(new_step_id() for _ in range(2_000)))
@@ -30,7 +30,7 @@ def test_ids_made_later_sort_later_and_none_comes_twice() -> None:
     assert len({step_id for ids in made for step_id in ids}) == 8_000
 
 
-def test_a_fork_does_not_go_on_with_its_parents_chances() -> None:
+def test_forked_process_draws_other_random_ids() -> None:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -41,7 +41,7 @@ def test_a_fork_does_not_go_on_with_its_parents_chances() -> None:
         assert pipe.read(15).decode() != new_step_id()[-15:]
 
 
-def test_pods_and_tokens_have_names_of_their_own() -> None:
+def test_pod_ids_and_tokens_are_unique() -> None:
     assert len({new_pod_id() for _ in range(50)}) == 50
     assert len({new_token() for _ in range(50)}) == 50
     assert check_id(new_pod_id(), "pod_id")

@@ -1,4 +1,4 @@
-"""What commands show: every value whole, and none that a terminal would act on."""
+"""The output of commands: every value is whole, and control characters are escaped."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ IDS = ["step-" + "x" * 32, "i" * 200, "😀" * 30]
 
 @pytest.fixture(params=[None, 200, 80, 40, 1])
 def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int | None:
-    """Of the terminal; ``None`` stands for a pipe or a file."""
+    """Width of the terminal; ``None`` for a pipe or file."""
     columns: int | None = request.param
     if columns is not None:
         monkeypatch.setattr(output, "_width", lambda: columns)
@@ -65,7 +65,7 @@ def test_table_shows_every_value_whole_and_in_one_piece(
     assert sum(f'{{"file":"{LONG}"}}' in line for line in lines) == len(IDS)
 
 
-def test_table_has_a_line_a_row_where_it_fits(
+def test_table_that_fits_has_one_line_per_row(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [Row("a", "two\nlines"), Row("b" * 20, "")]
@@ -82,7 +82,7 @@ def test_table_has_a_line_a_row_where_it_fits(
     ]  # fmt: skip
 
 
-def test_line_of_a_value_is_not_taken_for_a_field(
+def test_further_lines_of_a_value_are_indented(
     capsys: pytest.CaptureFixture[str], width: int | None
 ) -> None:
     print_record(Row("a", "first\nname  forged\nname: forged"))
@@ -115,7 +115,7 @@ def test_json_is_valid_and_has_no_control_characters(
 EVIL = "\x1b[31mred\x1b]0;title\x07\n\r\x9b2J\u202e[bold]:smile:"
 
 
-def test_no_command_lets_a_control_character_through(fleet_q: Command, tmp_path: Path) -> None:
+def test_no_command_prints_control_characters_of_values(fleet_q: Command, tmp_path: Path) -> None:
     fleet_q("submit", json.dumps({"task_type": EVIL, EVIL: EVIL}), "--step-id", EVIL)
     with closing(SqliteStore(tmp_path / "fleet-q.db")) as store:
         store.sync(SyncRequest(EVIL, EVIL, Join(EVIL, EVIL), claim=1, claim_token=EVIL))

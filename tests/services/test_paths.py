@@ -1,5 +1,4 @@
-"""Where a relative path leads to, whatever becomes of the current folder; and what is told of a
-URL that may hold a secret."""
+"""Relative paths of stores are resolved early; URLs are shown without secrets."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("given", ["code", "settings", "variable", "default", "use"])
-def test_a_relative_store_stays_where_the_app_was_made(
+def test_relative_path_is_resolved_when_the_app_is_made(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
     url, name = "sqlite:///a%20b.db", "a b.db"
@@ -64,7 +63,7 @@ def test_a_relative_store_stays_where_the_app_was_made(
     assert (elsewhere.parent / "here" / name).exists()
 
 
-def test_a_relative_store_of_a_command_stays_where_it_was_begun(
+def test_relative_path_of_a_command_is_resolved_at_its_start(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (elsewhere.parent / "here" / "moving_tasks.py").write_text(
@@ -79,13 +78,13 @@ def test_a_relative_store_of_a_command_stays_where_it_was_begun(
     assert (elsewhere.parent / "here" / "q.db").exists()
 
 
-def test_an_opened_store_with_a_relative_path_tells_the_whole_one(elsewhere: Path) -> None:
+def test_open_store_with_a_relative_path_reports_the_absolute_one(elsewhere: Path) -> None:
     with pytest.raises(StoreError) as refused:
         SqliteStore("q.db", create=False)
     assert f"there is no store at {elsewhere.parent}/here/q.db;" in str(refused.value)
 
 
-def test_an_app_in_memory_needs_no_current_folder(
+def test_memory_store_works_without_a_current_directory(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(elsewhere)
@@ -96,7 +95,7 @@ def test_an_app_in_memory_needs_no_current_folder(
 
 
 @pytest.mark.parametrize("url", SECRETS)
-def test_a_url_is_told_without_its_secrets(
+def test_urls_are_shown_without_secrets(
     url: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -109,7 +108,7 @@ def test_a_url_is_told_without_its_secrets(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_url_of_no_store_that_lasts_is_told_without_its_secrets() -> None:
+def test_rejected_urls_are_shown_without_secrets() -> None:
     with pytest.raises(InvalidInput) as refused:
         dialect("postgres://user:hunter2@host/db")
     assert "'postgres:***' is no store" in str(refused.value)

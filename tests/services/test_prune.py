@@ -1,4 +1,4 @@
-"""Pruning by the command line, by the app, and by a pod that leads."""
+"""Pruning by the command, by the app, and by the leader."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .conftest import QUICK
 
 @pytest.fixture
 def lived_in(fleet_q: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Ten cancelled steps, one that waits, and a dead letter, a day old."""
+    """A store with ten cancelled steps, a pending one and a dead letter, a day old."""
     asyncio.run(_live(tmp_path))
     _age(tmp_path / "fleet-q.db")
     capsys.readouterr()  # the pod's logs, if somebody has set them up
@@ -59,7 +59,7 @@ def _age(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("lived_in")
-def test_prune_counts_then_moves_what_has_ended_and_can_be_repeated(
+def test_prune_archives_and_deletes_final_steps_and_can_be_repeated(
     fleet_q: Command, tmp_path: Path
 ) -> None:
     code, out, err = fleet_q("prune", "--older-than", "23h", "--dry-run", "--json")
@@ -84,7 +84,7 @@ def test_prune_counts_then_moves_what_has_ended_and_can_be_repeated(
 
 
 @pytest.mark.usefixtures("lived_in")
-def test_dead_letters_go_only_if_they_are_named(fleet_q: Command) -> None:
+def test_dead_letters_are_pruned_only_with_failed(fleet_q: Command) -> None:
     fleet_q("prune", "--older-than", "0s")
     assert json.loads(fleet_q("dlq", "list", "--json")[1])["steps"]
     assert fleet_q("prune", "--older-than", "0s", "--failed")[1].startswith("pruned 1 step with")
@@ -93,20 +93,20 @@ def test_dead_letters_go_only_if_they_are_named(fleet_q: Command) -> None:
 
 @pytest.mark.usefixtures("lived_in")
 @pytest.mark.parametrize("age", ["2d", "25h", "1500m", "100000s", "1.5d"])
-def test_what_is_younger_stays(fleet_q: Command, age: str) -> None:
+def test_younger_steps_are_not_pruned(fleet_q: Command, age: str) -> None:
     code, out, _ = fleet_q("prune", "--older-than", age)
     assert (code, out) == (0, "pruned 0 steps with 0 events, 0 pods with 0 events\n")
 
 
 @pytest.mark.parametrize("age", ["", "30", "d", "1w", "-1d", "1 d", "inf", "99999d"])
-def test_what_is_no_age_is_refused(fleet_q: Command, age: str) -> None:
+def test_invalid_age_is_rejected(fleet_q: Command, age: str) -> None:
     fleet_q("submit", "{}")
     code, out, err = fleet_q("prune", "--older-than", age)
     assert (code, out, err.count("\n")) == (1, "", 1)
 
 
 @pytest.mark.usefixtures("lived_in")
-def test_a_file_that_cannot_be_an_archive_keeps_everything(
+def test_nothing_is_pruned_if_the_archive_cannot_be_written(
     fleet_q: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "diary").write_text("Dear diary\n")
@@ -117,10 +117,10 @@ def test_a_file_that_cannot_be_an_archive_keeps_everything(
 
 
 @pytest.mark.usefixtures("lived_in")
-def test_ctrl_c_ends_it_between_two_batches_and_says_what_was_done(
+def test_ctrl_c_ends_prune_between_batches_and_prints_what_was_pruned(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The signal comes in the middle of a batch, which is finished all the same."""
+    """The signal arrives during a batch, which is still committed."""
     _in_batches_of(monkeypatch, 3)
     from fleet_q.core.event_store import EventStore
 
@@ -174,7 +174,7 @@ def test_the_app_checks_the_age(app: FleetQ) -> None:
             app.prune(age)
 
 
-def test_a_pruned_id_is_free(app: FleetQ, run: Run) -> None:
+def test_pruned_id_can_be_submitted_again(app: FleetQ, run: Run) -> None:
     calls = []
     app.task("call")(lambda n: calls.append(n))
     app.submit({"task_type": "call", "n": 1}, step_id="mine")
@@ -191,7 +191,7 @@ async def _runs_until(app: FleetQ, condition: Callable[[], bool]) -> Any:
         return pod
 
 
-def test_a_leader_prunes_beside_its_work() -> None:
+def test_leader_prunes_while_it_runs_steps() -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, prune_after=0.2))
     app.task("call")(lambda: None)
     app.submit_many([{"task_type": "call"}] * 500)
@@ -208,7 +208,7 @@ def test_a_leader_prunes_beside_its_work() -> None:
     ("error", "level"),
     [(StoreError("not granted"), logging.ERROR), (StoreUnavailable("away"), logging.WARNING)],
 )
-def test_a_leader_that_may_not_prune_works_on(
+def test_leader_continues_if_it_cannot_prune(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
     error: BaseException,

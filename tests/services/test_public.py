@@ -1,4 +1,4 @@
-"""What ``fleet_q`` itself offers."""
+"""The public names of ``fleet_q``."""
 
 from __future__ import annotations
 

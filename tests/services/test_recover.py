@@ -1,4 +1,4 @@
-"""An operator's recovery cycle: it has not watched the pods before, and so watches them first."""
+"""A recovery cycle without a pod: it watches silent pods before it declares them dead."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(tmp_path: Path, clock: Clock) -> SqliteStore:
-    """A store in which two pods hold a step each."""
+    """A store in which two pods have claimed a step each."""
     store = SqliteStore(tmp_path / "fleet-q.db", clock=clock)
     for pod_id in ("one", "other"):
         store.submit([Submit(f"step of {pod_id}", "{}")])
@@ -66,7 +66,9 @@ def test_silent_pods_are_watched_before_they_are_declared_dead(
     assert (stats.dead_pods, stats.resubmitted) == (2, 2)
 
 
-def test_a_pod_that_is_heard_of_meanwhile_keeps_its_steps(store: SqliteStore, clock: Clock) -> None:
+def test_watched_pod_that_sends_a_heartbeat_keeps_its_steps(
+    store: SqliteStore, clock: Clock
+) -> None:
     clock.now += HOUR
 
     def on_wait(line: str) -> None:
@@ -78,10 +80,10 @@ def test_a_pod_that_is_heard_of_meanwhile_keeps_its_steps(store: SqliteStore, cl
     assert store.counts()["claimed"] == 1
 
 
-def test_while_the_store_keeps_everybody_waiting_nobody_is_declared_dead(
+def test_no_pod_is_declared_dead_while_the_store_is_locked(
     store: SqliteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lock is held for most of the time that the pods are watched, and they come back after."""
+    """The store is locked during most of the watch; then the pods send heartbeats."""
     clock.now += HOUR
     now = 0.0
 
@@ -105,7 +107,7 @@ def test_while_the_store_keeps_everybody_waiting_nobody_is_declared_dead(
     assert FleetQ(store, settings=QUICK).recover().dead_pods == 0
 
 
-def test_the_command_says_what_it_waits_for(
+def test_recover_command_reports_that_it_watches(
     store: SqliteStore,
     clock: Clock,
     fleet_q: Callable[..., tuple[int, str, str]],
@@ -118,10 +120,10 @@ def test_the_command_says_what_it_waits_for(
     assert err == "watching for 0.4 s whether silent pods send a heartbeat: one, other\n"
 
 
-def test_a_running_pod_declares_dead_what_it_has_itself_heard_nothing_of(
+def test_running_pod_declares_dead_the_pods_that_it_saw_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another pod that is silent by the clock alone is neither watched nor declared dead."""
+    """A pod that is silent only by the store's clock is neither watched nor declared dead."""
     clock = Clock()
     store = MemoryStore(clock)
     store.sync(SyncRequest("other", "other", Join("other", "other")))

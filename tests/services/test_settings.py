@@ -15,7 +15,7 @@ from fleet_q.services.app.settings import from_env
 from tests.standin.client import NO_CLOUD_DETECTION
 
 
-def test_the_defaults_are_the_quickstarts() -> None:
+def test_defaults_are_those_of_the_quickstart() -> None:
     settings = from_env({})
     assert settings == Settings()
     assert (settings.heartbeat_interval, settings.claim_interval) == (10, 5)
@@ -72,7 +72,7 @@ def test_every_variable_is_read() -> None:
         ("FLEET_Q_MAX_PARALELISM", "8", "did you mean FLEET_Q_MAX_PARALLELISM?"),
     ],
 )
-def test_a_wrong_value_is_named(name: str, value: str, says: str) -> None:
+def test_error_names_the_variable_and_the_invalid_value(name: str, value: str, says: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         from_env({name: value})
     assert name in str(refused.value)
@@ -116,7 +116,7 @@ def test_settings_in_code_may_be_of_a_type_that_stands_for_another() -> None:
     assert (settings.heartbeat_interval, settings.api_keys) == (5.0, ("a", "b"))
 
 
-def test_an_empty_key_would_open_the_api_and_is_refused() -> None:
+def test_list_of_keys_without_a_key_is_rejected() -> None:
     with pytest.raises(InvalidInput, match="FLEET_Q_API_KEYS"):
         Settings(api_keys=("",))
 
@@ -139,7 +139,7 @@ def a_user_with_settings() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("a_user_with_settings")
-def test_tests_see_no_settings_of_the_user() -> None:
+def test_tests_run_without_the_users_settings() -> None:
     assert from_env() == Settings()
     theirs = [name for name in os.environ if name.startswith(("FLEET_Q_", "SNOWFLAKE_"))]
     assert set(theirs) <= {NO_CLOUD_DETECTION[0]}

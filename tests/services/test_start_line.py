@@ -1,4 +1,4 @@
-"""What a pod says when it starts."""
+"""The first log line of a pod."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_pod_without_functions_says_so(app: FleetQ, caplog: pytest.LogCaptureFix
     assert _start_line(app, caplog).endswith("task types: t; an executor for all others")
 
 
-def test_very_many_task_types_are_cut(app: FleetQ, caplog: pytest.LogCaptureFixture) -> None:
+def test_long_list_of_task_types_is_cut(app: FleetQ, caplog: pytest.LogCaptureFixture) -> None:
     for number in range(MOST_NAMED + 5):
         app.task(f"t{number:03}")(lambda: None)
     line = _start_line(app, caplog)

@@ -49,7 +49,7 @@ def test_a_sqlite_url_names_a_file(url: str, path: str) -> None:
         ("", "is no store"),
     ],
 )
-def test_what_names_no_store_is_refused_and_nothing_made(
+def test_invalid_store_url_is_rejected_and_creates_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -60,7 +60,7 @@ def test_what_names_no_store_is_refused_and_nothing_made(
 
 
 @pytest.mark.parametrize(("durability", "synchronous"), [("process", 1), ("power", 2)])
-def test_an_apps_store_is_as_durable_as_the_settings_say(
+def test_durability_setting_applies_to_the_apps_store(
     tmp_path: Path, durability: Literal["process", "power"], synchronous: int
 ) -> None:
     app = FleetQ(f"sqlite:///{tmp_path}/jobs.db", settings=Settings(durability=durability))
@@ -69,5 +69,5 @@ def test_an_apps_store_is_as_durable_as_the_settings_say(
     app.close()
 
 
-def test_memory_is_a_store() -> None:
+def test_memory_url_opens_a_store() -> None:
     assert isinstance(open_store("memory://"), MemoryStore)

@@ -1,4 +1,4 @@
-"""Functions: which one runs, what it is called with, what becomes of what it does."""
+"""Tasks: which function runs a step, its arguments, its result and its errors."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from fleet_q.services.app.tasks import Task
 from tests.services.conftest import Run
 
 
-def test_the_payload_is_the_arguments_and_the_return_value_the_result(
-    app: FleetQ, run: Run
-) -> None:
+def test_payload_becomes_the_arguments_and_return_value_the_result(app: FleetQ, run: Run) -> None:
     @app.task("add")
     def add(a: int, b: int = 1) -> dict[str, int]:
         return {"sum": a + b}
@@ -39,7 +37,7 @@ def test_an_async_function_runs_on_the_loop_of_the_app(app: FleetQ, run: Run) ->
 def test_a_registered_function_can_still_be_called(app: FleetQ) -> None:
     @app.task("double")
     def double(n: int) -> int:
-        """Twice as much."""
+        """Return twice ``n``."""
         return 2 * n
 
     assert double(4) == 8
@@ -47,9 +45,7 @@ def test_a_registered_function_can_still_be_called(app: FleetQ) -> None:
     assert (double.__name__, double.__doc__) == ("double", "Twice as much.")
 
 
-def test_a_failing_function_is_tried_again_until_its_tries_are_used_up(
-    app: FleetQ, run: Run
-) -> None:
+def test_failing_function_is_retried_until_max_retries(app: FleetQ, run: Run) -> None:
     attempts = []
 
     @app.task("flaky", max_retries=2)
@@ -77,7 +73,7 @@ def test_a_retry_that_works_clears_the_error(app: FleetQ, run: Run) -> None:
     ]  # fmt: skip
 
 
-def test_a_permanent_failure_is_not_tried_again(app: FleetQ, run: Run) -> None:
+def test_permanent_failure_is_not_retried(app: FleetQ, run: Run) -> None:
     @app.task("hopeless")
     def hopeless() -> None:
         raise PermanentFailure("never")
@@ -109,7 +105,7 @@ def test_a_step_that_no_function_can_run_fails_at_once(
 
 
 @pytest.mark.parametrize("payload", ["[1]", "7"])
-def test_a_payload_that_another_program_wrote_wrong_fails_only_its_step(
+def test_malformed_payload_in_the_store_fails_only_its_step(
     app: FleetQ, run: Run, payload: str
 ) -> None:
     app.task("add")(lambda: 1)
@@ -120,9 +116,7 @@ def test_a_payload_that_another_program_wrote_wrong_fails_only_its_step(
     assert "the payload is not a JSON object" in (step.error or "")
 
 
-def test_the_executor_takes_every_step_that_no_function_is_registered_for(
-    app: FleetQ, run: Run
-) -> None:
+def test_executor_runs_every_step_without_a_registered_function(app: FleetQ, run: Run) -> None:
     @app.task("add")
     def add(a: int) -> int:
         return a
@@ -160,7 +154,7 @@ def test_a_result_that_is_not_json_fails_the_step_for_good(
     assert "the result" in (step.error or "")
 
 
-def test_an_error_that_no_store_could_keep_is_made_storable(app: FleetQ, run: Run) -> None:
+def test_error_with_characters_that_stores_reject_is_escaped(app: FleetQ, run: Run) -> None:
     class Odd(Exception):
         def __str__(self) -> str:
             raise RuntimeError
@@ -202,7 +196,7 @@ def test_a_function_that_exits_fails_its_attempt_and_nothing_else(
     assert stayed.result == "here"
 
 
-def test_submit_refuses_arguments_that_the_function_does_not_take(app: FleetQ) -> None:
+def test_submit_rejects_arguments_that_the_function_does_not_accept(app: FleetQ) -> None:
     @app.task("add")
     def add(a: int) -> int:
         return a
@@ -214,7 +208,7 @@ def test_submit_refuses_arguments_that_the_function_does_not_take(app: FleetQ) -
     assert sum(app.queue().values()) == 0
 
 
-def test_retries_go_with_the_step_from_task_or_settings_or_call(app: FleetQ) -> None:
+def test_max_retries_come_from_the_call_else_the_task_else_the_settings(app: FleetQ) -> None:
     @app.task("add", max_retries=7)
     def add(a: int) -> int:
         return a
@@ -240,7 +234,7 @@ def test_retries_go_with_the_step_from_task_or_settings_or_call(app: FleetQ) -> 
         ({"max_retries": True}, "max_retries"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(
+def test_task_options_out_of_range_are_rejected(
     app: FleetQ, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidInput, match=message):
@@ -248,19 +242,19 @@ def test_options_that_make_no_sense_are_refused(
 
 
 @pytest.mark.parametrize("name", ["", None, 3, b"t"])
-def test_a_task_type_is_a_text(app: FleetQ, name: Any) -> None:
+def test_task_type_must_be_a_non_empty_string(app: FleetQ, name: Any) -> None:
     with pytest.raises(InvalidInput, match="task type"):
         app.task(name)
 
 
-def test_a_decorator_without_its_parentheses_is_refused(app: FleetQ) -> None:
+def test_task_decorator_without_parentheses_is_rejected(app: FleetQ) -> None:
     with pytest.raises(InvalidInput, match=r'@app\.task\("'):
 
         @app.task  # type: ignore[arg-type]
         def forgotten() -> None: ...
 
 
-def test_only_a_function_of_a_module_can_have_a_process(app: FleetQ) -> None:
+def test_process_function_must_be_importable(app: FleetQ) -> None:
     def local() -> None: ...
 
     class Callable:
@@ -271,7 +265,7 @@ def test_only_a_function_of_a_module_can_have_a_process(app: FleetQ) -> None:
             app.task("t", process=True)(function)
 
 
-def test_an_object_that_is_called_like_an_async_function_is_one(app: FleetQ, run: Run) -> None:
+def test_object_with_an_async_call_method_runs_on_the_event_loop(app: FleetQ, run: Run) -> None:
     class Greet:
         async def __call__(self, name: str) -> str:
             return f"hello {name}"
@@ -293,6 +287,6 @@ def test_task_type_registered_twice_or_parameter_named_priority_is_rejected(app:
         app.task("v", process=True)(sleepy)
 
 
-def test_current_step_is_only_known_within_a_step() -> None:
+def test_current_step_raises_outside_of_a_step() -> None:
     with pytest.raises(RuntimeError, match="within a function"):
         current_step()

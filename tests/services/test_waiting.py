@@ -1,4 +1,4 @@
-"""What waits for a slot begins in claim order, and only under a claim that is known to stand."""
+"""Steps that wait for a slot start in claim order, and only while their claim is valid."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ kinds = pytest.mark.parametrize("kind", ["thread", "loop"])
 
 
 class Place:
-    """Runners with one slot, whose functions note their steps' names in ``begun``. Each waits
-    until it is let go."""
+    """Runners with one slot. Each function appends its step's name to ``begun`` and waits until
+    the test lets it return."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         app = FleetQ("memory://")
@@ -63,7 +63,7 @@ class Place:
         assert self._ended.acquire(timeout=LIMIT)
 
     def wait_for(self, *names: str) -> None:
-        """Until these have begun, and no others."""
+        """Wait until exactly these have begun."""
 
         def have_begun() -> bool:
             assert self.begun == list(names[: len(self.begun)])
@@ -160,9 +160,7 @@ def test_blocked_event_loop_keeps_no_thread_waiting(place: Place) -> None:
 
 
 @kinds
-def test_step_that_has_waited_begins_only_after_its_claim_is_confirmed(
-    place: Place, kind: str
-) -> None:
+def test_expired_claim_is_confirmed_before_the_step_starts(place: Place, kind: str) -> None:
     place.start(kind, "a")
     place.wait_for("a")
     place.start(kind, "b", "cancelled", begin_by=0.0)
@@ -179,7 +177,7 @@ def test_step_that_has_waited_begins_only_after_its_claim_is_confirmed(
 
 
 @kinds
-def test_claim_that_ran_out_again_is_confirmed_again(place: Place, kind: str) -> None:
+def test_claim_that_expires_again_is_confirmed_again(place: Place, kind: str) -> None:
     place.start(kind, "a", begin_by=0.0)
     assert place.unconfirmed.wait(LIMIT)
     place.unconfirmed.clear()
