@@ -1,4 +1,4 @@
-"""The bell rings whenever somebody else has changed a step, and not while nothing happens."""
+"""The change counter changes whenever another process has changed a step, and only then."""
 
 from __future__ import annotations
 

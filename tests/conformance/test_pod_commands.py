@@ -1,4 +1,4 @@
-"""Presence: joining, living, draining, leaving; and that the dead stay dead."""
+"""Pod commands: join, heartbeat, drain and leave; and that ended incarnations stay ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recovery: which steps are orphans, and that each is given back once."""
+"""Recovery: which steps are orphans, and that each is recovered once."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ class Fleet(RuleBasedStateMachine):
         fate: str,
         prefetch: int = 0,
     ) -> None:
-        """The turn that a pod like this would take; one whose answer is missing comes first."""
+        """The next request of a pod; one without an answer is repeated first."""
         process = self.processes.get(pod_id)
         if process is None:
             self.join(pod_id, claim, fate)
@@ -359,7 +359,7 @@ class Fleet(RuleBasedStateMachine):
             del self.processes[request.pod_id]
 
     def do(self, request: SyncRequest) -> SyncResult | None:
-        """The turn on both sides; ``None`` if the incarnation has ended."""
+        """Sync store and model; ``None`` if the incarnation has ended."""
         now = self.clock()
         table = (
             []

@@ -1,4 +1,4 @@
-"""A turn is one transaction, and a turn sent again is made up for, not done twice."""
+"""A sync is one transaction, and a repeated sync does nothing twice."""
 
 from __future__ import annotations
 
