@@ -1,1 +1,2 @@
-"""Stores behind the core's ports, and the leader's local table. Nothing here decides."""
+"""Implementations of the core's ports: the stores, and the leader's recovery queue. The rules are
+in ``core``."""

@@ -1,4 +1,4 @@
-"""The file that pruned events are moved to: one a line, as JSON."""
+"""The archive of pruned events: a file with one JSON object per line."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ from fleet_q.core.errors import InvalidInput
 from fleet_q.core.events import Event, PodEvent, StepEvent
 from fleet_q.core.lifecycle import POD
 
-_BEGINS: Final = (b'{"step_id":', b'{"pod_id":')
+_LINE_STARTS: Final = (b'{"step_id":', b'{"pod_id":')
 _BATCH: Final = 1_000
-"""Lines written at a time."""
+"""Lines per write."""
 
 _POD_FACTS: Final = POD.triggers()
 
 
 class Archive:
-    """Appends events to the file at ``path``; each call returns when they are on the disk.
+    """Appends events to the file at ``path``; each call returns after ``fsync``.
 
-    A line has the names of the columns of ``step_events`` or ``pod_events``. What a kill left of a
-    line is cut off: its event was not deleted, and comes again. Raises :class:`InvalidInput` for a
-    file that is no archive, or that somebody else is writing.
+    The keys of a line are the columns of ``step_events`` or ``pod_events``. An incomplete last
+    line, left by a killed process, is cut off when the archive is opened: its event was not deleted
+    from the store and is archived again. Raises :class:`InvalidInput` for a file that is not an
+    archive, or that another process is writing.
     """
 
     def __init__(self, path: Path) -> None:
         path = path.absolute()
         is_new = not path.exists()
-        self._file = path.open("ab+", buffering=0)  # a child would write what is left in a buffer
-        fork.call_in_child(self._close)  # or the child would keep the lock
+        self._file = path.open("ab+", buffering=0)  # a forked child would flush a copy of a buffer
+        fork.call_in_child(self._close)  # or a forked child would keep the lock
         try:
             self._lock(path)
-            self._mend(path)
+            self._cut_incomplete_line(path)
         except BaseException:
             self._file.close()
             raise
@@ -75,17 +76,21 @@ class Archive:
         except BlockingIOError:
             raise InvalidInput(f"{path} is being written by another prune") from None
 
-    def _mend(self, path: Path) -> None:
+    def _cut_incomplete_line(self, path: Path) -> None:
         self._file.seek(0)
-        head = self._file.read(max(map(len, _BEGINS)))
-        if head and not any(head.startswith(each) or each.startswith(head) for each in _BEGINS):
-            raise InvalidInput(f"{path} is no archive; name another file, or a new one")
+        head = self._file.read(max(map(len, _LINE_STARTS)))
+        if head and not any(
+            head.startswith(start) or start.startswith(head) for start in _LINE_STARTS
+        ):
+            raise InvalidInput(
+                f"{path} is not an archive of events; name another file, or one that does not exist"
+            )
         end = self._file.seek(0, os.SEEK_END)
         self._file.truncate(_end_of_lines(self._file, end))
 
 
 def _end_of_lines(file: IO[bytes], end: int, step: int = 65_536) -> int:
-    """Where the last whole line of a file of ``end`` bytes ends."""
+    """The offset after the last complete line of a file of ``end`` bytes."""
     while end > 0:
         begin = max(0, end - step)
         file.seek(begin)
@@ -97,24 +102,25 @@ def _end_of_lines(file: IO[bytes], end: int, step: int = 65_536) -> int:
 
 
 def _line(event: StepEvent | PodEvent) -> bytes:
-    """A line break within it could only be a blank between the tokens of somebody's JSON."""
+    """The event as one line. A payload may contain line breaks only as whitespace between JSON
+    tokens, so they can be replaced by spaces."""
     return msgspec.json.encode(_columns(event)).replace(b"\n", b" ") + b"\n"
 
 
 def _columns(event: Event[Any]) -> dict[str, Any]:
-    of_pod = event.fact.type in _POD_FACTS
+    is_of_pod = event.fact.type in _POD_FACTS
     return {
-        "pod_id" if of_pod else "step_id": event.stream,
+        "pod_id" if is_of_pod else "step_id": event.stream,
         "version": event.version,
         "type": event.fact.type,
         "event_ts": event.at,
-        "by_pod_id" if of_pod else "pod_id": event.pod_id,
+        "by_pod_id" if is_of_pod else "pod_id": event.pod_id,
         **asdict(event.fact),
     }
 
 
 def _sync_folder(path: Path) -> None:
-    """A new file's name is on the disk only when its folder is."""
+    """Sync the folder of a new file, without which its name may be lost in a power cut."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -1,4 +1,4 @@
-"""The clock of stores that have no server: the machine's."""
+"""The clock of stores without a server: this machine's."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What the SQL stores keep, column by column, told by the core's structs.
+"""The columns of the SQL stores' tables, derived from the core's structs.
 
-A step's row has the fields of :class:`~fleet_q.core.step.Step`, in their order; so has a pod's. A
-log has the columns that all its events share, and one for each field of any of its facts.
+A step's row has the fields of :class:`~fleet_q.core.step.Step`, in their order, and a pod's row
+those of :class:`~fleet_q.core.pod.Pod`. A log has the columns that all its events share, and one
+column for each field of any of its facts.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ _FROM_EVENT: Final = {
 
 
 def by_tag(union: Any) -> Facts:
-    """The facts of a union by the type that the log's ``type`` column has."""
+    """The facts of a union, keyed by their value in the log's column ``type``."""
     return {str(fact.__struct_config__.tag): fact for fact in get_args(union)}
 
 
 def columns_of(*structs: Any) -> Columns:
-    """The fields of these structs, each once, as columns.
+    """The fields of these structs as columns; a field that several of them have appears once.
 
     Raises :class:`TypeError` for a field that no column can hold.
     """
@@ -52,9 +53,9 @@ def _type(name: str, annotation: Any) -> Type:
     choices = [choice for choice in get_args(annotation) or [annotation] if choice is not NoneType]
     if get_origin(annotation) is Literal:
         return "text"
-    found = {"text" if get_origin(each) is Literal else _TYPES.get(each) for each in choices}
-    column = found.pop()
-    if found or column is None:
+    types = {"text" if get_origin(choice) is Literal else _TYPES.get(choice) for choice in choices}
+    column = types.pop()
+    if types or column is None:
         raise TypeError(f"no column can hold {name}: {annotation}")
     return "time" if name.endswith("_ts") else column
 

@@ -1,4 +1,4 @@
-"""What a doctor's look at a store finds, check by check."""
+"""The findings of ``fleet-q doctor``: checks that depend on each other, run in order."""
 
 from __future__ import annotations
 
@@ -13,60 +13,62 @@ Verdict = Literal["ok", "warn", "fail", "skipped"]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What one check found; ``mend`` is the statement or the command that mends it."""
+    """The result of one check. ``fix`` is a SQL statement or a shell command; ``None`` if nothing
+    needs fixing or no fix is known."""
 
     check: str
     verdict: Verdict
-    says: str
-    mend: str | None = None
+    message: str
+    fix: str | None = None
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """A finding that does not know yet which check it is of."""
+    """What a check returns: a :class:`Finding` without the check's name."""
 
     verdict: Verdict
-    says: str
-    mend: str | None = None
+    message: str
+    fix: str | None = None
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing to look at, once those that it ``needs`` have not failed."""
+    """One check. It is skipped if a check named in ``needs`` failed or was skipped."""
 
     name: str
-    look: Callable[[], Diagnosis]
+    run: Callable[[], Diagnosis]
     needs: tuple[str, ...] = ()
 
 
-def ok(says: str) -> Diagnosis:
-    """All is as it should be."""
-    return Diagnosis("ok", says)
+def ok(message: str) -> Diagnosis:
+    """A diagnosis without a problem."""
+    return Diagnosis("ok", message)
 
 
-def warn(says: str, mend: str) -> Diagnosis:
-    """It works, but not as well, or as cheaply, as it could."""
-    return Diagnosis("warn", says, mend)
+def warn(message: str, fix: str) -> Diagnosis:
+    """A diagnosis of a problem that makes pods slower, less safe or more expensive, but does not
+    stop them."""
+    return Diagnosis("warn", message, fix)
 
 
-def fail(says: str, mend: str) -> Diagnosis:
-    """A pod could not live with it."""
-    return Diagnosis("fail", says, mend)
+def fail(message: str, fix: str) -> Diagnosis:
+    """A diagnosis of a problem with which a pod cannot run."""
+    return Diagnosis("fail", message, fix)
 
 
 def examine(checks: Sequence[Check]) -> Iterator[Finding]:
-    """Look at one thing after the other. A check that raises has failed."""
-    root: dict[str, str] = {}
-    """Of each check that failed or was skipped, the one that failed first."""
+    """Run the checks in order and yield their findings. A check that raises has failed."""
+    root_causes: dict[str, str] = {}
+    """For each check that failed or was skipped, the name of the check that failed first."""
     for check in checks:
-        cause = next((root[each] for each in check.needs if each in root), check.name)
+        cause = next((root_causes[name] for name in check.needs if name in root_causes), check.name)
         if cause != check.name:
-            found = Diagnosis("skipped", f"cannot be told without {cause}")
+            diagnosis = Diagnosis("skipped", f"cannot be checked because {cause} failed")
         else:
             try:
-                found = check.look()
+                diagnosis = check.run()
             except StoreUnavailable as error:
-                found = fail(str(error), "fleet-q doctor")  # it may have been in passing
+                diagnosis = fail(str(error), "fleet-q doctor")  # the error may be temporary
             except FleetQError as error:
-                found = Diagnosis("fail", str(error))
-        if found.verdict in ("fail", "skipped"):
-            root[check.name] = cause
-        yield Finding(check.name, found.verdict, found.says, found.mend)
+                diagnosis = Diagnosis("fail", str(error))
+        if diagnosis.verdict in ("fail", "skipped"):
+            root_causes[check.name] = cause
+        yield Finding(check.name, diagnosis.verdict, diagnosis.message, diagnosis.fix)

@@ -1,8 +1,8 @@
-"""What a fork of the process means for locks and connections.
+"""Locks and connections that survive a fork of the process.
 
-A child process has its parent's memory, but of its threads only the one that forked: a lock that
-another thread held is never released there. A connection stays the parent's: whatever a child does
-with it, closing it included, takes the parent's locks or session away.
+A child process has a copy of its parent's memory, but only the thread that forked: a lock that
+another thread held is never released there. A connection still belongs to the parent: anything that
+a child does with it, even closing it, ends the parent's locks or session.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
 FORK_PATIENCE: Final = 10.0
-"""Seconds that a fork waits for transactions that are under way in other threads."""
+"""Seconds that a fork waits for running transactions of other threads."""
 
 
 class Forkable(Protocol):
-    """What :func:`register` is called with. Its methods run in the thread that forks."""
+    """An object that :func:`register` accepts. Its methods run in the thread that forks."""
 
     def before_fork(self, until: float) -> None:
-        """Let no other thread be in the middle of something; wait until then at the latest."""
+        """Keep other threads out of critical sections; wait for them until ``until`` (monotonic
+        seconds) at most."""
 
     def after_fork(self, in_child: bool) -> None:
-        """Go on: in the parent, or ``in_child`` with locks and connections of the child's own."""
+        """Release the locks; ``in_child``: replace locks and connections by the child's own."""
 
 
 class Closable(Protocol):
-    """What :class:`OwnedConnection` holds."""
+    """A connection that :class:`OwnedConnection` can hold."""
 
     def close(self) -> None: ...
 
@@ -39,18 +40,19 @@ C = TypeVar("C", bound=Closable)
 
 
 class ForkLock:
-    """A ``lock`` that a fork waits for, so that no other thread is inside it; free in the child."""
+    """A ``lock`` that a fork acquires first, so that no other thread holds it during the fork. It
+    is free in the child."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.is_held_by_fork = False
 
     def before_fork(self, until: float) -> None:
-        """Wait for the lock, at most until then."""
+        """Acquire the lock, waiting until ``until`` (monotonic seconds) at most."""
         self.is_held_by_fork = self.lock.acquire(timeout=max(0.0, until - time.monotonic()))
 
     def after_fork(self, in_child: bool) -> None:
-        """Release it. A child whose parent did not get it has another one."""
+        """Release the lock. If the fork could not acquire it, the child gets a new one."""
         if self.is_held_by_fork:
             self.is_held_by_fork = False
             self.lock.release()
@@ -59,10 +61,10 @@ class ForkLock:
 
 
 class OwnedConnection(ForkLock, Generic[C]):
-    """A ``connection``, used under ``lock``, of the process that opened it: a child has none.
+    """A ``connection``, used under ``lock``, that belongs to the process that opened it.
 
-    The child closes its parent's, which must be one that may be closed there, unless another
-    thread was using it.
+    A forked child has none: it closes its copy of the parent's connection, which must be of a kind
+    that a child may close, or leaves it alone if another thread was using it.
     """
 
     def __init__(self, connection: C | None = None) -> None:
@@ -70,7 +72,7 @@ class OwnedConnection(ForkLock, Generic[C]):
         self.connection = connection
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
+        """Close the connection, if one is open."""
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.close()
@@ -85,34 +87,35 @@ class OwnedConnection(ForkLock, Generic[C]):
 
 
 def register(forkable: Forkable) -> None:
-    """Call the object's methods at every fork, for as long as it lives."""
+    """Call the object's methods at every fork, as long as the object exists."""
     key = id(forkable)
     with _gate:
         _registered[key] = weakref.ref(forkable, lambda _: _registered.pop(key, None))
 
 
 def call_in_child(method: Callable[[], None]) -> None:
-    """Call an object's method in every child, after what is registered, while the object lives."""
+    """Call a bound method in every forked child, after the registered objects' ``after_fork``, as
+    long as its object exists."""
     key = id(method.__self__)  # type: ignore[attr-defined]
-    # A WeakMethod complains if the object lives until the interpreter has almost ended.
+    # No WeakMethod: it raises if the object exists until the interpreter's shutdown.
     owner = weakref.ref(method.__self__, lambda _: _in_children.pop(key, None))  # type: ignore[attr-defined]
     _in_children[key] = owner, method.__func__  # type: ignore[attr-defined]
 
 
 def keep_forever(inherited: object) -> None:
-    """Never run the destructor of something that is the parent's, not even when the child ends."""
+    """Never run the destructor of an object of the parent, not even when the child exits."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
 
 
 def is_inherited(file: tuple[int, int]) -> bool:
-    """Whether a file, given by device and inode, was open when this process was forked, by
-    something that is not registered here."""
+    """Whether a file, given by device and inode, was still open in this process right after it was
+    forked, that is, opened by code that does not use this module."""
     return file in _inherited
 
 
 _registered: Final[dict[int, weakref.ref[Forkable]]] = {}
 _in_children: Final[dict[int, tuple[weakref.ref[object], Callable[[object], None]]]] = {}
-_gate = threading.RLock()  # no new object may come while the process forks
+_gate = threading.RLock()  # no object is registered during a fork
 _forking: list[Forkable] = []
 _inherited: set[tuple[int, int]] = set()
 
@@ -143,20 +146,20 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     global _gate
-    if not _forking:  # a fork that was not announced: nothing waited for the other threads
+    if not _forking:  # _before was not called: no lock is held
         _gate = threading.RLock()
         _gate.acquire()
         _forking.extend(f for r in list(_registered.values()) if (f := r()) is not None)
     try:
         _after(in_child=True)
         for owner, function in list(_in_children.values()):
-            if (living := owner()) is not None:
-                function(living)
+            if (instance := owner()) is not None:
+                function(instance)
     finally:
-        _note_open_files()
+        _record_open_files()
 
 
-def _note_open_files() -> None:
+def _record_open_files() -> None:
     _inherited.clear()
     try:
         names = os.listdir("/dev/fd")
@@ -164,10 +167,10 @@ def _note_open_files() -> None:
         return
     for name in names:
         try:
-            found = os.stat(int(name))
+            status = os.stat(int(name))
         except (OSError, ValueError):
             continue
-        _inherited.add((found.st_dev, found.st_ino))
+        _inherited.add((status.st_dev, status.st_ino))
 
 
 os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

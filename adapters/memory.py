@@ -1,4 +1,4 @@
-"""A store in this process's memory: for tests, and for apps whose steps may die with them."""
+"""A store in this process's memory, for tests and for apps that need no steps after they exit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fleet_q.core.step_by_step import StepByStep
 
 
 class MemoryStore(EventStore):
-    """A store that lives and dies with its process; any thread may use it.
+    """A store in the memory of one process. Any thread may use it.
 
     ``clock`` gives the store's time in microseconds since the Unix epoch.
     """
@@ -54,7 +54,7 @@ class MemoryDatabase:
         return self._changes
 
     def begin(self) -> MemoryTransaction:
-        """A transaction, to be committed by doing nothing or rolled back."""
+        """A transaction: it is committed unless it is rolled back."""
         return MemoryTransaction(self, self._clock())
 
     @contextmanager
@@ -74,14 +74,14 @@ class MemoryDatabase:
 
     @contextmanager
     def snapshot(self) -> Iterator[MemoryTransaction]:
-        picture = MemoryDatabase(self._clock)
+        copy = MemoryDatabase(self._clock)
         with self._fork_lock.lock:
-            picture.step_log = {step_id: list(log) for step_id, log in self.step_log.items()}
-            picture.pod_log = {pod_id: list(log) for pod_id, log in self.pod_log.items()}
-            picture.steps, picture.pods = dict(self.steps), dict(self.pods)
-            picture.by_status |= {status: dict(ids) for status, ids in self.by_status.items()}
-            picture.queue = _Queue(picture.steps)
-        yield MemoryTransaction(picture, self._clock())
+            copy.step_log = {step_id: list(log) for step_id, log in self.step_log.items()}
+            copy.pod_log = {pod_id: list(log) for pod_id, log in self.pod_log.items()}
+            copy.steps, copy.pods = dict(self.steps), dict(self.pods)
+            copy.by_status |= {status: dict(ids) for status, ids in self.by_status.items()}
+            copy.queue = _Queue(copy.steps)
+        yield MemoryTransaction(copy, self._clock())
 
     def close(self) -> None:
         pass
@@ -91,7 +91,8 @@ class MemoryDatabase:
         self._fork_lock.before_fork(until)
 
     def after_fork(self, in_child: bool) -> None:
-        """A child goes on with a copy, in which no transaction is half done."""
+        """Release the lock. A child has a copy of the store; a transaction of another thread that
+        was open is rolled back in it."""
         was_in_use = not self._fork_lock.is_held_by_fork
         self._fork_lock.after_fork(in_child)
         if in_child and was_in_use and self._open is not None:
@@ -100,7 +101,7 @@ class MemoryDatabase:
 
 
 class MemoryTransaction(StepByStep):
-    """The rows of a :class:`fleet_q.core.ports.Transaction`; steps change one by one."""
+    """A :class:`fleet_q.core.ports.Transaction` on dicts; steps change one by one."""
 
     def __init__(self, database: MemoryDatabase, at: int) -> None:
         self.at = at
@@ -109,8 +110,8 @@ class MemoryTransaction(StepByStep):
         self._undo: list[Callable[[], object]] = []
 
     def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
-        known = self._db.steps
-        return {step_id: known[step_id] for step_id in step_ids if step_id in known}
+        steps = self._db.steps
+        return {step_id: steps[step_id] for step_id in step_ids if step_id in steps}
 
     def claimable(self, limit: int) -> list[Step]:
         return self._db.queue.due(self.at, limit)
@@ -147,8 +148,8 @@ class MemoryTransaction(StepByStep):
         def age(step: Step) -> tuple[int, str]:
             return (step.last_update_ts, step.step_id)
 
-        letters = (s for s in self._in_status("failed") if before is None or age(s) < before)
-        return heapq.nlargest(limit, letters, key=age)
+        failed = (s for s in self._in_status("failed") if before is None or age(s) < before)
+        return heapq.nlargest(limit, failed, key=age)
 
     def counts(self) -> dict[StepStatus, int]:
         return {status: len(self._db.by_status[status]) for status in STEP_STATUSES}
@@ -214,16 +215,17 @@ class MemoryTransaction(StepByStep):
         yield from self._db.pod_log.get(pod_id, ())
 
     def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
-        found = [
-            step.step_id
-            for step in steps
-            if (known := self._db.steps.get(step.step_id)) is not None
-            and known.version == step.version
-            and known.last_update_ts <= before
+        step_ids = [
+            final.step_id
+            for final in steps
+            if (step := self._db.steps.get(final.step_id)) is not None
+            and step.version == final.version
+            and step.last_update_ts <= before
         ]
-        for step_id in found:
+        for step_id in step_ids:
             self._forget(step_id)
-        return Pruned(len(found), sum(len(self._db.step_log.pop(step_id)) for step_id in found))
+        events = sum(len(self._db.step_log.pop(step_id)) for step_id in step_ids)
+        return Pruned(len(step_ids), events)
 
     def prune_pod(self, pod: Pod) -> Pruned:
         if self._db.pods.get(pod.pod_id) != pod:
@@ -281,14 +283,15 @@ class MemoryTransaction(StepByStep):
 
 
 class _Queue:
-    """The pending steps in two heaps: whose time had come when it was last looked, in claim order,
-    and the others by their time. An entry is dropped when it comes up and its step has changed."""
+    """The pending steps in two heaps: those that were due at the latest call, in claim order, and
+    the waiting ones by their due time. An entry whose step has changed is dropped when it is
+    popped."""
 
     def __init__(self, steps: dict[str, Step]) -> None:
         self._steps = steps
         self._due: list[tuple[tuple[int, int, str], int]] = []
         self._waiting: list[tuple[int, str, int]] = []
-        self._latest = 0  # the clock, as it was seen last
+        self._latest = 0  # the time of the latest call
         for step in steps.values():
             if step.status == "pending":
                 self.add(step)
@@ -299,29 +302,29 @@ class _Queue:
         heapq.heappush(self._waiting, (due, step.step_id, step.version))
 
     def due(self, at: int, limit: int) -> list[Step]:
-        self._sort_out(at)
-        found: list[Step] = []
-        seen: list[tuple[tuple[int, int, str], int]] = []
-        while self._due and len(found) < limit:
+        self._move_due(at)
+        steps: list[Step] = []
+        popped: list[tuple[tuple[int, int, str], int]] = []
+        while self._due and len(steps) < limit:
             entry = heapq.heappop(self._due)
             order, version = entry
             step = self._pending(order[2], version)
-            if step is None or claim_order(step) != order or (seen and seen[-1] == entry):
+            if step is None or claim_order(step) != order or (popped and popped[-1] == entry):
                 continue
-            seen.append(entry)
+            popped.append(entry)
             if is_due(step, at):
-                found.append(step)
-        for entry in seen:
+                steps.append(step)
+        for entry in popped:
             heapq.heappush(self._due, entry)
-        return found
+        return steps
 
     def next_due(self, at: int) -> int | None:
-        self._sort_out(at)
+        self._move_due(at)
         return self._waiting[0][0] if self._waiting else None
 
-    def _sort_out(self, at: int) -> None:
-        """Move what has come due by ``at``, and drop what has changed before the first that waits
-        for longer. After the clock was set back, any may be due."""
+    def _move_due(self, at: int) -> None:
+        """Move the steps that are due at ``at`` from the waiting heap to the other one. After the
+        clock was set back, every waiting step is checked, as any retry may be due."""
         if at < self._latest:
             self._waiting = [
                 (AT_ONCE if is_due(step, at) else due, step_id, version)
@@ -341,8 +344,8 @@ class _Queue:
 
     def _pending(self, step_id: str, version: int) -> Step | None:
         step = self._steps.get(step_id)
-        current = step is not None and step.status == "pending" and step.version == version
-        return step if current else None
+        is_current = step is not None and step.status == "pending" and step.version == version
+        return step if is_current else None
 
 
 def _orphan(step: Step) -> Orphan:

@@ -1,4 +1,4 @@
-"""From a URL to a store."""
+"""Opens the store that a URL names."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def open_store(
     table_prefix: str = "",
     durability: Durability = "process",
 ) -> Store:
-    """The store that ``url`` names: ``sqlite:///relative/path``, ``sqlite:////absolute/path``,
+    """Open the store that ``url`` names: ``sqlite:///relative/path``, ``sqlite:////absolute/path``,
     ``snowflake://`` (see :mod:`fleet_q.adapters.snowflake.connection`) or ``memory://``.
 
-    With ``create`` false, a file that does not exist yet is an error; the tables in Snowflake are
-    never made here. ``client`` is who Snowflake's query history says it was, ``durability`` a
-    SQLite file's.
+    With ``create`` false, a SQLite file that does not exist is an error; tables in Snowflake are
+    never created here. ``client`` appears in Snowflake's query history, as ``QUERY_TAG``.
+    ``durability`` applies to SQLite.
 
-    Raises :class:`InvalidInput` for a URL of no such form, and what the store raises.
+    Raises :class:`InvalidInput` for a URL of another form, and the store's own errors.
     """
     parts = _split(url)
     if parts.scheme == "memory" and not parts.netloc and not parts.path:
@@ -46,37 +46,36 @@ def open_store(
         snowflake = open_snowflake(url, tag=f"fleet-q {client}", table_prefix=table_prefix)
         snowflake.check_schema()
         return snowflake
-    raise InvalidInput(f"{shown(url)!r} is no store; write {_FORMS}")
+    raise InvalidInput(f"{shown(url)!r} is not a store's URL; write {_FORMS}")
 
 
 def sqlite_path(url: str) -> Path:
-    """The file that a ``sqlite:`` URL names; :class:`InvalidInput` if it names none."""
+    """The file that a ``sqlite:`` URL names. Raises :class:`InvalidInput` if it names none."""
     parts = _split(url)
     path = unquote(parts.path.removeprefix("/"))
     if path == ":memory:":
-        raise InvalidInput(f"{shown(url)!r} would be a store of one connection; write memory://")
+        raise InvalidInput(f"{shown(url)!r} is a database of one connection only; write memory://")
     if parts.query or parts.fragment:
-        raise InvalidInput(f"{shown(url)!r}: in a file's name write ? as %3F and # as %23")
+        raise InvalidInput(f"{shown(url)!r}: a file name's ? is written %3F, and # %23")
     if not url.startswith("sqlite:///") or not path or "\0" in path:
         raise InvalidInput(
-            f"{shown(url)!r} names no file; write sqlite:///jobs.db for one here,"
-            " sqlite:////var/lib/jobs.db for one from the root"
+            f"{shown(url)!r} names no file; write sqlite:///jobs.db for a relative path,"
+            " sqlite:////var/lib/jobs.db for an absolute one"
         )
     return Path(path)
 
 
 def absolute(url: str, folder: Path) -> str:
-    """The URL with a relative path made one in ``folder``."""
+    """The URL with a relative path of a SQLite file resolved against ``folder``."""
     try:
         path = sqlite_path(url)
     except InvalidInput:
-        return url  # of another store; or opening it will say what is wrong
+        return url  # another store's URL, or one that open_store rejects
     return url if path.is_absolute() else f"sqlite:///{quote(str(folder / path))}"
 
 
 def current_folder() -> Path:
-    """The current folder; the root, from which no relative path leads anywhere else, if that was
-    deleted."""
+    """The current folder, or ``/`` if that was deleted."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -84,7 +83,7 @@ def current_folder() -> Path:
 
 
 def shown(url: str) -> str:
-    """As much of a URL as may be told: there may be a password in it."""
+    """The URL for messages, with all parts masked that may contain a password."""
     scheme, colon, _ = url.partition(":")
     if colon and scheme not in ("sqlite", "memory"):
         return f"{scheme}:***"
@@ -97,23 +96,24 @@ def is_shared(url: str) -> bool:
 
 
 def described(store: str | Store) -> str:
-    """Where a store is, in words without secrets: a file's whole path, a schema in Snowflake."""
+    """A store's location for people, without secrets: a file's absolute path, or account, database
+    and schema in Snowflake."""
     if not isinstance(store, str):
         return f"an open {type(store).__name__}"
     scheme = _split(store).scheme
     if scheme == "sqlite":
         return f"sqlite {sqlite_path(store).absolute()}"
     if scheme == "snowflake":
-        said = named(store)
-        place = [said.get(part, "-") for part in ("account", "database", "schema")]
-        if "connection_name" in said:
-            place = [f"connection {said['connection_name']}", *(p for p in place if p != "-")]
+        parameters = named(store)
+        place = [parameters.get(part, "-") for part in ("account", "database", "schema")]
+        if "connection_name" in parameters:
+            place = [f"connection {parameters['connection_name']}", *(p for p in place if p != "-")]
         return f"snowflake {'/'.join(place)}"
     return "memory"
 
 
 def store_exists(store: str | Store) -> bool:
-    """Whether opening it makes no new store, as it does of a file that is missing or empty."""
+    """Whether the store exists: a SQLite file that is missing or empty does not."""
     if not isinstance(store, str) or _split(store).scheme != "sqlite":
         return True
     path = sqlite_path(store)
@@ -121,17 +121,20 @@ def store_exists(store: str | Store) -> bool:
 
 
 def dialect(url: str) -> str:
-    """The folder of ``sql`` that belongs to ``url``; :class:`InvalidInput` if it has none."""
+    """The folder of ``sql`` with the statements for ``url``. Raises :class:`InvalidInput` if there
+    is none."""
     scheme = _split(url).scheme
     if scheme == "memory":
-        raise InvalidInput("memory:// lives and dies with one process; there is nothing to see")
+        raise InvalidInput(
+            "a memory:// store exists only inside one process and cannot be inspected"
+        )
     if scheme not in ("sqlite", "snowflake"):
-        raise InvalidInput(f"{shown(url)!r} is no store; write {_FORMS}")
+        raise InvalidInput(f"{shown(url)!r} is not a store's URL; write {_FORMS}")
     return scheme
 
 
 def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError:  # which would quote it
-        raise InvalidInput(f"{shown(url)!r} is no store; write {_FORMS}") from None
+    except ValueError:  # urlsplit's own message would show the URL
+        raise InvalidInput(f"{shown(url)!r} is not a store's URL; write {_FORMS}") from None

@@ -1,5 +1,5 @@
-"""The leader's ephemeral dead-letter table: SQLite's, in memory. A temporary folder that is full,
-or may not be written to, is no reason not to recover."""
+"""The leader's recovery queue: an in-memory SQLite table, so that recovery does not depend on a
+writable temporary folder."""
 
 from __future__ import annotations
 
@@ -17,46 +17,47 @@ _CREATE: Final = load("sqlite", "create_recovery_queue")
 _ADD: Final = load("sqlite", "add_orphan")
 _TAKE: Final = load("sqlite", "take_orphans")
 
-MOST: Final = 100_000
-"""Rows, at most, of 0.3 KB or so each; the cycles that follow find the rest."""
+MAX_ROWS: Final = 100_000
+"""The most rows, each of about 0.3 KB. Orphans beyond that are found by the next recovery
+cycles."""
 
 
 class SqliteRecoveryQueue:
-    """A table in a private database."""
+    """A :class:`~fleet_q.core.ports.RecoveryQueue` in a private SQLite database."""
 
     def __init__(self) -> None:
         self._owned: fork.OwnedConnection[sqlite3.Connection] = fork.OwnedConnection()
-        self._room = MOST
-        fork.register(self._owned)  # a recovery cycle goes on in the parent alone
+        self._room = MAX_ROWS
+        fork.register(self._owned)  # a forked child does not continue the recovery cycle
 
     def create(self) -> None:
-        """Begin with an empty table."""
+        """Create an empty table, dropping an earlier one."""
         self.drop()
         with self._owned.lock:
             connection = sqlite3.connect(":memory:", isolation_level=None)
             self._owned.connection = connection
             connection.execute(_CREATE)
-            self._room = MOST
+            self._room = MAX_ROWS
 
     def add(self, orphans: Sequence[Orphan]) -> None:
-        """Note orphans down, as far as there is room."""
+        """Insert orphans, until the table has ``MAX_ROWS`` rows."""
         with self._owned.lock:
-            noted = orphans[: self._room]
-            self._room -= len(noted)
-            self._open().executemany(_ADD, [astuple(orphan) for orphan in noted])
+            rows = orphans[: self._room]
+            self._room -= len(rows)
+            self._open().executemany(_ADD, [astuple(orphan) for orphan in rows])
 
     def take(self, limit: int) -> list[Orphan]:
-        """Remove and return up to ``limit`` of them."""
+        """Delete and return up to ``limit`` orphans."""
         with self._owned.lock:
             rows = self._open().execute(_TAKE, {"limit": limit})
             return [Orphan(*row) for row in rows.fetchall()]
 
     def drop(self) -> None:
-        """Remove the table."""
+        """Drop the table."""
         with self._owned.lock:
             self._owned.close()
 
     def _open(self) -> sqlite3.Connection:
         if self._owned.connection is None:
-            raise RuntimeError("the dead-letter table has not been created")
+            raise RuntimeError("the recovery queue has not been created: call create() first")
         return self._owned.connection

@@ -1,4 +1,4 @@
-"""Between rows and the core's structs, the same for every SQL store."""
+"""Conversion between rows of SQL stores and the core's structs."""
 
 from __future__ import annotations
 
@@ -21,28 +21,32 @@ Row = Sequence[Any]
 
 
 def to_step(row: Row) -> Step:
-    """A row of the step table, its columns in the order of the struct's fields."""
+    """The step of a row of ``step_tracker`` with its columns in the order of the struct's
+    fields."""
     return Step(*row)
 
 
 def to_pod(row: Row) -> Pod:
-    """A row of the pod table, likewise."""
+    """The pod of a row of ``pod_health`` with its columns in the order of the struct's fields."""
     return Pod(*row)
 
 
 def to_counts(counts: Iterable[tuple[str, int]]) -> dict[StepStatus, int]:
-    """Numbers of steps by status, zeros too. A status may come several times."""
-    found = dict.fromkeys(STEP_STATUSES, 0)
+    """The number of steps in each status, including zeros. A status may appear in several rows.
+
+    Raises :class:`UnknownToThisVersion` for a status that this version does not know.
+    """
+    totals = dict.fromkeys(STEP_STATUSES, 0)
     for status, count in counts:
-        if status not in found:
+        if status not in totals:
             raise UnknownToThisVersion(f"{count} step(s) have the status {status!r}")
-        found[status] += count
-    return found
+        totals[status] += count
+    return totals
 
 
 class Log:
-    """Turns the rows of a log into events and back. A row has the five columns that all events
-    share, then one for each field of any fact. ``what`` the log is about is named in errors."""
+    """Converts rows of a log to events and back. A row has the five columns that all events share,
+    then one for each field of any fact. ``what`` is ``step`` or ``pod``, for error messages."""
 
     def __init__(self, what: str, facts: Facts, columns: Columns) -> None:
         self._what = what
@@ -50,7 +54,8 @@ class Log:
         self._facts = {kind: (fact, self._fields(fact)) for kind, fact in facts.items()}
 
     def to_event(self, row: Row) -> Event[Any]:
-        """The event of a row. Raises :class:`UnknownToThisVersion` if its type is not known."""
+        """The event of a row. Raises :class:`UnknownToThisVersion` for a type that this version
+        does not know."""
         stream, version, kind, at, pod_id = row[:_SHARED]
         try:
             fact, fields = self._facts[kind]
@@ -78,8 +83,8 @@ class Log:
         return row
 
     def _fields(self, fact: type[Fact]) -> list[tuple[int, bool, object]]:
-        """For each field its place in a row, whether it is JSON, and what it is where the row has
-        nothing: an event that was written before the field was added has its default."""
+        """For each field its index in a row, whether it is JSON, and its value if the column is
+        NULL: the default of a field that was added after the event was written."""
         return [
             (
                 self._names.index(field.name),
@@ -96,37 +101,37 @@ _POD_LOG: Final = Log("pod", POD_FACTS, ROWS.pod_event)
 
 
 def to_step_event(row: Row) -> StepEvent:
-    """A row of the step log. Raises :class:`UnknownToThisVersion`."""
+    """The event of a row of ``step_events``. Raises :class:`UnknownToThisVersion`."""
     return _STEP_LOG.to_event(row)
 
 
 def to_pod_event(row: Row) -> PodEvent:
-    """A row of the pod log. Raises :class:`UnknownToThisVersion`."""
+    """The event of a row of ``pod_events``. Raises :class:`UnknownToThisVersion`."""
     return _POD_LOG.to_event(row)
 
 
 def step_event_row(event: StepEvent) -> Row:
-    """The row that :func:`to_step_event` reads."""
+    """The row of ``step_events`` for an event; the reverse of :func:`to_step_event`."""
     return _STEP_LOG.to_row(event)
 
 
 def pod_event_row(event: PodEvent) -> Row:
-    """The row that :func:`to_pod_event` reads."""
+    """The row of ``pod_events`` for an event; the reverse of :func:`to_pod_event`."""
     return _POD_LOG.to_row(event)
 
 
 def outcomes_json(outcomes: Sequence[Outcome]) -> str:
-    """Outcomes as the one value that ``turn.sql`` takes them in."""
+    """The JSON of outcomes that ``sync.sql`` takes as ``:outcomes``."""
     return encode([_outcome(outcome) for outcome in outcomes])
 
 
 def submissions_json(new: Sequence[Submit]) -> str:
-    """Submissions as the one value that ``submit.sql`` takes them in."""
+    """The JSON of submissions that ``submit.sql`` takes as ``:new``."""
     return encode([asdict(submit) for submit in new])
 
 
 def encode(value: Any) -> str:
-    """JSON for a bound value."""
+    """A value as JSON text, to be bound to a statement."""
     return msgspec.json.encode(value).decode()
 
 

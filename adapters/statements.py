@@ -1,4 +1,4 @@
-"""The statements of a dialect with their lists of columns written out, once for a process."""
+"""The statements of a dialect with their lists of columns rendered, cached for the process."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ Dialect = Literal["sqlite", "snowflake"]
 _LISTS: Final = {"sqlite": lists.sqlite, "snowflake": lists.snowflake}
 
 _EVOLVE: Final = "evolve"
-"""The statement that is a part of others, which name it in braces like a list."""
+"""A file that is no statement but a part of others, which include it as ``{evolve}``."""
 
 
 @cache
 def statements(dialect: Dialect) -> Mapping[str, str]:
-    """Every statement of a dialect by its name."""
+    """Every statement of a dialect, by its file's name without ``.sql``."""
     texts = load_all(dialect)
-    known = _LISTS[dialect](ROWS)
+    columns = _LISTS[dialect](ROWS)
     evolve = texts.get(_EVOLVE, "")
     return {
-        name: render(text.replace(f"{{{_EVOLVE}}}", evolve), known) for name, text in texts.items()
+        name: render(text.replace(f"{{{_EVOLVE}}}", evolve), columns)
+        for name, text in texts.items()
     }

@@ -1,5 +1,6 @@
-"""Every statement, one file each: ``load("sqlite", "claimable")`` is ``sqlite/claimable.sql``. The
-tables are made and changed by the files in ``migrations``, in the order of their numbers."""
+"""The SQL statements, each in its own file: ``load("sqlite", "claimable")`` is the text of
+``sqlite/claimable.sql``. The files in ``migrations`` create and change the tables, in the order of
+their numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 
 class Migration(NamedTuple):
-    """What leads a store from the schema version before this one to this one."""
+    """The SQL that migrates a store from the previous schema version to ``version``."""
 
     version: int
     name: str
@@ -20,7 +21,7 @@ class Migration(NamedTuple):
 
 @cache
 def load(dialect: str, name: str) -> str:
-    """The text of one statement; ``FileNotFoundError`` if there is no such file."""
+    """The text of one statement. Raises ``FileNotFoundError`` if there is no such file."""
     try:
         return load_all(dialect)[name]
     except KeyError:
@@ -29,23 +30,23 @@ def load(dialect: str, name: str) -> str:
 
 @cache
 def load_all(dialect: str) -> Mapping[str, str]:
-    """Every statement of a dialect by its name. All are read at once, so that :func:`load` never
-    has to later, when descriptors or the disk may be gone."""
+    """Every statement of a dialect, by name. All files are read at once, so that :func:`load` does
+    not fail later when the process has no descriptors left or the files were removed."""
     return _texts(files(__name__).joinpath(dialect))
 
 
 @cache
 def migrations(dialect: str) -> tuple[Migration, ...]:
-    """The migrations of a dialect: the first makes the tables of version 1, the last leads to the
-    version that this FLEET-Q works on. ``003_queues.sql`` leads to version 3."""
-    found = _texts(files(__name__).joinpath(dialect, "migrations"))
+    """The migrations of a dialect in order: the first creates the tables of version 1, the last
+    migrates to the version of this FLEET-Q. ``003_queues.sql`` migrates to version 3."""
+    texts = _texts(files(__name__).joinpath(dialect, "migrations"))
     return tuple(
-        Migration(int(name.partition("_")[0]), name, found[name]) for name in sorted(found)
+        Migration(int(name.partition("_")[0]), name, texts[name]) for name in sorted(texts)
     )
 
 
 def schema_version(dialect: str) -> int:
-    """The schema version that this FLEET-Q works on."""
+    """The schema version of this FLEET-Q."""
     return migrations(dialect)[-1].version
 
 

@@ -1,4 +1,4 @@
-"""The lists of columns that statements name, in both dialects, made of a description of the rows.
+"""The lists of columns that statements include, in both dialects, derived from :class:`Rows`.
 
 ``*_names`` are for writing, ``*_columns`` for reading: a row is read in the order of its columns.
 """
@@ -18,20 +18,20 @@ Lists = Mapping[str, ColumnList]
 
 
 class Effect(NamedTuple):
-    """What an event changes in a step: its status, and for each other column that changes one of
-    ``from event``, ``null``, ``zero`` and ``incremented``."""
+    """The effect of an event on a step: the new status, and for each other changed column one of
+    ``from event`` (the event's value), ``null``, ``zero`` and ``incremented``."""
 
     status: str
     columns: Mapping[str, str]
 
 
 class Rows(NamedTuple):
-    """What the statements work on.
+    """The columns of the tables, and how events change them.
 
     ``step`` and ``pod`` are the columns of the two tables, ``step_event`` and ``pod_event`` those
-    of the logs. ``facts`` are the columns of the step log that only events of a type have,
-    ``effects`` what such an event makes of a step. ``submission`` and ``outcome`` are the fields
-    of the commands by which steps are submitted and acknowledged.
+    of the logs. ``facts`` has, for each type of event, its own columns of the step log, and
+    ``effects`` its effect on a step. ``submission`` and ``outcome`` are the fields of the commands
+    that submit and acknowledge steps.
     """
 
     step: Columns
@@ -45,13 +45,13 @@ class Rows(NamedTuple):
 
     @property
     def changing(self) -> list[str]:
-        """The columns of a step that some event changes, besides its version and time."""
-        named = {column for effect in self.effects.values() for column in effect.columns}
-        return [column for column in self.step if column in named or column == "status"]
+        """The columns of a step that events change, without ``version`` and ``last_update_ts``."""
+        changed = {column for effect in self.effects.values() for column in effect.columns}
+        return [column for column in self.step if column in changed or column == "status"]
 
     @property
-    def told(self) -> list[str]:
-        """The columns of a step that some event says."""
+    def from_event(self) -> list[str]:
+        """The columns of a step that some event sets to a value of its own."""
         return [
             column
             for column in self.step
@@ -60,7 +60,7 @@ class Rows(NamedTuple):
 
 
 def sqlite(rows: Rows) -> Lists:
-    """The lists of SQLite's statements. Values are named after their columns."""
+    """The lists for SQLite's statements. Bound values have the names of their columns."""
     lists: dict[str, ColumnList] = {}
     for table in ("step", "pod", "step_event", "pod_event"):
         columns: Columns = getattr(rows, table)
@@ -77,7 +77,8 @@ def sqlite(rows: Rows) -> Lists:
 
 
 def snowflake(rows: Rows) -> Lists:
-    """The lists of Snowflake's statements, in which a step is ``step`` and a pod ``pod``."""
+    """The lists for Snowflake's statements, in which steps have the alias ``step`` and pods
+    ``pod``."""
     lists: dict[str, ColumnList] = {}
     for table in ("step", "pod", "step_event", "pod_event"):
         columns: Columns = getattr(rows, table)
@@ -107,10 +108,13 @@ def snowflake(rows: Rows) -> Lists:
         {column: _from_json(f"value:{column}", type_) for column, type_ in rows.outcome.items()},
         _NAMED,
     )
-    told = rows.told
-    lists["told_values"] = _each(told, "NULL", _NAMED)
-    lists["told_by_outcome"] = ColumnList(
-        {column: f"outcome.{column}" if column in rows.outcome else "NULL" for column in told},
+    from_event = rows.from_event
+    lists["event_values"] = _each(from_event, "NULL", _NAMED)
+    lists["outcome_event_values"] = ColumnList(
+        {
+            column: f"outcome.{column}" if column in rows.outcome else "NULL"
+            for column in from_event
+        },
         _NAMED,
     )
     facts = list(dict.fromkeys(column for fact in rows.facts.values() for column in fact))
@@ -153,31 +157,31 @@ def _from_json(value: str, type_: Type) -> str:
 
 
 def _of_fact(column: str, facts: Mapping[str, Sequence[str]]) -> str:
-    """A column of the log, read off the row that the change ``change_type`` left behind."""
+    """A column of the log, derived from the row that the change ``change_type`` wrote."""
     events = [event for event, fact in facts.items() if column in fact]
     text = f"CASE WHEN {_is('change_type', events)} THEN {column} END"
     return text if len(text) < WIDTH - 20 else text.replace(" THEN", "\n    THEN")
 
 
 def _after(column: str, effects: Mapping[str, Effect]) -> str:
-    """A column of a step after ``change``. An event of no known type has no status, which the table
-    refuses."""
+    """A column of a step after ``change``. The status after an unknown type of event is NULL, which
+    the table rejects."""
     if column == "status":
         cases = (f"    WHEN '{event}' THEN '{e.status}'\n" for event, e in effects.items())
         return f"CASE change.type\n{''.join(cases)}END"
-    now = f"{{step_tracker}}.{column}"
+    current = f"{{step_tracker}}.{column}"
     values = {
         "from event": f"change.{column}",
         "null": "NULL",
         "zero": "0",
-        "incremented": f"{now} + 1",
+        "incremented": f"{current} + 1",
     }
     text = "CASE"
     for becomes, value in values.items():
         events = [e for e, effect in effects.items() if effect.columns.get(column) == becomes]
         if events:
             text += f"\n    WHEN {_is('change.type', events)} THEN {value}"
-    return f"{text}\n    ELSE {now}\nEND"
+    return f"{text}\n    ELSE {current}\nEND"
 
 
 def _is(value: str, events: Sequence[str]) -> str:

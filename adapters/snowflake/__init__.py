@@ -1,4 +1,4 @@
-"""The store that the project is for: one Snowflake schema, shared by pods that share nothing else.
+"""A store in one Snowflake schema, for pods that share nothing else.
 
-Needs the extra ``fleet-q[snowflake]``.
+Requires the extra ``fleet-q[snowflake]``.
 """

@@ -1,4 +1,4 @@
-"""Queries and transactions that are tried again for a while, where Snowflake is unavailable."""
+"""Queries and transactions that are retried while Snowflake is unavailable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Calls:
-    """Each call is tried for ``patience`` seconds before it raises
+    """Calls that are retried for ``patience`` seconds before they raise
     :class:`~fleet_q.core.errors.StoreUnavailable`."""
 
     def __init__(self, session: Session, patience: float) -> None:
@@ -28,31 +28,32 @@ class Calls:
         return self.patiently(lambda: self.session.query(name, **values))
 
     def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
-        """The steps that exist among these ids."""
+        """The existing steps with these ids, by id."""
         return by_id(self.query("steps", step_ids=rows.encode(step_ids)))
 
     def changed_steps(self, change_id: str) -> dict[str, Step]:
-        """The steps that a change did something to, as they are now."""
+        """The steps that were last changed by this change, by id."""
         return by_id(self.query("changed_steps", change_id=change_id))
 
     def write(self, work: Callable[[Transaction], None]) -> str:
-        """Do ``work`` in a transaction; its change id once it is committed, by which what it did
-        can be looked up."""
+        """Run ``work`` in a transaction until it is committed; return the change id, under which
+        the rows that it changed can be found."""
         change_id = new_change_id()
-        tries = 0
+        attempts = 0
 
-        def once() -> str:
-            nonlocal tries
-            tries += 1
-            if tries == 1 or not self.session.is_committed(change_id):
+        def attempt() -> str:
+            nonlocal attempts
+            attempts += 1
+            if attempts == 1 or not self.session.is_committed(change_id):
                 with self.session.transaction(change_id) as tx:
                     work(tx)
             return change_id
 
-        return self.patiently(once)
+        return self.patiently(attempt)
 
     def patiently(self, call: Callable[[], T]) -> T:
-        """What ``call`` returns; it must do no harm if it is done again."""
+        """Retry ``call`` while Snowflake is unavailable, and return its result. ``call`` must be
+        idempotent."""
         policy = Retrying(
             retry=retry_if_exception_type(StoreUnavailable),
             stop=stop_after_delay(self._patience),
@@ -62,14 +63,14 @@ class Calls:
         return policy(call)
 
 
-class NotAll(FleetQError):
-    """Some of the steps or pods, these, could not be changed, so none of them was."""
+class Unchangeable(FleetQError):
+    """Rolls back a transaction because the steps or pods with these ids could not be changed."""
 
     def __init__(self, ids: Collection[str] = ()) -> None:
         super().__init__()
         self.ids = set(ids)
 
 
-def by_id(found: Sequence[Sequence[Any]]) -> dict[str, Step]:
-    """Steps by their ids."""
-    return {step.step_id: step for step in map(rows.to_step, found)}
+def by_id(step_rows: Sequence[Sequence[Any]]) -> dict[str, Step]:
+    """The steps of these rows, by id."""
+    return {step.step_id: step for step in map(rows.to_step, step_rows)}

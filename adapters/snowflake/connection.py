@@ -1,5 +1,4 @@
-"""How to sign in to Snowflake: from ``SNOWFLAKE_*`` variables and ``snowflake://`` URLs to the
-parameters of the connector."""
+"""Turns ``SNOWFLAKE_*`` variables and ``snowflake://`` URLs into the connector's parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ PARAMETERS: Final = frozenset(
         "connections_file_path", "host", "port", "protocol", "region", "passcode",
     }
 )  # fmt: skip
-"""The connector's own parameters that a variable ``SNOWFLAKE_<NAME>``, or a URL's query, may give:
+"""The connector's parameters that a variable ``SNOWFLAKE_<NAME>`` or a URL's query may set:
 https://docs.snowflake.com/en/developer-guide/python-connector/python-connector-api."""
 
 SECRET: Final = frozenset(
@@ -31,11 +30,11 @@ SECRET: Final = frozenset(
 
 LOGIN_TIMEOUT: Final = 60
 NETWORK_TIMEOUT: Final = 60
-"""Seconds after which the connector gives a sign-in, or a request, up; a pod tries again itself."""
+"""Seconds after which the connector gives up a sign-in or a request. Pods retry by themselves."""
 
 
 def is_configured(env: Mapping[str, str]) -> bool:
-    """Whether the environment says where Snowflake is."""
+    """Whether the environment names a Snowflake account."""
     return any(env.get(f"{PREFIX}{name}", "").strip() for name in ("ACCOUNT", "CONNECTION_NAME"))
 
 
@@ -44,18 +43,18 @@ def connection_parameters(
 ) -> dict[str, Any]:
     """The connector's parameters for ``snowflake://[account[/database[/schema]]][?name=value]``.
 
-    What the URL does not say, the ``SNOWFLAKE_*`` variables of ``env`` (the process's environment)
-    do. ``tag`` is the sessions' ``QUERY_TAG``. Raises :class:`InvalidInput`, never showing a
-    secret, if it is not said whom to sign in to.
+    What the URL does not set is taken from the ``SNOWFLAKE_*`` variables of ``env``, by default the
+    process's environment. ``tag`` is the sessions' ``QUERY_TAG``. Raises :class:`InvalidInput`,
+    without secrets in its message, if no account is named or a value is invalid.
     """
     parameters = _given(url, env)
     if "account" not in parameters and "connection_name" not in parameters:
         raise InvalidInput(
-            "it is not said where Snowflake is; set SNOWFLAKE_ACCOUNT, or SNOWFLAKE_CONNECTION_NAME"
-            " for an entry of connections.toml"
+            "no Snowflake account is configured: set SNOWFLAKE_ACCOUNT, or"
+            " SNOWFLAKE_CONNECTION_NAME for an entry of connections.toml"
         )
     if not str(parameters.get("port", 1)).isdigit():
-        raise InvalidInput("SNOWFLAKE_PORT must be a number")
+        raise InvalidInput(f"SNOWFLAKE_PORT must be a number, not {parameters['port']!r}")
     return {
         **parameters,
         "application": "FLEET_Q",
@@ -67,12 +66,12 @@ def connection_parameters(
             "TIMEZONE": "UTC",
             "LOCK_TIMEOUT": LOCK_TIMEOUT,
         },
-        "enable_server_session_keep_alive_auto_detection": False,  # 5.x asks for a word on it
+        "enable_server_session_keep_alive_auto_detection": False,  # 5.x warns if it is not set
     }
 
 
 def named(url: str, env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Those of the parameters of which one may speak: no secrets."""
+    """The connector's parameters without the secrets, for messages."""
     return {name: value for name, value in _given(url, env).items() if name not in SECRET}
 
 
@@ -88,13 +87,13 @@ def _from_env(env: Mapping[str, str]) -> dict[str, str]:
 def _from_url(url: SplitResult) -> dict[str, str]:
     if url.username or url.password:
         raise InvalidInput(
-            "a snowflake:// URL holds no user and no secret; set SNOWFLAKE_USER and the like"
+            "a snowflake:// URL may contain no user and no secret; set SNOWFLAKE_USER and the like"
         )
     database, _, schema = url.path.strip("/").partition("/")
-    where = {"account": url.hostname or "", "database": database, "schema": schema}
-    found = {name: unquote(value) for name, value in where.items() if value}
+    parts = {"account": url.hostname or "", "database": database, "schema": schema}
+    parameters = {name: unquote(value) for name, value in parts.items() if value}
     for name, value in parse_qsl(url.query, keep_blank_values=True):
         if name not in PARAMETERS - SECRET:
-            raise InvalidInput(f"{name!r} is nothing that a snowflake:// URL may say")
-        found[name] = value
-    return found
+            raise InvalidInput(f"{name!r} is not a parameter that a snowflake:// URL may set")
+        parameters[name] = value
+    return parameters

@@ -1,4 +1,5 @@
-"""What the doctor looks at in Snowflake, and the statement that mends it."""
+"""The checks of ``fleet-q doctor`` for a Snowflake store, each with a statement or command as
+fix."""
 
 from __future__ import annotations
 
@@ -15,22 +16,22 @@ from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.adapters.snowflake.statements import identifier, quoted
 from fleet_q.core.errors import StoreError
 
-MIGHTY: Final = {
+ADMIN_ROLES: Final = {
     "ACCOUNTADMIN", "GLOBALORGADMIN", "ORGADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN",
 }  # fmt: skip
-"""The roles that Snowflake comes with to administer it:
+"""Snowflake's built-in roles for administration:
 https://docs.snowflake.com/en/user-guide/security-access-control-overview."""
 
 LONGEST_IDLE: Final = 60
-"""Seconds that a warehouse should run on for with nothing to do. Each start bills as many:
-https://docs.snowflake.com/en/user-guide/cost-understanding-compute."""
+"""Seconds without a statement after which a warehouse should suspend. Each start is billed for as
+many: https://docs.snowflake.com/en/user-guide/cost-understanding-compute."""
 
 LARGEST_DIFFERENCE: Final = 10_000_000
-"""Microseconds between the clocks. A key pair's sign-in is refused at 60 seconds:
+"""Microseconds between the clocks. Key pair authentication fails from 60 seconds on:
 https://docs.snowflake.com/en/user-guide/key-pair-auth-troubleshooting."""
 
 SLOWEST: Final = 500_000
-"""Microseconds for a statement; a turn of a pod is up to seven of them."""
+"""Microseconds for a statement. A pod's sync has up to seven of them."""
 
 ROUNDS: Final = 5
 
@@ -45,56 +46,56 @@ _SIGN_IN: Final = "check SNOWFLAKE_ACCOUNT, and that this machine may reach it"
 def examination(
     session: Session, named: Mapping[str, str], clock: Callable[[], int] = wall_clock
 ) -> Iterator[Finding]:
-    """Look at everything, one finding after the other.
+    """Run all checks and yield their findings. This resumes the warehouse.
 
-    ``named`` are the parameters of the connection of which the doctor may speak: no secrets.
-    ``clock`` is this machine's, in microseconds since the Unix epoch. The warehouse is woken.
+    ``named`` are the connection's parameters without secrets. ``clock`` is this machine's, in
+    microseconds since the Unix epoch.
     """
-    look = _Look(session, named, clock)
+    checks = _Checks(session, named, clock)
     signed_in = ("sign-in",)
     return examine(
         [
-            Check("sign-in", look.sign_in),
-            Check("role", look.role, signed_in),
-            Check("warehouse", look.warehouse, signed_in),
-            Check("auto-suspend", look.auto_suspend, ("warehouse",)),
-            Check("database", look.database, signed_in),
-            Check("schema", look.schema, ("database",)),
-            Check("tables", look.tables, ("schema",)),
-            Check("version", look.version, ("tables", "warehouse")),
-            Check("privileges", look.privileges, ("tables", "warehouse")),
-            Check("result cache", look.result_cache, signed_in),
-            Check("clock", look.clock, signed_in),
-            Check("latency", look.latency, ("clock",)),
+            Check("sign-in", checks.sign_in),
+            Check("role", checks.role, signed_in),
+            Check("warehouse", checks.warehouse, signed_in),
+            Check("auto-suspend", checks.auto_suspend, ("warehouse",)),
+            Check("database", checks.database, signed_in),
+            Check("schema", checks.schema, ("database",)),
+            Check("tables", checks.tables, ("schema",)),
+            Check("version", checks.version, ("tables", "warehouse")),
+            Check("privileges", checks.privileges, ("tables", "warehouse")),
+            Check("result cache", checks.result_cache, signed_in),
+            Check("clock", checks.clock, signed_in),
+            Check("latency", checks.latency, ("clock",)),
         ]
     )
 
 
-class _Look:
+class _Checks:
     def __init__(
         self, session: Session, named: Mapping[str, str], clock: Callable[[], int]
     ) -> None:
         self._session = session
         self._named = named
         self._clock = clock
-        self._took: list[int] = []
+        self._durations: list[int] = []
 
     def sign_in(self) -> Diagnosis:
         try:
-            self._user, account, *where = self._session.query("signed_in")[0]
+            self._user, account, *context = self._session.query("signed_in")[0]
         except StoreError as error:
             return fail(plain(error), advice(error) or _SIGN_IN)
-        self._role, self._warehouse, self._database, self._schema = where
+        self._role, self._warehouse, self._database, self._schema = context
         return ok(f"as {self._user}, account {account}")
 
     def role(self) -> Diagnosis:
         if not self._role:
             return fail(
-                "the session has none", f"{self._grant_role()}; export SNOWFLAKE_ROLE=FLEET_Q"
+                "the session has no role", f"{self._grant_role()}; export SNOWFLAKE_ROLE=FLEET_Q"
             )
-        if self._role in MIGHTY:
+        if self._role in ADMIN_ROLES:
             return warn(
-                f"{self._role} administers the account, and whoever gets at a pod gets at that",
+                f"{self._role} can administer the account, and so can anybody who controls a pod",
                 f"{_APPLY} FLEET_Q; {self._grant_role()}; export SNOWFLAKE_ROLE=FLEET_Q",
             )
         return ok(self._role)
@@ -109,20 +110,23 @@ class _Look:
         row = next((row for row in shown if row["name"] == self._warehouse), None)
         alter = f"ALTER WAREHOUSE {quoted(self._warehouse)} SET"
         if row is None:
-            return warn(f"{self._role} may not see it", f"{alter} AUTO_SUSPEND = {LONGEST_IDLE}")
+            return warn(
+                f"{self._role} is not allowed to see the warehouse's settings",
+                f"{alter} AUTO_SUSPEND = {LONGEST_IDLE}",
+            )
         if str(row["auto_resume"]).lower() == "false":
             return fail(
-                "once the warehouse is suspended, it stays so and every statement fails",
+                "the warehouse does not resume: once it is suspended, every statement fails",
                 f"{alter} AUTO_RESUME = TRUE",
             )
         idle = int(row["auto_suspend"] or 0)
         if not 0 < idle <= LONGEST_IDLE:
-            runs = f"for {idle} s" if idle else "for ever"
+            duration = f"for {idle} s" if idle else "for ever"
             return warn(
-                f"with nothing to do, the warehouse runs on {runs}, and is billed for that",
+                f"without statements, the warehouse runs on {duration} and is billed for it",
                 f"{alter} AUTO_SUSPEND = {LONGEST_IDLE}",
             )
-        return ok(f"after {idle} s with nothing to do; size {row['size']}")
+        return ok(f"after {idle} s without statements; size {row['size']}")
 
     def database(self) -> Diagnosis:
         if not self._database:
@@ -140,37 +144,39 @@ class _Look:
         missing = [name for name in self._session.statements.names.values() if name not in shown]
         if missing:
             return fail(
-                f"{', '.join(missing)}: not there, or not for {self._role} to see", self._apply()
+                f"{', '.join(missing)}: missing, or not visible to {self._role}", self._apply()
             )
         hybrid = [row for row in shown.values() if row.get("is_hybrid") == "Y"]
         return ok(f"all {len(self._session.statements.names)}{', two hybrid' if hybrid else ''}")
 
     def version(self) -> Diagnosis:
         try:
-            found = [int(row[0]) for row in self._session.query("schema_version")]
+            versions = [int(row[0]) for row in self._session.query("schema_version")]
         except StoreError as error:
             return fail(plain(error), self._apply())
-        if len(found) != 1:
-            return fail("the tables were not made to the end", self._apply())
-        if found[0] < SCHEMA_VERSION:
-            return fail(f"{found[0]}, and this FLEET-Q needs {SCHEMA_VERSION}", self._apply())
-        if found[0] > SCHEMA_VERSION:
+        if len(versions) != 1:
+            return fail("creating the tables was interrupted", self._apply())
+        if versions[0] < SCHEMA_VERSION:
+            return fail(f"{versions[0]}, and this FLEET-Q needs {SCHEMA_VERSION}", self._apply())
+        if versions[0] > SCHEMA_VERSION:
             return fail(
-                f"{found[0]}, and this FLEET-Q knows {SCHEMA_VERSION}", "pip install -U fleet-q"
+                f"{versions[0]}, and this FLEET-Q knows {SCHEMA_VERSION}", "pip install -U fleet-q"
             )
-        return ok(str(found[0]))
+        return ok(str(versions[0]))
 
     def privileges(self) -> Diagnosis:
         needed = grants_by_table(self._session.statements, self._place())
         refused = {
             table: self._refused(table, privileges) for table, (_, privileges) in needed.items()
         }
-        lacking = {table: each for table, each in refused.items() if each}
+        lacking = {table: missing for table, missing in refused.items() if missing}
         if not lacking:
-            return ok("all that a pod needs, each tried and taken back")
+            return ok("all that a pod needs; each was tried and rolled back")
         return fail(
-            f"{self._role} has not "
-            + "; nor ".join(f"{' and '.join(each)} on {table}" for table, each in lacking.items()),
+            f"{self._role} lacks "
+            + "; ".join(
+                f"{' and '.join(missing)} on {table}" for table, missing in lacking.items()
+            ),
             "; ".join(needed[table][0] for table in lacking),
         )
 
@@ -178,44 +184,44 @@ class _Look:
         shown = self._session.show("show_result_cache")
         if any(str(row["value"]).lower() == "false" for row in shown):
             return warn(
-                "off, so that a fleet which sleeps may need the warehouse for every look",
+                "off: polls of an idle fleet may need the warehouse every time",
                 f"ALTER USER {quoted(self._user)} SET USE_CACHED_RESULT = TRUE",
             )
         return ok("on")
 
     def clock(self) -> Diagnosis:
-        differences = []
+        samples = []
         for _ in range(ROUNDS):
-            sent = self._clock()
-            theirs = int(self._session.query("clock")[0][0])
-            took = self._clock() - sent
-            self._took.append(took)
-            differences.append((took, theirs - sent - took // 2))
-        _, difference = min(differences)
+            started = self._clock()
+            server_time = int(self._session.query("clock")[0][0])
+            duration = self._clock() - started
+            self._durations.append(duration)
+            samples.append((duration, server_time - started - duration // 2))
+        _, difference = min(samples)  # the fastest one is the most accurate
         side = "ahead of" if difference > 0 else "behind"
-        says = f"{_seconds(abs(difference))} {side} this machine's"
+        message = f"{_seconds(abs(difference))} {side} this machine's"
         if abs(difference) > LARGEST_DIFFERENCE:
             return warn(
-                f"{says}; from 60 s on a key pair's sign-in is refused",
+                f"{message}; from 60 s on key pair authentication fails",
                 "set this machine's clock by NTP",
             )
-        return ok(says)
+        return ok(message)
 
     def latency(self) -> Diagnosis:
-        typical = int(median(self._took))
-        says = f"{_seconds(typical)} a statement"
+        typical = int(median(self._durations))
+        message = f"{_seconds(typical)} a statement"
         if typical > SLOWEST:
             return warn(
-                f"{says}; a pod's claim keeps the table locked for several of them",
+                f"{message}; a claim locks the table for several of them",
                 "run pods in the region of the account",
             )
-        return ok(says)
+        return ok(message)
 
     def _refused(self, table: str, privileges: Sequence[str]) -> list[str]:
-        """Which of the privileges the role has not. Each is tried on no row, and rolled back; one
-        table after the other, so that no two are locked at once."""
+        """The privileges that the role lacks. Each is tried by a statement that changes no row, and
+        rolled back. Each table has its own transaction, so that no two are locked at once."""
         refused = []
-        with suppress(_TakeBack), self._session.transaction(new_change_id()):
+        with suppress(_RollBack), self._session.transaction(new_change_id()):
             for privilege in privileges:
                 try:
                     self._session.execute(self._attempt(privilege, table))
@@ -223,7 +229,7 @@ class _Look:
                     if number(error) not in (NO_PRIVILEGE, NO_SUCH_OBJECT):
                         raise
                     refused.append(privilege)
-            raise _TakeBack
+            raise _RollBack
         return refused
 
     def _attempt(self, privilege: str, table: str) -> str:
@@ -232,16 +238,16 @@ class _Look:
         return statements.text(f"try_{privilege.lower()}", table=table, column=column)
 
     def _missing(self, what: str, create: str, within: str = "") -> Diagnosis:
-        """The session has no such thing, which is all that Snowflake says of one that it does not
-        know, or that the role may not use."""
+        """The diagnosis for a warehouse, database or schema that the session does not have.
+        Snowflake does not tell whether it is missing or the role may not use it."""
         variable = f"SNOWFLAKE_{what.upper()}"
         named = self._named.get(what)
         if named is None:
-            return fail("none is named", f"export {variable}=...")
+            return fail("not configured", f"export {variable}=...")
         name = within + identifier(named)
         grant = f"GRANT USAGE ON {what.upper()} {name} TO ROLE {quoted(self._role or '')}"
         return fail(
-            f"{variable} names {named}, which is not there, or not for {self._role} to use",
+            f"{variable} is {named}, which does not exist, or which {self._role} may not use",
             f"{create.format(name)}; {grant}",
         )
 
@@ -256,8 +262,8 @@ class _Look:
         return f"GRANT ROLE FLEET_Q TO USER {quoted(self._user)}"
 
 
-class _TakeBack(Exception):
-    """Ends a transaction without its changes."""
+class _RollBack(Exception):
+    """Rolls a transaction back."""
 
 
 def _seconds(microseconds: int) -> str:

@@ -1,8 +1,8 @@
-"""What is done about a lock that a killed process has left behind.
+"""Ends transactions that killed pods have left open.
 
-A whole fleet waits for what a transaction without a client has locked. Snowflake ends it when it
-has kept others waiting for five minutes (documentation of transactions, "Aborting transactions");
-pods that sign in as one user need not wait so long.
+The transaction of a killed client keeps its locks, for which the whole fleet waits. Snowflake
+aborts it after others have waited for five minutes (documentation of transactions, "Aborting
+transactions"). Pods that sign in as the same user can abort it sooner.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
 from fleet_q.adapters.snowflake.statements import Statements
-from fleet_q.adapters.snowflake.traits import ABANDONED
+from fleet_q.adapters.snowflake.traits import ABANDONED_AFTER
 from fleet_q.core.errors import StoreUnavailable
 
 log = logging.getLogger("fleet_q.snowflake")
 
 NAME: Final = "FLEET_Q_"
-"""What the names of the fleet's transactions begin with, so that nobody else's is ever ended."""
+"""The prefix of the names of the fleet's transactions. Others are never ended."""
 
-LOOK_INTERVAL: Final = 10.0
-"""Seconds between two looks for such transactions, at least."""
+SEARCH_INTERVAL: Final = 10.0
+"""The least number of seconds between two searches for abandoned transactions."""
 
 
 class Sql(Protocol):
-    """What is needed of a :class:`~fleet_q.adapters.snowflake.session.Session`."""
+    """The methods of :class:`~fleet_q.adapters.snowflake.session.Session` that are used here."""
 
     statements: Statements
 
@@ -37,51 +37,54 @@ class Sql(Protocol):
 
 
 class LockReaper:
-    """Looks for abandoned transactions and ends them."""
+    """Finds abandoned transactions of the fleet and aborts them."""
 
     def __init__(self) -> None:
         self._is_suspected = False
-        self._next_look = -math.inf
+        self._next_search = -math.inf
 
     def suspect(self) -> None:
-        """A statement had no answer for as long as one may wait for a lock. On hybrid tables
-        nothing else says that a lock was not to be had."""
+        """Record that a statement had no answer for as long as a statement may wait for a lock. On
+        hybrid tables there is no other sign of a lock."""
         self._is_suspected = True
 
     def end_suspected(self, session: Sql) -> None:
-        """End what is suspected, before the next try. Raises :class:`StoreUnavailable` if there is
-        no answer again: it was not a lock."""
+        """End abandoned transactions if some are suspected. Raises :class:`StoreUnavailable` if
+        Snowflake does not answer, so that the cause was no lock."""
         if self._is_suspected:
             self.end(session)
             self._is_suspected = False
 
     def end(self, session: Sql) -> None:
-        """Called where a lock was not to be had. Who may not end a transaction, for lack of a
-        right, has to wait for it. Raises :class:`StoreUnavailable`."""
+        """End abandoned transactions, after a lock could not be acquired. Lack of the privilege is
+        only logged. Raises :class:`StoreUnavailable`."""
         now = time.monotonic()
-        if now < self._next_look:
+        if now < self._next_search:
             return
-        self._next_look = now + LOOK_INTERVAL
+        self._next_search = now + SEARCH_INTERVAL
         try:
             for transaction in _abandoned(session):
                 text = session.statements.text("abort_transaction", transaction=str(transaction))
                 session.execute(text)
                 log.warning(
-                    "ended transaction %d, which kept its locks from the fleet; its pod was killed,"
+                    "aborted transaction %d, whose locks blocked the fleet; its pod was killed"
                     " or hangs",
                     transaction,
                 )
         except StoreUnavailable:
-            self._next_look = -math.inf
+            self._next_search = -math.inf
             raise
         except Exception as error:
-            log.warning("cannot see to what keeps the fleet waiting: %s", error)
+            log.warning("cannot end the transaction that blocks the fleet: %s", error)
 
 
 def _abandoned(session: Sql) -> Iterator[int]:
-    """By their names, since of locks on a hybrid table's rows Snowflake does not say which table it
-    is; of these it shows those that have kept others waiting for some seconds (documentation,
-    "Monitor transactions for hybrid tables")."""
+    """The ids of transactions that have held locks for ``ABANDONED_AFTER`` seconds.
+
+    They are recognised by their names, since for row locks of hybrid tables Snowflake does not show
+    the table. It shows such locks only after others have waited for some seconds (documentation,
+    "Monitor transactions for hybrid tables").
+    """
     holders = {
         int(lock["transaction"]): lock["acquired_on"] or lock["transaction_started_on"]
         for lock in session.show("show_locks")
@@ -89,9 +92,9 @@ def _abandoned(session: Sql) -> Iterator[int]:
     }
     if not holders:
         return
-    at = session.query("clock")[0][0] / 1_000_000
+    now = session.query("clock")[0][0] / 1_000_000
     for transaction in session.show("show_transactions"):
-        since = holders.get(int(transaction["id"]))
+        acquired_on = holders.get(int(transaction["id"]))
         is_ours = transaction["name"].upper().startswith(NAME)
-        if since is not None and is_ours and at - since.timestamp() > ABANDONED:
+        if acquired_on is not None and is_ours and now - acquired_on.timestamp() > ABANDONED_AFTER:
             yield int(transaction["id"])

@@ -1,5 +1,4 @@
-"""Making the tables in Snowflake, and bringing them to the schema version that this FLEET-Q works
-on, statement by statement."""
+"""Creates the tables in Snowflake and migrates them to the schema version of this FLEET-Q."""
 
 from __future__ import annotations
 
@@ -26,35 +25,35 @@ def migrate(
     role: str | None = None,
     known: Sequence[Migration] = migrations(DIALECT),
 ) -> Iterator[str]:
-    """Apply the migrations that the tables do not have yet, and let ``role`` use them; yield the
-    first line of each statement when it is done.
+    """Apply the migrations that the tables do not have yet, and grant ``role`` its privileges;
+    yield the first line of each statement after it ran.
 
-    Definitions of tables commit by themselves, so each migration's statements can be repeated, and
-    its version is written at the end: cut off anywhere, the store is still of the version before,
-    and doing this again completes it. ``kind``: by default that of the tables which are there, or
-    standard ones. Raises :class:`StoreError` if they are of a later version or another kind, before
-    anything is done.
+    Statements that define tables commit by themselves, so they can be repeated, and a migration's
+    version is written last: after an interruption the store still has the version before, and
+    another call completes the migration. ``kind`` is by default that of the existing tables, or
+    standard. Raises :class:`StoreError`, before any change, if the tables have a later version or
+    another kind.
     """
     place = _place(session, role)
-    there = applied(session)
-    if there is not None:
-        _check(*there, kind, known[-1].version)
-    version, kind = there or (0, kind or TableKind.STANDARD)
+    current = applied(session)
+    if current is not None:
+        _check(*current, kind, known[-1].version)
+    version, kind = current or (0, kind or TableKind.STANDARD)
     for migration in known:
         if migration.version > version:
-            todo = steps(session.statements, migration, kind)
-            for statement in todo.definitions:
+            parts = steps(session.statements, migration, kind)
+            for statement in parts.definitions:
                 _execute(session, statement)
-                yield _head(statement)
-            yield from _change(session, migration, todo.changes)
+                yield _first_line(statement)
+            yield from _change(session, migration, parts.changes)
     if role is not None:
         for statement in grants(session.statements, place):
             _execute(session, statement)
-            yield _head(statement)
+            yield _first_line(statement)
 
 
 def applied(session: Session) -> tuple[int, TableKind] | None:
-    """The version and kind of the tables; ``None`` if they were not made, or not to the end."""
+    """The version and kind of the tables; ``None`` if their creation has not completed."""
     try:
         rows = session.query("schema_version")
     except StoreError as error:
@@ -64,29 +63,34 @@ def applied(session: Session) -> tuple[int, TableKind] | None:
     return (int(rows[0][0]), TableKind(rows[0][1])) if rows else None
 
 
-def check_version(found: int | None) -> None:
-    """Raise :class:`StoreError` unless tables of this version can be used."""
-    if not found or found < SCHEMA_VERSION:
-        what = "were not made to the end" if not found else f"have schema version {found}"
+def check_version(version: int | None) -> None:
+    """Raise :class:`StoreError` unless this FLEET-Q can use tables of this version. ``None`` and 0:
+    their creation was interrupted."""
+    if not version:
         raise StoreError(
-            f"Snowflake: the tables {what}, and this FLEET-Q needs {SCHEMA_VERSION}; run fleet-q"
-            " schema --apply"
+            "Snowflake: creating the tables was interrupted; run fleet-q schema --apply again"
         )
-    _check_not_newer(found, SCHEMA_VERSION)
+    if version < SCHEMA_VERSION:
+        raise StoreError(
+            f"Snowflake: the tables have schema version {version}, and this FLEET-Q needs"
+            f" {SCHEMA_VERSION}; run fleet-q schema --apply"
+        )
+    _check_not_newer(version, SCHEMA_VERSION)
 
 
-def _check(version: int, found: TableKind, wanted: TableKind | None, known: int) -> None:
+def _check(version: int, kind: TableKind, wanted: TableKind | None, known: int) -> None:
     _check_not_newer(version, known)
-    if wanted not in (None, found):
+    if wanted not in (None, kind):
         raise StoreError(
-            f"the tables are there, as {found} ones; drop them first, or leave --table-kind out"
+            f"the tables exist and are {kind} tables, not {wanted} ones; drop them first, or omit"
+            " --table-kind"
         )
 
 
-def _check_not_newer(found: int, known: int) -> None:
-    if found > known:
+def _check_not_newer(version: int, known: int) -> None:
+    if version > known:
         raise StoreError(
-            f"Snowflake: the tables have schema version {found}, and this FLEET-Q knows {known};"
+            f"Snowflake: the tables have schema version {version}, and this FLEET-Q knows {known};"
             " upgrade fleet-q"
         )
 
@@ -96,19 +100,20 @@ def _place(session: Session, role: str | None) -> Place:
     for what, name in (("warehouse", warehouse), ("database", database), ("schema", schema)):
         if not name:
             raise StoreError(
-                f"Snowflake: the session has no {what}; set SNOWFLAKE_{what.upper()}, or ask"
-                " fleet-q doctor why it does not count"
+                f"Snowflake: the session has no {what}; set SNOWFLAKE_{what.upper()}, or run"
+                " fleet-q doctor to see why it is not used"
             )
     return Place(quoted(warehouse), quoted(database), quoted(schema), identifier(role or ""))
 
 
 def _change(session: Session, migration: Migration, changes: Sequence[str]) -> list[str]:
-    """Change rows in one transaction with the version; the statements' first lines. Snowflake may
-    end a transaction that keeps others waiting, so the version is read again after the commit."""
+    """Run the statements that change rows, in one transaction with the version; return their first
+    lines. The version is read again after the commit, as Snowflake may have ended the transaction
+    because others waited for its locks."""
     session.execute("BEGIN TRANSACTION")
     try:
         first, *others = changes
-        if _execute(session, first)[0][0]:  # or another process was faster
+        if _execute(session, first)[0][0]:  # else another process has done it
             for statement in others:
                 _execute(session, statement)
         session.execute("COMMIT")
@@ -116,13 +121,13 @@ def _change(session: Session, migration: Migration, changes: Sequence[str]) -> l
         with suppress(StoreError):
             session.execute("ROLLBACK")
         raise
-    there = applied(session)
-    if there is None or there[0] < migration.version:
+    current = applied(session)
+    if current is None or current[0] < migration.version:
         raise StoreUnavailable(
             f"Snowflake: the transaction of migration {migration.name} was ended before its commit;"
             " run fleet-q schema --apply again"
         )
-    return [_head(statement) for statement in changes]
+    return [_first_line(statement) for statement in changes]
 
 
 def _execute(session: Session, statement: str) -> Rows:
@@ -130,21 +135,21 @@ def _execute(session: Session, statement: str) -> Rows:
         return session.execute(statement)
     except StoreError as error:
         advice = _advice(statement, error)
-        raise type(error)(f"{_head(statement)}: {plain(error)}{advice}") from error
+        raise type(error)(f"{_first_line(statement)}: {plain(error)}{advice}") from error
 
 
-def _head(statement: str) -> str:
+def _first_line(statement: str) -> str:
     return statement.partition("\n")[0].rstrip(" (")
 
 
 def _advice(statement: str, error: StoreError) -> str:
     if statement.startswith("CREATE HYBRID"):
         return (
-            " (not every account has hybrid tables, and making them is a privilege of its own;"
-            " --table-kind standard runs everywhere)"
+            " (not every account has hybrid tables, and creating them needs its own privilege;"
+            " --table-kind standard works on every account)"
         )
     if number(error) != NO_PRIVILEGE:
         return ""
     if statement.startswith("GRANT"):
-        return " (grant under a role that owns what is granted, or has MANAGE GRANTS)"
-    return " (set SNOWFLAKE_ROLE to one that owns the schema, or may create tables in it)"
+        return " (grant with a role that owns the object, or has MANAGE GRANTS)"
+    return " (set SNOWFLAKE_ROLE to a role that owns the schema, or may create tables in it)"

@@ -1,5 +1,5 @@
-"""Opening the store in Snowflake. Importing this module raises :class:`StoreError` where the
-connector is not installed; so it is imported where it is needed."""
+"""Opens a store in Snowflake. Importing this module raises :class:`StoreError` if the connector is
+not installed, so it is imported only when needed."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ except ModuleNotFoundError as error:
 
 
 def open_snowflake(url: str, *, tag: str, table_prefix: str) -> SnowflakeStore:
-    """The store that ``url`` names. Nothing is sent yet."""
+    """The store that ``url`` names. It signs in when it is first used."""
     return SnowflakeStore(connection_parameters(url, tag=tag), prefix=table_prefix)

@@ -1,4 +1,4 @@
-"""Deletion of steps and pods with their events."""
+"""Deletes final steps and pods with their events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from msgspec.structs import asdict
 
 from fleet_q.adapters import rows
-from fleet_q.adapters.snowflake.calls import Calls, NotAll, by_id
+from fleet_q.adapters.snowflake.calls import Calls, Unchangeable, by_id
 from fleet_q.adapters.snowflake.session import Transaction
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import FinalStep, Pruned
@@ -17,20 +17,20 @@ from fleet_q.core.ports import FinalStep, Pruned
 def prune_steps(calls: Calls, steps: Sequence[FinalStep], before: int, by: str | None) -> Pruned:
     """See :meth:`fleet_q.core.ports.Store.prune`.
 
-    The events go first: nobody else locks the log. So the lock of the steps, which all wait for, is
-    held for little more than one statement. If a step has changed before that, nothing is pruned,
-    and the others are tried again.
+    The events are deleted first, as no other statement locks their table, so that the lock of the
+    steps' table is held for little more than one statement. If a step has changed, the transaction
+    is rolled back and retried without it.
     """
     pruned = Pruned(0, 0)
 
     def work(tx: Transaction) -> None:
         nonlocal pruned
-        noted = rows.encode(steps)
-        events = int(tx.run("prune_step_events", ended=noted)[0][0])
-        pruned = Pruned(int(tx.run("prune_steps", ended=noted, before=before)[0][0]), events)
+        encoded = rows.encode(steps)
+        events = int(tx.run("prune_step_events", ended=encoded)[0][0])
+        pruned = Pruned(int(tx.run("prune_steps", ended=encoded, before=before)[0][0]), events)
         changed = by_id(tx.run("steps", step_ids=rows.encode([s.step_id for s in steps])))
         if changed:
-            raise NotAll(changed)
+            raise Unchangeable(changed)
         if events:
             tx.run("note_pruned", events=events, pod_id=by)
 
@@ -38,8 +38,8 @@ def prune_steps(calls: Calls, steps: Sequence[FinalStep], before: int, by: str |
         try:
             calls.write(work)
             return pruned
-        except NotAll as not_all:
-            steps = [step for step in steps if step.step_id not in not_all.ids]
+        except Unchangeable as unchangeable:
+            steps = [step for step in steps if step.step_id not in unchangeable.ids]
     return Pruned(0, 0)
 
 
@@ -50,11 +50,11 @@ def prune_pod(calls: Calls, pod: Pod) -> Pruned:
     def work(tx: Transaction) -> None:
         nonlocal pruned
         events = int(tx.run("prune_pod_events", pod_id=pod.pod_id)[0][0])
-        gone = int(tx.run("prune_pod", **asdict(pod))[0][0])
-        if events and not gone:
-            raise NotAll([pod.pod_id])
-        pruned = Pruned(gone, events)
+        deleted = int(tx.run("prune_pod", **asdict(pod))[0][0])
+        if events and not deleted:
+            raise Unchangeable([pod.pod_id])
+        pruned = Pruned(deleted, events)
 
-    with suppress(NotAll):
+    with suppress(Unchangeable):
         calls.write(work)
     return pruned

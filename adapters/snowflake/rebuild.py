@@ -1,4 +1,4 @@
-"""The log against the tables, on a store that goes on changing while it is looked at."""
+"""Compares the tables with the log, and corrects them, while the store is in use."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ E = TypeVar("E", StepEvent, PodEvent)
 
 
 class Rebuilder:
-    """What a rebuild reads and writes.
+    """Compares rows with their log, and replaces rows that differ.
 
-    Its reads are statements of their own, and steps move in between. So whatever differs is looked
-    at again, its log before and after its row: only if those are the same does the row count. What
-    still differs is corrected in a transaction that takes the table's lock first, and then folds
-    the log again.
+    Each read is a statement of its own, between which steps may change. So a row that differs is
+    read again between two reads of its log, and counts only if both are the same. Rows that still
+    differ are replaced in a transaction that locks the table first and then folds the log again.
 
     ``write`` runs a transaction until it is committed.
     """
@@ -69,42 +68,42 @@ class Rebuilder:
         return map(rows.to_step_event, self._session.stream("step_events"))
 
     def _differing_steps(self, step_ids: Sequence[str]) -> list[str]:
-        found: set[str] = set()
-        unsure = set(step_ids)
-        while unsure:
-            asked = rows.encode(sorted(unsure))
-            before = self._step_events_of(asked)
+        differing: set[str] = set()
+        unchecked = set(step_ids)
+        while unchecked:
+            encoded = rows.encode(sorted(unchecked))
+            before = self._step_events_of(encoded)
             table = {
                 step.step_id: step
-                for step in map(rows.to_step, self._session.query("steps", step_ids=asked))
+                for step in map(rows.to_step, self._session.query("steps", step_ids=encoded))
             }
-            moved = _moved(before, self._step_events_of(asked))
+            changed = _changed_ids(before, self._step_events_of(encoded))
             folded = {step.step_id: step for step in rebuild.fold_steps(before)}
-            found |= {each for each in unsure - moved if table.get(each) != folded.get(each)}
-            unsure &= moved
-        return [step_id for step_id in step_ids if step_id in found]
+            differing |= {i for i in unchecked - changed if table.get(i) != folded.get(i)}
+            unchecked &= changed
+        return [step_id for step_id in step_ids if step_id in differing]
 
     def _differing_pods(self, pod_ids: Sequence[str]) -> list[str]:
-        found: set[str] = set()
-        unsure = set(pod_ids)
-        while unsure:
-            asked = rows.encode(sorted(unsure))
-            before = self._pod_events_of(asked)
+        differing: set[str] = set()
+        unchecked = set(pod_ids)
+        while unchecked:
+            encoded = rows.encode(sorted(unchecked))
+            before = self._pod_events_of(encoded)
             table = {pod.pod_id: pod for pod in self.pods()}
-            moved = _moved(before, self._pod_events_of(asked))
+            changed = _changed_ids(before, self._pod_events_of(encoded))
             folded = {pod.pod_id: pod for pod in rebuild.fold_pods(before)}
-            found |= {
-                each
-                for each in unsure - moved
-                if not rebuild.is_equal_but_for_heartbeat(table.get(each), folded.get(each))
+            differing |= {
+                pod_id
+                for pod_id in unchecked - changed
+                if not rebuild.is_equal_but_for_heartbeat(table.get(pod_id), folded.get(pod_id))
             }
-            unsure &= moved
-        return [pod_id for pod_id in pod_ids if pod_id in found]
+            unchecked &= changed
+        return [pod_id for pod_id in pod_ids if pod_id in differing]
 
     def _replace_steps(self, step_ids: Sequence[str]) -> None:
         def replace(tx: Transaction) -> None:
             ids = rows.encode(step_ids)
-            tx.run("delete_steps", step_ids=ids)  # it holds the table's lock from now on
+            tx.run("delete_steps", step_ids=ids)  # locks the table
             log = map(rows.to_step_event, tx.run("events_of_steps", step_ids=ids))
             folded: list[Any] = [astuple(step) for step in rebuild.fold_steps(log)]
             tx.run("insert_steps", steps=rows.encode(folded))
@@ -114,7 +113,7 @@ class Rebuilder:
     def _replace_pods(self, pod_ids: Sequence[str]) -> None:
         def replace(tx: Transaction) -> None:
             ids = rows.encode(pod_ids)
-            table = self.pods()  # a heartbeat that comes before the next statement is lost
+            table = self.pods()  # a heartbeat before the next statement is lost
             tx.run("delete_pods", pod_ids=ids)
             log = map(rows.to_pod_event, tx.run("pod_events_of", pod_ids=ids))
             folded = rebuild.with_heartbeats(rebuild.fold_pods(log), table)
@@ -128,17 +127,18 @@ class Rebuilder:
         ]
 
     def _pod_events_of(self, pod_ids: str) -> list[PodEvent]:
-        found = self._session.query("pod_events_of", pod_ids=pod_ids)
-        return [rows.to_pod_event(row) for row in found]
+        return [
+            rows.to_pod_event(row) for row in self._session.query("pod_events_of", pod_ids=pod_ids)
+        ]
 
 
-def _moved(before: Sequence[E], after: Sequence[E]) -> set[str]:
-    """The ids whose log has changed."""
+def _changed_ids(before: Sequence[E], after: Sequence[E]) -> set[str]:
+    """The ids of which ``before`` and ``after`` have different events."""
     if before == after:
         return set()
-    one: dict[str, list[E]] = {}
-    other: dict[str, list[E]] = {}
-    for log, by_id in ((before, one), (after, other)):
+    old: dict[str, list[E]] = {}
+    new: dict[str, list[E]] = {}
+    for log, by_id in ((before, old), (after, new)):
         for event in log:
             by_id.setdefault(event.stream, []).append(event)
-    return {each for each in one.keys() | other.keys() if one.get(each) != other.get(each)}
+    return {stream for stream in old.keys() | new.keys() if old.get(stream) != new.get(stream)}

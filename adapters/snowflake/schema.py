@@ -1,6 +1,7 @@
-"""The tables in Snowflake, and what a role needs to use them, as SQL. Asks for no connector.
+"""The SQL that creates the tables in Snowflake and grants a role its privileges.
 
-What a migration has for hybrid tables alone stands in ``/*hybrid ...*/``.
+Migrations enclose what is only for hybrid tables in ``/*hybrid ...*/``. This module does not import
+the connector.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ _GRANT: Final = re.compile(r'GRANT (.+) ON TABLE .+\.("[^"]+") TO ROLE')
 
 
 class TableKind(StrEnum):
-    """What the two projections are; the logs always are standard tables."""
+    """The kind of the tables of steps and pods. The logs are always standard tables."""
 
     STANDARD = "standard"
     HYBRID = "hybrid"
 
 
 class Place(Struct, frozen=True):
-    """Where the tables are and which role uses them; names as SQL writes them."""
+    """Where the tables are and which role uses them; the names are quoted for SQL."""
 
     warehouse: str
     database: str
@@ -47,7 +48,7 @@ class Steps(Struct, frozen=True):
 
 
 def script(statements: Statements, kind: TableKind, place: Place) -> str:
-    """All that makes a new store, with its comments, for somebody who reads before they run."""
+    """The SQL that creates a new store, with comments, to be read and run by hand."""
     parts = [statements.script("use_schema", **asdict(place))]
     for migration in migrations(DIALECT):
         parts.append(_of_kind(statements, migration, kind))
@@ -57,24 +58,27 @@ def script(statements: Statements, kind: TableKind, place: Place) -> str:
 
 
 def steps(statements: Statements, migration: Migration, kind: TableKind) -> Steps:
-    """What a migration does to tables of a kind. The first writes its version in a row that it
-    makes; the version comes first among the changes of the others, and keeps two of them apart."""
-    found = split(_of_kind(statements, migration, kind))
-    changes = tuple(each for each in found if not each.startswith(_DEFINES))
+    """A migration's statements for tables of a kind.
+
+    The first migration inserts the row with the version. In later ones the first change writes the
+    version, which locks that row, so that two processes do not apply a migration twice.
+    """
+    parts = split(_of_kind(statements, migration, kind))
+    changes = tuple(part for part in parts if not part.startswith(_DEFINES))
     if migration.version > 1:
         changes = (_write_version(statements, migration), *changes)
-    return Steps(tuple(each for each in found if each.startswith(_DEFINES)), changes)
+    return Steps(tuple(part for part in parts if part.startswith(_DEFINES)), changes)
 
 
 def grants(statements: Statements, place: Place) -> list[str]:
-    """The statements that let a role use them."""
+    """The statements that grant a role the privileges of a pod."""
     return statements.split("grants", **asdict(place))
 
 
 def grants_by_table(statements: Statements, place: Place) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """For each table, the statement and the privileges that it grants."""
-    found = ((each, _GRANT.match(each)) for each in grants(statements, place))
-    return {match[2]: (each, tuple(match[1].split(", "))) for each, match in found if match}
+    """For each table, the GRANT statement and its privileges."""
+    matches = ((grant, _GRANT.match(grant)) for grant in grants(statements, place))
+    return {match[2]: (grant, tuple(match[1].split(", "))) for grant, match in matches if match}
 
 
 def _of_kind(statements: Statements, migration: Migration, kind: TableKind) -> str:

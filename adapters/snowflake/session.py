@@ -1,4 +1,4 @@
-"""One session with Snowflake: statements, transactions, and what happens when an answer is lost."""
+"""A session with Snowflake: statements, transactions, and recovery from lost answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error
 
 from fleet_q.adapters import fork
-from fleet_q.adapters.snowflake.errors import Failure, is_lost, is_passing, translated
+from fleet_q.adapters.snowflake.errors import Failure, is_lost, is_temporary, translated
 from fleet_q.adapters.snowflake.lock_reaper import NAME, LockReaper
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.traits import LOCK_TIMEOUT
@@ -25,14 +25,14 @@ from fleet_q.core.errors import StoreContended, StoreError, StoreUnavailable
 
 log = logging.getLogger("fleet_q.snowflake")
 
-LATE: Final = 15.0
-"""Seconds after which a transaction may not be taken for granted any more: Snowflake, or another
-pod, ends one that keeps others waiting. Statements would go on outside of it, and COMMIT be
-answered as if nothing had been."""
+VERIFY_AFTER: Final = 15.0
+"""Seconds after which a transaction is checked before each statement and after its commit.
+Snowflake, or another pod, may have ended it because others wait for its locks; its statements would
+then run outside of it, and COMMIT would succeed without an error."""
 
 CAN_BE_FORKED: Final = int(snowflake.connector.__version__.split(".")[0]) < 5
-"""Whether a process can sign in that was forked from one which had. From 5.0 on the connector works
-in threads of its compiled core, which a fork does not copy, and a call would wait for ever."""
+"""Whether a child can sign in if its parent had signed in before the fork. From 5.0 on the
+connector runs threads of its compiled core, which a fork does not copy, so a call would hang."""
 
 _has_signed_in = False
 _cannot_sign_in = False
@@ -41,15 +41,15 @@ Rows = list[tuple[Any, ...]]
 
 
 def new_change_id() -> str:
-    """A name for a transaction, by which what it did can be looked up."""
+    """A new id for a transaction. Rows and events that it writes carry it."""
     return uuid.uuid4().hex
 
 
 class Session:
-    """A session that is opened when it is first needed, and again when it was lost.
+    """A session that is opened when it is first used, and reopened after it was lost.
 
-    ``connection`` are the parameters of the connector's ``connect``. Any thread may use it; calls
-    take turns. ``errors`` counts what went wrong in passing, by the error's number.
+    ``connection`` are the parameters of the connector's ``connect``. Any thread may use it, one
+    call at a time. ``errors`` counts the temporary errors by their number.
     """
 
     def __init__(self, connection: Mapping[str, Any], statements: Statements) -> None:
@@ -68,7 +68,7 @@ class Session:
             return self._run(name, values)
 
     def stream(self, name: str, size: int = 10_000, **values: Any) -> Iterator[tuple[Any, ...]]:
-        """The rows of a statement that may have very many, as they arrive."""
+        """The rows of one statement, fetched ``size`` at a time."""
         text, bound = self.statements.bind(name, values)
         forks = self._forks
         with self._fork_lock.lock, self._translated():
@@ -83,12 +83,12 @@ class Session:
             yield from rows
 
     def execute(self, text: str) -> Rows:
-        """The rows of a statement that is no file: one of a schema's, or of the doctor's."""
+        """The rows of a statement given as text, for migrations and the doctor."""
         with self._fork_lock.lock, self._translated():
             return self._fetch(text, ())
 
     def show(self, name: str) -> list[dict[str, Any]]:
-        """The rows of a SHOW by their columns' names; their order changes with Snowflake."""
+        """The rows of a SHOW statement as dicts, since the order of its columns may change."""
         with self._fork_lock.lock, self._translated():
             cursor = self._open().cursor()
             cursor.execute(self.statements.text(name))
@@ -96,24 +96,24 @@ class Session:
             return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
     def is_committed(self, change_id: str) -> bool:
-        """Whether a change took place."""
+        """Whether the transaction with this change id was committed."""
         return bool(self.query("is_committed", change_id=change_id)[0][0])
 
     @contextmanager
     def transaction(self, change_id: str) -> Iterator[Transaction]:
         """A transaction: committed at the end of the block, rolled back if it raises.
 
-        If the answer to the commit is lost, its change id is looked for in the logs: found, all is
-        well; not found, the transaction did not take place, which is what ``StoreUnavailable``
-        then says. If a lock is not to be had, it is seen to that nobody keeps it for ever.
+        If the answer to the commit is lost, its change id is looked up: if it is found, the
+        transaction was committed; if not, this raises ``StoreUnavailable``. If a lock cannot be
+        acquired, abandoned transactions of the fleet are ended.
         """
         with self._fork_lock.lock:
-            began, forks = time.monotonic(), self._forks
+            started, forks = time.monotonic(), self._forks
 
             def run(name: str, values: Mapping[str, Any]) -> Rows:
                 self._check_not_forked(forks)
-                if _is_late(began) and self._run("current_transaction", {})[0][0] is None:
-                    raise StoreUnavailable("Snowflake: the transaction was ended meanwhile")
+                if _needs_check(started) and self._run("current_transaction", {})[0][0] is None:
+                    raise StoreUnavailable("Snowflake: the transaction was ended before its commit")
                 return self._run(name, values)
 
             change = Transaction(change_id, run)
@@ -129,14 +129,16 @@ class Session:
                         raise
                     self._check_not_forked(forks)
                     self._commit(change_id)
-                    if _is_late(began) and not self.is_committed(change_id):
-                        raise StoreUnavailable("Snowflake: the transaction was ended meanwhile")
+                    if _needs_check(started) and not self.is_committed(change_id):
+                        raise StoreUnavailable(
+                            "Snowflake: the transaction was ended before its commit"
+                        )
             except StoreContended:
                 with suppress(StoreUnavailable):
                     self._lock_reaper.end(self)
                 raise
             except StoreUnavailable:
-                if time.monotonic() - began > LOCK_TIMEOUT:
+                if time.monotonic() - started > LOCK_TIMEOUT:
                     self._lock_reaper.suspect()
                 raise
 
@@ -153,8 +155,8 @@ class Session:
         self._fork_lock.before_fork(until)
 
     def after_fork(self, in_child: bool) -> None:
-        """A child signs in anew. Its parent's session is not closed there, nor when it ends: that
-        would sign the parent out."""
+        """Drop the connection in a child, which signs in again when needed. It is never closed
+        there, not even at exit, since that would end the parent's session."""
         if in_child:
             self._forks += 1
             connection, self._connection = self._connection, None
@@ -165,11 +167,13 @@ class Session:
 
     def _check_not_forked(self, forks: int) -> None:
         if self._forks != forks:
-            raise StoreError("Snowflake: this began before the process was forked; begin it again")
+            raise StoreError(
+                "Snowflake: the process was forked during this call; start the call again"
+            )
 
     def _roll_back(self) -> None:
-        """A transaction that could not be ended would take the next one's place, and be committed
-        with it; so its session is ended instead."""
+        """Roll back, or close the session if that fails: the transaction would stay open, and the
+        next one's statements would become part of it."""
         try:
             self._send("ROLLBACK")
         except (Error, OSError):
@@ -179,13 +183,15 @@ class Session:
         try:
             self._send("COMMIT")
         except (Error, OSError) as error:
-            if not is_passing(error):
+            if not is_temporary(error):
                 raise
             self._count(error)
             self.close()
             if not self.is_committed(change_id):
-                raise StoreUnavailable(f"Snowflake: a commit was lost: {error}") from error
-            log.info("the answer to a commit was lost, but it took place")
+                raise StoreUnavailable(
+                    f"Snowflake: a transaction was not committed: {error}"
+                ) from error
+            log.info("the answer to a commit was lost, but it was committed")
 
     def _run(self, name: str, values: Mapping[str, Any]) -> Rows:
         text, bound = self.statements.bind(name, values)
@@ -204,8 +210,8 @@ class Session:
         if self._connection is None:
             if _cannot_sign_in:
                 raise StoreError(
-                    "Snowflake: a process that was forked from one which had signed in cannot do so"
-                    " with the connector's 5.x line: start it by spawn, or install"
+                    "Snowflake: with connector 5.x a process cannot sign in if its parent had"
+                    " signed in before the fork: start it with spawn, or install"
                     " 'snowflake-connector-python<5'"
                 )
             _has_signed_in = not CAN_BE_FORKED
@@ -217,7 +223,7 @@ class Session:
         try:
             yield
         except (Error, OSError) as error:
-            if is_passing(error):
+            if is_temporary(error):
                 self._count(error)
             if is_lost(error):
                 self.close()
@@ -227,12 +233,12 @@ class Session:
         self.errors[error.errno or 0] += 1
 
 
-def _is_late(began: float) -> bool:
-    return time.monotonic() - began > LATE
+def _needs_check(started: float) -> bool:
+    return time.monotonic() - started > VERIFY_AFTER
 
 
 class Transaction:
-    """An open transaction; what it writes carries its change id."""
+    """An open transaction. Rows and events that it writes carry its change id."""
 
     def __init__(self, change_id: str, run: Callable[[str, Mapping[str, Any]], Rows]) -> None:
         self.change_id = change_id

@@ -1,4 +1,4 @@
-"""From a file of ``sql/snowflake`` to a text with ``?`` in it and the values that belong there."""
+"""Turns files of ``sql/snowflake`` into statements with quoted table names and bound values."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _END: Final = re.compile(r";\s*(?:\n|\Z)")
 
 
 def quoted(name: str) -> str:
-    """A name as it is, for use in SQL."""
+    """A name as a quoted identifier, with its case kept."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def identifier(name: str) -> str:
-    """What people wrote for a name, for use in SQL: like Snowflake, in capitals unless they put it
-    in quotes or it would need them."""
+    """A name that a person wrote, as a quoted identifier. As in Snowflake, it is uppercased unless
+    it is in quotes or needs them."""
     if len(name) > 1 and name[0] == name[-1] == '"':
         return quoted(name[1:-1].replace('""', '"'))
     return quoted(name.upper() if _PLAIN.fullmatch(name) else name)
@@ -42,36 +42,36 @@ class Statements:
     def __init__(self, prefix: str = "") -> None:
         if prefix and not _PREFIX.fullmatch(prefix):
             raise InvalidInput(
-                f"{prefix!r} is no prefix for table names; use letters, digits and underscores,"
-                " a letter first"
+                f"{prefix!r} cannot be a prefix of table names; use letters, digits and"
+                " underscores, with a letter first"
             )
         statements(DIALECT)
         self.names = {table: quoted((prefix + table).upper()) for table in TABLES}
         self._bound: dict[str, tuple[str, list[str]]] = {}
 
     def text(self, name: str, **names: str) -> str:
-        """The statement with its tables named, and without comments; ``names`` are what else it
-        leaves open, quoted."""
+        """The statement with its tables' names, without comments. ``names`` replace its other
+        placeholders; they must be quoted."""
         return self._named(_without_comments(statements(DIALECT)[name]), names)
 
     def named(self, text: str, **names: str) -> str:
-        """A text that is no file of ``sql/snowflake`` itself with its tables named."""
+        """A text with its tables' names filled in."""
         return self._named(text, names)
 
     def script(self, name: str, **names: str) -> str:
-        """The file with its tables named as people read it: with comments."""
+        """The file with its tables' names and its comments, to be read by people."""
         return self._named(load(DIALECT, name), names)
 
     def split(self, name: str, **names: str) -> list[str]:
-        """The statements of a file that has several."""
+        """The statements of a file with several."""
         return split(self.text(name, **names))
 
     def bind(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
-        """The statement with a ``?`` for each of its values, and the values in order."""
+        """The statement with a ``?`` for each value, and the values in that order."""
         if name not in self._bound:
             self._bound[name] = with_question_marks(self.text(name))
         text, order = self._bound[name]
-        return text, [values[each] for each in order]
+        return text, [values[value_name] for value_name in order]
 
     def _named(self, text: str, names: Mapping[str, str]) -> str:
         for placeholder, name in {**self.names, **names}.items():
@@ -81,7 +81,7 @@ class Statements:
 
 def split(text: str) -> list[str]:
     """The statements of a text, without comments."""
-    return [each for each in _END.split(_without_comments(text)) if each]
+    return [statement for statement in _END.split(_without_comments(text)) if statement]
 
 
 def _without_comments(text: str) -> str:

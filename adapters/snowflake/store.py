@@ -1,8 +1,7 @@
-"""The store port on Snowflake, set by set: a call is a handful of statements, however many steps it
-is about.
+"""The store port on Snowflake. A call takes a few statements, however many steps it is about.
 
-What a change did carries the change's id, what a pod holds carries its claim token; no count of
-rows is relied on for that.
+The rows that a transaction changed are found by its change id, the steps that a pod claimed by
+their claim token; row counts of statements are not relied on for that.
 """
 
 from __future__ import annotations
@@ -39,15 +38,15 @@ from fleet_q.core.ports import (
 from fleet_q.core.step import Cancel, Recover, Replay, Step, Submit
 
 PATIENCE: Final = 60.0
-"""Seconds for which a call is tried again before it says that Snowflake is unavailable."""
+"""Seconds for which a call is retried before it raises ``StoreUnavailable``."""
 
 
 class SnowflakeStore:
     """A store in one Snowflake schema.
 
     ``connection`` are the parameters of the connector's ``connect``, ``prefix`` begins the names
-    of the tables. Any thread may use it; calls take turns on one session. A pod's turn is tried
-    once, its machine has a backoff of its own; every other call is tried for ``patience`` seconds.
+    of the tables. Any thread may use it, one call at a time. A sync is tried once, as pods have
+    their own backoff; every other call is retried for ``patience`` seconds.
     """
 
     traits = TRAITS
@@ -61,29 +60,29 @@ class SnowflakeStore:
         self._sync = Sync(self._calls)
 
     def check_schema(self) -> None:
-        """Sign in and look for the tables. Raises :class:`StoreError` if they are not there, or of
-        another version than is needed here."""
-        found = self._calls.query("schema_version")
-        check_version(int(found[0][0]) if found else None)
+        """Sign in and check the tables. Raises :class:`StoreError` if they are missing or have
+        another schema version."""
+        versions = self._calls.query("schema_version")
+        check_version(int(versions[0][0]) if versions else None)
 
     def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
-        """See :class:`fleet_q.core.ports.Store`; so for everything here."""
+        """See :class:`fleet_q.core.ports.Store`, also for the methods below."""
         return submit(self._calls, new, pod_id)
 
     def sync(self, request: SyncRequest) -> SyncResult:
         return self._sync.sync(request)
 
     def change_counter(self) -> int:
-        count, least = self.session.query("change_counter")[0]
-        return int(count) - (1 if least is None else int(least))
+        count, min_version = self.session.query("change_counter")[0]
+        return int(count) - (1 if min_version is None else int(min_version))
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
-        known = [(p.pod_id, p.incarnation, p.version, p.last_heartbeat_ts) for p in silent]
+        observed = [(p.pod_id, p.incarnation, p.version, p.last_heartbeat_ts) for p in silent]
 
         def declare(tx: Transaction) -> None:
             sources = (status for status in POD_STATUSES if POD.allows(status, "declared_dead"))
             becomes = [(status, POD.after(status, "declared_dead")) for status in sources]
-            tx.run("declare_dead", becomes=rows.encode(becomes), silent=rows.encode(known))
+            tx.run("declare_dead", becomes=rows.encode(becomes), silent=rows.encode(observed))
             tx.run("append_pod_events", by_pod_id=by)
 
         if not silent:
@@ -95,14 +94,14 @@ class SnowflakeStore:
         return [Orphan(*row) for row in self._calls.query("orphans", after=after, limit=limit)]
 
     def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
-        noted = rows.encode([(o.step_id, o.claim_token, o.never_began) for o in orphans])
+        claims = rows.encode([(o.step_id, o.claim_token, o.never_began) for o in orphans])
 
         def recover(tx: Transaction) -> None:
-            tx.run("recover", noted=noted, error=steps.DIED)
+            tx.run("recover", claims=claims, error=steps.DIED)
             tx.run("append_step_events", pod_id=by)
 
         recovered = self._calls.changed_steps(self._calls.write(recover))
-        return [recovered.pop(each.step_id) for each in orphans if each.step_id in recovered]
+        return [recovered.pop(o.step_id) for o in orphans if o.step_id in recovered]
 
     def cancel(self, step_id: str, pod_id: str | None = None) -> Step:
         return change(self._calls, [Cancel(step_id)], "cancelled", pod_id)[0]
@@ -120,15 +119,15 @@ class SnowflakeStore:
         return rows.to_counts((status, int(count)) for status, count in self._calls.query("counts"))
 
     def pods(self) -> PodList:
-        found = self._calls.query("pods")
-        return PodList(found[0][0], tuple(rows.to_pod(row[1:]) for row in found if row[1]))
+        pod_rows = self._calls.query("pods")
+        return PodList(pod_rows[0][0], tuple(rows.to_pod(row[1:]) for row in pod_rows if row[1]))
 
     def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> StepPage:
         before_ts, before_id = before or (None, None)
-        found = self._calls.query(
+        step_rows = self._calls.query(
             "dead_letters", limit=limit, before_ts=before_ts, before_id=before_id
         )
-        page = tuple(rows.to_step(row) for row in found)
+        page = tuple(rows.to_step(row) for row in step_rows)
         last = page[-1] if len(page) == limit and page else None
         return StepPage(page, (last.last_update_ts, last.step_id) if last else None)
 
@@ -138,11 +137,14 @@ class SnowflakeStore:
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str = ""
     ) -> FinalStepPage:
-        among = rows.encode(list(statuses))
-        found = self._calls.query(
-            "final_steps", statuses=among, before=before, limit=limit, after=after
+        final_steps = self._calls.query(
+            "final_steps",
+            statuses=rows.encode(list(statuses)),
+            before=before,
+            limit=limit,
+            after=after,
         )
-        page = tuple(FinalStep(step_id, int(version)) for step_id, version in found)
+        page = tuple(FinalStep(step_id, int(version)) for step_id, version in final_steps)
         return FinalStepPage(page, page[-1].step_id if len(page) == limit else None)
 
     def prune(self, steps: Sequence[FinalStep], before: int, by: str | None = None) -> Pruned:
@@ -152,8 +154,8 @@ class SnowflakeStore:
         return prune_pod(self._calls, pod)
 
     def events_of_steps(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
-        found = self.session.stream("events_of_steps", step_ids=rows.encode(step_ids))
-        return map(rows.to_step_event, found)
+        event_rows = self.session.stream("events_of_steps", step_ids=rows.encode(step_ids))
+        return map(rows.to_step_event, event_rows)
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         return map(rows.to_pod_event, self.session.stream("pod_history", pod_id=pod_id))

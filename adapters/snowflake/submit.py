@@ -1,4 +1,4 @@
-"""Submissions, in one transaction however many they are."""
+"""Submits steps, all in one transaction."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from fleet_q.core.step import Step, Submit
 def submit(calls: Calls, new: Sequence[Submit], pod_id: str | None) -> list[bool]:
     """See :meth:`fleet_q.core.ports.Store.submit`."""
     first: dict[str, Submit] = {}
-    for each in new:
-        steps.decide(_as_stored(first.setdefault(each.step_id, each)), each, at=0)
+    for item in new:
+        steps.decide(_as_stored(first.setdefault(item.step_id, item)), item, at=0)
     change_id = calls.write(lambda tx: _submit(tx, list(first.values()), pod_id))
     fresh = set(first)
-    if not all(each.unique for each in new):
+    if not all(item.unique for item in new):
         fresh = set(calls.changed_steps(change_id))
-    return [first[each.step_id] is each and each.step_id in fresh for each in new]
+    return [first[item.step_id] is item and item.step_id in fresh for item in new]
 
 
 def _submit(tx: Transaction, new: Sequence[Submit], pod_id: str | None) -> None:
-    if not all(each.unique for each in new):
+    if not all(item.unique for item in new):
         tx.run("lock_submissions")
     stored = 0
-    for some in batches(new, lambda each: len(each.payload)):
-        stored += int(tx.run("submit", new=rows.submissions_json(some))[0][0])
+    for batch in batches(new, lambda item: len(item.payload)):
+        stored += int(tx.run("submit", new=rows.submissions_json(batch))[0][0])
     tx.run("append_step_events", pod_id=pod_id)
     if stored == len(new):
         return
     fresh = by_id(tx.run("changed_steps"))
-    taken = [each for each in new if each.step_id not in fresh]
-    known = by_id(tx.run("steps", step_ids=rows.encode([each.step_id for each in taken])))
-    for each in taken:
-        if each.unique:
-            raise StoreError(f"step {each.step_id!r} exists, though its id should be unique")
-        steps.decide(known[each.step_id], each, at=0)  # raises if it is another one
+    repeated = [item for item in new if item.step_id not in fresh]
+    existing = by_id(tx.run("steps", step_ids=rows.encode([item.step_id for item in repeated])))
+    for item in repeated:
+        if item.unique:
+            raise StoreError(f"step {item.step_id!r} exists, though its id should be unique")
+        steps.decide(existing[item.step_id], item, at=0)  # raises if the submissions differ
 
 
 def _as_stored(submit: Submit) -> Step:

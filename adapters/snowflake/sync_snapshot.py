@@ -1,4 +1,4 @@
-"""What ``after_turn.sql`` saw, and the answer that it makes."""
+"""The rows of ``after_sync.sql``, and the :class:`SyncResult` that they give."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fleet_q.core.pod import AnyPodCommand, Pod
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import claim_order
 
-_POD = 8  # the place of the first column of a pod
+_POD = 8  # the index of a pod's first column
 _STEP = _POD + len(ROWS.pod)
 
 
 class SyncSnapshot:
-    """The rows, sorted by kind."""
+    """The state of the store after a sync, from the rows of ``after_sync.sql``."""
 
-    def __init__(self, found: Sequence[Sequence[Any]]) -> None:
+    def __init__(self, snapshot_rows: Sequence[Sequence[Any]]) -> None:
         by_kind: dict[str, list[Sequence[Any]]] = {"now": [], "held": [], "done": []}
-        for row in found:
+        for row in snapshot_rows:
             by_kind[row[0]].append(row)
         now = by_kind["now"][0]
         self.at, self.next_due, self.is_held, self.is_claimable, version = now[3:_POD]
@@ -33,13 +33,16 @@ class SyncSnapshot:
         self._done = {(step_id, token) for _, step_id, token, *_ in by_kind["done"]}
 
     def check(self, request: SyncRequest) -> None:
-        """Raise what forbade the turn, if the pod is not as the turn would have left it."""
+        """Raise the error of ``decide`` if the pod does not have a status that the sync leads to,
+        so that it was rejected."""
         if request.pod_command is None and not request.claim:
             return
         pod = self._pod
         if pod is not None and pod.incarnation == request.incarnation:
-            fit = (outcome for status in POD_STATUSES if (outcome := status_after(request, status)))
-            if pod.status in fit:
+            expected = (
+                after for status in POD_STATUSES if (after := status_after(request, status))
+            )
+            if pod.status in expected:
                 return
         if request.pod_command is not None:
             pod = apply(pod, request.pod_command, self.at)
@@ -47,11 +50,12 @@ class SyncSnapshot:
             pods.check_may_claim(pod, request.pod_id, request.incarnation)
 
     def shows_steps_of(self, request: SyncRequest) -> bool:
-        """Whether the turn did anything to any step."""
-        return bool(self._done or self.answer(request).claimed)
+        """Whether the sync changed any step."""
+        return bool(self._done or self.result(request).claimed)
 
-    def answer(self, request: SyncRequest, settled: Collection[str] = ()) -> SyncResult:
-        """The answer; ``settled`` are the ids whose outcome had counted before."""
+    def result(self, request: SyncRequest, already_completed: Collection[str] = ()) -> SyncResult:
+        """The result of the sync. ``already_completed`` are the ids of steps whose success had been
+        recorded before."""
         held = {(step.step_id, step.claim_token) for step in self._steps}
         claim = (request.incarnation, request.claim_token)
         claimed = [s for s in self._steps if (s.incarnation, s.claim_token) == claim]
@@ -63,21 +67,24 @@ class SyncSnapshot:
                 outcome.step_id
                 for outcome in request.outcomes
                 if (outcome.step_id, outcome.claim_token) not in self._done
-                and outcome.step_id not in settled
+                and outcome.step_id not in already_completed
             ),
-            lost=tuple(each for each, token in request.check_held if (each, token) not in held),
+            lost=tuple(
+                step_id for step_id, token in request.check_held if (step_id, token) not in held
+            ),
             next_due=self.next_due if request.claim else None,
             any_claimed=self.is_held if request.claim else False,
         )
 
 
-def fit_statuses(request: SyncRequest) -> list[PodStatus]:
-    """In which statuses the turn's incarnation may take it."""
+def allowed_statuses(request: SyncRequest) -> list[PodStatus]:
+    """The pod statuses in which the request is allowed."""
     return [status for status in POD_STATUSES if status_after(request, status) is not None]
 
 
 def status_after(request: SyncRequest, status: PodStatus) -> PodStatus | None:
-    """What the turn makes of a pod in this status; ``None`` if it may not be taken then."""
+    """The status after the request of a pod with this status; ``None`` if the request is
+    rejected."""
     pod: Pod | None = Pod(request.pod_id, status, 0, 0, request.incarnation)
     try:
         pod = apply(pod, request.pod_command) if request.pod_command is not None else pod
@@ -89,6 +96,6 @@ def status_after(request: SyncRequest, status: PodStatus) -> PodStatus | None:
 
 
 def apply(pod: Pod | None, command: AnyPodCommand, at: int = 0) -> Pod | None:
-    """The pod after a command; raises what ``decide`` raises."""
+    """The pod after a command. Raises the errors of :func:`fleet_q.core.pod.change`."""
     change = pods.change(pod, command, at)
     return pod if change is None else change[1]

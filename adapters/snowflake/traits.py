@@ -1,4 +1,4 @@
-"""What Snowflake is like as a store. Asks for no connector."""
+"""Snowflake's traits as a store. This module does not import the connector."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from typing import Final
 from fleet_q.core.ports import StoreTraits
 
 MOST_WAITERS: Final = 20
-"""Statements that may wait for the lock of a table, as error 000625 says."""
+"""How many statements may wait for a table's lock; a further one fails with error 000625."""
 
 LOCK_TIMEOUT: Final = 30
-"""Seconds after which Snowflake fails a statement that waits for a lock: before the connector gives
-it up, or it would be carried out with nobody there to end its transaction."""
+"""Seconds after which Snowflake fails a statement that waits for a lock. This is less than the
+connector's timeout: a statement that the connector gave up would still run, in a transaction that
+nobody ends."""
 
-ABANDONED: Final = 60.0
-"""Seconds after which a transaction that holds what others are refused counts as abandoned: a pod's
-needs its locks for two or three. One that is only slow finds out, and is done anew."""
+ABANDONED_AFTER: Final = 60.0
+"""Seconds after which a transaction that holds locks counts as abandoned. A pod's transaction holds
+its locks for two or three seconds. A slow one that is ended notices it and is retried."""
 
 PRUNE_BATCH: Final = 20_000
-"""Steps pruned in one transaction: a DELETE rewrites whole parts of a table, so there are few; and
-the ids, of 200 characters at most, are one bound text of some 4 MiB."""
+"""Steps pruned in one transaction. It is large because a DELETE rewrites whole micro-partitions;
+the ids, of at most 200 characters each, are one bound text of about 4 MiB."""
 
 SHORTEST_SYNC: Final = 0.5
-"""Seconds that the statements of a sync take where none waits for a lock."""
+"""Seconds that a sync's statements take if none waits for a lock."""
 
 TRAITS: Final = StoreTraits(
     writes_are_billed=True,

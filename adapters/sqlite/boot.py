@@ -1,5 +1,5 @@
-"""Which boot of the machine this is: what was written to a file, and not synced, may be lost at the
-next one."""
+"""Identifies the current boot of the machine: data written to a file before the current boot may be
+incomplete, as a power cut loses what was not synced."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _MACOS: Final = b"kern.bootsessionuuid"
 
 
 def boot_id() -> str | None:
-    """A name of this boot without blanks; ``None`` if the system does not tell."""
+    """An identifier of this boot, without blanks; ``None`` if the system provides none."""
     try:
-        found = _sysctl(_MACOS) if sys.platform == "darwin" else _LINUX.read_text()
+        identifier = _sysctl(_MACOS) if sys.platform == "darwin" else _LINUX.read_text()
     except (OSError, ValueError, AttributeError):
         return None
-    return "-".join(found.split()) or None
+    return "-".join(identifier.split()) or None
 
 
 def _sysctl(name: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Transactions on a SQLite file, by one connection that the threads of a process share."""
+"""Transactions on a SQLite file, on one connection that all threads of a process share."""
 
 from __future__ import annotations
 
@@ -21,32 +21,36 @@ from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.ports import StoreTraits
 from fleet_q.sql import load
 
-WATCH_INTERVAL: Final = 0.03
-"""Seconds between an idle pod's looks at the bell, which read four bytes of shared memory."""
+POLL_INTERVAL: Final = 0.03
+"""Seconds between an idle pod's reads of the change counter, each of which reads four bytes of
+shared memory."""
 
 FILE_CHECK_INTERVAL: Final = 1.0
-"""Seconds between looks whether the files are still where they were, and the version the same."""
+"""Seconds between checks that the files are still at their paths and the schema version is the
+same."""
 
 WAL_CHECK_INTERVAL: Final = 0.05
-"""Seconds between looks at the file ``-wal`` after a commit: it may be gone, or too large."""
+"""Seconds between checks after a commit whether the file ``-wal`` was deleted or is too large."""
 
 RESCUE_PATIENCE: Final = 5.0
-"""Seconds to wait for others when what was committed is saved from a file that was deleted."""
+"""Seconds to wait for other processes while commits are saved from a deleted file."""
 
 _READERS_PATIENCE_MS: Final = 100
-"""For which all writers wait too."""
+"""Milliseconds to wait for readers when ``-wal`` is truncated. All writers wait meanwhile."""
 
-_OTHER_TABLES: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
+_SCHEMA_ERRORS: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
+"""What statements raise on tables of another schema version."""
 
 _LOCK_PAUSE: Final = 0.001
+"""Seconds between two attempts to take a lock."""
 
-_BELL: Final = load("sqlite", "change_counter")
+_CHANGE_COUNTER: Final = load("sqlite", "change_counter")
 _WRITE: Final = (load("sqlite", "begin_writing"),)
 _READ: Final = (load("sqlite", "begin_reading"), load("sqlite", "begin_snapshot"))
 
 
-class Begun:
-    """A transaction while its block runs."""
+class TransactionBlock:
+    """A context manager that begins a transaction and ends it."""
 
     __slots__ = ("_database", "_statements")
 
@@ -64,14 +68,14 @@ class Begun:
 class SqliteDatabase:
     """The :class:`~fleet_q.core.ports.Database` of a SQLite store.
 
-    Its connection is closed while the process forks, so that no child has one of its parent's: the
-    locks that SQLite believes to have there are not the child's, and closing it would be no better
-    (https://www.sqlite.org/howtocorrupt.html, 2.6). Either opens another one when it needs it.
+    The connection is closed before the process forks, since a child must not use or close its
+    parent's connection (https://www.sqlite.org/howtocorrupt.html, 2.6). Parent and child each open
+    a new one when they need it.
     """
 
     def __init__(self, opening: Opening, clock: Callable[[], int]) -> None:
         opening.check()
-        self.traits = StoreTraits(poll_interval=WATCH_INTERVAL)
+        self.traits = StoreTraits(poll_interval=POLL_INTERVAL)
         self.was_created = False
         self._opening = opening
         self._path = opening.path
@@ -82,13 +86,15 @@ class SqliteDatabase:
         self._connection: sqlite3.Connection | None = None
         self._transaction: SqliteTransaction | None = None
         self._snapshots: dict[int, Snapshot] = {}
-        self._end: str | None = None  # why it cannot be used any more
+        self._unusable: str | None = None  # why the store cannot be used any more
         self._is_forking = False
-        self._bells_before = 0
+        self._counter_offset = 0
         self._next_check = 0.0
         self._next_wal_check = 0.0
-        self._latest: int | None = None  # time that was read from the clock, here or by a pod
-        self._is_set_back = False  # the clock was, and not all that follows is done
+        self._latest: int | None = None  # the latest time read, by this store or any pod
+        self._is_set_back = (
+            False  # the clock was set back, and retries still have to be marked as due
+        )
         with self._fork_lock.lock:
             fork.register(self)
             self._connection, self.was_created = opening.open(self._files)
@@ -98,14 +104,14 @@ class SqliteDatabase:
             connection = self._connection or self._open_again()
             if time.monotonic() >= self._next_check:
                 self._check_files()
-            row: tuple[int] = connection.execute(_BELL).fetchone()
-            return self._bells_before + row[0]  # every connection has a count of its own
+            row: tuple[int] = connection.execute(_CHANGE_COUNTER).fetchone()
+            return self._counter_offset + row[0]  # every connection counts from its own start
 
-    def write(self) -> Begun:
-        return Begun(self, _WRITE)
+    def write(self) -> TransactionBlock:
+        return TransactionBlock(self, _WRITE)
 
-    def read(self) -> Begun:
-        return Begun(self, _READ)
+    def read(self) -> TransactionBlock:
+        return TransactionBlock(self, _READ)
 
     @contextmanager
     def snapshot(self) -> Iterator[SqliteTransaction]:
@@ -113,7 +119,7 @@ class SqliteDatabase:
             with self._fork_lock.lock:
                 if self._connection is None:
                     self._open_again()
-                self._next_check = 0.0  # who opens a file that is not the same may spoil it
+                self._next_check = 0.0  # opening a file that replaced this one could corrupt it
                 self._check_files()
                 snapshot = Snapshot(self._opening, self._clock())
                 self._snapshots[id(snapshot)] = snapshot
@@ -132,10 +138,11 @@ class SqliteDatabase:
                 self._connection = None
                 self._files.forget()
                 connection.close()
-            self._end = self._end or f"{self._path}: the store was closed"
+            self._unusable = self._unusable or f"{self._path}: the store was closed"
 
     def begin(self, statements: tuple[str, ...]) -> SqliteTransaction:
-        """Wait for whatever else goes on in this process, then for other processes."""
+        """Begin a transaction with these statements, waiting first for other threads of this
+        process, then for other processes."""
         self._fork_lock.lock.acquire()
         try:
             if time.monotonic() >= self._next_check:
@@ -143,7 +150,7 @@ class SqliteDatabase:
             connection, at = self._begin(statements), self._clock()
             self._transaction = transaction = SqliteTransaction(connection, at)
             if self._latest is None or at < self._latest or self._is_set_back:
-                self._look_at_clock(transaction, may_write=statements == _WRITE)
+                self._check_clock(transaction, may_write=statements == _WRITE)
             self._latest = at
             return transaction
         except BaseException as error:
@@ -158,11 +165,14 @@ class SqliteDatabase:
             raise
 
     def end(self, error: BaseException | None) -> None:
-        """Commit, or after an error roll back."""
+        """Commit, or roll back after an ``error``."""
         connection = self._connection
         try:
             if connection is None:
-                raise StoreError(self._end or "the transaction is the parent process's")
+                raise StoreError(
+                    self._unusable
+                    or "the transaction belongs to the parent of this process; begin a new one"
+                )
             if error is None:
                 connection.execute("COMMIT")
                 if self._transaction is not None and self._transaction.is_marked_by_new_clock:
@@ -182,17 +192,18 @@ class SqliteDatabase:
             raise self._translation(error) from error
 
     def _translation(self, error: BaseException) -> StoreError:
-        """A statement that fails for the tables that it finds may be one of another version."""
+        """The error to raise for ``error``. If a statement failed because of the tables, and they
+        were migrated meanwhile, it says so."""
         try:
-            if primary_code(error) in _OTHER_TABLES and self._connection is not None:
+            if primary_code(error) in _SCHEMA_ERRORS and self._connection is not None:
                 self._check_version(self._connection)
         except sqlite3.Error:
             pass
-        except StoreError as migrated:
-            return migrated
+        except StoreError as version_error:
+            return version_error
         return translation(self._path, error)
 
-    def _look_at_clock(self, transaction: SqliteTransaction, *, may_write: bool) -> None:
+    def _check_clock(self, transaction: SqliteTransaction, *, may_write: bool) -> None:
         if self._latest is None:
             self._latest = transaction.latest_heartbeat()
         if transaction.at < self._latest:
@@ -201,9 +212,9 @@ class SqliteDatabase:
             transaction.mark_due_by_new_clock()
 
     def _begin(self, statements: tuple[str, ...]) -> sqlite3.Connection:
-        """Take the lock that the statements ask for. SQLite's own way of waiting sleeps longer and
-        longer, up to 0.1 s, so that who has just let go of the writer's lock gets it again and
-        again; here all who wait look just as often."""
+        """Run the statements that begin a transaction, retrying while the file is locked. SQLite's
+        own busy handler backs off to 0.1 s, so the process that has just released the lock keeps
+        getting it; a constant pause gives all processes the same chance."""
         until: float | None = None
         while True:
             connection = self._connection or self._open_again()
@@ -226,10 +237,10 @@ class SqliteDatabase:
                     time.sleep(_LOCK_PAUSE)
 
     def _open_again(self) -> sqlite3.Connection:
-        if self._end is not None:
-            raise StoreError(self._end)
+        if self._unusable is not None:
+            raise StoreError(self._unusable)
         connection = self._opening.reopen(self._files)
-        self._bells_before += 1 << 32
+        self._counter_offset += 1 << 32
         self._connection = connection
         return connection
 
@@ -242,47 +253,47 @@ class SqliteDatabase:
         self._files.check_main()
         if self._files.is_main_emptied():
             self._save()
-            raise StoreError(self._end)
+            raise StoreError(self._unusable)
         self._check_wal(self._connection)
         self._check_version(self._connection)
         self._next_check = now + FILE_CHECK_INTERVAL
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
-        found = version(connection)
-        if found != SCHEMA_VERSION:
+        current = version(connection)
+        if current != SCHEMA_VERSION:
             raise StoreError(
-                f"{self._path} was migrated to schema version {found} while it was in use, and this"
-                f" FLEET-Q knows {SCHEMA_VERSION}; upgrade fleet-q and start again"
+                f"{self._path} was migrated to schema version {current} while it was in use, and"
+                f" this FLEET-Q knows {SCHEMA_VERSION}; upgrade fleet-q and start again"
             )
 
     def _check_wal(self, connection: sqlite3.Connection) -> None:
-        """What is committed to a deleted ``-wal`` is lost to all who do not have it open; so who
-        sees that saves it and ends. One that is too large is emptied."""
+        """Check ``-wal``. If it was deleted, its commits are visible only to processes that have it
+        open, so they are saved and the store ends; if it is too large, it is truncated."""
         now = time.monotonic()
         self._next_wal_check = now + WAL_CHECK_INTERVAL
         size = self._files.wal_size()
         if (size is None or now >= self._next_check) and self._files.lost():
             self._save()
-            raise StoreError(self._end)
+            raise StoreError(self._unusable)
         if size and self._files.is_wal_overwritten():
-            fork.keep_forever(connection)  # closing it would copy what is no page into the file
+            fork.keep_forever(connection)  # closing it would write invalid pages into the file
             self._connection = None
-            self._end = (
-                f"{self._path}-wal was overwritten while it was in use, and what was committed"
-                f" lately is lost; start again, and check {self._path} with PRAGMA integrity_check"
+            self._unusable = (
+                f"{self._path}-wal was overwritten while it was in use, and the latest commits"
+                f" are lost; start again, and check {self._path} with PRAGMA integrity_check"
             )
-            raise StoreError(self._end)
+            raise StoreError(self._unusable)
         if size is not None and size > WAL_LIMIT:
             self._shrink_wal(connection)
 
     def _shrink_wal(self, connection: sqlite3.Connection) -> None:
-        """SQLite itself empties the file only when a writer happens to find no reader and all
-        copied, which under unbroken load it never does."""
+        """Truncate ``-wal``. SQLite itself reuses its space only when a writer finds no reader and
+        all pages copied, which never happens under continuous load."""
         run = connection.execute
-        with suppress(sqlite3.Error):  # the transaction is committed, whatever happens here
+        with suppress(sqlite3.Error):  # the transaction is committed in any case
             _, pages, copied = run("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if copied < pages * 3 // 4:
-                return  # somebody has been reading for long, and would be waited for in vain
+                return  # a long read is running: waiting for it would be useless
             try:
                 run(f"PRAGMA busy_timeout = {_READERS_PATIENCE_MS}")
                 run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -290,17 +301,21 @@ class SqliteDatabase:
                 run("PRAGMA busy_timeout = 0")
 
     def _save(self) -> None:
-        """Bring what is committed into the file itself, through the descriptors that are still
-        open, and end. An emptied file is left as it is, for the WAL has not all pages. If others
-        have begun anew, their pages and these would not fit together, and a copy is made instead.
-        Raises :class:`StoreUnavailable` if it has to be tried again."""
+        """Save all commits after a file was deleted or emptied, and make the store unusable.
+
+        Commits are copied into the main file through the descriptors that are still open. If other
+        processes have begun new files, whose pages would be mixed with these, a copy is made beside
+        it. An emptied main file is left alone, since ``-wal`` does not have all pages. Raises
+        :class:`StoreUnavailable` if that fails and has to be retried."""
         connection = self._connection
         assert connection is not None
-        told = deleted(self._files.lost() or self._path)
+        loss = deleted(self._files.lost() or self._path)
         try:
             if self._files.is_main_emptied():
-                fork.keep_forever(connection)  # closing it would write some pages into the file
-                self._end = (
+                fork.keep_forever(
+                    connection
+                )  # closing it would write a part of the pages into the file
+                self._unusable = (
                     f"{self._path} was emptied while it was in use; restore it from a backup, or"
                     " delete it and start again without it"
                 )
@@ -308,13 +323,18 @@ class SqliteDatabase:
                 _copy_all(connection)
                 connection.close()
                 self._files.forget()
-                self._end = f"{told}; all that was committed is saved in {self._path}: start again"
+                self._unusable = f"{loss}; all commits are saved in {self._path}: start again"
             else:
                 copy = _copy_beside(connection, self._path)
-                fork.keep_forever(connection)  # closing it would delete the others' file
-                self._end = f"{told}, and others have begun a new one; this process's is in {copy}"
+                fork.keep_forever(connection)  # closing it would delete the other processes' file
+                self._unusable = (
+                    f"{loss}, and other processes have begun a new one; this process's data is in"
+                    f" {copy}"
+                )
         except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailable(f"{told}, and cannot be saved: {error}") from error
+            raise StoreUnavailable(
+                f"{loss}, and its commits cannot be saved yet: {error}"
+            ) from error
         self._connection = None
 
     # Forks
@@ -338,41 +358,41 @@ class SqliteDatabase:
         """See :class:`fleet_q.adapters.fork.Forkable`."""
         self._is_forking = False
         if in_child:
-            self._leave_to_the_parent()
+            self._abandon_inherited_connection()
         for snapshot in list(self._snapshots.values()):
             snapshot.after_fork(in_child)
         self._fork_lock.after_fork(in_child)
 
-    def _leave_to_the_parent(self) -> None:
-        """A connection that was in use is not the child's, and stays in SQLite's books: the child
-        cannot have one of its own to this file."""
+    def _abandon_inherited_connection(self) -> None:
+        """Make the store unusable in a child if its connection could not be closed before the fork:
+        SQLite still counts it as open, so the child cannot open another one to this file."""
         if self._connection is None:
             return
         fork.keep_forever(self._connection)
         self._connection = None
-        self._end = (
+        self._unusable = (
             f"{self._path} was in use by a transaction when this process was forked, and SQLite"
-            " cannot be used after that; fork while the store has nothing to do"
+            " cannot be used after that; fork while no transaction is running"
         )
         if self._transaction is not None:
-            self._transaction.refuse(self._end)
+            self._transaction.refuse(self._unusable)
 
 
 def _copy_all(connection: sqlite3.Connection) -> None:
-    """Copy all that is committed into the file, and wait until it is there. Others may be doing the
-    same, and SQLite does not wait for them."""
+    """Copy all commits from ``-wal`` into the file, retrying while other processes do the same, for
+    which SQLite does not wait."""
     until = time.monotonic() + RESCUE_PATIENCE
     while True:
         busy, pages, copied = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
         if not busy and copied == pages:
             return
         if time.monotonic() > until:
-            raise sqlite3.OperationalError("other processes use it")
+            raise sqlite3.OperationalError("other processes are using it")
         time.sleep(_LOCK_PAUSE)
 
 
 def _copy_beside(connection: sqlite3.Connection, path: Path) -> str:
-    """Copy all that the connection sees into a new file, and return its name."""
+    """Copy the database as the connection sees it into a new file, and return its name."""
     copy = f"{path}-saved-{os.getpid()}-{int(time.time())}"
     try:
         connection.execute("VACUUM INTO ?", [copy])

@@ -1,4 +1,4 @@
-"""What the doctor looks at in a SQLite store, and what mends it."""
+"""The checks of ``fleet-q doctor`` for a SQLite store."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ REMOTE: Final = {
     "9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "lustre", "nfs", "nfs4", "smb3",
     "smbfs", "virtiofs",
 }  # fmt: skip
-"""File systems on which WAL, whose index is shared memory, does not work between machines:
-https://www.sqlite.org/wal.html."""
+"""Network file systems, on which processes of several machines corrupt a database in WAL mode, as
+it uses shared memory: https://www.sqlite.org/wal.html."""
 
 SLOWEST: Final = 0.05
-"""Seconds for a commit, which nothing but a very busy file takes."""
+"""Seconds for a commit above which the file is very busy."""
 
 LARGE_WAL: Final = 4 * WAL_LIMIT
 FEW_DESCRIPTORS: Final = 256
@@ -43,39 +43,39 @@ _MOUNTS: Final = Path("/proc/self/mounts")
 
 
 def examination(path: Path, clock: Callable[[], float] = time.perf_counter) -> Iterator[Finding]:
-    """Look at everything, one finding after the other. ``clock`` counts seconds. The file is not
-    made if it is not there, and its rows are left alone."""
-    look = _Look(path, clock)
+    """Run all checks and yield their findings. ``clock`` counts seconds. The file is never created,
+    and no row is changed."""
+    checks = _Checks(path, clock)
     return examine(
         [
-            Check("SQLite", look.library),
-            Check("descriptors", look.descriptors),
-            Check("temp", look.temporary_folder),
-            Check("file", look.file),
-            Check("disk", look.disk, ("file",)),
-            Check("in use", look.in_use, ("file",)),
-            Check("version", look.version, ("in use", "SQLite")),
-            Check("write", look.write, ("version",)),
-            Check("WAL", look.wal, ("version",)),
-            Check("starts", look.starts, ("write",)),
-            Check("latency", look.latency, ("write",)),
+            Check("SQLite", checks.library),
+            Check("descriptors", checks.descriptors),
+            Check("temp", checks.temporary_folder),
+            Check("file", checks.file),
+            Check("disk", checks.disk, ("file",)),
+            Check("in use", checks.in_use, ("file",)),
+            Check("version", checks.version, ("in use", "SQLite")),
+            Check("write", checks.write, ("version",)),
+            Check("WAL", checks.wal, ("version",)),
+            Check("starts", checks.starts, ("write",)),
+            Check("latency", checks.latency, ("write",)),
         ]
     )
 
 
 def filesystem(path: Path, mounts: str) -> str | None:
-    """The type of the file system that ``path`` is on; ``mounts`` is a text like
-    ``/proc/self/mounts``, where the last of several mounts on one place counts."""
-    found, depth = None, -1
+    """The type of the file system that contains ``path``. ``mounts`` is the text of
+    ``/proc/self/mounts``; the last of several mounts on one folder counts."""
+    innermost, depth = None, -1
     for line in mounts.splitlines():
-        _, place, kind, *_ = line.split(" ")
-        root = Path(place.encode().decode("unicode_escape"))  # a space is \040 there
+        _, folder, kind, *_ = line.split(" ")
+        root = Path(folder.encode().decode("unicode_escape"))  # a space is written \040
         if path.is_relative_to(root) and len(root.parts) >= depth:
-            found, depth = kind, len(root.parts)
-    return found
+            innermost, depth = kind, len(root.parts)
+    return innermost
 
 
-class _Look:
+class _Checks:
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self._path = path
         self._clock = clock
@@ -92,7 +92,7 @@ class _Look:
     def file(self) -> Diagnosis:
         if not self._path.exists():
             return fail(
-                f"there is none at {self._path}; a pod makes it, or the first step submitted",
+                f"{self._path} does not exist; the first pod or submission creates it",
                 "fleet-q worker",
             )
         return ok(f"{self._path}, {self._path.stat().st_size} bytes")
@@ -104,40 +104,45 @@ class _Look:
                 f"the file is on {kind}; pods on two machines would corrupt it",
                 "move the file to a local disk, and run all its pods on that machine",
             )
-        return ok(kind or "not known here; a local one is needed")
+        return ok(kind or "the file system is unknown; it must be a local one")
 
     def in_use(self) -> Diagnosis:
-        with self._connected(tidy=False):
+        with self._connected(configure=False):
             StoreFiles(self._path.absolute()).wait_for_all(0)
-        return ok("by nobody, or with all the files that belong to it")
+        return ok("not in use, or with its -wal and -shm in place")
 
     def version(self) -> Diagnosis:
         with self._connected() as connection:
-            whose, found, tables = connection.execute(load("sqlite", "file_identity")).fetchone()
-        if (whose, found, tables) == (0, 0, 0):
-            return fail("the file is empty; a pod makes the tables", "fleet-q worker")
-        if whose != APPLICATION_ID:
+            application_id, schema, objects = connection.execute(
+                load("sqlite", "file_identity")
+            ).fetchone()
+        if (application_id, schema, objects) == (0, 0, 0):
+            return fail(
+                "the file is empty; the first pod or submission creates the tables",
+                "fleet-q worker",
+            )
+        if application_id != APPLICATION_ID:
             return fail(
                 "the file is another program's database", "export FLEET_Q_STORE=sqlite:///..."
             )
-        if found > SCHEMA_VERSION:
+        if schema > SCHEMA_VERSION:
             return fail(
-                f"{found}, and this FLEET-Q knows {SCHEMA_VERSION}", "pip install -U fleet-q"
+                f"{schema}, and this FLEET-Q knows {SCHEMA_VERSION}", "pip install -U fleet-q"
             )
-        if found < SCHEMA_VERSION:
+        if schema < SCHEMA_VERSION:
             return warn(
-                f"{found}; the next pod or command that opens the file migrates it to"
+                f"{schema}; the next pod or command that opens the file migrates it to"
                 f" {SCHEMA_VERSION}, after which an older FLEET-Q refuses it",
                 "fleet-q queue",
             )
-        return ok(str(found))
+        return ok(str(schema))
 
     def write(self) -> Diagnosis:
         with self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            _write_what_is_there(connection)
+            _rewrite_version(connection)
             connection.execute("ROLLBACK")
-        return ok("may be written to, tried and taken back")
+        return ok("writable; the test write was rolled back")
 
     def wal(self) -> Diagnosis:
         with self._connected() as connection:
@@ -147,20 +152,21 @@ class _Look:
                 f"off ({mode}), so that readers and writers wait for each other",
                 "fleet-q queue",
             )
-        beside = Path(f"{os.path.realpath(self._path)}-wal")
-        size = beside.stat().st_size if beside.exists() else 0
+        wal_file = Path(f"{os.path.realpath(self._path)}-wal")
+        size = wal_file.stat().st_size if wal_file.exists() else 0
         if size > LARGE_WAL:
             return warn(
-                f"on; {beside} has {size >> 20} MiB, so somebody has been reading for long; what"
-                " they do not keep from it is given back at the next commit after that",
+                f"on; {wal_file} has {size >> 20} MiB, so a process has been reading for long; the"
+                " first commit after that read truncates it",
                 f"fuser {self._path}",
             )
         return ok(f"on, {size >> 20} MiB")
 
     def starts(self) -> Diagnosis:
-        """Pods do without the records, but a killed one then fails more steps than it must."""
+        """Pods work without start records, but then the steps of a killed pod on their last try
+        fail."""
         files = StartFiles(self._path)
-        names, dead = files.incarnations(), files.left_behind()
+        incarnations, dead = files.incarnations(), files.left_behind()
         file = files.open(token_urlsafe(12))
         if file is None:
             return warn(
@@ -170,18 +176,18 @@ class _Look:
             )
         file.close(is_needed=False)
         return ok(
-            f"recorded in {os.path.realpath(self._path)}{MARK}*: {len(names) - len(dead)} of"
+            f"recorded in {os.path.realpath(self._path)}{MARK}*: {len(incarnations) - len(dead)} of"
             f" running pods, {len(dead)} of dead ones, which the leader removes"
         )
 
     def descriptors(self) -> Diagnosis:
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if limit != resource.RLIM_INFINITY and limit < FEW_DESCRIPTORS:
-            return warn(f"a process may have {limit} open, which is few", "ulimit -n 1024")
-        return ok("any number" if limit == resource.RLIM_INFINITY else f"up to {limit}")
+            return warn(f"a process may have only {limit} files open", "ulimit -n 1024")
+        return ok("unlimited" if limit == resource.RLIM_INFINITY else f"up to {limit}")
 
     def temporary_folder(self) -> Diagnosis:
-        """FLEET-Q does without one, but functions and SQLite's VACUUM do not."""
+        """FLEET-Q needs no temporary folder, but tasks and SQLite's VACUUM do."""
         try:
             with tempfile.TemporaryFile() as file:
                 file.write(bytes(SMALL_FILE))
@@ -190,33 +196,33 @@ class _Look:
         return ok(tempfile.gettempdir())
 
     def latency(self) -> Diagnosis:
-        took = []
+        durations = []
         with self._connected() as connection:
             for _ in range(ROUNDS):
-                begin = self._clock()
+                started = self._clock()
                 connection.execute("BEGIN IMMEDIATE")
-                _write_what_is_there(connection)
+                _rewrite_version(connection)
                 connection.execute("COMMIT")
-                took.append(self._clock() - begin)
-        typical = median(took)
-        says = f"{typical * 1000:.2f} ms a commit"
+                durations.append(self._clock() - started)
+        typical = median(durations)
+        message = f"{typical * 1000:.2f} ms a commit"
         if typical > SLOWEST:
             return warn(
-                says, "see what else writes to the disk, or use fewer pods on this one file"
+                message, "see what else writes to the disk, or use fewer pods on this one file"
             )
-        return ok(says)
+        return ok(message)
 
     @contextmanager
-    def _connected(self, *, tidy: bool = True) -> Iterator[sqlite3.Connection]:
-        """Nothing is read from the file yet, unless ``tidy``."""
-        uri = f"{self._path.resolve().as_uri()}?mode=rw"  # never makes the file
+    def _connected(self, *, configure: bool = True) -> Iterator[sqlite3.Connection]:
+        """A connection. With ``configure`` false nothing has been read from the file yet."""
+        uri = f"{self._path.resolve().as_uri()}?mode=rw"  # never creates the file
         with (
             translated(self._path, opening=True),
             closing(
                 sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
             ) as connection,
         ):
-            if tidy:
+            if configure:
                 connection.execute("PRAGMA synchronous = NORMAL")
             yield connection
 
@@ -224,5 +230,6 @@ class _Look:
         return str(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def _write_what_is_there(connection: sqlite3.Connection) -> None:
+def _rewrite_version(connection: sqlite3.Connection) -> None:
+    """A write that changes nothing."""
     connection.execute(f"PRAGMA user_version = {version(connection)}")

@@ -1,4 +1,4 @@
-"""Bringing a SQLite file to the schema version that this FLEET-Q works on."""
+"""Migrates a SQLite file to the schema version of this FLEET-Q."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from fleet_q.sql import Migration, load, migrations, schema_version
 log = logging.getLogger("fleet_q.sqlite")
 
 APPLICATION_ID: Final = int.from_bytes(b"FLTQ")
-"""What marks a file as one of ours, in its header: https://www.sqlite.org/pragma.html."""
+"""Marks a file as a FLEET-Q store, in its header: https://www.sqlite.org/pragma.html."""
 
 SCHEMA_VERSION: Final = schema_version("sqlite")
 
 PATIENCE: Final = 300.0
-"""Seconds to wait for another process that migrates the file."""
+"""Seconds to wait while another process migrates the file."""
 
 _PAUSE: Final = 0.02
 
@@ -33,21 +33,21 @@ def migrate(
     pending: Sequence[Migration] = migrations("sqlite"),
     patience: float = PATIENCE,
 ) -> None:
-    """Apply those of the migrations that the file does not have yet.
+    """Apply the migrations that the file does not have yet.
 
-    Each is one transaction, together with the version, so a process that is killed leaves the file
-    in the version before or in the one after. Processes that do this at once wait for each other,
-    and the later ones find it done. A new file gets all of them in one transaction. Raises
-    :class:`StoreError` if the file turns out to be of a later version, and
-    :class:`StoreUnavailable` after waiting for ``patience`` seconds.
+    Each migration is one transaction, which also writes the version, so a killed process leaves the
+    file in the version before or after it. A new file gets all migrations in one transaction.
+    Processes that migrate at once wait for each other; the later ones have nothing left to do.
+    Raises :class:`StoreError` if the file has a later version, and :class:`StoreUnavailable` after
+    waiting for ``patience`` seconds.
     """
     while True:
         _begin(connection, path, patience)
         try:
-            found = version(connection)
-            check_not_newer(path, found, pending[-1].version)
-            todo = [migration for migration in pending if migration.version > found]
-            for migration in todo if found == 0 else todo[:1]:
+            current = version(connection)
+            check_not_newer(path, current, pending[-1].version)
+            todo = [migration for migration in pending if migration.version > current]
+            for migration in todo if current == 0 else todo[:1]:
                 for statement in statements(migration):
                     connection.execute(statement)
             connection.execute("COMMIT")
@@ -55,42 +55,43 @@ def migrate(
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        if found and todo:
+        if current and todo:
             log.info("%s: migrated to schema version %d (%s)", path, todo[0].version, todo[0].name)
-        if found == 0 or len(todo) <= 1:
+        if current == 0 or len(todo) <= 1:
             return
 
 
 def version(connection: sqlite3.Connection) -> int:
-    """The file's schema version; 0: it has no tables yet."""
+    """The file's schema version; 0 if it has no tables yet."""
     row: tuple[int] = connection.execute("PRAGMA user_version").fetchone()
     return row[0]
 
 
 def applied(path: Path) -> int:
-    """The schema version of the file, which is not made, and not migrated, by this; 0: there is no
-    store. Raises :class:`StoreError` if it is no file of ours."""
+    """The schema version of the file, which is neither created nor migrated; 0 if there is no
+    store. Raises :class:`StoreError` if the file belongs to another program."""
     if not path.exists():
         return 0
     with (
         translated(path, opening=True),
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection,
     ):
-        application_id, found, tables = connection.execute(
+        application_id, current, objects = connection.execute(
             load("sqlite", "file_identity")
         ).fetchone()
-    check_ours(path, application_id, found, tables)
-    return int(found)
+    check_ours(path, application_id, current, objects)
+    return int(current)
 
 
-def check_ours(path: Path, application_id: int, found: int, tables: int) -> None:
-    """Raise :class:`StoreError` unless the file is a store, or empty."""
-    if application_id != APPLICATION_ID and (application_id, found, tables) != (0, 0, 0):
+def check_ours(path: Path, application_id: int, version: int, objects: int) -> None:
+    """Raise :class:`StoreError` unless the file is a store or empty. ``objects`` is the number of
+    tables, indexes, views and triggers in it."""
+    if application_id != APPLICATION_ID and (application_id, version, objects) != (0, 0, 0):
         raise StoreError(f"{path} is another program's database; name another file")
 
 
 def check_not_newer(path: Path, found: int, known: int = SCHEMA_VERSION) -> None:
-    """Raise :class:`StoreError` for a file that a later FLEET-Q has migrated."""
+    """Raise :class:`StoreError` if a later FLEET-Q has migrated the file."""
     if found > known:
         raise StoreError(
             f"{path} has schema version {found}, and this FLEET-Q knows {known}; upgrade fleet-q"
@@ -98,7 +99,7 @@ def check_not_newer(path: Path, found: int, known: int = SCHEMA_VERSION) -> None
 
 
 def statements(migration: Migration) -> Iterator[str]:
-    """A migration's statements, the last of which writes the version."""
+    """A migration's statements. The last one writes the version."""
     statement = ""
     for line in migration.text.splitlines(keepends=True):
         statement += line
@@ -109,7 +110,7 @@ def statements(migration: Migration) -> Iterator[str]:
 
 
 def script() -> str:
-    """All migrations in one text, for somebody who makes a new file by hand."""
+    """All migrations in one script, to create a store by hand."""
     return "\n\n".join(
         f"{migration.text}\n\nPRAGMA user_version = {migration.version};"
         for migration in migrations("sqlite")

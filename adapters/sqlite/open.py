@@ -1,4 +1,5 @@
-"""Opening a store's file: whose it is, its mode, its tables."""
+"""Opens a store's file: checks that it is a store, sets its modes, creates or migrates its
+tables."""
 
 from __future__ import annotations
 
@@ -26,19 +27,20 @@ BUSY_TIMEOUT: Final = 10.0
 """Seconds to wait for another process's transaction before the store counts as unavailable."""
 
 Durability = Literal["process", "power"]
-"""What a commit survives."""
+"""What a commit survives: the kill of a process, or also a power cut."""
 
 _PRAGMAS: Final[dict[Durability, str]] = {
     "process": "PRAGMA synchronous = NORMAL; PRAGMA fullfsync = OFF",
-    "power": "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON",  # or macOS leaves it to the disk
+    # Without fullfsync, macOS does not flush the disk's cache.
+    "power": "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON",
 }
 
 CACHE_KIB: Final = 32 * 1024
-"""Memory for pages of the file, at most: SQLite's own 2 MiB are reread all the time by a queue of
-some ten thousand steps."""
+"""KiB of memory for pages of the file. SQLite's default of 2 MiB is too small for a queue of ten
+thousand steps, which would be reread constantly."""
 
 WAL_LIMIT: Final = 32 * 1024 * 1024
-"""Bytes of the file ``-wal`` above which it is emptied at the next occasion."""
+"""Bytes of the file ``-wal`` above which it is truncated after the next commit that can do so."""
 
 _WAL_PAUSE: Final = 0.01
 OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
@@ -46,8 +48,8 @@ OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
 
 @dataclass(frozen=True)
 class Opening:
-    """How the file at ``path`` (absolute) is to be opened. Without ``create`` it has to be a store
-    already."""
+    """The options with which the file at ``path``, which is absolute, is opened. With ``create``
+    false it must be a store already. ``busy_timeout`` is in seconds."""
 
     path: Path
     create: bool
@@ -55,22 +57,22 @@ class Opening:
     durability: Durability
 
     def check(self) -> None:
-        """Raise :class:`StoreError` for what can be known without opening the file."""
+        """Raise :class:`StoreError` for errors that are visible without opening the file."""
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or later is needed")
         try:
             load_all("sqlite")
-            is_there = self.path.exists()
+            exists = self.path.exists()
         except OSError as error:
             raise _why_not(self.path, error) from error
-        if not self.create and not is_there:
+        if not self.create and not exists:
             raise StoreError(
                 f"there is no store at {self.path}; start a pod, submit a step, or name another"
                 " store"
             )
 
     def open(self, files: StoreFiles) -> tuple[sqlite3.Connection, bool]:
-        """A connection that is ready for use, and whether the tables were made just now."""
+        """A connection that is ready for use, and whether this call created the tables."""
         try:
             self._check_not_inherited()
             return self._open(files, "rwc" if self.create else "rw")
@@ -78,7 +80,7 @@ class Opening:
             raise _why_not(self.path, error) from error
 
     def reopen(self, files: StoreFiles) -> sqlite3.Connection:
-        """The same, after a fork: of the file that was open before."""
+        """A connection to the file that was open before a fork."""
         try:
             files.check_main()
             self._check_not_inherited()
@@ -111,7 +113,7 @@ class Opening:
             )
 
     def connect(self, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
-        """A connection without any settings."""
+        """A connection without any PRAGMA set."""
         return sqlite3.connect(
             f"{self.path.as_uri()}?mode={mode}",
             uri=True,
@@ -123,49 +125,50 @@ class Opening:
 
     def _set_up(self, connection: sqlite3.Connection) -> bool:
         run = connection.execute
-        run("PRAGMA temp_store = MEMORY")  # a temporary folder that is full would end a pod
-        application_id, found, tables = run(load("sqlite", "file_identity")).fetchone()
-        is_new = (application_id, found, tables) == (0, 0, 0)
-        check_ours(self.path, application_id, found, tables)
-        check_not_newer(self.path, found)
+        run("PRAGMA temp_store = MEMORY")  # or a full temporary folder would stop a pod
+        application_id, version, objects = run(load("sqlite", "file_identity")).fetchone()
+        is_new = (application_id, version, objects) == (0, 0, 0)
+        check_ours(self.path, application_id, version, objects)
+        check_not_newer(self.path, version)
         if is_new and not self.create:
             raise StoreError(
-                f"{self.path} is empty, there is no store in it; start a pod, submit a step, or"
+                f"{self.path} is empty: it is not a store yet; start a pod, submit a step, or"
                 " name another store"
             )
         self._use_wal(connection)
         connection.executescript(_PRAGMAS[self.durability])
         run(f"PRAGMA cache_size = -{CACHE_KIB}")
         run(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-        if found < SCHEMA_VERSION:
+        if version < SCHEMA_VERSION:
             migrate(connection, self.path)
-        run(load("sqlite", "begin_snapshot")).fetchone()  # which opens the files beside the file
-        run("PRAGMA busy_timeout = 0")  # see SqliteDatabase._begin
+        run(load("sqlite", "begin_snapshot")).fetchone()  # opens -wal and -shm
+        run("PRAGMA busy_timeout = 0")  # SqliteDatabase._begin retries itself
         return is_new
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
-        """Two processes that do this to a new file at once do not wait for each other: SQLite
-        fails one of them without asking its busy timeout."""
+        """Switch to WAL mode, retrying: SQLite ignores the busy timeout when two processes switch a
+        new file at once."""
         until = time.monotonic() + self.busy_timeout
         while True:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 return
             except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > until:
+                is_busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() > until:
                     raise
                 time.sleep(_WAL_PAUSE)
 
 
 def _why_not(path: Path, error: sqlite3.Error | OSError) -> StoreError:
-    """SQLite does not say why a file cannot be opened."""
+    """The error to raise for a file that cannot be opened. SQLite gives no reason, so the system is
+    asked by opening the folder."""
     reason = error
     if primary_code(error) == sqlite3.SQLITE_CANTOPEN:
         try:
             os.close(os.open(path.parent, os.O_RDONLY))
-        except OSError as found:
-            reason = found
+        except OSError as folder_error:
+            reason = folder_error
     if isinstance(reason, OSError) and reason.errno in (errno.EMFILE, errno.ENFILE):
         return StoreError(f"{path}: {reason.strerror}; raise the limit (ulimit -n)")
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""A picture of a SQLite file that is looked at for long, by a connection of its own."""
+"""A long read of a SQLite file at one point in time, on its own connection."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from fleet_q.adapters.sqlite.open import Opening
 from fleet_q.adapters.sqlite.transaction import Row, SqliteTransaction
 
 _ROWS: Final = 500
-"""Read at a time; a fork waits for that."""
+"""Rows read at a time. A fork waits for one such read."""
 
 
 class Snapshot:
-    """Opened when it is made. The connection cannot write: a child that a fork leaves it to may
-    close it, for that neither changes a file nor ends a lock of its parent's."""
+    """A read transaction on its own connection, begun by the constructor. The connection is
+    read-only, so a forked child may close its copy without writing to the file or releasing a lock
+    of its parent."""
 
     def __init__(self, opening: Opening, at: int) -> None:
         connection = opening.connect("ro")
@@ -30,7 +31,7 @@ class Snapshot:
             raise
 
     def close(self) -> None:
-        """Let go of the picture."""
+        """End the transaction and close the connection."""
         self._owned.close()
 
     def before_fork(self, until: float) -> None:
@@ -41,7 +42,7 @@ class Snapshot:
         """See :class:`fleet_q.adapters.fork.Forkable`."""
         self._owned.after_fork(in_child)
         if in_child:
-            self.transaction.refuse("this was read when the process was forked; read it again")
+            self.transaction.refuse("the process was forked during this read; start the read again")
 
 
 class _SnapshotTransaction(SqliteTransaction):

@@ -1,11 +1,12 @@
-"""Which steps have begun, in a small file of each pod beside a SQLite store.
+"""Start records: which claimed steps have begun, in a small file of each pod beside a SQLite store.
 
-A claim is committed before its function begins, so the store cannot tell the two apart after a pod
-was killed. The pod appends a record to its file right before a function begins: what is written
-survives the process, and a power cut is told by the machine's boot id in the file's first line. The
-pod has the file locked for as long as it lives (flock(2): the kernel ends the lock). So a claim has
-certainly not begun, and never will, if the file is there, it is of this boot, its lock can be had,
-and the claim is not in it. In any other case nothing is known.
+A claim is committed before its function begins, so after a pod was killed the store cannot tell
+whether a claimed step had begun. The pod therefore appends a record to its file right before each
+function begins. The record survives the process; the machine's boot id in the file's first line
+reveals a power cut, which may lose records. The pod holds a lock on the file (flock(2)), which the
+kernel releases when the process ends. So a claimed step certainly did not begin, and never will, if
+the file exists, is of the current boot, is unlocked, and has no record of the claim. In any other
+case nothing is known.
 """
 
 from __future__ import annotations
@@ -30,24 +31,24 @@ from fleet_q.core.ports import Orphan
 from fleet_q.core.step import Step
 
 MARK: Final = "-begun-"
-"""Between the store's name and the incarnation, in a file's name."""
+"""Between the store's name and the incarnation in a file's name."""
 
 NEW: Final = ".new"
-"""The end of the name of a file that is about to replace another one."""
+"""The suffix of a file that is about to replace the one without it."""
 
 RECORD_BYTES: Final = 33
 
 MOST_BYTES: Final = 1024 * 1024
-"""Beyond which a file is written anew, with what is still claimed."""
+"""Size above which a file is rewritten with the records of steps that are still claimed."""
 
 CHECK_INTERVAL: Final = 1.0
-"""Seconds between looks whether the file is still where it was."""
+"""Seconds between checks that the file is still at its path."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TRIES: Final = 5
 
-# Other threads do not get the interpreter's lock meanwhile, as they would from os.write: between a
-# record and its function a kill leaves a dead letter, so nothing else should run there.
+# PyDLL keeps the interpreter's lock, which os.write would release: a kill between the record and
+# the function counts as a started step, so no other thread should run in between.
 _write: Final = ctypes.PyDLL(None).write
 _write.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
 _write.restype = ctypes.c_ssize_t
@@ -68,35 +69,35 @@ class StartFiles:
         try:
             mode = os.stat(self._path).st_mode & 0o666
             return StartFile(path, boot, mode, self._file_of)
-        except OSError:  # a folder or disk that takes no file
+        except OSError:  # the folder or disk does not allow a new file
             return None
 
     def never_began(self, orphans: Sequence[Orphan]) -> set[str]:
         by_incarnation: dict[str, list[Orphan]] = {}
         for orphan in orphans:
             by_incarnation.setdefault(orphan.incarnation, []).append(orphan)
-        found: set[str] = set()
+        step_ids: set[str] = set()
         for incarnation, claims in by_incarnation.items():
             begun = self._begun(incarnation)
             if begun is not None:
-                found.update(
+                step_ids.update(
                     claim.step_id
                     for claim in claims
                     if _record(claim.step_id, claim.claim_token) not in begun
                 )
-        return found
+        return step_ids
 
     def left_behind(self) -> list[str]:
-        return [each for each in self.incarnations() if self._is_left(each)]
+        return [i for i in self.incarnations() if self._is_left_behind(i)]
 
     def incarnations(self) -> list[str]:
-        """Those that have a file, running or not."""
-        start = f"{os.path.basename(self._beside)}{MARK}"
+        """The incarnations that have a file, running or not."""
+        prefix = f"{os.path.basename(self._beside)}{MARK}"
         try:
-            names = [n for n in os.listdir(os.path.dirname(self._beside)) if n.startswith(start)]
+            names = [n for n in os.listdir(os.path.dirname(self._beside)) if n.startswith(prefix)]
         except OSError:
             return []
-        return sorted({name.removeprefix(start).removesuffix(NEW) for name in names})
+        return sorted({name.removeprefix(prefix).removesuffix(NEW) for name in names})
 
     def remove(self, incarnations: Collection[str]) -> None:
         for incarnation in incarnations:
@@ -108,31 +109,31 @@ class StartFiles:
 
     @property
     def _beside(self) -> str:
-        return os.path.realpath(self._path)  # as SQLite does
+        return os.path.realpath(self._path)  # SQLite resolves links, too
 
     def _file_of(self, incarnation: str) -> str | None:
-        """``None`` for an incarnation that was not named by a pod of this kind."""
+        """The path of an incarnation's file; ``None`` if the name is not safe in a path."""
         if _NAME.fullmatch(incarnation) is None:
             return None
         return f"{self._beside}{MARK}{incarnation}"
 
-    def _is_left(self, incarnation: str) -> bool:
+    def _is_left_behind(self, incarnation: str) -> bool:
         path = self._file_of(incarnation)
         if path is None:
             return False
-        is_left = False
+        is_left_behind = False
         for name in (path, f"{path}{NEW}"):
             try:
                 with _unlocked(name):
-                    is_left = True
+                    is_left_behind = True
             except FileNotFoundError:
                 continue
             except OSError:
                 return False
-        return is_left
+        return is_left_behind
 
     def _begun(self, incarnation: str) -> set[bytes] | None:
-        """The records of a pod whose process has ended; ``None`` if that is not known."""
+        """The records of an incarnation whose process has ended; ``None`` if nothing is known."""
         boot, path = self._boot(), self._file_of(incarnation)
         if boot is None or path is None:
             return None
@@ -144,9 +145,10 @@ class StartFiles:
 
 
 class StartFile:
-    """The file of a pod that lives. See :class:`fleet_q.core.ports.StartRecord`.
+    """The file of a running pod. See :class:`fleet_q.core.ports.StartRecord`.
 
-    After trouble it ``is_kept`` no longer: it tells nothing then, and steps begin without it.
+    After an error ``is_kept`` is false: the file is emptied or removed, so that nothing can be
+    concluded from it, and steps begin without a record.
     """
 
     def __init__(
@@ -199,7 +201,7 @@ class StartFile:
                 with suppress(StartNotRecorded):
                     self._give_up()
                 if self._descriptor is not None:
-                    return  # which still refuses
+                    return  # the file could be neither emptied nor removed
             path = self._file_of(incarnation)
             if path is not None:
                 with suppress(OSError):
@@ -217,8 +219,8 @@ class StartFile:
                 self._descriptor = None
 
     def _give_up(self) -> None:
-        """Let the file tell nothing. Until that has succeeded, no step may begin that is not
-        recorded in it: raises :class:`StartNotRecorded`."""
+        """Empty or remove the file, so that nothing can be concluded from it. Raises
+        :class:`StartNotRecorded` if neither works: no step may begin without a record then."""
         self.is_kept = False
         descriptor = self._descriptor
         assert descriptor is not None
@@ -239,8 +241,8 @@ class StartFile:
             os.unlink(self._path)
 
     def _rewrite(self, old: int, held: Iterable[Step]) -> None:
-        """What is no longer claimed need not be known. A kill in between leaves one file or the
-        other at the path, and neither without its lock while the process lives."""
+        """Replace the file by one with the records of the steps that are still claimed. A kill
+        leaves the old or the new file at the path, and both are locked while the process runs."""
         begun = _read(old, self._boot)
         if begun is None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -254,7 +256,7 @@ class StartFile:
         self._size = len(kept) * RECORD_BYTES
 
     def _end_in_child(self) -> None:
-        """The file, and its lock, are the parent process's; and nothing begins in the child."""
+        """Close the file in a forked child, where no step begins. The lock remains the parent's."""
         self._lock = threading.Lock()
         self._is_closed = True
         if self._descriptor is not None:
@@ -268,19 +270,20 @@ def _record(step_id: str, claim_token: str) -> bytes:
 
 
 def _header(descriptor: int, boot: str) -> bytes:
-    """A copy of the file has another inode, and says nothing of what came after it was made."""
-    found = os.fstat(descriptor)
-    return f"fleet-q begun 1 {boot} {found.st_dev}:{found.st_ino}\n".encode()
+    """The first line of a file. It has the inode, since a copy of the file may lack later
+    records."""
+    status = os.fstat(descriptor)
+    return f"fleet-q begun 1 {boot} {status.st_dev}:{status.st_ino}\n".encode()
 
 
 def _create(path: str, boot: str, mode: int, records: Sequence[bytes], to: str = "") -> int:
-    """A new file with these records, locked; and moved ``to`` another path, if that is given."""
+    """Create a locked file with these records, and rename it to ``to`` if that is given."""
     for _ in range(_TRIES):
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(path, flags, mode)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(descriptor, path):  # and was not taken for one that is left behind
+            if _is_at(descriptor, path):  # no other pod removed it before it was locked
                 text = b"".join([_header(descriptor, boot), *records])
                 if os.write(descriptor, text) != len(text):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -305,8 +308,8 @@ def _discard(descriptor: int, path: str) -> None:
 
 @contextmanager
 def _unlocked(path: str) -> Iterator[int]:
-    """A descriptor of a file that no living process has locked; ``OSError`` if one has, or the
-    file is another one by then."""
+    """Open a file that no running process has locked. Raises ``OSError`` if one has, or if the file
+    was replaced meanwhile."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -325,7 +328,8 @@ def _is_at(descriptor: int, path: str) -> bool:
 
 
 def _read(descriptor: int, boot: str) -> set[bytes] | None:
-    """The records; ``None`` if the file is of another boot, a copy, or not whole."""
+    """The records of a file; ``None`` if it is of another boot, a copy, or has an incomplete
+    record."""
     header, size = _header(descriptor, boot), os.fstat(descriptor).st_size
     text = os.pread(descriptor, size, 0)
     records = text[len(header) :]

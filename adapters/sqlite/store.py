@@ -25,16 +25,17 @@ __all__ = [
 
 
 class SqliteStore(EventStore):
-    """A store in the SQLite file at ``path``, which is made unless ``create`` is false; then
-    ``was_created``. A relative path is one of the folder that is current now.
+    """A store in the SQLite file at ``path``.
 
-    Any thread may use it; calls take turns. ``clock`` gives the store's time in microseconds
-    since the Unix epoch; all processes on a file share the machine's clock by default. A process
-    that is forked may go on using it, by a connection of its own.
+    A missing file is created unless ``create`` is false; ``was_created`` says whether it was. A
+    relative path is resolved against the current folder once, now. Any thread may use the store,
+    one call at a time. A forked child may use it too, with a connection of its own. ``clock`` gives
+    the store's time in microseconds since the Unix epoch, by default the machine's.
+    ``busy_timeout`` is in seconds.
 
-    The file is in WAL mode: a commit is whole or not there. What this store commits survives the
-    kill of any process; with ``durability="power"`` it waits until it is on the disk, and so
-    survives a power cut, which otherwise may take the last commits with it.
+    The file is in WAL mode. A commit is atomic and survives the kill of any process. With
+    ``durability="power"`` each commit waits for the disk and also survives a power cut, which
+    otherwise may lose the last commits.
     """
 
     def __init__(

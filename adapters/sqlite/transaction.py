@@ -1,4 +1,4 @@
-"""One transaction on a SQLite file."""
+"""A transaction on a SQLite file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ _SQL: Final = statements("sqlite")
 
 
 class _RowStatement:
-    """A statement that is given rows, each with the values of these ``names`` in their order."""
+    """A statement for ``executemany`` whose values are attributes of a struct, bound by position in
+    the order of ``names``."""
 
     def __init__(self, name: str, names: Sequence[str]) -> None:
         self.text = by_place(_SQL[name], names)
@@ -66,9 +67,9 @@ _decode_steps = msgspec.json.Decoder(list[Step]).decode
 
 
 class SqliteTransaction(StepByStep):
-    """A :class:`fleet_q.core.ports.Transaction`. Submissions, claims and successes, which most
-    steps go through, are done for many steps by a few statements: a statement that works on many
-    rows leaves Python to the functions of the steps meanwhile."""
+    """A :class:`fleet_q.core.ports.Transaction`. Submissions, claims and successes, the most
+    frequent changes, take a few statements for many steps: while SQLite runs a statement, other
+    threads run Python code."""
 
     is_marked_by_new_clock = False
     _refusal: str | None = None
@@ -78,30 +79,31 @@ class SqliteTransaction(StepByStep):
         self._connection = connection
 
     def refuse(self, why: str) -> None:
-        """From now on it may not be used."""
+        """Make every later call raise :class:`StoreError` with the message ``why``."""
         self._refusal = why
         self._connection = _Refused(why)  # type: ignore[assignment]
 
     def check(self) -> None:
-        """Raise :class:`StoreError` if it may not be used any more."""
+        """Raise :class:`StoreError` after :meth:`refuse`."""
         if self._refusal is not None:
             raise StoreError(self._refusal)
 
     def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
-        found = self._select_steps("steps", {"step_ids": rows.encode(step_ids)})
-        return {step.step_id: step for step in found}
+        steps = self._select_steps("steps", {"step_ids": rows.encode(step_ids)})
+        return {step.step_id: step for step in steps}
 
     def claimable(self, limit: int) -> list[Step]:
         self._run("mark_due", {"now": self.at})
         return self._select_steps("claimable", {"now": self.at, "limit": limit})
 
     def mark_due_by_new_clock(self) -> None:
-        """After the clock was set back, let claims find the retries that are due for that."""
+        """Mark the retries as due that wait for a time before the clock was set back."""
         self.is_marked_by_new_clock = True
         self._run("mark_due_by_new_clock", {"now": self.at})
 
     def latest_heartbeat(self) -> int:
-        """When a pod was heard of last, in the store's time; 0: never."""
+        """The latest heartbeat of any pod, in microseconds since the Unix epoch; 0 if there is
+        none."""
         row: tuple[int] = self._run("latest_heartbeat").fetchone()
         return row[0]
 
@@ -134,9 +136,9 @@ class SqliteTransaction(StepByStep):
         )
 
     def counts(self) -> dict[StepStatus, int]:
-        *found, (_, total) = self._run("counts")
-        completed = total - sum(count for _, count in found)
-        return rows.to_counts([*found, ("completed", completed)])
+        *counts, (_, total) = self._run("counts")
+        completed = total - sum(count for _, count in counts)
+        return rows.to_counts([*counts, ("completed", completed)])
 
     def pods(self) -> list[Pod]:
         return [rows.to_pod(row) for row in self._stream("pods")]
@@ -159,9 +161,9 @@ class SqliteTransaction(StepByStep):
 
     def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
         self._run_many(_INSERT_STEP_EVENT, [rows.step_event_row(event) for event, _ in changes])
-        for is_new, alike in groupby(changes, key=lambda change: change[0].version == 1):
+        for is_new, group in groupby(changes, key=lambda change: change[0].version == 1):
             statement = _INSERT_STEP if is_new else _UPDATE_STEP
-            self._run_many(statement.text, [statement.row_of(step) for _, step in alike])
+            self._run_many(statement.text, [statement.row_of(step) for _, step in group])
 
     def write_pods(self, changes: Sequence[PodChange]) -> None:
         events = [rows.pod_event_row(event) for event, _ in changes if event is not None]
@@ -171,17 +173,17 @@ class SqliteTransaction(StepByStep):
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
     ) -> FinalStepPage:
-        """Among the next ``limit`` rows. An index of what has ended would cost every step
-        something, and rows are stored in the order of their age: past a page of which nothing is
-        old enough, there is nothing."""
-        found = self._run("steps_by_age", {"after": int(after or 0), "limit": limit}).fetchall()
+        """The final steps among the next ``limit`` rows. There is no index of final steps, which
+        every completion would have to update. Rows are in the order of their submission, so the
+        search ends at a page in which no step was created before ``before``."""
+        page = self._run("steps_by_age", {"after": int(after or 0), "limit": limit}).fetchall()
         steps = tuple(
             FinalStep(step_id, version)
-            for _, step_id, version, status, _, last_update_ts in found
+            for _, step_id, version, status, _, last_update_ts in page
             if is_prunable(status, last_update_ts, statuses, before)
         )
-        more = len(found) == limit and any(created_ts <= before for *_, created_ts, _ in found)
-        return FinalStepPage(steps, str(found[-1][0]) if more else None)
+        has_more = len(page) == limit and any(created_ts <= before for *_, created_ts, _ in page)
+        return FinalStepPage(steps, str(page[-1][0]) if has_more else None)
 
     def events_of_steps(self, step_ids: Sequence[str]) -> Iterator[StepEvent]:
         values = {"step_ids": rows.encode(step_ids)}
@@ -201,7 +203,7 @@ class SqliteTransaction(StepByStep):
         return Pruned(pruned, self._run("prune_pod_events", values).rowcount if pruned else 0)
 
     def submit_many(self, new: Sequence[Submit], by: str | None) -> list[bool]:
-        """With one insert for all if every id is promised to be unique."""
+        """Submit with one INSERT if the caller guarantees that every id is new."""
         if not new or not all(submit.unique for submit in new):
             return super().submit_many(new, by)
         at = self.at
@@ -215,46 +217,49 @@ class SqliteTransaction(StepByStep):
         return [True] * len(new)
 
     def claim(self, request: SyncRequest) -> list[Step]:
-        """See :meth:`~fleet_q.core.ports.Transaction.claim`. One statement does it if
-        :func:`~fleet_q.core.step.steps_to_claim` takes all claimable steps, as it nearly always
-        does."""
+        """See :meth:`~fleet_q.core.ports.Transaction.claim`.
+
+        :func:`~fleet_q.core.step.steps_to_claim` almost always takes all of the first steps of the
+        queue, for which there is a faster statement.
+        """
         self._run("mark_due", {"now": self.at})
         token = {"claim_token": request.claim_token}
-        who = {"pod_id": request.pod_id, "incarnation": request.incarnation}
+        holder = {"pod_id": request.pod_id, "incarnation": request.incarnation}
         first = {"now": self.at, "limit": request.claim}
         rule = {"free": request.free, "most_bytes": MAX_CLAIM_SIZE}
         ids, may_take_all = self._run("first_due", {**first, **rule}).fetchone()
-        found = (
-            self._run("claim", {"now": self.at, "ids": ids, **who, **token})
+        updated = (
+            self._run("claim", {"now": self.at, "ids": ids, **holder, **token})
             if may_take_all
-            else self._run("claim_some", {"now": self.at, "ids": ids, **rule, **who, **token})
+            else self._run("claim_some", {"now": self.at, "ids": ids, **rule, **holder, **token})
         )
-        if not found.rowcount:
+        if not updated.rowcount:
             return []
         self._run("append_claims", token)
         text: str = self._run("claimed", token).fetchone()[0]
         return sorted(_decode_steps(text), key=claim_order)
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
-        """With a few statements for all if they are successes, each of another step."""
+        """Acknowledge with a few statements if all outcomes are successes of different steps."""
         successes = [outcome for outcome in outcomes if isinstance(outcome, Complete)]
         if len({success.step_id for success in successes}) < len(outcomes):
             return super().acknowledge(outcomes, by)
         return self._complete(successes, by)
 
     def _complete(self, successes: Sequence[Complete], by: str) -> list[str]:
-        """Complete what is held under the successes' tokens; the ids of the others."""
+        """Complete the steps that are held under the successes' claim tokens; return the ids of the
+        others."""
         results: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for success in successes:
             results[success.claim_token][success.step_id] = success.result
-        late: list[str] = []
+        rejected: list[str] = []
         for claim_token, by_id in results.items():
             values = {"claim_token": claim_token, "results": rows.encode(by_id)}
             self._run("append_completions", {"now": self.at, "pod_id": by, **values})
             completed = self._run("complete", {"now": self.at, **values}).rowcount
             if completed < len(by_id):
-                late += [row[0] for row in self._run("rejected_completions", values)]
-        return late
+                rejected += [row[0] for row in self._run("rejected_completions", values)]
+        return rejected
 
     def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:
         self._run("delete_unknown_steps", {"step_ids": rows.encode(step_ids)})
@@ -278,7 +283,7 @@ class SqliteTransaction(StepByStep):
 
 
 class _Refused:
-    """In the place of a connection that may not be used any more."""
+    """Stands in for the connection of a refused transaction."""
 
     def __init__(self, why: str) -> None:
         self._why = why

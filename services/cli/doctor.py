@@ -37,14 +37,14 @@ def examine(url: str, table_prefix: str) -> Iterator[Finding]:
 
 
 def show(findings: Iterable[Finding]) -> list[Finding]:
-    """Print each finding as it arrives, and what mends it in a line below."""
+    """Print each finding as it arrives, and its fix on the line below."""
     shown = []
     for finding in findings:
         line = Text(f"{finding.verdict:8}", style=_STYLES[finding.verdict])
         line.append(f"{finding.check:{_WIDTH}}", style="bold")
-        line.append(one_line(finding.says), style="none")
+        line.append(one_line(finding.message), style="none")
         out.print(line)
-        if finding.mend is not None:
-            say(" " * 8 + f"{'mend':{_WIDTH}}{finding.mend}", style="cyan")
+        if finding.fix is not None:
+            say(" " * 8 + f"{'fix':{_WIDTH}}{finding.fix}", style="cyan")
         shown.append(finding)
     return shown

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from fleet_q.adapters.snowflake.connection import NETWORK_TIMEOUT
-from fleet_q.adapters.snowflake.traits import ABANDONED, LOCK_TIMEOUT, MOST_WAITERS, TRAITS
+from fleet_q.adapters.snowflake.traits import ABANDONED_AFTER, LOCK_TIMEOUT, MOST_WAITERS, TRAITS
 from fleet_q.adapters.sqlite.store import BUSY_TIMEOUT
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.ports import StoreTraits
@@ -73,7 +73,7 @@ STANDARD: Final = StoreModel(
     lock_timeout=LOCK_TIMEOUT,
     idle_abort=300.0,
     outlives_client=True,
-    abandoned_after=ABANDONED,
+    abandoned_after=ABANDONED_AFTER,
     time_sigma=0.4,
     traits=TRAITS,
 )
@@ -94,7 +94,7 @@ HYBRID: Final = StoreModel(
     lock_timeout=NETWORK_TIMEOUT,
     idle_abort=300.0,
     outlives_client=True,
-    abandoned_after=ABANDONED,
+    abandoned_after=ABANDONED_AFTER,
     time_sigma=0.4,
     traits=TRAITS,
 )

@@ -1,2 +1,2 @@
--- Only the user who began the transaction may, and account administrators.
+-- Only the user who began the transaction and account administrators are allowed to.
 SELECT SYSTEM$ABORT_TRANSACTION({transaction})

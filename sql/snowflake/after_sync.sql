@@ -1,6 +1,6 @@
--- What became of a turn, read after its commit: one row of kind 'now', with the pod if there is one;
--- a row for each step that the pod holds (its payload only if this turn claimed it); and the id and
--- the token of each step whose outcome counted.
+-- The state after a sync, read after its commit: one row of kind 'now', with the pod if it exists;
+-- a row of kind 'held' for each step that the pod holds (with the payload only if this sync claimed
+-- it); and a row of kind 'done', with id and claim token, for each outcome that was recorded.
 SELECT
     'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,

@@ -1,4 +1,4 @@
--- The events of one change, read off the rows that it left behind.
+-- Append the events of one change, derived from the rows that it changed.
 INSERT INTO {step_events} (
     step_id, version, type, event_ts, pod_id, change_id,
     {fact_names}

@@ -1,2 +1,2 @@
--- By the name others know it for one of the fleet's, should it be abandoned.
+-- The name marks the transaction as one of the fleet's, so that other pods may end it if abandoned.
 BEGIN TRANSACTION NAME {transaction}

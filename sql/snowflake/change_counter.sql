@@ -1,5 +1,5 @@
--- How many events there ever were: those that are there, and as many as the least version is below
--- 1, which those have been pruned that are not. It asks for no more than a count and a least value,
--- and always in the same words: Snowflake answers it from its metadata, without a warehouse.
+-- The number of events that were ever written: COUNT(*), plus the number of pruned events, which is
+-- how far MIN(version) is below 1 (see note_pruned.sql). Snowflake answers this text from its
+-- metadata, without a warehouse.
 SELECT COUNT(*), MIN(version)
 FROM {step_events}

@@ -1,4 +1,4 @@
--- The pods that a change was about, as they are now.
+-- The pods that were last changed by this change.
 SELECT {pod_columns}
 FROM {pod_health} AS pod
 WHERE pod.pod_id IN (SELECT pod_id FROM {pod_events} WHERE change_id = :change_id)

@@ -1,5 +1,5 @@
--- End the pods that were observed to be silent, unless they have been heard of since: their version
--- or their last heartbeat is another one then.
+-- Declare silent pods dead, unless they have changed since they were observed: their version or
+-- last heartbeat differs then.
 UPDATE {pod_health}
 SET status = change.becomes, version = {pod_health}.version + 1, change_id = :change_id,
     change_type = 'declared_dead'

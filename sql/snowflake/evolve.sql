@@ -1,5 +1,5 @@
--- What an event makes of a step. A statement joins the events to the rows that they change, as
--- ``change``, with a column for whatever an event may say of a step.
+-- Apply events to steps. The statement that includes this provides the events as ``change``, joined
+-- to the rows that they change, with a column for each value that an event may set.
 SET
     {effects},
     last_update_ts = CURRENT_TIMESTAMP(),

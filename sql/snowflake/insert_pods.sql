@@ -1,4 +1,4 @@
--- Pods as the log has them.
+-- Insert pods as folded from the log.
 INSERT INTO {pod_health} (
     {pod_names}
 )

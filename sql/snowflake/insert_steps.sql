@@ -1,4 +1,4 @@
--- Steps as the log has them.
+-- Insert steps as folded from the log.
 INSERT INTO {step_tracker} (
     {step_names}
 )

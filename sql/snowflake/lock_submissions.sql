@@ -1,3 +1,3 @@
--- Submissions under ids of the users' own take turns at this row's lock, which nothing else takes: a
--- table without an enforced key would store one id twice if two came at once.
+-- Serialize submissions with ids chosen by users, by locking this row: a table without an enforced
+-- key would store an id twice if two were submitted at once.
 UPDATE {fleet_q} SET submissions = submissions + 1

@@ -1,5 +1,5 @@
--- Give back, or fail, those of the noted claims that still are orphans; what never began on its
--- last try is released.
+-- Recover the claims that are still orphans. A step without tries left fails, or is released if it
+-- certainly did not begin.
 UPDATE {step_tracker}
 {evolve}
 FROM (
@@ -7,17 +7,17 @@ FROM (
         held.step_id, held.version,
         CASE
             WHEN held.retry_count < held.max_retries THEN 'recovered'
-            WHEN noted.value[2]::BOOLEAN THEN 'released'
+            WHEN claim.value[2]::BOOLEAN THEN 'released'
             ELSE 'failed'
         END AS type,
-        {told_values with
+        {event_values with
             claim_token = held.claim_token;
             error = REPLACE(:error, '{}', held.claimed_by);
             available_ts = TO_TIMESTAMP_LTZ(0, 6)
         }
     FROM {step_tracker} AS held
-    JOIN TABLE(FLATTEN(input => PARSE_JSON(:noted))) AS noted
-        ON held.step_id = noted.value[0]::VARCHAR AND held.claim_token = noted.value[1]::VARCHAR
+    JOIN TABLE(FLATTEN(input => PARSE_JSON(:claims))) AS claim
+        ON held.step_id = claim.value[0]::VARCHAR AND held.claim_token = claim.value[1]::VARCHAR
     WHERE held.status = 'claimed'
         AND NOT EXISTS (
             SELECT 1

@@ -1,2 +1,3 @@
--- The first statement of a migration's transaction: who finds no row to change comes too late.
+-- The first statement of a migration's transaction. If it changes no row, another process was
+-- first.
 UPDATE {fleet_q} SET schema_version = {version} WHERE schema_version < {version}

@@ -1,4 +1,4 @@
--- New steps; those whose id is taken are passed over.
+-- Insert new steps, skipping those whose id exists.
 INSERT INTO {step_tracker} (
     step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
     {submitted_names}
@@ -15,6 +15,6 @@ SELECT
 FROM TABLE(FLATTEN(input => PARSE_JSON(:new))) AS new
 WHERE NOT EXISTS (
     SELECT 1
-    FROM {step_tracker} AS known
-    WHERE known.step_id = new.value:step_id::VARCHAR
+    FROM {step_tracker} AS step
+    WHERE step.step_id = new.value:step_id::VARCHAR
 )

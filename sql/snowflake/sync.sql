@@ -1,12 +1,12 @@
--- A pod's claim and its outcomes, in the one statement that takes the table's lock. Of the first
--- steps of the queue the claim takes those that it may: see steps_to_claim in core/step.py. Nothing
--- happens unless the incarnation is in one of the statuses that allow it.
+-- Claim steps and record outcomes in one statement, which locks the table once. The claim takes the
+-- first steps of the queue by the rule of steps_to_claim in core/step.py. No row is changed unless the
+-- pod's incarnation has one of the allowed statuses.
 UPDATE {step_tracker}
 {evolve}
 FROM (
     SELECT
         step_id, version, 'claimed' AS type,
-        {told_values with
+        {event_values with
             claimed_by = :pod_id;
             incarnation = :incarnation;
             claim_token = :claim_token;
@@ -47,7 +47,7 @@ FROM (
             WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
             ELSE 'retried'
         END AS type,
-        {told_by_outcome with
+        {outcome_event_values with
             available_ts = CASE
                 WHEN outcome.retry_delay > 0
                     THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
@@ -65,11 +65,12 @@ FROM (
 ) AS change
 WHERE {step_tracker}.step_id = change.step_id AND {step_tracker}.version = change.version
     AND (
-        :anyway
+        :skip_pod_check
         OR EXISTS (
             SELECT 1
             FROM {pod_health} AS pod
-            JOIN TABLE(FLATTEN(input => PARSE_JSON(:fit))) AS fit ON pod.status = fit.value::VARCHAR
+            JOIN TABLE(FLATTEN(input => PARSE_JSON(:allowed_statuses))) AS allowed
+                ON pod.status = allowed.value::VARCHAR
             WHERE pod.pod_id = :pod_id AND pod.incarnation = :incarnation
         )
     )

@@ -1,5 +1,5 @@
--- The events first, while the rows still say whose the steps are. The plus signs keep SQLite from
--- walking all that the claim holds for each of the results.
+-- Append the events before the rows are updated, while these still show who holds the steps. The
+-- plus signs stop SQLite from scanning all steps of the claim for each result.
 INSERT INTO step_events (step_id, version, type, event_ts, pod_id, claim_token, result)
 SELECT step.step_id, step.version + 1, 'completed', :now, :pod_id, :claim_token, success.value
 FROM json_each(:results) AS success

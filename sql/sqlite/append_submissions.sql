@@ -1,5 +1,5 @@
--- The events of the last :count steps that this connection has inserted; their rows are numbered
--- one by one.
+-- Append the events of the last :count steps that this connection inserted; their rowids are
+-- consecutive.
 INSERT INTO step_events (
     step_id, version, type, event_ts, pod_id,
     {submitted_names}

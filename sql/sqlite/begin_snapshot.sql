@@ -1,2 +1,2 @@
--- A transaction sees the file as it is when it first reads; nothing keeps it waiting after that.
+-- The first read of a transaction fixes the snapshot that it sees.
 SELECT EXISTS (SELECT 1 FROM pod_health)

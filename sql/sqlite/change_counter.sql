@@ -1,2 +1,2 @@
--- Another number after every commit of another connection, as seen by this one.
+-- This number changes after every commit by another connection.
 PRAGMA data_version

@@ -1,4 +1,4 @@
--- What Claimed makes of those of the first steps of the queue, :ids, that a claim may take.
+-- Apply the event Claimed to those of the rows :ids, the first of the queue, that a claim may take.
 UPDATE step_tracker
 SET status = 'claimed', last_update_ts = :now, claimed_by = :pod_id, incarnation = :incarnation,
     claim_token = :claim_token, version = version + 1

@@ -1,4 +1,4 @@
--- The claimed steps as one value: a row each would be a switch of threads each.
+-- The claimed steps as one JSON value: between rows, SQLite would let other threads run each time.
 SELECT json_group_array(
     json_array(
         {step_columns}

@@ -1,4 +1,4 @@
--- What Completed makes of the steps that are still held under this token.
+-- Apply the event Completed to the steps that are still held under this claim token.
 UPDATE step_tracker
 SET status = 'completed', last_update_ts = :now, result = success.value, error = NULL,
     traceback = NULL, version = version + 1

@@ -1,4 +1,4 @@
--- The steps of each status. Those that are completed are what is left of the total: counting them
+-- The number of steps in each status. Completed steps are the rest of the total: counting them
 -- would read the whole table.
 SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND due = 1
 UNION ALL

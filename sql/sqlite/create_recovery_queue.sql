@@ -1,4 +1,4 @@
-CREATE TABLE dead_letters (
+CREATE TABLE orphans (
     step_id      TEXT    NOT NULL PRIMARY KEY,
     claim_token  TEXT    NOT NULL,
     claimed_by   TEXT    NOT NULL,

@@ -1,4 +1,5 @@
--- Whose file it is: what its header says, and how many tables, indexes and the like it has.
+-- The application id and schema version in the file's header, and the number of tables, indexes
+-- etc.
 SELECT (SELECT application_id FROM pragma_application_id),
        (SELECT user_version FROM pragma_user_version),
        (SELECT count(*) FROM sqlite_master)

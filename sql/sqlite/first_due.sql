@@ -1,5 +1,5 @@
--- The first steps of the queue, as one value, and whether a claim may take all of them: none that
--- would wait is on its last try, and the payloads are not too large together.
+-- The rowids of the first steps of the queue, as one JSON value, and whether a claim may take all
+-- of them: no prefetched one is on its last try, and the sum of their payloads is not too large.
 SELECT
     json_group_array(id),
     (count(*) < 2 OR total(size) <= :most_bytes)

@@ -1,4 +1,4 @@
--- The planner would walk all steps by their id, and find the few that are claimed on its way.
+-- INDEXED BY, as the planner would scan all steps by id to find the few claimed ones.
 SELECT step_id, claim_token, claimed_by, incarnation, retry_count, max_retries,
     length(payload) + ifnull(length(error), 0) + ifnull(length(traceback), 0) AS size
 FROM step_tracker AS step INDEXED BY step_tracker_claimed

@@ -1,4 +1,4 @@
--- The events first, while the rows still say which steps have not changed.
+-- Delete the events before the rows, while these still show which steps have not changed.
 DELETE FROM step_events
 WHERE step_id IN (
     SELECT step.step_id

@@ -1,4 +1,4 @@
--- A row that is there keeps its place: rows are stored in the order of their age.
+-- An existing row keeps its rowid: rowids are in the order of submission.
 INSERT INTO step_tracker ({step_names}, due)
 VALUES ({step_values}, :available_ts <= :last_update_ts)
 ON CONFLICT (step_id) DO UPDATE

@@ -1,4 +1,4 @@
--- Of these successes, the ids that are not, or not under this token, completed.
+-- The ids of these successes that are not completed under this claim token.
 SELECT success.key
 FROM json_each(:results) AS success
 WHERE NOT EXISTS (

@@ -33,11 +33,11 @@ def test_it_needs_no_temporary_folder(
 def test_what_there_is_no_room_for_is_left_to_the_next_cycle(
     table: SqliteRecoveryQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery_queue, "MOST", 10)
+    monkeypatch.setattr(recovery_queue, "MAX_ROWS", 10)
     table.create()
     table.add(orphans(8))
     table.add(orphans(20)[8:])
-    assert [letter.step_id for letter in table.take(30)] == [f"{n:05}" for n in range(10)]
+    assert [orphan.step_id for orphan in table.take(30)] == [f"{n:05}" for n in range(10)]
     table.create()
     table.add(orphans(1))
     assert len(table.take(30)) == 1

@@ -82,7 +82,7 @@ def test_a_long_list_is_wrapped_and_indented() -> None:
 
 def test_values_by_name_become_places() -> None:
     assert by_place("VALUES (:b, :a, :b, x::TEXT)", ["a", "b"]) == "VALUES (?2, ?1, ?2, x::TEXT)"
-    with pytest.raises(UnknownColumn, match="no value is given for :c"):
+    with pytest.raises(UnknownColumn, match="there is no value for :c"):
         by_place(":c", ["a"])
 
 

@@ -53,7 +53,7 @@ def look(
     finally:
         session.close()
     assert [finding.check for finding in found] == CHECKS
-    assert all((f.mend is not None) == (f.verdict in ("warn", "fail")) for f in found), found
+    assert all((f.fix is not None) == (f.verdict in ("warn", "fail")) for f in found), found
     return {finding.check: finding for finding in found}
 
 
@@ -65,7 +65,7 @@ def but_ok(found: dict[str, Finding]) -> dict[str, str]:
 def test_all_is_well(made: Schema) -> None:
     found = look(made)
     assert but_ok(found) == {}
-    assert found["sign-in"].says == "as FLEET, account STANDIN"
+    assert found["sign-in"].message == "as FLEET, account STANDIN"
 
 
 def test_looking_leaves_no_trace(made: Schema) -> None:
@@ -91,10 +91,10 @@ def test_a_wrong_password_skips_the_rest_and_is_not_shown(made: Schema) -> None:
     made.fault("error", on="login", error="password", times=None)
     found = look(made, password="sesame")
     assert but_ok(found) == {"sign-in": "fail"} | dict.fromkeys(CHECKS[1:], "skipped")
-    assert "Incorrect username or password" in found["sign-in"].says
-    assert "SNOWFLAKE_USER" in str(found["sign-in"].mend)
-    assert {f.says for f in found.values() if f.verdict == "skipped"} == {
-        "cannot be told without sign-in"
+    assert "Incorrect username or password" in found["sign-in"].message
+    assert "SNOWFLAKE_USER" in str(found["sign-in"].fix)
+    assert {f.message for f in found.values() if f.verdict == "skipped"} == {
+        "cannot be checked because sign-in failed"
     }
 
 
@@ -103,21 +103,21 @@ def test_where_nobody_listens_the_account_and_the_way_are_doubted(schema: Schema
         port = unused.getsockname()[1]
     found = look(schema, port=port, login_timeout=1)
     assert found["sign-in"].verdict == "fail"
-    assert "SNOWFLAKE_ACCOUNT" in str(found["sign-in"].mend)
+    assert "SNOWFLAKE_ACCOUNT" in str(found["sign-in"].fix)
 
 
 @pytest.mark.parametrize("role", ["ACCOUNTADMIN", "sysadmin"])
 def test_an_administrators_role_is_a_warning(made: Schema, role: str) -> None:
     found = look(made, role=role)
     assert but_ok(found) == {"role": "warn"}
-    assert 'GRANT ROLE FLEET_Q TO USER "FLEET"' in str(found["role"].mend)
+    assert 'GRANT ROLE FLEET_Q TO USER "FLEET"' in str(found["role"].fix)
 
 
 def test_a_warehouse_that_is_not_named(made: Schema) -> None:
     found = look(made, warehouse=None)
     skipped = dict.fromkeys(("auto-suspend", "version", "privileges"), "skipped")
     assert but_ok(found) == {"warehouse": "fail"} | skipped
-    assert found["warehouse"].mend == "export SNOWFLAKE_WAREHOUSE=..."
+    assert found["warehouse"].fix == "export SNOWFLAKE_WAREHOUSE=..."
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_what_is_named_but_not_there(made: Schema, what: str, create: str, name:
     assert found["privileges"].verdict == "skipped"
     name = name.format(schema=made.name)
     grant = f'GRANT USAGE ON {what.upper()} {name} TO ROLE "FLEET"'
-    assert str(found[what].mend).startswith(f"{create} {name}")
-    assert str(found[what].mend).endswith(f"; {grant}")
+    assert str(found[what].fix).startswith(f"{create} {name}")
+    assert str(found[what].fix).endswith(f"; {grant}")
 
 
 @pytest.mark.parametrize(
@@ -155,53 +155,57 @@ def test_a_warehouse_that_runs_on(
 ) -> None:
     made.set(auto_suspend=seconds)
     found = look(made)["auto-suspend"]
-    assert (found.verdict, says in found.says) == (verdict, True)
+    assert (found.verdict, says in found.message) == (verdict, True)
     if verdict == "warn":
-        assert found.mend == 'ALTER WAREHOUSE "QUEUE" SET AUTO_SUSPEND = 60'
+        assert found.fix == 'ALTER WAREHOUSE "QUEUE" SET AUTO_SUSPEND = 60'
 
 
 def test_a_warehouse_that_does_not_wake(made: Schema) -> None:
     made.set(auto_resume=False)
     found = look(made)
     assert but_ok(found) == {"auto-suspend": "fail"}
-    assert found["auto-suspend"].mend == 'ALTER WAREHOUSE "QUEUE" SET AUTO_RESUME = TRUE'
+    assert found["auto-suspend"].fix == 'ALTER WAREHOUSE "QUEUE" SET AUTO_RESUME = TRUE'
 
 
 def test_tables_that_are_not_there(schema: Schema) -> None:
     schema.set(clock=NOW)
     found = look(schema)
     assert but_ok(found) == {"tables": "fail", "version": "skipped", "privileges": "skipped"}
-    assert '"STEP_TRACKER"' in found["tables"].says
-    assert found["tables"].mend == "fleet-q schema --store snowflake:// --apply --role FLEET"
+    assert '"STEP_TRACKER"' in found["tables"].message
+    assert found["tables"].fix == "fleet-q schema --store snowflake:// --apply --role FLEET"
 
 
 @pytest.mark.parametrize(
-    ("change", "says", "mend"),
+    ("change", "message", "fix"),
     [
         ('UPDATE "FLEET_Q" SET schema_version = 9', "9, and this FLEET-Q knows", "pip install"),
         ('UPDATE "FLEET_Q" SET schema_version = 1', "1, and this FLEET-Q needs", "--apply"),
-        ('DELETE FROM "FLEET_Q"', "not made to the end", "schema --store snowflake:// --apply"),
+        (
+            'DELETE FROM "FLEET_Q"',
+            "creating the tables was interrupted",
+            "schema --store snowflake:// --apply",
+        ),
     ],
 )
-def test_a_version_that_is_not_this_one(made: Schema, change: str, says: str, mend: str) -> None:
+def test_a_version_that_is_not_this_one(made: Schema, change: str, message: str, fix: str) -> None:
     session = Session(made.parameters, Statements())
     session.execute(change)
     session.close()
     found = look(made)
     assert but_ok(found) == {"version": "fail"}
-    assert says in found["version"].says
-    assert mend in str(found["version"].mend)
+    assert message in found["version"].message
+    assert fix in str(found["version"].fix)
 
 
 def test_privileges_that_the_role_has_not(made: Schema) -> None:
     made.set(denied=[["INSERT", "STEP_EVENTS"], ["UPDATE", "STEP_TRACKER"]])
     found = look(made)
     assert but_ok(found) == {"privileges": "fail"}
-    assert found["privileges"].says == (
-        'FLEET has not INSERT on "STEP_EVENTS"; nor UPDATE on "STEP_TRACKER"'
+    assert found["privileges"].message == (
+        'FLEET lacks INSERT on "STEP_EVENTS"; UPDATE on "STEP_TRACKER"'
     )
     where = f'"FLEET_Q"."{made.name}"'
-    assert found["privileges"].mend == (
+    assert found["privileges"].fix == (
         f'GRANT SELECT, INSERT ON TABLE {where}."STEP_EVENTS" TO ROLE "FLEET"; '
         f'GRANT SELECT, INSERT, UPDATE ON TABLE {where}."STEP_TRACKER" TO ROLE "FLEET"'
     )
@@ -210,7 +214,7 @@ def test_privileges_that_the_role_has_not(made: Schema) -> None:
 @pytest.mark.parametrize("table", ["STEP_TRACKER", "POD_HEALTH", "STEP_EVENTS", "POD_EVENTS"])
 def test_every_table_is_tried(made: Schema, table: str) -> None:
     made.set(denied=[["SELECT", table], ["INSERT", table], ["DELETE", table]])
-    assert f'on "{table}"' in look(made)["privileges"].says
+    assert f'on "{table}"' in look(made)["privileges"].message
 
 
 def test_deleting_is_not_asked_of_a_pod(made: Schema) -> None:
@@ -221,7 +225,7 @@ def test_deleting_is_not_asked_of_a_pod(made: Schema) -> None:
 def test_a_result_cache_that_is_off(made: Schema) -> None:
     found = look(made, session_parameters={"USE_CACHED_RESULT": False})
     assert but_ok(found) == {"result cache": "warn"}
-    assert found["result cache"].mend == 'ALTER USER "FLEET" SET USE_CACHED_RESULT = TRUE'
+    assert found["result cache"].fix == 'ALTER USER "FLEET" SET USE_CACHED_RESULT = TRUE'
 
 
 @pytest.mark.parametrize(("seconds", "side"), [(120, "ahead of"), (-120, "behind")])
@@ -229,20 +233,20 @@ def test_clocks_that_differ(made: Schema, seconds: int, side: str) -> None:
     made.set(clock=NOW + seconds * 1_000_000)
     found = look(made)
     assert but_ok(found) == {"clock": "warn"}
-    assert re.match(rf"120\.00 s {side} this machine's", found["clock"].says)
+    assert re.match(rf"120\.00 s {side} this machine's", found["clock"].message)
 
 
 def test_statements_that_take_long(made: Schema) -> None:
     ticks = itertools.count(NOW, 600_000)
     found = look(made, clock=lambda: next(ticks))
     assert but_ok(found) == {"latency": "warn"}
-    assert "600 ms a statement" in found["latency"].says
+    assert "600 ms a statement" in found["latency"].message
 
 
 def test_a_session_that_is_lost_on_the_way_fails_one_check(made: Schema) -> None:
     made.fault("error", on="show", matching="WAREHOUSES", error="gone")
     found = look(made)
-    assert (found["auto-suspend"].verdict, found["auto-suspend"].mend) == ("fail", "fleet-q doctor")
+    assert (found["auto-suspend"].verdict, found["auto-suspend"].fix) == ("fail", "fleet-q doctor")
     assert set(but_ok(found)) == {"auto-suspend"}
 
 

@@ -246,13 +246,13 @@ def test_a_transaction_that_snowflake_took_back_did_not_take_place_whatever_the_
     store.sync(SyncRequest("pod", "one", Join("pod", "one")))
     store.submit([Submit(step_id, "{}", priority=1)])
     request = SyncRequest("pod", "one", claim=1, claim_token=step_id)
-    with standing_still(store, made), pytest.raises(StoreUnavailable, match="taken back"):
+    with standing_still(store, made), pytest.raises(StoreUnavailable, match="rolled back"):
         store.sync(request)
     assert [step.step_id for step in store.sync(replace(request, is_retry=True)).claimed] == [
         step_id
     ]
     request = SyncRequest("pod", "one", outcomes=(Complete(step_id, step_id, "1"),))
-    with standing_still(store, made), pytest.raises(StoreUnavailable, match="taken back"):
+    with standing_still(store, made), pytest.raises(StoreUnavailable, match="rolled back"):
         store.sync(request)
     assert store.sync(replace(request, is_retry=True)).refused == ()
     assert [event.version for event in store.history(step_id)] == [1, 2, 3]
@@ -302,7 +302,7 @@ def test_so_with_an_account_that_lets_nobody_in(made: Schema) -> None:
 
 @pytest.mark.usefixtures("_signing_in")
 def test_so_with_tables_that_are_not_there(schema: Schema) -> None:
-    assert_stopped(schema, "make the tables with: fleet-q schema --store snowflake:// --apply")
+    assert_stopped(schema, "create the tables with: fleet-q schema --store snowflake:// --apply")
 
 
 def assert_stopped(schema: Schema, says: str) -> None:

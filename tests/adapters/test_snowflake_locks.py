@@ -15,7 +15,7 @@ from fleet_q.adapters.snowflake.lock_reaper import NAME
 from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
-from fleet_q.adapters.snowflake.traits import ABANDONED
+from fleet_q.adapters.snowflake.traits import ABANDONED_AFTER
 from fleet_q.core.errors import StoreContended, StoreUnavailable
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema, Standin
@@ -60,18 +60,18 @@ def after(schema: Schema, seconds: float) -> None:
 def test_its_transaction_is_ended_by_who_waits_for_its_locks(
     schema: Schema, store: snowflake.SnowflakeStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    after(schema, ABANDONED + 5)
+    after(schema, ABANDONED_AFTER + 5)
     with caplog.at_level(logging.WARNING), pytest.raises(StoreContended):
         store.submit([Submit("step", "{}")])
 
     assert store.submit([Submit("step", "{}")]) == [True]
-    assert "which kept its locks from the fleet" in caplog.text
+    assert "whose locks blocked the fleet" in caplog.text
 
 
 def test_one_that_only_takes_a_while_is_let_be(
     schema: Schema, store: snowflake.SnowflakeStore, killed: Session
 ) -> None:
-    after(schema, ABANDONED - 1)
+    after(schema, ABANDONED_AFTER - 1)
     for _ in range(3):
         with pytest.raises(StoreContended):
             store.submit([Submit("step", "{}")])
@@ -86,7 +86,7 @@ def test_the_transaction_of_another_program_is_nobodys_business_here(
     killed._send("ROLLBACK")
     killed._send("BEGIN")
     killed.execute("UPDATE fleet_q SET schema_version = schema_version")
-    after(schema, ABANDONED + 5)
+    after(schema, ABANDONED_AFTER + 5)
 
     with pytest.raises(StoreContended):
         store.submit([Submit("step", "{}")])
@@ -98,7 +98,7 @@ def test_it_is_suspected_where_a_statement_had_no_answer(
     schema: Schema, store: snowflake.SnowflakeStore, killed: Session
 ) -> None:
     """As it is on hybrid tables, whose waits the connector gives up."""
-    after(schema, ABANDONED + 5)
+    after(schema, ABANDONED_AFTER + 5)
     schema.fault("error", on="update", code="000604", sqlstate="57014")
     with patch.object(session, "LOCK_TIMEOUT", -1), pytest.raises(StoreUnavailable) as refused:
         store.submit([Submit("step", "{}")])
@@ -117,7 +117,7 @@ def test_a_store_that_is_away_is_not_suspected_of_a_lock_again_and_again(
     schema.forget()
 
     store.submit([Submit("step", "{}")])
-    with patch.object(lock_reaper, "LOOK_INTERVAL", 0.0):
+    with patch.object(lock_reaper, "SEARCH_INTERVAL", 0.0):
         store.submit([Submit("another", "{}")])
 
     assert len(schema.log(lambda each: each.text.startswith("SHOW LOCKS"))) == 1
@@ -126,17 +126,17 @@ def test_a_store_that_is_away_is_not_suspected_of_a_lock_again_and_again(
 def test_who_may_not_end_it_has_to_wait(
     schema: Schema, store: snowflake.SnowflakeStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    after(schema, ABANDONED + 5)
+    after(schema, ABANDONED_AFTER + 5)
     schema.fault("error", code="003001", sqlstate="42501", matching="ABORT_TRANSACTION")
     with caplog.at_level(logging.WARNING), pytest.raises(StoreContended):
         store.submit([Submit("step", "{}")])
 
-    assert "cannot see to what keeps the fleet waiting: Snowflake:" in caplog.text
+    assert "cannot end the transaction that blocks the fleet: Snowflake:" in caplog.text
 
 
 def test_it_is_looked_for_now_and_then(schema: Schema, store: snowflake.SnowflakeStore) -> None:
     schema.forget()
-    with patch.object(lock_reaper, "LOOK_INTERVAL", LIMIT):
+    with patch.object(lock_reaper, "SEARCH_INTERVAL", LIMIT):
         for _ in range(3):
             with pytest.raises(StoreContended):
                 store.submit([Submit("step", "{}")])
@@ -160,7 +160,10 @@ def test_whose_transaction_was_ended_finds_out(
             if before == "a statement":
                 tx.run("append_step_events", pod_id=None)
 
-    with patch.object(session, "LATE", 0.0), pytest.raises(StoreUnavailable, match="ended mean"):
+    with (
+        patch.object(session, "VERIFY_AFTER", 0.0),
+        pytest.raises(StoreUnavailable, match="ended before"),
+    ):
         submit()
     assert slow.query("counts") == []
     slow.close()

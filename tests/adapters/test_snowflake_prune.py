@@ -88,11 +88,13 @@ def test_a_commit_whose_answer_is_lost_is_made_up_for_and_counted_once(
     assert store.change_counter() == before
 
 
-def test_who_may_not_delete_changes_nothing_and_is_told_what_to_grant(
+def test_role_without_delete_privilege_prunes_nothing_and_error_says_what_to_grant(
     schema: Schema, store: SnowflakeStore, ended: list[FinalStep]
 ) -> None:
     log = list(store.step_events())
     schema.set(denied=[["DELETE", "STEP_TRACKER"]])
-    with pytest.raises(StoreError, match="grant the role what fleet-q schema prints"):
+    with pytest.raises(
+        StoreError, match="grant the role the privileges that fleet-q schema prints"
+    ):
         prune(store, ended)
     assert list(store.step_events()) == log

@@ -192,7 +192,7 @@ def test_a_pod_is_granted_what_its_statements_do_and_no_more() -> None:
 def test_the_script_is_what_is_run_with_comments_and_operators_apart() -> None:
     text = script(STATEMENTS, TableKind.STANDARD, PLACE)
     assert text.startswith('USE SCHEMA "DB"."S C";\n')
-    assert "-- The log. It is only ever appended to, and it is the truth." in text
+    assert "-- The log, from which the other tables can be rebuilt." in text
     made = [steps(STATEMENTS, migration, TableKind.STANDARD) for migration in MIGRATIONS]
     run = [
         *STATEMENTS.split("use_schema", database='"DB"', schema='"S C"'),

@@ -67,7 +67,9 @@ def test_a_deleted_wal_is_missed_and_what_it_held_is_saved(
         "step_events": lambda: list(store.step_events()),
     }
     for _ in range(2):
-        with pytest.raises(StoreError, match=r"was deleted.* is saved in .*store\.db: start again"):
+        with pytest.raises(
+            StoreError, match=r"was deleted.* are saved in .*store\.db: start again"
+        ):
             uses[use]()
 
     assert_whole(path, "before")
@@ -102,7 +104,7 @@ def test_two_that_have_the_file_open_both_save_and_end(store: SqliteStore, path:
         for file in beside(path, "-wal", "-shm"):
             file.unlink()
         for each, name in ((store, "one"), (other, "two")):
-            with pytest.raises(StoreError, match="is saved"):
+            with pytest.raises(StoreError, match="are saved"):
                 each.submit([Submit(name, "{}")])
     assert_whole(path, "before")
 
@@ -126,9 +128,9 @@ def test_what_others_began_anew_is_left_alone(
     wal.unlink()
     wal.write_bytes(b"another one")
 
-    with pytest.raises(StoreError, match="others have begun a new one") as raised:
+    with pytest.raises(StoreError, match="other processes have begun a new one") as raised:
         store.submit([Submit("late", "{}")])
-    with pytest.raises(StoreError, match="others have begun a new one"):
+    with pytest.raises(StoreError, match="other processes have begun a new one"):
         store.counts()
 
     assert wal.read_bytes() == b"another one"
@@ -179,11 +181,13 @@ def test_what_cannot_be_saved_yet_is_saved_later(
     store.submit([Submit("during", "{}")])
     beside(path, "-wal")[0].unlink()
     for _ in range(2):
-        with pytest.raises(StoreUnavailable, match="cannot be saved: other processes use it"):
+        with pytest.raises(
+            StoreUnavailable, match="cannot be saved yet: other processes are using it"
+        ):
             store.counts()
     assert isinstance(events, Generator)
     events.close()
-    with pytest.raises(StoreError, match="is saved"):
+    with pytest.raises(StoreError, match="are saved"):
         store.counts()
     assert_whole(path, "before", "during")
 

@@ -47,7 +47,7 @@ def test_a_healthy_file_is_left_as_it_is(path: Path) -> None:
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     found = look(tmp_path / "jobs.db")
     assert found["file"].verdict == "fail"
-    assert found["file"].mend == "fleet-q worker"
+    assert found["file"].fix == "fleet-q worker"
     assert found["latency"].verdict == "skipped"
     assert list(tmp_path.iterdir()) == []
 
@@ -56,22 +56,22 @@ def test_a_store_from_the_future_is_refused(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
     found = look(path)
-    assert (found["version"].verdict, "99" in found["version"].says) == ("fail", True)
+    assert (found["version"].verdict, "99" in found["version"].message) == ("fail", True)
     assert (found["write"].verdict, found["WAL"].verdict) == ("skipped", "skipped")
 
 
 def test_another_programs_file_is_none_of_ours(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("not a database, but longer than the header of one\n" * 9)
-    assert "not an SQLite database" in look(tmp_path / "notes.db")["version"].says
+    assert "not an SQLite database" in look(tmp_path / "notes.db")["version"].message
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE theirs (id)")
-    assert "another program's" in look(tmp_path / "other.db")["version"].says
+    assert "another program's" in look(tmp_path / "other.db")["version"].message
 
 
 def test_a_file_without_tables_is_not_made_one(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").touch()
     found = look(tmp_path / "jobs.db")
-    assert (found["version"].verdict, found["version"].mend) == ("fail", "fleet-q worker")
+    assert (found["version"].verdict, found["version"].fix) == ("fail", "fleet-q worker")
     assert (tmp_path / "jobs.db").stat().st_size == 0
 
 
@@ -84,8 +84,8 @@ def test_files_of_started_steps_are_counted_and_left_alone(path: Path) -> None:
             file.close(is_needed=True)
     before = sorted(path.parent.iterdir())
     found = look(path)["starts"]
-    assert (found.verdict, "1 of running pods, 1 of dead ones" in found.says) == ("ok", True)
-    assert f"{path}-begun-*" in found.says
+    assert (found.verdict, "1 of running pods, 1 of dead ones" in found.message) == ("ok", True)
+    assert f"{path}-begun-*" in found.message
     assert sorted(path.parent.iterdir()) == before
 
 
@@ -98,7 +98,7 @@ def test_it_warns_if_started_steps_cannot_be_recorded(
     monkeypatch.setattr("fcntl.flock", refuse)  # as some network file systems do
     found = look(path)["starts"]
     assert found.verdict == "warn"
-    assert "all its steps on their last try fail" in found.says
+    assert "all its steps on their last try fail" in found.message
     assert [each.name for each in path.parent.iterdir() if "begun" in each.name] == []
 
 
@@ -117,14 +117,14 @@ def test_a_file_that_may_not_be_written_to_fails() -> None:
         found = look(path)
         path.chmod(0o644)
     assert (found["write"].verdict, found["latency"].verdict) == ("fail", "skipped")
-    assert "right to write" in found["write"].says
+    assert "write permission" in found["write"].message
 
 
 def test_slow_commits_are_a_warning(path: Path) -> None:
     ticks = itertools.count()
     found = list(sqlite_doctor.examination(path, clock=lambda: float(next(ticks))))
     assert (found[-1].check, found[-1].verdict) == ("latency", "warn")
-    assert found[-1].says == "1000.00 ms a commit"
+    assert found[-1].message == "1000.00 ms a commit"
 
 
 def test_a_deleted_wal_that_is_in_use_is_told_and_no_new_one_made(path: Path) -> None:
@@ -147,8 +147,8 @@ sys.stdin.read()
         assert not path.with_name("jobs.db-wal").exists()
         other.stdin.close()
     assert (found["in use"].verdict, found["version"].verdict) == ("fail", "skipped")
-    assert "jobs.db-wal was deleted" in found["in use"].says
-    assert f"one has the id {other.pid}" in found["in use"].says
+    assert "jobs.db-wal was deleted" in found["in use"].message
+    assert f"one has the id {other.pid}" in found["in use"].message
 
 
 def test_a_large_wal_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,13 +156,13 @@ def test_a_large_wal_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -
     with closing(SqliteStore(path)) as store:
         store.submit([Submit("step", "{}")])
         found = look(path)["WAL"]
-    assert (found.verdict, "reading for long" in found.says) == ("warn", True)
+    assert (found.verdict, "reading for long" in found.message) == ("warn", True)
 
 
 def test_few_descriptors_are_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (80, 80))
     found = look(path)["descriptors"]
-    assert (found.verdict, found.mend) == ("warn", "ulimit -n 1024")
+    assert (found.verdict, found.fix) == ("warn", "ulimit -n 1024")
 
 
 def test_no_temporary_folder_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

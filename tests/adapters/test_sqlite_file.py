@@ -125,7 +125,7 @@ def test_a_file_without_tables_is_no_store_where_one_is_expected(
     path.touch()
     _execute(path, content)
 
-    with pytest.raises(StoreError, match="is empty, there is no store in it; start a pod"):
+    with pytest.raises(StoreError, match="is empty: it is not a store yet; start a pod"):
         SqliteStore(path, create=False)
 
     with closing(SqliteStore(path)) as store:

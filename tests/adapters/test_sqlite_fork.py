@@ -124,7 +124,7 @@ def test_child_does_not_go_on_with_its_parents_recovery() -> None:
     told = Child(take).ended()
 
     assert "RuntimeError" in told
-    assert [letter.step_id for letter in table.take(9)] == ["step"]
+    assert [orphan.step_id for orphan in table.take(9)] == ["step"]
 
 
 def test_daemon_and_its_parents_lose_nothing(tmp_path: Path) -> None:

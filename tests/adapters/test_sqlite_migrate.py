@@ -144,9 +144,9 @@ def test_pod_of_version_1_that_still_has_the_file_open_is_refused(old: Path) -> 
 def test_doctor_says_that_a_file_is_behind_and_leaves_it_so(old: Path) -> None:
     before = dump(old)
     found = {finding.check: finding for finding in sqlite_doctor.examination(old)}
-    assert (found["version"].verdict, found["version"].mend) == ("warn", "fleet-q queue")
+    assert (found["version"].verdict, found["version"].fix) == ("warn", "fleet-q queue")
     assert f"1; the next pod or command that opens the file migrates it to {SCHEMA_VERSION}" in (
-        found["version"].says
+        found["version"].message
     )
     assert (found["write"].verdict, found["latency"].verdict) == ("ok", "ok")
     assert dump(old) == before

@@ -30,7 +30,7 @@ def test_pod_whose_wal_is_deleted_saves_committed_steps_and_exits(
 
     log = pods.log("pod").read_text()
     assert "fleet.db-wal was deleted" in log
-    assert f"all that was committed is saved in {tmp_path}/fleet.db: start again" in log
+    assert f"all commits are saved in {tmp_path}/fleet.db: start again" in log
     with closing(sqlite3.connect(tmp_path / "fleet.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         statuses = dict(connection.execute("SELECT step_id, status FROM step_tracker"))

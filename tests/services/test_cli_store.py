@@ -87,7 +87,7 @@ def test_snowflake_schema_is_printed_without_connection_and_connector(
     assert 'USE SCHEMA "YOUR_DATABASE"."YOUR_SCHEMA";' in out
     assert 'GRANT USAGE ON WAREHOUSE "YOUR_WAREHOUSE" TO ROLE "FLEET_Q";' in out
     assert "CREATE HYBRID TABLE" not in out
-    assert "-- For operators only" in out
+    assert "-- For a separate role of operators" in out
 
 
 def test_printed_schema_uses_the_names_of_variables_and_options(
@@ -124,16 +124,16 @@ def test_doctor_shows_the_failed_check_its_fix_and_the_checks_it_skipped(
     assert (code, err) == (1, "fleet-q: failed checks: file\n")
     lines = [line.split() for line in out.splitlines()]
     assert lines[3][:2] == ["fail", "file"]
-    assert lines[4] == ["mend", "fleet-q", "worker"]
+    assert lines[4] == ["fix", "fleet-q", "worker"]
     assert [line[0] for line in lines[5:]] == ["skipped"] * 7
     code, out, _ = fleet_q("doctor", "--json")
-    assert (code, json.loads(out)[3]["mend"]) == (1, "fleet-q worker")
+    assert (code, json.loads(out)[3]["fix"]) == (1, "fleet-q worker")
 
 
 @pytest.mark.parametrize("command", [["doctor"], ["schema"], ["schema", "--apply"]])
 @pytest.mark.parametrize(
     ("store", "says"),
-    [("memory://", "one process"), ("mysql://x", "sqlite:///path"), ("x", "no store")],
+    [("memory://", "one process"), ("mysql://x", "sqlite:///path"), ("x", "not a store's URL")],
 )
 def test_schema_and_doctor_reject_memory_and_unknown_urls(
     fleet_q: Command, command: list[str], store: str, says: str

@@ -111,4 +111,4 @@ def test_urls_are_shown_without_secrets(
 def test_rejected_urls_are_shown_without_secrets() -> None:
     with pytest.raises(InvalidInput) as refused:
         dialect("postgres://user:hunter2@host/db")
-    assert "'postgres:***' is no store" in str(refused.value)
+    assert "'postgres:***' is not a store's URL" in str(refused.value)

@@ -42,11 +42,11 @@ def test_a_sqlite_url_names_a_file(url: str, path: str) -> None:
         ("sqlite:///a%00b", "names no file"),
         ("sqlite:///x#y", "%23"),
         ("sqlite:///x?mode=ro", "%3F"),
-        ("sqlite://[", "is no store"),
-        ("memory:///x", "is no store"),
-        ("mysql://x", "is no store"),
-        ("jobs.db", "is no store"),
-        ("", "is no store"),
+        ("sqlite://[", "is not a store's URL"),
+        ("memory:///x", "is not a store's URL"),
+        ("mysql://x", "is not a store's URL"),
+        ("jobs.db", "is not a store's URL"),
+        ("", "is not a store's URL"),
     ],
 )
 def test_invalid_store_url_is_rejected_and_creates_no_file(

@@ -1,9 +1,9 @@
--- FLEET-Q on Snowflake. Standard tables run on every account; Snowflake keeps their rows without keys
--- or indexes, and locks a whole table for an UPDATE. Of hybrid tables, which have keys, indexes and
--- row locks, the two projections alone are made.
+-- FLEET-Q on Snowflake. Standard tables work on every account; they have no keys or indexes, and an
+-- UPDATE locks the whole table. Hybrid tables have keys, indexes and row locks; only step_tracker
+-- and pod_health can be hybrid.
 
--- The log. It is only ever appended to, and it is the truth. A standard table in every kind of
--- schema: looking whether it has grown is free. Pruning leaves a line with an empty step_id.
+-- The log, from which the other tables can be rebuilt. It is append-only, except for pruning, which
+-- leaves an event with an empty step_id. It is always a standard table: counting its rows is free.
 CREATE TABLE IF NOT EXISTS {step_events} (
     step_id       VARCHAR           NOT NULL,
     version       NUMBER(38, 0)     NOT NULL,
@@ -32,8 +32,8 @@ CREATE TABLE IF NOT EXISTS {pod_events} (
     change_id    VARCHAR           NOT NULL
 );
 
--- What the log adds up to, kept in the same transactions. The last three columns are bookkeeping of
--- the change that a row saw last.
+-- The current state, updated in the same transactions as the log. The last three columns describe
+-- the latest change of a row.
 CREATE /*hybrid HYBRID */TABLE IF NOT EXISTS {step_tracker} (
     step_id         VARCHAR           NOT NULL/*hybrid  PRIMARY KEY*/,
     status          VARCHAR(16)       NOT NULL,
@@ -69,7 +69,7 @@ CREATE /*hybrid HYBRID */TABLE IF NOT EXISTS {pod_health} (
     change_ts          TIMESTAMP_LTZ(6)
 );
 
--- The version of all this, and the row whose lock submissions under the users' own ids take turns at.
+-- The schema version, and the row that submissions with ids chosen by users lock.
 CREATE TABLE IF NOT EXISTS {fleet_q} (
     schema_version  NUMBER(38, 0)  NOT NULL,
     table_kind      VARCHAR(16)    NOT NULL,

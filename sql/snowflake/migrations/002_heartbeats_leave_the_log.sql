@@ -1,10 +1,10 @@
--- A heartbeat is a lease, not a fact of history: from now on it changes POD_HEALTH alone. Of those in
--- the log, the ones that woke a pod from its sleep stay, as what they were. Versions still count a
--- pod's events from 1 without gaps.
+-- Heartbeats are no events any more: they only update POD_HEALTH. Heartbeats in the log are
+-- deleted, except those that woke a sleeping pod, which become 'woke'. Versions are renumbered from
+-- 1.
 
 ALTER TABLE {pod_health} ADD COLUMN IF NOT EXISTS change_type VARCHAR(16);
 
--- The pods of an earlier FLEET-Q write this column, and end.
+-- Pods of an earlier FLEET-Q write this column, so they fail and end.
 ALTER TABLE {pod_health} DROP COLUMN IF EXISTS change_ts;
 
 UPDATE {pod_events}

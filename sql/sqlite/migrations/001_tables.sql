@@ -2,7 +2,7 @@
 -- Times (*_ts) are whole microseconds since the Unix epoch:
 --   SELECT step_id, datetime(created_ts / 1000000, 'unixepoch') FROM step_tracker;
 
--- The log. It is only ever appended to, and it is the truth.
+-- The log, from which the other tables can be rebuilt. It is append-only, except for pruning.
 CREATE TABLE IF NOT EXISTS step_events (
     step_id       TEXT    NOT NULL,
     version       INTEGER NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS pod_events (
     PRIMARY KEY (pod_id, version)
 ) STRICT, WITHOUT ROWID;
 
--- What the log adds up to, kept in the same transactions.
+-- The current state, updated in the same transactions as the log.
 CREATE TABLE IF NOT EXISTS step_tracker (
     step_id         TEXT    NOT NULL PRIMARY KEY,
     status          TEXT    NOT NULL,

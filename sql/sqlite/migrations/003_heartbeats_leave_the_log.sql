@@ -1,6 +1,6 @@
--- A heartbeat is a lease, not a fact of history: from now on it changes pod_health alone. Of those in
--- the log, the ones that woke a pod from its sleep stay, as what they were. Versions still count a
--- pod's events from 1 without gaps.
+-- Heartbeats are no events any more: they only update pod_health. Heartbeats in the log are
+-- deleted, except those that woke a sleeping pod, which become 'woke'. Versions are renumbered from
+-- 1.
 
 ALTER TABLE pod_events RENAME TO pod_events_before;
 
@@ -12,7 +12,7 @@ CREATE TABLE pod_events (
     by_pod_id    TEXT,
     incarnation  TEXT    NOT NULL,
     PRIMARY KEY (pod_id, version),
-    -- Ends the pods of an earlier FLEET-Q that have had this file open since before the migration.
+    -- Makes pods of an earlier FLEET-Q fail if they had this file open during the migration.
     CONSTRAINT "the file was migrated while it was in use; upgrade fleet-q" CHECK (type <> 'heartbeat')
 ) STRICT, WITHOUT ROWID;
 

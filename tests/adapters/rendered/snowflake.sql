@@ -1,13 +1,13 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- snowflake/abort_transaction
--- Only the user who began the transaction may, and account administrators.
+-- Only the user who began the transaction and account administrators are allowed to.
 SELECT SYSTEM$ABORT_TRANSACTION({transaction});
 
 -- snowflake/after_sync
--- What became of a turn, read after its commit: one row of kind 'now', with the pod if there is one;
--- a row for each step that the pod holds (its payload only if this turn claimed it); and the id and
--- the token of each step whose outcome counted.
+-- The state after a sync, read after its commit: one row of kind 'now', with the pod if it exists;
+-- a row of kind 'held' for each step that the pod holds (with the payload only if this sync claimed
+-- it); and a row of kind 'done', with id and claim token, for each outcome that was recorded.
 SELECT
     'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
@@ -71,7 +71,7 @@ FROM "POD_HEALTH"
 WHERE change_id = :change_id AND change_type <> '';
 
 -- snowflake/append_step_events
--- The events of one change, read off the rows that it left behind.
+-- Append the events of one change, derived from the rows that it changed.
 INSERT INTO "STEP_EVENTS" (
     step_id, version, type, event_ts, pod_id, change_id,
     payload, priority, max_retries, available_ts, claim_token, incarnation, result, error,
@@ -92,14 +92,14 @@ FROM "STEP_TRACKER"
 WHERE change_id = :change_id;
 
 -- snowflake/begin
--- By the name others know it for one of the fleet's, should it be abandoned.
+-- The name marks the transaction as one of the fleet's, so that other pods may end it if abandoned.
 BEGIN TRANSACTION NAME {transaction};
 
 -- snowflake/change
--- Cancel or replay steps: those of them whose status allows it.
+-- Cancel or replay those of the steps whose status allows it.
 UPDATE "STEP_TRACKER"
--- What an event makes of a step. A statement joins the events to the rows that they change, as
--- ``change``, with a column for whatever an event may say of a step.
+-- Apply events to steps. The statement that includes this provides the events as ``change``, joined
+-- to the rows that they change, with a column for each value that an event may set.
 SET
     status = CASE change.type
         WHEN 'claimed' THEN 'claimed'
@@ -156,26 +156,26 @@ SET
     change_token = change.claim_token
 FROM (
     SELECT
-        known.step_id, known.version, :type AS type,
+        step.step_id, step.version, :type AS type,
         TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
         NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
-    FROM "STEP_TRACKER" AS known
-    JOIN TABLE(FLATTEN(input => PARSE_JSON(:step_ids))) AS wanted
-        ON known.step_id = wanted.value::VARCHAR
+    FROM "STEP_TRACKER" AS step
+    JOIN TABLE(FLATTEN(input => PARSE_JSON(:step_ids))) AS requested
+        ON step.step_id = requested.value::VARCHAR
     JOIN TABLE(FLATTEN(input => PARSE_JSON(:sources))) AS source
-        ON known.status = source.value::VARCHAR
+        ON step.status = source.value::VARCHAR
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
 
 -- snowflake/change_counter
--- How many events there ever were: those that are there, and as many as the least version is below
--- 1, which those have been pruned that are not. It asks for no more than a count and a least value,
--- and always in the same words: Snowflake answers it from its metadata, without a warehouse.
+-- The number of events that were ever written: COUNT(*), plus the number of pruned events, which is
+-- how far MIN(version) is below 1 (see note_pruned.sql). Snowflake answers this text from its
+-- metadata, without a warehouse.
 SELECT COUNT(*), MIN(version)
 FROM "STEP_EVENTS";
 
 -- snowflake/changed_pods
--- The pods that a change was about, as they are now.
+-- The pods that were last changed by this change.
 SELECT pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version
 FROM "POD_HEALTH" AS pod
@@ -183,7 +183,7 @@ WHERE pod.pod_id IN (SELECT pod_id FROM "POD_EVENTS" WHERE change_id = :change_i
 ORDER BY pod.pod_id;
 
 -- snowflake/changed_steps
--- The steps that a change was about, as they are now.
+-- The steps that were last changed by this change.
 SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
     DATE_PART(epoch_microsecond, step.created_ts),
     DATE_PART(epoch_microsecond, step.last_update_ts),
@@ -223,8 +223,8 @@ QUALIFY ROW_NUMBER() OVER (ORDER BY step.last_update_ts DESC, step.step_id DESC)
 ORDER BY step.last_update_ts DESC, step.step_id DESC;
 
 -- snowflake/declare_dead
--- End the pods that were observed to be silent, unless they have been heard of since: their version
--- or their last heartbeat is another one then.
+-- Declare silent pods dead, unless they have changed since they were observed: their version or
+-- last heartbeat differs then.
 UPDATE "POD_HEALTH"
 SET status = change.becomes, version = "POD_HEALTH".version + 1, change_id = :change_id,
     change_type = 'declared_dead'
@@ -274,7 +274,7 @@ WHERE step_id = :step_id
 ORDER BY version;
 
 -- snowflake/insert_pods
--- Pods as the log has them.
+-- Insert pods as folded from the log.
 INSERT INTO "POD_HEALTH" (
     pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version
 )
@@ -285,7 +285,7 @@ SELECT
 FROM TABLE(FLATTEN(input => PARSE_JSON(:pods))) AS pod;
 
 -- snowflake/insert_steps
--- Steps as the log has them.
+-- Insert steps as folded from the log.
 INSERT INTO "STEP_TRACKER" (
     step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
@@ -301,13 +301,13 @@ SELECT
 FROM TABLE(FLATTEN(input => PARSE_JSON(:steps))) AS step;
 
 -- snowflake/is_committed
--- Whether a change whose commit was not answered took place. A heartbeat leaves no event.
+-- Whether a change was committed. A heartbeat writes no event, so pods are searched too.
 SELECT EXISTS (SELECT 1 FROM "STEP_EVENTS" WHERE change_id = :change_id)
     OR EXISTS (SELECT 1 FROM "POD_EVENTS" WHERE change_id = :change_id)
     OR EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE change_id = :change_id) AS is_committed;
 
 -- snowflake/join_again
--- A new incarnation under a pod id that is known; the earlier one ends with it.
+-- Start a new incarnation of an existing pod id, which ends the earlier one.
 UPDATE "POD_HEALTH"
 SET status = 'up', birth_ts = CURRENT_TIMESTAMP(), last_heartbeat_ts = CURRENT_TIMESTAMP(),
     incarnation = :incarnation, version = version + 1, change_id = :change_id,
@@ -323,13 +323,14 @@ SELECT :pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), :incarnation, 1,
 WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE pod_id = :pod_id);
 
 -- snowflake/lock_submissions
--- Submissions under ids of the users' own take turns at this row's lock, which nothing else takes: a
--- table without an enforced key would store one id twice if two came at once.
+-- Serialize submissions with ids chosen by users, by locking this row: a table without an enforced
+-- key would store an id twice if two were submitted at once.
 UPDATE "FLEET_Q" SET submissions = submissions + 1;
 
 -- snowflake/note_pruned
--- What the log says of what it has lost: a line of no step, which is passed over when the log is
--- read. Its version is lower than any by the number of events that were pruned, but for its own.
+-- Record the number of pruned events in the log, for change_counter.sql, as an event without a step
+-- that readers of the log skip. Its version is below the least version by the number of pruned
+-- events minus one, for this event itself.
 INSERT INTO "STEP_EVENTS" (step_id, version, type, event_ts, pod_id, change_id)
 SELECT '', COALESCE(MIN(version), 1) - :events + 1, 'pruned', CURRENT_TIMESTAMP(), :pod_id,
     :change_id
@@ -351,12 +352,15 @@ QUALIFY ROW_NUMBER() OVER (ORDER BY step.step_id) <= :limit
 ORDER BY step.step_id;
 
 -- snowflake/pod_command
--- What a pod says of itself. For each status in which it may, ``becomes`` has the status after it, the
--- type of the event (a heartbeat is none), and whether it is a sign of life.
+-- Carry out a pod's command. :transitions has, for each status in which it is allowed, that status,
+-- the status after it, the type of its event ('' for a heartbeat) and whether it is a sign of life.
 UPDATE "POD_HEALTH"
 SET
     status = change.becomes,
-    last_heartbeat_ts = CASE WHEN change.is_sign_of_life THEN CURRENT_TIMESTAMP() ELSE "POD_HEALTH".last_heartbeat_ts END,
+    last_heartbeat_ts = CASE
+        WHEN change.is_sign_of_life THEN CURRENT_TIMESTAMP()
+        ELSE "POD_HEALTH".last_heartbeat_ts
+    END,
     version = "POD_HEALTH".version + CASE WHEN change.type = '' THEN 0 ELSE 1 END,
     change_id = :change_id,
     change_type = change.type
@@ -364,9 +368,10 @@ FROM (
     SELECT
         value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes, value[2]::VARCHAR AS type,
         value[3]::BOOLEAN AS is_sign_of_life
-    FROM TABLE(FLATTEN(input => PARSE_JSON(:becomes)))
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:transitions)))
 ) AS change
-WHERE "POD_HEALTH".status = change.was AND "POD_HEALTH".pod_id = :pod_id AND "POD_HEALTH".incarnation = :incarnation;
+WHERE "POD_HEALTH".status = change.was AND "POD_HEALTH".pod_id = :pod_id
+    AND "POD_HEALTH".incarnation = :incarnation;
 
 -- snowflake/pod_events
 SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation
@@ -416,11 +421,11 @@ WHERE "STEP_TRACKER".step_id = ended.step_id AND "STEP_TRACKER".version = ended.
     AND "STEP_TRACKER".last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6);
 
 -- snowflake/recover
--- Give back, or fail, those of the noted claims that still are orphans; what never began on its
--- last try is released.
+-- Recover the claims that are still orphans. A step without tries left fails, or is released if it
+-- certainly did not begin.
 UPDATE "STEP_TRACKER"
--- What an event makes of a step. A statement joins the events to the rows that they change, as
--- ``change``, with a column for whatever an event may say of a step.
+-- Apply events to steps. The statement that includes this provides the events as ``change``, joined
+-- to the rows that they change, with a column for each value that an event may set.
 SET
     status = CASE change.type
         WHEN 'claimed' THEN 'claimed'
@@ -480,15 +485,15 @@ FROM (
         held.step_id, held.version,
         CASE
             WHEN held.retry_count < held.max_retries THEN 'recovered'
-            WHEN noted.value[2]::BOOLEAN THEN 'released'
+            WHEN claim.value[2]::BOOLEAN THEN 'released'
             ELSE 'failed'
         END AS type,
         TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
         held.claim_token AS claim_token, NULL AS result,
         REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback
     FROM "STEP_TRACKER" AS held
-    JOIN TABLE(FLATTEN(input => PARSE_JSON(:noted))) AS noted
-        ON held.step_id = noted.value[0]::VARCHAR AND held.claim_token = noted.value[1]::VARCHAR
+    JOIN TABLE(FLATTEN(input => PARSE_JSON(:claims))) AS claim
+        ON held.step_id = claim.value[0]::VARCHAR AND held.claim_token = claim.value[1]::VARCHAR
     WHERE held.status = 'claimed'
         AND NOT EXISTS (
             SELECT 1
@@ -503,7 +508,8 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
 SELECT DISTINCT schema_version, table_kind FROM "FLEET_Q";
 
 -- snowflake/set_schema_version
--- The first statement of a migration's transaction: who finds no row to change comes too late.
+-- The first statement of a migration's transaction. If it changes no row, another process was
+-- first.
 UPDATE "FLEET_Q" SET schema_version = {version} WHERE schema_version < {version};
 
 -- snowflake/show_locks
@@ -522,7 +528,8 @@ SHOW TRANSACTIONS;
 SHOW WAREHOUSES;
 
 -- snowflake/signed_in
--- Who a session is and where; what it named but may not use is NULL here.
+-- The session's user and context. What was configured but does not exist or may not be used is
+-- NULL.
 SELECT CURRENT_USER(), CURRENT_ACCOUNT(), CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(),
     CURRENT_SCHEMA();
 
@@ -545,7 +552,7 @@ JOIN TABLE(FLATTEN(input => PARSE_JSON(:step_ids))) AS wanted
     ON step.step_id = wanted.value::VARCHAR;
 
 -- snowflake/submit
--- New steps; those whose id is taken are passed over.
+-- Insert new steps, skipping those whose id exists.
 INSERT INTO "STEP_TRACKER" (
     step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
     payload, priority, max_retries, available_ts
@@ -562,17 +569,17 @@ SELECT
 FROM TABLE(FLATTEN(input => PARSE_JSON(:new))) AS new
 WHERE NOT EXISTS (
     SELECT 1
-    FROM "STEP_TRACKER" AS known
-    WHERE known.step_id = new.value:step_id::VARCHAR
+    FROM "STEP_TRACKER" AS step
+    WHERE step.step_id = new.value:step_id::VARCHAR
 );
 
 -- snowflake/sync
--- A pod's claim and its outcomes, in the one statement that takes the table's lock. Of the first
--- steps of the queue the claim takes those that it may: see steps_to_claim in core/step.py. Nothing
--- happens unless the incarnation is in one of the statuses that allow it.
+-- Claim steps and record outcomes in one statement, which locks the table once. The claim takes the
+-- first steps of the queue by the rule of steps_to_claim in core/step.py. No row is changed unless the
+-- pod's incarnation has one of the allowed statuses.
 UPDATE "STEP_TRACKER"
--- What an event makes of a step. A statement joins the events to the rows that they change, as
--- ``change``, with a column for whatever an event may say of a step.
+-- Apply events to steps. The statement that includes this provides the events as ``change``, joined
+-- to the rows that they change, with a column for each value that an event may set.
 SET
     status = CASE change.type
         WHEN 'claimed' THEN 'claimed'
@@ -688,11 +695,12 @@ FROM (
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version
     AND (
-        :anyway
+        :skip_pod_check
         OR EXISTS (
             SELECT 1
             FROM "POD_HEALTH" AS pod
-            JOIN TABLE(FLATTEN(input => PARSE_JSON(:fit))) AS fit ON pod.status = fit.value::VARCHAR
+            JOIN TABLE(FLATTEN(input => PARSE_JSON(:allowed_statuses))) AS allowed
+                ON pod.status = allowed.value::VARCHAR
             WHERE pod.pod_id = :pod_id AND pod.incarnation = :incarnation
         )
     );

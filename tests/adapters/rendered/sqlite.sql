@@ -1,7 +1,7 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- sqlite/add_orphan
-INSERT OR REPLACE INTO dead_letters
+INSERT OR REPLACE INTO orphans
     (step_id, claim_token, claimed_by, incarnation, retry_count, max_retries, size)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
 
@@ -18,8 +18,8 @@ FROM step_tracker INDEXED BY step_tracker_claimed
 WHERE status = 'claimed' AND claim_token = :claim_token;
 
 -- sqlite/append_completions
--- The events first, while the rows still say whose the steps are. The plus signs keep SQLite from
--- walking all that the claim holds for each of the results.
+-- Append the events before the rows are updated, while these still show who holds the steps. The
+-- plus signs stop SQLite from scanning all steps of the claim for each result.
 INSERT INTO step_events (step_id, version, type, event_ts, pod_id, claim_token, result)
 SELECT step.step_id, step.version + 1, 'completed', :now, :pod_id, :claim_token, success.value
 FROM json_each(:results) AS success
@@ -27,8 +27,8 @@ CROSS JOIN step_tracker AS step ON step.step_id = success.key
 WHERE +step.status = 'claimed' AND +step.claim_token = :claim_token;
 
 -- sqlite/append_submissions
--- The events of the last :count steps that this connection has inserted; their rows are numbered
--- one by one.
+-- Append the events of the last :count steps that this connection inserted; their rowids are
+-- consecutive.
 INSERT INTO step_events (
     step_id, version, type, event_ts, pod_id,
     payload, priority, max_retries, available_ts
@@ -43,25 +43,25 @@ WHERE rowid > last_insert_rowid() - :count;
 BEGIN;
 
 -- sqlite/begin_snapshot
--- A transaction sees the file as it is when it first reads; nothing keeps it waiting after that.
+-- The first read of a transaction fixes the snapshot that it sees.
 SELECT EXISTS (SELECT 1 FROM pod_health);
 
 -- sqlite/begin_writing
 BEGIN IMMEDIATE;
 
 -- sqlite/change_counter
--- Another number after every commit of another connection, as seen by this one.
+-- This number changes after every commit by another connection.
 PRAGMA data_version;
 
 -- sqlite/claim
--- What Claimed makes of these rows.
+-- Apply the event Claimed to these rows.
 UPDATE step_tracker
 SET status = 'claimed', last_update_ts = :now, claimed_by = :pod_id, incarnation = :incarnation,
     claim_token = :claim_token, version = version + 1
 WHERE rowid IN (SELECT value FROM json_each(:ids));
 
 -- sqlite/claim_some
--- What Claimed makes of those of the first steps of the queue, :ids, that a claim may take.
+-- Apply the event Claimed to those of the rows :ids, the first of the queue, that a claim may take.
 UPDATE step_tracker
 SET status = 'claimed', last_update_ts = :now, claimed_by = :pod_id, incarnation = :incarnation,
     claim_token = :claim_token, version = version + 1
@@ -94,7 +94,7 @@ ORDER BY priority DESC, created_ts, step_id
 LIMIT :limit;
 
 -- sqlite/claimed
--- The claimed steps as one value: a row each would be a switch of threads each.
+-- The claimed steps as one JSON value: between rows, SQLite would let other threads run each time.
 SELECT json_group_array(
     json_array(
         step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
@@ -113,7 +113,7 @@ WHERE status = 'claimed' AND claimed_by = :pod_id AND incarnation = :incarnation
 ORDER BY priority DESC, created_ts, step_id;
 
 -- sqlite/complete
--- What Completed makes of the steps that are still held under this token.
+-- Apply the event Completed to the steps that are still held under this claim token.
 UPDATE step_tracker
 SET status = 'completed', last_update_ts = :now, result = success.value, error = NULL,
     traceback = NULL, version = version + 1
@@ -121,7 +121,7 @@ FROM json_each(:results) AS success
 WHERE step_id = success.key AND +status = 'claimed' AND +claim_token = :claim_token;
 
 -- sqlite/counts
--- The steps of each status. Those that are completed are what is left of the total: counting them
+-- The number of steps in each status. Completed steps are the rest of the total: counting them
 -- would read the whole table.
 SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND due = 1
 UNION ALL
@@ -141,7 +141,7 @@ UNION ALL
 SELECT 'total', count(*) FROM step_tracker;
 
 -- sqlite/create_recovery_queue
-CREATE TABLE dead_letters (
+CREATE TABLE orphans (
     step_id      TEXT    NOT NULL PRIMARY KEY,
     claim_token  TEXT    NOT NULL,
     claimed_by   TEXT    NOT NULL,
@@ -164,7 +164,7 @@ DELETE FROM pod_health
 WHERE pod_id IN (SELECT value FROM json_each(:pod_ids));
 
 -- sqlite/delete_unknown_steps
--- Those of the ids that the log does not know.
+-- Delete those of the steps that have no events.
 DELETE FROM step_tracker
 WHERE step_id IN (SELECT value FROM json_each(:step_ids))
     AND NOT EXISTS (SELECT 1 FROM step_events AS event WHERE event.step_id = step_tracker.step_id);
@@ -177,14 +177,15 @@ WHERE step_id IN (SELECT value FROM json_each(:step_ids))
 ORDER BY step_id, version;
 
 -- sqlite/file_identity
--- Whose file it is: what its header says, and how many tables, indexes and the like it has.
+-- The application id and schema version in the file's header, and the number of tables, indexes
+-- etc.
 SELECT (SELECT application_id FROM pragma_application_id),
        (SELECT user_version FROM pragma_user_version),
        (SELECT count(*) FROM sqlite_master);
 
 -- sqlite/first_due
--- The first steps of the queue, as one value, and whether a claim may take all of them: none that
--- would wait is on its last try, and the payloads are not too large together.
+-- The rowids of the first steps of the queue, as one JSON value, and whether a claim may take all
+-- of them: no prefetched one is on its last try, and the sum of their payloads is not too large.
 SELECT
     json_group_array(id),
     (count(*) < 2 OR total(size) <= :most_bytes)
@@ -244,8 +245,8 @@ SET due = 1
 WHERE status = 'pending' AND due = 0 AND available_ts <= :now;
 
 -- sqlite/mark_due_by_new_clock
--- After the clock was set back: the retries that failed later than now. No index has them, so this
--- reads all that wait for their time.
+-- After the clock was set back, mark retries that failed later than now as due. There is no index
+-- for this, so it reads all delayed steps.
 UPDATE step_tracker
 SET due = 1
 WHERE status = 'pending' AND due = 0 AND version > 1 AND last_update_ts > :now;
@@ -264,7 +265,7 @@ FROM step_tracker
 WHERE status = 'pending' AND due = 0 AND available_ts > :now;
 
 -- sqlite/orphans
--- The planner would walk all steps by their id, and find the few that are claimed on its way.
+-- INDEXED BY, as the planner would scan all steps by id to find the few claimed ones.
 SELECT step_id, claim_token, claimed_by, incarnation, retry_count, max_retries,
     length(payload) + ifnull(length(error), 0) + ifnull(length(traceback), 0) AS size
 FROM step_tracker AS step INDEXED BY step_tracker_claimed
@@ -309,7 +310,7 @@ DELETE FROM pod_events
 WHERE pod_id = :pod_id;
 
 -- sqlite/prune_step_events
--- The events first, while the rows still say which steps have not changed.
+-- Delete the events before the rows, while these still show which steps have not changed.
 DELETE FROM step_events
 WHERE step_id IN (
     SELECT step.step_id
@@ -328,7 +329,7 @@ WHERE rowid IN (
 );
 
 -- sqlite/put_step
--- A row that is there keeps its place: rows are stored in the order of their age.
+-- An existing row keeps its rowid: rowids are in the order of submission.
 INSERT INTO step_tracker (step_id, status, priority, payload, retry_count, max_retries, created_ts,
     last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error, traceback,
     version, due)
@@ -346,7 +347,7 @@ SET status = excluded.status, priority = excluded.priority, payload = excluded.p
     due = excluded.due;
 
 -- sqlite/rejected_completions
--- Of these successes, the ids that are not, or not under this token, completed.
+-- The ids of these successes that are not completed under this claim token.
 SELECT success.key
 FROM json_each(:results) AS success
 WHERE NOT EXISTS (
@@ -368,7 +369,7 @@ FROM step_tracker
 WHERE step_id IN (SELECT value FROM json_each(:step_ids));
 
 -- sqlite/steps_by_age
--- Steps in the order in which they were stored.
+-- Steps in the order of their submission.
 SELECT rowid, step_id, version, status, created_ts, last_update_ts
 FROM step_tracker
 WHERE rowid > :after
@@ -386,8 +387,8 @@ VALUES (
 );
 
 -- sqlite/take_orphans
-DELETE FROM dead_letters
-WHERE step_id IN (SELECT step_id FROM dead_letters ORDER BY step_id LIMIT :limit)
+DELETE FROM orphans
+WHERE step_id IN (SELECT step_id FROM orphans ORDER BY step_id LIMIT :limit)
 RETURNING step_id, claim_token, claimed_by, incarnation, retry_count, max_retries, size;
 
 -- sqlite/update_step
