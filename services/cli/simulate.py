@@ -42,7 +42,7 @@ def simulate(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Simulate a fleet with faults on a virtual clock, and check every promise.
+    """Simulate a fleet with faults, and check every promise.
 
     With --pods, --hours or --table, the fleet uses the settings of the environment, FLEET_Q_*, and
     its speed is measured.
