@@ -1,7 +1,7 @@
-"""What was called, when, and how often: a file that a worker and the benchmark both map.
+"""The calls of the measured function, in a file that a worker and the benchmark both map.
 
-So the benchmark sees a worker's progress without asking the store, and what a worker did is known
-however it ends.
+The benchmark can watch a worker's progress without using the store, and the counts survive the
+worker.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 VARIABLE: Final = "BENCHMARK_CALLS"
-"""The environment variable that tells a worker the path of its file."""
+"""The environment variable with the path of a worker's file."""
 
 _HEADER: Final = 4 * 8  # four doubles
 _READY, _GO, _FIRST, _LAST = range(4)
@@ -39,30 +39,30 @@ class Calls:
         return cls(path)
 
     def record(self, number: int) -> int:
-        """The measured function: it only notes that it was called, and returns its argument."""
+        """The measured function: it records the call and returns its argument."""
         self.mark()
         self._counts[number] += 1
         return number
 
     def mark(self) -> None:
-        """Work began, or went on, at this moment."""
+        """Record that the worker is at work now."""
         now = self._times[_LAST] = time.time()
         if not self._times[_FIRST]:
             self._times[_FIRST] = now
 
     def wait_for_go(self) -> None:
-        """In the worker: say that it is ready, and wait until the benchmark lets it go."""
+        """In the worker: report that it is ready, and wait for :meth:`go`."""
         self._times[_READY] = 1
         while not self._times[_GO]:
             time.sleep(_PAUSE)
 
     @property
     def ready(self) -> bool:
-        """Whether the worker waits to be let go."""
+        """Whether the worker waits for :meth:`go`."""
         return bool(self._times[_READY])
 
     def go(self) -> None:
-        """Let the worker go."""
+        """Let the worker start."""
         self._times[_GO] = 1
 
     @property

@@ -1,4 +1,4 @@
-"""A drain, as several cases measure it: real workers on a filled queue."""
+"""Measures a drain: real workers on a filled queue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SETTLE_LIMIT: Final = LIMIT
 
 
 LOOK: Final = 0.02
-"""Seconds between two looks at how far the workers are: each counts all that was called."""
+"""Seconds between two checks of progress; each check counts all calls."""
 
 
 class Drain(NamedTuple):
@@ -34,10 +34,10 @@ def drain(
     workers: int = 1,
     first: int | None = None,
     limit: float,
-    watch: Callable[[Workers], None] = lambda _: None,
+    on_check: Callable[[Workers], None] = lambda _: None,
 ) -> Drain:
     """Drain the queue of ``total`` tasks in ``folder``, or only its ``first`` ones, for ``limit``
-    seconds at most, calling ``watch`` all the while.
+    seconds at most, calling ``on_check`` all the while.
 
     Afterwards it is checked that what was called is completed, and, without a limit that was hit,
     that this is everything. Raises :class:`BenchmarkError` if nothing was done at all.
@@ -49,7 +49,7 @@ def drain(
 
         def called() -> bool:
             nonlocal before_all_began
-            watch(running)
+            on_check(running)
             if before_all_began is None and all(calls.first for calls in running.calls):
                 before_all_began = [calls.numbers for calls in running.calls]
             return running.called >= wanted

@@ -1,4 +1,4 @@
-"""The app whose pods are measured; importing it waits until the benchmark lets the pod go."""
+"""The app whose pods are measured. Importing it waits until the benchmark starts the pod."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ calls = Calls(Path(os.environ[VARIABLE]))
 
 @app.task("noop")
 def noop(number: int) -> int:
-    """Nothing, in a thread."""
+    """Do nothing, in a thread."""
     return calls.record(number)
 
 
 @app.task("async_noop")
 async def async_noop(number: int) -> int:
-    """Nothing, on the event loop."""
+    """Do nothing, on the event loop."""
     return calls.record(number)
 
 

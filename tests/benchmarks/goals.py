@@ -1,4 +1,4 @@
-"""What FLEET-Q wants to reach, and whether a run shows it."""
+"""The goals for FLEET-Q's speed, and whether a run reaches them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.benchmarks.systems import OURS
 
 SHORT, _, LONG = FULL.backlogs
 FAIR_PART: Final = 50.0
-"""Percent of an equal part that every pod should have done: not the same for all, but none idle."""
+"""Percent of an equal part that every pod should complete at least: no pod may idle."""
 
 FLAT: Final = 1.1
-"""How much more memory the end of a drain may take than its beginning."""
+"""The peak memory at the end of a drain may be this multiple of that at its beginning."""
 
 
 class Goal(NamedTuple):
@@ -34,7 +34,7 @@ class Goal(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A goal and what a run has to say of it; ``reached`` is ``None`` if that is nothing."""
+    """A goal and the value of a run; ``reached`` is ``None`` if it was not measured."""
 
     goal: Goal
     value: float | None
@@ -100,7 +100,7 @@ def verdicts(results: Results) -> list[Verdict]:
 
 
 def faults(results: Results) -> list[str]:
-    """What FLEET-Q itself did wrong: none may be."""
+    """The faults of FLEET-Q itself; there must be none."""
     return [
         f"{figure.title}: {fault}"
         for figure in results.figures

@@ -1,4 +1,4 @@
-"""Where a run took place."""
+"""Describes the machine of a run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.benchmarks.systems import PEERS
 
 
 def describe(runs: int) -> dict[str, Any]:
-    """The machine and the versions, in the order in which they are worth reading; ``load`` is
-    what waits for a core at the moment, 0 on a quiet machine."""
+    """The machine and the versions, most important first; ``load`` is the number of
+    processes that wait for a core, 0 on an idle machine."""
     return {
         "runs": runs,
         "cores": os.cpu_count(),

@@ -1,4 +1,4 @@
-"""The rates as a picture: a panel a figure, a bar a system."""
+"""Plots the rates: one panel for each figure, one bar for each system."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OUR_COLOUR, PEER_COLOUR, LIMIT_COLOUR = "#d1495b", "#30638e", "#c9ced6"
 
 
 def draw(results: Results, path: Path) -> None:
-    """Write it; the file's ending says as what. Needs ``matplotlib``."""
+    """Write the plot to ``path``, in the format of its suffix. Needs ``matplotlib``."""
     from matplotlib.figure import Figure as Picture
 
     rates = [figure for figure in results.figures if figure.is_rate]

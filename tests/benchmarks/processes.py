@@ -1,4 +1,4 @@
-"""Workers as real processes: started together, watched, and ended."""
+"""Workers in real processes, started together."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class BenchmarkError(Exception):
 
 
 class Workers:
-    """As many processes as there are commands; none outlives the ``with`` block.
+    """One process for each command; all end with the ``with`` block.
 
-    They are imported and ready when the block begins, and do nothing before :meth:`go`.
+    They have imported their modules when the block begins, and start to work at :meth:`go`.
     """
 
     def __init__(self, commands: Sequence[Command], folder: Path, numbers: int) -> None:
@@ -62,7 +62,7 @@ class Workers:
         self.stop()
 
     def go(self) -> None:
-        """Let all of them go at once."""
+        """Let all workers start."""
         for calls in self.calls:
             calls.go()
 
@@ -76,11 +76,11 @@ class Workers:
         return [process.pid for process in self._processes]
 
     def ended(self) -> bool:
-        """Whether one of them has ended by itself."""
+        """Whether a worker has ended by itself."""
         return any(process.poll() is not None for process in self._processes)
 
     def faults(self) -> list[str]:
-        """The last words of those that ended with an error."""
+        """The last log line of each worker that ended with an error."""
         return [
             f"a worker ended: {self._last_line(index)}"
             for index, process in enumerate(self._processes)
@@ -88,7 +88,7 @@ class Workers:
         ]
 
     def stop(self) -> None:
-        """Ask them to finish what they do; after a while, end them."""
+        """Send SIGTERM to the workers, and SIGKILL after ``STOP_LIMIT``."""
         running = [process for process in self._processes if process.poll() is None]
         for process in running:
             process.terminate()
@@ -125,13 +125,14 @@ class Workers:
 
     def _last_line(self, index: int) -> str:
         lines = self._log(index).read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "no word"
+        return lines[-1] if lines else "no output"
 
 
 def wait_until(
     what: Callable[[], bool], seconds: float, workers: Workers | None = None, pause: float = _PAUSE
 ) -> bool:
-    """Wait for ``what()``, no longer than this and than all ``workers`` live; its last answer."""
+    """Wait until ``what()`` is true, up to ``seconds`` and while all workers live; returns its last
+    last value."""
     until = time.monotonic() + seconds
     while not (answer := what()):
         if time.monotonic() > until or (workers is not None and workers.ended()):

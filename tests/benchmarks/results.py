@@ -1,4 +1,4 @@
-"""All that was measured, and the ratios that it gives."""
+"""The measured values and their ratios."""
 
 from __future__ import annotations
 

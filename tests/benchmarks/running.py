@@ -1,5 +1,5 @@
-"""The order of the measurements: run by run, and in each all systems one after the other, so that
-what disturbs the machine disturbs all alike."""
+"""Runs the measurements. Each run measures all systems in turn, so that other load on the machine
+affects all of them alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queues in files: new ones, and filled ones that are filled once and copied for every run."""
+"""Queues in files: empty ones, and filled ones, which are filled once and copied for every run."""
 
 from __future__ import annotations
 

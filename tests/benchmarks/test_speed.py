@@ -78,7 +78,7 @@ def test_drain_takes_no_more_processor_time_with_a_long_backlog(stores: Stores) 
             watch = CpuWatch()
             with stores.filled(FleetQueue, backlog) as folder:
                 drained = drain_first(
-                    FleetQueue, folder, backlog, first=count, limit=LIMIT, watch=watch
+                    FleetQueue, folder, backlog, first=count, limit=LIMIT, on_check=watch
                 )
             assert not drained.faults
             seconds[backlog] = watch.seconds_per_call

@@ -1,4 +1,4 @@
-"""What a process uses, from outside."""
+"""Measures the CPU time and memory of other processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.benchmarks.processes import Workers
 
 
 def can_be_seen() -> bool:
-    """Whether ``psutil`` is there to see it with."""
+    """Whether ``psutil``, which this needs, is installed."""
     return find_spec("psutil") is not None
 
 

@@ -64,7 +64,7 @@ def measurements(
         watch = _Watch()
         limit = DRAIN_LIMIT if system.name == OURS else 2 * sizes.rate_limit
         with stores.filled(system, sizes.memory) as folder:
-            found = drain(system, folder, sizes.memory, limit=limit, watch=watch)
+            found = drain(system, folder, sizes.memory, limit=limit, on_check=watch)
         values = dict(zip(figures, ([watch.peak], [watch.growth]), strict=True))
         return Measured(values, found.faults)
 
