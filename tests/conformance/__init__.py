@@ -1,1 +1,1 @@
-"""What every store has to do, whatever it keeps its rows in."""
+"""Tests that every store must pass."""

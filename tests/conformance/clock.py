@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told otherwise."""
+"""A clock that moves only when a test sets it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 SECOND: Final = 1_000_000
-"""In microseconds, the unit of everything that a store keeps."""
+"""Microseconds, the unit of the stores' times."""
 
 
 class FakeClock:
@@ -15,10 +15,10 @@ class FakeClock:
     def __init__(self) -> None:
         self._now = 1_700_000_000 * SECOND
         self.followers: list[Callable[[int], None]] = []
-        """Told of the time whenever it changes: the clocks of servers."""
+        """Called with the time whenever it changes, to set the clocks of servers."""
 
     def lead(self, follower: Callable[[int], None]) -> None:
-        """Let another clock follow this one."""
+        """Set another clock to this one's time, now and at every change."""
         self.followers.append(follower)
         follower(self._now)
 

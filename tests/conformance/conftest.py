@@ -14,32 +14,32 @@ from .clock import FakeClock
 from .helpers import assert_sound
 from .stores import KINDS, StoreKind
 
-QUICK_WHERE_CALLS_ARE_DEAR: Final = (
-    "test_submit", "test_claim", "test_turn", "test_cancel_replay", "test_bell", "test_counts",
-    "test_history", "test_recovery_cycle", "test_stateful",
+QUICK_ON_SLOW_STORES: Final = (
+    "test_submit", "test_claim", "test_sync", "test_cancel_replay", "test_change_counter",
+    "test_counts", "test_history", "test_recovery_cycle", "test_stateful",
 )  # fmt: skip
-"""What is not slow on a store whose calls take long: the first case of each test in these."""
+"""Modules in which the first case of each test is not marked slow on a store with slow calls."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     has_quick_case = set()
     for item in items:
-        if isinstance(item, pytest.Function) and _is_dear(item):
-            if item.path.stem not in QUICK_WHERE_CALLS_ARE_DEAR or item.function in has_quick_case:
+        if isinstance(item, pytest.Function) and _has_slow_calls(item):
+            if item.path.stem not in QUICK_ON_SLOW_STORES or item.function in has_quick_case:
                 item.add_marker(pytest.mark.slow)
             has_quick_case.add(item.function)
 
 
-def _is_dear(item: pytest.Function) -> bool:
+def _has_slow_calls(item: pytest.Function) -> bool:
     kind = item.callspec.params.get("kind") if hasattr(item, "callspec") else None
     return isinstance(kind, StoreKind) and kind.writes_are_billed
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
 def kind(request: pytest.FixtureRequest) -> StoreKind:
-    found: StoreKind = request.param
-    return found
+    store_kind: StoreKind = request.param
+    return store_kind
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def store(kind: StoreKind, tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
-    """An empty store; whatever a test did to it, its log and its tables must agree at the end."""
+    """An empty store. After the test, its tables must equal the log."""
     store = kind.open(tmp_path, clock)
     yield store
     assert_sound(store)
@@ -61,7 +61,7 @@ def store(kind: StoreKind, tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
 def clients(
     kind: StoreKind, store: Store, tmp_path: Path, clock: FakeClock
 ) -> Iterator[list[Store]]:
-    """Four clients of one store; where a store has but one client, that one four times."""
+    """Four clients of one store; four times the same one if the store has only one."""
     if not kind.shared:
         yield [store] * 4
         return

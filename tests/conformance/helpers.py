@@ -1,4 +1,4 @@
-"""The words that the tests are written in."""
+"""Helpers of the conformance tests."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def claim(
     pod_id: str = "pod",
     incarnation: str = "one",
 ) -> list[str]:
-    """The ids of the steps that the pod got, under ``token``, or one that nobody asks for."""
+    """The ids of the steps that the pod claimed under ``token``, by default a new one."""
     token = token or f"token {next(_numbers)}"
-    answer = store.sync(SyncRequest(pod_id, incarnation, claim=limit, claim_token=token))
-    return ids(answer.claimed)
+    result = store.sync(SyncRequest(pod_id, incarnation, claim=limit, claim_token=token))
+    return ids(result.claimed)
 
 
 def acknowledge(store: Store, *outcomes: Outcome, pod_id: str = "pod") -> SyncResult:
@@ -50,14 +50,14 @@ def acknowledge(store: Store, *outcomes: Outcome, pod_id: str = "pod") -> SyncRe
 
 
 def held_step(store: Store, step_id: str = "step", token: str = "token", **options: Any) -> None:
-    """Let the pod ``pod`` submit a step and hold it."""
+    """Submit a step and let the pod ``pod`` claim it."""
     join(store)
     submit(store, step_id, **options)
     assert claim(store, token=token) == [step_id]
 
 
 def failed_step(store: Store, step_id: str) -> None:
-    """Let the pod ``pod`` make a dead letter."""
+    """Make a dead letter: the pod ``pod`` fails the step permanently."""
     held_step(store, step_id, token=step_id)
     acknowledge(store, Fail(step_id, step_id, "Boom", permanent=True))
 
@@ -68,7 +68,7 @@ def completed_step(store: Store, step_id: str) -> None:
 
 
 def orphaned_step(store: Store, step_id: str = "step", **options: Any) -> None:
-    """Let a step be held by an incarnation that another one has taken the place of."""
+    """Make an orphan: a step held by an incarnation that another one has replaced."""
     held_step(store, step_id, **options)
     join(store, incarnation="two")
 
@@ -98,12 +98,12 @@ def known(store: Store, step_id: str) -> Step:
 
 
 def facts(store: Store, step_id: str) -> list[str]:
-    """The names of what happened to a step."""
+    """The types of a step's events, in order."""
     return [event.fact.type for event in store.history(step_id)]
 
 
-def picture(store: Store) -> object:
-    """All that a store holds, to tell whether something changed it."""
+def snapshot_of(store: Store) -> object:
+    """Everything that a store holds, to check whether a call changed it."""
     return list(store.step_events()), store.pods().pods, store.counts()
 
 
@@ -113,27 +113,27 @@ def assert_sound(store: Store) -> None:
 
 
 def at_once(work: Callable[[T], object], over: Sequence[T]) -> list[Any]:
-    """``work`` on each of ``over``, every one in a thread of its own, all begun together.
+    """Call ``work`` for each item of ``over``, each in its own thread, all started together.
 
-    Python is made to change threads as often as it can, so that races come to light.
+    Python switches threads as often as possible meanwhile, so that races show.
     """
     barrier = Barrier(len(over))
-    usual = sys.getswitchinterval()
+    old_interval = sys.getswitchinterval()
 
-    def begin(each: T) -> object:
+    def begin(item: T) -> object:
         barrier.wait()
-        return work(each)
+        return work(item)
 
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(len(over)) as threads:
             return list(threads.map(begin, over))
     finally:
-        sys.setswitchinterval(usual)
+        sys.setswitchinterval(old_interval)
 
 
 def call_by_call(store: Store, program: Generator[StoreCall | None, Any, None]) -> Iterator[None]:
-    """Carry a program out on ``store``; after each of its calls it stands still until asked on."""
+    """Run a program on ``store``, pausing after each of its calls."""
     cycle = Cycle(program, lambda: 0.0)
     while not cycle.is_over:
         run(store, cycle.go_on())

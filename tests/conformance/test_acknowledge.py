@@ -15,8 +15,8 @@ from .helpers import (
     join,
     known,
     orphaned_step,
-    picture,
     recover_all,
+    snapshot_of,
     submit,
 )
 
@@ -39,7 +39,7 @@ def test_a_completed_step_keeps_its_result_and_its_holder(store: Store) -> None:
     assert (step.claimed_by, step.incarnation, step.claim_token) == ("pod", "one", "token")
 
 
-def test_a_failed_attempt_uses_a_try_up(store: Store) -> None:
+def test_failed_attempt_uses_one_try(store: Store) -> None:
     held_step(store, max_retries=1)
 
     acknowledge(store, Fail("step", "token", "Boom", "line 1"))
@@ -62,7 +62,7 @@ def test_success_clears_the_error_of_the_attempt_before(store: Store) -> None:
 
 
 @pytest.mark.parametrize("max_retries", [0, 1, 3])
-def test_a_poison_step_fails_for_good_after_its_last_try(store: Store, max_retries: int) -> None:
+def test_step_fails_after_its_last_try(store: Store, max_retries: int) -> None:
     join(store)
     submit(store, "step", max_retries=max_retries)
     for attempt in range(max_retries + 1):
@@ -83,7 +83,7 @@ def test_a_permanent_failure_is_not_tried_again(store: Store) -> None:
     assert known(store, "step").status == "failed"
 
 
-def test_a_release_uses_no_try_up(store: Store) -> None:
+def test_release_uses_no_try(store: Store) -> None:
     held_step(store, max_retries=0)
 
     acknowledge(store, Release("step", "token"))
@@ -103,7 +103,7 @@ def test_acknowledging_success_twice_is_no_error_and_no_event(store: Store) -> N
     assert facts(store, "step") == ["submitted", "claimed", "completed"]
 
 
-def test_of_two_outcomes_in_one_turn_the_first_counts(store: Store) -> None:
+def test_first_of_two_outcomes_in_one_sync_counts(store: Store) -> None:
     held_step(store)
 
     answer = acknowledge(store, Fail("step", "token", "Boom"), Complete("step", "token", "null"))
@@ -124,11 +124,11 @@ def test_a_refused_outcome_does_not_hold_up_the_others(store: Store) -> None:
 @every_outcome
 def test_an_outcome_under_another_token_changes_nothing(store: Store, stale: Outcome) -> None:
     held_step(store)
-    before = picture(store)
+    before = snapshot_of(store)
 
     assert acknowledge(store, stale).refused == ("step",)
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 @every_outcome
@@ -139,10 +139,10 @@ def test_a_late_outcome_of_a_recovered_claim_changes_nothing(store: Store, stale
 
     join(store, "other")
     assert claim(store, token="fresh", pod_id="other") == ["step"]
-    before = picture(store)
+    before = snapshot_of(store)
     assert acknowledge(store, stale).refused == ("step",)
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 @every_outcome
@@ -151,25 +151,25 @@ def test_an_outcome_of_a_step_that_another_completed_changes_nothing(
 ) -> None:
     held_step(store)
     acknowledge(store, Complete("step", "token", "null"))
-    before = picture(store)
+    before = snapshot_of(store)
 
     assert acknowledge(store, stale).refused == ("step",)
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 @every_outcome
 def test_an_outcome_of_a_cancelled_step_changes_nothing(store: Store, stale: Outcome) -> None:
     held_step(store, token="stale")
     store.cancel("step")
-    before = picture(store)
+    before = snapshot_of(store)
 
     assert acknowledge(store, stale).refused == ("step",)
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
-def test_an_orphan_that_nobody_recovered_yet_may_still_be_completed(store: Store) -> None:
+def test_orphan_can_be_completed_until_it_is_recovered(store: Store) -> None:
     orphaned_step(store)
 
     assert acknowledge(store, Complete("step", "token", "null")).refused == ()

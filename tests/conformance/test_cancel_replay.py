@@ -1,4 +1,4 @@
-"""Calling steps off, and giving them all their tries again."""
+"""Cancelling steps, and replaying them with all their tries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .helpers import (
     ids,
     join,
     known,
-    picture,
+    snapshot_of,
     submit,
 )
 
@@ -33,7 +33,7 @@ def test_a_pending_step_is_cancelled(store: Store) -> None:
     assert store.history("step")[-1].pod_id == "pod"
 
 
-def test_a_claimed_step_is_cancelled_under_its_holders_feet(store: Store) -> None:
+def test_claimed_step_can_be_cancelled(store: Store) -> None:
     held_step(store)
 
     assert store.cancel("step").status == "cancelled"
@@ -41,17 +41,17 @@ def test_a_claimed_step_is_cancelled_under_its_holders_feet(store: Store) -> Non
     assert claim(store, token="another") == []
 
 
-def test_cancelling_twice_is_cancelling_once(store: Store) -> None:
+def test_cancelling_a_cancelled_step_changes_nothing(store: Store) -> None:
     submit(store, "step")
     first = store.cancel("step")
 
     assert store.cancel("step") == first
 
 
-def test_what_is_over_cannot_be_cancelled(store: Store) -> None:
+def test_completed_or_failed_step_cannot_be_cancelled(store: Store) -> None:
     completed_step(store, "completed")
     failed_step(store, "failed")
-    before = picture(store)
+    before = snapshot_of(store)
 
     for step_id in ("completed", "failed"):
         with pytest.raises(
@@ -59,7 +59,7 @@ def test_what_is_over_cannot_be_cancelled(store: Store) -> None:
         ):
             store.cancel(step_id)
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 def test_an_unknown_step_cannot_be_cancelled(store: Store) -> None:
@@ -104,16 +104,16 @@ def test_replay_answers_in_the_order_asked(store: Store) -> None:
     ("bad", "error"),
     [("unknown", UnknownStep), ("pending", IllegalTransition), ("failed", IllegalTransition)],
 )
-def test_replay_is_for_all_of_them_or_none(store: Store, bad: str, error: type[Exception]) -> None:
+def test_replay_changes_all_steps_or_none(store: Store, bad: str, error: type[Exception]) -> None:
     """``failed`` is asked for twice: the second time it is pending."""
     failed_step(store, "failed")
     submit(store, "pending")
-    before = picture(store)
+    before = snapshot_of(store)
 
     with pytest.raises(error):
         store.replay(["failed", bad])
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 def test_a_completed_step_is_never_replayed(store: Store) -> None:

@@ -23,7 +23,7 @@ from .helpers import (
     ids,
     join,
     known,
-    picture,
+    snapshot_of,
     submit,
 )
 
@@ -50,7 +50,7 @@ def test_a_claim_gives_the_step_to_the_pod(store: Store, clock: FakeClock) -> No
     assert store.step("step") == expected
 
 
-def test_a_claim_goes_by_priority_then_age_then_id(store: Store, clock: FakeClock) -> None:
+def test_claim_returns_steps_by_priority_then_age_then_id(store: Store, clock: FakeClock) -> None:
     wave = [("b", 0), ("a", 0), ("high", 5), ("low", -5)]
     for number in (1, 2):
         for name, priority in random.sample(wave, len(wave)):
@@ -78,7 +78,7 @@ def test_a_claim_takes_no_more_than_asked(store: Store) -> None:
     assert store.counts()["pending"] == 1
 
 
-def test_what_is_held_or_over_is_not_claimed(store: Store) -> None:
+def test_claimed_or_final_step_is_not_claimed(store: Store) -> None:
     held_step(store, "held")
     completed_step(store, "completed")
     failed_step(store, "failed")
@@ -88,7 +88,7 @@ def test_what_is_held_or_over_is_not_claimed(store: Store) -> None:
     assert claim(store, 9, "another") == []
 
 
-def test_a_turn_without_a_claim_takes_nothing(store: Store) -> None:
+def test_sync_without_a_claim_returns_no_steps(store: Store) -> None:
     submit(store, "step")
     join(store)
 
@@ -108,13 +108,13 @@ def test_only_a_living_incarnation_claims(
     join(store, "pod", "one")
     join(store, "pod", "two")
     submit(store, "step")
-    before = picture(store)
+    before = snapshot_of(store)
 
     with pytest.raises(IncarnationEnded) as refusal:
         claim(store, pod_id=pod_id, incarnation=incarnation)
 
     assert refusal.value.superseded is superseded
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 def test_step_on_its_last_try_is_not_prefetched(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Time: what waits for it, and a clock that is set."""
+"""Delays, and clocks that are set back."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_failed_attempt_waits_for_its_backoff(store: Store, clock: FakeClock) 
     assert claim(store) == ["step"]
 
 
-def test_a_claim_says_when_to_look_again(store: Store, clock: FakeClock) -> None:
+def test_claim_returns_when_the_next_step_is_due(store: Store, clock: FakeClock) -> None:
     join(store)
     assert next_due(store) is None
 
@@ -108,7 +108,7 @@ def test_after_a_clock_set_back_the_next_due_step_may_be_missed_but_not_misnamed
     assert next_due(store) in (None, clock() + SECOND)
 
 
-def test_a_step_given_back_after_the_clock_was_set_back_is_not_lost(
+def test_step_released_after_the_clock_was_set_back_is_claimable(
     store: Store, clock: FakeClock
 ) -> None:
     submit(store, "step", delay=5 * SECOND)
@@ -141,7 +141,7 @@ def test_a_step_without_a_delay_is_claimable_whatever_the_clock_does(
     [Release("step", "token"), Fail("step", "token", "Boom")],
     ids=["released", "failed without a backoff"],
 )
-def test_a_step_that_came_back_before_the_clock_was_set_back_is_claimable(
+def test_step_released_before_the_clock_was_set_back_is_claimable(
     store: Store, clock: FakeClock, outcome: Release | Fail
 ) -> None:
     held_step(store)
@@ -206,8 +206,8 @@ def test_a_delay_is_waited_for_though_the_clock_was_set_back(
 
 def claim_if_due(store: Store) -> list[str]:
     """As an idle pod asks: it claims only if there is something to claim."""
-    beat = SendHeartbeat("pod", "one")
+    heartbeat = SendHeartbeat("pod", "one")
     request = SyncRequest(
-        "pod", "one", beat, claim=1, claim_token="asks first", only_if_claimable=True
+        "pod", "one", heartbeat, claim=1, claim_token="asks first", only_if_claimable=True
     )
     return ids(store.sync(request).claimed)

@@ -53,7 +53,7 @@ def test_other_steps_can_be_read_while_the_log_is(store: Store) -> None:
         assert known(store, event.stream).status == "pending"
 
 
-def test_a_step_submitted_while_the_log_is_read_is_not_in_the_picture(store: Store) -> None:
+def test_step_submitted_while_the_log_is_read_is_not_in_the_result(store: Store) -> None:
     submit(store, "a", "b")
     log = store.step_events()
     first = next(log)

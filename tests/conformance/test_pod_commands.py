@@ -9,7 +9,7 @@ from fleet_q.core.pod import Drain, Join, Leave, Pod, PodCommand, SendHeartbeat,
 from fleet_q.core.ports import PodList, Store, SyncRequest
 
 from .clock import SECOND, FakeClock
-from .helpers import claim, join, orphaned_step, picture, submit
+from .helpers import claim, join, orphaned_step, snapshot_of, submit
 
 
 def be(store: Store, pod_command: PodCommand) -> None:
@@ -34,7 +34,7 @@ def test_pods_are_listed_by_id(store: Store) -> None:
     assert [pod.pod_id for pod in store.pods().pods] == ["B", "a", "b"]
 
 
-def test_a_heartbeat_is_noted(store: Store, clock: FakeClock) -> None:
+def test_heartbeat_updates_the_pod(store: Store, clock: FakeClock) -> None:
     join(store)
     born = clock()
     clock.advance(5)
@@ -45,7 +45,7 @@ def test_a_heartbeat_is_noted(store: Store, clock: FakeClock) -> None:
     assert [event.fact.type for event in store.pod_history("pod")] == ["joined"]
 
 
-def test_a_draining_pod_still_beats(store: Store, clock: FakeClock) -> None:
+def test_draining_pod_sends_heartbeats(store: Store, clock: FakeClock) -> None:
     join(store)
     be(store, Drain("pod", "one"))
     clock.advance(5)
@@ -73,18 +73,18 @@ def test_a_pod_that_leaves_is_down(store: Store) -> None:
     assert only_pod(store).status == "down"
 
 
-@pytest.mark.parametrize("said", [Join, Drain, Leave])
-def test_saying_it_twice_is_saying_it_once(store: Store, said: type[PodCommand]) -> None:
+@pytest.mark.parametrize("command_type", [Join, Drain, Leave])
+def test_repeated_pod_command_changes_nothing(store: Store, command_type: type[PodCommand]) -> None:
     join(store)
-    be(store, said("pod", "one"))
-    before = picture(store)
+    be(store, command_type("pod", "one"))
+    before = snapshot_of(store)
 
-    be(store, said("pod", "one"))
+    be(store, command_type("pod", "one"))
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
-def test_joining_anew_begins_a_new_life(store: Store, clock: FakeClock) -> None:
+def test_joining_again_starts_a_new_incarnation(store: Store, clock: FakeClock) -> None:
     join(store)
     clock.advance(5)
 
@@ -111,12 +111,12 @@ def test_pods_that_were_observed_to_be_silent_are_declared_dead(
     assert statuses == {"silent": "down", "left": "down", "loud": "up"}
 
 
-def test_declaring_nobody_dead_changes_nothing(store: Store) -> None:
+def test_declaring_no_pods_dead_changes_nothing(store: Store) -> None:
     join(store)
-    before = picture(store)
+    before = snapshot_of(store)
 
     assert store.declare_dead([]) == []
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 def test_a_draining_pod_can_die_too(store: Store) -> None:
@@ -126,18 +126,18 @@ def test_a_draining_pod_can_die_too(store: Store) -> None:
     assert len(store.declare_dead(store.pods().pods)) == 1
 
 
-@pytest.mark.parametrize("said", [SendHeartbeat, Drain, Sleep, Leave])
+@pytest.mark.parametrize("command_type", [SendHeartbeat, Drain, Sleep, Leave])
 def test_a_pod_that_was_heard_of_since_it_was_observed_is_not_declared_dead(
-    store: Store, clock: FakeClock, said: type[PodCommand]
+    store: Store, clock: FakeClock, command_type: type[PodCommand]
 ) -> None:
     join(store)
     observed = store.pods().pods
     clock.advance(1)
-    be(store, said("pod", "one"))
-    before = picture(store)
+    be(store, command_type("pod", "one"))
+    before = snapshot_of(store)
 
     assert store.declare_dead(observed) == []
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 def test_an_incarnation_that_joined_after_the_observation_is_not_declared_dead(
@@ -161,23 +161,23 @@ def test_pods_can_be_declared_dead_after_the_clock_was_set(
     assert len(store.declare_dead(store.pods().pods)) == 1
 
 
-@pytest.mark.parametrize("said", [SendHeartbeat, Drain])
-def test_a_stranger_has_to_join_first(store: Store, said: type[PodCommand]) -> None:
+@pytest.mark.parametrize("command_type", [SendHeartbeat, Drain])
+def test_unknown_pod_must_join_first(store: Store, command_type: type[PodCommand]) -> None:
     with pytest.raises(IncarnationEnded):
-        be(store, said("pod", "one"))
+        be(store, command_type("pod", "one"))
 
 
-@pytest.mark.parametrize("said", [SendHeartbeat, Drain])
-def test_the_dead_do_not_come_back(store: Store, said: type[PodCommand]) -> None:
+@pytest.mark.parametrize("command_type", [SendHeartbeat, Drain])
+def test_dead_incarnation_is_rejected(store: Store, command_type: type[PodCommand]) -> None:
     join(store)
     store.declare_dead(store.pods().pods)
-    before = picture(store)
+    before = snapshot_of(store)
 
     with pytest.raises(IncarnationEnded) as refusal:
-        be(store, said("pod", "one"))
+        be(store, command_type("pod", "one"))
 
     assert not refusal.value.superseded
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 def test_a_dead_incarnation_cannot_join_again(store: Store) -> None:
@@ -194,19 +194,21 @@ def test_a_dead_incarnation_cannot_join_again(store: Store) -> None:
     assert len(store.orphans("", 9)) == 1
 
 
-@pytest.mark.parametrize("said", [SendHeartbeat, Drain, Leave])
-def test_the_superseded_cannot_speak_for_the_new(store: Store, said: type[PodCommand]) -> None:
+@pytest.mark.parametrize("command_type", [SendHeartbeat, Drain, Leave])
+def test_replaced_incarnation_cannot_change_the_new_one(
+    store: Store, command_type: type[PodCommand]
+) -> None:
     orphaned_step(store)
-    before = picture(store)
+    before = snapshot_of(store)
 
     with pytest.raises(IncarnationEnded) as refusal:
-        be(store, said("pod", "one"))
+        be(store, command_type("pod", "one"))
 
     assert refusal.value.superseded
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
-def test_who_leaves_cannot_claim_with_the_same_breath(store: Store) -> None:
+def test_pod_cannot_leave_and_claim_in_one_sync(store: Store) -> None:
     join(store)
     submit(store, "step")
 
@@ -234,15 +236,15 @@ def test_a_pod_that_sleeps_is_not_declared_dead_and_a_heartbeat_wakes_it(
     assert [event.fact.type for event in store.pod_history("pod")] == ["joined", "slept", "woke"]
 
 
-def test_who_sleeps_is_given_no_steps_unless_it_wakes_for_them(store: Store) -> None:
+def test_sleeping_pod_claims_only_if_it_wakes(store: Store) -> None:
     join(store)
     submit(store, "step")
     be(store, Sleep("pod", "one"))
-    before = picture(store)
+    before = snapshot_of(store)
 
     with pytest.raises(IllegalTransition, match="asleep"):
         claim(store)
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
     request = SyncRequest("pod", "one", SendHeartbeat("pod", "one"), claim=1, claim_token="token")
     assert [step.step_id for step in store.sync(request).claimed] == ["step"]
@@ -251,7 +253,9 @@ def test_who_sleeps_is_given_no_steps_unless_it_wakes_for_them(store: Store) -> 
 @pytest.mark.parametrize(
     ("pod_command", "status"), [(Drain("pod", "one"), "draining"), (Leave("pod", "one"), "down")]
 )
-def test_a_pod_can_go_from_its_sleep(store: Store, pod_command: Drain | Leave, status: str) -> None:
+def test_sleeping_pod_can_drain_or_leave(
+    store: Store, pod_command: Drain | Leave, status: str
+) -> None:
     join(store)
     be(store, Sleep("pod", "one"))
 

@@ -28,8 +28,8 @@ from .helpers import (
     held_step,
     join,
     known,
-    picture,
     silent,
+    snapshot_of,
     submit,
 )
 
@@ -99,10 +99,10 @@ def test_old_steps_go_with_their_events_and_dead_letters_only_if_they_are_meant(
 
 @pytest.mark.usefixtures("lived_in")
 def test_a_dry_run_counts_and_changes_nothing(store: Store) -> None:
-    before = picture(store)
+    before = snapshot_of(store)
     would = prune(store, DAY, dry_run=True, statuses=FINAL)
     assert would == PruneStats(steps=3, step_events=8)
-    assert picture(store) == before
+    assert snapshot_of(store) == before
     assert prune(store, DAY, statuses=FINAL) == would
 
 
@@ -252,14 +252,14 @@ def test_the_archive_has_all_that_is_deleted_before_it_is(store: Store, clock: F
 
 @pytest.mark.usefixtures("lived_in")
 def test_an_archive_that_fails_keeps_everything(store: Store) -> None:
-    before = picture(store)
+    before = snapshot_of(store)
 
     def archive(events: object) -> None:
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
         prune(store, 0, archive=archive)
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 def test_who_does_not_lead_prunes_nothing(store: Store, clock: FakeClock) -> None:
@@ -272,42 +272,44 @@ def test_who_does_not_lead_prunes_nothing(store: Store, clock: FakeClock) -> Non
     assert prune(store, 0, by="leader", dead_after=60 * SECOND).steps == 1
 
 
-def test_no_bell_is_missed_for_a_prune(clients: list[Store], clock: FakeClock) -> None:
+def test_change_counter_never_repeats_across_a_prune(
+    clients: list[Store], clock: FakeClock
+) -> None:
     """As many events come as go, and at no later time."""
     here, there = clients[:2]
     submit(there, "one", "two")
-    heard = [here.change_counter()]
+    counters = [here.change_counter()]
     for round in range(3):
         there.cancel("one")
-        heard.append(here.change_counter())
+        counters.append(here.change_counter())
         assert prune(there, 0, statuses=PRUNED_BY_DEFAULT) == PruneStats(steps=1, step_events=2)
         submit(there, "one", delay=round)
         there.cancel("two")
-        heard.append(here.change_counter())
+        counters.append(here.change_counter())
         assert prune(there, 0).steps == 1
         submit(there, "two")
-        heard.append(here.change_counter())
-    assert len(set(heard)) == len(heard)
+        counters.append(here.change_counter())
+    assert len(set(counters)) == len(counters)
 
 
-def test_where_every_write_costs_money_a_prune_wakes_nobody(clients: list[Store]) -> None:
+def test_prune_does_not_change_the_counter_where_writes_are_billed(clients: list[Store]) -> None:
     here, there = clients[:2]
     if not here.traits.writes_are_billed:
-        pytest.skip("here nobody sleeps")
+        pytest.skip("pods do not sleep on this store")
     submit(there, "one", "two", "three")
     for step_id in ("one", "two"):
         there.cancel(step_id)
-        heard = here.change_counter()
+        counter = here.change_counter()
         assert prune(there, 0).steps == 1
-        assert here.change_counter() == heard
+        assert here.change_counter() == counter
 
 
 @pytest.mark.usefixtures("lived_in")
 def test_what_remains_can_be_rebuilt(store: Store) -> None:
     prune(store, DAY)
-    before = picture(store)
+    before = snapshot_of(store)
     assert store.rebuild().equal
-    assert picture(store) == before
+    assert snapshot_of(store) == before
     assert prune(store, 0).steps == 2
 
 

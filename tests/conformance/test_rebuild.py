@@ -24,8 +24,8 @@ from .helpers import (
     join,
     known,
     orphaned_step,
-    picture,
     recover_all,
+    snapshot_of,
     submit,
 )
 from .stores import StoreKind
@@ -58,12 +58,12 @@ def test_an_empty_log_makes_empty_tables(store: Store) -> None:
 @pytest.mark.usefixtures("lived_in")
 @pytest.mark.parametrize("check", [True, False])
 def test_rebuilding_changes_nothing(store: Store, check: bool) -> None:
-    before, rows = picture(store), [known(store, name) for name in NAMES]
+    before, rows = snapshot_of(store), [known(store, name) for name in NAMES]
 
     report = store.rebuild(check=check)
 
     assert report == RebuildReport(6, 2, len(list(store.step_events())), (), ())
-    assert picture(store) == before
+    assert snapshot_of(store) == before
     assert [known(store, name) for name in NAMES] == rows
 
 
@@ -76,14 +76,14 @@ def test_work_goes_on_after_a_rebuild(store: Store, clock: FakeClock) -> None:
 
 
 @pytest.mark.usefixtures("lived_in")
-def test_what_the_log_does_not_say_is_found_and_mended(
+def test_rows_that_differ_from_the_log_are_found_and_corrected(
     kind: StoreKind, store: Store, tmp_path: Path
 ) -> None:
     if kind.spoil is None:
-        pytest.skip("this store has no way to spoil it")
+        pytest.skip("the rows of this store cannot be changed from outside")
     submit(store, "missing")
     join(store, "missing")
-    before = picture(store)
+    before = snapshot_of(store)
     kind.spoil(tmp_path, store)
 
     found = store.rebuild(check=True)
@@ -94,7 +94,7 @@ def test_what_the_log_does_not_say_is_found_and_mended(
 
     assert store.rebuild() == found
     assert store.rebuild(check=True).equal
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 @pytest.mark.usefixtures("lived_in")
@@ -102,7 +102,7 @@ def test_more_rows_are_corrected_than_the_report_names(
     kind: StoreKind, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert kind.spoil is not None
-    before = picture(store)
+    before = snapshot_of(store)
     kind.spoil(tmp_path, store)
     monkeypatch.setattr(rebuild, "_MAX_REPORTED", 2)
     monkeypatch.setattr(rebuild, "BATCH_ROWS", 2)
@@ -111,7 +111,7 @@ def test_more_rows_are_corrected_than_the_report_names(
 
     assert (len(report.differing_steps), len(report.differing_pods)) == (2, 2)
     assert store.rebuild(check=True).equal
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 @pytest.mark.usefixtures("lived_in")
@@ -119,7 +119,7 @@ def test_rebuild_that_ended_in_the_middle_can_be_run_again(
     kind: StoreKind, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert kind.spoil is not None
-    before = picture(store)
+    before = snapshot_of(store)
     kind.spoil(tmp_path, store)
     found = store.rebuild(check=True)
     monkeypatch.setattr(rebuild, "BATCH_ROWS", 1)
@@ -135,7 +135,7 @@ def test_rebuild_that_ended_in_the_middle_can_be_run_again(
 
     assert 0 < len(left) < len(found.differing_steps)
     assert store.rebuild().differing_steps == left
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 @pytest.mark.usefixtures("lived_in")
@@ -207,7 +207,7 @@ def test_rebuild_beside_a_working_fleet_leaves_tables_equal_to_the_log(
     assert store.counts() == {**store.counts(), "cancelled": 30, "completed": 60, "pending": 0}
 
 
-def test_progress_is_told(store: Store) -> None:
+def test_rebuild_reports_its_progress(store: Store) -> None:
     held_step(store)
     told: list[int] = []
 

@@ -16,9 +16,9 @@ from .helpers import (
     join,
     known,
     orphaned_step,
-    picture,
     recover_all,
     silent,
+    snapshot_of,
     submit,
     under_its_claim,
 )
@@ -45,14 +45,14 @@ def test_a_dead_pods_steps_are_orphans(store: Store, clock: FakeClock) -> None:
     assert store.orphans("", 9) == [orphan]
 
 
-def test_what_a_pod_leaves_behind_is_an_orphan(store: Store) -> None:
+def test_step_held_by_a_pod_that_left_is_an_orphan(store: Store) -> None:
     held_step(store)
     store.sync(SyncRequest("pod", "one", Leave("pod", "one")))
 
     assert ids(store.orphans("", 9)) == ["step"]
 
 
-def test_a_restart_under_the_same_id_orphans_at_once(store: Store) -> None:
+def test_restart_under_the_same_id_orphans_the_steps_held_before(store: Store) -> None:
     orphaned_step(store, "old")
     submit(store, "new")
     claim(store, incarnation="two")
@@ -95,9 +95,9 @@ def test_an_orphan_without_tries_left_fails(store: Store) -> None:
 
 def test_orphan_on_its_last_try_that_never_began_is_released(store: Store) -> None:
     orphaned_step(store, max_retries=0)
-    noted = [Recover(o.step_id, o.claim_token, True) for o in store.orphans("", 9)]
+    claims = [Recover(o.step_id, o.claim_token, True) for o in store.orphans("", 9)]
 
-    (step,) = store.recover(noted, "leader")
+    (step,) = store.recover(claims, "leader")
 
     assert (step.status, step.retry_count, step.claim_token) == ("pending", 0, None)
     assert known(store, "step") == step
@@ -107,31 +107,31 @@ def test_orphan_on_its_last_try_that_never_began_is_released(store: Store) -> No
 
 def test_orphan_with_tries_left_uses_one_up_even_if_it_never_began(store: Store) -> None:
     orphaned_step(store, max_retries=1)
-    noted = [Recover(o.step_id, o.claim_token, True) for o in store.orphans("", 9)]
+    claims = [Recover(o.step_id, o.claim_token, True) for o in store.orphans("", 9)]
 
-    (step,) = store.recover(noted, "leader")
+    (step,) = store.recover(claims, "leader")
 
     assert (step.status, step.retry_count) == ("pending", 1)
 
 
 def test_an_orphan_is_recovered_once(store: Store) -> None:
     orphaned_step(store)
-    noted = [under_its_claim(orphan) for orphan in store.orphans("", 9)]
+    claims = [under_its_claim(orphan) for orphan in store.orphans("", 9)]
 
-    assert ids(store.recover(noted * 2, "one leader")) == ["step"]
-    assert store.recover(noted, "another leader") == []
+    assert ids(store.recover(claims * 2, "one leader")) == ["step"]
+    assert store.recover(claims, "another leader") == []
 
     assert facts(store, "step") == ["submitted", "claimed", "recovered"]
 
 
-def test_an_orphan_noted_under_an_older_claim_is_left_alone(store: Store) -> None:
+def test_orphan_with_an_outdated_claim_token_is_not_recovered(store: Store) -> None:
     orphaned_step(store, token="older")
-    noted = [under_its_claim(orphan) for orphan in store.orphans("", 9)]
+    claims = [under_its_claim(orphan) for orphan in store.orphans("", 9)]
     recover_all(store)
     claim(store, token="newer", incarnation="two")
     join(store, incarnation="three")
 
-    assert store.recover(noted) == []
+    assert store.recover(claims) == []
 
     assert known(store, "step").claim_token == "newer"
 
@@ -139,12 +139,12 @@ def test_an_orphan_noted_under_an_older_claim_is_left_alone(store: Store) -> Non
 def test_what_is_no_orphan_is_not_recovered(store: Store) -> None:
     held_step(store)
     submit(store, "pending")
-    before = picture(store)
+    before = snapshot_of(store)
 
     asked = [Recover("step", "token"), Recover("pending", "token"), Recover("unknown", "token")]
 
     assert store.recover(asked) == []
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 def test_leaders_that_recover_at_once_recover_each_step_once(clients: list[Store]) -> None:

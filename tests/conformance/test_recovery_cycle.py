@@ -1,4 +1,4 @@
-"""The leader's cycle over a real store: complete, repeatable, and harmless wherever it is cut."""
+"""The leader's recovery cycle on a real store is complete, repeatable, and may be interrupted."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def assert_each_was_recovered_once(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("orphans")
-def test_a_cycle_gives_all_orphans_back_and_counts_them(store: Store) -> None:
+def test_cycle_recovers_and_counts_all_orphans(store: Store) -> None:
     stats = RecoveryStats()
 
     assert (
@@ -106,7 +106,7 @@ def test_a_pod_that_does_not_lead_does_nothing(store: Store) -> None:
 @pytest.mark.usefixtures("orphans")
 @pytest.mark.parametrize("again_by", ["leader", "other"])
 @pytest.mark.parametrize("cut", range(CALLS_OF_A_CYCLE + 1))
-def test_a_cycle_cut_off_anywhere_is_made_up_for_by_the_next(
+def test_cycle_completes_what_an_interrupted_one_left(
     store: Store, cut: int, again_by: str
 ) -> None:
     first = cycle(store)

@@ -9,7 +9,7 @@ from fleet_q.core.ports import Store
 from fleet_q.core.step import Step, Submit
 
 from .clock import SECOND, FakeClock
-from .helpers import held_step, known, picture, submit
+from .helpers import held_step, known, snapshot_of, submit
 
 
 def test_a_new_step_is_pending_with_what_was_asked(store: Store, clock: FakeClock) -> None:
@@ -41,12 +41,12 @@ def test_the_log_says_which_pod_submitted(store: Store) -> None:
 
 def test_submitting_again_changes_nothing(store: Store, clock: FakeClock) -> None:
     store.submit([Submit("step", '{"a":1,"b":2}', priority=1)])
-    before = picture(store)
+    before = snapshot_of(store)
     clock.advance(1)
 
     assert store.submit([Submit("step", '{"b": 2, "a": 1}', priority=9, delay=SECOND)]) == [False]
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
 def test_submitting_again_leaves_a_claim_alone(store: Store) -> None:
@@ -85,12 +85,12 @@ def test_another_payload_under_a_taken_id_is_a_conflict(
 
 def test_a_batch_with_one_conflict_stores_nothing(store: Store) -> None:
     submit(store, "taken")
-    before = picture(store)
+    before = snapshot_of(store)
 
     with pytest.raises(StepConflict):
         store.submit([Submit("one", "{}"), Submit("taken", '{"n":1}'), Submit("two", "{}")])
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
     assert store.step("one") is None
 
 
@@ -103,9 +103,9 @@ def test_a_batch_that_contradicts_itself_stores_nothing(store: Store) -> None:
 
 def test_an_id_that_was_promised_to_be_unique_is_not_stored_twice(store: Store) -> None:
     assert store.submit([Submit("step", "{}", unique=True)]) == [True]
-    before = picture(store)
+    before = snapshot_of(store)
 
     with pytest.raises(StoreError, match="step"):
         store.submit([Submit("other", "{}"), Submit("step", "{}", unique=True)])
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before

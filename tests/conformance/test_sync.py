@@ -22,15 +22,17 @@ from .helpers import (
     join,
     known,
     orphaned_step,
-    picture,
     recover_all,
     silent,
+    snapshot_of,
     submit,
 )
 from .stores import StoreKind
 
 
-def test_presence_outcomes_and_a_claim_go_in_together(store: Store, clock: FakeClock) -> None:
+def test_sync_applies_pod_command_outcomes_and_claim_together(
+    store: Store, clock: FakeClock
+) -> None:
     held_step(store)
     submit(store, "next")
     clock.advance(1)
@@ -52,7 +54,7 @@ def test_presence_outcomes_and_a_claim_go_in_together(store: Store, clock: FakeC
     assert store.pods().pods[0].last_heartbeat_ts == clock()
 
 
-def test_what_a_turn_gives_back_is_there_for_the_next_claim(store: Store) -> None:
+def test_step_released_by_a_sync_is_claimable_by_the_next(store: Store) -> None:
     held_step(store)
 
     answer = store.sync(
@@ -73,20 +75,20 @@ def test_a_pod_can_join_and_claim_at_once(store: Store) -> None:
     assert ids(answer.claimed) == ["step"]
 
 
-def test_a_turn_that_is_for_what_is_due_is_not_done_for_nothing(store: Store) -> None:
+def test_sync_only_if_claimable_changes_nothing_without_a_claimable_step(store: Store) -> None:
     join(store)
     store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     submit(store, "step", delay=SECOND)
-    before = picture(store)
+    before = snapshot_of(store)
 
     answer = store.sync(wake("token"))
 
     assert (answer.done, answer.claimed) == (False, ())
     assert answer.next_due is not None
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
-def test_a_turn_that_is_for_what_is_due_is_done_if_there_is_a_step(store: Store) -> None:
+def test_sync_only_if_claimable_claims_a_claimable_step(store: Store) -> None:
     join(store)
     store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     submit(store, "step")
@@ -97,7 +99,7 @@ def test_a_turn_that_is_for_what_is_due_is_done_if_there_is_a_step(store: Store)
     assert store.pods().pods[0].status == "up"
 
 
-def test_a_turn_that_is_for_what_is_due_is_made_up_for_like_any_other(store: Store) -> None:
+def test_repeated_sync_only_if_claimable_returns_the_first_claim(store: Store) -> None:
     join(store)
     store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     submit(store, "step")
@@ -109,7 +111,7 @@ def test_a_turn_that_is_for_what_is_due_is_made_up_for_like_any_other(store: Sto
     assert store.pods().pods[0].status == "up"
 
 
-def test_who_is_no_more_finds_out_even_if_nothing_is_due(store: Store) -> None:
+def test_ended_incarnation_is_rejected_even_if_nothing_is_claimable(store: Store) -> None:
     join(store)
     store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     join(store, "pod", "another")
@@ -133,13 +135,13 @@ def wake(token: str) -> SyncRequest:
 @pytest.mark.parametrize(
     "pod_command", [SendHeartbeat("pod", "one"), Drain("pod", "one"), None], ids=repr
 )
-def test_a_turn_whose_presence_is_refused_changes_nothing(
+def test_sync_with_rejected_pod_command_changes_nothing(
     store: Store, pod_command: SendHeartbeat | Drain | None
 ) -> None:
     held_step(store)
     submit(store, "next")
     join(store, incarnation="two")
-    before = picture(store)
+    before = snapshot_of(store)
 
     with pytest.raises(IncarnationEnded):
         store.sync(
@@ -148,17 +150,17 @@ def test_a_turn_whose_presence_is_refused_changes_nothing(
             )
         )
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
 
 
-def test_a_turn_that_fails_half_way_changes_nothing(
+def test_sync_that_fails_in_the_middle_changes_nothing(
     kind: StoreKind, store: Store, tmp_path: Path, clock: FakeClock
 ) -> None:
     if kind.failing is None:
         pytest.skip("this store has no way to make it fail")
     held_step(store)
     clock.advance(1)
-    before = picture(store)
+    before = snapshot_of(store)
 
     with kind.failing(tmp_path):
         with pytest.raises(Exception, match=r"the disk is full|no room"):
@@ -170,13 +172,13 @@ def test_a_turn_that_fails_half_way_changes_nothing(
         with pytest.raises(Exception, match=r"the disk is full|no room"):
             store.submit([Submit("new", "{}")])
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
     assert (store.step("new"), store.history("new")) == (None, [])
     submit(store, "new")
     assert facts(store, "new") == ["submitted"]
 
 
-def test_claims_that_no_longer_stand_are_told(store: Store) -> None:
+def test_sync_reports_lost_claims(store: Store) -> None:
     join(store)
     submit(store, "kept", "cancelled", "retaken")
     claim(store, 3, "token")
@@ -209,20 +211,20 @@ def before_the_full_turn(store: Store) -> None:
     submit(store, "a", "b", "c", "d")
 
 
-def test_a_turn_sent_again_is_not_done_again(store: Store, clock: FakeClock) -> None:
+def test_repeated_sync_is_not_applied_again(store: Store, clock: FakeClock) -> None:
     before_the_full_turn(store)
     first = store.sync(FULL_TURN)
-    before = picture(store)
+    before = snapshot_of(store)
     clock.advance(5)
 
     second = store.sync(replace(FULL_TURN, is_retry=True))
 
-    assert picture(store) == before
+    assert snapshot_of(store) == before
     assert second.claimed == first.claimed
     assert ids(second.claimed) == ["a", "b"]
 
 
-def test_a_turn_that_was_never_done_is_done_when_sent_again(store: Store) -> None:
+def test_repeated_sync_is_applied_if_the_first_was_not(store: Store) -> None:
     before_the_full_turn(store)
 
     answer = store.sync(replace(FULL_TURN, is_retry=True))
@@ -232,7 +234,7 @@ def test_a_turn_that_was_never_done_is_done_when_sent_again(store: Store) -> Non
     assert known(store, "done").status == "completed"
 
 
-def test_a_lost_claim_of_an_earlier_turn_is_not_mistaken_for_this_one(store: Store) -> None:
+def test_repeated_sync_does_not_return_a_claim_of_an_earlier_sync(store: Store) -> None:
     held_step(store, "earlier", token="first")
     submit(store, "step")
 
@@ -241,7 +243,7 @@ def test_a_lost_claim_of_an_earlier_turn_is_not_mistaken_for_this_one(store: Sto
     assert ids(answer.claimed) == ["step"]
 
 
-def test_a_lost_claim_of_an_earlier_incarnation_is_not_given_to_this_one(store: Store) -> None:
+def test_repeated_sync_does_not_return_a_claim_of_an_earlier_incarnation(store: Store) -> None:
     orphaned_step(store)
 
     answer = store.sync(SyncRequest("pod", "two", claim=1, claim_token="token", is_retry=True))
@@ -249,7 +251,7 @@ def test_a_lost_claim_of_an_earlier_incarnation_is_not_given_to_this_one(store: 
     assert answer.claimed == ()
 
 
-def test_what_was_recovered_meanwhile_is_not_given_back_to_the_lost_claim(
+def test_repeated_sync_does_not_return_steps_that_were_recovered(
     store: Store, clock: FakeClock
 ) -> None:
     held_step(store)
