@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.docs import DOCUMENTS, ROOT
+from tests.docs import DOCUMENTS, ROOT, text_of
 
 FOLDERS: Final = ("core", "sql", "adapters", "services", "tests")
 
@@ -22,6 +22,7 @@ RETIRED_NAMES: Final = {
     "watch_interval": "poll_interval",
     "if_due": "only_if_claimable",
     "bell": "change_counter",
+    "rung": "changed",
     "Pace": "ClaimPacing",
     "is_telling": "is_representative",
     "gathering": "lingering",
@@ -65,6 +66,29 @@ RETIRED_FILES: Final = {
 }
 """Names that no file has."""
 
+RETIRED_WORDS: Final = {
+    r"giv(en|es?|ing) back": "released, recovered or requeued",
+    r"called off": "cancelled",
+    r"noted down": "recorded",
+    r"ended for good": "final",
+    r"turned away": "rejected",
+    r"crowded": "contended",
+    r"loops? do not turn": "the pod is not running",
+    r"it is not said": "name what is not configured",
+    r"this pod's any more": "claim lost",
+    r"claim(s|ing)? ahead": "prefetch",
+    r"(a|the|one|each|every|its|this|next|whole) turns?": "sync",
+    r"mend(s|ed|ing)?": "fix",
+    r"(is|are) dear": "slow or billed",
+    r"manners": "traits",
+    r"presence": "pod command",
+    r"bells?": "change counter",
+    r"(took|takes?) a picture": "snapshot",
+    r"is seen to": "name who does it",
+    r"lest": "so that ... not",
+}
+"""Words that no comment, docstring, message, statement or document has, with their replacements."""
+
 _RETIRED_SETTINGS: Final = re.compile(r"--manners|FLEET_Q_CLAIM_AHEAD")
 
 
@@ -105,6 +129,16 @@ def retired_names(source: str) -> list[str]:
     ]
 
 
+def retired_words(text: str) -> list[str]:
+    """The retired words in a text, also where they are broken over lines of a comment."""
+    joined = re.sub(r"\s*\n\s*(#|--|:)?\s*", " ", text)
+    return [
+        f"{match[0]}, now {replacement}"
+        for word, replacement in RETIRED_WORDS.items()
+        for match in re.finditer(rf"\b{word}\b", joined, re.IGNORECASE)
+    ]
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_code_uses_no_retired_name(folder: str) -> None:
     assert not [
@@ -117,6 +151,23 @@ def test_code_uses_no_retired_name(folder: str) -> None:
 def test_no_file_has_a_retired_name() -> None:
     files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
     assert not [str(path.relative_to(ROOT)) for path in files if path.name in RETIRED_FILES]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_code_and_statements_use_no_retired_word(folder: str) -> None:
+    statements = [
+        path for path in (ROOT / folder).rglob("*.sql") if path.parent != EARLIER_VERSION.parent
+    ]
+    assert not [
+        f"{path.relative_to(ROOT)}: {word}"
+        for path in [*sources(folder), *sorted(statements)]
+        for word in retired_words(path.read_text(encoding="utf-8"))
+    ]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_document_uses_no_retired_word(document: Path) -> None:
+    assert not retired_words(text_of(document))
 
 
 def test_no_document_names_a_retired_option_or_setting() -> None:
@@ -132,3 +183,10 @@ def test_retired_name_is_noticed_wherever_it_is_used() -> None:
     source = "class Turn: ...\n\ndef disturbed(bell): return self.presence, f(if_due=True)\n"
     names = [report.split()[2].rstrip(",") for report in retired_names(source)]
     assert sorted(names) == ["Turn", "bell", "disturbed", "if_due", "presence"]
+
+
+def test_retired_word_is_noticed_across_lines() -> None:
+    assert retired_words("-- steps that are given\n-- back") == [
+        "given back, now released, recovered or requeued"
+    ]
+    assert retired_words("recommended, amended, a turning point") == []
