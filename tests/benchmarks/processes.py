@@ -131,7 +131,7 @@ class Workers:
 def wait_until(
     what: Callable[[], bool], seconds: float, workers: Workers | None = None, pause: float = _PAUSE
 ) -> bool:
-    """Wait until ``what()`` is true, up to ``seconds`` and while all workers live; returns its last
+    """Wait until ``what()`` is true, up to ``seconds`` and while all workers live; returns its
     last value."""
     until = time.monotonic() + seconds
     while not (answer := what()):
