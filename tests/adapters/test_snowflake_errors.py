@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 T = TypeVar("T")
 
-FOR_EVER: dict[str, Any] = {"times": None, "again": None}
+FOR_EVER: dict[str, Any] = {"times": None, "repetitions": None}
 QUICK_REPEATS: dict[str, Any] = {
     "backoff_policy": lambda: itertools.repeat(0.05),  # of 4.x; that of 5.x is as quick by itself
 }
@@ -217,11 +217,11 @@ def test_a_commit_counts_if_it_took_place_though_its_answer_never_comes(
     made: Schema, store: SnowflakeStore, hurried: SnowflakeStore, step_id: str
 ) -> None:
     made.forget()
-    made.fault("drop", on="commit", is_retry=None)
+    made.fault("drop", on="commit", repetitions=None)
     assert in_the_end(lambda: hurried.submit([Submit(step_id, "{}", unique=True)])) == [True]
     assert [each.text for each in made.log(lambda each: each.fault == "drop")] == ["COMMIT"]
     assert [event.version for event in store.history(step_id)] == [1]
-    made.fault("reset", on="commit", is_retry=None)
+    made.fault("reset", on="commit", repetitions=None)
     another = new_step_id()
     with pytest.raises(StoreUnavailable):
         hurried.submit([Submit(another, "{}")])
@@ -231,8 +231,8 @@ def test_a_commit_counts_if_it_took_place_though_its_answer_never_comes(
 def test_a_transaction_that_could_not_be_taken_back_is_not_gone_on_with(
     made: Schema, store: SnowflakeStore, hurried: SnowflakeStore, step_id: str
 ) -> None:
-    made.fault("reset", on="insert", matching='INTO "STEP_EVENTS"', is_retry=None)
-    made.fault("reset", on="rollback", is_retry=None)
+    made.fault("reset", on="insert", matching='INTO "STEP_EVENTS"', repetitions=None)
+    made.fault("reset", on="rollback", repetitions=None)
     with pytest.raises(StoreUnavailable):
         hurried.submit([Submit(step_id, "{}")])
     assert in_the_end(lambda: hurried.submit([Submit(new_step_id(), "{}")])) == [True]
@@ -283,7 +283,10 @@ def standing_still(store: SnowflakeStore, schema: Schema) -> Iterator[None]:
         ({"code": "390144", "on": "login"}, "check the key pair"),
         ({"code": "390201", "on": "login"}, "check SNOWFLAKE_DATABASE, SNOWFLAKE_SCHEMA and"),
         ({"code": "390318", "on": "login"}, "check SNOWFLAKE_TOKEN, or the file"),
-        ({"code": "003001", "sqlstate": "42501"}, "grant the role what fleet-q schema prints"),
+        (
+            {"code": "003001", "sqlstate": "42501"},
+            "grant the role the privileges that fleet-q schema prints",
+        ),
         ({"code": "000606", "sqlstate": "57P03"}, "SNOWFLAKE_WAREHOUSE"),
     ],
 )
@@ -330,5 +333,5 @@ def test_a_privilege_that_is_missed_later_stops_a_pod_too(made: Schema, denied: 
             await asyncio.to_thread(pod.ended.wait, LIMIT)
             return str(pod.error)
 
-    assert "grant the role what fleet-q schema prints" in asyncio.run(run())
+    assert "grant the role the privileges that fleet-q schema prints" in asyncio.run(run())
     app.close()

@@ -92,7 +92,7 @@ def test_tables_of_one_kind_are_not_made_into_the_other(schema: Schema, session:
     list(migrate(session, TableKind.STANDARD))
     session.execute("UPDATE \"FLEET_Q\" SET table_kind = 'hybrid'")
     schema.forget()
-    with pytest.raises(StoreError, match=r"hybrid ones.*--table-kind"):
+    with pytest.raises(StoreError, match=r"are hybrid tables, not standard ones.*--table-kind"):
         list(migrate(session, TableKind.STANDARD))
     assert {statement.kind for statement in schema.log()} == {"select"}
     session.execute("UPDATE \"FLEET_Q\" SET table_kind = 'standard'")
@@ -100,7 +100,7 @@ def test_tables_of_one_kind_are_not_made_into_the_other(schema: Schema, session:
 
 
 def test_an_account_without_hybrid_tables_is_told_what_runs(session: Session) -> None:
-    with pytest.raises(StoreError, match="--table-kind standard runs everywhere"):
+    with pytest.raises(StoreError, match="--table-kind standard works on every account"):
         list(migrate(session, TableKind.HYBRID))
 
 
