@@ -225,6 +225,8 @@ class _Screen:
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
+            if not err.is_terminal:
+                err.print()  # its last line has no end there
 
     def show(self, killed: bool) -> None:
         if self._live is None:
