@@ -8,8 +8,8 @@ Functions run elsewhere; calls of :class:`Functions` do not wait.
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -45,8 +45,9 @@ begin, or a function to call in the pod's loop."""
 class Wait(msgspec.Struct, frozen=True):
     """Wait until that time on the pod's clock, or until messages arrive.
 
-    The interpreter sends a list of messages, in order of arrival. If the time is past, it sends
-    those that have already arrived.
+    The interpreter sends an iterable of messages, in order of arrival. If the time is past, it
+    sends those that have already arrived. The iterable may go on with messages that arrive while
+    it is read, so that the next sync takes their outcomes along.
     """
 
     until: float
@@ -89,7 +90,7 @@ class PodProgram:
         self._starts = starts
         self._own_starts = own_starts
         self._describe = describe
-        self._inbox: deque[Message] = deque()
+        self._messages: Iterator[Message] = iter(())  # received, and perhaps not all processed
         self._recovery: Cycle | None = None
         self._recovered = RecoveryStats()
         self._prune: Cycle | None = None
@@ -128,7 +129,7 @@ class PodProgram:
             return False
         until = self._clock() + wait
         while self._clock() < until:
-            self._inbox.extend((yield Wait(until)))
+            self._messages = iter([*self._messages, *(yield Wait(until))])
         return True
 
     def _release_all(self) -> Program[None]:
@@ -177,14 +178,12 @@ class PodProgram:
         if functions.should_pull:
             next_at = min(next_at, self._clock() + RUNNER_RETRY)
             busy |= self._pull()
-        self._inbox.extend((yield Wait(NOW if busy else next_at)))
+        self._messages = chain(self._messages, (yield Wait(NOW if busy else next_at)))
         self._take_messages()
         return True
 
     def _take_messages(self) -> None:
-        inbox = self._inbox
-        while inbox:
-            message = inbox.popleft()
+        for message in self._messages:
             if callable(message):
                 message()
             elif type(message) is Release:
@@ -296,7 +295,7 @@ class PodProgram:
 
     def _on_store_unavailable(self, error: Exception) -> Program[None]:
         # A message that arrived during the call may tell the pod to drain.
-        self._inbox.extend((yield Wait(NOW)))
+        self._messages = chain(self._messages, (yield Wait(NOW)))
         self._take_messages()
         contended = isinstance(error, StoreContended)
         self._observer.on_store_unavailable(

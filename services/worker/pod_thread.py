@@ -6,9 +6,10 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -197,12 +198,18 @@ class Pod:
         except StopIteration:
             return
 
-    def _wait(self, seconds: float) -> list[Message]:
-        """Everything in the inbox, after waiting up to ``seconds`` for the first item."""
-        messages: list[Message] = []
-        with suppress(Empty):
-            inbox = self._inbox
-            messages.append(inbox.get(timeout=seconds) if seconds > 0 else inbox.get_nowait())
-            while True:
-                messages.append(inbox.get_nowait())
-        return messages
+    def _wait(self, seconds: float) -> Iterator[Message]:
+        """Everything in the inbox until it is empty, after waiting up to ``seconds`` for the first
+        message."""
+        inbox = self._inbox
+        try:
+            first = inbox.get(timeout=seconds) if seconds > 0 else inbox.get_nowait()
+        except Empty:
+            return iter(())
+        return chain((first,), _until_empty(inbox))
+
+
+def _until_empty(inbox: SimpleQueue[Message]) -> Iterator[Message]:
+    with suppress(Empty):
+        while True:
+            yield inbox.get_nowait()
