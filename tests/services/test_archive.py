@@ -76,7 +76,7 @@ def test_partial_last_line_of_an_archive_is_removed(path: Path, before: int, cut
 @pytest.mark.parametrize("content", [b"my diary", b"my diary\n", b"[]\n", b"\0" * 100])
 def test_file_that_is_not_an_archive_is_not_changed(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(InvalidInput, match="no archive"):
+    with pytest.raises(InvalidInput, match="is not an archive"):
         Archive(path)
     assert path.read_bytes() == content
 

@@ -110,7 +110,7 @@ def test_nothing_is_pruned_if_the_archive_cannot_be_written(
     fleet_q: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "diary").write_text("Dear diary\n")
-    for archive, says in (("diary", "no archive"), ("no/such/folder", "No such file")):
+    for archive, says in (("diary", "is not an archive"), ("no/such/folder", "No such file")):
         code, out, err = fleet_q("prune", "--older-than", "0s", "--archive", archive)
         assert (code, out, says in err) == (1, "", True)
     assert json.loads(fleet_q("queue", "--json")[1])["cancelled"] == 10

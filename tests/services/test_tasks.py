@@ -42,7 +42,7 @@ def test_a_registered_function_can_still_be_called(app: FleetQ) -> None:
 
     assert double(4) == 8
     assert isinstance(double, Task)
-    assert (double.__name__, double.__doc__) == ("double", "Twice as much.")
+    assert (double.__name__, double.__doc__) == ("double", "Return twice ``n``.")
 
 
 def test_failing_function_is_retried_until_max_retries(app: FleetQ, run: Run) -> None:
