@@ -35,7 +35,7 @@ def test_child_gets_a_clear_error_if_the_connector_cannot_be_forked(
         pytest.skip("this store can be used after a fork")
     submit(store, "parent's")
 
-    assert "start it by spawn" in Child(lambda: store.counts()).ended()
+    assert "start it with spawn" in Child(lambda: store.counts()).ended()
 
     assert store.counts()["pending"] == 1
 
