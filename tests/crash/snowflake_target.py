@@ -27,7 +27,7 @@ takes 300."""
 
 
 class SnowflakeTarget:
-    """See :class:`tests.crash.target.Place`."""
+    """See :class:`tests.crash.target.Target`."""
 
     def __init__(self, folder: Path, schedule: Schedule) -> None:
         data = folder / "snowflake"

@@ -42,7 +42,7 @@ _FILES: Final = ("", "-wal", "-shm")
 
 
 class SqliteTarget:
-    """See :class:`tests.crash.target.Place`."""
+    """See :class:`tests.crash.target.Target`."""
 
     env: Mapping[str, str] = {}
 
@@ -50,7 +50,6 @@ class SqliteTarget:
         self.path = folder / "fleet.db"
         self.url = f"sqlite:///{self.path}"
         self.cuts: list[Path] = []
-        """See :attr:`tests.crash.target.Target.cuts`."""
         self._folder = folder
         self._schedule = schedule
         self._chance = chance

@@ -1,4 +1,4 @@
-"""Documents link to, and speak of, what is there."""
+"""What documents and docstrings refer to exists."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 _CODE: Final = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _FILE: Final = re.compile(rf"(?:{FOLDERS})(?:/[\w.-]+)*/?")
 _NAME: Final = re.compile(rf"(?:{FOLDERS})(?:\.\w+)+")
+_ROLE: Final = re.compile(r":[a-z]+:`~?((?:fleet_q|tests)\.[\w.]+)`")
 _MADE_UP: Final = "note"
 """The column that a recipe adds."""
 
@@ -48,7 +49,7 @@ def missing(code: str) -> str | None:
 
 def is_importable(name: str) -> bool:
     """Whether ``name`` is a module, or something in one: ``core.step.decide``."""
-    package = name if name.startswith("tests.") else f"fleet_q.{name}"
+    package = name if name.startswith(("tests.", "fleet_q.")) else f"fleet_q.{name}"
     parts = package.split(".")
     for length in range(len(parts), 0, -1):
         try:
@@ -87,11 +88,22 @@ def test_files_and_functions_that_a_document_names_exist(document: Path) -> None
     assert list(references(document)) == []
 
 
+@pytest.mark.parametrize("folder", ["core", "sql", "adapters", "services", "tests"])
+def test_names_that_a_docstring_refers_to_exist(folder: str) -> None:
+    assert not [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for name in _ROLE.findall(text_of(path))
+        if not is_importable(name)
+    ]
+
+
 def test_a_name_or_file_that_does_not_exist_is_noticed() -> None:
     assert missing("core.step.decide") is None
     assert missing("core/step.py") is None
     assert missing("core.step.decided") == "no such name"
     assert missing("core.stepp.decide") == "no such name"
+    assert not is_importable("fleet_q.core.step.Stepp")
     assert missing("core/stepp.py") == "no such file"
 
 
