@@ -73,7 +73,7 @@ def test_queue_counts_every_status(http: TestClient) -> None:
 def test_leader_health_pods_and_recovery_of_a_pod_that_runs(app: FleetQ) -> None:
     async def main() -> None:
         async with app.running():
-            await asyncio.to_thread(app.wait, app.submit({}), 5)
+            await asyncio.to_thread(app.wait, app.submit({}), LIMIT)
             await asyncio.to_thread(ask)
 
     def ask() -> None:
@@ -112,7 +112,7 @@ def test_health_uses_no_warehouse(app: FleetQ, monkeypatch: pytest.MonkeyPatch) 
 
     async def main() -> None:
         async with app.running():
-            await asyncio.to_thread(app.wait, app.submit({}), 5)
+            await asyncio.to_thread(app.wait, app.submit({}), LIMIT)
             http = TestClient(create_http(app))
             monkeypatch.setattr(app.store, "pods", refuse)
             assert (await asyncio.to_thread(http.get, "/health")).status_code == 200

@@ -15,12 +15,11 @@ from starlette.testclient import TestClient
 
 from fleet_q import FleetQ
 from fleet_q.core.errors import StoreUnavailable
-from fleet_q.services.http import health as http_health
 from fleet_q.services.http.api import create_http
 from fleet_q.services.http.health import HealthCheck
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import QUICK
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, wait_until_async
 
 SECRET = "the file /home/ann/q.db?password=hunter2 is locked"
 
@@ -111,8 +110,7 @@ def test_draining_pod_is_unhealthy(app: FleetQ) -> None:
         async with app.running() as pod:
             await asyncio.to_thread(at_work.wait, LIMIT)
             pod.drain()
-            while not pod.is_draining:
-                await asyncio.sleep(0.005)
+            await wait_until_async(lambda: pod.is_draining)
             answer = await asyncio.to_thread(http.get, "/health")
             go_on.set()
         return answer.status_code, answer.json()["detail"]
@@ -180,7 +178,6 @@ def test_hanging_store_is_called_once_for_many_requests(
 def test_health_is_answered_while_every_worker_thread_waits_for_the_store(
     app: FleetQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_health, "ANSWER_WITHIN", LIMIT)
     go_on = threading.Event()
     service = create_http(app)
 

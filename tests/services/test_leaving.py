@@ -15,7 +15,7 @@ from fleet_q import FleetQ
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.tasks import Task
 from fleet_q.services.worker.loop_thread import LoopThread
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, wait_until_async
 
 Stuck = tuple[Task[[], None], threading.Event, threading.Event]
 
@@ -54,8 +54,7 @@ def test_app_can_run_again_after_its_drain_was_cancelled(
 
     async def main() -> str:
         running = asyncio.create_task(run())
-        while not (pods and pods[0].is_draining):
-            await asyncio.sleep(0.001)
+        await wait_until_async(lambda: pods and pods[0].is_draining)
         for _ in range(times):
             running.cancel()
             await asyncio.sleep(0)

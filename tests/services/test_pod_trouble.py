@@ -22,7 +22,7 @@ from fleet_q.core.step import Complete
 from fleet_q.core.worker.program import PodProgram
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import QUICK, Run
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, wait_until_async
 
 
 class FailingStore(MemoryStore):
@@ -187,8 +187,7 @@ def test_pod_releases_its_steps_and_leaves_on_a_fatal_error() -> None:
         nonlocal fatal
         async with app.running() as pod:
             step_id = endless.submit()
-            while app.status(step_id).status != "claimed":
-                await asyncio.sleep(0.001)
+            await wait_until_async(lambda: app.status(step_id).status == "claimed")
             fatal = True
             assert await asyncio.to_thread(pod.ended.wait, LIMIT)
             assert str(pod.error) == "insufficient privileges to claim"

@@ -12,7 +12,7 @@ import pytest
 from fleet_q import FleetQ
 from fleet_q.services.app.description import LONGEST_ERROR, LONGEST_TRACEBACK, described
 from tests.services.conftest import QUICK, ended
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, wait_until_async
 
 ONE_SLOT = msgspec.structs.replace(QUICK, max_parallelism=1, max_result_bytes=1_000)
 
@@ -137,8 +137,7 @@ def test_step_waits_while_no_thread_can_be_started(
         async with app.running() as pod:
             step_id = app.submit({"task_type": "plain"})
             assert await asyncio.to_thread(refused.wait, LIMIT)
-            while pod.trouble is None:
-                await asyncio.sleep(0.001)
+            await wait_until_async(lambda: pod.trouble is not None)
             assert pod.trouble == "no thread can be started: can't start new thread"
             assert not pod.is_healthy()
             allowed.set()
