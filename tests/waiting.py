@@ -6,8 +6,10 @@ No wait depends on how fast the machine is: only a broken product reaches ``LIMI
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
 LIMIT: Final = 300.0
@@ -38,3 +40,17 @@ async def wait_until_async(condition: Callable[[], T], limit: float = LIMIT) -> 
         await asyncio.sleep(pause)
         pause = min(pause * 1.25, _LONGEST)
     return value
+
+
+def wait_until_ended(pid: int) -> None:
+    """Wait until a process has ended, also one that is no child of this process."""
+    wait_until(lambda: not _is_alive(pid))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")  # a zombie does not count
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")

@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from fleet_q import FleetQ
 from tests.processes.conftest import Pods
-from tests.waiting import LIMIT, wait_until
+from tests.waiting import LIMIT, wait_until, wait_until_ended
 
 Begun = Callable[..., tuple[subprocess.Popen[bytes], str, list[int]]]
 
@@ -47,7 +46,7 @@ def test_functions_and_their_programs_end_when_their_pod_is_killed(begun: Begun)
     pod, _, processes = begun("hold")
     pod.kill()
     for process in processes:
-        wait_until(partial(_has_ended, process))
+        wait_until_ended(process)
 
 
 def test_function_completes_when_all_processes_of_a_pod_get_sigterm(
@@ -76,16 +75,3 @@ def test_first_process_reaps_orphans_and_leaves_exit_codes_to_the_pod(
     pod.send_signal(signal.SIGTERM)
     assert pod.wait(LIMIT) == 0
     assert FleetQ(pods.store).pods()[0].status == "down"
-
-
-def _has_ended(pid: int) -> bool:
-    return not _is_alive(pid)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")  # a zombie does not count
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")

@@ -81,3 +81,12 @@ async def ended(app: FleetQ, step_ids: Iterable[str]) -> list[Any]:
     async with app.running():
         waiting = [asyncio.to_thread(app.wait, step_id, LIMIT) for step_id in step_ids]
         return list(await asyncio.gather(*waiting))
+
+
+def last_heartbeat(app: FleetQ) -> int:
+    """The time of the last heartbeat of the app's only pod."""
+    return app.store.pods().pods[0].last_heartbeat_ts
+
+
+def has_sent_heartbeat_since(app: FleetQ, previous: int) -> bool:
+    return last_heartbeat(app) > previous

@@ -18,7 +18,7 @@ from fleet_q.core.errors import IllegalTransition, InvalidInput, StepConflict, U
 from fleet_q.core.step import Submit
 from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.bulk import SUBMIT_BATCH
-from tests.services.conftest import QUICK, Run
+from tests.services.conftest import QUICK, Run, has_sent_heartbeat_since, last_heartbeat
 from tests.waiting import LIMIT, wait_until
 
 JSON = st.recursive(
@@ -193,8 +193,7 @@ def test_heartbeat_continues_while_a_function_blocks_the_event_loop(app: FleetQ)
     @app.task("rude")
     async def rude() -> int:
         for _ in range(3):  # heartbeats go on while the loop is blocked
-            before = _last_heartbeat(app)
-            wait_until(partial(_heard_since, app, before))
+            wait_until(partial(has_sent_heartbeat_since, app, last_heartbeat(app)))
         return 1
 
     async def main() -> None:
@@ -203,11 +202,3 @@ def test_heartbeat_continues_while_a_function_blocks_the_event_loop(app: FleetQ)
             assert (await asyncio.to_thread(app.wait, step_id, LIMIT)).result == 1
 
     asyncio.run(main())
-
-
-def _heard_since(app: FleetQ, then: int) -> bool:
-    return _last_heartbeat(app) > then
-
-
-def _last_heartbeat(app: FleetQ) -> int:
-    return app.store.pods().pods[0].last_heartbeat_ts

@@ -16,7 +16,7 @@ from fleet_q import FleetQ
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import SyncRequest
 from fleet_q.services.worker import logs
-from tests.services.conftest import QUICK, ended
+from tests.services.conftest import QUICK, ended, has_sent_heartbeat_since, last_heartbeat
 from tests.waiting import LIMIT, wait_until_async
 
 
@@ -48,7 +48,7 @@ def _run_a_failing_step(log_format: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def _written(capsys: pytest.CaptureFixture[str]) -> str:
-    assert logs.flush(60)
+    assert logs.flush(LIMIT)
     return capsys.readouterr().err
 
 
@@ -102,22 +102,14 @@ def test_lost_claim_is_logged_with_step_and_attempt(
             app.cancel(step_id)
             if heartbeat < 1:
                 for _ in range(2):
-                    previous = _last_heartbeat(app)
-                    await wait_until_async(partial(_sent_heartbeat_since, app, previous))
+                    next_heartbeat = partial(has_sent_heartbeat_since, app, last_heartbeat(app))
+                    await wait_until_async(next_heartbeat)
             proceed.set()
         return step_id
 
     step_id = asyncio.run(main())
     (line,) = [line for line in _lines(capsys) if message in str(line["message"])]
     assert (line["step"], line["attempt"]) == (step_id, 1)
-
-
-def _sent_heartbeat_since(app: FleetQ, previous: int) -> bool:
-    return _last_heartbeat(app) > previous
-
-
-def _last_heartbeat(app: FleetQ) -> int:
-    return app.store.pods().pods[0].last_heartbeat_ts
 
 
 @pytest.mark.usefixtures("root_logger")

@@ -21,7 +21,7 @@ from fleet_q.services.worker.runners.pool import Pool
 from tests.services import library_of_functions as library
 from tests.services import module_with_processes as module
 from tests.services.conftest import QUICK, Run, ended
-from tests.waiting import LIMIT, wait_until, wait_until_async
+from tests.waiting import LIMIT, wait_until, wait_until_async, wait_until_ended
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +81,7 @@ def test_cancelled_function_is_killed_with_the_programs_that_it_started(tmp_path
             await asyncio.to_thread(wait_until, pid_file.exists)
             module.app.cancel(step_id)
             for pid in map(int, pid_file.read_text().split()):
-                await asyncio.to_thread(wait_until, lambda pid=pid: not _is_alive(pid))
+                await asyncio.to_thread(wait_until_ended, pid)
 
     asyncio.run(main())
 
@@ -252,12 +252,3 @@ def test_death_of_an_idle_child_process_fails_no_step(run: Run) -> None:
 
 def _exit() -> None:
     raise SystemExit
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")  # a zombie does not count
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
