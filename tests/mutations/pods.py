@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator
 from typing import Any, Final
-from unittest.mock import patch
 
 from fleet_q.adapters import memory
 from fleet_q.core import events as ev
@@ -28,14 +26,8 @@ from tests.mutations.guards import (
 
 
 def _is_orphan(mutant: Callable[[Step, Any], bool]) -> Patch:
-    @contextmanager
-    def removed() -> Iterator[None]:
-        with ExitStack() as stack:
-            for module in (recovery, step_by_step, memory):
-                stack.enter_context(patch.object(module, "is_orphan", mutant))
-            yield
-
-    return removed
+    modules = (recovery, step_by_step, memory)
+    return together(*(replaced(module, "is_orphan", lambda _: mutant) for module in modules))
 
 
 def _same_incarnation(ended: Any) -> Any:
