@@ -17,7 +17,7 @@ from tests.docs import DOCS, first_cells
 OPERATING: Final = DOCS / "operating.md"
 
 DERIVED: Final = {"pod_id", "store", "app", "max_processes", "table_prefix", "allowed_hosts"}
-"""Settings whose default is made of something else, or nothing, and is told in words."""
+"""Settings whose default is made of something else, or nothing, and is documented in words."""
 
 
 def code(cell: str) -> list[str]:
@@ -51,11 +51,11 @@ def shown(default: Any) -> str:
 
 
 def test_every_command_has_its_row_and_no_row_is_without_a_command() -> None:
-    told = set[str]()
+    documented = set[str]()
     for cells in first_cells(OPERATING, "Commands"):
         for words in code(cells[0]):
-            told.add(re.sub(r" (--.*|-)$", "", words.removeprefix("fleet-q ")))
-    assert told == set(commands(get_command(cli)))
+            documented.add(re.sub(r" (--.*|-)$", "", words.removeprefix("fleet-q ")))
+    assert documented == set(commands(get_command(cli)))
 
 
 def commands(command: Any, path: str = "") -> list[str]:
@@ -68,7 +68,7 @@ def commands(command: Any, path: str = "") -> list[str]:
 
 
 def test_every_route_has_its_row_and_no_row_is_without_a_route() -> None:
-    told = {
+    documented = {
         route for cells in first_cells(DOCS / "http.md", "Endpoints") for route in code(cells[0])
     }
     paths = create_http(FleetQ("memory://")).openapi()["paths"]
@@ -78,7 +78,7 @@ def test_every_route_has_its_row_and_no_row_is_without_a_route() -> None:
         for method in methods
         if method != "head"
     }
-    assert told == routes
+    assert documented == routes
 
 
 def test_command_tables_are_compared_with_the_whole_command_line() -> None:

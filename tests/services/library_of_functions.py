@@ -16,6 +16,7 @@ def make(word: str) -> Callable[[], str]:
     return named_alike
 
 
-def sign(path: str) -> None:
+def record_call(path: str) -> None:
+    """Append a line to the file ``path``."""
     with open(path, "a") as file:
         file.write("called\n")

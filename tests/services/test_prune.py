@@ -31,7 +31,7 @@ def lived_in(fleet_q: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str
     """A store with ten cancelled steps, a pending one and a dead letter, a day old."""
     asyncio.run(_live(tmp_path))
     _age(tmp_path / "fleet-q.db")
-    capsys.readouterr()  # the pod's logs, if somebody has set them up
+    capsys.readouterr()  # the pod's logs, if logging is configured
 
 
 async def _live(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The order of a function's beginning and its record, of steps on their last try."""
+"""The start of a step on its last try is recorded before its function is called."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.services import library_of_functions as library
 from tests.services.conftest import QUICK, ended
 
 
-async def sign_async(path: str) -> None:
-    library.sign(path)
+async def record_call_async(path: str) -> None:
+    library.record_call(path)
 
 
 @pytest.mark.parametrize("where", ["thread", "event loop", "process"])
@@ -34,37 +34,37 @@ def test_step_whose_start_cannot_be_recorded_does_not_begin_and_is_released(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING)
-    sign = tmp_path / "sign"
-    add, seen = StartFile.add, []
+    calls = tmp_path / "calls"
+    add, records = StartFile.add, []
 
     def refuse_once(file: StartFile, step_id: str, claim_token: str) -> None:
-        seen.append((step_id, sign.exists()))
-        if len(seen) == 1:
+        records.append((step_id, calls.exists()))
+        if len(records) == 1:
             raise StartNotRecorded("no")
         add(file, step_id, claim_token)
 
     monkeypatch.setattr(StartFile, "add", refuse_once)
     app = FleetQ(f"sqlite:///{tmp_path / 'jobs.db'}", settings=replace(QUICK, max_processes=1))
-    register = app.task("sign", max_retries=0, process=where == "process")
-    register(sign_async if where == "event loop" else library.sign)
-    step_id = app.submit({"task_type": "sign", "path": str(sign)})
+    register = app.task("record call", max_retries=0, process=where == "process")
+    register(record_call_async if where == "event loop" else library.record_call)
+    step_id = app.submit({"task_type": "record call", "path": str(calls)})
     (step,) = asyncio.run(ended(app, [step_id]))
 
     assert (step.status, step.retry_count) == ("completed", 0)
     events = [event.type for event in app.history(step_id)]
     assert events == ["submitted", "claimed", "released", "claimed", "completed"]
-    assert seen == [(step_id, False)] * 2
-    assert sign.read_text() == "called\n"
+    assert records == [(step_id, False)] * 2
+    assert calls.read_text() == "called\n"
     assert "released: its start could not be recorded" in caplog.text
 
 
 class Child:
-    """A child process that is sent a step which appends to the file ``sign``."""
+    """A child process and a step for it, whose function appends a line to the file ``calls``."""
 
-    def __init__(self, sign: Path) -> None:
+    def __init__(self, calls: Path) -> None:
         app = FleetQ("memory://", settings=QUICK)
-        task = app.task("sign", process=True)(library.sign)
-        payload = f'{{"task_type": "sign", "path": "{sign}"}}'
+        task = app.task("record call", process=True)(library.record_call)
+        payload = f'{{"task_type": "record call", "path": "{calls}"}}'
         step = Step("step", "claimed", 0, payload, 0, 0, 0, 0, 0, "pod", "life", "token")
         self._run = Run(step, address_of(task), asks_to_begin=True)
         self._has_ended = asyncio.Event()
@@ -77,37 +77,36 @@ class Child:
             yield self
         finally:
             self.process.kill()
-            await self._has_ended.wait()  # from here on it can do nothing
+            await self._has_ended.wait()  # so that it cannot call the function later
 
     async def run(self, on_ready: Callable[[], None]) -> Ended:
         return await self.process.run(self._run, on_ready, lambda: None)
 
 
-def test_process_that_is_refused_ends_without_a_call(tmp_path: Path) -> None:
+def test_child_process_ends_without_a_call_if_the_start_cannot_be_recorded(tmp_path: Path) -> None:
     def refuse() -> None:
         raise StartNotRecorded("no")
 
     async def main() -> None:
-        async with Child(tmp_path / "sign").started() as child:
+        async with Child(tmp_path / "calls").started() as child:
             with pytest.raises(StartNotRecorded):
                 await child.run(refuse)
             assert not child.process.is_open
 
     asyncio.run(main())
-    assert not (tmp_path / "sign").exists()
+    assert not (tmp_path / "calls").exists()
 
 
-def test_process_that_loses_its_pod_before_it_is_told_to_begin_calls_nothing(
+def test_child_process_that_loses_its_pod_before_it_may_begin_does_not_call_the_function(
     tmp_path: Path,
 ) -> None:
-    """But the start is recorded, so for everybody the function may have begun: it is not called
-    a second time."""
+    """The start is recorded by then, so the function counts as begun, and is not called again."""
 
     async def main() -> None:
-        async with Child(tmp_path / "sign").started() as child:
+        async with Child(tmp_path / "calls").started() as child:
             with pytest.raises(ChildEnded, match="lost its connection") as raised:
                 await child.run(child.process._writer.transport.abort)
             assert not raised.value.before_function
 
     asyncio.run(main())
-    assert not (tmp_path / "sign").exists()
+    assert not (tmp_path / "calls").exists()
