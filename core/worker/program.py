@@ -318,15 +318,10 @@ class PodProgram:
         return Cycle(program, self._clock)
 
     def _continue_recovery(self, cycle: Cycle) -> Program[None]:
-        try:
-            yield from cycle.go_on()
-        except Exception as error:
-            self._recovery = None
-            self._observer.on_recovery_ended(self._recovered, error)
-            return
+        error = yield from _continue(cycle)
         if cycle.is_over:
             self._recovery = None
-            self._observer.on_recovery_ended(self._recovered, None)
+            self._observer.on_recovery_ended(self._recovered, error)
 
     def _new_prune(self) -> Cycle | None:
         machine, self._pruned = self._machine, PruneStats()
@@ -347,12 +342,16 @@ class PodProgram:
         delete."""
         if self._clock() < cycle.next_at:
             return
-        try:
-            yield from cycle.go_on()
-        except Exception as error:
-            self._prune = None
-            self._observer.on_prune_ended(self._pruned, error)
-            return
+        error = yield from _continue(cycle)
         if cycle.is_over:
             self._prune = None
-            self._observer.on_prune_ended(self._pruned, None)
+            self._observer.on_prune_ended(self._pruned, error)
+
+
+def _continue(cycle: Cycle) -> Program[Exception | None]:
+    """Execute the next call of ``cycle``. Returns the error that ended it, if one did."""
+    try:
+        yield from cycle.go_on()
+    except Exception as error:
+        return error
+    return None
