@@ -27,6 +27,12 @@ def leader(pods: Iterable[Pod], at: int, dead_after: int) -> Pod | None:
     )
 
 
+def is_leader(pod_id: str | None, pods: Iterable[Pod], at: int, dead_after: int) -> bool:
+    """Whether the pod with this id is the leader."""
+    current = leader(pods, at, dead_after)
+    return current is not None and current.pod_id == pod_id
+
+
 def is_led(pods: Iterable[Pod], at: int, dead_after: int) -> bool:
     """Whether any live pod is up, so that the fleet has a leader that is awake."""
     return any(pod.status == "up" and pod.is_live(at, dead_after) for pod in pods)

@@ -13,7 +13,7 @@ import msgspec
 
 from fleet_q.core.calls import StoreCall, call
 from fleet_q.core.events import PodEvent, StepEvent
-from fleet_q.core.leadership import leader
+from fleet_q.core.leadership import is_leader
 from fleet_q.core.lifecycle import FINAL, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Store
@@ -84,10 +84,8 @@ def prune_cycle(
     microseconds) is given, the program does nothing unless this pod is the leader.
     """
     pod_list = yield from call(Store.pods)
-    if dead_after is not None:
-        current_leader = leader(pod_list.pods, pod_list.at, dead_after)
-        if current_leader is None or current_leader.pod_id != by:
-            return
+    if dead_after is not None and not is_leader(by, pod_list.pods, pod_list.at, dead_after):
+        return
     before = pod_list.at - older_than
     after: str | None = ""
     while after is not None:

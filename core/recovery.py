@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from fleet_q.core.calls import Calls, call
-from fleet_q.core.leadership import leader
+from fleet_q.core.leadership import is_leader
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Orphan, PodList, RecoveryQueue, StartRecords, Store
 from fleet_q.core.step import Recover, Step
@@ -69,10 +69,8 @@ def recovery_cycle(
     """
     pod_list = yield from call(Store.pods)
     to_declare = silent(pod_list)
-    if only_as_leader:
-        current_leader = leader(pod_list.pods, pod_list.at, dead_after)
-        if current_leader is None or current_leader.pod_id != by:
-            return
+    if only_as_leader and not is_leader(by, pod_list.pods, pod_list.at, dead_after):
+        return
     if to_declare:
         stats.dead_pods += len((yield from call(Store.declare_dead, to_declare, by)))
     table.create()
