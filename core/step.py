@@ -72,6 +72,14 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Whether the step may be retried after the current attempt."""
         return self.retry_count < self.max_retries
 
+    def is_claimed_under(self, claim_token: str) -> bool:
+        """Whether this is the current claim of the step."""
+        return self.status == "claimed" and self.claim_token == claim_token
+
+    def is_completed_under(self, claim_token: str) -> bool:
+        """Whether this is the claim under which the step was completed."""
+        return self.status == "completed" and self.claim_token == claim_token
+
 
 _FIELDS: Final = Step.__struct_fields__
 _STATUS: Final = _FIELDS.index("status")
@@ -211,7 +219,7 @@ def decide(
                 )
             fact = ev.Claimed(command.claim_token, command.incarnation)
         case Complete():
-            if step.status == "completed" and step.claim_token == command.claim_token:
+            if step.is_completed_under(command.claim_token):
                 return None
             _check_claim(step, command.claim_token)
             fact = ev.Completed(command.claim_token, _raw(command.result))
@@ -328,7 +336,7 @@ def _after(delay: int, at: int) -> int:
 
 
 def _check_claim(step: Step, claim_token: str) -> None:
-    if step.status != "claimed" or step.claim_token != claim_token:
+    if not step.is_claimed_under(claim_token):
         raise StaleClaim(step.step_id)
 
 

@@ -75,9 +75,7 @@ class StepByStep(Transaction):
         return tuple(
             step_id
             for step_id, token in claims
-            if (step := current.get(step_id)) is None
-            or step.status != "claimed"
-            or step.claim_token != token
+            if (step := current.get(step_id)) is None or not step.is_claimed_under(token)
         )
 
     def change(self, commands: Sequence[Cancel] | Sequence[Replay], by: str | None) -> list[Step]:

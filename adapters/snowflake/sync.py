@@ -99,7 +99,7 @@ class Sync:
             success.step_id
             for success in successes
             if (step := current.get(success.step_id)) is not None
-            and (step.status, step.claim_token) == ("completed", success.claim_token)
+            and step.is_completed_under(success.claim_token)
         }
 
     def _sync_batches(self, request: SyncRequest, batches: Sequence[Sequence[Any]]) -> SyncResult:
