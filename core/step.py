@@ -225,7 +225,7 @@ def decide(
             fact = ev.Completed(command.claim_token, _raw(command.result))
         case Fail():
             _check_claim(step, command.claim_token)
-            if step.has_tries_left and not command.permanent:
+            if is_retried(step, command):
                 fact = ev.Retried(
                     command.claim_token,
                     command.error,
@@ -293,6 +293,11 @@ def fold(history: Iterable[StepEvent]) -> Step | None:
     for event in history:
         step = evolve(step, event)
     return step
+
+
+def is_retried(step: Step, failure: Fail) -> bool:
+    """Whether the step is pending again after its current attempt failed so, or else failed."""
+    return step.has_tries_left and not failure.permanent
 
 
 def is_due(step: Step, at: int) -> bool:

@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreError, StoreUnavailable
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
-from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
+from fleet_q.core.step import Complete, Fail, Outcome, Release, Step, is_retried
 from fleet_q.core.worker.functions import Claim
 from fleet_q.core.worker.observer import Observer
 from fleet_q.services.app.description import message_of
@@ -44,9 +44,9 @@ class PodLog(Observer):
         match outcome:
             case Complete():
                 log.debug("completed", extra=self._tags(step))
-            case Fail(error=error, permanent=permanent):
-                kind = "failed" if permanent or not step.has_tries_left else "attempt failed"
-                log.warning("%s: %s", kind, error, extra=self._tags(step))
+            case Fail():
+                kind = "attempt failed" if is_retried(step, outcome) else "failed"
+                log.warning("%s: %s", kind, outcome.error, extra=self._tags(step))
             case Release():
                 log.warning("released before it completed", extra=self._tags(step))
 
