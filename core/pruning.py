@@ -44,6 +44,11 @@ Archive = Callable[[Iterable[StepEvent] | Iterable[PodEvent]], None]
 """Archives events; they are stored durably when it returns."""
 
 
+def statuses_to_prune(*, failed: bool) -> tuple[StepStatus, ...]:
+    """The statuses that a prune deletes: with ``failed``, those of failed steps, too."""
+    return FINAL if failed else PRUNED_BY_DEFAULT
+
+
 def is_prunable(
     status: StepStatus, last_update_ts: int, statuses: Collection[StepStatus], before: int
 ) -> bool:

@@ -15,8 +15,7 @@ from fleet_q.core.calls import run
 from fleet_q.core.cycle import Cycle
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.leadership import leader, live_pods
-from fleet_q.core.lifecycle import FINAL
-from fleet_q.core.pruning import PRUNED_BY_DEFAULT, PruneStats, prune_cycle
+from fleet_q.core.pruning import PruneStats, prune_cycle, statuses_to_prune
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
 from fleet_q.core.submission import check_id, check_seconds
@@ -144,7 +143,7 @@ class Admin(AppBase):
                 older_than=micros(older_than),
                 prune_batch=store.traits.prune_batch,
                 stats=stats,
-                statuses=FINAL if failed else PRUNED_BY_DEFAULT,
+                statuses=statuses_to_prune(failed=failed),
                 archive=archive_file,
                 dry_run=dry_run,
                 by=pod.pod_id if (pod := self.pod) is not None else None,

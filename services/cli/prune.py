@@ -10,7 +10,7 @@ import msgspec
 import typer
 from rich.progress import Progress
 
-from fleet_q.core.pruning import PruneStats
+from fleet_q.core.pruning import PruneStats, statuses_to_prune
 from fleet_q.services.cli.options import JsonOption, StoreOption, VerboseOption, client
 from fleet_q.services.cli.output import err, print_json, say
 from fleet_q.services.cli.signals import ending_between_transactions
@@ -55,7 +55,7 @@ def prune(
         Progress(console=err, transient=True, disable=not err.is_terminal) as progress,
     ):
         counts = fleet.queue()
-        final = counts["completed"] + counts["cancelled"] + (counts["failed"] if failed else 0)
+        final = sum(counts[status] for status in statuses_to_prune(failed=failed))
         task = progress.add_task("", total=final)
 
         def on_batch() -> None:
