@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fleet_q.core.lifecycle import POD
-from fleet_q.core.pod import Pod
+from fleet_q.core.pod import Pod, seniority
 
 
 def live_pods(pods: Iterable[Pod], at: int, dead_after: int) -> list[Pod]:
     """The live pods at store time ``at``, oldest first, then by id."""
-    return sorted(
-        (pod for pod in pods if pod.is_live(at, dead_after)),
-        key=lambda pod: (pod.birth_ts, pod.pod_id),
-    )
+    return sorted((pod for pod in pods if pod.is_live(at, dead_after)), key=seniority)
 
 
 def leader(pods: Iterable[Pod], at: int, dead_after: int) -> Pod | None:
@@ -22,9 +19,7 @@ def leader(pods: Iterable[Pod], at: int, dead_after: int) -> Pod | None:
     candidates = (
         pod for pod in pods if pod.status in ("up", "asleep") and pod.is_live(at, dead_after)
     )
-    return min(
-        candidates, key=lambda pod: (pod.status == "asleep", pod.birth_ts, pod.pod_id), default=None
-    )
+    return min(candidates, key=lambda pod: (pod.status == "asleep", seniority(pod)), default=None)
 
 
 def is_leader(pod_id: str | None, pods: Iterable[Pod], at: int, dead_after: int) -> bool:

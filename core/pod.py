@@ -32,6 +32,11 @@ class Pod(msgspec.Struct, frozen=True):
         return abs(at - self.last_heartbeat_ts) < dead_after
 
 
+def seniority(pod: Pod) -> tuple[int, str]:
+    """Sort key of the fleet: oldest first, then by id for a total order."""
+    return (pod.birth_ts, pod.pod_id)
+
+
 class Join(msgspec.Struct, frozen=True):
     """Join the fleet as a new incarnation; it ends the earlier one under the same id."""
 

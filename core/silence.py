@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 
 from fleet_q.core.lifecycle import POD
-from fleet_q.core.pod import Pod
+from fleet_q.core.pod import Pod, seniority
 
 
 class SilenceTracker:
@@ -55,14 +55,15 @@ class SilenceTracker:
         """Whether the observer ``pod_id`` should read the pods often, because it may soon have to
         declare one dead: some pod is overdue (its row has not changed for ``longest_gap``), and
         the observer is the oldest of the pods that are up and not overdue."""
-        candidates: list[tuple[int, str]] = []
+        candidates: list[Pod] = []
         is_any_overdue = False
         for pod, since in self._unchanged_since.values():
             if pod.pod_id != pod_id and now - since >= self._longest_gap:
                 is_any_overdue = True
             elif pod.status == "up":
-                candidates.append((pod.birth_ts, pod.pod_id))
-        return is_any_overdue and (not candidates or min(candidates)[1] == pod_id)
+                candidates.append(pod)
+        oldest = min(candidates, key=seniority, default=None)
+        return is_any_overdue and (oldest is None or oldest.pod_id == pod_id)
 
     def silent(self) -> list[Pod]:
         """The pods to declare dead, as they were last read. Silence is measured up to the last
