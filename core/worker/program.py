@@ -257,7 +257,8 @@ class PodProgram:
         held, observer = self.held, self._observer
         lost = [step for step_id in result.lost if (step := held.pop(step_id, None))]
         claimed = {step.step_id: step for step in steps}
-        earlier = [held.pop(step_id) for step_id in claimed.keys() & held.keys()]
+        # Sorted, because the order of a set of texts differs from process to process.
+        earlier = [held.pop(step_id) for step_id in sorted(claimed.keys() & held.keys())]
         held.update(claimed)
         # Start functions before all else, so that a kill finds few claimed steps that never began.
         self._functions.start(steps, machine.begin_by(now))

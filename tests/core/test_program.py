@@ -14,13 +14,14 @@ from fleet_q.core.calls import StoreCall, call, run
 from fleet_q.core.cycle import MAX_PAUSE, Cycle
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.pod import Join, Leave
-from fleet_q.core.ports import Store, StoreTraits, SyncRequest
+from fleet_q.core.ports import Store, StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Complete, Step, Submit
 from fleet_q.core.worker.functions import Functions
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.observer import Observer
 from fleet_q.core.worker.program import PodProgram, Program, Wait
+from tests.core.helpers import AT, claimed
 
 
 class Held(Functions):
@@ -74,6 +75,10 @@ class Errors(Observer):
         self.unexpected: list[BaseException] = []
         self.failed: list[BaseException] = []
         self.left: list[bool] = []
+        self.claimed_again: list[str] = []
+
+    def on_claimed_again(self, step: Step) -> None:
+        self.claimed_again.append(step.step_id)
 
     def on_unexpected(self, error: BaseException, wait: float) -> None:
         self.unexpected.append(error)
@@ -138,6 +143,11 @@ class ByHand:
         while len(self.calls) < calls or isinstance(self.need, Wait):
             self.go_on()
 
+    def live_until_sync(self) -> None:
+        """Go on until the program yields a sync."""
+        while not (isinstance(self.need, StoreCall) and self.need.method == "sync"):
+            self.go_on()
+
     def end(self) -> None:
         """Go on until the program has ended."""
         with suppress(StopIteration):
@@ -195,6 +205,16 @@ def test_recorded_step_is_no_longer_held() -> None:
     assert done.status == "completed"
 
 
+def test_steps_claimed_again_are_reported_in_the_order_of_their_ids() -> None:
+    pod = ByHand()
+    step_ids = [str(number) for number in range(10, 30)]
+    result = SyncResult(AT, tuple(claimed(step_id) for step_id in reversed(step_ids)))
+    for _ in range(2):
+        pod.live_until_sync()
+        pod.go_on(lambda _: result)
+    assert pod.observer.claimed_again == step_ids
+
+
 def test_message_behind_one_that_raises_is_not_lost() -> None:
     pod = ByHand()
     pod.store.submit([Submit("a", "{}")])
@@ -225,8 +245,7 @@ def test_failed_pod_stops_its_functions_and_releases_its_steps() -> None:
     pod = ByHand()
     pod.store.submit([Submit("a", "{}")])
     pod.live(1)
-    while not (isinstance(pod.need, StoreCall) and pod.need.method == "sync"):
-        pod.go_on()
+    pod.live_until_sync()
     pod.go_on(fail(StoreError("insufficient privileges")))
     assert pod.functions.closed
     pod.end()
