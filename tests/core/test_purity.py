@@ -26,7 +26,17 @@ PURE: Final = {
     "transitions",
     "typing",
 }
-IMPURE_CALLS: Final = {"open", "print", "input", "eval", "exec", "__import__", "breakpoint"}
+IMPURE_CALLS: Final = {
+    "open",
+    "print",
+    "input",
+    "eval",
+    "exec",
+    "__import__",
+    "breakpoint",
+    "hash",
+    "id",
+}
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
