@@ -97,9 +97,7 @@ class EventStore:
 
     def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> StepPage:
         with self._database.read() as tx:
-            page = tx.dead_letters(limit, before)
-        last = page[-1] if len(page) == limit and page else None
-        return StepPage(tuple(page), (last.last_update_ts, last.step_id) if last else None)
+            return StepPage.of(tx.dead_letters(limit, before), limit)
 
     def step_events(self) -> Iterator[StepEvent]:
         with self._database.snapshot() as tx:

@@ -127,9 +127,7 @@ class SnowflakeStore:
         step_rows = self._calls.query(
             "dead_letters", limit=limit, before_ts=before_ts, before_id=before_id
         )
-        page = tuple(rows.to_step(row) for row in step_rows)
-        last = page[-1] if len(page) == limit and page else None
-        return StepPage(page, (last.last_update_ts, last.step_id) if last else None)
+        return StepPage.of([rows.to_step(row) for row in step_rows], limit)
 
     def step_events(self) -> Iterator[StepEvent]:
         return map(rows.to_step_event, self.session.stream("step_events"))

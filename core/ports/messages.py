@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from fleet_q.core.pod import Pod, PodCommand
@@ -94,6 +96,13 @@ class StepPage(msgspec.Struct, frozen=True):
 
     steps: tuple[Step, ...]
     before: tuple[int, str] | None
+
+    @classmethod
+    def of(cls, steps: Sequence[Step], limit: int) -> StepPage:
+        """The page with the steps that a query for up to ``limit`` returned. If there are fewer, it
+        is the last."""
+        last = steps[-1] if steps and len(steps) == limit else None
+        return cls(tuple(steps), (last.last_update_ts, last.step_id) if last else None)
 
 
 class FinalStep(msgspec.Struct, frozen=True, array_like=True):
