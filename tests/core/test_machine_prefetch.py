@@ -85,9 +85,7 @@ def test_steps_that_will_not_begin_soon_are_released() -> None:
     driver.wait(driver.plan().next_at - driver.now)  # a horizon in which nothing has ended
     assert driver.plan().keep == 0
     driver.machine.withdrawn(driver.claims("u", "v"))
-    driver.plan()
-    driver.wait(0.2)
-    request = driver.sync()
+    request = due_request(driver)
     assert [type(outcome) for outcome in request.outcomes] == [Release, Release]
     assert request.claim == 0
 
@@ -228,9 +226,7 @@ def test_pod_prefetches_nothing_while_steps_wait_that_need_a_free_slot() -> None
     driver = Driver()
     take(driver, 1.0, *"abcdef")
     finish_all(driver, *"abcdef")
-    driver.plan()
-    driver.wait(0.2)
-    request = driver.sync()
+    request = due_request(driver)
     assert (request.claim, request.prefetch, request.free) == (18, 12, 6)
     driver.wait(1.0)
     driver.answer(request, *"ghijklmn", more=True)
@@ -240,9 +236,7 @@ def test_pod_prefetches_nothing_while_steps_wait_that_need_a_free_slot() -> None
     driver.finish("i")
     assert take(driver, 0.5, "o") == 1
     driver.finish("j")
-    driver.plan()
-    driver.wait(0.2)
-    assert driver.sync().prefetch > 0
+    assert due_request(driver).prefetch > 0
 
 
 def test_claim_that_left_steps_is_followed_by_another() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from fleet_q.core.pod import Pod, SendHeartbeat, Sleep
 from fleet_q.core.ports import PodList
 from fleet_q.core.worker.store_backoff import LONGEST_WATCHING
-
-from .helpers import AT, Driver, up
-from .test_machine_sleep import Sleeper
+from tests.core.helpers import AT, Driver, up
+from tests.core.test_machine_sleep import Sleeper
 
 
 def silent_ids(driver: Driver, *pods: Pod) -> list[str]:
@@ -107,41 +108,40 @@ def test_pod_that_woke_to_lead_stays_awake_until_it_has_detected_silent_pods() -
     driver.live(80, asleep=False, any_claimed=True)
 
 
-def test_pod_does_not_fall_asleep_while_another_is_missed() -> None:
+def commands_of_idle_pod(seconds: int, pods: Callable[[int], list[Pod]]) -> list[tuple[int, type]]:
+    """Let a pod be idle for so long, while its recovery cycles read ``pods(second)``. Returns its
+    commands and when it sent them."""
     driver = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0, recovery_interval=30.0)
     commands = []
-    for second in range(240):
+    for second in range(seconds):
         plan = driver.plan()
         if plan.request is not None:
             driver.answer(plan.request)
-            commands.append(type(plan.request.pod_command))
+            commands.append((second, type(plan.request.pod_command)))
         if plan.poll:
             driver.machine.on_change_counter(1, driver.now)
         if plan.recover:
-            silent_ids(driver, *([other()] if second < 120 else []))
-        assert second > 120 or Sleep not in commands
+            silent_ids(driver, *pods(second))
         driver.wait(1)
-    assert commands[-1] is Sleep
+    return commands
+
+
+def test_pod_does_not_fall_asleep_while_another_is_missed() -> None:
+    commands = commands_of_idle_pod(240, lambda second: [other()] if second < 120 else [])
+    assert all(second > 120 for second, command in commands if command is Sleep)
+    assert commands[-1][1] is Sleep
 
 
 @pytest.mark.parametrize(("birth", "sleeps"), [(1, True), (9, False)])
 def test_pod_falls_asleep_while_another_is_missed_if_an_older_pod_is_awake(
     birth: int, sleeps: bool
 ) -> None:
-    driver = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0, recovery_interval=30.0)
-    commands = []
-    for second in range(120):
-        plan = driver.plan()
-        if plan.request is not None:
-            driver.answer(plan.request)
-            commands.append(type(plan.request.pod_command))
-        if plan.poll:
-            driver.machine.on_change_counter(1, driver.now)
-        if plan.recover:
-            itself = Pod("pod", "up", 5, 0, "one", second)
-            silent_ids(driver, other(), Pod("awake", "up", birth, 0, "three", second), itself)
-        driver.wait(1)
-    assert (Sleep in commands) == sleeps
+    def pods(second: int) -> list[Pod]:
+        itself = Pod("pod", "up", 5, 0, "one", second)
+        return [other(), Pod("awake", "up", birth, 0, "three", second), itself]
+
+    commands = commands_of_idle_pod(120, pods)
+    assert any(command is Sleep for _, command in commands) == sleeps
 
 
 def test_pod_that_has_to_declare_another_dead_retries_a_rejected_heartbeat_soon() -> None:

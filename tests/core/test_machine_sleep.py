@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fleet_q.core.errors import IncarnationEnded
-from fleet_q.core.pod import Drain, Join, Leave, Pod, SendHeartbeat, Sleep
+from fleet_q.core.errors import IllegalTransition, IncarnationEnded
+from fleet_q.core.pod import Drain, Join, Leave, Pod, SendHeartbeat, Sleep, check_may_claim
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest
 from fleet_q.core.worker.pacing import LONGEST_JITTER
 from fleet_q.core.worker.plan import Plan
@@ -74,6 +74,15 @@ def request_after_change(driver: Sleeper) -> SyncRequest:
         driver.now = max(driver.now, driver.plan().next_at)
     assert driver.now <= until
     return plan.request
+
+
+def plan_to_sleep(driver: Sleeper) -> Plan:
+    """The first plan in which the pod falls asleep."""
+    while not isinstance((plan := driver.plan()).request and plan.request.pod_command, Sleep):
+        driver.carry_out(plan)
+        if plan.request is None and not plan.poll:
+            driver.now = plan.next_at
+    return plan
 
 
 def test_pod_without_work_falls_asleep() -> None:
@@ -169,10 +178,7 @@ def test_wake_is_retried_after_a_lost_answer() -> None:
 def test_pod_wakes_after_a_change_that_comes_while_it_falls_asleep() -> None:
     driver = Sleeper(sleep_after=60.0)
     driver.live(58)
-    while not isinstance((plan := driver.plan()).request and plan.request.pod_command, Sleep):
-        driver.carry_out(plan)
-        if plan.request is None and not plan.poll:
-            driver.now = plan.next_at
+    plan = plan_to_sleep(driver)
     driver.change_counter += 1  # a step is submitted while the pod falls asleep
     driver.carry_out(plan)
     driver.live(5.1, asleep=False, done=True)
@@ -184,10 +190,7 @@ def test_pod_wakes_after_a_change_while_it_falls_asleep_although_its_syncs_waite
     request = request_after_change(driver)
     driver.wait(5)  # behind other pods, for a lock
     driver.answer(request)
-    while not isinstance((plan := driver.plan()).request and plan.request.pod_command, Sleep):
-        driver.carry_out(plan)
-        if plan.request is None and not plan.poll:
-            driver.now = plan.next_at
+    plan = plan_to_sleep(driver)
     driver.change_counter += 1
     driver.carry_out(plan)
     driver.live(5.1 + LONGEST_JITTER, asleep=False, done=True)
@@ -284,10 +287,6 @@ def test_leader_check_that_was_not_answered_is_retried() -> None:
 
 
 def test_sleeping_pod_may_not_claim() -> None:
-    from fleet_q.core.errors import IllegalTransition
-    from fleet_q.core.pod import check_may_claim
-    from tests.core.helpers import live_pod
-
     sleeper = live_pod(Join("pod", "one"), Sleep("pod", "one"))
     with pytest.raises(IllegalTransition, match="asleep"):
         check_may_claim(sleeper, "pod", "one")

@@ -17,8 +17,7 @@ from fleet_q.core.pruning import (
     is_prunable,
     prunable_pods,
 )
-
-from .helpers import AT, LIVES, Driver, live, live_pod
+from tests.core.helpers import AT, LIVES, Driver, live, live_pod
 
 HOUR = 3_600.0
 DAY = 24 * HOUR
