@@ -17,11 +17,10 @@ from typing import Final
 from fleet_q.adapters.diagnosis import Check, Diagnosis, Finding, examine, fail, ok, warn
 from fleet_q.adapters.sqlite.errors import translated
 from fleet_q.adapters.sqlite.files import StoreFiles
-from fleet_q.adapters.sqlite.migrate import APPLICATION_ID, SCHEMA_VERSION, version
+from fleet_q.adapters.sqlite.migrate import APPLICATION_ID, SCHEMA_VERSION, file_info, version
 from fleet_q.adapters.sqlite.open import WAL_LIMIT
 from fleet_q.adapters.sqlite.start_files import MARK, StartFiles
 from fleet_q.adapters.sqlite.store import BUSY_TIMEOUT, OLDEST_SQLITE
-from fleet_q.sql import load
 
 REMOTE: Final = {
     "9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "lustre", "nfs", "nfs4", "smb3",
@@ -113,29 +112,27 @@ class _Checks:
 
     def version(self) -> Diagnosis:
         with self._connected() as connection:
-            application_id, schema, objects = connection.execute(
-                load("sqlite", "file_identity")
-            ).fetchone()
-        if (application_id, schema, objects) == (0, 0, 0):
+            info = file_info(connection)
+        if info.is_empty:
             return fail(
                 "the file is empty; the first pod or submission creates the tables",
                 "fleet-q worker",
             )
-        if application_id != APPLICATION_ID:
+        if info.application_id != APPLICATION_ID:
             return fail(
                 "the file is another program's database", "export FLEET_Q_STORE=sqlite:///..."
             )
-        if schema > SCHEMA_VERSION:
+        if info.version > SCHEMA_VERSION:
             return fail(
-                f"{schema}, and this FLEET-Q knows {SCHEMA_VERSION}", "pip install -U fleet-q"
+                f"{info.version}, and this FLEET-Q knows {SCHEMA_VERSION}", "pip install -U fleet-q"
             )
-        if schema < SCHEMA_VERSION:
+        if info.version < SCHEMA_VERSION:
             return warn(
-                f"{schema}; the next pod or command that opens the file migrates it to"
+                f"{info.version}; the next pod or command that opens the file migrates it to"
                 f" {SCHEMA_VERSION}, after which an older FLEET-Q refuses it",
                 "fleet-q queue",
             )
-        return ok(str(schema))
+        return ok(str(info.version))
 
     def write(self) -> Diagnosis:
         with self._connected() as connection:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from fleet_q.adapters.sqlite.errors import primary_code, translated
 from fleet_q.core.errors import StoreError, StoreUnavailable
@@ -61,6 +61,25 @@ def migrate(
             return
 
 
+class FileInfo(NamedTuple):
+    """What a file is: the application id and schema version in its header, and the number of
+    tables, indexes, views and triggers in it."""
+
+    application_id: int
+    version: int
+    objects: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no program has used the file yet."""
+        return self == (0, 0, 0)
+
+
+def file_info(connection: sqlite3.Connection) -> FileInfo:
+    """Read what the connection's file is."""
+    return FileInfo(*connection.execute(load("sqlite", "file_identity")).fetchone())
+
+
 def version(connection: sqlite3.Connection) -> int:
     """The file's schema version; 0 if it has no tables yet."""
     row: tuple[int] = connection.execute("PRAGMA user_version").fetchone()
@@ -76,17 +95,14 @@ def applied(path: Path) -> int:
         translated(path, opening=True),
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection,
     ):
-        application_id, current, objects = connection.execute(
-            load("sqlite", "file_identity")
-        ).fetchone()
-    check_ours(path, application_id, current, objects)
-    return int(current)
+        info = file_info(connection)
+    check_ours(path, info)
+    return info.version
 
 
-def check_ours(path: Path, application_id: int, version: int, objects: int) -> None:
-    """Raise :class:`StoreError` unless the file is a store or empty. ``objects`` is the number of
-    tables, indexes, views and triggers in it."""
-    if application_id != APPLICATION_ID and (application_id, version, objects) != (0, 0, 0):
+def check_ours(path: Path, info: FileInfo) -> None:
+    """Raise :class:`StoreError` unless the file is a store or empty."""
+    if info.application_id != APPLICATION_ID and not info.is_empty:
         raise StoreError(f"{path} is another program's database; name another file")
 
 

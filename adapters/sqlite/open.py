@@ -18,6 +18,7 @@ from fleet_q.adapters.sqlite.migrate import (
     SCHEMA_VERSION,
     check_not_newer,
     check_ours,
+    file_info,
     migrate,
 )
 from fleet_q.core.errors import StoreError, StoreUnavailable
@@ -126,11 +127,10 @@ class Opening:
     def _set_up(self, connection: sqlite3.Connection) -> bool:
         run = connection.execute
         run("PRAGMA temp_store = MEMORY")  # or a full temporary folder would stop a pod
-        application_id, version, objects = run(load("sqlite", "file_identity")).fetchone()
-        is_new = (application_id, version, objects) == (0, 0, 0)
-        check_ours(self.path, application_id, version, objects)
-        check_not_newer(self.path, version)
-        if is_new and not self.create:
+        info = file_info(connection)
+        check_ours(self.path, info)
+        check_not_newer(self.path, info.version)
+        if info.is_empty and not self.create:
             raise StoreError(
                 f"{self.path} is empty: it is not a store yet; start a pod, submit a step, or"
                 " name another store"
@@ -139,11 +139,11 @@ class Opening:
         connection.executescript(_PRAGMAS[self.durability])
         run(f"PRAGMA cache_size = -{CACHE_KIB}")
         run(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-        if version < SCHEMA_VERSION:
+        if info.version < SCHEMA_VERSION:
             migrate(connection, self.path)
         run(load("sqlite", "begin_snapshot")).fetchone()  # opens -wal and -shm
         run("PRAGMA busy_timeout = 0")  # SqliteDatabase._begin retries itself
-        return is_new
+        return info.is_empty
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Switch to WAL mode, retrying: SQLite ignores the busy timeout when two processes switch a
