@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import eq
 from typing import Any, TypeVar
 
 from msgspec.structs import astuple
 
 from fleet_q.adapters import rows
-from fleet_q.adapters.snowflake.session import Session, Transaction
+from fleet_q.adapters.snowflake.calls import Calls, by_id
+from fleet_q.adapters.snowflake.session import Transaction
 from fleet_q.core import rebuild
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
@@ -16,6 +18,7 @@ from fleet_q.core.ports import RebuildReport
 from fleet_q.core.step import Step
 
 E = TypeVar("E", StepEvent, PodEvent)
+R = TypeVar("R", Step, Pod)
 
 
 class Rebuilder:
@@ -24,32 +27,32 @@ class Rebuilder:
     Each read is a statement of its own, between which steps may change. So a row that differs is
     read again between two reads of its log, and counts only if both are the same. Rows that still
     differ are replaced in a transaction that locks the table first and then folds the log again.
-
-    ``write`` runs a transaction until it is committed.
     """
 
-    def __init__(
-        self, session: Session, write: Callable[[Callable[[Transaction], None]], str]
-    ) -> None:
-        self._session = session
-        self._write = write
+    def __init__(self, calls: Calls) -> None:
+        self._session = calls.session
+        self._write = calls.write
 
     def rebuild(self, *, check: bool, progress: Callable[[int], None] | None) -> RebuildReport:
         """See :meth:`fleet_q.core.ports.Store.rebuild`."""
 
-        def correct_steps(step_ids: Sequence[str]) -> Sequence[str]:
-            differing = self._differing_steps(step_ids)
-            if differing and not check:
-                self._replace_steps(differing)
-            return differing
+        def correct(
+            find: Callable[[Sequence[str]], list[str]], replace: Callable[[Sequence[str]], None]
+        ) -> rebuild.Correct:
+            def correct_batch(ids: Sequence[str]) -> Sequence[str]:
+                differing = find(ids)
+                if differing and not check:
+                    replace(differing)
+                return differing
 
-        def correct_pods(pod_ids: Sequence[str]) -> Sequence[str]:
-            differing = self._differing_pods(pod_ids)
-            if differing and not check:
-                self._replace_pods(differing)
-            return differing
+            return correct_batch
 
-        return rebuild.compare(self, correct_steps, correct_pods, progress)
+        return rebuild.compare(
+            self,
+            correct(self._differing_steps, self._replace_steps),
+            correct(self._differing_pods, self._replace_pods),
+            progress,
+        )
 
     def pods(self) -> list[Pod]:
         """All pods by id."""
@@ -68,37 +71,22 @@ class Rebuilder:
         return map(rows.to_step_event, self._session.stream("step_events"))
 
     def _differing_steps(self, step_ids: Sequence[str]) -> list[str]:
-        differing: set[str] = set()
-        unchecked = set(step_ids)
-        while unchecked:
-            encoded = rows.encode(sorted(unchecked))
-            before = self._step_events_of(encoded)
-            table = {
-                step.step_id: step
-                for step in map(rows.to_step, self._session.query("steps", step_ids=encoded))
-            }
-            changed = _changed_ids(before, self._step_events_of(encoded))
-            folded = {step.step_id: step for step in rebuild.fold_steps(before)}
-            differing |= {i for i in unchecked - changed if table.get(i) != folded.get(i)}
-            unchecked &= changed
-        return [step_id for step_id in step_ids if step_id in differing]
+        return _differing(
+            step_ids,
+            log=self._step_events_of,
+            table=lambda ids: by_id(self._session.query("steps", step_ids=ids)),
+            fold=lambda log: {step.step_id: step for step in rebuild.fold_steps(log)},
+            is_equal=eq,
+        )
 
     def _differing_pods(self, pod_ids: Sequence[str]) -> list[str]:
-        differing: set[str] = set()
-        unchecked = set(pod_ids)
-        while unchecked:
-            encoded = rows.encode(sorted(unchecked))
-            before = self._pod_events_of(encoded)
-            table = {pod.pod_id: pod for pod in self.pods()}
-            changed = _changed_ids(before, self._pod_events_of(encoded))
-            folded = {pod.pod_id: pod for pod in rebuild.fold_pods(before)}
-            differing |= {
-                pod_id
-                for pod_id in unchecked - changed
-                if not rebuild.is_equal_but_for_heartbeat(table.get(pod_id), folded.get(pod_id))
-            }
-            unchecked &= changed
-        return [pod_id for pod_id in pod_ids if pod_id in differing]
+        return _differing(
+            pod_ids,
+            log=self._pod_events_of,
+            table=lambda _: {pod.pod_id: pod for pod in self.pods()},
+            fold=lambda log: {pod.pod_id: pod for pod in rebuild.fold_pods(log)},
+            is_equal=rebuild.is_equal_but_for_heartbeat,
+        )
 
     def _replace_steps(self, step_ids: Sequence[str]) -> None:
         def replace(tx: Transaction) -> None:
@@ -132,13 +120,40 @@ class Rebuilder:
         ]
 
 
+def _differing(
+    ids: Sequence[str],
+    *,
+    log: Callable[[str], list[E]],
+    table: Callable[[str], Mapping[str, R]],
+    fold: Callable[[Iterable[E]], Mapping[str, R]],
+    is_equal: Callable[[R | None, R | None], bool],
+) -> list[str]:
+    """The ids of which row and folded log differ. ``log`` and ``table`` read the events and rows of
+    ids, which are encoded as JSON; rows are keyed by their ids."""
+    differing: set[str] = set()
+    unchecked = set(ids)
+    while unchecked:
+        encoded = rows.encode(sorted(unchecked))
+        before = log(encoded)
+        stored = table(encoded)
+        changed = _changed_ids(before, log(encoded))
+        folded = fold(before)
+        differing |= {
+            row_id
+            for row_id in unchecked - changed
+            if not is_equal(stored.get(row_id), folded.get(row_id))
+        }
+        unchecked &= changed
+    return [row_id for row_id in ids if row_id in differing]
+
+
 def _changed_ids(before: Sequence[E], after: Sequence[E]) -> set[str]:
     """The ids of which ``before`` and ``after`` have different events."""
     if before == after:
         return set()
     old: dict[str, list[E]] = {}
     new: dict[str, list[E]] = {}
-    for log, by_id in ((before, old), (after, new)):
+    for log, streams in ((before, old), (after, new)):
         for event in log:
-            by_id.setdefault(event.stream, []).append(event)
+            streams.setdefault(event.stream, []).append(event)
     return {stream for stream in old.keys() | new.keys() if old.get(stream) != new.get(stream)}

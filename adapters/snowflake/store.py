@@ -161,7 +161,7 @@ class SnowflakeStore:
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None
     ) -> RebuildReport:
-        return Rebuilder(self.session, self._calls.write).rebuild(check=check, progress=progress)
+        return Rebuilder(self._calls).rebuild(check=check, progress=progress)
 
     def close(self) -> None:
         self.session.close()
