@@ -60,9 +60,10 @@ class Sync:
             if changed and not snapshot.shows_steps_of(request):
                 raise StoreUnavailable("Snowflake: a transaction was rolled back before its commit")
         snapshot.check(request)
-        return replace(
-            snapshot.result(request, self._already_completed(request, snapshot)), done=done
-        )
+        result = snapshot.result(request)
+        already_completed = self._already_completed(request, result)
+        refused = tuple(i for i in result.refused if i not in already_completed)
+        return replace(result, refused=refused, done=done)
 
     def _join(self, join: Join) -> None:
         """Join in a separate transaction. It locks the pods' table; in one transaction with the
@@ -88,9 +89,9 @@ class Sync:
         check_version(snapshot.schema_version)
         return snapshot
 
-    def _already_completed(self, request: SyncRequest, snapshot: SyncSnapshot) -> set[str]:
+    def _already_completed(self, request: SyncRequest, result: SyncResult) -> set[str]:
         """The ids of steps whose success was rejected because it had been recorded before."""
-        rejected = set(snapshot.result(request).refused)
+        rejected = set(result.refused)
         successes = [
             o for o in request.outcomes if isinstance(o, Complete) and o.step_id in rejected
         ]

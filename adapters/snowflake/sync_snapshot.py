@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fleet_q.adapters import rows
@@ -53,9 +53,8 @@ class SyncSnapshot:
         """Whether the sync changed any step."""
         return bool(self._done or self.result(request).claimed)
 
-    def result(self, request: SyncRequest, already_completed: Collection[str] = ()) -> SyncResult:
-        """The result of the sync. ``already_completed`` are the ids of steps whose success had been
-        recorded before."""
+    def result(self, request: SyncRequest) -> SyncResult:
+        """The result of the sync, in which every outcome that it did not record is refused."""
         held = {(step.step_id, step.claim_token) for step in self._steps}
         claim = (request.incarnation, request.claim_token)
         claimed = [s for s in self._steps if (s.incarnation, s.claim_token) == claim]
@@ -67,7 +66,6 @@ class SyncSnapshot:
                 outcome.step_id
                 for outcome in request.outcomes
                 if (outcome.step_id, outcome.claim_token) not in self._done
-                and outcome.step_id not in already_completed
             ),
             lost=tuple(
                 step_id for step_id, token in request.check_held if (step_id, token) not in held
