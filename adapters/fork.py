@@ -13,7 +13,10 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
+
+from fleet_q.adapters.descriptors import open_files
 
 FORK_PATIENCE: Final = 10.0
 """Seconds that a fork waits for running transactions of other threads."""
@@ -161,16 +164,8 @@ def _in_child() -> None:
 
 def _record_open_files() -> None:
     _inherited.clear()
-    try:
-        names = os.listdir("/dev/fd")
-    except OSError:
-        return
-    for name in names:
-        try:
-            status = os.stat(int(name))
-        except (OSError, ValueError):
-            continue
-        _inherited.add((status.st_dev, status.st_ino))
+    with suppress(OSError):
+        _inherited.update(file for _, file in open_files())
 
 
 os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

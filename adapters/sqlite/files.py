@@ -16,6 +16,7 @@ import weakref
 from pathlib import Path
 from typing import Final
 
+from fleet_q.adapters.descriptors import open_files
 from fleet_q.core.errors import StoreError
 
 Identity = tuple[int, int]
@@ -162,7 +163,7 @@ def _user(main: Identity | None) -> int | None:
 
     Uses SQLite's own descriptor: opening and closing another one would release SQLite's locks
     (https://www.sqlite.org/howtocorrupt.html, 2.2)."""
-    descriptor = _descriptor_of(main)
+    descriptor = next((number for number, file in open_files() if file == main), None)
     if descriptor is None or os.pread(descriptor, 2, 18) != b"\2\2":
         return None
     lock = {"type": fcntl.F_WRLCK, "whence": os.SEEK_SET, "pid": 0}
@@ -171,17 +172,6 @@ def _user(main: Identity | None) -> int | None:
     answer = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, query))
     lock = dict(zip(_FLOCK_FIELDS, answer, strict=True))
     return None if lock["type"] == fcntl.F_UNLCK else max(0, lock["pid"])
-
-
-def _descriptor_of(main: Identity | None) -> int | None:
-    for name in os.listdir("/dev/fd"):
-        try:
-            status = os.stat(int(name))
-        except OSError:  # the descriptor of the listing itself
-            continue
-        if (status.st_dev, status.st_ino) == main:
-            return int(name)
-    return None
 
 
 _in_use: Final[dict[int, weakref.ref[StoreFiles]]] = {}
