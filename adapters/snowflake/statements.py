@@ -52,15 +52,17 @@ class Statements:
     def text(self, name: str, **names: str) -> str:
         """The statement with its tables' names, without comments. ``names`` replace its other
         placeholders; they must be quoted."""
-        return self._named(_without_comments(statements(DIALECT)[name]), names)
+        return self.named(_without_comments(statements(DIALECT)[name]), **names)
 
     def named(self, text: str, **names: str) -> str:
-        """A text with its tables' names filled in."""
-        return self._named(text, names)
+        """A text with its tables' names filled in, and its other placeholders replaced."""
+        for placeholder, name in {**self.names, **names}.items():
+            text = text.replace(f"{{{placeholder}}}", name)
+        return text
 
     def script(self, name: str, **names: str) -> str:
         """The file with its tables' names and its comments, to be read by people."""
-        return self._named(load(DIALECT, name), names)
+        return self.named(load(DIALECT, name), **names)
 
     def split(self, name: str, **names: str) -> list[str]:
         """The statements of a file with several."""
@@ -72,11 +74,6 @@ class Statements:
             self._bound[name] = with_question_marks(self.text(name))
         text, order = self._bound[name]
         return text, [values[value_name] for value_name in order]
-
-    def _named(self, text: str, names: Mapping[str, str]) -> str:
-        for placeholder, name in {**self.names, **names}.items():
-            text = text.replace(f"{{{placeholder}}}", name)
-        return text
 
 
 def split(text: str) -> list[str]:
