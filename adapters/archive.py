@@ -22,6 +22,9 @@ _LINE_STARTS: Final = (b'{"step_id":', b'{"pod_id":')
 _BATCH: Final = 1_000
 """Lines per write."""
 
+_PART: Final = 65_536
+"""Bytes that are searched at a time for the end of the last line."""
+
 _POD_FACTS: Final = POD.triggers()
 
 
@@ -89,10 +92,10 @@ class Archive:
         self._file.truncate(_end_of_lines(self._file, end))
 
 
-def _end_of_lines(file: IO[bytes], end: int, step: int = 65_536) -> int:
+def _end_of_lines(file: IO[bytes], end: int) -> int:
     """The offset after the last complete line of a file of ``end`` bytes."""
     while end > 0:
-        begin = max(0, end - step)
+        begin = max(0, end - _PART)
         file.seek(begin)
         newline = file.read(end - begin).rfind(b"\n")
         if newline >= 0:

@@ -30,6 +30,9 @@ VERIFY_AFTER: Final = 15.0
 Snowflake, or another pod, may have ended it because others wait for its locks; its statements would
 then run outside of it, and COMMIT would succeed without an error."""
 
+STREAMED_ROWS: Final = 10_000
+"""Rows that are fetched at a time."""
+
 CAN_BE_FORKED: Final = int(snowflake.connector.__version__.split(".")[0]) < 5
 """Whether a child can sign in if its parent had signed in before the fork. From 5.0 on the
 connector runs threads of its compiled core, which a fork does not copy, so a call would hang."""
@@ -67,8 +70,8 @@ class Session:
         with self._fork_lock.lock, self._translated():
             return self._run(name, values)
 
-    def stream(self, name: str, size: int = 10_000, **values: Any) -> Iterator[tuple[Any, ...]]:
-        """The rows of one statement, fetched ``size`` at a time."""
+    def stream(self, name: str, **values: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows of one statement, fetched a part at a time."""
         text, bound = self.statements.bind(name, values)
         forks = self._forks
         with self._fork_lock.lock, self._translated():
@@ -77,7 +80,7 @@ class Session:
         while True:
             with self._fork_lock.lock, self._translated():
                 self._check_not_forked(forks)
-                rows = cursor.fetchmany(size)
+                rows = cursor.fetchmany(STREAMED_ROWS)
             if not rows:
                 return
             yield from rows

@@ -143,7 +143,7 @@ class _Checks:
 
     def wal(self) -> Diagnosis:
         with self._connected() as connection:
-            mode = self._pragma(connection, "journal_mode")
+            mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
         if mode != "wal":
             return warn(
                 f"off ({mode}), so that readers and writers wait for each other",
@@ -222,9 +222,6 @@ class _Checks:
             if configure:
                 connection.execute("PRAGMA synchronous = NORMAL")
             yield connection
-
-    def _pragma(self, connection: sqlite3.Connection, name: str) -> str:
-        return str(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def _rewrite_version(connection: sqlite3.Connection) -> None:
