@@ -85,7 +85,7 @@ class SqliteDatabase:
         self._fork_lock = fork.ForkLock()
         self._connection: sqlite3.Connection | None = None
         self._transaction: SqliteTransaction | None = None
-        self._snapshots: dict[int, Snapshot] = {}
+        self._snapshots: set[Snapshot] = set()
         self._unusable: str | None = None  # why the store cannot be used any more
         self._is_forking = False
         self._counter_offset = 0
@@ -122,11 +122,11 @@ class SqliteDatabase:
                 self._next_check = 0.0  # opening a file that replaced this one could corrupt it
                 self._check_files()
                 snapshot = Snapshot(self._opening, self._clock())
-                self._snapshots[id(snapshot)] = snapshot
+                self._snapshots.add(snapshot)
             try:
                 yield snapshot.transaction
             finally:
-                self._snapshots.pop(id(snapshot), None)
+                self._snapshots.discard(snapshot)
                 snapshot.close()
 
     def close(self) -> None:
@@ -345,7 +345,7 @@ class SqliteDatabase:
         self._fork_lock.before_fork(until)
         if not self._fork_lock.is_held_by_fork:
             return
-        for snapshot in list(self._snapshots.values()):
+        for snapshot in list(self._snapshots):
             snapshot.before_fork(until)
         if self._connection is None or self._transaction is not None or self._files.lost():
             return
@@ -359,7 +359,7 @@ class SqliteDatabase:
         self._is_forking = False
         if in_child:
             self._abandon_inherited_connection()
-        for snapshot in list(self._snapshots.values()):
+        for snapshot in list(self._snapshots):
             snapshot.after_fork(in_child)
         self._fork_lock.after_fork(in_child)
 
