@@ -18,9 +18,8 @@ from fleet_q.adapters.diagnosis import Check, Diagnosis, Finding, examine, fail,
 from fleet_q.adapters.sqlite.errors import translated
 from fleet_q.adapters.sqlite.files import StoreFiles
 from fleet_q.adapters.sqlite.migrate import APPLICATION_ID, SCHEMA_VERSION, file_info, version
-from fleet_q.adapters.sqlite.open import WAL_LIMIT
+from fleet_q.adapters.sqlite.open import BUSY_TIMEOUT, WAL_LIMIT, version_fault
 from fleet_q.adapters.sqlite.start_files import MARK, StartFiles
-from fleet_q.adapters.sqlite.store import BUSY_TIMEOUT, OLDEST_SQLITE
 
 REMOTE: Final = {
     "9p", "afs", "ceph", "cifs", "fuse.sshfs", "glusterfs", "lustre", "nfs", "nfs4", "smb3",
@@ -80,12 +79,8 @@ class _Checks:
         self._clock = clock
 
     def library(self) -> Diagnosis:
-        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-            oldest = ".".join(map(str, OLDEST_SQLITE[:2]))
-            return fail(
-                f"{sqlite3.sqlite_version} is too old; {oldest} or later is needed",
-                "use a Python with a newer SQLite",
-            )
+        if (too_old := version_fault()) is not None:
+            return fail(too_old, "use a Python with a newer SQLite")
         return ok(sqlite3.sqlite_version)
 
     def file(self) -> Diagnosis:

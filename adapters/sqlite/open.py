@@ -47,6 +47,14 @@ _WAL_PAUSE: Final = 0.01
 OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
 
 
+def version_fault() -> str | None:
+    """Why the version of this Python's SQLite cannot be used; ``None`` if it can."""
+    if sqlite3.sqlite_version_info >= OLDEST_SQLITE:
+        return None
+    oldest = ".".join(map(str, OLDEST_SQLITE[:2]))
+    return f"{sqlite3.sqlite_version} is too old; {oldest} or later is needed"
+
+
 @dataclass(frozen=True)
 class Opening:
     """The options with which the file at ``path``, which is absolute, is opened. With ``create``
@@ -59,8 +67,8 @@ class Opening:
 
     def check(self) -> None:
         """Raise :class:`StoreError` for errors that are visible without opening the file."""
-        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or later is needed")
+        if (too_old := version_fault()) is not None:
+            raise StoreError(f"SQLite {too_old}")
         try:
             load_all("sqlite")
             exists = self.path.exists()

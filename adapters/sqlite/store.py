@@ -7,21 +7,11 @@ from pathlib import Path
 
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.adapters.sqlite.database import SqliteDatabase
-from fleet_q.adapters.sqlite.open import (
-    BUSY_TIMEOUT,
-    OLDEST_SQLITE,
-    Durability,
-    Opening,
-)
+from fleet_q.adapters.sqlite.open import BUSY_TIMEOUT, Durability, Opening
 from fleet_q.adapters.sqlite.start_files import StartFiles
 from fleet_q.core.event_store import EventStore
 
-__all__ = [
-    "BUSY_TIMEOUT",
-    "OLDEST_SQLITE",
-    "Durability",
-    "SqliteStore",
-]
+__all__ = ["BUSY_TIMEOUT", "Durability", "SqliteStore"]
 
 
 class SqliteStore(EventStore):
