@@ -13,10 +13,10 @@ import pytest
 
 from fleet_q.adapters.diagnosis import Finding
 from fleet_q.adapters.snowflake.doctor import examination
-from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from tests.standin.client import Schema
+from tests.tables import create_tables
 from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.slow
@@ -32,9 +32,7 @@ NAMED = ("account", "user", "role", "warehouse", "database", "schema")
 @pytest.fixture
 def made(schema: Schema) -> Schema:
     """A schema with the tables in it."""
-    session = Session(schema.parameters, Statements())
-    list(migrate(session))
-    session.close()
+    create_tables(schema)
     schema.set(clock=NOW)
     schema.forget()
     return schema

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from fleet_q import FleetQ
 from fleet_q.adapters.open import open_store
-from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
@@ -26,6 +25,7 @@ from fleet_q.core.step import Complete, Submit
 from fleet_q.services.app.ids import new_step_id
 from fleet_q.services.app.settings import Settings
 from tests.standin.client import Schema, Standin
+from tests.tables import create_tables
 from tests.waiting import LIMIT, wait_until
 
 pytestmark = pytest.mark.slow
@@ -45,9 +45,7 @@ nothing is wrong with, so no test relies on one that such a session is to answer
 def tables(standin: Standin) -> Iterator[Schema]:
     """A schema with the tables in it, which all tests here share."""
     schema = standin.schema()
-    session = Session(schema.parameters, Statements())
-    list(migrate(session))
-    session.close()
+    create_tables(schema)
     yield schema
     schema.drop()
 

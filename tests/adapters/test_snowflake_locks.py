@@ -12,13 +12,13 @@ from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake import lock_reaper, session
 from fleet_q.adapters.snowflake import store as snowflake
 from fleet_q.adapters.snowflake.lock_reaper import NAME
-from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.traits import ABANDONED_AFTER
 from fleet_q.core.errors import StoreContended, StoreUnavailable
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema, Standin
+from tests.tables import create_tables
 from tests.waiting import LIMIT
 
 NOW = 1_700_000_000_000_000
@@ -28,9 +28,7 @@ HURRIED = {"session_parameters": {"LOCK_TIMEOUT": 0.05}}
 @pytest.fixture
 def schema(standin: Standin) -> Iterator[Schema]:
     schema = standin.schema()
-    owner = Session(schema.parameters, Statements())
-    list(migrate(owner))
-    owner.close()
+    create_tables(schema)
     schema.set(clock=NOW)
     yield schema
     schema.drop()

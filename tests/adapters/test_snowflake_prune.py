@@ -6,23 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleet_q.adapters.snowflake.migrate import migrate
-from fleet_q.adapters.snowflake.session import Session
-from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.errors import StoreError
 from fleet_q.core.ports import FinalStep, Pruned
 from fleet_q.core.pruning import PRUNED_BY_DEFAULT
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema
+from tests.tables import create_tables
 from tests.waiting import LIMIT
 
 
 @pytest.fixture
 def store(schema: Schema) -> Iterator[SnowflakeStore]:
-    session = Session(schema.parameters, Statements())
-    list(migrate(session))
-    session.close()
+    create_tables(schema)
     store = SnowflakeStore(schema.parameters, patience=LIMIT)
     yield store
     schema.no_faults()

@@ -11,13 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fleet_q.adapters.snowflake.migrate import migrate
-from fleet_q.adapters.snowflake.session import Session
-from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Submit
 from tests.fleet_on_snowflake.by_hand import USUAL, World, world_in
 from tests.standin.client import Standin, Statement
+from tests.tables import create_tables
 
 MINUTE = 60.0
 
@@ -140,9 +138,7 @@ MEASURES = (submitting, draining(8), draining(100), one_step, recovering, idling
 @contextmanager
 def _world(standin: Standin, latency: float) -> Iterator[World]:
     schema = standin.schema()
-    session = Session(schema.parameters, Statements())
-    list(migrate(session))
-    session.close()
+    create_tables(schema)
     schema.forget()
     schema.set(latency=latency)
     with world_in(schema) as world:

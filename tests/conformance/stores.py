@@ -15,13 +15,13 @@ from msgspec.structs import replace
 
 from fleet_q.adapters import memory
 from fleet_q.adapters.memory import MemoryStore
-from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.ports import Store
 from tests.standin.client import Schema, shared
+from tests.tables import create_tables
 from tests.waiting import LIMIT
 
 from .clock import FakeClock
@@ -159,10 +159,7 @@ class _Account:
 
 def _new_schema() -> Schema:
     schema = shared().schema()
-    session = Session(schema.parameters, STATEMENTS)
-    for _ in migrate(session):
-        pass
-    session.close()
+    create_tables(schema)
     return schema
 
 

@@ -7,9 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from fleet_q.adapters.snowflake.migrate import migrate
-from fleet_q.adapters.snowflake.session import Session
-from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from tests.crash.checks import Log
 from tests.crash.client import Client
@@ -17,6 +14,7 @@ from tests.crash.fleet import Fleet
 from tests.crash.plan import DEAD_AFTER, Act, Expiry, Outage, RequestFault
 from tests.crash.schedule import Schedule
 from tests.standin.client import Standin
+from tests.tables import create_tables
 
 PATIENCE: Final = 5.0
 """Seconds for which a call of the round's own client is retried."""
@@ -45,10 +43,7 @@ class SnowflakeTarget:
             "FLEET_Q_HEARTBEAT_INTERVAL": str(dead_after / 4),
             "FLEET_Q_DEAD_POD_THRESHOLD": str(dead_after),
         }
-        session = Session(self._schema.parameters, Statements())
-        for _ in migrate(session):
-            pass
-        session.close()
+        create_tables(self._schema)
 
     def open(self) -> SnowflakeStore:
         return SnowflakeStore(self._schema.parameters, patience=PATIENCE)

@@ -9,13 +9,11 @@ from typing import Any, Final
 
 import pytest
 
-from fleet_q.adapters.snowflake.migrate import migrate
-from fleet_q.adapters.snowflake.session import Session
-from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from tests.fleet_on_snowflake.threads import Fleet
 from tests.processes.launcher import QUICK, Launcher
 from tests.standin.client import Schema
+from tests.tables import create_tables
 
 QUICK_RETRY: Final[dict[str, Any]] = {"backoff_policy": lambda: itertools.repeat(0.05)}
 """Makes connector 4.x wait only 50 ms before it repeats a request, as 5.x does by itself."""
@@ -23,9 +21,7 @@ QUICK_RETRY: Final[dict[str, Any]] = {"backoff_policy": lambda: itertools.repeat
 
 @pytest.fixture
 def made(schema: Schema) -> Schema:
-    session = Session(schema.parameters, Statements())
-    list(migrate(session))
-    session.close()
+    create_tables(schema)
     schema.set(idle_abort=1)  # seconds until the locks of a killed pod are released
     schema.forget()
     return schema
