@@ -28,7 +28,13 @@ err = Console(stderr=True, soft_wrap=True)
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show a progress bar on stderr, if that is a terminal; the function yielded advances it."""
     shown = err.is_terminal and not out.is_terminal  # lines on stdout would break the bar
-    with Progress(console=err, transient=True, disable=not shown) as bar:
+    with Progress(
+        console=err,
+        transient=True,
+        redirect_stdout=False,  # Rich would write lines for stdout to the bar's terminal
+        redirect_stderr=False,
+        disable=not shown,
+    ) as bar:
         task = bar.add_task(what, total=total)
         yield lambda count: bar.advance(task, count)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join
@@ -169,6 +171,16 @@ def test_status_in_a_terminal_shows_values_whole(
     assert any(line.endswith(IDS[0]) for line in lines)
     assert any(LONG in line for line in lines)
     assert "\x1b[1m" in shown
+
+
+def test_ids_are_printed_on_stdout_while_stderr_shows_a_progress_bar(
+    fleet_q: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(output, "err", Console(file=terminal, force_terminal=True))
+    code, out, _ = fleet_q("submit", "-", stdin="{}\n{}\n")
+    assert (code, [line[:5] for line in out.splitlines()]) == (0, ["step-"] * 2)
+    assert "steps stored" in terminal.getvalue()
 
 
 def _read(terminal: int) -> bytes:
