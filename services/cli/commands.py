@@ -241,13 +241,13 @@ def _replay_all(fleet: FleetQ, json: bool) -> int:
     try:
         with (
             ending_between_transactions() as check_signals,
-            progress("steps replayed", None) as advance,
+            progress("steps replayed") as update,
         ):
 
             def on_replayed(count: int) -> None:
                 nonlocal replayed
                 replayed += count
-                advance(count)
+                update(replayed)
                 check_signals()
 
             return fleet.replay_all(on_replayed)

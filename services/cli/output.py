@@ -25,9 +25,12 @@ err = Console(stderr=True, soft_wrap=True)
 
 
 @contextlib.contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on stderr, if that is a terminal; the function yielded advances it."""
-    shown = err.is_terminal and not out.is_terminal  # lines on stdout would break the bar
+def progress(
+    what: str, total: int | None = None, *, between_lines: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Show on stderr, if that is a terminal, how many of ``total`` are done; the function yielded
+    sets their number. A body that prints lines on stdout sets ``between_lines``."""
+    shown = err.is_terminal and not (between_lines and out.is_terminal)  # lines break the bar
     with Progress(
         console=err,
         transient=True,
@@ -35,8 +38,14 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         redirect_stderr=False,
         disable=not shown,
     ) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda count: bar.advance(task, count)
+        task = bar.add_task("", total=total)
+
+        def update(done: int) -> None:
+            counted = f"{done}" if total is None else f"{done} of {total}"
+            bar.update(task, completed=done, description=f"{counted} {what}")
+
+        update(0)
+        yield update
 
 
 def say(text: str, style: str = "") -> None:

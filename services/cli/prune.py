@@ -8,11 +8,10 @@ from typing import Annotated, Final
 
 import msgspec
 import typer
-from rich.progress import Progress
 
 from fleet_q.core.pruning import PruneStats, statuses_to_prune
 from fleet_q.services.cli.options import JsonOption, StoreOption, VerboseOption, client
-from fleet_q.services.cli.output import err, print_json, say
+from fleet_q.services.cli.output import print_json, progress, say
 from fleet_q.services.cli.signals import ending_between_transactions
 
 prune_command = typer.Typer()
@@ -50,20 +49,18 @@ def prune(
     """
     fleet = client(store)
     stats = PruneStats()
-    with (
-        ending_between_transactions() as check_signals,
-        Progress(console=err, transient=True, disable=not err.is_terminal) as progress,
-    ):
-        counts = fleet.queue()
-        final = sum(counts[status] for status in statuses_to_prune(failed=failed))
-        task = progress.add_task("", total=final)
+    counts = fleet.queue()
+    final = sum(counts[status] for status in statuses_to_prune(failed=failed))
+    try:
+        with (
+            ending_between_transactions() as check_signals,
+            progress("final steps pruned", final) as update,
+        ):
 
-        def on_batch() -> None:
-            text = f"{stats.steps} of {final} final steps pruned"
-            progress.update(task, completed=stats.steps, description=text)
-            check_signals()
+            def on_batch() -> None:
+                update(stats.steps)
+                check_signals()
 
-        try:
             fleet.prune(
                 older_than,
                 failed=failed,
@@ -72,11 +69,10 @@ def prune(
                 stats=stats,
                 on_batch=on_batch,
             )
-        except BaseException:
-            if stats != PruneStats():
-                progress.stop()
-                _show(stats, dry_run, json)
-            raise
+    except BaseException:
+        if stats != PruneStats():
+            _show(stats, dry_run, json)
+        raise
     _show(stats, dry_run, json)
 
 

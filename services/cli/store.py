@@ -7,7 +7,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.progress import Progress
 
 from fleet_q.adapters.open import dialect
 from fleet_q.adapters.snowflake.connection import named
@@ -19,7 +18,7 @@ from fleet_q.services.app.settings import Settings, from_env
 from fleet_q.services.cli import doctor as doctors
 from fleet_q.services.cli import schema_status
 from fleet_q.services.cli.options import JsonOption, StoreOption, VerboseOption, client
-from fleet_q.services.cli.output import err, print_json, say
+from fleet_q.services.cli.output import print_json, progress, say
 
 store_commands = typer.Typer()
 
@@ -97,12 +96,8 @@ def rebuild(
 ) -> None:
     """Correct the steps and pods that differ from the event log."""
     fleet = client(store)
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("reading the log", total=None)
-        report = fleet.store.rebuild(
-            check=check, progress=lambda events: progress.update(task, completed=events,
-                                                                  description=f"{events} events")
-        )  # fmt: skip
+    with progress("events read") as update:
+        report = fleet.store.rebuild(check=check, progress=update)
     differing = len(report.differing_steps) + len(report.differing_pods)
     if json:
         print_json({**msgspec.to_builtins(report), "equal": report.equal})

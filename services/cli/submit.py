@@ -86,19 +86,22 @@ def submit(
 
 def _submit_many(fleet: FleetQ, commands: list[Submit], json: bool) -> None:
     printed: list[str] = []
+    done = 0
     try:
         with (
             reporting_new_store(fleet),
             ending_between_transactions() as check_signals,
-            progress("steps stored", len(commands)) as advance,
+            progress("steps stored", len(commands), between_lines=not json) as update,
         ):
 
             def on_stored(step_ids: Sequence[str]) -> None:
+                nonlocal done
                 if not json:
                     sys.stdout.write("".join(f"{step_id}\n" for step_id in step_ids))
                     sys.stdout.flush()
                     printed.extend(step_ids)
-                advance(len(step_ids))
+                done += len(step_ids)
+                update(done)
                 check_signals()
 
             fleet.submit_commands(commands, on_stored)

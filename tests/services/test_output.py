@@ -180,7 +180,7 @@ def test_ids_are_printed_on_stdout_while_stderr_shows_a_progress_bar(
     monkeypatch.setattr(output, "err", Console(file=terminal, force_terminal=True))
     code, out, _ = fleet_q("submit", "-", stdin="{}\n{}\n")
     assert (code, [line[:5] for line in out.splitlines()]) == (0, ["step-"] * 2)
-    assert "steps stored" in terminal.getvalue()
+    assert "2 of 2 steps stored" in terminal.getvalue()
 
 
 def _read(terminal: int) -> bytes:
