@@ -143,7 +143,7 @@ class Server:
         if self._virtual_clock.now < self._outage_until:
             actor.on_error(StoreUnavailable("the store: connection lost"))
             return
-        answer = getattr(self._store, call.method)(*call.args, **call.kwargs)
+        answer = call.on(self._store)
         self._on_done(actor, call, answer)
         actor.on_answer(answer)
 
@@ -196,7 +196,7 @@ class Server:
         if call is None:
             return
         try:
-            session.answer = getattr(self._store, call.method)(*call.args, **call.kwargs)
+            session.answer = call.on(self._store)
         except FleetQError as error:
             session.error = error
         self._unlock(session)
