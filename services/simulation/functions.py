@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 
 from fleet_q.core.retry import RetryPolicy
 from fleet_q.core.step import Complete, Outcome, Step, claim_order
+from fleet_q.core.worker.functions import Claim
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.scenario import Work
-
-Claim = tuple[str, str]
 
 
 class Functions:
