@@ -90,26 +90,13 @@ class SafetyChecks(Records):
         for step_or_pod in ids:
             step, pod = self.steps.get(step_or_pod), self.pods.get(step_or_pod)
             if step is not None:
-                require(
-                    step.status in ("completed", "cancelled"),
-                    "pruning",
-                    step_or_pod,
-                    "was pruned when it was {}",
-                    step.status,
+                _check_pruned(
+                    step_or_pod, step.status, ("completed", "cancelled"), step.at <= before
                 )
-                require(step.at <= before, "pruning", step_or_pod, "was pruned too early")
                 step.pruned = True
             elif pod is not None:
-                require(
-                    pod.status in ("down", "asleep"),
-                    "pruning",
-                    step_or_pod,
-                    "was pruned when it was {}",
-                    pod.status,
-                )
-                require(
-                    pod.last_heartbeat <= before, "pruning", step_or_pod, "was pruned too early"
-                )
+                is_old = pod.last_heartbeat <= before
+                _check_pruned(step_or_pod, pod.status, ("down", "asleep"), is_old)
                 pod.version, pod.status = 0, "down"
                 self._pod_checks.pruned(step_or_pod)
 
@@ -151,3 +138,8 @@ class SafetyChecks(Records):
         require(
             leader == actor.name, "one leader", actor.name, "acted while {} was the leader", leader
         )
+
+
+def _check_pruned(subject: str, status: str, prunable: tuple[str, ...], is_old: bool) -> None:
+    require(status in prunable, "pruning", subject, "was pruned when it was {}", status)
+    require(is_old, "pruning", subject, "was pruned too early")
