@@ -21,14 +21,14 @@ POLLS_PER_INTERVAL: Final = 4
 
 
 def watch_silent_pods(
-    store: Store, fleet: PodList, settings: PodSettings, on_wait: Callable[[str], object]
+    store: Store, pod_list: PodList, settings: PodSettings, on_wait: Callable[[str], object]
 ) -> list[Pod]:
     """Return the pods that are silent by the store's clock and send no heartbeat while watched.
 
     Watching takes two heartbeat intervals during which the store is available, or no time if no
     pod seems silent. ``on_wait`` is called with a message before it begins.
     """
-    candidates = silent_pods(fleet.pods, fleet.at, micros(settings.dead_pod_threshold))
+    candidates = silent_pods(pod_list.pods, pod_list.at, micros(settings.dead_pod_threshold))
     if not candidates:
         return []
     interval = settings.heartbeat_interval
