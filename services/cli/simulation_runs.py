@@ -56,8 +56,12 @@ class Size(msgspec.Struct, frozen=True):
 
     def command(self, seed: int) -> str:
         """Return the command that repeats the simulation of a seed."""
-        options = {"pods": self.pods, "hours": self.hours, "steps": self.steps}
-        options["store-model"] = self.store  # type: ignore[assignment]
+        options: dict[str, object] = {
+            "pods": self.pods,
+            "hours": self.hours,
+            "steps": self.steps,
+            "store-model": self.store,
+        }
         given = "".join(
             f" --{name} {value}" for name, value in options.items() if value is not None
         )
