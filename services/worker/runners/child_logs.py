@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from fleet_q.services.app.context import current
+from fleet_q.services.worker.escapes import encodable
 from fleet_q.services.worker.runners.wire import Logged
 
 _PLAIN: Final = (str, int, float, bool, type(None))
@@ -43,7 +44,7 @@ class LogsToPod(logging.Handler):
         attributes["msg"] = record.getMessage()
         if record.exc_info and not record.exc_text:
             attributes["exc_text"] = self._formatter.formatException(record.exc_info)
-        return {name: _encodable(value) for name, value in attributes.items()}
+        return {name: _bounded(value) for name, value in attributes.items()}
 
 
 def levels() -> dict[str, int]:
@@ -71,7 +72,7 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, _PLAIN) and not (isinstance(value, int) and abs(value) >= _LARGEST)
 
 
-def _encodable(value: Any) -> Any:
+def _bounded(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    return value[:_LONGEST].encode("utf-8", "backslashreplace").decode()
+    return encodable(value[:_LONGEST])
