@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 from fleet_q.core.retry import RetryPolicy
 from fleet_q.core.step import Outcome, Step
+from fleet_q.core.worker.functions import Claim
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.worker.attempt import Attempt
@@ -63,7 +64,7 @@ class Runners:
         for runner in self._runners:
             others = [other for other in self._runners if other is not runner]
             runner.connect(others, on_unconfirmed)
-        self._jobs: dict[tuple[str, str], tuple[Runner, Job]] = {}
+        self._jobs: dict[Claim, tuple[Runner, Job]] = {}
 
     def start(self, steps: Iterable[Step], begin_by: float) -> None:
         """Begin attempts at ``steps``, which are in claim order, or queue them for a slot. After
@@ -131,7 +132,7 @@ class Runners:
             job.attempt.context.cancel()
             runner.abandon(job)
 
-    def withdraw(self, keep: int) -> list[tuple[str, str]]:
+    def withdraw(self, keep: int) -> list[Claim]:
         """Remove the waiting attempts except the first ``keep`` in claim order. Returns their ids
         and claim tokens."""
         waiting = [
@@ -144,14 +145,9 @@ class Runners:
         for job, runner in waiting[:keep]:
             runner.add([job])
         self.pull()
-        withdrawn = [
-            (job.attempt.step.step_id, job.attempt.claim_token) for job, _ in waiting[keep:]
-        ]
-        for claim in withdrawn:
-            self.forget(*claim)
-        return withdrawn
+        return self._forget_all(job for job, _ in waiting[keep:])
 
-    def take_stuck(self, before: float) -> list[tuple[str, str]]:
+    def take_stuck(self, before: float) -> list[Claim]:
         """Remove the attempts that should have begun before the time ``before`` and wait although
         slots are free, because their runner cannot begin any. Returns ids and claim tokens."""
         stuck = []
@@ -162,11 +158,10 @@ class Runners:
             stuck += [job for job in jobs if job.claimed_until < before]
             if waiting := [job for job in jobs if job.claimed_until >= before]:
                 runner.add(waiting)
-        claims = [
-            (job.attempt.step.step_id, job.attempt.claim_token)
-            for job in stuck
-            if not job.attempt.context.cancelled
-        ]
+        return self._forget_all(job for job in stuck if not job.attempt.context.cancelled)
+
+    def _forget_all(self, jobs: Iterable[Job]) -> list[Claim]:
+        claims = [(job.attempt.step.step_id, job.attempt.claim_token) for job in jobs]
         for claim in claims:
             self.forget(*claim)
         return claims
