@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import ctypes
 import logging
 import os
 import signal
@@ -24,6 +23,7 @@ from fleet_q.services.app.description import described
 from fleet_q.services.child.finder import Finder, NotFound
 from fleet_q.services.worker import logs
 from fleet_q.services.worker.attempt import result_text
+from fleet_q.services.worker.parent import end_with_parent
 from fleet_q.services.worker.runners.address import Address
 from fleet_q.services.worker.runners.channel import Channel
 from fleet_q.services.worker.runners.child_logs import LogsToPod, set_levels
@@ -38,14 +38,13 @@ from fleet_q.services.worker.runners.wire import (
     Start,
 )
 
-_PR_SET_PDEATHSIG: Final = 1
 _FOR_THE_POD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main(descriptor: int) -> None:
     """Run the steps that the pod sends over the socket ``descriptor``, until the pod closes it."""
     origin.is_child = True
-    _end_with_guard()
+    end_with_parent(os.getsid(0))  # the guard, which leads the session
     channel = Channel(socket.socket(fileno=descriptor))
     start = channel.receive()
     if not isinstance(start, Start):
@@ -56,14 +55,6 @@ def main(descriptor: int) -> None:
             child.run(run)
     except OSError:  # a function has closed the socket
         sys.exit(LOST_CONNECTION)
-
-
-def _end_with_guard() -> None:
-    """Have the kernel kill this process when the guard ends. Only Linux can do that."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != os.getsid(0):  # the guard leads the session; it has ended already
-        os._exit(1)
 
 
 class _Child:

@@ -13,7 +13,8 @@ import signal
 import sys
 from typing import Final
 
-_PR_SET_PDEATHSIG: Final = 1
+from fleet_q.services.worker.parent import end_with_parent
+
 _PR_GET_CHILD_SUBREAPER: Final = 37
 _FORWARDED: Final = (
     signal.SIGTERM,
@@ -37,7 +38,7 @@ def reap_orphans() -> None:
     pod = os.fork()
     if pod == 0:
         os.setpgid(0, 0)  # a signal to the group arrives once, forwarded
-        _end_with_parent(first)
+        end_with_parent(first)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
     while True:
@@ -59,11 +60,3 @@ def _gets_orphans() -> bool:
     flag = ctypes.c_int(0)
     error = ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(flag))
     return error == 0 and flag.value == 1
-
-
-def _end_with_parent(first: int) -> None:
-    """Have the kernel kill this process when the first one ends. For process 1 it always does."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != first:
-        os._exit(1)
