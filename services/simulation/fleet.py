@@ -87,7 +87,7 @@ class Fleet:
         self.processes: dict[str, PodProcess] = {}
         self.replaced: list[PodProcess] = []  # that lived when another began under their id
         self.accepted: set[str] = set()
-        self.died_at: dict[str, float] = {}  # by pod and number of the process
+        self.died_at: dict[str, float] = {}  # by process id
         self._rates = {pod.pod_id: pod.rate for pod in scenario.pods}
         self._numbers = dict.fromkeys(self._rates, 0)
         self._liveness = LivenessChecks(self)
@@ -212,7 +212,7 @@ class Fleet:
         if actor.name == sc.CLIENT:
             self._open_requests -= 1
         if isinstance(actor, PodProcess):
-            self.died_at[f"{actor.name}/{actor.number}"] = self.virtual_clock.now
+            self.died_at[actor.process_id] = self.virtual_clock.now
         if back_after is not None and isinstance(actor, PodProcess):
             self.virtual_clock.after(back_after, self._restart, actor)
 

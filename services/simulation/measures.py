@@ -12,6 +12,7 @@ import msgspec
 from fleet_q.core import events as ev
 from fleet_q.core.retry import MICROS
 from fleet_q.services.simulation.observed import Observed
+from fleet_q.services.simulation.pod_process import process_of
 from fleet_q.services.simulation.recording import StepChange
 
 SAMPLES: Final = 400
@@ -68,7 +69,7 @@ class Measures:
     def _recovered(self, step_id: str) -> None:
         record = self._fleet.checks.steps.get(step_id)
         if record is not None and record.held is not None:
-            died = self._fleet.died_at.get(record.held.incarnation.rpartition("/")[0])
+            died = self._fleet.died_at.get(process_of(record.held.incarnation))
             if died is not None:
                 self.recovery_waits.append(self._fleet.virtual_clock.now - died)
 

@@ -22,4 +22,4 @@ class Observed(Protocol):
     server: Server
     processes: dict[str, PodProcess]
     died_at: dict[str, float]
-    """Seconds since the start, by pod and number of the process."""
+    """Seconds since the start, by process id."""

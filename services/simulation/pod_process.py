@@ -108,6 +108,11 @@ class PodProcess(Actor):
             describe=repr,
         )
 
+    @property
+    def process_id(self) -> str:
+        """The pod's id and the number of the process."""
+        return f"{self.name}/{self.number}"
+
     def start(self) -> None:
         """Start the pod's program."""
         self.begin(self._run())
@@ -163,7 +168,7 @@ class PodProcess(Actor):
 
     def _new_id(self) -> str:
         self.ids += 1
-        return f"{self.name}/{self.number}/{self.ids}"
+        return f"{self.process_id}/{self.ids}"
 
     def _run(self) -> Process:
         program = self._program.run()
@@ -234,6 +239,11 @@ class PodProcess(Actor):
     def _notify(self, message: Message) -> None:
         self._inbox.append(message)
         self.wake()
+
+
+def process_of(incarnation: str) -> str:
+    """The id of the process that made the incarnation."""
+    return incarnation.rpartition("/")[0]
 
 
 class _Failures(Observer):

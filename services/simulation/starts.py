@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from fleet_q.core.ports import Orphan
-from fleet_q.services.simulation.pod_process import PodProcess
+from fleet_q.services.simulation.pod_process import PodProcess, process_of
 
 
 class Starts:
@@ -17,7 +17,7 @@ class Starts:
 
     def add(self, process: PodProcess) -> None:
         """Register a process that starts."""
-        self._processes[_name(process.machine.incarnation)] = process
+        self._processes[process.process_id] = process
 
     def open(self, incarnation: str) -> None:
         return None
@@ -34,7 +34,7 @@ class Starts:
     ) -> bool | None:
         """Whether a function began. ``None`` if that is unknown: the process is alive, or was at
         the time ``before``, or has become another incarnation, which discards its record."""
-        process = self._processes[_name(incarnation)]
+        process = self._processes[process_of(incarnation)]
         has_ended = not process.alive and (before is None or process.silent_since < before)
         if not has_ended or process.machine.incarnation != incarnation:
             return None
@@ -45,8 +45,3 @@ class Starts:
 
     def remove(self, incarnations: Collection[str]) -> None:
         """Do nothing: simulated records need no cleaning."""
-
-
-def _name(incarnation: str) -> str:
-    """The name of the process that made the incarnation."""
-    return incarnation.rpartition("/")[0]
