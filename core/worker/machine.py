@@ -18,17 +18,11 @@ from fleet_q.core.retry import RetryPolicy, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.step import Outcome, Release, Step
-from fleet_q.core.worker.claim_schedule import SHORTEST_CLAIM_WAIT, ClaimSchedule
-from fleet_q.core.worker.claims import HeldClaims
-from fleet_q.core.worker.idle import IdleTracker
-from fleet_q.core.worker.leader_duties import LeaderDuties
-from fleet_q.core.worker.membership import Membership, Phase
-from fleet_q.core.worker.outbox import Outbox
-from fleet_q.core.worker.pacing import ClaimPacing
+from fleet_q.core.worker.claim_schedule import SHORTEST_CLAIM_WAIT
+from fleet_q.core.worker.membership import Phase
+from fleet_q.core.worker.parts import PodParts
 from fleet_q.core.worker.plan import Plan
-from fleet_q.core.worker.prefetch import Prefetch
-from fleet_q.core.worker.store_backoff import StoreBackoff
-from fleet_q.core.worker.sync_requests import SyncRequests
+from fleet_q.core.worker.schedule import Schedule
 
 _PLAIN: Final = StoreTraits()
 
@@ -55,20 +49,21 @@ class PodMachine:
         self.records_starts = False
         self.retry_policy = RetryPolicy(settings.retry_base_delay, settings.retry_max_delay, chance)
         self._chance = chance
-        self._member = Membership(pod_id, settings, new_id)
-        self._pacing = ClaimPacing(traits)
-        self._prefetch = Prefetch(settings.prefetch, settings.claim_interval)
-        self._claims = ClaimSchedule(settings, self._prefetch)
-        self._idle = IdleTracker(settings, traits)
-        self._leading = LeaderDuties(pod_id, settings)
-        self._held = HeldClaims()
-        self._running = self._held.by_id
-        self._outbox = Outbox()
-        self._requests = SyncRequests(self._member, self._held, self._outbox, new_id)
-        self._backoff = StoreBackoff(settings, chance)
+        parts = PodParts(pod_id, settings, traits, new_id=new_id, chance=chance)
+        self._schedule = Schedule(parts)
+        self._member = parts.member
+        self._pacing = parts.pacing
+        self._prefetch = parts.prefetch
+        self._claims = parts.claims
+        self._idle = parts.idle
+        self._leading = parts.leading
+        self._held = parts.held
+        self._running = parts.held.by_id
+        self._outbox = parts.outbox
+        self._requests = parts.requests
+        self._backoff = parts.backoff
         self._abandon: list[tuple[str, str]] = []
         self._confirmed: float | None = None  # the steps that wait may begin until then
-        self._has_withdrawn = False  # the draining pod has released what had not begun
 
     @property
     def phase(self) -> Phase:
@@ -109,12 +104,12 @@ class PodMachine:
         if self.phase == "draining" and not self._member.has_joined and not self._has_work():
             self._member.phase = "gone"
         self._claims.restore_slots(now)
-        keep = self._due_withdrawal(now)
+        keep = self._schedule.due_withdrawal(now)
         begin_by, self._confirmed = self._confirmed, None
         abandon, self._abandon = tuple(self._abandon), []
         recover = self._due_recovery(now)
-        request = self._due_sync(now)
-        poll = self._due_poll(request, now)
+        request = self._schedule.due_sync(now, records_starts=self.records_starts)
+        poll = self._schedule.due_poll(request, now)
         return Plan(
             abandon=abandon,
             begin_by=begin_by,
@@ -122,10 +117,10 @@ class PodMachine:
             gone=self.phase == "gone",
             recover=recover,
             prune=recover and self._leading.due_prune(now),
-            check_leader=self._due_leader_check(now),
+            check_leader=self._schedule.due_leader_check(now),
             poll=poll,
             request=request,
-            next_at=now if request is not None else self._next_at(),
+            next_at=now if request is not None else self._schedule.next_at(),
         )
 
     def begin_by(self, now: float) -> float:
@@ -296,68 +291,6 @@ class PodMachine:
     def _has_work(self) -> bool:
         return bool(self._running or self._outbox or self._requests.pending)
 
-    def _due_sync(self, now: float) -> SyncRequest | None:
-        if self.phase == "gone" or now < self._backoff.retry_at:
-            return None
-        request: SyncRequest | None
-        if self._requests.pending is not None:
-            request = self._requests.repeat(self._requests.pending)
-        elif self.phase == "asleep":
-            is_due = now >= self._idle.wake_at
-            request = self._requests.wake(self._claims.slots) if is_due else None
-        else:
-            request = self._next_request(now)
-        if request is not None:
-            self._pacing.on_sent(now)
-        return request
-
-    def _next_request(self, now: float) -> SyncRequest | None:
-        requests = self._requests
-        requests.must_confirm = requests.must_confirm and bool(self._running)
-        pod_command = self._due_command(now)
-        if pod_command is None and not requests.must_confirm and self._is_lingering(now):
-            return None
-        return requests.build(
-            pod_command,
-            self._due_claim(now),
-            lambda free: self._due_prefetch(free, now),
-            records_starts=self.records_starts,
-        )
-
-    def _due_command(self, now: float) -> PodCommand | None:
-        return self._member.due_command(
-            now,
-            may_leave=not self._running and self._outbox.fits_in_one_sync,
-            should_sleep=now >= self._sleep_at() and not self._due_claim(now),
-        )
-
-    def _is_lingering(self, now: float) -> bool:
-        """Whether outcomes wait for those of functions that are about to end."""
-        may_wait = self._outbox and self._running and self._outbox.fits_in_one_sync
-        return bool(may_wait) and self._pacing.is_lingering(now)
-
-    def _due_claim(self, now: float) -> int:
-        if self.phase not in ("joining", "up"):
-            return 0
-        return self._claims.due(len(self._running), now)
-
-    def _due_prefetch(self, free: int, now: float) -> int:
-        if self.phase != "up":
-            return 0
-        return self._claims.due_prefetch(free, len(self._running), self._held_bytes, now)
-
-    def _due_withdrawal(self, now: float) -> int | None:
-        """How many of the steps that wait to keep; a draining pod keeps none."""
-        if self.phase == "draining":
-            due = not self._has_withdrawn
-            self._has_withdrawn = True
-            return 0 if due else None
-        return self._claims.due_withdrawal(len(self._running), self._held_bytes, now)
-
-    @property
-    def _held_bytes(self) -> int:
-        return self._held.size + self._outbox.size
-
     def _due_recovery(self, now: float) -> bool:
         at = max(self._leading.next_recovery, self._backoff.retry_at)
         if self.phase != "up" or now < at:
@@ -389,74 +322,12 @@ class PodMachine:
                 self._held.drop(step_id)
                 self._abandon.append((step_id, held.claim_token))
 
-    # Being idle, sleeping and waking
-
-    def _due_leader_check(self, now: float) -> bool:
-        """A sleeping pod checks that another leads, so that dead pods' steps are recovered."""
-        at = max(self._idle.leader_check_at, self._backoff.retry_at)
-        return self.phase == "asleep" and now >= at
-
-    def _due_poll(self, request: SyncRequest | None, now: float) -> bool:
-        """Poll before a claim that may find nothing, so that later submissions show as a change;
-        and, between claims, at the store's poll interval."""
-        if now < max(self._idle.next_poll, self._backoff.retry_at):
-            return False
-        claims = (
-            self._idle.writes_are_billed
-            and request is not None
-            and request.claim > 0
-            and not self._running
-        )
-        due = self.phase == "asleep" or self._may_poll() or claims
-        if due:
-            self._idle.schedule_poll(now)
-        return due
-
-    def _may_poll(self) -> bool:
-        """Whether the pod would claim if it knew that a step is available."""
-        could_claim = self.phase == "up" and len(self._running) < self._claims.usable
-        return self._idle.may_poll and could_claim and not self._claims.has_backlog
-
     def _track_idleness(self, request: SyncRequest, result: SyncResult, now: float) -> None:
         if self._running or self._outbox or result.claimed or self._claims.has_backlog:
             self._idle.on_work()
         elif request.claim:
             self._idle.on_nothing_claimed(result, now)
             self._claims.claim_by(max(self._idle.wake_at, now + SHORTEST_CLAIM_WAIT))
-
-    def _sleep_at(self) -> float:
-        idle = self.phase == "up" and not self._running and not self._outbox
-        may_sleep = idle and not self._leading.must_watch
-        return self._idle.sleep_at() if may_sleep else math.inf
-
-    def _next_at(self) -> float:
-        """When the next plan is due if nothing happens before."""
-        local = self._held.first_deadline
-        if self.phase == "draining" and self._running:
-            local = min(local, self._member.drain_until)
-        if self.phase != "draining" and len(self._running) > self._claims.slots:
-            local = min(local, self._prefetch.next_check)
-        return min(local, max(self._backoff.retry_at, self._next_call_at()))
-
-    def _next_call_at(self) -> float:
-        """When the next call of the store is due."""
-        if self._requests.pending is not None or self.phase == "joining":
-            return self._backoff.retry_at
-        if self.phase == "asleep":
-            return min(self._idle.next_poll, self._idle.wake_at, self._idle.leader_check_at)
-        times = [self._member.next_heartbeat if self._member.has_joined else math.inf]
-        if self.phase == "up":
-            times += [self._leading.next_recovery, self._sleep_at()]
-        if self._requests.must_confirm:
-            times.append(self._backoff.retry_at)
-        if self._outbox:
-            times.append(self._pacing.linger_until or self._backoff.retry_at)
-        elif self.phase == "up":
-            if len(self._running) < self._claims.usable:
-                times.append(self._claims.next_claim)
-            if self._may_poll():
-                times.append(self._idle.next_poll)
-        return min(times)
 
 
 def _is_representative(request: SyncRequest, result: SyncResult) -> bool:

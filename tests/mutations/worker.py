@@ -9,6 +9,7 @@ from fleet_q.core.worker import claim_schedule
 from fleet_q.core.worker.idle import IdleTracker
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.prefetch import Prefetch
+from fleet_q.core.worker.schedule import Schedule
 from tests.mutations.guards import (
     Mutation,
     nothing,
@@ -50,13 +51,13 @@ def _sees_a_leader(on_pods: Any) -> Any:
 
 
 def _sleeps_with_steps(sleep_at: Any) -> Any:
-    def mutant(pod_machine: PodMachine) -> float:
+    def mutant(schedule: Schedule) -> float:
         should_sleep = (
-            pod_machine._idle.writes_are_billed
-            and pod_machine._running
-            and pod_machine.phase == "up"
+            schedule._idle.writes_are_billed
+            and schedule._running
+            and schedule._member.phase == "up"
         )
-        return -math.inf if should_sleep else float(sleep_at(pod_machine))
+        return -math.inf if should_sleep else float(sleep_at(schedule))
 
     return mutant
 
@@ -86,7 +87,7 @@ WORKER: Final = (
         replaced(claim_schedule, "slots", lambda slots: lambda most, share: 2 * slots(most, share)),
     ),
     Mutation(
-        "a draining pod does not claim", replaced(PodMachine, "_due_claim", _claims_while_draining)
+        "a draining pod does not claim", replaced(Schedule, "_due_claim", _claims_while_draining)
     ),
     Mutation(
         "a prefetched step that would wait for long is released",
@@ -105,6 +106,6 @@ WORKER: Final = (
         "a sleeping pod leads if no other pod does", replaced(PodMachine, "on_pods", _sees_a_leader)
     ),
     Mutation(
-        "a pod that holds steps stays awake", replaced(PodMachine, "_sleep_at", _sleeps_with_steps)
+        "a pod that holds steps stays awake", replaced(Schedule, "_sleep_at", _sleeps_with_steps)
     ),
 )

@@ -1,0 +1,50 @@
+"""What a pod consists of, apart from the rules that combine its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fleet_q.core.ports import StoreTraits
+from fleet_q.core.settings import PodSettings
+from fleet_q.core.worker.claim_schedule import ClaimSchedule
+from fleet_q.core.worker.claims import HeldClaims
+from fleet_q.core.worker.idle import IdleTracker
+from fleet_q.core.worker.leader_duties import LeaderDuties
+from fleet_q.core.worker.membership import Membership
+from fleet_q.core.worker.outbox import Outbox
+from fleet_q.core.worker.pacing import ClaimPacing
+from fleet_q.core.worker.prefetch import Prefetch
+from fleet_q.core.worker.store_backoff import StoreBackoff
+from fleet_q.core.worker.sync_requests import SyncRequests
+
+
+class PodParts:
+    """The parts of one pod; each keeps track of one concern.
+
+    ``new_id`` makes incarnations and claim tokens, ``chance`` draws numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        pod_id: str,
+        settings: PodSettings,
+        traits: StoreTraits,
+        *,
+        new_id: Callable[[], str],
+        chance: Callable[[], float],
+    ) -> None:
+        self.member = Membership(pod_id, settings, new_id)
+        self.pacing = ClaimPacing(traits)
+        self.prefetch = Prefetch(settings.prefetch, settings.claim_interval)
+        self.claims = ClaimSchedule(settings, self.prefetch)
+        self.idle = IdleTracker(settings, traits)
+        self.leading = LeaderDuties(pod_id, settings)
+        self.held = HeldClaims()
+        self.outbox = Outbox()
+        self.requests = SyncRequests(self.member, self.held, self.outbox, new_id)
+        self.backoff = StoreBackoff(settings, chance)
+
+    @property
+    def held_bytes(self) -> int:
+        """The characters of all payloads and results that the pod holds."""
+        return self.held.size + self.outbox.size

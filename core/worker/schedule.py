@@ -1,0 +1,147 @@
+"""When a pod's next calls of the store are due, and what they carry."""
+
+from __future__ import annotations
+
+import math
+
+from fleet_q.core.pod import PodCommand
+from fleet_q.core.ports import SyncRequest
+from fleet_q.core.worker.parts import PodParts
+
+
+class Schedule:
+    """The rules that combine the parts of a pod. Times are seconds on the machine's clock."""
+
+    def __init__(self, parts: PodParts) -> None:
+        self._parts = parts
+        self._member = parts.member
+        self._pacing = parts.pacing
+        self._prefetch = parts.prefetch
+        self._claims = parts.claims
+        self._idle = parts.idle
+        self._leading = parts.leading
+        self._held = parts.held
+        self._running = parts.held.by_id
+        self._outbox = parts.outbox
+        self._requests = parts.requests
+        self._backoff = parts.backoff
+        self._has_withdrawn = False  # the draining pod has released what had not begun
+
+    def due_sync(self, now: float, *, records_starts: bool) -> SyncRequest | None:
+        """The request to send now, or ``None``."""
+        if self._member.phase == "gone" or now < self._backoff.retry_at:
+            return None
+        request: SyncRequest | None
+        if self._requests.pending is not None:
+            request = self._requests.repeat(self._requests.pending)
+        elif self._member.phase == "asleep":
+            is_due = now >= self._idle.wake_at
+            request = self._requests.wake(self._claims.slots) if is_due else None
+        else:
+            request = self._next_request(now, records_starts)
+        if request is not None:
+            self._pacing.on_sent(now)
+        return request
+
+    def _next_request(self, now: float, records_starts: bool) -> SyncRequest | None:
+        requests = self._requests
+        requests.must_confirm = requests.must_confirm and bool(self._running)
+        pod_command = self._due_command(now)
+        if pod_command is None and not requests.must_confirm and self._is_lingering(now):
+            return None
+        return requests.build(
+            pod_command,
+            self._due_claim(now),
+            lambda free: self._due_prefetch(free, now),
+            records_starts=records_starts,
+        )
+
+    def _due_command(self, now: float) -> PodCommand | None:
+        return self._member.due_command(
+            now,
+            may_leave=not self._running and self._outbox.fits_in_one_sync,
+            should_sleep=now >= self._sleep_at() and not self._due_claim(now),
+        )
+
+    def _is_lingering(self, now: float) -> bool:
+        """Whether outcomes wait for those of functions that are about to end."""
+        may_wait = self._outbox and self._running and self._outbox.fits_in_one_sync
+        return bool(may_wait) and self._pacing.is_lingering(now)
+
+    def _due_claim(self, now: float) -> int:
+        if self._member.phase not in ("joining", "up"):
+            return 0
+        return self._claims.due(len(self._running), now)
+
+    def _due_prefetch(self, free: int, now: float) -> int:
+        if self._member.phase != "up":
+            return 0
+        return self._claims.due_prefetch(free, len(self._running), self._parts.held_bytes, now)
+
+    def due_withdrawal(self, now: float) -> int | None:
+        """How many of the steps that wait to keep; a draining pod keeps none."""
+        if self._member.phase == "draining":
+            due = not self._has_withdrawn
+            self._has_withdrawn = True
+            return 0 if due else None
+        return self._claims.due_withdrawal(len(self._running), self._parts.held_bytes, now)
+
+    def _sleep_at(self) -> float:
+        idle = self._member.phase == "up" and not self._running and not self._outbox
+        may_sleep = idle and not self._leading.must_watch
+        return self._idle.sleep_at() if may_sleep else math.inf
+
+    def next_at(self) -> float:
+        """When the next plan is due if nothing happens before."""
+        local = self._held.first_deadline
+        if self._member.phase == "draining" and self._running:
+            local = min(local, self._member.drain_until)
+        if self._member.phase != "draining" and len(self._running) > self._claims.slots:
+            local = min(local, self._prefetch.next_check)
+        return min(local, max(self._backoff.retry_at, self._next_call_at()))
+
+    def _next_call_at(self) -> float:
+        """When the next call of the store is due."""
+        if self._requests.pending is not None or self._member.phase == "joining":
+            return self._backoff.retry_at
+        if self._member.phase == "asleep":
+            return min(self._idle.next_poll, self._idle.wake_at, self._idle.leader_check_at)
+        times = [self._member.next_heartbeat if self._member.has_joined else math.inf]
+        if self._member.phase == "up":
+            times += [self._leading.next_recovery, self._sleep_at()]
+        if self._requests.must_confirm:
+            times.append(self._backoff.retry_at)
+        if self._outbox:
+            times.append(self._pacing.linger_until or self._backoff.retry_at)
+        elif self._member.phase == "up":
+            if len(self._running) < self._claims.usable:
+                times.append(self._claims.next_claim)
+            if self._may_poll():
+                times.append(self._idle.next_poll)
+        return min(times)
+
+    def due_leader_check(self, now: float) -> bool:
+        """A sleeping pod checks that another leads, so that dead pods' steps are recovered."""
+        at = max(self._idle.leader_check_at, self._backoff.retry_at)
+        return self._member.phase == "asleep" and now >= at
+
+    def due_poll(self, request: SyncRequest | None, now: float) -> bool:
+        """Poll before a claim that may find nothing, so that later submissions show as a change;
+        and, between claims, at the store's poll interval."""
+        if now < max(self._idle.next_poll, self._backoff.retry_at):
+            return False
+        claims = (
+            self._idle.writes_are_billed
+            and request is not None
+            and request.claim > 0
+            and not self._running
+        )
+        due = self._member.phase == "asleep" or self._may_poll() or claims
+        if due:
+            self._idle.schedule_poll(now)
+        return due
+
+    def _may_poll(self) -> bool:
+        """Whether the pod would claim if it knew that a step is available."""
+        could_claim = self._member.phase == "up" and len(self._running) < self._claims.usable
+        return self._idle.may_poll and could_claim and not self._claims.has_backlog
