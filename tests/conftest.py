@@ -29,6 +29,8 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
+os.environ.update([NO_CLOUD_DETECTION])  # also before and after the tests' own variables
+
 SLOW_FOLDERS: Final = ("standin", "processes", "fleet_on_snowflake")
 """All tests in them are slow."""
 
