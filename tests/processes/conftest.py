@@ -26,14 +26,16 @@ class Pods(Launcher):
 
 
 @pytest.fixture(autouse=True)
-def _hangup_is_not_ignored() -> Iterator[None]:
-    """Let processes of the tests notice SIGHUP: they would inherit that ``nohup`` ignores it. A
-    handler is not inherited."""
-    before = signal.getsignal(signal.SIGHUP)
-    if before == signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda number, frame: None)
+def _no_signal_is_ignored() -> Iterator[None]:
+    """Let processes of the tests notice signals: they would inherit that ``nohup``, or a shell that
+    runs the tests in the background, ignores some. A handler is not inherited."""
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+    ignored = [number for number in numbers if signal.getsignal(number) == signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda number, frame: None)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture

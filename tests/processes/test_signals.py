@@ -186,8 +186,7 @@ def test_pod_leaves_when_another_thread_receives_the_signal(begun: Begun, tmp_pa
     pod, _ = begun()
     (tmp_path / "proceed").touch()
     threads = [int(name) for name in os.listdir(f"/proc/{pod.pid}/task")]
-    another = max(threads)
-    assert another != pod.pid
+    another = next(thread for thread in threads if thread != pod.pid)
 
     assert ctypes.CDLL(None).tgkill(pod.pid, another, int(signal.SIGTERM)) == 0
 
