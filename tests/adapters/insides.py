@@ -1,4 +1,4 @@
-"""What is inside a store on SQLite."""
+"""Access to the private parts of a store on SQLite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The leader's own table of orphans."""
+"""The leader's local queue of orphans."""
 
 from __future__ import annotations
 
@@ -14,30 +14,29 @@ def orphans(count: int) -> list[Orphan]:
 
 
 @pytest.fixture
-def table() -> SqliteRecoveryQueue:
-    table = SqliteRecoveryQueue()
-    table.create()
-    return table
+def queue() -> SqliteRecoveryQueue:
+    queue = SqliteRecoveryQueue()
+    queue.create()
+    return queue
 
 
-def test_it_needs_no_temporary_folder(
-    table: SqliteRecoveryQueue, monkeypatch: pytest.MonkeyPatch
+def test_recovery_queue_needs_no_temporary_folder(
+    queue: SqliteRecoveryQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many orphans with long ids there are."""
     for name in ("SQLITE_TMPDIR", "TMPDIR"):
         monkeypatch.setenv(name, "/nowhere")
-    table.add(orphans(20_000))
-    assert len(table.take(30_000)) == 20_000
+    queue.add(orphans(20_000))
+    assert len(queue.take(30_000)) == 20_000
 
 
-def test_what_there_is_no_room_for_is_left_to_the_next_cycle(
-    table: SqliteRecoveryQueue, monkeypatch: pytest.MonkeyPatch
+def test_orphans_beyond_the_limit_are_left_to_the_next_cycle(
+    queue: SqliteRecoveryQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery_queue, "MAX_ROWS", 10)
-    table.create()
-    table.add(orphans(8))
-    table.add(orphans(20)[8:])
-    assert [orphan.step_id for orphan in table.take(30)] == [f"{n:05}" for n in range(10)]
-    table.create()
-    table.add(orphans(1))
-    assert len(table.take(30)) == 1
+    queue.create()
+    queue.add(orphans(8))
+    queue.add(orphans(20)[8:])
+    assert [orphan.step_id for orphan in queue.take(30)] == [f"{n:05}" for n in range(10)]
+    queue.create()
+    queue.add(orphans(1))
+    assert len(queue.take(30)) == 1

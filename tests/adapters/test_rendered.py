@@ -1,4 +1,4 @@
-"""Statements have their lists written out, from the core's structs and its effects."""
+"""Lists of columns in statements are rendered from the core's structs and effects."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ LISTS = {
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_the_rendered_statements_are_those_that_are_kept_for_reading(dialect: Dialect) -> None:
-    kept = golden_file(dialect).read_text(encoding="utf-8")
-    assert kept == rendered(dialect), "run python -m tests.adapters.rendered"
+def test_rendered_statements_equal_the_golden_file(dialect: Dialect) -> None:
+    golden = golden_file(dialect).read_text(encoding="utf-8")
+    assert golden == rendered(dialect), "run python -m tests.adapters.rendered"
 
 
-def test_no_list_of_a_sqlite_statement_is_left_open() -> None:
+def test_sqlite_statements_have_no_unrendered_list() -> None:
     for name, text in statements("sqlite").items():
         assert "{" not in text, name
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_new_column_reaches_every_list_of_its_table(dialect: Dialect) -> None:
-    known = getattr(lists, dialect)(ROWS._replace(step={**ROWS.step, "new": "text"}))
+def test_new_column_is_in_every_list_of_its_table(dialect: Dialect) -> None:
+    rendered_lists = getattr(lists, dialect)(ROWS._replace(step={**ROWS.step, "new": "text"}))
     for name in ("step_names", "step_columns", "step_values"):
-        assert list(known[name].values) == [*ROWS.step, "new"]
+        assert list(rendered_lists[name].values) == [*ROWS.step, "new"]
 
 
-def test_snowflake_has_a_status_for_every_effect_and_none_for_anything_else() -> None:
+def test_snowflake_statuses_are_exactly_those_of_the_declared_effects() -> None:
     text = lists.snowflake(ROWS)["effects"].values["status"]
     assert text is not None
     cases = dict(re.findall(r"WHEN '(\w+)' THEN '(\w+)'", text))
@@ -47,11 +47,11 @@ def test_snowflake_has_a_status_for_every_effect_and_none_for_anything_else() ->
     assert "ELSE" not in text
 
 
-def test_a_list_is_written_out_and_other_names_stay() -> None:
+def test_render_replaces_lists_and_keeps_other_names() -> None:
     assert render("SELECT {columns} FROM {table}", LISTS) == "SELECT a, t.b FROM {table}"
 
 
-def test_values_of_a_list_are_replaced_in_its_order() -> None:
+def test_render_replaces_values_in_the_order_of_the_list() -> None:
     text = "{named with b = replace(x, '{}', y); a = 1}"
     assert render(text, LISTS) == "1 AS a, replace(x, '{}', y) AS b"
 
@@ -64,12 +64,12 @@ def test_values_of_a_list_are_replaced_in_its_order() -> None:
         ("{named}", "the list named needs a value for 'b'"),
     ],
 )
-def test_a_list_or_column_that_does_not_exist_is_an_error(text: str, message: str) -> None:
+def test_unknown_list_or_column_is_an_error(text: str, message: str) -> None:
     with pytest.raises(UnknownColumn, match=message):
         render(text, LISTS)
 
 
-def test_a_long_list_is_wrapped_and_indented() -> None:
+def test_long_list_is_wrapped_and_indented() -> None:
     wide = {"wide": ColumnList({f"column_{n}": f"column_{n:02}" for n in range(20)})}
     lines = render("SELECT\n    {wide}\nFROM t", wide).splitlines()
     assert max(map(len, lines)) <= 100
@@ -80,13 +80,13 @@ def test_a_long_list_is_wrapped_and_indented() -> None:
     ]
 
 
-def test_values_by_name_become_places() -> None:
+def test_named_parameters_become_numbered_parameters() -> None:
     assert by_place("VALUES (:b, :a, :b, x::TEXT)", ["a", "b"]) == "VALUES (?2, ?1, ?2, x::TEXT)"
     with pytest.raises(UnknownColumn, match="there is no value for :c"):
         by_place(":c", ["a"])
 
 
-def test_a_column_has_the_type_of_its_field() -> None:
+def test_column_has_the_type_of_its_field() -> None:
     class Row(msgspec.Struct):
         name: str | None
         kind: Literal["a", "b"] | None
@@ -103,7 +103,7 @@ def test_a_column_has_the_type_of_its_field() -> None:
     }
 
 
-def test_a_field_that_no_column_can_hold_is_an_error() -> None:
+def test_field_of_unsupported_type_is_an_error() -> None:
     class Row(msgspec.Struct):
         anything: Any
 

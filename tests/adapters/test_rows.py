@@ -1,4 +1,4 @@
-"""Rows of the logs and the events that they stand for."""
+"""Conversion between events and rows of the logs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fleet_q.core.events import Event, Fact
 SUBMITTED = Event("step", 1, 5, None, ev.Submitted(Raw(b'{"n":\n 1}'), -1, 3, 7))
 
 
-def test_a_row_has_a_column_for_whatever_events_say() -> None:
+def test_row_has_a_column_for_every_field_of_an_event() -> None:
     row = dict(zip(ROWS.step_event, step_event_row(SUBMITTED), strict=True))
     expected = {
         "step_id": "step",
@@ -32,11 +32,11 @@ def test_a_row_has_a_column_for_whatever_events_say() -> None:
     assert {column: row[column] for column in expected} == expected
 
 
-def test_an_event_comes_back_from_its_row() -> None:
+def test_event_can_be_read_back_from_its_row() -> None:
     assert to_step_event(step_event_row(SUBMITTED)) == SUBMITTED
 
 
-def test_a_field_that_an_older_row_has_no_value_for_has_its_default() -> None:
+def test_field_without_a_value_in_an_older_row_has_its_default() -> None:
     class Noted(Fact, frozen=True, tag="noted"):
         priority: int
         made_up: str = "none"
@@ -47,7 +47,7 @@ def test_a_field_that_an_older_row_has_no_value_for_has_its_default() -> None:
     assert log.to_event([*row[:-1], None]).fact == Noted(2, "none")
 
 
-def test_an_event_of_a_newer_version_is_an_error() -> None:
+def test_event_type_of_a_newer_version_is_an_error() -> None:
     row = ["step", 4, "teleported", *step_event_row(SUBMITTED)[3:]]
     with pytest.raises(UnknownToThisVersion, match="event 4 of step 'step' is 'teleported'"):
         to_step_event(row)

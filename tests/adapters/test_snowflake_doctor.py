@@ -1,4 +1,4 @@
-"""The doctor's look at Snowflake."""
+"""What ``fleet-q doctor`` reports on Snowflake, and that it changes nothing."""
 
 from __future__ import annotations
 
@@ -30,45 +30,45 @@ NAMED = ("account", "user", "role", "warehouse", "database", "schema")
 
 
 @pytest.fixture
-def made(schema: Schema) -> Schema:
-    """A schema with the tables in it."""
+def migrated(schema: Schema) -> Schema:
+    """A schema with the tables."""
     create_tables(schema)
     schema.set(clock=NOW)
     schema.forget()
     return schema
 
 
-def look(
+def examine(
     schema: Schema, clock: Callable[[], int] = lambda: NOW, **parameters: Any
 ) -> dict[str, Finding]:
-    """What the doctor finds; ``parameters`` that are ``None`` are left out of the connection."""
-    given = {"login_timeout": int(LIMIT), **schema.parameters, **parameters}
-    given = {name: value for name, value in given.items() if value is not None}
-    session = Session(given, Statements())
-    named = {name: given[name] for name in NAMED if name in given}
+    """The findings by check. ``parameters`` that are ``None`` are left out of the connection."""
+    connection = {"login_timeout": int(LIMIT), **schema.parameters, **parameters}
+    connection = {name: value for name, value in connection.items() if value is not None}
+    session = Session(connection, Statements())
+    named = {name: connection[name] for name in NAMED if name in connection}
     try:
-        found = list(examination(session, named, clock))
+        findings = list(examination(session, named, clock))
     finally:
         session.close()
-    assert [finding.check for finding in found] == CHECKS
-    assert all((f.fix is not None) == (f.verdict in ("warn", "fail")) for f in found), found
-    return {finding.check: finding for finding in found}
+    assert [finding.check for finding in findings] == CHECKS
+    assert all((f.fix is not None) == (f.verdict in ("warn", "fail")) for f in findings), findings
+    return {finding.check: finding for finding in findings}
 
 
-def but_ok(found: dict[str, Finding]) -> dict[str, str]:
+def problems(findings: dict[str, Finding]) -> dict[str, str]:
     """The verdicts that are not ``ok``."""
-    return {name: f.verdict for name, f in found.items() if f.verdict != "ok"}
+    return {name: f.verdict for name, f in findings.items() if f.verdict != "ok"}
 
 
-def test_all_is_well(made: Schema) -> None:
-    found = look(made)
-    assert but_ok(found) == {}
-    assert found["sign-in"].message == "as FLEET, account STANDIN"
+def test_doctor_finds_no_problem_on_a_healthy_account(migrated: Schema) -> None:
+    findings = examine(migrated)
+    assert problems(findings) == {}
+    assert findings["sign-in"].message == "as FLEET, account STANDIN"
 
 
-def test_looking_leaves_no_trace(made: Schema) -> None:
-    look(made)
-    log = made.log()
+def test_doctor_changes_nothing_on_snowflake(migrated: Schema) -> None:
+    examine(migrated)
+    log = migrated.log()
     written = [statement for statement in log if statement.writes]
     assert {(s.kind, s.rows) for s in written} == {("insert", 0), ("update", 0)}
     assert all(statement.transaction is not None for statement in written)
@@ -77,68 +77,68 @@ def test_looking_leaves_no_trace(made: Schema) -> None:
     assert "commit" not in kinds
 
 
-def test_no_two_tables_are_locked_at_once(made: Schema) -> None:
-    look(made)
+def test_doctor_locks_one_table_at_a_time(migrated: Schema) -> None:
+    examine(migrated)
     targets: dict[int | None, set[str | None]] = {}
-    for statement in made.log(lambda statement: statement.writes):
+    for statement in migrated.log(lambda statement: statement.writes):
         targets.setdefault(statement.transaction, set()).add(statement.target)
     assert all(len(tables) == 1 for tables in targets.values())
 
 
-def test_a_wrong_password_skips_the_rest_and_is_not_shown(made: Schema) -> None:
-    made.fault("error", on="login", error="password", times=None)
-    found = look(made, password="sesame")
-    assert but_ok(found) == {"sign-in": "fail"} | dict.fromkeys(CHECKS[1:], "skipped")
-    assert "Incorrect username or password" in found["sign-in"].message
-    assert "SNOWFLAKE_USER" in str(found["sign-in"].fix)
-    assert {f.message for f in found.values() if f.verdict == "skipped"} == {
+def test_wrong_password_skips_all_other_checks_and_is_not_shown(migrated: Schema) -> None:
+    migrated.fault("error", on="login", error="password", times=None)
+    findings = examine(migrated, password="sesame")
+    assert problems(findings) == {"sign-in": "fail"} | dict.fromkeys(CHECKS[1:], "skipped")
+    assert "Incorrect username or password" in findings["sign-in"].message
+    assert "SNOWFLAKE_USER" in str(findings["sign-in"].fix)
+    assert {f.message for f in findings.values() if f.verdict == "skipped"} == {
         "cannot be checked because sign-in failed"
     }
 
 
-def test_where_nobody_listens_the_account_and_the_way_are_doubted(schema: Schema) -> None:
+def test_unreachable_server_fails_with_advice_to_check_the_account(schema: Schema) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    found = look(schema, port=port, login_timeout=1)
-    assert found["sign-in"].verdict == "fail"
-    assert "SNOWFLAKE_ACCOUNT" in str(found["sign-in"].fix)
+    findings = examine(schema, port=port, login_timeout=1)
+    assert findings["sign-in"].verdict == "fail"
+    assert "SNOWFLAKE_ACCOUNT" in str(findings["sign-in"].fix)
 
 
 @pytest.mark.parametrize("role", ["ACCOUNTADMIN", "sysadmin"])
-def test_an_administrators_role_is_a_warning(made: Schema, role: str) -> None:
-    found = look(made, role=role)
-    assert but_ok(found) == {"role": "warn"}
-    assert 'GRANT ROLE FLEET_Q TO USER "FLEET"' in str(found["role"].fix)
+def test_administrator_role_is_a_warning(migrated: Schema, role: str) -> None:
+    findings = examine(migrated, role=role)
+    assert problems(findings) == {"role": "warn"}
+    assert 'GRANT ROLE FLEET_Q TO USER "FLEET"' in str(findings["role"].fix)
 
 
-def test_a_warehouse_that_is_not_named(made: Schema) -> None:
-    found = look(made, warehouse=None)
+def test_unset_warehouse_fails_with_the_variable_to_set(migrated: Schema) -> None:
+    findings = examine(migrated, warehouse=None)
     skipped = dict.fromkeys(("auto-suspend", "version", "privileges"), "skipped")
-    assert but_ok(found) == {"warehouse": "fail"} | skipped
-    assert found["warehouse"].fix == "export SNOWFLAKE_WAREHOUSE=..."
+    assert problems(findings) == {"warehouse": "fail"} | skipped
+    assert findings["warehouse"].fix == "export SNOWFLAKE_WAREHOUSE=..."
 
 
 @pytest.mark.parametrize(
-    ("what", "create", "name"),
+    ("kind", "create", "name"),
     [
         ("warehouse", "CREATE WAREHOUSE IF NOT EXISTS", '"QUEUE"'),
         ("database", "CREATE DATABASE IF NOT EXISTS", '"FLEET_Q"'),
         ("schema", "CREATE SCHEMA IF NOT EXISTS", '"FLEET_Q"."{schema}"'),
     ],
 )
-def test_what_is_named_but_not_there(made: Schema, what: str, create: str, name: str) -> None:
-    made.set(lacking=[what])
-    found = look(made)
-    assert found[what].verdict == "fail"
-    assert found["privileges"].verdict == "skipped"
-    name = name.format(schema=made.name)
-    grant = f'GRANT USAGE ON {what.upper()} {name} TO ROLE "FLEET"'
-    assert str(found[what].fix).startswith(f"{create} {name}")
-    assert str(found[what].fix).endswith(f"; {grant}")
+def test_missing_object_fails_with_statements_that_create_and_grant_it(migrated: Schema, kind: str, create: str, name: str) -> None:
+    migrated.set(lacking=[kind])
+    findings = examine(migrated)
+    assert findings[kind].verdict == "fail"
+    assert findings["privileges"].verdict == "skipped"
+    name = name.format(schema=migrated.name)
+    grant = f'GRANT USAGE ON {kind.upper()} {name} TO ROLE "FLEET"'
+    assert str(findings[kind].fix).startswith(f"{create} {name}")
+    assert str(findings[kind].fix).endswith(f"; {grant}")
 
 
 @pytest.mark.parametrize(
-    ("seconds", "verdict", "says"),
+    ("seconds", "verdict", "text"),
     [
         (30, "ok", "after 30 s"),
         (60, "ok", "after 60 s"),
@@ -148,29 +148,29 @@ def test_what_is_named_but_not_there(made: Schema, what: str, create: str, name:
         (None, "warn", "for ever"),
     ],
 )
-def test_a_warehouse_that_runs_on(
-    made: Schema, seconds: int | None, verdict: str, says: str
+def test_auto_suspend_above_one_minute_is_a_warning(
+    migrated: Schema, seconds: int | None, verdict: str, text: str
 ) -> None:
-    made.set(auto_suspend=seconds)
-    found = look(made)["auto-suspend"]
-    assert (found.verdict, says in found.message) == (verdict, True)
+    migrated.set(auto_suspend=seconds)
+    finding = examine(migrated)["auto-suspend"]
+    assert (finding.verdict, text in finding.message) == (verdict, True)
     if verdict == "warn":
-        assert found.fix == 'ALTER WAREHOUSE "QUEUE" SET AUTO_SUSPEND = 60'
+        assert finding.fix == 'ALTER WAREHOUSE "QUEUE" SET AUTO_SUSPEND = 60'
 
 
-def test_a_warehouse_that_does_not_wake(made: Schema) -> None:
-    made.set(auto_resume=False)
-    found = look(made)
-    assert but_ok(found) == {"auto-suspend": "fail"}
-    assert found["auto-suspend"].fix == 'ALTER WAREHOUSE "QUEUE" SET AUTO_RESUME = TRUE'
+def test_warehouse_without_auto_resume_fails(migrated: Schema) -> None:
+    migrated.set(auto_resume=False)
+    findings = examine(migrated)
+    assert problems(findings) == {"auto-suspend": "fail"}
+    assert findings["auto-suspend"].fix == 'ALTER WAREHOUSE "QUEUE" SET AUTO_RESUME = TRUE'
 
 
-def test_tables_that_are_not_there(schema: Schema) -> None:
+def test_missing_tables_fail_with_the_command_that_creates_them(schema: Schema) -> None:
     schema.set(clock=NOW)
-    found = look(schema)
-    assert but_ok(found) == {"tables": "fail", "version": "skipped", "privileges": "skipped"}
-    assert '"STEP_TRACKER"' in found["tables"].message
-    assert found["tables"].fix == "fleet-q schema --store snowflake:// --apply --role FLEET"
+    findings = examine(schema)
+    assert problems(findings) == {"tables": "fail", "version": "skipped", "privileges": "skipped"}
+    assert '"STEP_TRACKER"' in findings["tables"].message
+    assert findings["tables"].fix == "fleet-q schema --store snowflake:// --apply --role FLEET"
 
 
 @pytest.mark.parametrize(
@@ -185,70 +185,70 @@ def test_tables_that_are_not_there(schema: Schema) -> None:
         ),
     ],
 )
-def test_a_version_that_is_not_this_one(made: Schema, change: str, message: str, fix: str) -> None:
-    session = Session(made.parameters, Statements())
+def test_other_schema_version_fails_with_advice(migrated: Schema, change: str, message: str, fix: str) -> None:
+    session = Session(migrated.parameters, Statements())
     session.execute(change)
     session.close()
-    found = look(made)
-    assert but_ok(found) == {"version": "fail"}
-    assert message in found["version"].message
-    assert fix in str(found["version"].fix)
+    findings = examine(migrated)
+    assert problems(findings) == {"version": "fail"}
+    assert message in findings["version"].message
+    assert fix in str(findings["version"].fix)
 
 
-def test_privileges_that_the_role_has_not(made: Schema) -> None:
-    made.set(denied=[["INSERT", "STEP_EVENTS"], ["UPDATE", "STEP_TRACKER"]])
-    found = look(made)
-    assert but_ok(found) == {"privileges": "fail"}
-    assert found["privileges"].message == (
+def test_missing_privileges_fail_with_the_grants_to_run(migrated: Schema) -> None:
+    migrated.set(denied=[["INSERT", "STEP_EVENTS"], ["UPDATE", "STEP_TRACKER"]])
+    findings = examine(migrated)
+    assert problems(findings) == {"privileges": "fail"}
+    assert findings["privileges"].message == (
         'FLEET lacks INSERT on "STEP_EVENTS"; UPDATE on "STEP_TRACKER"'
     )
-    where = f'"FLEET_Q"."{made.name}"'
-    assert found["privileges"].fix == (
+    where = f'"FLEET_Q"."{migrated.name}"'
+    assert findings["privileges"].fix == (
         f'GRANT SELECT, INSERT ON TABLE {where}."STEP_EVENTS" TO ROLE "FLEET"; '
         f'GRANT SELECT, INSERT, UPDATE ON TABLE {where}."STEP_TRACKER" TO ROLE "FLEET"'
     )
 
 
 @pytest.mark.parametrize("table", ["STEP_TRACKER", "POD_HEALTH", "STEP_EVENTS", "POD_EVENTS"])
-def test_every_table_is_tried(made: Schema, table: str) -> None:
-    made.set(denied=[["SELECT", table], ["INSERT", table], ["DELETE", table]])
-    assert f'on "{table}"' in look(made)["privileges"].message
+def test_privileges_are_checked_on_every_table(migrated: Schema, table: str) -> None:
+    migrated.set(denied=[["SELECT", table], ["INSERT", table], ["DELETE", table]])
+    assert f'on "{table}"' in examine(migrated)["privileges"].message
 
 
-def test_deleting_is_not_asked_of_a_pod(made: Schema) -> None:
-    made.set(denied=[["DELETE", "STEP_TRACKER"], ["DELETE", "STEP_EVENTS"]])
-    assert but_ok(look(made)) == {}
+def test_delete_privilege_is_not_required(migrated: Schema) -> None:
+    migrated.set(denied=[["DELETE", "STEP_TRACKER"], ["DELETE", "STEP_EVENTS"]])
+    assert problems(examine(migrated)) == {}
 
 
-def test_a_result_cache_that_is_off(made: Schema) -> None:
-    found = look(made, session_parameters={"USE_CACHED_RESULT": False})
-    assert but_ok(found) == {"result cache": "warn"}
-    assert found["result cache"].fix == 'ALTER USER "FLEET" SET USE_CACHED_RESULT = TRUE'
+def test_disabled_result_cache_is_a_warning(migrated: Schema) -> None:
+    findings = examine(migrated, session_parameters={"USE_CACHED_RESULT": False})
+    assert problems(findings) == {"result cache": "warn"}
+    assert findings["result cache"].fix == 'ALTER USER "FLEET" SET USE_CACHED_RESULT = TRUE'
 
 
 @pytest.mark.parametrize(("seconds", "side"), [(120, "ahead of"), (-120, "behind")])
-def test_clocks_that_differ(made: Schema, seconds: int, side: str) -> None:
-    made.set(clock=NOW + seconds * 1_000_000)
-    found = look(made)
-    assert but_ok(found) == {"clock": "warn"}
-    assert re.match(rf"120\.00 s {side} this machine's", found["clock"].message)
+def test_difference_between_clocks_is_a_warning(migrated: Schema, seconds: int, side: str) -> None:
+    migrated.set(clock=NOW + seconds * 1_000_000)
+    findings = examine(migrated)
+    assert problems(findings) == {"clock": "warn"}
+    assert re.match(rf"120\.00 s {side} this machine's", findings["clock"].message)
 
 
-def test_statements_that_take_long(made: Schema) -> None:
+def test_slow_statements_are_a_warning(migrated: Schema) -> None:
     ticks = itertools.count(NOW, 600_000)
-    found = look(made, clock=lambda: next(ticks))
-    assert but_ok(found) == {"latency": "warn"}
-    assert "600 ms a statement" in found["latency"].message
+    findings = examine(migrated, clock=lambda: next(ticks))
+    assert problems(findings) == {"latency": "warn"}
+    assert "600 ms a statement" in findings["latency"].message
 
 
-def test_a_session_that_is_lost_on_the_way_fails_one_check(made: Schema) -> None:
-    made.fault("error", on="show", matching="WAREHOUSES", error="gone")
-    found = look(made)
-    assert (found["auto-suspend"].verdict, found["auto-suspend"].fix) == ("fail", "fleet-q doctor")
-    assert set(but_ok(found)) == {"auto-suspend"}
+def test_lost_session_fails_only_the_check_that_it_interrupts(migrated: Schema) -> None:
+    migrated.fault("error", on="show", matching="WAREHOUSES", error="gone")
+    findings = examine(migrated)
+    assert (findings["auto-suspend"].verdict, findings["auto-suspend"].fix) == ("fail", "fleet-q doctor")
+    assert set(problems(findings)) == {"auto-suspend"}
 
 
-def test_no_secret_is_shown(made: Schema) -> None:
-    made.set(denied=[["INSERT", "STEP_EVENTS"]], auto_suspend=None)
-    shown = msgspec.json.encode(list(look(made, password="sesame", role="SYSADMIN").values()))
+def test_doctor_shows_no_password(migrated: Schema) -> None:
+    migrated.set(denied=[["INSERT", "STEP_EVENTS"]], auto_suspend=None)
+    shown = msgspec.json.encode(list(examine(migrated, password="sesame", role="SYSADMIN").values()))
     assert b"sesame" not in shown

@@ -1,4 +1,4 @@
-"""An event that nothing is declared about changes nothing in Snowflake."""
+"""An event type without a declared effect changes nothing in Snowflake."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conformance.stores import KINDS
 from tests.standin.client import Standin
 
 
-def test_an_event_without_an_effect_is_refused(standin: Standin, tmp_path: Path) -> None:
+def test_event_without_a_declared_effect_is_rejected(standin: Standin, tmp_path: Path) -> None:
     kind = next(kind for kind in KINDS if kind.name == "snowflake")
     store = kind.open(tmp_path, FakeClock())
     assert isinstance(store, SnowflakeStore)

@@ -15,17 +15,17 @@ from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 
 session = Session(json.loads(sys.argv[1]), Statements())
-ask = "SELECT CURRENT_SESSION()"
-before = session.execute(ask)
+query = "SELECT CURRENT_SESSION()"
+before = session.execute(query)
 connection = session._connection
 pid = os.fork()
 if not pid:
     assert session._connection is None
-    session.execute(ask)
+    session.execute(query)
     assert session._connection is not connection
     sys.exit()  # with all exit handlers and destructors
 status = os.waitpid(pid, 0)[1]
-print(status, session.execute(ask) == before, session._connection is connection)
+print(status, session.execute(query) == before, session._connection is connection)
 """
 
 

@@ -1,4 +1,4 @@
-"""A process was killed in the middle of a transaction: nobody waits long for what it has locked."""
+"""Clients that wait for a lock end the transaction of a process that was killed within it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.tables import create_tables
 from tests.waiting import LIMIT
 
 NOW = 1_700_000_000_000_000
-HURRIED = {"session_parameters": {"LOCK_TIMEOUT": 0.05}}
+SHORT_LOCK_TIMEOUT = {"session_parameters": {"LOCK_TIMEOUT": 0.05}}
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def schema(standin: Standin) -> Iterator[Schema]:
 
 @pytest.fixture
 def killed(schema: Schema) -> Iterator[Session]:
-    """A session that says no more, in the middle of a transaction."""
+    """A session that holds a lock in an open transaction, and sends nothing more."""
     killed = Session(schema.parameters, Statements())
     killed._send(f"BEGIN NAME {NAME}killed")
     killed.execute("UPDATE fleet_q SET schema_version = schema_version")
@@ -46,19 +46,20 @@ def killed(schema: Schema) -> Iterator[Session]:
 
 @pytest.fixture
 def store(schema: Schema, killed: Session) -> Iterator[snowflake.SnowflakeStore]:
-    store = snowflake.SnowflakeStore({**schema.parameters, **HURRIED}, patience=0)
+    store = snowflake.SnowflakeStore({**schema.parameters, **SHORT_LOCK_TIMEOUT}, patience=0)
     yield store
     store.close()
 
 
-def after(schema: Schema, seconds: float) -> None:
+def set_time(schema: Schema, seconds: float) -> None:
+    """Set the clock of Snowflake to ``seconds`` after the transaction began."""
     schema.set(clock=NOW + round(seconds * 1_000_000))
 
 
-def test_its_transaction_is_ended_by_who_waits_for_its_locks(
+def test_abandoned_transaction_is_ended_by_a_client_that_waits_for_its_lock(
     schema: Schema, store: snowflake.SnowflakeStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    after(schema, ABANDONED_AFTER + 5)
+    set_time(schema, ABANDONED_AFTER + 5)
     with caplog.at_level(logging.WARNING), pytest.raises(StoreContended):
         store.submit([Submit("step", "{}")])
 
@@ -66,10 +67,10 @@ def test_its_transaction_is_ended_by_who_waits_for_its_locks(
     assert "whose locks blocked the fleet" in caplog.text
 
 
-def test_one_that_only_takes_a_while_is_let_be(
+def test_slow_transaction_is_not_ended_before_the_limit(
     schema: Schema, store: snowflake.SnowflakeStore, killed: Session
 ) -> None:
-    after(schema, ABANDONED_AFTER - 1)
+    set_time(schema, ABANDONED_AFTER - 1)
     for _ in range(3):
         with pytest.raises(StoreContended):
             store.submit([Submit("step", "{}")])
@@ -78,25 +79,25 @@ def test_one_that_only_takes_a_while_is_let_be(
     assert store.submit([Submit("step", "{}")]) == [True]
 
 
-def test_the_transaction_of_another_program_is_nobodys_business_here(
+def test_transaction_of_another_program_is_not_ended(
     schema: Schema, store: snowflake.SnowflakeStore, killed: Session
 ) -> None:
     killed._send("ROLLBACK")
     killed._send("BEGIN")
     killed.execute("UPDATE fleet_q SET schema_version = schema_version")
-    after(schema, ABANDONED_AFTER + 5)
+    set_time(schema, ABANDONED_AFTER + 5)
 
     with pytest.raises(StoreContended):
         store.submit([Submit("step", "{}")])
 
-    assert [each["locks"] for each in schema.sessions() if each["locks"]] != []
+    assert [entry["locks"] for entry in schema.sessions() if entry["locks"]] != []
 
 
-def test_it_is_suspected_where_a_statement_had_no_answer(
+def test_abandoned_transaction_is_searched_for_after_a_statement_without_an_answer(
     schema: Schema, store: snowflake.SnowflakeStore, killed: Session
 ) -> None:
-    """As it is on hybrid tables, whose waits the connector gives up."""
-    after(schema, ABANDONED_AFTER + 5)
+    """As on hybrid tables: the connector gives up waiting for their locks."""
+    set_time(schema, ABANDONED_AFTER + 5)
     schema.fault("error", on="update", code="000604", sqlstate="57014")
     with patch.object(session, "LOCK_TIMEOUT", -1), pytest.raises(StoreUnavailable) as refused:
         store.submit([Submit("step", "{}")])
@@ -105,7 +106,7 @@ def test_it_is_suspected_where_a_statement_had_no_answer(
     assert store.submit([Submit("step", "{}")]) == [True]
 
 
-def test_a_store_that_is_away_is_not_suspected_of_a_lock_again_and_again(
+def test_statement_without_an_answer_causes_one_search_for_locks(
     schema: Schema, store: snowflake.SnowflakeStore, killed: Session
 ) -> None:
     killed.close()
@@ -118,13 +119,13 @@ def test_a_store_that_is_away_is_not_suspected_of_a_lock_again_and_again(
     with patch.object(lock_reaper, "SEARCH_INTERVAL", 0.0):
         store.submit([Submit("another", "{}")])
 
-    assert len(schema.log(lambda each: each.text.startswith("SHOW LOCKS"))) == 1
+    assert len(schema.log(lambda entry: entry.text.startswith("SHOW LOCKS"))) == 1
 
 
-def test_who_may_not_end_it_has_to_wait(
+def test_client_that_may_not_end_the_transaction_logs_a_warning(
     schema: Schema, store: snowflake.SnowflakeStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    after(schema, ABANDONED_AFTER + 5)
+    set_time(schema, ABANDONED_AFTER + 5)
     schema.fault("error", code="003001", sqlstate="42501", matching="ABORT_TRANSACTION")
     with caplog.at_level(logging.WARNING), pytest.raises(StoreContended):
         store.submit([Submit("step", "{}")])
@@ -132,18 +133,18 @@ def test_who_may_not_end_it_has_to_wait(
     assert "cannot end the transaction that blocks the fleet: Snowflake:" in caplog.text
 
 
-def test_it_is_looked_for_now_and_then(schema: Schema, store: snowflake.SnowflakeStore) -> None:
+def test_locks_are_searched_at_most_once_in_an_interval(schema: Schema, store: snowflake.SnowflakeStore) -> None:
     schema.forget()
     with patch.object(lock_reaper, "SEARCH_INTERVAL", LIMIT):
         for _ in range(3):
             with pytest.raises(StoreContended):
                 store.submit([Submit("step", "{}")])
 
-    assert len(schema.log(lambda each: each.text.startswith("SHOW LOCKS"))) == 1
+    assert len(schema.log(lambda entry: entry.text.startswith("SHOW LOCKS"))) == 1
 
 
 @pytest.mark.parametrize("before", ["a statement", "the commit"])
-def test_whose_transaction_was_ended_finds_out(
+def test_session_whose_transaction_was_ended_raises_and_stores_nothing(
     schema: Schema, killed: Session, before: str
 ) -> None:
     killed._send("ROLLBACK")

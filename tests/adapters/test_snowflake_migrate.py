@@ -1,4 +1,4 @@
-"""Making the tables in Snowflake, and bringing them to another version."""
+"""Creating the tables in Snowflake, and migrating them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def open_session(schema: Schema, prefix: str = "", **parameters: Any) -> Session
     )
 
 
-def made(session: Session) -> dict[str, int]:
-    """The tables that are there, and how many rows they have."""
+def row_counts(session: Session) -> dict[str, int]:
+    """The number of rows of each table that exists."""
     names = [row["name"] for row in session.show("show_tables")]
     return {name: session.execute(f'SELECT COUNT(*) FROM "{name}"')[0][0] for name in names}
 
@@ -40,16 +40,16 @@ def made(session: Session) -> dict[str, int]:
 ALL = {"STEP_TRACKER": 0, "POD_HEALTH": 0, "STEP_EVENTS": 0, "POD_EVENTS": 0, "FLEET_Q": 1}
 
 
-def test_it_makes_the_tables_and_may_be_run_again(session: Session) -> None:
+def test_migrate_creates_the_tables_and_can_be_repeated(session: Session) -> None:
     heads = list(migrate(session))
     assert [head.split()[0] for head in heads[:6]] == ["CREATE"] * 5 + ["INSERT"]
     assert 'CREATE TABLE IF NOT EXISTS "STEP_TRACKER"' in heads
-    assert made(session) == ALL
+    assert row_counts(session) == ALL
     assert list(migrate(session)) == []
-    assert made(session) == ALL
+    assert row_counts(session) == ALL
 
 
-def test_the_role_that_is_named_is_granted_the_use(schema: Schema, session: Session) -> None:
+def test_migrate_grants_the_named_role_its_privileges(schema: Schema, session: Session) -> None:
     heads = list(migrate(session, role="pods"))
     grants = [head for head in heads if head.startswith("GRANT")]
     assert len(grants) == 8
@@ -60,24 +60,24 @@ def test_the_role_that_is_named_is_granted_the_use(schema: Schema, session: Sess
     assert sent[-8:] == grants
 
 
-def test_two_fleets_share_a_schema_by_their_prefix(schema: Schema, session: Session) -> None:
+def test_two_fleets_can_share_a_schema_with_different_prefixes(schema: Schema, session: Session) -> None:
     list(migrate(session))
     other = open_session(schema, prefix="other_")
     list(migrate(other))
     other.close()
-    assert made(session) == {**ALL, **{f"OTHER_{name}": rows for name, rows in ALL.items()}}
+    assert row_counts(session) == {**ALL, **{f"OTHER_{name}": rows for name, rows in ALL.items()}}
 
 
-def test_what_was_cut_off_is_made_up_for(schema: Schema, session: Session) -> None:
+def test_interrupted_migration_is_completed_by_the_next(schema: Schema, session: Session) -> None:
     schema.fault("error", on="create", matching="POD_HEALTH", code="000603", message="went wrong")
     with pytest.raises(StoreError, match=r'^CREATE TABLE IF NOT EXISTS "POD_HEALTH": .*went wrong'):
         list(migrate(session))
-    assert set(made(session)) == {"STEP_EVENTS", "POD_EVENTS", "STEP_TRACKER"}
+    assert set(row_counts(session)) == {"STEP_EVENTS", "POD_EVENTS", "STEP_TRACKER"}
     list(migrate(session))
-    assert made(session) == ALL
+    assert row_counts(session) == ALL
 
 
-def test_a_later_version_is_refused_before_anything_is_done(
+def test_newer_schema_version_is_rejected_before_any_change(
     schema: Schema, session: Session
 ) -> None:
     list(migrate(session))
@@ -88,7 +88,7 @@ def test_a_later_version_is_refused_before_anything_is_done(
     assert {statement.kind for statement in schema.log()} == {"select"}
 
 
-def test_tables_of_one_kind_are_not_made_into_the_other(schema: Schema, session: Session) -> None:
+def test_tables_of_one_kind_are_not_converted_to_the_other(schema: Schema, session: Session) -> None:
     list(migrate(session, TableKind.STANDARD))
     session.execute("UPDATE \"FLEET_Q\" SET table_kind = 'hybrid'")
     schema.forget()
@@ -99,27 +99,27 @@ def test_tables_of_one_kind_are_not_made_into_the_other(schema: Schema, session:
     list(migrate(session, TableKind.STANDARD))
 
 
-def test_an_account_without_hybrid_tables_is_told_what_runs(session: Session) -> None:
+def test_error_for_missing_hybrid_tables_names_the_alternative(session: Session) -> None:
     with pytest.raises(StoreError, match="--table-kind standard works on every account"):
         list(migrate(session, TableKind.HYBRID))
 
 
 @pytest.mark.parametrize(
-    ("on", "says"), [("create", "may create tables in it"), ("grant", "MANAGE GRANTS")]
+    ("on", "advice"), [("create", "may create tables in it"), ("grant", "MANAGE GRANTS")]
 )
-def test_a_role_that_may_not_is_told_which_may(
-    schema: Schema, session: Session, on: str, says: str
+def test_error_for_a_missing_privilege_says_which_role_to_use(
+    schema: Schema, session: Session, on: str, advice: str
 ) -> None:
     schema.fault("error", on=on, code="003001", sqlstate="42501", message="Insufficient privileges")
-    with pytest.raises(StoreError, match=rf"Insufficient privileges \(.*{says}"):
+    with pytest.raises(StoreError, match=rf"Insufficient privileges \(.*{advice}"):
         list(migrate(session, role="pods"))
 
 
-@pytest.mark.parametrize("what", ["warehouse", "database", "schema"])
-def test_a_session_that_is_nowhere_makes_nothing(
-    schema: Schema, session: Session, what: str
+@pytest.mark.parametrize("missing", ["warehouse", "database", "schema"])
+def test_migrate_without_warehouse_database_or_schema_changes_nothing(
+    schema: Schema, session: Session, missing: str
 ) -> None:
-    schema.set(lacking=[what])
-    with pytest.raises(StoreError, match=f"no {what}; set SNOWFLAKE_{what.upper()}"):
+    schema.set(lacking=[missing])
+    with pytest.raises(StoreError, match=f"no {missing}; set SNOWFLAKE_{missing.upper()}"):
         list(migrate(session))
     assert [statement.kind for statement in schema.log()] == ["select"]

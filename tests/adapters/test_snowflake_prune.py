@@ -1,4 +1,4 @@
-"""Pruning as Snowflake sees it: which locks it takes, and what becomes of a lost answer."""
+"""Pruning on Snowflake: its locks, its event in the log, and lost answers."""
 
 from __future__ import annotations
 
@@ -28,69 +28,69 @@ def store(schema: Schema) -> Iterator[SnowflakeStore]:
 
 
 @pytest.fixture
-def ended(store: SnowflakeStore) -> list[FinalStep]:
+def final_steps(store: SnowflakeStore) -> list[FinalStep]:
     store.submit([Submit(f"step {number}", "{}", unique=True) for number in range(5)])
     for number in range(3):
         store.cancel(f"step {number}")
     return list(store.final_steps(PRUNED_BY_DEFAULT, store.pods().at, 100).steps)
 
 
-def prune(store: SnowflakeStore, ended: list[FinalStep]) -> Pruned:
-    return store.prune(ended, store.pods().at, "pod")
+def prune(store: SnowflakeStore, final_steps: list[FinalStep]) -> Pruned:
+    return store.prune(final_steps, store.pods().at, "pod")
 
 
-def test_the_lock_that_all_wait_for_is_taken_last(
-    schema: Schema, store: SnowflakeStore, ended: list[FinalStep]
+def test_prune_locks_step_tracker_last(
+    schema: Schema, store: SnowflakeStore, final_steps: list[FinalStep]
 ) -> None:
     schema.forget()
-    assert prune(store, ended) == Pruned(3, 6)
+    assert prune(store, final_steps) == Pruned(3, 6)
     locked = [entry.target for entry in schema.log() if entry.locked]
     assert [str(target).split('"')[-2] for target in locked] == ["STEP_EVENTS", "STEP_TRACKER"]
 
 
-def test_a_look_at_the_bell_needs_no_warehouse_after_a_prune(
-    schema: Schema, store: SnowflakeStore, ended: list[FinalStep]
+def test_change_counter_needs_no_warehouse_after_a_prune(
+    schema: Schema, store: SnowflakeStore, final_steps: list[FinalStep]
 ) -> None:
     before = store.change_counter()
-    prune(store, ended)
+    prune(store, final_steps)
     schema.forget()
     assert store.change_counter() == before
-    (look,) = schema.log()
-    assert (look.kind, look.warehouse, look.cached) == ("select", False, False)
+    (statement,) = schema.log()
+    assert (statement.kind, statement.warehouse, statement.cached) == ("select", False, False)
 
 
-def test_the_log_says_who_pruned_and_how_much(
-    store: SnowflakeStore, ended: list[FinalStep]
+def test_prune_is_logged_with_its_pod_and_its_number_of_events(
+    store: SnowflakeStore, final_steps: list[FinalStep]
 ) -> None:
-    prune(store, ended[:1])
-    prune(store, ended[1:])
-    noted = store.session.execute(
+    prune(store, final_steps[:1])
+    prune(store, final_steps[1:])
+    events = store.session.execute(
         "SELECT version, type, pod_id FROM \"STEP_EVENTS\" WHERE step_id = '' ORDER BY version DESC"
     )
-    assert noted == [(0, "pruned", "pod"), (-3, "pruned", "pod")]
+    assert events == [(0, "pruned", "pod"), (-3, "pruned", "pod")]
     assert {event.stream for event in store.step_events()} == {"step 3", "step 4"}
 
 
 @pytest.mark.parametrize("took_place", [True, False])
-def test_a_commit_whose_answer_is_lost_is_made_up_for_and_counted_once(
-    schema: Schema, store: SnowflakeStore, ended: list[FinalStep], took_place: bool
+def test_prune_whose_commit_has_no_answer_is_completed_and_counted_once(
+    schema: Schema, store: SnowflakeStore, final_steps: list[FinalStep], took_place: bool
 ) -> None:
     kind = "drop" if took_place else "error"
     lost = {"then": "sign-in"} if took_place else {"error": "gone"}
     schema.fault(kind, on="commit", **lost)
     before = store.change_counter()
-    assert prune(store, ended) == Pruned(3, 6)
+    assert prune(store, final_steps) == Pruned(3, 6)
     assert store.session.errors.total() == 1
     assert store.change_counter() == before
 
 
 def test_role_without_delete_privilege_prunes_nothing_and_error_says_what_to_grant(
-    schema: Schema, store: SnowflakeStore, ended: list[FinalStep]
+    schema: Schema, store: SnowflakeStore, final_steps: list[FinalStep]
 ) -> None:
     log = list(store.step_events())
     schema.set(denied=[["DELETE", "STEP_TRACKER"]])
     with pytest.raises(
         StoreError, match="grant the role the privileges that fleet-q schema prints"
     ):
-        prune(store, ended)
+        prune(store, final_steps)
     assert list(store.step_events()) == log

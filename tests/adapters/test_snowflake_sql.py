@@ -1,5 +1,4 @@
-"""Every file of ``sql/snowflake`` is SQL that Snowflake's grammar has, and of the kind that a fleet
-may send."""
+"""The files of ``sql/snowflake`` parse as Snowflake's SQL, and pods are granted what they need."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ from fleet_q.sql import Migration, migrations
 
 STATEMENTS = Statements("my_")
 PLACE = Place('"WH"', '"DB"', '"S C"', '"PODS"')
-OPEN = {
+NAMES = {
     "table": STATEMENTS.names["step_tracker"],
     "column": "version",
     "transaction": "T1",
@@ -42,26 +41,26 @@ INDEX = re.compile(r",\s*INDEX \w+ \(([^)]*)\)")
 
 
 def names() -> dict[str, str]:
-    return {**OPEN, **{field: getattr(PLACE, field) for field in Place.__struct_fields__}}
+    return {**NAMES, **{field: getattr(PLACE, field) for field in Place.__struct_fields__}}
 
 
 def parse(statement: str) -> sqlglot.Expr:
-    """One statement; a command that sqlglot passes over in silence is no success."""
+    """Parse one statement. Fails if a part stays unparsed, which sqlglot makes a ``Command``."""
     (parsed,) = sqlglot.parse(statement, dialect="snowflake")
     assert parsed is not None
-    unknown = [each.sql("snowflake") for each in parsed.find_all(exp.Command)]
-    assert not unknown, f"sqlglot did not look into {unknown}"
+    unparsed = [command.sql("snowflake") for command in parsed.find_all(exp.Command)]
+    assert not unparsed, f"sqlglot did not parse {unparsed}"
     return parsed
 
 
 def without_name(statement: str) -> str:
-    """A transaction's name is Snowflake's, and sqlglot does not know it."""
+    """The statement without a transaction's name, which sqlglot does not parse."""
     return re.sub(r"^(BEGIN TRANSACTION) NAME \w+$", r"\1", statement)
 
 
 def parse_hybrid(statement: str) -> tuple[exp.Create, list[str]]:
-    """A hybrid table, which sqlglot does not know: as the standard table that it is but for its
-    indexes, and the columns of those."""
+    """Parse the definition of a hybrid table, which sqlglot does not know, as that of a standard
+    table without indexes. Returns it and the columns of the indexes."""
     indexes = [match[1].split(", ") for match in INDEX.finditer(statement)]
     standard = INDEX.sub("", statement).replace("CREATE HYBRID TABLE", "CREATE TABLE", 1)
     parsed = parse(standard)
@@ -71,17 +70,17 @@ def parse_hybrid(statement: str) -> tuple[exp.Create, list[str]]:
 
 def columns(create: exp.Expression) -> dict[str, str]:
     """Each column's type, and whether it may be NULL."""
-    found = {}
+    types = {}
     for column in create.find_all(exp.ColumnDef):
         needed = column.find(exp.NotNullColumnConstraint) is not None
-        found[column.name] = (
+        types[column.name] = (
             f"{column.args['kind'].sql('snowflake')}{' NOT NULL' if needed else ''}"
         )
-    return found
+    return types
 
 
 def tables(kind: TableKind) -> list[str]:
-    """The statements that make the tables, of the first migration."""
+    """The statements of the first migration that create the tables."""
     return list(steps(STATEMENTS, MIGRATIONS[0], kind).definitions)
 
 
@@ -95,7 +94,7 @@ def table_of(statement: str) -> str:
 def test_every_file_parses_as_snowflake_sql(name: str) -> None:
     for statement in STATEMENTS.split(name, **names()):
         text = re.sub(r"(?<![\w:]):([a-z_]+)", "?", statement)
-        assert not re.search(r"\{(?!\})", text), "something is left open"
+        assert not re.search(r"\{(?!\})", text), "a name was not replaced"
         assert ";" not in text
         if text.startswith("CREATE HYBRID TABLE"):
             parse_hybrid(text)
@@ -108,7 +107,7 @@ def test_every_file_parses_as_snowflake_sql(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_tables_are_named_by_their_prefix_and_in_quotes(name: str) -> None:
+def test_table_names_have_the_prefix_and_quotes(name: str) -> None:
     text = STATEMENTS.text(name, **names())
     bare = re.sub(r'"[^"]*"|\'[^\']*\'', "", text)
     for table in TABLES:
@@ -119,27 +118,27 @@ def test_tables_are_named_by_their_prefix_and_in_quotes(name: str) -> None:
 
 @pytest.mark.parametrize("kind", list(TableKind))
 @pytest.mark.parametrize("migration", MIGRATIONS[1:], ids=lambda migration: migration.name)
-def test_migration_parses_and_defines_before_it_changes(
+def test_migration_runs_definitions_before_changes(
     migration: Migration, kind: TableKind
 ) -> None:
     """A definition commits what was changed before it in the same transaction."""
-    found = steps(STATEMENTS, migration, kind)
+    parts = steps(STATEMENTS, migration, kind)
     text = script(STATEMENTS, kind, PLACE)
-    places = [text.index(each) for each in (*found.definitions, *found.changes[1:])]
+    places = [text.index(part) for part in (*parts.definitions, *parts.changes[1:])]
     assert places == sorted(places)
-    for statement in (*found.definitions, *found.changes):
+    for statement in (*parts.definitions, *parts.changes):
         assert not re.search(r"[{;}]", statement)
         parse_hybrid(statement) if "HYBRID" in statement else parse(statement)
 
 
 @pytest.mark.parametrize("kind", list(TableKind))
-def test_the_tables_have_what_their_kind_may_have(kind: TableKind) -> None:
+def test_only_hybrid_tables_have_keys_and_indexes(kind: TableKind) -> None:
     creates = tables(kind)
     (version,) = steps(STATEMENTS, MIGRATIONS[0], kind).changes
-    assert {table_of(each) for each in creates} == set(STATEMENTS.names.values())
+    assert {table_of(create) for create in creates} == set(STATEMENTS.names.values())
     assert version.startswith(f"INSERT INTO {STATEMENTS.names['fleet_q']}")
     assert f"SELECT 1, '{kind}', 0" in version
-    hybrid = {table_of(each) for each in creates if each.startswith("CREATE HYBRID")}
+    hybrid = {table_of(text) for text in creates if text.startswith("CREATE HYBRID")}
     projections = {STATEMENTS.names["step_tracker"], STATEMENTS.names["pod_health"]}
     assert hybrid == (projections if kind is TableKind.HYBRID else set())
     for create in creates:
@@ -154,20 +153,20 @@ def test_the_tables_have_what_their_kind_may_have(kind: TableKind) -> None:
         assert isinstance(parsed, exp.Create)
 
 
-def test_both_kinds_have_the_same_columns() -> None:
-    made: dict[str, list[Any]] = {}
+def test_standard_and_hybrid_tables_have_the_same_columns() -> None:
+    columns_of: dict[str, list[Any]] = {}
     for kind in TableKind:
         for create in tables(kind):
             parsed = parse_hybrid(create)[0]
-            made.setdefault(table_of(create), []).append(columns(parsed))
-    assert len(made) == len(TABLES)
-    for table, (standard, hybrid) in made.items():
+            columns_of.setdefault(table_of(create), []).append(columns(parsed))
+    assert len(columns_of) == len(TABLES)
+    for table, (standard, hybrid) in columns_of.items():
         assert standard == hybrid, table
 
 
-def test_a_pod_is_granted_what_its_statements_do_and_no_more() -> None:
-    """The files say what is done to which table; those that make or delete are an operator's."""
-    done: dict[str, set[str]] = {}
+def test_grants_are_exactly_what_the_statements_of_a_pod_need() -> None:
+    """Files that create or delete are run by an operator, and are left out."""
+    used: dict[str, set[str]] = {}
     for name in FILES:
         if name in FRAGMENTS or name.startswith(("grants", "delete_", "set_schema_version")):
             continue
@@ -178,33 +177,33 @@ def test_a_pod_is_granted_what_its_statements_do_and_no_more() -> None:
             parsed = parse(text)
             target = parsed.find(exp.Table) if isinstance(parsed, exp.Insert | exp.Update) else None
             for table in parsed.find_all(exp.Table):
-                done.setdefault(f'"{table.name}"', set()).add("SELECT")
+                used.setdefault(f'"{table.name}"', set()).add("SELECT")
             if target is not None:
-                done[f'"{target.name}"'].add(type(parsed).__name__.upper())
-    known = {table: done[table] for table in STATEMENTS.names.values()}
+                used[f'"{target.name}"'].add(type(parsed).__name__.upper())
+    needed = {table: used[table] for table in STATEMENTS.names.values()}
     granted = {
         table: set(privileges)
         for table, (_, privileges) in grants_by_table(STATEMENTS, PLACE).items()
     }
-    assert granted == known
+    assert granted == needed
 
 
-def test_the_script_is_what_is_run_with_comments_and_operators_apart() -> None:
+def test_printed_script_has_the_statements_that_are_run_and_operator_grants_as_comments() -> None:
     text = script(STATEMENTS, TableKind.STANDARD, PLACE)
     assert text.startswith('USE SCHEMA "DB"."S C";\n')
     assert "-- The log, from which the other tables can be rebuilt." in text
-    made = [steps(STATEMENTS, migration, TableKind.STANDARD) for migration in MIGRATIONS]
+    parts = [steps(STATEMENTS, migration, TableKind.STANDARD) for migration in MIGRATIONS]
     run = [
         *STATEMENTS.split("use_schema", database='"DB"', schema='"S C"'),
-        *(each for made_by in made for each in made_by.definitions + made_by.changes),
+        *(text for part in parts for text in part.definitions + part.changes),
         *grants(STATEMENTS, PLACE),
     ]
     printed = re.sub(r"^\s*--.*\n", "", text, flags=re.M)
-    assert sorted(each.strip() for each in printed.split(";\n") if each.strip()) == sorted(run)
+    assert sorted(part.strip() for part in printed.split(";\n") if part.strip()) == sorted(run)
     assert "GRANT DELETE" not in printed
     for_operators = re.findall(r"^--\s+(GRANT .*);$", text, flags=re.M)
     assert len(for_operators) == 4
-    assert all(parse(each).find(exp.Grant) for each in for_operators)
+    assert all(parse(grant).find(exp.Grant) for grant in for_operators)
 
 
 @pytest.mark.parametrize(
@@ -218,5 +217,5 @@ def test_the_script_is_what_is_run_with_comments_and_operators_apart() -> None:
         ('"', '""""'),
     ],
 )
-def test_a_name_is_quoted_as_snowflake_would_read_it(written: str, quoted: str) -> None:
+def test_identifier_is_quoted_as_snowflake_resolves_it(written: str, quoted: str) -> None:
     assert identifier(written) == quoted

@@ -1,4 +1,4 @@
-"""Tables of an earlier schema version in Snowflake are brought to this one."""
+"""Migration of tables of an earlier schema version in Snowflake."""
 
 from __future__ import annotations
 
@@ -48,8 +48,7 @@ def session(schema: Schema) -> Iterator[Session]:
 
 @pytest.fixture
 def old(schema: Schema, session: Session) -> Schema:
-    """Tables as they were made when version 1 was the latest, with what the file of version 1 has
-    in them."""
+    """Tables as version 1 created them, with the rows of the SQLite file of version 1."""
     text = (STORES / "snowflake_1_standard.sql").read_text()
     for statement in split(STATEMENTS.named(text)):
         session.execute(statement)
@@ -60,7 +59,7 @@ def old(schema: Schema, session: Session) -> Schema:
             + (", 'old'" if columns[-1] == "change_id" else "")
             for row in version_1.rows(table, "1, 2")
         ]
-        selects = " UNION ALL ".join(f"SELECT {each}" for each in values)
+        selects = " UNION ALL ".join(f"SELECT {row}" for row in values)
         session.execute(f'INSERT INTO "{table.upper()}" ({names}) {selects}')
     schema.forget()
     return schema
@@ -75,7 +74,7 @@ def _literal(column: str, value: Any) -> str:
 
 
 def rows(session: Session) -> dict[str, list[Any]]:
-    """All that the tables of an old store hold, in the columns of that time."""
+    """The rows of all tables, with the columns of version 1."""
     return {
         table: sorted(map(str, session.execute(f'SELECT {names} FROM "{table.upper()}"')))
         for table, names in COLUMNS.items()
@@ -99,7 +98,7 @@ def test_steps_of_tables_of_version_1_run_and_are_recovered(old: Schema, session
     store.close()
 
 
-def test_store_of_version_1_is_refused_with_the_command_that_migrates_it(old: Schema) -> None:
+def test_store_of_version_1_is_rejected_with_the_command_that_migrates_it(old: Schema) -> None:
     store = SnowflakeStore(old.parameters, patience=LIMIT)
     with pytest.raises(StoreError, match=r"have schema version 1.*run fleet-q schema --apply"):
         store.check_schema()
@@ -111,8 +110,8 @@ def test_store_of_version_1_is_refused_with_the_command_that_migrates_it(old: Sc
     [
         pytest.param(migration.version, statement, id=" ".join(statement.split())[:60])
         for migration in migrations("snowflake")[1:]
-        for found in [steps(STATEMENTS, migration, TableKind.STANDARD)]
-        for statement in (*found.definitions, *found.changes)
+        for parts in [steps(STATEMENTS, migration, TableKind.STANDARD)]
+        for statement in (*parts.definitions, *parts.changes)
     ],
 )
 def test_migration_cut_off_at_any_statement_leaves_the_old_version_and_can_be_repeated(
@@ -132,19 +131,19 @@ def test_migration_cut_off_at_any_statement_leaves_the_old_version_and_can_be_re
     store.close()
 
 
-def test_two_who_migrate_at_once_do_it_once(old: Schema, session: Session) -> None:
+def test_concurrent_migrations_change_the_rows_once(old: Schema, session: Session) -> None:
     other = Session({**old.parameters, "network_timeout": int(LIMIT)}, STATEMENTS)
     first, second = migrate(session), migrate(other)
     next(first), next(second)
     list(second)
     old.forget()
     list(first)
-    assert not [each for each in old.log() if each.kind == "delete"], "the rows were changed before"
+    assert not [entry for entry in old.log() if entry.kind == "delete"], "rows were migrated twice"
     other.close()
 
 
-def test_pod_of_version_1_that_still_runs_is_refused(old: Schema, session: Session) -> None:
-    """Its heartbeats, which would go to the log, name a column that is no more."""
+def test_running_pod_of_version_1_is_rejected(old: Schema, session: Session) -> None:
+    """Its heartbeats name a column that the migration has dropped."""
     list(migrate(session))
     with pytest.raises(StoreError, match=r"(?i)change_ts"):
         session.execute(
@@ -177,9 +176,10 @@ def test_migrated_tables_have_the_columns_of_new_ones(
     fresh.drop()
 
 
-def test_first_migration_is_what_made_version_1() -> None:
+def test_first_migration_creates_the_tables_of_version_1() -> None:
     for kind in TableKind:
         text = (STORES / f"snowflake_1_{kind}.sql").read_text()
-        made = steps(STATEMENTS, migrations("snowflake")[0], kind)
-        expected = [" ".join(each.split()) for each in split(STATEMENTS.named(text))]
-        assert [" ".join(each.split()) for each in made.definitions + made.changes] == expected
+        first = steps(STATEMENTS, migrations("snowflake")[0], kind)
+        expected = [" ".join(part.split()) for part in split(STATEMENTS.named(text))]
+        actual = [" ".join(part.split()) for part in first.definitions + first.changes]
+        assert actual == expected

@@ -1,5 +1,4 @@
-"""The files that SQLite keeps beside a store's file: what was deleted is missed, and what is large
-is emptied."""
+"""The WAL and its index beside a store's file: their loss is detected, and the WAL stays small."""
 
 from __future__ import annotations
 
@@ -45,16 +44,16 @@ def beside(path: Path, *ends: str) -> list[Path]:
 
 
 def assert_whole(path: Path, *step_ids: str) -> None:
-    """The file is sound, and has these steps: also for somebody else's SQLite."""
+    """Check by another connection that the file is not corrupt and has these steps."""
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        found = connection.execute("SELECT step_id FROM step_tracker ORDER BY step_id").fetchall()
-    assert found == sorted((step_id,) for step_id in step_ids)
+        rows = connection.execute("SELECT step_id FROM step_tracker ORDER BY step_id").fetchall()
+    assert rows == sorted((step_id,) for step_id in step_ids)
 
 
 @pytest.mark.parametrize("ends", [("-wal",), ("-shm",), ("-wal", "-shm")])
 @pytest.mark.parametrize("use", ["submit", "change_counter", "counts", "step_events"])
-def test_a_deleted_wal_is_missed_and_what_it_held_is_saved(
+def test_deleted_wal_is_detected_and_its_commits_are_saved(
     store: SqliteStore, path: Path, ends: tuple[str, ...], use: str
 ) -> None:
     for file in beside(path, *ends):
@@ -75,7 +74,7 @@ def test_a_deleted_wal_is_missed_and_what_it_held_is_saved(
     assert_whole(path, "before")
 
 
-def test_what_is_committed_before_the_loss_is_seen_is_saved(
+def test_commits_before_the_loss_of_the_wal_is_detected_are_saved(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 60)
@@ -90,7 +89,7 @@ def test_what_is_committed_before_the_loss_is_seen_is_saved(
     assert_whole(path, "before", "unseen")
 
 
-def test_store_is_opened_again_after_the_loss(store: SqliteStore, path: Path) -> None:
+def test_store_can_be_opened_again_after_the_loss_of_its_wal(store: SqliteStore, path: Path) -> None:
     beside(path, "-wal")[0].unlink()
     with pytest.raises(StoreError):
         store.counts()
@@ -99,17 +98,17 @@ def test_store_is_opened_again_after_the_loss(store: SqliteStore, path: Path) ->
     assert_whole(path, "before", "after")
 
 
-def test_two_that_have_the_file_open_both_save_and_end(store: SqliteStore, path: Path) -> None:
+def test_loss_of_the_wal_ends_every_store_that_has_the_file_open(store: SqliteStore, path: Path) -> None:
     with closing(SqliteStore(path)) as other:
         for file in beside(path, "-wal", "-shm"):
             file.unlink()
-        for each, name in ((store, "one"), (other, "two")):
+        for client, name in ((store, "one"), (other, "two")):
             with pytest.raises(StoreError, match="are saved"):
-                each.submit([Submit(name, "{}")])
+                client.submit([Submit(name, "{}")])
     assert_whole(path, "before")
 
 
-def test_nobody_begins_a_new_wal_while_the_deleted_one_is_in_use(
+def test_no_new_wal_is_created_while_a_deleted_one_is_in_use(
     store: SqliteStore, path: Path
 ) -> None:
     beside(path, "-wal")[0].unlink()
@@ -118,10 +117,10 @@ def test_nobody_begins_a_new_wal_while_the_deleted_one_is_in_use(
     assert not beside(path, "-wal")[0].exists()
 
 
-def test_what_others_began_anew_is_left_alone(
+def test_wal_created_by_another_program_is_not_changed(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By other means than FLEET-Q; then this store's steps are in a file of their own."""
+    """The steps of the deleted WAL are saved in another file."""
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 60)
     store.submit([Submit("kept", "{}")])
     wal = beside(path, "-wal")[0]
@@ -139,8 +138,8 @@ def test_what_others_began_anew_is_left_alone(
     assert_whole(saved, "before", "kept", "late")
 
 
-def test_a_wal_that_is_emptied_by_something_else_is_missed(path: Path) -> None:
-    """What it held cannot be saved; but it is not lost in silence, and the file stays sound."""
+def test_wal_truncated_by_another_program_is_detected(path: Path) -> None:
+    """Its commits cannot be saved, but the loss is an error, and the file is not corrupt."""
     SqliteStore(path).close()  # the tables are in the file
     store = SqliteStore(path)
     store.submit([Submit("lost", "{}")])
@@ -156,7 +155,7 @@ def test_a_wal_that_is_emptied_by_something_else_is_missed(path: Path) -> None:
 
 
 @pytest.mark.parametrize("deleted", [(), ("-wal",)], ids=["alone", "with its WAL deleted"])
-def test_a_file_that_is_emptied_while_in_use_ends_the_store_and_stays_empty(
+def test_file_truncated_while_in_use_ends_the_store_and_stays_empty(
     path: Path, deleted: tuple[Any, ...] | tuple[str, ...]
 ) -> None:
     store = SqliteStore(path)
@@ -171,10 +170,10 @@ def test_a_file_that_is_emptied_while_in_use_ends_the_store_and_stays_empty(
     assert os.path.getsize(path) == 0
 
 
-def test_what_cannot_be_saved_yet_is_saved_later(
+def test_commits_that_cannot_be_saved_yet_are_saved_later(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever reads keeps it from being copied into the file."""
+    """A read transaction prevents that the WAL is copied into the file."""
     monkeypatch.setattr(sqlite_database, "RESCUE_PATIENCE", 0)
     events = store.step_events()
     next(events)
@@ -192,7 +191,7 @@ def test_what_cannot_be_saved_yet_is_saved_later(
     assert_whole(path, "before", "during")
 
 
-def test_files_beside_a_link_are_those_of_its_target(path: Path, tmp_path: Path) -> None:
+def test_wal_of_a_symbolic_link_is_that_of_its_target(path: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     link = tmp_path / "elsewhere" / "link.db"
     link.symlink_to(path)
@@ -205,10 +204,10 @@ def test_files_beside_a_link_are_those_of_its_target(path: Path, tmp_path: Path)
     assert_whole(path, "step")
 
 
-def test_wal_is_emptied_by_whoever_commits_while_another_reads_briefly(
+def test_wal_stays_small_while_others_read_briefly(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite itself empties it only when nobody reads, which here is never so at a commit."""
+    """SQLite by itself empties the WAL only when a checkpoint meets no reader."""
     monkeypatch.setattr(sqlite_database, "WAL_LIMIT", 300_000)
     largest = 0
     with closing(SqliteStore(path)) as store, closing(_reader(path)) as reader:
@@ -236,15 +235,15 @@ def test_wal_shrinks_after_a_long_read(path: Path, monkeypatch: pytest.MonkeyPat
         assert store.counts()["pending"] == 400
 
 
-def test_a_limit_is_set_for_sqlite_too(path: Path) -> None:
+def test_connection_limits_the_wal_and_keeps_temporary_tables_in_memory(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
         run = connection_of(store).execute
         assert run("PRAGMA journal_size_limit").fetchone() == (sqlite_open.WAL_LIMIT,)
         assert run("PRAGMA temp_store").fetchone() == (2,)  # memory
 
 
-def test_rights_that_are_taken_away_are_trouble_that_passes() -> None:
-    """What is open stays usable; what has to be opened is tried again later."""
+def test_lost_file_permissions_are_a_transient_error() -> None:
+    """Open connections stay usable; opening another one can be retried."""
     with tempfile.TemporaryDirectory() as name, unprivileged(Path(name)):
         folder = Path(name)
         with closing(SqliteStore(folder / "store.db")) as store:
@@ -253,12 +252,12 @@ def test_rights_that_are_taken_away_are_trouble_that_passes() -> None:
             try:
                 assert store.submit([Submit("one", "{}")]) == [True]
                 assert store.change_counter() is not None
-                for open_anew in (lambda: list(store.step_events()), Child(store.counts).ended):
+                for open_another in (lambda: list(store.step_events()), Child(store.counts).ended):
                     try:
-                        told = str(open_anew())
+                        result = str(open_another())
                     except StoreUnavailable:
-                        told = "StoreUnavailable"
-                    assert told.startswith("StoreUnavailable")
+                        result = "StoreUnavailable"
+                    assert result.startswith("StoreUnavailable")
                 with pytest.raises(StoreUnavailable):
                     store.counts()  # since the fork it has no connection
             finally:

@@ -1,4 +1,4 @@
-"""The machine's clock is set back while a file waits for it, or between two processes."""
+"""Retries that are due after the clock was set back, in the same process and in a new one."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def retrying_step(store: SqliteStore) -> None:
     store.sync(SyncRequest("pod", "one", outcomes=(failed,)))
 
 
-def claim_if_due(store: SqliteStore, incarnation: str) -> list[str]:
-    beat = SendHeartbeat("pod", incarnation)
+def claim_if_claimable(store: SqliteStore, incarnation: str) -> list[str]:
+    heartbeat = SendHeartbeat("pod", incarnation)
     request = SyncRequest(
-        "pod", incarnation, beat, claim=1, claim_token="x", only_if_claimable=True
+        "pod", incarnation, heartbeat, claim=1, claim_token="x", only_if_claimable=True
     )
     return ids(store.sync(request).claimed)
 
 
-def test_a_process_that_begins_after_the_clock_was_set_back_finds_the_retries(
+def test_retry_is_due_in_a_process_that_starts_after_the_clock_was_set_back(
     tmp_path: Path,
 ) -> None:
     clock = FakeClock()
@@ -45,10 +45,10 @@ def test_a_process_that_begins_after_the_clock_was_set_back_finds_the_retries(
 
     with closing(SqliteStore(tmp_path / "q.db", clock=clock)) as store:
         join(store, incarnation="two")
-        assert claim_if_due(store, "two") == ["step"]
+        assert claim_if_claimable(store, "two") == ["step"]
 
 
-def test_a_transaction_that_fails_after_the_clock_was_set_back_loses_no_retry(
+def test_failed_transaction_after_the_clock_was_set_back_keeps_the_retry_due(
     tmp_path: Path,
 ) -> None:
     clock = FakeClock()
@@ -60,29 +60,29 @@ def test_a_transaction_that_fails_after_the_clock_was_set_back_loses_no_retry(
 
         store.sync(SyncRequest("pod", "one", SendHeartbeat("pod", "one")))
 
-        assert claim_if_due(store, "one") == ["step"]
+        assert claim_if_claimable(store, "one") == ["step"]
 
 
-def test_only_a_clock_that_was_set_back_has_the_waiting_steps_looked_through(
+def test_delayed_steps_are_scanned_only_if_the_clock_was_set_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fleet_q.adapters.sqlite.transaction import SqliteTransaction
 
-    looked: list[int] = []
-    monkeypatch.setattr(SqliteTransaction, "mark_due_by_new_clock", lambda tx: looked.append(tx.at))
+    scans: list[int] = []
+    monkeypatch.setattr(SqliteTransaction, "mark_due_by_new_clock", lambda tx: scans.append(tx.at))
     clock = FakeClock()
     with closing(SqliteStore(tmp_path / "q.db", clock=clock)) as store:
         retrying_step(store)
         clock.advance(HOUR)
         store.sync(SyncRequest("pod", "one", SendHeartbeat("pod", "one")))
-        assert looked == []
+        assert scans == []
         clock.step(-1)
         store.sync(SyncRequest("pod", "one", SendHeartbeat("pod", "one")))
-        assert looked == [clock()]
+        assert scans == [clock()]
 
 
-def test_a_file_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
-    """There, what waits for nothing has the time of its event in the rows and partly the log."""
+def test_steps_of_an_earlier_version_are_claimable_after_the_clock_was_set_back(tmp_path: Path) -> None:
+    """It stored the time of the event as ``available_ts`` of steps without a delay."""
     clock = FakeClock()
     with closing(SqliteStore(tmp_path / "q.db", clock=clock)) as store:
         names = ("submitted", "released", "replayed", "recovered")

@@ -1,4 +1,4 @@
-"""The doctor's look at a SQLite file."""
+"""What ``fleet-q doctor`` reports on a SQLite file, and that it changes nothing."""
 
 from __future__ import annotations
 
@@ -29,53 +29,53 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "jobs.db"
 
 
-def look(path: Path) -> dict[str, Finding]:
+def examine(path: Path) -> dict[str, Finding]:
     return {finding.check: finding for finding in sqlite_doctor.examination(path)}
 
 
-def verdicts(found: dict[str, Finding]) -> dict[str, str]:
-    return {name: finding.verdict for name, finding in found.items()}
+def verdicts(findings: dict[str, Finding]) -> dict[str, str]:
+    return {name: finding.verdict for name, finding in findings.items()}
 
 
-def test_a_healthy_file_is_left_as_it_is(path: Path) -> None:
+def test_doctor_finds_no_problem_in_a_healthy_file_and_changes_nothing(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         before = list(connection.iterdump())
-        assert set(verdicts(look(path)).values()) == {"ok"}
+        assert set(verdicts(examine(path)).values()) == {"ok"}
         assert list(connection.iterdump()) == before
 
 
-def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    found = look(tmp_path / "jobs.db")
-    assert found["file"].verdict == "fail"
-    assert found["file"].fix == "fleet-q worker"
-    assert found["latency"].verdict == "skipped"
+def test_missing_file_fails_and_is_not_created(tmp_path: Path) -> None:
+    findings = examine(tmp_path / "jobs.db")
+    assert findings["file"].verdict == "fail"
+    assert findings["file"].fix == "fleet-q worker"
+    assert findings["latency"].verdict == "skipped"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_from_the_future_is_refused(path: Path) -> None:
+def test_newer_schema_version_fails_and_skips_the_checks_that_write(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
-    found = look(path)
-    assert (found["version"].verdict, "99" in found["version"].message) == ("fail", True)
-    assert (found["write"].verdict, found["WAL"].verdict) == ("skipped", "skipped")
+    findings = examine(path)
+    assert (findings["version"].verdict, "99" in findings["version"].message) == ("fail", True)
+    assert (findings["write"].verdict, findings["WAL"].verdict) == ("skipped", "skipped")
 
 
-def test_another_programs_file_is_none_of_ours(tmp_path: Path) -> None:
+def test_file_of_another_program_fails(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("not a database, but longer than the header of one\n" * 9)
-    assert "not an SQLite database" in look(tmp_path / "notes.db")["version"].message
+    assert "not an SQLite database" in examine(tmp_path / "notes.db")["version"].message
     with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
         connection.execute("CREATE TABLE theirs (id)")
-    assert "another program's" in look(tmp_path / "other.db")["version"].message
+    assert "another program's" in examine(tmp_path / "other.db")["version"].message
 
 
-def test_a_file_without_tables_is_not_made_one(tmp_path: Path) -> None:
+def test_file_without_tables_fails_and_stays_empty(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").touch()
-    found = look(tmp_path / "jobs.db")
-    assert (found["version"].verdict, found["version"].fix) == ("fail", "fleet-q worker")
+    findings = examine(tmp_path / "jobs.db")
+    assert (findings["version"].verdict, findings["version"].fix) == ("fail", "fleet-q worker")
     assert (tmp_path / "jobs.db").stat().st_size == 0
 
 
-def test_files_of_started_steps_are_counted_and_left_alone(path: Path) -> None:
+def test_start_files_are_counted_and_not_removed(path: Path) -> None:
     files = StartFiles(path)
     for incarnation in ("dead", "running"):
         file = files.open(incarnation)
@@ -83,51 +83,51 @@ def test_files_of_started_steps_are_counted_and_left_alone(path: Path) -> None:
         if incarnation == "dead":
             file.close(is_needed=True)
     before = sorted(path.parent.iterdir())
-    found = look(path)["starts"]
-    assert (found.verdict, "1 of running pods, 1 of dead ones" in found.message) == ("ok", True)
-    assert f"{path}-begun-*" in found.message
+    finding = examine(path)["starts"]
+    assert (finding.verdict, "1 of running pods, 1 of dead ones" in finding.message) == ("ok", True)
+    assert f"{path}-begun-*" in finding.message
     assert sorted(path.parent.iterdir()) == before
 
 
-def test_it_warns_if_started_steps_cannot_be_recorded(
+def test_start_file_that_cannot_be_locked_is_a_warning(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr("fcntl.flock", refuse)  # as some network file systems do
-    found = look(path)["starts"]
-    assert found.verdict == "warn"
-    assert "all its steps on their last try fail" in found.message
-    assert [each.name for each in path.parent.iterdir() if "begun" in each.name] == []
+    finding = examine(path)["starts"]
+    assert finding.verdict == "warn"
+    assert "all its steps on their last try fail" in finding.message
+    assert [file.name for file in path.parent.iterdir() if "begun" in file.name] == []
 
 
-def test_without_wal_it_warns(path: Path) -> None:
+def test_journal_mode_other_than_wal_is_a_warning(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
-    found = look(path)
-    assert (found["WAL"].verdict, found["latency"].verdict) == ("warn", "ok")
+    findings = examine(path)
+    assert (findings["WAL"].verdict, findings["latency"].verdict) == ("warn", "ok")
 
 
-def test_a_file_that_may_not_be_written_to_fails() -> None:
+def test_read_only_file_fails() -> None:
     with tempfile.TemporaryDirectory() as folder, unprivileged(Path(folder)):
         path = Path(folder) / "jobs.db"
         SqliteStore(path).close()
         path.chmod(0o444)
-        found = look(path)
+        findings = examine(path)
         path.chmod(0o644)
-    assert (found["write"].verdict, found["latency"].verdict) == ("fail", "skipped")
-    assert "write permission" in found["write"].message
+    assert (findings["write"].verdict, findings["latency"].verdict) == ("fail", "skipped")
+    assert "write permission" in findings["write"].message
 
 
 def test_slow_commits_are_a_warning(path: Path) -> None:
     ticks = itertools.count()
-    found = list(sqlite_doctor.examination(path, clock=lambda: float(next(ticks))))
-    assert (found[-1].check, found[-1].verdict) == ("latency", "warn")
-    assert found[-1].message == "1000.00 ms a commit"
+    findings = list(sqlite_doctor.examination(path, clock=lambda: float(next(ticks))))
+    assert (findings[-1].check, findings[-1].verdict) == ("latency", "warn")
+    assert findings[-1].message == "1000.00 ms a commit"
 
 
-def test_a_deleted_wal_that_is_in_use_is_told_and_no_new_one_made(path: Path) -> None:
+def test_deleted_wal_in_use_fails_and_no_new_one_is_created(path: Path) -> None:
     script = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1])
@@ -141,33 +141,33 @@ sys.stdin.read()
         assert other.stdin is not None
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
-        assert look(path)["in use"].verdict == "ok"
+        assert examine(path)["in use"].verdict == "ok"
         path.with_name("jobs.db-wal").unlink()
-        found = look(path)
+        findings = examine(path)
         assert not path.with_name("jobs.db-wal").exists()
         other.stdin.close()
-    assert (found["in use"].verdict, found["version"].verdict) == ("fail", "skipped")
-    assert "jobs.db-wal was deleted" in found["in use"].message
-    assert f"one has the id {other.pid}" in found["in use"].message
+    assert (findings["in use"].verdict, findings["version"].verdict) == ("fail", "skipped")
+    assert "jobs.db-wal was deleted" in findings["in use"].message
+    assert f"one has the id {other.pid}" in findings["in use"].message
 
 
-def test_a_large_wal_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_wal_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_doctor, "LARGE_WAL", 0)
     with closing(SqliteStore(path)) as store:
         store.submit([Submit("step", "{}")])
-        found = look(path)["WAL"]
-    assert (found.verdict, "reading for long" in found.message) == ("warn", True)
+        finding = examine(path)["WAL"]
+    assert (finding.verdict, "reading for long" in finding.message) == ("warn", True)
 
 
-def test_few_descriptors_are_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_low_limit_of_file_descriptors_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (80, 80))
-    found = look(path)["descriptors"]
-    assert (found.verdict, found.fix) == ("warn", "ulimit -n 1024")
+    finding = examine(path)["descriptors"]
+    assert (finding.verdict, finding.fix) == ("warn", "ulimit -n 1024")
 
 
-def test_no_temporary_folder_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_temporary_folder_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(path / "none"))
-    assert look(path)["temp"].verdict == "warn"
+    assert examine(path)["temp"].verdict == "warn"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_no_temporary_folder_is_a_warning(path: Path, monkeypatch: pytest.Monkey
         ("/mnt/my share/jobs.db", "cifs"),
     ],
 )
-def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> None:
+def test_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> None:
     mounts = (
         "overlay / overlay rw 0 0\n"
         "/dev/sda1 / ext4 rw 0 0\n"
@@ -191,17 +191,17 @@ def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> N
     assert sqlite_doctor.filesystem(Path(path), mounts) == kind
 
 
-def test_a_file_on_a_network_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_on_a_network_file_system_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = path.parent / "mounts"
     mounts.write_text("server:/ / nfs4 rw 0 0\n")
     monkeypatch.setattr(sqlite_doctor, "_MOUNTS", mounts)
-    found = look(path)
-    assert (found["disk"].verdict, found["latency"].verdict) == ("warn", "ok")
+    findings = examine(path)
+    assert (findings["disk"].verdict, findings["latency"].verdict) == ("warn", "ok")
 
 
 @contextmanager
 def unprivileged(folder: Path) -> Iterator[None]:
-    """As somebody to whom the rights of files apply, if that is not so anyway."""
+    """Run the body as a user to whom file permissions apply, which root is not."""
     if os.geteuid() != 0:
         yield
         return

@@ -1,4 +1,4 @@
-"""The file of a store: whose it is, and how safely it is written."""
+"""Which files can be opened as stores, and what a commit survives."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _execute(path: Path, statements: str) -> None:
         "CREATE TABLE step_tracker (mine)",
     ],
 )
-def test_another_programs_file_is_refused_and_stays_as_it_is(
+def test_file_of_another_program_is_rejected_and_not_changed(
     tmp_path: Path, statements: str
 ) -> None:
     path = tmp_path / "other.db"
@@ -50,7 +50,7 @@ def test_another_programs_file_is_refused_and_stays_as_it_is(
 
 
 @pytest.mark.parametrize("make", [Path.touch, lambda path: _execute(path, sqlite_migrate.script())])
-def test_an_empty_file_and_one_made_by_hand_are_stores(
+def test_empty_file_and_file_made_by_the_printed_script_can_be_opened(
     tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "store.db"
@@ -63,7 +63,7 @@ def test_an_empty_file_and_one_made_by_hand_are_stores(
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_a_file_that_is_taken_away_is_missed(
+def test_deleted_or_replaced_file_is_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replaced: bool
 ) -> None:
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
@@ -86,7 +86,7 @@ def test_a_file_that_is_taken_away_is_missed(
     assert path.exists() == replaced
 
 
-def test_a_change_of_the_current_folder_changes_nothing(
+def test_relative_path_is_valid_after_the_working_directory_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
@@ -98,7 +98,7 @@ def test_a_change_of_the_current_folder_changes_nothing(
 
 
 @pytest.mark.parametrize(("durability", "pragmas"), [("process", (1, 0)), ("power", (2, 1))])
-def test_a_commit_survives_what_it_is_asked_to(
+def test_durability_sets_synchronous_and_fullfsync(
     tmp_path: Path, durability: Literal["process", "power"], pragmas: tuple[int, ...]
 ) -> None:
     """WAL with synchronous=NORMAL (1) or FULL (2): https://www.sqlite.org/pragma.html."""
@@ -111,16 +111,16 @@ def test_a_commit_survives_what_it_is_asked_to(
         assert (synchronous, fullfsync) == pragmas
 
 
-def test_a_process_that_is_killed_is_what_a_commit_survives_by_default(tmp_path: Path) -> None:
+def test_default_durability_is_process(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "store.db")) as store:
         assert connection_of(store).execute("PRAGMA synchronous").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("content", ["", "PRAGMA journal_mode = WAL"])
-def test_a_file_without_tables_is_no_store_where_one_is_expected(
+def test_file_without_tables_is_rejected_unless_it_may_be_created(
     tmp_path: Path, content: str
 ) -> None:
-    """A file that something else emptied, or one whose maker was killed half way."""
+    """Another program emptied it, or the process that created it was killed too early."""
     path = tmp_path / "store.db"
     path.touch()
     _execute(path, content)
@@ -135,7 +135,7 @@ def test_a_file_without_tables_is_no_store_where_one_is_expected(
         assert not store.was_created
 
 
-def test_a_value_that_is_too_large_is_refused_alone(tmp_path: Path) -> None:
+def test_value_too_large_for_sqlite_is_rejected_and_the_store_stays_usable(tmp_path: Path) -> None:
     with closing(SqliteStore(tmp_path / "store.db")) as store:
         connection_of(store).setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
         with pytest.raises(DataRefused, match="larger"):
@@ -143,8 +143,8 @@ def test_a_value_that_is_too_large_is_refused_alone(tmp_path: Path) -> None:
         assert store.submit([Submit("small", "{}")]) == [True]
 
 
-def test_a_running_store_needs_no_more_descriptors(tmp_path: Path) -> None:
-    """In a process of its own, whose limit is what is open already."""
+def test_open_store_needs_no_further_file_descriptors(tmp_path: Path) -> None:
+    """In a process whose limit is the number of descriptors that are open already."""
     script = """
 import os, resource, sys
 from fleet_q.adapters.sqlite.store import SqliteStore
@@ -163,8 +163,8 @@ except OSError:
     print("none left")
 for number in range(100):
     store.submit([Submit(f"{number} {n}", f'"{"x" * 500}"', unique=True) for n in range(100)])
-turn = store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1000, claim_token="t"))
-outcomes = tuple(Complete(s.step_id, "t", "null") for s in turn.claimed[:500])
+result = store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1000, claim_token="t"))
+outcomes = tuple(Complete(s.step_id, "t", "null") for s in result.claimed[:500])
 store.sync(SyncRequest("pod", "one", outcomes=outcomes))
 store.sync(SyncRequest("pod", "one", Leave("pod", "one")))
 app = FleetQ(store)
@@ -183,7 +183,7 @@ store.close()
     assert "'completed': 500" in done.stdout
 
 
-def test_no_descriptors_are_left_for_a_new_store(tmp_path: Path) -> None:
+def test_opening_without_free_file_descriptors_says_to_raise_the_limit(tmp_path: Path) -> None:
     script = """
 import os, resource, sys
 from fleet_q.adapters.sqlite.store import SqliteStore

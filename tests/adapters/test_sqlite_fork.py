@@ -1,4 +1,4 @@
-"""Forks at moments at which a child cannot have the file; and how a child ends."""
+"""Forks after which the child cannot use the file, and children that end."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def test_fork_within_a_transaction_leaves_it_to_the_parent(store: SqliteStore) -
     with store._database.write() as tx:
         tx.submit_many([Submit("one", "{}", unique=True)], None)
         child = Child(lambda: store.counts())
-        told = child.ended()
+        result = child.ended()
         tx.submit_many([Submit("two", "{}", unique=True)], None)
 
-    assert "was in use by a transaction when this process was forked" in told
+    assert "was in use by a transaction when this process was forked" in result
     assert store.counts()["pending"] == 2
 
 
-def test_child_cannot_go_on_with_its_parents_transaction(store: SqliteStore) -> None:
+def test_child_cannot_continue_its_parents_transaction(store: SqliteStore) -> None:
     def fork_within() -> str:
         with store._database.write() as tx:
             child = Child(lambda: tx.submit_many([Submit("child's", "{}", unique=True)], None))
@@ -49,10 +49,10 @@ def test_child_cannot_go_on_with_its_parents_transaction(store: SqliteStore) -> 
     assert store.counts()["pending"] == 0
 
 
-def test_child_of_a_fork_that_could_wait_no_longer_is_refused(
+def test_child_forked_during_a_long_transaction_is_rejected(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not hang, and does not touch what another thread was in the middle of."""
+    """It does not block, and does not touch the open transaction of another thread."""
     monkeypatch.setattr(fork, "FORK_PATIENCE", 0)
     begun, go_on = threading.Event(), threading.Event()
 
@@ -66,16 +66,16 @@ def test_child_of_a_fork_that_could_wait_no_longer_is_refused(
     thread.start()
     begun.wait(LIMIT)
     child = Child(lambda: store.submit([Submit("child's", "{}")]))
-    told = child.ended()
+    result = child.ended()
     go_on.set()
     thread.join()
 
-    assert "was in use by a transaction" in told
+    assert "was in use by a transaction" in result
     assert store.counts()["pending"] == 1
 
 
 def test_fork_does_not_wait_for_another_process(store: SqliteStore, tmp_path: Path) -> None:
-    """Who waits for the writer's lock does nothing with SQLite meanwhile."""
+    """A thread that waits for the write lock does not use SQLite meanwhile."""
     script = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -99,20 +99,20 @@ sys.stdin.read()
     assert store.counts()["pending"] == 1
 
 
-def test_file_that_something_else_has_open_is_refused_in_a_child(
+def test_child_is_rejected_if_its_parent_has_another_connection_to_the_file(
     store: SqliteStore, tmp_path: Path
 ) -> None:
-    """SQLite believes then to have locks in the child that only the parent has."""
+    """SQLite in the child would assume locks that only the parent holds."""
     with closing(_other(tmp_path)) as other:
         other.execute("SELECT count(*) FROM step_tracker").fetchone()
-        told = Child(lambda: store.submit([Submit("child's", "{}")])).ended()
+        result = Child(lambda: store.submit([Submit("child's", "{}")])).ended()
         opened = Child(lambda: SqliteStore(tmp_path / "store.db")).ended()
-    assert "close it before the fork" in told
+    assert "close it before the fork" in result
     assert "close it before the fork" in opened
     assert Child(lambda: store.submit([Submit("child's", "{}")])).ended() == "[True]"
 
 
-def test_child_does_not_go_on_with_its_parents_recovery() -> None:
+def test_child_cannot_use_its_parents_recovery_queue() -> None:
     table = SqliteRecoveryQueue()
     table.create()
     table.add([Orphan("step", "token", "pod", "one", 0, 3, 2)])
@@ -121,14 +121,14 @@ def test_child_does_not_go_on_with_its_parents_recovery() -> None:
         table.drop()
         return table.take(1)
 
-    told = Child(take).ended()
+    result = Child(take).ended()
 
-    assert "RuntimeError" in told
+    assert "RuntimeError" in result
     assert [orphan.step_id for orphan in table.take(9)] == ["step"]
 
 
-def test_daemon_and_its_parents_lose_nothing(tmp_path: Path) -> None:
-    """The classic way: fork twice, and the parents end as programs do, with all destructors."""
+def test_daemon_and_its_parents_lose_no_submission(tmp_path: Path) -> None:
+    """It forks twice, and the parents end normally, with all destructors."""
     script = """
 import os, sys
 from fleet_q import FleetQ

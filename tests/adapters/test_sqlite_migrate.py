@@ -1,4 +1,4 @@
-"""Files of an earlier schema version are brought to this one, whole or not at all."""
+"""Migration of files of an earlier schema version, which is completed or has no effect."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ INSERT INTO notes SELECT step_id, 'seen' FROM step_tracker;
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A copy of a file that FLEET-Q made when version 1 was the latest."""
+    """A copy of a file that FLEET-Q created with schema version 1."""
     return Path(shutil.copy(version_1.FILE, tmp_path / "old.db"))
 
 
@@ -70,15 +70,15 @@ def connect(path: Path, **options: Any) -> sqlite3.Connection:
 
 
 def dump(path: Path) -> list[str]:
-    """All that is in a file, and its version."""
+    """The content of a file, and its schema version."""
     with closing(connect(path)) as connection:
         return [*connection.iterdump(), f"version {sqlite_migrate.version(connection)}"]
 
 
 def test_migrations_are_numbered_without_gaps() -> None:
     for dialect in ("sqlite", "snowflake"):
-        found = migrations(dialect)
-        assert [migration.version for migration in found] == list(range(1, len(found) + 1))
+        versions = [migration.version for migration in migrations(dialect)]
+        assert versions == list(range(1, len(versions) + 1))
 
 
 def test_pending_migrations_are_applied_in_order(
@@ -87,12 +87,12 @@ def test_pending_migrations_are_applied_in_order(
     migrate(connection, path, NEXT)
 
     assert sqlite_migrate.version(connection) == SCHEMA_VERSION + 2
-    found = connection.execute("SELECT error FROM step_tracker").fetchall()
-    assert found == [("seen",)]
+    rows = connection.execute("SELECT error FROM step_tracker").fetchall()
+    assert rows == [("seen",)]
     assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
 
 
-def test_migration_that_was_applied_is_not_applied_again(
+def test_applied_migration_is_not_applied_again(
     path: Path, connection: sqlite3.Connection
 ) -> None:
     migrate(connection, path, NEXT[:1])
@@ -118,19 +118,19 @@ def test_migrated_file_has_the_tables_of_a_new_one(old: Path, path: Path) -> Non
     assert version_1.columns(lambda: connect(old)) == version_1.columns(lambda: connect(path))
 
 
-def test_first_migration_is_what_made_version_1(old: Path, tmp_path: Path) -> None:
-    """A change of the tables is a migration of its own: files of version 1 are out there."""
-    made = []
+def test_first_migration_creates_the_tables_of_version_1(old: Path, tmp_path: Path) -> None:
+    """Files of version 1 are in use, so every later change of the tables is another migration."""
+    schemas = []
     for path in (old, tmp_path / "new.db"):
         with closing(connect(path)) as connection:
             migrate(connection, path, migrations("sqlite")[:1])
-            found = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
-            made.append(found.fetchall())
-    assert made[0] == made[1]
+            cursor = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
+            schemas.append(cursor.fetchall())
+    assert schemas[0] == schemas[1]
 
 
-def test_pod_of_version_1_that_still_has_the_file_open_is_refused(old: Path) -> None:
-    """It writes heartbeats to the log. That fails, and it ends."""
+def test_pod_of_version_1_that_still_has_the_file_open_is_rejected(old: Path) -> None:
+    """It appends heartbeats to the log, which is now an error that ends it."""
     with closing(connect(old)) as pod:
         pod.execute("SELECT count(*) FROM pod_events").fetchone()
         SqliteStore(old).close()
@@ -141,18 +141,18 @@ def test_pod_of_version_1_that_still_has_the_file_open_is_refused(old: Path) -> 
             )
 
 
-def test_doctor_says_that_a_file_is_behind_and_leaves_it_so(old: Path) -> None:
+def test_doctor_warns_of_pending_migrations_and_applies_none(old: Path) -> None:
     before = dump(old)
-    found = {finding.check: finding for finding in sqlite_doctor.examination(old)}
-    assert (found["version"].verdict, found["version"].fix) == ("warn", "fleet-q queue")
+    findings = {finding.check: finding for finding in sqlite_doctor.examination(old)}
+    assert (findings["version"].verdict, findings["version"].fix) == ("warn", "fleet-q queue")
     assert f"1; the next pod or command that opens the file migrates it to {SCHEMA_VERSION}" in (
-        found["version"].message
+        findings["version"].message
     )
-    assert (found["write"].verdict, found["latency"].verdict) == ("ok", "ok")
+    assert (findings["write"].verdict, findings["latency"].verdict) == ("ok", "ok")
     assert dump(old) == before
 
 
-class _Failing(sqlite3.Connection):
+class _FailingConnection(sqlite3.Connection):
     """Fails at the statement of this number, counted from 0."""
 
     fails_at = -1
@@ -166,8 +166,8 @@ class _Failing(sqlite3.Connection):
 
 def test_migration_that_fails_at_any_statement_leaves_the_old_version(path: Path) -> None:
     before = dump(path)
-    with closing(connect(path, factory=_Failing)) as connection:
-        assert isinstance(connection, _Failing)
+    with closing(connect(path, factory=_FailingConnection)) as connection:
+        assert isinstance(connection, _FailingConnection)
         for number in range(20):
             connection.fails_at = number
             try:
@@ -182,9 +182,9 @@ def test_migration_that_fails_at_any_statement_leaves_the_old_version(path: Path
 
 def test_new_file_has_all_migrations_or_none(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
-    first = 2 + sum(len(list(sqlite_migrate.statements(each))) for each in migrations("sqlite"))
-    with closing(connect(path, factory=_Failing)) as connection:
-        assert isinstance(connection, _Failing)
+    first = 2 + sum(len(list(sqlite_migrate.statements(migration))) for migration in migrations("sqlite"))
+    with closing(connect(path, factory=_FailingConnection)) as connection:
+        assert isinstance(connection, _FailingConnection)
         connection.fails_at = first + 1
         with pytest.raises(sqlite3.OperationalError):
             migrate(connection, path, (*migrations("sqlite"), *NEXT))
@@ -249,7 +249,7 @@ def test_opening_gives_up_on_a_process_that_migrates_for_too_long(path: Path) ->
             migrate(connection, path, NEXT, patience=0)
 
 
-def test_file_that_became_newer_while_waiting_is_refused(
+def test_file_that_became_newer_while_waiting_is_rejected(
     path: Path, connection: sqlite3.Connection
 ) -> None:
     migrate(connection, path, NEXT)
@@ -278,7 +278,7 @@ def test_store_in_use_ends_when_a_newer_version_migrates_its_file(
 def test_statement_that_fails_on_newer_tables_says_so(
     path: Path, connection: sqlite3.Connection
 ) -> None:
-    """Before the store has looked at the version again."""
+    """Before the store has checked the version again."""
     with closing(SqliteStore(path)) as store:
         store.counts()
         migrate(connection, path, NEXT)

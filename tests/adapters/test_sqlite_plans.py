@@ -1,7 +1,7 @@
-"""The statements of a pod's day must not read more the more steps there are.
+"""Frequent statements use an index, so their cost does not grow with the number of steps.
 
-SQLite tells how it would find the rows; without statistics it likes the primary key better than a
-partial index, and would walk a million steps to find the six that are claimed.
+The tests read SQLite's query plan. Without statistics SQLite prefers the primary key to a partial
+index, and would scan a million steps to find the six that are claimed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
 
 
 @pytest.mark.parametrize("name", INDEX_OF)
-def test_finds_its_rows_by_an_index(connection: sqlite3.Connection, name: str) -> None:
+def test_statement_finds_its_rows_by_an_index(connection: sqlite3.Connection, name: str) -> None:
     statement = statements("sqlite")[name]
     values = dict.fromkeys(re.findall(r":(\w+)", statement), 1)
     plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)

@@ -1,4 +1,4 @@
-"""Finding what is old without an index of it: steps are stored, and gone through, by their age."""
+"""Pruning finds old steps without an index, since rows are stored and scanned in order of age."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ def cancelled(store: SqliteStore, *step_ids: str) -> None:
 
 
 def pages(store: SqliteStore, before: int, limit: int) -> list[list[str]]:
-    page, found = FinalStepPage((), ""), []
+    page, step_ids = FinalStepPage((), ""), []
     while page.after is not None:
         page = store.final_steps(PRUNED_BY_DEFAULT, before, limit, page.after)
-        found.append([step.step_id for step in page.steps])
-    return found
+        step_ids.append([step.step_id for step in page.steps])
+    return step_ids
 
 
-def test_the_young_are_not_looked_through(store: SqliteStore, clock: FakeClock) -> None:
+def test_prune_stops_at_the_first_step_that_is_too_young(store: SqliteStore, clock: FakeClock) -> None:
     cancelled(store, "z", "y", "x")
     clock.advance(1)
     cancelled(store, *(f"a {number}" for number in range(100)))
     assert pages(store, clock() - SECOND, 2) == [["z", "y"], ["x"], []]
 
 
-def test_a_step_that_is_old_and_waits_hides_nothing(store: SqliteStore, clock: FakeClock) -> None:
+def test_old_pending_steps_do_not_hide_final_steps(store: SqliteStore, clock: FakeClock) -> None:
     store.submit([Submit(f"waiting {number}", "{}", delay=SECOND) for number in range(5)])
     cancelled(store, "step")
     assert pages(store, clock(), 2) == [[], [], ["step"], []]
 
 
-def test_a_rebuild_leaves_rows_in_their_place(
+def test_rebuild_keeps_the_order_of_rows_by_age(
     store: SqliteStore, clock: FakeClock, tmp_path: Path
 ) -> None:
     for step_id in "cadb":
@@ -72,18 +72,18 @@ def test_a_rebuild_leaves_rows_in_their_place(
     assert store.rebuild(check=True).equal
 
 
-def test_pruned_room_is_used_again(store: SqliteStore, tmp_path: Path) -> None:
+def test_space_of_pruned_rows_is_reused(store: SqliteStore, tmp_path: Path) -> None:
     def size() -> int:
         with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
             return int(connection.execute("PRAGMA page_count").fetchone()[0])
 
-    def live_through() -> None:
+    def submit_and_prune() -> None:
         cancelled(store, *(f"step {number}" for number in range(300)))
         program = prune_cycle(older_than=0, prune_batch=200, stats=PruneStats())
         for _ in call_by_call(store, program):
             pass
 
-    live_through()
+    submit_and_prune()
     before = size()
-    live_through()
+    submit_and_prune()
     assert size() == before

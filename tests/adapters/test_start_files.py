@@ -1,4 +1,4 @@
-"""The files that tell which steps of a dead pod had begun: when they tell, and when they do not."""
+"""Files that record which steps began: when they prove that a step of a dead pod never began."""
 
 from __future__ import annotations
 
@@ -47,28 +47,28 @@ def opened(files: StartFiles) -> StartFile:
 
 
 def die(file: StartFile) -> None:
-    """As a killed process does: the kernel closes what it had open."""
+    """Close the file as the kernel does when the process is killed."""
     assert file._descriptor is not None
     os.close(file._descriptor)
     file._descriptor = None
 
 
 def beside(path: Path) -> list[str]:
-    return sorted(each.name for each in path.parent.iterdir() if each != path)
+    return sorted(other.name for other in path.parent.iterdir() if other != path)
 
 
 def step(step_id: str) -> Step:
     return Step(step_id, "claimed", 0, "{}", 0, 0, 0, 0, 0, "pod", "life", "token")
 
 
-def test_only_what_is_not_recorded_never_began(files: StartFiles, file: StartFile) -> None:
+def test_steps_without_a_record_never_began(files: StartFiles, file: StartFile) -> None:
     file.add("begun", "token")
     die(file)
 
     assert files.never_began(BOTH) == {"not begun"}
 
 
-def test_record_of_another_claim_says_nothing_of_this_one(
+def test_record_of_another_claim_does_not_count(
     files: StartFiles, file: StartFile
 ) -> None:
     file.add("not begun", "earlier token")
@@ -77,18 +77,18 @@ def test_record_of_another_claim_says_nothing_of_this_one(
     assert files.never_began(BOTH) == {"begun", "not begun"}
 
 
-def test_nothing_is_known_while_the_process_lives(files: StartFiles, file: StartFile) -> None:
-    """It may stand still, and begin the step when it goes on."""
+def test_steps_may_have_begun_while_their_process_lives(files: StartFiles, file: StartFile) -> None:
+    """It may be suspended, and begin the step when it continues."""
     assert files.never_began(BOTH) == set()
 
 
-def test_nothing_is_known_after_another_boot(path: Path, file: StartFile) -> None:
+def test_steps_may_have_begun_if_the_machine_was_rebooted(path: Path, file: StartFile) -> None:
     die(file)
 
     assert StartFiles(path, boot=lambda: "next boot").never_began(BOTH) == set()
 
 
-def test_nothing_is_known_where_the_system_does_not_tell_the_boot(
+def test_steps_may_have_begun_if_there_is_no_boot_id(
     path: Path, file: StartFile
 ) -> None:
     die(file)
@@ -98,12 +98,12 @@ def test_nothing_is_known_where_the_system_does_not_tell_the_boot(
     assert files.never_began(BOTH) == set()
 
 
-def test_nothing_is_known_without_a_file(files: StartFiles) -> None:
+def test_steps_may_have_begun_if_there_is_no_file(files: StartFiles) -> None:
     assert files.never_began(BOTH) == set()
 
 
-def test_nothing_is_known_from_a_copy(files: StartFiles, file: StartFile, path: Path) -> None:
-    """What began after the copy was made is not in it."""
+def test_steps_may_have_begun_if_the_file_is_a_copy(files: StartFiles, file: StartFile, path: Path) -> None:
+    """Steps that began after the copy was made are not in it."""
     die(file)
     original = path.parent / "jobs.db-begun-life"
     shutil.copy(original, path.parent / "copy")
@@ -113,7 +113,7 @@ def test_nothing_is_known_from_a_copy(files: StartFiles, file: StartFile, path: 
 
 
 @pytest.mark.parametrize("end", [b"x", b"x" * (RECORD_BYTES - 1)])
-def test_nothing_is_known_from_a_record_that_was_cut_off(
+def test_steps_may_have_begun_if_a_record_is_truncated(
     files: StartFiles, file: StartFile, path: Path, end: bytes
 ) -> None:
     die(file)
@@ -123,13 +123,13 @@ def test_nothing_is_known_from_a_record_that_was_cut_off(
     assert files.never_began(BOTH) == set()
 
 
-def test_nothing_is_known_of_an_incarnation_with_a_name_of_another_kind(files: StartFiles) -> None:
+def test_incarnation_that_is_not_a_valid_file_name_has_no_start_file(files: StartFiles) -> None:
     assert files.open("../life") is None
     assert files.never_began([Orphan("a", "token", "pod", "../life", 0, 0, 2)]) == set()
 
 
 @pytest.mark.parametrize("written", [-1, 0, 7])
-def test_step_begins_and_nothing_is_known_after_a_record_that_cannot_be_written(
+def test_step_begins_and_its_file_is_dropped_if_a_record_cannot_be_written(
     files: StartFiles, file: StartFile, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     monkeypatch.setattr(start_files, "_write", lambda descriptor, record, size: written)
@@ -154,15 +154,15 @@ def test_no_step_begins_while_the_file_can_be_neither_written_nor_emptied_nor_re
         for _ in range(2):
             with pytest.raises(StartNotRecorded):
                 file.add("not begun", "token")
-    assert files.never_began(BOTH) == set()  # the process lives
+    assert files.never_began(BOTH) == set()  # its process lives
 
-    file.add("begun", "token")  # from here on nothing is known
+    file.add("begun", "token")  # from here on the file proves nothing
 
     assert not file.is_kept
     assert files.never_began(BOTH) == set()
 
 
-def test_folder_that_takes_no_file_is_no_error(
+def test_folder_without_write_permission_is_no_error(
     files: StartFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: object) -> int:
@@ -173,7 +173,7 @@ def test_folder_that_takes_no_file_is_no_error(
     assert files.open("life") is None
 
 
-def test_large_file_is_written_anew_with_what_is_still_claimed(
+def test_large_file_is_rewritten_with_the_steps_still_claimed(
     files: StartFiles, file: StartFile, path: Path
 ) -> None:
     for number in range(MOST_BYTES // RECORD_BYTES):
@@ -191,7 +191,7 @@ def test_large_file_is_written_anew_with_what_is_still_claimed(
     assert files.never_began([*BOTH, later]) == {"not begun"}
 
 
-def test_deleted_file_is_written_anew(files: StartFiles, file: StartFile, path: Path) -> None:
+def test_deleted_file_is_rewritten(files: StartFiles, file: StartFile, path: Path) -> None:
     file.add("begun", "token")
     (path.parent / "jobs.db-begun-life").unlink()
     file._next_check = 0.0
@@ -202,7 +202,7 @@ def test_deleted_file_is_written_anew(files: StartFiles, file: StartFile, path: 
     assert files.never_began(BOTH) == {"not begun"}
 
 
-def test_emptied_file_tells_nothing_any_more(
+def test_truncated_file_is_dropped(
     files: StartFiles, file: StartFile, path: Path
 ) -> None:
     os.truncate(path.parent / "jobs.db-begun-life", 0)
@@ -215,7 +215,7 @@ def test_emptied_file_tells_nothing_any_more(
     assert files.never_began(BOTH) == set()
 
 
-def test_next_incarnation_records_anew(files: StartFiles, file: StartFile, path: Path) -> None:
+def test_next_incarnation_has_a_file_of_its_own(files: StartFiles, file: StartFile, path: Path) -> None:
     file.add("begun", "token")
 
     file.begin("next")
@@ -224,11 +224,11 @@ def test_next_incarnation_records_anew(files: StartFiles, file: StartFile, path:
     assert beside(path) == ["jobs.db-begun-next"]
     assert files.never_began(BOTH) == set()
     die(file)
-    letters = [Orphan(i, "next token", "pod", "next", 0, 0, 2) for i in ("begun", "not begun")]
-    assert files.never_began(letters) == {"not begun"}
+    orphans = [Orphan(i, "next token", "pod", "next", 0, 0, 2) for i in ("begun", "not begun")]
+    assert files.never_began(orphans) == {"not begun"}
 
 
-def test_pod_that_leaves_removes_its_file_and_begins_nothing_more(
+def test_pod_that_leaves_removes_its_file_and_begins_no_more_steps(
     file: StartFile, path: Path
 ) -> None:
     file.close(is_needed=False)
@@ -238,7 +238,7 @@ def test_pod_that_leaves_removes_its_file_and_begins_nothing_more(
         file.add("too late", "token")
 
 
-def test_pod_that_could_not_release_what_it_held_leaves_its_file(
+def test_pod_that_could_not_release_its_steps_keeps_its_file(
     files: StartFiles, file: StartFile
 ) -> None:
     file.add("begun", "token")
@@ -250,7 +250,7 @@ def test_pod_that_could_not_release_what_it_held_leaves_its_file(
         file.add("not begun", "token")
 
 
-def test_only_files_of_processes_that_have_ended_are_left_behind(
+def test_only_files_of_ended_processes_are_left_behind(
     files: StartFiles, file: StartFile, path: Path
 ) -> None:
     dead = files.open("dead")
@@ -265,7 +265,7 @@ def test_only_files_of_processes_that_have_ended_are_left_behind(
     assert beside(path) == ["jobs.db-begun-?", "jobs.db-begun-life"]
 
 
-def test_child_of_a_fork_begins_nothing_and_leaves_the_lock_to_its_parent(
+def test_child_of_a_fork_begins_no_step_and_leaves_the_lock_to_its_parent(
     files: StartFiles, file: StartFile
 ) -> None:
     def add() -> None:
@@ -278,7 +278,7 @@ def test_child_of_a_fork_begins_nothing_and_leaves_the_lock_to_its_parent(
     assert files.never_began(BOTH) == {"not begun"}
 
 
-def test_many_threads_record_at_once(files: StartFiles, file: StartFile) -> None:
+def test_threads_can_record_at_once(files: StartFiles, file: StartFile) -> None:
     def work(thread: int) -> None:
         for number in range(100):
             file.add(f"{thread} {number}", "token")
@@ -290,10 +290,10 @@ def test_many_threads_record_at_once(files: StartFiles, file: StartFile) -> None
         thread.join()
     die(file)
 
-    all_of_them = [(thread, number) for thread in range(4) for number in range(100)]
-    letters = [Orphan(f"{t} {n}", "token", "pod", "life", 0, 0, 2) for t, n in all_of_them]
-    assert files.never_began([*letters, NOT_BEGUN]) == {"not begun"}
+    keys = [(thread, number) for thread in range(4) for number in range(100)]
+    orphans = [Orphan(f"{t} {n}", "token", "pod", "life", 0, 0, 2) for t, n in keys]
+    assert files.never_began([*orphans, NOT_BEGUN]) == {"not begun"}
 
 
-def test_boot_is_known_here_and_stays_the_same() -> None:
+def test_boot_id_is_known_and_stays_the_same() -> None:
     assert boot_id() == boot_id() is not None

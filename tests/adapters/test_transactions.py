@@ -1,4 +1,4 @@
-"""The transactions of the databases against their port."""
+"""The transactions of all databases implement the whole port."""
 
 from __future__ import annotations
 

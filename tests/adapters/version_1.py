@@ -1,4 +1,4 @@
-"""The store of schema version 1 that the tests migrate, and what is expected of it."""
+"""A store of schema version 1, and checks of it after its migration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conformance.helpers import assert_sound
 
 FILE: Final = Path(__file__).parent / "stores" / "version_1.db"
 LATER: Final = 1_760_100_000 * 1_000_000
-"""A day after the last thing that happened in it, in microseconds since the Unix epoch."""
+"""A day after its last event, in microseconds since the Unix epoch."""
 
 COUNTS: Final = {"pending": 5, "claimed": 6, "completed": 3, "failed": 2, "cancelled": 2}
 POD_FACTS: Final = {
@@ -28,7 +28,7 @@ POD_FACTS: Final = {
     "leader": ["joined"],
     "worker": ["joined"],
 }
-"""What is left of each pod's history: all but its heartbeats, and of those what woke it."""
+"""The history of each pod after the migration, which removes heartbeats."""
 
 
 def rows(table: str, order: str) -> list[tuple[Any, ...]]:
@@ -58,16 +58,16 @@ def check_history(store: Store) -> None:
         version = len(POD_FACTS[pod_id])
         expected = Pod(pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version)
         assert pods.pop(pod_id) == expected
-        told = list(store.pod_history(pod_id))
-        assert [event.fact.type for event in told] == POD_FACTS[pod_id]
-        assert [event.version for event in told] == list(range(1, version + 1))
+        pod_events = list(store.pod_history(pod_id))
+        assert [event.fact.type for event in pod_events] == POD_FACTS[pod_id]
+        assert [event.version for event in pod_events] == list(range(1, version + 1))
     assert not pods
     assert_sound(store)
 
 
 def check_work(store: Store) -> None:
-    """Check that what dead pods held is recovered, and that all that is pending runs. The store's
-    clock has to say ``LATER``."""
+    """Check that steps of dead pods are recovered and that all pending steps run. The store's clock
+    has to be at ``LATER``."""
     store.sync(SyncRequest("new", "n1", Join("new", "n1")))
     silent = [pod for pod in store.pods().pods if pod.pod_id not in ("new", "sleeper")]
     declared = store.declare_dead(silent, "new")
@@ -75,7 +75,7 @@ def check_work(store: Store) -> None:
 
     orphans = store.orphans("", 100)
     tokens = {step.step_id: step.claim_token or "" for step in orphans}
-    recovered = store.recover([Recover(*each) for each in tokens.items()], "new")
+    recovered = store.recover([Recover(*claim) for claim in tokens.items()], "new")
     assert {step.step_id: step.status for step in recovered} == {
         "claimed by a dead pod": "pending",
         "claimed by a drainer": "pending",
@@ -96,7 +96,7 @@ def check_work(store: Store) -> None:
 
 
 def columns(connect: Callable[[], sqlite3.Connection]) -> dict[str, Any]:
-    """All tables, indexes and columns of a file, whatever words made them."""
+    """All tables, indexes and columns of a file, however the statements that created them differ."""
     with closing(connect()) as connection:
         tables = connection.execute("SELECT type, name FROM sqlite_master ORDER BY 1, 2")
         return {
