@@ -29,7 +29,7 @@ print(status, session.execute(query) == before, session._connection is connectio
 """
 
 
-def test_child_that_ends_does_not_sign_its_parent_out(schema: Schema) -> None:
+def test_child_that_ends_does_not_end_its_parents_session(schema: Schema) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(schema.parameters)],
         capture_output=True,

@@ -201,7 +201,7 @@ def test_file_on_a_network_file_system_is_a_warning(path: Path, monkeypatch: pyt
 
 @contextmanager
 def unprivileged(folder: Path) -> Iterator[None]:
-    """Run the body as a user to whom file permissions apply, which root is not."""
+    """Run the body as ``nobody`` if this process is root, to whom file permissions do not apply."""
     if os.geteuid() != 0:
         yield
         return

@@ -28,7 +28,7 @@ POD_FACTS: Final = {
     "leader": ["joined"],
     "worker": ["joined"],
 }
-"""The history of each pod after the migration, which removes heartbeats."""
+"""Each pod's history after the migration: a heartbeat is an event only if it woke the pod."""
 
 
 def rows(table: str, order: str) -> list[tuple[Any, ...]]:
@@ -96,7 +96,7 @@ def check_work(store: Store) -> None:
 
 
 def columns(connect: Callable[[], sqlite3.Connection]) -> dict[str, Any]:
-    """All tables, indexes and columns of a file, however the statements that created them differ."""
+    """All tables, indexes and columns of a file, whatever statements created them."""
     with closing(connect()) as connection:
         tables = connection.execute("SELECT type, name FROM sqlite_master ORDER BY 1, 2")
         return {

@@ -1,6 +1,6 @@
-"""What a store should hold, worked out a second time: rows as plain dicts, changed by hand.
+"""A model of a store, with rows as dicts.
 
-It must not call the core's ``decide``, ``evolve`` or ``is_orphan``: it is there to disagree.
+It must not call the core's ``decide``, ``evolve`` or ``is_orphan``, so that it can disagree.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Model:
         self.pods: dict[str, Row] = {}
 
     def submit(self, batch: Sequence[Submit], now: int) -> list[bool]:
-        fresh: list[bool] = []
+        is_new: list[bool] = []
         rows: dict[str, Row] = {}
         for new in batch:
-            there = self.steps.get(new.step_id) or rows.get(new.step_id)
-            if there and there["payload"] != new.payload:
+            existing = self.steps.get(new.step_id) or rows.get(new.step_id)
+            if existing and existing["payload"] != new.payload:
                 raise Refused
-            fresh.append(there is None)
-            if there is None:
+            is_new.append(existing is None)
+            if existing is None:
                 rows[new.step_id] = {
                     "step_id": new.step_id,
                     "status": "pending",
@@ -56,15 +56,16 @@ class Model:
                     **NO_HOLDER,
                 }
         self.steps.update(rows)
-        return fresh
+        return is_new
 
     def sync(self, request: SyncRequest, now: int) -> Row:
-        """The fields of the answer, steps as ids; :class:`Refused` for an incarnation's end."""
-        self._be_present(request, now)
+        """The fields of the result, with steps as ids. Raises :class:`Refused` for an ended
+        incarnation."""
+        self._apply_pod_command(request, now)
         return {
             "claimed": self._claim(request, now) if request.claim else [],
             "refused": [o.step_id for o in request.outcomes if not self._outcome(o, now)],
-            "lost": [each for each, token in request.check_held if not self._held(each, token)],
+            "lost": [step for step, token in request.check_held if not self._held(step, token)],
         }
 
     def declare_dead(self, observed: Sequence[Row]) -> list[str]:
@@ -87,9 +88,9 @@ class Model:
             and (step["claimed_by"], step["incarnation"]) not in living
         )
 
-    def recover(self, noted: Sequence[tuple[str, str]], now: int) -> list[str]:
+    def recover(self, claims: Sequence[tuple[str, str]], now: int) -> list[str]:
         recovered: list[str] = []
-        for step_id, token in noted:
+        for step_id, token in claims:
             if step_id in self.orphans() and self.steps[step_id]["claim_token"] == token:
                 pod_id = self.steps[step_id]["claimed_by"]
                 self._fail(step_id, f"pod {pod_id} died while it held the step", None, now)
@@ -112,7 +113,7 @@ class Model:
             self._change(step_id, now, **change, **NO_HOLDER)
 
     def prune(self, before: int, ends: Sequence[str]) -> tuple[int, int]:
-        """How many steps, and how many pods."""
+        """Returns the numbers of deleted steps and pods."""
         steps = [
             step_id
             for step_id, step in self.steps.items()
@@ -143,18 +144,18 @@ class Model:
         return min((s["available_ts"] for s in pending if s["available_ts"] > now), default=None)
 
     def counts(self) -> dict[str, int]:
-        found = Counter(step["status"] for step in self.steps.values())
-        return {status: found[status] for status in STEP_STATUSES}
+        counts = Counter(step["status"] for step in self.steps.values())
+        return {status: counts[status] for status in STEP_STATUSES}
 
     def has_ended(self, pod_id: str, incarnation: str) -> bool:
         pod = self.pods.get(pod_id)
         return pod is not None and (pod["incarnation"] != incarnation or _is_down(pod))
 
-    def _be_present(self, request: SyncRequest, now: int) -> None:
-        said: PodCommand | None = request.pod_command
+    def _apply_pod_command(self, request: SyncRequest, now: int) -> None:
+        command: PodCommand | None = request.pod_command
         pod = self.pods.get(request.pod_id)
         living = pod is not None and not self.has_ended(request.pod_id, request.incarnation)
-        if isinstance(said, Join):
+        if isinstance(command, Join):
             if pod and pod["incarnation"] == request.incarnation and not living:
                 raise Refused
             if living and request.claim and pod and pod["status"] == "asleep":
@@ -169,15 +170,15 @@ class Model:
                     "version": pod["version"] + 1 if pod else 1,
                 }
             return
-        if isinstance(said, Leave) and pod and pod["incarnation"] == request.incarnation:
+        if isinstance(command, Leave) and pod and pod["incarnation"] == request.incarnation:
             if living:
                 pod.update(status="down", version=pod["version"] + 1)
             return
-        if (said or request.claim) and not living:
+        if (command or request.claim) and not living:
             raise Refused
         status = pod["status"] if pod else "none"
-        if said:
-            becomes = {Sleep: "asleep", Drain: "draining"}.get(type(said))
+        if command:
+            becomes = {Sleep: "asleep", Drain: "draining"}.get(type(command))
             becomes = becomes or ("up" if status == "asleep" else status)
             if (request.claim and becomes == "asleep") or (status, becomes) == (
                 "draining",
@@ -186,13 +187,13 @@ class Model:
                 raise Refused
             if pod and becomes != status:
                 pod.update(status=becomes, last_heartbeat_ts=now, version=pod["version"] + 1)
-            elif pod and isinstance(said, SendHeartbeat):
+            elif pod and isinstance(command, SendHeartbeat):
                 pod.update(last_heartbeat_ts=now)
         elif request.claim and status == "asleep":
             raise Refused
 
     def _outcome(self, outcome: Outcome, now: int) -> bool:
-        """Whether the outcome was in time."""
+        """Whether the outcome was accepted."""
         step_id, token = outcome.step_id, outcome.claim_token
         if not self._held(step_id, token):
             step = self.steps.get(step_id, {})
@@ -229,23 +230,25 @@ class Model:
             "incarnation": request.incarnation,
             "claim_token": request.claim_token,
         }
-        got_before = [
+        claimed_before = [
             step
             for step in self.steps.values()
             if step["status"] == "claimed" and holder.items() <= step.items()
         ]
-        if request.is_retry and got_before:
-            got_before.sort(key=lambda s: (-s["priority"], s["created_ts"], s["step_id"]))
-            return [step["step_id"] for step in got_before]
+        if request.is_retry and claimed_before:
+            claimed_before.sort(key=lambda s: (-s["priority"], s["created_ts"], s["step_id"]))
+            return [step["step_id"] for step in claimed_before]
         first = enumerate(self.claimable(now)[: request.claim])
         claimed = [
-            each for n, each in first if n < request.claim - request.prefetch or self._left(each)
+            step_id
+            for n, step_id in first
+            if n < request.claim - request.prefetch or self._has_retries(step_id)
         ]
         for step_id in claimed:
             self._change(step_id, now, status="claimed", **holder)
         return claimed
 
-    def _left(self, step_id: str) -> bool:
+    def _has_retries(self, step_id: str) -> bool:
         step = self.steps[step_id]
         return bool(step["retry_count"] < step["max_retries"])
 
@@ -259,7 +262,7 @@ class Model:
 
 
 def _is_due(step: Row, now: int) -> bool:
-    """Its time has come; or the clock was set back behind a failure, and it is no first try."""
+    """Whether ``available_ts`` is reached, or the clock was set back to before the last change."""
     is_later = step["last_update_ts"] > now
     return bool(step["available_ts"] <= now or (is_later and step["version"] > 1))
 

@@ -31,27 +31,28 @@ STATEMENTS: Final = Statements()
 
 @dataclass(frozen=True)
 class StoreKind:
-    """One kind of store, and how much testing it has the speed for.
+    """One kind of store, and the number of test cases that its speed allows.
 
     ``open`` makes a store, or with ``shared`` one more client of the store that the folder
-    already has; ``discard`` is told of a folder whose store is closed. ``spoil`` changes the
-    rows behind the log's back: those of the step and of the pod ``missing`` are gone, there are
-    rows ``unknown``, and all others differ. While ``failing`` lasts, every write of a step's row
-    fails. A store that has not the last two skips what needs them.
+    already has; ``discard`` frees a folder whose store is closed. ``spoil`` makes the rows differ
+    from the log: those of the step and the pod ``missing`` are deleted, rows ``unknown`` are
+    added, and all others are changed. Within ``failing``, every write of a step's row fails. Tests
+    that need one of these two are skipped on a store without it.
     """
 
     name: str
     open: Callable[[Path, FakeClock], Store]
     shared: bool
     examples: int
-    """Of every property test."""
+    """Examples of every property test."""
     runs: int
-    """Of the stateful test, and how long each may be:"""
+    """Runs of the stateful test."""
     run_length: int
+    """Rules in a run of it, at most."""
     writes_are_billed: bool = False
-    """Whether a call takes so long that the stateful test has to be sparing with them."""
+    """Whether calls are so slow that the stateful test makes fewer of them."""
     execute: Callable[[Path, Store, str], None] | None = None
-    """Run a statement of SQL on its tables."""
+    """Run an SQL statement on its tables."""
     spoil: Callable[[Path, Store], None] | None = None
     failing: Callable[[Path], AbstractContextManager[None]] | None = None
     discard: Callable[[Path], None] = lambda _: None
@@ -107,7 +108,7 @@ def _spoil_memory(folder: Path, store: Store) -> None:
         (database.steps, {"status": "completed"}),
         (database.pods, {"version": 9}),
     ):
-        rows = {each: replace(row, **change) for each, row in table.items()}
+        rows = {row_id: replace(row, **change) for row_id, row in table.items()}
         first = next(iter(rows.values()))
         rows.pop("missing", None)
         key = first.__struct_fields__[0]
@@ -127,14 +128,14 @@ def _failing_memory(folder: Path) -> Iterator[None]:
 class _Account:
     """The schemas in the stand-in for Snowflake that stores live in, one for each folder.
 
-    Creating one takes longer than most tests, so that one which is not used any more is emptied
-    and used again.
+    Creating one takes longer than most tests, so one that is no longer used is emptied and used
+    again.
     """
 
     def __init__(self) -> None:
         self._used: dict[Path, Schema] = {}
         self._free: list[Schema] = []
-        self._lock = Lock()  # or those that open a new store at once would have one each
+        self._lock = Lock()  # threads that open one store at once share a schema
 
     def schema(self, folder: Path) -> Schema:
         """The schema of this folder's store, with empty tables at first."""

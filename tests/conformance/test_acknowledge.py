@@ -29,7 +29,7 @@ OUTCOMES: list[Outcome] = [
 every_outcome = pytest.mark.parametrize("stale", OUTCOMES, ids=repr)
 
 
-def test_a_completed_step_keeps_its_result_and_its_holder(store: Store) -> None:
+def test_completed_step_keeps_its_result_and_its_holder(store: Store) -> None:
     held_step(store)
 
     assert acknowledge(store, Complete("step", "token", '{"rows":3}')).refused == ()
@@ -75,7 +75,7 @@ def test_step_fails_after_its_last_try(store: Store, max_retries: int) -> None:
     assert facts(store, "step").count("claimed") == max_retries + 1
 
 
-def test_a_permanent_failure_is_not_tried_again(store: Store) -> None:
+def test_permanent_failure_is_not_retried(store: Store) -> None:
     held_step(store, max_retries=5)
 
     acknowledge(store, Fail("step", "token", "Boom", permanent=True))
@@ -106,13 +106,13 @@ def test_acknowledging_success_twice_is_no_error_and_no_event(store: Store) -> N
 def test_first_of_two_outcomes_in_one_sync_counts(store: Store) -> None:
     held_step(store)
 
-    answer = acknowledge(store, Fail("step", "token", "Boom"), Complete("step", "token", "null"))
+    result = acknowledge(store, Fail("step", "token", "Boom"), Complete("step", "token", "null"))
 
-    assert answer.refused == ("step",)
+    assert result.refused == ("step",)
     assert facts(store, "step") == ["submitted", "claimed", "retried"]
 
 
-def test_a_refused_outcome_does_not_hold_up_the_others(store: Store) -> None:
+def test_refused_outcome_does_not_prevent_the_others(store: Store) -> None:
     held_step(store, "good")
     good, bad = Complete("good", "token", "null"), Complete("unknown", "token", "null")
 

@@ -67,7 +67,7 @@ def test_an_unknown_step_cannot_be_cancelled(store: Store) -> None:
         store.cancel("step")
 
 
-def test_a_replayed_step_has_all_its_tries_again_now(store: Store, clock: FakeClock) -> None:
+def test_replayed_step_is_due_at_once_with_all_its_tries(store: Store, clock: FakeClock) -> None:
     held_step(store, max_retries=1)
     acknowledge(store, Fail("step", "token", "Boom", retry_delay=SECOND))
     clock.advance(1)
@@ -83,7 +83,7 @@ def test_a_replayed_step_has_all_its_tries_again_now(store: Store, clock: FakeCl
     assert claim(store, token="another") == ["step"]
 
 
-def test_a_cancelled_step_that_is_replayed_forgets_its_delay(store: Store) -> None:
+def test_replay_of_a_cancelled_step_removes_its_delay(store: Store) -> None:
     submit(store, "step", delay=3600 * SECOND)
     store.cancel("step")
     store.replay(["step"])
@@ -92,7 +92,7 @@ def test_a_cancelled_step_that_is_replayed_forgets_its_delay(store: Store) -> No
     assert claim(store) == ["step"]
 
 
-def test_replay_answers_in_the_order_asked(store: Store) -> None:
+def test_replay_returns_steps_in_the_order_of_the_request(store: Store) -> None:
     for step_id in ("a", "b", "c"):
         failed_step(store, step_id)
 

@@ -28,13 +28,13 @@ from .helpers import (
 )
 
 
-def test_a_claim_gives_the_step_to_the_pod(store: Store, clock: FakeClock) -> None:
+def test_claim_assigns_the_step_to_the_pod(store: Store, clock: FakeClock) -> None:
     join(store)
     submit(store, "step")
     before = known(store, "step")
     clock.advance(1)
 
-    answer = store.sync(SyncRequest("pod", "one", claim=5, claim_token="token"))
+    result = store.sync(SyncRequest("pod", "one", claim=5, claim_token="token"))
 
     expected = replace(
         before,
@@ -45,8 +45,8 @@ def test_a_claim_gives_the_step_to_the_pod(store: Store, clock: FakeClock) -> No
         last_update_ts=clock(),
         version=2,
     )
-    assert answer.claimed == (expected,)
-    assert answer.at == clock()
+    assert result.claimed == (expected,)
+    assert result.at == clock()
     assert store.step("step") == expected
 
 
@@ -70,7 +70,7 @@ def test_ids_are_ordered_by_code_point(store: Store) -> None:
     assert claim(store, 5) == by_code_point
 
 
-def test_a_claim_takes_no_more_than_asked(store: Store) -> None:
+def test_claim_takes_at_most_the_requested_number(store: Store) -> None:
     submit(store, "a", "b", "c")
     join(store)
 
@@ -122,10 +122,10 @@ def test_step_on_its_last_try_is_not_prefetched(store: Store) -> None:
     for name, max_retries in zip("abcdef", (0, 1, 0, 1, 0, 1), strict=True):
         submit(store, name, max_retries=max_retries)
 
-    answer = store.sync(SyncRequest("pod", "one", claim=5, claim_token="token", prefetch=3))
+    result = store.sync(SyncRequest("pod", "one", claim=5, claim_token="token", prefetch=3))
 
-    assert ids(answer.claimed) == ["a", "b", "d"]
-    assert answer.more
+    assert ids(result.claimed) == ["a", "b", "d"]
+    assert result.more
     assert claim(store, 3) == ["c", "e", "f"]
 
 
@@ -134,42 +134,42 @@ def test_prefetch_looks_only_at_the_first_steps_that_it_asks_for(store: Store) -
     submit(store, "a", "b", "c", max_retries=0)
     submit(store, "d", max_retries=1)
 
-    answer = store.sync(SyncRequest("pod", "one", claim=3, claim_token="token", prefetch=3))
+    result = store.sync(SyncRequest("pod", "one", claim=3, claim_token="token", prefetch=3))
 
-    assert (answer.claimed, answer.more) == ((), True)
+    assert (result.claimed, result.more) == ((), True)
 
 
 def test_retried_step_on_its_last_try_is_not_prefetched(store: Store) -> None:
     held_step(store, "step", max_retries=1)
     acknowledge(store, Fail("step", "token", "Boom"))
 
-    answer = store.sync(SyncRequest("pod", "one", claim=2, claim_token="second", prefetch=2))
+    result = store.sync(SyncRequest("pod", "one", claim=2, claim_token="second", prefetch=2))
 
-    assert (answer.claimed, answer.more) == ((), True)
+    assert (result.claimed, result.more) == ((), True)
     assert claim(store, 2) == ["step"]
 
 
-def test_a_claim_says_whether_it_left_any_step(store: Store) -> None:
+def test_claim_reports_that_no_step_was_left(store: Store) -> None:
     join(store)
     submit(store, "a", "b")
 
     assert not store.sync(SyncRequest("pod", "one", claim=3, claim_token="token")).more
 
 
-def test_a_claim_takes_few_steps_with_large_payloads(store: Store) -> None:
+def test_claim_is_limited_by_the_size_of_payloads(store: Store) -> None:
     join(store)
     third = '"' + "x" * (MAX_CLAIM_SIZE // 3) + '"'
     for number in range(4):
         store.submit([Submit(f"large{number}", third)])
 
-    answer = store.sync(SyncRequest("pod", "one", claim=4, claim_token="token"))
+    result = store.sync(SyncRequest("pod", "one", claim=4, claim_token="token"))
 
-    assert ids(answer.claimed) == ["large0", "large1"]
-    assert answer.more
+    assert ids(result.claimed) == ["large0", "large1"]
+    assert result.more
     assert claim(store, 4) == ["large2", "large3"]
 
 
-def test_a_claim_takes_a_step_whose_payload_alone_is_too_large(store: Store) -> None:
+def test_claim_takes_a_step_whose_payload_alone_exceeds_the_limit(store: Store) -> None:
     join(store)
     store.submit([Submit("a", '"' + "x" * MAX_CLAIM_SIZE + '"')])
     submit(store, "b")

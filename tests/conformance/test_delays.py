@@ -23,10 +23,10 @@ from .helpers import (
 
 
 def next_due(store: Store) -> int | None:
-    return store.sync(SyncRequest("pod", "one", claim=1, claim_token="looks")).next_due
+    return store.sync(SyncRequest("pod", "one", claim=1, claim_token="token of next_due")).next_due
 
 
-def test_a_delayed_step_is_claimable_when_its_time_has_come(store: Store, clock: FakeClock) -> None:
+def test_delayed_step_is_claimable_when_it_is_due(store: Store, clock: FakeClock) -> None:
     join(store)
     submit(store, "step", delay=SECOND)
 
@@ -70,10 +70,10 @@ def test_claim_returns_when_the_next_step_is_due(store: Store, clock: FakeClock)
     assert next_due(store) == begin + 9 * SECOND
 
 
-def test_what_is_due_already_is_not_due_next(store: Store, clock: FakeClock) -> None:
+def test_next_due_excludes_steps_that_are_already_due(store: Store, clock: FakeClock) -> None:
     held_step(store)
-    submit(store, "ripe", delay=SECOND)
-    submit(store, "unripe", delay=5 * SECOND)
+    submit(store, "due", delay=SECOND)
+    submit(store, "not due", delay=5 * SECOND)
     clock.advance(2)
 
     acknowledge(store, Release("step", "token"))
@@ -81,12 +81,12 @@ def test_what_is_due_already_is_not_due_next(store: Store, clock: FakeClock) -> 
     assert next_due(store) == clock() + 3 * SECOND
 
 
-def test_a_clock_set_back_makes_a_step_wait_anew(store: Store, clock: FakeClock) -> None:
+def test_delayed_step_waits_again_after_the_clock_was_set_back(store: Store, clock: FakeClock) -> None:
     join(store)
     submit(store, "step", delay=5 * SECOND)
     submit(store, "urgent", priority=1)
     clock.advance(5)
-    assert claim(store, token="ripens both, takes one") == ["urgent"]
+    assert claim(store, token="makes both due, claims one") == ["urgent"]
 
     clock.step(-1)
     assert claim(store) == []
@@ -94,14 +94,14 @@ def test_a_clock_set_back_makes_a_step_wait_anew(store: Store, clock: FakeClock)
     assert claim(store) == ["step"]
 
 
-def test_after_a_clock_set_back_the_next_due_step_may_be_missed_but_not_misnamed(
+def test_next_due_after_the_clock_was_set_back_is_missing_or_correct(
     store: Store, clock: FakeClock
 ) -> None:
     join(store)
     submit(store, "step", delay=5 * SECOND)
     submit(store, "urgent", priority=1)
     clock.advance(5)
-    claim(store, token="ripens both, takes one")
+    claim(store, token="makes both due, claims one")
 
     clock.step(-1)
 
@@ -153,7 +153,7 @@ def test_step_released_before_the_clock_was_set_back_is_claimable(
 
 
 @pytest.mark.parametrize("delay", [0, 5 * SECOND])
-def test_a_step_that_is_replayed_or_recovered_around_a_clock_set_back_is_claimable(
+def test_step_replayed_or_recovered_while_the_clock_is_set_back_is_claimable(
     store: Store, clock: FakeClock, delay: int
 ) -> None:
     join(store)
@@ -174,7 +174,7 @@ def test_a_step_that_is_replayed_or_recovered_around_a_clock_set_back_is_claimab
 
 
 @pytest.mark.parametrize("past", [0, 30], ids=["right after its claim", "later"])
-def test_a_retry_whose_failure_is_in_the_future_of_the_clock_is_due(
+def test_retry_is_due_if_the_clock_was_set_to_before_the_failure(
     store: Store, clock: FakeClock, past: int
 ) -> None:
     held_step(store)
@@ -182,14 +182,13 @@ def test_a_retry_whose_failure_is_in_the_future_of_the_clock_is_due(
     acknowledge(store, Fail("step", "token", "Boom", retry_delay=20 * SECOND))
 
     clock.step(-10)
-    store.sync(
-        SyncRequest("pod", "one", SendHeartbeat("pod", "one"))
-    )  # at the latest then, the store notices
+    # The store notices the new time at the next heartbeat at the latest.
+    store.sync(SyncRequest("pod", "one", SendHeartbeat("pod", "one")))
 
-    assert claim_if_due(store) == ["step"]
+    assert claim_if_claimable(store) == ["step"]
 
 
-def test_a_delay_is_waited_for_though_the_clock_was_set_back(
+def test_delay_is_observed_although_the_clock_was_set_back(
     store: Store, clock: FakeClock
 ) -> None:
     join(store)
@@ -204,10 +203,10 @@ def test_a_delay_is_waited_for_though_the_clock_was_set_back(
     assert claim(store) == ["step"]
 
 
-def claim_if_due(store: Store) -> list[str]:
-    """As an idle pod asks: it claims only if there is something to claim."""
+def claim_if_claimable(store: Store) -> list[str]:
+    """Claim as an idle pod does: only if a step is claimable."""
     heartbeat = SendHeartbeat("pod", "one")
     request = SyncRequest(
-        "pod", "one", heartbeat, claim=1, claim_token="asks first", only_if_claimable=True
+        "pod", "one", heartbeat, claim=1, claim_token="token of claim_if_claimable", only_if_claimable=True
     )
     return ids(store.sync(request).claimed)

@@ -1,6 +1,6 @@
-"""What every event makes of a step is the same on every store: what ``evolve`` says.
+"""Every event changes a step on every store as ``evolve`` does.
 
-Stores change many steps by one statement, and each has statements of its own for that.
+A store changes many steps by one statement of its own, without calling ``evolve``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TOKEN: Final = "token"
 
 
 def retried_step(store: Store, clock: FakeClock, max_retries: int = 3) -> None:
-    """A pending step of which every column has been changed that a failure changes."""
+    """Make a pending step in which every column that a failure changes has been changed."""
     join(store)
     submit(store, "step", priority=2, max_retries=max_retries, delay=SECOND)
     clock.advance(2)
@@ -61,7 +61,7 @@ def orphan_on_its_last_try(store: Store, clock: FakeClock) -> None:
 
 
 def claim_with_prefetch(store: Store) -> None:
-    """A claim of which a step must not be taken, so that stores have to choose."""
+    """Claim two steps, one of which must not be prefetched, so that the store has to choose."""
     submit(store, "last", max_retries=0)
     request = SyncRequest("pod", "one", claim=2, claim_token=TOKEN, prefetch=1)
     assert [step.step_id for step in store.sync(request).claimed] == ["step"]
@@ -93,7 +93,7 @@ CASES: Final[dict[str, tuple[Make, Act, str]]] = {
         lambda store: acknowledge(store, Fail("step", TOKEN, "Bang", "Traceback")),
         "retried",
     ),
-    "fail for good": (
+    "fail permanently": (
         claimed_step,
         lambda store: acknowledge(store, Fail("step", TOKEN, "Bang", permanent=True)),
         "failed",
@@ -118,7 +118,7 @@ CASES: Final[dict[str, tuple[Make, Act, str]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_event_changes_a_row_as_evolve_says(store: Store, clock: FakeClock, case: str) -> None:
+def test_event_changes_the_row_as_evolve_does(store: Store, clock: FakeClock, case: str) -> None:
     make, act, kind = CASES[case]
     make(store, clock)
     before = known(store, "step")
@@ -129,7 +129,7 @@ def test_an_event_changes_a_row_as_evolve_says(store: Store, clock: FakeClock, c
 
 
 @pytest.mark.parametrize("unique", [True, False], ids=["unique", "by its own id"])
-def test_a_submission_makes_a_row_as_evolve_says(store: Store, unique: bool) -> None:
+def test_submission_creates_the_row_as_evolve_does(store: Store, unique: bool) -> None:
     payload = '{"a": [1, "é"]}'
     store.submit([Submit("step", payload, -1, 7, SECOND, unique), Submit("at once", "{}")], "pod")
     for step_id in ("step", "at once"):
@@ -139,5 +139,5 @@ def test_a_submission_makes_a_row_as_evolve_says(store: Store, unique: bool) -> 
     assert (step.payload, step.priority, step.max_retries) == (payload, -1, 7)
 
 
-def test_there_is_a_case_for_every_effect() -> None:
+def test_every_effect_has_a_case() -> None:
     assert {kind for _, _, kind in CASES.values()} == set(EFFECTS)

@@ -1,4 +1,4 @@
-"""The log, of one step and of all."""
+"""Reading the log of one step and of all steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .clock import SECOND, FakeClock
 from .helpers import acknowledge, claim, held_step, join, known, submit
 
 
-def test_a_history_tells_what_who_and_when(store: Store, clock: FakeClock) -> None:
+def test_history_has_the_type_pod_and_time_of_each_event(store: Store, clock: FakeClock) -> None:
     begin = clock()
     held_step(store, max_retries=1, priority=4)
     clock.advance(1)
@@ -36,7 +36,7 @@ def test_an_unknown_step_has_no_history(store: Store) -> None:
     assert store.step("step") is None
 
 
-def test_the_log_goes_by_id_then_version(store: Store) -> None:
+def test_log_is_ordered_by_step_id_then_version(store: Store) -> None:
     join(store)
     submit(store, "b")
     submit(store, "a", priority=-1)
@@ -46,7 +46,7 @@ def test_the_log_goes_by_id_then_version(store: Store) -> None:
     assert log == [("a", 1), ("b", 1), ("b", 2)]
 
 
-def test_other_steps_can_be_read_while_the_log_is(store: Store) -> None:
+def test_steps_can_be_read_while_the_log_is_read(store: Store) -> None:
     submit(store, "a", "b")
 
     for event in store.step_events():
@@ -63,7 +63,7 @@ def test_step_submitted_while_the_log_is_read_is_not_in_the_result(store: Store)
     assert [first.stream, *(event.stream for event in log)] == ["a", "b"]
 
 
-def test_a_log_that_is_read_in_part_leaves_the_store_usable(store: Store) -> None:
+def test_store_is_usable_after_its_log_was_read_in_part(store: Store) -> None:
     store.submit([Submit(str(number), "{}") for number in range(9)])
     log = store.step_events()
     next(log)

@@ -1,4 +1,4 @@
-"""What a newer version has written and this one does not know is told in one line with advice."""
+"""A type or status that only a newer version knows is an error of one line with advice."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ ADVICE = ", which this version does not know; upgrade fleet-q"
 
 @pytest.fixture(params=[kind for kind in KINDS if kind.execute], ids=lambda kind: kind.name)
 def kind(request: pytest.FixtureRequest) -> StoreKind:
-    """A memory store holds nothing that another version could have written."""
-    found: StoreKind = request.param
-    return found
+    """Every kind of store that another version can have written to."""
+    store_kind: StoreKind = request.param
+    return store_kind
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_step_event_of_unknown_type_is_an_error_with_advice(
 ) -> None:
     completed_step(store, "step")
     execute("UPDATE step_events SET type = 'paused' WHERE version = 2")
-    says = f"event 2 of step 'step' is 'paused'{ADVICE}"
+    message = f"event 2 of step 'step' is 'paused'{ADVICE}"
 
     for call in (
         lambda: app.history("step"),
@@ -69,9 +69,9 @@ def test_step_event_of_unknown_type_is_an_error_with_advice(
     ):
         with pytest.raises(UnknownToThisVersion) as refused:
             call()
-        assert str(refused.value) == says
-    answer = http.get("/steps/step/history")
-    assert (answer.status_code, answer.json()) == (500, {"detail": says})
+        assert str(refused.value) == message
+    response = http.get("/steps/step/history")
+    assert (response.status_code, response.json()) == (500, {"detail": message})
     assert app.status("step").status == "completed"
 
 
@@ -92,33 +92,33 @@ def test_step_of_unknown_status_is_an_error_with_advice(
 ) -> None:
     submit(store, "step")
     execute("UPDATE step_tracker SET status = 'paused'")
-    says = f"step 'step' is 'paused'{ADVICE}"
+    message = f"step 'step' is 'paused'{ADVICE}"
 
     calls: list[Callable[[], object]] = [lambda: app.status("step"), lambda: app.wait("step", 0)]
     for call in calls:
         with pytest.raises(UnknownToThisVersion) as refused:
             call()
-        assert str(refused.value) == says
-    answer = http.get("/status/step")
-    assert (answer.status_code, answer.json()) == (500, {"detail": says})
+        assert str(refused.value) == message
+    response = http.get("/status/step")
+    assert (response.status_code, response.json()) == (500, {"detail": message})
     for change in (lambda: app.cancel("step"), lambda: app.replay(["step"])):
         with pytest.raises(IllegalTransition, match=r"step 'step' is paused .*: upgrade fleet-q$"):
             change()
 
 
-def test_steps_of_unknown_status_are_counted_as_no_other(
+def test_counting_steps_of_unknown_status_is_an_error_with_advice(
     store: Store, execute: Callable[[str], None], app: FleetQ, http: TestClient
 ) -> None:
     for step_id in ("one", "two", "three"):
         submit(store, step_id)
     execute("UPDATE step_tracker SET status = 'paused' WHERE step_id <> 'one'")
-    says = f"2 step(s) have the status 'paused'{ADVICE}"
+    message = f"2 step(s) have the status 'paused'{ADVICE}"
 
     with pytest.raises(UnknownToThisVersion) as refused:
         app.queue()
-    assert str(refused.value) == says
-    answer = http.get("/admin/queue")
-    assert (answer.status_code, answer.json()) == (500, {"detail": says})
+    assert str(refused.value) == message
+    response = http.get("/admin/queue")
+    assert (response.status_code, response.json()) == (500, {"detail": message})
 
 
 def test_pod_of_unknown_status_is_an_error_with_advice_and_left_to_newer_leaders(
@@ -131,12 +131,12 @@ def test_pod_of_unknown_status_is_an_error_with_advice_and_left_to_newer_leaders
     join(store)
     join(store, "other")
     execute("UPDATE pod_health SET status = 'moved' WHERE pod_id = 'pod'")
-    says = f"pod 'pod' is 'moved'{ADVICE}"
+    message = f"pod 'pod' is 'moved'{ADVICE}"
 
     with pytest.raises(UnknownToThisVersion) as refused:
         app.pods()
-    assert str(refused.value) == says
-    answer = http.get("/admin/pods")
-    assert (answer.status_code, answer.json()) == (500, {"detail": says})
+    assert str(refused.value) == message
+    response = http.get("/admin/pods")
+    assert (response.status_code, response.json()) == (500, {"detail": message})
     clock.advance(100)
     assert [pod.pod_id for pod in store.declare_dead(silent(store, 10))] == ["other"]

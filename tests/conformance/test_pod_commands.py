@@ -1,4 +1,4 @@
-"""Pod commands: join, heartbeat, drain and leave; and that ended incarnations stay ended."""
+"""Pod commands: join, heartbeat, drain, sleep and leave; an ended incarnation stays ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .clock import SECOND, FakeClock
 from .helpers import claim, join, orphaned_step, snapshot_of, submit
 
 
-def be(store: Store, pod_command: PodCommand) -> None:
+def send(store: Store, pod_command: PodCommand) -> None:
     store.sync(SyncRequest(pod_command.pod_id, pod_command.incarnation, pod_command))
 
 
@@ -39,7 +39,7 @@ def test_heartbeat_updates_the_pod(store: Store, clock: FakeClock) -> None:
     born = clock()
     clock.advance(5)
 
-    be(store, SendHeartbeat("pod", "one"))
+    send(store, SendHeartbeat("pod", "one"))
 
     assert only_pod(store) == Pod("pod", "up", born, clock(), "one", 1)
     assert [event.fact.type for event in store.pod_history("pod")] == ["joined"]
@@ -47,28 +47,28 @@ def test_heartbeat_updates_the_pod(store: Store, clock: FakeClock) -> None:
 
 def test_draining_pod_sends_heartbeats(store: Store, clock: FakeClock) -> None:
     join(store)
-    be(store, Drain("pod", "one"))
+    send(store, Drain("pod", "one"))
     clock.advance(5)
 
-    be(store, SendHeartbeat("pod", "one"))
+    send(store, SendHeartbeat("pod", "one"))
 
     assert only_pod(store).status == "draining"
     assert only_pod(store).last_heartbeat_ts == clock()
 
 
-def test_draining_is_a_sign_of_life(store: Store, clock: FakeClock) -> None:
+def test_draining_updates_the_heartbeat(store: Store, clock: FakeClock) -> None:
     join(store)
     born = clock()
     clock.advance(5)
 
-    be(store, Drain("pod", "one"))
+    send(store, Drain("pod", "one"))
 
     assert only_pod(store) == Pod("pod", "draining", born, clock(), "one", 2)
 
 
 def test_a_pod_that_leaves_is_down(store: Store) -> None:
     join(store)
-    be(store, Leave("pod", "one"))
+    send(store, Leave("pod", "one"))
 
     assert only_pod(store).status == "down"
 
@@ -76,10 +76,10 @@ def test_a_pod_that_leaves_is_down(store: Store) -> None:
 @pytest.mark.parametrize("command_type", [Join, Drain, Leave])
 def test_repeated_pod_command_changes_nothing(store: Store, command_type: type[PodCommand]) -> None:
     join(store)
-    be(store, command_type("pod", "one"))
+    send(store, command_type("pod", "one"))
     before = snapshot_of(store)
 
-    be(store, command_type("pod", "one"))
+    send(store, command_type("pod", "one"))
 
     assert snapshot_of(store) == before
 
@@ -98,10 +98,10 @@ def test_pods_that_were_observed_to_be_silent_are_declared_dead(
 ) -> None:
     for pod_id in ("silent", "left", "loud"):
         join(store, pod_id)
-    be(store, Leave("left", "one"))
+    send(store, Leave("left", "one"))
     observed = store.pods().pods
     clock.advance(10)
-    be(store, SendHeartbeat("loud", "one"))
+    send(store, SendHeartbeat("loud", "one"))
 
     declared = store.declare_dead(observed, "loud")
 
@@ -119,21 +119,21 @@ def test_declaring_no_pods_dead_changes_nothing(store: Store) -> None:
     assert snapshot_of(store) == before
 
 
-def test_a_draining_pod_can_die_too(store: Store) -> None:
+def test_draining_pod_can_be_declared_dead(store: Store) -> None:
     join(store)
-    be(store, Drain("pod", "one"))
+    send(store, Drain("pod", "one"))
 
     assert len(store.declare_dead(store.pods().pods)) == 1
 
 
 @pytest.mark.parametrize("command_type", [SendHeartbeat, Drain, Sleep, Leave])
-def test_a_pod_that_was_heard_of_since_it_was_observed_is_not_declared_dead(
+def test_pod_that_sent_a_command_after_the_observation_is_not_declared_dead(
     store: Store, clock: FakeClock, command_type: type[PodCommand]
 ) -> None:
     join(store)
     observed = store.pods().pods
     clock.advance(1)
-    be(store, command_type("pod", "one"))
+    send(store, command_type("pod", "one"))
     before = snapshot_of(store)
 
     assert store.declare_dead(observed) == []
@@ -164,7 +164,7 @@ def test_pods_can_be_declared_dead_after_the_clock_was_set(
 @pytest.mark.parametrize("command_type", [SendHeartbeat, Drain])
 def test_unknown_pod_must_join_first(store: Store, command_type: type[PodCommand]) -> None:
     with pytest.raises(IncarnationEnded):
-        be(store, command_type("pod", "one"))
+        send(store, command_type("pod", "one"))
 
 
 @pytest.mark.parametrize("command_type", [SendHeartbeat, Drain])
@@ -174,14 +174,14 @@ def test_dead_incarnation_is_rejected(store: Store, command_type: type[PodComman
     before = snapshot_of(store)
 
     with pytest.raises(IncarnationEnded) as refusal:
-        be(store, command_type("pod", "one"))
+        send(store, command_type("pod", "one"))
 
     assert not refusal.value.superseded
     assert snapshot_of(store) == before
 
 
 def test_a_dead_incarnation_cannot_join_again(store: Store) -> None:
-    """Or a join sent again would give it back what was orphaned already."""
+    """Otherwise a repeated join would make it the holder of steps that are orphans already."""
     join(store)
     submit(store, "step")
     claim(store)
@@ -202,7 +202,7 @@ def test_replaced_incarnation_cannot_change_the_new_one(
     before = snapshot_of(store)
 
     with pytest.raises(IncarnationEnded) as refusal:
-        be(store, command_type("pod", "one"))
+        send(store, command_type("pod", "one"))
 
     assert refusal.value.superseded
     assert snapshot_of(store) == before
@@ -219,19 +219,19 @@ def test_pod_cannot_leave_and_claim_in_one_sync(store: Store) -> None:
     assert store.pods().pods[0].status == "up"
 
 
-def test_a_pod_that_sleeps_is_not_declared_dead_and_a_heartbeat_wakes_it(
+def test_sleeping_pod_is_not_declared_dead_and_is_woken_by_a_heartbeat(
     store: Store, clock: FakeClock
 ) -> None:
     join(store)
     born = clock()
-    be(store, Sleep("pod", "one"))
-    be(store, Sleep("pod", "one"))
+    send(store, Sleep("pod", "one"))
+    send(store, Sleep("pod", "one"))
     clock.advance(3_600)
 
     assert store.declare_dead(store.pods().pods) == []
     assert only_pod(store) == Pod("pod", "asleep", born, born, "one", 2)
 
-    be(store, SendHeartbeat("pod", "one"))
+    send(store, SendHeartbeat("pod", "one"))
     assert only_pod(store) == Pod("pod", "up", born, clock(), "one", 3)
     assert [event.fact.type for event in store.pod_history("pod")] == ["joined", "slept", "woke"]
 
@@ -239,7 +239,7 @@ def test_a_pod_that_sleeps_is_not_declared_dead_and_a_heartbeat_wakes_it(
 def test_sleeping_pod_claims_only_if_it_wakes(store: Store) -> None:
     join(store)
     submit(store, "step")
-    be(store, Sleep("pod", "one"))
+    send(store, Sleep("pod", "one"))
     before = snapshot_of(store)
 
     with pytest.raises(IllegalTransition, match="asleep"):
@@ -257,8 +257,8 @@ def test_sleeping_pod_can_drain_or_leave(
     store: Store, pod_command: Drain | Leave, status: str
 ) -> None:
     join(store)
-    be(store, Sleep("pod", "one"))
+    send(store, Sleep("pod", "one"))
 
-    be(store, pod_command)
+    send(store, pod_command)
 
     assert only_pod(store).status == status

@@ -1,4 +1,4 @@
-"""What ended long ago is found and deleted, with its events; everything else stays."""
+"""Pruning deletes old final steps, and old pods, with their events; everything else stays."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ DAY = 86_400
 
 
 @pytest.fixture
-def lived_in(store: Store, clock: FakeClock) -> None:
-    """Old and new steps of every sort, stored a day before they end, and a day apart."""
+def populated(store: Store, clock: FakeClock) -> None:
+    """Old and new steps of every status; the old ones became final a day before the new ones."""
     submit(store, "old delayed", delay=10 * DAY * SECOND)
     held_step(store, "held", max_retries=1)
     for age in ("old", "new"):
@@ -64,19 +64,19 @@ def prune(store: Store, older_than: float, **options: Any) -> PruneStats:
     return stats
 
 
-def ended(store: Store, before: int, limit: int = 100) -> list[FinalStep]:
-    """All pages."""
+def final_steps(store: Store, before: int, limit: int = 100) -> list[FinalStep]:
+    """The final steps of all pages."""
     page = FinalStepPage((), "")
-    found: list[FinalStep] = []
+    steps: list[FinalStep] = []
     while page.after is not None:
         page = store.final_steps(FINAL, before, limit, page.after)
         assert len(page.steps) <= limit
-        found += page.steps
-    return found
+        steps += page.steps
+    return steps
 
 
-@pytest.mark.usefixtures("lived_in")
-def test_old_steps_go_with_their_events_and_dead_letters_only_if_they_are_meant(
+@pytest.mark.usefixtures("populated")
+def test_prune_deletes_old_steps_and_their_events_and_dead_letters_only_on_request(
     store: Store, clock: FakeClock
 ) -> None:
     assert prune(store, DAY) == PruneStats(steps=2, step_events=5)
@@ -97,8 +97,8 @@ def test_old_steps_go_with_their_events_and_dead_letters_only_if_they_are_meant(
     assert {event.stream for event in store.step_events()} == {"held", "old delayed"}
 
 
-@pytest.mark.usefixtures("lived_in")
-def test_a_dry_run_counts_and_changes_nothing(store: Store) -> None:
+@pytest.mark.usefixtures("populated")
+def test_dry_run_counts_and_changes_nothing(store: Store) -> None:
     before = snapshot_of(store)
     would = prune(store, DAY, dry_run=True, statuses=FINAL)
     assert would == PruneStats(steps=3, step_events=8)
@@ -106,8 +106,8 @@ def test_a_dry_run_counts_and_changes_nothing(store: Store) -> None:
     assert prune(store, DAY, statuses=FINAL) == would
 
 
-@pytest.mark.usefixtures("lived_in")
-def test_work_goes_on(store: Store, clock: FakeClock) -> None:
+@pytest.mark.usefixtures("populated")
+def test_remaining_steps_can_be_claimed_and_completed_after_a_prune(store: Store, clock: FakeClock) -> None:
     prune(store, 0, statuses=FINAL)
     clock.advance(10 * DAY)
     assert claim(store) == ["old delayed"]
@@ -115,7 +115,7 @@ def test_work_goes_on(store: Store, clock: FakeClock) -> None:
     assert known(store, "held").result == "1"
 
 
-def test_a_step_is_as_old_as_its_end(store: Store, clock: FakeClock) -> None:
+def test_age_of_a_final_step_counts_from_its_end(store: Store, clock: FakeClock) -> None:
     join(store)
     submit(store, "step")
     clock.advance(DAY)
@@ -124,42 +124,42 @@ def test_a_step_is_as_old_as_its_end(store: Store, clock: FakeClock) -> None:
     end = clock()
     clock.advance(1)
     assert prune(store, 1.000001).steps == 0
-    assert ended(store, end - 1) == []
-    assert ended(store, end) == [FinalStep("step", 3)]
+    assert final_steps(store, end - 1) == []
+    assert final_steps(store, end) == [FinalStep("step", 3)]
     assert prune(store, 1).steps == 1
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
-def test_pages_hold_each_ended_step_once(store: Store, clock: FakeClock, limit: int) -> None:
+def test_pages_list_each_final_step_once(store: Store, clock: FakeClock, limit: int) -> None:
     submit(store, *(f"waiting {number}" for number in range(4)), delay=DAY * SECOND)
     submit(store, *(f"step {number}" for number in range(7)), max_retries=0)
     for number in range(7):
         store.cancel(f"step {number}")
-    found = ended(store, clock(), limit)
-    assert sorted(step.step_id for step in found) == [f"step {number}" for number in range(7)]
-    assert len(found) == 7
+    steps = final_steps(store, clock(), limit)
+    assert sorted(step.step_id for step in steps) == [f"step {number}" for number in range(7)]
+    assert len(steps) == 7
 
 
-def test_a_step_that_changed_after_it_was_found_stays(store: Store, clock: FakeClock) -> None:
+def test_step_replayed_after_it_was_found_is_not_pruned(store: Store, clock: FakeClock) -> None:
     failed_step(store, "replayed")
     failed_step(store, "still failed")
     completed_step(store, "completed")
     before = clock()
-    found = ended(store, before)
+    steps = final_steps(store, before)
     store.replay(["replayed"])
 
-    assert store.prune(found, before) == Pruned(2, 6)
+    assert store.prune(steps, before) == Pruned(2, 6)
 
     assert facts(store, "replayed") == ["submitted", "claimed", "failed", "replayed"]
     assert store.counts()["pending"] == 1
-    assert store.prune(found, before) == Pruned(0, 0)
+    assert store.prune(steps, before) == Pruned(0, 0)
 
 
-def test_its_id_is_free_and_another_step_under_it_is_let_be(store: Store, clock: FakeClock) -> None:
+def test_new_step_under_the_id_of_a_pruned_one_is_not_pruned(store: Store, clock: FakeClock) -> None:
     completed_step(store, "step")
     before = clock()
-    found = ended(store, before)
-    store.prune(found, before)
+    steps = final_steps(store, before)
+    store.prune(steps, before)
     acknowledge(store, Complete("step", "step", "null"))
     with pytest.raises(UnknownStep):
         store.cancel("step")
@@ -168,18 +168,18 @@ def test_its_id_is_free_and_another_step_under_it_is_let_be(store: Store, clock:
     held_step(store, "step", token="another", priority=7)
     acknowledge(store, Complete("step", "another", "2"))
 
-    assert store.prune(found, before) == Pruned(0, 0)
+    assert store.prune(steps, before) == Pruned(0, 0)
     assert (known(store, "step").version, known(store, "step").result) == (3, "2")
 
 
-def test_what_comes_late_about_a_pruned_step_is_refused(store: Store) -> None:
+def test_late_outcome_of_a_pruned_step_is_refused(store: Store) -> None:
     completed_step(store, "step")
     prune(store, 0)
-    answer = acknowledge(store, Complete("step", "step", "null"))
-    assert answer.refused == ("step",)
+    result = acknowledge(store, Complete("step", "step", "null"))
+    assert result.refused == ("step",)
 
 
-def test_pods_that_are_gone_or_asleep_for_long_go_too(store: Store, clock: FakeClock) -> None:
+def test_prune_deletes_pods_that_are_down_or_asleep_for_long(store: Store, clock: FakeClock) -> None:
     for pod_id in ("left", "died", "asleep", "draining", "up"):
         join(store, pod_id)
     store.sync(SyncRequest("left", "one", Leave("left", "one")))
@@ -195,29 +195,29 @@ def test_pods_that_are_gone_or_asleep_for_long_go_too(store: Store, clock: FakeC
     assert prune(store, DAY) == would == PruneStats(pods=3, pod_events=6)
 
     assert [pod.pod_id for pod in store.pods().pods] == ["draining", "up"]
-    with pytest.raises(IncarnationEnded) as ended:
+    with pytest.raises(IncarnationEnded) as error:
         store.sync(SyncRequest("asleep", "one", SendHeartbeat("asleep", "one")))
-    assert not ended.value.superseded, "it would not join again"
+    assert not error.value.superseded, "it would not join again"
     join(store, "asleep", "two")
     assert [pod.version for pod in store.pods().pods] == [1, 1, 1]
 
 
-def test_pod_that_was_pruned_and_joined_anew_is_not_the_one_that_was_found(
+def test_pod_that_joined_again_after_it_was_found_is_not_pruned(
     store: Store, clock: FakeClock
 ) -> None:
     join(store)
     store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
-    (found,) = store.pods().pods
+    (observed,) = store.pods().pods
     assert prune(store, 0).pods == 1
     clock.advance(1)
     join(store, "pod", "two")
     store.sync(SyncRequest("pod", "two", Drain("pod", "two")))
     (draining,) = store.pods().pods
-    assert draining.version == found.version
-    assert store.prune_pod(found) == Pruned(0, 0)
+    assert draining.version == observed.version
+    assert store.prune_pod(observed) == Pruned(0, 0)
 
 
-def test_a_pod_that_came_back_after_it_was_found_stays(store: Store) -> None:
+def test_pod_that_woke_after_it_was_found_is_not_pruned(store: Store) -> None:
     join(store)
     store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     (asleep,) = store.pods().pods
@@ -228,8 +228,8 @@ def test_a_pod_that_came_back_after_it_was_found_stays(store: Store) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("lived_in")
-def test_the_archive_has_all_that_is_deleted_before_it_is(store: Store, clock: FakeClock) -> None:
+@pytest.mark.usefixtures("populated")
+def test_archive_gets_every_event_before_it_is_deleted(store: Store, clock: FakeClock) -> None:
     join(store, "gone")
     store.sync(SyncRequest("gone", "one", Leave("gone", "one")))
     clock.advance(DAY)
@@ -250,8 +250,8 @@ def test_the_archive_has_all_that_is_deleted_before_it_is(store: Store, clock: F
     assert kept == [log[key] for key in sorted(set(log) - left)] + pod_log
 
 
-@pytest.mark.usefixtures("lived_in")
-def test_an_archive_that_fails_keeps_everything(store: Store) -> None:
+@pytest.mark.usefixtures("populated")
+def test_nothing_is_pruned_if_archiving_fails(store: Store) -> None:
     before = snapshot_of(store)
 
     def archive(events: object) -> None:
@@ -262,7 +262,7 @@ def test_an_archive_that_fails_keeps_everything(store: Store) -> None:
     assert snapshot_of(store) == before
 
 
-def test_who_does_not_lead_prunes_nothing(store: Store, clock: FakeClock) -> None:
+def test_pod_that_is_not_the_leader_prunes_nothing(store: Store, clock: FakeClock) -> None:
     join(store, "leader")
     clock.advance(1)
     join(store, "other")
@@ -275,7 +275,7 @@ def test_who_does_not_lead_prunes_nothing(store: Store, clock: FakeClock) -> Non
 def test_change_counter_never_repeats_across_a_prune(
     clients: list[Store], clock: FakeClock
 ) -> None:
-    """As many events come as go, and at no later time."""
+    """Also if as many events are appended as deleted, at the same time."""
     here, there = clients[:2]
     submit(there, "one", "two")
     counters = [here.change_counter()]
@@ -304,8 +304,8 @@ def test_prune_does_not_change_the_counter_where_writes_are_billed(clients: list
         assert here.change_counter() == counter
 
 
-@pytest.mark.usefixtures("lived_in")
-def test_what_remains_can_be_rebuilt(store: Store) -> None:
+@pytest.mark.usefixtures("populated")
+def test_remaining_steps_can_be_rebuilt_after_a_prune(store: Store) -> None:
     prune(store, DAY)
     before = snapshot_of(store)
     assert store.rebuild().equal
@@ -313,8 +313,8 @@ def test_what_remains_can_be_rebuilt(store: Store) -> None:
     assert prune(store, 0).steps == 2
 
 
-@pytest.mark.usefixtures("lived_in")
-def test_a_cycle_may_be_cut_off_and_run_again(store: Store) -> None:
+@pytest.mark.usefixtures("populated")
+def test_interrupted_prune_can_be_repeated(store: Store) -> None:
     whole = prune(store, 0, dry_run=True)
     stats = PruneStats()
     for calls in (1, 2, 3, 4):

@@ -1,4 +1,4 @@
-"""Both tables from the log alone."""
+"""Rebuilding both tables from the log alone."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ NAMES = ["cancelled", "completed", "delayed", "failed", "held", "recovered"]
 
 
 @pytest.fixture
-def lived_in(store: Store, clock: FakeClock) -> None:
-    """One step of every sort, and a pod that is gone."""
+def populated(store: Store, clock: FakeClock) -> None:
+    """One step of every status, and a pod that has left."""
     completed_step(store, "completed")
     failed_step(store, "failed")
     orphaned_step(store, "recovered")
@@ -51,11 +51,11 @@ def lived_in(store: Store, clock: FakeClock) -> None:
     store.sync(SyncRequest("gone", "one", Leave("gone", "one")))
 
 
-def test_an_empty_log_makes_empty_tables(store: Store) -> None:
+def test_rebuild_of_an_empty_log_makes_empty_tables(store: Store) -> None:
     assert store.rebuild() == RebuildReport(0, 0, 0, (), ())
 
 
-@pytest.mark.usefixtures("lived_in")
+@pytest.mark.usefixtures("populated")
 @pytest.mark.parametrize("check", [True, False])
 def test_rebuilding_changes_nothing(store: Store, check: bool) -> None:
     before, rows = snapshot_of(store), [known(store, name) for name in NAMES]
@@ -67,15 +67,15 @@ def test_rebuilding_changes_nothing(store: Store, check: bool) -> None:
     assert [known(store, name) for name in NAMES] == rows
 
 
-@pytest.mark.usefixtures("lived_in")
-def test_work_goes_on_after_a_rebuild(store: Store, clock: FakeClock) -> None:
+@pytest.mark.usefixtures("populated")
+def test_steps_can_be_claimed_after_a_rebuild(store: Store, clock: FakeClock) -> None:
     store.rebuild()
     assert claim(store, 9, "another", incarnation="two") == ["recovered"]
     clock.advance(5)
     assert claim(store, 9, "a third", incarnation="two") == ["delayed"]
 
 
-@pytest.mark.usefixtures("lived_in")
+@pytest.mark.usefixtures("populated")
 def test_rows_that_differ_from_the_log_are_found_and_corrected(
     kind: StoreKind, store: Store, tmp_path: Path
 ) -> None:
@@ -86,18 +86,18 @@ def test_rows_that_differ_from_the_log_are_found_and_corrected(
     before = snapshot_of(store)
     kind.spoil(tmp_path, store)
 
-    found = store.rebuild(check=True)
-    assert not found.equal
-    assert set(found.differing_steps) >= {"failed", "held", "missing", "unknown"}
-    assert found.differing_pods == ("gone", "missing", "pod", "unknown")
-    assert store.rebuild(check=True) == found
+    report = store.rebuild(check=True)
+    assert not report.equal
+    assert set(report.differing_steps) >= {"failed", "held", "missing", "unknown"}
+    assert report.differing_pods == ("gone", "missing", "pod", "unknown")
+    assert store.rebuild(check=True) == report
 
-    assert store.rebuild() == found
+    assert store.rebuild() == report
     assert store.rebuild(check=True).equal
     assert snapshot_of(store) == before
 
 
-@pytest.mark.usefixtures("lived_in")
+@pytest.mark.usefixtures("populated")
 def test_more_rows_are_corrected_than_the_report_names(
     kind: StoreKind, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,31 +114,31 @@ def test_more_rows_are_corrected_than_the_report_names(
     assert snapshot_of(store) == before
 
 
-@pytest.mark.usefixtures("lived_in")
-def test_rebuild_that_ended_in_the_middle_can_be_run_again(
+@pytest.mark.usefixtures("populated")
+def test_interrupted_rebuild_can_be_repeated(
     kind: StoreKind, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert kind.spoil is not None
     before = snapshot_of(store)
     kind.spoil(tmp_path, store)
-    found = store.rebuild(check=True)
+    report = store.rebuild(check=True)
     monkeypatch.setattr(rebuild, "BATCH_ROWS", 1)
     monkeypatch.setattr(rebuild, "_PROGRESS_EVERY", 1)
 
     def end(events: int) -> None:
-        if events == found.events // 2:
+        if events == report.events // 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         store.rebuild(progress=end)
     left = store.rebuild(check=True).differing_steps
 
-    assert 0 < len(left) < len(found.differing_steps)
+    assert 0 < len(left) < len(report.differing_steps)
     assert store.rebuild().differing_steps == left
     assert snapshot_of(store) == before
 
 
-@pytest.mark.usefixtures("lived_in")
+@pytest.mark.usefixtures("populated")
 def test_pods_sync_between_the_batches_of_a_rebuild(
     kind: StoreKind,
     clients: list[Store],
@@ -209,8 +209,8 @@ def test_rebuild_beside_a_working_fleet_leaves_tables_equal_to_the_log(
 
 def test_rebuild_reports_its_progress(store: Store) -> None:
     held_step(store)
-    told: list[int] = []
+    counts: list[int] = []
 
-    store.rebuild(progress=told.append)
+    store.rebuild(progress=counts.append)
 
-    assert told[-1] == 2
+    assert counts[-1] == 2

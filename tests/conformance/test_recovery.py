@@ -136,14 +136,14 @@ def test_orphan_with_an_outdated_claim_token_is_not_recovered(store: Store) -> N
     assert known(store, "step").claim_token == "newer"
 
 
-def test_what_is_no_orphan_is_not_recovered(store: Store) -> None:
+def test_step_that_is_not_an_orphan_is_not_recovered(store: Store) -> None:
     held_step(store)
     submit(store, "pending")
     before = snapshot_of(store)
 
-    asked = [Recover("step", "token"), Recover("pending", "token"), Recover("unknown", "token")]
+    claims = [Recover("step", "token"), Recover("pending", "token"), Recover("unknown", "token")]
 
-    assert store.recover(asked) == []
+    assert store.recover(claims) == []
     assert snapshot_of(store) == before
 
 

@@ -60,7 +60,7 @@ def program(stats: RecoveryStats, by: str, *, only_as_leader: bool) -> Calls[Non
 
 
 def run(cycle: Iterator[None], most: int = 2 * CALLS_OF_A_CYCLE) -> int:
-    """Go on with the cycle for at most so many calls; how many there were."""
+    """Continue the cycle for at most ``most`` calls; returns how many there were."""
     done = 0
     while done < most and next(cycle, "over") is None:
         done += 1
@@ -98,7 +98,7 @@ def test_steps_recovered_in_one_transaction_are_limited_by_size(
 
 
 @pytest.mark.usefixtures("orphans")
-def test_a_pod_that_does_not_lead_does_nothing(store: Store) -> None:
+def test_pod_that_is_not_the_leader_recovers_nothing(store: Store) -> None:
     assert run(cycle(store, "other")) == 1
     assert len(store.declare_dead(silent(store, 60))) == 1
 
@@ -120,8 +120,8 @@ def test_cycle_completes_what_an_interrupted_one_left(
 
 @pytest.mark.usefixtures("orphans")
 @pytest.mark.parametrize("cut", range(CALLS_OF_A_CYCLE + 1))
-def test_two_leaders_may_take_over_each_others_cycle_anywhere(store: Store, cut: int) -> None:
-    """One stops for a while, another does it all, a pod claims anew, and the first goes on."""
+def test_cycles_of_two_leaders_can_overlap_at_any_call(store: Store, cut: int) -> None:
+    """One pauses, another completes its cycle, a pod claims again, and the first continues."""
     first = cycle(store)
     run(first, cut)
     run(cycle(store, "other", only_as_leader=False))
@@ -135,7 +135,7 @@ def test_two_leaders_may_take_over_each_others_cycle_anywhere(store: Store, cut:
 
 
 @pytest.mark.usefixtures("orphans")
-def test_a_second_cycle_finds_nothing_left(store: Store) -> None:
+def test_second_cycle_recovers_nothing(store: Store) -> None:
     run(cycle(store))
     stats = RecoveryStats()
 

@@ -23,7 +23,7 @@ def dead_letters(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     acknowledge(store, *(Fail(step_id, "token", "Boom", permanent=True) for step_id in STEPS))
 
 
-def test_all_of_them_succeed_and_each_dead_letter_is_replayed_once(
+def test_concurrent_replays_succeed_and_replay_each_dead_letter_once(
     store: Store, clients: list[Store]
 ) -> None:
     counts = at_once(lambda client: replay_all(client, lambda count: None), clients)
@@ -33,7 +33,7 @@ def test_all_of_them_succeed_and_each_dead_letter_is_replayed_once(
         assert facts(store, step_id).count("replayed") == 1
 
 
-def test_what_another_has_replayed_since_it_was_seen_is_left_out(
+def test_dead_letter_that_another_replays_meanwhile_is_skipped(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replay, replayed = store.replay, ["step-03"]
@@ -51,7 +51,7 @@ def test_what_another_has_replayed_since_it_was_seen_is_left_out(
     assert store.counts()["pending"] == len(STEPS)
 
 
-def test_what_fails_again_meanwhile_is_not_replayed_again(
+def test_step_that_fails_again_meanwhile_is_not_replayed_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replay = store.replay

@@ -64,15 +64,16 @@ fates = st.sampled_from(["answered"] * 6 + ["answer lost", "request lost"])
 
 
 class Process(msgspec.Struct):
-    """What one process of a pod knows; ``incarnation`` is empty until it has to join (again)."""
+    """What a pod's process knows; without an ``incarnation`` it has to join (again)."""
 
     incarnation: str | None = None
     held: dict[str, str] = msgspec.field(default_factory=dict)
-    on_store_unavailable: SyncRequest | None = None
+    unanswered: SyncRequest | None = None
+    """The request to repeat."""
 
 
 class Fleet(RuleBasedStateMachine):
-    """Three pods on one store; every rule does the same to the store and to the model."""
+    """Three pods on one store; every rule makes the same call to the store and to the model."""
 
     kind: ClassVar[StoreKind]
     happened: ClassVar[set[str]]
@@ -84,9 +85,9 @@ class Fleet(RuleBasedStateMachine):
         self.store = self.kind.open(Path(self.folder.name), self.clock)
         self.model = Model()
         self.processes: dict[str, Process] = {}
-        self.lives: list[tuple[str, str]] = []  # all that ever were: pod and incarnation
-        self.claims: list[tuple[str, str]] = []  # and step and token
-        self.noted: list[tuple[str, str]] = []  # orphans that some leader found, however long ago
+        self.incarnations: list[tuple[str, str]] = []  # all that ever joined: (pod, incarnation)
+        self.claims: list[tuple[str, str]] = []  # all that were ever made: (step, token)
+        self.noted: list[tuple[str, str]] = []  # orphans that a leader has read: (step, token)
         self.names = (f"id {number}" for number in count())
         self.clock_went_back = False
         self.observed: tuple[Pod, ...] = ()
@@ -99,10 +100,10 @@ class Fleet(RuleBasedStateMachine):
         self.folder.cleanup()
 
     def note(self, *what: str) -> None:
-        """Keep count of what the runs came to, to see that the rules bite."""
-        for each in set(what):
-            statistic(each)
-            self.happened.add(each)
+        """Record what happened in a run, to check that the rules have effects."""
+        for name in set(what):
+            statistic(name)
+            self.happened.add(name)
 
     # What users do
 
@@ -136,24 +137,24 @@ class Fleet(RuleBasedStateMachine):
     def replay(self, chosen: list[str], all_over: bool) -> None:
         if all_over:
             over = ("failed", "cancelled")
-            chosen = [each for each, step in self.model.steps.items() if step["status"] in over]
+            chosen = [name for name, step in self.model.steps.items() if step["status"] in over]
         try:
             self.model.replay(chosen, self.clock())
         except Refused:
             with pytest.raises(FleetQError):
                 self.store.replay(chosen)
         else:
-            found = [asdict(step) for step in self.store.replay(chosen)]
-            assert found == [self.model.steps[step_id] for step_id in chosen]
+            replayed = [asdict(step) for step in self.store.replay(chosen)]
+            assert replayed == [self.model.steps[step_id] for step_id in chosen]
 
     # What pods do
 
     @rule(pod_id=pod_ids, claim=st.integers(0, 3), fate=fates)
     def join(self, pod_id: str, claim: int, fate: str) -> None:
-        """A process begins under the pod's id; one that was there is gone without a word."""
+        """A process starts under the pod's id; an earlier one has crashed."""
         process = self.processes[pod_id] = Process(next(self.names))
         assert process.incarnation is not None
-        self.take_turn(pod_id, Join(pod_id, process.incarnation), (), claim, fate)
+        self.sync(pod_id, Join(pod_id, process.incarnation), (), claim, fate)
 
     @rule(pod_id=pod_ids, claim=st.integers(1, 4), prefetch=st.integers(0, 4), fate=fates)
     def claim(self, pod_id: str, claim: int, prefetch: int, fate: str) -> None:
@@ -161,15 +162,15 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(pod_id=pod_ids, ends=st.lists(endings, min_size=1, max_size=3), fate=fates)
     def finish(self, pod_id: str, ends: list[str], fate: str) -> None:
-        """Of the pod, or of another that has something to finish."""
-        busy = (each for each, process in self.processes.items() if process.held)
+        """Of the pod, or of another that holds steps."""
+        busy = (name for name, process in self.processes.items() if process.held)
         if pod_id not in self.processes or not self.processes[pod_id].held:
             pod_id = next(busy, pod_id)
         self.work(pod_id, None, ends, 0, fate)
 
     @rule(
         pod_id=pod_ids,
-        says=st.sampled_from([None, SendHeartbeat, SendHeartbeat, Sleep, Drain]),
+        command_type=st.sampled_from([None, SendHeartbeat, SendHeartbeat, Sleep, Drain]),
         ends=st.lists(endings, max_size=4),
         claim=st.integers(0, 3),
         fate=fates,
@@ -177,7 +178,7 @@ class Fleet(RuleBasedStateMachine):
     def work(
         self,
         pod_id: str,
-        says: type[SendHeartbeat] | type[Sleep] | type[Drain] | None,
+        command_type: type[SendHeartbeat] | type[Sleep] | type[Drain] | None,
         ends: list[str],
         claim: int,
         fate: str,
@@ -188,17 +189,17 @@ class Fleet(RuleBasedStateMachine):
         if process is None:
             self.join(pod_id, claim, fate)
             return
-        if process.on_store_unavailable is not None:
-            self.send_again(pod_id, process.on_store_unavailable, fate)
+        if process.unanswered is not None:
+            self.repeat(pod_id, process.unanswered, fate)
             return
         pod_command: PodCommand | None
         if process.incarnation is None:
             process.incarnation = next(self.names)
             pod_command = Join(pod_id, process.incarnation)
         else:
-            pod_command = says(pod_id, process.incarnation) if says else None
-        outcomes = tuple(ending(*each) for each in zip(ends, process.held.items(), strict=False))
-        self.take_turn(pod_id, pod_command, outcomes, claim, fate, prefetch)
+            pod_command = command_type(pod_id, process.incarnation) if command_type else None
+        outcomes = tuple(ending(*pair) for pair in zip(ends, process.held.items(), strict=False))
+        self.sync(pod_id, pod_command, outcomes, claim, fate, prefetch)
 
     @rule(pod_id=pod_ids, release=st.booleans(), fate=fates)
     def leave(self, pod_id: str, release: bool, fate: str) -> None:
@@ -206,12 +207,12 @@ class Fleet(RuleBasedStateMachine):
         if (
             process is None
             or process.incarnation is None
-            or process.on_store_unavailable is not None
+            or process.unanswered is not None
         ):
             return
         held = process.held.items() if release else ()
         outcomes = tuple(ending("release", claimed) for claimed in held)
-        self.take_turn(pod_id, Leave(pod_id, process.incarnation), outcomes, 0, fate)
+        self.sync(pod_id, Leave(pod_id, process.incarnation), outcomes, 0, fate)
 
     @rule(pod_id=pod_ids)
     def crash(self, pod_id: str) -> None:
@@ -220,29 +221,29 @@ class Fleet(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         how=endings,
-        says=st.sampled_from([None, None, SendHeartbeat, Drain]),
+        command_type=st.sampled_from([None, None, SendHeartbeat, Drain]),
         claim=claims,
     )
     def come_back_late(
         self,
         data: st.DataObject,
         how: str,
-        says: type[SendHeartbeat] | type[Drain] | None,
+        command_type: type[SendHeartbeat] | type[Drain] | None,
         claim: int,
     ) -> None:
-        """Some life of some pod, perhaps long over, speaks up with an old claim's outcome."""
-        pod_id, incarnation = data.draw(st.sampled_from(self.lives))
+        """An incarnation, perhaps one that has ended, sends the outcome of an old claim."""
+        pod_id, incarnation = data.draw(st.sampled_from(self.incarnations))
         claimed = data.draw(st.sampled_from(self.claims or [("none", "none")]))
-        pod_command = says(pod_id, incarnation) if says else None
+        pod_command = command_type(pod_id, incarnation) if command_type else None
         token = next(self.names) if claim else ""
         request = SyncRequest(
             pod_id, incarnation, pod_command, (ending(how, claimed),), claim, token
         )
-        answer = self.do(request)
-        if answer:
-            self.note("late and refused" if answer.refused else "late but in time")
+        result = self.do(request)
+        if result:
+            self.note("late and refused" if result.refused else "late but in time")
 
-    # What leaders do; whether they lead makes no difference to what is safe
+    # What leaders do; these calls are safe for every pod
 
     @rule()
     def observe_pods(self) -> None:
@@ -250,12 +251,12 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(pod_id=pod_ids, anew=st.booleans())
     def declare_dead(self, pod_id: str, anew: bool) -> None:
-        """Of the pods as they were observed, however long ago, those that have not changed."""
+        """Those of the observed pods that have not changed since."""
         if anew:
             self.observe_pods()
-        some = [pod for pod in self.observed if anew or pod.pod_id != pod_id]
-        expected = self.model.declare_dead([asdict(pod) for pod in some])
-        declared = self.store.declare_dead(some, pod_id)
+        observed = [pod for pod in self.observed if anew or pod.pod_id != pod_id]
+        expected = self.model.declare_dead([asdict(pod) for pod in observed])
+        declared = self.store.declare_dead(observed, pod_id)
         assert [pod.pod_id for pod in declared] == expected
         if expected:
             self.note("died")
@@ -266,7 +267,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(pod_id=pod_ids, data=st.data())
     def recover_some(self, pod_id: str, data: st.DataObject) -> None:
-        """Of the orphans noted earlier, or, as no leader would, of all claims there ever were."""
+        """Of the orphans noted earlier, and, unlike a leader, of all claims ever made."""
         if claims := self.noted + self.claims:
             self.recover(pod_id, data.draw(st.lists(st.sampled_from(claims), max_size=3)))
 
@@ -311,9 +312,9 @@ class Fleet(RuleBasedStateMachine):
     def rebuild(self) -> None:
         assert self.store.rebuild().equal
 
-    # How
+    # Helpers
 
-    def take_turn(
+    def sync(
         self,
         pod_id: str,
         pod_command: PodCommand | None,
@@ -324,7 +325,7 @@ class Fleet(RuleBasedStateMachine):
     ) -> None:
         process = self.processes[pod_id]
         assert process.incarnation is not None
-        self.lives.append((pod_id, process.incarnation))
+        self.incarnations.append((pod_id, process.incarnation))
         request = SyncRequest(
             pod_id,
             process.incarnation,
@@ -337,24 +338,24 @@ class Fleet(RuleBasedStateMachine):
         )
         self.send(process, request, fate)
 
-    def send_again(self, pod_id: str, request: SyncRequest, fate: str) -> None:
+    def repeat(self, pod_id: str, request: SyncRequest, fate: str) -> None:
         self.send(self.processes[pod_id], replace(request, is_retry=True), fate)
 
     def send(self, process: Process, request: SyncRequest, fate: str) -> None:
         if fate == "request lost":
-            process.on_store_unavailable = request
+            process.unanswered = request
             return
-        answer = self.do(request)
+        result = self.do(request)
         if fate == "answer lost":
-            process.on_store_unavailable = request
+            process.unanswered = request
             return
-        process.on_store_unavailable = None
-        if answer is None:
+        process.unanswered = None
+        if result is None:
             process.incarnation = None  # it joins again as a new one, and holds what it holds
             return
-        for step_id in [outcome.step_id for outcome in request.outcomes] + list(answer.lost):
+        for step_id in [outcome.step_id for outcome in request.outcomes] + list(result.lost):
             process.held.pop(step_id, None)
-        process.held |= {step.step_id: request.claim_token for step in answer.claimed}
+        process.held |= {step.step_id: request.claim_token for step in result.claimed}
         if isinstance(request.pod_command, Leave):
             del self.processes[request.pod_id]
 
@@ -364,7 +365,7 @@ class Fleet(RuleBasedStateMachine):
         table = (
             []
             if self.kind.writes_are_billed
-            else [self.store.step(each) for each in self.model.steps]
+            else [self.store.step(step_id) for step_id in self.model.steps]
         )
         queue = [s for s in table if s and s.status == "pending" and is_due(s, now)]
         try:
@@ -374,27 +375,27 @@ class Fleet(RuleBasedStateMachine):
             with pytest.raises((IncarnationEnded, IllegalTransition)):
                 self.store.sync(request)
             return None
-        answer = self.store.sync(request)
-        assert answer.at == now
-        assert ids(answer.claimed) == expected["claimed"]
-        assert [asdict(step) for step in answer.claimed] == self.rows(expected["claimed"])
-        assert list(answer.refused) == expected["refused"]
-        assert list(answer.lost) == expected["lost"]
+        result = self.store.sync(request)
+        assert result.at == now
+        assert ids(result.claimed) == expected["claimed"]
+        assert [asdict(step) for step in result.claimed] == self.rows(expected["claimed"])
+        assert list(result.refused) == expected["refused"]
+        assert list(result.lost) == expected["lost"]
         if request.claim and not request.is_retry and not self.kind.writes_are_billed:
             first = sorted(queue, key=claim_order)[: request.claim]
             assert expected["claimed"] == ids(steps_to_claim(first, request.free))
             is_short = len(expected["claimed"]) < request.claim
-            assert answer.more == (is_short and bool(self.model.claimable(now)))
-            assert self.clock_went_back or answer.next_due == self.model.next_due(now)
-            assert answer.any_claimed == (self.model.counts()["claimed"] > 0)
+            assert result.more == (is_short and bool(self.model.claimable(now)))
+            assert self.clock_went_back or result.next_due == self.model.next_due(now)
+            assert result.any_claimed == (self.model.counts()["claimed"] > 0)
         self.claims += [(step_id, request.claim_token) for step_id in expected["claimed"]]
         if request.is_retry and expected["claimed"]:
-            self.note("claim made up for")
-        return answer
+            self.note("claim returned again")
+        return result
 
     def recover(self, pod_id: str, noted: list[tuple[str, str]]) -> None:
         expected = self.model.recover(noted, self.clock())
-        recovered = self.store.recover([Recover(*each) for each in noted], pod_id)
+        recovered = self.store.recover([Recover(*claim) for claim in noted], pod_id)
         assert ids(recovered) == expected
         assert [asdict(step) for step in recovered] == self.rows(expected)
 
@@ -408,7 +409,7 @@ class Fleet(RuleBasedStateMachine):
         asked = list(self.model.steps)
         if (
             self.kind.writes_are_billed
-        ):  # the tables are compared with the log besides, and that with the model
+        ):  # fewer rows, since the tables are also compared with the log
             asked = asked[self.clock() // SECOND % max(len(asked), 1) :][:1]
         table = {step_id: self.store.step(step_id) for step_id in asked}
         assert {step_id: step and asdict(step) for step_id, step in table.items()} == {
@@ -455,7 +456,7 @@ def ending(how: str, claimed: tuple[str, str]) -> Outcome:
 @pytest.mark.parametrize(
     "part", [pytest.param(20, id="brief"), pytest.param(1, id="whole", marks=pytest.mark.slow)]
 )
-def test_whatever_the_pods_do_store_and_model_agree(kind: StoreKind, part: int) -> None:
+def test_store_and_model_agree_after_random_calls(kind: StoreKind, part: int) -> None:
     happened: set[str] = set()
     machine = type("Fleet", (Fleet,), {"kind": kind, "happened": happened})
     run_state_machine_as_test(
@@ -468,9 +469,9 @@ def test_whatever_the_pods_do_store_and_model_agree(kind: StoreKind, part: int) 
         ),
     )
     if kind.writes_are_billed or part > 1:
-        return  # the runs are too few for all of that to be sure
+        return  # too few runs for all of this to happen
     assert happened >= STEP.triggers() | {
-        "claim made up for",
+        "claim returned again",
         "conflict",
         "died",
         "incarnation ended",

@@ -12,7 +12,7 @@ from .clock import SECOND, FakeClock
 from .helpers import held_step, known, snapshot_of, submit
 
 
-def test_a_new_step_is_pending_with_what_was_asked(store: Store, clock: FakeClock) -> None:
+def test_new_step_is_pending_with_the_submitted_values(store: Store, clock: FakeClock) -> None:
     assert store.submit([Submit("step", '{"n":1}', 7, 2, 3 * SECOND)]) == [True]
 
     assert store.step("step") == Step(
@@ -28,11 +28,11 @@ def test_a_new_step_is_pending_with_what_was_asked(store: Store, clock: FakeCloc
     )
 
 
-def test_an_empty_batch_is_nothing(store: Store) -> None:
+def test_empty_batch_submits_nothing(store: Store) -> None:
     assert store.submit([]) == []
 
 
-def test_the_log_says_which_pod_submitted(store: Store) -> None:
+def test_log_has_the_pod_that_submitted(store: Store) -> None:
     store.submit([Submit("inside", "{}")], "pod")
     store.submit([Submit("outside", "{}")])
 
@@ -101,7 +101,7 @@ def test_a_batch_that_contradicts_itself_stores_nothing(store: Store) -> None:
     assert store.step("step") is None
 
 
-def test_an_id_that_was_promised_to_be_unique_is_not_stored_twice(store: Store) -> None:
+def test_taken_id_that_is_declared_unique_is_an_error(store: Store) -> None:
     assert store.submit([Submit("step", "{}", unique=True)]) == [True]
     before = snapshot_of(store)
 

@@ -37,7 +37,7 @@ def test_sync_applies_pod_command_outcomes_and_claim_together(
     submit(store, "next")
     clock.advance(1)
 
-    answer = store.sync(
+    result = store.sync(
         SyncRequest(
             "pod",
             "one",
@@ -49,30 +49,30 @@ def test_sync_applies_pod_command_outcomes_and_claim_together(
         )
     )
 
-    assert ids(answer.claimed) == ["next"]
-    assert (answer.refused, answer.lost) == ((), ("step",))
+    assert ids(result.claimed) == ["next"]
+    assert (result.refused, result.lost) == ((), ("step",))
     assert store.pods().pods[0].last_heartbeat_ts == clock()
 
 
 def test_step_released_by_a_sync_is_claimable_by_the_next(store: Store) -> None:
     held_step(store)
 
-    answer = store.sync(
+    result = store.sync(
         SyncRequest(
             "pod", "one", None, (Fail("step", "token", "Boom"),), claim=1, claim_token="second"
         )
     )
 
-    assert ids(answer.claimed) == []
+    assert ids(result.claimed) == []
     assert claim(store, token="third") == ["step"]
 
 
-def test_a_pod_can_join_and_claim_at_once(store: Store) -> None:
+def test_pod_can_join_and_claim_in_one_sync(store: Store) -> None:
     submit(store, "step")
 
-    answer = store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1, claim_token="token"))
+    result = store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1, claim_token="token"))
 
-    assert ids(answer.claimed) == ["step"]
+    assert ids(result.claimed) == ["step"]
 
 
 def test_sync_only_if_claimable_changes_nothing_without_a_claimable_step(store: Store) -> None:
@@ -81,10 +81,10 @@ def test_sync_only_if_claimable_changes_nothing_without_a_claimable_step(store: 
     submit(store, "step", delay=SECOND)
     before = snapshot_of(store)
 
-    answer = store.sync(wake("token"))
+    result = store.sync(wake("token"))
 
-    assert (answer.done, answer.claimed) == (False, ())
-    assert answer.next_due is not None
+    assert (result.done, result.claimed) == (False, ())
+    assert result.next_due is not None
     assert snapshot_of(store) == before
 
 
@@ -93,9 +93,9 @@ def test_sync_only_if_claimable_claims_a_claimable_step(store: Store) -> None:
     store.sync(SyncRequest("pod", "one", Sleep("pod", "one")))
     submit(store, "step")
 
-    answer = store.sync(wake("token"))
+    result = store.sync(wake("token"))
 
-    assert (answer.done, ids(answer.claimed)) == (True, ["step"])
+    assert (result.done, ids(result.claimed)) == (True, ["step"])
     assert store.pods().pods[0].status == "up"
 
 
@@ -105,9 +105,9 @@ def test_repeated_sync_only_if_claimable_returns_the_first_claim(store: Store) -
     submit(store, "step")
     store.sync(wake("token"))
 
-    answer = store.sync(replace(wake("token"), is_retry=True))
+    result = store.sync(replace(wake("token"), is_retry=True))
 
-    assert (answer.done, ids(answer.claimed)) == (True, ["step"])
+    assert (result.done, ids(result.claimed)) == (True, ["step"])
     assert store.pods().pods[0].status == "up"
 
 
@@ -121,7 +121,7 @@ def test_ended_incarnation_is_rejected_even_if_nothing_is_claimable(store: Store
 
 
 def wake(token: str) -> SyncRequest:
-    """What a sleeping pod asks for when it is called."""
+    """The request of a sleeping pod when the change counter has changed."""
     return SyncRequest(
         "pod",
         "one",
@@ -187,14 +187,14 @@ def test_sync_reports_lost_claims(store: Store) -> None:
     claim(store, token="second")
 
     held = ("kept", "cancelled", "retaken", "unknown")
-    answer = store.sync(
-        SyncRequest("pod", "one", check_held=tuple((each, "token") for each in held))
+    result = store.sync(
+        SyncRequest("pod", "one", check_held=tuple((step_id, "token") for step_id in held))
     )
 
-    assert answer.lost == ("cancelled", "retaken", "unknown")
+    assert result.lost == ("cancelled", "retaken", "unknown")
 
 
-FULL_TURN = SyncRequest(
+FULL_SYNC = SyncRequest(
     "pod",
     "one",
     Join("pod", "one"),
@@ -204,7 +204,7 @@ FULL_TURN = SyncRequest(
 )
 
 
-def before_the_full_turn(store: Store) -> None:
+def prepare_full_sync(store: Store) -> None:
     join(store)
     submit(store, "bad", "done")
     claim(store, 2, "token")
@@ -212,12 +212,12 @@ def before_the_full_turn(store: Store) -> None:
 
 
 def test_repeated_sync_is_not_applied_again(store: Store, clock: FakeClock) -> None:
-    before_the_full_turn(store)
-    first = store.sync(FULL_TURN)
+    prepare_full_sync(store)
+    first = store.sync(FULL_SYNC)
     before = snapshot_of(store)
     clock.advance(5)
 
-    second = store.sync(replace(FULL_TURN, is_retry=True))
+    second = store.sync(replace(FULL_SYNC, is_retry=True))
 
     assert snapshot_of(store) == before
     assert second.claimed == first.claimed
@@ -225,12 +225,12 @@ def test_repeated_sync_is_not_applied_again(store: Store, clock: FakeClock) -> N
 
 
 def test_repeated_sync_is_applied_if_the_first_was_not(store: Store) -> None:
-    before_the_full_turn(store)
+    prepare_full_sync(store)
 
-    answer = store.sync(replace(FULL_TURN, is_retry=True))
+    result = store.sync(replace(FULL_SYNC, is_retry=True))
 
-    assert ids(answer.claimed) == ["a", "b"]
-    assert answer.refused == ()
+    assert ids(result.claimed) == ["a", "b"]
+    assert result.refused == ()
     assert known(store, "done").status == "completed"
 
 
@@ -238,17 +238,17 @@ def test_repeated_sync_does_not_return_a_claim_of_an_earlier_sync(store: Store) 
     held_step(store, "earlier", token="first")
     submit(store, "step")
 
-    answer = store.sync(SyncRequest("pod", "one", claim=1, claim_token="second", is_retry=True))
+    result = store.sync(SyncRequest("pod", "one", claim=1, claim_token="second", is_retry=True))
 
-    assert ids(answer.claimed) == ["step"]
+    assert ids(result.claimed) == ["step"]
 
 
 def test_repeated_sync_does_not_return_a_claim_of_an_earlier_incarnation(store: Store) -> None:
     orphaned_step(store)
 
-    answer = store.sync(SyncRequest("pod", "two", claim=1, claim_token="token", is_retry=True))
+    result = store.sync(SyncRequest("pod", "two", claim=1, claim_token="token", is_retry=True))
 
-    assert answer.claimed == ()
+    assert result.claimed == ()
 
 
 def test_repeated_sync_does_not_return_steps_that_were_recovered(
@@ -262,7 +262,7 @@ def test_repeated_sync_does_not_return_steps_that_were_recovered(
     claim(store, token="other's", pod_id="other")
     join(store, incarnation="two")
 
-    answer = store.sync(SyncRequest("pod", "two", claim=1, claim_token="token", is_retry=True))
+    result = store.sync(SyncRequest("pod", "two", claim=1, claim_token="token", is_retry=True))
 
-    assert answer.claimed == ()
+    assert result.claimed == ()
     assert known(store, "step").claimed_by == "other"

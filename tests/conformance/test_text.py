@@ -1,4 +1,4 @@
-"""Whatever a user writes is only text, and comes back as it was."""
+"""Every text and JSON value of a user is stored and returned unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fleet_q.core.submission import MAX_ID_LENGTH, submission
 from .helpers import acknowledge, claim, facts, ids, join, known, submit
 from .stores import StoreKind
 
-ODD_TEXTS = [
+UNUSUAL_TEXTS = [
     "'",
     '"',
     'it\'s "quoted" `twice`',
@@ -46,7 +46,7 @@ ODD_TEXTS = [
     "x" * MAX_ID_LENGTH,
     "😀" * MAX_ID_LENGTH,
 ]
-odd_texts = pytest.mark.parametrize("text", ODD_TEXTS, ids=ascii)
+unusual_texts = pytest.mark.parametrize("text", UNUSUAL_TEXTS, ids=ascii)
 
 text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 json_values = st.recursive(
@@ -57,8 +57,8 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@odd_texts
-def test_an_odd_text_is_an_id_like_any_other(store: Store, text: str) -> None:
+@unusual_texts
+def test_any_text_can_be_an_id(store: Store, text: str) -> None:
     join(store, text, text)
     submit(store, "another", text)
 
@@ -74,21 +74,21 @@ def test_an_odd_text_is_an_id_like_any_other(store: Store, text: str) -> None:
     assert ids(store.replay([text])) == [text]
 
 
-def test_steps_of_odd_ids_are_completed_together(store: Store) -> None:
+def test_steps_with_unusual_ids_are_completed_together(store: Store) -> None:
     join(store)
-    submit(store, *ODD_TEXTS)
-    claim(store, len(ODD_TEXTS), token="'")
-    results = {text: json.dumps([text]) for text in ODD_TEXTS}
+    submit(store, *UNUSUAL_TEXTS)
+    claim(store, len(UNUSUAL_TEXTS), token="'")
+    results = {text: json.dumps([text]) for text in UNUSUAL_TEXTS}
 
-    answer = acknowledge(store, *(Complete(text, "'", results[text]) for text in ODD_TEXTS))
+    result = acknowledge(store, *(Complete(text, "'", results[text]) for text in UNUSUAL_TEXTS))
 
-    assert answer.refused == ()
-    assert {text: known(store, text).result for text in ODD_TEXTS} == results
+    assert result.refused == ()
+    assert {text: known(store, text).result for text in UNUSUAL_TEXTS} == results
     assert store.rebuild(check=True).equal
 
 
-@odd_texts
-def test_orphans_with_odd_ids_are_found(store: Store, text: str) -> None:
+@unusual_texts
+def test_orphans_with_unusual_ids_are_found(store: Store, text: str) -> None:
     join(store, text, text)
     submit(store, text)
     claim(store, 1, text, text, text)
@@ -99,11 +99,11 @@ def test_orphans_with_odd_ids_are_found(store: Store, text: str) -> None:
 
 
 def test_ids_that_only_look_alike_are_different(store: Store) -> None:
-    alike = ["e\u0301", "\u00e9", "E", "e", "e ", " e", "É"]
+    similar = ["e\u0301", "\u00e9", "E", "e", "e ", " e", "É"]
 
-    assert store.submit([Submit(each, json.dumps({"id": each})) for each in alike]) == [True] * 7
+    assert store.submit([Submit(text, json.dumps({"id": text})) for text in similar]) == [True] * 7
 
-    assert [json.loads(known(store, each).payload)["id"] for each in alike] == alike
+    assert [json.loads(known(store, text).payload)["id"] for text in similar] == similar
 
 
 def test_any_json_survives(kind: StoreKind, store: Store) -> None:
@@ -146,8 +146,8 @@ def test_any_text_survives(kind: StoreKind, store: Store) -> None:
 
 
 @pytest.mark.parametrize("payload", [' {"a": 1} ', '{"a":\n1}\n', '{"a":1,"a":2}'])
-def test_the_log_keeps_a_payload_to_the_letter(store: Store, payload: str) -> None:
-    """Or the tables would not be what the log adds up to."""
+def test_log_keeps_the_exact_text_of_a_payload(store: Store, payload: str) -> None:
+    """Otherwise the tables would differ from the log."""
     store.submit([Submit("step", payload)])
 
     assert store.rebuild(check=True).equal

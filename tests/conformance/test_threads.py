@@ -22,13 +22,13 @@ NAMES = [f"step {number:03}" for number in range(120)]
 
 
 def work_off(store: Store, pod_id: str) -> list[str]:
-    """Claim by fives and complete, until nothing is left; the ids in the order claimed."""
+    """Claim and complete five steps at a time until none is left; returns the ids in that order."""
     done: list[str] = []
     held: tuple[Step, ...] = ()
     join(store, pod_id)
     while True:
         token = f"{pod_id} {len(done)}"
-        answer = store.sync(
+        result = store.sync(
             SyncRequest(
                 pod_id,
                 "one",
@@ -37,8 +37,8 @@ def work_off(store: Store, pod_id: str) -> list[str]:
                 claim_token=token,
             )
         )
-        assert answer.refused == ()
-        held = answer.claimed
+        assert result.refused == ()
+        held = result.claimed
         if not held:
             return done
         done += [step.step_id for step in held]
@@ -49,7 +49,7 @@ def test_threads_never_claim_the_same_step(clients: list[Store]) -> None:
 
     done = at_once(lambda pod: work_off(pod[1], f"pod {pod[0]}"), list(enumerate(clients)))
 
-    assert sorted(step_id for each in done for step_id in each) == NAMES
+    assert sorted(step_id for step_ids in done for step_id in step_ids) == NAMES
     assert clients[0].counts()["completed"] == len(NAMES)
 
 
@@ -58,37 +58,37 @@ def test_one_client_serves_many_threads(store: Store) -> None:
 
     done = at_once(lambda pod_id: work_off(store, pod_id), ["a", "b", "c", "d"])
 
-    assert sorted(step_id for each in done for step_id in each) == NAMES
+    assert sorted(step_id for step_ids in done for step_id in step_ids) == NAMES
 
 
 def test_the_same_steps_submitted_at_once_are_new_once(clients: list[Store]) -> None:
     batch = [Submit(name, "{}") for name in NAMES]
 
-    answers = at_once(lambda client: client.submit(batch), clients)
+    results = at_once(lambda client: client.submit(batch), clients)
 
     fresh = Counter(
-        name for answer in answers for name, new in zip(NAMES, answer, strict=True) if new
+        name for result in results for name, new in zip(NAMES, result, strict=True) if new
     )
     assert fresh == dict.fromkeys(NAMES, 1)
 
 
-def test_one_success_is_logged_however_many_tell_it(clients: list[Store]) -> None:
+def test_completion_reported_by_several_clients_is_logged_once(clients: list[Store]) -> None:
     join(clients[0])
     submit(clients[0], "step")
     clients[0].sync(SyncRequest("pod", "one", claim=1, claim_token="token"))
     request = SyncRequest("pod", "one", outcomes=(Complete("step", "token", "null"),))
 
-    answers = at_once(lambda client: client.sync(request), clients)
+    results = at_once(lambda client: client.sync(request), clients)
 
-    assert [answer.refused for answer in answers] == [()] * len(clients)
+    assert [result.refused for result in results] == [()] * len(clients)
     assert facts(clients[0], "step") == ["submitted", "claimed", "completed"]
 
 
-def test_many_can_open_a_new_store_at_once(
+def test_new_store_can_be_opened_by_several_threads_at_once(
     kind: StoreKind, tmp_path: Path, clock: FakeClock
 ) -> None:
     if not kind.shared:
-        pytest.skip("this store has but one client")
+        pytest.skip("this store has only one client")
 
     def open_and_submit(place: tuple[Path, int]) -> None:
         client = kind.open(place[0], clock)
