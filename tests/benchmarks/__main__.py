@@ -22,7 +22,7 @@ from tests.benchmarks.sizes import FULL, QUICK
 from tests.benchmarks.stores import Stores
 from tests.benchmarks.systems import SYSTEMS, installed
 
-Case = StrEnum("Case", list(CASES))  # type: ignore[misc]  # one for every case there is
+Case = StrEnum("Case", list(CASES))  # type: ignore[misc]  # a member for every case
 INSTALL = "pip install '.[bench]'"
 NEEDED = {"psutil": "idle CPU and memory are left out", "matplotlib": "there is no --picture"}
 

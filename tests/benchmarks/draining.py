@@ -37,10 +37,10 @@ def drain(
     on_check: Callable[[Workers], None] = lambda _: None,
 ) -> Drain:
     """Drain the queue of ``total`` tasks in ``folder``, or only its ``first`` ones, for ``limit``
-    seconds at most, calling ``on_check`` all the while.
+    seconds at most, calling ``on_check`` at each check of progress.
 
-    Afterwards it is checked that what was called is completed, and, without a limit that was hit,
-    that this is everything. Raises :class:`BenchmarkError` if nothing was done at all.
+    Then check that the called tasks are completed and, unless the limit was reached, that these are
+    all tasks. Raises :class:`BenchmarkError` if no task was completed.
     """
     wanted = total if first is None else first
     commands = [system.worker(folder, index) for index in range(workers)]
@@ -75,8 +75,8 @@ def drain(
 
 
 def _parts(workers: Workers, before: list[int] | None) -> list[int]:
-    """From when the last worker began, so that it is not its start that is judged; from the start
-    if that was never, or when all was done."""
+    """The tasks of each worker since all had begun, so that slow starts do not count. If they never
+    had, or only when all tasks were done: since the start."""
     done = [calls.numbers for calls in workers.calls]
     since = [now - then for now, then in zip(done, before or [], strict=False)]
     return since if any(since) else done

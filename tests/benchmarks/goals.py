@@ -12,7 +12,7 @@ from tests.benchmarks.systems import OURS
 
 SHORT, _, LONG = FULL.backlogs
 FAIR_PART: Final = 50.0
-"""Percent of an equal part that every pod should complete at least: no pod may idle."""
+"""The smallest part of a pod should be at least this percentage of an equal part."""
 
 FLAT: Final = 1.1
 """The peak memory at the end of a drain may be this multiple of that at its beginning."""

@@ -23,14 +23,14 @@ _PAUSE: Final = 0.005
 
 
 class Command(NamedTuple):
-    """What starts a worker."""
+    """The command line and environment of a worker."""
 
     words: Sequence[str]
     env: Mapping[str, str]
 
 
 class BenchmarkError(Exception):
-    """The benchmark itself cannot go on."""
+    """The benchmark cannot measure a system."""
 
 
 class Workers:
@@ -68,7 +68,7 @@ class Workers:
 
     @property
     def called(self) -> int:
-        """Calls so far, those of one number in several workers counted in each."""
+        """The number of tasks called so far; a task called by two workers counts twice."""
         return sum(calls.numbers for calls in self.calls)
 
     @property
@@ -129,13 +129,13 @@ class Workers:
 
 
 def wait_until(
-    what: Callable[[], bool], seconds: float, workers: Workers | None = None, pause: float = _PAUSE
+    condition: Callable[[], bool], seconds: float, workers: Workers | None = None, pause: float = _PAUSE
 ) -> bool:
-    """Wait until ``what()`` is true, up to ``seconds`` and while all workers live; returns its
+    """Wait until ``condition()`` is true, up to ``seconds`` and while all workers live; returns its
     last value."""
     until = time.monotonic() + seconds
-    while not (answer := what()):
+    while not (value := condition()):
         if time.monotonic() > until or (workers is not None and workers.ended()):
             break
         time.sleep(pause)
-    return answer
+    return value

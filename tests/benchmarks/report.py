@@ -21,8 +21,8 @@ Rows = list[list[str]]
 
 
 def figures(results: Results) -> Rows:
-    """A heading and a row a figure: every system's, and our ratio to the limit and to the best
-    peer. A ``!`` marks what :func:`remarks` says something of."""
+    """A heading and a row for each figure: the value of every system, and FLEET-Q's ratios to the
+    limit and to the best peer. A ``!`` marks values that :func:`remarks` explains."""
     names = [system.name for system in SYSTEMS if _was_measured(results, system.name)]
     rows = [["tasks a second", *names, "of the limit", "× best peer"]]
     for figure in results.figures:
@@ -35,7 +35,7 @@ def figures(results: Results) -> Rows:
 
 
 def goals(verdicts: Sequence[Verdict]) -> Rows:
-    """A heading and a row a goal."""
+    """A heading and a row for each goal."""
     words = {True: "reached", False: "not reached", None: "not measured"}
     rows = [["goal", "wanted", "measured", ""]]
     for verdict in verdicts:
@@ -45,21 +45,21 @@ def goals(verdicts: Sequence[Verdict]) -> Rows:
 
 
 def remarks(results: Results) -> list[str]:
-    """What the figures do not say: what a system does not do, and what was wrong with it."""
-    found = [f"{s.name}: {s.lacks}" for s in SYSTEMS if s.lacks and _was_measured(results, s.name)]
+    """What each system lacks, and its faults."""
+    lines = [f"{s.name}: {s.lacks}" for s in SYSTEMS if s.lacks and _was_measured(results, s.name)]
     for system in SYSTEMS:
         by_fault: dict[str, list[str]] = {}
         for figure in results.figures:
             for fault in results.faults(figure, system.name):
                 by_fault.setdefault(fault, []).append(figure.title)
-        found += [f"! {system.name}, {'; '.join(t)}: {fault}" for fault, t in by_fault.items()]
-    return found
+        lines += [f"! {system.name}, {'; '.join(t)}: {fault}" for fault, t in by_fault.items()]
+    return lines
 
 
 def print_report(
     results: Results, verdicts: Sequence[Verdict], machine: dict[str, Any], to: Console
 ) -> None:
-    """All of it as tables for people."""
+    """Print the figures, remarks and goals as tables."""
     to.print(_table(figures(results)))
     for remark in remarks(results):
         to.print(
@@ -74,14 +74,14 @@ def print_report(
 
 
 def markdown(results: Results, verdicts: Sequence[Verdict], machine: dict[str, Any]) -> str:
-    """All of it as Markdown."""
+    """The report as Markdown."""
     notes = "\n".join(f"- {remark}" for remark in remarks(results))
     parts = [_markdown(figures(results)), notes, _markdown(goals(verdicts)), _sentence(machine)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def json(results: Results, verdicts: Sequence[Verdict], machine: dict[str, Any]) -> bytes:
-    """All of it, with the values of every run."""
+    """The report as JSON, with the values of every run."""
     measured = [
         {
             "figure": figure.title,

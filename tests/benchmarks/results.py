@@ -10,7 +10,7 @@ from tests.benchmarks.cases.case import Figure, Measured
 from tests.benchmarks.systems import LIMITS, OURS, PEERS
 
 LIMIT = LIMITS[0].name
-"""The limit that counts: the one that keeps a history too."""
+"""The limit for ratios: the one that keeps a history, as FLEET-Q does."""
 
 
 class Results:
@@ -22,17 +22,17 @@ class Results:
         self._faults: dict[tuple[Figure, str], set[str]] = defaultdict(set)
 
     def add(self, system: str, run: int, measured: Measured) -> None:
-        """What one measurement gave."""
+        """Add the values and faults of one measurement."""
         for figure, values in measured.values.items():
-            self._know(figure)
+            self._add_figure(figure)
             self._values[figure, system][run] = list(values)
         if measured.faults:
             self.add_faults(list(measured.values), system, measured.faults)
 
     def add_faults(self, figures: Sequence[Figure], system: str, faults: Sequence[str]) -> None:
-        """What was wrong with these figures of a system, or why there are none."""
+        """Add faults to these figures of a system, or reasons why they were not measured."""
         for figure in figures:
-            self._know(figure)
+            self._add_figure(figure)
             self._faults[figure, system].update(faults)
 
     def runs(self, figure: Figure, system: str) -> list[list[float]]:
@@ -40,17 +40,17 @@ class Results:
         return list(self._values[figure, system].values())
 
     def faults(self, figure: Figure, system: str) -> list[str]:
-        """What was wrong, if anything."""
+        """The faults of a system in a figure."""
         return sorted(self._faults[figure, system])
 
     def value(self, figure: Figure, system: str = OURS) -> float | None:
-        """What the figure is over all runs; ``None`` if it was not measured."""
+        """The figure over all runs; ``None`` if it was not measured."""
         values = [value for run in self.runs(figure, system) for value in run]
         return figure.of_all(values) if values else None
 
     def ratio(self, figure: Figure, to: tuple[Figure, str]) -> float | None:
-        """Ours to another figure, or another's: the median of the runs' ratios, since what
-        disturbs a run disturbs both."""
+        """FLEET-Q's figure divided by a figure of a system: the median over the runs, since other
+        load on the machine affects both in a run."""
         ours, others = self._values[figure, OURS], self._values[to]
         ratios = [
             figure.of_all(ours[run]) / to[0].of_all(others[run])
@@ -59,11 +59,11 @@ class Results:
         return median(ratios) if ratios else None
 
     def ratio_to_limit(self, figure: Figure) -> float | None:
-        """Ours to the limit with history."""
+        """The ratio of FLEET-Q to the limit with history."""
         return self.ratio(figure, (figure, LIMIT))
 
     def best_peer(self, figure: Figure) -> str | None:
-        """The fastest of those that did it without a fault."""
+        """The fastest peer without a fault."""
         rates = {
             peer.name: value
             for peer in PEERS
@@ -73,10 +73,10 @@ class Results:
         return max(rates, key=rates.__getitem__, default=None)
 
     def ratio_to_best_peer(self, figure: Figure) -> float | None:
-        """Ours to the best peer's."""
+        """The ratio of FLEET-Q to the best peer."""
         best = self.best_peer(figure)
         return self.ratio(figure, (figure, best)) if best is not None else None
 
-    def _know(self, figure: Figure) -> None:
+    def _add_figure(self, figure: Figure) -> None:
         if figure not in self.figures:
             self.figures.append(figure)

@@ -15,7 +15,7 @@ Step = tuple[int, Measurement, type[System]]
 
 
 def steps(measurements: Sequence[Measurement], runs: int) -> list[Step]:
-    """All that is to be done, in order."""
+    """Every run of every measurement on every system, in order."""
 
     def in_order() -> Iterator[Step]:
         for run in range(runs):
@@ -29,18 +29,19 @@ def steps(measurements: Sequence[Measurement], runs: int) -> list[Step]:
 
 
 def measure(todo: Sequence[Step], before_each: Callable[[Step], None]) -> Results:
-    """Do it all. What fails is a fault in the results; what is too slow is not tried again."""
+    """Run all steps. An error is a fault in the results; a measurement that is too slow is not
+    repeated in later runs."""
     results = Results()
-    given_up: set[tuple[int, str]] = set()
+    skipped: set[tuple[int, str]] = set()
     for step in todo:
         run, measurement, system = step
         before_each(step)
-        if (id(measurement), system.name) in given_up:
+        if (id(measurement), system.name) in skipped:
             continue
         try:
             results.add(system.name, run, measurement.measure(system))
         except TooSlow as reason:
-            given_up.add((id(measurement), system.name))
+            skipped.add((id(measurement), system.name))
             results.add_faults(measurement.figures, system.name, [f"not measured: {reason}"])
         except BenchmarkError as error:
             results.add_faults(measurement.figures, system.name, [str(error)])

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 
 class Sizes(NamedTuple):
-    """Counts are tasks, durations seconds. What takes longer than a limit is cut off there, and
-    its rate is that of what was done by then."""
+    """Counts are tasks, durations seconds. A measurement that reaches a limit ends there, and its
+    rate is that of the tasks that were done by then."""
 
     runs: int
     one_by_one: int
@@ -15,8 +15,7 @@ class Sizes(NamedTuple):
     drain: int
     backlogs: tuple[int, ...]
     backlog_drain: int
-    """Of a long backlog: a thousand would be gone when a pod has just got going, and holds what it
-    has claimed behind them."""
+    """Tasks drained of a long backlog. With a thousand the start of a pod would dominate."""
     memory: int
     idle: float
     latency_samples: int

@@ -21,7 +21,7 @@ MINUTE = 60.0
 
 
 class Price(NamedTuple):
-    """What something cost: all of it, to be divided by ``units``."""
+    """The statements that something cost, to be divided by ``units``."""
 
     what: str
     units: int
@@ -29,8 +29,8 @@ class Price(NamedTuple):
 
     @property
     def row(self) -> tuple[str, ...]:
-        billed = sum(each.warehouse for each in self.log)
-        held = sum(each.held for each in self.log) * 1_000
+        billed = sum(statement.warehouse for statement in self.log)
+        held = sum(statement.held for statement in self.log) * 1_000
         return (self.what, *(_number(n / self.units) for n in (len(self.log), billed, held)))
 
 
@@ -62,7 +62,7 @@ def submitting(world: World) -> Iterator[Price]:
 
 
 def draining(slots: int) -> Callable[[World], Iterator[Price]]:
-    """Steps that take no time, by one pod without prefetch."""
+    """Steps whose functions return at once, run by one pod without prefetch."""
 
     def drain(world: World) -> Iterator[Price]:
         settings = PodSettings(max_parallelism=slots, capacity_threshold=1.0, prefetch=0)
@@ -94,7 +94,7 @@ def one_step(world: World) -> Iterator[Price]:
 
 
 def recovering(world: World) -> Iterator[Price]:
-    """What a dead pod held."""
+    """The steps of a dead pod."""
     leader = world.pod("a-leader", PodSettings(sleep_after=3_600.0, recovery_interval=3_600.0))
     dying = world.pod("dying", PodSettings(max_parallelism=100))
     leader.do_what_is_due()
@@ -151,10 +151,10 @@ def _number(value: float) -> str:
 
 
 def _log(world: World) -> list[Statement]:
-    """The statements since this was asked last."""
-    found = world.schema.log()
+    """The statements since the last call."""
+    log = world.schema.log()
     world.schema.forget()
-    return found
+    return log
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ BATCH: Final = 100
 
 
 class TooSlow(Exception):
-    """The system cannot be filled in the time that there is for it."""
+    """The system takes longer to fill than the limit."""
 
 
 class Stores:
-    """Keeps all below ``root``; removing that is up to whoever made it."""
+    """Keeps all files below ``root``, which the caller removes."""
 
     def __init__(self, root: Path, fill_limit: float) -> None:
         self._root = root
@@ -65,8 +65,8 @@ class Stores:
 
 
 def _copy_to_disk(source: str, target: str) -> None:
-    """Copy a file, and wait until the disk has it: the first checkpoint of whoever works on the
-    copy would else wait for all of it."""
+    """Copy a file, and sync the copy to disk: otherwise the first checkpoint on the copy would wait
+    for all of it."""
     shutil.copyfile(source, target)
     with open(target, "rb") as file:
         os.fsync(file.fileno())

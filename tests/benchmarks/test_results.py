@@ -1,4 +1,4 @@
-"""What the report makes of the values."""
+"""Ratios, goals and percentiles of measured values."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ RATE = Figure("work", "/s")
 
 def results(rates: dict[str, list[float]]) -> Results:
     """Rates of every run, by system."""
-    found = Results()
+    measured = Results()
     for system, values in rates.items():
         for run, value in enumerate(values):
-            found.add(system, run, Measured({RATE: [value]}))
-    return found
+            measured.add(system, run, Measured({RATE: [value]}))
+    return measured
 
 
-def test_a_ratio_is_taken_run_by_run() -> None:
-    found = results({OURS: [50, 500, 60], LIMIT: [100, 1_000, 600]})
-    assert found.ratio_to_limit(RATE) == 0.5
-    assert found.value(RATE) == 60
+def test_ratio_is_the_median_of_the_ratios_of_the_runs() -> None:
+    measured = results({OURS: [50, 500, 60], LIMIT: [100, 1_000, 600]})
+    assert measured.ratio_to_limit(RATE) == 0.5
+    assert measured.value(RATE) == 60
 
 
-def test_runs_that_only_one_of_the_two_has_give_no_ratio() -> None:
-    found = results({OURS: [50, 10], LIMIT: [100]})
-    assert found.ratio_to_limit(RATE) == 0.5
+def test_ratio_ignores_runs_in_which_one_system_was_not_measured() -> None:
+    measured = results({OURS: [50, 10], LIMIT: [100]})
+    assert measured.ratio_to_limit(RATE) == 0.5
     assert results({OURS: [50]}).ratio_to_limit(RATE) is None
 
 
-def test_a_peer_that_did_it_wrong_is_not_the_best() -> None:
-    found = results({OURS: [30], "huey": [10], "litequeue": [15]})
-    assert found.ratio_to_best_peer(RATE) == 2
-    found.add_faults([RATE], "litequeue", ["called 3 tasks more than once"])
-    assert found.ratio_to_best_peer(RATE) == 3
+def test_peer_with_a_fault_is_not_the_best_peer() -> None:
+    measured = results({OURS: [30], "huey": [10], "litequeue": [15]})
+    assert measured.ratio_to_best_peer(RATE) == 2
+    measured.add_faults([RATE], "litequeue", ["called 3 tasks more than once"])
+    assert measured.ratio_to_best_peer(RATE) == 3
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_peer_that_did_it_wrong_is_not_the_best() -> None:
         (None, True, None),
     ],
 )
-def test_a_goal_is_reached_at_its_bound(
+def test_goal_is_reached_at_its_bound(
     value: float | None, at_least: bool, reached: bool | None
 ) -> None:
     goal = Goal("work", lambda _: value, 2, at_least, "ms")

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from tests.benchmarks.processes import Workers
 
 
-def can_be_seen() -> bool:
+def can_be_samples() -> bool:
     """Whether ``psutil``, which this needs, is installed."""
     return find_spec("psutil") is not None
 
@@ -33,20 +33,20 @@ class Usage:
 
 
 class CpuWatch:
-    """The processor time that the first of some workers takes for what it does while it is
-    watched."""
+    """Measures the processor time of the first worker for each call, from the first check of
+    progress to the last."""
 
     def __init__(self) -> None:
-        self._seen: list[tuple[int, float]] = []
+        self._samples: list[tuple[int, float]] = []
         self._usage: Usage | None = None
 
     def __call__(self, workers: Workers) -> None:
         if self._usage is None:
             self._usage = Usage(workers.pids[0])
         if not workers.ended():
-            self._seen.append((workers.called, self._usage.cpu_seconds))
+            self._samples.append((workers.called, self._usage.cpu_seconds))
 
     @property
     def seconds_per_call(self) -> float:
-        (called, seconds), (called_last, seconds_last) = self._seen[0], self._seen[-1]
+        (called, seconds), (called_last, seconds_last) = self._samples[0], self._samples[-1]
         return (seconds_last - seconds) / (called_last - called)

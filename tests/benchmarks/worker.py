@@ -13,7 +13,7 @@ from tests.benchmarks.systems import named
 
 
 def main(name: str, folder: str) -> None:
-    """Open the system, wait to be let go, and consume until SIGTERM."""
+    """Open the system, wait for the start, and consume until SIGTERM."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     calls = Calls(Path(os.environ[VARIABLE]))

@@ -19,7 +19,7 @@ from tests.crash import exits
 from tests.crash.plan import STORES, draw
 from tests.crash.round import Report, Round
 
-Store = StrEnum("Store", list(STORES))  # type: ignore[misc]  # one for every store there is
+Store = StrEnum("Store", list(STORES))  # type: ignore[misc]  # a member for every store
 
 err = Console(stderr=True)
 

@@ -45,6 +45,8 @@ RETIRED_NAMES: Final = {
     "Double": "DuplicatePod",
     "Ledger": "RecordingDatabase",
     "Watch": "LivenessChecks",
+    "take_turn": "sync",
+    "letters": "orphans, or dead_letters",
 }
 """Names that no class, function, attribute, argument or variable has, with their replacements."""
 
@@ -86,8 +88,21 @@ RETIRED_WORDS: Final = {
     r"(took|takes?) a picture": "snapshot",
     r"is seen to": "name who does it",
     r"lest": "so that ... not",
+    r"(made|makes?|making) up for": "repeated or completed",
+    r"none of ours": "another program's",
+    r"nobody's business": "not changed",
+    r"let be": "not changed",
+    r"looked through": "scanned",
+    r"without a word": "crashed",
+    r"behind the \w+'s back": "without an event",
+    r"the young": "name what is too young",
 }
 """Words that no comment, docstring, message, statement or document has, with their replacements."""
+
+RETIRED_BEGINNING: Final = re.compile(
+    r"test_(its?|they|what(ever)?|who(ever|se)?|where|so|nor|one_that|all_is)_"
+)
+"""Beginnings of a test's name that leave its subject to the file or to the test before it."""
 
 _RETIRED_SETTINGS: Final = re.compile(r"--manners|FLEET_Q_CLAIM_AHEAD")
 
@@ -139,12 +154,30 @@ def retired_words(text: str) -> list[str]:
     ]
 
 
+def badly_named_tests(source: str) -> list[str]:
+    """The names of tests in a module that have retired words or do not begin with a subject."""
+    return [
+        name
+        for _, name in identifiers(source)
+        if name.startswith("test_")
+        if RETIRED_BEGINNING.match(name) or retired_words(name.replace("_", " "))
+    ]
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_code_uses_no_retired_name(folder: str) -> None:
     assert not [
         f"{path.relative_to(ROOT)}, {name}"
         for path in sources(folder)
         for name in retired_names(path.read_text(encoding="utf-8"))
+    ]
+
+
+def test_name_of_every_test_has_a_subject_and_no_retired_word() -> None:
+    assert not [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sources("tests")
+        for name in badly_named_tests(path.read_text(encoding="utf-8"))
     ]
 
 
@@ -183,6 +216,12 @@ def test_retired_name_is_noticed_wherever_it_is_used() -> None:
     source = "class Turn: ...\n\ndef disturbed(bell): return self.presence, f(if_due=True)\n"
     names = [report.split()[2].rstrip(",") for report in retired_names(source)]
     assert sorted(names) == ["Turn", "bell", "disturbed", "if_due", "presence"]
+
+
+def test_name_of_a_test_without_a_subject_or_with_a_retired_word_is_noticed() -> None:
+    names = ["test_what_passes_is_counted", "test_look_at_the_bell", "test_whatsoever"]
+    source = "".join(f"def {name}(): ...\n" for name in names)
+    assert badly_named_tests(source) == names[:2]
 
 
 def test_retired_word_is_noticed_across_lines() -> None:

@@ -25,7 +25,7 @@ def test_statement_with_a_dropped_answer_is_requested_again_and_run_once(
     schema.fault("drop", on="update")
     assert one.run(ADD) == [(1, 0)]
     assert one.run(ROWS) == [("a", 2), ("b", 2)]
-    assert len(schema.log(lambda each: each.kind == "update")) == 1
+    assert len(schema.log(lambda entry: entry.kind == "update")) == 1
 
 
 def test_commit_without_an_answer_took_place(schema: Schema, one: Driver, sign_in: SignIn) -> None:
@@ -38,11 +38,11 @@ def test_commit_without_an_answer_took_place(schema: Schema, one: Driver, sign_i
             hurried.transaction(ADD)
             hurried.run("COMMIT")
             raise AssertionError("the commit was answered")
-        return bool(schema.log(lambda each: each.fault == "drop"))
+        return bool(schema.log(lambda entry: entry.fault == "drop"))
 
     wait_until(is_struck)
     assert one.run(ROWS) == [("a", 2), ("b", 2)]
-    assert schema.log(lambda each: each.fault == "drop")[0].text == "COMMIT"
+    assert schema.log(lambda entry: entry.fault == "drop")[0].text == "COMMIT"
 
 
 def test_repeated_commit_of_an_ended_session_fails_although_it_took_place(
@@ -119,7 +119,7 @@ def test_waiting_statement_fails_when_its_session_ends(
     two.transaction(ADD)
     waits = one.later(ADD)
     wait_until(lambda: waiting(schema) == 1)
-    schema.end_sessions(next(each["id"] for each in schema.sessions() if each["waiting_for"]))
+    schema.end_sessions(next(entry["id"] for entry in schema.sessions() if entry["waiting_for"]))
     with pytest.raises(Error):
         waits.result()
     with pytest.raises(Error) as gone:

@@ -24,8 +24,8 @@ def test_update_waits_until_the_transaction_with_the_lock_ends(
     one.run("COMMIT")
     assert update.result() == [(2, 0)]
     assert one.run("SELECT n FROM t ORDER BY id") == [(3,), (4,)]
-    waited = schema.log(lambda each: each.waited > 0.001)
-    assert [each.text for each in waited] == [ADD]
+    waited = schema.log(lambda entry: entry.waited > 0.001)
+    assert [entry.text for entry in waited] == [ADD]
 
 
 def test_statement_that_waited_for_a_lock_reads_what_was_committed_meanwhile(
@@ -122,7 +122,7 @@ def test_session_that_ends_releases_its_locks(
     if vanish == "logout":
         holder.close()
     else:
-        schema.end_sessions(next(each["id"] for each in schema.sessions() if each["locks"]))
+        schema.end_sessions(next(entry["id"] for entry in schema.sessions() if entry["locks"]))
         with pytest.raises(Error) as gone:
             holder.run("COMMIT")
         assert gone.value.errno == 390111

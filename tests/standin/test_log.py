@@ -22,10 +22,10 @@ def test_log_has_session_transaction_tables_and_rows_of_each_statement(
     pod.run("COMMIT")
     pod.run("SELECT n FROM t")
     begin, update, insert, commit, select = schema.log()
-    kinds = [each.kind for each in schema.log()]
+    kinds = [entry.kind for entry in schema.log()]
     assert kinds == ["begin", "update", "insert", "commit", "select"]
-    assert {each.query_tag for each in schema.log()} == {"fleet-q pod-1"}
-    assert {each.session for each in schema.log()} == {begin.session}
+    assert {entry.query_tag for entry in schema.log()} == {"fleet-q pod-1"}
+    assert {entry.session for entry in schema.log()} == {begin.session}
     assert begin.transaction == update.transaction == insert.transaction == commit.transaction
     assert begin.transaction is not None
     assert select.transaction is None
@@ -34,7 +34,7 @@ def test_log_has_session_transaction_tables_and_rows_of_each_statement(
     assert (update.target, insert.target) == (f'{name}."T"', f'{name}."OTHER"')
     assert insert.reads == select.reads == [f'{name}."T"']
     assert begin.began <= begin.ended <= update.began <= update.ended <= insert.began
-    assert [each.writes for each in schema.log()] == [False, True, True, False, False]
+    assert [entry.writes for entry in schema.log()] == [False, True, True, False, False]
     schema.forget()
     assert schema.log() == []
 

@@ -103,7 +103,7 @@ def test_failed_statement_leaves_the_transaction_open(one: Driver, two: Driver) 
 
 
 def test_transaction_lost_by_duckdb_reports_that(one: Driver, two: Driver) -> None:
-    """Snowflake would take back the failed statement alone. It must not look as if this did."""
+    """Snowflake would roll back only the failed statement. The stand-in cannot, and says so."""
     one.transaction("UPDATE t SET n = 10 WHERE id = 'a'")
     with pytest.raises(IntegrityError):
         one.run("INSERT INTO t (id) VALUES ('c')")

@@ -1,5 +1,5 @@
 """Every statement as the stores run it, for people to read and search: ``sqlite.sql`` and
-``snowflake.sql`` beside this file. ``python -m tests.adapters.rendered`` writes them anew."""
+``snowflake.sql`` beside this file. ``python -m tests.adapters.rendered`` rewrites them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write the statements anew: ``python -m tests.adapters.rendered``."""
+"""Rewrite the files of statements: ``python -m tests.adapters.rendered``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cases, a file each, by the name that the command knows them by."""
+"""The cases, by the name that they have on the command line."""
 
 from __future__ import annotations
 

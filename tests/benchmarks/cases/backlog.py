@@ -1,4 +1,4 @@
-"""What a task costs when many more are waiting behind it."""
+"""The drain rate while many more tasks are waiting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.benchmarks.systems.system import System
 
 
 def figure(backlog: int) -> Figure:
-    """The drain rate of the first tasks of so many, or of all."""
+    """The drain rate of the first tasks of a queue with ``backlog`` tasks."""
     return Figure(f"drain, {backlog:,} waiting", "/s")
 
 
@@ -25,8 +25,8 @@ def measurements(
     def measure(backlog: int, system: type[System]) -> Measured:
         with stores.filled(system, backlog) as folder:
             first, limit = min(backlog, sizes.backlog_drain), sizes.rate_limit
-            found = drain(system, folder, backlog, first=first, limit=limit)
-        return Measured({figure(backlog): [found.rate]}, found.faults)
+            drained = drain(system, folder, backlog, first=first, limit=limit)
+        return Measured({figure(backlog): [drained.rate]}, drained.faults)
 
     return [
         Measurement([figure(backlog)], systems, partial(measure, backlog))

@@ -1,4 +1,4 @@
-"""What a case is made of: figures, and the measurements that give them."""
+"""The parts of a case: figures, and measurements that give their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Figure:
     title: str
     unit: str
     of_all: Callable[[Sequence[float]], float] = field(default=median, compare=False)
-    """What is shown of the values of all runs."""
+    """Reduces the values of all runs to the one that is shown."""
 
     @property
     def is_rate(self) -> bool:
@@ -25,7 +25,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one measurement gave: values for its figures, and what was wrong with it."""
+    """The result of a measurement: values of its figures, and faults."""
 
     values: Mapping[Figure, Sequence[float]]
     faults: Sequence[str] = ()
@@ -33,10 +33,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One thing to measure on each of ``systems``, in every run (in the first only, if ``once``).
+    """A measurement of ``figures`` on each of ``systems``, in every run, or ``once``: in the first.
 
-    ``figures`` are what it gives. A system may be measured by a variant of itself of another
-    class and the same name.
+    A system may be replaced by a variant, a class with the same name.
     """
 
     figures: Sequence[Figure]

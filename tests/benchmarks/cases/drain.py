@@ -1,4 +1,4 @@
-"""How fast tasks are run: no-op functions that are really called, by 1, 2 and 4 processes."""
+"""How fast 1, 2 and 4 processes run tasks that do nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALLEST_OF_FOUR: Final = Figure("smallest part of four pods", "% of equal")
 def measurements(
     systems: Sequence[type[System]], sizes: Sizes, stores: Stores
 ) -> list[Measurement]:
-    """A filled queue, and workers that are let go at once."""
+    """Workers that start together on a filled queue."""
 
     def measure(figures: Sequence[Figure], pods: int, system: type[System]) -> Measured:
         return drained(figures, system, stores, sizes.drain, pods=pods, limit=sizes.rate_limit)
@@ -52,11 +52,12 @@ def drained(
     pods: int = 1,
     limit: float,
 ) -> Measured:
-    """The rate for the first of ``figures``, and how even the pods' parts are for the second."""
+    """The rate for the first of ``figures``; for the second the smallest part of a pod, in percent
+    of an equal part."""
     with stores.filled(system, count) as folder:
-        found = drain(system, folder, count, workers=pods, limit=limit)
-    evenness = 100 * min(found.parts) * pods / sum(found.parts)
+        done = drain(system, folder, count, workers=pods, limit=limit)
+    evenness = 100 * min(done.parts) * pods / sum(done.parts)
     return Measured(
-        {figure: [value] for figure, value in zip(figures, (found.rate, evenness), strict=False)},
-        found.faults,
+        {figure: [value] for figure, value in zip(figures, (done.rate, evenness), strict=False)},
+        done.faults,
     )

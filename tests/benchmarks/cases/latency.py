@@ -1,4 +1,4 @@
-"""What a single task waits for on an idle machine, and what a worker costs that waits for it."""
+"""The latency of a single task on an idle machine, and the CPU time of a worker that waits."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tests.benchmarks.systems.system import System
 from tests.benchmarks.usage import Usage, can_be_seen
 
 SETTLE: Final = 1.0
-"""Seconds that the worker is left alone after its first task, before its idleness is measured."""
+"""Seconds between the first task of a worker and the measurement of its idle CPU time."""
 
 PAUSE: Final = (0.3, 1.0)
-"""Seconds between two tasks, drawn anew each time, so that no poll is hit at the same phase."""
+"""Seconds between two tasks: random, so that tasks arrive at different phases of a poll."""
 
-LOOK: Final = 0.001
-"""Seconds between two looks at whether the task is done: what is measured is this exact."""
+CHECK_INTERVAL: Final = 0.001
+"""Seconds between two checks whether the task is done: the accuracy of the measurement."""
 
 LONGEST: Final = 30.0
-"""Seconds that a task may take."""
+"""Seconds after which a task counts as failed."""
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that so many percent of all do not exceed."""
+    """The smallest value that ``percent`` of all values do not exceed."""
     ordered = sorted(values)
     return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]
 
@@ -43,7 +43,7 @@ def p50(values: Sequence[float]) -> float:
 
 
 def p99(values: Sequence[float]) -> float:
-    """What one in a hundred exceeds."""
+    """The value that one in a hundred exceeds."""
     return percentile(values, 99)
 
 
@@ -55,9 +55,8 @@ IDLE_CPU: Final = Figure("CPU of an idle pod", "% of a core")
 def measurements(
     systems: Sequence[type[System]], sizes: Sizes, stores: Stores
 ) -> list[Measurement]:
-    """One worker with default settings; the limits have no idle worker to speak of."""
-    waiting = [FleetQueueDefaults if each.name == OURS else each for each in systems]
-    waiting = [each for each in waiting if each not in LIMITS]
+    """One worker with default settings. The limits are left out: their idle workers only poll."""
+    waiting = [FleetQueueDefaults if s.name == OURS else s for s in systems if s not in LIMITS]
 
     def measure(system: type[System]) -> Measured:
         with stores.empty() as folder:
@@ -73,7 +72,7 @@ def idle(system: type[System], folder: Path, samples: int, seconds: float) -> Me
     try:
         with Workers([system.worker(folder, 0)], folder, samples + 1) as workers:
             workers.go()
-            _latency(queue, 0, workers)  # so that it is known to run
+            _latency(queue, 0, workers)  # wait until it runs
             time.sleep(SETTLE)
             cpu = {IDLE_CPU: [_cpu_percent(workers.pids[0], seconds)]} if can_be_seen() else {}
             latencies = []
@@ -89,10 +88,10 @@ def idle(system: type[System], folder: Path, samples: int, seconds: float) -> Me
 
 
 def _latency(queue: System, number: int, workers: Workers) -> float:
-    """From before the task is submitted until a client sees that it is completed."""
+    """Seconds from before the submission until a client sees that the task is completed."""
     began = time.perf_counter()
     task = queue.submit(number)
-    if not wait_until(lambda: queue.is_completed(task), LONGEST, workers, pause=LOOK):
+    if not wait_until(lambda: queue.is_completed(task), LONGEST, workers, pause=CHECK_INTERVAL):
         raise BenchmarkError(f"a task was not done after {LONGEST:g} s; {workers.faults()}")
     return time.perf_counter() - began
 

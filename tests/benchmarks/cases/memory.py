@@ -1,4 +1,4 @@
-"""How much memory a worker needs for a long drain, and whether that grows."""
+"""The memory of a worker during a long drain, and its growth."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from tests.benchmarks.systems.system import System
 from tests.benchmarks.usage import Usage, can_be_seen
 
 DRAIN_LIMIT: Final = 900.0
-"""Seconds for FLEET-Q to drain everything: its memory at the end is what is asked for."""
+"""Seconds for FLEET-Q to drain everything, since its memory at the end is measured."""
 
 
 def peak(count: int) -> Figure:
-    """The most that a pod used at any time while it drained so many."""
+    """The peak memory of a pod that drains ``count`` tasks."""
     return Figure(f"memory, {count:,} drained", "MB")
 
 
 def growth(count: int) -> Figure:
-    """Its peak in the last fifth of the drain over that in the second: in the first it fills its
-    caches."""
+    """The ratio of its peaks in the last and the second fifth of the drain. In the first fifth it
+    fills its caches."""
     return Figure(f"its growth, {count:,} drained", "×")
 
 
 class _Watch:
-    """Looks at a worker's memory, and at how far it has come."""
+    """Samples a worker's memory and progress."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, float]] = []
+        self.samples: list[tuple[int, float]] = []
         self._usage: Usage | None = None
 
     def __call__(self, workers: Workers) -> None:
         if self._usage is None:
             self._usage = Usage(workers.pids[0])
         if not workers.ended():
-            self.seen.append((workers.called, self._usage.memory))
+            self.samples.append((workers.called, self._usage.memory))
 
     @property
     def peak(self) -> float:
-        return max(memory for _, memory in self.seen)
+        return max(memory for _, memory in self.samples)
 
     @property
     def growth(self) -> float:
-        """By the progress that was made, whatever it was."""
-        end = self.seen[-1][0]
-        fifths = [(called * 5 // (end + 1), memory) for called, memory in self.seen]
+        """With fifths of the progress that was made, also if the drain was cut off."""
+        end = self.samples[-1][0]
+        fifths = [(called * 5 // (end + 1), memory) for called, memory in self.samples]
         second, last = (max(m for at, m in fifths if at == fifth) for fifth in (1, 4))
         return last / second
 
@@ -58,15 +58,15 @@ class _Watch:
 def measurements(
     systems: Sequence[type[System]], sizes: Sizes, stores: Stores
 ) -> list[Measurement]:
-    """One drain of the largest queue each; the peers' is cut off."""
+    """One drain of the largest queue by each system; other systems are stopped after a limit."""
 
     def measure(system: type[System]) -> Measured:
         watch = _Watch()
         limit = DRAIN_LIMIT if system.name == OURS else 2 * sizes.rate_limit
         with stores.filled(system, sizes.memory) as folder:
-            found = drain(system, folder, sizes.memory, limit=limit, on_check=watch)
+            drained = drain(system, folder, sizes.memory, limit=limit, on_check=watch)
         values = dict(zip(figures, ([watch.peak], [watch.growth]), strict=True))
-        return Measured(values, found.faults)
+        return Measured(values, drained.faults)
 
     figures = [peak(sizes.memory), growth(sizes.memory)]
     return [Measurement(figures, systems, measure, once=True)] if can_be_seen() else []

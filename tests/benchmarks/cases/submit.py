@@ -1,4 +1,4 @@
-"""How fast tasks are stored: a transaction each, or a hundred in one."""
+"""How fast tasks are stored, with one or a hundred in a transaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IN_BATCHES: Final = Figure(f"submit in batches of {BATCH}", "/s")
 def measurements(
     systems: Sequence[type[System]], sizes: Sizes, stores: Stores
 ) -> list[Measurement]:
-    """One process submits, and nobody consumes."""
+    """One process submits; no process consumes."""
     batching = [system for system in systems if system.has_batches]
     return [
         Measurement(
@@ -35,7 +35,7 @@ def measurements(
 
 
 def one_by_one(system: type[System], stores: Stores, count: int, limit: float) -> Measured:
-    """Every task is a transaction."""
+    """Submit each task in its own transaction."""
 
     def submit(queue: System, numbers: range) -> None:
         for number in numbers:
@@ -45,7 +45,7 @@ def one_by_one(system: type[System], stores: Stores, count: int, limit: float) -
 
 
 def in_batches(system: type[System], stores: Stores, count: int, limit: float) -> Measured:
-    """A hundred tasks are a transaction."""
+    """Submit a hundred tasks in each transaction."""
     return _measured(IN_BATCHES, system, stores, system.submit_batch, count, limit)
 
 

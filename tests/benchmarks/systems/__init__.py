@@ -1,4 +1,4 @@
-"""The systems that are measured, a file each."""
+"""The systems that are measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limit: what bare ``sqlite3`` does with the same tasks, and nothing else.
+"""The limit: bare ``sqlite3`` with the same tasks and without any other feature.
 
 One table of tasks by an id of 32 digits, and one log with an event row for every change, or none.
 """
@@ -117,7 +117,7 @@ class BareWithEvents(Bare):
     """The limit for a queue that keeps its history, as FLEET-Q does."""
 
     name = "sqlite3 + events"
-    lacks = "the limit with history: an event row a change, and nothing else"
+    lacks = "the limit with history: an event row for each change, and nothing else"
     has_events = True
 
 

@@ -1,4 +1,4 @@
-"""FLEET-Q itself: ``fleet-q worker`` processes, and their own log as the witness."""
+"""FLEET-Q itself: ``fleet-q worker`` processes, measured and checked by their log."""
 
 from __future__ import annotations
 
@@ -66,22 +66,22 @@ class FleetQueue(System):
         return Command(words, env)
 
     def seconds(self, calls: Sequence[Calls], done: int) -> float:
-        """By the log, from the first claim to the completion of the ``done``-th step: a pod
-        claims and acknowledges many at once, so calls alone would not tell."""
+        """Read from the log, from the first claim to the completion of the ``done``-th step: a pod
+        claims and acknowledges many steps at once, so times of calls would be wrong."""
         return (sorted(self._log.completed)[done - 1] - self._log.first_claim) / 1_000_000
 
     def faults(self, calls: Sequence[Calls]) -> list[str]:
-        """Also the results, which are kept: each is the number that its step was called with."""
-        found = super().faults(calls)
-        counts = zip(*(each.counts for each in calls), strict=True)
+        """Also check the results: each is the number that its step was called with."""
+        faults = super().faults(calls)
+        counts = zip(*(worker.counts for worker in calls), strict=True)
         called = [number for number, times in enumerate(counts) if any(times)]
         if sorted(self._log.results) != called:
-            found.append("keeps results that are not what the functions returned")
-        return found
+            faults.append("keeps results that are not what the functions returned")
+        return faults
 
     @cached_property
     def _log(self) -> _Log:
-        """What the log says when the drain is over."""
+        """The log after the drain."""
         log = _Log()
         for event in self._fleet.store.step_events():
             if isinstance(event.fact, Claimed):
@@ -99,7 +99,7 @@ class FleetQueueAsync(FleetQueue):
 
 
 class FleetQueueDefaults(FleetQueue):
-    """Pods as they come, with no setting changed."""
+    """Pods with default settings."""
 
     settings: ClassVar[Mapping[str, str]] = {}
 

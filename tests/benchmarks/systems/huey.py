@@ -1,4 +1,4 @@
-"""huey on SQLite, with its own consumer and one worker thread, as it comes."""
+"""huey on SQLite with default settings: its own consumer and one worker thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Huey(System):
         from huey import SqliteHuey
 
         self._huey = SqliteHuey(filename=str(folder / "huey.db"))
-        # Its own choices are FULL and OFF.
+        # huey itself offers only FULL and OFF.
         self._huey.storage.conn.execute("PRAGMA synchronous = NORMAL")
         self._noop = self._huey.task(name="noop")(self._run)
         self._calls: Calls | None = None

@@ -12,8 +12,8 @@ from tests.benchmarks.calls import Calls
 from tests.benchmarks.systems.system import System
 
 IDLE_PAUSE: Final = 0.1
-"""Seconds between two looks at an empty queue. It has no consumer, so this is our choice: the
-pause that huey begins with."""
+"""Seconds between two polls of an empty queue. litequeue has no consumer, so this is the first
+pause of huey's."""
 
 
 class LiteQueue(System):

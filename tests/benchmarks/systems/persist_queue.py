@@ -10,8 +10,8 @@ from tests.benchmarks.calls import Calls
 from tests.benchmarks.systems.system import System
 
 GET_TIMEOUT: Final = 1.0
-"""Seconds that one ``get`` waits. What another process has put it only sees when it begins to
-wait or has done waiting, with no timeout every 10 s."""
+"""Seconds that one ``get`` waits. It sees items of other processes only when it begins to wait
+and when it has waited; without a timeout that is every 10 s."""
 
 
 class PersistQueue(System):
@@ -27,9 +27,9 @@ class PersistQueue(System):
     def __init__(self, folder: Path) -> None:
         from persistqueue import SQLiteAckQueue
 
-        # Taking up what was not acknowledged is for a worker that starts alone.
+        # Resuming unacknowledged items is only correct for a single worker.
         self._queue = SQLiteAckQueue(str(folder / "persist-queue"), auto_resume=False)
-        # It has no setting for it, and SQLite's own is FULL.
+        # It has no setting for this, and SQLite's default is FULL.
         self._queue._conn.execute("PRAGMA synchronous = NORMAL")
         self._submitted = 0
 
@@ -39,7 +39,7 @@ class PersistQueue(System):
         return self._submitted
 
     def is_completed(self, task: int) -> bool:
-        """It cannot say it of one; tasks are done in order, so their number tells."""
+        """It has no status of a task; tasks are done in order, so their number is enough."""
         return self.completed() >= task
 
     def waiting(self) -> int:

@@ -1,4 +1,4 @@
-"""raquel on SQLite, with its own subscription, as it comes."""
+"""raquel on SQLite with default settings and its own subscription."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Raquel(System):
     """Its tables are SQLAlchemy's; on SQLite its row locks do nothing."""
 
     name = "raquel"
-    modules = ("raquel", "greenlet")  # the latter it imports and does not ask for
+    modules = ("raquel", "greenlet")  # raquel imports greenlet without declaring it
     lacks = "no history or results; on SQLite two workers may take the same task"
 
     def __init__(self, folder: Path) -> None:

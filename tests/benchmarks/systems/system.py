@@ -1,4 +1,4 @@
-"""What the benchmark asks of every queue that it measures."""
+"""The interface of a queue that the benchmark measures."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class System(ABC):
 
     name: ClassVar[str]
     modules: ClassVar[Sequence[str]] = ()
-    """What has to be installed."""
+    """The modules that it needs."""
 
     lacks: ClassVar[str] = ""
-    """What it does not do that FLEET-Q does, and what its rates therefore leave out."""
+    """Features of FLEET-Q that it lacks, whose cost its rates therefore leave out."""
 
     has_batches: ClassVar[bool] = False
 
@@ -36,7 +36,7 @@ class System(ABC):
 
     @abstractmethod
     def submit(self, number: int) -> Any:
-        """Store one task, and commit. What :meth:`is_completed` knows it by."""
+        """Store one task, and commit; returns its key for :meth:`is_completed`."""
 
     def submit_batch(self, numbers: Sequence[int]) -> None:
         """Store these in one transaction, if it ``has_batches``."""
@@ -48,7 +48,7 @@ class System(ABC):
 
     @abstractmethod
     def waiting(self) -> int:
-        """How many tasks are stored and not begun."""
+        """How many stored tasks have not begun."""
 
     @abstractmethod
     def completed(self) -> int:
@@ -69,7 +69,7 @@ class System(ABC):
 
     @classmethod
     def worker(cls, folder: Path, index: int) -> Command:
-        """What starts its ``index``-th worker."""
+        """The command that starts its ``index``-th worker."""
         words = [sys.executable, "-m", "tests.benchmarks.worker", cls.name, str(folder)]
         return Command(words, {})
 
@@ -78,14 +78,16 @@ class System(ABC):
 
         For a system that takes one task at a time, that is from the first call to the last.
         """
-        return max(each.last for each in calls) - min(each.first for each in calls if each.first)
+        return max(worker.last for worker in calls) - min(
+            worker.first for worker in calls if worker.first
+        )
 
     def faults(self, calls: Sequence[Calls]) -> list[str]:
-        """What is wrong after a drain, if anything: every task that was begun was called once,
-        and the store has it as done."""
-        counts = [sum(each) for each in zip(*(each.counts for each in calls), strict=True)]
+        """The faults of a drain: tasks that were called more than once, or that were called and are
+        not done in the store."""
+        counts = [sum(column) for column in zip(*(worker.counts for worker in calls), strict=True)]
         called = sum(count > 0 for count in counts)
-        found = ["called tasks more than once"] if any(count > 1 for count in counts) else []
+        faults = ["called tasks more than once"] if any(count > 1 for count in counts) else []
         if (completed := self.completed()) != called:
-            found.append(f"called {called} tasks and has {completed} as done")
-        return found
+            faults.append(f"called {called} tasks and has {completed} as done")
+        return faults
