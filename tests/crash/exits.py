@@ -50,7 +50,7 @@ def faults(processes: list[PodProcess], plan: Plan, poisoned: Collection[int]) -
             last = output.strip().splitlines()[-1:] or ["no output"]
             code = process.popen.returncode
             faults.append(
-                f"{process.log.name}: ended with {code}, signals {process.told}: {last[0]}"
+                f"{process.log.name}: ended with {code}, ended by {process.causes}: {last[0]}"
             )
         traceback = _TRACEBACK.search(output)
         if traceback and _STARTING not in traceback[0]:
@@ -69,10 +69,10 @@ def count(processes: list[PodProcess]) -> Counter[str]:
 def _is_right(process: PodProcess, plan: Plan, poisoned: Collection[int], output: str) -> bool:
     code = process.popen.returncode
     last = (output.strip().splitlines() or [""])[-1]
-    terms = process.told.count("SIGTERM")
+    terms = process.causes.count("SIGTERM")
     acts = [type(act) for _, act in plan.acts]
     if code == -signal.SIGKILL:
-        return "SIGKILL" in process.told or process.popen.pid in poisoned
+        return "SIGKILL" in process.causes or process.popen.pid in poisoned
     if code == 0 or code == -signal.SIGTERM:  # the latter before it handled signals
         return terms > 0
     if code == 128 + signal.SIGTERM:
@@ -83,7 +83,7 @@ def _is_right(process: PodProcess, plan: Plan, poisoned: Collection[int], output
         return False
     return (
         SUPERSEDED in last
-        or ("move" in process.told and MOVED in last)
+        or ("move" in process.causes and MOVED in last)
         or (DiskFull in acts and ("disk I/O error" in last or "disk is full" in last))
         or (Hog in acts and "database is locked" in last)
     )

@@ -28,8 +28,8 @@ class PodProcess:
     pod_id: str
     popen: subprocess.Popen[bytes]
     log: Path
-    told: list[str] = field(default_factory=list)
-    """The names of the signals sent to end it, and ``move`` if its file was moved away."""
+    causes: list[str] = field(default_factory=list)
+    """What should have ended it: names of signals, and ``move`` if its file was moved away."""
     frozen: int = 0
     """How many acts keep it stopped."""
 
@@ -40,7 +40,7 @@ class PodProcess:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal that should end it, and record that."""
         if self.is_alive:
-            self.told.append(number.name)
+            self.causes.append(number.name)
             self.popen.send_signal(number)
 
     def freeze(self) -> None:

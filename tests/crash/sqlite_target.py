@@ -125,7 +125,7 @@ class SqliteTarget:
             self.close()
             ending = fleet.alive
             for process in ending:
-                process.told.append("move")
+                process.causes.append("move")
                 if not process.output:  # it may not have opened the file yet, and would not notice
                     process.signal(signal.SIGKILL)
             away = self._folder / "away"
@@ -167,9 +167,8 @@ class SqliteTarget:
             if Path(f"{path}{suffix}").exists():
                 shutil.copy(f"{path}{suffix}", copy)
         copied = copy / path.name
-        with contextlib.closing(
-            SqliteStore(copied)
-        ) as store:  # opening it makes tables that the cut lost
+        # Opening the copy creates tables that the power cut lost.
+        with contextlib.closing(SqliteStore(copied)) as store:
             log = checks.read_log(store)
             self._images.append((path, log))
             faults = checks.of_log(store)

@@ -30,7 +30,7 @@ STOP, OUTAGE = Stop(0, None, 0.0), Outage(1.0)
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "last", "acts", "is_right"),
+    ("code", "causes", "last", "acts", "is_right"),
     [
         (0, ["SIGTERM"], LEFT, [STOP], True),
         (0, [], LEFT, [STOP], False),
@@ -41,14 +41,14 @@ STOP, OUTAGE = Stop(0, None, 0.0), Outage(1.0)
     ],
 )
 def test_exit_code_and_last_log_line_must_fit_what_was_done_to_the_pod(
-    tmp_path: Path, code: int, told: list[str], last: str, acts: list[Act], is_right: bool
+    tmp_path: Path, code: int, causes: list[str], last: str, acts: list[Act], is_right: bool
 ) -> None:
     log = tmp_path / "pod-0.0.log"
     log.write_text(f"pod-0 starts\n{last}\n")
     popen = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({code})"], process_group=0)
     popen.wait()
     plan = replace(draw("snowflake", 1), acts=tuple((0.0, act) for act in acts))
-    faults = exits.faults([PodProcess("pod-0", popen, log, told=told)], plan, [])
+    faults = exits.faults([PodProcess("pod-0", popen, log, causes=causes)], plan, [])
     assert (faults == []) is is_right
 
 
