@@ -126,7 +126,9 @@ def test_unset_warehouse_fails_with_the_variable_to_set(migrated: Schema) -> Non
         ("schema", "CREATE SCHEMA IF NOT EXISTS", '"FLEET_Q"."{schema}"'),
     ],
 )
-def test_missing_object_fails_with_statements_that_create_and_grant_it(migrated: Schema, kind: str, create: str, name: str) -> None:
+def test_missing_object_fails_with_statements_that_create_and_grant_it(
+    migrated: Schema, kind: str, create: str, name: str
+) -> None:
     migrated.set(lacking=[kind])
     findings = examine(migrated)
     assert findings[kind].verdict == "fail"
@@ -185,7 +187,9 @@ def test_missing_tables_fail_with_the_command_that_creates_them(schema: Schema) 
         ),
     ],
 )
-def test_other_schema_version_fails_with_advice(migrated: Schema, change: str, message: str, fix: str) -> None:
+def test_other_schema_version_fails_with_advice(
+    migrated: Schema, change: str, message: str, fix: str
+) -> None:
     session = Session(migrated.parameters, Statements())
     session.execute(change)
     session.close()
@@ -244,11 +248,16 @@ def test_slow_statements_are_a_warning(migrated: Schema) -> None:
 def test_lost_session_fails_only_the_check_that_it_interrupts(migrated: Schema) -> None:
     migrated.fault("error", on="show", matching="WAREHOUSES", error="gone")
     findings = examine(migrated)
-    assert (findings["auto-suspend"].verdict, findings["auto-suspend"].fix) == ("fail", "fleet-q doctor")
+    assert (findings["auto-suspend"].verdict, findings["auto-suspend"].fix) == (
+        "fail",
+        "fleet-q doctor",
+    )
     assert set(problems(findings)) == {"auto-suspend"}
 
 
 def test_doctor_shows_no_password(migrated: Schema) -> None:
     migrated.set(denied=[["INSERT", "STEP_EVENTS"]], auto_suspend=None)
-    shown = msgspec.json.encode(list(examine(migrated, password="sesame", role="SYSADMIN").values()))
+    shown = msgspec.json.encode(
+        list(examine(migrated, password="sesame", role="SYSADMIN").values())
+    )
     assert b"sesame" not in shown

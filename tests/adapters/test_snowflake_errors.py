@@ -244,13 +244,19 @@ def test_transaction_rolled_back_by_snowflake_is_an_error_although_its_commit_su
     store.sync(SyncRequest("pod", "one", Join("pod", "one")))
     store.submit([Submit(step_id, "{}", priority=1)])
     request = SyncRequest("pod", "one", claim=1, claim_token=step_id)
-    with rolled_back_before_commit(store, migrated), pytest.raises(StoreUnavailable, match="rolled back"):
+    with (
+        rolled_back_before_commit(store, migrated),
+        pytest.raises(StoreUnavailable, match="rolled back"),
+    ):
         store.sync(request)
     assert [step.step_id for step in store.sync(replace(request, is_retry=True)).claimed] == [
         step_id
     ]
     request = SyncRequest("pod", "one", outcomes=(Complete(step_id, step_id, "1"),))
-    with rolled_back_before_commit(store, migrated), pytest.raises(StoreUnavailable, match="rolled back"):
+    with (
+        rolled_back_before_commit(store, migrated),
+        pytest.raises(StoreUnavailable, match="rolled back"),
+    ):
         store.sync(request)
     assert store.sync(replace(request, is_retry=True)).refused == ()
     assert [event.version for event in store.history(step_id)] == [1, 2, 3]
@@ -320,7 +326,9 @@ def assert_stopped(schema: Schema, advice: str) -> None:
 @pytest.mark.parametrize(
     "denied", [["UPDATE", "STEP_TRACKER"], ["INSERT", "STEP_EVENTS"], ["UPDATE", "POD_HEALTH"]]
 )
-def test_missing_privilege_stops_a_running_pod_with_advice(migrated: Schema, denied: list[str]) -> None:
+def test_missing_privilege_stops_a_running_pod_with_advice(
+    migrated: Schema, denied: list[str]
+) -> None:
     app = FleetQ(migrated.url, settings=Settings(recovery_interval=3_600))
     app.executor(lambda step: None)
     app.submit({})

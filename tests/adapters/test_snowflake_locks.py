@@ -133,7 +133,9 @@ def test_client_that_may_not_end_the_transaction_logs_a_warning(
     assert "cannot end the transaction that blocks the fleet: Snowflake:" in caplog.text
 
 
-def test_locks_are_searched_at_most_once_in_an_interval(schema: Schema, store: snowflake.SnowflakeStore) -> None:
+def test_locks_are_searched_at_most_once_in_an_interval(
+    schema: Schema, store: snowflake.SnowflakeStore
+) -> None:
     schema.forget()
     with patch.object(lock_reaper, "SEARCH_INTERVAL", LIMIT):
         for _ in range(3):

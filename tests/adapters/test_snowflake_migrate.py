@@ -60,7 +60,9 @@ def test_migrate_grants_the_named_role_its_privileges(schema: Schema, session: S
     assert sent[-8:] == grants
 
 
-def test_two_fleets_can_share_a_schema_with_different_prefixes(schema: Schema, session: Session) -> None:
+def test_two_fleets_can_share_a_schema_with_different_prefixes(
+    schema: Schema, session: Session
+) -> None:
     list(migrate(session))
     other = open_session(schema, prefix="other_")
     list(migrate(other))
@@ -88,7 +90,9 @@ def test_newer_schema_version_is_rejected_before_any_change(
     assert {statement.kind for statement in schema.log()} == {"select"}
 
 
-def test_tables_of_one_kind_are_not_converted_to_the_other(schema: Schema, session: Session) -> None:
+def test_tables_of_one_kind_are_not_converted_to_the_other(
+    schema: Schema, session: Session
+) -> None:
     list(migrate(session, TableKind.STANDARD))
     session.execute("UPDATE \"FLEET_Q\" SET table_kind = 'hybrid'")
     schema.forget()

@@ -118,9 +118,7 @@ def test_table_names_have_the_prefix_and_quotes(name: str) -> None:
 
 @pytest.mark.parametrize("kind", list(TableKind))
 @pytest.mark.parametrize("migration", MIGRATIONS[1:], ids=lambda migration: migration.name)
-def test_migration_runs_definitions_before_changes(
-    migration: Migration, kind: TableKind
-) -> None:
+def test_migration_runs_definitions_before_changes(migration: Migration, kind: TableKind) -> None:
     """A definition commits what was changed before it in the same transaction."""
     parts = steps(STATEMENTS, migration, kind)
     text = script(STATEMENTS, kind, PLACE)

@@ -89,7 +89,9 @@ def test_commits_before_the_loss_of_the_wal_is_detected_are_saved(
     assert_whole(path, "before", "unseen")
 
 
-def test_store_can_be_opened_again_after_the_loss_of_its_wal(store: SqliteStore, path: Path) -> None:
+def test_store_can_be_opened_again_after_the_loss_of_its_wal(
+    store: SqliteStore, path: Path
+) -> None:
     beside(path, "-wal")[0].unlink()
     with pytest.raises(StoreError):
         store.counts()
@@ -98,7 +100,9 @@ def test_store_can_be_opened_again_after_the_loss_of_its_wal(store: SqliteStore,
     assert_whole(path, "before", "after")
 
 
-def test_loss_of_the_wal_ends_every_store_that_has_the_file_open(store: SqliteStore, path: Path) -> None:
+def test_loss_of_the_wal_ends_every_store_that_has_the_file_open(
+    store: SqliteStore, path: Path
+) -> None:
     with closing(SqliteStore(path)) as other:
         for file in beside(path, "-wal", "-shm"):
             file.unlink()

@@ -81,7 +81,9 @@ def test_delayed_steps_are_scanned_only_if_the_clock_was_set_back(
         assert scans == [clock()]
 
 
-def test_steps_of_an_earlier_version_are_claimable_after_the_clock_was_set_back(tmp_path: Path) -> None:
+def test_steps_of_an_earlier_version_are_claimable_after_the_clock_was_set_back(
+    tmp_path: Path,
+) -> None:
     """It stored the time of the event as ``available_ts`` of steps without a delay."""
     clock = FakeClock()
     with closing(SqliteStore(tmp_path / "q.db", clock=clock)) as store:

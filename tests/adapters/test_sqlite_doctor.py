@@ -159,7 +159,9 @@ def test_large_wal_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (finding.verdict, "reading for long" in finding.message) == ("warn", True)
 
 
-def test_low_limit_of_file_descriptors_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_low_limit_of_file_descriptors_is_a_warning(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (80, 80))
     finding = examine(path)["descriptors"]
     assert (finding.verdict, finding.fix) == ("warn", "ulimit -n 1024")
@@ -191,7 +193,9 @@ def test_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> None:
     assert sqlite_doctor.filesystem(Path(path), mounts) == kind
 
 
-def test_file_on_a_network_file_system_is_a_warning(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_on_a_network_file_system_is_a_warning(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mounts = path.parent / "mounts"
     mounts.write_text("server:/ / nfs4 rw 0 0\n")
     monkeypatch.setattr(sqlite_doctor, "_MOUNTS", mounts)

@@ -92,9 +92,7 @@ def test_pending_migrations_are_applied_in_order(
     assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
 
 
-def test_applied_migration_is_not_applied_again(
-    path: Path, connection: sqlite3.Connection
-) -> None:
+def test_applied_migration_is_not_applied_again(path: Path, connection: sqlite3.Connection) -> None:
     migrate(connection, path, NEXT[:1])
     before = dump(path)
     migrate(connection, path, NEXT[:1])
@@ -182,7 +180,9 @@ def test_migration_that_fails_at_any_statement_leaves_the_old_version(path: Path
 
 def test_new_file_has_all_migrations_or_none(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
-    first = 2 + sum(len(list(sqlite_migrate.statements(migration))) for migration in migrations("sqlite"))
+    first = 2 + sum(
+        len(list(sqlite_migrate.statements(migration))) for migration in migrations("sqlite")
+    )
     with closing(connect(path, factory=_FailingConnection)) as connection:
         assert isinstance(connection, _FailingConnection)
         connection.fails_at = first + 1

@@ -42,7 +42,9 @@ def pages(store: SqliteStore, before: int, limit: int) -> list[list[str]]:
     return step_ids
 
 
-def test_prune_stops_at_the_first_step_that_is_too_young(store: SqliteStore, clock: FakeClock) -> None:
+def test_prune_stops_at_the_first_step_that_is_too_young(
+    store: SqliteStore, clock: FakeClock
+) -> None:
     cancelled(store, "z", "y", "x")
     clock.advance(1)
     cancelled(store, *(f"a {number}" for number in range(100)))

@@ -68,9 +68,7 @@ def test_steps_without_a_record_never_began(files: StartFiles, file: StartFile) 
     assert files.never_began(BOTH) == {"not begun"}
 
 
-def test_record_of_another_claim_does_not_count(
-    files: StartFiles, file: StartFile
-) -> None:
+def test_record_of_another_claim_does_not_count(files: StartFiles, file: StartFile) -> None:
     file.add("not begun", "earlier token")
     die(file)
 
@@ -88,9 +86,7 @@ def test_steps_may_have_begun_if_the_machine_was_rebooted(path: Path, file: Star
     assert StartFiles(path, boot=lambda: "next boot").never_began(BOTH) == set()
 
 
-def test_steps_may_have_begun_if_there_is_no_boot_id(
-    path: Path, file: StartFile
-) -> None:
+def test_steps_may_have_begun_if_there_is_no_boot_id(path: Path, file: StartFile) -> None:
     die(file)
     files = StartFiles(path, boot=lambda: None)
 
@@ -102,7 +98,9 @@ def test_steps_may_have_begun_if_there_is_no_file(files: StartFiles) -> None:
     assert files.never_began(BOTH) == set()
 
 
-def test_steps_may_have_begun_if_the_file_is_a_copy(files: StartFiles, file: StartFile, path: Path) -> None:
+def test_steps_may_have_begun_if_the_file_is_a_copy(
+    files: StartFiles, file: StartFile, path: Path
+) -> None:
     """Steps that began after the copy was made are not in it."""
     die(file)
     original = path.parent / "jobs.db-begun-life"
@@ -202,9 +200,7 @@ def test_deleted_file_is_rewritten(files: StartFiles, file: StartFile, path: Pat
     assert files.never_began(BOTH) == {"not begun"}
 
 
-def test_truncated_file_is_dropped(
-    files: StartFiles, file: StartFile, path: Path
-) -> None:
+def test_truncated_file_is_dropped(files: StartFiles, file: StartFile, path: Path) -> None:
     os.truncate(path.parent / "jobs.db-begun-life", 0)
     file.add("begun", "token")
     file._size = MOST_BYTES
@@ -215,7 +211,9 @@ def test_truncated_file_is_dropped(
     assert files.never_began(BOTH) == set()
 
 
-def test_next_incarnation_has_a_file_of_its_own(files: StartFiles, file: StartFile, path: Path) -> None:
+def test_next_incarnation_has_a_file_of_its_own(
+    files: StartFiles, file: StartFile, path: Path
+) -> None:
     file.add("begun", "token")
 
     file.begin("next")

@@ -129,7 +129,10 @@ class Workers:
 
 
 def wait_until(
-    condition: Callable[[], bool], seconds: float, workers: Workers | None = None, pause: float = _PAUSE
+    condition: Callable[[], bool],
+    seconds: float,
+    workers: Workers | None = None,
+    pause: float = _PAUSE,
 ) -> bool:
     """Wait until ``condition()`` is true, up to ``seconds`` and while all workers live; returns its
     last value."""

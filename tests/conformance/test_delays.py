@@ -81,7 +81,9 @@ def test_next_due_excludes_steps_that_are_already_due(store: Store, clock: FakeC
     assert next_due(store) == clock() + 3 * SECOND
 
 
-def test_delayed_step_waits_again_after_the_clock_was_set_back(store: Store, clock: FakeClock) -> None:
+def test_delayed_step_waits_again_after_the_clock_was_set_back(
+    store: Store, clock: FakeClock
+) -> None:
     join(store)
     submit(store, "step", delay=5 * SECOND)
     submit(store, "urgent", priority=1)
@@ -188,9 +190,7 @@ def test_retry_is_due_if_the_clock_was_set_to_before_the_failure(
     assert claim_if_claimable(store) == ["step"]
 
 
-def test_delay_is_observed_although_the_clock_was_set_back(
-    store: Store, clock: FakeClock
-) -> None:
+def test_delay_is_observed_although_the_clock_was_set_back(store: Store, clock: FakeClock) -> None:
     join(store)
     submit(store, "step", delay=5 * SECOND)
     clock.step(-60)
@@ -207,6 +207,11 @@ def claim_if_claimable(store: Store) -> list[str]:
     """Claim as an idle pod does: only if a step is claimable."""
     heartbeat = SendHeartbeat("pod", "one")
     request = SyncRequest(
-        "pod", "one", heartbeat, claim=1, claim_token="token of claim_if_claimable", only_if_claimable=True
+        "pod",
+        "one",
+        heartbeat,
+        claim=1,
+        claim_token="token of claim_if_claimable",
+        only_if_claimable=True,
     )
     return ids(store.sync(request).claimed)

@@ -107,7 +107,9 @@ def test_dry_run_counts_and_changes_nothing(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("populated")
-def test_remaining_steps_can_be_claimed_and_completed_after_a_prune(store: Store, clock: FakeClock) -> None:
+def test_remaining_steps_can_be_claimed_and_completed_after_a_prune(
+    store: Store, clock: FakeClock
+) -> None:
     prune(store, 0, statuses=FINAL)
     clock.advance(10 * DAY)
     assert claim(store) == ["old delayed"]
@@ -155,7 +157,9 @@ def test_step_replayed_after_it_was_found_is_not_pruned(store: Store, clock: Fak
     assert store.prune(steps, before) == Pruned(0, 0)
 
 
-def test_new_step_under_the_id_of_a_pruned_one_is_not_pruned(store: Store, clock: FakeClock) -> None:
+def test_new_step_under_the_id_of_a_pruned_one_is_not_pruned(
+    store: Store, clock: FakeClock
+) -> None:
     completed_step(store, "step")
     before = clock()
     steps = final_steps(store, before)
@@ -179,7 +183,9 @@ def test_late_outcome_of_a_pruned_step_is_refused(store: Store) -> None:
     assert result.refused == ("step",)
 
 
-def test_prune_deletes_pods_that_are_down_or_asleep_for_long(store: Store, clock: FakeClock) -> None:
+def test_prune_deletes_pods_that_are_down_or_asleep_for_long(
+    store: Store, clock: FakeClock
+) -> None:
     for pod_id in ("left", "died", "asleep", "draining", "up"):
         join(store, pod_id)
     store.sync(SyncRequest("left", "one", Leave("left", "one")))

@@ -204,11 +204,7 @@ class Fleet(RuleBasedStateMachine):
     @rule(pod_id=pod_ids, release=st.booleans(), fate=fates)
     def leave(self, pod_id: str, release: bool, fate: str) -> None:
         process = self.processes.get(pod_id)
-        if (
-            process is None
-            or process.incarnation is None
-            or process.unanswered is not None
-        ):
+        if process is None or process.incarnation is None or process.unanswered is not None:
             return
         held = process.held.items() if release else ()
         outcomes = tuple(ending("release", claimed) for claimed in held)

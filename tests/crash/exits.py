@@ -50,7 +50,7 @@ def faults(processes: list[PodProcess], plan: Plan, poisoned: Collection[int]) -
             last = output.strip().splitlines()[-1:] or ["no output"]
             code = process.popen.returncode
             faults.append(
-                f"{process.log.name}: ended with {code}, ended by {process.causes}: {last[0]}"
+                f"{process.log.name}: ended with {code} after {process.causes}: {last[0]}"
             )
         traceback = _TRACEBACK.search(output)
         if traceback and _STARTING not in traceback[0]:
