@@ -240,7 +240,7 @@ def test_transaction_whose_rollback_failed_is_not_continued(
 def test_transaction_rolled_back_by_snowflake_is_an_error_although_its_commit_succeeds(
     migrated: Schema, store: SnowflakeStore, step_id: str
 ) -> None:
-    """Snowflake does so after five idle minutes if others wait for the lock; the stand-in sooner."""
+    """Snowflake rolls it back after five idle minutes if others wait, the stand-in sooner."""
     store.sync(SyncRequest("pod", "one", Join("pod", "one")))
     store.submit([Submit(step_id, "{}", priority=1)])
     request = SyncRequest("pod", "one", claim=1, claim_token=step_id)

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from tests.benchmarks.processes import Workers
 
 
-def can_be_samples() -> bool:
+def can_be_seen() -> bool:
     """Whether ``psutil``, which this needs, is installed."""
     return find_spec("psutil") is not None
 
