@@ -1,4 +1,4 @@
-"""How long Snowflake takes for a statement: one table for the simulator, the stand-in and the probe.
+"""How long Snowflake takes for a statement: one table for simulator, stand-in and probe.
 
 The defaults were measured by one engineer in 2026 on an X-Small warehouse 12 ms from its region,
 except those marked as assumed. ``fleet-q doctor --probe`` measures them on another account.
