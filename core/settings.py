@@ -54,6 +54,8 @@ class PodSettings(Struct, frozen=True, kw_only=True):
       doubles with every further attempt, and its limit.
     - ``shutdown_grace``: how long a pod that shuts down waits for running steps.
     - ``sleep_after``: on a store whose writes are billed, a pod without work falls asleep after it.
+    - ``sleep_poll_interval``: the longest time between two polls of a sleeping pod, unless
+      ``claim_interval``, with which its polls begin, is longer.
     - ``prune_after``: the leader prunes steps that were completed or cancelled, and pods that were
       last seen, at least this long ago; ``None``: nothing is pruned.
     """
@@ -70,6 +72,7 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     retry_max_delay: SecondsOrZero = 300.0
     shutdown_grace: SecondsOrZero = 25.0
     sleep_after: Seconds = 60.0
+    sleep_poll_interval: Seconds = 30.0
     prune_after: Seconds | None = None
 
     def __post_init__(self) -> None:

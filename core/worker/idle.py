@@ -6,10 +6,20 @@ All times are seconds on the machine's clock.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from fleet_q.core.ports import StoreTraits, SyncResult
 from fleet_q.core.retry import MICROS
 from fleet_q.core.settings import PodSettings
+
+POLL_BACKOFF: Final = 2.0
+"""Factor by which the time between two polls of a sleeping pod grows with each poll. With the
+default settings a pod polls 5, 10 and 20 s after one another, and then every 30 s."""
+
+
+def longest_sleep_poll(settings: PodSettings) -> float:
+    """Return the longest time between two polls of a sleeping pod, in seconds."""
+    return max(settings.claim_interval, settings.sleep_poll_interval)
 
 
 class IdleTracker:
@@ -27,6 +37,7 @@ class IdleTracker:
         self._idle_since = math.inf
         self._claimed_at = -math.inf
         self._awake_until = -math.inf
+        self._sleep_poll_after = settings.claim_interval
 
     @property
     def may_poll(self) -> bool:
@@ -42,6 +53,13 @@ class IdleTracker:
     def schedule_poll(self, now: float) -> None:
         """The pod polls now; schedule the next poll."""
         self.next_poll = now + (self._traits.poll_interval or self._settings.claim_interval)
+
+    def schedule_sleep_poll(self, now: float) -> None:
+        """The sleeping pod polls now; schedule the next poll, later each time: every poll costs
+        cloud services, which an idle warehouse does not pay for."""
+        self.next_poll = now + self._sleep_poll_after
+        longer = self._sleep_poll_after * POLL_BACKOFF
+        self._sleep_poll_after = min(longer, longest_sleep_poll(self._settings))
 
     def has_changed(self, change_counter: int) -> bool:
         """Record the change counter. True if it differs from the last one; false for the first."""
@@ -90,7 +108,9 @@ class IdleTracker:
         self._awake_until = until
 
     def on_asleep(self, now: float) -> None:
-        """The pod has fallen asleep. Until now it checked for a leader as every awake pod does."""
+        """The pod has fallen asleep: its polls begin at the claim interval. While awake it checked
+        for a leader by its recovery cycles."""
+        self._sleep_poll_after = self._settings.claim_interval
         if self.leader_check_at < math.inf:
             self.schedule_leader_check(now)
 

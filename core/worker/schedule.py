@@ -127,7 +127,7 @@ class Schedule:
 
     def due_poll(self, request: SyncRequest | None, now: float) -> bool:
         """Poll before a claim that may find nothing, so that later submissions show as a change;
-        and, between claims, at the store's poll interval."""
+        and, between claims, at the store's poll interval, or ever more rarely while asleep."""
         if now < max(self._idle.next_poll, self._backoff.retry_at):
             return False
         claims = (
@@ -136,7 +136,10 @@ class Schedule:
             and request.claim > 0
             and not self._running
         )
-        due = self._member.phase == "asleep" or self._may_poll() or claims
+        if self._member.phase == "asleep":
+            self._idle.schedule_sleep_poll(now)
+            return True
+        due = self._may_poll() or claims
         if due:
             self._idle.schedule_poll(now)
         return due

@@ -185,6 +185,7 @@ def _step_count(chance: Random, is_measured: bool, pods: int, seconds: float) ->
 
 def _settings(seed: int, chance: Random) -> PodSettings:
     pruning = Random(f"scenario {seed}, pruning")
+    sleeping = Random(f"scenario {seed}, sleeping")
     heartbeat = chance.choice([2.0, 5.0, 10.0])
     return PodSettings(
         heartbeat_interval=heartbeat,
@@ -197,6 +198,7 @@ def _settings(seed: int, chance: Random) -> PodSettings:
         retry_base_delay=chance.choice([0.0, 1.0, 5.0]),
         retry_max_delay=60.0,
         sleep_after=chance.choice([5.0, 60.0, 300.0]),
+        sleep_poll_interval=sleeping.choice([1.0, 30.0, 60.0]),
         shutdown_grace=chance.choice([0.0, 5.0, 25.0]),
         prune_after=pruning.choice([None, 5.0, 30.0, 120.0]),
     )

@@ -3,10 +3,12 @@ is that nothing is written."""
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from fleet_q.core.capacity import slots
 from fleet_q.core.retry import MICROS
+from fleet_q.core.worker.membership import Phase
 from fleet_q.core.worker.pacing import LONGEST_JITTER
 from fleet_q.services.simulation.observed import Observed
 from fleet_q.services.simulation.pod_process import PodProcess
@@ -31,7 +33,8 @@ class LivenessChecks:
       incarnation has ended, or its pod has been silent for the dead-pod threshold. A new leader may
       wait for one threshold more, since it has not observed the silence.
     - Claimable steps are claimed: within one claim interval, and the jitter window, of a working
-      pod with free slots.
+      pod with free slots that is awake, or within the longest time between two of its polls of one
+      that is asleep.
     - No step waits in vain: a pod releases steps that do not begin if another has free slots.
     - Held steps are run: a pod has no claim without a function that runs, waits or has just ended.
     - Some pod leads: if the pod of a claimed step is gone, one of the sleeping pods wakes.
@@ -45,17 +48,21 @@ class LivenessChecks:
         settings = fleet.scenario.settings
         self._recovery_limit = settings.recovery_interval * SLACK + CALL_TIME
         self._silence_limit = settings.dead_pod_threshold * SLACK + self._recovery_limit
-        self._claim_limit = settings.claim_interval * SLACK + LONGEST_JITTER + CALL_TIME
+        claim_limit = settings.claim_interval * SLACK + LONGEST_JITTER + CALL_TIME
+        # Computed here and not by the core, so that an error of the core's back-off is noticed.
+        sleep_poll = max(settings.claim_interval, settings.sleep_poll_interval)
+        notice_limit = sleep_poll * SLACK + LONGEST_JITTER + CALL_TIME
+        self._claim_limits: dict[Phase, float] = {"up": claim_limit, "asleep": notice_limit}
         self._waiting_limit = settings.claim_interval * SLACK * MAX_CLAIM_INTERVALS + CALL_TIME
-        self._leader_limit = settings.dead_pod_threshold * SLACK + self._claim_limit
-        self._every = min(settings.recovery_interval, self._claim_limit) / 2
+        self._leader_limit = settings.dead_pod_threshold * SLACK + notice_limit
+        self._every = min(settings.recovery_interval, claim_limit) / 2
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._leader: str | None = None
         self._leading_since = 0.0
         self._listening_since: dict[str, float] = {}  # by pod, while it is working and awake
         # By claim: the number of syncs answered when it was first seen not running.
         self._not_running: dict[tuple[str, str, bool], int] = {}
-        self._has_slots_since: dict[str, float] = {}  # by pod
+        self._has_slots_since: dict[str, tuple[Phase, float]] = {}  # by pod, while in that phase
         self._working_since: dict[str, float] = {}  # by pod
         self._asleep_since: dict[str, float] = {}  # by pod, while it is working
 
@@ -119,21 +126,26 @@ class LivenessChecks:
     def _check_claimable(self, undisturbed: bool) -> None:
         fleet = self._fleet
         now = fleet.virtual_clock.now
-        idle = False
+        shortest = math.inf  # of the limits within which some pod would have claimed
         for pod_id, process in fleet.processes.items():
-            may_claim = process.machine.phase in ("up", "asleep")
-            has_slots = may_claim and process.machine.running < self._slots
-            if undisturbed and has_slots and self._is_working(process):
-                since = self._has_slots_since.setdefault(pod_id, now)
-                idle = idle or now - max(since, process.disturbed_at) > self._claim_limit
-            else:
+            phase = process.machine.phase
+            limit = self._claim_limits.get(phase, math.inf)
+            has_slots = limit < math.inf and process.machine.running < self._slots
+            if not (undisturbed and has_slots and self._is_working(process)):
                 self._has_slots_since.pop(pod_id, None)
-        first = fleet.checks.queue.first(fleet.virtual_clock.store_time()) if idle else None
+                continue
+            before = self._has_slots_since.get(pod_id)
+            since = before[1] if before is not None and before[0] == phase else now
+            self._has_slots_since[pod_id] = (phase, since)
+            if now - max(since, process.disturbed_at) > limit:
+                shortest = min(shortest, limit)
+        is_any_idle = shortest < math.inf
+        first = fleet.checks.queue.first(fleet.virtual_clock.store_time()) if is_any_idle else None
         if first is not None:
             step_id = first[2]
             record = fleet.checks.steps[step_id]
             due = record.available - fleet.virtual_clock.clock_shift
-            if self._age(max(record.changed, due, fleet.checks.clock_set_at)) > self._claim_limit:
+            if self._age(max(record.changed, due, fleet.checks.clock_set_at)) > shortest:
                 raise Violation(
                     "claimable steps are claimed",
                     step_id,
@@ -144,7 +156,7 @@ class LivenessChecks:
         """Uses ``_has_slots_since``, which :meth:`_check_claimable` keeps."""
         fleet = self._fleet
         now = fleet.virtual_clock.now
-        free_for = {pod_id: now - since for pod_id, since in self._has_slots_since.items()}
+        free_for = {pod_id: now - since for pod_id, (_, since) in self._has_slots_since.items()}
         for pod_id, process in fleet.processes.items():
             if not undisturbed or process.machine.phase != "up" or not self._is_working(process):
                 self._working_since.pop(pod_id, None)

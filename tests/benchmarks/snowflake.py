@@ -13,6 +13,7 @@ from rich.table import Table
 
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Submit
+from tests.benchmarks.cloud_services import STATEMENT_SECONDS, credits_for
 from tests.fleet_on_snowflake.by_hand import USUAL, World, world_in
 from tests.standin.client import Standin, Statement
 from tests.tables import create_tables
@@ -30,15 +31,19 @@ class Price(NamedTuple):
     @property
     def row(self) -> tuple[str, ...]:
         billed = sum(statement.warehouse for statement in self.log)
+        others = len(self.log) - billed
         held = sum(statement.held for statement in self.log) * 1_000
-        return (self.what, *(_number(n / self.units) for n in (len(self.log), billed, held)))
+        values = (len(self.log), billed, others, credits_for(others), held)
+        return (self.what, *(_number(value / self.units) for value in values))
 
 
 def main(
     latency: Annotated[float, typer.Option(help="of every statement, in milliseconds")] = 20,
 ) -> None:
     """Count what a fleet on Snowflake costs, on a stand-in for it."""
-    table = Table("", "statements", "with a warehouse", "locks held, ms")
+    table = Table(
+        "", "statements", "with a warehouse", "without", "credits of those", "locks held, ms"
+    )
     with Standin() as standin:
         for measure in MEASURES:
             with _world(standin, latency / 1_000) as world:
@@ -49,6 +54,7 @@ def main(
         out.width = 100
     out.print(table)
     out.print(f"A statement takes {latency:g} ms and what the stand-in needs for it.")
+    out.print(f"One without a warehouse is taken as {STATEMENT_SECONDS:g} s of cloud services.")
 
 
 def submitting(world: World) -> Iterator[Price]:
@@ -118,6 +124,8 @@ def idling(world: World) -> Iterator[Price]:
     _log(world)
     world.live(USUAL.sleep_after)
     yield Price("the minute before an idle pod falls asleep", 10, _log(world))
+    world.live(2 * MINUTE)  # until their polls are as rare as they become
+    _log(world)
     world.live(5 * MINUTE)
     yield Price("an hour of ten pods asleep, from five minutes", 1, _log(world) * 12)
     world.submit()

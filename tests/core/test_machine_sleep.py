@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -123,18 +124,57 @@ def test_pod_does_not_sleep_where_writes_are_not_billed() -> None:
     driver.live(600, asleep=False)
 
 
-def test_sleeping_pod_only_polls() -> None:
-    driver = asleep(claim_interval=5.0)
-    began = driver.now
-    polls = 0
-    while driver.now < began + 3_600:
+def polls_of(driver: Sleeper, seconds: float) -> list[float]:
+    """The times between the polls of a sleeping pod, which does nothing else."""
+    until, polls = driver.now + seconds, [driver.now]
+    while driver.now < until:
         plan = driver.plan()
         assert plan.request is None
         assert not plan.recover
-        polls += plan.poll
+        polls += [driver.now] * plan.poll
         driver.carry_out(plan)
         driver.now = max(driver.now, driver.plan().next_at)
-    assert polls == pytest.approx(720, abs=2)
+    return [later - earlier for earlier, later in pairwise(polls)]
+
+
+def test_sleeping_pod_polls_ever_more_rarely_up_to_the_sleep_poll_interval() -> None:
+    driver = asleep(claim_interval=5.0, sleep_poll_interval=30.0)
+    first, *others = polls_of(driver, 3_600)
+    assert first <= 5
+    assert others[:5] == [5, 10, 20, 30, 30]
+    assert set(others[5:]) == {30}
+
+
+def test_sleeping_pod_polls_no_more_often_than_it_claims() -> None:
+    driver = asleep(claim_interval=60.0, sleep_poll_interval=30.0)
+    assert set(polls_of(driver, 3_600)[1:]) == {60}
+
+
+def test_polls_begin_at_the_claim_interval_again_after_work_was_found() -> None:
+    driver = asleep(claim_interval=5.0, sleep_poll_interval=30.0)
+    driver.live(600, asleep=True)
+    driver.change_counter += 1
+    driver.live(30, asleep=False, done=True)
+    while driver.machine.phase != "asleep":
+        driver.live(1)
+    assert polls_of(driver, 60)[1:4] == [5, 10, 20]
+
+
+def test_polls_stay_rare_after_a_change_without_a_step_to_claim() -> None:
+    driver = asleep(claim_interval=5.0, sleep_poll_interval=30.0)
+    driver.live(600, asleep=True)
+    driver.change_counter += 1
+    driver.live(31, asleep=True)
+    assert set(polls_of(driver, 300)[1:]) == {30}
+
+
+def test_due_times_and_leader_checks_do_not_wait_for_polls() -> None:
+    driver = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0, sleep_poll_interval=3_600.0)
+    driver.leaders = (live_pod(Join("another", "one")),)
+    driver.live(62, asleep=True, any_claimed=True, next_due=AT + 1_000 * SECOND)
+    driver.live(900, asleep=True)
+    assert len(driver.leader_checks) == 15
+    driver.live(38, asleep=False, next_due=None, done=True)
 
 
 def test_sleeping_pod_wakes_after_a_change_if_there_is_a_step_to_claim() -> None:

@@ -25,6 +25,7 @@ def test_defaults_are_those_of_the_quickstart() -> None:
         "retry_max_delay": 300.0,
         "shutdown_grace": 25.0,
         "sleep_after": 60.0,
+        "sleep_poll_interval": 30.0,
         "prune_after": None,
     }
 

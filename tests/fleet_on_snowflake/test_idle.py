@@ -8,6 +8,8 @@ import pytest
 
 from fleet_q.core.audit import audit
 from fleet_q.core.settings import PodSettings
+from fleet_q.core.worker.idle import longest_sleep_poll
+from fleet_q.core.worker.pacing import LONGEST_JITTER
 from tests.fleet_on_snowflake.by_hand import World, world_in
 from tests.standin.client import Schema, Statement
 
@@ -61,6 +63,26 @@ def test_step_wakes_sleeping_pods_within_a_claim_interval_and_they_sleep_again(
     assert [s for s in world.schema.log() if costs(s)] == []
 
 
+def test_step_submitted_in_a_pods_process_starts_at_once_although_the_pod_sleeps(
+    world: World,
+) -> None:
+    asleep(world)
+    world.live(HOUR / 6)
+    (step_id,) = world.submit()
+    pod = world.pods[1]
+    pod.machine.work_arrived()
+    pod.once()
+    assert pod.done == [step_id]
+
+
+def test_step_submitted_elsewhere_starts_within_the_sleep_poll_interval(world: World) -> None:
+    asleep(world)
+    world.live(HOUR / 6)
+    (step_id,) = world.submit()
+    world.live(SLEEPS_SOON.sleep_poll_interval + LONGEST_JITTER)
+    assert any(step_id in pod.done for pod in world.pods)
+
+
 def test_pods_sleep_until_a_delayed_step_is_due_and_run_it_in_time(world: World) -> None:
     asleep(world)
     (step_id,) = world.submit(delay=HOUR / 10)
@@ -88,7 +110,10 @@ def test_sleeping_pods_wake_to_recover_the_step_of_a_dead_pod(world: World) -> N
     died = world.now
     while not any(pod.done for pod in world.pods):
         world.live(2)
-    assert world.now - died <= 2 * SLEEPS_SOON.dead_pod_threshold + SLEEPS_SOON.recovery_interval
+    noticed_claim = died + longest_sleep_poll(SLEEPS_SOON)
+    assert world.now - noticed_claim <= (
+        2 * SLEEPS_SOON.dead_pod_threshold + SLEEPS_SOON.recovery_interval
+    )
     world.live(2 * SLEEPS_SOON.dead_pod_threshold)
     assert all(pod.asleep for pod in world.pods)
     report = audit(world.client.step_events())

@@ -9,6 +9,7 @@ import pytest
 
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Submit
+from tests.benchmarks.cloud_services import sleep_polls
 from tests.fleet_on_snowflake.by_hand import USUAL, Pod, World, world_in
 from tests.standin.client import Schema, Statement
 
@@ -110,6 +111,16 @@ def test_idle_pod_that_is_awake_writes_only_heartbeats(world: World) -> None:
     heartbeats = int(USUAL.sleep_after / USUAL.heartbeat_interval) - 1
     assert {table(each) for each in log if each.writes} == {"POD_HEALTH", "POD_EVENTS"}
     assert len([each for each in log if each.transaction or each.warehouse]) == 5 * heartbeats
+
+
+def test_sleeping_pod_takes_two_statements_a_minute_and_no_warehouse(world: World) -> None:
+    world.pod("pod", PodSettings(sleep_after=10.0))
+    world.live(90)
+    world.schema.forget()
+    world.live(600)
+    log = world.schema.log()
+    assert len(log) == sleep_polls(1, 600)
+    assert not any(each.warehouse or each.writes for each in log)
 
 
 @pytest.mark.parametrize("number", [1, 80])

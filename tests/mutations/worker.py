@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from fleet_q.core.worker import claim_schedule
+from fleet_q.core.worker import claim_schedule, idle
 from fleet_q.core.worker.idle import IdleTracker
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.prefetch import Prefetch
@@ -44,6 +44,10 @@ def _never_changed(has_changed: Any) -> Any:
         return False
 
     return mutant
+
+
+def _backs_off_for_ever(longest_sleep_poll: Any) -> Any:
+    return lambda settings: math.inf
 
 
 def _sees_a_leader(on_pods: Any) -> Any:
@@ -101,6 +105,10 @@ WORKER: Final = (
     Mutation(
         "a sleeping pod notices a change of the change counter",
         replaced(IdleTracker, "has_changed", _never_changed),
+    ),
+    Mutation(
+        "a sleeping pod polls at the sleep poll interval at least",
+        replaced(idle, "longest_sleep_poll", _backs_off_for_ever),
     ),
     Mutation(
         "a sleeping pod leads if no other pod does", replaced(PodMachine, "on_pods", _sees_a_leader)
