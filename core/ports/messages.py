@@ -54,6 +54,8 @@ class SyncResult(msgspec.Struct, frozen=True):
     - ``any_claimed``, after a claim: whether any pod holds a step.
     - ``done``: false if the request was ``only_if_claimable`` and no step was due.
     - ``more``, after a claim: it took fewer steps than it asked for, and more steps are due.
+    - ``served_others``: how many requests of other pods the call served together with this one;
+      ``None`` if it did not serve.
     """
 
     at: int
@@ -64,6 +66,7 @@ class SyncResult(msgspec.Struct, frozen=True):
     any_claimed: bool = False
     done: bool = True
     more: bool = False
+    served_others: int | None = None
 
 
 class Orphan(msgspec.Struct, frozen=True):

@@ -35,6 +35,7 @@ class StoreTraits(msgspec.Struct, frozen=True):
     - ``most_waiters``: how many statements may wait for one lock before the store rejects others
       with ``StoreContended``; ``None``: no limit.
     - ``shortest_sync``: about how many seconds a sync takes at least.
+    - ``combines``: the store is a :class:`CombiningStore`.
     """
 
     poll_interval: float | None = None
@@ -42,6 +43,7 @@ class StoreTraits(msgspec.Struct, frozen=True):
     prune_batch: int = 200
     most_waiters: int | None = None
     shortest_sync: float = 0.05
+    combines: bool = False
 
 
 class Store(Protocol):
@@ -142,3 +144,28 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release the resources of the store; it cannot be used afterwards."""
+
+
+class CombiningStore(Store, Protocol):
+    """A store with a mailbox, for stores whose transactions wait for one lock.
+
+    A request in the mailbox is *served* by being executed as by :meth:`Store.sync`. All requests
+    that wait are served in one transaction, in the order in which they were posted, by the call of
+    whichever pod finds its own request to be the oldest one that waits. A request is ignored while
+    that is determined once it has waited for ``patience`` seconds: its pod may be dead.
+
+    ``number`` identifies a request within the incarnation of its pod. Every request is served at
+    most once, and not after a later one of the same incarnation was posted.
+
+    Both methods return ``None`` while the request waits, and raise what :meth:`Store.sync` raises.
+    After :class:`~fleet_q.core.errors.StoreUnavailable` the request may be in the mailbox, and
+    :meth:`poll` continues.
+    """
+
+    def post(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
+        """Post a request, and serve if it is the oldest. One that only claims is not posted if no
+        step is due."""
+
+    def poll(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
+        """The result of the posted request, if it has been served or is the oldest, and is served
+        now. If it is not in the mailbox, post it."""

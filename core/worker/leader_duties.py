@@ -34,10 +34,9 @@ class LeaderDuties:
         self.silence.on_pods(pods, now)
         self.must_watch = self.silence.should_watch(self._pod_id, now)
 
-    def silent(self, pods: Iterable[Pod], now: float) -> list[Pod]:
-        """The pods to declare dead, given the rows of all pods. The next recovery cycle begins
-        when another pod would have been silent for long enough."""
-        self.observe(pods, now)
+    def silent(self, now: float) -> list[Pod]:
+        """The pods to declare dead, given the rows that were observed last. The next recovery cycle
+        begins when another pod would have been silent for long enough."""
         self.next_recovery = min(self.next_recovery, self.silence.next_due(now))
         return self.silence.silent()
 

@@ -53,6 +53,7 @@ class PodMachine:
         self._schedule = Schedule(parts)
         self._member = parts.member
         self._pacing = parts.pacing
+        self.combining = parts.combining
         self._prefetch = parts.prefetch
         self._claims = parts.claims
         self._idle = parts.idle
@@ -178,7 +179,7 @@ class PodMachine:
         """All pods, as read at ``now``. A sleeping pod wakes if none that is awake leads. True if
         it does, and a new plan is needed."""
         self._idle.schedule_leader_check(now)
-        self._leading.observe(pods.pods, now)
+        self._observe(pods, now)
         dead_after = micros(self.settings.dead_pod_threshold)
         if self.phase != "asleep" or is_led(pods.pods, pods.at, dead_after):
             return False
@@ -191,11 +192,16 @@ class PodMachine:
 
     def silent(self, pods: PodList, now: float) -> list[Pod]:
         """The pods to declare dead, given all pods as read at ``now``."""
-        return self._leading.silent(pods.pods, now)
+        self._observe(pods, now)
+        return self._leading.silent(now)
 
     def on_synced(self, request: SyncRequest, result: SyncResult, now: float) -> list[Step]:
         """The store has answered ``request``. Returns the steps to run now."""
-        self._pacing.on_synced(now, is_representative=_is_representative(request, result))
+        if self.combining.is_posted:
+            self._pacing.on_served(now, result.served_others)
+        else:
+            self._pacing.on_synced(now, is_representative=_is_representative(request, result))
+        self.combining.on_answer()
         claimed_size = sum([len(step.payload) for step in result.claimed])
         self._prefetch.on_synced(
             self._pacing.sync_took,
@@ -235,12 +241,24 @@ class PodMachine:
                 must_watch=self._leading.must_watch,
                 drain_until=member.drain_until if member.phase == "draining" else None,
             )
-            self._requests.on_contended()
+            if not self.combining.is_posted:
+                self._requests.on_contended()
         else:
             wait = self._backoff.on_unavailable(now)
         if member.is_drain_over(now):
             member.give_up(has_work=self._has_work())
         return wait
+
+    def due_heartbeat(self, now: float) -> SyncRequest | None:
+        """The heartbeat that is due while another request is under way, or ``None``."""
+        member = self._member
+        if now < member.next_heartbeat or not member.is_awake_in_store:
+            return None
+        return SyncRequest(member.pod_id, member.incarnation, member.heartbeat())
+
+    def on_heartbeat(self, now: float) -> None:
+        """The store has recorded the heartbeat of :meth:`due_heartbeat`."""
+        self._on_command_done(self._member.heartbeat(), now)
 
     def refused(self, error: str) -> bool:
         """The store refuses the request for good: repeat it without its outcomes.
@@ -248,6 +266,7 @@ class PodMachine:
         The outcomes follow in smaller syncs until the refused one has been found. False if the
         request has none, so nothing can be left out.
         """
+        self.combining.on_given_up()
         return self._requests.on_refused(error)
 
     def last_requests(self) -> list[SyncRequest]:
@@ -263,6 +282,7 @@ class PodMachine:
         yet; the first heartbeat tells which claims still stand.
         """
         self._requests.on_incarnation_ended()
+        self.combining.on_incarnation_ended()
         self._backoff.on_answer()
         self._member.begin_incarnation()
         self._claims.claim_now()
@@ -275,6 +295,10 @@ class PodMachine:
     def drain(self, now: float, grace: float | None = None) -> None:
         """Stop claiming, let functions end within ``grace`` seconds, release the rest, leave."""
         self._member.begin_drain(now, self.settings.shutdown_grace if grace is None else grace)
+
+    def _observe(self, pods: PodList, now: float) -> None:
+        self._leading.observe(pods.pods, now)
+        self.combining.pods_awake = sum(pod.status == "up" for pod in pods.pods)
 
     def _expire(self, now: float) -> None:
         for step_id, held in self._held.expired(now):

@@ -26,6 +26,7 @@ class Membership:
         self.has_left = True
         """False if the pod is gone and the store has not confirmed that it left: the store may
         still count it as living."""
+        self.is_awake_in_store = False  # the store counts this incarnation as awake
         self.next_heartbeat = -math.inf
         self.drain_until = 0.0
         self._drain_announced = False
@@ -53,6 +54,7 @@ class Membership:
 
     def on_command_done(self, pod_command: PodCommand, now: float) -> None:
         """Enter the phase that follows from a command that the store has carried out."""
+        self.is_awake_in_store = isinstance(pod_command, Join | SendHeartbeat | Drain)
         match pod_command:
             case Join():
                 self.has_joined = True
@@ -87,7 +89,7 @@ class Membership:
 
     def begin_incarnation(self) -> None:
         """Join as a new incarnation, unless the pod is about to leave."""
-        self.has_joined = False
+        self.has_joined = self.is_awake_in_store = False
         if self.phase in ("up", "asleep"):
             self.phase = "joining"
         self.incarnation = self._new_id()

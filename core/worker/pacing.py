@@ -1,7 +1,7 @@
-"""How long outcomes linger, and how far pods spread their claims after a change.
+"""Whether syncs are contended, how long outcomes linger, and how far pods spread their claims.
 
-Both follow from the sync latency that the pod observes. All times are seconds on the machine's
-clock.
+All of it follows from the sync latency that the pod observes. All times are seconds on the
+machine's clock.
 """
 
 from __future__ import annotations
@@ -31,14 +31,23 @@ JITTER_DECAY: Final = 0.9
 """The part of the jitter window that is left after a sync that did not wait."""
 
 
+CONTENDED_SHARE: Final = 0.5
+"""Syncs are contended once one has waited for a lock for this share of the time that the fastest
+one took."""
+
+
 class ClaimPacing:
-    """Measures syncs. ``sync_took`` is the seconds that the last one took."""
+    """Measures syncs. ``sync_took`` is the seconds that the last one took. ``is_contended``: pods
+    wait for each other's locks. ``serving_took``: about how many seconds it takes to serve the
+    requests in a mailbox."""
 
     def __init__(self, traits: StoreTraits) -> None:
         self._most_waiters = traits.most_waiters
         self._shortest_sync = traits.shortest_sync
         self.linger_until: float | None = None
         self.sync_took = 0.0
+        self.is_contended = False
+        self.serving_took = traits.shortest_sync
         self._sent_at = 0.0
         self._fastest = math.inf
         self._jitter = 0.0
@@ -60,8 +69,18 @@ class ClaimPacing:
         self.linger_until = None
         if is_representative:
             self._fastest = min(self._fastest, self.sync_took)
-            waited = JITTER_FACTOR * (self.sync_took - self._fastest)
-            self._jitter = min(max(waited, JITTER_DECAY * self._jitter), LONGEST_JITTER)
+            waited = self.sync_took - self._fastest
+            self.is_contended = self.is_contended or waited > CONTENDED_SHARE * self._fastest
+            jitter = max(JITTER_FACTOR * waited, JITTER_DECAY * self._jitter)
+            self._jitter = min(jitter, LONGEST_JITTER)
+
+    def on_served(self, now: float, others: int | None) -> None:
+        """A request was answered through the mailbox. If this pod served, then together with so
+        many requests of ``others``; if there were none, syncs are no longer contended."""
+        self.sync_took = now - self._sent_at
+        self.linger_until = None
+        if others is not None:
+            self.is_contended = others > 0
 
     def on_joined(self) -> None:
         """The pod has joined. Reset the jitter window: all pods of a new fleet join at once, and
@@ -82,6 +101,7 @@ class ClaimPacing:
     def on_rejected(self) -> None:
         """Too many pods wait for a lock. Double the jitter window, so that half as many come at
         once."""
+        self.is_contended = True
         least = max(self._jitter, self.sync_took, self._shortest_sync)
         self._jitter = min(2 * least, LONGEST_JITTER)
 

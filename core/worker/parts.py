@@ -8,6 +8,7 @@ from fleet_q.core.ports import StoreTraits
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.worker.claim_schedule import ClaimSchedule
 from fleet_q.core.worker.claims import HeldClaims
+from fleet_q.core.worker.combining import Combining
 from fleet_q.core.worker.idle import IdleTracker
 from fleet_q.core.worker.leader_duties import LeaderDuties
 from fleet_q.core.worker.membership import Membership
@@ -35,6 +36,7 @@ class PodParts:
     ) -> None:
         self.member = Membership(pod_id, settings, new_id)
         self.pacing = ClaimPacing(traits)
+        self.combining = Combining(traits, self.pacing, chance)
         self.prefetch = Prefetch(settings.prefetch, settings.claim_interval)
         self.claims = ClaimSchedule(settings, self.prefetch)
         self.idle = IdleTracker(settings, traits)

@@ -237,7 +237,10 @@ class PodProgram:
     def _sync(self, request: SyncRequest) -> Program[None]:
         machine = self._machine
         try:
-            result = yield StoreCall("sync", (request,))
+            if machine.combining.should_post(request):
+                result = yield from machine.combining.exchange(request, self._wait_meanwhile)
+            else:
+                result = yield StoreCall("sync", (request,))
         except IncarnationEnded as ended:
             if ended.superseded:
                 raise
@@ -269,6 +272,19 @@ class PodProgram:
             observer.on_claimed_again(step)
         if steps:
             observer.on_claimed(steps)
+
+    def _wait_meanwhile(self, seconds: float) -> Program[None]:
+        """Wait for so many seconds while a request is under way: send heartbeats, take messages."""
+        machine, until = self._machine, self._clock() + seconds
+        while True:
+            heartbeat = machine.due_heartbeat(self._clock())
+            if heartbeat is not None:
+                yield StoreCall("sync", (heartbeat,))
+                machine.on_heartbeat(self._clock())
+            self._messages = chain(self._messages, (yield Wait(until)))
+            self._take_messages()
+            if self._clock() >= until:
+                return
 
     def _on_recorded(self, outcomes: Iterable[Outcome], refused: Collection[str]) -> None:
         held, observer = self.held, self._observer

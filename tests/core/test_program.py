@@ -13,7 +13,7 @@ from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.calls import StoreCall, call, run
 from fleet_q.core.cycle import MAX_PAUSE, Cycle
 from fleet_q.core.errors import StoreError, StoreUnavailable
-from fleet_q.core.pod import Join, Leave
+from fleet_q.core.pod import Join, Leave, SendHeartbeat
 from fleet_q.core.ports import Store, StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Complete, Step, Submit
@@ -93,7 +93,8 @@ class Errors(Observer):
 class ByHand:
     """A pod whose calls of the store are answered by the test, or by ``store``."""
 
-    def __init__(self) -> None:
+    def __init__(self, traits: StoreTraits | None = None) -> None:
+        traits = traits or StoreTraits()
         ids = count()
         self.now = 100.0
         self.store = MemoryStore(lambda: round(self.now * 1e6))
@@ -102,6 +103,7 @@ class ByHand:
             PodSettings(prune_after=10.0),
             new_id=lambda: f"id-{next(ids)}",
             chance=lambda: 0.5,
+            traits=traits,
         )
         self.functions = Held()
         self.observer = Errors()
@@ -113,7 +115,7 @@ class ByHand:
             self.observer,
             clock=lambda: self.now,
             new_queue=Queue,
-            traits=StoreTraits(),
+            traits=traits,
             starts=None,
             describe=str,
         )
@@ -305,3 +307,47 @@ def test_error_of_a_call_ends_the_cycle_unless_its_program_handles_it() -> None:
     with pytest.raises(Exception, match="nothing"):
         run(store, cycle.go_on())
     assert cycle.is_over
+
+
+class Mailbox:
+    """Answers calls of a combining store: a request is served by the poll number ``serves_at``."""
+
+    def __init__(self, pod: ByHand, serves_at: int) -> None:
+        self._pod = pod
+        self._left = serves_at
+
+    def __call__(self, call: StoreCall) -> Any:
+        if call.method not in ("post", "poll"):
+            return call.on(self._pod.store)
+        if call.method == "poll":
+            self._left -= 1
+        return None if self._left else self._pod.store.sync(call.args[0])
+
+
+def test_posted_request_is_polled_until_it_has_been_served() -> None:
+    pod = ByHand(StoreTraits(combines=True, shortest_sync=1.0))
+    pod.store.submit([Submit("a", "{}")])
+    mailbox = Mailbox(pod, serves_at=3)
+    while not pod.functions.started:
+        pod.go_on(mailbox)
+    assert [call.method for call in pod.calls] == ["post", "poll", "poll", "poll"]
+
+
+def test_pod_sends_heartbeats_while_its_request_waits_in_the_mailbox() -> None:
+    pod = ByHand(StoreTraits(combines=True, shortest_sync=1.0))
+    mailbox = Mailbox(pod, serves_at=1)
+    while pod.machine.phase == "joining":
+        pod.go_on(mailbox)
+    pod.store.submit([Submit("a", "{}")])
+    pod.machine.combining.pods_awake = 100
+    pod.machine.work_arrived()
+    mailbox, began = Mailbox(pod, serves_at=40), pod.now
+    while not pod.functions.started:
+        pod.go_on(mailbox)
+    heartbeats = [
+        call.args[0]
+        for call in pod.calls
+        if call.method == "sync" and isinstance(call.args[0].pod_command, SendHeartbeat)
+    ]
+    assert pod.now - began > 15.0
+    assert len(heartbeats) == (pod.now - began) // 10.0

@@ -1,0 +1,118 @@
+"""How a pod sends a request: alone, or through the store's mailbox, where one pod serves all.
+
+Under contention the transactions of all pods wait for one lock. There a pod posts its request to
+the mailbox, which needs no lock, and the pod whose request is the oldest serves all of them in one
+transaction. So the number of transactions depends on how long one takes, not on how many pods
+there are. No pod is special: each call does what is due next, so a pod that dies is replaced by the
+next one that calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Final
+
+from fleet_q.core.calls import StoreCall
+from fleet_q.core.pod import Join, SendHeartbeat
+from fleet_q.core.ports import StoreTraits, SyncRequest, SyncResult
+from fleet_q.core.worker.pacing import ClaimPacing
+
+MOST_POSTED_BYTES: Final = 256 * 1024
+"""Characters of results and errors in a request that is posted, approximately. A larger request is
+sent alone, so that the requests that are served together fit into one statement."""
+
+FIRST_POLL: Final = 1.0
+POLL_INTERVAL: Final = 0.5
+"""Seconds from posting to the first poll, and between two polls, as shares of the time that serving
+takes."""
+
+PATIENCE: Final = 12.0
+"""After this many times the time that serving takes, a request that nobody serves counts as that of
+a dead pod, and the pod of the next oldest one serves. With less patience many pods would want to
+serve while the one that serves waits for a lock."""
+
+FEW_PODS: Final = 10
+"""If no more pods than these are awake, each sends its claims alone until it has waited for a lock.
+In a larger fleet so many notice a submission at once that the lock's queue would be full."""
+
+Waiting = Callable[[float], Generator[Any, Any, None]]
+"""Waits for so many seconds, and does what else is due before and meanwhile."""
+
+
+class Combining:
+    """Numbers a pod's requests in the mailbox, and carries out their exchange.
+
+    ``is_posted``: the pending request may be in the mailbox, so it may be served at any time.
+    ``pods_awake``: the number of pods that were up when the pod last read them.
+    ``chance`` draws numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        traits: StoreTraits,
+        pacing: ClaimPacing,
+        chance: Callable[[], float],
+    ) -> None:
+        self.is_posted = False
+        self.pods_awake = 0
+        self._number = 0
+        self._must_supersede = False  # a request was given up that may be in the mailbox
+        self._can_combine = traits.combines
+        self._pacing = pacing
+        self._chance = chance
+
+    def should_post(self, request: SyncRequest) -> bool:
+        """Whether to send the request through the mailbox: because others are likely to wait for
+        the same lock, or to make an earlier request void that was given up."""
+        if self.is_posted:
+            return True
+        if not self._can_combine or _is_heartbeat(request):
+            return False
+        is_small = sum(outcome.size for outcome in request.outcomes) <= MOST_POSTED_BYTES
+        return is_small and (
+            self._must_supersede
+            or self._pacing.is_contended
+            or isinstance(request.pod_command, Join)  # all pods of a new fleet join at once
+            or (self.pods_awake > FEW_PODS and request.claim > 0 and not request.outcomes)
+        )
+
+    def exchange(self, request: SyncRequest, waiting: Waiting) -> Generator[Any, Any, SyncResult]:
+        """Post the request, and poll until it has been served. After an error, the exchange of the
+        same request is continued."""
+        pacing = self._pacing
+        if self.is_posted:
+            yield from waiting(0.0)
+            method = "poll"
+        else:
+            self._number += 1
+            self.is_posted = True
+            method = "post"
+        interval = FIRST_POLL
+        patience = PATIENCE * pacing.serving_took * (1 + self._chance())
+        while True:
+            result: SyncResult | None = yield StoreCall(method, (request, self._number, patience))
+            if result is not None:
+                return result
+            yield from waiting(interval * pacing.serving_took)
+            method, interval = "poll", POLL_INTERVAL
+
+    def on_answer(self) -> None:
+        """The pending request has been answered."""
+        self.is_posted = self._must_supersede = False
+
+    def on_given_up(self) -> None:
+        """The pending request is given up: the store refuses it. The next one is posted, too, which
+        makes this one void."""
+        self._must_supersede = self._must_supersede or self.is_posted
+        self.is_posted = False
+
+    def on_incarnation_ended(self) -> None:
+        """Requests of an incarnation that has ended are not served."""
+        self.is_posted = self._must_supersede = False
+
+
+def _is_heartbeat(request: SyncRequest) -> bool:
+    """Whether the request is only a heartbeat, which needs no lock."""
+    return isinstance(request.pod_command, SendHeartbeat | None) and not (
+        request.outcomes or request.claim
+    )

@@ -1,0 +1,195 @@
+"""How a pod posts a request to the mailbox under contention, and polls until it is served."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from fleet_q.core.calls import StoreCall
+from fleet_q.core.errors import IncarnationEnded, StoreContended, StoreUnavailable
+from fleet_q.core.pod import Join, Pod, SendHeartbeat
+from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
+from fleet_q.core.step import Complete
+from fleet_q.core.worker.combining import MOST_POSTED_BYTES
+from tests.core.helpers import AT, Driver, claimed
+
+COMBINES = StoreTraits(writes_are_billed=True, most_waiters=20, shortest_sync=1.0, combines=True)
+CLAIM = SyncRequest("pod", "id-1", claim=1, claim_token="t")
+
+
+class Posting(Driver):
+    """A pod that has joined; once it is ``contended`` it posts its requests."""
+
+    def __init__(self, *, contended: bool = True, traits: StoreTraits = COMBINES) -> None:
+        super().__init__(traits=traits)
+        self.sync_once()
+        self.combining = self.machine.combining
+        if contended:
+            self.machine.on_store_unavailable(self.now, contended=True)
+            self.wait(60.0)
+        self.waited: list[float] = []
+
+    def waiting(self, seconds: float) -> Generator[Any, Any, None]:
+        self.waited.append(seconds)
+        yield from ()
+
+    def exchange(self, request: SyncRequest, *answers: SyncResult | Exception | None) -> list[Any]:
+        """Exchange a request; the store gives these answers. Returns the calls and the result."""
+        exchange = self.combining.exchange(request, self.waiting)
+        calls = [next(exchange)]
+        for answer in answers:
+            try:
+                if isinstance(answer, Exception):
+                    calls.append(exchange.throw(answer))
+                else:
+                    calls.append(exchange.send(answer))
+            except StopIteration as end:
+                calls.append(end.value)
+            except Exception as error:
+                calls.append(error)
+        return calls
+
+
+def methods(calls: list[Any]) -> list[tuple[str, int]]:
+    return [(c.method, c.args[1]) for c in calls if isinstance(c, StoreCall)]
+
+
+def test_pod_that_saw_no_contention_syncs_directly() -> None:
+    assert not Posting(contended=False).combining.should_post(CLAIM)
+
+
+def test_pod_posts_after_a_rejection() -> None:
+    assert Posting().combining.should_post(CLAIM)
+
+
+def test_pod_posts_after_a_sync_that_waited_for_a_lock() -> None:
+    driver = Posting(contended=False)
+    for seconds in (1.0, 1.4, 1.6):
+        assert not driver.combining.should_post(CLAIM)
+        driver.wait(100.0)
+        request = driver.sync()
+        driver.wait(seconds)
+        driver.answer(request)
+    assert driver.combining.should_post(CLAIM)
+
+
+def test_pod_posts_only_if_the_store_combines() -> None:
+    driver = Posting(traits=StoreTraits(most_waiters=20))
+    assert not driver.combining.should_post(CLAIM)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        SyncRequest("pod", "id-1", SendHeartbeat("pod", "id-1")),
+        SyncRequest("pod", "id-1", check_held=(("a", "t"),)),
+        SyncRequest("pod", "id-1", outcomes=(Complete("a", "t", "1" * MOST_POSTED_BYTES * 2),)),
+    ],
+)
+def test_heartbeats_and_large_requests_are_sent_directly(request_: SyncRequest) -> None:
+    assert not Posting().combining.should_post(request_)
+
+
+def test_joins_are_always_posted() -> None:
+    join = SyncRequest("pod", "id-1", Join("pod", "id-1"), claim=1)
+    assert Posting(contended=False).combining.should_post(join)
+    assert not Posting(traits=StoreTraits()).combining.should_post(join)
+
+
+@pytest.mark.parametrize(("pods", "is_posted"), [(10, False), (11, True)])
+def test_claims_of_a_large_fleet_are_posted(pods: int, is_posted: bool) -> None:
+    driver = Posting(contended=False)
+    up = tuple(Pod(f"pod-{n}", "up", 0, 0, f"i-{n}") for n in range(pods))
+    asleep = Pod("sleeper", "asleep", 0, 0, "i")
+    driver.machine.silent(PodList(AT, (*up, asleep)), driver.now)
+    assert driver.combining.should_post(CLAIM) is is_posted
+    with_outcome = replace(CLAIM, outcomes=(Complete("a", "t", "1"),))
+    assert not driver.combining.should_post(with_outcome)
+
+
+def test_exchange_posts_once_and_polls_until_the_request_is_served() -> None:
+    driver = Posting()
+    result = SyncResult(AT, (claimed("a"),))
+    calls = driver.exchange(CLAIM, None, None, result)
+    assert methods(calls) == [("post", 1), ("poll", 1), ("poll", 1)]
+    assert calls[-1] == result
+    assert len(driver.waited) == 2
+
+
+def test_exchange_ends_with_the_post_that_serves() -> None:
+    driver = Posting()
+    result = SyncResult(AT)
+    assert driver.exchange(CLAIM, result)[-1] == result
+    assert driver.waited == []
+
+
+def test_every_request_has_a_number_of_its_own() -> None:
+    driver = Posting()
+    for number in (1, 2):
+        assert methods(driver.exchange(CLAIM, SyncResult(AT))) == [("post", number)]
+        driver.machine.combining.on_answer()
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("lost"), StoreContended("full")])
+def test_exchange_is_continued_under_the_same_number_after_an_error(error: Exception) -> None:
+    driver = Posting()
+    assert driver.exchange(CLAIM, error)[-1] is error
+    assert driver.combining.should_post(CLAIM)
+    calls = driver.exchange(CLAIM, SyncResult(AT))
+    assert methods(calls) == [("poll", 1)]
+    assert driver.waited == [0.0]  # heartbeats that are due go first
+
+
+def test_posted_request_is_not_forgotten_when_it_is_contended() -> None:
+    driver = Posting()
+    driver.wait(100.0)
+    request = driver.sync()
+    driver.exchange(request, StoreContended("full"))
+    driver.machine.on_store_unavailable(driver.now, contended=True)
+    driver.wait(100.0)
+    again = driver.sync()
+    assert again.is_retry
+    assert again.claim_token == request.claim_token
+
+
+def test_request_after_one_that_was_given_up_is_posted_to_make_it_void() -> None:
+    driver = Posting(contended=False)
+    driver.combining.is_posted = True
+    driver.combining.on_given_up()
+    assert driver.combining.should_post(CLAIM)
+    driver.exchange(CLAIM, SyncResult(AT))
+    driver.combining.on_answer()
+    assert not driver.combining.should_post(CLAIM)
+
+
+def test_new_incarnation_need_not_make_requests_of_the_old_one_void() -> None:
+    driver = Posting(contended=False)
+    driver.exchange(CLAIM, IncarnationEnded("pod", superseded=False))
+    driver.machine.on_incarnation_ended()
+    assert not driver.combining.should_post(CLAIM)
+
+
+@pytest.mark.parametrize(("others", "is_direct"), [(0, True), (3, False), (None, False)])
+def test_pod_syncs_directly_again_once_it_served_nobody_else(
+    others: int | None, is_direct: bool
+) -> None:
+    driver = Posting()
+    driver.wait(100.0)
+    request = driver.sync()
+    (*_, result) = driver.exchange(request, SyncResult(AT, served_others=others))
+    driver.machine.on_synced(request, result, driver.now)
+    assert driver.combining.should_post(CLAIM) is not is_direct
+
+
+def test_heartbeat_is_due_while_another_request_is_under_way() -> None:
+    driver = Posting()
+    driver.sync_once()
+    assert driver.machine.due_heartbeat(driver.now) is None
+    driver.wait(10.0)
+    heartbeat = driver.machine.due_heartbeat(driver.now)
+    assert heartbeat == SyncRequest("pod", "id-1", SendHeartbeat("pod", "id-1"))
+    driver.machine.on_heartbeat(driver.now)
+    assert driver.machine.due_heartbeat(driver.now) is None
