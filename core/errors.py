@@ -116,5 +116,14 @@ class StoreUnavailable(StoreError):
     """The store did not answer; the call may or may not have taken effect. Retry later."""
 
 
+class UnknownStoreError(StoreUnavailable):
+    """The store reported an error that FLEET-Q does not know. It may pass, so the call is retried;
+    it may also concern one value of the call."""
+
+
 class StoreContended(StoreUnavailable):
     """The store rejected the call: too many others wait for its lock. Nothing was changed."""
+
+
+class StoreGivenUp(StoreError):
+    """No sync of a pod succeeded within ``FLEET_Q_STORE_GIVE_UP_AFTER``; the pod stops."""

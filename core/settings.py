@@ -56,6 +56,10 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     - ``sleep_after``: on a store whose writes are billed, a pod without work falls asleep after it.
     - ``sleep_poll_interval``: the longest time between two polls of a sleeping pod, unless
       ``claim_interval``, with which its polls begin, is longer.
+    - ``store_give_up_after``: a pod stops if for this long its store has carried out nothing. An
+      hour is longer than most outages, which a pod should outlast, because a restart throws away
+      what its functions have done; and it is short enough for a pod whose own network, credentials
+      or version are the cause, which a restart may cure.
     - ``prune_after``: the leader prunes steps that were completed or cancelled, and pods that were
       last seen, at least this long ago; ``None``: nothing is pruned.
     """
@@ -73,6 +77,7 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     shutdown_grace: SecondsOrZero = 25.0
     sleep_after: Seconds = 60.0
     sleep_poll_interval: Seconds = 30.0
+    store_give_up_after: Seconds = 3_600.0
     prune_after: Seconds | None = None
 
     def __post_init__(self) -> None:

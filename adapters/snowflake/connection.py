@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from fleet_q.adapters.snowflake.traits import LOCK_TIMEOUT
 from fleet_q.core.errors import InvalidInput
 
 PREFIX: Final = "SNOWFLAKE_"
@@ -61,11 +60,7 @@ def connection_parameters(
         "paramstyle": "qmark",
         "login_timeout": LOGIN_TIMEOUT,
         "network_timeout": NETWORK_TIMEOUT,
-        "session_parameters": {
-            "QUERY_TAG": tag,
-            "TIMEZONE": "UTC",
-            "LOCK_TIMEOUT": LOCK_TIMEOUT,
-        },
+        "session_parameters": {"QUERY_TAG": tag, "TIMEZONE": "UTC"},
         "enable_server_session_keep_alive_auto_detection": False,  # 5.x warns if it is not set
     }
 

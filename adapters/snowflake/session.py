@@ -19,6 +19,7 @@ from snowflake.connector.errors import Error
 from fleet_q.adapters import fork
 from fleet_q.adapters.snowflake.errors import Failure, is_lost, is_temporary, translated
 from fleet_q.adapters.snowflake.lock_reaper import NAME, LockReaper
+from fleet_q.adapters.snowflake.parameters import SignIn
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.traits import LOCK_TIMEOUT
 from fleet_q.core.errors import StoreContended, StoreError, StoreUnavailable
@@ -58,7 +59,7 @@ class Session:
     def __init__(self, connection: Mapping[str, Any], statements: Statements) -> None:
         self.errors: Counter[int] = Counter()
         self.statements = statements
-        self._parameters = dict(connection)
+        self._sign_in = SignIn(connection)
         self._lock_reaper = LockReaper()
         self._connection: SnowflakeConnection | None = None
         self._fork_lock = fork.ForkLock()
@@ -218,7 +219,7 @@ class Session:
                     " 'snowflake-connector-python<5'"
                 )
             _has_signed_in = not CAN_BE_FORKED
-            self._connection = snowflake.connector.connect(**self._parameters)
+            self._connection = self._sign_in.connect()
         return self._connection
 
     @contextmanager

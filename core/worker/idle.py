@@ -34,6 +34,7 @@ class IdleTracker:
         self._settings = settings
         self._traits = traits
         self._change_counter: int | None = None
+        self._changed_at = -math.inf
         self._idle_since = math.inf
         self._claimed_at = -math.inf
         self._awake_until = -math.inf
@@ -61,11 +62,13 @@ class IdleTracker:
         longer = self._sleep_poll_after * POLL_BACKOFF
         self._sleep_poll_after = min(longer, longest_sleep_poll(self._settings))
 
-    def has_changed(self, change_counter: int) -> bool:
+    def has_changed(self, change_counter: int, now: float) -> bool:
         """Record the change counter. True if it differs from the last one; false for the first."""
-        changed = self._change_counter is not None and change_counter != self._change_counter
-        self._change_counter = change_counter
-        return changed
+        last, self._change_counter = self._change_counter, change_counter
+        if change_counter == last:
+            return False
+        self._changed_at = now
+        return last is not None
 
     def next_claim(self, now: float) -> float:
         """When to claim again if the change counter stays the same and no step becomes due: at the
@@ -79,7 +82,12 @@ class IdleTracker:
 
     def on_nothing_claimed(self, result: SyncResult, now: float) -> None:
         """A claim has found no step. While other pods hold steps, a sleeping pod has to check that
-        another pod leads, so that the steps of a dead pod are recovered."""
+        another pod leads, so that the steps of a dead pod are recovered.
+
+        If the change counter has just changed, claim once more after a claim interval: a store may
+        show the change before it shows the step, since one session need not see at once what
+        another has committed (Snowflake's documentation of READ_CONSISTENCY_MODE).
+        """
         self._idle_since = min(self._idle_since, now)
         self._claimed_at = now
         self.wake_at = self.leader_check_at = math.inf
@@ -87,6 +95,8 @@ class IdleTracker:
             self.schedule_leader_check(now)
         if result.next_due is not None:
             self.wake_at = now + (result.next_due - result.at) / MICROS
+        if now - self._changed_at < self._settings.claim_interval:
+            self.wake_at = min(self.wake_at, now + self._settings.claim_interval)
 
     def schedule_leader_check(self, now: float) -> None:
         """Check after a dead-pod threshold that another pod leads."""

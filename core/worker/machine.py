@@ -92,6 +92,16 @@ class PodMachine:
         return len(self._running)
 
     @property
+    def failing_for(self) -> float:
+        """Seconds for which the store has carried out nothing for this pod."""
+        return self._backoff.failing_for
+
+    @property
+    def should_give_up(self) -> bool:
+        """Whether that is ``store_give_up_after``, so that the pod has to stop."""
+        return self._backoff.should_give_up
+
+    @property
     def trouble(self) -> str | None:
         """What the pod cannot get its store to accept, or ``None``."""
         kept = ", ".join(map(repr, sorted(self._requests.kept)))
@@ -166,7 +176,8 @@ class PodMachine:
     def on_change_counter(self, change_counter: int, now: float) -> bool:
         """The store's change counter, as read at ``now``. True if it has changed: there may be
         work, and a new plan is needed."""
-        if not self._idle.has_changed(change_counter):
+        self._on_read()
+        if not self._idle.has_changed(change_counter, now):
             return False
         claim_at = self._pacing.claim_at(now, self._chance) if self._idle.writes_are_billed else now
         if self.phase == "asleep":
@@ -178,6 +189,7 @@ class PodMachine:
     def on_pods(self, pods: PodList, now: float) -> bool:
         """All pods, as read at ``now``. A sleeping pod wakes if none that is awake leads. True if
         it does, and a new plan is needed."""
+        self._on_read()
         self._idle.schedule_leader_check(now)
         self._observe(pods, now)
         dead_after = micros(self.settings.dead_pod_threshold)
@@ -260,6 +272,11 @@ class PodMachine:
         """The store has recorded the heartbeat of :meth:`due_heartbeat`."""
         self._on_command_done(self._member.heartbeat(), now)
 
+    def is_refusal(self) -> bool:
+        """The store answered the pending request with an unknown error. True if it did so often
+        enough that the error counts as a refusal of the request."""
+        return self._backoff.is_refusal()
+
     def refused(self, error: str) -> bool:
         """The store refuses the request for good: repeat it without its outcomes.
 
@@ -299,6 +316,12 @@ class PodMachine:
     def _observe(self, pods: PodList, now: float) -> None:
         self._leading.observe(pods.pods, now)
         self.combining.pods_awake = sum(pod.status == "up" for pod in pods.pods)
+
+    def _on_read(self) -> None:
+        """The store has answered a query. That counts as a success unless a request is pending:
+        some stores answer queries while nothing can be written."""
+        if self._requests.pending is None:
+            self._backoff.on_answer()
 
     def _expire(self, now: float) -> None:
         for step_id, held in self._held.expired(now):

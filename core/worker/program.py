@@ -17,7 +17,14 @@ import msgspec
 from fleet_q.core import pruning, recovery
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.cycle import Cycle
-from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreContended, StoreUnavailable
+from fleet_q.core.errors import (
+    FleetQError,
+    IncarnationEnded,
+    StoreContended,
+    StoreGivenUp,
+    StoreUnavailable,
+    UnknownStoreError,
+)
 from fleet_q.core.ports import RecoveryQueue, StartRecord, StartRecords, StoreTraits, SyncRequest
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
@@ -124,6 +131,7 @@ class PodProgram:
         except BaseException as error:
             self.unexpected = type(error).__name__
             wait = self._machine.on_store_unavailable(self._clock())
+            self._check_given_up(error)
             self._observer.on_unexpected(error, wait)
         if self._machine.phase == "gone":
             return False
@@ -250,7 +258,10 @@ class PodProgram:
                 self._own_starts.begin(machine.incarnation)
             return
         except TRANSIENT as error:
-            yield from self._on_store_unavailable(error)
+            if isinstance(error, UnknownStoreError) and machine.is_refusal():
+                yield from self._on_refused(request, error)
+            else:
+                yield from self._on_store_unavailable(error)
             return
         except Exception as error:
             yield from self._on_refused(request, error)
@@ -305,7 +316,7 @@ class PodProgram:
             outcomes = request.outcomes
             step = self.held.get(outcomes[0].step_id) if len(outcomes) == 1 else None
             self._observer.on_refused(len(outcomes), step, error)
-        elif is_refusal:
+        elif is_refusal and not isinstance(error, StoreUnavailable):
             raise error
         else:
             yield from self._on_store_unavailable(error)
@@ -315,9 +326,18 @@ class PodProgram:
         self._messages = chain(self._messages, (yield Wait(NOW)))
         self._take_messages()
         contended = isinstance(error, StoreContended)
-        self._observer.on_store_unavailable(
-            error, self._machine.on_store_unavailable(self._clock(), contended=contended)
-        )
+        wait = self._machine.on_store_unavailable(self._clock(), contended=contended)
+        self._check_given_up(error)
+        self._observer.on_store_unavailable(error, wait)
+
+    def _check_given_up(self, error: BaseException) -> None:
+        """Stop the pod if the store has carried out nothing for too long."""
+        if self._machine.should_give_up:
+            last = error if isinstance(error, FleetQError) else self._describe(error)
+            raise StoreGivenUp(
+                f"the store has carried out nothing for {self._machine.failing_for:.0f} s"
+                f" (FLEET_Q_STORE_GIVE_UP_AFTER); the last error: {last}"
+            ) from error
 
     # Recovery and pruning, one call of the store between two syncs
 

@@ -24,19 +24,53 @@ LONGEST_WATCHING: Final = 2.0
 through every half dead-pod threshold, and it may have to wait for a lock itself."""
 
 
+LONGEST_FAILURE: Final = 0.1
+"""The part of ``store_give_up_after`` that the time between two failures counts for at most: a
+process that was suspended meanwhile did not try the store."""
+
+UNKNOWN_TRIES: Final = 10
+"""Unknown errors, without a success, after which a request counts as refused. A lock that others
+hold fails a try only every half minute, so ten tries outlast it; a value that the store cannot take
+fails ten tries within half a minute."""
+
+
 class StoreBackoff:
     """Counts failures in a row; the store is not asked before ``retry_at`` (seconds on the
-    machine's clock). ``chance`` draws numbers in [0, 1)."""
+    machine's clock). ``chance`` draws numbers in [0, 1).
+
+    All failures count towards giving up, because the errors of an outage and those of a pod in
+    trouble of its own cannot be told apart.
+    """
 
     def __init__(self, settings: PodSettings, chance: Callable[[], float]) -> None:
         self.retry_at = -math.inf
+        self.failing_for = 0.0
+        """Seconds for which the store has carried out nothing."""
         self._heartbeat_interval = settings.heartbeat_interval
+        self._give_up_after = settings.store_give_up_after
         self._chance = chance
         self._failures = 0
+        self._failed_at = math.inf
+        self._unknown = 0  # unknown errors since the last success or refusal
+
+    @property
+    def should_give_up(self) -> bool:
+        """Whether the store has carried out nothing for ``store_give_up_after``."""
+        return self.failing_for >= self._give_up_after
 
     def on_answer(self) -> None:
-        """The store has answered."""
-        self._failures = 0
+        """The store has carried out a call."""
+        self._failures = self._unknown = 0
+        self.failing_for, self._failed_at = 0.0, math.inf
+
+    def is_refusal(self) -> bool:
+        """The store has reported an unknown error. True if it did so often enough that the error
+        counts as a refusal of the request."""
+        self._unknown += 1
+        if self._unknown < UNKNOWN_TRIES:
+            return False
+        self._unknown = 0
+        return True
 
     def on_unavailable(self, now: float) -> float:
         """The store did not answer; the seconds to wait."""
@@ -61,5 +95,8 @@ class StoreBackoff:
         return self._wait(now, wait)
 
     def _wait(self, now: float, seconds: float) -> float:
+        since_last = max(0.0, now - self._failed_at)
+        self.failing_for += min(since_last, LONGEST_FAILURE * self._give_up_after)
+        self._failed_at = now
         self.retry_at = now + seconds
         return seconds

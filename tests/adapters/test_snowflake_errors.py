@@ -18,7 +18,12 @@ from fleet_q.adapters.open import open_store
 from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
-from fleet_q.core.errors import StoreContended, StoreError, StoreUnavailable
+from fleet_q.core.errors import (
+    StoreContended,
+    StoreError,
+    StoreUnavailable,
+    UnknownStoreError,
+)
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete, Submit
@@ -104,6 +109,7 @@ def _credentials(migrated: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
 TRANSIENT = {
     "the lock has too many waiters": {"kind": "error", "code": "000625", "sqlstate": "57014"},
     "the statement was cancelled": {"kind": "error", "code": "000604", "sqlstate": "57014"},
+    "the error is unknown": {"kind": "error", "code": "999999", "sqlstate": "XX000"},
     "the session is gone": {"kind": "error", "error": "gone"},
     "the session cannot be renewed": {"kind": "error", "error": "sign-in"},
 }
@@ -127,6 +133,7 @@ def test_transient_error_is_counted_and_its_call_can_be_retried(
     assert "\n" not in str(error.value)
     assert store.session.errors.total() == 1
     assert isinstance(error.value, StoreContended) == (fault.get("code") == "000625")
+    assert isinstance(error.value, UnknownStoreError) == (fault.get("code") == "999999")
     migrated.no_faults()
     assert store.submit([Submit(step_id, "{}", unique=True)]) == [True]
 

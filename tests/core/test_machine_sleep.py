@@ -96,10 +96,29 @@ def test_pod_without_work_falls_asleep() -> None:
 def test_idle_pod_claims_only_after_a_change_where_writes_are_billed() -> None:
     driver = Sleeper(sleep_after=600.0, claim_interval=5.0)
     driver.live(30)
-    assert driver.claimed_at == [100.0]
+    assert driver.claimed_at == [100.0, 105.0]
     driver.change_counter += 1
     driver.live(30)
-    assert driver.claimed_at == [100.0, 135.0]
+    assert driver.claimed_at == [100.0, 105.0, 135.0, 140.0]
+
+
+def test_step_that_the_store_shows_later_than_the_change_is_claimed() -> None:
+    driver = Sleeper(sleep_after=600.0, claim_interval=5.0)
+    driver.live(30)
+    driver.change_counter += 1
+    driver.live(5)
+    assert driver.claimed_at[-1] == driver.now
+    driver.wait(5)
+    assert driver.sync().claim
+
+
+def test_sleeping_pod_looks_again_for_a_step_that_the_store_shows_later() -> None:
+    driver = asleep(claim_interval=5.0)
+    driver.claimed_at.clear()
+    driver.change_counter += 1
+    driver.live(120, asleep=True)
+    first, second = driver.claimed_at
+    assert second - first == 5.0
 
 
 def test_pod_claims_after_its_own_outcome_without_a_change() -> None:
@@ -171,10 +190,12 @@ def test_polls_stay_rare_after_a_change_without_a_step_to_claim() -> None:
 def test_due_times_and_leader_checks_do_not_wait_for_polls() -> None:
     driver = Sleeper(sleep_after=60.0, dead_pod_threshold=60.0, sleep_poll_interval=3_600.0)
     driver.leaders = (live_pod(Join("another", "one")),)
-    driver.live(62, asleep=True, any_claimed=True, next_due=AT + 1_000 * SECOND)
+    driver.live(
+        62, asleep=True, any_claimed=True, next_due=AT + 1_000 * SECOND
+    )  # it claimed at 100 and 105
     driver.live(900, asleep=True)
     assert len(driver.leader_checks) == 15
-    driver.live(38, asleep=False, next_due=None, done=True)
+    driver.live(43, asleep=False, next_due=None, done=True)
 
 
 def test_sleeping_pod_wakes_after_a_change_if_there_is_a_step_to_claim() -> None:
@@ -195,7 +216,7 @@ def test_sleeping_pod_stays_asleep_after_a_change_without_a_step_to_claim() -> N
     driver = asleep(claim_interval=5.0)
     driver.answer(request_after_change(driver), done=False)
     driver.live(3_600, asleep=True)
-    assert driver.commands == []
+    assert len(driver.claimed_at) == 3  # at the start, before it slept, and once more now
 
 
 def test_pod_that_woke_and_finds_no_more_steps_falls_asleep_again() -> None:
@@ -238,8 +259,8 @@ def test_pod_wakes_after_a_change_while_it_falls_asleep_although_its_syncs_waite
 
 def test_sleeping_pod_wakes_when_delayed_step_is_due() -> None:
     driver = Sleeper(sleep_after=60.0)
-    driver.live(65, asleep=True, next_due=AT + 100 * SECOND)
-    driver.live(34, asleep=True)
+    driver.live(65, asleep=True, next_due=AT + 100 * SECOND)  # it claimed at 100 and 105
+    driver.live(39, asleep=True)
     driver.live(1, asleep=False, next_due=None, done=True)
     assert driver.commands[-1] is SendHeartbeat
 

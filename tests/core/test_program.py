@@ -93,14 +93,14 @@ class Errors(Observer):
 class ByHand:
     """A pod whose calls of the store are answered by the test, or by ``store``."""
 
-    def __init__(self, traits: StoreTraits | None = None) -> None:
+    def __init__(self, traits: StoreTraits | None = None, **settings: Any) -> None:
         traits = traits or StoreTraits()
         ids = count()
         self.now = 100.0
         self.store = MemoryStore(lambda: round(self.now * 1e6))
         self.machine = PodMachine(
             "pod",
-            PodSettings(prune_after=10.0),
+            PodSettings(prune_after=10.0, **settings),
             new_id=lambda: f"id-{next(ids)}",
             chance=lambda: 0.5,
             traits=traits,

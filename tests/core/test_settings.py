@@ -26,6 +26,7 @@ def test_defaults_are_those_of_the_quickstart() -> None:
         "shutdown_grace": 25.0,
         "sleep_after": 60.0,
         "sleep_poll_interval": 30.0,
+        "store_give_up_after": 3_600.0,
         "prune_after": None,
     }
 

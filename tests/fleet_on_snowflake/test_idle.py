@@ -39,6 +39,8 @@ def costs(statement: Statement) -> bool:
 
 def test_ten_sleeping_pods_write_nothing_and_need_no_warehouse(world: World) -> None:
     asleep(world, 10, PodSettings(sleep_after=20.0, claim_interval=120.0))
+    world.live(120)  # until they have looked for steps once more
+    world.schema.forget()
     world.live(HOUR)
     log = world.schema.log()
     assert [s for s in log if costs(s)] == []

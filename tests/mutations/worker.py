@@ -39,8 +39,8 @@ def _drops_request_if_contended(on_store_unavailable: Any) -> Any:
 
 
 def _never_changed(has_changed: Any) -> Any:
-    def mutant(self: Any, change_counter: int) -> bool:
-        has_changed(self, change_counter)
+    def mutant(self: Any, change_counter: int, now: float) -> bool:
+        has_changed(self, change_counter, now)
         return False
 
     return mutant
