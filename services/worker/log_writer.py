@@ -39,7 +39,8 @@ class LineHandler(logging.Handler):
 
     def reset(self) -> None:
         """Discard the queue and the thread, which belong to the parent process after a fork."""
-        self._queue: SimpleQueue[tuple[bytes, int] | threading.Event] = SimpleQueue()
+        # A line and the number of lines dropped before it; an event to set; None to end the thread.
+        self._queue: SimpleQueue[tuple[bytes, int] | threading.Event | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         # Pairs are numbers of lines and bytes. Calls of emit() set the first two, under the
         # handler's lock; the thread sets the other three.
@@ -88,13 +89,28 @@ class LineHandler(logging.Handler):
     def wait(self, timeout: float) -> bool:
         """Wait until every record so far is written, for up to ``timeout`` seconds. Returns
         whether they are."""
-        if self._thread is None or self._thread is threading.current_thread():
-            return True
         written = threading.Event()
-        self._queue.put(written)
+        self.acquire()  # or the thread might end before it takes the event
+        try:
+            if self._thread is None or self._thread is threading.current_thread():
+                return True
+            self._queue.put(written)
+        finally:
+            self.release()
         is_written = written.wait(timeout)
         self._stuck_at = None if is_written else self._written
         return is_written
+
+    def close(self) -> None:
+        """End the thread as soon as every record so far is written, without waiting for it. A later
+        record starts another."""
+        self.acquire()
+        try:
+            if self._thread is not None:
+                self._queue.put(None)
+        finally:
+            self.release()
+        super().close()
 
     def _has_thread(self) -> bool:
         if self._thread is None:
@@ -110,6 +126,10 @@ class LineHandler(logging.Handler):
         queue = self._queue
         while True:
             item = queue.get()
+            if item is None:
+                if self._has_ended():
+                    return
+                continue
             if isinstance(item, threading.Event):
                 self._report(self._dropped)
                 item.set()
@@ -120,6 +140,18 @@ class LineHandler(logging.Handler):
             self._written = (self._written[0] + 1, self._written[1] + len(line))
             if queue.empty():
                 self._report(self._dropped)
+
+    def _has_ended(self) -> bool:
+        """Forget the thread, which is this one, unless records arrived after :meth:`close`."""
+        self.acquire()
+        try:
+            if self._queue.empty():
+                self._thread = None
+                return True
+            self._queue.put(None)
+            return False
+        finally:
+            self.release()
 
     def _report(self, dropped: int) -> bool:
         """Write the number of lines that are missing, if any. ``False`` if that fails."""

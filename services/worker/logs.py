@@ -37,6 +37,7 @@ def tell(text: str) -> None:
     handler = LineHandler(sys.stderr)
     handler.handle(logging.LogRecord("", logging.ERROR, "", 0, "%s", (text,), None))
     handler.flush()
+    handler.close()
 
 
 def _handlers() -> list[LineHandler]:

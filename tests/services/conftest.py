@@ -55,11 +55,26 @@ def run(app: FleetQ) -> Run:
 
 
 @pytest.fixture
-def fleet_q(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Command]:
-    """Run ``fleet-q`` with these words in an empty folder: exit code, stdout, stderr."""
+def root_logger() -> Iterator[None]:
+    """Restore the root logger, and close the handlers that the test gave it: they would write into
+    the stderr of other tests, and each has a thread."""
     handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    for handler in logging.root.handlers:
+        if handler not in handlers:
+            handler.close()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+@pytest.fixture
+def fleet_q(
+    root_logger: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Command:
+    """Run ``fleet-q`` with these words in an empty folder: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli_options, "verbose", False)
     monkeypatch.setattr(cli, "reap_orphans", lambda: None)  # it forks if this is process 1
@@ -72,9 +87,7 @@ def fleet_q(
         captured = capsys.readouterr()
         return int(end.value.code or 0), captured.out, captured.err
 
-    yield run
-    logging.root.handlers[:] = handlers  # a pod's logs would go on into this test's stderr
-    logging.root.setLevel(level)
+    return run
 
 
 async def ended(app: FleetQ, step_ids: Iterable[str]) -> list[Any]:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from fleet_q import FleetQ
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.tasks import Task
 from fleet_q.services.worker.loop_thread import LoopThread
-from tests.waiting import LIMIT, wait_until_async
+from tests.services.conftest import QUICK, ended
+from tests.waiting import LIMIT, wait_until, wait_until_async
 
 Stuck = tuple[Task[[], None], threading.Event, threading.Event]
 
@@ -221,3 +223,24 @@ def test_app_runs_one_pod_at_a_time_on_a_given_loop(app: FleetQ) -> None:
         with pytest.raises(InvalidInput, match="already"), app.running_on(thread.loop):
             pass
         assert app.pod is not None
+
+
+def test_pods_that_have_left_keep_no_threads(tmp_path: Path) -> None:
+    def run_a_pod() -> None:
+        app = FleetQ(f"sqlite:///{tmp_path / 'fleet.db'}", settings=QUICK)
+
+        @app.task("plain")
+        def plain() -> None: ...
+
+        @app.task("async")
+        async def async_() -> None: ...
+
+        steps = asyncio.run(ended(app, [plain.submit(), async_.submit()]))
+        assert [step.status for step in steps] == ["completed"] * 2
+        app.close()
+
+    run_a_pod()  # starts what the whole process shares
+    shared = set(threading.enumerate())
+    for _ in range(3):
+        run_a_pod()
+    wait_until(lambda: set(threading.enumerate()) <= shared)

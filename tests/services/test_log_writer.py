@@ -16,7 +16,7 @@ import pytest
 
 from fleet_q.services.worker import log_writer, logs
 from fleet_q.services.worker.log_writer import LineHandler
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, wait_until
 
 
 class Stream(io.StringIO):
@@ -41,8 +41,10 @@ def stream() -> Stream:
 
 
 @pytest.fixture
-def log(stream: Stream) -> logging.Logger:
-    return _logger(stream)
+def log(stream: Stream) -> Iterator[logging.Logger]:
+    log = _logger(stream)
+    yield log
+    log.handlers[0].close()
 
 
 def _logger(stream: TextIO) -> logging.Logger:
@@ -170,6 +172,31 @@ def test_closed_handler_continues_to_write(log: logging.Logger, stream: Stream) 
     log.info("after")
     _flush(log)
     assert stream.getvalue().splitlines() == ["before", "after"]
+
+
+def _writers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "fleet-q-logs"]
+
+
+def test_closed_handler_ends_its_thread_when_all_lines_are_written(stream: Stream) -> None:
+    others = _writers()
+    log = _logger(stream)
+    stream.may_write.clear()
+    log.info("one")
+    log.handlers[0].close()
+    log.info("two")
+    (thread,) = [writer for writer in _writers() if writer not in others]
+    stream.may_write.set()
+    thread.join(LIMIT)
+    assert not thread.is_alive()
+    assert stream.getvalue().splitlines() == ["one", "two"]
+
+
+def test_message_outside_of_the_log_leaves_no_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    others = _writers()
+    logs.tell("hello")
+    assert capsys.readouterr().err == "hello\n"
+    wait_until(lambda: set(_writers()) <= set(others))
 
 
 @pytest.fixture

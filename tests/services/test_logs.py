@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Iterator
 from functools import partial
 
 import msgspec
@@ -18,14 +17,6 @@ from fleet_q.core.ports import SyncRequest
 from fleet_q.services.worker import logs
 from tests.services.conftest import QUICK, ended, has_sent_heartbeat_since, last_heartbeat
 from tests.waiting import LIMIT, wait_until_async
-
-
-@pytest.fixture
-def root_logger() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
 
 
 def _app(log_format: str = "json", **settings: object) -> FleetQ:
@@ -158,6 +149,7 @@ def test_exception_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[st
         assert "KeyError: 'lost'" in text
 
 
+@pytest.mark.usefixtures("root_logger")
 @pytest.mark.parametrize("library", ["snowflake.connector.connection", "uvicorn.error"])
 def test_info_records_of_libraries_are_not_logged(
     capsys: pytest.CaptureFixture[str], library: str
