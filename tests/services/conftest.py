@@ -6,16 +6,20 @@ import asyncio
 import io
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from fastapi import FastAPI
 
 from fleet_q import FleetQ, Settings
 from fleet_q.services.app.views import StepView
 from fleet_q.services.cli import commands as cli
 from fleet_q.services.cli import options as cli_options
 from fleet_q.services.http import health as http_health
+from fleet_q.services.http.api import create_http
+from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.waiting import LIMIT
 
 QUICK = Settings(
@@ -37,6 +41,13 @@ Command = Callable[..., tuple[int, str, str]]
 def patient_health(monkeypatch: pytest.MonkeyPatch) -> None:
     """/health waits for an answer as long as a slow machine takes."""
     monkeypatch.setattr(http_health, "ANSWER_WITHIN", LIMIT)
+
+
+@pytest.fixture(autouse=True)
+def _log_records_stay_in_their_test() -> Iterator[None]:
+    """Wait for the thread that calls the handlers: a late record would be another test's."""
+    yield
+    assert wait_for_handlers(LIMIT)
 
 
 @pytest.fixture
@@ -88,6 +99,31 @@ def fleet_q(
         return int(end.value.code or 0), captured.out, captured.err
 
     return run
+
+
+class _Served:
+    """Passes everything on to the app that an API serves at the moment."""
+
+    app: FleetQ
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.app, name)
+
+
+@cache
+def _api(settings: Settings, allowed_hosts: tuple[str, ...] | None) -> tuple[FastAPI, _Served]:
+    served = _Served()
+    served.app = FleetQ("memory://", settings=settings)
+    return create_http(cast("FleetQ", served), allowed_hosts=allowed_hosts), served
+
+
+def api_of(app: FleetQ, allowed_hosts: tuple[str, ...] | None = None) -> FastAPI:
+    """The HTTP API of ``app``, made once for each configuration, since FastAPI takes longer to make
+    one than a test to use it. It serves one app at a time, the last that was given. Tests of
+    ``/health``, which remembers what it has logged, make their own."""
+    api, served = _api(app.settings, allowed_hosts)
+    served.app = app
+    return api
 
 
 async def ended(app: FleetQ, step_ids: Iterable[str]) -> list[Any]:

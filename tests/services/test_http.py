@@ -18,7 +18,7 @@ from fleet_q import FleetQ
 from fleet_q.core.errors import StoreError, StoreUnavailable, UnknownToThisVersion
 from fleet_q.services.http.api import create_http
 from fleet_q.services.worker.careful_log import wait_for_handlers
-from tests.services.conftest import QUICK, ended
+from tests.services.conftest import QUICK, api_of, ended
 from tests.waiting import LIMIT
 
 JSON = {"Content-Type": "application/json"}
@@ -26,7 +26,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 def http(app: FleetQ) -> TestClient:
-    return TestClient(create_http(app))
+    return TestClient(api_of(app))
 
 
 def test_submit_answers_with_the_quickstarts_fields(http: TestClient, app: FleetQ) -> None:
@@ -320,7 +320,7 @@ ENDPOINTS = [
 @pytest.mark.parametrize(("method", "path"), ENDPOINTS)
 def test_keys_are_required_for_everything_but_health(app: FleetQ, method: str, path: str) -> None:
     app.use(settings=msgspec.structs.replace(QUICK, api_keys=("first", "second")))
-    http = TestClient(create_http(app))
+    http = TestClient(api_of(app))
     wrong: tuple[dict[str, Any], ...] = (
         {},
         {"X-API-Key": "wrong"},

@@ -13,7 +13,7 @@ from fleet_q import FleetQ, Settings
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.hosts import LOOPBACK
 from fleet_q.services.http.api import create_http
-from tests.services.conftest import QUICK
+from tests.services.conftest import QUICK, api_of
 
 JSON = {"Content-Type": "application/json"}
 STEP = b'{"payload": {}}'
@@ -22,12 +22,12 @@ STEP = b'{"payload": {}}'
 @pytest.fixture
 def local(app: FleetQ) -> TestClient:
     """The API as served on loopback."""
-    return TestClient(create_http(app, allowed_hosts=LOOPBACK))
+    return TestClient(api_of(app, LOOPBACK))
 
 
 def with_settings(**settings: object) -> TestClient:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, **settings))
-    return TestClient(create_http(app))
+    return TestClient(api_of(app))
 
 
 def status(http: TestClient, **headers: str) -> int:
@@ -236,7 +236,7 @@ def test_a_request_without_a_body_needs_no_content_type_but_a_form_needs_a_key(
 
 @pytest.mark.parametrize("path", ["/submit/", "/admin/queue/", "/docs/", "/health/"])
 def test_no_redirect_follows_the_host_header(app: FleetQ, path: str) -> None:
-    http = TestClient(create_http(app), follow_redirects=False)
+    http = TestClient(api_of(app), follow_redirects=False)
     for method in ("GET", "POST"):
         answer = http.request(method, path, headers={"Host": "evil.example"})
         assert (answer.status_code, "Location" in answer.headers) == (404, False)

@@ -28,7 +28,7 @@ from fleet_q.services.http.api import create_http
 from fleet_q.services.http.connection import Limits
 from fleet_q.services.http.server import HttpServer, limits_for
 from fleet_q.services.worker.careful_log import wait_for_handlers
-from tests.services.conftest import QUICK
+from tests.services.conftest import QUICK, api_of
 from tests.waiting import LIMIT
 
 MOST = 1_000
@@ -54,7 +54,7 @@ def serve() -> Iterator[Serve]:
         def serve(app: Any = None, listener: socket.socket | None = None, **limits: Any) -> int:
             if app is None:
                 settings = msgspec.structs.replace(QUICK, max_payload_bytes=MOST)
-                app = create_http(FleetQ("memory://", settings=settings))
+                app = api_of(FleetQ("memory://", settings=settings))
             if listener is None:
                 listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
             stack.enter_context(listener)
