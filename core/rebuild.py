@@ -13,13 +13,14 @@ from fleet_q.core import step as steps
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Database, RebuildReport, Transaction
+from fleet_q.core.sizes import size_of
 from fleet_q.core.step import Step
 
 BATCH_ROWS: Final = 500
 """The maximum number of rows corrected in one transaction, for which other writers wait."""
 
 BATCH_BYTES: Final = 4 * 1024 * 1024
-"""About how many characters of payloads, results and errors such a batch has, at most."""
+"""About how many bytes of payloads, results and errors such a batch has, at most."""
 
 _PROGRESS_EVERY: Final = 5_000  # events
 _MAX_REPORTED: Final = 1_000  # ids in a report; bounds memory
@@ -182,7 +183,7 @@ def _in_batches(
 
 def _size(step: Step) -> int:
     texts = (step.payload, step.result, step.error, step.traceback)
-    return sum(len(text) for text in texts if text is not None)
+    return sum(size_of(text) for text in texts if text is not None)
 
 
 class _Counter:

@@ -21,7 +21,7 @@ BATCH: Final = 500
 """Orphans read or recovered in one transaction, so few that heartbeats get through in between."""
 
 BATCH_SIZE: Final = 4 * 1024 * 1024
-"""About how many characters the steps recovered in one transaction have, at most. This also bounds
+"""About how many bytes the steps recovered in one transaction have, at most. This also bounds
 the leader's memory. A larger step is recovered alone."""
 
 

@@ -17,6 +17,7 @@ from fleet_q.core.effects import ColumnChanges, json_text
 from fleet_q.core.errors import CorruptLog, IllegalTransition, StaleClaim, StepConflict, UnknownStep
 from fleet_q.core.events import Event, StepEvent, StepFact
 from fleet_q.core.lifecycle import EFFECTS, STEP, StepStatus
+from fleet_q.core.sizes import size_of
 
 DIED: Final = "pod {} died while it held the step"
 """The error of an attempt whose pod died; a format string for the pod's id."""
@@ -28,8 +29,8 @@ JSON_BLANKS: Final = " \t\r\n"
 """JSON white space (RFC 8259, section 2), which is stripped from both ends of a text."""
 
 MAX_CLAIM_SIZE: Final = 4 * 1024 * 1024
-"""Characters of payloads in one claim, at most: a claim is read as one text, and decoding it takes
-several times its size in memory. A step with a longer payload is claimed alone."""
+"""Bytes of payloads in one claim, at most: a claim is read as one text, and decoding it takes
+several times its size in memory. A step with a larger payload is claimed alone."""
 
 # Structs with ``gc=False`` may exist in large numbers. They hold only texts and numbers, so they
 # cannot form cycles and the garbage collector need not track them.
@@ -120,8 +121,8 @@ class Complete(msgspec.Struct, frozen=True, tag="completed", gc=False):
 
     @property
     def size(self) -> int:
-        """The number of characters in its texts, which bounds the memory that a request needs."""
-        return len(self.result)
+        """The bytes of its texts, which bound the memory that a request needs."""
+        return size_of(self.result)
 
 
 class Fail(msgspec.Struct, frozen=True, tag="failed"):
@@ -141,7 +142,7 @@ class Fail(msgspec.Struct, frozen=True, tag="failed"):
     @property
     def size(self) -> int:
         """See :class:`Complete`."""
-        return len(self.error) + len(self.traceback or "")
+        return size_of(self.error) + size_of(self.traceback or "")
 
 
 class Release(msgspec.Struct, frozen=True, tag="released"):
@@ -328,7 +329,7 @@ def steps_to_claim(queue: Sequence[Step], free: int) -> list[Step]:
     selected: list[Step] = []
     size = 0
     for position, step in enumerate(queue):
-        size += len(step.payload)
+        size += size_of(step.payload)
         if size > MAX_CLAIM_SIZE and position > 0:
             break
         if position < free or step.has_tries_left:

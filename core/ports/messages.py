@@ -71,7 +71,7 @@ class SyncResult(msgspec.Struct, frozen=True):
 
 class Orphan(msgspec.Struct, frozen=True):
     """An orphaned step as the leader records it, with the claim that it was found under. ``size``
-    is about how many characters the step has; its texts are not read."""
+    is about how many bytes the step has; its texts are not read."""
 
     step_id: str
     claim_token: str

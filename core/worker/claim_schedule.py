@@ -13,7 +13,7 @@ from fleet_q.core.step import Fail
 from fleet_q.core.worker.prefetch import PREFETCH_BYTES, Prefetch
 
 MOST_HELD_BYTES: Final = 2 * PREFETCH_BYTES
-"""Characters of payloads and results, approximately, beyond which a pod releases the steps that
+"""Bytes of payloads and results, approximately, beyond which a pod releases the steps that
 wait: they were claimed before the size of the results was known."""
 
 SHORTEST_CLAIM_WAIT: Final = 0.001
@@ -26,7 +26,7 @@ class ClaimSchedule:
 
     ``slots`` is how many functions may run at once. ``usable`` is smaller while steps of some kind
     cannot begin here. ``has_backlog``: the last claim was filled, so more steps may be waiting.
-    ``held_bytes`` are the characters of all payloads and results that the pod holds, ``running``
+    ``held_bytes`` are the bytes of all payloads and results that the pod holds, ``running``
     the number of steps. Times are seconds on the machine's clock.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
@@ -11,7 +11,7 @@ from fleet_q.core.step import Step
 
 
 class Held(msgspec.Struct, gc=False):
-    """A claim of a step with ``size`` characters of payload. Its function may run for ``timeout``
+    """A claim of a step with ``size`` bytes of payload. Its function may run for ``timeout``
     seconds, and has to end by ``deadline``; both are infinite until it begins."""
 
     claim_token: str
@@ -24,7 +24,7 @@ class Held(msgspec.Struct, gc=False):
 class HeldClaims:
     """Claims by step id.
 
-    ``size`` is the characters of all payloads. No deadline is before ``first_deadline``.
+    ``size`` is the bytes of all payloads. No deadline is before ``first_deadline``.
     """
 
     def __init__(self) -> None:
@@ -32,20 +32,22 @@ class HeldClaims:
         self.size = 0
         self.first_deadline = math.inf
 
-    def add(self, steps: Iterable[Step], claim_token: str, size: int) -> list[tuple[str, str]]:
-        """Hold these steps, whose payloads have ``size`` characters together.
+    def add(
+        self, steps: Sequence[Step], claim_token: str, sizes: Sequence[int]
+    ) -> list[tuple[str, str]]:
+        """Hold these steps, whose payloads have these ``sizes`` in bytes.
 
         Returns the earlier claims of the same steps. They were lost, and the pod has claimed the
         steps again before a heartbeat could report the loss.
         """
         by_id = self.by_id
         lost = []
-        for step in steps:
+        for step, size in zip(steps, sizes, strict=True):
             step_id = step.step_id
             if step_id in by_id:
                 lost.append((step_id, self.drop(step_id).claim_token))
-            by_id[step_id] = Held(claim_token, step.attempt, len(step.payload))
-        self.size += size
+            by_id[step_id] = Held(claim_token, step.attempt, size)
+        self.size += sum(sizes)
         return lost
 
     def drop(self, step_id: str) -> Held:

@@ -18,7 +18,7 @@ from fleet_q.core.ports import StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.worker.pacing import ClaimPacing
 
 MOST_POSTED_BYTES: Final = 256 * 1024
-"""Characters of results and errors in a request that is posted, approximately. A larger request is
+"""Bytes of results and errors in a request that is posted, at most. A larger request is
 sent alone, so that the requests that are served together fit into one statement."""
 
 FIRST_POLL: Final = 1.0

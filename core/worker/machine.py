@@ -17,6 +17,7 @@ from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.retry import RetryPolicy, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.silence import SilenceTracker
+from fleet_q.core.sizes import sizes_of
 from fleet_q.core.step import Outcome, Release, Step
 from fleet_q.core.worker.claim_schedule import SHORTEST_CLAIM_WAIT
 from fleet_q.core.worker.membership import Phase
@@ -214,11 +215,11 @@ class PodMachine:
         else:
             self._pacing.on_synced(now, is_representative=_is_representative(request, result))
         self.combining.on_answer()
-        claimed_size = sum([len(step.payload) for step in result.claimed])
+        claimed_sizes = sizes_of([step.payload for step in result.claimed])
         self._prefetch.on_synced(
             self._pacing.sync_took,
             claimed=len(result.claimed),
-            payload_size=claimed_size,
+            payload_size=sum(claimed_sizes),
             recorded=len(request.outcomes),
             result_size=self._outbox.remove(len(request.outcomes)),
         )
@@ -237,7 +238,7 @@ class PodMachine:
             return []
         if result.claimed and not self._running:
             self._prefetch.on_first_claimed(now)
-        self._abandon += self._held.add(result.claimed, request.claim_token, claimed_size)
+        self._abandon += self._held.add(result.claimed, request.claim_token, claimed_sizes)
         return list(result.claimed)
 
     def on_store_unavailable(self, now: float, *, contended: bool = False) -> float:

@@ -11,12 +11,12 @@ MOST_OUTCOMES: Final = 1_000
 """Outcomes recorded by one sync. The limit keeps its transaction, and so its lock, short."""
 
 MOST_OUTCOME_BYTES: Final = 4 * 1024 * 1024
-"""Characters of results and errors recorded by one sync, approximately. The limit keeps the
+"""Bytes of results and errors recorded by one sync, approximately. The limit keeps the
 transaction short and bounds the memory that the request needs. A single outcome may have more."""
 
 
 class Outbox:
-    """Outcomes, first in, first out. ``size`` is the characters of all results and errors."""
+    """Outcomes, first in, first out. ``size`` is the bytes of all results and errors."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -34,8 +34,12 @@ class Outbox:
     def add(self, outcome: Outcome) -> None:
         """Append an outcome."""
         self._outcomes.append(outcome)
-        # Almost all outcomes are ``Complete``; their own property ``size`` is several times slower.
-        self.size += len(outcome.result) if type(outcome) is Complete else outcome.size
+        # Almost all outcomes are ``Complete`` with a result in ASCII; the property ``size`` is
+        # several times slower.
+        if type(outcome) is Complete and outcome.result.isascii():
+            self.size += len(outcome.result)
+        else:
+            self.size += outcome.size
 
     def add_first(self, outcome: Outcome) -> None:
         """Insert an outcome before all others."""

@@ -48,5 +48,5 @@ class PodParts:
 
     @property
     def held_bytes(self) -> int:
-        """The characters of all payloads and results that the pod holds."""
+        """The bytes of all payloads and results that the pod holds."""
         return self.held.size + self.outbox.size

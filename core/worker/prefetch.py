@@ -17,7 +17,7 @@ HORIZON_SYNCS: Final = 3.0
 looks slower for a moment."""
 
 PREFETCH_BYTES: Final = 8 * 1024 * 1024
-"""Characters of payloads and results, approximately, that a pod holds before it stops
+"""Bytes of payloads and results, approximately, that a pod holds before it stops
 prefetching."""
 
 SHORTEST_PERIOD: Final = 1e-6
@@ -64,8 +64,8 @@ class Prefetch:
     def on_synced(
         self, took: float, *, claimed: int, payload_size: int, recorded: int, result_size: int
     ) -> None:
-        """A sync took that many seconds. It claimed steps, with so many characters of payloads, and
-        recorded outcomes, of so many characters."""
+        """A sync took that many seconds. It claimed steps, with so many bytes of payloads, and
+        recorded outcomes, of so many bytes."""
         self._sync_took = took
         if claimed or recorded:
             self._step_size = payload_size / max(claimed, 1) + result_size / max(recorded, 1)

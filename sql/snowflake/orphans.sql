@@ -1,6 +1,7 @@
 SELECT step.step_id, step.claim_token, step.claimed_by, step.incarnation, step.retry_count,
     step.max_retries,
-    LENGTH(step.payload) + COALESCE(LENGTH(step.error), 0) + COALESCE(LENGTH(step.traceback), 0)
+    OCTET_LENGTH(step.payload) + COALESCE(OCTET_LENGTH(step.error), 0)
+        + COALESCE(OCTET_LENGTH(step.traceback), 0)
 FROM {step_tracker} AS step
 WHERE step.status = 'claimed' AND step.step_id > :after
     AND NOT EXISTS (

@@ -21,7 +21,7 @@ FROM (
         FROM (
             SELECT
                 step_id, version, retry_count < max_retries AS has_tries_left,
-                LENGTH(payload) AS size,
+                OCTET_LENGTH(payload) AS size,
                 ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
             FROM {step_tracker}
             WHERE status = 'pending'

@@ -8,7 +8,7 @@ WHERE rowid IN (
         SELECT id, has_tries_left, row_number() OVER claim AS place, sum(size) OVER claim AS bytes
         FROM (
             SELECT rowid AS id, retry_count < max_retries AS has_tries_left,
-                length(payload) AS size, priority, created_ts, step_id
+                length(CAST(payload AS BLOB)) AS size, priority, created_ts, step_id
             FROM step_tracker
             WHERE rowid IN (SELECT value FROM json_each(:ids))
         )

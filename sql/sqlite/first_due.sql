@@ -5,7 +5,7 @@ SELECT
     (count(*) < 2 OR total(size) <= :most_bytes)
         AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0)
 FROM (
-    SELECT rowid AS id, length(payload) AS size, retry_count, max_retries
+    SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue
     WHERE status = 'pending' AND due = 1
         AND (

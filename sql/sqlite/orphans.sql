@@ -1,6 +1,7 @@
 -- INDEXED BY, as the planner would scan all steps by id to find the few claimed ones.
 SELECT step_id, claim_token, claimed_by, incarnation, retry_count, max_retries,
-    length(payload) + ifnull(length(error), 0) + ifnull(length(traceback), 0) AS size
+    length(CAST(payload AS BLOB)) + ifnull(length(CAST(error AS BLOB)), 0)
+        + ifnull(length(CAST(traceback AS BLOB)), 0) AS size
 FROM step_tracker AS step INDEXED BY step_tracker_claimed
 WHERE step.status = 'claimed' AND step.step_id > :after
     AND NOT EXISTS (

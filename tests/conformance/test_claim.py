@@ -156,9 +156,10 @@ def test_claim_reports_that_no_step_was_left(store: Store) -> None:
     assert not store.sync(SyncRequest("pod", "one", claim=3, claim_token="token")).more
 
 
-def test_claim_is_limited_by_the_size_of_payloads(store: Store) -> None:
+@pytest.mark.parametrize("letter", ["x", "ä", "語"])
+def test_claim_is_limited_by_the_bytes_of_payloads(store: Store, letter: str) -> None:
     join(store)
-    third = '"' + "x" * (MAX_CLAIM_SIZE // 3) + '"'
+    third = '"' + letter * (MAX_CLAIM_SIZE // 3 // len(letter.encode()) + 1) + '"'
     for number in range(4):
         store.submit([Submit(f"large{number}", third)])
 

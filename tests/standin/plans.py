@@ -261,6 +261,8 @@ def _with_values_bound(expression: Expr) -> tuple[Expr, frozenset[str]]:
     wanted: set[str] = set()
 
     def bind(node: Expr) -> Expr:
+        if isinstance(node, exp.ByteLength):  # DuckDB's OCTET_LENGTH takes no texts
+            return exp.func("STRLEN", node.this)
         if isinstance(node, exp.CurrentTimestamp):
             wanted.add(NOW)
             bound: Expr = exp.func("MAKE_TIMESTAMPTZ", exp.Placeholder(this=NOW))

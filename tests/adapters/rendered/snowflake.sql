@@ -339,7 +339,8 @@ FROM "STEP_EVENTS";
 -- snowflake/orphans
 SELECT step.step_id, step.claim_token, step.claimed_by, step.incarnation, step.retry_count,
     step.max_retries,
-    LENGTH(step.payload) + COALESCE(LENGTH(step.error), 0) + COALESCE(LENGTH(step.traceback), 0)
+    OCTET_LENGTH(step.payload) + COALESCE(OCTET_LENGTH(step.error), 0)
+        + COALESCE(OCTET_LENGTH(step.traceback), 0)
 FROM "STEP_TRACKER" AS step
 WHERE step.status = 'claimed' AND step.step_id > :after
     AND NOT EXISTS (
@@ -648,7 +649,7 @@ FROM (
         FROM (
             SELECT
                 step_id, version, retry_count < max_retries AS has_tries_left,
-                LENGTH(payload) AS size,
+                OCTET_LENGTH(payload) AS size,
                 ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
             FROM "STEP_TRACKER"
             WHERE status = 'pending'

@@ -71,7 +71,7 @@ WHERE rowid IN (
         SELECT id, has_tries_left, row_number() OVER claim AS place, sum(size) OVER claim AS bytes
         FROM (
             SELECT rowid AS id, retry_count < max_retries AS has_tries_left,
-                length(payload) AS size, priority, created_ts, step_id
+                length(CAST(payload AS BLOB)) AS size, priority, created_ts, step_id
             FROM step_tracker
             WHERE rowid IN (SELECT value FROM json_each(:ids))
         )
@@ -191,7 +191,7 @@ SELECT
     (count(*) < 2 OR total(size) <= :most_bytes)
         AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0)
 FROM (
-    SELECT rowid AS id, length(payload) AS size, retry_count, max_retries
+    SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue
     WHERE status = 'pending' AND due = 1
         AND (
@@ -267,7 +267,8 @@ WHERE status = 'pending' AND due = 0 AND available_ts > :now;
 -- sqlite/orphans
 -- INDEXED BY, as the planner would scan all steps by id to find the few claimed ones.
 SELECT step_id, claim_token, claimed_by, incarnation, retry_count, max_retries,
-    length(payload) + ifnull(length(error), 0) + ifnull(length(traceback), 0) AS size
+    length(CAST(payload AS BLOB)) + ifnull(length(CAST(error AS BLOB)), 0)
+        + ifnull(length(CAST(traceback AS BLOB)), 0) AS size
 FROM step_tracker AS step INDEXED BY step_tracker_claimed
 WHERE step.status = 'claimed' AND step.step_id > :after
     AND NOT EXISTS (
