@@ -15,7 +15,7 @@ from fleet_q.core.event_store import EventStore
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod, PodChange
-from fleet_q.core.ports import FinalStep, FinalStepPage, Orphan, Pruned, StoreTraits
+from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, StoreTraits
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due
@@ -153,6 +153,23 @@ class MemoryTransaction(StepByStep):
 
     def counts(self) -> dict[StepStatus, int]:
         return {status: len(self._db.by_status[status]) for status in STEP_STATUSES}
+
+    def backlog(self) -> Backlog:
+        due: list[int] = []
+        waiting: list[int] = []
+        for step in self._in_status("pending"):
+            if is_due(step, self.at):
+                due.append(max(step.created_ts, step.available_ts))
+            else:
+                waiting.append(step.available_ts)
+        return Backlog(
+            self.at,
+            pending=len(due) + len(waiting),
+            claimable=len(due),
+            claimed=len(self._db.by_status["claimed"]),
+            oldest=min(due, default=None),
+            next_due=min(waiting, default=None),
+        )
 
     def pods(self) -> list[Pod]:
         return [self._db.pods[pod_id] for pod_id in sorted(self._db.pods)]

@@ -8,6 +8,7 @@ from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
+    Backlog,
     Database,
     FinalStep,
     FinalStepPage,
@@ -90,6 +91,10 @@ class EventStore:
     def counts(self) -> dict[StepStatus, int]:
         with self._database.read() as tx:
             return tx.counts()
+
+    def backlog(self) -> Backlog:
+        with self._database.read() as tx:
+            return tx.backlog()
 
     def pods(self) -> PodList:
         with self._database.read() as tx:

@@ -25,6 +25,7 @@ from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
+    Backlog,
     FinalStep,
     FinalStepPage,
     Orphan,
@@ -117,6 +118,10 @@ class SnowflakeStore:
 
     def counts(self) -> dict[StepStatus, int]:
         return rows.to_counts((status, int(count)) for status, count in self._calls.query("counts"))
+
+    def backlog(self) -> Backlog:
+        at, pending, claimable, claimed, oldest, next_due = self._calls.query("backlog")[0]
+        return Backlog(at, int(pending), int(claimable), int(claimed), oldest, next_due)
 
     def pods(self) -> PodList:
         pod_rows = self._calls.query("pods")

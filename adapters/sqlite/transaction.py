@@ -19,7 +19,7 @@ from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
-from fleet_q.core.ports import FinalStep, FinalStepPage, Orphan, Pruned, SyncRequest
+from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, SyncRequest
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.step import (
     AT_ONCE,
@@ -139,6 +139,9 @@ class SqliteTransaction(StepByStep):
         *counts, (_, total) = self._run("counts")
         completed = total - sum(count for _, count in counts)
         return rows.to_counts([*counts, ("completed", completed)])
+
+    def backlog(self) -> Backlog:
+        return Backlog(self.at, *self._run("backlog", {"now": self.at}).fetchone())
 
     def pods(self) -> list[Pod]:
         return [rows.to_pod(row) for row in self._stream("pods")]

@@ -10,6 +10,7 @@ trips implements :class:`Store` itself.
 
 from fleet_q.core.ports.database import Database, Transaction
 from fleet_q.core.ports.messages import (
+    Backlog,
     FinalStep,
     FinalStepPage,
     Orphan,
@@ -25,6 +26,7 @@ from fleet_q.core.ports.starts import StartRecord, StartRecords
 from fleet_q.core.ports.store import CombiningStore, Store, StoreTraits
 
 __all__ = [
+    "Backlog",
     "CombiningStore",
     "Database",
     "FinalStep",

@@ -10,6 +10,7 @@ from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports.messages import (
+    Backlog,
     FinalStep,
     FinalStepPage,
     Orphan,
@@ -64,6 +65,9 @@ class Transaction(Protocol):
 
     def counts(self) -> dict[StepStatus, int]:
         """The number of steps in every status, including zeros."""
+
+    def backlog(self) -> Backlog:
+        """See :meth:`Store.backlog`. A step is due if :func:`~fleet_q.core.step.is_due` holds."""
 
     def pods(self) -> list[Pod]:
         """All pods, ordered by id."""

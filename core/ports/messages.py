@@ -94,6 +94,24 @@ class PodList(msgspec.Struct, frozen=True):
     pods: tuple[Pod, ...]
 
 
+class Backlog(msgspec.Struct, frozen=True):
+    """How many steps are not final, counted at ``at`` by the store's clock.
+
+    - ``pending``: the steps that wait, of which ``claimable`` are due.
+    - ``claimed``: the steps that pods hold.
+    - ``oldest``: when the claimable step that has waited longest was submitted or became due,
+      whichever is later; ``None``: no step is claimable.
+    - ``next_due``: when the next of the other pending steps becomes due; ``None``: there is none.
+    """
+
+    at: int
+    pending: int
+    claimable: int
+    claimed: int
+    oldest: int | None
+    next_due: int | None
+
+
 class StepPage(msgspec.Struct, frozen=True):
     """A page of dead letters, newest first; ``before`` is the cursor of the next page."""
 

@@ -11,6 +11,7 @@ from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports.messages import (
+    Backlog,
     FinalStep,
     FinalStepPage,
     Orphan,
@@ -101,6 +102,10 @@ class Store(Protocol):
 
     def counts(self) -> dict[StepStatus, int]:
         """The number of steps in each status."""
+
+    def backlog(self) -> Backlog:
+        """The number of steps that are not final, and the times that tell how many pods they need.
+        Reads no step that is final."""
 
     def pods(self) -> PodList:
         """All pods, ordered by id."""

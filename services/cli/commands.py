@@ -24,6 +24,7 @@ from fleet_q.services.cli.options import (
 )
 from fleet_q.services.cli.output import print_json, print_record, print_table, progress, say, tell
 from fleet_q.services.cli.prune import prune_command
+from fleet_q.services.cli.scaler import scaler_command
 from fleet_q.services.cli.signals import ending_between_transactions
 from fleet_q.services.cli.simulate import simulate_commands
 from fleet_q.services.cli.store import store_commands
@@ -47,6 +48,7 @@ cli.add_typer(submit_command)
 cli.add_typer(store_commands)
 cli.add_typer(prune_command)
 cli.add_typer(simulate_commands)
+cli.add_typer(scaler_command)
 
 StepId = Annotated[str, typer.Argument(metavar="STEP_ID", help="the step's id")]
 

@@ -68,12 +68,17 @@ def client(store: str | None, app: str | None = None, *, create: bool = False) -
     """Return the app of a command that reads or changes the store and exits."""
     settings = from_env()
     fleet = pods_app(app, store, settings)
-    if not is_shared(store or settings.store):
+    check_is_shared(store or settings.store)
+    fleet.use(create=create)
+    return fleet
+
+
+def check_is_shared(url: str) -> None:
+    """Raise :class:`InvalidInput` if other processes cannot open the store."""
+    if not is_shared(url):
         raise InvalidInput(
             "memory:// exists only within one process; name another store with --store"
         )
-    fleet.use(create=create)
-    return fleet
 
 
 @contextlib.contextmanager

@@ -1,10 +1,11 @@
-"""Lets a command finish its transaction after a signal, so that it can report what it has done."""
+"""What signals do to commands: end them between transactions, or end what they serve."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Final
 
@@ -20,28 +21,53 @@ class Ended(BaseException):
 
 
 @contextlib.contextmanager
+def stopping_on_signal(check_interval: float) -> Iterator[Callable[[], None]]:
+    """Yield a function that waits for the first SIGINT, SIGTERM, SIGHUP or SIGQUIT. The second has
+    its usual effect at once. The function looks for signals every ``check_interval`` seconds."""
+    received: SimpleQueue[int] = SimpleQueue()  # its put may interrupt its get
+
+    def wait() -> None:
+        while True:
+            with contextlib.suppress(Empty):
+                received.get(timeout=check_interval)
+                return
+
+    with _handling((*_SIGNALS, signal.SIGQUIT), received.put):
+        yield wait
+
+
+@contextlib.contextmanager
 def ending_between_transactions() -> Iterator[Callable[[], None]]:
     """Delay the first SIGINT, SIGTERM or SIGHUP while the body runs: the function yielded raises
     :class:`Ended` if one has arrived. The second has its usual effect at once."""
     received: list[int] = []
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        received.append(number)
+    def check() -> None:
+        if received:
+            raise Ended(received[0])
+
+    with _handling(_SIGNALS, received.append):
+        yield check
+
+
+@contextlib.contextmanager
+def _handling(numbers: Sequence[int], on_signal: Callable[[int], None]) -> Iterator[None]:
+    """Call ``on_signal`` with the first of these signals while the body runs; the second has its
+    usual effect. Signals that are ignored stay ignored."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        on_signal(number)
         restore()
 
     def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def check() -> None:
-        if received:
-            raise Ended(received[0])
-
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in numbers}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # set by nohup, and by shells for background jobs
-            signal.signal(number, on_signal)
+            signal.signal(number, handle)
     try:
-        yield check
+        yield
     finally:
         restore()

@@ -1,14 +1,12 @@
-"""The HTTP API of a pod: its endpoints, and the answers to errors."""
+"""The HTTP API of a pod: its endpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import JsonValue
 
 from fleet_q.core import errors
@@ -17,11 +15,9 @@ from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.hosts import ANY
 from fleet_q.services.app.views import DeadLettersView, EventView, LeaderView, PodView, StepView
-from fleet_q.services.http.guard import Guard
-from fleet_q.services.http.head import HeadLikeGet
+from fleet_q.services.http.base import base_http
 from fleet_q.services.http.health import HealthCheck
 from fleet_q.services.http.keys import Keys
-from fleet_q.services.http.limit import BodyLimit
 from fleet_q.services.http.models import (
     CHANGING,
     BatchRequest,
@@ -35,28 +31,6 @@ from fleet_q.services.http.models import (
     described,
 )
 from fleet_q.services.http.route import locked_router
-from fleet_q.services.worker.careful_log import CarefulLogger
-from fleet_q.services.worker.escapes import one_line
-
-log = CarefulLogger("fleet_q.http")
-
-_STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
-    (errors.UnknownStep, 404),
-    (errors.StepConflict, 409),
-    (errors.IllegalTransition, 409),
-    (errors.InvalidInput, 422),
-    (errors.StoreUnavailable, 503),
-    (errors.FleetQError, 500),
-]
-
-_GENERAL: Final = {
-    503: "the store does not answer; try again",
-    500: "the store failed; see the pod's log",
-}
-"""The answers to a store's error, by status, for requests without a key."""
-
-_MOST_PROBLEMS: Final = 10
-"""The most problems of a request that the answer names."""
 
 CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
 
@@ -74,19 +48,9 @@ def create_http(fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None) ->
     settings = fleet.settings
     keys = Keys(settings.api_keys)
     hosts = settings.allowed_hosts or (ANY,) if allowed_hosts is None else allowed_hosts
-    http = FastAPI(
-        title="FLEET-Q",
-        summary="A brokerless distributed task queue.",
-        redirect_slashes=False,  # a redirect would point to whatever Host names
-        responses=described(400, *(() if ANY in hosts else (421,))),
+    http = base_http(
+        settings, keys, hosts, title="FLEET-Q", summary="A brokerless distributed task queue."
     )
-    http.add_middleware(HeadLikeGet)
-    http.add_middleware(Guard, hosts=hosts, trusted=settings.allowed_hosts, keys=keys)
-    http.add_middleware(BodyLimit, most=settings.max_payload_bytes)
-    for error, status in _STATUS_OF:
-        http.add_exception_handler(error, _error_handler(status, keys))
-    http.add_exception_handler(RequestValidationError, _answer_validation_error)
-    http.add_exception_handler(Exception, _answer_unexpected_error)
     _add_health(http, fleet, keys)
     locked = locked_router(keys)
     _add_steps(locked, fleet)
@@ -192,45 +156,3 @@ def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
         if request.step_ids is None:
             return Replayed(replayed=fleet.replay_all())
         return Replayed(replayed=len(fleet.replay(request.step_ids)))
-
-
-def _error_handler(status: int, keys: Keys) -> Callable[[Request, Exception], Response]:
-    """Return a handler that answers with an error's message.
-
-    A store's message may reveal where the store is, so only the log and holders of keys get it.
-    """
-
-    def answer(request: Request, error: Exception) -> Response:
-        headers = {"Retry-After": "1"} if status == 503 else None
-        detail = one_line(str(error))
-        is_secret = isinstance(error, errors.StoreError) and not isinstance(
-            error, errors.UnknownToThisVersion
-        )
-        if is_secret and not keys.has_one(request.headers):
-            log.warning("%s %s: %s", request.method, request.url.path, detail)
-            detail = _GENERAL[status]
-        return JSONResponse({"detail": detail}, status, headers)
-
-    return answer
-
-
-def _answer_unexpected_error(_: Request, __: Exception) -> Response:
-    """Answer without details, which may be secret; the log has them."""
-    return JSONResponse({"detail": "the request failed in the pod; see its log"}, 500)
-
-
-def _answer_validation_error(_: Request, error: Exception) -> Response:
-    """Answer with one line that names the problems, without repeating what was sent."""
-    assert isinstance(error, RequestValidationError)
-    all_problems = error.errors()
-    problems = []
-    for problem in all_problems[:_MOST_PROBLEMS]:
-        if problem["type"] == "json_invalid":
-            reason = problem.get("ctx", {}).get("error", "it cannot be read")
-            problems.append(f"the body is not JSON: {reason}")
-            continue
-        where = ".".join(str(part) for part in problem["loc"] if part != "body")
-        problems.append(f"{where or 'the body'}: {problem['msg']}")
-    if len(all_problems) > _MOST_PROBLEMS:
-        problems.append(f"and {len(all_problems) - _MOST_PROBLEMS} more")
-    return JSONResponse({"detail": one_line("; ".join(problems))}, 422)

@@ -82,6 +82,12 @@ class Health(BaseModel):
     detail: str | None = None
 
 
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
 class Problem(BaseModel):
     """What is wrong, in one line."""
 

@@ -54,6 +54,14 @@ def test_statement_finds_its_rows_by_an_index(connection: sqlite3.Connection, na
     assert all(f"INDEX {INDEX_OF[name]}" in step for step in others), steps
 
 
+def test_backlog_reads_pending_and_claimed_steps_only(connection: sqlite3.Connection) -> None:
+    statement = statements("sqlite")["backlog"]
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", {"now": 1})
+    steps = [row[3] for row in plan if "step_tracker" in row[3]]
+    indexes = {step.partition(" INDEX ")[2].partition(" ")[0] for step in steps}
+    assert indexes == {f"step_tracker_{name}" for name in ("queue", "delayed", "claimed")}
+
+
 def test_counting_steps_reads_indexes_only(connection: sqlite3.Connection) -> None:
     plan = connection.execute(f"EXPLAIN QUERY PLAN {statements('sqlite')['counts']}")
     steps = [row[3] for row in plan if "step_tracker" in row[3]]

@@ -11,7 +11,7 @@ from typing import Any
 
 from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.pod import Drain, Join, Leave, PodCommand, SendHeartbeat, Sleep
-from fleet_q.core.ports import SyncRequest
+from fleet_q.core.ports import Backlog, SyncRequest
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Submit
 
 Row = dict[str, Any]
@@ -142,6 +142,22 @@ class Model:
     def next_due(self, now: int) -> int | None:
         pending = (step for step in self.steps.values() if step["status"] == "pending")
         return min((s["available_ts"] for s in pending if s["available_ts"] > now), default=None)
+
+    def backlog(self, now: int) -> Backlog:
+        due = [self.steps[step_id] for step_id in self.claimable(now)]
+        waiting = [
+            step
+            for step in self.steps.values()
+            if step["status"] == "pending" and not _is_due(step, now)
+        ]
+        return Backlog(
+            now,
+            pending=len(due) + len(waiting),
+            claimable=len(due),
+            claimed=self.counts()["claimed"],
+            oldest=min((max(s["created_ts"], s["available_ts"]) for s in due), default=None),
+            next_due=min((step["available_ts"] for step in waiting), default=None),
+        )
 
     def counts(self) -> dict[str, int]:
         counts = Counter(step["status"] for step in self.steps.values())

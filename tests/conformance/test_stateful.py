@@ -415,6 +415,7 @@ class Fleet(RuleBasedStateMachine):
         pods = {pod.pod_id: pod for pod in fleet.pods}
         assert {pod_id: asdict(pod) for pod_id, pod in pods.items()} == self.model.pods
         assert self.store.counts() == self.model.counts()
+        assert self.store.backlog() == self.model.backlog(self.clock())
         orphans = self.store.orphans("", 100)
         assert ids(orphans) == self.model.orphans()
         assert all(is_orphan(known(self.store, orphan.step_id), pods) for orphan in orphans)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+import pytest
 import typer
+from fastapi import FastAPI
 from typer.main import get_command
 
 from fleet_q import FleetQ, Settings, create_http
+from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.settings import PREFIX
 from fleet_q.services.cli.commands import cli
+from fleet_q.services.http.scaler import create_scaler_http
+from fleet_q.services.scaler.scaler import Scaler
 from tests.docs import DOCS, first_cells
 
 OPERATING: Final = DOCS / "operating.md"
@@ -67,11 +73,22 @@ def commands(command: Any, path: str = "") -> list[str]:
     ]
 
 
-def test_every_route_has_its_row_and_no_row_is_without_a_route() -> None:
+def scaler_http() -> FastAPI:
+    settings = Settings()
+    return create_scaler_http(Scaler(MemoryStore(), settings), settings, ("*",))
+
+
+@pytest.mark.parametrize(
+    ("heading", "create"),
+    [("Endpoints", lambda: create_http(FleetQ("memory://"))), ("The scaler", scaler_http)],
+)
+def test_every_route_has_its_row_and_no_row_is_without_a_route(
+    heading: str, create: Callable[[], FastAPI]
+) -> None:
     documented = {
-        route for cells in first_cells(DOCS / "http.md", "Endpoints") for route in code(cells[0])
+        route for cells in first_cells(DOCS / "http.md", heading) for route in code(cells[0])
     }
-    paths = create_http(FleetQ("memory://")).openapi()["paths"]
+    paths = create().openapi()["paths"]
     routes = {
         f"{method.upper()} {re.sub('{[a-z_]+}', '{id}', path)}"
         for path, methods in paths.items()

@@ -39,6 +39,31 @@ SELECT
 FROM step_tracker
 WHERE rowid > last_insert_rowid() - :count;
 
+-- sqlite/backlog
+-- The steps that are not final, as one row: how many are pending, claimable and claimed, since when
+-- the oldest claimable one has waited, and when the next one becomes due.
+SELECT
+    count(*),
+    count(*) FILTER (WHERE is_due),
+    (SELECT count(*) FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed'),
+    min(max(created_ts, available_ts)) FILTER (WHERE is_due),
+    min(available_ts) FILTER (WHERE NOT is_due)
+FROM (
+    SELECT
+        created_ts, available_ts,
+        available_ts <= max(:now, last_update_ts)
+            OR (version > 1 AND last_update_ts > :now) AS is_due
+    FROM step_tracker INDEXED BY step_tracker_queue
+    WHERE status = 'pending' AND due = 1
+    UNION ALL
+    SELECT
+        created_ts, available_ts,
+        available_ts <= max(:now, last_update_ts)
+            OR (version > 1 AND last_update_ts > :now)
+    FROM step_tracker INDEXED BY step_tracker_delayed
+    WHERE status = 'pending' AND due = 0
+);
+
 -- sqlite/begin_reading
 BEGIN;
 

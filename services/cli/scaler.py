@@ -1,0 +1,80 @@
+"""The command ``fleet-q scaler``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.settings import from_env
+from fleet_q.services.cli.options import JsonOption, StoreOption, VerboseOption, check_is_shared
+from fleet_q.services.cli.output import print_json, print_record
+from fleet_q.services.cli.signals import stopping_on_signal
+from fleet_q.services.scaler.scaler import Scaler
+from fleet_q.services.worker import logs
+
+scaler_command = typer.Typer()
+
+
+@scaler_command.command()
+def scaler(
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="the address to listen on")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", help="the port; 0: any free one", min=0, max=65535)
+    ] = 8001,
+    least: Annotated[
+        int, typer.Option("--min", metavar="PODS", help="want at least so many", min=0)
+    ] = 0,
+    most: Annotated[
+        int | None, typer.Option("--max", metavar="PODS", help="want at most so many", min=0)
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="print the demand, and exit")] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Serve how many pods a fleet needs, for Prometheus and KEDA.
+
+    It must have the settings of the pods. It wakes a Snowflake warehouse only after steps have
+    changed, or when one becomes due.
+    """
+    if json and not once:
+        raise InvalidInput("--json needs --once")
+    if most is not None and most < least:
+        raise InvalidInput(f"--max ({most}) must not be less than --min ({least})")
+    settings = from_env()
+    check_is_shared(store or settings.store)
+    fleet = FleetQ(store, settings=settings)  # without the tasks of FLEET_Q_APP, which do not run
+    fleet.use(create=False)
+    try:
+        demand_of = Scaler(fleet.store, settings, least=least, most=most)
+        first = demand_of.demand()
+        if once:
+            print_json(first) if json else print_record(first)
+            return
+        logs.configure(settings)
+        from fleet_q.services.cli.serving import (  # importing FastAPI takes half a second
+            SIGNAL_CHECK_INTERVAL,
+            serving,
+        )
+        from fleet_q.services.http.listener import listen
+        from fleet_q.services.http.scaler import create_scaler_http
+
+        with (
+            stopping_on_signal(SIGNAL_CHECK_INTERVAL) as wait_for_signal,
+            listen(host, port) as listener,
+            serving(
+                lambda hosts: create_scaler_http(demand_of, settings, hosts),
+                settings,
+                host,
+                listener,
+                exposed="read how many steps there are",
+            ),
+        ):
+            wait_for_signal()
+    finally:
+        fleet.close()

@@ -1,0 +1,1 @@
+"""How many pods a fleet needs, for autoscalers and monitoring."""

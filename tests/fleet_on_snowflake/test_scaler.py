@@ -1,0 +1,66 @@
+"""The scaler on Snowflake: it needs a warehouse only after a change, or when a step is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fleet_q.adapters.snowflake.store import SnowflakeStore
+from fleet_q.services.scaler.scaler import Demand, Scaler
+from tests.fleet_on_snowflake.by_hand import USUAL, World, world_in
+from tests.standin.client import Schema, Statement
+
+
+@pytest.fixture
+def world(made: Schema) -> Iterator[World]:
+    with world_in(made) as world:
+        yield world
+
+
+@pytest.fixture
+def scaler(world: World) -> Iterator[Scaler]:
+    store = SnowflakeStore(world.schema.parameters)
+    yield Scaler(store, USUAL, clock=lambda: world.now)
+    store.close()
+
+
+def asked(world: World, scaler: Scaler, times: int, every: float = 30) -> list[Statement]:
+    """Ask for the demand so many times; returns the statements that took."""
+    world.schema.forget()
+    for _ in range(times):
+        world.pass_time(every)
+        scaler.demand()
+    return world.schema.log()
+
+
+def test_scaler_needs_no_warehouse_while_nothing_changes(world: World, scaler: Scaler) -> None:
+    world.submit(7)
+    assert scaler.demand() == Demand(7, 7, 0, 0.0, None, 2)
+    asked(world, scaler, 2)
+    log = asked(world, scaler, 20)
+    assert len(log) == 20
+    assert not any(each.warehouse or each.writes for each in log)
+
+
+def test_scaler_counts_twice_after_a_change_and_once_when_a_step_is_due(
+    world: World, scaler: Scaler
+) -> None:
+    scaler.demand()
+    asked(world, scaler, 2)
+    world.submit(delay=300)
+    log = asked(world, scaler, 5)
+    assert sum(each.warehouse for each in log) == 2
+    log = asked(world, scaler, 10)
+    assert sum(each.warehouse for each in log) == 1
+    demand = scaler.demand()
+    assert (demand.claimable, demand.next_due_in, demand.wanted_pods) == (1, None, 1)
+
+
+def test_scaler_follows_a_pod_that_claims_and_completes(world: World, scaler: Scaler) -> None:
+    pod = world.pod("pod")
+    pod.keeps = True
+    world.submit(3)
+    pod.do_what_is_due()
+    demand = scaler.demand()
+    assert (demand.pending, demand.claimed, demand.wanted_pods) == (0, 3, 1)
