@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fleet_q.adapters.snowflake.times import MEASURED, read_times
 from fleet_q.services.app.settings import from_env
 from fleet_q.services.cli.options import JsonOption, VerboseOption
 
@@ -36,8 +37,15 @@ def simulate(
     picture: Annotated[
         Path | None, typer.Option(help="plot the fleet over time to this file: .png, .svg or .pdf")
     ] = None,
+    warehouse_clusters: Annotated[
+        int, typer.Option(help="clusters of Snowflake's warehouse, of 8 slots each", min=1)
+    ] = 1,
+    latencies: Annotated[
+        Path | None,
+        typer.Option(help="JSON of the seconds that Snowflake's statements take on your account"),
+    ] = None,
     table: Annotated[
-        bool, typer.Option("--table", help="compare 10, 100 and 1000 pods on Snowflake's tables")
+        bool, typer.Option("--table", help="compare fleets of 10 to 1000 pods on Snowflake")
     ] = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -49,10 +57,18 @@ def simulate(
     """
     from fleet_q.services.cli import simulation_runs
 
+    times = MEASURED if latencies is None else read_times(latencies)
     if table:
-        simulation_runs.run_table(seed, hours or 1.0, from_env(), json)
+        simulation_runs.run_table(seed, from_env(), times, json)
     else:
         size = simulation_runs.Size(
-            pods=pods, hours=hours, steps=steps, store=store_model, settings=from_env()
+            pods=pods,
+            hours=hours,
+            steps=steps,
+            store=store_model,
+            settings=from_env(),
+            clusters=warehouse_clusters,
+            latencies=latencies,
+            times=times,
         )
         simulation_runs.run_seeds(range(seed, seed + seeds), size, picture, json)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -18,30 +19,33 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from fleet_q.adapters.snowflake.times import MEASURED, Times
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.cli.output import err, out, print_json, print_record
 from fleet_q.services.simulation.fleet import Outcome, simulate
-from fleet_q.services.simulation.generate import draw
+from fleet_q.services.simulation.generate import burst, draw
 from fleet_q.services.simulation.models import Kind
 from fleet_q.services.simulation.plot import check_can_plot, plot_outcome
 from fleet_q.services.simulation.report import Figures, figures, history, markdown
 from fleet_q.services.simulation.scenario import Scenario
 from fleet_q.services.simulation.shrink import MOST_RUNS, Shrinker
 
-FLEETS: Final = (10, 100, 1_000)
-TABLES: Final[tuple[Kind, ...]] = ("standard", "hybrid")
+BURSTS: Final[tuple[Kind, ...]] = ("standard", "hybrid")
 
 
 class Size(msgspec.Struct, frozen=True):
     """The options of the command; ``None`` is drawn from the seed. A fleet of given ``pods`` or
-    ``hours`` uses ``settings``."""
+    ``hours`` uses ``settings``. ``latencies`` is the file of ``times``."""
 
     pods: int | None = None
     hours: float | None = None
     steps: int | None = None
     store: Kind | None = None
     settings: PodSettings | None = None
+    clusters: int = 1
+    latencies: Path | None = None
+    times: Times = MEASURED
 
     def scenario(self, seed: int) -> Scenario:
         """Return the scenario of a seed."""
@@ -52,6 +56,8 @@ class Size(msgspec.Struct, frozen=True):
             steps=self.steps,
             store=self.store,
             settings=self.settings,
+            times=self.times,
+            clusters=self.clusters,
         )
 
     def command(self, seed: int) -> str:
@@ -61,6 +67,8 @@ class Size(msgspec.Struct, frozen=True):
             "hours": self.hours,
             "steps": self.steps,
             "store-model": self.store,
+            "warehouse-clusters": None if self.clusters == 1 else self.clusters,
+            "latencies": self.latencies,
         }
         given = "".join(
             f" --{name} {value}" for name, value in options.items() if value is not None
@@ -92,16 +100,30 @@ def run_seeds(seeds: range, size: Size, picture: Path | None, json: bool) -> Non
     _print_figures(totals, json)
 
 
-def run_table(seed: int, hours: float, settings: PodSettings, json: bool) -> None:
-    """Simulate fleets of ten, a hundred and a thousand pods on both kinds of Snowflake's tables,
-    and print their figures as a Markdown table."""
+FLEETS: Final = (
+    Size(pods=10, store="standard"),
+    Size(pods=50, store="standard"),
+    Size(pods=100, store="standard"),
+    Size(pods=1_000, store="standard", clusters=4),
+    Size(pods=100, store="hybrid"),
+    Size(pods=20, steps=10_000, store="standard"),
+    Size(pods=20, steps=10_000, store="hybrid"),
+)
+"""The fleets of the table; an hour each, ten steps a pod unless it says how many."""
+
+
+def run_table(seed: int, settings: PodSettings, times: Times, json: bool) -> None:
+    """Simulate fleets of several sizes on Snowflake, and bursts of steps, and print their figures
+    as a Markdown table."""
+    fleets = [
+        replace(size, hours=1.0, settings=settings, times=times).scenario(seed) for size in FLEETS
+    ]
+    fleets += [burst(seed, store=kind, settings=settings, times=times) for kind in BURSTS]
     rows: list[Figures] = []
-    with _progress("fleets", len(FLEETS) * len(TABLES)) as (progress, task):
-        for pods in FLEETS:
-            for store in TABLES:
-                scenario = draw(seed, pods=pods, hours=hours, store=store, settings=settings)
-                rows.append(figures(_simulate(scenario, progress)))
-                progress.advance(task)
+    with _progress("fleets", len(fleets)) as (progress, task):
+        for scenario in fleets:
+            rows.append(figures(_simulate(scenario, progress)))
+            progress.advance(task)
     if json:
         print_json(rows)
     else:
@@ -112,12 +134,12 @@ def _simulate(scenario: Scenario, progress: Progress) -> Outcome:
     """Run a scenario; a fleet that is measured gets a progress bar of its own."""
     if not scenario.is_measured:
         return simulate(scenario)
-    name = f"{len(scenario.pods)} pods on {scenario.store}, hours"
-    task = progress.add_task(name, total=round(scenario.seconds / 3_600))
+    name = f"{len(scenario.pods)} pods on {scenario.store}, minutes"
+    task = progress.add_task(name, total=round(scenario.seconds / 60))
     try:
         return simulate(
             scenario,
-            on_progress=lambda seconds: progress.update(task, completed=int(seconds / 3_600)),
+            on_progress=lambda seconds: progress.update(task, completed=int(seconds / 60)),
         )
     finally:
         progress.remove_task(task)
@@ -146,7 +168,7 @@ def _print_figures(rows: list[Figures], json: bool) -> None:
         sums: dict[str, Any] = {
             name: sum(getattr(row, name) for row in rows)
             for name in ("pods", "faults", "submitted", "completed", "failed", "cancelled",
-                         "recovered", "statements")
+                         "recovered_from_dead", "recovered_from_living", "statements")
         }  # fmt: skip
         hours = round(sum(row.hours for row in rows))
         print_record({"fleets": len(rows), "hours": hours, **sums, "promises broken": 0})

@@ -66,9 +66,14 @@ class Actor:
         return self.virtual_clock.now < self.frozen_until
 
     @property
+    def is_silent(self) -> bool:
+        """Whether it is dead or frozen."""
+        return self.frozen or not self.alive
+
+    @property
     def silent_since(self) -> float:
         """Time at which it died or was frozen; infinity while it runs."""
-        return self._stopped_at if self.frozen or not self.alive else math.inf
+        return self._stopped_at if self.is_silent else math.inf
 
     def on_answer(self, answer: Any) -> None:
         """Resume it with the answer to its call."""

@@ -14,19 +14,21 @@ from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.retry import MICROS, micros
-from fleet_q.core.step import Step
+from fleet_q.core.step import Complete, Step
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.client import hold_locks, send
 from fleet_q.services.simulation.liveness_checks import LivenessChecks
 from fleet_q.services.simulation.measures import Measures
-from fleet_q.services.simulation.models import STORE_MODELS
+from fleet_q.services.simulation.models import store_model
 from fleet_q.services.simulation.pod_process import PodProcess
 from fleet_q.services.simulation.recording import RecordingDatabase
 from fleet_q.services.simulation.records import HeldClaim, longest_gap
 from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.server import Server
+from fleet_q.services.simulation.stale import StaleViews
 from fleet_q.services.simulation.starts import Starts
+from fleet_q.services.simulation.store_state import StoreState
 from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.virtual_clock import EPOCH, Stopped, VirtualClock
 
@@ -37,11 +39,14 @@ take minutes at most; a store clock that was set back prolongs delays by as much
 RESTART_DELAY: Final = 30.0
 """Seconds after which a process that a step has killed is restarted, as by a supervisor."""
 
+MEASURE_TIMEOUT: Final = 3_600.0
+"""Seconds for which a fleet that is measured may go on after the end of the scenario."""
+
 FINAL_GRACE: Final = 600.0
 """Seconds that pods have to drain at the end; longer than a setting, since locks that dead pods
 still hold may delay them."""
 
-PROGRESS_INTERVAL: Final = 900.0
+PROGRESS_INTERVAL: Final = 60.0
 """Simulated seconds between two calls of ``on_progress``."""
 
 UNFINISHED: Final = ("pending", "claimed")
@@ -60,7 +65,7 @@ class Fleet:
             for work in request.steps
         }
         dead_after = micros(scenario.settings.dead_pod_threshold)
-        model = STORE_MODELS[scenario.store]
+        model = store_model(scenario.store, scenario.times, scenario.clusters)
         if model.most_waiters is not None:
             model = msgspec.structs.replace(model, most_waiters=scenario.most_waiters)
         self.database = RecordingDatabase(self.virtual_clock.store_time, model.traits)
@@ -74,6 +79,16 @@ class Fleet:
             math.inf if prune_after is None else micros(prune_after),
             self._began_before_death,
         )
+        self.store_state = StoreState(
+            self.virtual_clock,
+            has_lock_queue=model.most_waiters is not None,
+            longest_gap=longest_gap(scenario.settings),
+        )
+        self._stale: StaleViews | None = None
+        if any(isinstance(fault, sc.StaleReads) for fault in scenario.faults):
+            chance = Random(f"{scenario.seed}/stale")
+            self._stale = StaleViews(self.database, self.virtual_clock, chance)
+            self.checks.reads_are_stale = True
         self.server = Server(
             self.virtual_clock,
             model,
@@ -81,7 +96,9 @@ class Fleet:
             Random(f"{scenario.seed}/server"),
             on_done=self._on_done,
             on_death=self._on_death,
-            longest_gap=longest_gap(scenario.settings),
+            state=self.store_state,
+            refuses=self._is_too_large,
+            stale=self._stale,
         )
         self.measures = Measures(self)
         self.processes: dict[str, PodProcess] = {}
@@ -178,8 +195,21 @@ class Fleet:
             return
         if isinstance(fault, sc.StoreClock):
             self.virtual_clock.clock_shift += micros(fault.seconds)
-            self.server.disturbed_at = self.virtual_clock.now
+            self.store_state.disturbed_at = self.virtual_clock.now
             self.checks.clock_set_at = self.virtual_clock.time()
+            return
+        if isinstance(fault, sc.StaleReads):
+            assert self._stale is not None
+            self._stale.begin(fault)
+            return
+        if isinstance(fault, sc.WaitingInserts):
+            self.store_state.begin_waiting_inserts(fault.seconds)
+            return
+        if isinstance(fault, sc.EarlyTimestamps):
+            self.store_state.begin_early_timestamps(fault.seconds)
+            return
+        if isinstance(fault, sc.UnreachableStorage):
+            self.store_state.begin_unreachable_storage(fault.pod_id, fault.seconds)
             return
         if isinstance(fault, sc.TransactionFault):
             self.server.transaction_faults.setdefault(fault.pod_id, []).append(fault)
@@ -225,7 +255,9 @@ class Fleet:
         steps, pods = self.database.take()
         events = [event for event, _ in (*steps, *pods) if event is not None]
         self.database.written_at |= {(e.stream, e.version): self.virtual_clock.now for e in events}
-        self.measures.committed(steps)
+        self.measures.committed(call.method, steps)
+        self.measures.pods_changed(pods)
+        self.checks.early_by = self.database.early_by
         self.checks.committed(actor, call, answer, steps, pods)
         if pruned := self.database.take_pruned():
             self.measures.pruned += len(pruned)
@@ -238,7 +270,7 @@ class Fleet:
         assert isinstance(actor, PodProcess)
         begin, longest = max((since - EPOCH) / MICROS, actor.began_at), 0.0
         now = self.virtual_clock.now
-        for gap_begin, gap_end in sorted((*actor.gaps, *self.server.gaps, (now, now))):
+        for gap_begin, gap_end in sorted((*actor.gaps, *self.store_state.gaps, (now, now))):
             if begin < min(gap_begin, now):
                 longest = max(longest, actor.elapsed(begin, min(gap_begin, now)))
             begin = max(begin, gap_end)
@@ -252,6 +284,14 @@ class Fleet:
             return None
         return self._starts.began(held.incarnation, step_id, held.token, actor.call_began)
 
+    def _is_too_large(self, call: StoreCall) -> bool:
+        """Whether the call has a result that is larger than a bound value may be."""
+        return call.method == "sync" and any(
+            isinstance(outcome, Complete)
+            and self.work[outcome.step_id].behaviour == "returns too much"
+            for outcome in call.args[0].outcomes
+        )
+
     def _end_faults(self) -> None:
         """Cancel outstanding faults, and restart every pod that has no process."""
         self.server.transaction_faults.clear()
@@ -260,9 +300,12 @@ class Fleet:
                 self.begin(pod_id)
 
     def _settle(self) -> None:
-        """Run until every step has ended, and then until every pod has drained."""
+        """Run until every step has ended, and then, unless the fleet is measured, until every pod
+        has drained."""
         settings = self.scenario.settings
         self._run_until(self._is_settled, self._first_unfinished)
+        if self.scenario.is_measured:
+            return
         self.virtual_clock.run(
             self.virtual_clock.now + settings.dead_pod_threshold + 3 * settings.recovery_interval
         )  # until dead pods are declared dead
@@ -277,10 +320,11 @@ class Fleet:
     def _run_until(
         self, done: Callable[[], bool], first_not_done: Callable[[], str | None]
     ) -> None:
-        until = self.virtual_clock.now + SETTLE_TIMEOUT
+        is_measured = self.scenario.is_measured
+        until = self.virtual_clock.now + (MEASURE_TIMEOUT if is_measured else SETTLE_TIMEOUT)
         while not done():
             if self.virtual_clock.now >= until:
-                if self.scenario.is_measured:
+                if is_measured:
                     return
                 subject = first_not_done() or "nothing"
                 raise Violation(

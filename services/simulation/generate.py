@@ -7,10 +7,16 @@ from typing import Final, Literal, cast
 
 from msgspec.structs import replace
 
+from fleet_q.adapters.snowflake.times import MEASURED, Times
 from fleet_q.adapters.snowflake.traits import MOST_WAITERS
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation import scenario as sc
-from fleet_q.services.simulation.models import STORE_MODELS, Kind
+from fleet_q.services.simulation.models import KINDS, Kind
+from fleet_q.services.simulation.snowflake_faults import (
+    snowflake_faults,
+    with_errors,
+    with_large_results,
+)
 
 FAULTS_PER_POD: Final = 6.0
 """Faults of a pod in one simulation, on average."""
@@ -20,11 +26,14 @@ DAY: Final = 86_400.0
 FAULTS_PER_POD_DAY: Final = 2.0
 """Faults of a pod a day, on average, in a fleet of given size, which is measured."""
 
+BURST_STEPS: Final = 10_000
+BURST_PODS: Final = 20
+
 LONGEST_SCRIPT: Final = 8
-"""Statements in a transaction, at most; a transaction fault occurs before one of them."""
+"""Requests in a transaction, at most; a transaction fault occurs before one of them."""
 
 AFTER_LAST: Final = -1
-"""The number of a statement that means: after the last one."""
+"""The number of a request that means: after the last one."""
 
 
 def draw(
@@ -35,14 +44,16 @@ def draw(
     steps: int | None = None,
     store: Kind | None = None,
     settings: PodSettings | None = None,
+    times: Times = MEASURED,
+    clusters: int = 1,
 ) -> sc.Scenario:
     """Return the scenario of the seed. Parameters that are ``None`` are drawn: a few pods, less
     than an hour, random settings. A fleet of given ``pods`` or ``hours`` is measured, and uses
-    ``settings``, or the defaults."""
+    ``settings``, or the defaults. ``times`` and ``clusters`` are those of Snowflake's warehouse."""
     chance = Random(f"scenario {seed}")
     is_measured = pods is not None or hours is not None
-    kind = store or cast("Kind", chance.choice(sorted(STORE_MODELS)))
-    settings = (settings or PodSettings()) if is_measured else _settings(seed, chance)
+    kind = store if store is not None else chance.choice(KINDS)
+    settings = (settings or PodSettings()) if is_measured else _settings(seed, chance, kind)
     pod_count = pods or chance.randint(2, 7)
     seconds = hours * 3_600 if hours is not None else chance.uniform(600, 1_800)
     step_count = (
@@ -51,6 +62,8 @@ def draw(
     names = [f"pod-{number:0{len(str(pod_count - 1))}}" for number in range(pod_count)]
     starts = tuple(_start(name, chance, seconds) for name in names)
     work = [_work(f"step-{number:06}", chance, is_measured) for number in range(step_count)]
+    if not is_measured:
+        work = with_large_results(seed, work)
     scenario = sc.Scenario(
         seed=seed,
         store=kind,
@@ -59,13 +72,36 @@ def draw(
         pods=starts,
         requests=tuple(_requests(work, names, chance, seconds)),
         faults=(
-            *_faults(names, chance, seconds, is_measured),
+            *with_errors(seed, kind, _faults(names, chance, seconds, is_measured)),
             *_fleet_faults(seed, names, kind, seconds, is_measured),
+            *snowflake_faults(seed, names, kind, seconds, is_measured),
         ),
         most_waiters=MOST_WAITERS if is_measured else chance.choice([1, 2, MOST_WAITERS]),
+        times=times,
+        clusters=clusters,
         is_measured=is_measured,
     )
     return scenario if is_measured or steps is not None else _with_rare_case(scenario, names)
+
+
+def burst(
+    seed: int, *, store: Kind, settings: PodSettings, times: Times = MEASURED, clusters: int = 1
+) -> sc.Scenario:
+    """Return a scenario without faults: a burst of steps that take no time, which pods of eight
+    slots find when they are up."""
+    work = tuple(sc.Work(step_id=f"step-{number:06}", seconds=0.0) for number in range(BURST_STEPS))
+    return sc.Scenario(
+        seed=seed,
+        store=store,
+        settings=replace(settings, max_parallelism=8, capacity_threshold=1.0),
+        seconds=3_600.0,
+        pods=tuple(sc.Start(f"pod-{number:02}", number * 0.5) for number in range(BURST_PODS)),
+        requests=(sc.Submission(45.0, work, unique=True),),
+        faults=(),
+        times=times,
+        clusters=clusters,
+        is_measured=True,
+    )
 
 
 def _with_rare_case(scenario: sc.Scenario, pods: list[str]) -> sc.Scenario:
@@ -183,10 +219,11 @@ def _step_count(chance: Random, is_measured: bool, pods: int, seconds: float) ->
     return round(pods * seconds / 360) if is_measured else chance.randint(10, 80)
 
 
-def _settings(seed: int, chance: Random) -> PodSettings:
+def _settings(seed: int, chance: Random, kind: Kind) -> PodSettings:
+    """Draw settings. On Snowflake a sync takes seconds, so heartbeats must not be closer."""
     pruning = Random(f"scenario {seed}, pruning")
     sleeping = Random(f"scenario {seed}, sleeping")
-    heartbeat = chance.choice([2.0, 5.0, 10.0])
+    heartbeat = chance.choice([2.0, 5.0, 10.0] if kind == "sqlite" else [8.0, 10.0, 20.0])
     return PodSettings(
         heartbeat_interval=heartbeat,
         claim_interval=chance.choice([1.0, 5.0, 15.0]),
@@ -253,7 +290,8 @@ def _requests(
             if roll < 0.04:
                 requests.append(sc.Cancellation(at + chance.expovariate(1 / 30), item.step_id))
             if 0.03 < roll < 0.07:
-                requests.append(sc.Replaying(at + chance.expovariate(1 / 200), item.step_id))
+                replayed_at = min(at + chance.expovariate(1 / 200), seconds)
+                requests.append(sc.Replaying(replayed_at, item.step_id))
     return requests
 
 

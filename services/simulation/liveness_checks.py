@@ -17,7 +17,11 @@ from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.virtual_clock import EPOCH
 
 CALL_TIME: Final = 20.0
-"""Seconds allowed for the store calls that follow an interval."""
+"""Seconds allowed for the store calls that follow an interval, on a store without delays."""
+
+CALL_STATEMENTS: Final = 60
+"""Statements that these calls may take one after another; most of them wait for those of other
+pods."""
 
 MAX_SYNCS: Final = 3
 """Syncs within which a pod reports a step that has ended, or starts one that it holds."""
@@ -45,15 +49,17 @@ class LivenessChecks:
 
     def __init__(self, fleet: Observed) -> None:
         self._fleet = fleet
-        settings = fleet.scenario.settings
-        self._recovery_limit = settings.recovery_interval * SLACK + CALL_TIME
+        settings, model = fleet.scenario.settings, fleet.server.model
+        call_time = CALL_TIME + CALL_STATEMENTS * (model.request + model.update)
+        self._call_time = call_time
+        self._recovery_limit = settings.recovery_interval * SLACK + call_time
         self._silence_limit = settings.dead_pod_threshold * SLACK + self._recovery_limit
-        claim_limit = settings.claim_interval * SLACK + LONGEST_JITTER + CALL_TIME
+        claim_limit = settings.claim_interval * SLACK + LONGEST_JITTER + call_time
         # Computed here and not by the core, so that an error of the core's back-off is noticed.
         sleep_poll = max(settings.claim_interval, settings.sleep_poll_interval)
-        notice_limit = sleep_poll * SLACK + LONGEST_JITTER + CALL_TIME
+        notice_limit = sleep_poll * SLACK + LONGEST_JITTER + call_time
         self._claim_limits: dict[Phase, float] = {"up": claim_limit, "asleep": notice_limit}
-        self._waiting_limit = settings.claim_interval * SLACK * MAX_CLAIM_INTERVALS + CALL_TIME
+        self._waiting_limit = settings.claim_interval * SLACK * MAX_CLAIM_INTERVALS + call_time
         self._leader_limit = settings.dead_pod_threshold * SLACK + notice_limit
         self._every = min(settings.recovery_interval, claim_limit) / 2
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
@@ -110,7 +116,7 @@ class LivenessChecks:
         leader = fleet.checks.leader(fleet.virtual_clock.store_time()) or ""
         since = self._listening_since.get(leader, fleet.virtual_clock.now)
         process = fleet.processes[leader]
-        since = max(since, process.disturbed_at, fleet.server.disturbed_at)
+        since = max(since, process.disturbed_at, fleet.store_state.disturbed_at)
         return fleet.virtual_clock.now - since > self._silence_limit
 
     def _leader_working_since(self) -> float | None:
@@ -121,7 +127,7 @@ class LivenessChecks:
             self._leader, self._leading_since = incarnation, fleet.virtual_clock.now
         if leader is None or leader.machine.phase != "up" or not self._is_working(leader):
             return None
-        return max(self._leading_since, leader.disturbed_at, fleet.server.disturbed_at)
+        return max(self._leading_since, leader.disturbed_at, fleet.store_state.disturbed_at)
 
     def _check_claimable(self, undisturbed: bool) -> None:
         fleet = self._fleet
@@ -218,7 +224,7 @@ class LivenessChecks:
 
     def _is_working(self, process: PodProcess) -> bool:
         began = process.call_began
-        waits = began is not None and process.virtual_clock.now - began > CALL_TIME / 2
+        waits = began is not None and process.virtual_clock.now - began > self._call_time / 2
         return process.alive and not process.frozen and not waits
 
     def _age(self, ts: int) -> float:

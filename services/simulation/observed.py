@@ -9,6 +9,7 @@ from fleet_q.services.simulation.recording import RecordingDatabase
 from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.scenario import Scenario
 from fleet_q.services.simulation.server import Server
+from fleet_q.services.simulation.store_state import StoreState
 from fleet_q.services.simulation.virtual_clock import VirtualClock
 
 
@@ -20,6 +21,7 @@ class Observed(Protocol):
     database: RecordingDatabase
     checks: SafetyChecks
     server: Server
+    store_state: StoreState
     processes: dict[str, PodProcess]
     died_at: dict[str, float]
     """Seconds since the start, by process id."""

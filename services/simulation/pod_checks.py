@@ -33,7 +33,7 @@ class PodChecks:
         at = row.last_heartbeat_ts if event is None else event.at
         clock_was_set = pod.changed <= self._records.clock_set_at
         require(
-            clock_was_set or at >= pod.at,
+            clock_was_set or at + self._records.early_by >= pod.at,
             "order",
             pod_id,
             "has an event older than the previous one",

@@ -10,7 +10,7 @@ from typing import Any, Final
 from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.core.calls import Calls, StoreCall
 from fleet_q.core.capacity import slots
-from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreUnavailable
+from fleet_q.core.errors import DataRefused, FleetQError, IncarnationEnded, StoreUnavailable
 from fleet_q.core.ports import StartRecords, StoreTraits, SyncRequest
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
@@ -258,7 +258,8 @@ class _Failures(Observer):
             raise self._error
 
     def on_refused(self, outcomes: int, step: Step | None, error: Exception) -> None:
-        self._error = error
+        if not isinstance(error, DataRefused):
+            self._error = error
 
     def on_not_stopped(self, step_id: str, error: Exception) -> None:
         self._error = error
@@ -276,7 +277,8 @@ class _Failures(Observer):
         self._keep_unexpected(error)
 
     def on_not_released(self, error: BaseException) -> None:
-        self._keep_unexpected(error)
+        if not isinstance(error, DataRefused):
+            self._keep_unexpected(error)
 
     def _keep_unexpected(self, error: BaseException | None) -> None:
         """Keep the error, unless the store is unavailable or the incarnation has ended."""

@@ -19,6 +19,7 @@ class RecordingDatabase(MemoryDatabase):
     def __init__(self, clock: Callable[[], int], traits: StoreTraits) -> None:
         super().__init__(clock)
         self.traits = traits
+        self.early_by = 0  # µs by which a transaction's time precedes the present
         self.written_at: dict[
             tuple[str, int], float
         ] = {}  # seconds since the start, by stream and version
@@ -27,7 +28,7 @@ class RecordingDatabase(MemoryDatabase):
         self.pruned: list[str] = []  # ids of steps and pods
 
     def begin(self) -> MemoryTransaction:
-        return _RecordingTransaction(self, self._clock())
+        return _RecordingTransaction(self, self._clock() - self.early_by)
 
     def is_claimable(self) -> bool:
         """Whether a step is pending and due."""

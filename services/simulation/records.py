@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
+from fleet_q.core.pod import Pod
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation.pending import Queue
 from fleet_q.services.simulation.violation import Violation
@@ -73,16 +74,21 @@ class Records:
         self.duplicated: set[str] = set()  # ids under which two processes were alive at once
         self.unfinished = 0
         self.clock_set_at = 0  # true time at which the store's clock was last set
+        self.reads_are_stale = False  # some reads may be
+        self.early_by = 0  # µs by which the time of the latest commit precedes it
         self.holding: Counter[str] = Counter()  # number of claimed steps, by incarnation
         self.queue = Queue(self.steps)
 
-    def leader(self, at: int) -> str | None:
-        """The leader at ``at``, or ``None``."""
+    def leader(self, at: int, rows: Sequence[Pod] | None = None) -> str | None:
+        """The leader at ``at``, or ``None``; by the log, or by ``rows`` that were read."""
+        if rows is None:
+            pods = [(i, p.status, p.birth, p.last_heartbeat) for i, p in self.pods.items()]
+        else:
+            pods = [(p.pod_id, p.status, p.birth_ts, p.last_heartbeat_ts) for p in rows]
         alive = [
-            (pod.status == "asleep", pod.birth, pod_id)
-            for pod_id, pod in self.pods.items()
-            if pod.status == "asleep"
-            or (pod.status == "up" and abs(at - pod.last_heartbeat) < self.dead_after)
+            (status == "asleep", birth, pod_id)
+            for pod_id, status, birth, last_heartbeat in pods
+            if status == "asleep" or (status == "up" and abs(at - last_heartbeat) < self.dead_after)
         ]
         return min(alive)[2] if alive else None
 

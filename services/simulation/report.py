@@ -15,7 +15,13 @@ HOUR = 3_600.0
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one run. Durations are in seconds, and ``None`` if nothing was measured."""
+    """The figures of one run. Durations are in seconds, and ``None`` if nothing was measured.
+
+    ``drain_seconds``: from the first submission to the end of the last step. ``rejected_syncs``:
+    the share of syncs that a full lock queue rejected, apart from those that did so because of a
+    fault. ``lock_seconds_a_step``: how long transactions held locks. ``recovered_from_living``:
+    steps that were taken from a pod that was declared dead though its process ran.
+    """
 
     seed: int
     store: str
@@ -28,16 +34,22 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     unfinished: int
     faults: int
     steps_an_hour: float
+    drain_seconds: float | None
     claim_p50: float | None
     claim_p99: float | None
     lock_waits: int
     lock_wait_p50: float | None
     lock_wait_p99: float | None
     refused_by_lock: int
+    rejected_syncs: float | None
     timed_out_at_lock: int
+    timed_out_at_warehouse: int
+    deadlocks: int
     statements: int
     statements_a_step: float | None
-    recovered: int
+    lock_seconds_a_step: float | None
+    recovered_from_dead: int
+    recovered_from_living: int
     recovery_p50: float | None
     recovery_p99: float | None
 
@@ -45,7 +57,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 def figures(outcome: Outcome) -> Figures:
     """Return the figures of a run."""
     fleet, scenario = outcome.fleet, outcome.scenario
-    measures, server = fleet.measures, fleet.server
+    measures, stats = fleet.measures, fleet.server.stats
     statuses = Counter(record.status for record in fleet.checks.steps.values())
     hours = fleet.virtual_clock.now / HOUR
     ended = statuses["completed"] + statuses["failed"]
@@ -63,14 +75,20 @@ def figures(outcome: Outcome) -> Figures:
         steps_an_hour=round(ended / hours, 1) if hours else 0.0,
         claim_p50=_seconds(quantile(measures.claim_waits, 0.50)),
         claim_p99=_seconds(quantile(measures.claim_waits, 0.99)),
-        lock_waits=len(server.waits),
-        lock_wait_p50=_seconds(quantile(server.waits, 0.50)),
-        lock_wait_p99=_seconds(quantile(server.waits, 0.99)),
-        refused_by_lock=server.rejections,
-        timed_out_at_lock=server.timeouts,
-        statements=server.statements,
-        statements_a_step=round(server.statements / ended, 1) if ended else None,
-        recovered=measures.counts["recovered"],
+        drain_seconds=_seconds(max(0.0, measures.last_ended_at - measures.first_submitted_at)),
+        lock_waits=len(stats.waits),
+        lock_wait_p50=_seconds(quantile(stats.waits, 0.50)),
+        lock_wait_p99=_seconds(quantile(stats.waits, 0.99)),
+        refused_by_lock=stats.rejections,
+        rejected_syncs=round(stats.rejected_syncs / stats.syncs, 4) if stats.syncs else None,
+        timed_out_at_lock=stats.timeouts,
+        timed_out_at_warehouse=stats.slot_timeouts,
+        deadlocks=stats.deadlocks,
+        statements=stats.statements,
+        statements_a_step=round(stats.statements / ended, 1) if ended else None,
+        lock_seconds_a_step=round(stats.lock_seconds / ended, 3) if ended else None,
+        recovered_from_dead=measures.recovered - measures.recovered_from_living,
+        recovered_from_living=measures.recovered_from_living,
         recovery_p50=_seconds(quantile(measures.recovery_waits, 0.50)),
         recovery_p99=_seconds(quantile(measures.recovery_waits, 0.99)),
     )
@@ -100,15 +118,19 @@ def history(outcome: Outcome) -> list[str]:
 def markdown(rows: Sequence[Figures]) -> str:
     """Return the figures of several fleets as a Markdown table."""
     head = (
-        "pods", "tables", "steps an hour", "claim p50", "claim p99", "lock wait p99",
-        "rejected by a lock", "statements a step", "recovery p50", "unfinished",
+        "pods", "tables", "submitted", "left undone", "claim p50", "claim p99",
+        "rejected syncs", "lock wait p99", "statements a step", "lock seconds a step",
+        "recovered: dead", "living", "faults", "drained in",
     )  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "| ---: | --- |" + " ---: |" * (len(head) - 2)]
     for row in rows:
+        rejected = "-" if row.rejected_syncs is None else f"{100 * row.rejected_syncs:.1f} %"
         cells = (
-            f"{row.pods:,}", row.store, f"{row.steps_an_hour:,.0f}", _cell(row.claim_p50),
-            _cell(row.claim_p99), _cell(row.lock_wait_p99), f"{row.refused_by_lock:,}",
-            f"{row.statements_a_step or 0:,.0f}", _cell(row.recovery_p50), f"{row.unfinished:,}",
+            f"{row.pods:,}", row.store, f"{row.submitted:,}", f"{row.unfinished:,}",
+            _cell(row.claim_p50), _cell(row.claim_p99), rejected, _cell(row.lock_wait_p99),
+            f"{row.statements_a_step or 0:,.1f}", f"{row.lock_seconds_a_step or 0:,.2f}",
+            f"{row.recovered_from_dead:,}", f"{row.recovered_from_living:,}", f"{row.faults:,}",
+            _cell(row.drain_seconds),
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -130,6 +152,12 @@ def _fault(fault: sc.Fault) -> str:
             return f"all processes are frozen for {seconds:g} s"
         case sc.LongLock(seconds=seconds):
             return f"a client outside the fleet holds the store's locks for {seconds:g} s"
+        case sc.StaleReads(table=table, share=share, seconds=seconds):
+            return f"a share of {share:g} of the reads of {table} is stale for {seconds:g} s"
+        case sc.WaitingInserts(seconds=seconds):
+            return f"INSERTs wait for the locks of their tables for {seconds:g} s"
+        case sc.EarlyTimestamps(seconds=seconds):
+            return f"transactions have the time before their waits for {seconds:g} s"
         case sc.StoreClock(seconds=seconds):
             return f"the store's clock is set by {seconds:+g} s"
         case sc.Crash(pod_id=pod_id):
@@ -142,9 +170,11 @@ def _fault(fault: sc.Fault) -> str:
             what = "is drained"
         case sc.ClockJump(pod_id=pod_id, seconds=seconds):
             what = f"has its clock moved {seconds:g} s forward"
+        case sc.UnreachableStorage(pod_id=pod_id, seconds=seconds):
+            what = f"receives no large results for {seconds:g} s"
         case sc.TransactionFault(pod_id=pod_id):
             place = "after the last" if fault.statement < 0 else f"before number {fault.statement}"
-            what = f"in its next transaction, {place} statement: {fault.seconds:g} s, {fault.then}"
+            what = f"in its next transaction, {place} request: {fault.seconds:g} s, {fault.then}"
             what += f"; lock queues are full for {fault.contended:g} s" if fault.contended else ""
     back = getattr(fault, "back_after", None)
     return f"{pod_id} {what}" + (f", restarted after {back:g} s" if back is not None else "")

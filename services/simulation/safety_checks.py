@@ -62,7 +62,8 @@ class SafetyChecks(Records):
     ) -> None:
         """Check what one call wrote. Raises :class:`Violation`."""
         if call.method == "pods":
-            self._leader_seen[actor] = self.leader(answer.at)
+            rows = answer.pods if self.reads_are_stale else None
+            self._leader_seen[actor] = self.leader(answer.at, rows)
             self._latest[actor] = max(answer.at, self._latest.get(actor, 0))
             if self._leader_seen[actor] == actor.name:
                 self._has_led.add(actor)

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from fleet_q.adapters.snowflake.times import MEASURED, Times
 from fleet_q.adapters.snowflake.traits import MOST_WAITERS
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation.models import Kind
@@ -17,7 +18,11 @@ this name hits the next one."""
 OUTSIDER: Final = "outsider"
 """The actor name of a client outside the fleet that holds locks."""
 
-Behaviour = Literal["succeeds", "fails", "fails for good", "hangs", "kills its pod"]
+Behaviour = Literal[
+    "succeeds", "fails", "fails for good", "hangs", "kills its pod", "returns too much"
+]
+
+Table = Literal["step_tracker", "step_events", "pod_health"]
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,19 +109,28 @@ class ClockJump(msgspec.Struct, frozen=True, tag=True):
 
 
 class TransactionFault(msgspec.Struct, frozen=True, tag=True):
-    """Disturbs the pod's next transaction: before statement number ``statement`` (from 0, modulo
-    the number of statements plus one) it halts for ``seconds``, and then goes on, fails, or its
-    process dies. A failure after the commit loses the answer. After that, the lock queues are full
-    for ``contended`` seconds. The process restarts ``back_after`` seconds after its death; ``None``
-    is never."""
+    """Disturbs the pod's next transaction: before request number ``statement`` (from 0, modulo
+    the number of requests plus one) it halts for ``seconds``, and then goes on, fails (with an
+    error that may be unknown, or as the victim of a deadlock), or its process dies. A failure after
+    the commit loses the answer. After that, the lock queues are full for ``contended`` seconds. The
+    process restarts ``back_after`` seconds after its death; ``None`` is never."""
 
     at: float
     pod_id: str
     statement: int
     seconds: float = 0.0
-    then: Literal["goes on", "fails", "dies"] = "fails"
+    then: Literal["goes on", "fails", "unknown error", "deadlocks", "dies"] = "fails"
     contended: float = 0.0
     back_after: float | None = None
+
+
+class UnreachableStorage(msgspec.Struct, frozen=True, tag=True):
+    """Lets the pod receive no large results for ``seconds``: they come from the cloud's storage,
+    whose host does not answer."""
+
+    at: float
+    pod_id: str
+    seconds: float
 
 
 class StoreOutage(msgspec.Struct, frozen=True, tag=True):
@@ -148,6 +162,31 @@ class StoreClock(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
+class StaleReads(msgspec.Struct, frozen=True, tag=True):
+    """Lets a share of the reads of ``table`` not see what other sessions have committed in the last
+    moments, for ``seconds``."""
+
+    at: float
+    table: Table
+    share: float
+    seconds: float
+
+
+class WaitingInserts(msgspec.Struct, frozen=True, tag=True):
+    """Lets INSERTs need the locks of their tables for ``seconds``, so that they wait or are
+    rejected."""
+
+    at: float
+    seconds: float
+
+
+class EarlyTimestamps(msgspec.Struct, frozen=True, tag=True):
+    """Gives transactions, for ``seconds``, the time before they waited for their locks."""
+
+    at: float
+    seconds: float
+
+
 class Start(msgspec.Struct, frozen=True):
     """Starts a pod at ``at``; its clock runs ``rate`` times as fast as the store's."""
 
@@ -156,8 +195,10 @@ class Start(msgspec.Struct, frozen=True):
     rate: float = 1.0
 
 
-PodFault = Crash | Freeze | DuplicatePod | Stop | ClockJump | TransactionFault
-FleetFault = StoreOutage | Suspension | LongLock | StoreClock
+PodFault = Crash | Freeze | DuplicatePod | Stop | ClockJump | TransactionFault | UnreachableStorage
+FleetFault = (
+    StoreOutage | Suspension | LongLock | StoreClock | StaleReads | WaitingInserts | EarlyTimestamps
+)
 Fault = PodFault | FleetFault
 Request = Submission | Cancellation | Replaying
 
@@ -166,7 +207,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that happens to a fleet from outside; all times are in seconds since the start.
 
     ``seconds``: when the faults are over. ``most_waiters``: length of a lock's queue, shorter than
-    Snowflake's twenty for small fleets, so that their statements are rejected, too.
+    Snowflake's twenty for small fleets, so that their statements are rejected, too. ``times`` of
+    Snowflake's statements, and ``clusters`` of its warehouse.
     ``is_measured``: the fleet has a given size and is measured, and liveness is not checked.
     """
 
@@ -178,6 +220,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     requests: tuple[Request, ...]
     faults: tuple[Fault, ...]
     most_waiters: int = MOST_WAITERS
+    times: Times = MEASURED
+    clusters: int = 1
     is_measured: bool = False
 
     @property

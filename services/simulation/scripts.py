@@ -17,6 +17,9 @@ _HEAD: Final = "the head of the queue"
 HEARTBEAT_LOCKS: Final = frozenset({_FILE, "pod_health"})
 """Locks that every heartbeat needs where locks are not on rows."""
 
+LOGS: Final = {"step_tracker": "step_events", "pod_health": "pod_events"}
+"""The log of each table."""
+
 READS: Final = frozenset({"change_counter", "pods", "orphans", "step", "final_steps"})
 """Calls that are one query."""
 
@@ -33,10 +36,17 @@ def script(model: StoreModel, call: StoreCall, peek: Peek) -> Script:
     if call.method == "hold_locks":
         return _hold(model, *call.args)
     if call.method in READS:
-        return (Statement(f"SELECT {call.method}", model.select, does=call),)
+        return (_read(model, call),)
     if model.kind == "sqlite":
         return _sqlite(model, call)
     return _Snowflake(model, peek).script(call)
+
+
+def _read(model: StoreModel, call: StoreCall) -> Statement:
+    """The change counter is answered from metadata, without the warehouse."""
+    if call.method == "change_counter":
+        return Statement("SELECT change_counter", model.metadata, does=call)
+    return Statement(f"SELECT {call.method}", model.select, does=call, needs_slot=True)
 
 
 def _hold(model: StoreModel, seconds: float, pods: tuple[str, ...]) -> Script:
@@ -87,11 +97,14 @@ class _Snowflake:
             return self._prune(call, ("step_events", "step_tracker"), step_ids)
         if call.method == "prune_pod":
             return self._prune(call, ("pod_events", "pod_health"), (call.args[0].pod_id,))
-        return self._transaction(call, self._update("step_tracker", _ids(call.args[0])))
+        return self._transaction(call, self._update("step_tracker", tuple(_ids(call.args[0]))))
 
     def _prune(self, does: StoreCall, tables: tuple[str, str], rows: tuple[str, ...]) -> Script:
         model = self._model
-        deletes = (replace(self._update(table, rows), text=f"DELETE {table}") for table in tables)
+        deletes = (
+            replace(self._update(table, rows), text=f"DELETE {table}", seconds=model.delete)
+            for table in tables
+        )
         return (
             Statement("BEGIN", model.begin),
             *deletes,
@@ -132,25 +145,28 @@ class _Snowflake:
         statements = [Statement("BEGIN", model.begin)]
         for write in writes:
             statements.append(write)
-            if not write.text.endswith("fleet_q"):
-                statements.append(self._insert("events"))
+            log = LOGS.get(write.text.rpartition(" ")[2])
+            if log is not None:
+                statements.append(self._insert(log))
         statements.append(Statement("COMMIT", model.commit, does=does))
         if answered:
             statements.append(self._select("result", None))
         return tuple(statements)
 
     def _update(self, table: str, rows: Iterable[str]) -> Statement:
-        """Row locks are sorted, so that two transactions never deadlock."""
-        locks = (
-            tuple(sorted(f"{table} {row}" for row in rows)) if self._model.row_locks else (table,)
-        )
-        return Statement(f"UPDATE {table}", self._model.update, locks)
+        """Row locks are sorted, so that two claims never deadlock."""
+        model = self._model
+        locks = tuple(sorted(f"{table} {row}" for row in rows)) if model.row_locks else (table,)
+        return Statement(f"UPDATE {table}", model.update, locks, needs_slot=True)
 
     def _insert(self, table: str) -> Statement:
-        return Statement(f"INSERT {table}", self._model.insert)
+        model = self._model
+        seconds = model.append if table in LOGS.values() else model.insert
+        locks = () if model.row_locks and table not in LOGS.values() else (table,)
+        return Statement(f"INSERT {table}", seconds, needs_slot=True, insert_locks=locks)
 
     def _select(self, what: str, does: StoreCall | None) -> Statement:
-        return Statement(f"SELECT {what}", self._model.select, does=does)
+        return Statement(f"SELECT {what}", self._model.select, does=does, needs_slot=True)
 
 
 def _ids(arg: Any) -> Iterable[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from fleet_q.core import events as ev
 from fleet_q.core.calls import StoreCall
@@ -12,6 +13,9 @@ from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.records import HeldClaim, Records, StepRecord, require
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
+
+FAIL_AT_ONCE: Final = ("fails for good", "returns too much")
+"""Behaviours whose steps fail although they have tries left."""
 
 
 class StepChecks:
@@ -54,13 +58,14 @@ class StepChecks:
         )
         clock_was_set = record.changed <= self._records.clock_set_at
         require(
-            clock_was_set or event.at >= record.at,
+            clock_was_set or event.at + self._records.early_by >= record.at,
             "order",
             step_id,
             "has an event older than the previous one",
         )
         if isinstance(fact, ev.Claimed):
-            is_due = event.at >= record.available or (clock_was_set and record.tries > 0)
+            may_be_early = clock_was_set or self._records.early_by > 0
+            is_due = event.at >= record.available or (may_be_early and record.tries > 0)
             require(is_due, "delays", step_id, "was claimed before it was due")
         record.version, record.at, record.changed = event.version, event.at, self._records.now()
         match fact:
@@ -162,7 +167,7 @@ class StepChecks:
             case ev.Failed():
                 ended = record.tries == record.max_retries
                 require(
-                    ended or self._work[step_id].behaviour == "fails for good",
+                    ended or self._work[step_id].behaviour in FAIL_AT_ONCE,
                     "tries",
                     step_id,
                     "failed after {} of {} tries",

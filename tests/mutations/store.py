@@ -15,7 +15,8 @@ from fleet_q.core.event_store import EventStore
 from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.pod import Pod
 from fleet_q.core.step import Step
-from fleet_q.services.simulation.server import Server, Session
+from fleet_q.services.simulation.server import Server
+from fleet_q.services.simulation.session import Session
 from tests.mutations.guards import (
     Mutation,
     replaced,

@@ -101,6 +101,10 @@ WORKER: Final = (
         "a step that has waited begins only under a confirmed claim",
         replaced(PodMachine, "begin_by", lambda _: lambda self, now: math.inf),
     ),
+    Mutation(
+        "a value that the store refuses fails its step and not its pod",
+        replaced(PodMachine, "refused", lambda _: lambda self, error: False),
+    ),
     Mutation("a function is stopped at its timeout", replaced(PodMachine, "_expire", nothing)),
     Mutation(
         "a sleeping pod notices a change of the change counter",

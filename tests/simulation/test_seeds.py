@@ -11,7 +11,7 @@ import pytest
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.fleet import simulate
 from fleet_q.services.simulation.generate import draw
-from fleet_q.services.simulation.models import STORE_MODELS
+from fleet_q.services.simulation.models import KINDS
 
 SEEDS = range(1, 25)
 
@@ -42,13 +42,13 @@ def test_seeds_cover_every_fault_behaviour_and_event() -> None:
         for request in scenario.requests:
             if isinstance(request, sc.Submission):
                 behaviours.update(work.behaviour for work in request.steps)
-        if seed < 12:
+        if seed < 17:
             fleet = simulate(scenario).fleet
             events += fleet.measures.counts
             pruned += fleet.measures.pruned
             for log in fleet.database.pod_log.values():
                 events.update(event.fact.type for event in log)
-    assert stores == set(STORE_MODELS)
+    assert stores == set(KINDS)
     assert faults == set(get_args(sc.Fault))
     assert pruned > 100
     assert behaviours == set(get_args(sc.Behaviour))
@@ -68,12 +68,12 @@ def test_same_seed_gives_same_history() -> None:
     assert history(7) != history(8)
 
 
-@pytest.mark.parametrize("store", sorted(STORE_MODELS))
+@pytest.mark.parametrize("store", KINDS)
 def test_fleet_of_given_size_is_measured(store: str) -> None:
     outcome = simulate(draw(1, pods=12, hours=0.5, steps=120, store=store))  # type: ignore[arg-type]
-    measures, server = outcome.fleet.measures, outcome.fleet.server
+    measures, stats = outcome.fleet.measures, outcome.fleet.server.stats
     assert outcome.violation is None
     assert outcome.fleet.checks.unfinished == 0
     assert len(measures.claim_waits) >= 100
-    assert server.statements > server.calls > 100
+    assert stats.statements > stats.calls > 100
     assert measures.samples[-1].seconds == pytest.approx(1_800, abs=10)

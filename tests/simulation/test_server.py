@@ -16,13 +16,24 @@ from fleet_q.core.step import Submit
 from fleet_q.services.simulation.actor import Actor, Process
 from fleet_q.services.simulation.client import hold_locks
 from fleet_q.services.simulation.locks import LockTable
-from fleet_q.services.simulation.models import HYBRID, SQLITE, STANDARD, STORE_MODELS, StoreModel
+from fleet_q.services.simulation.models import (
+    KINDS,
+    SQLITE,
+    Kind,
+    StoreModel,
+    hybrid,
+    standard,
+    store_model,
+)
 from fleet_q.services.simulation.recording import RecordingDatabase
 from fleet_q.services.simulation.scenario import OUTSIDER, TransactionFault
 from fleet_q.services.simulation.scripts import script
 from fleet_q.services.simulation.server import Server
+from fleet_q.services.simulation.stale import StaleViews
+from fleet_q.services.simulation.store_state import StoreState
 from fleet_q.services.simulation.virtual_clock import VirtualClock
 
+STANDARD, HYBRID = standard(), hybrid()
 CLAIM = StoreCall("sync", (SyncRequest("pod", "i", claim=1, claim_token="x"),))
 
 
@@ -33,20 +44,26 @@ class SimulatedStore:
         self.virtual_clock = VirtualClock()
         self.database = RecordingDatabase(self.virtual_clock.store_time, model.traits)
         self.answers: list[tuple[str, Any]] = []
+        self.state = StoreState(
+            self.virtual_clock, has_lock_queue=model.most_waiters is not None, longest_gap=5.0
+        )
+        self.stale = StaleViews(self.database, self.virtual_clock, Random(1))
         self.server = Server(
             self.virtual_clock,
             model,
             self.database,
             Random(1),
-            on_done=lambda *_: None,
+            on_done=lambda *_: self.database.take(),
             on_death=lambda actor, _: actor.kill(),
-            longest_gap=5.0,
+            state=self.state,
+            refuses=lambda call: call.method == "cancel" and call.args == ("too large",),
+            stale=self.stale,
         )
         self.call("first", StoreCall("submit", ([Submit(f"s{n}", "{}") for n in range(40)],)))
         self.call("first", StoreCall("sync", (SyncRequest("pod", "i", Join("pod", "i")),)))
         self.virtual_clock.run(10.0)
         self.answers.clear()
-        del self.server.waits[:]
+        del self.server.stats.waits[:]
 
     def call(self, name: str, call: StoreCall) -> Actor:
         actor = Actor(name, self.virtual_clock, self.server)
@@ -65,9 +82,9 @@ class SimulatedStore:
 
 
 @pytest.mark.parametrize("then", ["fails", "dies"])
-@pytest.mark.parametrize("kind", sorted(STORE_MODELS))
-def test_claim_has_effect_only_if_fault_comes_after_commit(kind: str, then: Any) -> None:
-    model = STORE_MODELS[kind]
+@pytest.mark.parametrize("kind", KINDS)
+def test_claim_has_effect_only_if_fault_comes_after_commit(kind: Kind, then: Any) -> None:
+    model = store_model(kind)
     statements = script(model, CLAIM, SimulatedStore(model).database)
     commit = next(n for n, statement in enumerate(statements) if statement.does is not None)
     for number in range(len(statements) + 1):
@@ -96,9 +113,9 @@ def test_commit_takes_effect_if_client_is_killed_after_sending_it() -> None:
     assert actor.alive
 
 
-@pytest.mark.parametrize("kind", sorted(STORE_MODELS))
-def test_frozen_client_continues_its_transaction(kind: str) -> None:
-    store = SimulatedStore(STORE_MODELS[kind])
+@pytest.mark.parametrize("kind", KINDS)
+def test_frozen_client_continues_its_transaction(kind: Kind) -> None:
+    store = SimulatedStore(store_model(kind))
     store.server.transaction_faults["pod"] = [
         TransactionFault(0.0, "pod", 1, seconds=1.0, then="goes on")
     ]
@@ -117,9 +134,9 @@ def test_twenty_wait_for_a_lock_and_others_are_rejected() -> None:
         store.call(str(number), StoreCall("sync", (request,)))
     store.virtual_clock.run(100.0)
     rejected = [name for name, answer in store.answers if isinstance(answer, StoreUnavailable)]
-    assert len(rejected) == store.server.rejections == 4
+    assert len(rejected) == store.server.stats.rejections == 4
     assert len(store.answers) == 25
-    assert len(store.server.waits) == 20
+    assert len(store.server.stats.waits) == 20
 
 
 def test_lock_is_granted_in_order_of_waiting() -> None:
@@ -143,7 +160,7 @@ def test_hybrid_tables_lock_single_rows() -> None:
     for call in calls:
         call()
     store.virtual_clock.run(20.0)
-    assert len(store.server.waits) == 0
+    assert len(store.server.stats.waits) == 0
     assert len(store.database.by_status["cancelled"]) == 25
 
 
@@ -171,7 +188,7 @@ def test_waiting_for_a_lock_times_out_as_contended() -> None:
     store.call("other", CLAIM)
     store.virtual_clock.run(12.0 + STANDARD.lock_timeout + 5.0)
     assert [(name, type(answer)) for name, answer in store.answers] == [("other", StoreContended)]
-    assert store.server.timeouts == 1
+    assert store.server.stats.timeouts == 1
 
 
 @pytest.mark.parametrize("model", [HYBRID, SQLITE])
@@ -187,7 +204,7 @@ def test_lock_timeout_without_lock_queue_is_store_unavailable(model: StoreModel)
     store.call("other", CLAIM)
     store.virtual_clock.run(12.0 + model.lock_timeout + 5.0)
     assert [(name, type(answer)) for name, answer in store.answers] == [("other", StoreUnavailable)]
-    assert store.server.timeouts == 1
+    assert store.server.stats.timeouts == 1
 
 
 def test_calls_fail_during_an_outage() -> None:
@@ -206,9 +223,9 @@ def test_calls_fail_during_an_outage() -> None:
     assert store.claimed() == 1
 
 
-@pytest.mark.parametrize("kind", sorted(STORE_MODELS))
-def test_outside_lock_delays_heartbeats_but_not_queries(kind: str) -> None:
-    store = SimulatedStore(STORE_MODELS[kind])
+@pytest.mark.parametrize("kind", KINDS)
+def test_outside_lock_delays_heartbeats_but_not_queries(kind: Kind) -> None:
+    store = SimulatedStore(store_model(kind))
     holder = Actor(OUTSIDER, store.virtual_clock, store.server)
     holder.begin(hold_locks(20.0, ("pod",)))
     store.virtual_clock.run(store.virtual_clock.now + 1.0)
@@ -219,5 +236,5 @@ def test_outside_lock_delays_heartbeats_but_not_queries(kind: str) -> None:
     assert [name for name, _ in store.answers] == ["reader"]
     while not store.server.is_undisturbed():
         store.virtual_clock.run(store.virtual_clock.now + 1.0)
-    ((begin, end),) = store.server.gaps
+    ((begin, end),) = store.state.gaps
     assert end - begin > 5.0
