@@ -6,9 +6,13 @@ FROM (
         step.step_id, step.version, :type AS type,
         {event_values with available_ts = TO_TIMESTAMP_LTZ(0, 6)}
     FROM {step_tracker} AS step
-    JOIN TABLE(FLATTEN(input => PARSE_JSON(:step_ids))) AS requested
-        ON step.step_id = requested.value::VARCHAR
-    JOIN TABLE(FLATTEN(input => PARSE_JSON(:sources))) AS source
-        ON step.status = source.value::VARCHAR
+    JOIN (
+        SELECT value::VARCHAR AS step_id
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+    ) AS requested ON step.step_id = requested.step_id
+    WHERE step.status IN (
+        SELECT value::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
+    )
 ) AS change
 WHERE {step_tracker}.step_id = change.step_id AND {step_tracker}.version = change.version

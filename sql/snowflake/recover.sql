@@ -7,7 +7,7 @@ FROM (
         held.step_id, held.version,
         CASE
             WHEN held.retry_count < held.max_retries THEN 'recovered'
-            WHEN claim.value[2]::BOOLEAN THEN 'released'
+            WHEN claim.never_began THEN 'released'
             ELSE 'failed'
         END AS type,
         {event_values with
@@ -16,8 +16,12 @@ FROM (
             available_ts = TO_TIMESTAMP_LTZ(0, 6)
         }
     FROM {step_tracker} AS held
-    JOIN TABLE(FLATTEN(input => PARSE_JSON(:claims))) AS claim
-        ON held.step_id = claim.value[0]::VARCHAR AND held.claim_token = claim.value[1]::VARCHAR
+    JOIN (
+        SELECT
+            value[0]::VARCHAR AS step_id, value[1]::VARCHAR AS claim_token,
+            value[2]::BOOLEAN AS never_began
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:claims)))
+    ) AS claim ON held.step_id = claim.step_id AND held.claim_token = claim.claim_token
     WHERE held.status = 'claimed'
         AND NOT EXISTS (
             SELECT 1

@@ -1,4 +1,6 @@
 SELECT {step_columns}
 FROM {step_tracker} AS step
-JOIN TABLE(FLATTEN(input => PARSE_JSON(:step_ids))) AS wanted
-    ON step.step_id = wanted.value::VARCHAR
+JOIN (
+    SELECT value::VARCHAR AS step_id
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+) AS wanted ON step.step_id = wanted.step_id

@@ -69,8 +69,10 @@ WHERE {step_tracker}.step_id = change.step_id AND {step_tracker}.version = chang
         OR EXISTS (
             SELECT 1
             FROM {pod_health} AS pod
-            JOIN TABLE(FLATTEN(input => PARSE_JSON(:allowed_statuses))) AS allowed
-                ON pod.status = allowed.value::VARCHAR
             WHERE pod.pod_id = :pod_id AND pod.incarnation = :incarnation
+                AND pod.status IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:allowed_statuses)))
+                )
         )
     )

@@ -1,6 +1,6 @@
 -- FLEET-Q on Snowflake. Standard tables work on every account; they have no keys or indexes, and an
 -- UPDATE locks the whole table. Hybrid tables have keys, indexes and row locks; only step_tracker
--- and pod_health can be hybrid.
+-- and pod_health can be hybrid. No index has a TIMESTAMP_LTZ, which Snowflake may refuse.
 
 -- The log, from which the other tables can be rebuilt. It is append-only, except for pruning, which
 -- leaves an event with an empty step_id. It is always a standard table: counting its rows is free.
@@ -54,7 +54,7 @@ CREATE /*hybrid HYBRID */TABLE IF NOT EXISTS {step_tracker} (
     change_id       VARCHAR,
     change_type     VARCHAR(16),
     change_token    VARCHAR/*hybrid ,
-    INDEX step_tracker_queue (status, priority, created_ts, step_id),
+    INDEX step_tracker_queue (status, priority),
     INDEX step_tracker_change (change_id)*/
 );
 

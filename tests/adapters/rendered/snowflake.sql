@@ -186,10 +186,14 @@ FROM (
         TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
         NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
     FROM "STEP_TRACKER" AS step
-    JOIN TABLE(FLATTEN(input => PARSE_JSON(:step_ids))) AS requested
-        ON step.step_id = requested.value::VARCHAR
-    JOIN TABLE(FLATTEN(input => PARSE_JSON(:sources))) AS source
-        ON step.status = source.value::VARCHAR
+    JOIN (
+        SELECT value::VARCHAR AS step_id
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+    ) AS requested ON step.step_id = requested.step_id
+    WHERE step.status IN (
+        SELECT value::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
+    )
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
 
@@ -512,15 +516,19 @@ FROM (
         held.step_id, held.version,
         CASE
             WHEN held.retry_count < held.max_retries THEN 'recovered'
-            WHEN claim.value[2]::BOOLEAN THEN 'released'
+            WHEN claim.never_began THEN 'released'
             ELSE 'failed'
         END AS type,
         TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
         held.claim_token AS claim_token, NULL AS result,
         REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback
     FROM "STEP_TRACKER" AS held
-    JOIN TABLE(FLATTEN(input => PARSE_JSON(:claims))) AS claim
-        ON held.step_id = claim.value[0]::VARCHAR AND held.claim_token = claim.value[1]::VARCHAR
+    JOIN (
+        SELECT
+            value[0]::VARCHAR AS step_id, value[1]::VARCHAR AS claim_token,
+            value[2]::BOOLEAN AS never_began
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:claims)))
+    ) AS claim ON held.step_id = claim.step_id AND held.claim_token = claim.claim_token
     WHERE held.status = 'claimed'
         AND NOT EXISTS (
             SELECT 1
@@ -575,8 +583,10 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
     step.claim_token, step.result, step.error, step.traceback, step.version
 FROM "STEP_TRACKER" AS step
-JOIN TABLE(FLATTEN(input => PARSE_JSON(:step_ids))) AS wanted
-    ON step.step_id = wanted.value::VARCHAR;
+JOIN (
+    SELECT value::VARCHAR AS step_id
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+) AS wanted ON step.step_id = wanted.step_id;
 
 -- snowflake/submit
 -- Insert new steps, skipping those whose id exists.
@@ -726,9 +736,11 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
         OR EXISTS (
             SELECT 1
             FROM "POD_HEALTH" AS pod
-            JOIN TABLE(FLATTEN(input => PARSE_JSON(:allowed_statuses))) AS allowed
-                ON pod.status = allowed.value::VARCHAR
             WHERE pod.pod_id = :pod_id AND pod.incarnation = :incarnation
+                AND pod.status IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:allowed_statuses)))
+                )
         )
     );
 
