@@ -100,7 +100,7 @@ def history(outcome: Outcome) -> list[str]:
     scenario, violation = outcome.scenario, outcome.violation
     assert violation is not None
     lines = [(pod.at, f"{pod.pod_id} starts") for pod in scenario.pods]
-    lines += [(fault.at, _fault(fault)) for fault in scenario.faults]
+    lines += [(fault.at, describe_fault(fault)) for fault in scenario.faults]
     lines += [(request.at, _request(request)) for request in scenario.requests]
     database = outcome.fleet.database
     for event in (
@@ -144,7 +144,8 @@ def _seconds(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _fault(fault: sc.Fault) -> str:
+def describe_fault(fault: sc.Fault) -> str:
+    """Return what a fault does, for the history."""
     match fault:
         case sc.StoreOutage(seconds=seconds):
             return f"the store is unavailable for {seconds:g} s"
