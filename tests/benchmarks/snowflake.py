@@ -148,7 +148,7 @@ def _world(standin: Standin, latency: float) -> Iterator[World]:
     schema = standin.schema()
     create_tables(schema)
     schema.forget()
-    schema.set(latency=latency)
+    schema.set(times={"request": latency})
     with world_in(schema) as world:
         yield world
     schema.drop()

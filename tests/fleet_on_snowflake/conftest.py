@@ -41,7 +41,7 @@ def fleet(made: Schema) -> Iterator[Fleet]:
     fleet = Fleet(lambda: SnowflakeStore({**made.parameters, **QUICK_RETRY}))
     yield fleet
     made.no_faults()
-    made.set(latency=0)
+    made.set(times={})
     fleet.stop()
 
 

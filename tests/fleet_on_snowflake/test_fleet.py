@@ -38,7 +38,7 @@ def assert_all_done_once(store: SnowflakeStore, steps: int) -> None:
 def test_eight_pods_complete_every_step_once_despite_all_kinds_of_faults(
     made: Schema, store: SnowflakeStore, fleet: Fleet, processes: Launcher
 ) -> None:
-    made.set(latency=0.003)
+    made.set(times={"request": 0.003})
     fleet.start(6, QUICK)
     for number in range(2):
         processes.start(f"process-{number}", FLEET_Q_DEAD_POD_THRESHOLD="10")
@@ -77,7 +77,7 @@ def test_each_of_24_contending_pods_gets_its_share_although_only_20_may_wait_for
     settings = Settings(claim_interval=0.2, max_parallelism=5, prefetch=0)
     fleet.start(24, settings)
     wait_until(lambda: len(store.pods().pods) == 24)
-    made.set(latency=0.004)
+    made.set(times={"request": 0.004})
     submit(store, 24 * 32)
     wait_until(lambda: store.counts()["completed"] == 24 * 32)
     assert_all_done_once(store, 24 * 32)

@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import json
 import time
+from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
@@ -20,15 +21,16 @@ import fakesnow.server as fakesnow_server
 from fakesnow.converter import from_binding
 from fakesnow.transforms import SERVER_VERSION
 
-from . import answers, errors
+from . import answers, errors, storage
 from .control import Control
 from .database import Database
 from .errors import SnowflakeError
 from .faults import ENDS_SESSION, Fault
 from .log import Entry
-from .plans import WRITES
+from .plans import kinds
 from .scene import Scene
 from .sessions import Session
+from .storage import Storage, moved
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -52,6 +54,7 @@ class App:
         self.database = Database(data)
         self.scenes: defaultdict[tuple[str, str], Scene] = defaultdict(Scene)
         self.sessions: dict[str, Session] = {}
+        self.storage = Storage()
         self._control = Control(self)
         fakesnow_server.shared_fs = self.database.fakesnow
 
@@ -65,6 +68,8 @@ class App:
                 await request.reply(
                     *self._control.handle(scope["method"], path, await request.json())
                 )
+            elif path.startswith(storage.PREFIX):
+                await self._send_rows(request)
             elif path == QUERY:
                 await self._query(request)
             elif path in self._answers:
@@ -93,6 +98,14 @@ class App:
             TELEMETRY: lambda request, body: _ok(None),
         }
 
+    async def _send_rows(self, request: _Request) -> None:
+        """Answer the request for rows in the cloud's storage, or never."""
+        rows = self.storage.get(request.path)
+        if rows is None:
+            await request.never_answer()
+        else:
+            await request.send_content(200, rows, b"application/octet-stream")
+
     async def _answer_or_fault(
         self, request: _Request, answer: Callable[[_Request, Any], dict[str, Any]]
     ) -> None:
@@ -115,22 +128,24 @@ class App:
             return
         if any(isinstance(binding["value"], list) for binding in bindings.values()):
             raise errors.not_provided("arrays of values, which executemany sends")
-        fault = session.scene.faults.next(_kinds(text), text, request.id, request.is_repeated)
-        done = fault is None or fault.kind in ("drop", "break", "hang")
+        fault = session.scene.faults.next(kinds(text), text, request.id, request.is_repeated)
+        done = fault is None or fault.is_late or fault.kind in ("drop", "break", "hang")
         if fault is not None and not done:
             _log_fault(session, text, fault)
             await self._send_fault(request, fault, session)
             return
         answer = session.answers.get(request.id)
         if answer is None:
-            if "rollback" in _kinds(text):
-                self.database.locks.give_up(session)
+            if "rollback" in kinds(text):
+                self.database.cancel(session)
             values = [_value(bindings[str(n)]) for n in range(1, len(bindings) + 1)]
             answer = asyncio.create_task(self._run(session, text, values, fault))
             session.keep(request.id, answer)
-        found = await asyncio.shield(answer)
+        found = await self._wait(request, session, answer)
         if fault is None:
             await request.reply(200, found)
+        elif fault.is_late:
+            await self._send_fault(request, fault, session)
         elif fault.kind == "drop":
             await request.hang_up()
         elif fault.kind == "break":
@@ -138,17 +153,52 @@ class App:
         else:
             await request.never_answer()
 
+    async def _wait(
+        self, request: _Request, session: Session, answer: asyncio.Task[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Wait for the answer to a request. If its client goes away, the statement goes on, unless
+        the session asks for the contrary."""
+        if not session.aborts_detached:
+            return await asyncio.shield(answer)
+        session.attached[request.id] += 1
+        gone = asyncio.create_task(request.never_answer())
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        session.attached[request.id] -= 1
+        if answer.done():
+            gone.cancel()
+            return answer.result()
+
+        def abort() -> None:
+            if not answer.done() and not session.attached[request.id]:
+                self.database.cancel(session)
+
+        asyncio.get_running_loop().call_later(session.scene.detached_abort, abort)
+        raise _ClientGone
+
     async def _run(
         self, session: Session, text: str, values: list[Any], fault: Fault | None
     ) -> dict[str, Any]:
         async with session.request:
+            await _half_a_request(session)
             try:
                 entry, result = await self.database.run(session, text, values)
             except SnowflakeError as error:
                 return answers.failure(error)
-            entry.fault = fault.kind if fault is not None else None
+            finally:
+                await _half_a_request(session)
+            if fault is not None:
+                entry.fault = fault.kind
             connection = session.connection
-            return answers.success(result, connection.database, connection.schema)
+            answer = answers.success(result, connection.database, connection.schema)
+            return self._with_storage(session, answer)
+
+    def _with_storage(self, session: Session, answer: dict[str, Any]) -> dict[str, Any]:
+        """The answer, with its rows at a URL if they are many."""
+        scene = session.scene
+        rows = b64decode(answer["data"].get("rowsetBase64", ""))
+        if scene.storage == "inline" or len(rows) <= scene.most_inline:
+            return answer
+        return moved(answer, rows, self.storage.keep(rows, scene.storage, session.host))
 
     async def _send_fault(self, request: _Request, fault: Fault, session: Session | None) -> None:
         if fault.kind in ("reset", "drop", "break"):
@@ -160,11 +210,7 @@ class App:
         else:
             if session is not None and fault.error in ENDS_SESSION:
                 self.end(session)
-            error = (
-                errors.NAMED[fault.error]()
-                if fault.error
-                else SnowflakeError(fault.code, fault.message, fault.sqlstate)
-            )
+            error = fault.as_error()
             await request.reply(error.status, answers.failure(error))
 
     def _login(self, request: _Request, body: Any) -> dict[str, Any]:
@@ -181,6 +227,7 @@ class App:
             role=query.get("roleName", "PUBLIC").upper(),
             warehouse=query["warehouse"].upper() if "warehouse" in query else None,
             parameters=parameters,
+            host=request.host,
         )
         self.sessions[session.token] = session
         fakesnow_server.sessions[session.token] = session.connection
@@ -233,7 +280,7 @@ class App:
         session = self._session(request)
         answer = session.answers.get((body or {}).get("requestId", ""))
         if answer is not None and not answer.done():
-            self.database.locks.give_up(session)
+            self.database.cancel(session)
         return _ok(None)
 
     def _session(self, request: _Request) -> Session:
@@ -288,9 +335,17 @@ class _Request:
         """Return the body again, for fakesnow's application."""
         return {"type": "http.request", "body": self._raw, "more_body": False}
 
+    @property
+    def host(self) -> str:
+        """The server's host and port, as the client names them."""
+        found: str = self._headers[b"host"].decode()
+        return found
+
     async def reply(self, status: int, content: Any) -> None:
-        body = json.dumps(content).encode()
-        await self._begin_reply(status, len(body))
+        await self.send_content(status, json.dumps(content).encode(), b"application/json")
+
+    async def send_content(self, status: int, body: bytes, kind: bytes) -> None:
+        await self._begin_reply(status, len(body), kind)
         await self.send({"type": "http.response.body", "body": body})
 
     async def break_off(self, content: Any) -> None:
@@ -302,9 +357,11 @@ class _Request:
         self.send.__self__.transport.close()  # type: ignore[attr-defined]
         await self.never_answer()
 
-    async def _begin_reply(self, status: int, length: int) -> None:
+    async def _begin_reply(
+        self, status: int, length: int, kind: bytes = b"application/json"
+    ) -> None:
         headers = [
-            (b"content-type", b"application/json"),
+            (b"content-type", kind),
             (b"content-length", str(length).encode()),
         ]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
@@ -321,16 +378,17 @@ class _Request:
             pass
 
 
+async def _half_a_request(session: Session) -> None:
+    """Wait for the time that a request takes before or after the server's part."""
+    seconds = session.scene.seconds("request") / 2
+    if seconds:
+        await asyncio.sleep(seconds)
+
+
 def _value(binding: dict[str, Any]) -> Any:
     if binding["value"] is None:
         return None
     return float(binding["value"]) if binding["type"] == "REAL" else from_binding(binding)
-
-
-def _kinds(text: str) -> set[str]:
-    """The values of ``Fault.on`` that match a statement, by its first word."""
-    word = text.split(maxsplit=1)[0].rstrip(";").lower()
-    return {word, "write"} if word in WRITES else {word}
 
 
 def _log_fault(session: Session, text: str, fault: Fault) -> None:

@@ -7,8 +7,10 @@ import uuid
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from . import errors
 from .answers import Result, done, texts
 from .locks import TableLocks
+from .procedures import Procedures, like
 from .sessions import Session
 
 _GRANTED: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
@@ -20,6 +22,10 @@ _LOCK_COLUMNS: Final = (
     "resource", "type", "transaction", "transaction_started_on", "status", "acquired_on", "session"
 )  # fmt: skip
 _TRANSACTION_COLUMNS: Final = ("id", "user", "session", "name", "started_on", "state", "scope")
+_PROCEDURE_COLUMNS: Final = (
+    "created_on", "name", "schema_name", "is_builtin", "min_num_arguments", "max_num_arguments",
+    "arguments", "description", "is_table_function", "is_secure",
+)  # fmt: skip
 _WAREHOUSE_COLUMNS: Final = ("name", "state", "size", "auto_suspend", "auto_resume")
 _PARAMETER_COLUMNS: Final = ("key", "value", "default", "level")
 
@@ -28,6 +34,7 @@ class Locks(Protocol):
     """The part of the database that the commands use."""
 
     locks: TableLocks[Session]
+    procedures: Procedures
 
     def abort(self, transaction: int) -> bool:
         """Roll back a transaction; returns whether it was open."""
@@ -71,6 +78,11 @@ def _show_grants(match: re.Match[str], session: Session, database: Locks) -> Res
     ]
     granted += [("USAGE", "SCHEMA", schema), ("USAGE", "DATABASE", schema.partition(".")[0])]
     granted += [("USAGE", "WAREHOUSE", session.warehouse)] if session.warehouse else []
+    granted += [
+        ("USAGE", "PROCEDURE", f'{schema}."{procedure.signature}"')
+        for procedure in database.procedures.within(*schema.split(".", 1))
+        if ("USAGE", procedure.name.upper()) not in denied
+    ]
     table = match["table"]
     rows: list[tuple[str | None, ...]] = [
         ("2024-01-01 00:00:00.000 +0000", *grant, "ROLE", session.role, "false", "SYSADMIN")
@@ -78,6 +90,43 @@ def _show_grants(match: re.Match[str], session: Session, database: Locks) -> Res
         if table is None or grant[2].upper().endswith("." + table.split(".")[-1].strip('"').upper())
     ]
     return texts(_GRANT_COLUMNS, rows)
+
+
+def _create_procedure(match: re.Match[str], session: Session, database: Locks) -> Result:
+    where = session.connection.database or "", session.connection.schema or ""
+    if any(privilege.upper() == "CREATE PROCEDURE" for privilege, _ in session.scene.denied):
+        raise errors.no_privilege_on_schema(where[1])
+    procedure = database.procedures.create(session.connection._duck_conn, match[0], *where)
+    return texts(("status",), [(f"Function {procedure.name} successfully created.",)])
+
+
+def _drop_procedure(match: re.Match[str], session: Session, database: Locks) -> Result:
+    where = session.connection.database or "", session.connection.schema or ""
+    name = database.procedures.drop(session.connection._duck_conn, match[0], *where)
+    return texts(("status",), [(f"{name} successfully dropped.",)])
+
+
+def _show_procedures(match: re.Match[str], session: Session, database: Locks) -> Result:
+    """The procedures of the session's schema that its role may use."""
+    where = session.connection.database or "", session.connection.schema or ""
+    pattern = like(match["pattern"] or "%")
+    denied = {name.upper() for privilege, name in session.scene.denied if privilege == "USAGE"}
+    rows: list[tuple[str | None, ...]] = [
+        (
+            f"{procedure.created:.9f}",
+            procedure.name,
+            procedure.schema,
+            "N",
+            *[str(len(procedure.arguments))] * 2,
+            procedure.description,
+            procedure.comment or "user-defined procedure",
+            "Y" if procedure.returns is None else "N",
+            "N",
+        )
+        for procedure in sorted(database.procedures.within(*where), key=lambda each: each.key)
+        if pattern.fullmatch(procedure.name) and procedure.name.upper() not in denied
+    ]
+    return _with_times(texts(_PROCEDURE_COLUMNS, rows))
 
 
 def _show_locks(match: re.Match[str], session: Session, database: Locks) -> Result:
@@ -164,6 +213,12 @@ _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
         (r"ALTER\s+SESSION\s+SET\s+(?P<settings>.*)", _alter_session),
         (r"USE\s+(?P<what>ROLE|WAREHOUSE)\s+(?P<name>\S+)", _use),
         (r"SHOW\s+GRANTS(\s+ON\s+TABLE\s+(?P<table>\S+)|\s+(TO|ON|OF)\s+.*)?", _show_grants),
+        (r"CREATE\s+(OR\s+REPLACE\s+)?PROCEDURE\s.*", _create_procedure),
+        (r"DROP\s+PROCEDURE\s.*", _drop_procedure),
+        (
+            r"SHOW\s+PROCEDURES(\s+LIKE\s+'(?P<pattern>[^']*)')?(\s+IN\s+SCHEMA(\s+\S+)?)?",
+            _show_procedures,
+        ),
         (r"SHOW\s+WAREHOUSES", _show_warehouses),
         (r"SHOW\s+PARAMETERS\s+LIKE\s+'(?P<name>\w+)'\s+IN\s+SESSION", _show_parameter),
         (r"SHOW\s+LOCKS(\s+IN\s+ACCOUNT)?", _show_locks),

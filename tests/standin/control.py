@@ -57,15 +57,18 @@ class Control:
     def _describe(self, session: Session) -> dict[str, Any]:
         locks = self._app.database.locks
         transaction = session.transaction
+        both = [session] if session.callee is None else [session, session.callee]
         return {
             "id": session.id,
             "user": session.user,
             "query_tag": session.query_tag,
             "parameters": session.parameters,
             "transaction": transaction.id if transaction is not None else None,
-            "locks": [table.replace('"', "") for table in locks.held_by(session)],
+            "locks": [table.replace('"', "") for each in both for table in locks.held_by(each)],
             "waiting_for": [
-                table.replace('"', "") for table, _, waiters in locks.all() if session in waiters
+                table.replace('"', "")
+                for table, _, waiters in locks.all()
+                if any(each in waiters for each in both)
             ],
             "idle_for": session.idle_for,
         }
@@ -75,6 +78,7 @@ class Control:
             self._app.end(session)
         database, schema = where
         duck = self._app.database.fakesnow.duck_conn
+        self._app.database.procedures.drop_schema(duck, database, schema)
         if duck.execute(
             "SELECT 1 FROM information_schema.schemata WHERE upper(catalog_name) = ?"
             " AND upper(schema_name) = ?",

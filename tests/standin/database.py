@@ -6,35 +6,35 @@ locks, and for the latency that a test has set.
 
 from __future__ import annotations
 
-import asyncio
 import time
 import warnings
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
-import pyarrow
-import snowflake.connector.errors
-from fakesnow import info_schema
+from duckdb import DuckDBPyConnection
 from fakesnow.fakes import FakeSnowflakeConnection
 from fakesnow.instance import FakeSnow
-from fakesnow.rowtype import ColumnInfo, describe_as_rowtype
-from sqlglot.errors import SqlglotError
 
-from . import answers, commands, errors
+from . import answers, calls, commands, errors
 from .answers import Result
+from .checks import check_privileges, check_result, check_usage, check_values
 from .errors import SnowflakeError
+from .executor import Executor
+from .failures import FAILURES, translated
 from .locks import TableLocks
 from .log import Entry
-from .plans import RUN, Plan, Plans, TableDefinition, with_names_inlined
+from .plans import RUN, Plan, Plans, kinds, with_names_inlined
+from .procedures import Procedures
 from .sessions import Session
+from .snapshots import Snapshots
 from .transactions import Commits, Transaction
+from .waits import lock, slot, spend
 
 warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
 
-_PRIVILEGES: Final = {"select": "SELECT", "insert": "INSERT", "update": "UPDATE",
-                      "delete": "DELETE", "truncate": "TRUNCATE", "merge": "UPDATE"}  # fmt: skip
-_MERGED: Final = ("INSERT", "UPDATE", "DELETE")
+_TIMES: Final = {"begin": "begin", "commit": "commit", "rollback": "commit", "call": "call",
+                 "truncate": "delete"}  # fmt: skip
+"""The durations of statements by kind, where the names differ; others take as long as metadata."""
 
 _FLATTEN: Final = """
 CREATE OR REPLACE MACRO {}._fs_flatten(input) AS TABLE
@@ -55,13 +55,18 @@ class Database:
         self.fakesnow = FakeSnow(db_path=data)
         self.fakesnow.duck_conn.execute("SET threads = 1")  # statements here are small
         self.locks: TableLocks[Session] = TableLocks()
+        self.procedures = Procedures()
         self._plans = Plans()
         self._commits = Commits()
+        self._snapshots = Snapshots(self.fakesnow.duck_conn, self._commits)
         self._databases: set[str] = set()
-        self._rowtypes: dict[tuple[str, object], list[ColumnInfo]] = {}
+        self._executor = Executor()
 
-    async def run(self, session: Session, text: str, values: list[Any]) -> tuple[Entry, Result]:
-        """Run a statement. Raises ``SnowflakeError``."""
+    async def run(
+        self, session: Session, text: str, values: list[Any], call: int | None = None
+    ) -> tuple[Entry, Result]:
+        """Run a statement; ``call`` is the number of the CALL that it is part of. Raises
+        ``SnowflakeError``."""
         text, values = with_names_inlined(text, values)
         entry = Entry(
             text,
@@ -72,29 +77,41 @@ class Database:
             time.time(),
             len(values),
             transaction=session.transaction.id if session.transaction else None,
+            call=call,
         )
         session.scene.log.append(entry)
+        session.begin_statement(is_request=call is None)
         try:
+            late = _meet_faults(session, entry) if call is not None else None
+            check_values(session, values)
             plan = self._plans.find(text, session.connection)
             entry.kind = plan.kind
-            await _pass(session.scene.latency / 2)
             result = await self._dispatch(session, plan, text, values, entry)
             entry.rows = result.count
+            check_result(session, result)
+            if late is not None:
+                raise late
             return entry, result
         except SnowflakeError as error:
+            error.code = session.scene.numbers.get(error.name, error.code)
             entry.error = error.code
             raise
-        except snowflake.connector.errors.Error as error:
-            entry.error = f"{error.errno:06d}"
-            message = error.raw_msg or str(error)
-            raise SnowflakeError(entry.error, message, error.sqlstate) from None
-        except (duckdb.Error, SqlglotError, NotImplementedError) as error:
-            translated = _translated(error)
-            entry.error = translated.code
-            raise translated from error
+        except FAILURES as error:
+            failure = translated(error)
+            entry.error = failure.code
+            raise failure from error
         finally:
             entry.ended = time.time()
             session.idle_since = time.monotonic()
+
+    def evaluate(self, session: Session, text: str, values: list[Any]) -> Result:
+        """Evaluate an expression that reads no table. Raises ``SnowflakeError``."""
+        session.begin_statement(is_request=False)
+        try:
+            plan = self._plans.find(text, session.connection)
+            return self._executor.execute(session, plan, text, values)
+        except FAILURES as error:
+            raise translated(error) from error
 
     def connect(self, database: str | None, schema: str | None) -> FakeSnowflakeConnection:
         """Open a connection of fakesnow to a schema, which is created if it does not exist."""
@@ -102,6 +119,7 @@ class Database:
         if connection.database is not None and connection.database not in self._databases:
             self._databases.add(connection.database)
             connection._duck_conn.execute(_FLATTEN.format(connection.database))
+            self.procedures.load(connection._duck_conn, connection.database)
         return connection
 
     def roll_back(self, session: Session, entry: Entry | None = None) -> None:
@@ -121,18 +139,29 @@ class Database:
                 return True
         return False
 
+    def cancel(self, session: Session) -> None:
+        """Cancel the statement that the session runs."""
+        session.cancel()
+        self.locks.give_up(session)
+        if session.callee is not None:
+            self.cancel(session.callee)
+
     def end(self, session: Session) -> None:
         """End the session: roll back its transaction and release its locks."""
-        self.locks.give_up(session)
-        self.roll_back(session)
-        session.connection.close()
+        self.cancel(session)
+        for each in [session.callee, session]:
+            if each is not None:
+                self.roll_back(each)
+                each.connection.close()
 
     async def _dispatch(
         self, session: Session, plan: Plan, text: str, values: list[Any], entry: Entry
     ) -> Result:
         if plan.kind in RUN or plan.locks:
             return await self._by_plan(session, plan, text, values, entry)
-        await _pass(session.scene.latency / 2)
+        await spend(session, session.scene.seconds(_TIMES.get(plan.kind, "metadata")))
+        if plan.kind == "call":
+            return await self._call(session, text, values, entry)
         if plan.kind == "begin":
             if session.transaction is None:
                 session.transaction = Transaction(session.scene.now(), name=plan.transaction_name)
@@ -145,6 +174,24 @@ class Database:
             return self._other(session, plan, text, values, entry)
         return answers.done(plan.type_id)
 
+    async def _call(self, session: Session, text: str, values: list[Any], entry: Entry) -> Result:
+        connection = session.connection
+        where = connection.database or "", connection.schema or ""
+        procedure, arguments = self.procedures.resolve(text, values, *where)
+        check_usage(session, procedure)
+        entry.warehouse = True
+        if session.transaction is not None or where != (procedure.database, procedure.schema):
+            connection = self.connect(procedure.database, procedure.schema)
+        body = session.callee = calls.session_for(session, procedure, connection)
+        self.locks.begin_call(session, body)
+        try:
+            return await calls.call(self, session, body, procedure, arguments, entry.number)
+        finally:
+            session.callee = None
+            self.locks.end_call(session)
+            if connection is not session.connection:
+                connection.close()
+
     def _other(
         self, session: Session, plan: Plan, text: str, values: list[Any], entry: Entry
     ) -> Result:
@@ -154,8 +201,8 @@ class Database:
         if found is not None:
             return found
         if plan.table is not None:
-            return self._define(session, plan, plan.table)
-        return self._by_fakesnow(session, text, values, plan)
+            return self._executor.define(session, plan, plan.table)
+        return self._executor.by_fakesnow(session, text, values, plan)
 
     async def _by_plan(
         self, session: Session, plan: Plan, text: str, values: list[Any], entry: Entry
@@ -164,33 +211,86 @@ class Database:
         reads = [table.within(*where) for table in plan.reads]
         target = plan.target.within(*where) if plan.target is not None else None
         entry.reads, entry.target = reads, target
-        _check_privileges(session, plan)
+        check_privileges(session, plan)
         if plan.writes and session.transaction is None and not session.autocommit:
             session.transaction = Transaction(session.scene.now())
             entry.transaction = session.transaction.id
-        if plan.locks and target is not None:
-            await self._lock(session, target, entry)
-        await _pass(session.scene.latency / 2)
-        transaction = session.transaction
+        fault = session.scene.faults.of_statement(kinds(text), text)
+        if fault is not None:
+            entry.fault = fault.kind
+            if fault.kind == "reject":
+                raise errors.too_many_waiters(target or reads[0], id(fault), fault.limit)
+            if fault.kind == "deadlock":
+                raise errors.deadlock(target or reads[0])
+        if (plan.locks or fault is not None) and target is not None:
+            await lock(self.locks, session, target, entry, self.roll_back)
+        try:
+            return await self._in_time(session, plan, text, values, entry)
+        except BaseException:
+            if session.transaction is None:
+                self._release(session, entry)
+            raise
+
+    async def _in_time(
+        self, session: Session, plan: Plan, text: str, values: list[Any], entry: Entry
+    ) -> Result:
+        """Execute a statement that has its lock. A query reads what is committed when it begins,
+        and then takes its time; a statement that writes takes its time first."""
+        scene = session.scene
+        if plan.writes:
+            seconds = scene.seconds(_TIMES.get(plan.kind, plan.kind))
+            entry.warehouse = True
+            async with slot(session, seconds > 0):
+                await spend(session, seconds)
+                return self._execute_in_transaction(session, plan, text, values, entry)
+        entry.cached = self._is_cached(session, plan, text, values, entry.reads)
+        needs_warehouse = bool(entry.reads) and not entry.cached and not plan.counts_only
+        async with slot(session, needs_warehouse and scene.seconds("select") > 0):
+            result = self._execute_in_transaction(session, plan, text, values, entry)
+            of_texts = any(column["type"] == "text" for column in result.rowtype)
+            entry.warehouse = needs_warehouse or (
+                plan.counts_only and of_texts and not entry.cached
+            )
+            await spend(session, scene.seconds("select" if entry.warehouse else "metadata"))
+        return result
+
+    def _execute_in_transaction(
+        self, session: Session, plan: Plan, text: str, values: list[Any], entry: Entry
+    ) -> Result:
+        transaction, target = session.transaction, entry.target
+        has_stale_reads = session.scene.faults.has_stale_reads
+        stale = self._stale(session, plan, text, entry) if has_stale_reads else None
         wrote_before = transaction is not None and bool(transaction.written)
         try:
             if transaction is not None:
-                self._prepare(session, transaction, plan, reads, target)
-            result = self._execute(session, plan, text, values)
+                self._prepare(session, transaction, plan, entry.reads, target)
+            result = self._executor.execute(session, plan, text, values, stale)
         except BaseException:
-            if transaction is None:
-                self._release(session, entry)
-            else:
+            if transaction is not None:
                 transaction.fail(session.connection._duck_conn, wrote_before)
             raise
-        if plan.kind == "select":
-            self._price(session, plan, text, values, reads, result, entry)
-        else:
-            entry.warehouse = True
         if transaction is None and target is not None:
-            self._commits.add([target])
+            self._commits.add([target], session.id)
             self._release(session, entry)
         return result
+
+    def _stale(
+        self, session: Session, plan: Plan, text: str, entry: Entry
+    ) -> DuckDBPyConnection | None:
+        """The connection for a query, or the query of an INSERT, that does not see the last commit.
+        Before a write in autocommit mode, this keeps a snapshot of its table."""
+        own = session.transaction.written if session.transaction is not None else set()
+        duck = None
+        if (plan.kind == "select" or plan.source is not None) and own.isdisjoint(entry.reads):
+            faults = session.scene.faults
+            duck = self._snapshots.stale(faults, entry.reads, text, session.id)
+        if duck is not None:
+            entry.fault = "stale"
+            where = session.connection.database, session.connection.schema
+            duck.execute('SET schema = \'"{}"."{}"\''.format(*where))
+        if session.transaction is None and entry.target is not None:
+            self._snapshots.take([entry.target])
+        return duck
 
     def _prepare(
         self,
@@ -208,109 +308,16 @@ class Database:
         if target is not None:
             transaction.note_write(duck, target, plan.kind)
 
-    def _execute(self, session: Session, plan: Plan, text: str, values: list[Any]) -> Result:
-        if plan.sql is None:
-            return self._by_fakesnow(session, text, values, plan)
-        bound = {f"p{number}": value for number, value in enumerate(values, 1)}
-        bound |= session.values(plan.session_values)
-        duck = session.connection._duck_conn
-        try:
-            duck.execute(plan.statement or plan.sql, bound or None)
-            if plan.kind == "select":
-                table: pyarrow.Table = duck.to_arrow_table()
-            else:
-                rows = duck.fetchall()
-        except duckdb.InvalidInputException as error:
-            raise SnowflakeError("002049", f"SQL compilation error:\n{error}", "42601") from None
-        if plan.kind == "select":
-            return Result(self._rowtype(session, plan.sql, bound, table.schema), 4096, table)
-        if plan.kind == "merge":
-            actions = [row[0] for row in rows]
-            counts = tuple(actions.count(action) for action in _MERGED)
-        else:
-            counts = (int(rows[0][0]),)
-        return answers.counted(plan.kind, plan.type_id, counts)
-
-    def _define(self, session: Session, plan: Plan, table: TableDefinition) -> Result:
-        """Create a table, and store the metadata that fakesnow stores."""
-        duck = session.connection._duck_conn
-        duck.execute(plan.statement or plan.sql or "")
-        where = (
-            table.name.database or session.connection.database or "",
-            table.name.schema or session.connection.schema or "",
-            table.name.name.upper(),
-        )
-        if table.comment is not None:
-            duck.execute(info_schema.insert_table_comment_sql(*where, table.comment))
-        if table.text_lengths:
-            duck.execute(info_schema.insert_text_lengths_sql(*where, list(table.text_lengths)))
-        done = f"Table {where[2]} successfully created."
-        return answers.texts(("status",), [(done,)], plan.type_id)
-
-    def _rowtype(
-        self, session: Session, sql: str, bound: dict[str, Any], schema: Any
-    ) -> list[ColumnInfo]:
-        key = (sql, str(schema))
-        if key not in self._rowtypes:
-            duck = session.connection._duck_conn
-            described = duck.execute(f"DESCRIBE {sql}", bound or None).fetchall()
-            self._rowtypes[key] = describe_as_rowtype(described)
-        return self._rowtypes[key]
-
-    def _by_fakesnow(self, session: Session, text: str, values: list[Any], plan: Plan) -> Result:
-        cursor = session.connection.cursor()
-        cursor.execute(text, binding_params=tuple(values) or None, server=True)
-        rowtype = describe_as_rowtype(cursor._describe_last_sql())
-        return Result(rowtype, plan.type_id, cursor._arrow_table)
-
-    def _price(
-        self,
-        session: Session,
-        plan: Plan,
-        text: str,
-        values: list[Any],
-        reads: list[str],
-        result: Result,
-        entry: Entry,
-    ) -> None:
-        """Record whether Snowflake would need a warehouse for this SELECT."""
+    def _is_cached(
+        self, session: Session, plan: Plan, text: str, values: list[Any], reads: list[str]
+    ) -> bool:
+        """Whether Snowflake's result cache would answer this query."""
         own = session.transaction.written if session.transaction is not None else set()
-        if plan.repeatable and reads and own.isdisjoint(reads):
-            key = (text, repr(values), session.connection.database, session.connection.schema)
-            changed = [self._commits.last(table) for table in reads]
-            entry.cached = session.scene.cache.has(key, changed, self._commits.latest, time.time())
-        of_texts = any(column["type"] == "text" for column in result.rowtype)
-        from_metadata = plan.counts_only and not of_texts
-        entry.warehouse = bool(reads) and not entry.cached and not from_metadata
-
-    async def _lock(self, session: Session, table: str, entry: Entry) -> None:
-        """Wait for the lock of a table. A holder that has been idle for too long is rolled back."""
-        if not self.locks.held_by(session):
-            session.locked_since = 0.0
-        granted = self.locks.ask(session, table, session.scene.waiters)
-        began = time.monotonic()
-        try:
-            while granted is not None and not granted.done():
-                holder = self.locks.holder(table)
-                assert holder is not None
-                left = began + session.lock_timeout - time.monotonic()
-                patience = min(left, holder.scene.idle_abort - holder.idle_for)
-                await asyncio.wait({granted}, timeout=max(patience, 0.001))
-                if granted.done():
-                    break
-                if time.monotonic() - began >= session.lock_timeout:
-                    self.locks.give_up(session)
-                    raise errors.lock_timeout(table, session.lock_timeout)
-                if holder.idle_for >= holder.scene.idle_abort:
-                    self.roll_back(holder)
-            if granted is not None and granted.cancelled():
-                raise errors.canceled()
-        finally:
-            entry.waited = time.monotonic() - began if granted is not None else 0.0
-        entry.locked = time.time()
-        session.locked_since = session.locked_since or time.monotonic()
-        if session.transaction is not None:
-            session.transaction.locked = session.transaction.locked or session.scene.now()
+        if not (plan.repeatable and reads and own.isdisjoint(reads)):
+            return False
+        key = (text, repr(values), session.connection.database, session.connection.schema)
+        changed = [self._commits.last(table) for table in reads]
+        return session.scene.cache.has(key, changed, self._commits.latest, time.time())
 
     def _commit(self, session: Session, entry: Entry) -> None:
         transaction, session.transaction = session.transaction, None
@@ -320,8 +327,10 @@ class Database:
                 if transaction.lost:
                     duck.execute("ROLLBACK")
                     raise errors.lost_transaction()
+                if session.scene.faults.has_stale_reads:
+                    self._snapshots.take(transaction.written)
                 duck.execute("COMMIT")
-                self._commits.add(transaction.written)
+                self._commits.add(transaction.written, session.id)
         finally:
             self._release(session, entry)
 
@@ -332,40 +341,13 @@ class Database:
             self.locks.release(session)
 
 
-async def _pass(seconds: float) -> None:
-    if seconds:
-        await asyncio.sleep(seconds)
-
-
-def _check_privileges(session: Session, plan: Plan) -> None:
-    wanted = {("SELECT", table.name.upper()) for table in plan.reads}
-    if plan.target is not None:
-        wanted.discard(("SELECT", plan.target.name.upper()))
-        wanted.add((_PRIVILEGES[plan.kind], plan.target.name.upper()))
-    for privilege, table in session.scene.denied:
-        if (privilege.upper(), table.upper()) in wanted:
-            raise errors.no_privilege(table)
-
-
-def _translated(error: Exception) -> SnowflakeError:
-    message = str(error).split("\n\n")[0]
-    match error:
-        case duckdb.ConnectionException():  # closed while the statement waited
-            return errors.session_gone()
-        case duckdb.CatalogException():
-            name = message.partition("with name ")[2].split(" ")[0]
-            return errors.no_table(name.upper()) if name else _compilation(message)
-        case duckdb.BinderException() | duckdb.ParserException():
-            return _compilation(message)
-        case duckdb.ConstraintException():
-            return SnowflakeError(
-                "100072", f"NULL result in a non-nullable column ({message})", "22000"
-            )
-        case duckdb.ConversionException() | duckdb.OutOfRangeException():
-            return SnowflakeError("100038", message, "22018")
-        case _:
-            return errors.not_provided(f"{type(error).__name__}: {message}")
-
-
-def _compilation(message: str) -> SnowflakeError:
-    return SnowflakeError("000904", f"SQL compilation error:\n{message}", "42000")
+def _meet_faults(session: Session, entry: Entry) -> SnowflakeError | None:
+    """Raise the error of a fault that strikes a statement of a procedure; return one that is to be
+    raised after the statement."""
+    fault = session.scene.faults.inside(kinds(entry.text), entry.text)
+    if fault is None:
+        return None
+    entry.fault = fault.kind
+    if fault.is_late:
+        return fault.as_error()
+    raise fault.as_error()

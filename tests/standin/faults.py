@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-KINDS: Final = ("drop", "break", "reset", "status", "error", "hang")
-"""``drop``: run, but the connection is closed without the answer. ``break``: run, and the
-connection is closed in the middle of the answer. ``reset``: the connection is closed, nothing is
-run. ``status``: an HTTP status, nothing is run. ``error``: one of Snowflake's errors, nothing is
-run. ``hang``: run, and never answered."""
+from . import errors
+from .errors import SnowflakeError
+
+KINDS: Final = ("drop", "break", "reset", "status", "error", "hang", "lock", "reject", "deadlock",
+                "stale")  # fmt: skip
+"""Faults of requests. ``drop``: run, but the connection is closed without the answer. ``break``:
+run, and the connection is closed in the middle of the answer. ``reset``: the connection is closed,
+nothing is run. ``status``: an HTTP status, nothing is run. ``error``: one of Snowflake's errors;
+nothing is run, unless it ``is_late``. ``hang``: run, and never answered.
+
+Faults of statements, also of those in procedures, where ``error`` can strike too. ``lock``: it
+waits for the lock of its table, although it is an INSERT. ``reject``: too many statements wait for
+the lock of its table: more than ``limit``. ``deadlock``: it is the victim of one. ``stale``: it
+does not see the last commit of another session to ``table``."""
+
+_OF_STATEMENTS: Final = ("lock", "reject", "deadlock")
 
 ENDS_SESSION: Final = ("gone", "sign-in")
 """Errors that end the session and roll its transaction back."""
@@ -23,7 +35,8 @@ class Fault:
     ``on`` is the kind of statement that it strikes (``select``, ``insert``, ``update``,
     ``commit``, ...), ``write`` for all that change a table, ``any``, or ``login``. ``matching``
     limits it to texts in which this regular expression is found. It spares the first ``spare`` of
-    them, then strikes every ``every``-th, ``times`` times (``None``: without end).
+    them, then strikes every ``every``-th, or the ``share`` of them that is drawn from ``seed``,
+    ``times`` times (``None``: without end).
 
     A driver repeats a request that was not answered. The first ``repetitions`` of a struck request
     meet the same fault (``None``: all of them); the next is answered, unless ``then`` names an
@@ -43,12 +56,26 @@ class Fault:
     code: str = ""
     sqlstate: str | None = None
     message: str = ""
+    is_late: bool = False
+    """Whether the statement is run before its error is reported."""
+    limit: int = 20
+    table: str = ""
+    """The table of stale reads; empty: any."""
+    share: float = 1.0
+    seed: int = 0
     met: int = field(default=0, init=False)
     struck: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"{self.kind!r} is no fault; there are {', '.join(KINDS)}")
+        self._random = random.Random(self.seed)
+
+    def as_error(self) -> SnowflakeError:
+        """The error of a fault of kind ``error``."""
+        if self.error:
+            return errors.NAMED[self.error]()
+        return SnowflakeError(self.code, self.message, self.sqlstate)
 
     def strikes(self, on: set[str], text: str) -> bool:
         """Count a request that may be struck, and say whether it is."""
@@ -60,6 +87,8 @@ class Fault:
             return False
         self.met += 1
         if self.met <= self.spare or (self.met - self.spare) % self.every:
+            return False
+        if self.share < 1.0 and self._random.random() >= self.share:
             return False
         self.struck += 1
         return True
@@ -92,8 +121,41 @@ class Faults:
         if repeated:
             return self._for_repetition(request_id)
         for fault in self._faults:
+            if fault.kind in (*_OF_STATEMENTS, "stale"):
+                continue
             if fault.strikes(on, text):
                 self._struck[request_id] = _Struck(fault, fault.repetitions)
+                return fault
+        return None
+
+    @property
+    def has_stale_reads(self) -> bool:
+        """Whether reads may be stale."""
+        return any(fault.kind == "stale" for fault in self._faults)
+
+    def makes_stale(self, table: str, text: str) -> bool:
+        """Whether this read of a table, by its full name, is stale."""
+        name = table.rpartition(".")[2].strip('"')
+        return any(
+            fault.kind == "stale"
+            and (not fault.table or fault.table.upper() == name)
+            and fault.strikes({"select", "insert"}, text)
+            for fault in self._faults
+        )
+
+    def of_statement(self, on: set[str], text: str) -> Fault | None:
+        """The fault that strikes the locks of this statement, if any."""
+        for fault in self._faults:
+            if fault.kind in _OF_STATEMENTS and fault.strikes(on, text):
+                return fault
+        return None
+
+    def inside(self, on: set[str], text: str) -> Fault | None:
+        """The fault that strikes this statement of a procedure, if any. Only errors can, and only
+        those that do not end the session."""
+        for fault in self._faults:
+            is_possible = fault.kind == "error" and fault.error not in ENDS_SESSION
+            if is_possible and fault.strikes(on, text):
                 return fault
         return None
 

@@ -25,9 +25,11 @@ class _Lock(Generic[Owner]):
 
 
 class TableLocks(Generic[Owner]):
-    """The holders of table locks and their waiters. An owner waits for at most one table."""
+    """The holders of table locks and their waiters. An owner waits for at most one table, or for
+    the procedure that it has called."""
 
     def __init__(self) -> None:
+        self._callees: dict[Owner, Owner] = {}
         self._locks: dict[str, _Lock[Owner]] = {}
         self._waits_for: dict[Owner, str] = {}
 
@@ -67,6 +69,14 @@ class TableLocks(Generic[Owner]):
         self._waits_for[owner] = table
         return granted
 
+    def begin_call(self, caller: Owner, callee: Owner) -> None:
+        """Note that an owner waits for another, which runs a procedure for it."""
+        self._callees[caller] = callee
+
+    def end_call(self, caller: Owner) -> None:
+        """Note that an owner does not wait for its procedure any more."""
+        del self._callees[caller]
+
     def give_up(self, owner: Owner) -> None:
         """Stop waiting, if the owner does: its future is cancelled."""
         table = self._waits_for.pop(owner, None)
@@ -92,6 +102,7 @@ class TableLocks(Generic[Owner]):
     def _would_wait_for_itself(self, owner: Owner, table: str) -> bool:
         while True:
             holder = self._locks[table].holder
+            holder = self._callees.get(holder, holder)
             if holder == owner:
                 return True
             if holder not in self._waits_for:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 CACHE_LIFE: Final = 24 * 3_600.0
 """Seconds for which Snowflake keeps a result after its last use."""
+
+
+_numbers: Final = itertools.count(1)
 
 
 @dataclass
@@ -17,7 +21,7 @@ class Entry:
     text: str
     kind: str
     """``select``, ``insert``, ``update``, ``delete``, ``merge``, ``truncate``, ``begin``,
-    ``commit``, ``rollback``, ``ddl`` or ``other``."""
+    ``commit``, ``rollback``, ``call``, ``ddl`` or ``other``."""
     session: int
     query_tag: str
     user: str
@@ -45,6 +49,9 @@ class Entry:
     """The number of the error that it ended with."""
     fault: str | None = None
     """The kind of the fault that it met."""
+    number: int = field(default_factory=lambda: next(_numbers))
+    call: int | None = None
+    """The number of the CALL that it is part of; ``None``: a client sent it."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -20,6 +20,7 @@ from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.errors import ParseError
 from sqlglot.tokenizer_core import TokenType
 
+from . import procedures
 from .errors import SnowflakeError
 
 KEPT: Final = 4_096
@@ -111,6 +112,9 @@ class Plan:
     table: TableDefinition | None = None
     """The table that it defines."""
     transaction_name: str | None = None
+    source: str | None = None
+    """The query of an INSERT ... SELECT, in DuckDB's dialect; ``sql`` without it is ``into``."""
+    into: str | None = None
 
     @property
     def writes(self) -> bool:
@@ -119,6 +123,12 @@ class Plan:
     @property
     def locks(self) -> bool:
         return self.kind in LOCKS
+
+
+def kinds(text: str) -> set[str]:
+    """The values of ``Fault.on`` that match a statement, by its first word."""
+    word = text.split(maxsplit=1)[0].rstrip(";").lower()
+    return {word, "write"} if word in WRITES else {word}
 
 
 class Plans:
@@ -133,6 +143,9 @@ class Plans:
         if transaction is not None:
             kind = next(word for word in ("begin", "commit", "rollback") if transaction[word])
             return Plan(kind, transaction_name=transaction["name"])
+        about_procedures = procedures.kind(text)
+        if about_procedures is not None:
+            return Plan(about_procedures)
         plan = self._plans.get(text)
         if plan is None:
             plan = self._plans[text] = _plan(text, connection)
@@ -182,6 +195,7 @@ def _plan(text: str, connection: FakeSnowflakeConnection) -> Plan:
     expression, session_values = _with_values_bound(expression)
     translated = _translated(expression, connection)
     sql = _sql(translated)
+    source, into = _source(translated)
     return Plan(
         kind,
         reads,
@@ -192,6 +206,8 @@ def _plan(text: str, connection: FakeSnowflakeConnection) -> Plan:
         counts_only,
         type_id,
         _parsed(sql, connection),
+        source=source,
+        into=into,
     )
 
 
@@ -236,6 +252,15 @@ def _sql(translated: Expr | None) -> str | None:
         return None
     sql = translated.sql(dialect="duckdb")
     return f"{sql} RETURNING merge_action" if isinstance(translated, exp.Merge) else sql
+
+
+def _source(translated: Expr | None) -> tuple[str | None, str | None]:
+    """The query of an INSERT ... SELECT, and the INSERT of the rows ``rows_read``."""
+    if not isinstance(translated, exp.Insert) or not isinstance(translated.expression, exp.Query):
+        return None, None
+    into = translated.copy()
+    into.set("expression", exp.select("*").from_("rows_read"))
+    return translated.expression.sql(dialect="duckdb"), into.sql(dialect="duckdb")
 
 
 def _parsed(sql: str | None, connection: FakeSnowflakeConnection) -> duckdb.Statement | None:

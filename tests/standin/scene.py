@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,8 +26,12 @@ class Scene:
     clock: int | None = None
     """A fixed time for CURRENT_TIMESTAMP(), in microseconds since 1970; ``None``: the machine's
     clock."""
-    latency: float = 0.0
-    """Seconds that every statement takes in addition."""
+    times: dict[str, float] = field(default_factory=dict)
+    """Seconds that statements take, by the fields of ``adapters/snowflake/times.py``; what is
+    missing takes no time besides the stand-in's own."""
+    slots: int = 8
+    """Statements that the warehouse runs at a time; others queue. Only those have a slot that take
+    time according to ``times``."""
     waiters: int = WAITERS
     lock_timeout: float = LOCK_TIMEOUT
     idle_abort: float = IDLE_ABORT
@@ -35,6 +40,19 @@ class Scene:
     lacking: list[str] = field(default_factory=list)
     """Which of warehouse, database and schema are NULL to a session, as they are in Snowflake if
     they do not exist or its role may not use them."""
+    most_bytes: int = 16 * 1024 * 1024
+    """Bytes of UTF-8 of the largest value that may be bound or returned."""
+    storage: str = "inline"
+    """How the rows of a large result are returned: ``inline``, with the answer, or at a URL that
+    ``serves`` them, ``refuses`` connections, or ``hangs``."""
+    most_inline: int = 100_000
+    """Bytes of rows that are returned with the answer in any case. Snowflake's number is not
+    documented; about 100 KB was observed."""
+    detached_abort: float = 300.0
+    """Seconds after which a statement is cancelled whose client is gone, if the session's parameter
+    ABORT_DETACHED_QUERY is true."""
+    numbers: dict[str, str] = field(default_factory=dict)
+    """Numbers of errors by their names, instead of those in :mod:`tests.standin.errors`."""
     auto_suspend: int | None = 60
     """Seconds after which an idle warehouse is suspended; ``None``: never."""
     auto_resume: bool = True
@@ -42,10 +60,22 @@ class Scene:
     faults: Faults = field(default_factory=Faults)
     log: list[Entry] = field(default_factory=list)
     cache: ResultCache = field(default_factory=ResultCache)
+    _slots: tuple[int, asyncio.Semaphore] = field(default=(0, asyncio.Semaphore(0)))
 
     def now(self) -> int:
         """The time, in microseconds since 1970."""
         return time.time_ns() // 1_000 if self.clock is None else self.clock
+
+    @property
+    def slots_in_use(self) -> asyncio.Semaphore:
+        """The slots of the warehouse."""
+        if self._slots[0] != self.slots:
+            self._slots = self.slots, asyncio.Semaphore(self.slots)
+        return self._slots[1]
+
+    def seconds(self, name: str) -> float:
+        """How long something takes."""
+        return self.times.get(name, 0.0)
 
     def set(self, settings: dict[str, Any]) -> None:
         """Change some of the settings."""
@@ -55,5 +85,6 @@ class Scene:
             setattr(self, name, value)
 
 
-SETTINGS: Final = ("clock", "latency", "waiters", "lock_timeout", "idle_abort", "denied",
-            "lacking", "auto_suspend", "auto_resume")  # fmt: skip
+SETTINGS: Final = ("clock", "times", "slots", "waiters", "lock_timeout", "idle_abort", "denied",
+            "lacking", "auto_suspend", "auto_resume", "most_bytes", "storage", "most_inline",
+            "detached_abort", "numbers")  # fmt: skip

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ class Session:
     role: str
     warehouse: str | None
     parameters: dict[str, str]
+    host: str = ""
+    """The server's host and port, as the client names them."""
     id: int = field(default_factory=lambda: next(_numbers))
     token: str = field(default_factory=secrets.token_urlsafe)
     master_token: str = field(default_factory=secrets.token_urlsafe)
@@ -39,8 +42,22 @@ class Session:
     request: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a statement runs: those of one session run one after another."""
     answers: OrderedDict[str, asyncio.Task[dict[str, Any]]] = field(default_factory=OrderedDict)
+    attached: Counter[str] = field(default_factory=Counter)
+    """How many connections wait for the answer to each request, by its id."""
     idle_since: float = field(default_factory=time.monotonic)
     locked_since: float = 0.0
+    began: int = 0
+    """When its statement began, in microseconds since 1970; functions return this time."""
+    deadline: float = math.inf
+    """When its statement times out, on the monotonic clock."""
+    callee: Session | None = None
+    """The session in which the body of a procedure runs that this session has called."""
+    has_owner_rights: bool = False
+    """Whether it is such a session, of a procedure with owner's rights."""
+    is_canceled: bool = False
+    """Whether its statement, or the CALL that it belongs to, was cancelled."""
+    sleep: asyncio.Future[None] | None = None
+    """Done when its statement need not take its time any more."""
 
     @property
     def query_tag(self) -> str:
@@ -49,6 +66,21 @@ class Session:
     @property
     def lock_timeout(self) -> float:
         return float(self.parameters.get("LOCK_TIMEOUT", self.scene.lock_timeout))
+
+    @property
+    def statement_timeout(self) -> float:
+        """Seconds after which a statement is cancelled, whatever it waits for."""
+        return _limit(self.parameters.get("STATEMENT_TIMEOUT_IN_SECONDS", "0"))
+
+    @property
+    def queued_timeout(self) -> float:
+        """Seconds after which a statement is cancelled that queues for the warehouse."""
+        return _limit(self.parameters.get("STATEMENT_QUEUED_TIMEOUT_IN_SECONDS", "0"))
+
+    @property
+    def aborts_detached(self) -> bool:
+        """Whether a statement is cancelled some time after its client is gone."""
+        return self.parameters.get("ABORT_DETACHED_QUERY", "false").lower() == "true"
 
     @property
     def autocommit(self) -> bool:
@@ -63,6 +95,20 @@ class Session:
         """The values that a statement binds: properties of the session, and the time."""
         return {name: self._value(name) for name in wanted}
 
+    def begin_statement(self, is_request: bool) -> None:
+        """Note the time at which a statement begins; those of a procedure share the deadline of
+        their CALL."""
+        self.began = self.scene.now()
+        if is_request:
+            self.is_canceled = False
+            self.deadline = time.monotonic() + self.statement_timeout
+
+    def cancel(self) -> None:
+        """Cancel its statement."""
+        self.is_canceled = True
+        if self.sleep is not None and not self.sleep.done():
+            self.sleep.set_result(None)
+
     def keep(self, request_id: str, answer: asyncio.Task[dict[str, Any]]) -> None:
         """Keep an answer for a repeated request."""
         self.answers[request_id] = answer
@@ -72,7 +118,7 @@ class Session:
     def _value(self, name: str) -> Any:
         match name:
             case "now":
-                return self.scene.now()
+                return self.began
             case "session":
                 return str(self.id)
             case "transaction":
@@ -84,3 +130,8 @@ class Session:
             case "database" | "schema":
                 return getattr(self.connection, name)
         return getattr(self, name)
+
+
+def _limit(seconds: str) -> float:
+    """A limit in seconds; 0 is none."""
+    return float(seconds) or math.inf

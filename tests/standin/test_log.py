@@ -42,14 +42,14 @@ def test_log_has_session_transaction_tables_and_rows_of_each_statement(
 def test_log_has_the_times_for_which_locks_were_held_and_waited_for(
     schema: Schema, one: Driver, two: Driver
 ) -> None:
-    schema.set(latency=0.05)
+    schema.set(times={"update": 0.05, "commit": 0.05})
     schema.forget()
     one.transaction("UPDATE t SET n = n + 1")
     waits = two.later("UPDATE t SET n = n + 1")
     wait_until(lambda: waiting(schema) == 1)
     one.run("COMMIT")
     waits.result()
-    schema.set(latency=0)
+    schema.set(times={})
     _, first, second, commit = schema.log()
     assert first.locked is not None
     assert commit.ended - first.locked >= commit.held - 0.001 >= 0.07

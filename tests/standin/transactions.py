@@ -31,16 +31,21 @@ class Commits:
     def __init__(self) -> None:
         self.latest = 0
         self._changed: dict[str, int] = {}
+        self._changed_by: dict[tuple[int, str], int] = {}
 
-    def add(self, tables: Iterable[str]) -> None:
-        """One more commit, which changed these tables."""
+    def add(self, tables: Iterable[str], session: int) -> None:
+        """One more commit, by which a session changed these tables."""
         self.latest += 1
         for table in tables:
-            self._changed[table] = self.latest
+            self._changed[table] = self._changed_by[session, table] = self.latest
 
     def last(self, table: str) -> int:
         """The number of the commit that changed the table last."""
         return self._changed.get(table, 0)
+
+    def last_by(self, session: int, table: str) -> int:
+        """The number of the commit by which the session changed the table last."""
+        return self._changed_by.get((session, table), 0)
 
 
 @dataclass

@@ -1,0 +1,97 @@
+"""Executes statements at once: by their plans on DuckDB, or by fakesnow."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import duckdb
+import pyarrow
+from duckdb import DuckDBPyConnection
+from fakesnow import info_schema
+from fakesnow.rowtype import ColumnInfo, describe_as_rowtype
+
+from . import answers
+from .answers import Result
+from .errors import SnowflakeError
+from .plans import Plan, TableDefinition
+from .sessions import Session
+
+_MERGED: Final = ("INSERT", "UPDATE", "DELETE")
+
+
+class Executor:
+    """Executes statements."""
+
+    def __init__(self) -> None:
+        self._rowtypes: dict[tuple[str, object], list[ColumnInfo]] = {}
+
+    def execute(
+        self,
+        session: Session,
+        plan: Plan,
+        text: str,
+        values: list[Any],
+        stale: DuckDBPyConnection | None = None,
+    ) -> Result:
+        """Execute a statement; ``stale`` is the connection for a query that reads old rows."""
+        if plan.sql is None:
+            return self.by_fakesnow(session, text, values, plan)
+        bound = {f"p{number}": value for number, value in enumerate(values, 1)}
+        bound |= session.values(plan.session_values)
+        duck = session.connection._duck_conn
+        try:
+            if stale is None:
+                duck.execute(plan.statement or plan.sql, bound or None)
+            elif plan.kind == "select":
+                duck = stale.execute(plan.sql, bound or None)
+            else:
+                assert plan.source is not None
+                assert plan.into is not None
+                rows_read = stale.execute(plan.source, bound or None).to_arrow_table()  # noqa: F841
+                duck.execute(plan.into)
+            if plan.kind == "select":
+                table: pyarrow.Table = duck.to_arrow_table()
+            else:
+                rows = duck.fetchall()
+        except duckdb.InvalidInputException as error:
+            raise SnowflakeError("002049", f"SQL compilation error:\n{error}", "42601") from None
+        if plan.kind == "select":
+            return Result(self._rowtype(session, plan.sql, bound, table.schema), 4096, table)
+        if plan.kind == "merge":
+            actions = [row[0] for row in rows]
+            counts = tuple(actions.count(action) for action in _MERGED)
+        else:
+            counts = (int(rows[0][0]),)
+        return answers.counted(plan.kind, plan.type_id, counts)
+
+    def define(self, session: Session, plan: Plan, table: TableDefinition) -> Result:
+        """Create a table, and store the metadata that fakesnow stores."""
+        duck = session.connection._duck_conn
+        duck.execute(plan.statement or plan.sql or "")
+        where = (
+            table.name.database or session.connection.database or "",
+            table.name.schema or session.connection.schema or "",
+            table.name.name.upper(),
+        )
+        if table.comment is not None:
+            duck.execute(info_schema.insert_table_comment_sql(*where, table.comment))
+        if table.text_lengths:
+            duck.execute(info_schema.insert_text_lengths_sql(*where, list(table.text_lengths)))
+        done = f"Table {where[2]} successfully created."
+        return answers.texts(("status",), [(done,)], plan.type_id)
+
+    def _rowtype(
+        self, session: Session, sql: str, bound: dict[str, Any], schema: Any
+    ) -> list[ColumnInfo]:
+        key = (sql, str(schema))
+        if key not in self._rowtypes:
+            duck = session.connection._duck_conn
+            described = duck.execute(f"DESCRIBE {sql}", bound or None).fetchall()
+            self._rowtypes[key] = describe_as_rowtype(described)
+        return self._rowtypes[key]
+
+    def by_fakesnow(self, session: Session, text: str, values: list[Any], plan: Plan) -> Result:
+        cursor = session.connection.cursor()
+        cursor.execute(text, binding_params=tuple(values) or None, server=True)
+        rowtype = describe_as_rowtype(cursor._describe_last_sql())
+        return Result(rowtype, plan.type_id, cursor._arrow_table)
