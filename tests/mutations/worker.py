@@ -14,6 +14,7 @@ from tests.mutations.guards import (
     Mutation,
     nothing,
     replaced,
+    together,
 )
 
 
@@ -112,7 +113,10 @@ WORKER: Final = (
     ),
     Mutation(
         "a sleeping pod polls at the sleep poll interval at least",
-        replaced(idle, "longest_sleep_poll", _backs_off_for_ever),
+        together(
+            replaced(idle, "longest_sleep_poll", _backs_off_for_ever),
+            replaced(idle, "POLL_BACKOFF", lambda _: 1_000.0),
+        ),
     ),
     Mutation(
         "a sleeping pod leads if no other pod does", replaced(PodMachine, "on_pods", _sees_a_leader)
