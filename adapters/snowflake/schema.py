@@ -1,7 +1,7 @@
 """The SQL that creates the tables in Snowflake and grants a role its privileges.
 
-Migrations enclose what is only for hybrid tables in ``/*hybrid ...*/``. This module does not import
-the connector.
+Migrations enclose what is only for hybrid tables in ``/*hybrid ...*/``, and what is only for
+standard ones in ``/*standard ...*/``. This module does not import the connector.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fleet_q.sql import Migration, migrations, schema_version
 
 SCHEMA_VERSION: Final = schema_version(DIALECT)
 
-_HYBRID: Final = re.compile(r"/\*hybrid (.*?)\*/", re.DOTALL)
+_OF_KIND: Final = re.compile(r"/\*(hybrid|standard) (.*?)\*/", re.DOTALL)
 _DEFINES: Final = ("CREATE ", "ALTER ", "DROP ")
 _GRANT: Final = re.compile(r'GRANT (.+) ON TABLE .+\.("[^"]+") TO ROLE')
 
@@ -82,8 +82,7 @@ def grants_by_table(statements: Statements, place: Place) -> dict[str, tuple[str
 
 
 def _of_kind(statements: Statements, migration: Migration, kind: TableKind) -> str:
-    replacement = r"\1" if kind is TableKind.HYBRID else ""
-    text = _HYBRID.sub(replacement, migration.text)
+    text = _OF_KIND.sub(lambda part: part[2] if part[1] == kind else "", migration.text)
     return statements.named(text, table_kind=kind)
 
 

@@ -43,7 +43,7 @@ ALL = {"STEP_TRACKER": 0, "POD_HEALTH": 0, "STEP_EVENTS": 0, "POD_EVENTS": 0, "F
 def test_migrate_creates_the_tables_and_can_be_repeated(session: Session) -> None:
     heads = list(migrate(session))
     assert [head.split()[0] for head in heads[:6]] == ["CREATE"] * 5 + ["INSERT"]
-    assert 'CREATE TABLE IF NOT EXISTS "STEP_TRACKER"' in heads
+    assert 'CREATE TRANSIENT TABLE IF NOT EXISTS "STEP_TRACKER"' in heads
     assert row_counts(session) == ALL
     assert list(migrate(session)) == []
     assert row_counts(session) == ALL
@@ -72,7 +72,7 @@ def test_two_fleets_can_share_a_schema_with_different_prefixes(
 
 def test_interrupted_migration_is_completed_by_the_next(schema: Schema, session: Session) -> None:
     schema.fault("error", on="create", matching="POD_HEALTH", code="000603", message="went wrong")
-    with pytest.raises(StoreError, match=r'^CREATE TABLE IF NOT EXISTS "POD_HEALTH": .*went wrong'):
+    with pytest.raises(StoreError, match=r'^CREATE TRANSIENT TABLE .*"POD_HEALTH": .*went wrong'):
         list(migrate(session))
     assert set(row_counts(session)) == {"STEP_EVENTS", "POD_EVENTS", "STEP_TRACKER"}
     list(migrate(session))

@@ -85,7 +85,7 @@ def tables(kind: TableKind) -> list[str]:
 
 
 def table_of(statement: str) -> str:
-    match = re.match(r'CREATE (?:HYBRID )?TABLE IF NOT EXISTS ("\w+")', statement)
+    match = re.match(r'CREATE (?:HYBRID |TRANSIENT )?TABLE IF NOT EXISTS ("\w+")', statement)
     assert match is not None, statement
     return match[1]
 
@@ -149,6 +149,20 @@ def test_only_hybrid_tables_have_keys_and_indexes(kind: TableKind) -> None:
             parsed = parse(create)
             assert not re.search(r"\b(INDEX|PRIMARY KEY|UNIQUE)\b", create)
         assert isinstance(parsed, exp.Create)
+
+
+@pytest.mark.parametrize("kind", list(TableKind))
+def test_standard_tables_that_updates_rewrite_keep_nothing_for_time_travel(kind: TableKind) -> None:
+    """Hybrid tables cannot be transient, and the logs are kept as any table is."""
+    projections = {STATEMENTS.names["step_tracker"], STATEMENTS.names["pod_health"]}
+    transient = {
+        table_of(create)
+        for create in tables(kind)
+        if create.startswith("CREATE TRANSIENT")
+        and create.endswith(") DATA_RETENTION_TIME_IN_DAYS = 0")
+    }
+    assert transient == (projections if kind is TableKind.STANDARD else set())
+    assert ("TRANSIENT" in script(STATEMENTS, kind, PLACE)) == bool(transient)
 
 
 def test_standard_and_hybrid_tables_have_the_same_columns() -> None:

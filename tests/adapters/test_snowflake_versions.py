@@ -176,10 +176,19 @@ def test_migrated_tables_have_the_columns_of_new_ones(
     fresh.drop()
 
 
+ONLY_STORAGE = re.compile(
+    r"TRANSIENT | DATA_RETENTION_TIME_IN_DAYS = 0|, INDEX step_tracker_queue \([^)]*\)"
+)
+"""What has changed since: how tables are kept and indexed, which a pod does not see."""
+
+
 def test_first_migration_creates_the_tables_of_version_1() -> None:
     for kind in TableKind:
         text = (STORES / f"snowflake_1_{kind}.sql").read_text()
         first = steps(STATEMENTS, migrations("snowflake")[0], kind)
         expected = [" ".join(part.split()) for part in split(STATEMENTS.named(text))]
         actual = [" ".join(part.split()) for part in first.definitions + first.changes]
+        expected, actual = (
+            [ONLY_STORAGE.sub("", t) for t in texts] for texts in (expected, actual)
+        )
         assert actual == expected

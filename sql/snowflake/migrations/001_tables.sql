@@ -33,8 +33,10 @@ CREATE TABLE IF NOT EXISTS {pod_events} (
 );
 
 -- The current state, updated in the same transactions as the log. The last three columns describe
--- the latest change of a row.
-CREATE /*hybrid HYBRID */TABLE IF NOT EXISTS {step_tracker} (
+-- the latest change of a row. An UPDATE replaces whole micro-partitions; the standard tables are
+-- transient and without Time Travel, so that Snowflake does not keep the old ones for days. If they
+-- are lost, fleet-q rebuild makes them anew from the log.
+CREATE /*hybrid HYBRID *//*standard TRANSIENT */TABLE IF NOT EXISTS {step_tracker} (
     step_id         VARCHAR           NOT NULL/*hybrid  PRIMARY KEY*/,
     status          VARCHAR(16)       NOT NULL,
     priority        NUMBER(38, 0)     NOT NULL,
@@ -56,9 +58,9 @@ CREATE /*hybrid HYBRID */TABLE IF NOT EXISTS {step_tracker} (
     change_token    VARCHAR/*hybrid ,
     INDEX step_tracker_queue (status, priority),
     INDEX step_tracker_change (change_id)*/
-);
+)/*standard  DATA_RETENTION_TIME_IN_DAYS = 0*/;
 
-CREATE /*hybrid HYBRID */TABLE IF NOT EXISTS {pod_health} (
+CREATE /*hybrid HYBRID *//*standard TRANSIENT */TABLE IF NOT EXISTS {pod_health} (
     pod_id             VARCHAR           NOT NULL/*hybrid  PRIMARY KEY*/,
     status             VARCHAR(16)       NOT NULL,
     birth_ts           TIMESTAMP_LTZ(6)  NOT NULL,
@@ -67,7 +69,7 @@ CREATE /*hybrid HYBRID */TABLE IF NOT EXISTS {pod_health} (
     version            NUMBER(38, 0)     NOT NULL,
     change_id          VARCHAR,
     change_ts          TIMESTAMP_LTZ(6)
-);
+)/*standard  DATA_RETENTION_TIME_IN_DAYS = 0*/;
 
 -- The schema version, and the row that submissions with ids chosen by users lock.
 CREATE TABLE IF NOT EXISTS {fleet_q} (
