@@ -1,4 +1,8 @@
-"""The stand-in as a process. It prints its URL and ends when its standard input is closed."""
+"""The stand-in as a process. It prints its URL and ends when its standard input is closed.
+
+With a command, it runs the command with variables that name the stand-in as the Snowflake account,
+and ends with it.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,16 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import socket
+import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import uvicorn
-
-from .app import App
+if TYPE_CHECKING:
+    from uvicorn import Server
 
 HOST = "127.0.0.1"
 
@@ -27,7 +33,45 @@ def main() -> None:
     options.add_argument(
         "--stay", action="store_true", help="keep running when the standard input is closed"
     )
+    options.add_argument(
+        "--measured-times",
+        action="store_true",
+        help="with a command: let statements take as long as they were measured on Snowflake",
+    )
+    options.add_argument("command", nargs=argparse.REMAINDER, help="for example: sh")
     given = options.parse_args()
+    if given.command:
+        sys.exit(_run(given.command, given.data, given.measured_times))
+    _serve(given)
+
+
+def _run(command: list[str], data: Path | None, has_measured_times: bool) -> int:
+    """Run a command with a stand-in; returns its exit status. The server itself needs neither
+    FLEET-Q nor what this imports."""
+    import msgspec
+
+    from fleet_q.adapters.snowflake.times import MEASURED, SLOTS
+
+    from .client import Standin
+
+    if data is not None:
+        data.mkdir(parents=True, exist_ok=True)
+    with Standin(data) as standin:
+        schema = standin.schema("QUEUE")
+        if has_measured_times:
+            schema.set(times=msgspec.to_builtins(MEASURED), slots=SLOTS)
+        process = subprocess.Popen(command, env=os.environ | schema.environment)
+        while True:
+            with contextlib.suppress(KeyboardInterrupt):  # the command receives it, too
+                return process.wait()
+
+
+def _serve(given: argparse.Namespace) -> None:
+    """Serve until the end of the input; this needs fakesnow, which a command does not."""
+    import uvicorn
+
+    from .app import App
+
     logging.getLogger("sqlglot").setLevel(
         logging.ERROR
     )  # it warns of commands that the stand-in handles
@@ -55,7 +99,7 @@ def main() -> None:
             asyncio.run(server.serve(sockets=[listening]))
 
 
-def _stop_at_end_of_input(server: uvicorn.Server) -> None:
+def _stop_at_end_of_input(server: Server) -> None:
     sys.stdin.buffer.read()
     server.should_exit = True
 

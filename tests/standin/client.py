@@ -98,6 +98,7 @@ class Standin:
             env=os.environ | own,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # so that Ctrl-C leaves it to those who use it
         )
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().decode().strip()
