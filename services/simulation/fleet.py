@@ -37,7 +37,8 @@ SETTLE_TIMEOUT: Final = 6 * 3_600.0
 take minutes at most; a store clock that was set back prolongs delays by as much."""
 
 RESTART_DELAY: Final = 30.0
-"""Seconds after which a process that a step has killed is restarted, as by a supervisor."""
+"""Seconds after which a process that a step has killed, or that has given up its store, is
+restarted, as by a supervisor."""
 
 MEASURE_TIMEOUT: Final = 3_600.0
 """Seconds for which a fleet that is measured may go on after the end of the scenario."""
@@ -149,6 +150,9 @@ class Fleet:
             rate=self._rates[pod_id],
             work=self.work,
             on_killed=self._on_killed_by_step,
+            on_given_up=lambda process: self.virtual_clock.after(
+                RESTART_DELAY, self._restart, process
+            ),
             on_begin=lambda claim, at: self.checks.begins(*claim, EPOCH + micros(at)),
             starts=self._starts,
         )

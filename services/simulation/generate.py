@@ -32,6 +32,9 @@ BURST_PODS: Final = 20
 LONGEST_SCRIPT: Final = 8
 """Requests in a transaction, at most; a transaction fault occurs before one of them."""
 
+GIVE_UP_AFTER: Final = 100.0
+"""Seconds after which pods give up their store in a scenario with a long outage."""
+
 AFTER_LAST: Final = -1
 """The number of a request that means: after the last one."""
 
@@ -117,9 +120,21 @@ def _with_rare_case(scenario: sc.Scenario, pods: list[str]) -> sc.Scenario:
         return _with_one_survivor(scenario, pods, chance)
     if roll < 0.6 and not on_sqlite:  # SQLite rejects no statement for a full lock queue
         return _with_lost_claims(scenario, pods, chance)
+    if roll > 0.9:
+        return _with_long_outage(scenario)
     if 0.5 <= roll < 0.75 and on_sqlite:  # pods on SQLite record which functions began
         return _with_deaths_after_claims(scenario, pods, chance)
     return scenario
+
+
+def _with_long_outage(scenario: sc.Scenario) -> sc.Scenario:
+    """Let the store be away for so long that pods give up, and nothing else fail from then on."""
+    outage = sc.StoreOutage(scenario.seconds * 0.3, 3 * GIVE_UP_AFTER)
+    return replace(
+        scenario,
+        settings=replace(scenario.settings, store_give_up_after=GIVE_UP_AFTER),
+        faults=(*(fault for fault in scenario.faults if fault.at < outage.at), outage),
+    )
 
 
 def _with_slowdown(scenario: sc.Scenario, chance: Random) -> sc.Scenario:

@@ -10,7 +10,13 @@ from typing import Any, Final
 from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.core.calls import Calls, StoreCall
 from fleet_q.core.capacity import slots
-from fleet_q.core.errors import DataRefused, FleetQError, IncarnationEnded, StoreUnavailable
+from fleet_q.core.errors import (
+    DataRefused,
+    FleetQError,
+    IncarnationEnded,
+    StoreGivenUp,
+    StoreUnavailable,
+)
 from fleet_q.core.ports import StartRecords, StoreTraits, SyncRequest
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
@@ -20,6 +26,7 @@ from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.observer import Observer
 from fleet_q.core.worker.program import NOW, Message, PodProgram, Wait
 from fleet_q.services.simulation.actor import Actor, Process, Server
+from fleet_q.services.simulation.failing import Failing
 from fleet_q.services.simulation.functions import Functions
 from fleet_q.services.simulation.records import SLACK, longest_gap
 from fleet_q.services.simulation.scenario import Work
@@ -35,7 +42,8 @@ class PodProcess(Actor):
     """One process of a pod.
 
     ``rate``: speed of its clock relative to the store's. ``work``: its functions, by step id.
-    ``on_killed`` is called with the step whose function kills the process; ``on_begin`` with the
+    ``on_killed`` is called with the step whose function kills the process, ``on_given_up`` when the
+    pod stops because its store has failed for too long; ``on_begin`` with the
     claim of a function that begins, and the time of the request that confirmed that claim last.
     ``starts``: the records of which functions began, if the store keeps them.
     """
@@ -53,6 +61,7 @@ class PodProcess(Actor):
         rate: float,
         work: dict[str, Work],
         on_killed: Callable[[PodProcess, Step], object],
+        on_given_up: Callable[[PodProcess], object],
         on_begin: Callable[[tuple[str, str], float], object],
         starts: StartRecords | None = None,
     ) -> None:
@@ -74,7 +83,8 @@ class PodProcess(Actor):
         # By claim: the times of the request that last confirmed it, and of the answer.
         self._confirmed: dict[tuple[str, str], tuple[float, float]] = {}
         self._inbox: list[Message] = []
-        self._failures = _Failures()
+        self._failing = Failing(pod_id, settings.store_give_up_after, self.clock)
+        self._failures = _Failures(lambda: self._on_given_up(on_given_up))
         self.machine = PodMachine(
             pod_id,
             settings,
@@ -216,14 +226,20 @@ class PodProcess(Actor):
         self.call_began = self.virtual_clock.now
         try:
             answer = yield call
+            self._failing.answered(wrote=call.method == "sync")
             if self.virtual_clock.now - self.call_began > self._longest_gap:
                 self.disturbed_at = self.virtual_clock.now
             return answer
         except StoreUnavailable:
+            self._failing.failed()
             self.disturbed_at = self.virtual_clock.now
             raise
         finally:
             self.call_began = None
+
+    def _on_given_up(self, on_given_up: Callable[[PodProcess], object]) -> None:
+        self._failing.check_given_up()
+        on_given_up(self)
 
     def _check_begin(self, claim: tuple[str, str]) -> None:
         asked_at, answered_at = self._confirmed[claim]
@@ -249,8 +265,9 @@ def process_of(incarnation: str) -> str:
 class _Failures(Observer):
     """Keeps errors that must not occur in a pod, whatever happens to its store."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_given_up: Callable[[], object]) -> None:
         self._error: BaseException | None = None
+        self._on_given_up = on_given_up
 
     def check(self) -> None:
         """Raise the error that was kept, if any."""
@@ -274,7 +291,10 @@ class _Failures(Observer):
         self._error = error
 
     def on_failed(self, error: BaseException) -> None:
-        self._keep_unexpected(error)
+        if isinstance(error, StoreGivenUp):
+            self._on_given_up()
+        else:
+            self._keep_unexpected(error)
 
     def on_not_released(self, error: BaseException) -> None:
         if not isinstance(error, DataRefused):

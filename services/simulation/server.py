@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from fleet_q.adapters.snowflake.connection import NETWORK_TIMEOUT
 from fleet_q.core.calls import StoreCall
-from fleet_q.core.errors import DataRefused, FleetQError, StoreUnavailable
+from fleet_q.core.errors import DataRefused, FleetQError, StoreUnavailable, UnknownStoreError
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.ports import Store, SyncResult
 from fleet_q.services.simulation.actor import Actor
@@ -36,10 +36,9 @@ LARGE_RESULT: Final = 2
 ERRORS: Final = {
     "fails": "a statement failed",
     "deadlocks": "deadlock",
-    "unknown error": "999999 (XX000): an error that nobody has heard of",
 }
-"""The errors that a transaction fault raises. The adapter takes every error for temporary that it
-does not know to be fatal, so each of them arrives as ``StoreUnavailable``."""
+"""The errors of a transaction fault that the adapter knows to pass. Any other one is temporary,
+too, unless it is known to be fatal."""
 
 
 class Server:
@@ -314,8 +313,7 @@ class Server:
                 self._on_death(session.actor, fault.back_after)
                 self._resume(session)
             case _:
-                error = ERRORS[fault.then]
-                self._fail_and_roll_back(session, StoreUnavailable(f"the store: {error}"))
+                self._fail_and_roll_back(session, _error(fault.then))
 
     def _half_request(self) -> float:
         return self.model.request / 2 * self._factor() if self.model.request else 0.0
@@ -327,3 +325,9 @@ class Server:
 
 def _is_large(answer: Any) -> bool:
     return isinstance(answer, SyncResult) and len(answer.claimed) >= LARGE_RESULT
+
+
+def _error(then: str) -> StoreUnavailable:
+    if then in ERRORS:
+        return StoreUnavailable(f"the store: {ERRORS[then]}")
+    return UnknownStoreError("the store: 999999 (XX000): an error that nobody has heard of")

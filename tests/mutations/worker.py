@@ -10,6 +10,7 @@ from fleet_q.core.worker.idle import IdleTracker
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.prefetch import Prefetch
 from fleet_q.core.worker.schedule import Schedule
+from fleet_q.core.worker.store_backoff import StoreBackoff
 from tests.mutations.guards import (
     Mutation,
     nothing,
@@ -120,6 +121,14 @@ WORKER: Final = (
     ),
     Mutation(
         "a sleeping pod leads if no other pod does", replaced(PodMachine, "on_pods", _sees_a_leader)
+    ),
+    Mutation(
+        "a pod stops if its store fails for too long",
+        replaced(StoreBackoff, "should_give_up", lambda _: property(lambda self: False)),
+    ),
+    Mutation(
+        "a sync that succeeds restarts the time until a pod stops",
+        replaced(StoreBackoff, "on_answer", nothing),
     ),
     Mutation(
         "a pod that holds steps stays awake", replaced(Schedule, "_sleep_at", _sleeps_with_steps)

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
         ("a prefetched step that would wait for long is released", "no step waits in vain"),
         ("a step that has waited begins only under a confirmed claim", "only claimed steps begin"),
         ("a retried sync is not done twice", "held steps are run"),
+        ("a pod stops if its store fails for too long", "pods give up"),
     ],
 )
 def test_removal_of_guard_breaks_promise(guard: str, promise: str) -> None:
