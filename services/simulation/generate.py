@@ -101,6 +101,7 @@ def burst(
         pods=tuple(sc.Start(f"pod-{number:02}", number * 0.5) for number in range(BURST_PODS)),
         requests=(sc.Submission(45.0, work, unique=True),),
         faults=(),
+        name="burst",
         times=times,
         clusters=clusters,
         is_measured=True,
@@ -321,7 +322,8 @@ def _faults(pods: list[str], chance: Random, seconds: float, is_measured: bool) 
         for _ in range(chance.randint(0, 8))
     ]
     for pod_id in pods:
-        for _ in range(round(chance.uniform(0, 2 * average))):
+        drawn = chance.uniform(0, 2 * average)
+        for _ in range(int(drawn + chance.random()) if is_measured else round(drawn)):
             faults.append(_fault(pod_id, chance, chance.uniform(0, seconds), is_measured))
     if chance.random() < 0.5:  # a rolling restart of all pods
         begin = chance.uniform(0, seconds)

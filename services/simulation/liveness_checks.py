@@ -37,8 +37,8 @@ class LivenessChecks:
       incarnation has ended, or its pod has been silent for the dead-pod threshold. A new leader may
       wait for one threshold more, since it has not observed the silence.
     - Claimable steps are claimed: within one claim interval, and the jitter window, of a working
-      pod with free slots that is awake, or within the longest time between two of its polls of one
-      that is asleep.
+      pod with free slots that claims no others and is awake, or within the longest time between
+      two of its polls of one that is asleep.
     - No step waits in vain: a pod releases steps that do not begin if another has free slots.
     - Held steps are run: a pod has no claim without a function that runs, waits or has just ended.
     - Some pod leads: if the pod of a claimed step is gone, one of the sleeping pods wakes.
@@ -143,7 +143,7 @@ class LivenessChecks:
             before = self._has_slots_since.get(pod_id)
             since = before[1] if before is not None and before[0] == phase else now
             self._has_slots_since[pod_id] = (phase, since)
-            if now - max(since, process.disturbed_at) > limit:
+            if now - max(since, process.disturbed_at, process.last_claimed_at) > limit:
                 shortest = min(shortest, limit)
         is_any_idle = shortest < math.inf
         first = fleet.checks.queue.first(fleet.virtual_clock.store_time()) if is_any_idle else None

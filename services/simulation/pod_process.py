@@ -74,6 +74,7 @@ class PodProcess(Actor):
         self.gaps: list[tuple[float, float]] = []  # in which it was frozen for long
         self.call_began: float | None = None
         self.requests = 0  # answered ones
+        self.last_claimed_at = virtual_clock.now
         self.ids = 0
         self._rate = rate
         self._offset = chance.uniform(0, 1e6)
@@ -214,6 +215,8 @@ class PodProcess(Actor):
         answer = yield from self._timed(call)
         request: SyncRequest = call.args[0]
         self.requests += 1
+        if answer.claimed:
+            self.last_claimed_at = self.virtual_clock.now
         self._functions.unreported.difference_update(
             (outcome.step_id, outcome.claim_token) for outcome in request.outcomes
         )
@@ -301,6 +304,8 @@ class _Failures(Observer):
             self._keep_unexpected(error)
 
     def _keep_unexpected(self, error: BaseException | None) -> None:
-        """Keep the error, unless the store is unavailable or the incarnation has ended."""
-        if error is not None and not isinstance(error, StoreUnavailable | IncarnationEnded):
+        """Keep the error, unless the store is unavailable, for how long ever, or the incarnation
+        has ended."""
+        expected = StoreUnavailable | StoreGivenUp | IncarnationEnded
+        if error is not None and not isinstance(error, expected):
             self._error = error

@@ -25,6 +25,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     seed: int
     store: str
+    clusters: int
+    scenario: str
     pods: int
     hours: float
     submitted: int
@@ -64,6 +66,8 @@ def figures(outcome: Outcome) -> Figures:
     return Figures(
         seed=scenario.seed,
         store=scenario.store,
+        clusters=scenario.clusters,
+        scenario=scenario.name,
         pods=len(scenario.pods),
         hours=round(hours, 2),
         submitted=len(fleet.checks.steps),
@@ -125,8 +129,10 @@ def markdown(rows: Sequence[Figures]) -> str:
     lines = ["| " + " | ".join(head) + " |", "| ---: | --- |" + " ---: |" * (len(head) - 2)]
     for row in rows:
         rejected = "-" if row.rejected_syncs is None else f"{100 * row.rejected_syncs:.1f} %"
+        clusters = f"{row.clusters} clusters" if row.clusters > 1 else ""
+        tables = ", ".join(filter(None, (row.store, clusters, row.scenario)))
         cells = (
-            f"{row.pods:,}", row.store, f"{row.submitted:,}", f"{row.unfinished:,}",
+            f"{row.pods:,}", tables, f"{row.submitted:,}", f"{row.unfinished:,}",
             _cell(row.claim_p50), _cell(row.claim_p99), rejected, _cell(row.lock_wait_p99),
             f"{row.statements_a_step or 0:,.1f}", f"{row.lock_seconds_a_step or 0:,.2f}",
             f"{row.recovered_from_dead:,}", f"{row.recovered_from_living:,}", f"{row.faults:,}",

@@ -206,9 +206,9 @@ Request = Submission | Cancellation | Replaying
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that happens to a fleet from outside; all times are in seconds since the start.
 
-    ``seconds``: when the faults are over. ``most_waiters``: length of a lock's queue, shorter than
-    Snowflake's twenty for small fleets, so that their statements are rejected, too. ``times`` of
-    Snowflake's statements, and ``clusters`` of its warehouse.
+    ``seconds``: when the faults are over. ``name``: of a special scenario. ``most_waiters``: length
+    of a lock's queue, shorter than Snowflake's twenty for small fleets, so that their statements
+    are rejected, too. ``times`` of Snowflake's statements, and ``clusters`` of its warehouse.
     ``is_measured``: the fleet has a given size and is measured, and liveness is not checked.
     """
 
@@ -219,6 +219,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[Start, ...]
     requests: tuple[Request, ...]
     faults: tuple[Fault, ...]
+    name: str = ""
     most_waiters: int = MOST_WAITERS
     times: Times = MEASURED
     clusters: int = 1

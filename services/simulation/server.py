@@ -250,7 +250,7 @@ class Server:
         self._virtual_clock.after(wait, session.actor.on_error, error)
 
     def _fail_and_roll_back(self, session: Session, error: StoreUnavailable) -> None:
-        self._fail(session, error, rolls_back=True)
+        self._fail(session, error, rolls_back=not session.is_in_procedure)
 
     def _end(self, session: Session) -> None:
         session.over = True

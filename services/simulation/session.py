@@ -53,7 +53,14 @@ class Session:
         return len(self.script) == 1
 
     @property
+    def is_in_procedure(self) -> bool:
+        """Whether the next statement is one of several in its request, which the server executes
+        without the client, and rolls back if one fails."""
+        return any(not statement.begins_request for statement in self.script[self.next :][:2])
+
+    @property
     def is_blocking(self) -> bool:
-        """Whether it keeps locks although no statement of it is being executed, because of a fault
-        or a client that is dead or frozen."""
-        return bool(self.held) and (self.halted or self.actor.is_silent)
+        """Whether it keeps locks until its client goes on, which a fault holds up, or which is
+        dead or frozen."""
+        is_held_up = self.halted or self.actor.is_silent
+        return bool(self.held) and is_held_up and not self.is_in_procedure

@@ -183,6 +183,22 @@ def test_deadlock_fails_the_later_statement(store: ScriptedStore) -> None:
     assert store.ended["first"] > store.ended["second"]
 
 
+@pytest.mark.parametrize(("is_procedure", "rolls_back_after"), [(False, 2.0), (True, 0.0)])
+def test_failed_transaction_is_rolled_back_by_its_client_or_by_its_procedure(
+    monkeypatch: pytest.MonkeyPatch, is_procedure: bool, rolls_back_after: float
+) -> None:
+    model = replace(MODEL, call=0.0, lock_timeout=20.0)
+    store = ScriptedStore(monkeypatch, model)
+    other = replace(UPDATE, locks=("other table",))
+    store.run("holder", other, Statement("SELECT slow", 400.0), COMMIT)
+    statements = (UPDATE, other, COMMIT)
+    store.run("fails", *(one_request(model, *statements) if is_procedure else statements))
+    store.until(25)
+    store.run("waits", UPDATE, COMMIT)
+    store.until(100)
+    assert store.server.stats.waits[-1] == pytest.approx(0.5 + 10 + 20 - 25.5 + rolls_back_after)
+
+
 @pytest.mark.parametrize("waits", [False, True])
 def test_inserts_may_wait_for_the_lock_of_their_table(store: ScriptedStore, waits: bool) -> None:
     if waits:
