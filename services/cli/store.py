@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,7 @@ from fleet_q.adapters.sqlite import migrate as sqlite_migrate
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.services.app.settings import Settings, from_env
 from fleet_q.services.cli import doctor as doctors
+from fleet_q.services.cli import probe as probes
 from fleet_q.services.cli import schema_status
 from fleet_q.services.cli.options import JsonOption, StoreOption, VerboseOption, client
 from fleet_q.services.cli.output import print_json, progress, say
@@ -70,10 +72,28 @@ def schema(
 
 @store_commands.command()
 def doctor(
-    store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
+    store: StoreOption = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="try on the account what FLEET-Q assumes of Snowflake")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="with --probe: do not ask")] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="with --probe: take longer than two minutes")
+    ] = False,
+    latencies: Annotated[
+        Path | None,
+        typer.Option(help="with --probe: write the durations, for simulate --latencies"),
+    ] = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Check a store, and show how to fix what is wrong. Resumes the Snowflake warehouse."""
     settings = from_env()
+    if probe:
+        probes.run(store or settings.store, yes=yes, is_long=long, latencies=latencies, json=json)
+        return
+    if yes or long or latencies:
+        raise InvalidInput("--yes, --long and --latencies need --probe")
     findings = doctors.examine(store or settings.store, settings.table_prefix)
     if json:
         found = list(findings)

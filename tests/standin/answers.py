@@ -60,7 +60,9 @@ def done(type_id: int = 0) -> Result:
     return texts(("status",), [(DONE,)], type_id)
 
 
-def success(result: Result, database: str | None, schema: str | None) -> dict[str, Any]:
+def success(
+    result: Result, query_id: str, database: str | None, schema: str | None
+) -> dict[str, Any]:
     """The answer to a statement."""
     if result.table is not None:
         ipc = to_ipc(_with_nulls(to_sf(result.table, result.rowtype), result.table))
@@ -72,7 +74,7 @@ def success(result: Result, database: str | None, schema: str | None) -> dict[st
             "parameters": [{"name": "TIMEZONE", "value": "Etc/UTC"}],
             "rowtype": result.rowtype,
             "total": result.table.num_rows if result.table is not None else len(result.rows),
-            "queryId": str(uuid.uuid4()),
+            "queryId": query_id,
             "statementTypeId": result.type_id,
             "finalDatabaseName": database,
             "finalSchemaName": schema,

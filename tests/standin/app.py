@@ -189,7 +189,8 @@ class App:
             if fault is not None:
                 entry.fault = fault.kind
             connection = session.connection
-            answer = answers.success(result, connection.database, connection.schema)
+            where = connection.database, connection.schema
+            answer = answers.success(result, entry.query_id, *where)
             return self._with_storage(session, answer)
 
     def _with_storage(self, session: Session, answer: dict[str, Any]) -> dict[str, Any]:

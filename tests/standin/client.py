@@ -246,6 +246,7 @@ class Statement:
     fault: str | None
     number: int
     call: int | None
+    query_id: str
 
     @property
     def writes(self) -> bool:

@@ -27,6 +27,7 @@ _PROCEDURE_COLUMNS: Final = (
     "arguments", "description", "is_table_function", "is_secure",
 )  # fmt: skip
 _WAREHOUSE_COLUMNS: Final = ("name", "state", "size", "auto_suspend", "auto_resume")
+_HISTORY_COLUMNS: Final = ("query_id", "warehouse_size", "total_elapsed_time", "waited")
 _PARAMETER_COLUMNS: Final = ("key", "value", "default", "level")
 
 
@@ -206,6 +207,21 @@ def _show_parameter(match: re.Match[str], session: Session, database: Locks) -> 
     return texts(_PARAMETER_COLUMNS, rows)
 
 
+def _history(match: re.Match[str], session: Session, database: Locks) -> Result:
+    """The columns of QUERY_HISTORY_BY_SESSION that the probe reads, of the session's statements."""
+    rows: list[tuple[str | None, ...]] = [
+        (
+            entry.query_id,
+            "X-Small" if entry.warehouse else None,
+            f"{(entry.ended - entry.began) * 1_000:.0f}",
+            f"{entry.waited * 1_000:.0f}",
+        )
+        for entry in session.scene.log
+        if entry.session == session.id and entry.ended and entry.call is None
+    ]
+    return texts(_HISTORY_COLUMNS, rows)
+
+
 _Command = Callable[[re.Match[str], Session, Locks], Result]
 _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), command)
@@ -224,6 +240,7 @@ _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
         (r"SHOW\s+LOCKS(\s+IN\s+ACCOUNT)?", _show_locks),
         (r"SHOW\s+TRANSACTIONS(\s+IN\s+ACCOUNT)?", _show_transactions),
         (r"SELECT\s+SYSTEM\$ABORT_TRANSACTION\((?P<id>\d+)\)", _abort_transaction),
+        (r"SELECT\s+query_id\b.*QUERY_HISTORY_BY_SESSION\(.*\)\)", _history),
         (r"(GRANT|REVOKE)\s.*", _nothing),
         (r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?(ROLE|USER|WAREHOUSE)\s.*", _nothing),
     ]

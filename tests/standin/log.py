@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -52,6 +53,7 @@ class Entry:
     number: int = field(default_factory=lambda: next(_numbers))
     call: int | None = None
     """The number of the CALL that it is part of; ``None``: a client sent it."""
+    query_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

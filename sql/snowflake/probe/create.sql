@@ -1,0 +1,6 @@
+CREATE TRANSIENT TABLE {table} (
+    id    VARCHAR        NOT NULL,
+    n     NUMBER(38, 0)  NOT NULL,
+    text  VARCHAR
+)
+DATA_RETENTION_TIME_IN_DAYS = 0

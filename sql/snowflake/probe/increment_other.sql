@@ -1,0 +1,1 @@
+UPDATE {other} SET n = n + 1

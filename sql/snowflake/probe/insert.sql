@@ -1,0 +1,1 @@
+INSERT INTO {table} (id, n, text) VALUES (:id, :n, :text)

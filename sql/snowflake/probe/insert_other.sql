@@ -1,0 +1,1 @@
+INSERT INTO {other} (id, n, text) VALUES ('a', 0, NULL)

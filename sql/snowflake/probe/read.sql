@@ -1,0 +1,1 @@
+SELECT n, text FROM {table} WHERE id = :id
