@@ -304,8 +304,6 @@ class _Failures(Observer):
             self._keep_unexpected(error)
 
     def _keep_unexpected(self, error: BaseException | None) -> None:
-        """Keep the error, unless the store is unavailable, for how long ever, or the incarnation
-        has ended."""
-        expected = StoreUnavailable | StoreGivenUp | IncarnationEnded
-        if error is not None and not isinstance(error, expected):
+        """Keep the error, unless the store is unavailable or the incarnation has ended."""
+        if error is not None and not isinstance(error, StoreUnavailable | IncarnationEnded):
             self._error = error
