@@ -18,6 +18,7 @@ from tests.standin.client import (
     interpreter,
     shared,
 )
+from tests.tables import TABLES
 
 # A shell starts background processes with SIGINT ignored; tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -59,6 +60,14 @@ def standin() -> Standin:
     if interpreter() is None:
         pytest.skip(NO_INTERPRETER)
     return shared()
+
+
+@pytest.fixture
+def tables(standin: Standin) -> Iterator[Schema]:
+    """A schema with empty tables, whose columns a test must not change."""
+    schema = TABLES.take()
+    yield schema
+    TABLES.give_back(schema)
 
 
 @pytest.fixture

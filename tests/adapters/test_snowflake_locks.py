@@ -17,8 +17,7 @@ from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.traits import ABANDONED_AFTER
 from fleet_q.core.errors import StoreContended, StoreUnavailable
 from fleet_q.core.step import Submit
-from tests.standin.client import Schema, Standin
-from tests.tables import create_tables
+from tests.standin.client import Schema
 from tests.waiting import LIMIT
 
 NOW = 1_700_000_000_000_000
@@ -26,12 +25,9 @@ SHORT_LOCK_TIMEOUT = {"session_parameters": {"LOCK_TIMEOUT": 0.05}}
 
 
 @pytest.fixture
-def schema(standin: Standin) -> Iterator[Schema]:
-    schema = standin.schema()
-    create_tables(schema)
-    schema.set(clock=NOW)
-    yield schema
-    schema.drop()
+def schema(tables: Schema) -> Schema:
+    tables.set(clock=NOW)
+    return tables
 
 
 @pytest.fixture

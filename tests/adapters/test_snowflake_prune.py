@@ -12,13 +12,16 @@ from fleet_q.core.ports import FinalStep, Pruned
 from fleet_q.core.pruning import PRUNED_BY_DEFAULT
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema
-from tests.tables import create_tables
 from tests.waiting import LIMIT
 
 
 @pytest.fixture
+def schema(tables: Schema) -> Schema:
+    return tables
+
+
+@pytest.fixture
 def store(schema: Schema) -> Iterator[SnowflakeStore]:
-    create_tables(schema)
     store = SnowflakeStore(schema.parameters, patience=LIMIT)
     yield store
     schema.no_faults()

@@ -15,18 +15,14 @@ from msgspec.structs import replace
 
 from fleet_q.adapters import memory
 from fleet_q.adapters.memory import MemoryStore
-from fleet_q.adapters.snowflake.session import Session
-from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.ports import Store
-from tests.standin.client import Schema, shared
-from tests.tables import create_tables
+from tests.standin.client import Schema
+from tests.tables import TABLES
 from tests.waiting import LIMIT
 
 from .clock import FakeClock
-
-STATEMENTS: Final = Statements()
 
 
 @dataclass(frozen=True)
@@ -126,42 +122,23 @@ def _failing_memory(folder: Path) -> Iterator[None]:
 
 
 class _Account:
-    """The schemas in the stand-in for Snowflake that stores live in, one for each folder.
-
-    Creating one takes longer than most tests, so one that is no longer used is emptied and used
-    again.
-    """
+    """The schemas in the stand-in for Snowflake that stores are in, one for each folder."""
 
     def __init__(self) -> None:
         self._used: dict[Path, Schema] = {}
-        self._free: list[Schema] = []
-        self._lock = Lock()  # threads that open one store at once share a schema
+        self._lock = Lock()  # or those that open a new store at once would have one each
 
     def schema(self, folder: Path) -> Schema:
         """The schema of this folder's store, with empty tables at first."""
         with self._lock:
             if folder not in self._used:
-                self._used[folder] = self._free.pop() if self._free else _new_schema()
+                self._used[folder] = TABLES.take()
             return self._used[folder]
 
     def take_back(self, folder: Path) -> None:
         """Empty the schema of a folder whose store is closed."""
         with self._lock:
-            schema = self._used.pop(folder)
-            schema.end_sessions()
-            session = Session(schema.parameters, STATEMENTS)
-            for table in ("step_events", "pod_events", "step_tracker", "pod_health"):
-                session.execute(f"DELETE FROM {table}")
-            session.execute("UPDATE fleet_q SET submissions = 0")
-            session.close()
-            schema.forget()
-            self._free.append(schema)
-
-
-def _new_schema() -> Schema:
-    schema = shared().schema()
-    create_tables(schema)
-    return schema
+            TABLES.give_back(self._used.pop(folder))
 
 
 _account: Final = _Account()

@@ -209,6 +209,14 @@ class Schema:
         """End one session, or all, as Snowflake does when they expire."""
         self._call("DELETE", "sessions" if session is None else f"sessions/{session}")
 
+    def keep_rows(self) -> None:
+        """Remember the rows of its tables for :meth:`reset`."""
+        self._call("PUT", "rows")
+
+    def reset(self) -> None:
+        """End its sessions, restore the rows that it was to keep, and forget everything else."""
+        self._call("DELETE", "rows")
+
     def drop(self) -> None:
         """Drop the schema, and end its sessions."""
         self._call("DELETE", "")

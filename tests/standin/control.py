@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from . import rows
 from .scene import SETTINGS, Scene
 from .sessions import Session
 
@@ -45,6 +46,10 @@ class Control:
                 for session in self._sessions(scene):
                     if not which or str(session.id) in which:
                         self._app.end(session)
+            case "PUT", ["rows"]:
+                scene.rows = rows.read(self._app.database.fakesnow.duck_conn, *where)
+            case "DELETE", ["rows"]:
+                self._reset(scene)
             case "DELETE", []:
                 self._drop(where, scene)
             case _:
@@ -72,6 +77,14 @@ class Control:
             ],
             "idle_for": session.idle_for,
         }
+
+    def _reset(self, scene: Scene) -> None:
+        for session in self._sessions(scene):
+            self._app.end(session)
+        scene.reset()
+        database = self._app.database
+        rows.restore(database.fakesnow.duck_conn, scene.rows)
+        database.note_changes(scene.rows)
 
     def _drop(self, where: tuple[str, str], scene: Scene) -> None:
         for session in self._sessions(scene):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -128,6 +129,10 @@ class Database:
         if transaction is not None and transaction.has_begun:
             session.connection._duck_conn.execute("ROLLBACK")
         self._release(session, entry)
+
+    def note_changes(self, tables: Iterable[str]) -> None:
+        """Record that these tables were changed in another way than by a statement."""
+        self._commits.add(tables, session=0)  # an id that no session has
 
     def abort(self, transaction: int) -> bool:
         """Roll back a transaction that holds locks, unless it runs a statement; returns whether it

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from .faults import Faults
 from .locks import WAITERS
 from .log import Entry, ResultCache
+from .rows import Rows
 
 LOCK_TIMEOUT: Final = 43_200.0
 """Snowflake's default, in seconds; a session's parameter of that name overrides it."""
@@ -60,6 +61,8 @@ class Scene:
     faults: Faults = field(default_factory=Faults)
     log: list[Entry] = field(default_factory=list)
     cache: ResultCache = field(default_factory=ResultCache)
+    rows: Rows = field(default_factory=dict)
+    """What its tables are reset to."""
     _slots: tuple[int, asyncio.Semaphore] = field(default=(0, asyncio.Semaphore(0)))
 
     def now(self) -> int:
@@ -76,6 +79,12 @@ class Scene:
     def seconds(self, name: str) -> float:
         """How long something takes."""
         return self.times.get(name, 0.0)
+
+    def reset(self) -> None:
+        """Restore the defaults of everything but the rows."""
+        new = Scene(rows=self.rows)
+        for each in fields(self):
+            setattr(self, each.name, getattr(new, each.name))
 
     def set(self, settings: dict[str, Any]) -> None:
         """Change some of the settings."""
