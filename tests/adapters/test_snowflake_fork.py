@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.standin.client import Schema
 from tests.waiting import LIMIT
 
@@ -29,6 +31,7 @@ print(status, session.execute(query) == before, session._connection is connectio
 """
 
 
+@pytest.mark.slow
 def test_child_that_ends_does_not_end_its_parents_session(schema: Schema) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(schema.parameters)],

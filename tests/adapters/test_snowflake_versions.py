@@ -108,10 +108,16 @@ def test_store_of_version_1_is_rejected_with_the_command_that_migrates_it(old: S
 @pytest.mark.parametrize(
     ("version", "statement"),
     [
-        pytest.param(migration.version, statement, id=" ".join(statement.split())[:60])
+        pytest.param(
+            migration.version,
+            statement,
+            id=" ".join(statement.split())[:60],
+            marks=[pytest.mark.slow] if number else [],
+        )
         for migration in migrations("snowflake")[1:]
         for parts in [steps(STATEMENTS, migration, TableKind.STANDARD)]
-        for statement in (*parts.definitions, *parts.changes)
+        for statements in (parts.definitions, parts.changes)
+        for number, statement in enumerate(statements)
     ],
 )
 def test_migration_cut_off_at_any_statement_leaves_the_old_version_and_can_be_repeated(

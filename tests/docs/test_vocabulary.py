@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -99,6 +100,8 @@ RETIRED_WORDS: Final = {
 }
 """Words that no comment, docstring, message, statement or document has, with their replacements."""
 
+_ANY_RETIRED_WORD: Final = re.compile(rf"\b({'|'.join(RETIRED_WORDS)})\b", re.IGNORECASE)
+
 RETIRED_BEGINNING: Final = re.compile(
     r"test_(its?|they|what(ever)?|who(ever|se)?|where|so|nor|one_that|all_is)_"
 )
@@ -119,8 +122,13 @@ def sources(folder: str) -> list[Path]:
     ]
 
 
-def identifiers(source: str) -> Iterator[tuple[int, str]]:
+@cache
+def identifiers(source: str) -> list[tuple[int, str]]:
     """Every name that a module defines or uses, with its line."""
+    return list(_identifiers(source))
+
+
+def _identifiers(source: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
@@ -147,6 +155,8 @@ def retired_names(source: str) -> list[str]:
 def retired_words(text: str) -> list[str]:
     """The retired words in a text, also where they are broken over lines of a comment."""
     joined = re.sub(r"\s*\n\s*(#|--|:)?\s*", " ", text)
+    if not _ANY_RETIRED_WORD.search(joined):
+        return []
     return [
         f"{match[0]}, now {replacement}"
         for word, replacement in RETIRED_WORDS.items()

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
+from typer.main import get_command
 
 from fleet_q import FleetQ, Settings
 from fleet_q.services.app.views import StepView
@@ -88,6 +89,7 @@ def fleet_q(
     """Run ``fleet-q`` with these words in an empty folder: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli_options, "verbose", False)
+    monkeypatch.setattr(cli, "cli", _command())
     monkeypatch.setattr(cli, "reap_orphans", lambda: None)  # it forks if this is process 1
 
     def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
@@ -99,6 +101,12 @@ def fleet_q(
         return int(end.value.code or 0), captured.out, captured.err
 
     return run
+
+
+@cache
+def _command() -> Any:
+    """The command line with all its commands made, which takes longer than most of them to run."""
+    return get_command(cli.cli)
 
 
 class _Served:

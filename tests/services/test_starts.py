@@ -26,7 +26,9 @@ async def record_call_async(path: str) -> None:
     library.record_call(path)
 
 
-@pytest.mark.parametrize("where", ["thread", "event loop", "process"])
+@pytest.mark.parametrize(
+    "where", ["thread", "event loop", pytest.param("process", marks=pytest.mark.slow)]
+)
 def test_step_whose_start_cannot_be_recorded_does_not_begin_and_is_released(
     where: str,
     tmp_path: Path,
@@ -83,6 +85,7 @@ class Child:
         return await self.process.run(self._run, on_ready, lambda: None)
 
 
+@pytest.mark.slow
 def test_child_process_ends_without_a_call_if_the_start_cannot_be_recorded(tmp_path: Path) -> None:
     def refuse() -> None:
         raise StartNotRecorded("no")
@@ -97,6 +100,7 @@ def test_child_process_ends_without_a_call_if_the_start_cannot_be_recorded(tmp_p
     assert not (tmp_path / "calls").exists()
 
 
+@pytest.mark.slow
 def test_child_process_that_loses_its_pod_before_it_may_begin_does_not_call_the_function(
     tmp_path: Path,
 ) -> None:

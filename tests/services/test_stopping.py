@@ -99,6 +99,7 @@ def test_draining_pod_completes_running_steps_and_claims_no_more(app: FleetQ) ->
             first = held.submit()
             assert await asyncio.to_thread(started.wait, LIMIT)
             pod.drain()
+            await wait_until_async(lambda: pod.is_draining)  # a sync under way could still claim
             second = held.submit()
             proceed.set()
         return first, second
