@@ -30,6 +30,11 @@ def _is_orphan(mutant: Callable[[Step, Any], bool]) -> Patch:
     return together(*(replaced(module, "is_orphan", lambda _: mutant) for module in modules))
 
 
+def _is_held_by_a_pod_that_is_down_or_unknown(step: Step, pods: Any) -> bool:
+    holder = pods.get(step.claimed_by)
+    return step.status == "claimed" and (holder is None or holder.status == "down")
+
+
 def _same_incarnation(ended: Any) -> Any:
     def mutant(member: Membership) -> None:
         incarnation = member.incarnation
@@ -104,7 +109,7 @@ def _is_live_in_future(_: Any) -> Any:
 PODS: Final = (
     Mutation(
         "steps of a replaced incarnation are recovered",
-        _is_orphan(lambda s, pods: s.status == "claimed" and pods[s.claimed_by].status == "down"),
+        _is_orphan(_is_held_by_a_pod_that_is_down_or_unknown),
     ),
     Mutation(
         "steps of a live incarnation are not recovered",
