@@ -21,12 +21,12 @@ MOST_POSTED_BYTES: Final = 256 * 1024
 """Bytes of results and errors in a request that is posted, at most. A larger request is
 sent alone, so that the requests that are served together fit into one statement."""
 
-FIRST_POLL: Final = 1.0
-POLL_INTERVAL: Final = 0.5
+FIRST_POLL: Final = 0.75
+POLL_INTERVAL: Final = 0.4
 """Seconds from posting to the first poll, and between two polls, as shares of the time that serving
 takes."""
 
-PATIENCE: Final = 12.0
+PATIENCE: Final = 6.0
 """After this many times the time that serving takes, a request that nobody serves counts as that of
 a dead pod, and the pod of the next oldest one serves. With less patience many pods would want to
 serve while the one that serves waits for a lock."""
@@ -80,7 +80,7 @@ class Combining:
         """Post the request, and poll until it has been served. After an error, the exchange of the
         same request is continued."""
         pacing = self._pacing
-        if self.is_posted:
+        if self.is_posted and request.is_retry:
             yield from waiting(0.0)
             method = "poll"
         else:

@@ -137,7 +137,7 @@ class PodMachine:
 
     def begin_by(self, now: float) -> float:
         """Until when a step whose claim stood at ``now`` may begin without confirmation."""
-        return now + self._prefetch.horizon
+        return now + self._prefetch.reliance
 
     def must_confirm(self) -> None:
         """A step has waited past its ``begin_by``: confirm its claim with the next sync."""

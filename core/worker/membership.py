@@ -52,6 +52,11 @@ class Membership:
             return Sleep(self.pod_id, self.incarnation)
         return self.heartbeat() if now >= self.next_heartbeat else None
 
+    def early_heartbeat(self, now: float) -> SendHeartbeat | None:
+        """A heartbeat to send along with another request, once half of the interval has passed."""
+        at = self.next_heartbeat - self._settings.heartbeat_interval / 2
+        return self.heartbeat() if self.is_awake_in_store and now >= at else None
+
     def on_command_done(self, pod_command: PodCommand, now: float) -> None:
         """Enter the phase that follows from a command that the store has carried out."""
         self.is_awake_in_store = isinstance(pod_command, Join | SendHeartbeat | Drain)

@@ -19,6 +19,11 @@ to the latency, so it adds at most 10 % to a step's way, and saves syncs where t
 LONGEST_LINGER: Final = 1.0
 """Seconds; bounds the linger when the store is in trouble and a sync takes very long."""
 
+CONTENDED_LINGER_SHARE: Final = 1.0
+LONGEST_CONTENDED_LINGER: Final = 5.0
+"""The same while syncs are contended and no slot is free, so that nothing waits for the outcome but
+its reader: then a request carries twice as many outcomes, and the fleet sends half as many."""
+
 JITTER_FACTOR: Final = 4.0
 """The jitter window is this many times the time that a sync waited for a lock. The longer the
 queue, the fewer of the pods in it find a step when they get the lock."""
@@ -31,6 +36,9 @@ JITTER_DECAY: Final = 0.9
 """The part of the jitter window that is left after a sync that did not wait."""
 
 
+LONGEST_SERVING: Final = 2.0
+"""Seconds; bounds what a pod takes for the time that serving takes until it has seen a fast one."""
+
 CONTENDED_SHARE: Final = 0.5
 """Syncs are contended once one has waited for a lock for this share of the time that the fastest
 one took."""
@@ -38,8 +46,7 @@ one took."""
 
 class ClaimPacing:
     """Measures syncs. ``sync_took`` is the seconds that the last one took. ``is_contended``: pods
-    wait for each other's locks. ``serving_took``: about how many seconds it takes to serve the
-    requests in a mailbox."""
+    wait for each other's locks."""
 
     def __init__(self, traits: StoreTraits) -> None:
         self._most_waiters = traits.most_waiters
@@ -47,15 +54,21 @@ class ClaimPacing:
         self.linger_until: float | None = None
         self.sync_took = 0.0
         self.is_contended = False
-        self.serving_took = traits.shortest_sync
+        self._fastest_exchange = math.inf
         self._sent_at = 0.0
+        self._lingers_since = 0.0
         self._fastest = math.inf
         self._jitter = 0.0
 
-    def is_lingering(self, now: float) -> bool:
+    def is_lingering(self, now: float, *, has_free_slots: bool) -> bool:
         """Whether finished outcomes wait for more. The first call after a sync starts the time."""
         if self.linger_until is None:
-            self.linger_until = now + min(LINGER_SHARE * self.sync_took, LONGEST_LINGER)
+            self._lingers_since = now
+        if self.is_contended and not has_free_slots:
+            seconds = min(CONTENDED_LINGER_SHARE * self.sync_took, LONGEST_CONTENDED_LINGER)
+        else:
+            seconds = min(LINGER_SHARE * self.sync_took, LONGEST_LINGER)
+        self.linger_until = self._lingers_since + seconds
         return now < self.linger_until
 
     def on_sent(self, now: float) -> None:
@@ -79,8 +92,15 @@ class ClaimPacing:
         many requests of ``others``; if there were none, syncs are no longer contended."""
         self.sync_took = now - self._sent_at
         self.linger_until = None
+        self._fastest_exchange = min(self._fastest_exchange, self.sync_took)
         if others is not None:
             self.is_contended = others > 0
+
+    @property
+    def serving_took(self) -> float:
+        """About how many seconds it takes to serve the requests in a mailbox: as long as the
+        fastest exchange."""
+        return max(self._shortest_sync, min(self._fastest_exchange, LONGEST_SERVING))
 
     def on_joined(self) -> None:
         """The pod has joined. Reset the jitter window: all pods of a new fleet join at once, and

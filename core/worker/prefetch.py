@@ -6,6 +6,7 @@ begin within about two syncs. All times are seconds on the machine's clock.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 SHORTEST_HORIZON: Final = 0.15
@@ -15,6 +16,9 @@ the operating system's scheduler dominates what is counted in it."""
 HORIZON_SYNCS: Final = 3.0
 """The horizon in syncs. Prefetched steps begin within two; the third tolerates a steady rate that
 looks slower for a moment."""
+
+LONGEST_HORIZON: Final = 3.0
+"""The longest horizon in claim intervals, where syncs take that long."""
 
 PREFETCH_BYTES: Final = 8 * 1024 * 1024
 """Bytes of payloads and results, approximately, that a pod holds before it stops
@@ -45,9 +49,14 @@ class Prefetch:
 
     @property
     def horizon(self) -> float:
-        """Seconds within which held steps should begin, and for which the pod relies on a claim
-        that stood."""
-        return max(SHORTEST_HORIZON, min(HORIZON_SYNCS * self._sync_took, self._longest))
+        """Seconds within which held steps should begin."""
+        horizon = min(HORIZON_SYNCS * self._sync_took, LONGEST_HORIZON * self._longest)
+        return max(SHORTEST_HORIZON, horizon)
+
+    @property
+    def reliance(self) -> float:
+        """Seconds for which the pod relies on a claim that stood."""
+        return min(self.horizon, max(self._longest, SHORTEST_HORIZON))
 
     @property
     def next_check(self) -> float:
@@ -75,7 +84,7 @@ class Prefetch:
         more than ended within the last horizon, nor than fit into :data:`PREFETCH_BYTES`."""
         since = max(now - self._rate_at, self._sync_took, SHORTEST_PERIOD)
         rate = (self.ended - self._rate_ended) / since
-        ahead = min(self._most, int(2 * rate * self._sync_took))
+        ahead = min(self._most, math.ceil(2 * rate * self._sync_took))
         if self._last is not None:
             ahead = min(ahead, self._last)
         room = max(0, PREFETCH_BYTES - held_bytes)

@@ -51,6 +51,7 @@ class Schedule:
             return None
         return requests.build(
             pod_command,
+            self._member.early_heartbeat(now) if self._pacing.is_contended else None,
             self._due_claim(now),
             lambda free: self._due_prefetch(free, now),
             records_starts=records_starts,
@@ -66,7 +67,8 @@ class Schedule:
     def _is_lingering(self, now: float) -> bool:
         """Whether outcomes wait for those of functions that are about to end."""
         may_wait = self._outbox and self._running and self._outbox.fits_in_one_sync
-        return bool(may_wait) and self._pacing.is_lingering(now)
+        has_free_slots = len(self._running) < self._claims.usable
+        return bool(may_wait) and self._pacing.is_lingering(now, has_free_slots=has_free_slots)
 
     def _due_claim(self, now: float) -> int:
         if self._member.phase not in ("joining", "up"):

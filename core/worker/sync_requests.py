@@ -56,12 +56,14 @@ class SyncRequests:
     def build(
         self,
         pod_command: PodCommand | None,
+        heartbeat: SendHeartbeat | None,
         claim: int,
         due_prefetch: Callable[[int], int],
         *,
         records_starts: bool,
     ) -> SyncRequest | None:
-        """The next request, with all outcomes that fit in it, or ``None`` if nothing is due.
+        """The next request, with all outcomes that fit in it, or ``None`` if nothing is due. A
+        request without a command takes ``heartbeat`` along.
 
         ``claim`` is how many steps to claim for free slots; ``due_prefetch`` says how many to claim
         beyond them.
@@ -78,6 +80,7 @@ class SyncRequests:
             if pod_command is not None:
                 outcomes = ()
         else:
+            pod_command = pod_command or heartbeat
             prefetch = due_prefetch(claim)
             claim += prefetch
         checks = self.must_confirm or isinstance(pod_command, SendHeartbeat | Join)

@@ -212,6 +212,9 @@ class Fleet:
         if isinstance(fault, sc.EarlyTimestamps):
             self.store_state.begin_early_timestamps(fault.seconds)
             return
+        if isinstance(fault, sc.LateRepeats):
+            self.store_state.begin_late_repeats(fault.seconds, fault.delay)
+            return
         if isinstance(fault, sc.UnreachableStorage):
             self.store_state.begin_unreachable_storage(fault.pod_id, fault.seconds)
             return

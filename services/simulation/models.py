@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from collections.abc import Generator
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -33,6 +34,7 @@ class Statement(msgspec.Struct, frozen=True):
     ``needs_slot``: it runs in the warehouse. ``begins_request``: the client sends it; otherwise it
     follows the previous one on the server, as in a stored procedure. ``insert_locks``: locks that
     it needs while INSERTs wait (:class:`~fleet_q.services.simulation.scenario.WaitingInserts`).
+    ``keeps_locks``: the transaction goes on after it, although it ``does`` something.
     """
 
     text: str
@@ -42,9 +44,34 @@ class Statement(msgspec.Struct, frozen=True):
     needs_slot: bool = False
     begins_request: bool = True
     insert_locks: tuple[str, ...] = ()
+    keeps_locks: bool = False
 
 
-Script = tuple[Statement, ...]
+Body = Generator[Statement, Any, Any]
+"""The statements of a call, each drawn when the one before has ended. It is sent what that one's
+call answered, and returns the answer of the whole."""
+
+
+class Script(msgspec.Struct, frozen=True):
+    """How a store carries out a call: by so many ``requests``, with the statements of ``body``.
+    ``is_procedure``: the one request is a stored procedure, which rolls back by itself."""
+
+    body: Body
+    requests: int = 1
+    is_procedure: bool = False
+
+
+def fixed(*statements: Statement) -> Script:
+    """A script that does not depend on what its statements answer."""
+    return Script(_fixed(statements), sum(s.begins_request for s in statements))
+
+
+def _fixed(statements: tuple[Statement, ...]) -> Body:
+    answer = None
+    for statement in statements:
+        returned = yield statement
+        answer = answer if statement.does is None else returned
+    return answer
 
 
 class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +102,7 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     select: float
     metadata: float
     update: float
+    standard_update: float = 0.0
     delete: float
     insert: float
     append: float
@@ -104,6 +132,7 @@ def standard(times: Times = MEASURED, clusters: int = 1) -> StoreModel:
         select=times.select,
         metadata=times.metadata,
         update=times.update,
+        standard_update=times.update,
         delete=times.delete,
         insert=times.insert,
         append=times.insert,
@@ -116,7 +145,7 @@ def standard(times: Times = MEASURED, clusters: int = 1) -> StoreModel:
         idle_abort=IDLE_ABORT,
         outlives_client=True,
         abandoned_after=ABANDONED_AFTER,
-        traits=TRAITS,
+        traits=msgspec.structs.replace(TRAITS, combines=True),
     )
 
 
@@ -171,9 +200,9 @@ def store_model(kind: Kind, times: Times = MEASURED, clusters: int = 1) -> Store
             return SQLITE
 
 
-def one_request(model: StoreModel, *statements: Statement) -> Script:
-    """The script of a stored procedure: the client sends one request, and these statements run one
-    after another on the server."""
+def one_request(model: StoreModel, *statements: Statement) -> tuple[Statement, ...]:
+    """The statements of a stored procedure: the client sends one request, and they run one after
+    another on the server."""
     first, *others = statements
     first = msgspec.structs.replace(first, seconds=first.seconds + model.call)
     return (first, *(msgspec.structs.replace(other, begins_request=False) for other in others))

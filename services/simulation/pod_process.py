@@ -207,12 +207,14 @@ class PodProcess(Actor):
         return messages
 
     def _call(self, call: StoreCall) -> Calls[Any]:
-        if call.method != "sync":
+        if call.method not in ("sync", "post", "poll"):
             return (yield from self._timed(call))
         if len(self._functions) > self._most_held:
             raise Violation("capacity", self.name, f"holds more than {self._most_held} steps")
         asked_at = self.virtual_clock.now
         answer = yield from self._timed(call)
+        if answer is None:  # the request waits in the mailbox
+            return None
         request: SyncRequest = call.args[0]
         self.requests += 1
         if answer.claimed:

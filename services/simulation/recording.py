@@ -30,10 +30,6 @@ class RecordingDatabase(MemoryDatabase):
     def begin(self) -> MemoryTransaction:
         return _RecordingTransaction(self, self._clock() - self.early_by)
 
-    def is_claimable(self) -> bool:
-        """Whether a step is pending and due."""
-        return bool(self.queue.due(self._clock(), 1))
-
     def take(self) -> tuple[list[StepChange], list[PodChange]]:
         """The changes committed since the last call; clears them."""
         taken = self.step_changes, self.pod_changes

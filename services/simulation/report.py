@@ -165,6 +165,8 @@ def describe_fault(fault: sc.Fault) -> str:
             return f"INSERTs wait for the locks of their tables for {seconds:g} s"
         case sc.EarlyTimestamps(seconds=seconds):
             return f"transactions have the time before their waits for {seconds:g} s"
+        case sc.LateRepeats(seconds=seconds, delay=delay):
+            return f"for {seconds:g} s, posted requests arrive again after {delay:g} s"
         case sc.StoreClock(seconds=seconds):
             return f"the store's clock is set by {seconds:+g} s"
         case sc.Crash(pod_id=pod_id):

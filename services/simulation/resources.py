@@ -51,7 +51,8 @@ class Resources:
         """Get what its next statement needs: the locks, and then a slot."""
         if session.over:
             return
-        statement = session.script[session.next]
+        statement = session.statement()
+        assert statement is not None
         if not self._lock(session, statement):
             return
         if not statement.needs_slot or self._slots.take(session):
@@ -71,7 +72,7 @@ class Resources:
             return
         now = self._virtual_clock.now
         is_outsider = session.actor.name == OUTSIDER
-        if (is_outsider and session.next > 1) or not HEARTBEAT_LOCKS.isdisjoint(held):
+        if not HEARTBEAT_LOCKS.isdisjoint(held):
             self._state.add_gap(session.last_lock_at, now)
         if not is_outsider:
             self._stats.lock_seconds += now - session.held_since

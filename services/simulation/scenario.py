@@ -187,6 +187,15 @@ class EarlyTimestamps(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
+class LateRepeats(msgspec.Struct, frozen=True, tag=True):
+    """Lets every request that is inserted into the mailbox within ``seconds`` be inserted once more
+    after ``delay`` seconds: a connector had sent the statement again, and it arrives late."""
+
+    at: float
+    seconds: float
+    delay: float
+
+
 class Start(msgspec.Struct, frozen=True):
     """Starts a pod at ``at``; its clock runs ``rate`` times as fast as the store's."""
 
@@ -197,7 +206,14 @@ class Start(msgspec.Struct, frozen=True):
 
 PodFault = Crash | Freeze | DuplicatePod | Stop | ClockJump | TransactionFault | UnreachableStorage
 FleetFault = (
-    StoreOutage | Suspension | LongLock | StoreClock | StaleReads | WaitingInserts | EarlyTimestamps
+    StoreOutage
+    | Suspension
+    | LongLock
+    | StoreClock
+    | StaleReads
+    | WaitingInserts
+    | EarlyTimestamps
+    | LateRepeats
 )
 Fault = PodFault | FleetFault
 Request = Submission | Cancellation | Replaying

@@ -17,7 +17,7 @@ from fleet_q.adapters.snowflake.connection import NETWORK_TIMEOUT
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import DataRefused, FleetQError, StoreUnavailable, UnknownStoreError
 from fleet_q.core.event_store import EventStore
-from fleet_q.core.ports import Store, SyncResult
+from fleet_q.core.ports import SyncResult
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.models import StoreModel
 from fleet_q.services.simulation.recording import RecordingDatabase
@@ -26,6 +26,7 @@ from fleet_q.services.simulation.scenario import OUTSIDER, TransactionFault
 from fleet_q.services.simulation.scripts import script
 from fleet_q.services.simulation.server_stats import ServerStats
 from fleet_q.services.simulation.session import Session
+from fleet_q.services.simulation.simulated_store import SimulatedStore, View
 from fleet_q.services.simulation.stale import StaleViews
 from fleet_q.services.simulation.store_state import StoreState
 from fleet_q.services.simulation.virtual_clock import VirtualClock
@@ -67,7 +68,7 @@ class Server:
         self._stale = stale
         self._virtual_clock = virtual_clock
         self._database = database
-        self._store: Store = EventStore(database)
+        self._store = SimulatedStore(database, lambda: virtual_clock.now, self._report)
         self._chance = chance
         self._on_done = on_done
         self._on_death = on_death
@@ -87,15 +88,14 @@ class Server:
     def perform(self, actor: Actor, call: StoreCall) -> None:
         """Begin a call. Its actor is resumed with the answer or an error."""
         self.stats.calls += 1
-        self.stats.syncs += call.method == "sync"
+        self.stats.syncs += call.method in ("sync", "post")
         view = self._stale.view(actor, call.method) if self._stale is not None else None
-        session = Session(actor, call, script(self.model, call, view or self._database), view)
+        session = Session(actor, call, script(self.model, call, actor), view)
         session.halted = actor.name == OUTSIDER
         faults = self.transaction_faults.get(actor.name)
         if faults and not session.is_query:
             session.fault = faults.pop(0)
-            requests = sum(statement.begins_request for statement in session.script)
-            session.fault_at = session.fault.statement % (requests + 1)
+            session.fault_at = session.fault.statement % (session.script.requests + 1)
         self._open[session] = None
         if self.state.is_out:
             self._fail(session, StoreUnavailable("the store: unavailable"))
@@ -123,9 +123,9 @@ class Server:
         """Run the next statement: on the server if it belongs to the same request, or after the
         answer to that has reached the client (``is_answered``: it has), which sends the next one.
         Without a next one, the call ends."""
-        statements, now, elapsed = session.script, self._virtual_clock.now, 0.0
+        now, elapsed = self._virtual_clock.now, 0.0
         while True:
-            statement = statements[session.next] if session.next < len(statements) else None
+            statement = session.statement()
             if statement is None or statement.begins_request:
                 if session.next and not is_answered:
                     elapsed += self._half_request()
@@ -156,18 +156,22 @@ class Server:
         """Begin a statement that needs locks or a slot."""
         if not self._was_sent(session):
             return
-        statement = session.script[session.next]
+        statement = session.statement()
+        assert statement is not None
         if statement.locks and session.clock_at is None:
             session.clock_at = self._virtual_clock.now
         self._resources.acquire(session)
 
     def _run(self, session: Session) -> None:
         """Run the next statement, which has its locks and its slot."""
-        seconds = session.script[session.next].seconds * self._factor()
+        statement = session.statement()
+        assert statement is not None
+        seconds = statement.seconds * self._factor()
         self._virtual_clock.after(seconds, self._end_statement, session)
 
     def _end_statement(self, session: Session) -> None:
-        statement = session.script[session.next]
+        statement = session.statement()
+        assert statement is not None
         if statement.needs_slot:
             self._resources.release_slot()
         if not self._was_sent(session):
@@ -198,31 +202,45 @@ class Server:
 
     def _do(self, session: Session) -> None:
         """Carry out the call of the statement that has just ended, and release the locks."""
-        call = session.script[session.next - 1].does
+        statement = session.previous()
+        call = statement.does
         assert call is not None
         early = self._database.early_by = self.state.early_by(session.clock_at)
         try:
             answer = self._answer(session, call)
             if early and isinstance(answer, SyncResult):  # its time is read after the commit
                 answer = replace(answer, at=self._virtual_clock.store_time())
-            session.answer = answer
+            session.returned = answer
         except FleetQError as error:
             session.error = error
-        self._resources.unlock(session)
-        if self._stale is not None:
-            self._stale.committed(session.actor)
-        self._on_done(session.actor, call, session.answer)
+        if not statement.keeps_locks:
+            self._resources.unlock(session)
+        if call.method == "put" and (delay := self.state.repeats_after) is not None:
+            self._virtual_clock.after(delay, self._store.mailbox.post, *call.args)
+        if call.method == "serve":
+            session.view = None  # it sees what it has committed
+        self._report(session.actor, call, session.returned)
         self._database.early_by = 0
 
+    def _report(self, actor: Actor, call: StoreCall, answer: Any) -> None:
+        """A call has taken effect."""
+        if self._stale is not None:
+            self._stale.committed(actor)
+        self._on_done(actor, call, answer)
+
     def _answer(self, session: Session, call: StoreCall) -> Any:
-        view = session.view if session.is_query else None
+        """Carry out a call; a stale read of the mailbox shows only the pod's own request."""
+        view = session.view
         if view is None:
             return call.on(self._store)
-        if call.method != "sync":
+        if session.is_query:
             return call.on(EventStore(view))
-        with view.read() as tx:
-            result = tx.peek(call.args[0])
-        return call.on(self._store) if result is None else result
+        if call.method == "look":
+            return View(is_there=True, is_oldest=True, result=None)
+        if call.method == "peek":
+            with view.read() as tx:
+                return tx.peek(call.args[0])
+        return call.on(self._store)
 
     def _finish(self, session: Session) -> None:
         """The answer has reached the client."""

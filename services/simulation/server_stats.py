@@ -25,6 +25,6 @@ class ServerStats:
     def on_rejected(self, method: str, *, by_fault: bool) -> None:
         """A lock queue was full for a statement of this call."""
         self.rejections += 1
-        if method == "sync":
+        if method in ("sync", "post", "poll"):
             self.fault_rejections += by_fault
             self.rejected_syncs += not by_fault

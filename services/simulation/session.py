@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fleet_q.adapters.memory import MemoryDatabase
 from fleet_q.core.calls import StoreCall
 from fleet_q.services.simulation.actor import Actor
-from fleet_q.services.simulation.models import Script
+from fleet_q.services.simulation.models import Script, Statement
 from fleet_q.services.simulation.scenario import TransactionFault
+
+READS: Final = frozenset({"change_counter", "pods", "orphans", "step", "final_steps"})
+"""Calls that are one query."""
 
 
 class Session:
@@ -16,9 +19,10 @@ class Session:
     late copy of the database that answers it if it is a query, since reads are stale."""
 
     __slots__ = (
-        "aborted", "actor", "answer", "arrived_at", "call", "clock_at", "error", "fault",
-        "fault_at", "halted", "held", "held_since", "last_lock_at", "next", "over", "requests",
-        "script", "sent_at", "view", "waits_for", "waits_for_slot", "waits_since",
+        "_has_ended", "_statements", "aborted", "actor", "answer", "arrived_at", "call", "clock_at",
+        "error", "fault", "fault_at", "halted", "held", "held_since", "last_lock_at", "next",
+        "over", "requests", "returned", "script", "sent_at", "view", "waits_for", "waits_for_slot",
+        "waits_since",
     )  # fmt: skip
 
     def __init__(
@@ -27,6 +31,9 @@ class Session:
         self.actor = actor
         self.call = call
         self.script = script
+        self.returned: Any = None  # by the call of the latest statement
+        self._statements: list[Statement] = []
+        self._has_ended = False
         self.view = view
         self.next = 0  # number of the next statement
         self.requests = 0  # that were sent
@@ -47,16 +54,38 @@ class Session:
         self.answer: Any = None
         self.error: Exception | None = None
 
+    def statement(self) -> Statement | None:
+        """The next statement; ``None`` after the last one. It is drawn when it is first asked for:
+        it may depend on what the one before returned."""
+        if self.next < len(self._statements):
+            return self._statements[self.next]
+        if not self._has_ended:
+            try:
+                self._statements.append(self.script.body.send(self.returned))
+            except StopIteration as end:
+                self._has_ended, self.answer = True, end.value
+                return None
+            self.returned = None
+            return self._statements[self.next]
+        return None
+
+    def previous(self) -> Statement:
+        """The statement that has just ended."""
+        return self._statements[self.next - 1]
+
     @property
     def is_query(self) -> bool:
-        """Whether it is a single statement, and so writes nothing."""
-        return len(self.script) == 1
+        """Whether it is a single query."""
+        return self.call.method in READS
 
     @property
     def is_in_procedure(self) -> bool:
-        """Whether the next statement is one of several in its request, which the server executes
-        without the client, and rolls back if one fails."""
-        return any(not statement.begins_request for statement in self.script[self.next :][:2])
+        """Whether the server executes its statements without the client, and rolls back if one
+        fails."""
+        if self.script.is_procedure:
+            return True
+        statement = self.statement()
+        return statement is not None and not statement.begins_request
 
     @property
     def is_blocking(self) -> bool:

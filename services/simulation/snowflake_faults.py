@@ -59,4 +59,7 @@ def snowflake_faults(
     for _ in range(chance.randint(0, 1)):
         pod_id, length = chance.choice(pods), chance.choice([30.0, 120.0, 400.0])
         faults.append(sc.UnreachableStorage(chance.uniform(0, seconds), pod_id, length))
+    for _ in range(chance.randint(0, 1)):
+        delay = chance.choice([0.5, 5.0, 40.0])
+        faults.append(sc.LateRepeats(chance.uniform(0, seconds / 2), seconds, delay))
     return faults

@@ -42,10 +42,6 @@ class _Commit(msgspec.Struct):
 class LateCopy(MemoryDatabase):
     """A database to which commits are applied late."""
 
-    def is_claimable(self) -> bool:
-        """See :class:`~fleet_q.services.simulation.scripts.Peek`."""
-        return bool(self.queue.due(self._clock(), 1))
-
     def apply(self, commit: _Commit) -> None:
         with self.write() as tx:
             for pruned in commit.pruned:

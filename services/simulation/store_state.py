@@ -24,6 +24,8 @@ class StoreState:
         self._contended_until = 0.0
         self._inserts_wait_until = 0.0
         self._early_until = 0.0
+        self._repeats_until = 0.0
+        self._repeat_delay = 0.0
         self._unreachable_until: dict[str, float] = {}  # the storage of results, by pod
 
     def begin_outage(self, seconds: float) -> None:
@@ -35,7 +37,6 @@ class StoreState:
         """Let the lock queues be full for ``seconds``."""
         if self._has_lock_queue:
             self._contended_until = max(self._contended_until, self._virtual_clock.now + seconds)
-            self.add_gap(self._virtual_clock.now, self._contended_until)
 
     def begin_waiting_inserts(self, seconds: float) -> None:
         """Let INSERTs lock their tables for ``seconds``."""
@@ -44,6 +45,17 @@ class StoreState:
     def begin_early_timestamps(self, seconds: float) -> None:
         """Let transactions have the time before their wait for ``seconds``."""
         self._early_until = max(self._early_until, self._virtual_clock.now + seconds)
+
+    def begin_late_repeats(self, seconds: float, delay: float) -> None:
+        """Let what is inserted into the mailbox for ``seconds`` be inserted again after ``delay``
+        seconds."""
+        self._repeats_until = max(self._repeats_until, self._virtual_clock.now + seconds)
+        self._repeat_delay = delay
+
+    @property
+    def repeats_after(self) -> float | None:
+        """Seconds after which a request in the mailbox is inserted again, or ``None``."""
+        return self._repeat_delay if self._virtual_clock.now < self._repeats_until else None
 
     def begin_unreachable_storage(self, pod_id: str, seconds: float) -> None:
         """Let the pod receive no large results for ``seconds``."""

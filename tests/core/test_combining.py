@@ -138,7 +138,7 @@ def test_exchange_is_continued_under_the_same_number_after_an_error(error: Excep
     driver = Posting()
     assert driver.exchange(CLAIM, error)[-1] is error
     assert driver.combining.should_post(CLAIM)
-    calls = driver.exchange(CLAIM, SyncResult(AT))
+    calls = driver.exchange(replace(CLAIM, is_retry=True), SyncResult(AT))
     assert methods(calls) == [("poll", 1)]
     assert driver.waited == [0.0]  # heartbeats that are due go first
 
@@ -193,3 +193,36 @@ def test_heartbeat_is_due_while_another_request_is_under_way() -> None:
     assert heartbeat == SyncRequest("pod", "id-1", SendHeartbeat("pod", "id-1"))
     driver.machine.on_heartbeat(driver.now)
     assert driver.machine.due_heartbeat(driver.now) is None
+
+
+def test_other_request_is_not_taken_for_the_one_that_waits() -> None:
+    driver = Posting()
+    driver.exchange(CLAIM, StoreUnavailable("lost"))
+    assert methods(driver.exchange(CLAIM, SyncResult(AT))) == [("post", 2)]
+
+
+def test_contended_pod_sends_its_heartbeat_early_along_with_another_request() -> None:
+    for contended in (True, False):
+        driver = Posting(contended=contended)
+        driver.wait(100.0)
+        driver.sync_once("a")
+        driver.wait(6.0)
+        driver.machine.work_arrived()
+        request = driver.sync()
+        assert request.claim
+        assert (request.pod_command is not None) is contended
+
+
+def test_contended_pod_without_free_slots_lets_outcomes_linger_as_long_as_a_sync() -> None:
+    driver = Posting()
+    driver.machine.work_arrived()
+    request = driver.sync()
+    driver.exchange(request, SyncResult(AT))
+    driver.wait(3.0)
+    driver.answer(request, *"abcdefgh")
+    driver.finish("a")
+    assert driver.plan().request is None
+    driver.wait(2.9)
+    assert driver.plan().request is None
+    driver.wait(0.1)
+    assert len(driver.sync().outcomes) == 1

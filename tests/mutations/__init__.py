@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from tests.mutations.guards import Mutation
+from tests.mutations.mailbox import MAILBOX
 from tests.mutations.pods import PODS
 from tests.mutations.steps import STEPS
 from tests.mutations.store import STORE
 from tests.mutations.worker import WORKER
 
-MUTATIONS: Final[tuple[Mutation, ...]] = (*STEPS, *STORE, *PODS, *WORKER)
+MUTATIONS: Final[tuple[Mutation, ...]] = (*STEPS, *STORE, *PODS, *WORKER, *MAILBOX)

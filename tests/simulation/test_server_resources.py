@@ -15,7 +15,7 @@ from fleet_q.core.pod import SendHeartbeat
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Submit
 from fleet_q.services.simulation.actor import Actor, Process
-from fleet_q.services.simulation.models import Script, Statement, one_request, standard
+from fleet_q.services.simulation.models import Script, Statement, fixed, one_request, standard
 from fleet_q.services.simulation.scenario import StaleReads, TransactionFault
 from fleet_q.services.simulation.stale import LAG
 from tests.simulation.test_server import CLAIM, SimulatedStore
@@ -46,10 +46,10 @@ class ScriptedStore(SimulatedStore):
         super().__init__(model)
         from fleet_q.services.simulation import scripts, server
 
-        def script(model: Any, call: StoreCall, peek: Any) -> Script:
+        def script(model: Any, call: StoreCall, actor: Any) -> Script:
             if call.method == "custom":
-                return tuple(call.args)
-            return scripts.script(model, call, peek)
+                return fixed(*call.args)
+            return scripts.script(model, call, actor)
 
         monkeypatch.setattr(server, "script", script)
         self.virtual_clock.run(200.0)
@@ -224,7 +224,7 @@ def test_insert_is_rejected_if_too_many_wait(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("then", ["unknown error", "deadlocks"])
 def test_error_that_is_not_known_to_be_fatal_is_temporary(then: Any) -> None:
     store = SimulatedStore(standard())
-    store.server.transaction_faults["pod"] = [TransactionFault(0.0, "pod", 2, then=then)]
+    store.server.transaction_faults["pod"] = [TransactionFault(0.0, "pod", 0, then=then)]
     store.call("pod", CLAIM)
     store.virtual_clock.run(60.0)
     ((_, answer),) = store.answers

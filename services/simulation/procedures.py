@@ -1,0 +1,190 @@
+"""Snowflake's stored procedures as scripts: each call is one request, whose statements run on the
+server one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from fleet_q.core.calls import StoreCall
+from fleet_q.core.pod import SendHeartbeat
+from fleet_q.core.ports import SyncRequest
+from fleet_q.services.simulation.mailbox import Posted
+from fleet_q.services.simulation.models import Body, Statement, StoreModel
+
+HEAD: Final = "the head of the queue"
+
+LOGS: Final = {"pod_health": "pod_events", "step_tracker": "step_events"}
+"""The log of each table, in the order in which requests are served."""
+
+HYBRID: Final = frozenset(LOGS)
+"""The tables that can be hybrid tables; all others are standard tables."""
+
+Change = tuple[str, tuple[str, ...]]
+"""A table, and the rows of it that are changed."""
+
+
+class Procedures:
+    """The procedures of ``SnowflakeStore`` on standard or hybrid tables, called by ``actor``."""
+
+    def __init__(self, model: StoreModel, actor: Any) -> None:
+        self._model = model
+        self._actor = actor
+
+    def body(self, call: StoreCall) -> Body:
+        """The statements that carry out ``call``."""
+        yield Statement(f"CALL {call.method}", self._model.call)
+        args = call.args
+        match call.method:
+            case "sync":
+                return (yield from self._sync(args[0]))
+            case "post":
+                return (yield from self._post(*args))
+            case "poll":
+                return (yield from self._poll(*args))
+            case "submit":
+                return (yield from self._submit(call))
+            case "declare_dead":
+                pod_ids = tuple(pod.pod_id for pod in args[0])
+                return (yield from self._write(call, [("pod_health", pod_ids)]))
+            case "prune":
+                return (yield from self._prune(call, ("step_tracker", _ids(args[0]))))
+            case "prune_pod":
+                return (yield from self._prune(call, ("pod_health", (args[0].pod_id,))))
+            case _:
+                return (yield from self._write(call, [("step_tracker", _ids(args[0]))]))
+
+    def _sync(self, request: SyncRequest) -> Body:
+        """A heartbeat is inserted first, which needs no lock, unless it has to wake the pod."""
+        if isinstance(request.pod_command, SendHeartbeat):
+            was_awake = yield self._insert("pod_heartbeats", StoreCall("heartbeat", (request,)))
+            if was_awake:
+                request = replace(request, pod_command=None)
+        if _only_claims(request):
+            nothing_due = yield self._select("claimable", StoreCall("peek", (request,)))
+            if nothing_due is not None:
+                return nothing_due
+        call, changes = StoreCall("sync", (request,)), _changes(request)
+        if not changes:
+            return (yield self._select("result", call))
+        return (yield from self._write(call, changes))
+
+    def _post(self, request: SyncRequest, number: int, patience: float) -> Body:
+        if _only_claims(request):
+            nothing_due = yield self._select("claimable", StoreCall("peek", (request,)))
+            if nothing_due is not None:
+                return nothing_due
+        return (yield from self._put(request, number, patience))
+
+    def _poll(self, request: SyncRequest, number: int, patience: float) -> Body:
+        look = StoreCall("look", (request, number, patience))
+        view = yield self._select("result", look)
+        if not view.is_there:
+            return (yield from self._put(request, number, patience))
+        if view.result is not None or not view.is_oldest:
+            return view.result
+        return (yield from self._serve(look))
+
+    def _put(self, request: SyncRequest, number: int, patience: float) -> Body:
+        put = StoreCall("put", (self._actor, request, number))
+        yield self._insert("sync_requests", put)
+        look = StoreCall("look", (request, number, patience))
+        view = yield self._select("position", look)
+        return (yield from self._serve(look)) if view.is_oldest else view.result
+
+    def _serve(self, look: StoreCall) -> Body:
+        """Serve all requests that wait, in one transaction that begins by marking them."""
+        yield _then("BEGIN", self._model.begin)
+        mark = self._update(("sync_requests", ()))
+        marked: Sequence[Posted] = yield replace(mark, does=StoreCall("mark"), keeps_locks=True)
+        changes = [change for row in marked for change in _changes(row.request)]
+        for table, log in LOGS.items():
+            rows = [row for name, ids in changes if name == table for row in ids]
+            if any(name == table for name, _ in changes):
+                yield self._update((table, tuple(rows)))
+                yield self._insert(log)
+        yield _then("COMMIT", self._model.commit, does=StoreCall("serve", (marked,)))
+        view = yield self._select("result", look)
+        if view.result is None:
+            return None
+        return replace(view.result, served_others=max(0, len(marked) - 1))
+
+    def _submit(self, call: StoreCall) -> Body:
+        yield _then("BEGIN", self._model.begin)
+        if not all(new.unique for new in call.args[0]):
+            yield self._update(("fleet_q", ("1",)))
+        yield self._insert("step_tracker")
+        yield self._insert("step_events")
+        return (yield _then("COMMIT", self._model.commit, does=call))
+
+    def _write(self, call: StoreCall, changes: Sequence[Change]) -> Body:
+        """Change rows, append the events, commit, and read the result."""
+        yield _then("BEGIN", self._model.begin)
+        for change in changes:
+            yield self._update(change)
+            yield self._insert(LOGS[change[0]])
+        answer = yield _then("COMMIT", self._model.commit, does=call)
+        yield self._select("result")
+        return answer
+
+    def _prune(self, call: StoreCall, change: Change) -> Body:
+        yield _then("BEGIN", self._model.begin)
+        for table in (change[0], LOGS[change[0]]):
+            delete = self._update((table, change[1]))
+            yield replace(delete, text=f"DELETE {table}", seconds=self._model.delete)
+        return (yield _then("COMMIT", self._model.commit, does=call))
+
+    def _update(self, change: Change) -> Statement:
+        """Row locks are sorted, so that two claims never deadlock."""
+        model, (table, rows) = self._model, change
+        is_hybrid = model.row_locks and table in HYBRID
+        locks = tuple(sorted({f"{table} {row}" for row in rows})) if is_hybrid else (table,)
+        seconds = model.update if is_hybrid else model.standard_update
+        return _then(f"UPDATE {table}", seconds, locks, needs_slot=True)
+
+    def _insert(self, table: str, does: StoreCall | None = None) -> Statement:
+        model = self._model
+        is_hybrid = model.row_locks and table in HYBRID
+        seconds = model.insert if is_hybrid else model.append
+        locks = () if is_hybrid else (table,)
+        return _then(
+            f"INSERT {table}",
+            seconds,
+            does=does,
+            needs_slot=True,
+            insert_locks=locks,
+        )
+
+    def _select(self, what: str, does: StoreCall | None = None) -> Statement:
+        return _then(f"SELECT {what}", self._model.select, does=does, needs_slot=True)
+
+
+def _then(text: str, seconds: float, locks: tuple[str, ...] = (), **fields: Any) -> Statement:
+    """A statement that follows another on the server."""
+    return Statement(text, seconds, locks, begins_request=False, **fields)
+
+
+def _changes(request: SyncRequest) -> list[Change]:
+    """The rows that a request locks. Pods are locked before steps, so that no two transactions wait
+    for each other."""
+    changes: list[Change] = []
+    if request.pod_command is not None:
+        changes.append(("pod_health", (request.pod_id,)))
+    if request.claim or request.outcomes:
+        rows = tuple(outcome.step_id for outcome in request.outcomes)
+        changes.append(("step_tracker", (HEAD, *rows) if request.claim else rows))
+    return changes
+
+
+def _only_claims(request: SyncRequest) -> bool:
+    """Whether there is nothing to write if no step is due."""
+    is_claim = request.claim > 0 and not request.outcomes and not request.is_retry
+    return is_claim and (request.pod_command is None or request.only_if_claimable)
+
+
+def _ids(arg: Any) -> tuple[str, ...]:
+    if isinstance(arg, str):
+        return (arg,)
+    return tuple(item if isinstance(item, str) else item.step_id for item in arg)

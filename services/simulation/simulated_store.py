@@ -1,0 +1,93 @@
+"""The simulated store: the production ``EventStore`` over memory, with a mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from fleet_q.core.calls import StoreCall
+from fleet_q.core.errors import FleetQError
+from fleet_q.core.event_store import EventStore
+from fleet_q.core.pod import SendHeartbeat
+from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.mailbox import MOST_SERVED, Mailbox, Posted
+from fleet_q.services.simulation.recording import RecordingDatabase
+
+
+class View(msgspec.Struct, frozen=True):
+    """What a pod finds in the mailbox about its request: whether it ``is_there``, whether it
+    ``is_oldest`` of those that wait, and its ``result`` once it has been served."""
+
+    is_there: bool
+    is_oldest: bool
+    result: SyncResult | None
+
+
+class SimulatedStore(EventStore):
+    """``on_done`` is called with each request that was served, and its answer."""
+
+    def __init__(
+        self,
+        database: RecordingDatabase,
+        clock: Callable[[], float],
+        on_done: Callable[[Actor, StoreCall, Any], object],
+    ) -> None:
+        super().__init__(database)
+        self.mailbox = Mailbox(database, clock)
+        self._on_done = on_done
+
+    def peek(self, request: SyncRequest) -> SyncResult | None:
+        """The answer to a claim if no step is due."""
+        with self._database.read() as tx:
+            return tx.peek(request)
+
+    def heartbeat(self, request: SyncRequest) -> bool:
+        """Record the heartbeat of a request. False if the pod is asleep, so that it has to be
+        woken."""
+        with self._database.read() as tx:
+            pod = tx.pod(request.pod_id)
+        if pod is not None and pod.status == "asleep":
+            return False
+        self.sync(SyncRequest(request.pod_id, request.incarnation, request.pod_command))
+        return True
+
+    def put(self, actor: Actor, request: SyncRequest, number: int) -> None:
+        """Insert a request into the mailbox. It is a heartbeat, too; if its incarnation has ended,
+        the pod is told by the result."""
+        if isinstance(request.pod_command, SendHeartbeat):
+            try:
+                was_awake = self.heartbeat(request)
+            except FleetQError:
+                was_awake = False
+            if was_awake:
+                request = replace(request, pod_command=None)
+        self.mailbox.post(actor, request, number)
+
+    def look(self, request: SyncRequest, number: int, patience: float) -> View:
+        """What a pod finds about its request."""
+        row = self.mailbox.find(request, number)
+        if row is not None and row.served:
+            return View(True, False, self.mailbox.result(row))
+        is_oldest = self.mailbox.is_oldest(request, number, patience)
+        return View(row is not None, is_oldest, None)
+
+    def mark(self) -> list[Posted]:
+        """The requests that a transaction marks as served by it."""
+        return self.mailbox.servable()[:MOST_SERVED]
+
+    def serve(self, marked: Sequence[Posted]) -> None:
+        """Carry out the requests that were marked."""
+        for row in marked:
+            self.mailbox.on_served(row)
+            request = replace(row.request, is_retry=True, only_if_claimable=False)
+            answer = None
+            try:
+                answer = self.sync(request)
+                row.refused = answer.refused
+            except FleetQError as error:
+                row.error = error
+            self._on_done(row.actor, StoreCall("sync", (request,)), answer)
