@@ -127,6 +127,7 @@ class Fleet:
             self._liveness.begin()
         self.measures.begin()
         virtual_clock.run(scenario.seconds)
+        self.measures.unfinished_at_end = self.checks.unfinished
         self._end_faults()
         self._settle()
         self.check_end()

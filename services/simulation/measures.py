@@ -47,6 +47,7 @@ class Measures:
         self.recovered = 0  # steps, also those that had no try left
         self.recovered_from_living = 0
         self.declared_dead_alive: set[str] = set()  # incarnations
+        self.unfinished_at_end = 0  # of the scenario
         self.first_submitted_at = math.inf
         self.last_ended_at = 0.0
         self.pruned = 0  # steps and pods

@@ -17,6 +17,8 @@ HOUR = 3_600.0
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one run. Durations are in seconds, and ``None`` if nothing was measured.
 
+    ``unfinished_at_end``: when the scenario's time was over; ``unfinished``: when the simulation
+    ended. ``deaths``: of processes, because of faults and of steps that kill their pods.
     ``drain_seconds``: from the first submission to the end of the last step. ``rejected_syncs``:
     the share of syncs that a full lock queue rejected, apart from those that did so because of a
     fault. ``lock_seconds_a_step``: how long transactions held locks. ``recovered_from_living``:
@@ -33,8 +35,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     completed: int
     failed: int
     cancelled: int
+    unfinished_at_end: int
     unfinished: int
     faults: int
+    deaths: int
     steps_an_hour: float
     drain_seconds: float | None
     claim_p50: float | None
@@ -74,8 +78,10 @@ def figures(outcome: Outcome) -> Figures:
         completed=statuses["completed"],
         failed=statuses["failed"],
         cancelled=statuses["cancelled"],
+        unfinished_at_end=measures.unfinished_at_end,
         unfinished=fleet.checks.unfinished,
         faults=len(scenario.faults),
+        deaths=len(fleet.died_at),
         steps_an_hour=round(ended / hours, 1) if hours else 0.0,
         claim_p50=_seconds(quantile(measures.claim_waits, 0.50)),
         claim_p99=_seconds(quantile(measures.claim_waits, 0.99)),
@@ -122,9 +128,9 @@ def history(outcome: Outcome) -> list[str]:
 def markdown(rows: Sequence[Figures]) -> str:
     """Return the figures of several fleets as a Markdown table."""
     head = (
-        "pods", "tables", "submitted", "left undone", "claim p50", "claim p99",
+        "pods", "tables", "steps", "undone in time", "left undone", "claim p50", "claim p99",
         "rejected syncs", "lock wait p99", "statements a step", "lock seconds a step",
-        "recovered: dead", "living", "faults", "drained in",
+        "recovered: dead", "living", "faults", "deaths", "drained in",
     )  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "| ---: | --- |" + " ---: |" * (len(head) - 2)]
     for row in rows:
@@ -132,11 +138,12 @@ def markdown(rows: Sequence[Figures]) -> str:
         clusters = f"{row.clusters} clusters" if row.clusters > 1 else ""
         tables = ", ".join(filter(None, (row.store, clusters, row.scenario)))
         cells = (
-            f"{row.pods:,}", tables, f"{row.submitted:,}", f"{row.unfinished:,}",
+            f"{row.pods:,}", tables, f"{row.submitted:,}", f"{row.unfinished_at_end:,}",
+            f"{row.unfinished:,}",
             _cell(row.claim_p50), _cell(row.claim_p99), rejected, _cell(row.lock_wait_p99),
             f"{row.statements_a_step or 0:,.1f}", f"{row.lock_seconds_a_step or 0:,.2f}",
             f"{row.recovered_from_dead:,}", f"{row.recovered_from_living:,}", f"{row.faults:,}",
-            _cell(row.drain_seconds),
+            f"{row.deaths:,}", _cell(row.drain_seconds),
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

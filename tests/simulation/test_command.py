@@ -80,7 +80,7 @@ def test_table_has_a_row_for_every_fleet_and_burst(monkeypatch: pytest.MonkeyPat
         (2, "hybrid"), (20, "standard"), (20, "hybrid"),
     ]  # fmt: skip
     assert [row["completed"] for row in rows[1:]] == [200, 200]
-    assert run("--table").count("| 20 | standard, burst | 200 | 0 |") == 1
+    assert run("--table").count("| 20 | standard, burst | 200 | 0 | 0 |") == 1
 
 
 def test_picture_of_unknown_type_is_rejected() -> None:
