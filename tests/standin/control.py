@@ -91,7 +91,7 @@ class Control:
             self._app.end(session)
         database, schema = where
         duck = self._app.database.fakesnow.duck_conn
-        self._app.database.procedures.drop_schema(duck, database, schema)
+        self._app.database.drop(database, schema)
         if duck.execute(
             "SELECT 1 FROM information_schema.schemata WHERE upper(catalog_name) = ?"
             " AND upper(schema_name) = ?",

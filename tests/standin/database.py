@@ -144,6 +144,11 @@ class Database:
                 return True
         return False
 
+    def drop(self, database: str, schema: str) -> None:
+        """Forget what belongs to a schema that is dropped."""
+        self.procedures.drop_schema(self.fakesnow.duck_conn, database, schema)
+        self._snapshots.drop(database, schema)
+
     def cancel(self, session: Session) -> None:
         """Cancel the statement that the session runs."""
         session.cancel()
@@ -227,27 +232,37 @@ class Database:
                 raise errors.too_many_waiters(target or reads[0], id(fault), fault.limit)
             if fault.kind == "deadlock":
                 raise errors.deadlock(target or reads[0])
-        if (plan.locks or fault is not None) and target is not None:
+        old = None
+        if fault is not None and fault.kind == "outdated" and plan.kind == "update":
+            old = self._snapshots.open(reads)
+        if (plan.locks or (fault is not None and fault.kind == "lock")) and target is not None:
             await lock(self.locks, session, target, entry, self.roll_back)
         try:
-            return await self._in_time(session, plan, text, values, entry)
+            return await self._in_time(session, plan, text, values, entry, old)
         except BaseException:
             if session.transaction is None:
                 self._release(session, entry)
             raise
 
     async def _in_time(
-        self, session: Session, plan: Plan, text: str, values: list[Any], entry: Entry
+        self,
+        session: Session,
+        plan: Plan,
+        text: str,
+        values: list[Any],
+        entry: Entry,
+        old: DuckDBPyConnection | None,
     ) -> Result:
         """Execute a statement that has its lock. A query reads what is committed when it begins,
-        and then takes its time; a statement that writes takes its time first."""
+        and then takes its time; a statement that writes takes its time first. ``old``: where an
+        UPDATE reads instead."""
         scene = session.scene
         if plan.writes:
             seconds = scene.seconds(_TIMES.get(plan.kind, plan.kind))
             entry.warehouse = True
             async with slot(session, seconds > 0):
                 await spend(session, seconds)
-                return self._execute_in_transaction(session, plan, text, values, entry)
+                return self._execute_in_transaction(session, plan, text, values, entry, old)
         entry.cached = self._is_cached(session, plan, text, values, entry.reads)
         needs_warehouse = bool(entry.reads) and not entry.cached and not plan.counts_only
         async with slot(session, needs_warehouse and scene.seconds("select") > 0):
@@ -260,11 +275,20 @@ class Database:
         return result
 
     def _execute_in_transaction(
-        self, session: Session, plan: Plan, text: str, values: list[Any], entry: Entry
+        self,
+        session: Session,
+        plan: Plan,
+        text: str,
+        values: list[Any],
+        entry: Entry,
+        old: DuckDBPyConnection | None = None,
     ) -> Result:
         transaction, target = session.transaction, entry.target
         has_stale_reads = session.scene.faults.has_stale_reads
         stale = self._stale(session, plan, text, entry) if has_stale_reads else None
+        if old is not None and plan.source is not None:
+            stale = old
+            _use_schema(stale, session)
         wrote_before = transaction is not None and bool(transaction.written)
         try:
             if transaction is not None:
@@ -286,13 +310,13 @@ class Database:
         Before a write in autocommit mode, this keeps a snapshot of its table."""
         own = session.transaction.written if session.transaction is not None else set()
         duck = None
-        if (plan.kind == "select" or plan.source is not None) and own.isdisjoint(entry.reads):
+        is_read = plan.kind == "select" or (plan.kind == "insert" and plan.source is not None)
+        if is_read and own.isdisjoint(entry.reads):
             faults = session.scene.faults
             duck = self._snapshots.stale(faults, entry.reads, text, session.id)
         if duck is not None:
             entry.fault = "stale"
-            where = session.connection.database, session.connection.schema
-            duck.execute('SET schema = \'"{}"."{}"\''.format(*where))
+            _use_schema(duck, session)
         if session.transaction is None and entry.target is not None:
             self._snapshots.take([entry.target])
         return duck
@@ -344,6 +368,11 @@ class Database:
             if entry is not None:
                 entry.held = time.monotonic() - session.locked_since
             self.locks.release(session)
+
+
+def _use_schema(duck: DuckDBPyConnection, session: Session) -> None:
+    where = session.connection.database, session.connection.schema
+    duck.execute('SET schema = \'"{}"."{}"\''.format(*where))
 
 
 def _meet_faults(session: Session, entry: Entry) -> SnowflakeError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import duckdb
@@ -47,8 +48,10 @@ class Executor:
             else:
                 assert plan.source is not None
                 assert plan.into is not None
-                rows_read = stale.execute(plan.source, bound or None).to_arrow_table()  # noqa: F841
-                duck.execute(plan.into)
+                rows_read = stale.execute(  # noqa: F841
+                    plan.source, _used(bound, plan.source)
+                ).to_arrow_table()
+                duck.execute(plan.into, _used(bound, plan.into))
             if plan.kind == "select":
                 table: pyarrow.Table = duck.to_arrow_table()
             else:
@@ -95,3 +98,9 @@ class Executor:
         cursor.execute(text, binding_params=tuple(values) or None, server=True)
         rowtype = describe_as_rowtype(cursor._describe_last_sql())
         return Result(rowtype, plan.type_id, cursor._arrow_table)
+
+
+def _used(bound: dict[str, Any], sql: str) -> dict[str, Any] | None:
+    """The values that a part of a statement binds; DuckDB accepts no others."""
+    names = set(re.findall(r"\$(\w+)", sql))
+    return {name: value for name, value in bound.items() if name in names} or None

@@ -11,7 +11,7 @@ from . import errors
 from .errors import SnowflakeError
 
 KINDS: Final = ("drop", "break", "reset", "status", "error", "hang", "lock", "reject", "deadlock",
-                "stale")  # fmt: skip
+                "outdated", "stale")  # fmt: skip
 """Faults of requests. ``drop``: run, but the connection is closed without the answer. ``break``:
 run, and the connection is closed in the middle of the answer. ``reset``: the connection is closed,
 nothing is run. ``status``: an HTTP status, nothing is run. ``error``: one of Snowflake's errors;
@@ -19,10 +19,12 @@ nothing is run, unless it ``is_late``. ``hang``: run, and never answered.
 
 Faults of statements, also of those in procedures, where ``error`` can strike too. ``lock``: it
 waits for the lock of its table, although it is an INSERT. ``reject``: too many statements wait for
-the lock of its table: more than ``limit``. ``deadlock``: it is the victim of one. ``stale``: it
-does not see the last commit of another session to ``table``."""
+the lock of its table: more than ``limit``. ``deadlock``: it is the victim of one. ``outdated``: an
+UPDATE that waited for its lock takes the rows of its FROM as they were before; Snowflake's
+documentation does not say what it reads. ``stale``: it does not see the last commit of another
+session to ``table``."""
 
-_OF_STATEMENTS: Final = ("lock", "reject", "deadlock")
+_OF_STATEMENTS: Final = ("lock", "reject", "deadlock", "outdated")
 
 ENDS_SESSION: Final = ("gone", "sign-in")
 """Errors that end the session and roll its transaction back."""

@@ -113,7 +113,8 @@ class Plan:
     """The table that it defines."""
     transaction_name: str | None = None
     source: str | None = None
-    """The query of an INSERT ... SELECT, in DuckDB's dialect; ``sql`` without it is ``into``."""
+    """The query of an INSERT ... SELECT or UPDATE ... FROM (SELECT ...), in DuckDB's dialect;
+    ``into`` is the rest of ``sql``, which takes the rows ``rows_read`` instead."""
     into: str | None = None
 
     @property
@@ -255,12 +256,22 @@ def _sql(translated: Expr | None) -> str | None:
 
 
 def _source(translated: Expr | None) -> tuple[str | None, str | None]:
-    """The query of an INSERT ... SELECT, and the INSERT of the rows ``rows_read``."""
-    if not isinstance(translated, exp.Insert) or not isinstance(translated.expression, exp.Query):
+    """The query of an INSERT or UPDATE, and the statement without it."""
+    if translated is None:
         return None, None
     into = translated.copy()
-    into.set("expression", exp.select("*").from_("rows_read"))
-    return translated.expression.sql(dialect="duckdb"), into.sql(dialect="duckdb")
+    rows_read = exp.select("*").from_("rows_read")
+    source = into.args.get("from_") if isinstance(into, exp.Update) else into
+    query = source.this if isinstance(source, exp.From) else source
+    if isinstance(query, exp.Subquery):
+        read = query.this
+        query.set("this", rows_read)
+    elif isinstance(query, exp.Insert) and isinstance(query.expression, exp.Query):
+        read = query.expression
+        query.set("expression", rows_read)
+    else:
+        return None, None
+    return read.sql(dialect="duckdb"), into.sql(dialect="duckdb")
 
 
 def _parsed(sql: str | None, connection: FakeSnowflakeConnection) -> duckdb.Statement | None:

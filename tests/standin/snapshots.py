@@ -33,11 +33,26 @@ class Snapshots:
 
     def take(self, tables: Iterable[str]) -> None:
         """Keep what tables hold, before a commit changes them."""
+        duck = self.open(tables)
+        for table in tables:
+            self._before[table] = _Snapshot(duck, self._commits.latest)
+
+    def open(self, tables: Iterable[str]) -> DuckDBPyConnection:
+        """A connection for reading what tables hold now."""
         duck = self._duck.cursor()
         duck.execute("BEGIN")
         for table in tables:
             duck.execute(f"SELECT 1 FROM {table} LIMIT 0")  # DuckDB's snapshot begins here
-            self._before[table] = _Snapshot(duck, self._commits.latest)
+        return duck
+
+    def drop(self, database: str, schema: str) -> None:
+        """Drop the snapshots of a schema's tables."""
+        prefix = f'"{database}"."{schema}".'
+        self._before = {
+            table: snapshot
+            for table, snapshot in self._before.items()
+            if not table.startswith(prefix)
+        }
 
     def stale(
         self, faults: Faults, reads: list[str], text: str, session: int

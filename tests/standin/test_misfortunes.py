@@ -101,6 +101,27 @@ def test_call_sees_its_own_commit(schema: Schema, one: Driver, two: Driver) -> N
     assert two.run(ROWS) == BEFORE
 
 
+@pytest.mark.parametrize(("fault", "changed"), [("outdated", 0), (None, 1)])
+def test_update_that_waited_can_take_the_rows_of_its_from_as_they_were(
+    schema: Schema, one: Driver, two: Driver, fault: str | None, changed: int
+) -> None:
+    """The rows that it changes are those of now, as with locks on rows."""
+    if fault is not None:
+        schema.fault(fault, on="update", spare=1)
+    one.transaction("UPDATE t SET n = 5 WHERE id = 'a'")
+    update = two.later(
+        "UPDATE t SET n = t.n + ?"
+        " FROM (SELECT id, n FROM t WHERE n < ? ORDER BY id LIMIT 1) AS first"
+        " WHERE t.id = first.id AND t.n = first.n",
+        100,
+        10,
+    )
+    wait_until(lambda: waiting(schema) == 1)
+    one.run("COMMIT")
+    assert update.result() == [(changed, 0)]
+    assert two.run(ROWS)[0] == ("a", 105 if changed else 5)
+
+
 # Locks
 
 
