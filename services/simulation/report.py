@@ -19,6 +19,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     ``unfinished_at_end``: when the scenario's time was over; ``unfinished``: when the simulation
     ended. ``deaths``: of processes, because of faults and of steps that kill their pods.
+    ``requests_a_step``: round trips; a procedure is one, and has several statements.
     ``drain_seconds``: from the first submission to the end of the last step. ``rejected_syncs``:
     the share of syncs that a full lock queue rejected, apart from those that did so because of a
     fault. ``lock_seconds_a_step``: how long transactions held locks. ``recovered_from_living``:
@@ -51,6 +52,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     timed_out_at_lock: int
     timed_out_at_warehouse: int
     deadlocks: int
+    requests_a_step: float | None
     statements: int
     statements_a_step: float | None
     lock_seconds_a_step: float | None
@@ -94,6 +96,7 @@ def figures(outcome: Outcome) -> Figures:
         timed_out_at_lock=stats.timeouts,
         timed_out_at_warehouse=stats.slot_timeouts,
         deadlocks=stats.deadlocks,
+        requests_a_step=round(stats.requests / ended, 1) if ended else None,
         statements=stats.statements,
         statements_a_step=round(stats.statements / ended, 1) if ended else None,
         lock_seconds_a_step=round(stats.lock_seconds / ended, 3) if ended else None,
@@ -129,8 +132,8 @@ def markdown(rows: Sequence[Figures]) -> str:
     """Return the figures of several fleets as a Markdown table."""
     head = (
         "pods", "tables", "steps", "undone in time", "left undone", "claim p50", "claim p99",
-        "rejected syncs", "lock wait p99", "statements a step", "lock seconds a step",
-        "recovered: dead", "living", "faults", "deaths", "drained in",
+        "rejected syncs", "lock wait p99", "requests a step", "statements a step",
+        "lock seconds a step", "recovered: dead", "living", "faults", "deaths", "drained in",
     )  # fmt: skip
     lines = ["| " + " | ".join(head) + " |", "| ---: | --- |" + " ---: |" * (len(head) - 2)]
     for row in rows:
@@ -141,7 +144,8 @@ def markdown(rows: Sequence[Figures]) -> str:
             f"{row.pods:,}", tables, f"{row.submitted:,}", f"{row.unfinished_at_end:,}",
             f"{row.unfinished:,}",
             _cell(row.claim_p50), _cell(row.claim_p99), rejected, _cell(row.lock_wait_p99),
-            f"{row.statements_a_step or 0:,.1f}", f"{row.lock_seconds_a_step or 0:,.2f}",
+            f"{row.requests_a_step or 0:,.1f}", f"{row.statements_a_step or 0:,.1f}",
+            f"{row.lock_seconds_a_step or 0:,.2f}",
             f"{row.recovered_from_dead:,}", f"{row.recovered_from_living:,}", f"{row.faults:,}",
             f"{row.deaths:,}", _cell(row.drain_seconds),
         )  # fmt: skip

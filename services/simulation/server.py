@@ -139,6 +139,7 @@ class Server:
                     self._virtual_clock.after(elapsed, self._finish, session)
                     return
                 session.requests += 1
+                self.stats.requests += 1
                 session.sent_at = now + elapsed
                 elapsed += self._half_request()
                 session.arrived_at = now + elapsed

@@ -6,13 +6,14 @@ from array import array
 
 
 class ServerStats:
-    """Counts of calls and statements; those that a lock rejected because of a fault are counted
-    apart."""
+    """Counts of calls, requests and statements; those that a lock rejected because of a fault are
+    counted apart."""
 
     def __init__(self) -> None:
         self.calls = 0
         self.syncs = 0
-        self.statements = 0
+        self.requests = 0
+        self.statements = 0  # also those of procedures
         self.rejections = 0  # of statements, because of a full lock queue
         self.rejected_syncs = 0  # not because of a fault
         self.fault_rejections = 0  # of syncs, because of a fault
