@@ -133,6 +133,7 @@ class Database:
     def note_changes(self, tables: Iterable[str]) -> None:
         """Record that these tables were changed in another way than by a statement."""
         self._commits.add(tables, session=0)  # an id that no session has
+        self._snapshots.drop(tables)
 
     def abort(self, transaction: int) -> bool:
         """Roll back a transaction that holds locks, unless it runs a statement; returns whether it
@@ -147,7 +148,7 @@ class Database:
     def drop(self, database: str, schema: str) -> None:
         """Forget what belongs to a schema that is dropped."""
         self.procedures.drop_schema(self.fakesnow.duck_conn, database, schema)
-        self._snapshots.drop(database, schema)
+        self._snapshots.drop_schema(database, schema)
 
     def cancel(self, session: Session) -> None:
         """Cancel the statement that the session runs."""

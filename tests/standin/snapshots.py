@@ -45,14 +45,15 @@ class Snapshots:
             duck.execute(f"SELECT 1 FROM {table} LIMIT 0")  # DuckDB's snapshot begins here
         return duck
 
-    def drop(self, database: str, schema: str) -> None:
+    def drop(self, tables: Iterable[str]) -> None:
+        """Drop the snapshots of these tables."""
+        for table in tables:
+            self._before.pop(table, None)
+
+    def drop_schema(self, database: str, schema: str) -> None:
         """Drop the snapshots of a schema's tables."""
         prefix = f'"{database}"."{schema}".'
-        self._before = {
-            table: snapshot
-            for table, snapshot in self._before.items()
-            if not table.startswith(prefix)
-        }
+        self.drop([table for table in self._before if table.startswith(prefix)])
 
     def stale(
         self, faults: Faults, reads: list[str], text: str, session: int

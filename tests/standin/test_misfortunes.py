@@ -94,6 +94,18 @@ def test_insert_can_read_a_table_before_the_last_commit(
     assert one.run(new, "c", "c") == [(0,)]
 
 
+def test_schema_that_was_reset_has_no_old_rows_for_stale_reads(
+    schema: Schema, one: Driver, sign_in: SignIn
+) -> None:
+    schema.keep_rows()
+    schema.fault("stale", times=None)
+    one.run("UPDATE t SET n = 5")
+    one.run(CHANGE)
+    schema.reset()
+    schema.fault("stale", times=None)
+    assert sign_in().run(ROWS) == BEFORE
+
+
 def test_call_sees_its_own_commit(schema: Schema, one: Driver, two: Driver) -> None:
     one.run(PROCEDURE)
     schema.fault("stale", times=None)
