@@ -1,4 +1,4 @@
-"""The statements of a dialect with their lists of columns rendered, cached for the process."""
+"""The statements of a dialect, rendered, and cached for the process."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from functools import cache
 from typing import Final, Literal
 
 from fleet_q.adapters.columns import ROWS
-from fleet_q.sql import lists, load_all
-from fleet_q.sql.render import render
+from fleet_q.sql import lists, load_all, load_folder
+from fleet_q.sql.render import include, render
 
 Dialect = Literal["sqlite", "snowflake"]
 
 _LISTS: Final = {"sqlite": lists.sqlite, "snowflake": lists.snowflake}
 
-_EVOLVE: Final = "evolve"
-"""A file that is no statement but a part of others, which include it as ``{evolve}``."""
-
 
 @cache
 def statements(dialect: Dialect) -> Mapping[str, str]:
     """Every statement of a dialect, by its file's name without ``.sql``."""
-    texts = load_all(dialect)
+    return _rendered(dialect, load_all(dialect))
+
+
+@cache
+def procedures(dialect: Dialect) -> Mapping[str, str]:
+    """The statements that create a dialect's stored procedures, by their files' names."""
+    return _rendered(dialect, load_folder(dialect, "procedures"))
+
+
+def _rendered(dialect: Dialect, texts: Mapping[str, str]) -> dict[str, str]:
     columns = _LISTS[dialect](ROWS)
-    evolve = texts.get(_EVOLVE, "")
-    return {
-        name: render(text.replace(f"{{{_EVOLVE}}}", evolve), columns)
-        for name, text in texts.items()
-    }
+    known = {**load_all(dialect), **load_folder(dialect, "parts")}
+    return {name: render(include(text, known), columns) for name, text in texts.items()}

@@ -73,6 +73,7 @@ def recovery_cycle(
         return
     if to_declare:
         stats.dead_pods += len((yield from call(Store.declare_dead, to_declare, by)))
+    yield from call(Store.fold_heartbeats)
     table.create()
     try:
         after = ""

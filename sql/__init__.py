@@ -1,6 +1,7 @@
 """The SQL statements, each in its own file: ``load("sqlite", "claimable")`` is the text of
-``sqlite/claimable.sql``. The files in ``migrations`` create and change the tables, in the order of
-their numbers."""
+``sqlite/claimable.sql``. The files in ``parts`` are what several statements have in common, those
+in ``procedures`` create stored procedures, and those in ``migrations`` create and change the
+tables, in the order of their numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Migration(NamedTuple):
@@ -33,6 +34,13 @@ def load_all(dialect: str) -> Mapping[str, str]:
     """Every statement of a dialect, by name. All files are read at once, so that :func:`load` does
     not fail later when the process has no descriptors left or the files were removed."""
     return _texts(files(__name__).joinpath(dialect))
+
+
+@cache
+def load_folder(dialect: str, folder: Literal["parts", "procedures"]) -> Mapping[str, str]:
+    """The texts in a folder of a dialect, by name; empty if the dialect has no such folder."""
+    path = files(__name__).joinpath(dialect, folder)
+    return _texts(path) if path.is_dir() else {}
 
 
 @cache

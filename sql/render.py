@@ -1,10 +1,12 @@
-"""Renders statements: fills in their lists of columns.
+"""Renders statements: fills in the texts that they include, and their lists of columns.
 
 A file names a list in braces: ``SELECT {step_columns} FROM step_tracker``. The lists come from
 :mod:`fleet_q.sql.lists`, so a new column changes no file. Values of single columns can be
 replaced::
 
     SELECT {step_columns with payload = NULL; error = substr(error, 1, 80)}
+
+Double braces include another file: ``WHERE {{is_due}}``.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import Final, NamedTuple
 WIDTH: Final = 100
 
 _LIST: Final = re.compile(r"\{(\w+)(?:\s+with\b((?:[^{}]|\{\w*\})*))?\}")
+_INCLUDE: Final = re.compile(r"\{\{(\w+)\}\}")
+_COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _VALUE: Final = re.compile(
     r"(?<![\w:]):([a-z_]+)"
 )  # neither the : of a JSON path nor the :: of a cast
@@ -25,12 +29,35 @@ class UnknownColumn(Exception):
     """A statement names a list or column that does not exist, or gives no value for a column."""
 
 
+class UnknownFile(Exception):
+    """A statement includes a file that does not exist."""
+
+
 class ColumnList(NamedTuple):
     """A list of columns: for each the SQL of its value, or ``None`` if the statement must provide
     it. ``form`` is the format of an item."""
 
     values: Mapping[str, str | None]
     form: str = "{value}"
+
+
+def include(text: str, texts: Mapping[str, str]) -> str:
+    """The text with the ``texts`` that it includes, without their comments and indented like the
+    line. They may include others. Raises :class:`UnknownFile`."""
+
+    def included(match: re.Match[str]) -> str:
+        if match[1] not in texts:
+            raise UnknownFile(f"there is no file {match[1]!r} to include")
+        line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+        indent = " " * (len(line) - len(line.lstrip()))
+        return without_comments(include(texts[match[1]], texts)).replace("\n", f"\n{indent}")
+
+    return _INCLUDE.sub(included, text)
+
+
+def without_comments(text: str) -> str:
+    """The text without the lines that are comments."""
+    return _COMMENT.sub("", text + "\n").strip()
 
 
 def render(text: str, lists: Mapping[str, ColumnList]) -> str:

@@ -1,15 +1,15 @@
-"""Queries and transactions that are retried while Snowflake is unavailable."""
+"""Queries and calls of procedures that are retried while Snowflake is unavailable."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from fleet_q.adapters import rows
-from fleet_q.adapters.snowflake.session import Rows, Session, Transaction, new_change_id
-from fleet_q.core.errors import FleetQError, StoreUnavailable
+from fleet_q.adapters.snowflake.session import Rows, Session, new_change_id
+from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.step import Step
 
 T = TypeVar("T")
@@ -31,23 +31,20 @@ class Calls:
         """The existing steps with these ids, by id."""
         return by_id(self.query("steps", step_ids=rows.encode(step_ids)))
 
-    def changed_steps(self, change_id: str) -> dict[str, Step]:
-        """The steps that were last changed by this change, by id."""
-        return by_id(self.query("changed_steps", change_id=change_id))
+    def write(self, procedure: str, result: str | None = None, **values: Any) -> Rows | None:
+        """Call a procedure until it is committed once, and return its rows.
 
-    def write(self, work: Callable[[Transaction], None]) -> str:
-        """Run ``work`` in a transaction until it is committed; return the change id, under which
-        the rows that it changed can be found."""
-        change_id = new_change_id()
-        attempts = 0
+        Every attempt has a change id of its own. If the answer to one is lost, and a change with
+        its id is found, the rows are read by the statement ``result``; without one, ``None``.
+        """
+        unanswered: list[str] = []
 
-        def attempt() -> str:
-            nonlocal attempts
-            attempts += 1
-            if attempts == 1 or not self.session.is_committed(change_id):
-                with self.session.transaction(change_id) as tx:
-                    work(tx)
-            return change_id
+        def attempt() -> Rows | None:
+            for change_id in unanswered:
+                if self.session.is_committed(change_id):
+                    return self.session.query(result, change_id=change_id) if result else None
+            unanswered.append(new_change_id())
+            return self.session.call(procedure, change_id=unanswered[-1], **values)
 
         return self.patiently(attempt)
 
@@ -61,14 +58,6 @@ class Calls:
             reraise=True,
         )
         return policy(call)
-
-
-class Unchangeable(FleetQError):
-    """Rolls back a transaction because the steps or pods with these ids could not be changed."""
-
-    def __init__(self, ids: Collection[str] = ()) -> None:
-        super().__init__()
-        self.ids = set(ids)
 
 
 def by_id(step_rows: Sequence[Sequence[Any]]) -> dict[str, Step]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fleet_q.adapters import rows
-from fleet_q.adapters.snowflake.calls import Calls, Unchangeable, by_id
-from fleet_q.adapters.snowflake.session import Transaction
+from fleet_q.adapters.snowflake.calls import Calls, by_id
 from fleet_q.core import step as steps
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.lifecycle import STEP, STEP_STATUSES
@@ -23,21 +22,26 @@ def change(
     step_ids = [command.step_id for command in commands]
     sources = [status for status in STEP_STATUSES if STEP.allows(status, kind)]
 
-    def work(tx: Transaction) -> None:
-        encoded = rows.encode(step_ids)
-        tx.run("change", type=kind, step_ids=encoded, sources=rows.encode(sources))
-        tx.run("append_step_events", pod_id=pod_id)
-        if sorted(by_id(tx.run("changed_steps"))) != sorted(step_ids):
-            raise Unchangeable
+    def change_all() -> dict[str, Step]:
+        changed = calls.write(
+            "change",
+            "changed_steps",
+            event_type=kind,
+            step_ids=rows.encode(step_ids),
+            step_count=len(step_ids),
+            sources=rows.encode(sources),
+            pod_id=pod_id,
+        )
+        if changed:
+            return by_id(changed)
+        _explain(calls, commands)
+        return calls.steps(step_ids)
 
-    def change_all() -> None:
-        try:
-            calls.write(work)
-        except Unchangeable:
-            _explain(calls, commands)
-
-    calls.patiently(change_all)
-    changed = calls.steps(step_ids)
+    if not commands:
+        return []
+    if len(set(step_ids)) < len(step_ids):
+        _explain(calls, commands)  # raises for the second command about a step
+    changed = calls.patiently(change_all)
     return [changed[step_id] for step_id in step_ids]
 
 

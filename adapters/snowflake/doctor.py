@@ -3,16 +3,16 @@ fix."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Final
 
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.adapters.diagnosis import Check, Diagnosis, Finding, examine, fail, ok, warn
 from fleet_q.adapters.snowflake.errors import NO_PRIVILEGE, NO_SUCH_OBJECT, advice, number, plain
-from fleet_q.adapters.snowflake.schema import SCHEMA_VERSION, Place, grants_by_table
-from fleet_q.adapters.snowflake.session import Session, new_change_id
+from fleet_q.adapters.snowflake.migrate import missing_procedures
+from fleet_q.adapters.snowflake.schema import SCHEMA_VERSION, Place, grants_by_object
+from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import identifier, quoted
 from fleet_q.core.errors import StoreError
 
@@ -31,7 +31,7 @@ LARGEST_DIFFERENCE: Final = 10_000_000
 https://docs.snowflake.com/en/user-guide/key-pair-auth-troubleshooting."""
 
 SLOWEST: Final = 500_000
-"""Microseconds for a statement. A pod's sync has up to seven of them."""
+"""Microseconds for a statement. A pod's sync is one request."""
 
 ROUNDS: Final = 5
 
@@ -63,6 +63,7 @@ def examination(
             Check("schema", checks.schema, ("database",)),
             Check("tables", checks.tables, ("schema",)),
             Check("version", checks.version, ("tables", "warehouse")),
+            Check("procedures", checks.procedures, ("version",)),
             Check("privileges", checks.privileges, ("tables", "warehouse")),
             Check("result cache", checks.result_cache, signed_in),
             Check("clock", checks.clock, signed_in),
@@ -164,20 +165,25 @@ class _Checks:
             )
         return ok(str(versions[0]))
 
+    def procedures(self) -> Diagnosis:
+        missing = [procedure.name for procedure in missing_procedures(self._session)]
+        needed = grants_by_object(self._session.statements, self._place())
+        if lacking := [name for name in missing if name in needed]:
+            return fail(
+                f"{' and '.join(lacking)} missing, outdated, or not to be called by {self._role}",
+                self._apply(),
+            )
+        return ok("all that a pod calls")
+
     def privileges(self) -> Diagnosis:
-        needed = grants_by_table(self._session.statements, self._place())
-        refused = {
-            table: self._refused(table, privileges) for table, (_, privileges) in needed.items()
-        }
-        lacking = {table: missing for table, missing in refused.items() if missing}
+        needed = grants_by_object(self._session.statements, self._place())
+        tables = self._session.statements.names.values()
+        lacking = [table for table in tables if not self._may_read(table)]
         if not lacking:
-            return ok("all that a pod needs; each was tried and rolled back")
+            return ok("every table may be read")
         return fail(
-            f"{self._role} lacks "
-            + "; ".join(
-                f"{' and '.join(missing)} on {table}" for table, missing in lacking.items()
-            ),
-            "; ".join(needed[table][0] for table in lacking),
+            f"{self._role} lacks SELECT on {' and '.join(lacking)}",
+            "; ".join(needed[table] for table in lacking),
         )
 
     def result_cache(self) -> Diagnosis:
@@ -212,30 +218,19 @@ class _Checks:
         message = f"{_seconds(typical)} a statement"
         if typical > SLOWEST:
             return warn(
-                f"{message}; a claim locks the table for several of them",
+                f"{message}; every sync and every poll takes as long",
                 "run pods in the region of the account",
             )
         return ok(message)
 
-    def _refused(self, table: str, privileges: Sequence[str]) -> list[str]:
-        """The privileges that the role lacks. Each is tried by a statement that changes no row, and
-        rolled back. Each table has its own transaction, so that no two are locked at once."""
-        refused = []
-        with suppress(_RollBack), self._session.transaction(new_change_id()):
-            for privilege in privileges:
-                try:
-                    self._session.execute(self._attempt(privilege, table))
-                except StoreError as error:
-                    if number(error) not in (NO_PRIVILEGE, NO_SUCH_OBJECT):
-                        raise
-                    refused.append(privilege)
-            raise _RollBack
-        return refused
-
-    def _attempt(self, privilege: str, table: str) -> str:
-        statements = self._session.statements
-        column = "submissions" if table == statements.names["fleet_q"] else "version"
-        return statements.text(f"try_{privilege.lower()}", table=table, column=column)
+    def _may_read(self, table: str) -> bool:
+        try:
+            self._session.execute(self._session.statements.text("try_select", table=table))
+        except StoreError as error:
+            if number(error) not in (NO_PRIVILEGE, NO_SUCH_OBJECT):
+                raise
+            return False
+        return True
 
     def _missing(self, what: str, create: str, within: str = "") -> Diagnosis:
         """The diagnosis for a warehouse, database or schema that the session does not have.
@@ -260,10 +255,6 @@ class _Checks:
 
     def _grant_role(self) -> str:
         return f"GRANT ROLE FLEET_Q TO USER {quoted(self._user)}"
-
-
-class _RollBack(Exception):
-    """Rolls a transaction back."""
 
 
 def _seconds(microseconds: int) -> str:

@@ -3,6 +3,7 @@ they are about a value, else ``StoreUnavailable``, so that the call is retried."
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -44,8 +45,11 @@ CANCELED: Final = "57014"
 NO_SIGN_IN: Final = 250001
 """The connector's error for a sign-in without a usable answer."""
 
+_CUT_OFF: Final = 6
+"""The error of connector 5.x for an answer that was cut off."""
+
 _PASSING: Final = LOST_SESSION | {
-    6,  # connector 5.x: the answer was cut off
+    _CUT_OFF,
     603,  # internal error, may be retried
     604,  # the statement was cancelled
     LOCKED,
@@ -55,8 +59,19 @@ _PASSING: Final = LOST_SESSION | {
 }
 _HTTP: Final = 580_000  # connector 4.x adds the HTTP status to this
 _PASSING_STATUSES: Final = {408, 429, *range(500, 600)}
+_FROM_CONNECTOR: Final = range(240_000, 390_000)  # numbers that the connector gives, not the server
+
+_IN_PROCEDURE: Final = re.compile(
+    r"Uncaught exception of type '\w+' on line \d+ at position \d+ ?: ?"
+)
+"""What Snowflake puts before the message of a statement that failed in a procedure. The number is
+that of the statement's error."""
 
 _CREATE_TABLES: Final = "create the tables with: fleet-q schema --store snowflake:// --apply"
+_CREATE_PROCEDURES: Final = (
+    "create the procedures, and let the role call them, with:"
+    " fleet-q schema --store snowflake:// --apply --role YOUR_ROLE"
+)
 _CHECK_KEY: Final = (
     "check the key pair: the public key of SNOWFLAKE_PRIVATE_KEY_FILE is not the user's, or this"
     " machine's clock is wrong"
@@ -82,8 +97,9 @@ FATAL: Final[Mapping[int, str]] = {
     1003: _CHECK_VERSION,  # a syntax error
     NO_SUCH_OBJECT: _CREATE_TABLES,
     2043: _CREATE_TABLES,  # the same, for statements that define objects
-    2140: _CREATE_TABLES,  # a function or procedure does not exist, or takes other arguments
-    2141: _CREATE_TABLES,
+    # A procedure does not exist, takes other arguments, or the role may not call it.
+    2140: _CREATE_PROCEDURES,
+    2141: _CREATE_PROCEDURES,
     NO_PRIVILEGE: "grant the role the privileges that fleet-q schema prints",
     # Sign-in. A retry signs in with the same settings, until a restart reads others.
     390100: _CHECK_USER,
@@ -129,6 +145,12 @@ _DATA: Final = {
 def is_lost(error: Failure) -> bool:
     """Whether the session cannot be used any more."""
     return error.errno in LOST_SESSION or isinstance(error, errors.InterfaceError)
+
+
+def is_unanswered(error: Failure) -> bool:
+    """Whether the connector got no answer, so that the statement may still run."""
+    number = 0 if isinstance(error, OSError) else error.errno or 0
+    return number in (0, _CUT_OFF) or number in _FROM_CONNECTOR or number > _HTTP
 
 
 def is_temporary(error: Failure) -> bool:
@@ -195,4 +217,5 @@ def advice(error: StoreError) -> str | None:
 def one_line(error: Failure) -> str:
     """The message of the connector's error in one line."""
     message = None if isinstance(error, OSError) else error.raw_msg or error.msg
-    return f"Snowflake: {' '.join((message or str(error)).split())}"
+    text = " ".join((message or str(error)).split())
+    return f"Snowflake: {_IN_PROCEDURE.sub('', text)}"

@@ -1,4 +1,5 @@
-"""Creates the tables in Snowflake and migrates them to the schema version of this FLEET-Q."""
+"""Creates tables and procedures in Snowflake and migrates them to the schema version of this
+FLEET-Q."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from fleet_q.adapters.snowflake.errors import NO_PRIVILEGE, NO_SUCH_OBJECT, number, plain
+from fleet_q.adapters.snowflake.procedures import Procedure
 from fleet_q.adapters.snowflake.schema import (
     SCHEMA_VERSION,
     Place,
@@ -25,8 +27,9 @@ def migrate(
     role: str | None = None,
     known: Sequence[Migration] = migrations(DIALECT),
 ) -> Iterator[str]:
-    """Apply the migrations that the tables do not have yet, and grant ``role`` its privileges;
-    yield the first line of each statement after it ran.
+    """Apply the migrations that the tables do not have yet, create the procedures that are missing
+    or outdated, and grant ``role`` its privileges; yield the first line of each statement after it
+    ran.
 
     Statements that define tables commit by themselves, so they can be repeated, and a migration's
     version is written last: after an interruption the store still has the version before, and
@@ -46,10 +49,20 @@ def migrate(
                 _execute(session, statement)
                 yield _first_line(statement)
             yield from _change(session, migration, parts.changes)
+    if known[-1].version == SCHEMA_VERSION:
+        yield from _create_procedures(session)
     if role is not None:
         for statement in grants(session.statements, place):
             _execute(session, statement)
             yield _first_line(statement)
+
+
+def missing_procedures(session: Session) -> list[Procedure]:
+    """The procedures of this FLEET-Q that do not exist, are outdated, or that the role may not
+    call."""
+    shown = {quoted(row["name"]): row["description"] for row in session.show("show_procedures")}
+    procedures = session.statements.procedures.values()
+    return [p for p in procedures if p.comment not in (shown.get(p.name) or "")]
 
 
 def applied(session: Session) -> tuple[int, TableKind] | None:
@@ -104,6 +117,20 @@ def _place(session: Session, role: str | None) -> Place:
                 " fleet-q doctor to see why it is not used"
             )
     return Place(quoted(warehouse), quoted(database), quoted(schema), identifier(role or ""))
+
+
+def _create_procedures(session: Session) -> Iterator[str]:
+    """Create procedures, and call each so that it changes nothing: Snowflake checks the statements
+    of a procedure when it is called (documentation of CREATE PROCEDURE)."""
+    missing = {procedure.name for procedure in missing_procedures(session)}
+    for name, procedure in session.statements.procedures.items():
+        if procedure.name in missing:
+            _execute(session, procedure.text)
+            try:
+                session.call(name, **procedure.harmless_values)
+            except StoreError as error:
+                raise type(error)(f"{procedure.call}: {plain(error)}") from error
+            yield _first_line(procedure.text)
 
 
 def _change(session: Session, migration: Migration, changes: Sequence[str]) -> list[str]:

@@ -10,7 +10,6 @@ from msgspec.structs import astuple
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.calls import Calls, by_id
-from fleet_q.adapters.snowflake.session import Transaction
 from fleet_q.core import rebuild
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
@@ -26,7 +25,8 @@ class Rebuilder:
 
     Each read is a statement of its own, between which steps may change. So a row that differs is
     read again between two reads of its log, and counts only if both are the same. Rows that still
-    differ are replaced in a transaction that locks the table first and then folds the log again.
+    differ are replaced by a procedure, which locks the table and then checks that the log has as
+    many events of them as were folded.
     """
 
     def __init__(self, calls: Calls) -> None:
@@ -89,25 +89,34 @@ class Rebuilder:
         )
 
     def _replace_steps(self, step_ids: Sequence[str]) -> None:
-        def replace(tx: Transaction) -> None:
-            ids = rows.encode(step_ids)
-            tx.run("delete_steps", step_ids=ids)  # locks the table
-            log = map(rows.to_step_event, tx.run("events_of_steps", step_ids=ids))
-            folded: list[Any] = [astuple(step) for step in rebuild.fold_steps(log)]
-            tx.run("insert_steps", steps=rows.encode(folded))
+        ids = rows.encode(step_ids)
 
-        self._write(replace)
+        def replace() -> bool:
+            log = self._step_events_of(ids)
+            folded: list[Any] = [astuple(step) for step in rebuild.fold_steps(log)]
+            return self._replace("replace_steps", len(log), step_ids=ids, steps=rows.encode(folded))
+
+        while not replace():
+            pass
 
     def _replace_pods(self, pod_ids: Sequence[str]) -> None:
-        def replace(tx: Transaction) -> None:
-            ids = rows.encode(pod_ids)
-            table = self.pods()  # a heartbeat before the next statement is lost
-            tx.run("delete_pods", pod_ids=ids)
-            log = map(rows.to_pod_event, tx.run("pod_events_of", pod_ids=ids))
-            folded = rebuild.with_heartbeats(rebuild.fold_pods(log), table)
-            tx.run("insert_pods", pods=rows.encode([astuple(pod) for pod in folded]))
+        ids = rows.encode(pod_ids)
 
-        self._write(replace)
+        def replace() -> bool:
+            table = self.pods()  # a heartbeat between this and the replacement is lost
+            log = self._pod_events_of(ids)
+            folded = rebuild.with_heartbeats(rebuild.fold_pods(log), table)
+            pods = rows.encode([astuple(pod) for pod in folded])
+            return self._replace("replace_pods", len(log), pod_ids=ids, pods=pods)
+
+        while not replace():
+            pass
+
+    def _replace(self, procedure: str, event_count: int, **values: str) -> bool:
+        """Replace rows by those folded from a log of ``event_count`` events; false if it has grown,
+        so that they must be folded again."""
+        found = self._write(procedure, event_count=event_count, **values)
+        return found is not None and int(found[0][0]) == event_count
 
     def _step_events_of(self, step_ids: str) -> list[StepEvent]:
         return [

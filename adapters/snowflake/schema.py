@@ -1,4 +1,4 @@
-"""The SQL that creates the tables in Snowflake and grants a role its privileges.
+"""The SQL that creates tables and procedures in Snowflake and grants a role its privileges.
 
 Migrations enclose what is only for hybrid tables in ``/*hybrid ...*/``, and what is only for
 standard ones in ``/*standard ...*/``. This module does not import the connector.
@@ -20,7 +20,7 @@ SCHEMA_VERSION: Final = schema_version(DIALECT)
 
 _OF_KIND: Final = re.compile(r"/\*(hybrid|standard) (.*?)\*/", re.DOTALL)
 _DEFINES: Final = ("CREATE ", "ALTER ", "DROP ")
-_GRANT: Final = re.compile(r'GRANT (.+) ON TABLE .+\.("[^"]+") TO ROLE')
+_GRANT: Final = re.compile(r'GRANT .+ ON (TABLE|PROCEDURE) .+\.("[^"]+")(?:\(.*\))? TO ROLE')
 
 
 class TableKind(StrEnum):
@@ -48,12 +48,13 @@ class Steps(Struct, frozen=True):
 
 
 def script(statements: Statements, kind: TableKind, place: Place) -> str:
-    """The SQL that creates a new store, with comments, to be read and run by hand."""
+    """The SQL that creates a new store, to be read and run by hand."""
     parts = [statements.script("use_schema", **asdict(place))]
     for migration in migrations(DIALECT):
         parts.append(_of_kind(statements, migration, kind))
         if migration.version > 1:
             parts.append(f"{_write_version(statements, migration)};")
+    parts += [f"{procedure.text};" for procedure in statements.procedures.values()]
     return "\n\n".join([*parts, statements.script("grants", **asdict(place))]) + "\n"
 
 
@@ -75,10 +76,10 @@ def grants(statements: Statements, place: Place) -> list[str]:
     return statements.split("grants", **asdict(place))
 
 
-def grants_by_table(statements: Statements, place: Place) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """For each table, the GRANT statement and its privileges."""
+def grants_by_object(statements: Statements, place: Place) -> dict[str, str]:
+    """For each table and procedure, by its quoted name, the GRANT statement."""
     matches = ((grant, _GRANT.match(grant)) for grant in grants(statements, place))
-    return {match[2]: (grant, tuple(match[1].split(", "))) for grant, match in matches if match}
+    return {match[2]: grant for grant, match in matches if match}
 
 
 def _of_kind(statements: Statements, migration: Migration, kind: TableKind) -> str:

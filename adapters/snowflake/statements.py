@@ -6,17 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from fleet_q.adapters.snowflake.procedures import all_procedures
 from fleet_q.adapters.statements import statements
 from fleet_q.core.errors import InvalidInput
 from fleet_q.sql import load
-from fleet_q.sql.render import with_question_marks
+from fleet_q.sql.render import with_question_marks, without_comments
 
 DIALECT: Final = "snowflake"
-TABLES: Final = ("step_tracker", "pod_health", "step_events", "pod_events", "fleet_q")
+TABLES: Final = (
+    "step_tracker", "pod_health", "step_events", "pod_events", "pod_heartbeats", "fleet_q",
+)  # fmt: skip
 
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")  # an identifier without quotes
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
-_COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _END: Final = re.compile(r";\s*(?:\n|\Z)")
 
 
@@ -34,7 +36,7 @@ def identifier(name: str) -> str:
 
 
 class Statements:
-    """The statements for tables whose names begin with ``prefix``.
+    """The statements for tables and procedures whose names begin with ``prefix``.
 
     Raises :class:`InvalidInput` for a prefix that would have to be quoted.
     """
@@ -47,16 +49,19 @@ class Statements:
             )
         statements(DIALECT)
         self.names = {table: quoted((prefix + table).upper()) for table in TABLES}
+        self.procedures = all_procedures(prefix, self.names)
         self._bound: dict[str, tuple[str, list[str]]] = {}
 
     def text(self, name: str, **names: str) -> str:
         """The statement with its tables' names, without comments. ``names`` replace its other
         placeholders; they must be quoted."""
-        return self.named(_without_comments(statements(DIALECT)[name]), **names)
+        return self.named(without_comments(statements(DIALECT)[name]), **names)
 
     def named(self, text: str, **names: str) -> str:
-        """A text with its tables' names filled in, and its other placeholders replaced."""
-        for placeholder, name in {**self.names, **names}.items():
+        """A text with its tables' names and its procedures' signatures filled in, and its other
+        placeholders replaced."""
+        signatures = {f"{name}_procedure": p.signature for name, p in self.procedures.items()}
+        for placeholder, name in {**self.names, **signatures, **names}.items():
             text = text.replace(f"{{{placeholder}}}", name)
         return text
 
@@ -75,11 +80,12 @@ class Statements:
         text, order = self._bound[name]
         return text, [values[value_name] for value_name in order]
 
+    def call(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """The statement that calls a procedure, and its arguments in order."""
+        procedure = self.procedures[name]
+        return procedure.call, [values[argument] for argument in procedure.arguments]
+
 
 def split(text: str) -> list[str]:
     """The statements of a text, without comments."""
-    return [statement for statement in _END.split(_without_comments(text)) if statement]
-
-
-def _without_comments(text: str) -> str:
-    return _COMMENT.sub("", text + "\n").strip()
+    return [statement for statement in _END.split(without_comments(text)) if statement]

@@ -1,7 +1,8 @@
-"""The store port on Snowflake. A call takes a few statements, however many steps it is about.
+"""The store port on Snowflake. Each method that writes calls one stored procedure, however many
+steps it is about.
 
-The rows that a transaction changed are found by its change id, the steps that a pod claimed by
-their claim token; row counts of statements are not relied on for that.
+The rows that a call changed are found by its change id, the steps that a pod claimed by their claim
+token.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet_q.adapters import rows
-from fleet_q.adapters.snowflake.calls import Calls
+from fleet_q.adapters.snowflake.calls import Calls, by_id
 from fleet_q.adapters.snowflake.change import change
 from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.prune import prune_pod, prune_steps
 from fleet_q.adapters.snowflake.rebuild import Rebuilder
-from fleet_q.adapters.snowflake.session import Session, Transaction
+from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.submit import submit
 from fleet_q.adapters.snowflake.sync import Sync
@@ -78,30 +79,37 @@ class SnowflakeStore:
         return int(count) - (1 if min_version is None else int(min_version))
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
-        observed = [(p.pod_id, p.incarnation, p.version, p.last_heartbeat_ts) for p in silent]
-
-        def declare(tx: Transaction) -> None:
-            sources = (status for status in POD_STATUSES if POD.allows(status, "declared_dead"))
-            becomes = [(status, POD.after(status, "declared_dead")) for status in sources]
-            tx.run("declare_dead", becomes=rows.encode(becomes), silent=rows.encode(observed))
-            tx.run("append_pod_events", by_pod_id=by)
-
         if not silent:
             return []
-        declared = self._calls.query("changed_pods", change_id=self._calls.write(declare))
-        return [rows.to_pod(row) for row in declared]
+        sources = (status for status in POD_STATUSES if POD.allows(status, "declared_dead"))
+        becomes = [(status, POD.after(status, "declared_dead")) for status in sources]
+        observed = [(p.pod_id, p.incarnation, p.version, p.last_heartbeat_ts) for p in silent]
+        declared = self._calls.write(
+            "declare_dead",
+            "changed_pods",
+            silent=rows.encode(observed),
+            becomes=rows.encode(becomes),
+            pod_id=by,
+        )
+        return [rows.to_pod(row) for row in declared or ()]
+
+    def fold_heartbeats(self) -> None:
+        self._calls.write("fold_heartbeats")
 
     def orphans(self, after: str, limit: int) -> list[Orphan]:
         return [Orphan(*row) for row in self._calls.query("orphans", after=after, limit=limit)]
 
     def recover(self, orphans: Sequence[Recover], by: str | None = None) -> list[Step]:
-        claims = rows.encode([(o.step_id, o.claim_token, o.never_began) for o in orphans])
-
-        def recover(tx: Transaction) -> None:
-            tx.run("recover", claims=claims, error=steps.DIED)
-            tx.run("append_step_events", pod_id=by)
-
-        recovered = self._calls.changed_steps(self._calls.write(recover))
+        claims = [(o.step_id, o.claim_token, o.never_began) for o in orphans]
+        changed = self._calls.write(
+            "recover",
+            "changed_steps",
+            claims=rows.encode(claims),
+            claim_count=len(claims),
+            error=steps.DIED,
+            pod_id=by,
+        )
+        recovered = by_id(changed or ())
         return [recovered.pop(o.step_id) for o in orphans if o.step_id in recovered]
 
     def cancel(self, step_id: str, pod_id: str | None = None) -> Step:

@@ -3,44 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from fleet_q.adapters import rows
-from fleet_q.adapters.snowflake.batches import batches
 from fleet_q.adapters.snowflake.calls import Calls, by_id
-from fleet_q.adapters.snowflake.session import Transaction
 from fleet_q.core import step as steps
-from fleet_q.core.errors import StoreError
+from fleet_q.core.errors import InvalidInput, StoreError
 from fleet_q.core.step import Step, Submit
+
+MAX_SIZE: Final = 16 * 1024 * 1024
+"""Characters in one submission, with its ids and options as JSON: the length of a VARCHAR
+(documentation of string data types)."""
 
 
 def submit(calls: Calls, new: Sequence[Submit], pod_id: str | None) -> list[bool]:
-    """See :meth:`fleet_q.core.ports.Store.submit`."""
+    """See :meth:`fleet_q.core.ports.Store.submit`. Raises :class:`InvalidInput` if the steps are
+    too large for one submission."""
     first: dict[str, Submit] = {}
     for item in new:
         steps.decide(_as_stored(first.setdefault(item.step_id, item)), item, at=0)
-    change_id = calls.write(lambda tx: _submit(tx, list(first.values()), pod_id))
-    fresh = set(first)
-    if not all(item.unique for item in new):
-        fresh = set(calls.changed_steps(change_id))
+    fresh = dict(first)
+    while fresh:
+        existing = _store(calls, list(fresh.values()), pod_id)
+        if existing is None:
+            break
+        for step_id, step in existing.items():
+            item = fresh.pop(step_id)
+            if item.unique:
+                raise StoreError(f"step {step_id!r} exists, though its id should be unique")
+            steps.decide(step, item, at=0)  # raises if the submissions differ
     return [first[item.step_id] is item and item.step_id in fresh for item in new]
 
 
-def _submit(tx: Transaction, new: Sequence[Submit], pod_id: str | None) -> None:
-    if not all(item.unique for item in new):
-        tx.run("lock_submissions")
-    stored = 0
-    for batch in batches(new, lambda item: len(item.payload)):
-        stored += int(tx.run("submit", new=rows.submissions_json(batch))[0][0])
-    tx.run("append_step_events", pod_id=pod_id)
-    if stored == len(new):
-        return
-    fresh = by_id(tx.run("changed_steps"))
-    repeated = [item for item in new if item.step_id not in fresh]
-    existing = by_id(tx.run("steps", step_ids=rows.encode([item.step_id for item in repeated])))
-    for item in repeated:
-        if item.unique:
-            raise StoreError(f"step {item.step_id!r} exists, though its id should be unique")
-        steps.decide(existing[item.step_id], item, at=0)  # raises if the submissions differ
+def _store(calls: Calls, new: Sequence[Submit], pod_id: str | None) -> dict[str, Step] | None:
+    """Store all of the steps; or, if ids were taken, none, and return the steps that have these
+    ids."""
+    submissions = rows.submissions_json(new)
+    if len(submissions) > MAX_SIZE:
+        raise InvalidInput(
+            f"a submission has {len(submissions)} characters, and Snowflake takes {MAX_SIZE};"
+            " submit fewer or smaller steps at a time"
+        )
+    answer = calls.write(
+        "submit",
+        submissions=submissions,
+        submission_count=len(new),
+        ids_are_unique=all(item.unique for item in new),
+        pod_id=pod_id,
+    )
+    is_stored = answer is None or (len(answer) == 1 and len(answer[0]) == 1)
+    return None if is_stored else by_id(answer or ())
 
 
 def _as_stored(submit: Submit) -> Step:

@@ -14,20 +14,22 @@ from fleet_q.core.pod import AnyPodCommand, Pod
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import claim_order
 
-_POD = 8  # the index of a pod's first column
+_POD = 9  # the index of a pod's first column
 _STEP = _POD + len(ROWS.pod)
 
 
 class SyncSnapshot:
-    """The state of the store after a sync, from the rows of ``after_sync.sql``."""
+    """The state of the store after a sync, from the rows of ``after_sync.sql``. ``changed`` steps
+    were changed."""
 
     def __init__(self, snapshot_rows: Sequence[Sequence[Any]]) -> None:
         by_kind: dict[str, list[Sequence[Any]]] = {"now": [], "held": [], "done": []}
         for row in snapshot_rows:
             by_kind[row[0]].append(row)
         now = by_kind["now"][0]
-        self.at, self.next_due, self.is_held, self.is_claimable, version = now[3:_POD]
+        self.at, self.next_due, self.is_held, self.is_claimable, version, changed = now[3:_POD]
         self.schema_version = int(version or 0)
+        self.changed = int(changed)
         self._pod = None if now[_POD] is None else rows.to_pod(now[_POD:_STEP])
         self._steps = [rows.to_step(row[_STEP:]) for row in by_kind["held"]]
         self._done = {(step_id, token) for _, step_id, token, *_ in by_kind["done"]}

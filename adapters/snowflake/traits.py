@@ -11,16 +11,18 @@ MOST_WAITERS: Final = 20
 
 LOCK_TIMEOUT: Final = 30
 """Seconds after which Snowflake fails a statement that waits for a lock. This is less than the
-connector's timeout: a statement that the connector gave up would still run, in a transaction that
-nobody ends."""
+connector's timeout: a call that the connector gave up would still run."""
 
 ABANDONED_AFTER: Final = 60.0
-"""Seconds after which a transaction that holds locks counts as abandoned. A pod's transaction holds
-its locks for two or three seconds. A slow one that is ended notices it and is retried."""
+"""Seconds after which the simulator ends a transaction whose client was killed."""
 
 PRUNE_BATCH: Final = 20_000
 """Steps pruned in one transaction. It is large because a DELETE rewrites whole micro-partitions;
 the ids, of at most 200 characters each, are one bound text of about 4 MiB."""
+
+SUBMISSION_SIZE: Final = 12 * 1024 * 1024
+"""Characters of payloads in one submission. With ids, options and escapes it has to fit into a
+VARCHAR of 16 Mi characters (documentation of string data types)."""
 
 SHORTEST_SYNC: Final = 0.5
 """Seconds that a sync's statements take if none waits for a lock."""
@@ -29,5 +31,6 @@ TRAITS: Final = StoreTraits(
     writes_are_billed=True,
     prune_batch=PRUNE_BATCH,
     most_waiters=MOST_WAITERS,
+    submission_size=SUBMISSION_SIZE,
     shortest_sync=SHORTEST_SYNC,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol
 
@@ -35,6 +36,7 @@ class StoreTraits(msgspec.Struct, frozen=True):
     - ``prune_batch``: the number of steps read and pruned in one transaction.
     - ``most_waiters``: how many statements may wait for one lock before the store rejects others
       with ``StoreContended``; ``None``: no limit.
+    - ``submission_size``: about how many characters of payloads one call of ``submit`` takes.
     - ``shortest_sync``: about how many seconds a sync takes at least.
     - ``combines``: the store is a :class:`CombiningStore`.
     """
@@ -43,6 +45,7 @@ class StoreTraits(msgspec.Struct, frozen=True):
     writes_are_billed: bool = False
     prune_batch: int = 200
     most_waiters: int | None = None
+    submission_size: float = math.inf
     shortest_sync: float = 0.05
     combines: bool = False
 
@@ -79,6 +82,9 @@ class Store(Protocol):
     def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
         """Declare these pods dead, except those whose rows have changed since they were read.
         Returns the pods that were declared dead."""
+
+    def fold_heartbeats(self) -> None:
+        """Move heartbeats into the rows of their pods, in a store that keeps them elsewhere."""
 
     def orphans(self, after: str, limit: int) -> list[Orphan]:
         """Up to ``limit`` orphaned steps with ids greater than ``after``, ordered by id."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from fleet_q.core.errors import IllegalTransition, UnknownStep
@@ -23,8 +23,7 @@ def submit_all(
     """
     stored: list[str] = []
     try:
-        for first in range(0, len(commands), SUBMIT_BATCH):
-            batch = commands[first : first + SUBMIT_BATCH]
+        for batch in _batches(commands, store.traits.submission_size):
             step_ids = [command.step_id for command in batch]
             try:
                 store.submit(batch)
@@ -41,6 +40,21 @@ def submit_all(
                 f"{len(stored)} of {len(commands)} steps were stored; their ids are in stored_ids"
             )
         raise
+
+
+def _batches(commands: Sequence[Submit], most_size: float) -> Iterator[list[Submit]]:
+    """Batches of ``SUBMIT_BATCH`` steps or fewer, with up to ``most_size`` characters of
+    payloads."""
+    batch: list[Submit] = []
+    size = 0
+    for command in commands:
+        size += len(command.payload)
+        if batch and (len(batch) == SUBMIT_BATCH or size > most_size):
+            yield batch
+            batch, size = [], len(command.payload)
+        batch.append(command)
+    if batch:
+        yield batch
 
 
 def _is_stored(store: Store, submit: Submit) -> bool:

@@ -10,8 +10,10 @@ from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.models import Script, Statement
 from fleet_q.services.simulation.scenario import TransactionFault
 
-READS: Final = frozenset({"change_counter", "pods", "orphans", "step", "final_steps"})
-"""Calls that are one query."""
+READS: Final = frozenset(
+    {"change_counter", "pods", "orphans", "step", "final_steps", "fold_heartbeats"}
+)
+"""Calls that are one query, or change nothing here."""
 
 
 class Session:

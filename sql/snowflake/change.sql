@@ -1,9 +1,9 @@
 -- Cancel or replay those of the steps whose status allows it.
 UPDATE {step_tracker}
-{evolve}
+{{evolve}}
 FROM (
     SELECT
-        step.step_id, step.version, :type AS type,
+        step.step_id, step.version, :event_type AS type,
         {event_values with available_ts = TO_TIMESTAMP_LTZ(0, 6)}
     FROM {step_tracker} AS step
     JOIN (

@@ -4,14 +4,22 @@ UPDATE {pod_health}
 SET status = change.becomes, version = {pod_health}.version + 1, change_id = :change_id,
     change_type = 'declared_dead'
 FROM (
-    SELECT
-        silent.value[0]::VARCHAR AS pod_id, silent.value[1]::VARCHAR AS incarnation,
-        silent.value[2]::NUMBER(38, 0) AS version,
-        TO_TIMESTAMP_LTZ(silent.value[3]::NUMBER(38, 0), 6) AS last_heartbeat_ts,
-        pair.value[0]::VARCHAR AS was, pair.value[1]::VARCHAR AS becomes
-    FROM TABLE(FLATTEN(input => PARSE_JSON(:silent))) AS silent
-    CROSS JOIN TABLE(FLATTEN(input => PARSE_JSON(:becomes))) AS pair
+    SELECT pod.pod_id, pod.incarnation, pod.version, pair.becomes
+    FROM (
+        SELECT
+            value[0]::VARCHAR AS pod_id, value[1]::VARCHAR AS incarnation,
+            value[2]::NUMBER(38, 0) AS version,
+            TO_TIMESTAMP_LTZ(value[3]::NUMBER(38, 0), 6) AS last_heartbeat_ts
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:silent)))
+    ) AS observed
+    JOIN {{pods_with_heartbeats}} AS pod
+        ON pod.pod_id = observed.pod_id AND pod.incarnation = observed.incarnation
+            AND pod.version = observed.version
+            AND pod.last_heartbeat_ts = observed.last_heartbeat_ts
+    JOIN (
+        SELECT value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:becomes)))
+    ) AS pair ON pair.was = pod.status
 ) AS change
 WHERE {pod_health}.pod_id = change.pod_id AND {pod_health}.incarnation = change.incarnation
-    AND {pod_health}.version = change.version AND {pod_health}.status = change.was
-    AND {pod_health}.last_heartbeat_ts = change.last_heartbeat_ts
+    AND {pod_health}.version = change.version

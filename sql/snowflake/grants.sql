@@ -1,17 +1,25 @@
--- The privileges of pods and clients. They create and delete nothing.
+-- The privileges of pods and clients. They read the tables, and write them only by procedures, which
+-- have the privileges of their owner.
 GRANT USAGE ON WAREHOUSE {warehouse} TO ROLE {role};
 GRANT USAGE ON DATABASE {database} TO ROLE {role};
 GRANT USAGE ON SCHEMA {database}.{schema} TO ROLE {role};
-GRANT SELECT, INSERT ON TABLE {database}.{schema}.{step_events} TO ROLE {role};
-GRANT SELECT, INSERT ON TABLE {database}.{schema}.{pod_events} TO ROLE {role};
-GRANT SELECT, INSERT, UPDATE ON TABLE {database}.{schema}.{step_tracker} TO ROLE {role};
-GRANT SELECT, INSERT, UPDATE ON TABLE {database}.{schema}.{pod_health} TO ROLE {role};
-GRANT SELECT, UPDATE ON TABLE {database}.{schema}.{fleet_q} TO ROLE {role};
+GRANT SELECT ON TABLE {database}.{schema}.{step_events} TO ROLE {role};
+GRANT SELECT ON TABLE {database}.{schema}.{pod_events} TO ROLE {role};
+GRANT SELECT ON TABLE {database}.{schema}.{step_tracker} TO ROLE {role};
+GRANT SELECT ON TABLE {database}.{schema}.{pod_health} TO ROLE {role};
+GRANT SELECT ON TABLE {database}.{schema}.{pod_heartbeats} TO ROLE {role};
+GRANT SELECT ON TABLE {database}.{schema}.{fleet_q} TO ROLE {role};
+GRANT USAGE ON PROCEDURE {database}.{schema}.{sync_procedure} TO ROLE {role};
+GRANT USAGE ON PROCEDURE {database}.{schema}.{submit_procedure} TO ROLE {role};
+GRANT USAGE ON PROCEDURE {database}.{schema}.{change_procedure} TO ROLE {role};
+GRANT USAGE ON PROCEDURE {database}.{schema}.{declare_dead_procedure} TO ROLE {role};
+GRANT USAGE ON PROCEDURE {database}.{schema}.{fold_heartbeats_procedure} TO ROLE {role};
+GRANT USAGE ON PROCEDURE {database}.{schema}.{recover_procedure} TO ROLE {role};
 
--- For a separate role of operators: fleet-q rebuild and fleet-q prune delete rows. The role that
--- owns the tables has these privileges already. With FLEET_Q_PRUNE_AFTER the leader prunes, so
--- {role} needs them too.
---   GRANT DELETE ON TABLE {database}.{schema}.{step_tracker} TO ROLE your_operators;
---   GRANT DELETE ON TABLE {database}.{schema}.{pod_health} TO ROLE your_operators;
---   GRANT DELETE ON TABLE {database}.{schema}.{step_events} TO ROLE your_operators;
---   GRANT DELETE ON TABLE {database}.{schema}.{pod_events} TO ROLE your_operators;
+-- For a separate role of operators: fleet-q rebuild and fleet-q prune. The role that owns the
+-- procedures may call them already. With FLEET_Q_PRUNE_AFTER the leader prunes, so {role} needs the
+-- first two.
+--   GRANT USAGE ON PROCEDURE {database}.{schema}.{prune_steps_procedure} TO ROLE your_operators;
+--   GRANT USAGE ON PROCEDURE {database}.{schema}.{prune_pod_procedure} TO ROLE your_operators;
+--   GRANT USAGE ON PROCEDURE {database}.{schema}.{replace_steps_procedure} TO ROLE your_operators;
+--   GRANT USAGE ON PROCEDURE {database}.{schema}.{replace_pods_procedure} TO ROLE your_operators;

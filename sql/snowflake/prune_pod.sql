@@ -1,3 +1,5 @@
 DELETE FROM {pod_health}
-WHERE pod_id = :pod_id AND incarnation = :incarnation AND version = :version
-    AND last_heartbeat_ts = TO_TIMESTAMP_LTZ(:last_heartbeat_ts, 6)
+USING {{pods_with_heartbeats}} AS pod
+WHERE {pod_health}.pod_id = :pod_id AND {pod_health}.incarnation = :incarnation
+    AND {pod_health}.version = :version AND pod.pod_id = :pod_id
+    AND pod.last_heartbeat_ts = TO_TIMESTAMP_LTZ(:last_heartbeat_ts, 6)

@@ -1,7 +1,7 @@
 -- Recover the claims that are still orphans. A step without tries left fails, or is released if it
 -- certainly did not begin.
 UPDATE {step_tracker}
-{evolve}
+{{evolve}}
 FROM (
     SELECT
         held.step_id, held.version,

@@ -12,7 +12,7 @@ SELECT
             ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
         END
     }
-FROM TABLE(FLATTEN(input => PARSE_JSON(:new))) AS new
+FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
 WHERE NOT EXISTS (
     SELECT 1
     FROM {step_tracker} AS step

@@ -1,8 +1,8 @@
 -- Claim steps and record outcomes in one statement, which locks the table once. The claim takes the
 -- first steps of the queue by the rule of steps_to_claim in core/step.py. No row is changed unless the
--- pod's incarnation has one of the allowed statuses.
+-- pod's incarnation has one of the allowed statuses, and no row twice in one change.
 UPDATE {step_tracker}
-{evolve}
+{{evolve}}
 FROM (
     SELECT
         step_id, version, 'claimed' AS type,
@@ -25,10 +25,8 @@ FROM (
                 ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
             FROM {step_tracker}
             WHERE status = 'pending'
-                AND (
-                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                    OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
-                )
+                AND {{is_due}}
+                AND COALESCE(change_id, '') <> :change_id
                 AND NOT EXISTS (
                     SELECT 1
                     FROM {step_tracker}

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import msgspec
 import pytest
 
 from fleet_q.adapters.columns import ROWS, columns_of
-from fleet_q.adapters.statements import Dialect, statements
+from fleet_q.adapters.statements import Dialect, procedures, statements
 from fleet_q.core.lifecycle import EFFECTS
 from fleet_q.sql import lists
-from fleet_q.sql.render import ColumnList, UnknownColumn, by_place, render
-from tests.adapters.rendered import DIALECTS, golden_file, rendered
+from fleet_q.sql.render import (
+    ColumnList,
+    UnknownColumn,
+    UnknownFile,
+    by_place,
+    include,
+    render,
+)
+from tests.adapters.rendered import golden_files
+
+DIALECTS: Final[tuple[Dialect, ...]] = ("sqlite", "snowflake")
 
 LISTS = {
     "columns": ColumnList({"a": "a", "b": "t.b"}),
@@ -21,10 +31,12 @@ LISTS = {
 }
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_rendered_statements_equal_the_golden_file(dialect: Dialect) -> None:
-    golden = golden_file(dialect).read_text(encoding="utf-8")
-    assert golden == rendered(dialect), "run python -m tests.adapters.rendered"
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [pytest.param(*golden, id=golden[0].stem) for golden in golden_files().items()],
+)
+def test_rendered_statements_equal_the_golden_file(path: Path, text: str) -> None:
+    assert path.read_text(encoding="utf-8") == text, "run python -m tests.adapters.rendered"
 
 
 def test_sqlite_statements_have_no_unrendered_list() -> None:
@@ -45,6 +57,18 @@ def test_snowflake_statuses_are_exactly_those_of_the_declared_effects() -> None:
     cases = dict(re.findall(r"WHEN '(\w+)' THEN '(\w+)'", text))
     assert cases == {event: effect.status for event, effect in EFFECTS.items()}
     assert "ELSE" not in text
+
+
+def test_included_text_has_no_comments_and_the_indentation_of_its_line() -> None:
+    texts = {"outer": "-- why\nx = 1\nAND {{inner}}", "inner": "-- and this\ny = 2"}
+    assert include("WHERE\n    {{outer}}", texts) == "WHERE\n    x = 1\n    AND y = 2"
+    with pytest.raises(UnknownFile, match="there is no file 'else' to include"):
+        include("{{else}}", texts)
+
+
+def test_only_snowflake_has_procedures() -> None:
+    assert procedures("sqlite") == {}
+    assert "sync" in procedures("snowflake")
 
 
 def test_render_replaces_lists_and_keeps_other_names() -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 CHECKS = [
     "sign-in", "role", "warehouse", "auto-suspend", "database", "schema", "tables", "version",
-    "privileges", "result cache", "clock", "latency",
+    "procedures", "privileges", "result cache", "clock", "latency",
 ]  # fmt: skip
 NOW = 1_700_000_000_000_000
 NAMED = ("account", "user", "role", "warehouse", "database", "schema")
@@ -66,23 +66,9 @@ def test_doctor_finds_no_problem_on_a_healthy_account(migrated: Schema) -> None:
     assert findings["sign-in"].message == "as FLEET, account STANDIN"
 
 
-def test_doctor_changes_nothing_on_snowflake(migrated: Schema) -> None:
+def test_doctor_writes_nothing_and_locks_nothing(migrated: Schema) -> None:
     examine(migrated)
-    log = migrated.log()
-    written = [statement for statement in log if statement.writes]
-    assert {(s.kind, s.rows) for s in written} == {("insert", 0), ("update", 0)}
-    assert all(statement.transaction is not None for statement in written)
-    kinds = [statement.kind for statement in log]
-    assert kinds.count("begin") == kinds.count("rollback") == 5
-    assert "commit" not in kinds
-
-
-def test_doctor_locks_one_table_at_a_time(migrated: Schema) -> None:
-    examine(migrated)
-    targets: dict[int | None, set[str | None]] = {}
-    for statement in migrated.log(lambda statement: statement.writes):
-        targets.setdefault(statement.transaction, set()).add(statement.target)
-    assert all(len(tables) == 1 for tables in targets.values())
+    assert [statement for statement in migrated.log() if statement.writes or statement.locked] == []
 
 
 def test_wrong_password_skips_all_other_checks_and_is_not_shown(migrated: Schema) -> None:
@@ -113,7 +99,7 @@ def test_administrator_role_is_a_warning(migrated: Schema, role: str) -> None:
 
 def test_unset_warehouse_fails_with_the_variable_to_set(migrated: Schema) -> None:
     findings = examine(migrated, warehouse=None)
-    skipped = dict.fromkeys(("auto-suspend", "version", "privileges"), "skipped")
+    skipped = dict.fromkeys(("auto-suspend", "version", "procedures", "privileges"), "skipped")
     assert problems(findings) == {"warehouse": "fail"} | skipped
     assert findings["warehouse"].fix == "export SNOWFLAKE_WAREHOUSE=..."
 
@@ -170,7 +156,8 @@ def test_warehouse_without_auto_resume_fails(migrated: Schema) -> None:
 def test_missing_tables_fail_with_the_command_that_creates_them(schema: Schema) -> None:
     schema.set(clock=NOW)
     findings = examine(schema)
-    assert problems(findings) == {"tables": "fail", "version": "skipped", "privileges": "skipped"}
+    skipped = dict.fromkeys(("version", "procedures", "privileges"), "skipped")
+    assert problems(findings) == {"tables": "fail"} | skipped
     assert '"STEP_TRACKER"' in findings["tables"].message
     assert findings["tables"].fix == "fleet-q schema --store snowflake:// --apply --role FLEET"
 
@@ -194,33 +181,49 @@ def test_other_schema_version_fails_with_advice(
     session.execute(change)
     session.close()
     findings = examine(migrated)
-    assert problems(findings) == {"version": "fail"}
+    assert problems(findings) == {"version": "fail", "procedures": "skipped"}
     assert message in findings["version"].message
     assert fix in str(findings["version"].fix)
 
 
 def test_missing_privileges_fail_with_the_grants_to_run(migrated: Schema) -> None:
-    migrated.set(denied=[["INSERT", "STEP_EVENTS"], ["UPDATE", "STEP_TRACKER"]])
+    migrated.set(denied=[["SELECT", "STEP_EVENTS"], ["SELECT", "POD_HEALTH"]])
     findings = examine(migrated)
     assert problems(findings) == {"privileges": "fail"}
-    assert findings["privileges"].message == (
-        'FLEET lacks INSERT on "STEP_EVENTS"; UPDATE on "STEP_TRACKER"'
-    )
+    assert findings["privileges"].message == 'FLEET lacks SELECT on "POD_HEALTH" and "STEP_EVENTS"'
     where = f'"FLEET_Q"."{migrated.name}"'
     assert findings["privileges"].fix == (
-        f'GRANT SELECT, INSERT ON TABLE {where}."STEP_EVENTS" TO ROLE "FLEET"; '
-        f'GRANT SELECT, INSERT, UPDATE ON TABLE {where}."STEP_TRACKER" TO ROLE "FLEET"'
+        f'GRANT SELECT ON TABLE {where}."POD_HEALTH" TO ROLE "FLEET"; '
+        f'GRANT SELECT ON TABLE {where}."STEP_EVENTS" TO ROLE "FLEET"'
     )
 
 
 @pytest.mark.parametrize("table", ["STEP_TRACKER", "POD_HEALTH", "STEP_EVENTS", "POD_EVENTS"])
 def test_privileges_are_checked_on_every_table(migrated: Schema, table: str) -> None:
-    migrated.set(denied=[["SELECT", table], ["INSERT", table], ["DELETE", table]])
+    migrated.set(denied=[["SELECT", table]])
     assert f'on "{table}"' in examine(migrated)["privileges"].message
 
 
-def test_delete_privilege_is_not_required(migrated: Schema) -> None:
-    migrated.set(denied=[["DELETE", "STEP_TRACKER"], ["DELETE", "STEP_EVENTS"]])
+def test_privileges_to_write_tables_are_not_required(migrated: Schema) -> None:
+    migrated.set(denied=[["UPDATE", "STEP_TRACKER"], ["INSERT", "STEP_EVENTS"]])
+    assert problems(examine(migrated)) == {}
+
+
+def test_procedure_that_the_role_may_not_call_fails_with_the_command_to_run(
+    migrated: Schema,
+) -> None:
+    sync = Statements().procedures["sync"].name
+    migrated.set(denied=[["USAGE", sync.strip('"')]])
+    findings = examine(migrated)
+    assert problems(findings) == {"procedures": "fail"}
+    assert (
+        findings["procedures"].message == f"{sync} missing, outdated, or not to be called by FLEET"
+    )
+    assert findings["procedures"].fix == "fleet-q schema --store snowflake:// --apply --role FLEET"
+
+
+def test_procedures_of_operators_are_not_required(migrated: Schema) -> None:
+    migrated.set(denied=[["USAGE", Statements().procedures["prune_pod"].name.strip('"')]])
     assert problems(examine(migrated)) == {}
 
 
@@ -256,7 +259,7 @@ def test_lost_session_fails_only_the_check_that_it_interrupts(migrated: Schema) 
 
 
 def test_doctor_shows_no_password(migrated: Schema) -> None:
-    migrated.set(denied=[["INSERT", "STEP_EVENTS"]], auto_suspend=None)
+    migrated.set(denied=[["SELECT", "STEP_EVENTS"]], auto_suspend=None)
     shown = msgspec.json.encode(
         list(examine(migrated, password="sesame", role="SYSADMIN").values())
     )

@@ -22,15 +22,15 @@ def test_event_without_a_declared_effect_is_rejected(standin: Standin, tmp_path:
     assert isinstance(store, SnowflakeStore)
     submit(store, "step")
     before = known(store, "step")
-    with (
-        pytest.raises(StoreError, match="NULL result in a non-nullable column"),
-        store.session.transaction(new_change_id()) as tx,
-    ):
-        tx.run(
+    with pytest.raises(StoreError, match="NULL result in a non-nullable column"):
+        store.session.call(
             "change",
-            type="teleported",
+            event_type="teleported",
             step_ids=rows.encode(["step"]),
+            step_count=1,
             sources=rows.encode(["pending"]),
+            pod_id=None,
+            change_id=new_change_id(),
         )
     assert (known(store, "step"), facts(store, "step")) == (before, ["submitted"])
     store.close()

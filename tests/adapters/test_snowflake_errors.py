@@ -1,12 +1,12 @@
 """Errors that the real connector raises: transient ones are counted and retried, all others stop a
-pod with one line that says what to do."""
+pod with one line that advice what to do."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from fleet_q import FleetQ
 from fleet_q.adapters.open import open_store
-from fleet_q.adapters.snowflake.session import Session, new_change_id
+from fleet_q.adapters.snowflake.session import Rows, Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.errors import (
@@ -37,6 +37,7 @@ pytestmark = pytest.mark.slow
 
 T = TypeVar("T")
 
+SYNC = Statements().procedures["sync"].name.strip('"')
 ENDLESS: dict[str, Any] = {"times": None, "repetitions": None}
 QUICK_RETRIES: dict[str, Any] = {
     "backoff_policy": lambda: itertools.repeat(0.05),  # of 4.x; that of 5.x is as quick by itself
@@ -71,6 +72,14 @@ def store(migrated: Schema) -> Iterator[SnowflakeStore]:
     yield store
     migrated.no_faults()
     assert store.rebuild(check=True).equal
+    store.close()
+
+
+@pytest.fixture
+def patient(migrated: Schema) -> Iterator[SnowflakeStore]:
+    """The same, but it retries its calls."""
+    store = SnowflakeStore({**migrated.parameters, **QUICK_RETRIES}, patience=LIMIT)
+    yield store
     store.close()
 
 
@@ -126,7 +135,7 @@ UNANSWERED = {
 def test_transient_error_is_counted_and_its_call_can_be_retried(
     migrated: Schema, store: SnowflakeStore, step_id: str, fault: dict[str, Any]
 ) -> None:
-    migrated.fault(on="write", **fault)
+    migrated.fault(on="call", **fault)
     with pytest.raises(StoreUnavailable) as error:
         store.submit([Submit(step_id, "{}", unique=True)])
     assert str(error.value).startswith("Snowflake: ")
@@ -146,7 +155,7 @@ def test_request_without_an_answer_is_given_up_and_can_be_retried(
     step_id: str,
     fault: dict[str, Any],
 ) -> None:
-    migrated.fault(on="write", **fault)
+    migrated.fault(on="call", **fault)
     with pytest.raises(StoreUnavailable) as error:
         impatient.submit([Submit(step_id, "{}", unique=True)])
     assert str(error.value).startswith("Snowflake: ")
@@ -154,18 +163,19 @@ def test_request_without_an_answer_is_given_up_and_can_be_retried(
     assert impatient.session.errors.total() == 1
     assert not isinstance(error.value, StoreContended)
     migrated.no_faults()
-    assert store.step(step_id) is None
-    assert once_available(lambda: impatient.submit([Submit(step_id, "{}")])) == [True]
+    took_place = fault["kind"] == "break"
+    assert (store.step(step_id) is not None) == took_place
+    assert once_available(lambda: impatient.submit([Submit(step_id, "{}")])) == [not took_place]
 
 
 def test_lock_held_for_too_long_is_a_transient_error(
     migrated: Schema, impatient: SnowflakeStore, step_id: str
 ) -> None:
     other = Session(migrated.parameters, Statements())
-    with other.transaction(new_change_id()) as tx:
-        tx.run("lock_submissions")
-        with pytest.raises(StoreUnavailable):
-            impatient.submit([Submit(step_id, "{}")])
+    other.execute("BEGIN TRANSACTION")
+    other.query("lock_submissions")
+    with pytest.raises(StoreUnavailable):
+        impatient.submit([Submit(step_id, "{}")])
     other.close()
     assert once_available(lambda: impatient.submit([Submit(step_id, "{}")])) == [True]
 
@@ -173,7 +183,7 @@ def test_lock_held_for_too_long_is_a_transient_error(
 def test_call_is_retried_until_it_succeeds(migrated: Schema, step_id: str) -> None:
     store = SnowflakeStore({**migrated.parameters, **QUICK_RETRIES}, patience=LIMIT)
     migrated.fault("error", on="write", code="000625", times=3)
-    migrated.fault("error", on="begin", error="gone", times=1)
+    migrated.fault("error", on="call", error="gone", spare=1, times=1)
     assert store.submit([Submit(step_id, "{}")]) == [True]
     assert store.session.errors == {625: 3, 390111: 1}
     store.close()
@@ -192,98 +202,86 @@ def test_error_that_the_connector_retries_is_neither_raised_nor_counted(
     migrated: Schema, store: SnowflakeStore, fault: dict[str, Any]
 ) -> None:
     store.sync(SyncRequest("pod", "one", Join("pod", "one")))
-    for on in ("begin", "write", "commit"):
-        token, step_id = f"token {new_step_id()}", new_step_id()
-        store.submit([Submit(step_id, "{}", unique=True)])
-        migrated.fault(on=on, **fault)
-        claimed = store.sync(SyncRequest("pod", "one", claim=1_000, claim_token=token)).claimed
-        assert step_id in [step.step_id for step in claimed]
-        migrated.fault(on=on, **fault)
-        done = Complete(step_id, token, "1")
-        assert store.sync(SyncRequest("pod", "one", outcomes=(done,))).refused == ()
-        assert [event.version for event in store.history(step_id)] == [1, 2, 3]
+    token, step_id = f"token {new_step_id()}", new_step_id()
+    migrated.fault(on="call", **fault)
+    assert store.submit([Submit(step_id, "{}", unique=True)]) == [True]
+    migrated.fault(on="call", **fault)
+    claimed = store.sync(SyncRequest("pod", "one", claim=1_000, claim_token=token)).claimed
+    assert step_id in [step.step_id for step in claimed]
+    migrated.fault(on="call", **fault)
+    done = Complete(step_id, token, "1")
+    assert store.sync(SyncRequest("pod", "one", outcomes=(done,))).refused == ()
+    assert [event.version for event in store.history(step_id)] == [1, 2, 3]
     assert store.session.errors.total() == 0
 
 
-def test_commit_that_took_place_counts_if_its_answer_and_session_are_lost(
-    migrated: Schema, store: SnowflakeStore, step_id: str
+def test_call_that_took_place_counts_if_its_answer_and_session_are_lost(
+    migrated: Schema, patient: SnowflakeStore, step_id: str
 ) -> None:
-    migrated.fault("drop", on="commit", then="sign-in")
-    assert store.submit([Submit(step_id, "{}")]) == [True]
-    assert store.session.errors.total() == 1
-    migrated.fault("reset", on="commit", then="sign-in")
-    another = new_step_id()
-    with pytest.raises(StoreUnavailable):
-        store.submit([Submit(another, "{}")])
-    assert store.step(another) is None
+    migrated.fault("drop", on="call", then="sign-in")
+    assert patient.submit([Submit(step_id, "{}", unique=True)]) == [True]
+    assert patient.session.errors.total() == 1
+    assert [event.version for event in patient.history(step_id)] == [1]
 
 
-def test_commit_that_took_place_counts_if_it_is_never_answered(
-    migrated: Schema, store: SnowflakeStore, impatient: SnowflakeStore, step_id: str
+def test_call_that_did_not_take_place_is_repeated(
+    migrated: Schema, patient: SnowflakeStore, step_id: str
 ) -> None:
-    migrated.forget()
-    migrated.fault("drop", on="commit", repetitions=None)
-    assert once_available(lambda: impatient.submit([Submit(step_id, "{}", unique=True)])) == [True]
-    assert [entry.text for entry in migrated.log(lambda entry: entry.fault == "drop")] == ["COMMIT"]
-    assert [event.version for event in store.history(step_id)] == [1]
-    migrated.fault("reset", on="commit", repetitions=None)
-    another = new_step_id()
-    with pytest.raises(StoreUnavailable):
-        impatient.submit([Submit(another, "{}")])
-    assert store.step(another) is None
+    migrated.fault("reset", on="call", then="sign-in")
+    assert patient.submit([Submit(step_id, "{}", unique=True)]) == [True]
+    assert patient.session.errors.total() == 1
+    assert [event.version for event in patient.history(step_id)] == [1]
 
 
-def test_transaction_whose_rollback_failed_is_not_continued(
-    migrated: Schema, store: SnowflakeStore, impatient: SnowflakeStore, step_id: str
+def test_session_is_ended_after_a_call_without_an_answer(
+    migrated: Schema, impatient: SnowflakeStore, step_id: str
 ) -> None:
-    migrated.fault("reset", on="insert", matching='INTO "STEP_EVENTS"', repetitions=None)
-    migrated.fault("reset", on="rollback", repetitions=None)
+    """What it has begun is cancelled, so that it cannot take place after its repetition."""
+    before = once_available(lambda: impatient.session.execute("SELECT CURRENT_SESSION()"))
+    migrated.fault("hang", on="call", repetitions=None)
     with pytest.raises(StoreUnavailable):
         impatient.submit([Submit(step_id, "{}")])
-    assert once_available(lambda: impatient.submit([Submit(new_step_id(), "{}")])) == [True]
-    assert store.step(step_id) is None
+    migrated.no_faults()
+    assert once_available(lambda: impatient.session.execute("SELECT CURRENT_SESSION()")) != before
+    assert once_available(lambda: impatient.submit([Submit(step_id, "{}")])) == [False]
 
 
-def test_transaction_rolled_back_by_snowflake_is_an_error_although_its_commit_succeeds(
+def test_sync_whose_answer_is_lost_is_repeated_by_the_pod(
     migrated: Schema, store: SnowflakeStore, step_id: str
 ) -> None:
-    """Snowflake rolls it back after five idle minutes if others wait, the stand-in sooner."""
     store.sync(SyncRequest("pod", "one", Join("pod", "one")))
     store.submit([Submit(step_id, "{}", priority=1)])
     request = SyncRequest("pod", "one", claim=1, claim_token=step_id)
-    with (
-        rolled_back_before_commit(store, migrated),
-        pytest.raises(StoreUnavailable, match="rolled back"),
-    ):
+    migrated.fault("drop", on="call", then="sign-in")
+    with pytest.raises(StoreUnavailable):
         store.sync(request)
     assert [step.step_id for step in store.sync(replace(request, is_retry=True)).claimed] == [
         step_id
     ]
     request = SyncRequest("pod", "one", outcomes=(Complete(step_id, step_id, "1"),))
-    with (
-        rolled_back_before_commit(store, migrated),
-        pytest.raises(StoreUnavailable, match="rolled back"),
-    ):
+    migrated.fault("drop", on="call", then="sign-in")
+    with pytest.raises(StoreUnavailable):
         store.sync(request)
     assert store.sync(replace(request, is_retry=True)).refused == ()
     assert [event.version for event in store.history(step_id)] == [1, 2, 3]
 
 
-@contextmanager
-def rolled_back_before_commit(store: SnowflakeStore, schema: Schema) -> Iterator[None]:
-    """Delay the store's next commit until its transaction was rolled back for another session."""
-    other = Session(schema.parameters, Statements())
-    commit = store.session._commit
+def test_sync_that_changed_steps_but_cannot_see_them_is_repeated(
+    store: SnowflakeStore, step_id: str
+) -> None:
+    """Somebody has aborted its transaction, and its COMMIT raised no error."""
+    call = store.session.call
 
-    def commit_late(change_id: str) -> None:
-        other.execute("UPDATE step_tracker SET version = version WHERE FALSE")
-        commit(change_id)
+    def aborted(name: str, **values: Any) -> Rows:
+        first, *rest = call(name, **values)
+        changed = 8  # the column of after_sync.sql
+        return [(*first[:changed], 1, *first[changed + 1 :]), *rest]
 
-    schema.set(idle_abort=0.1)
-    with patch.object(store.session, "_commit", commit_late):
-        yield
-    schema.set(idle_abort=300)
-    other.close()
+    with (
+        patch.object(store.session, "call", aborted),
+        pytest.raises(StoreUnavailable, match="rolled back"),
+    ):
+        store.sync(SyncRequest("pod", "one", outcomes=(Complete(step_id, step_id, "1"),)))
 
 
 @pytest.mark.usefixtures("_credentials")
@@ -330,21 +328,16 @@ def assert_stopped(schema: Schema, advice: str) -> None:
 
 
 @pytest.mark.usefixtures("_credentials")
-@pytest.mark.parametrize(
-    "denied", [["UPDATE", "STEP_TRACKER"], ["INSERT", "STEP_EVENTS"], ["UPDATE", "POD_HEALTH"]]
-)
-def test_missing_privilege_stops_a_running_pod_with_advice(
-    migrated: Schema, denied: list[str]
-) -> None:
+def test_missing_privilege_stops_a_running_pod_with_advice(migrated: Schema) -> None:
     app = FleetQ(migrated.url, settings=Settings(recovery_interval=3_600))
     app.executor(lambda step: None)
     app.submit({})
-    migrated.set(denied=[denied])
+    migrated.set(denied=[["USAGE", SYNC]])
 
     async def run() -> str:
         async with app.running() as pod:
             await asyncio.to_thread(pod.ended.wait, LIMIT)
             return str(pod.error)
 
-    assert "grant the role the privileges that fleet-q schema prints" in asyncio.run(run())
+    assert "fleet-q schema --store snowflake:// --apply" in asyncio.run(run())
     app.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fleet_q.adapters.snowflake.migrate import migrate
+from fleet_q.adapters.snowflake.migrate import migrate, missing_procedures
 from fleet_q.adapters.snowflake.schema import TableKind
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
@@ -37,13 +37,24 @@ def row_counts(session: Session) -> dict[str, int]:
     return {name: session.execute(f'SELECT COUNT(*) FROM "{name}"')[0][0] for name in names}
 
 
-ALL = {"STEP_TRACKER": 0, "POD_HEALTH": 0, "STEP_EVENTS": 0, "POD_EVENTS": 0, "FLEET_Q": 1}
+ALL = {
+    "STEP_TRACKER": 0,
+    "POD_HEALTH": 0,
+    "STEP_EVENTS": 0,
+    "POD_EVENTS": 0,
+    "POD_HEARTBEATS": 0,
+    "FLEET_Q": 1,
+}
 
 
 def test_migrate_creates_the_tables_and_can_be_repeated(session: Session) -> None:
     heads = list(migrate(session))
     assert [head.split()[0] for head in heads[:6]] == ["CREATE"] * 5 + ["INSERT"]
     assert 'CREATE TRANSIENT TABLE IF NOT EXISTS "STEP_TRACKER"' in heads
+    procedures = session.statements.procedures.values()
+    assert heads[-len(procedures) :] == [
+        f"CREATE OR REPLACE PROCEDURE {procedure.name}" for procedure in procedures
+    ]
     assert row_counts(session) == ALL
     assert list(migrate(session)) == []
     assert row_counts(session) == ALL
@@ -52,12 +63,15 @@ def test_migrate_creates_the_tables_and_can_be_repeated(session: Session) -> Non
 def test_migrate_grants_the_named_role_its_privileges(schema: Schema, session: Session) -> None:
     heads = list(migrate(session, role="pods"))
     grants = [head for head in heads if head.startswith("GRANT")]
-    assert len(grants) == 8
+    assert len(grants) == 15
     assert grants[0] == 'GRANT USAGE ON WAREHOUSE "QUEUE" TO ROLE "PODS"'
     where = f'"{schema.database}"."{schema.name}"'
-    assert f'GRANT SELECT, INSERT ON TABLE {where}."STEP_EVENTS" TO ROLE "PODS"' in grants
+    assert f'GRANT SELECT ON TABLE {where}."STEP_EVENTS" TO ROLE "PODS"' in grants
+    recover = session.statements.procedures["recover"].signature
+    assert f'GRANT USAGE ON PROCEDURE {where}.{recover} TO ROLE "PODS"' in grants
+    assert recover.endswith('"(VARCHAR, NUMBER, VARCHAR, VARCHAR, VARCHAR)')
     sent = [statement.text for statement in schema.log()]
-    assert sent[-8:] == grants
+    assert sent[-15:] == grants
 
 
 def test_two_fleets_can_share_a_schema_with_different_prefixes(
@@ -77,6 +91,27 @@ def test_interrupted_migration_is_completed_by_the_next(schema: Schema, session:
     assert set(row_counts(session)) == {"STEP_EVENTS", "POD_EVENTS", "STEP_TRACKER"}
     list(migrate(session))
     assert row_counts(session) == ALL
+
+
+def test_missing_or_outdated_procedure_is_created(session: Session) -> None:
+    list(migrate(session))
+    procedures = session.statements.procedures
+    sync, submit = procedures["sync"], procedures["submit"]
+    session.execute(f"DROP PROCEDURE {sync.signature}")
+    session.execute(submit.text.replace(submit.comment, "FLEET-Q of last week"))
+    assert missing_procedures(session) == [submit, sync]
+    assert list(migrate(session)) == [
+        f"CREATE OR REPLACE PROCEDURE {name}" for name in (submit.name, sync.name)
+    ]
+    assert missing_procedures(session) == []
+
+
+def test_procedure_that_does_not_run_is_an_error_with_its_statement(
+    schema: Schema, session: Session
+) -> None:
+    schema.fault("error", on="delete", matching="POD_HEALTH", code="000904", message="wrong name")
+    with pytest.raises(StoreError, match=r'^CALL "FLEET_Q_\w+"\(\?.*wrong name'):
+        list(migrate(session))
 
 
 def test_newer_schema_version_is_rejected_before_any_change(

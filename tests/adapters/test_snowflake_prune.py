@@ -42,13 +42,13 @@ def prune(store: SnowflakeStore, final_steps: list[FinalStep]) -> Pruned:
     return store.prune(final_steps, store.pods().at, "pod")
 
 
-def test_prune_locks_step_tracker_last(
+def test_prune_locks_the_tables_in_the_order_of_a_sync(
     schema: Schema, store: SnowflakeStore, final_steps: list[FinalStep]
 ) -> None:
     schema.forget()
     assert prune(store, final_steps) == Pruned(3, 6)
     locked = [entry.target for entry in schema.log() if entry.locked]
-    assert [str(target).split('"')[-2] for target in locked] == ["STEP_EVENTS", "STEP_TRACKER"]
+    assert [str(target).split('"')[-2] for target in locked] == ["STEP_TRACKER", "STEP_EVENTS"]
 
 
 def test_change_counter_needs_no_warehouse_after_a_prune(
@@ -75,25 +75,36 @@ def test_prune_is_logged_with_its_pod_and_its_number_of_events(
 
 
 @pytest.mark.parametrize("took_place", [True, False])
-def test_prune_whose_commit_has_no_answer_is_completed_and_counted_once(
+def test_prune_without_an_answer_is_completed_and_counted_once(
     schema: Schema, store: SnowflakeStore, final_steps: list[FinalStep], took_place: bool
 ) -> None:
     kind = "drop" if took_place else "error"
     lost = {"then": "sign-in"} if took_place else {"error": "gone"}
-    schema.fault(kind, on="commit", **lost)
+    schema.fault(kind, on="call", **lost)
     before = store.change_counter()
     assert prune(store, final_steps) == Pruned(3, 6)
     assert store.session.errors.total() == 1
     assert store.change_counter() == before
 
 
-def test_role_without_delete_privilege_prunes_nothing_and_error_says_what_to_grant(
+def test_step_that_changed_since_it_was_found_is_kept_with_its_events(
+    store: SnowflakeStore, final_steps: list[FinalStep]
+) -> None:
+    store.replay(["step 1"])
+    assert prune(store, final_steps) == Pruned(2, 4)
+    assert [event.fact.type for event in store.history("step 1")] == [
+        "submitted",
+        "cancelled",
+        "replayed",
+    ]
+
+
+def test_role_that_may_not_call_the_procedure_prunes_nothing_and_error_says_what_to_do(
     schema: Schema, store: SnowflakeStore, final_steps: list[FinalStep]
 ) -> None:
     log = list(store.step_events())
-    schema.set(denied=[["DELETE", "STEP_TRACKER"]])
-    with pytest.raises(
-        StoreError, match="grant the role the privileges that fleet-q schema prints"
-    ):
+    name = store.session.statements.procedures["prune_steps"].name
+    schema.set(denied=[["USAGE", name.strip('"')]])
+    with pytest.raises(StoreError, match="fleet-q schema --store snowflake:// --apply"):
         prune(store, final_steps)
     assert list(store.step_events()) == log

@@ -14,23 +14,24 @@ from fleet_q.adapters.snowflake.schema import (
     Place,
     TableKind,
     grants,
-    grants_by_table,
+    grants_by_object,
     script,
     steps,
 )
 from fleet_q.adapters.snowflake.statements import TABLES, Statements, identifier
 from fleet_q.sql import Migration, migrations
+from tests.standin.procedures import definition
+from tests.standin.scripting import check
 
 STATEMENTS = Statements("my_")
 PLACE = Place('"WH"', '"DB"', '"S C"', '"PODS"')
 NAMES = {
     "table": STATEMENTS.names["step_tracker"],
-    "column": "version",
-    "transaction": "T1",
     "version": "2",
 }
 MIGRATIONS = migrations("snowflake")
-FRAGMENTS = {"evolve"}
+OPERATORS = {"prune_steps", "prune_pod", "replace_steps", "replace_pods"}
+"""The procedures that no pod calls."""
 FILES = sorted(
     path.name.removesuffix(".sql")
     for path in files("fleet_q.sql").joinpath("snowflake").iterdir()
@@ -51,11 +52,6 @@ def parse(statement: str) -> sqlglot.Expr:
     unparsed = [command.sql("snowflake") for command in parsed.find_all(exp.Command)]
     assert not unparsed, f"sqlglot did not parse {unparsed}"
     return parsed
-
-
-def without_name(statement: str) -> str:
-    """The statement without a transaction's name, which sqlglot does not parse."""
-    return re.sub(r"^(BEGIN TRANSACTION) NAME \w+$", r"\1", statement)
 
 
 def parse_hybrid(statement: str) -> tuple[exp.Create, list[str]]:
@@ -80,8 +76,13 @@ def columns(create: exp.Expression) -> dict[str, str]:
 
 
 def tables(kind: TableKind) -> list[str]:
-    """The statements of the first migration that create the tables."""
-    return list(steps(STATEMENTS, MIGRATIONS[0], kind).definitions)
+    """The statements that create the tables."""
+    return [
+        statement
+        for migration in MIGRATIONS
+        for statement in steps(STATEMENTS, migration, kind).definitions
+        if statement.startswith("CREATE")
+    ]
 
 
 def table_of(statement: str) -> str:
@@ -90,7 +91,7 @@ def table_of(statement: str) -> str:
     return match[1]
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in FRAGMENTS])
+@pytest.mark.parametrize("name", FILES)
 def test_every_file_parses_as_snowflake_sql(name: str) -> None:
     for statement in STATEMENTS.split(name, **names()):
         text = re.sub(r"(?<![\w:]):([a-z_]+)", "?", statement)
@@ -100,10 +101,27 @@ def test_every_file_parses_as_snowflake_sql(name: str) -> None:
             parse_hybrid(text)
         elif text.startswith("SHOW PARAMETERS"):
             assert re.fullmatch(r"SHOW PARAMETERS LIKE '\w+' IN SESSION", text)
-        elif text.startswith(("SHOW LOCKS", "SHOW TRANSACTIONS")):
-            assert text in ("SHOW LOCKS", "SHOW TRANSACTIONS")
+        elif text.startswith("SHOW PROCEDURES"):
+            assert text == "SHOW PROCEDURES IN SCHEMA"
+        elif text.startswith("GRANT USAGE ON PROCEDURE"):
+            assert re.fullmatch(r'GRANT .+"\((VARCHAR|NUMBER|BOOLEAN|, )+\) TO ROLE "PODS"', text)
         else:
-            parse(without_name(text))
+            parse(text)
+
+
+@pytest.mark.parametrize("name", STATEMENTS.procedures)
+def test_procedure_has_only_constructs_that_are_documented(name: str) -> None:
+    """The stand-in accepts no others, see docs/snowflake.md."""
+    procedure, _ = definition(STATEMENTS.procedures[name].text, "DB", "S")
+    assert procedure.has_owner_rights
+    assert procedure.block.rolls_back
+    check(procedure.block, [argument for argument, _ in procedure.arguments], True)
+
+
+def test_names_of_procedures_begin_with_the_prefix_and_end_with_the_schema_version() -> None:
+    for name, procedure in STATEMENTS.procedures.items():
+        assert procedure.name == f'"MY_FLEET_Q_{name.upper()}_{MIGRATIONS[-1].version}"'
+        assert f"COMMENT = '{procedure.comment}'" in procedure.text
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -155,13 +173,14 @@ def test_only_hybrid_tables_have_keys_and_indexes(kind: TableKind) -> None:
 def test_standard_tables_that_updates_rewrite_keep_nothing_for_time_travel(kind: TableKind) -> None:
     """Hybrid tables cannot be transient, and the logs are kept as any table is."""
     projections = {STATEMENTS.names["step_tracker"], STATEMENTS.names["pod_health"]}
+    always = {STATEMENTS.names["pod_heartbeats"]}
     transient = {
         table_of(create)
         for create in tables(kind)
         if create.startswith("CREATE TRANSIENT")
         and create.endswith(") DATA_RETENTION_TIME_IN_DAYS = 0")
     }
-    assert transient == (projections if kind is TableKind.STANDARD else set())
+    assert transient == always | (projections if kind is TableKind.STANDARD else set())
     assert ("TRANSIENT" in script(STATEMENTS, kind, PLACE)) == bool(transient)
 
 
@@ -176,34 +195,23 @@ def test_standard_and_hybrid_tables_have_the_same_columns() -> None:
         assert standard == hybrid, table
 
 
-def test_grants_are_exactly_what_the_statements_of_a_pod_need() -> None:
-    """Files that create or delete are run by an operator, and are left out."""
-    used: dict[str, set[str]] = {}
-    for name in FILES:
-        if name in FRAGMENTS or name.startswith(("grants", "delete_", "set_schema_version")):
-            continue
-        for statement in STATEMENTS.split(name, **names()):
-            text = re.sub(r"(?<![\w:]):([a-z_]+)", "?", statement)
-            if text.startswith(("SHOW", "USE", "BEGIN")):
-                continue
-            parsed = parse(text)
-            target = parsed.find(exp.Table) if isinstance(parsed, exp.Insert | exp.Update) else None
-            for table in parsed.find_all(exp.Table):
-                used.setdefault(f'"{table.name}"', set()).add("SELECT")
-            if target is not None:
-                used[f'"{target.name}"'].add(type(parsed).__name__.upper())
-    needed = {table: used[table] for table in STATEMENTS.names.values()}
-    granted = {
-        table: set(privileges)
-        for table, (_, privileges) in grants_by_table(STATEMENTS, PLACE).items()
-    }
-    assert granted == needed
+def test_grants_let_a_pod_read_every_table_and_write_only_by_procedures() -> None:
+    granted = grants_by_object(STATEMENTS, PLACE)
+    tables = list(STATEMENTS.names.values())
+    called = [p.name for name, p in STATEMENTS.procedures.items() if name not in OPERATORS]
+    assert sorted(granted) == sorted([*tables, *called])
+    for name, grant in granted.items():
+        what = "SELECT ON TABLE" if name in tables else "USAGE ON PROCEDURE"
+        assert grant.startswith(f"GRANT {what} ")
 
 
 def test_printed_script_has_the_statements_that_are_run_and_operator_grants_as_comments() -> None:
     text = script(STATEMENTS, TableKind.STANDARD, PLACE)
     assert text.startswith('USE SCHEMA "DB"."S C";\n')
     assert "-- The log, from which the other tables can be rebuilt." in text
+    for procedure in STATEMENTS.procedures.values():
+        assert f"\n\n{procedure.text};\n" in text
+        text = text.replace(f"{procedure.text};\n", "")
     parts = [steps(STATEMENTS, migration, TableKind.STANDARD) for migration in MIGRATIONS]
     run = [
         *STATEMENTS.split("use_schema", database='"DB"', schema='"S C"'),
@@ -212,10 +220,11 @@ def test_printed_script_has_the_statements_that_are_run_and_operator_grants_as_c
     ]
     printed = re.sub(r"^\s*--.*\n", "", text, flags=re.M)
     assert sorted(part.strip() for part in printed.split(";\n") if part.strip()) == sorted(run)
-    assert "GRANT DELETE" not in printed
-    for_operators = re.findall(r"^--\s+(GRANT .*);$", text, flags=re.M)
-    assert len(for_operators) == 4
-    assert all(parse(grant).find(exp.Grant) for grant in for_operators)
+    for_operators = re.findall(r"^--\s+GRANT USAGE ON PROCEDURE .+\.(\S+)\(.*;$", text, flags=re.M)
+    assert for_operators == [
+        STATEMENTS.procedures[name].name
+        for name in ("prune_steps", "prune_pod", "replace_steps", "replace_pods")
+    ]
 
 
 @pytest.mark.parametrize(

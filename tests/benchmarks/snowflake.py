@@ -1,5 +1,5 @@
-"""What a fleet on Snowflake costs: statements, those that need a warehouse, and locks, counted on
-the stand-in. It fails nothing; ``tests/fleet_on_snowflake/test_price.py`` holds the bounds."""
+"""What a fleet on Snowflake costs: requests, statements that need a warehouse, and locks, counted
+on the stand-in. It fails nothing; ``tests/fleet_on_snowflake/test_price.py`` holds the bounds."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ class Price(NamedTuple):
 
     @property
     def row(self) -> tuple[str, ...]:
-        billed = sum(statement.warehouse for statement in self.log)
-        others = len(self.log) - billed
+        requests = sum(statement.call is None for statement in self.log)
+        statements = [statement for statement in self.log if statement.kind != "call"]
+        billed = sum(statement.warehouse for statement in statements)
+        others = len(statements) - billed
         held = sum(statement.held for statement in self.log) * 1_000
-        values = (len(self.log), billed, others, credits_for(others), held)
+        values = (requests, billed, others, credits_for(others), held)
         return (self.what, *(_number(value / self.units) for value in values))
 
 
@@ -42,7 +44,7 @@ def main(
 ) -> None:
     """Count what a fleet on Snowflake costs, on a stand-in for it."""
     table = Table(
-        "", "statements", "with a warehouse", "without", "credits of those", "locks held, ms"
+        "", "requests", "with a warehouse", "without", "credits of those", "locks held, ms"
     )
     with Standin() as standin:
         for measure in MEASURES:

@@ -62,6 +62,7 @@ def test_schema_status_of_a_sqlite_store(fleet_q: Command, tmp_path: Path) -> No
         "known": known,
         "status": "ahead",
         "pending": [],
+        "missing_procedures": [],
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.adapters.rendered import DIALECTS, golden_file, rendered
+from tests.adapters.rendered import golden_files
 
-for dialect in DIALECTS:
-    golden_file(dialect).write_text(rendered(dialect), encoding="utf-8")
+for path, text in golden_files().items():
+    path.write_text(text, encoding="utf-8")

@@ -1,13 +1,10 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
--- snowflake/abort_transaction
--- Only the user who began the transaction and account administrators are allowed to.
-SELECT SYSTEM$ABORT_TRANSACTION({transaction});
-
 -- snowflake/after_sync
--- The state after a sync, read after its commit: one row of kind 'now', with the pod if it exists;
--- a row of kind 'held' for each step that the pod holds (with the payload only if this sync claimed
--- it); and a row of kind 'done', with id and claim token, for each outcome that was recorded.
+-- The state after a sync, read after its commit: one row of kind 'now', with the number of changed
+-- steps, and the pod if it exists; a row of kind 'held' for each step that the pod holds (with the
+-- payload only if this sync claimed it); and a row of kind 'done', with id and claim token, for each
+-- outcome that was recorded.
 SELECT
     'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
@@ -27,14 +24,28 @@ SELECT
             )
     ) AS claimable,
     (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
+    :changed AS changed,
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM (SELECT 1 AS always) AS now
-LEFT JOIN "POD_HEALTH" AS pod ON pod.pod_id = :pod_id
+LEFT JOIN (
+    SELECT
+        pod_id, status, birth_ts,
+        GREATEST(
+            last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+        ) AS last_heartbeat_ts,
+        incarnation, version
+    FROM "POD_HEALTH"
+    LEFT JOIN (
+        SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+        FROM "POD_HEARTBEATS"
+        GROUP BY pod_id, incarnation
+    ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+) AS pod ON pod.pod_id = :pod_id
 UNION ALL
 SELECT
-    'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL,
     step.step_id, step.status, step.priority,
     CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -46,7 +57,7 @@ FROM "STEP_TRACKER" AS step
 WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
-    'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL,
+    'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM "STEP_EVENTS"
@@ -65,7 +76,7 @@ ORDER BY step.step_id;
 INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
 SELECT
     pod_id, version, change_type,
-    CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END, :by_pod_id,
+    CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END, :pod_id,
     incarnation, change_id
 FROM "POD_HEALTH"
 WHERE change_id = :change_id AND change_type <> '';
@@ -117,15 +128,9 @@ FROM (
     WHERE status IN ('pending', 'claimed')
 ) AS step;
 
--- snowflake/begin
--- The name marks the transaction as one of the fleet's, so that other pods may end it if abandoned.
-BEGIN TRANSACTION NAME {transaction};
-
 -- snowflake/change
 -- Cancel or replay those of the steps whose status allows it.
 UPDATE "STEP_TRACKER"
--- Apply events to steps. The statement that includes this provides the events as ``change``, joined
--- to the rows that they change, with a column for each value that an event may set.
 SET
     status = CASE change.type
         WHEN 'claimed' THEN 'claimed'
@@ -182,7 +187,7 @@ SET
     change_token = change.claim_token
 FROM (
     SELECT
-        step.step_id, step.version, :type AS type,
+        step.step_id, step.version, :event_type AS type,
         TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
         NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
     FROM "STEP_TRACKER" AS step
@@ -208,7 +213,20 @@ FROM "STEP_EVENTS";
 -- The pods that were last changed by this change.
 SELECT pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version
-FROM "POD_HEALTH" AS pod
+FROM (
+    SELECT
+        pod_id, status, birth_ts,
+        GREATEST(
+            last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+        ) AS last_heartbeat_ts,
+        incarnation, version
+    FROM "POD_HEALTH"
+    LEFT JOIN (
+        SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+        FROM "POD_HEARTBEATS"
+        GROUP BY pod_id, incarnation
+    ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+) AS pod
 WHERE pod.pod_id IN (SELECT pod_id FROM "POD_EVENTS" WHERE change_id = :change_id)
 ORDER BY pod.pod_id;
 
@@ -225,13 +243,37 @@ WHERE step.step_id IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :chan
 -- snowflake/clock
 SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP());
 
+-- snowflake/count_due
+-- 1 if a step may be claimed, else 0.
+SELECT COUNT(*)
+FROM (
+    SELECT 1 AS one
+    FROM "STEP_TRACKER"
+    WHERE status = 'pending'
+        AND (
+            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+            OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+        )
+    LIMIT 1
+) AS due;
+
+-- snowflake/count_events
+SELECT COUNT(*)
+FROM "STEP_EVENTS"
+WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
+
+-- snowflake/count_heartbeats
+SELECT COUNT(*) FROM "POD_HEARTBEATS";
+
+-- snowflake/count_pod_events
+SELECT COUNT(*)
+FROM "POD_EVENTS"
+WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))));
+
 -- snowflake/counts
 SELECT status, COUNT(*)
 FROM "STEP_TRACKER"
 GROUP BY status;
-
--- snowflake/current_transaction
-SELECT CURRENT_TRANSACTION();
 
 -- snowflake/dead_letters
 SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
@@ -259,17 +301,49 @@ UPDATE "POD_HEALTH"
 SET status = change.becomes, version = "POD_HEALTH".version + 1, change_id = :change_id,
     change_type = 'declared_dead'
 FROM (
-    SELECT
-        silent.value[0]::VARCHAR AS pod_id, silent.value[1]::VARCHAR AS incarnation,
-        silent.value[2]::NUMBER(38, 0) AS version,
-        TO_TIMESTAMP_LTZ(silent.value[3]::NUMBER(38, 0), 6) AS last_heartbeat_ts,
-        pair.value[0]::VARCHAR AS was, pair.value[1]::VARCHAR AS becomes
-    FROM TABLE(FLATTEN(input => PARSE_JSON(:silent))) AS silent
-    CROSS JOIN TABLE(FLATTEN(input => PARSE_JSON(:becomes))) AS pair
+    SELECT pod.pod_id, pod.incarnation, pod.version, pair.becomes
+    FROM (
+        SELECT
+            value[0]::VARCHAR AS pod_id, value[1]::VARCHAR AS incarnation,
+            value[2]::NUMBER(38, 0) AS version,
+            TO_TIMESTAMP_LTZ(value[3]::NUMBER(38, 0), 6) AS last_heartbeat_ts
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:silent)))
+    ) AS observed
+    JOIN (
+        SELECT
+            pod_id, status, birth_ts,
+            GREATEST(
+                last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+            ) AS last_heartbeat_ts,
+            incarnation, version
+        FROM "POD_HEALTH"
+        LEFT JOIN (
+            SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+            FROM "POD_HEARTBEATS"
+            GROUP BY pod_id, incarnation
+        ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+    ) AS pod
+        ON pod.pod_id = observed.pod_id AND pod.incarnation = observed.incarnation
+            AND pod.version = observed.version
+            AND pod.last_heartbeat_ts = observed.last_heartbeat_ts
+    JOIN (
+        SELECT value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:becomes)))
+    ) AS pair ON pair.was = pod.status
 ) AS change
 WHERE "POD_HEALTH".pod_id = change.pod_id AND "POD_HEALTH".incarnation = change.incarnation
-    AND "POD_HEALTH".version = change.version AND "POD_HEALTH".status = change.was
-    AND "POD_HEALTH".last_heartbeat_ts = change.last_heartbeat_ts;
+    AND "POD_HEALTH".version = change.version;
+
+-- snowflake/delete_folded_heartbeats
+-- Delete heartbeats that are not later than the last one in the pod's row, or of an incarnation that
+-- has ended.
+DELETE FROM "POD_HEARTBEATS"
+USING (SELECT pod_id, incarnation, last_heartbeat_ts FROM "POD_HEALTH") AS pod
+WHERE "POD_HEARTBEATS".pod_id = pod.pod_id
+    AND (
+        "POD_HEARTBEATS".incarnation <> pod.incarnation
+        OR "POD_HEARTBEATS".heartbeat_ts <= pod.last_heartbeat_ts
+    );
 
 -- snowflake/delete_pods
 DELETE FROM "POD_HEALTH"
@@ -287,6 +361,19 @@ FROM "STEP_EVENTS"
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
 ORDER BY step_id, version;
 
+-- snowflake/existing_steps
+-- The steps that exist under the ids of these submissions.
+SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+    step.claim_token, step.result, step.error, step.traceback, step.version
+FROM "STEP_TRACKER" AS step
+WHERE step.step_id IN (
+    SELECT value:step_id::VARCHAR
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+);
+
 -- snowflake/final_steps
 SELECT step_id, version
 FROM "STEP_TRACKER"
@@ -294,6 +381,18 @@ WHERE last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6) AND step_id > :after
     AND status IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:statuses))))
 QUALIFY ROW_NUMBER() OVER (ORDER BY step_id) <= :limit
 ORDER BY step_id;
+
+-- snowflake/fold_heartbeats
+-- Move the last heartbeats of the pods' incarnations to their rows.
+UPDATE "POD_HEALTH"
+SET last_heartbeat_ts = latest.heartbeat_ts
+FROM (
+    SELECT pod_id, incarnation, MAX(heartbeat_ts) AS heartbeat_ts
+    FROM "POD_HEARTBEATS"
+    GROUP BY pod_id, incarnation
+) AS latest
+WHERE "POD_HEALTH".pod_id = latest.pod_id AND "POD_HEALTH".incarnation = latest.incarnation
+    AND "POD_HEALTH".last_heartbeat_ts < latest.heartbeat_ts;
 
 -- snowflake/history
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
@@ -331,10 +430,9 @@ SELECT
 FROM TABLE(FLATTEN(input => PARSE_JSON(:steps))) AS step;
 
 -- snowflake/is_committed
--- Whether a change was committed. A heartbeat writes no event, so pods are searched too.
+-- Whether a call that writes events was committed.
 SELECT EXISTS (SELECT 1 FROM "STEP_EVENTS" WHERE change_id = :change_id)
-    OR EXISTS (SELECT 1 FROM "POD_EVENTS" WHERE change_id = :change_id)
-    OR EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE change_id = :change_id) AS is_committed;
+    OR EXISTS (SELECT 1 FROM "POD_EVENTS" WHERE change_id = :change_id) AS is_committed;
 
 -- snowflake/join_again
 -- Start a new incarnation of an existing pod id, which ends the earlier one.
@@ -426,21 +524,62 @@ SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()), pod.pod_id, pod.status
     DATE_PART(epoch_microsecond, pod.birth_ts), DATE_PART(epoch_microsecond, pod.last_heartbeat_ts),
     pod.incarnation, pod.version
 FROM (SELECT 1 AS always) AS now
-LEFT JOIN "POD_HEALTH" AS pod ON TRUE
+LEFT JOIN (
+    SELECT
+        pod_id, status, birth_ts,
+        GREATEST(
+            last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+        ) AS last_heartbeat_ts,
+        incarnation, version
+    FROM "POD_HEALTH"
+    LEFT JOIN (
+        SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+        FROM "POD_HEARTBEATS"
+        GROUP BY pod_id, incarnation
+    ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+) AS pod ON TRUE
 ORDER BY pod.pod_id;
+
+-- snowflake/prune_heartbeats
+DELETE FROM "POD_HEARTBEATS"
+WHERE pod_id = :pod_id;
 
 -- snowflake/prune_pod
 DELETE FROM "POD_HEALTH"
-WHERE pod_id = :pod_id AND incarnation = :incarnation AND version = :version
-    AND last_heartbeat_ts = TO_TIMESTAMP_LTZ(:last_heartbeat_ts, 6);
+USING (
+    SELECT
+        pod_id, status, birth_ts,
+        GREATEST(
+            last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+        ) AS last_heartbeat_ts,
+        incarnation, version
+    FROM "POD_HEALTH"
+    LEFT JOIN (
+        SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+        FROM "POD_HEARTBEATS"
+        GROUP BY pod_id, incarnation
+    ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+) AS pod
+WHERE "POD_HEALTH".pod_id = :pod_id AND "POD_HEALTH".incarnation = :incarnation
+    AND "POD_HEALTH".version = :version AND pod.pod_id = :pod_id
+    AND pod.last_heartbeat_ts = TO_TIMESTAMP_LTZ(:last_heartbeat_ts, 6);
 
 -- snowflake/prune_pod_events
 DELETE FROM "POD_EVENTS"
 WHERE pod_id = :pod_id;
 
 -- snowflake/prune_step_events
+-- Delete the events of steps that do not exist any more.
 DELETE FROM "STEP_EVENTS"
-WHERE step_id IN (SELECT value[0]::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:ended))));
+WHERE step_id IN (
+    SELECT ended.value[0]::VARCHAR
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:ended))) AS ended
+    WHERE NOT EXISTS (
+        SELECT 1
+        FROM "STEP_TRACKER" AS step
+        WHERE step.step_id = ended.value[0]::VARCHAR
+    )
+);
 
 -- snowflake/prune_steps
 DELETE FROM "STEP_TRACKER"
@@ -455,8 +594,6 @@ WHERE "STEP_TRACKER".step_id = ended.step_id AND "STEP_TRACKER".version = ended.
 -- Recover the claims that are still orphans. A step without tries left fails, or is released if it
 -- certainly did not begin.
 UPDATE "STEP_TRACKER"
--- Apply events to steps. The statement that includes this provides the events as ``change``, joined
--- to the rows that they change, with a column for each value that an event may set.
 SET
     status = CASE change.type
         WHEN 'claimed' THEN 'claimed'
@@ -542,22 +679,31 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
 -- snowflake/schema_version
 SELECT DISTINCT schema_version, table_kind FROM "FLEET_Q";
 
+-- snowflake/send_heartbeat
+-- Insert a heartbeat if the pod's incarnation has a status in which a heartbeat is no event.
+INSERT INTO "POD_HEARTBEATS" (pod_id, incarnation, heartbeat_ts)
+SELECT pod_id, incarnation, CURRENT_TIMESTAMP()
+FROM "POD_HEALTH"
+WHERE pod_id = :pod_id AND incarnation = :incarnation
+    AND status IN (
+        SELECT value[0]::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:transitions)))
+        WHERE value[2]::VARCHAR = ''
+    );
+
 -- snowflake/set_schema_version
 -- The first statement of a migration's transaction. If it changes no row, another process was
 -- first.
 UPDATE "FLEET_Q" SET schema_version = {version} WHERE schema_version < {version};
 
--- snowflake/show_locks
-SHOW LOCKS;
+-- snowflake/show_procedures
+SHOW PROCEDURES IN SCHEMA;
 
 -- snowflake/show_result_cache
 SHOW PARAMETERS LIKE 'USE_CACHED_RESULT' IN SESSION;
 
 -- snowflake/show_tables
 SHOW TABLES;
-
--- snowflake/show_transactions
-SHOW TRANSACTIONS;
 
 -- snowflake/show_warehouses
 SHOW WAREHOUSES;
@@ -603,7 +749,7 @@ SELECT
         WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
         ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
     END
-FROM TABLE(FLATTEN(input => PARSE_JSON(:new))) AS new
+FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
 WHERE NOT EXISTS (
     SELECT 1
     FROM "STEP_TRACKER" AS step
@@ -613,10 +759,8 @@ WHERE NOT EXISTS (
 -- snowflake/sync
 -- Claim steps and record outcomes in one statement, which locks the table once. The claim takes the
 -- first steps of the queue by the rule of steps_to_claim in core/step.py. No row is changed unless the
--- pod's incarnation has one of the allowed statuses.
+-- pod's incarnation has one of the allowed statuses, and no row twice in one change.
 UPDATE "STEP_TRACKER"
--- Apply events to steps. The statement that includes this provides the events as ``change``, joined
--- to the rows that they change, with a column for each value that an event may set.
 SET
     status = CASE change.type
         WHEN 'claimed' THEN 'claimed'
@@ -693,6 +837,7 @@ FROM (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                     OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
                 )
+                AND COALESCE(change_id, '') <> :change_id
                 AND NOT EXISTS (
                     SELECT 1
                     FROM "STEP_TRACKER"
@@ -744,14 +889,8 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
         )
     );
 
--- snowflake/try_insert
-INSERT INTO {table} SELECT * FROM {table} WHERE FALSE;
-
 -- snowflake/try_select
 SELECT 1 FROM {table} WHERE FALSE;
-
--- snowflake/try_update
-UPDATE {table} SET {column} = {column} WHERE FALSE;
 
 -- snowflake/use_schema
 USE SCHEMA {database}.{schema};;

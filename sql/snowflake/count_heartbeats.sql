@@ -1,0 +1,1 @@
+SELECT COUNT(*) FROM {pod_heartbeats}

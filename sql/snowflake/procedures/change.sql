@@ -1,0 +1,43 @@
+-- Cancel or replay steps, all of them or none, and return those that were changed. The second UPDATE
+-- sees what the first did not if that had to wait for its lock.
+CREATE OR REPLACE PROCEDURE {procedure}(
+    event_type VARCHAR,
+    step_ids VARCHAR,
+    step_count NUMBER(38, 0),
+    sources VARCHAR,
+    pod_id VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    changed NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    {{change}};
+    changed := SQLROWCOUNT;
+    IF (changed < step_count) THEN
+        {{change}};
+        more := SQLROWCOUNT;
+        changed := (SELECT :changed + :more);
+    END IF;
+    IF (changed = step_count) THEN
+        {{append_step_events}};
+        COMMIT;
+    ELSE
+        ROLLBACK;
+    END IF;
+    LET answer RESULTSET := ({{changed_steps}});
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$

@@ -1,0 +1,29 @@
+-- Move heartbeats to the pods' rows, and delete them.
+CREATE OR REPLACE PROCEDURE {procedure}(
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    found NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    found := ({{count_heartbeats}});
+    IF (found > 0) THEN
+        BEGIN TRANSACTION;
+        {{fold_heartbeats}};
+        {{delete_folded_heartbeats}};
+        COMMIT;
+    END IF;
+    LET answer RESULTSET := (SELECT :found AS found);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$

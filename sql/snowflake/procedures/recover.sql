@@ -1,0 +1,39 @@
+-- Recover orphans and return those that were changed. The second UPDATE sees what the first did not
+-- if that had to wait for its lock.
+CREATE OR REPLACE PROCEDURE {procedure}(
+    claims VARCHAR,
+    claim_count NUMBER(38, 0),
+    error VARCHAR,
+    pod_id VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    changed NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    {{recover}};
+    changed := SQLROWCOUNT;
+    IF (changed < claim_count) THEN
+        {{recover}};
+        more := SQLROWCOUNT;
+    END IF;
+    IF (changed > 0 OR more > 0) THEN
+        {{append_step_events}};
+    END IF;
+    COMMIT;
+    LET answer RESULTSET := ({{changed_steps}});
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$

@@ -1,0 +1,34 @@
+-- Replace rows by those folded from the log, if the log still has as many events of these pods.
+CREATE OR REPLACE PROCEDURE {procedure}(
+    pod_ids VARCHAR,
+    pods VARCHAR,
+    event_count NUMBER(38, 0),
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    events NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    {{delete_pods}};
+    events := ({{count_pod_events}});
+    IF (events = event_count) THEN
+        {{insert_pods}};
+        COMMIT;
+    ELSE
+        ROLLBACK;
+    END IF;
+    LET answer RESULTSET := (SELECT :events AS events);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$

@@ -1,0 +1,40 @@
+-- Store new steps, all of them or none, and return their number. If an id is taken, return the steps
+-- that have these ids instead.
+CREATE OR REPLACE PROCEDURE {procedure}(
+    submissions VARCHAR,
+    submission_count NUMBER(38, 0),
+    ids_are_unique BOOLEAN,
+    pod_id VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    stored NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    IF (NOT ids_are_unique) THEN
+        {{lock_submissions}};
+    END IF;
+    {{submit}};
+    stored := SQLROWCOUNT;
+    IF (stored = submission_count) THEN
+        {{append_step_events}};
+        COMMIT;
+        LET answer RESULTSET := (SELECT :stored AS stored);
+        RETURN TABLE(answer);
+    END IF;
+    ROLLBACK;
+    LET existing RESULTSET := ({{existing_steps}});
+    RETURN TABLE(existing);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$

@@ -1,0 +1,92 @@
+-- Carry out a pod's request and return its state. A request that only claims looks for a due step
+-- before it locks the table. An UPDATE that waited for its lock may see the steps as they were
+-- before; each row that it changes still has the version that it saw, and if all were changed in
+-- between, the second UPDATE of the transaction, which has the lock, claims others. Outcomes need
+-- none: whatever changes a claimed step ends its claim. Joining locks the tables in another order,
+-- so it has a transaction of its own. A heartbeat is inserted first, without a lock, unless it has to
+-- wake the pod.
+CREATE OR REPLACE PROCEDURE {procedure}(
+    pod_id VARCHAR,
+    incarnation VARCHAR,
+    joins BOOLEAN,
+    sends_heartbeat BOOLEAN,
+    transitions VARCHAR,
+    allowed_statuses VARCHAR,
+    skip_pod_check BOOLEAN,
+    outcomes VARCHAR,
+    outcome_count NUMBER(38, 0),
+    claim NUMBER(38, 0),
+    free NUMBER(38, 0),
+    most_bytes NUMBER(38, 0),
+    claim_token VARCHAR,
+    only_if_claimable BOOLEAN,
+    is_retry BOOLEAN,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    sent NUMBER(38, 0) DEFAULT 0;
+    due NUMBER(38, 0) DEFAULT 1;
+    changed NUMBER(38, 0) DEFAULT 0;
+    claimed NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    IF (joins) THEN
+        BEGIN TRANSACTION;
+        {{lock_submissions}};
+        {{join_again}};
+        {{join_first}};
+        {{append_pod_events}};
+        COMMIT;
+    END IF;
+    IF (sends_heartbeat) THEN
+        {{send_heartbeat}};
+        sent := SQLROWCOUNT;
+    END IF;
+    IF (claim > 0 AND outcome_count = 0 AND NOT is_retry) THEN
+        due := ({{count_due}});
+    END IF;
+    IF (
+        outcome_count > 0
+        OR (claim > 0 AND due > 0)
+        OR (transitions IS NOT NULL AND sent = 0 AND (due > 0 OR NOT only_if_claimable))
+    ) THEN
+        BEGIN TRANSACTION;
+        IF (outcome_count > 0 OR (claim > 0 AND due > 0)) THEN
+            {{sync}};
+            changed := SQLROWCOUNT;
+            IF (claim > 0 AND changed <= outcome_count) THEN
+                due := ({{count_due}});
+                IF (due > 0) THEN
+                    {{sync}};
+                    claimed := SQLROWCOUNT;
+                    changed := (SELECT :changed + :claimed);
+                END IF;
+            END IF;
+            IF (changed > 0) THEN
+                {{append_step_events}};
+            END IF;
+        END IF;
+        IF (
+            transitions IS NOT NULL
+            AND sent = 0
+            AND (changed > 0 OR is_retry OR NOT only_if_claimable)
+        ) THEN
+            {{pod_command}};
+            {{append_pod_events}};
+        END IF;
+        COMMIT;
+    END IF;
+    LET answer RESULTSET := ({{after_sync}});
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$

@@ -1,0 +1,2 @@
+DELETE FROM {pod_heartbeats}
+WHERE pod_id = :pod_id

@@ -1,0 +1,1347 @@
+-- Written by python -m tests.adapters.rendered; do not change it by hand.
+
+-- snowflake/procedures/change
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_3"(
+    event_type VARCHAR,
+    step_ids VARCHAR,
+    step_count NUMBER(38, 0),
+    sources VARCHAR,
+    pod_id VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = 'FLEET-Q 152fea59f601f457'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    changed NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    UPDATE "STEP_TRACKER"
+    SET
+        status = CASE change.type
+            WHEN 'claimed' THEN 'claimed'
+            WHEN 'completed' THEN 'completed'
+            WHEN 'retried' THEN 'pending'
+            WHEN 'released' THEN 'pending'
+            WHEN 'recovered' THEN 'pending'
+            WHEN 'failed' THEN 'failed'
+            WHEN 'cancelled' THEN 'cancelled'
+            WHEN 'replayed' THEN 'pending'
+        END,
+        retry_count = CASE
+            WHEN change.type = 'replayed' THEN 0
+            WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+            ELSE "STEP_TRACKER".retry_count
+        END,
+        available_ts = CASE
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+            ELSE "STEP_TRACKER".available_ts
+        END,
+        claimed_by = CASE
+            WHEN change.type = 'claimed' THEN change.claimed_by
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            ELSE "STEP_TRACKER".claimed_by
+        END,
+        incarnation = CASE
+            WHEN change.type = 'claimed' THEN change.incarnation
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            ELSE "STEP_TRACKER".incarnation
+        END,
+        claim_token = CASE
+            WHEN change.type = 'claimed' THEN change.claim_token
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            ELSE "STEP_TRACKER".claim_token
+        END,
+        result = CASE
+            WHEN change.type = 'completed' THEN change.result
+            ELSE "STEP_TRACKER".result
+        END,
+        error = CASE
+            WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+            WHEN change.type = 'completed' THEN NULL
+            ELSE "STEP_TRACKER".error
+        END,
+        traceback = CASE
+            WHEN change.type IN ('retried', 'failed') THEN change.traceback
+            WHEN change.type IN ('completed', 'recovered') THEN NULL
+            ELSE "STEP_TRACKER".traceback
+        END,
+        last_update_ts = CURRENT_TIMESTAMP(),
+        version = "STEP_TRACKER".version + 1,
+        change_id = :change_id,
+        change_type = change.type,
+        change_token = change.claim_token
+    FROM (
+        SELECT
+            step.step_id, step.version, :event_type AS type,
+            TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
+            NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
+        FROM "STEP_TRACKER" AS step
+        JOIN (
+            SELECT value::VARCHAR AS step_id
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+        ) AS requested ON step.step_id = requested.step_id
+        WHERE step.status IN (
+            SELECT value::VARCHAR
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
+        )
+    ) AS change
+    WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+    changed := SQLROWCOUNT;
+    IF (changed < step_count) THEN
+        UPDATE "STEP_TRACKER"
+        SET
+            status = CASE change.type
+                WHEN 'claimed' THEN 'claimed'
+                WHEN 'completed' THEN 'completed'
+                WHEN 'retried' THEN 'pending'
+                WHEN 'released' THEN 'pending'
+                WHEN 'recovered' THEN 'pending'
+                WHEN 'failed' THEN 'failed'
+                WHEN 'cancelled' THEN 'cancelled'
+                WHEN 'replayed' THEN 'pending'
+            END,
+            retry_count = CASE
+                WHEN change.type = 'replayed' THEN 0
+                WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                ELSE "STEP_TRACKER".retry_count
+            END,
+            available_ts = CASE
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                ELSE "STEP_TRACKER".available_ts
+            END,
+            claimed_by = CASE
+                WHEN change.type = 'claimed' THEN change.claimed_by
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                ELSE "STEP_TRACKER".claimed_by
+            END,
+            incarnation = CASE
+                WHEN change.type = 'claimed' THEN change.incarnation
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                ELSE "STEP_TRACKER".incarnation
+            END,
+            claim_token = CASE
+                WHEN change.type = 'claimed' THEN change.claim_token
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                ELSE "STEP_TRACKER".claim_token
+            END,
+            result = CASE
+                WHEN change.type = 'completed' THEN change.result
+                ELSE "STEP_TRACKER".result
+            END,
+            error = CASE
+                WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                WHEN change.type = 'completed' THEN NULL
+                ELSE "STEP_TRACKER".error
+            END,
+            traceback = CASE
+                WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                WHEN change.type IN ('completed', 'recovered') THEN NULL
+                ELSE "STEP_TRACKER".traceback
+            END,
+            last_update_ts = CURRENT_TIMESTAMP(),
+            version = "STEP_TRACKER".version + 1,
+            change_id = :change_id,
+            change_type = change.type,
+            change_token = change.claim_token
+        FROM (
+            SELECT
+                step.step_id, step.version, :event_type AS type,
+                TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
+                NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
+            FROM "STEP_TRACKER" AS step
+            JOIN (
+                SELECT value::VARCHAR AS step_id
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+            ) AS requested ON step.step_id = requested.step_id
+            WHERE step.status IN (
+                SELECT value::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
+            )
+        ) AS change
+        WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+        more := SQLROWCOUNT;
+        changed := (SELECT :changed + :more);
+    END IF;
+    IF (changed = step_count) THEN
+        INSERT INTO "STEP_EVENTS" (
+            step_id, version, type, event_ts, pod_id, change_id,
+            payload, priority, max_retries, available_ts, claim_token, incarnation, result, error,
+            traceback
+        )
+        SELECT
+            step_id, version, change_type, last_update_ts, :pod_id, change_id,
+            CASE WHEN change_type = 'submitted' THEN payload END,
+            CASE WHEN change_type = 'submitted' THEN priority END,
+            CASE WHEN change_type = 'submitted' THEN max_retries END,
+            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+                THEN available_ts END,
+            change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+            CASE WHEN change_type = 'completed' THEN result END,
+            CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+            CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+        FROM "STEP_TRACKER"
+        WHERE change_id = :change_id;
+        COMMIT;
+    ELSE
+        ROLLBACK;
+    END IF;
+    LET answer RESULTSET := (SELECT step.step_id, step.status, step.priority, step.payload,
+        step.retry_count, step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
+        DATE_PART(epoch_microsecond, step.last_update_ts),
+        DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+        step.claim_token, step.result, step.error, step.traceback, step.version
+    FROM "STEP_TRACKER" AS step
+    WHERE step.step_id IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id));
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/declare_dead
+CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_3"(
+    silent VARCHAR,
+    becomes VARCHAR,
+    pod_id VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = 'FLEET-Q cec9ccf466d51435'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    declared NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    UPDATE "POD_HEALTH"
+    SET status = change.becomes, version = "POD_HEALTH".version + 1, change_id = :change_id,
+        change_type = 'declared_dead'
+    FROM (
+        SELECT pod.pod_id, pod.incarnation, pod.version, pair.becomes
+        FROM (
+            SELECT
+                value[0]::VARCHAR AS pod_id, value[1]::VARCHAR AS incarnation,
+                value[2]::NUMBER(38, 0) AS version,
+                TO_TIMESTAMP_LTZ(value[3]::NUMBER(38, 0), 6) AS last_heartbeat_ts
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:silent)))
+        ) AS observed
+        JOIN (
+            SELECT
+                pod_id, status, birth_ts,
+                GREATEST(
+                    last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+                ) AS last_heartbeat_ts,
+                incarnation, version
+            FROM "POD_HEALTH"
+            LEFT JOIN (
+                SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+                FROM "POD_HEARTBEATS"
+                GROUP BY pod_id, incarnation
+            ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+        ) AS pod
+            ON pod.pod_id = observed.pod_id AND pod.incarnation = observed.incarnation
+                AND pod.version = observed.version
+                AND pod.last_heartbeat_ts = observed.last_heartbeat_ts
+        JOIN (
+            SELECT value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:becomes)))
+        ) AS pair ON pair.was = pod.status
+    ) AS change
+    WHERE "POD_HEALTH".pod_id = change.pod_id AND "POD_HEALTH".incarnation = change.incarnation
+        AND "POD_HEALTH".version = change.version;
+    declared := SQLROWCOUNT;
+    IF (declared > 0) THEN
+        INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
+        SELECT
+            pod_id, version, change_type,
+            CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END, :pod_id,
+            incarnation, change_id
+        FROM "POD_HEALTH"
+        WHERE change_id = :change_id AND change_type <> '';
+    END IF;
+    COMMIT;
+    LET answer RESULTSET := (SELECT pod.pod_id, pod.status,
+        DATE_PART(epoch_microsecond, pod.birth_ts),
+        DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version
+    FROM (
+        SELECT
+            pod_id, status, birth_ts,
+            GREATEST(
+                last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+            ) AS last_heartbeat_ts,
+            incarnation, version
+        FROM "POD_HEALTH"
+        LEFT JOIN (
+            SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+            FROM "POD_HEARTBEATS"
+            GROUP BY pod_id, incarnation
+        ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+    ) AS pod
+    WHERE pod.pod_id IN (SELECT pod_id FROM "POD_EVENTS" WHERE change_id = :change_id)
+    ORDER BY pod.pod_id);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/fold_heartbeats
+CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_3"(
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = 'FLEET-Q fabea72c6ffe2041'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    found NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    found := (SELECT COUNT(*) FROM "POD_HEARTBEATS");
+    IF (found > 0) THEN
+        BEGIN TRANSACTION;
+        UPDATE "POD_HEALTH"
+        SET last_heartbeat_ts = latest.heartbeat_ts
+        FROM (
+            SELECT pod_id, incarnation, MAX(heartbeat_ts) AS heartbeat_ts
+            FROM "POD_HEARTBEATS"
+            GROUP BY pod_id, incarnation
+        ) AS latest
+        WHERE "POD_HEALTH".pod_id = latest.pod_id AND "POD_HEALTH".incarnation = latest.incarnation
+            AND "POD_HEALTH".last_heartbeat_ts < latest.heartbeat_ts;
+        DELETE FROM "POD_HEARTBEATS"
+        USING (SELECT pod_id, incarnation, last_heartbeat_ts FROM "POD_HEALTH") AS pod
+        WHERE "POD_HEARTBEATS".pod_id = pod.pod_id
+            AND (
+                "POD_HEARTBEATS".incarnation <> pod.incarnation
+                OR "POD_HEARTBEATS".heartbeat_ts <= pod.last_heartbeat_ts
+            );
+        COMMIT;
+    END IF;
+    LET answer RESULTSET := (SELECT :found AS found);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/prune_pod
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_3"(
+    pod_id VARCHAR,
+    incarnation VARCHAR,
+    version NUMBER(38, 0),
+    last_heartbeat_ts NUMBER(38, 0),
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = 'FLEET-Q 7a9e8658350d7e97'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    pruned NUMBER(38, 0) DEFAULT 0;
+    events NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    DELETE FROM "POD_HEALTH"
+    USING (
+        SELECT
+            pod_id, status, birth_ts,
+            GREATEST(
+                last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+            ) AS last_heartbeat_ts,
+            incarnation, version
+        FROM "POD_HEALTH"
+        LEFT JOIN (
+            SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+            FROM "POD_HEARTBEATS"
+            GROUP BY pod_id, incarnation
+        ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+    ) AS pod
+    WHERE "POD_HEALTH".pod_id = :pod_id AND "POD_HEALTH".incarnation = :incarnation
+        AND "POD_HEALTH".version = :version AND pod.pod_id = :pod_id
+        AND pod.last_heartbeat_ts = TO_TIMESTAMP_LTZ(:last_heartbeat_ts, 6);
+    pruned := SQLROWCOUNT;
+    IF (pruned > 0) THEN
+        DELETE FROM "POD_EVENTS"
+        WHERE pod_id = :pod_id;
+        events := SQLROWCOUNT;
+        DELETE FROM "POD_HEARTBEATS"
+        WHERE pod_id = :pod_id;
+    END IF;
+    COMMIT;
+    LET answer RESULTSET := (SELECT :pruned AS pruned, :events AS events);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/prune_steps
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_3"(
+    ended VARCHAR,
+    before NUMBER(38, 0),
+    pod_id VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = 'FLEET-Q 9885d4a663f6f097'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    pruned NUMBER(38, 0) DEFAULT 0;
+    events NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    DELETE FROM "STEP_TRACKER"
+    USING (
+        SELECT value[0]::VARCHAR AS step_id, value[1]::NUMBER(38, 0) AS version
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:ended)))
+    ) AS ended
+    WHERE "STEP_TRACKER".step_id = ended.step_id AND "STEP_TRACKER".version = ended.version
+        AND "STEP_TRACKER".last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6);
+    pruned := SQLROWCOUNT;
+    DELETE FROM "STEP_EVENTS"
+    WHERE step_id IN (
+        SELECT ended.value[0]::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:ended))) AS ended
+        WHERE NOT EXISTS (
+            SELECT 1
+            FROM "STEP_TRACKER" AS step
+            WHERE step.step_id = ended.value[0]::VARCHAR
+        )
+    );
+    events := SQLROWCOUNT;
+    IF (events > 0) THEN
+        INSERT INTO "STEP_EVENTS" (step_id, version, type, event_ts, pod_id, change_id)
+        SELECT '', COALESCE(MIN(version), 1) - :events + 1, 'pruned', CURRENT_TIMESTAMP(), :pod_id,
+            :change_id
+        FROM "STEP_EVENTS";
+    END IF;
+    COMMIT;
+    LET answer RESULTSET := (SELECT :pruned AS pruned, :events AS events);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/recover
+CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_3"(
+    claims VARCHAR,
+    claim_count NUMBER(38, 0),
+    error VARCHAR,
+    pod_id VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = 'FLEET-Q 45937fe3944bbf29'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    changed NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    UPDATE "STEP_TRACKER"
+    SET
+        status = CASE change.type
+            WHEN 'claimed' THEN 'claimed'
+            WHEN 'completed' THEN 'completed'
+            WHEN 'retried' THEN 'pending'
+            WHEN 'released' THEN 'pending'
+            WHEN 'recovered' THEN 'pending'
+            WHEN 'failed' THEN 'failed'
+            WHEN 'cancelled' THEN 'cancelled'
+            WHEN 'replayed' THEN 'pending'
+        END,
+        retry_count = CASE
+            WHEN change.type = 'replayed' THEN 0
+            WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+            ELSE "STEP_TRACKER".retry_count
+        END,
+        available_ts = CASE
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+            ELSE "STEP_TRACKER".available_ts
+        END,
+        claimed_by = CASE
+            WHEN change.type = 'claimed' THEN change.claimed_by
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            ELSE "STEP_TRACKER".claimed_by
+        END,
+        incarnation = CASE
+            WHEN change.type = 'claimed' THEN change.incarnation
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            ELSE "STEP_TRACKER".incarnation
+        END,
+        claim_token = CASE
+            WHEN change.type = 'claimed' THEN change.claim_token
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            ELSE "STEP_TRACKER".claim_token
+        END,
+        result = CASE
+            WHEN change.type = 'completed' THEN change.result
+            ELSE "STEP_TRACKER".result
+        END,
+        error = CASE
+            WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+            WHEN change.type = 'completed' THEN NULL
+            ELSE "STEP_TRACKER".error
+        END,
+        traceback = CASE
+            WHEN change.type IN ('retried', 'failed') THEN change.traceback
+            WHEN change.type IN ('completed', 'recovered') THEN NULL
+            ELSE "STEP_TRACKER".traceback
+        END,
+        last_update_ts = CURRENT_TIMESTAMP(),
+        version = "STEP_TRACKER".version + 1,
+        change_id = :change_id,
+        change_type = change.type,
+        change_token = change.claim_token
+    FROM (
+        SELECT
+            held.step_id, held.version,
+            CASE
+                WHEN held.retry_count < held.max_retries THEN 'recovered'
+                WHEN claim.never_began THEN 'released'
+                ELSE 'failed'
+            END AS type,
+            TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
+            held.claim_token AS claim_token, NULL AS result,
+            REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback
+        FROM "STEP_TRACKER" AS held
+        JOIN (
+            SELECT
+                value[0]::VARCHAR AS step_id, value[1]::VARCHAR AS claim_token,
+                value[2]::BOOLEAN AS never_began
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:claims)))
+        ) AS claim ON held.step_id = claim.step_id AND held.claim_token = claim.claim_token
+        WHERE held.status = 'claimed'
+            AND NOT EXISTS (
+                SELECT 1
+                FROM "POD_HEALTH" AS pod
+                WHERE pod.pod_id = held.claimed_by AND pod.incarnation = held.incarnation
+                    AND pod.status <> 'down'
+            )
+    ) AS change
+    WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+    changed := SQLROWCOUNT;
+    IF (changed < claim_count) THEN
+        UPDATE "STEP_TRACKER"
+        SET
+            status = CASE change.type
+                WHEN 'claimed' THEN 'claimed'
+                WHEN 'completed' THEN 'completed'
+                WHEN 'retried' THEN 'pending'
+                WHEN 'released' THEN 'pending'
+                WHEN 'recovered' THEN 'pending'
+                WHEN 'failed' THEN 'failed'
+                WHEN 'cancelled' THEN 'cancelled'
+                WHEN 'replayed' THEN 'pending'
+            END,
+            retry_count = CASE
+                WHEN change.type = 'replayed' THEN 0
+                WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                ELSE "STEP_TRACKER".retry_count
+            END,
+            available_ts = CASE
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                ELSE "STEP_TRACKER".available_ts
+            END,
+            claimed_by = CASE
+                WHEN change.type = 'claimed' THEN change.claimed_by
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                ELSE "STEP_TRACKER".claimed_by
+            END,
+            incarnation = CASE
+                WHEN change.type = 'claimed' THEN change.incarnation
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                ELSE "STEP_TRACKER".incarnation
+            END,
+            claim_token = CASE
+                WHEN change.type = 'claimed' THEN change.claim_token
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                ELSE "STEP_TRACKER".claim_token
+            END,
+            result = CASE
+                WHEN change.type = 'completed' THEN change.result
+                ELSE "STEP_TRACKER".result
+            END,
+            error = CASE
+                WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                WHEN change.type = 'completed' THEN NULL
+                ELSE "STEP_TRACKER".error
+            END,
+            traceback = CASE
+                WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                WHEN change.type IN ('completed', 'recovered') THEN NULL
+                ELSE "STEP_TRACKER".traceback
+            END,
+            last_update_ts = CURRENT_TIMESTAMP(),
+            version = "STEP_TRACKER".version + 1,
+            change_id = :change_id,
+            change_type = change.type,
+            change_token = change.claim_token
+        FROM (
+            SELECT
+                held.step_id, held.version,
+                CASE
+                    WHEN held.retry_count < held.max_retries THEN 'recovered'
+                    WHEN claim.never_began THEN 'released'
+                    ELSE 'failed'
+                END AS type,
+                TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
+                held.claim_token AS claim_token, NULL AS result,
+                REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback
+            FROM "STEP_TRACKER" AS held
+            JOIN (
+                SELECT
+                    value[0]::VARCHAR AS step_id, value[1]::VARCHAR AS claim_token,
+                    value[2]::BOOLEAN AS never_began
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:claims)))
+            ) AS claim ON held.step_id = claim.step_id AND held.claim_token = claim.claim_token
+            WHERE held.status = 'claimed'
+                AND NOT EXISTS (
+                    SELECT 1
+                    FROM "POD_HEALTH" AS pod
+                    WHERE pod.pod_id = held.claimed_by AND pod.incarnation = held.incarnation
+                        AND pod.status <> 'down'
+                )
+        ) AS change
+        WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+        more := SQLROWCOUNT;
+    END IF;
+    IF (changed > 0 OR more > 0) THEN
+        INSERT INTO "STEP_EVENTS" (
+            step_id, version, type, event_ts, pod_id, change_id,
+            payload, priority, max_retries, available_ts, claim_token, incarnation, result, error,
+            traceback
+        )
+        SELECT
+            step_id, version, change_type, last_update_ts, :pod_id, change_id,
+            CASE WHEN change_type = 'submitted' THEN payload END,
+            CASE WHEN change_type = 'submitted' THEN priority END,
+            CASE WHEN change_type = 'submitted' THEN max_retries END,
+            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+                THEN available_ts END,
+            change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+            CASE WHEN change_type = 'completed' THEN result END,
+            CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+            CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+        FROM "STEP_TRACKER"
+        WHERE change_id = :change_id;
+    END IF;
+    COMMIT;
+    LET answer RESULTSET := (SELECT step.step_id, step.status, step.priority, step.payload,
+        step.retry_count, step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
+        DATE_PART(epoch_microsecond, step.last_update_ts),
+        DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+        step.claim_token, step.result, step.error, step.traceback, step.version
+    FROM "STEP_TRACKER" AS step
+    WHERE step.step_id IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id));
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/replace_pods
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_3"(
+    pod_ids VARCHAR,
+    pods VARCHAR,
+    event_count NUMBER(38, 0),
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = 'FLEET-Q 2cfeae4dd2e84361'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    events NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    DELETE FROM "POD_HEALTH"
+    WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))));
+    events := (SELECT COUNT(*)
+    FROM "POD_EVENTS"
+    WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids)))));
+    IF (events = event_count) THEN
+        INSERT INTO "POD_HEALTH" (
+            pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version
+        )
+        SELECT
+            pod.value[0]::VARCHAR, pod.value[1]::VARCHAR,
+            TO_TIMESTAMP_LTZ(pod.value[2]::NUMBER(38, 0), 6),
+            TO_TIMESTAMP_LTZ(pod.value[3]::NUMBER(38, 0), 6), pod.value[4]::VARCHAR,
+            pod.value[5]::NUMBER(38, 0)
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:pods))) AS pod;
+        COMMIT;
+    ELSE
+        ROLLBACK;
+    END IF;
+    LET answer RESULTSET := (SELECT :events AS events);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/replace_steps
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_3"(
+    step_ids VARCHAR,
+    steps VARCHAR,
+    event_count NUMBER(38, 0),
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = 'FLEET-Q 7cbc54b3dada638a'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    events NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    DELETE FROM "STEP_TRACKER"
+    WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
+    events := (SELECT COUNT(*)
+    FROM "STEP_EVENTS"
+    WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))));
+    IF (events = event_count) THEN
+        INSERT INTO "STEP_TRACKER" (
+            step_id, status, priority, payload, retry_count, max_retries, created_ts,
+            last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error,
+            traceback, version
+        )
+        SELECT
+            step.value[0]::VARCHAR, step.value[1]::VARCHAR, step.value[2]::NUMBER(38, 0),
+            step.value[3]::VARCHAR, step.value[4]::NUMBER(38, 0), step.value[5]::NUMBER(38, 0),
+            TO_TIMESTAMP_LTZ(step.value[6]::NUMBER(38, 0), 6),
+            TO_TIMESTAMP_LTZ(step.value[7]::NUMBER(38, 0), 6),
+            TO_TIMESTAMP_LTZ(step.value[8]::NUMBER(38, 0), 6), step.value[9]::VARCHAR,
+            step.value[10]::VARCHAR, step.value[11]::VARCHAR, step.value[12]::VARCHAR,
+            step.value[13]::VARCHAR, step.value[14]::VARCHAR, step.value[15]::NUMBER(38, 0)
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:steps))) AS step;
+        COMMIT;
+    ELSE
+        ROLLBACK;
+    END IF;
+    LET answer RESULTSET := (SELECT :events AS events);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/submit
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_3"(
+    submissions VARCHAR,
+    submission_count NUMBER(38, 0),
+    ids_are_unique BOOLEAN,
+    pod_id VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = 'FLEET-Q 15a3a39eda5bb7bd'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    stored NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    IF (NOT ids_are_unique) THEN
+        UPDATE "FLEET_Q" SET submissions = submissions + 1;
+    END IF;
+    INSERT INTO "STEP_TRACKER" (
+        step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+        payload, priority, max_retries, available_ts
+    )
+    SELECT
+        new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1, :change_id,
+        'submitted',
+        new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+        new.value:max_retries::NUMBER(38, 0),
+        CASE
+            WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+            ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+        END
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
+    WHERE NOT EXISTS (
+        SELECT 1
+        FROM "STEP_TRACKER" AS step
+        WHERE step.step_id = new.value:step_id::VARCHAR
+    );
+    stored := SQLROWCOUNT;
+    IF (stored = submission_count) THEN
+        INSERT INTO "STEP_EVENTS" (
+            step_id, version, type, event_ts, pod_id, change_id,
+            payload, priority, max_retries, available_ts, claim_token, incarnation, result, error,
+            traceback
+        )
+        SELECT
+            step_id, version, change_type, last_update_ts, :pod_id, change_id,
+            CASE WHEN change_type = 'submitted' THEN payload END,
+            CASE WHEN change_type = 'submitted' THEN priority END,
+            CASE WHEN change_type = 'submitted' THEN max_retries END,
+            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+                THEN available_ts END,
+            change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+            CASE WHEN change_type = 'completed' THEN result END,
+            CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+            CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+        FROM "STEP_TRACKER"
+        WHERE change_id = :change_id;
+        COMMIT;
+        LET answer RESULTSET := (SELECT :stored AS stored);
+        RETURN TABLE(answer);
+    END IF;
+    ROLLBACK;
+    LET existing RESULTSET := (SELECT step.step_id, step.status, step.priority, step.payload,
+        step.retry_count, step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
+        DATE_PART(epoch_microsecond, step.last_update_ts),
+        DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+        step.claim_token, step.result, step.error, step.traceback, step.version
+    FROM "STEP_TRACKER" AS step
+    WHERE step.step_id IN (
+        SELECT value:step_id::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+    ));
+    RETURN TABLE(existing);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/sync
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_3"(
+    pod_id VARCHAR,
+    incarnation VARCHAR,
+    joins BOOLEAN,
+    sends_heartbeat BOOLEAN,
+    transitions VARCHAR,
+    allowed_statuses VARCHAR,
+    skip_pod_check BOOLEAN,
+    outcomes VARCHAR,
+    outcome_count NUMBER(38, 0),
+    claim NUMBER(38, 0),
+    free NUMBER(38, 0),
+    most_bytes NUMBER(38, 0),
+    claim_token VARCHAR,
+    only_if_claimable BOOLEAN,
+    is_retry BOOLEAN,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = 'FLEET-Q 08ab43be02c569a6'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    sent NUMBER(38, 0) DEFAULT 0;
+    due NUMBER(38, 0) DEFAULT 1;
+    changed NUMBER(38, 0) DEFAULT 0;
+    claimed NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    IF (joins) THEN
+        BEGIN TRANSACTION;
+        UPDATE "FLEET_Q" SET submissions = submissions + 1;
+        UPDATE "POD_HEALTH"
+        SET status = 'up', birth_ts = CURRENT_TIMESTAMP(), last_heartbeat_ts = CURRENT_TIMESTAMP(),
+            incarnation = :incarnation, version = version + 1, change_id = :change_id,
+            change_type = 'joined'
+        WHERE pod_id = :pod_id AND incarnation <> :incarnation;
+        INSERT INTO "POD_HEALTH" (
+            pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, change_id, change_type
+        )
+        SELECT :pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), :incarnation, 1, :change_id,
+            'joined'
+        WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE pod_id = :pod_id);
+        INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
+        SELECT
+            pod_id, version, change_type,
+            CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END, :pod_id,
+            incarnation, change_id
+        FROM "POD_HEALTH"
+        WHERE change_id = :change_id AND change_type <> '';
+        COMMIT;
+    END IF;
+    IF (sends_heartbeat) THEN
+        INSERT INTO "POD_HEARTBEATS" (pod_id, incarnation, heartbeat_ts)
+        SELECT pod_id, incarnation, CURRENT_TIMESTAMP()
+        FROM "POD_HEALTH"
+        WHERE pod_id = :pod_id AND incarnation = :incarnation
+            AND status IN (
+                SELECT value[0]::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:transitions)))
+                WHERE value[2]::VARCHAR = ''
+            );
+        sent := SQLROWCOUNT;
+    END IF;
+    IF (claim > 0 AND outcome_count = 0 AND NOT is_retry) THEN
+        due := (SELECT COUNT(*)
+        FROM (
+            SELECT 1 AS one
+            FROM "STEP_TRACKER"
+            WHERE status = 'pending'
+                AND (
+                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                    OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                )
+            LIMIT 1
+        ) AS due);
+    END IF;
+    IF (
+        outcome_count > 0
+        OR (claim > 0 AND due > 0)
+        OR (transitions IS NOT NULL AND sent = 0 AND (due > 0 OR NOT only_if_claimable))
+    ) THEN
+        BEGIN TRANSACTION;
+        IF (outcome_count > 0 OR (claim > 0 AND due > 0)) THEN
+            UPDATE "STEP_TRACKER"
+            SET
+                status = CASE change.type
+                    WHEN 'claimed' THEN 'claimed'
+                    WHEN 'completed' THEN 'completed'
+                    WHEN 'retried' THEN 'pending'
+                    WHEN 'released' THEN 'pending'
+                    WHEN 'recovered' THEN 'pending'
+                    WHEN 'failed' THEN 'failed'
+                    WHEN 'cancelled' THEN 'cancelled'
+                    WHEN 'replayed' THEN 'pending'
+                END,
+                retry_count = CASE
+                    WHEN change.type = 'replayed' THEN 0
+                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                    ELSE "STEP_TRACKER".retry_count
+                END,
+                available_ts = CASE
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                    ELSE "STEP_TRACKER".available_ts
+                END,
+                claimed_by = CASE
+                    WHEN change.type = 'claimed' THEN change.claimed_by
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    ELSE "STEP_TRACKER".claimed_by
+                END,
+                incarnation = CASE
+                    WHEN change.type = 'claimed' THEN change.incarnation
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    ELSE "STEP_TRACKER".incarnation
+                END,
+                claim_token = CASE
+                    WHEN change.type = 'claimed' THEN change.claim_token
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    ELSE "STEP_TRACKER".claim_token
+                END,
+                result = CASE
+                    WHEN change.type = 'completed' THEN change.result
+                    ELSE "STEP_TRACKER".result
+                END,
+                error = CASE
+                    WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                    WHEN change.type = 'completed' THEN NULL
+                    ELSE "STEP_TRACKER".error
+                END,
+                traceback = CASE
+                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                    WHEN change.type IN ('completed', 'recovered') THEN NULL
+                    ELSE "STEP_TRACKER".traceback
+                END,
+                last_update_ts = CURRENT_TIMESTAMP(),
+                version = "STEP_TRACKER".version + 1,
+                change_id = :change_id,
+                change_type = change.type,
+                change_token = change.claim_token
+            FROM (
+                SELECT
+                    step_id, version, 'claimed' AS type,
+                    TO_TIMESTAMP_LTZ(0, 6) AS available_ts, :pod_id AS claimed_by,
+                    :incarnation AS incarnation, :claim_token AS claim_token, NULL AS result,
+                    NULL AS error, NULL AS traceback
+                FROM (
+                    SELECT
+                        step_id, version, has_tries_left, place,
+                        SUM(size) OVER (
+                            ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                        ) AS bytes
+                    FROM (
+                        SELECT
+                            step_id, version, retry_count < max_retries AS has_tries_left,
+                            OCTET_LENGTH(payload) AS size,
+                            ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
+                        FROM "STEP_TRACKER"
+                        WHERE status = 'pending'
+                            AND (
+                                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                            )
+                            AND COALESCE(change_id, '') <> :change_id
+                            AND NOT EXISTS (
+                                SELECT 1
+                                FROM "STEP_TRACKER"
+                                WHERE status = 'claimed' AND claim_token = :claim_token
+                                    AND claimed_by = :pod_id AND incarnation = :incarnation
+                            )
+                        QUALIFY place <= :claim
+                    )
+                )
+                WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= :free OR has_tries_left)
+                UNION ALL
+                SELECT
+                    held.step_id, held.version,
+                    CASE
+                        WHEN outcome.type <> 'failed' THEN outcome.type
+                        WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
+                        ELSE 'retried'
+                    END AS type,
+                    CASE
+                        WHEN outcome.retry_delay > 0
+                            THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
+                        ELSE TO_TIMESTAMP_LTZ(0, 6)
+                    END AS available_ts,
+                    NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
+                    outcome.result AS result, outcome.error AS error,
+                    outcome.traceback AS traceback
+                FROM (
+                    SELECT
+                        value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
+                        value:claim_token::VARCHAR AS claim_token, value:result::VARCHAR AS result,
+                        value:error::VARCHAR AS error, value:traceback::VARCHAR AS traceback,
+                        value:permanent::BOOLEAN AS permanent,
+                        value:retry_delay::NUMBER(38, 0) AS retry_delay
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                ) AS outcome
+                JOIN "STEP_TRACKER" AS held
+                    ON held.step_id = outcome.step_id AND held.claim_token = outcome.claim_token
+                        AND held.status = 'claimed'
+            ) AS change
+            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version
+                AND (
+                    :skip_pod_check
+                    OR EXISTS (
+                        SELECT 1
+                        FROM "POD_HEALTH" AS pod
+                        WHERE pod.pod_id = :pod_id AND pod.incarnation = :incarnation
+                            AND pod.status IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => PARSE_JSON(:allowed_statuses)))
+                            )
+                    )
+                );
+            changed := SQLROWCOUNT;
+            IF (claim > 0 AND changed <= outcome_count) THEN
+                due := (SELECT COUNT(*)
+                FROM (
+                    SELECT 1 AS one
+                    FROM "STEP_TRACKER"
+                    WHERE status = 'pending'
+                        AND (
+                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                            OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                        )
+                    LIMIT 1
+                ) AS due);
+                IF (due > 0) THEN
+                    UPDATE "STEP_TRACKER"
+                    SET
+                        status = CASE change.type
+                            WHEN 'claimed' THEN 'claimed'
+                            WHEN 'completed' THEN 'completed'
+                            WHEN 'retried' THEN 'pending'
+                            WHEN 'released' THEN 'pending'
+                            WHEN 'recovered' THEN 'pending'
+                            WHEN 'failed' THEN 'failed'
+                            WHEN 'cancelled' THEN 'cancelled'
+                            WHEN 'replayed' THEN 'pending'
+                        END,
+                        retry_count = CASE
+                            WHEN change.type = 'replayed' THEN 0
+                            WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                            ELSE "STEP_TRACKER".retry_count
+                        END,
+                        available_ts = CASE
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                            ELSE "STEP_TRACKER".available_ts
+                        END,
+                        claimed_by = CASE
+                            WHEN change.type = 'claimed' THEN change.claimed_by
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            ELSE "STEP_TRACKER".claimed_by
+                        END,
+                        incarnation = CASE
+                            WHEN change.type = 'claimed' THEN change.incarnation
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            ELSE "STEP_TRACKER".incarnation
+                        END,
+                        claim_token = CASE
+                            WHEN change.type = 'claimed' THEN change.claim_token
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            ELSE "STEP_TRACKER".claim_token
+                        END,
+                        result = CASE
+                            WHEN change.type = 'completed' THEN change.result
+                            ELSE "STEP_TRACKER".result
+                        END,
+                        error = CASE
+                            WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                            WHEN change.type = 'completed' THEN NULL
+                            ELSE "STEP_TRACKER".error
+                        END,
+                        traceback = CASE
+                            WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                            WHEN change.type IN ('completed', 'recovered') THEN NULL
+                            ELSE "STEP_TRACKER".traceback
+                        END,
+                        last_update_ts = CURRENT_TIMESTAMP(),
+                        version = "STEP_TRACKER".version + 1,
+                        change_id = :change_id,
+                        change_type = change.type,
+                        change_token = change.claim_token
+                    FROM (
+                        SELECT
+                            step_id, version, 'claimed' AS type,
+                            TO_TIMESTAMP_LTZ(0, 6) AS available_ts, :pod_id AS claimed_by,
+                            :incarnation AS incarnation, :claim_token AS claim_token,
+                            NULL AS result, NULL AS error, NULL AS traceback
+                        FROM (
+                            SELECT
+                                step_id, version, has_tries_left, place,
+                                SUM(size) OVER (
+                                    ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                                ) AS bytes
+                            FROM (
+                                SELECT
+                                    step_id, version, retry_count < max_retries AS has_tries_left,
+                                    OCTET_LENGTH(payload) AS size,
+                                    ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
+                                FROM "STEP_TRACKER"
+                                WHERE status = 'pending'
+                                    AND (
+                                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                        OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                                    )
+                                    AND COALESCE(change_id, '') <> :change_id
+                                    AND NOT EXISTS (
+                                        SELECT 1
+                                        FROM "STEP_TRACKER"
+                                        WHERE status = 'claimed' AND claim_token = :claim_token
+                                            AND claimed_by = :pod_id AND incarnation = :incarnation
+                                    )
+                                QUALIFY place <= :claim
+                            )
+                        )
+                        WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= :free OR has_tries_left)
+                        UNION ALL
+                        SELECT
+                            held.step_id, held.version,
+                            CASE
+                                WHEN outcome.type <> 'failed' THEN outcome.type
+                                WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
+                                ELSE 'retried'
+                            END AS type,
+                            CASE
+                                WHEN outcome.retry_delay > 0
+                                    THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
+                                ELSE TO_TIMESTAMP_LTZ(0, 6)
+                            END AS available_ts,
+                            NULL AS claimed_by, NULL AS incarnation,
+                            outcome.claim_token AS claim_token, outcome.result AS result,
+                            outcome.error AS error, outcome.traceback AS traceback
+                        FROM (
+                            SELECT
+                                value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
+                                value:claim_token::VARCHAR AS claim_token,
+                                value:result::VARCHAR AS result, value:error::VARCHAR AS error,
+                                value:traceback::VARCHAR AS traceback,
+                                value:permanent::BOOLEAN AS permanent,
+                                value:retry_delay::NUMBER(38, 0) AS retry_delay
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                        ) AS outcome
+                        JOIN "STEP_TRACKER" AS held
+                            ON held.step_id = outcome.step_id AND held.claim_token = outcome.claim_token
+                                AND held.status = 'claimed'
+                    ) AS change
+                    WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version
+                        AND (
+                            :skip_pod_check
+                            OR EXISTS (
+                                SELECT 1
+                                FROM "POD_HEALTH" AS pod
+                                WHERE pod.pod_id = :pod_id AND pod.incarnation = :incarnation
+                                    AND pod.status IN (
+                                        SELECT value::VARCHAR
+                                        FROM TABLE(FLATTEN(input => PARSE_JSON(:allowed_statuses)))
+                                    )
+                            )
+                        );
+                    claimed := SQLROWCOUNT;
+                    changed := (SELECT :changed + :claimed);
+                END IF;
+            END IF;
+            IF (changed > 0) THEN
+                INSERT INTO "STEP_EVENTS" (
+                    step_id, version, type, event_ts, pod_id, change_id,
+                    payload, priority, max_retries, available_ts, claim_token, incarnation, result,
+                    error, traceback
+                )
+                SELECT
+                    step_id, version, change_type, last_update_ts, :pod_id, change_id,
+                    CASE WHEN change_type = 'submitted' THEN payload END,
+                    CASE WHEN change_type = 'submitted' THEN priority END,
+                    CASE WHEN change_type = 'submitted' THEN max_retries END,
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+                        THEN available_ts END,
+                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type = 'completed' THEN result END,
+                    CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+                FROM "STEP_TRACKER"
+                WHERE change_id = :change_id;
+            END IF;
+        END IF;
+        IF (
+            transitions IS NOT NULL
+            AND sent = 0
+            AND (changed > 0 OR is_retry OR NOT only_if_claimable)
+        ) THEN
+            UPDATE "POD_HEALTH"
+            SET
+                status = change.becomes,
+                last_heartbeat_ts = CASE
+                    WHEN change.is_sign_of_life THEN CURRENT_TIMESTAMP()
+                    ELSE "POD_HEALTH".last_heartbeat_ts
+                END,
+                version = "POD_HEALTH".version + CASE WHEN change.type = '' THEN 0 ELSE 1 END,
+                change_id = :change_id,
+                change_type = change.type
+            FROM (
+                SELECT
+                    value[0]::VARCHAR AS was, value[1]::VARCHAR AS becomes, value[2]::VARCHAR AS type,
+                    value[3]::BOOLEAN AS is_sign_of_life
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:transitions)))
+            ) AS change
+            WHERE "POD_HEALTH".status = change.was AND "POD_HEALTH".pod_id = :pod_id
+                AND "POD_HEALTH".incarnation = :incarnation;
+            INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
+            SELECT
+                pod_id, version, change_type,
+                CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END, :pod_id,
+                incarnation, change_id
+            FROM "POD_HEALTH"
+            WHERE change_id = :change_id AND change_type <> '';
+        END IF;
+        COMMIT;
+    END IF;
+    LET answer RESULTSET := (SELECT
+        'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
+        DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
+        (
+            SELECT DATE_PART(epoch_microsecond, MIN(available_ts))
+            FROM "STEP_TRACKER"
+            WHERE status = 'pending' AND available_ts > CURRENT_TIMESTAMP()
+        ) AS next_due,
+        EXISTS (SELECT 1 FROM "STEP_TRACKER" WHERE status = 'claimed') AS held,
+        EXISTS (
+            SELECT 1
+            FROM "STEP_TRACKER"
+            WHERE status = 'pending'
+                AND (
+                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                    OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                )
+        ) AS claimable,
+        (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
+        :changed AS changed,
+        pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
+        DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL
+    FROM (SELECT 1 AS always) AS now
+    LEFT JOIN (
+        SELECT
+            pod_id, status, birth_ts,
+            GREATEST(
+                last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+            ) AS last_heartbeat_ts,
+            incarnation, version
+        FROM "POD_HEALTH"
+        LEFT JOIN (
+            SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+            FROM "POD_HEARTBEATS"
+            GROUP BY pod_id, incarnation
+        ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+    ) AS pod ON pod.pod_id = :pod_id
+    UNION ALL
+    SELECT
+        'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL,
+        step.step_id, step.status, step.priority,
+        CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
+        step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
+        DATE_PART(epoch_microsecond, step.last_update_ts),
+        DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+        step.claim_token, step.result, step.error, step.traceback, step.version
+    FROM "STEP_TRACKER" AS step
+    WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
+    UNION ALL
+    SELECT
+        'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL
+    FROM "STEP_EVENTS"
+    WHERE change_id = :change_id AND type <> 'claimed');
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
