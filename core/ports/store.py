@@ -38,7 +38,8 @@ class StoreTraits(msgspec.Struct, frozen=True):
       with ``StoreContended``; ``None``: no limit.
     - ``submission_size``: about how many characters of payloads one call of ``submit`` takes.
     - ``shortest_sync``: about how many seconds a sync takes at least.
-    - ``combines``: the store is a :class:`CombiningStore`.
+    - ``combines``: the store is a :class:`CombiningStore`; it records heartbeats without waiting
+      for a lock.
     """
 
     poll_interval: float | None = None
@@ -161,9 +162,9 @@ class CombiningStore(Store, Protocol):
     """A store with a mailbox, for stores whose transactions wait for one lock.
 
     A request in the mailbox is *served* by being executed as by :meth:`Store.sync`. All requests
-    that wait are served in one transaction, in the order in which they were posted, by the call of
-    whichever pod finds its own request to be the oldest one that waits. A request is ignored while
-    that is determined once it has waited for ``patience`` seconds: its pod may be dead.
+    that wait are served in one transaction, in the order in which they were posted, by a call of
+    the pod whose request is the oldest. That pod may be dead: so one whose request has waited for
+    ``patience`` seconds times the number of older ones that wait serves, too.
 
     ``number`` identifies a request within the incarnation of its pod. Every request is served at
     most once, and not after a later one of the same incarnation was posted.
@@ -178,5 +179,5 @@ class CombiningStore(Store, Protocol):
         step is due."""
 
     def poll(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
-        """The result of the posted request, if it has been served or is the oldest, and is served
-        now. If it is not in the mailbox, post it."""
+        """The result of the posted request if it has been served, or is served now. If it is not in
+        the mailbox, post it."""

@@ -27,9 +27,9 @@ POLL_INTERVAL: Final = 0.4
 takes."""
 
 PATIENCE: Final = 6.0
-"""After this many times the time that serving takes, a request that nobody serves counts as that of
-a dead pod, and the pod of the next oldest one serves. With less patience many pods would want to
-serve while the one that serves waits for a lock."""
+"""After this many times the time that serving takes, the pod of an older request counts as dead. So
+the second oldest serves after that time, the third oldest after twice that time, and never do many
+pods wait for the lock to serve."""
 
 FEW_PODS: Final = 10
 """If no more pods than these are awake, each sends its claims alone until it has waited for a lock.

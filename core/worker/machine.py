@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from fleet_q.core.leadership import is_led
-from fleet_q.core.pod import Join, Pod, PodCommand
+from fleet_q.core.pod import Join, Leave, Pod, PodCommand, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.retry import RetryPolicy, micros
 from fleet_q.core.settings import PodSettings
@@ -54,6 +54,7 @@ class PodMachine:
         self._schedule = Schedule(parts)
         self._member = parts.member
         self._pacing = parts.pacing
+        self._combines = traits.combines
         self.combining = parts.combining
         self._prefetch = parts.prefetch
         self._claims = parts.claims
@@ -228,7 +229,8 @@ class PodMachine:
         if request.check_held:
             self._confirmed = self.begin_by(now)
         if result.done and request.pod_command is not None:
-            self._on_command_done(request.pod_command, now)
+            recorded_at = self._pacing.began_at if self._combines else now
+            self._on_command_done(request.pod_command, now, recorded_at)
         self._drop_lost(request, result)
         self._claims.on_synced(request, result, now, self._idle.next_claim(now))
         self._track_idleness(request, result, now)
@@ -263,15 +265,18 @@ class PodMachine:
         return wait
 
     def due_heartbeat(self, now: float) -> SyncRequest | None:
-        """The heartbeat that is due while another request is under way, or ``None``."""
-        member = self._member
+        """The heartbeat that is due while another request is under way, or ``None``. None is sent
+        while the pod falls asleep or leaves: it would wake the pod, or come after its end."""
+        member, pending = self._member, self._requests.pending
         if now < member.next_heartbeat or not member.is_awake_in_store:
+            return None
+        if pending is not None and isinstance(pending.pod_command, Sleep | Leave):
             return None
         return SyncRequest(member.pod_id, member.incarnation, member.heartbeat())
 
     def on_heartbeat(self, now: float) -> None:
-        """The store has recorded the heartbeat of :meth:`due_heartbeat`."""
-        self._on_command_done(self._member.heartbeat(), now)
+        """The store has recorded the heartbeat that was sent at ``now``."""
+        self._on_command_done(self._member.heartbeat(), now, now)
 
     def is_refusal(self) -> bool:
         """The store answered the pending request with an unknown error. True if it did so often
@@ -347,10 +352,13 @@ class PodMachine:
             self._member.next_heartbeat = min(self._member.next_heartbeat, now)
         return True
 
-    def _on_command_done(self, pod_command: PodCommand, now: float) -> None:
+    def _on_command_done(self, pod_command: PodCommand, now: float, recorded_at: float) -> None:
+        """A command was carried out. It counts as a heartbeat of the time ``recorded_at``: where
+        heartbeats wait for no lock, the store records them when they are sent, and may answer
+        much later."""
         was_asleep = self.phase == "asleep"
-        self.silence.on_heartbeat(now)
-        self._member.on_command_done(pod_command, now)
+        self.silence.on_heartbeat(recorded_at)
+        self._member.on_command_done(pod_command, recorded_at)
         if isinstance(pod_command, Join):
             self._pacing.on_joined()
         is_asleep = self.phase == "asleep"

@@ -57,7 +57,7 @@ class Membership:
         at = self.next_heartbeat - self._settings.heartbeat_interval / 2
         return self.heartbeat() if self.is_awake_in_store and now >= at else None
 
-    def on_command_done(self, pod_command: PodCommand, now: float) -> None:
+    def on_command_done(self, pod_command: PodCommand, recorded_at: float) -> None:
         """Enter the phase that follows from a command that the store has carried out."""
         self.is_awake_in_store = isinstance(pod_command, Join | SendHeartbeat | Drain)
         match pod_command:
@@ -73,7 +73,7 @@ class Membership:
                 self.phase = "gone"
             case Sleep() if self.phase == "up":
                 self.phase = "asleep"
-        self.next_heartbeat = now + self._settings.heartbeat_interval
+        self.next_heartbeat = recorded_at + self._settings.heartbeat_interval
 
     def begin_drain(self, now: float, grace: float) -> None:
         """Drain until ``grace`` seconds from now. A second call can only shorten the time."""

@@ -45,7 +45,8 @@ one took."""
 
 
 class ClaimPacing:
-    """Measures syncs. ``sync_took`` is the seconds that the last one took. ``is_contended``: pods
+    """Measures syncs. ``sync_took`` is the seconds that the last one took, ``began_at`` when it was
+    sent; one in the mailbox, when it was posted. ``is_contended``: pods
     wait for each other's locks."""
 
     def __init__(self, traits: StoreTraits) -> None:
@@ -55,6 +56,7 @@ class ClaimPacing:
         self.sync_took = 0.0
         self.is_contended = False
         self._fastest_exchange = math.inf
+        self.began_at = 0.0
         self._sent_at = 0.0
         self._lingers_since = 0.0
         self._fastest = math.inf
@@ -71,9 +73,11 @@ class ClaimPacing:
         self.linger_until = self._lingers_since + seconds
         return now < self.linger_until
 
-    def on_sent(self, now: float) -> None:
-        """A sync, or a retry of it, is sent."""
+    def on_sent(self, now: float, *, is_posted: bool = False) -> None:
+        """A sync, or a retry of it, is sent. ``is_posted``: it may have been posted before."""
         self._sent_at = now
+        if not is_posted:
+            self.began_at = now
 
     def on_synced(self, now: float, *, is_representative: bool) -> None:
         """The store has answered. The time by which a representative sync took longer than the

@@ -288,10 +288,11 @@ class PodProgram:
         """Wait for so many seconds while a request is under way: send heartbeats, take messages."""
         machine, until = self._machine, self._clock() + seconds
         while True:
-            heartbeat = machine.due_heartbeat(self._clock())
+            now = self._clock()
+            heartbeat = machine.due_heartbeat(now)
             if heartbeat is not None:
                 yield StoreCall("sync", (heartbeat,))
-                machine.on_heartbeat(self._clock())
+                machine.on_heartbeat(now)
             self._messages = chain(self._messages, (yield Wait(until)))
             self._take_messages()
             if self._clock() >= until:

@@ -40,7 +40,7 @@ class Schedule:
         else:
             request = self._next_request(now, records_starts)
         if request is not None:
-            self._pacing.on_sent(now)
+            self._pacing.on_sent(now, is_posted=self._parts.combining.is_posted)
         return request
 
     def _next_request(self, now: float, records_starts: bool) -> SyncRequest | None:

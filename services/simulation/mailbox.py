@@ -62,13 +62,12 @@ class Mailbox:
         return served or next((r for r in self.servable() if r.identity == identity), None)
 
     def is_oldest(self, request: SyncRequest, number: int, patience: float) -> bool:
-        """Whether no older request waits, except for more than ``patience`` seconds."""
+        """Whether the pod of this request serves: it is the oldest, or has waited for ``patience``
+        seconds for the pod of each older one."""
         identity = (request.incarnation, number)
-        for row in self.servable():
+        for place, row in enumerate(self.servable()):
             if row.identity == identity:
-                return True
-            if self._clock() - row.at < patience:
-                return False
+                return self._clock() - row.at >= place * patience
         return True
 
     def servable(self) -> list[Posted]:

@@ -162,7 +162,6 @@ def hybrid(times: Times = MEASURED, clusters: int = 1) -> StoreModel:
         insert=times.hybrid_insert,
         row_locks=True,
         most_waiters=None,
-        lock_timeout=NETWORK_TIMEOUT,
     )
 
 

@@ -73,7 +73,7 @@ class PodProcess(Actor):
         self.began_at = virtual_clock.now
         self.gaps: list[tuple[float, float]] = []  # in which it was frozen for long
         self.call_began: float | None = None
-        self.requests = 0  # answered ones
+        self.requests = 0  # answered ones, except heartbeats while another request waits
         self.last_claimed_at = virtual_clock.now
         self.ids = 0
         self._rate = rate
@@ -216,7 +216,8 @@ class PodProcess(Actor):
         if answer is None:  # the request waits in the mailbox
             return None
         request: SyncRequest = call.args[0]
-        self.requests += 1
+        is_meanwhile = call.method == "sync" and self.machine.combining.is_posted
+        self.requests += not is_meanwhile
         if answer.claimed:
             self.last_claimed_at = self.virtual_clock.now
         self._functions.unreported.difference_update(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import IncarnationEnded, StoreContended, StoreUnavailable
-from fleet_q.core.pod import Join, Pod, SendHeartbeat
+from fleet_q.core.pod import Join, Pod, SendHeartbeat, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.step import Complete
 from fleet_q.core.worker.combining import MOST_POSTED_BYTES
@@ -193,6 +193,30 @@ def test_heartbeat_is_due_while_another_request_is_under_way() -> None:
     assert heartbeat == SyncRequest("pod", "id-1", SendHeartbeat("pod", "id-1"))
     driver.machine.on_heartbeat(driver.now)
     assert driver.machine.due_heartbeat(driver.now) is None
+
+
+def test_pod_that_falls_asleep_sends_no_heartbeat_meanwhile() -> None:
+    driver = Posting()
+    driver.sync_once()
+    driver.machine._requests.pending = SyncRequest("pod", "id-1", Sleep("pod", "id-1"))
+    driver.wait(10.0)
+    assert driver.machine.due_heartbeat(driver.now) is None
+
+
+def test_next_heartbeat_is_due_an_interval_after_the_last_one_was_posted() -> None:
+    driver = Posting()
+    driver.wait(100.0)
+    request = driver.sync()
+    assert request.pod_command is not None
+    driver.exchange(request, StoreUnavailable("lost"))
+    driver.machine.on_store_unavailable(driver.now)
+    driver.wait(8.0)
+    again = driver.sync()
+    driver.exchange(again, SyncResult(AT))
+    driver.answer(again)
+    assert driver.machine.due_heartbeat(driver.now) is None
+    driver.wait(2.0)
+    assert driver.machine.due_heartbeat(driver.now) is not None
 
 
 def test_other_request_is_not_taken_for_the_one_that_waits() -> None:

@@ -51,7 +51,7 @@ def claim(pod_id: str, incarnation: str, token: str = "t", **fields: Any) -> Syn
     return SyncRequest(pod_id, incarnation, claim=2, claim_token=f"{pod_id} {token}", **fields)
 
 
-MINE, OTHERS = claim("pod", "i"), claim("other", "j")
+MINE, OTHERS, THIRD = claim("pod", "i"), claim("other", "j"), claim("third", "k")
 
 
 @pytest.fixture
@@ -92,20 +92,27 @@ def test_pod_of_the_oldest_request_serves_all(store: Combining) -> None:
     assert store.claimed() == 4
 
 
-def test_next_oldest_serves_if_the_oldest_has_waited_for_too_long(store: Combining) -> None:
+def test_next_oldest_serves_if_its_pod_has_waited_for_too_long(store: Combining) -> None:
     store.put(OTHERS)
-    store.wait(PATIENCE + 1.0)
     store.put(MINE)
+    store.put(THIRD)
+    store.wait(PATIENCE - 2.0)
+    store.send("poll", MINE)
+    store.wait(3.0)
+    assert store.answer("pod") is None
+    store.send("poll", THIRD)  # twice as patient: two older ones wait
+    store.wait(3.0)
+    assert store.answer("third") is None
     store.send("poll", MINE)
     store.wait(10.0)
-    assert store.answer("pod").served_others == 1
-    assert store.claimed() == 4
+    assert store.answer("pod").served_others == 2
+    assert store.tokens() == ["other t", "other t", "pod t", "pod t"]
 
 
 def test_two_that_serve_at_once_serve_each_request_once(store: Combining) -> None:
     store.put(OTHERS)
-    store.wait(PATIENCE + 1.0)
     store.put(MINE)
+    store.wait(PATIENCE + 1.0)
     store.send("poll", OTHERS)
     store.send("poll", MINE)
     store.wait(20.0)
