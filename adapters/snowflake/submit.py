@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from fleet_q.adapters import rows
+from fleet_q.adapters.snowflake.batches import MAX_TEXT_BYTES
 from fleet_q.adapters.snowflake.calls import Calls, by_id
 from fleet_q.core import step as steps
-from fleet_q.core.errors import InvalidInput, StoreError
+from fleet_q.core.errors import InvalidInput, StoreError, StoreUnavailable
+from fleet_q.core.sizes import size_of
 from fleet_q.core.step import Step, Submit
-
-MAX_SIZE: Final = 16 * 1024 * 1024
-"""Characters in one submission, with its ids and options as JSON: the length of a VARCHAR
-(documentation of string data types)."""
 
 
 def submit(calls: Calls, new: Sequence[Submit], pod_id: str | None) -> list[bool]:
@@ -24,7 +21,7 @@ def submit(calls: Calls, new: Sequence[Submit], pod_id: str | None) -> list[bool
         steps.decide(_as_stored(first.setdefault(item.step_id, item)), item, at=0)
     fresh = dict(first)
     while fresh:
-        existing = _store(calls, list(fresh.values()), pod_id)
+        existing = calls.patiently(lambda: _store(calls, list(fresh.values()), pod_id))
         if existing is None:
             break
         for step_id, step in existing.items():
@@ -39,9 +36,9 @@ def _store(calls: Calls, new: Sequence[Submit], pod_id: str | None) -> dict[str,
     """Store all of the steps; or, if ids were taken, none, and return the steps that have these
     ids."""
     submissions = rows.submissions_json(new)
-    if len(submissions) > MAX_SIZE:
+    if (size := size_of(submissions)) > MAX_TEXT_BYTES:
         raise InvalidInput(
-            f"a submission has {len(submissions)} characters, and Snowflake takes {MAX_SIZE};"
+            f"a submission has {size} bytes, and Snowflake takes {MAX_TEXT_BYTES};"
             " submit fewer or smaller steps at a time"
         )
     answer = calls.write(
@@ -52,7 +49,14 @@ def _store(calls: Calls, new: Sequence[Submit], pod_id: str | None) -> dict[str,
         pod_id=pod_id,
     )
     is_stored = answer is None or (len(answer) == 1 and len(answer[0]) == 1)
-    return None if is_stored else by_id(answer or ())
+    if is_stored:
+        return None
+    existing = by_id(answer or ())
+    if not existing:  # the steps were pruned in between
+        raise StoreUnavailable(
+            "Snowflake: the ids of these steps were taken a moment ago; try again"
+        )
+    return existing
 
 
 def _as_stored(submit: Submit) -> Step:

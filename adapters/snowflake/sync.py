@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from fleet_q.adapters import rows
-from fleet_q.adapters.snowflake.batches import batches
+from fleet_q.adapters.snowflake.batches import batches, outcomes_json
 from fleet_q.adapters.snowflake.calls import Calls
 from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.session import new_change_id
@@ -95,7 +95,7 @@ def _values(request: SyncRequest) -> dict[str, Any]:
         ),
         "allowed_statuses": rows.encode(statuses),
         "skip_pod_check": request.pod_command is None and not request.claim,
-        "outcomes": rows.outcomes_json(request.outcomes),
+        "outcomes": outcomes_json(request.outcomes),
         "outcome_count": len(request.outcomes),
         "claim": request.claim,
         "free": request.free,

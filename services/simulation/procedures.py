@@ -115,6 +115,7 @@ class Procedures:
         yield _then("BEGIN", self._model.begin)
         if not all(new.unique for new in call.args[0]):
             yield self._update(("fleet_q", ("1",)))
+            yield self._update(("step_tracker", _ids(call.args[0])))
         yield self._insert("step_tracker")
         yield self._insert("step_events")
         return (yield _then("COMMIT", self._model.commit, does=call))

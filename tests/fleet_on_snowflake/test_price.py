@@ -100,10 +100,10 @@ def test_submission_is_one_request_whatever_its_size(world: World, number: int) 
     }
 
 
-def test_submission_with_a_given_id_takes_a_lock_more(world: World) -> None:
+def test_submission_with_a_given_id_takes_two_locks_more(world: World) -> None:
     world.client.submit([Submit("mine", "{}")])
     assert requests(world) == {"call": 1}
-    assert kinds(world.schema.log())["update"] == 1
+    assert kinds(world.schema.log())["update"] == 2
     world.schema.forget()
     world.client.submit([Submit("mine", "{}")])
     assert requests(world) == {"call": 1}

@@ -1,5 +1,5 @@
 -- Store new steps, all of them or none, and return their number. If an id is taken, return the steps
--- that have these ids instead.
+-- that have these ids instead, as read in the transaction that has locked them.
 CREATE OR REPLACE PROCEDURE {procedure}(
     submissions VARCHAR,
     submission_count NUMBER(38, 0),
@@ -16,21 +16,26 @@ AS
 $$
 DECLARE
     stored NUMBER(38, 0) DEFAULT 0;
+    taken NUMBER(38, 0) DEFAULT 0;
 BEGIN
     BEGIN TRANSACTION;
     IF (NOT ids_are_unique) THEN
         {{lock_submissions}};
+        {{lock_submitted}};
+        taken := SQLROWCOUNT;
     END IF;
-    {{submit}};
-    stored := SQLROWCOUNT;
+    IF (taken = 0) THEN
+        {{submit}};
+        stored := SQLROWCOUNT;
+    END IF;
     IF (stored = submission_count) THEN
         {{append_step_events}};
         COMMIT;
         LET answer RESULTSET := (SELECT :stored AS stored);
         RETURN TABLE(answer);
     END IF;
-    ROLLBACK;
     LET existing RESULTSET := ({{existing_steps}});
+    ROLLBACK;
     RETURN TABLE(existing);
 EXCEPTION
     WHEN OTHER THEN

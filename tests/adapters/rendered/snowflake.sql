@@ -455,6 +455,17 @@ WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE pod_id = :pod_id);
 -- key would store an id twice if two were submitted at once.
 UPDATE "FLEET_Q" SET submissions = submissions + 1;
 
+-- snowflake/lock_submitted
+-- Lock the steps that have these ids, and count them. A query may not see yet what another session
+-- has committed; an UPDATE changes what is there, and a transaction sees what it has changed. On
+-- standard tables, it also waits for another submission that inserts the same ids.
+UPDATE "STEP_TRACKER"
+SET version = version
+WHERE step_id IN (
+    SELECT value:step_id::VARCHAR
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+);
+
 -- snowflake/note_pruned
 -- Record the number of pruned events in the log, for change_counter.sql, as an event without a step
 -- that readers of the log skip. Its version is below the least version by the number of pruned

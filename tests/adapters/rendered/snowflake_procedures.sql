@@ -784,37 +784,47 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_3"(
 COPY GRANTS
 RETURNS TABLE ()
 LANGUAGE SQL
-COMMENT = 'FLEET-Q 15a3a39eda5bb7bd'
+COMMENT = 'FLEET-Q 14b69e37e87dc9b7'
 EXECUTE AS OWNER
 AS
 $$
 DECLARE
     stored NUMBER(38, 0) DEFAULT 0;
+    taken NUMBER(38, 0) DEFAULT 0;
 BEGIN
     BEGIN TRANSACTION;
     IF (NOT ids_are_unique) THEN
         UPDATE "FLEET_Q" SET submissions = submissions + 1;
+        UPDATE "STEP_TRACKER"
+        SET version = version
+        WHERE step_id IN (
+            SELECT value:step_id::VARCHAR
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+        );
+        taken := SQLROWCOUNT;
     END IF;
-    INSERT INTO "STEP_TRACKER" (
-        step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-        payload, priority, max_retries, available_ts
-    )
-    SELECT
-        new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1, :change_id,
-        'submitted',
-        new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
-        new.value:max_retries::NUMBER(38, 0),
-        CASE
-            WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
-            ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-        END
-    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
-    WHERE NOT EXISTS (
-        SELECT 1
-        FROM "STEP_TRACKER" AS step
-        WHERE step.step_id = new.value:step_id::VARCHAR
-    );
-    stored := SQLROWCOUNT;
+    IF (taken = 0) THEN
+        INSERT INTO "STEP_TRACKER" (
+            step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+            payload, priority, max_retries, available_ts
+        )
+        SELECT
+            new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1, :change_id,
+            'submitted',
+            new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+            new.value:max_retries::NUMBER(38, 0),
+            CASE
+                WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+            END
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
+        WHERE NOT EXISTS (
+            SELECT 1
+            FROM "STEP_TRACKER" AS step
+            WHERE step.step_id = new.value:step_id::VARCHAR
+        );
+        stored := SQLROWCOUNT;
+    END IF;
     IF (stored = submission_count) THEN
         INSERT INTO "STEP_EVENTS" (
             step_id, version, type, event_ts, pod_id, change_id,
@@ -838,7 +848,6 @@ BEGIN
         LET answer RESULTSET := (SELECT :stored AS stored);
         RETURN TABLE(answer);
     END IF;
-    ROLLBACK;
     LET existing RESULTSET := (SELECT step.step_id, step.status, step.priority, step.payload,
         step.retry_count, step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
         DATE_PART(epoch_microsecond, step.last_update_ts),
@@ -849,6 +858,7 @@ BEGIN
         SELECT value:step_id::VARCHAR
         FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
     ));
+    ROLLBACK;
     RETURN TABLE(existing);
 EXCEPTION
     WHEN OTHER THEN

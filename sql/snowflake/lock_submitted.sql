@@ -1,0 +1,9 @@
+-- Lock the steps that have these ids, and count them. A query may not see yet what another session
+-- has committed; an UPDATE changes what is there, and a transaction sees what it has changed. On
+-- standard tables, it also waits for another submission that inserts the same ids.
+UPDATE {step_tracker}
+SET version = version
+WHERE step_id IN (
+    SELECT value:step_id::VARCHAR
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+)
