@@ -243,5 +243,6 @@ _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
         (r"SELECT\s+query_id\b.*QUERY_HISTORY_BY_SESSION\(.*\)\)", _history),
         (r"(GRANT|REVOKE)\s.*", _nothing),
         (r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?(ROLE|USER|WAREHOUSE)\s.*", _nothing),
+        (r"ALTER\s+TABLE\s+\S+\s+SET\s+DATA_RETENTION_TIME_IN_DAYS\s*=\s*[01]", _nothing),
     ]
 ]

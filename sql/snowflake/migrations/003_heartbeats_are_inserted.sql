@@ -5,3 +5,10 @@ CREATE TRANSIENT TABLE IF NOT EXISTS {pod_heartbeats} (
     incarnation   VARCHAR           NOT NULL,
     heartbeat_ts  TIMESTAMP_LTZ(6)  NOT NULL
 ) DATA_RETENTION_TIME_IN_DAYS = 0;
+
+-- Tables made before are permanent, which cannot be changed while pods use them; but Time Travel
+-- need not keep what an UPDATE replaces.
+/*standard ALTER TABLE {step_tracker} SET DATA_RETENTION_TIME_IN_DAYS = 0;
+
+ALTER TABLE {pod_health} SET DATA_RETENTION_TIME_IN_DAYS = 0;
+*/
