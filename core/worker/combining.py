@@ -16,13 +16,14 @@ from fleet_q.core.calls import StoreCall
 from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.worker.pacing import ClaimPacing
+from fleet_q.core.worker.store_backoff import StoreBackoff
 
 MOST_POSTED_BYTES: Final = 256 * 1024
 """Bytes of results and errors in a request that is posted, at most. A larger request is
 sent alone, so that the requests that are served together fit into one statement."""
 
-FIRST_POLL: Final = 0.75
-POLL_INTERVAL: Final = 0.4
+FIRST_POLL: Final = 1.0
+POLL_INTERVAL: Final = 0.5
 """Seconds from posting to the first poll, and between two polls, as shares of the time that serving
 takes."""
 
@@ -51,6 +52,7 @@ class Combining:
         self,
         traits: StoreTraits,
         pacing: ClaimPacing,
+        backoff: StoreBackoff,
         chance: Callable[[], float],
     ) -> None:
         self.is_posted = False
@@ -59,6 +61,7 @@ class Combining:
         self._must_supersede = False  # a request was given up that may be in the mailbox
         self._can_combine = traits.combines
         self._pacing = pacing
+        self._backoff = backoff
         self._chance = chance
 
     def should_post(self, request: SyncRequest) -> bool:
@@ -93,6 +96,7 @@ class Combining:
             result: SyncResult | None = yield StoreCall(method, (request, self._number, patience))
             if result is not None:
                 return result
+            self._backoff.on_answer()
             yield from waiting(interval * pacing.serving_took)
             method, interval = "poll", POLL_INTERVAL
 

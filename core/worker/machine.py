@@ -276,6 +276,7 @@ class PodMachine:
 
     def on_heartbeat(self, now: float) -> None:
         """The store has recorded the heartbeat that was sent at ``now``."""
+        self._backoff.on_answer()
         self._on_command_done(self._member.heartbeat(), now, now)
 
     def is_refusal(self) -> bool:

@@ -36,7 +36,6 @@ class PodParts:
     ) -> None:
         self.member = Membership(pod_id, settings, new_id)
         self.pacing = ClaimPacing(traits)
-        self.combining = Combining(traits, self.pacing, chance)
         self.prefetch = Prefetch(settings.prefetch, settings.claim_interval)
         self.claims = ClaimSchedule(settings, self.prefetch)
         self.idle = IdleTracker(settings, traits)
@@ -45,6 +44,7 @@ class PodParts:
         self.outbox = Outbox()
         self.requests = SyncRequests(self.member, self.held, self.outbox, new_id)
         self.backoff = StoreBackoff(settings, chance)
+        self.combining = Combining(traits, self.pacing, self.backoff, chance)
 
     @property
     def held_bytes(self) -> int:

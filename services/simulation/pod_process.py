@@ -232,7 +232,7 @@ class PodProcess(Actor):
         self.call_began = self.virtual_clock.now
         try:
             answer = yield call
-            self._failing.answered(wrote=call.method == "sync")
+            self._failing.answered(wrote=call.method in ("sync", "post", "poll"))
             if self.virtual_clock.now - self.call_began > self._longest_gap:
                 self.disturbed_at = self.virtual_clock.now
             return answer

@@ -219,6 +219,18 @@ def test_next_heartbeat_is_due_an_interval_after_the_last_one_was_posted() -> No
     assert driver.machine.due_heartbeat(driver.now) is not None
 
 
+def test_store_that_answers_while_a_request_waits_has_not_failed() -> None:
+    driver = Posting()
+    backoff = driver.machine._backoff
+    for answered in (lambda: driver.exchange(CLAIM, None), lambda: driver.machine.on_heartbeat(0)):
+        driver.machine.on_store_unavailable(driver.now)
+        driver.wait(30.0)
+        driver.machine.on_store_unavailable(driver.now)
+        assert backoff.failing_for > 0
+        answered()
+        assert backoff.failing_for == 0
+
+
 def test_other_request_is_not_taken_for_the_one_that_waits() -> None:
     driver = Posting()
     driver.exchange(CLAIM, StoreUnavailable("lost"))
