@@ -13,6 +13,7 @@ from typing import Any, Final
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.calls import Calls, by_id
 from fleet_q.adapters.snowflake.change import change
+from fleet_q.adapters.snowflake.mailbox import Mailbox
 from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.prune import prune_pod, prune_steps
 from fleet_q.adapters.snowflake.rebuild import Rebuilder
@@ -60,6 +61,7 @@ class SnowflakeStore:
         self.session = Session(connection, Statements(prefix))
         self._calls = Calls(self.session, patience)
         self._sync = Sync(self._calls)
+        self._mailbox = Mailbox(self.session, self._sync)
 
     def check_schema(self) -> None:
         """Sign in and check the tables. Raises :class:`StoreError` if they are missing or have
@@ -73,6 +75,12 @@ class SnowflakeStore:
 
     def sync(self, request: SyncRequest) -> SyncResult:
         return self._sync.sync(request)
+
+    def post(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
+        return self._mailbox.post(request, number, patience)
+
+    def poll(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
+        return self._mailbox.poll(request, number, patience)
 
     def change_counter(self) -> int:
         count, min_version = self.session.query("change_counter")[0]

@@ -41,11 +41,15 @@ class Sync:
         if snapshot.changed and not snapshot.shows_steps_of(request):
             raise StoreUnavailable("Snowflake: a transaction was rolled back before its commit")
         snapshot.check(request)
+        done = bool(snapshot.changed) or request.is_retry or not request.only_if_claimable
+        return replace(self.result(snapshot, request), done=done)
+
+    def result(self, snapshot: SyncSnapshot, request: SyncRequest) -> SyncResult:
+        """The result of a request that was carried out."""
         result = snapshot.result(request)
         already_completed = self._already_completed(request, result)
         refused = tuple(i for i in result.refused if i not in already_completed)
-        done = bool(snapshot.changed) or request.is_retry or not request.only_if_claimable
-        return replace(result, refused=refused, done=done)
+        return replace(result, refused=refused)
 
     def _already_completed(self, request: SyncRequest, result: SyncResult) -> set[str]:
         """The ids of steps whose success was rejected because it had been recorded before."""
@@ -88,23 +92,38 @@ def _values(request: SyncRequest) -> dict[str, Any]:
         "sends_heartbeat": (
             isinstance(request.pod_command, SendHeartbeat) and not request.only_if_claimable
         ),
-        "transitions": (
-            None
-            if request.pod_command is None or joins
-            else rows.encode(_transitions(request.pod_command, statuses))
-        ),
+        "transitions": transitions_json(None if joins else request.pod_command, statuses),
         "allowed_statuses": rows.encode(statuses),
         "skip_pod_check": request.pod_command is None and not request.claim,
+        "requests": f"[{claim_json(request)}]",
         "outcomes": outcomes_json(request.outcomes),
         "outcome_count": len(request.outcomes),
         "claim": request.claim,
-        "free": request.free,
         "most_bytes": steps.MAX_CLAIM_SIZE,
         "claim_token": request.claim_token,
         "only_if_claimable": request.only_if_claimable,
         "is_retry": request.is_retry,
         "change_id": new_change_id(),
     }
+
+
+def claim_json(request: SyncRequest) -> str:
+    """The claim of a request as ``sync.sql`` takes it."""
+    return rows.encode(
+        {
+            "pod_id": request.pod_id,
+            "incarnation": request.incarnation,
+            "claim": request.claim,
+            "free": request.free,
+            "claim_token": request.claim_token,
+            "statuses": f" {' '.join(allowed_statuses(request))} ",
+        }
+    )
+
+
+def transitions_json(pod_command: PodCommand | None, statuses: Collection[PodStatus]) -> str | None:
+    """The ``:transitions`` of ``pod_command.sql``; ``None`` without a command."""
+    return None if pod_command is None else rows.encode(_transitions(pod_command, statuses))
 
 
 def _transitions(

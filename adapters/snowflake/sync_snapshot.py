@@ -14,7 +14,7 @@ from fleet_q.core.pod import AnyPodCommand, Pod
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import claim_order
 
-_POD = 9  # the index of a pod's first column
+_POD = 10  # the index of a pod's first column
 _STEP = _POD + len(ROWS.pod)
 
 
@@ -27,12 +27,20 @@ class SyncSnapshot:
         for row in snapshot_rows:
             by_kind[row[0]].append(row)
         now = by_kind["now"][0]
-        self.at, self.next_due, self.is_held, self.is_claimable, version, changed = now[3:_POD]
+        (
+            self.at, self.next_due, self.is_held, self.is_claimable, version, changed, served,
+        ) = now[3:_POD]  # fmt: skip
         self.schema_version = int(version or 0)
         self.changed = int(changed)
+        self.served = int(served)
         self._pod = None if now[_POD] is None else rows.to_pod(now[_POD:_STEP])
         self._steps = [rows.to_step(row[_STEP:]) for row in by_kind["held"]]
         self._done = {(step_id, token) for _, step_id, token, *_ in by_kind["done"]}
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether the pod is asleep."""
+        return self._pod is not None and self._pod.status == "asleep"
 
     def check(self, request: SyncRequest) -> None:
         """Raise the error of ``decide`` if the pod does not have a status that the sync leads to,

@@ -31,6 +31,7 @@ TRAITS: Final = StoreTraits(
     writes_are_billed=True,
     prune_batch=PRUNE_BATCH,
     most_waiters=MOST_WAITERS,
+    combines=True,
     submission_size=SUBMISSION_SIZE,
     shortest_sync=SHORTEST_SYNC,
 )

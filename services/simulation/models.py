@@ -145,7 +145,7 @@ def standard(times: Times = MEASURED, clusters: int = 1) -> StoreModel:
         idle_abort=IDLE_ABORT,
         outlives_client=True,
         abandoned_after=ABANDONED_AFTER,
-        traits=msgspec.structs.replace(TRAITS, combines=True),
+        traits=TRAITS,
     )
 
 

@@ -1,7 +1,7 @@
--- The state after a sync, read after its commit: one row of kind 'now', with the number of changed
--- steps, and the pod if it exists; a row of kind 'held' for each step that the pod holds (with the
--- payload only if this sync claimed it); and a row of kind 'done', with id and claim token, for each
--- outcome that was recorded.
+-- The state after a sync, read after its commit: one row of kind 'now', with the numbers of changed
+-- steps and of served requests, and the pod if it exists; a row of kind 'held' for each step that
+-- the pod holds (with the payload only if this sync claimed it); and a row of kind 'done', with id
+-- and claim token, for each outcome that was recorded.
 SELECT
     'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
@@ -18,14 +18,14 @@ SELECT
             AND {{is_due}}
     ) AS claimable,
     (SELECT MAX(schema_version) FROM {fleet_q}) AS schema_version,
-    :changed AS changed,
+    :changed AS changed, :served AS served,
     {pod_columns},
     {step_nulls}
 FROM (SELECT 1 AS always) AS now
 LEFT JOIN {{pods_with_heartbeats}} AS pod ON pod.pod_id = :pod_id
 UNION ALL
 SELECT
-    'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     {pod_nulls},
     {step_columns with
         payload = CASE WHEN step.claim_token = :claim_token THEN step.payload END
@@ -34,8 +34,8 @@ FROM {step_tracker} AS step
 WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
-    'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL,
+    'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     {pod_nulls},
     {step_nulls}
 FROM {step_events}
-WHERE change_id = :change_id AND type <> 'claimed'
+WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed'

@@ -3,7 +3,7 @@ UPDATE {step_tracker}
 {{evolve}}
 FROM (
     SELECT
-        step.step_id, step.version, :event_type AS type,
+        step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
         {event_values with available_ts = TO_TIMESTAMP_LTZ(0, 6)}
     FROM {step_tracker} AS step
     JOIN (

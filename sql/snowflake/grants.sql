@@ -1,5 +1,5 @@
--- The privileges of pods and clients. They read the tables, and write them only by procedures, which
--- have the privileges of their owner.
+-- The privileges of pods and clients. They read the tables, and write them only by procedures,
+-- which have the privileges of their owner.
 GRANT USAGE ON WAREHOUSE {warehouse} TO ROLE {role};
 GRANT USAGE ON DATABASE {database} TO ROLE {role};
 GRANT USAGE ON SCHEMA {database}.{schema} TO ROLE {role};
@@ -8,8 +8,10 @@ GRANT SELECT ON TABLE {database}.{schema}.{pod_events} TO ROLE {role};
 GRANT SELECT ON TABLE {database}.{schema}.{step_tracker} TO ROLE {role};
 GRANT SELECT ON TABLE {database}.{schema}.{pod_health} TO ROLE {role};
 GRANT SELECT ON TABLE {database}.{schema}.{pod_heartbeats} TO ROLE {role};
+GRANT SELECT ON TABLE {database}.{schema}.{sync_requests} TO ROLE {role};
 GRANT SELECT ON TABLE {database}.{schema}.{fleet_q} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{sync_procedure} TO ROLE {role};
+GRANT USAGE ON PROCEDURE {database}.{schema}.{exchange_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{submit_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{change_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{declare_dead_procedure} TO ROLE {role};

@@ -4,7 +4,7 @@ UPDATE {step_tracker}
 {{evolve}}
 FROM (
     SELECT
-        held.step_id, held.version,
+        held.step_id, held.version, :pod_id AS pod_id,
         CASE
             WHEN held.retry_count < held.max_retries THEN 'recovered'
             WHEN claim.never_began THEN 'released'

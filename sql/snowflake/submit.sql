@@ -1,20 +1,13 @@
 -- Insert new steps, skipping those whose id exists.
 INSERT INTO {step_tracker} (
     step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+    change_pod_id,
     {submitted_names}
 )
 SELECT
-    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1, :change_id,
-    'submitted',
-    {submitted_values with
-        available_ts = CASE
-            WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
-            ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-        END
-    }
-FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
-WHERE NOT EXISTS (
-    SELECT 1
-    FROM {step_tracker} AS step
-    WHERE step.step_id = new.value:step_id::VARCHAR
-)
+    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+    :change_id, 'submitted', :pod_id, {submitted_values with available_ts = CASE WHEN
+    new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6) ELSE DATEADD(microsecond,
+    new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP()) END } FROM TABLE(FLATTEN(input =>
+    PARSE_JSON(:submissions))) AS new WHERE NOT EXISTS ( SELECT 1 FROM {step_tracker} AS step WHERE
+    step.step_id = new.value:step_id::VARCHAR )

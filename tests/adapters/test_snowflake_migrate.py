@@ -43,6 +43,7 @@ ALL = {
     "STEP_EVENTS": 0,
     "POD_EVENTS": 0,
     "POD_HEARTBEATS": 0,
+    "SYNC_REQUESTS": 0,
     "FLEET_Q": 1,
 }
 
@@ -63,7 +64,7 @@ def test_migrate_creates_the_tables_and_can_be_repeated(session: Session) -> Non
 def test_migrate_grants_the_named_role_its_privileges(schema: Schema, session: Session) -> None:
     heads = list(migrate(session, role="pods"))
     grants = [head for head in heads if head.startswith("GRANT")]
-    assert len(grants) == 15
+    assert len(grants) == 17
     assert grants[0] == 'GRANT USAGE ON WAREHOUSE "QUEUE" TO ROLE "PODS"'
     where = f'"{schema.database}"."{schema.name}"'
     assert f'GRANT SELECT ON TABLE {where}."STEP_EVENTS" TO ROLE "PODS"' in grants
@@ -71,7 +72,7 @@ def test_migrate_grants_the_named_role_its_privileges(schema: Schema, session: S
     assert f'GRANT USAGE ON PROCEDURE {where}.{recover} TO ROLE "PODS"' in grants
     assert recover.endswith('"(VARCHAR, NUMBER, VARCHAR, VARCHAR, VARCHAR)')
     sent = [statement.text for statement in schema.log()]
-    assert sent[-15:] == grants
+    assert sent[-17:] == grants
 
 
 def test_two_fleets_can_share_a_schema_with_different_prefixes(

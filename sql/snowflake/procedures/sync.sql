@@ -13,10 +13,10 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     transitions VARCHAR,
     allowed_statuses VARCHAR,
     skip_pod_check BOOLEAN,
+    requests VARCHAR,
     outcomes VARCHAR,
     outcome_count NUMBER(38, 0),
     claim NUMBER(38, 0),
-    free NUMBER(38, 0),
     most_bytes NUMBER(38, 0),
     claim_token VARCHAR,
     only_if_claimable BOOLEAN,
@@ -35,6 +35,7 @@ DECLARE
     due NUMBER(38, 0) DEFAULT 1;
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
+    served NUMBER(38, 0) DEFAULT 0;
 BEGIN
     IF (joins) THEN
         BEGIN TRANSACTION;

@@ -1,10 +1,10 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- snowflake/after_sync
--- The state after a sync, read after its commit: one row of kind 'now', with the number of changed
--- steps, and the pod if it exists; a row of kind 'held' for each step that the pod holds (with the
--- payload only if this sync claimed it); and a row of kind 'done', with id and claim token, for each
--- outcome that was recorded.
+-- The state after a sync, read after its commit: one row of kind 'now', with the numbers of changed
+-- steps and of served requests, and the pod if it exists; a row of kind 'held' for each step that
+-- the pod holds (with the payload only if this sync claimed it); and a row of kind 'done', with id
+-- and claim token, for each outcome that was recorded.
 SELECT
     'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
@@ -24,7 +24,7 @@ SELECT
             )
     ) AS claimable,
     (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
-    :changed AS changed,
+    :changed AS changed, :served AS served,
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -45,7 +45,7 @@ LEFT JOIN (
 ) AS pod ON pod.pod_id = :pod_id
 UNION ALL
 SELECT
-    'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL,
     step.step_id, step.status, step.priority,
     CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -57,11 +57,11 @@ FROM "STEP_TRACKER" AS step
 WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
-    'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL,
+    'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM "STEP_EVENTS"
-WHERE change_id = :change_id AND type <> 'claimed';
+WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed';
 
 -- snowflake/all_steps
 SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
@@ -89,7 +89,7 @@ INSERT INTO "STEP_EVENTS" (
     traceback
 )
 SELECT
-    step_id, version, change_type, last_update_ts, :pod_id, change_id,
+    step_id, version, change_type, last_update_ts, change_pod_id, change_id,
     CASE WHEN change_type = 'submitted' THEN payload END,
     CASE WHEN change_type = 'submitted' THEN priority END,
     CASE WHEN change_type = 'submitted' THEN max_retries END,
@@ -184,10 +184,11 @@ SET
     version = "STEP_TRACKER".version + 1,
     change_id = :change_id,
     change_type = change.type,
-    change_token = change.claim_token
+    change_token = change.claim_token,
+    change_pod_id = change.pod_id
 FROM (
     SELECT
-        step.step_id, step.version, :event_type AS type,
+        step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
         TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
         NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
     FROM "STEP_TRACKER" AS step
@@ -265,6 +266,10 @@ WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:
 -- snowflake/count_heartbeats
 SELECT COUNT(*) FROM "POD_HEARTBEATS";
 
+-- snowflake/count_old_requests
+SELECT COUNT(*) FROM "SYNC_REQUESTS"
+WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
+
 -- snowflake/count_pod_events
 SELECT COUNT(*)
 FROM "POD_EVENTS"
@@ -335,8 +340,8 @@ WHERE "POD_HEALTH".pod_id = change.pod_id AND "POD_HEALTH".incarnation = change.
     AND "POD_HEALTH".version = change.version;
 
 -- snowflake/delete_folded_heartbeats
--- Delete heartbeats that are not later than the last one in the pod's row, or of an incarnation that
--- has ended.
+-- Delete heartbeats that are not later than the last one in the pod's row, or of an incarnation
+-- that has ended.
 DELETE FROM "POD_HEARTBEATS"
 USING (SELECT pod_id, incarnation, last_heartbeat_ts FROM "POD_HEALTH") AS pod
 WHERE "POD_HEARTBEATS".pod_id = pod.pod_id
@@ -344,6 +349,11 @@ WHERE "POD_HEARTBEATS".pod_id = pod.pod_id
         "POD_HEARTBEATS".incarnation <> pod.incarnation
         OR "POD_HEARTBEATS".heartbeat_ts <= pod.last_heartbeat_ts
     );
+
+-- snowflake/delete_old_requests
+-- Delete requests that were answered or given up long ago.
+DELETE FROM "SYNC_REQUESTS"
+WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
 
 -- snowflake/delete_pods
 DELETE FROM "POD_HEALTH"
@@ -466,6 +476,39 @@ WHERE step_id IN (
     FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
 );
 
+-- snowflake/mark_requests
+-- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of outcomes.
+-- The lock of the table lets one change serve at a time.
+UPDATE "SYNC_REQUESTS"
+SET change_id = :change_id
+FROM (
+    SELECT incarnation, number
+    FROM (
+        SELECT
+            incarnation, number,
+            ROW_NUMBER() OVER (ORDER BY sent_ts, incarnation) AS place,
+            SUM(size) OVER (
+                ORDER BY sent_ts, incarnation ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            ) AS bytes
+        FROM (
+            SELECT incarnation, number, sent_ts, size
+            FROM (
+                SELECT
+                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
+                    MAX(OCTET_LENGTH(outcomes)) AS size,
+                    MAX(number) OVER (PARTITION BY incarnation) AS latest
+                FROM "SYNC_REQUESTS"
+                GROUP BY incarnation, number
+            ) AS posted
+            WHERE served_by IS NULL AND number = latest
+                AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
+        ) AS waiting
+    ) AS ordered
+    WHERE place <= 100 AND bytes <= 8388608
+) AS marked
+WHERE "SYNC_REQUESTS".incarnation = marked.incarnation
+    AND "SYNC_REQUESTS".number = marked.number AND "SYNC_REQUESTS".change_id IS NULL;
+
 -- snowflake/note_pruned
 -- Record the number of pruned events in the log, for change_counter.sql, as an event without a step
 -- that readers of the log skip. Its version is below the least version by the number of pruned
@@ -550,6 +593,14 @@ LEFT JOIN (
     ) AS latest ON sender_id = pod_id AND sent_by = incarnation
 ) AS pod ON TRUE
 ORDER BY pod.pod_id;
+
+-- snowflake/post_request
+INSERT INTO "SYNC_REQUESTS" (
+    pod_id, incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+)
+SELECT
+    :pod_id, :incarnation, :number, CURRENT_TIMESTAMP(), :own_request, :own_claim, :own_outcomes,
+    :own_outcome_count;
 
 -- snowflake/prune_heartbeats
 DELETE FROM "POD_HEARTBEATS"
@@ -658,10 +709,11 @@ SET
     version = "STEP_TRACKER".version + 1,
     change_id = :change_id,
     change_type = change.type,
-    change_token = change.claim_token
+    change_token = change.claim_token,
+    change_pod_id = change.pod_id
 FROM (
     SELECT
-        held.step_id, held.version,
+        held.step_id, held.version, :pod_id AS pod_id,
         CASE
             WHEN held.retry_count < held.max_retries THEN 'recovered'
             WHEN claim.never_began THEN 'released'
@@ -687,6 +739,44 @@ FROM (
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
 
+-- snowflake/request_position
+-- How many older requests wait; 0 if the pod of this one is to serve all the same, because it has
+-- waited for :patience microseconds for each of them; -1 if this one does not wait itself.
+SELECT
+    CASE
+        WHEN COUNT(own.number) = 0 THEN -1
+        WHEN DATEDIFF(microsecond, MAX(own.sent_ts), CURRENT_TIMESTAMP())
+            >= :patience * COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
+            THEN 0
+        ELSE COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
+    END AS position
+FROM (
+    SELECT incarnation, number, sent_ts, size
+    FROM (
+        SELECT
+            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
+            MAX(OCTET_LENGTH(outcomes)) AS size,
+            MAX(number) OVER (PARTITION BY incarnation) AS latest
+        FROM "SYNC_REQUESTS"
+        GROUP BY incarnation, number
+    ) AS posted
+    WHERE served_by IS NULL AND number = latest
+        AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
+) AS waiting
+LEFT JOIN (
+    SELECT incarnation, number, sent_ts, size
+    FROM (
+        SELECT
+            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
+            MAX(OCTET_LENGTH(outcomes)) AS size,
+            MAX(number) OVER (PARTITION BY incarnation) AS latest
+        FROM "SYNC_REQUESTS"
+        GROUP BY incarnation, number
+    ) AS posted
+    WHERE served_by IS NULL AND number = latest
+        AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
+) AS own ON own.incarnation = :incarnation AND own.number = :number;
+
 -- snowflake/schema_version
 SELECT DISTINCT schema_version, table_kind FROM "FLEET_Q";
 
@@ -701,6 +791,64 @@ WHERE pod_id = :pod_id AND incarnation = :incarnation
         FROM TABLE(FLATTEN(input => PARSE_JSON(:transitions)))
         WHERE value[2]::VARCHAR = ''
     );
+
+-- snowflake/served_by
+-- The change that has served a request; '' if none has.
+SELECT COALESCE(MAX(change_id), '')
+FROM "SYNC_REQUESTS"
+WHERE incarnation = :incarnation AND number = :number;
+
+-- snowflake/served_claim
+SELECT COALESCE(SUM(claim), 0)::NUMBER(38, 0) FROM (
+    SELECT
+        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+        MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
+    FROM "SYNC_REQUESTS"
+    WHERE change_id = :change_id
+    GROUP BY incarnation, number
+) AS marked;
+
+-- snowflake/served_count
+SELECT COUNT(*) FROM (
+    SELECT
+        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+        MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
+    FROM "SYNC_REQUESTS"
+    WHERE change_id = :change_id
+    GROUP BY incarnation, number
+) AS marked;
+
+-- snowflake/served_outcome_count
+SELECT COALESCE(SUM(outcome_count), 0)::NUMBER(38, 0) FROM (
+    SELECT
+        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+        MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
+    FROM "SYNC_REQUESTS"
+    WHERE change_id = :change_id
+    GROUP BY incarnation, number
+) AS marked;
+
+-- snowflake/served_outcomes
+SELECT '[' || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '') ||
+']' FROM (
+    SELECT
+        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+        MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
+    FROM "SYNC_REQUESTS"
+    WHERE change_id = :change_id
+    GROUP BY incarnation, number
+) AS marked WHERE outcomes <> '';
+
+-- snowflake/served_requests
+SELECT '[' || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '') ||
+']' FROM (
+    SELECT
+        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+        MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
+    FROM "SYNC_REQUESTS"
+    WHERE change_id = :change_id
+    GROUP BY incarnation, number
+) AS marked;
 
 -- snowflake/set_schema_version
 -- The first statement of a migration's transaction. If it changes no row, another process was
@@ -749,28 +897,24 @@ JOIN (
 -- Insert new steps, skipping those whose id exists.
 INSERT INTO "STEP_TRACKER" (
     step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+    change_pod_id,
     payload, priority, max_retries, available_ts
 )
 SELECT
-    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1, :change_id,
-    'submitted',
-    new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
-    new.value:max_retries::NUMBER(38, 0),
-    CASE
-        WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
-        ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-    END
-FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
-WHERE NOT EXISTS (
-    SELECT 1
-    FROM "STEP_TRACKER" AS step
-    WHERE step.step_id = new.value:step_id::VARCHAR
-);
+    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+    :change_id, 'submitted', :pod_id, new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+        new.value:max_retries::NUMBER(38, 0),
+        CASE WHEN
+           new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6) ELSE DATEADD(microsecond,
+           new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP()) END FROM TABLE(FLATTEN(input =>
+    PARSE_JSON(:submissions))) AS new WHERE NOT EXISTS ( SELECT 1 FROM "STEP_TRACKER" AS step WHERE
+    step.step_id = new.value:step_id::VARCHAR );
 
 -- snowflake/sync
--- Claim steps and record outcomes in one statement, which locks the table once. The claim takes the
--- first steps of the queue by the rule of steps_to_claim in core/step.py. No row is changed unless the
--- pod's incarnation has one of the allowed statuses, and no row twice in one change.
+-- Claim steps and record outcomes in one statement, which locks the table once. Each of the
+-- requests, in their order, is given the next places of the queue, as many as it claims, and takes
+-- steps from them by the rule of steps_to_claim in core/step.py, if its incarnation has a status
+-- that allows it and holds nothing under its token. No row is changed twice in one change.
 UPDATE "STEP_TRACKER"
 SET
     status = CASE change.type
@@ -825,17 +969,21 @@ SET
     version = "STEP_TRACKER".version + 1,
     change_id = :change_id,
     change_type = change.type,
-    change_token = change.claim_token
+    change_token = change.claim_token,
+    change_pod_id = change.pod_id
 FROM (
     SELECT
-        step_id, version, 'claimed' AS type,
-        TO_TIMESTAMP_LTZ(0, 6) AS available_ts, :pod_id AS claimed_by, :incarnation AS incarnation,
-        :claim_token AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
+        step_id, version, pod_id, 'claimed' AS type,
+        TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by, incarnation AS incarnation,
+        claim_token AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
     FROM (
         SELECT
-            step_id, version, has_tries_left, place,
-            SUM(size) OVER (
-                ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
+            request.incarnation, request.claim_token, request.free,
+            queue.place - request.last_place + request.claim AS place,
+            SUM(queue.size) OVER (
+                PARTITION BY request.last_place
+                ORDER BY queue.place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
             ) AS bytes
         FROM (
             SELECT
@@ -849,19 +997,41 @@ FROM (
                     OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
                 )
                 AND COALESCE(change_id, '') <> :change_id
+            QUALIFY place <= :claim
+        ) AS queue
+        JOIN (
+            SELECT
+                posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.claim_token,
+                SUM(posted.claim) OVER (
+                    ORDER BY posted.number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                ) AS last_place
+            FROM (
+                SELECT
+                    index AS number, value:pod_id::VARCHAR AS pod_id,
+                    value:incarnation::VARCHAR AS incarnation,
+                    value:claim::NUMBER(38, 0) AS claim, value:free::NUMBER(38, 0) AS free,
+                    value:claim_token::VARCHAR AS claim_token,
+                    value:statuses::VARCHAR AS statuses
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
+            ) AS posted
+            JOIN "POD_HEALTH" AS pod
+                ON pod.pod_id = posted.pod_id AND pod.incarnation = posted.incarnation
+            WHERE posted.claim > 0 AND posted.statuses LIKE '% ' || pod.status || ' %'
                 AND NOT EXISTS (
                     SELECT 1
-                    FROM "STEP_TRACKER"
-                    WHERE status = 'claimed' AND claim_token = :claim_token
-                        AND claimed_by = :pod_id AND incarnation = :incarnation
+                    FROM "STEP_TRACKER" AS held
+                    WHERE held.status = 'claimed' AND held.claim_token = posted.claim_token
+                        AND held.claimed_by = posted.pod_id
+                        AND held.incarnation = posted.incarnation
                 )
-            QUALIFY place <= :claim
-        )
-    )
-    WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= :free OR has_tries_left)
+        ) AS request
+            ON queue.place > request.last_place - request.claim
+                AND queue.place <= request.last_place
+    ) AS chosen
+    WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
     UNION ALL
     SELECT
-        held.step_id, held.version,
+        held.step_id, held.version, held.claimed_by,
         CASE
             WHEN outcome.type <> 'failed' THEN outcome.type
             WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'

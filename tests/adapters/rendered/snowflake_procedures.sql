@@ -12,7 +12,7 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_3"(
 COPY GRANTS
 RETURNS TABLE ()
 LANGUAGE SQL
-COMMENT = 'FLEET-Q 152fea59f601f457'
+COMMENT = 'FLEET-Q c3597dd9fb295f00'
 EXECUTE AS OWNER
 AS
 $$
@@ -75,10 +75,11 @@ BEGIN
         version = "STEP_TRACKER".version + 1,
         change_id = :change_id,
         change_type = change.type,
-        change_token = change.claim_token
+        change_token = change.claim_token,
+        change_pod_id = change.pod_id
     FROM (
         SELECT
-            step.step_id, step.version, :event_type AS type,
+            step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
             TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
             NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
         FROM "STEP_TRACKER" AS step
@@ -148,10 +149,11 @@ BEGIN
             version = "STEP_TRACKER".version + 1,
             change_id = :change_id,
             change_type = change.type,
-            change_token = change.claim_token
+            change_token = change.claim_token,
+            change_pod_id = change.pod_id
         FROM (
             SELECT
-                step.step_id, step.version, :event_type AS type,
+                step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
                 TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
                 NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
             FROM "STEP_TRACKER" AS step
@@ -175,7 +177,7 @@ BEGIN
             traceback
         )
         SELECT
-            step_id, version, change_type, last_update_ts, :pod_id, change_id,
+            step_id, version, change_type, last_update_ts, change_pod_id, change_id,
             CASE WHEN change_type = 'submitted' THEN payload END,
             CASE WHEN change_type = 'submitted' THEN priority END,
             CASE WHEN change_type = 'submitted' THEN max_retries END,
@@ -298,6 +300,655 @@ EXCEPTION
 END
 $$;
 
+-- snowflake/procedures/exchange
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_3"(
+    pod_id VARCHAR,
+    incarnation VARCHAR,
+    number NUMBER(38, 0),
+    patience NUMBER(38, 0),
+    sends_heartbeat BOOLEAN,
+    transitions VARCHAR,
+    own_request VARCHAR,
+    own_claim NUMBER(38, 0),
+    own_outcomes VARCHAR,
+    own_outcome_count NUMBER(38, 0),
+    only_claims BOOLEAN,
+    claim_token VARCHAR,
+    most_bytes NUMBER(38, 0),
+    new_change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = 'FLEET-Q af022a9ac6d802f3'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    change_id VARCHAR DEFAULT '';
+    position NUMBER(38, 0) DEFAULT 0;
+    due NUMBER(38, 0) DEFAULT 1;
+    served NUMBER(38, 0) DEFAULT 0;
+    requests VARCHAR DEFAULT '[]';
+    outcomes VARCHAR DEFAULT '[]';
+    claim NUMBER(38, 0) DEFAULT 0;
+    outcome_count NUMBER(38, 0) DEFAULT 0;
+    skip_pod_check BOOLEAN DEFAULT TRUE;
+    allowed_statuses VARCHAR DEFAULT '[]';
+    changed NUMBER(38, 0) DEFAULT 0;
+    claimed NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    IF (sends_heartbeat) THEN
+        INSERT INTO "POD_HEARTBEATS" (pod_id, incarnation, heartbeat_ts)
+        SELECT pod_id, incarnation, CURRENT_TIMESTAMP()
+        FROM "POD_HEALTH"
+        WHERE pod_id = :pod_id AND incarnation = :incarnation
+            AND status IN (
+                SELECT value[0]::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:transitions)))
+                WHERE value[2]::VARCHAR = ''
+            );
+    END IF;
+    change_id := (SELECT COALESCE(MAX(change_id), '')
+    FROM "SYNC_REQUESTS"
+    WHERE incarnation = :incarnation AND number = :number);
+    IF (change_id = '') THEN
+        position := (SELECT
+            CASE
+                WHEN COUNT(own.number) = 0 THEN -1
+                WHEN DATEDIFF(microsecond, MAX(own.sent_ts), CURRENT_TIMESTAMP())
+                    >= :patience * COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
+                    THEN 0
+                ELSE COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
+            END AS position
+        FROM (
+            SELECT incarnation, number, sent_ts, size
+            FROM (
+                SELECT
+                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
+                    MAX(OCTET_LENGTH(outcomes)) AS size,
+                    MAX(number) OVER (PARTITION BY incarnation) AS latest
+                FROM "SYNC_REQUESTS"
+                GROUP BY incarnation, number
+            ) AS posted
+            WHERE served_by IS NULL AND number = latest
+                AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
+        ) AS waiting
+        LEFT JOIN (
+            SELECT incarnation, number, sent_ts, size
+            FROM (
+                SELECT
+                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
+                    MAX(OCTET_LENGTH(outcomes)) AS size,
+                    MAX(number) OVER (PARTITION BY incarnation) AS latest
+                FROM "SYNC_REQUESTS"
+                GROUP BY incarnation, number
+            ) AS posted
+            WHERE served_by IS NULL AND number = latest
+                AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
+        ) AS own ON own.incarnation = :incarnation AND own.number = :number);
+        IF (position < 0 AND only_claims) THEN
+            due := (SELECT COUNT(*)
+            FROM (
+                SELECT 1 AS one
+                FROM "STEP_TRACKER"
+                WHERE status = 'pending'
+                    AND (
+                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                        OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                    )
+                LIMIT 1
+            ) AS due);
+        END IF;
+        IF (position < 0 AND due > 0 AND number > 0) THEN
+            INSERT INTO "SYNC_REQUESTS" (
+                pod_id, incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+            )
+            SELECT
+                :pod_id, :incarnation, :number, CURRENT_TIMESTAMP(), :own_request, :own_claim, :own_outcomes,
+                :own_outcome_count;
+            position := (SELECT
+                CASE
+                    WHEN COUNT(own.number) = 0 THEN -1
+                    WHEN DATEDIFF(microsecond, MAX(own.sent_ts), CURRENT_TIMESTAMP())
+                        >= :patience * COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
+                        THEN 0
+                    ELSE COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
+                END AS position
+            FROM (
+                SELECT incarnation, number, sent_ts, size
+                FROM (
+                    SELECT
+                        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
+                        MAX(OCTET_LENGTH(outcomes)) AS size,
+                        MAX(number) OVER (PARTITION BY incarnation) AS latest
+                    FROM "SYNC_REQUESTS"
+                    GROUP BY incarnation, number
+                ) AS posted
+                WHERE served_by IS NULL AND number = latest
+                    AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
+            ) AS waiting
+            LEFT JOIN (
+                SELECT incarnation, number, sent_ts, size
+                FROM (
+                    SELECT
+                        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
+                        MAX(OCTET_LENGTH(outcomes)) AS size,
+                        MAX(number) OVER (PARTITION BY incarnation) AS latest
+                    FROM "SYNC_REQUESTS"
+                    GROUP BY incarnation, number
+                ) AS posted
+                WHERE served_by IS NULL AND number = latest
+                    AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
+            ) AS own ON own.incarnation = :incarnation AND own.number = :number);
+        END IF;
+    END IF;
+    IF (change_id = '' AND position = 0) THEN
+        change_id := new_change_id;
+        BEGIN TRANSACTION;
+        UPDATE "SYNC_REQUESTS"
+        SET change_id = :change_id
+        FROM (
+            SELECT incarnation, number
+            FROM (
+                SELECT
+                    incarnation, number,
+                    ROW_NUMBER() OVER (ORDER BY sent_ts, incarnation) AS place,
+                    SUM(size) OVER (
+                        ORDER BY sent_ts, incarnation ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                    ) AS bytes
+                FROM (
+                    SELECT incarnation, number, sent_ts, size
+                    FROM (
+                        SELECT
+                            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
+                            MAX(OCTET_LENGTH(outcomes)) AS size,
+                            MAX(number) OVER (PARTITION BY incarnation) AS latest
+                        FROM "SYNC_REQUESTS"
+                        GROUP BY incarnation, number
+                    ) AS posted
+                    WHERE served_by IS NULL AND number = latest
+                        AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
+                ) AS waiting
+            ) AS ordered
+            WHERE place <= 100 AND bytes <= 8388608
+        ) AS marked
+        WHERE "SYNC_REQUESTS".incarnation = marked.incarnation
+            AND "SYNC_REQUESTS".number = marked.number AND "SYNC_REQUESTS".change_id IS NULL;
+        served := (SELECT COUNT(*) FROM (
+            SELECT
+                incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+                MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
+            FROM "SYNC_REQUESTS"
+            WHERE change_id = :change_id
+            GROUP BY incarnation, number
+        ) AS marked);
+        requests := (SELECT '[' || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '') ||
+        ']' FROM (
+            SELECT
+                incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+                MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
+            FROM "SYNC_REQUESTS"
+            WHERE change_id = :change_id
+            GROUP BY incarnation, number
+        ) AS marked);
+        outcomes := (SELECT '[' || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '') ||
+        ']' FROM (
+            SELECT
+                incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+                MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
+            FROM "SYNC_REQUESTS"
+            WHERE change_id = :change_id
+            GROUP BY incarnation, number
+        ) AS marked WHERE outcomes <> '');
+        claim := (SELECT COALESCE(SUM(claim), 0)::NUMBER(38, 0) FROM (
+            SELECT
+                incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+                MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
+            FROM "SYNC_REQUESTS"
+            WHERE change_id = :change_id
+            GROUP BY incarnation, number
+        ) AS marked);
+        outcome_count := (SELECT COALESCE(SUM(outcome_count), 0)::NUMBER(38, 0) FROM (
+            SELECT
+                incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+                MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
+            FROM "SYNC_REQUESTS"
+            WHERE change_id = :change_id
+            GROUP BY incarnation, number
+        ) AS marked);
+        IF (claim > 0 OR outcome_count > 0) THEN
+            UPDATE "STEP_TRACKER"
+            SET
+                status = CASE change.type
+                    WHEN 'claimed' THEN 'claimed'
+                    WHEN 'completed' THEN 'completed'
+                    WHEN 'retried' THEN 'pending'
+                    WHEN 'released' THEN 'pending'
+                    WHEN 'recovered' THEN 'pending'
+                    WHEN 'failed' THEN 'failed'
+                    WHEN 'cancelled' THEN 'cancelled'
+                    WHEN 'replayed' THEN 'pending'
+                END,
+                retry_count = CASE
+                    WHEN change.type = 'replayed' THEN 0
+                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                    ELSE "STEP_TRACKER".retry_count
+                END,
+                available_ts = CASE
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                    ELSE "STEP_TRACKER".available_ts
+                END,
+                claimed_by = CASE
+                    WHEN change.type = 'claimed' THEN change.claimed_by
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    ELSE "STEP_TRACKER".claimed_by
+                END,
+                incarnation = CASE
+                    WHEN change.type = 'claimed' THEN change.incarnation
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    ELSE "STEP_TRACKER".incarnation
+                END,
+                claim_token = CASE
+                    WHEN change.type = 'claimed' THEN change.claim_token
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    ELSE "STEP_TRACKER".claim_token
+                END,
+                result = CASE
+                    WHEN change.type = 'completed' THEN change.result
+                    ELSE "STEP_TRACKER".result
+                END,
+                error = CASE
+                    WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                    WHEN change.type = 'completed' THEN NULL
+                    ELSE "STEP_TRACKER".error
+                END,
+                traceback = CASE
+                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                    WHEN change.type IN ('completed', 'recovered') THEN NULL
+                    ELSE "STEP_TRACKER".traceback
+                END,
+                last_update_ts = CURRENT_TIMESTAMP(),
+                version = "STEP_TRACKER".version + 1,
+                change_id = :change_id,
+                change_type = change.type,
+                change_token = change.claim_token,
+                change_pod_id = change.pod_id
+            FROM (
+                SELECT
+                    step_id, version, pod_id, 'claimed' AS type,
+                    TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
+                    incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
+                    NULL AS error, NULL AS traceback
+                FROM (
+                    SELECT
+                        queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
+                        request.incarnation, request.claim_token, request.free,
+                        queue.place - request.last_place + request.claim AS place,
+                        SUM(queue.size) OVER (
+                            PARTITION BY request.last_place
+                            ORDER BY queue.place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                        ) AS bytes
+                    FROM (
+                        SELECT
+                            step_id, version, retry_count < max_retries AS has_tries_left,
+                            OCTET_LENGTH(payload) AS size,
+                            ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
+                        FROM "STEP_TRACKER"
+                        WHERE status = 'pending'
+                            AND (
+                                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                            )
+                            AND COALESCE(change_id, '') <> :change_id
+                        QUALIFY place <= :claim
+                    ) AS queue
+                    JOIN (
+                        SELECT
+                            posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.claim_token,
+                            SUM(posted.claim) OVER (
+                                ORDER BY posted.number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                            ) AS last_place
+                        FROM (
+                            SELECT
+                                index AS number, value:pod_id::VARCHAR AS pod_id,
+                                value:incarnation::VARCHAR AS incarnation,
+                                value:claim::NUMBER(38, 0) AS claim, value:free::NUMBER(38, 0) AS free,
+                                value:claim_token::VARCHAR AS claim_token,
+                                value:statuses::VARCHAR AS statuses
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
+                        ) AS posted
+                        JOIN "POD_HEALTH" AS pod
+                            ON pod.pod_id = posted.pod_id AND pod.incarnation = posted.incarnation
+                        WHERE posted.claim > 0 AND posted.statuses LIKE '% ' || pod.status || ' %'
+                            AND NOT EXISTS (
+                                SELECT 1
+                                FROM "STEP_TRACKER" AS held
+                                WHERE held.status = 'claimed' AND held.claim_token = posted.claim_token
+                                    AND held.claimed_by = posted.pod_id
+                                    AND held.incarnation = posted.incarnation
+                            )
+                    ) AS request
+                        ON queue.place > request.last_place - request.claim
+                            AND queue.place <= request.last_place
+                ) AS chosen
+                WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
+                UNION ALL
+                SELECT
+                    held.step_id, held.version, held.claimed_by,
+                    CASE
+                        WHEN outcome.type <> 'failed' THEN outcome.type
+                        WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
+                        ELSE 'retried'
+                    END AS type,
+                    CASE
+                        WHEN outcome.retry_delay > 0
+                            THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
+                        ELSE TO_TIMESTAMP_LTZ(0, 6)
+                    END AS available_ts,
+                    NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
+                    outcome.result AS result, outcome.error AS error,
+                    outcome.traceback AS traceback
+                FROM (
+                    SELECT
+                        value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
+                        value:claim_token::VARCHAR AS claim_token, value:result::VARCHAR AS result,
+                        value:error::VARCHAR AS error, value:traceback::VARCHAR AS traceback,
+                        value:permanent::BOOLEAN AS permanent,
+                        value:retry_delay::NUMBER(38, 0) AS retry_delay
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                ) AS outcome
+                JOIN "STEP_TRACKER" AS held
+                    ON held.step_id = outcome.step_id AND held.claim_token = outcome.claim_token
+                        AND held.status = 'claimed'
+            ) AS change
+            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version
+                AND (
+                    :skip_pod_check
+                    OR EXISTS (
+                        SELECT 1
+                        FROM "POD_HEALTH" AS pod
+                        WHERE pod.pod_id = :pod_id AND pod.incarnation = :incarnation
+                            AND pod.status IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => PARSE_JSON(:allowed_statuses)))
+                            )
+                    )
+                );
+            changed := SQLROWCOUNT;
+            IF (claim > 0 AND changed <= outcome_count) THEN
+                due := (SELECT COUNT(*)
+                FROM (
+                    SELECT 1 AS one
+                    FROM "STEP_TRACKER"
+                    WHERE status = 'pending'
+                        AND (
+                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                            OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                        )
+                    LIMIT 1
+                ) AS due);
+                IF (due > 0) THEN
+                    UPDATE "STEP_TRACKER"
+                    SET
+                        status = CASE change.type
+                            WHEN 'claimed' THEN 'claimed'
+                            WHEN 'completed' THEN 'completed'
+                            WHEN 'retried' THEN 'pending'
+                            WHEN 'released' THEN 'pending'
+                            WHEN 'recovered' THEN 'pending'
+                            WHEN 'failed' THEN 'failed'
+                            WHEN 'cancelled' THEN 'cancelled'
+                            WHEN 'replayed' THEN 'pending'
+                        END,
+                        retry_count = CASE
+                            WHEN change.type = 'replayed' THEN 0
+                            WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                            ELSE "STEP_TRACKER".retry_count
+                        END,
+                        available_ts = CASE
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                            ELSE "STEP_TRACKER".available_ts
+                        END,
+                        claimed_by = CASE
+                            WHEN change.type = 'claimed' THEN change.claimed_by
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            ELSE "STEP_TRACKER".claimed_by
+                        END,
+                        incarnation = CASE
+                            WHEN change.type = 'claimed' THEN change.incarnation
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            ELSE "STEP_TRACKER".incarnation
+                        END,
+                        claim_token = CASE
+                            WHEN change.type = 'claimed' THEN change.claim_token
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            ELSE "STEP_TRACKER".claim_token
+                        END,
+                        result = CASE
+                            WHEN change.type = 'completed' THEN change.result
+                            ELSE "STEP_TRACKER".result
+                        END,
+                        error = CASE
+                            WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                            WHEN change.type = 'completed' THEN NULL
+                            ELSE "STEP_TRACKER".error
+                        END,
+                        traceback = CASE
+                            WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                            WHEN change.type IN ('completed', 'recovered') THEN NULL
+                            ELSE "STEP_TRACKER".traceback
+                        END,
+                        last_update_ts = CURRENT_TIMESTAMP(),
+                        version = "STEP_TRACKER".version + 1,
+                        change_id = :change_id,
+                        change_type = change.type,
+                        change_token = change.claim_token,
+                        change_pod_id = change.pod_id
+                    FROM (
+                        SELECT
+                            step_id, version, pod_id, 'claimed' AS type,
+                            TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
+                            incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
+                            NULL AS error, NULL AS traceback
+                        FROM (
+                            SELECT
+                                queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
+                                request.incarnation, request.claim_token, request.free,
+                                queue.place - request.last_place + request.claim AS place,
+                                SUM(queue.size) OVER (
+                                    PARTITION BY request.last_place
+                                    ORDER BY queue.place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                                ) AS bytes
+                            FROM (
+                                SELECT
+                                    step_id, version, retry_count < max_retries AS has_tries_left,
+                                    OCTET_LENGTH(payload) AS size,
+                                    ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
+                                FROM "STEP_TRACKER"
+                                WHERE status = 'pending'
+                                    AND (
+                                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                        OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                                    )
+                                    AND COALESCE(change_id, '') <> :change_id
+                                QUALIFY place <= :claim
+                            ) AS queue
+                            JOIN (
+                                SELECT
+                                    posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.claim_token,
+                                    SUM(posted.claim) OVER (
+                                        ORDER BY posted.number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                                    ) AS last_place
+                                FROM (
+                                    SELECT
+                                        index AS number, value:pod_id::VARCHAR AS pod_id,
+                                        value:incarnation::VARCHAR AS incarnation,
+                                        value:claim::NUMBER(38, 0) AS claim, value:free::NUMBER(38, 0) AS free,
+                                        value:claim_token::VARCHAR AS claim_token,
+                                        value:statuses::VARCHAR AS statuses
+                                    FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
+                                ) AS posted
+                                JOIN "POD_HEALTH" AS pod
+                                    ON pod.pod_id = posted.pod_id AND pod.incarnation = posted.incarnation
+                                WHERE posted.claim > 0 AND posted.statuses LIKE '% ' || pod.status || ' %'
+                                    AND NOT EXISTS (
+                                        SELECT 1
+                                        FROM "STEP_TRACKER" AS held
+                                        WHERE held.status = 'claimed' AND held.claim_token = posted.claim_token
+                                            AND held.claimed_by = posted.pod_id
+                                            AND held.incarnation = posted.incarnation
+                                    )
+                            ) AS request
+                                ON queue.place > request.last_place - request.claim
+                                    AND queue.place <= request.last_place
+                        ) AS chosen
+                        WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
+                        UNION ALL
+                        SELECT
+                            held.step_id, held.version, held.claimed_by,
+                            CASE
+                                WHEN outcome.type <> 'failed' THEN outcome.type
+                                WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
+                                ELSE 'retried'
+                            END AS type,
+                            CASE
+                                WHEN outcome.retry_delay > 0
+                                    THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
+                                ELSE TO_TIMESTAMP_LTZ(0, 6)
+                            END AS available_ts,
+                            NULL AS claimed_by, NULL AS incarnation,
+                            outcome.claim_token AS claim_token, outcome.result AS result,
+                            outcome.error AS error, outcome.traceback AS traceback
+                        FROM (
+                            SELECT
+                                value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
+                                value:claim_token::VARCHAR AS claim_token,
+                                value:result::VARCHAR AS result, value:error::VARCHAR AS error,
+                                value:traceback::VARCHAR AS traceback,
+                                value:permanent::BOOLEAN AS permanent,
+                                value:retry_delay::NUMBER(38, 0) AS retry_delay
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                        ) AS outcome
+                        JOIN "STEP_TRACKER" AS held
+                            ON held.step_id = outcome.step_id AND held.claim_token = outcome.claim_token
+                                AND held.status = 'claimed'
+                    ) AS change
+                    WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version
+                        AND (
+                            :skip_pod_check
+                            OR EXISTS (
+                                SELECT 1
+                                FROM "POD_HEALTH" AS pod
+                                WHERE pod.pod_id = :pod_id AND pod.incarnation = :incarnation
+                                    AND pod.status IN (
+                                        SELECT value::VARCHAR
+                                        FROM TABLE(FLATTEN(input => PARSE_JSON(:allowed_statuses)))
+                                    )
+                            )
+                        );
+                    claimed := SQLROWCOUNT;
+                END IF;
+                due := 1;
+            END IF;
+            IF (changed > 0 OR claimed > 0) THEN
+                INSERT INTO "STEP_EVENTS" (
+                    step_id, version, type, event_ts, pod_id, change_id,
+                    payload, priority, max_retries, available_ts, claim_token, incarnation, result,
+                    error, traceback
+                )
+                SELECT
+                    step_id, version, change_type, last_update_ts, change_pod_id, change_id,
+                    CASE WHEN change_type = 'submitted' THEN payload END,
+                    CASE WHEN change_type = 'submitted' THEN priority END,
+                    CASE WHEN change_type = 'submitted' THEN max_retries END,
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+                        THEN available_ts END,
+                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type = 'completed' THEN result END,
+                    CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+                FROM "STEP_TRACKER"
+                WHERE change_id = :change_id;
+            END IF;
+        END IF;
+        COMMIT;
+        change_id := (SELECT COALESCE(MAX(change_id), '')
+        FROM "SYNC_REQUESTS"
+        WHERE incarnation = :incarnation AND number = :number);
+        changed := 0;
+    END IF;
+    IF (change_id = '' AND due > 0) THEN
+        LET waits RESULTSET := (SELECT FALSE AS is_served);
+        RETURN TABLE(waits);
+    END IF;
+    LET answer RESULTSET := (SELECT
+        'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
+        DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
+        (
+            SELECT DATE_PART(epoch_microsecond, MIN(available_ts))
+            FROM "STEP_TRACKER"
+            WHERE status = 'pending' AND available_ts > CURRENT_TIMESTAMP()
+        ) AS next_due,
+        EXISTS (SELECT 1 FROM "STEP_TRACKER" WHERE status = 'claimed') AS held,
+        EXISTS (
+            SELECT 1
+            FROM "STEP_TRACKER"
+            WHERE status = 'pending'
+                AND (
+                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                    OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                )
+        ) AS claimable,
+        (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
+        :changed AS changed, :served AS served,
+        pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
+        DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL
+    FROM (SELECT 1 AS always) AS now
+    LEFT JOIN (
+        SELECT
+            pod_id, status, birth_ts,
+            GREATEST(
+                last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+            ) AS last_heartbeat_ts,
+            incarnation, version
+        FROM "POD_HEALTH"
+        LEFT JOIN (
+            SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+            FROM "POD_HEARTBEATS"
+            GROUP BY pod_id, incarnation
+        ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+    ) AS pod ON pod.pod_id = :pod_id
+    UNION ALL
+    SELECT
+        'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL,
+        step.step_id, step.status, step.priority,
+        CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
+        step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
+        DATE_PART(epoch_microsecond, step.last_update_ts),
+        DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+        step.claim_token, step.result, step.error, step.traceback, step.version
+    FROM "STEP_TRACKER" AS step
+    WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
+    UNION ALL
+    SELECT
+        'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL
+    FROM "STEP_EVENTS"
+    WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed');
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
 -- snowflake/procedures/fold_heartbeats
 CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_3"(
     change_id VARCHAR
@@ -305,12 +956,13 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_3"(
 COPY GRANTS
 RETURNS TABLE ()
 LANGUAGE SQL
-COMMENT = 'FLEET-Q fabea72c6ffe2041'
+COMMENT = 'FLEET-Q a0fdaa2f925e5e73'
 EXECUTE AS OWNER
 AS
 $$
 DECLARE
     found NUMBER(38, 0) DEFAULT 0;
+    old NUMBER(38, 0) DEFAULT 0;
 BEGIN
     found := (SELECT COUNT(*) FROM "POD_HEARTBEATS");
     IF (found > 0) THEN
@@ -332,6 +984,12 @@ BEGIN
                 OR "POD_HEARTBEATS".heartbeat_ts <= pod.last_heartbeat_ts
             );
         COMMIT;
+    END IF;
+    old := (SELECT COUNT(*) FROM "SYNC_REQUESTS"
+    WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP()));
+    IF (old > 0) THEN
+        DELETE FROM "SYNC_REQUESTS"
+        WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
     END IF;
     LET answer RESULTSET := (SELECT :found AS found);
     RETURN TABLE(answer);
@@ -463,7 +1121,7 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_3"(
 COPY GRANTS
 RETURNS TABLE ()
 LANGUAGE SQL
-COMMENT = 'FLEET-Q 45937fe3944bbf29'
+COMMENT = 'FLEET-Q 9bd041c517bb9259'
 EXECUTE AS OWNER
 AS
 $$
@@ -526,10 +1184,11 @@ BEGIN
         version = "STEP_TRACKER".version + 1,
         change_id = :change_id,
         change_type = change.type,
-        change_token = change.claim_token
+        change_token = change.claim_token,
+        change_pod_id = change.pod_id
     FROM (
         SELECT
-            held.step_id, held.version,
+            held.step_id, held.version, :pod_id AS pod_id,
             CASE
                 WHEN held.retry_count < held.max_retries THEN 'recovered'
                 WHEN claim.never_began THEN 'released'
@@ -610,10 +1269,11 @@ BEGIN
             version = "STEP_TRACKER".version + 1,
             change_id = :change_id,
             change_type = change.type,
-            change_token = change.claim_token
+            change_token = change.claim_token,
+            change_pod_id = change.pod_id
         FROM (
             SELECT
-                held.step_id, held.version,
+                held.step_id, held.version, :pod_id AS pod_id,
                 CASE
                     WHEN held.retry_count < held.max_retries THEN 'recovered'
                     WHEN claim.never_began THEN 'released'
@@ -647,7 +1307,7 @@ BEGIN
             traceback
         )
         SELECT
-            step_id, version, change_type, last_update_ts, :pod_id, change_id,
+            step_id, version, change_type, last_update_ts, change_pod_id, change_id,
             CASE WHEN change_type = 'submitted' THEN payload END,
             CASE WHEN change_type = 'submitted' THEN priority END,
             CASE WHEN change_type = 'submitted' THEN max_retries END,
@@ -784,7 +1444,7 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_3"(
 COPY GRANTS
 RETURNS TABLE ()
 LANGUAGE SQL
-COMMENT = 'FLEET-Q 14b69e37e87dc9b7'
+COMMENT = 'FLEET-Q b2b5fb44fa673e33'
 EXECUTE AS OWNER
 AS
 $$
@@ -806,23 +1466,18 @@ BEGIN
     IF (taken = 0) THEN
         INSERT INTO "STEP_TRACKER" (
             step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+            change_pod_id,
             payload, priority, max_retries, available_ts
         )
         SELECT
-            new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1, :change_id,
-            'submitted',
-            new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
-            new.value:max_retries::NUMBER(38, 0),
-            CASE
-                WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
-                ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-            END
-        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
-        WHERE NOT EXISTS (
-            SELECT 1
-            FROM "STEP_TRACKER" AS step
-            WHERE step.step_id = new.value:step_id::VARCHAR
-        );
+            new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+            :change_id, 'submitted', :pod_id, new.value:payload::VARCHAR,
+                new.value:priority::NUMBER(38, 0), new.value:max_retries::NUMBER(38, 0),
+                CASE WHEN
+                           new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6) ELSE DATEADD(microsecond,
+                           new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP()) END FROM TABLE(FLATTEN(input =>
+            PARSE_JSON(:submissions))) AS new WHERE NOT EXISTS ( SELECT 1 FROM "STEP_TRACKER" AS step WHERE
+            step.step_id = new.value:step_id::VARCHAR );
         stored := SQLROWCOUNT;
     END IF;
     IF (stored = submission_count) THEN
@@ -832,7 +1487,7 @@ BEGIN
             traceback
         )
         SELECT
-            step_id, version, change_type, last_update_ts, :pod_id, change_id,
+            step_id, version, change_type, last_update_ts, change_pod_id, change_id,
             CASE WHEN change_type = 'submitted' THEN payload END,
             CASE WHEN change_type = 'submitted' THEN priority END,
             CASE WHEN change_type = 'submitted' THEN max_retries END,
@@ -876,10 +1531,10 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_3"(
     transitions VARCHAR,
     allowed_statuses VARCHAR,
     skip_pod_check BOOLEAN,
+    requests VARCHAR,
     outcomes VARCHAR,
     outcome_count NUMBER(38, 0),
     claim NUMBER(38, 0),
-    free NUMBER(38, 0),
     most_bytes NUMBER(38, 0),
     claim_token VARCHAR,
     only_if_claimable BOOLEAN,
@@ -889,7 +1544,7 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_3"(
 COPY GRANTS
 RETURNS TABLE ()
 LANGUAGE SQL
-COMMENT = 'FLEET-Q 08ab43be02c569a6'
+COMMENT = 'FLEET-Q 4b37bcf0cfb5f37c'
 EXECUTE AS OWNER
 AS
 $$
@@ -898,6 +1553,7 @@ DECLARE
     due NUMBER(38, 0) DEFAULT 1;
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
+    served NUMBER(38, 0) DEFAULT 0;
 BEGIN
     IF (joins) THEN
         BEGIN TRANSACTION;
@@ -1008,18 +1664,22 @@ BEGIN
                 version = "STEP_TRACKER".version + 1,
                 change_id = :change_id,
                 change_type = change.type,
-                change_token = change.claim_token
+                change_token = change.claim_token,
+                change_pod_id = change.pod_id
             FROM (
                 SELECT
-                    step_id, version, 'claimed' AS type,
-                    TO_TIMESTAMP_LTZ(0, 6) AS available_ts, :pod_id AS claimed_by,
-                    :incarnation AS incarnation, :claim_token AS claim_token, NULL AS result,
+                    step_id, version, pod_id, 'claimed' AS type,
+                    TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
+                    incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
                     NULL AS error, NULL AS traceback
                 FROM (
                     SELECT
-                        step_id, version, has_tries_left, place,
-                        SUM(size) OVER (
-                            ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                        queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
+                        request.incarnation, request.claim_token, request.free,
+                        queue.place - request.last_place + request.claim AS place,
+                        SUM(queue.size) OVER (
+                            PARTITION BY request.last_place
+                            ORDER BY queue.place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                         ) AS bytes
                     FROM (
                         SELECT
@@ -1033,19 +1693,41 @@ BEGIN
                                 OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
                             )
                             AND COALESCE(change_id, '') <> :change_id
+                        QUALIFY place <= :claim
+                    ) AS queue
+                    JOIN (
+                        SELECT
+                            posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.claim_token,
+                            SUM(posted.claim) OVER (
+                                ORDER BY posted.number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                            ) AS last_place
+                        FROM (
+                            SELECT
+                                index AS number, value:pod_id::VARCHAR AS pod_id,
+                                value:incarnation::VARCHAR AS incarnation,
+                                value:claim::NUMBER(38, 0) AS claim, value:free::NUMBER(38, 0) AS free,
+                                value:claim_token::VARCHAR AS claim_token,
+                                value:statuses::VARCHAR AS statuses
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
+                        ) AS posted
+                        JOIN "POD_HEALTH" AS pod
+                            ON pod.pod_id = posted.pod_id AND pod.incarnation = posted.incarnation
+                        WHERE posted.claim > 0 AND posted.statuses LIKE '% ' || pod.status || ' %'
                             AND NOT EXISTS (
                                 SELECT 1
-                                FROM "STEP_TRACKER"
-                                WHERE status = 'claimed' AND claim_token = :claim_token
-                                    AND claimed_by = :pod_id AND incarnation = :incarnation
+                                FROM "STEP_TRACKER" AS held
+                                WHERE held.status = 'claimed' AND held.claim_token = posted.claim_token
+                                    AND held.claimed_by = posted.pod_id
+                                    AND held.incarnation = posted.incarnation
                             )
-                        QUALIFY place <= :claim
-                    )
-                )
-                WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= :free OR has_tries_left)
+                    ) AS request
+                        ON queue.place > request.last_place - request.claim
+                            AND queue.place <= request.last_place
+                ) AS chosen
+                WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
                 UNION ALL
                 SELECT
-                    held.step_id, held.version,
+                    held.step_id, held.version, held.claimed_by,
                     CASE
                         WHEN outcome.type <> 'failed' THEN outcome.type
                         WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
@@ -1153,18 +1835,22 @@ BEGIN
                         version = "STEP_TRACKER".version + 1,
                         change_id = :change_id,
                         change_type = change.type,
-                        change_token = change.claim_token
+                        change_token = change.claim_token,
+                        change_pod_id = change.pod_id
                     FROM (
                         SELECT
-                            step_id, version, 'claimed' AS type,
-                            TO_TIMESTAMP_LTZ(0, 6) AS available_ts, :pod_id AS claimed_by,
-                            :incarnation AS incarnation, :claim_token AS claim_token,
-                            NULL AS result, NULL AS error, NULL AS traceback
+                            step_id, version, pod_id, 'claimed' AS type,
+                            TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
+                            incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
+                            NULL AS error, NULL AS traceback
                         FROM (
                             SELECT
-                                step_id, version, has_tries_left, place,
-                                SUM(size) OVER (
-                                    ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                                queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
+                                request.incarnation, request.claim_token, request.free,
+                                queue.place - request.last_place + request.claim AS place,
+                                SUM(queue.size) OVER (
+                                    PARTITION BY request.last_place
+                                    ORDER BY queue.place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                                 ) AS bytes
                             FROM (
                                 SELECT
@@ -1178,19 +1864,41 @@ BEGIN
                                         OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
                                     )
                                     AND COALESCE(change_id, '') <> :change_id
+                                QUALIFY place <= :claim
+                            ) AS queue
+                            JOIN (
+                                SELECT
+                                    posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.claim_token,
+                                    SUM(posted.claim) OVER (
+                                        ORDER BY posted.number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                                    ) AS last_place
+                                FROM (
+                                    SELECT
+                                        index AS number, value:pod_id::VARCHAR AS pod_id,
+                                        value:incarnation::VARCHAR AS incarnation,
+                                        value:claim::NUMBER(38, 0) AS claim, value:free::NUMBER(38, 0) AS free,
+                                        value:claim_token::VARCHAR AS claim_token,
+                                        value:statuses::VARCHAR AS statuses
+                                    FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
+                                ) AS posted
+                                JOIN "POD_HEALTH" AS pod
+                                    ON pod.pod_id = posted.pod_id AND pod.incarnation = posted.incarnation
+                                WHERE posted.claim > 0 AND posted.statuses LIKE '% ' || pod.status || ' %'
                                     AND NOT EXISTS (
                                         SELECT 1
-                                        FROM "STEP_TRACKER"
-                                        WHERE status = 'claimed' AND claim_token = :claim_token
-                                            AND claimed_by = :pod_id AND incarnation = :incarnation
+                                        FROM "STEP_TRACKER" AS held
+                                        WHERE held.status = 'claimed' AND held.claim_token = posted.claim_token
+                                            AND held.claimed_by = posted.pod_id
+                                            AND held.incarnation = posted.incarnation
                                     )
-                                QUALIFY place <= :claim
-                            )
-                        )
-                        WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= :free OR has_tries_left)
+                            ) AS request
+                                ON queue.place > request.last_place - request.claim
+                                    AND queue.place <= request.last_place
+                        ) AS chosen
+                        WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
                         UNION ALL
                         SELECT
-                            held.step_id, held.version,
+                            held.step_id, held.version, held.claimed_by,
                             CASE
                                 WHEN outcome.type <> 'failed' THEN outcome.type
                                 WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
@@ -1242,7 +1950,7 @@ BEGIN
                     error, traceback
                 )
                 SELECT
-                    step_id, version, change_type, last_update_ts, :pod_id, change_id,
+                    step_id, version, change_type, last_update_ts, change_pod_id, change_id,
                     CASE WHEN change_type = 'submitted' THEN payload END,
                     CASE WHEN change_type = 'submitted' THEN priority END,
                     CASE WHEN change_type = 'submitted' THEN max_retries END,
@@ -1308,7 +2016,7 @@ BEGIN
                 )
         ) AS claimable,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
-        :changed AS changed,
+        :changed AS changed, :served AS served,
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -1330,7 +2038,7 @@ BEGIN
     ) AS pod ON pod.pod_id = :pod_id
     UNION ALL
     SELECT
-        'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL,
         step.step_id, step.status, step.priority,
         CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -1342,12 +2050,12 @@ BEGIN
     WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
     UNION ALL
     SELECT
-        'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL,
+        'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL
     FROM "STEP_EVENTS"
-    WHERE change_id = :change_id AND type <> 'claimed');
+    WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed');
     RETURN TABLE(answer);
 EXCEPTION
     WHEN OTHER THEN

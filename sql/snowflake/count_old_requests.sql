@@ -1,0 +1,2 @@
+SELECT COUNT(*) FROM {sync_requests}
+WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP())

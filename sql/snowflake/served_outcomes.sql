@@ -1,0 +1,2 @@
+SELECT '[' || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '') ||
+']' FROM {{marked_requests}} WHERE outcomes <> ''

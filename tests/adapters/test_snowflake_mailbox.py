@@ -1,0 +1,271 @@
+"""The mailbox: one pod serves the requests of all, each once, with the result of a sync."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec.structs import replace
+
+from fleet_q.adapters.snowflake.session import Session
+from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.adapters.snowflake.store import SnowflakeStore
+from fleet_q.core.audit import audit
+from fleet_q.core.errors import IncarnationEnded
+from fleet_q.core.events import Claimed
+from fleet_q.core.pod import Drain, Join, SendHeartbeat
+from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.core.step import Complete, Fail, Step, Submit, claim_order, steps_to_claim
+from tests.standin.client import Schema
+from tests.tables import create_tables
+from tests.waiting import LIMIT
+
+NOW = 1_700_000_000_000_000
+SECOND = 1_000_000
+PATIENCE = 10.0
+PODS = ("a", "b", "c")
+
+
+class Mail:
+    """A store with the pods ``a``, ``b`` and ``c``."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.now = NOW
+        schema.set(clock=NOW)
+        self.store = SnowflakeStore(schema.parameters, patience=LIMIT)
+        for pod in PODS:
+            self.store.sync(SyncRequest(pod, f"{pod}1", Join(pod, f"{pod}1")))
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += round(seconds * SECOND)
+        self.schema.set(clock=self.now)
+
+    def submit(self, count: int, **options: int) -> list[str]:
+        ids = [f"step {number:02}" for number in range(count)]
+        self.store.submit([Submit(i, "{}", unique=True, **options) for i in ids])
+        return ids
+
+    def put(self, *requests: tuple[SyncRequest, int]) -> None:
+        """Post requests a millisecond after each other. Nobody serves them, because an older one
+        waits; that one is deleted in the end."""
+        self.execute(
+            "INSERT INTO SYNC_REQUESTS (pod_id, incarnation, number, sent_ts, request, claim,"
+            " outcomes, outcome_count) SELECT 'nobody', 'nobody', 1, CURRENT_TIMESTAMP(), '{}', 0,"
+            " '', 0"
+        )
+        for request, number in requests:
+            self.pass_time(0.001)
+            assert self.store.post(request, number, PATIENCE) is None
+        self.execute("DELETE FROM SYNC_REQUESTS WHERE pod_id = 'nobody'")
+        self.pass_time(0.001)
+
+    def execute(self, text: str) -> None:
+        self.store.session.execute(text)
+
+    def poll(self, request: SyncRequest, number: int = 1) -> SyncResult | None:
+        return self.store.poll(request, number, PATIENCE)
+
+    def result(self, request: SyncRequest, number: int = 1) -> SyncResult:
+        result = self.poll(request, number)
+        assert result is not None
+        return result
+
+
+@pytest.fixture
+def mail(schema: Schema) -> Iterator[Mail]:
+    create_tables(schema)
+    mail = Mail(schema)
+    yield mail
+    assert mail.store.rebuild(check=True).equal
+    assert audit(mail.store.step_events()).faults == []
+    mail.store.close()
+
+
+def claim(pod: str, count: int, token: str | None = None) -> SyncRequest:
+    return SyncRequest(pod, f"{pod}1", claim=count, claim_token=token or f"token {pod}")
+
+
+def ids(result: SyncResult) -> list[str]:
+    return [step.step_id for step in result.claimed]
+
+
+def test_request_that_is_alone_is_served_when_it_is_posted(mail: Mail) -> None:
+    steps = mail.submit(3)
+    mail.schema.forget()
+    result = mail.store.post(claim("a", 2), 1, PATIENCE)
+    assert result is not None
+    assert (ids(result), result.served_others) == (steps[:2], 0)
+    assert len(mail.schema.log(lambda statement: statement.call is None)) == 1
+
+
+def test_one_call_serves_all_in_the_order_of_posting(mail: Mail) -> None:
+    steps = mail.submit(6)
+    requests = [claim("c", 2), claim("a", 1), claim("b", 2)]
+    mail.put(*((request, 1) for request in requests))
+    first = mail.result(requests[0])
+    assert (ids(first), first.served_others) == (steps[:2], 2)
+    others = [mail.result(request) for request in requests[1:]]
+    assert [ids(result) for result in others] == [steps[2:3], steps[3:5]]
+    assert [result.served_others for result in others] == [None, None]
+    assert [event.pod_id for event in mail.store.history(steps[3])] == [None, "b"]
+
+
+def test_outcomes_of_all_are_recorded_for_their_pods(mail: Mail) -> None:
+    steps = mail.submit(2)
+    for pod in "ab":
+        mail.store.sync(claim(pod, 1, "first"))
+    requests = [
+        SyncRequest(
+            "a", "a1", outcomes=(Complete(steps[0], "first", "1"),), claim=1, claim_token="2a"
+        ),
+        SyncRequest(
+            "b", "b1", outcomes=(Fail(steps[1], "first", "Boom"),), claim=1, claim_token="2b"
+        ),
+    ]
+    mail.put(*((request, 1) for request in requests))
+    results = [mail.result(request) for request in requests]
+    assert [(result.refused, ids(result)) for result in results] == [((), []), ((), [])]
+    assert [event.pod_id for event in mail.store.history(steps[0])][-1] == "a"
+    assert [event.pod_id for event in mail.store.history(steps[1])][-1] == "b"
+    assert mail.store.counts()["completed"] == mail.store.counts()["pending"] == 1
+
+
+def test_late_outcome_is_refused_in_the_mailbox_too(mail: Mail) -> None:
+    (step,) = mail.submit(1)
+    mail.store.sync(claim("a", 1, "first"))
+    mail.store.cancel(step)
+    request = SyncRequest("a", "a1", outcomes=(Complete(step, "first", "1"),))
+    result = mail.store.post(request, 1, PATIENCE)
+    assert result is not None
+    assert result.refused == (step,)
+
+
+def test_each_request_takes_the_steps_that_the_rule_gives_it(mail: Mail) -> None:
+    """Of its places in the queue: after the free slots, only steps with tries left."""
+    mail.store.submit([Submit(f"step {n}", "{}", max_retries=n % 2, unique=True) for n in range(8)])
+    queue: list[Step] = []
+    for number in range(8):
+        step = mail.store.step(f"step {number}")
+        assert step is not None
+        queue.append(step)
+    queue.sort(key=claim_order)
+    requests = [replace(claim(pod, 4), prefetch=3) for pod in "ab"]
+    mail.put(*((request, 1) for request in requests))
+    expected = [steps_to_claim(queue[:4], 1), steps_to_claim(queue[4:], 1)]
+    assert [ids(mail.result(request)) for request in requests] == [
+        [step.step_id for step in steps] for steps in expected
+    ]
+
+
+def test_request_is_served_once_though_it_was_posted_twice(mail: Mail) -> None:
+    mail.submit(4)
+    request = claim("a", 1)
+    mail.put((request, 1))
+    mail.execute(
+        "INSERT INTO SYNC_REQUESTS SELECT * FROM SYNC_REQUESTS WHERE number = 1 AND pod_id = 'a'"
+    )
+    assert len(mail.result(request).claimed) == 1
+    assert len(mail.result(request).claimed) == 1
+    assert mail.store.counts()["claimed"] == 1
+
+
+def test_request_whose_serving_call_was_lost_is_not_served_again(mail: Mail) -> None:
+    (step, *_) = mail.submit(2)
+    mail.schema.fault("drop", on="call", then="sign-in")
+    request = claim("a", 1)
+    with pytest.raises(Exception, match="Snowflake"):
+        mail.store.post(request, 1, PATIENCE)
+    assert ids(mail.result(replace(request, is_retry=True))) == [step]
+    assert mail.store.counts()["claimed"] == 1
+
+
+def test_request_that_a_later_one_has_made_void_is_not_served(mail: Mail) -> None:
+    steps = mail.submit(2)
+    mail.put((claim("a", 1, "void"), 1), (claim("b", 1), 1))
+    mail.put((claim("a", 1, "later"), 2))
+    assert ids(mail.result(claim("b", 1))) == steps[:1]
+    assert ids(mail.result(claim("a", 1, "later"), 2)) == steps[1:]
+    facts = [event.fact for event in mail.store.step_events()]
+    assert "void" not in [fact.claim_token for fact in facts if isinstance(fact, Claimed)]
+    assert mail.store.counts()["claimed"] == 2
+
+
+def test_old_request_is_not_served(mail: Mail) -> None:
+    steps = mail.submit(2)
+    mail.put((claim("a", 1), 1))
+    mail.pass_time(61)
+    result = mail.store.post(claim("b", 1), 1, PATIENCE)
+    assert result is not None
+    assert (ids(result), result.served_others) == (steps[:1], 0)
+    assert mail.store.counts()["claimed"] == 1
+
+
+def test_request_waits_for_an_older_one_until_its_patience_is_over(mail: Mail) -> None:
+    mail.submit(2)
+    mail.put((claim("a", 1), 1), (claim("b", 1), 1))
+    assert mail.poll(claim("b", 1)) is None
+    mail.pass_time(PATIENCE)
+    result = mail.result(claim("b", 1))
+    assert (len(result.claimed), result.served_others) == (1, 1)
+
+
+def test_incarnation_that_has_ended_claims_nothing(mail: Mail) -> None:
+    mail.submit(2)
+    mail.put((claim("a", 1), 1), (claim("b", 1), 1))
+    mail.store.sync(SyncRequest("a", "a2", Join("a", "a2")))
+    mail.pass_time(PATIENCE)
+    assert len(mail.result(claim("b", 1)).claimed) == 1
+    with pytest.raises(IncarnationEnded):
+        mail.poll(claim("a", 1))
+    assert mail.store.counts()["claimed"] == 1
+
+
+def test_claim_without_a_due_step_is_answered_and_not_posted(mail: Mail) -> None:
+    result = mail.store.post(claim("a", 1), 1, PATIENCE)
+    assert result is not None
+    assert (result.claimed, result.more) == ((), False)
+    assert mail.store.session.execute("SELECT COUNT(*) FROM SYNC_REQUESTS") == [(0,)]
+
+
+def test_heartbeat_of_a_posted_request_is_stored_while_it_waits(mail: Mail) -> None:
+    mail.submit(1)
+    request = replace(claim("a", 1), pod_command=SendHeartbeat("a", "a1"))
+    mail.put((request, 1))
+    (pod,) = (pod for pod in mail.store.pods().pods if pod.pod_id == "a")
+    assert pod.last_heartbeat_ts == NOW + 1_000
+
+
+def test_command_is_carried_out_at_once_and_makes_earlier_requests_void(mail: Mail) -> None:
+    steps = mail.submit(2)
+    mail.put((claim("b", 1), 1), (claim("a", 1), 1))
+    result = mail.store.post(SyncRequest("a", "a1", Drain("a", "a1")), 2, PATIENCE)
+    assert result is not None
+    assert [pod.status for pod in mail.store.pods().pods] == ["draining", "up", "up"]
+    assert ids(mail.result(claim("b", 1))) == steps[:1]
+    assert mail.store.counts()["claimed"] == 1
+
+
+def test_serving_calls_run_one_after_another(mail: Mail) -> None:
+    other = Session(mail.schema.parameters, Statements())
+    other.execute("BEGIN TRANSACTION")
+    other.execute("UPDATE SYNC_REQUESTS SET number = number")
+    impatient = SnowflakeStore(
+        {**mail.schema.parameters, "session_parameters": {"LOCK_TIMEOUT": 0}}, patience=0
+    )
+    mail.submit(1)
+    with pytest.raises(Exception, match="Snowflake"):
+        impatient.post(claim("a", 1), 1, PATIENCE)
+    other.close()
+    assert len(mail.result(claim("a", 1)).claimed) == 1
+    impatient.close()
+
+
+def test_leader_deletes_old_requests(mail: Mail) -> None:
+    mail.submit(1)
+    mail.store.post(claim("a", 1), 1, PATIENCE)
+    mail.store.fold_heartbeats()
+    assert mail.store.session.execute("SELECT COUNT(*) FROM SYNC_REQUESTS") == [(1,)]
+    mail.pass_time(601)
+    mail.store.fold_heartbeats()
+    assert mail.store.session.execute("SELECT COUNT(*) FROM SYNC_REQUESTS") == [(0,)]

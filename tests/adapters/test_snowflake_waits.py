@@ -1,0 +1,82 @@
+"""A claim that waited for its lock gets steps, whatever its UPDATE saw of those who held it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from fleet_q.adapters.snowflake.session import Session
+from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.adapters.snowflake.store import SnowflakeStore
+from fleet_q.core.audit import audit
+from fleet_q.core.pod import Join
+from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.core.step import Submit
+from tests.standin.client import Schema
+from tests.tables import create_tables
+from tests.waiting import LIMIT, wait_until
+
+
+@pytest.fixture
+def stores(schema: Schema) -> Iterator[list[SnowflakeStore]]:
+    """Two stores, with a pod each, in one schema with two steps."""
+    create_tables(schema)
+    stores = [SnowflakeStore(schema.parameters, patience=LIMIT) for _ in range(2)]
+    for number, store in enumerate(stores):
+        incarnation = f"incarnation {number}"
+        store.sync(SyncRequest(f"pod {number}", incarnation, Join(f"pod {number}", incarnation)))
+    stores[0].submit([Submit(f"step {number}", "{}", unique=True) for number in range(2)])
+    yield stores
+    schema.no_faults()
+    assert stores[0].rebuild(check=True).equal
+    assert audit(stores[0].step_events()).faults == []
+    for store in stores:
+        store.close()
+
+
+def waiting(schema: Schema) -> int:
+    """How many sessions wait for a lock."""
+    return sum(bool(session["waiting_for"]) for session in schema.sessions())
+
+
+def sync(store: SnowflakeStore, request: SyncRequest) -> SyncResult | None:
+    return store.sync(request)
+
+
+def post(store: SnowflakeStore, request: SyncRequest) -> SyncResult | None:
+    return store.post(request, 1, patience=0.0)
+
+
+@pytest.mark.parametrize("first", [sync, post])
+@pytest.mark.parametrize("second", [sync, post])
+@pytest.mark.parametrize("is_outdated", [False, True])
+def test_two_claims_that_waited_for_the_same_lock_get_a_step_each(
+    schema: Schema,
+    stores: list[SnowflakeStore],
+    first: Callable[[SnowflakeStore, SyncRequest], SyncResult | None],
+    second: Callable[[SnowflakeStore, SyncRequest], SyncResult | None],
+    is_outdated: bool,
+) -> None:
+    if is_outdated:
+        schema.fault("outdated", on="update", matching='UPDATE "STEP_TRACKER"', times=None)
+    holder = Session(schema.parameters, Statements())
+    holder.execute("BEGIN TRANSACTION")
+    holder.execute("UPDATE STEP_TRACKER SET version = version WHERE FALSE")
+    with ThreadPoolExecutor(2) as threads:
+        claims = []
+        for number, (store, call) in enumerate(zip(stores, (first, second), strict=True)):
+            request = SyncRequest(
+                f"pod {number}",
+                f"incarnation {number}",
+                claim=1,
+                claim_token=f"token {number}",
+            )
+            claims.append(threads.submit(call, store, request))
+            wait_until(lambda count=number: waiting(schema) > count)  # type: ignore[misc]
+        holder.execute("COMMIT")
+        results = [claim.result() for claim in claims]
+    holder.close()
+    claimed = [step.step_id for result in results if result for step in result.claimed]
+    assert sorted(claimed) == ["step 0", "step 1"]
