@@ -19,7 +19,7 @@ from rich.text import Text
 
 from fleet_q.adapters.open import dialect
 from fleet_q.adapters.snowflake.connection import connection_parameters, named
-from fleet_q.adapters.snowflake.times import MEASURED
+from fleet_q.adapters.snowflake.times import MEASURED, Times
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.services.cli.output import out, print_json, progress, say, tell
 from fleet_q.services.cli.signals import Ended
@@ -56,9 +56,20 @@ def run(url: str, *, yes: bool, is_long: bool, latencies: Path | None, json: boo
         results = _examine(examination)
     times = examination.times
     if json:
-        print_json({"results": results, "times": times, "leftovers": examination.leftovers})
+        print_json(
+            {
+                "results": results,
+                "times": times,
+                "calls": examination.calls,
+                "procedures": examination.procedures,
+                "leftovers": examination.leftovers,
+            }
+        )
     else:
-        _show(results, times)
+        _show_results(results)
+        _show_times("server", times, MEASURED)
+        _show_times("server, CALL", examination.procedures)
+        _show_times("client", examination.calls)
     if latencies is not None:
         _write(latencies, times)
     failed = [result.probe for result in results if result.verdict == "fail"]
@@ -70,7 +81,7 @@ def _ask(examination: Examination, names: Mapping[str, str], *, yes: bool) -> No
     effort = examination.effort
     where = ".".join(names.get(part, f"the user's {part}") for part in ("database", "schema"))
     tell(f"This tries what FLEET-Q assumes of Snowflake, in {where}.")
-    tell("It makes tables named FLEET_Q_PROBE_... and drops them; it touches no others.")
+    tell("It makes tables and procedures named FLEET_Q_PROBE_..., and drops them again.")
     tell(
         f"About {effort.statements} statements in {effort.seconds / 60:.0f} min of a warehouse:"
         f" {effort.seconds * CREDITS:.2f} credits on an X-Small."
@@ -92,20 +103,26 @@ def _examine(examination: Examination) -> list[ProbeResult]:
     finally:
         if examination.leftovers:
             tell(f"fleet-q: could not drop {', '.join(examination.leftovers)}: drop them by hand")
-    return results
+    return sorted(results, key=lambda result: examination.names.index(result.probe))
 
 
-def _show(results: Sequence[ProbeResult], times: Mapping[str, float]) -> None:
-    """Print expected and found side by side, then the durations."""
+def _show_results(results: Sequence[ProbeResult]) -> None:
+    """Print expected and found side by side."""
     _print_row(("", "probe", "expected", "found"), "bold")
     for result in results:
         cells = (result.verdict, result.probe, result.expected, result.found)
         _print_row([one_line(cell) for cell in cells], _STYLES[result.verdict])
+
+
+def _show_times(where: str, times: Mapping[str, float], expected: Times | None = None) -> None:
+    """Print durations, beside those that were measured elsewhere."""
     if times:
         say("")
-        _print_row(("", "seconds", "measured elsewhere", "found"), "bold")
-        for name, seconds in times.items():
-            _print_row(("", name, f"{getattr(MEASURED, name):.2f}", f"{seconds:.2f}"), "")
+        heading = "" if expected is None else "measured elsewhere"
+        _print_row(("", f"seconds, {where}", heading, "found"), "bold")
+    for name, seconds in times.items():
+        elsewhere = "" if expected is None else f"{getattr(expected, name):.2f}"
+        _print_row(("", name.replace("_", " "), elsewhere, f"{seconds:.2f}"), "")
 
 
 def _print_row(cells: Sequence[str], style: str) -> None:

@@ -35,7 +35,7 @@ def two_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes that find a duration, and something else than expected."""
 
     def measure(room: Room) -> Found:
-        room.times["select"] = 0.5
+        room.shared.times["select"] = 0.5
         return Found("ok", "half a second")
 
     def differ(room: Room) -> Found:
@@ -46,7 +46,9 @@ def two_probes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def probe(name: str, run: Callable[[Room], Found]) -> Probe:
-    return Probe(name=name, expected="much", why="so", run=run, seconds=1, statements=1)
+    return Probe(
+        name=name, expected="much", why="so", run=run, lane="reads", seconds=1, statements=1
+    )
 
 
 def fail(room: Room) -> Found:
@@ -126,7 +128,7 @@ def test_exit_code_is_1_if_fleet_q_could_not_live_with_an_answer(
 
 
 def test_leftover_tables_are_named_in_one_line(fleet_q: Command, account: Schema) -> None:
-    account.fault("error", matching="DROP TABLE .*OTHER", code="000001", message="no")
+    account.fault("error", matching="DROP TABLE .*READS_OTHER", code="000001", message="no")
     _, _, err = fleet_q(*PROBE, "--yes")
     (line,) = [line for line in err.splitlines() if "could not drop" in line]
     assert "_OTHER" in line

@@ -27,7 +27,13 @@ _PROCEDURE_COLUMNS: Final = (
     "arguments", "description", "is_table_function", "is_secure",
 )  # fmt: skip
 _WAREHOUSE_COLUMNS: Final = ("name", "state", "size", "auto_suspend", "auto_resume")
-_HISTORY_COLUMNS: Final = ("query_id", "warehouse_size", "total_elapsed_time", "waited")
+_HISTORY_COLUMNS: Final = (
+    "query_id",
+    "warehouse_size",
+    "total_elapsed_time",
+    "waited",
+    "query_text",
+)
 _PARAMETER_COLUMNS: Final = ("key", "value", "default", "level")
 
 
@@ -215,6 +221,7 @@ def _history(match: re.Match[str], session: Session, database: Locks) -> Result:
             "X-Small" if entry.warehouse else None,
             f"{(entry.ended - entry.began) * 1_000:.0f}",
             f"{entry.waited * 1_000:.0f}",
+            entry.text,
         )
         for entry in session.scene.log
         if entry.session == session.id and entry.ended and entry.call is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -49,19 +49,37 @@ class OnServer(NamedTuple):
     seconds: float
 
 
+def on_server(row: Sequence[Any]) -> OnServer:
+    """What a row of ``history.sql`` says."""
+    _, size, elapsed, waited, *_ = row
+    return OnServer(size, max(int(elapsed) - int(waited or 0), 0) / 1_000)
+
+
 class Client:
     """A session. Raises the connector's errors; one statement runs at a time."""
 
     def __init__(
         self, connection: Mapping[str, Any], scratch: Scratch, parameters: Mapping[str, Any]
     ) -> None:
-        given = {**connection.get("session_parameters", {}), **PARAMETERS, **parameters}
         self._scratch = scratch
-        self._connection = SignIn({**connection, "session_parameters": given}).connect()
+        self._connection = SignIn(self.parameters(connection, parameters)).connect()
 
-    def run(self, name: str, **values: Any) -> Ran:
-        """Run a statement of the folder ``sql/snowflake/probe``."""
-        text, order = with_question_marks(self._scratch.text(name))
+    @staticmethod
+    def parameters(
+        connection: Mapping[str, Any], session_parameters: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The parameters of ``connect``, with the probe's session parameters."""
+        given = connection.get("session_parameters", {})
+        return {
+            **connection,
+            "session_parameters": {**given, **PARAMETERS, **session_parameters},
+        }
+
+    def run(self, name: str, *, on: str | None = None, **values: Any) -> Ran:
+        """Run a statement of the folder ``sql/snowflake/probe``, on another table if ``on`` is its
+        quoted name."""
+        names = {} if on is None else {"table": on}
+        text, order = with_question_marks(self._scratch.text(name, **names))
         return self.execute(text, *(values[value_name] for value_name in order))
 
     def execute(self, text: str, *values: Any) -> Ran:
@@ -79,13 +97,13 @@ class Client:
         columns = [column[0] for column in cursor.description]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
-    def later(self, name: str, **values: Any) -> Future[Ran]:
-        """Run a statement in a thread."""
+    def later(self, name: str, *, on: str | None = None, **values: Any) -> Future[Ran]:
+        """Run a statement in a thread, which ends with the process."""
         future: Future[Ran] = Future()
 
         def run() -> None:
             try:
-                future.set_result(self.run(name, **values))
+                future.set_result(self.run(name, on=on, **values))
             except BaseException as error:
                 future.set_exception(error)
 
@@ -99,9 +117,7 @@ class Client:
         for attempt in range(HISTORY_ATTEMPTS):
             if attempt:
                 time.sleep(HISTORY_PAUSE)
-            for query_id, size, elapsed, waited in self.run("history").rows:
-                seconds = max(int(elapsed) - int(waited or 0), 0) / 1_000
-                found[query_id] = OnServer(size, seconds)
+            found = {row[0]: on_server(row) for row in self.run("history").rows}
             if found.keys() >= set(query_ids):
                 break
         return {query_id: found[query_id] for query_id in query_ids if query_id in found}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Final
+from typing import Any, Final
 
 from snowflake.connector.errors import Error
 
@@ -19,13 +19,13 @@ def waited_update(room: Room) -> Found:
     """Claim a row that another session claims, and count in rows that it changes and adds."""
     room.main.run("insert", id="free", n=0, text=None)
     holder, waiter = room.client(), room.client()
-    _hold(holder, "take", id="free", text="first")
+    hold(holder, "take", id="free", text="first")
     claim = waiter.later("take", id="free", text="second")
     wait([claim], timeout=SETTLED)
     holder.run("commit")
     if claim.result().changed or room.main.run("read", id="free").rows[0][1] != "first":
         return fail("it overwrites the change: two pods could claim one step")
-    _hold(holder, "increment")
+    hold(holder, "increment")
     holder.run("insert", id="late", n=0, text=None)
     count = waiter.later("increment")
     wait([count], timeout=SETTLED)
@@ -40,9 +40,19 @@ def waited_update(room: Room) -> Found:
 
 def lock_timeout(room: Room) -> Found:
     """Wait for a lock that is not released."""
-    _hold(room.client(), "increment")
+    hold(room.client(), "increment")
     try:
         room.client(LOCK_TIMEOUT=1).run("increment")
+    except Error as error:
+        return judge(error)
+    return fail("none: it did not wait for the lock of the table")
+
+
+def statement_timeout(room: Room) -> Found:
+    """Wait for a lock for longer than a statement may take."""
+    hold(room.client(), "increment")
+    try:
+        room.client(STATEMENT_TIMEOUT_IN_SECONDS=1).run("increment")
     except Error as error:
         return judge(error)
     return fail("none: it did not wait for the lock of the table")
@@ -51,8 +61,8 @@ def lock_timeout(room: Room) -> Found:
 def deadlock(room: Room) -> Found:
     """Let two sessions wait for each other's lock."""
     one, two = room.client(), room.client()
-    _hold(one, "increment")
-    _hold(two, "increment_other")
+    hold(one, "increment")
+    hold(two, "increment_other")
     waiting = {one.later("increment_other"): one, two.later("increment"): two}
     (first, *_), _ = wait(waiting, return_when=FIRST_COMPLETED)
     waiting[first].run("rollback")
@@ -61,7 +71,7 @@ def deadlock(room: Room) -> Found:
 
 def insert_beside_update(room: Room) -> Found:
     """Insert rows into a table whose lock another session holds."""
-    _hold(room.client(), "increment")
+    hold(room.client(), "increment")
     inserter = room.client()
     future = inserter.later("insert", id="beside", n=0, text=None)
     wait([future], timeout=room.patience)
@@ -70,10 +80,10 @@ def insert_beside_update(room: Room) -> Found:
     return ok(f"does not wait; {future.result().seconds:.2f} s")
 
 
-def _hold(client: Client, name: str, **values: object) -> None:
+def hold(client: Client, name: str, *, on: str | None = None, **values: Any) -> None:
     """Begin a transaction, and take the table's lock with a statement."""
     client.run("begin")
-    client.run(name, **values)
+    client.run(name, on=on, **values)
 
 
 def _judge_future(future: Future[Ran]) -> Found:
@@ -91,6 +101,7 @@ PROBES: Final = (
         expected="sees what was committed meanwhile",
         why="Two pods that claim at once must not get the same step.",
         run=waited_update,
+        lane="locks",
         seconds=10,
         statements=13,
         is_essential=True,
@@ -100,6 +111,16 @@ PROBES: Final = (
         expected="an error that is retried",
         why="A pod that takes the error for fatal would stop.",
         run=lock_timeout,
+        lane="locks",
+        seconds=5,
+        statements=3,
+    ),
+    Probe(
+        name="statement time-out",
+        expected="an error that is retried",
+        why="A pod that takes the error for fatal would stop.",
+        run=statement_timeout,
+        lane="locks",
         seconds=5,
         statements=3,
     ),
@@ -108,6 +129,7 @@ PROBES: Final = (
         expected="an error that is retried",
         why="A pod that takes the error for fatal would stop.",
         run=deadlock,
+        lane="locks",
         seconds=12,
         statements=8,
     ),
@@ -116,6 +138,7 @@ PROBES: Final = (
         expected="does not wait for the lock",
         why="Heartbeats and requests are INSERTs, which must not queue behind syncs.",
         run=insert_beside_update,
+        lane="locks",
         seconds=8,
         statements=3,
     ),

@@ -15,9 +15,10 @@ def polls(room: Room) -> Found:
     history = room.main.history([first.query_id, again.query_id])
     if len(history) < 2:
         return not_tried("the history of queries does not show the statements")
-    room.times["metadata"] = max(poll.seconds for poll in history.values())
+    times = room.shared.times
+    times["metadata"] = max(poll.seconds for poll in history.values())
     sizes = {poll.warehouse for poll in history.values()} - {None}
-    took = f"{room.times['metadata'] * 1_000:.0f} ms on the server"
+    took = f"{times['metadata'] * 1_000:.0f} ms on the server"
     if sizes:
         return differs(f"needs the warehouse ({', '.join(map(str, sizes))}); {took}")
     return ok(f"no warehouse; {took}")
@@ -29,6 +30,7 @@ PROBES: Final = (
         expected="no warehouse",
         why="Sleeping pods poll the change counter; a warehouse that runs for that is billed.",
         run=polls,
+        lane="store",
         seconds=4,
         statements=4,
     ),

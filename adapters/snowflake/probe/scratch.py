@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Final
 
-from fleet_q.adapters.snowflake.statements import quoted, split
+from fleet_q.adapters.snowflake.statements import quoted
 from fleet_q.sql import load
 
 _FOLDER: Final = "snowflake/probe"
+_COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
+
+
+def new_prefix() -> str:
+    """A random prefix, with which all names of one probe begin."""
+    return f"FLEET_Q_PROBE_{secrets.token_hex(4).upper()}_"
 
 
 class Scratch:
-    """Tables for one probe, whose names begin with a random prefix."""
+    """Tables for experiments, for the probes of one lane."""
 
-    def __init__(self) -> None:
-        self.prefix = f"FLEET_Q_PROBE_{secrets.token_hex(4).upper()}_"
-        self.table = quoted(f"{self.prefix}SCRATCH")
-        self.other = quoted(f"{self.prefix}OTHER")
-        self.hybrid = quoted(f"{self.prefix}HYBRID")
+    def __init__(self, prefix: str, lane: str) -> None:
+        self.prefix = prefix
+        names = {name: quoted(f"{prefix}{lane}_{name}".upper()) for name in _NAMES}
+        self.table, self.other, self.hybrid, self.procedure = names.values()
+        self._names = {"prefix": prefix, **names}
 
     def text(self, name: str, **names: str) -> str:
         """A statement of the folder ``sql/snowflake/probe``. ``names`` replace its placeholders,
         ``table`` among them; they are quoted."""
-        (text,) = split(load(_FOLDER, name))
-        own = {"prefix": self.prefix, "table": self.table, "other": self.other}
-        for placeholder, replaced in {**own, "hybrid": self.hybrid, **names}.items():
+        text = _COMMENT.sub("", load(_FOLDER, name))
+        for placeholder, replaced in {**self._names, **names}.items():
             text = text.replace(f"{{{placeholder}}}", replaced)
         return text
 
-    def is_ours(self, name: str) -> bool:
-        """Whether a table of this name belongs to this probe."""
-        return name.upper().startswith(self.prefix)
+
+_NAMES: Final = ("table", "other", "hybrid", "procedure")

@@ -1,0 +1,1 @@
+INSERT INTO {table} (id, n, text) SELECT id, n, text FROM {table} WHERE id = :id

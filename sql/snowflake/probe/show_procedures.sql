@@ -1,0 +1,1 @@
+SHOW PROCEDURES LIKE '{prefix}%'

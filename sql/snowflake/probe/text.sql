@@ -1,0 +1,1 @@
+SELECT text FROM {table} WHERE id = 'large' LIMIT 1

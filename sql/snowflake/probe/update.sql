@@ -1,0 +1,1 @@
+UPDATE {table} SET n = :n WHERE id = :id
