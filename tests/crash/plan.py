@@ -254,12 +254,12 @@ def _acts_on_snowflake(chance: Random, size: Size) -> list[tuple[int, Callable[[
 def _request_fault(chance: Random) -> RequestFault:
     kind, on, error = chance.choice(
         [
-            ("drop", "commit", ""),
-            ("drop", "write", ""),
+            ("drop", "any", ""),
+            ("drop", "call", ""),
             ("break", "any", ""),
-            ("break", "commit", ""),
+            ("break", "call", ""),
             ("reset", "any", ""),
-            ("reset", "commit", ""),
+            ("reset", "call", ""),
             ("status", "any", ""),
             ("error", "any", "gone"),
             ("error", "any", "sign-in"),

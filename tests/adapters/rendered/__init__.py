@@ -19,7 +19,10 @@ _NO_STATEMENTS: Final = ("grants",)
 
 def golden_files() -> dict[Path, str]:
     """The files, and what belongs there."""
-    procedures = {name: p.text for name, p in Statements().procedures.items()}
+    procedures = {
+        name: procedure.text.replace(procedure.comment, "{comment}")  # differs after any change
+        for name, procedure in Statements().procedures.items()
+    }
     return {
         _path("sqlite"): _rendered("sqlite", _statements("sqlite")),
         _path("snowflake"): _rendered("snowflake", _statements("snowflake")),
