@@ -16,7 +16,7 @@ from fleet_q.adapters.snowflake.probe.room import Probe, Room
 from fleet_q.core.events import Event
 from fleet_q.core.lifecycle import FINAL
 from fleet_q.core.pod import Join, SendHeartbeat
-from fleet_q.core.ports import Store, SyncRequest, SyncResult
+from fleet_q.core.ports import CombiningStore, SyncRequest, SyncResult
 from fleet_q.core.step import Complete, Fail, Outcome, Recover, Submit
 
 T = TypeVar("T")
@@ -31,6 +31,9 @@ pod would be declared dead under load."""
 
 SYNCS: Final = 3
 
+MAILBOX_PATIENCE: Final = 60.0
+"""Seconds; nothing else waits in the mailbox, so requests are served at once."""
+
 _LEAVES: Final = {str, int, bool, type(None), msgspec.Raw}
 """The types of all values in steps, pods and events."""
 
@@ -43,7 +46,7 @@ class Life:
     """Submits, claims, completes, retries, cancels, replays, recovers and prunes steps of two pods.
     ``calls`` receives how long each method took, in seconds."""
 
-    def __init__(self, store: Store, calls: dict[str, float]) -> None:
+    def __init__(self, store: CombiningStore, calls: dict[str, float]) -> None:
         self._store = store
         self._calls = calls
 
@@ -93,8 +96,23 @@ class Life:
         self._finish(Complete("a", "t1", '"done"'), Fail("b", "t1", "Boom", "trace"))
         late = self._sync(SyncRequest("one", "first", outcomes=(Complete("b", "t1", "1"),)))
         _expect(late.refused == ("b",), f"a late result was not refused: {late}")
-        _expect(self._claim(9, "t2") == ["b", "c", "d"], "the second claim took other steps")
-        self._finish(Complete("b", "t2", "1"), Fail("c", "t2", "Boom", permanent=True))
+        self._use_mailbox()
+
+    def _use_mailbox(self) -> None:
+        heartbeat = SendHeartbeat("one", "first")
+        request = SyncRequest("one", "first", heartbeat, claim=9, claim_token="t2")
+        with self._timed("claim by mailbox"):
+            result = self._store.post(request, 1, MAILBOX_PATIENCE)
+        claimed = [step.step_id for step in _typed(result).claimed] if result is not None else []
+        _expect(claimed == ["b", "c", "d"], f"a posted request claimed {claimed}")
+        outcomes = (Complete("b", "t2", "1"), Fail("c", "t2", "Boom", permanent=True))
+        request = SyncRequest("one", "first", outcomes=outcomes)
+        with self._timed("outcomes by mailbox"):
+            result = self._store.post(request, 2, MAILBOX_PATIENCE)
+        _expect(result is not None and not result.refused, f"posted outcomes: {result}")
+        with self._timed("poll of the mailbox"):
+            again = self._store.poll(request, 2, MAILBOX_PATIENCE)
+        _expect(again is not None and not again.refused, f"a request that was served: {again}")
 
     def _cancel_and_replay(self) -> None:
         with self._timed("cancel"):

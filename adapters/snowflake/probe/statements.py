@@ -22,18 +22,16 @@ _PLACEHOLDER: Final = re.compile(r"\{\w+\}")
 
 _NUMBERS: Final = {
     "limit": 1, "before": 0, "before_ts": 0, "version": 1, "last_heartbeat_ts": 0, "free": 0,
-    "claim": 0, "events": 0, "changed": 0, "most_bytes": 1, "delay": 0, "transaction": 0,
-    "skip_pod_check": False,
+    "claim": 0, "events": 0, "changed": 0, "most_bytes": 1, "number": 0, "patience": 0,
+    "own_claim": 0, "own_outcome_count": 0, "skip_pod_check": False,
 }  # fmt: skip
 _TEXTS: Final = (
-    "pod_id", "by_pod_id", "incarnation", "change_id", "claim_token", "step_id", "before_id",
-    "after", "error", "type", "event_type",
+    "pod_id", "incarnation", "change_id", "claim_token", "step_id", "before_id", "after", "error",
+    "event_type",
 )  # fmt: skip
 VALUES: Final[Mapping[str, Any]] = {**_NUMBERS, **dict.fromkeys(_TEXTS, "none")}
 """Values with which no statement finds a row, by the names in the statements; all other values are
 JSON arrays, and these are empty."""
-
-_LEFT_OUT: Final = ("abort_transaction",)
 
 
 class _AllValues(dict[str, Any]):
@@ -46,9 +44,7 @@ def runnable(tables: Statements) -> list[str]:
     return [
         name
         for name in sorted(statements(DIALECT))
-        if name not in _LEFT_OUT
-        and _RUNS.match(text := tables.text(name))
-        and not _PLACEHOLDER.search(text)
+        if _RUNS.match(text := tables.text(name)) and not _PLACEHOLDER.search(text)
     ]
 
 
