@@ -120,9 +120,9 @@ def pod_event_row(event: PodEvent) -> Row:
     return _POD_LOG.to_row(event)
 
 
-def outcomes_json(outcomes: Sequence[Outcome]) -> str:
-    """The JSON of outcomes that ``sync.sql`` takes as ``:outcomes``."""
-    return encode([_outcome(outcome) for outcome in outcomes])
+def outcomes_json(outcomes: Sequence[Outcome], pod_id: str) -> str:
+    """The JSON of a pod's outcomes that ``sync.sql`` takes as ``:outcomes``."""
+    return encode([{**_outcome(outcome), "pod_id": pod_id} for outcome in outcomes])
 
 
 def submissions_json(new: Sequence[Submit]) -> str:

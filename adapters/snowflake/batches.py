@@ -34,10 +34,10 @@ def batches(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
         yield batch
 
 
-def outcomes_json(outcomes: Sequence[Outcome]) -> str:
-    """The outcomes as one text. Raises :class:`DataRefused` if it is too large, so that the pod
+def outcomes_json(outcomes: Sequence[Outcome], pod_id: str) -> str:
+    """A pod's outcomes as one text. Raises :class:`DataRefused` if it is too large, so that the pod
     finds the outcome that is, and fails its step."""
-    text = rows.outcomes_json(outcomes)
+    text = rows.outcomes_json(outcomes, pod_id)
     if (size := size_of(text)) > MAX_TEXT_BYTES:
         raise DataRefused(
             f"{len(outcomes)} outcome(s) have {size} bytes, and Snowflake takes {MAX_TEXT_BYTES}"

@@ -50,7 +50,7 @@ class Mailbox:
             transitions=transitions_json(request.pod_command, allowed_statuses(request)),
             own_request=claim_json(request),
             own_claim=request.claim,
-            own_outcomes=outcomes_json(request.outcomes)[1:-1],
+            own_outcomes=outcomes_json(request.outcomes, request.pod_id)[1:-1],
             own_outcome_count=len(request.outcomes),
             only_claims=request.claim > 0 and not request.outcomes and not request.is_retry,
             claim_token=request.claim_token,

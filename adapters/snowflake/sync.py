@@ -96,7 +96,7 @@ def _values(request: SyncRequest) -> dict[str, Any]:
         "allowed_statuses": rows.encode(statuses),
         "skip_pod_check": request.pod_command is None and not request.claim,
         "requests": f"[{claim_json(request)}]",
-        "outcomes": outcomes_json(request.outcomes),
+        "outcomes": outcomes_json(request.outcomes, request.pod_id),
         "outcome_count": len(request.outcomes),
         "claim": request.claim,
         "most_bytes": steps.MAX_CLAIM_SIZE,

@@ -65,7 +65,7 @@ FROM (
     WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
     UNION ALL
     SELECT
-        held.step_id, held.version, held.claimed_by,
+        held.step_id, held.version, outcome.pod_id,
         CASE
             WHEN outcome.type <> 'failed' THEN outcome.type
             WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
@@ -80,6 +80,7 @@ FROM (
         }
     FROM (
         SELECT
+            value:pod_id::VARCHAR AS pod_id,
             {outcome_values}
         FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
     ) AS outcome

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fleet_q.core.ports import Store
+from fleet_q.core.pod import SendHeartbeat
+from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.step import Complete, Fail, Outcome, Release
 
 from .helpers import (
@@ -176,3 +177,18 @@ def test_orphan_can_be_completed_until_it_is_recovered(store: Store) -> None:
 
     assert known(store, "step").status == "completed"
     assert recover_all(store) == []
+
+
+def test_outcome_reported_by_another_pod_is_logged_as_reported_by_it(store: Store) -> None:
+    """A claim is proven by its token alone."""
+    held_step(store)
+    join(store, "other", "two")
+
+    answer = store.sync(
+        SyncRequest(
+            "other", "two", SendHeartbeat("other", "two"), (Complete("step", "token", "1"),)
+        )
+    )
+
+    assert answer.refused == ()
+    assert [event.pod_id for event in store.history("step")] == [None, "pod", "other"]

@@ -1031,7 +1031,7 @@ FROM (
     WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
     UNION ALL
     SELECT
-        held.step_id, held.version, held.claimed_by,
+        held.step_id, held.version, outcome.pod_id,
         CASE
             WHEN outcome.type <> 'failed' THEN outcome.type
             WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
@@ -1046,6 +1046,7 @@ FROM (
         outcome.result AS result, outcome.error AS error, outcome.traceback AS traceback
     FROM (
         SELECT
+            value:pod_id::VARCHAR AS pod_id,
             value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
             value:claim_token::VARCHAR AS claim_token, value:result::VARCHAR AS result,
             value:error::VARCHAR AS error, value:traceback::VARCHAR AS traceback,

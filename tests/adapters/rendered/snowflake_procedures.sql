@@ -635,7 +635,7 @@ BEGIN
                 WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
                 UNION ALL
                 SELECT
-                    held.step_id, held.version, held.claimed_by,
+                    held.step_id, held.version, outcome.pod_id,
                     CASE
                         WHEN outcome.type <> 'failed' THEN outcome.type
                         WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
@@ -651,6 +651,7 @@ BEGIN
                     outcome.traceback AS traceback
                 FROM (
                     SELECT
+                        value:pod_id::VARCHAR AS pod_id,
                         value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
                         value:claim_token::VARCHAR AS claim_token, value:result::VARCHAR AS result,
                         value:error::VARCHAR AS error, value:traceback::VARCHAR AS traceback,
@@ -806,7 +807,7 @@ BEGIN
                         WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
                         UNION ALL
                         SELECT
-                            held.step_id, held.version, held.claimed_by,
+                            held.step_id, held.version, outcome.pod_id,
                             CASE
                                 WHEN outcome.type <> 'failed' THEN outcome.type
                                 WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
@@ -822,6 +823,7 @@ BEGIN
                             outcome.error AS error, outcome.traceback AS traceback
                         FROM (
                             SELECT
+                                value:pod_id::VARCHAR AS pod_id,
                                 value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
                                 value:claim_token::VARCHAR AS claim_token,
                                 value:result::VARCHAR AS result, value:error::VARCHAR AS error,
@@ -1727,7 +1729,7 @@ BEGIN
                 WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
                 UNION ALL
                 SELECT
-                    held.step_id, held.version, held.claimed_by,
+                    held.step_id, held.version, outcome.pod_id,
                     CASE
                         WHEN outcome.type <> 'failed' THEN outcome.type
                         WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
@@ -1743,6 +1745,7 @@ BEGIN
                     outcome.traceback AS traceback
                 FROM (
                     SELECT
+                        value:pod_id::VARCHAR AS pod_id,
                         value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
                         value:claim_token::VARCHAR AS claim_token, value:result::VARCHAR AS result,
                         value:error::VARCHAR AS error, value:traceback::VARCHAR AS traceback,
@@ -1898,7 +1901,7 @@ BEGIN
                         WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
                         UNION ALL
                         SELECT
-                            held.step_id, held.version, held.claimed_by,
+                            held.step_id, held.version, outcome.pod_id,
                             CASE
                                 WHEN outcome.type <> 'failed' THEN outcome.type
                                 WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
@@ -1914,6 +1917,7 @@ BEGIN
                             outcome.error AS error, outcome.traceback AS traceback
                         FROM (
                             SELECT
+                                value:pod_id::VARCHAR AS pod_id,
                                 value:type::VARCHAR AS type, value:step_id::VARCHAR AS step_id,
                                 value:claim_token::VARCHAR AS claim_token,
                                 value:result::VARCHAR AS result, value:error::VARCHAR AS error,
