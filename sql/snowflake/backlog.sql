@@ -15,10 +15,7 @@ SELECT
 FROM (
     SELECT
         status, created_ts, available_ts,
-        status = 'pending' AND (
-            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-            OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
-        ) AS is_due
+        status = 'pending' AND {{is_due}} AS is_due
     FROM {step_tracker}
     WHERE status IN ('pending', 'claimed')
 ) AS step

@@ -1,2 +1,6 @@
-SELECT '[' || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '') ||
-']' FROM {{marked_requests}} WHERE outcomes <> ''
+SELECT
+    '['
+    || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+    || ']'
+FROM {{marked_requests}}
+WHERE outcomes <> ''

@@ -1,2 +1,5 @@
-SELECT '[' || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '') ||
-']' FROM {{marked_requests}}
+SELECT
+    '['
+    || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+    || ']'
+FROM {{marked_requests}}

@@ -6,8 +6,16 @@ INSERT INTO {step_tracker} (
 )
 SELECT
     new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
-    :change_id, 'submitted', :pod_id, {submitted_values with available_ts = CASE WHEN
-    new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6) ELSE DATEADD(microsecond,
-    new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP()) END } FROM TABLE(FLATTEN(input =>
-    PARSE_JSON(:submissions))) AS new WHERE NOT EXISTS ( SELECT 1 FROM {step_tracker} AS step WHERE
-    step.step_id = new.value:step_id::VARCHAR )
+    :change_id, 'submitted', :pod_id,
+    {submitted_values with
+        available_ts = CASE
+            WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+            ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+        END
+    }
+FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
+WHERE NOT EXISTS (
+    SELECT 1
+    FROM {step_tracker} AS step
+    WHERE step.step_id = new.value:step_id::VARCHAR
+)

@@ -829,19 +829,26 @@ SELECT COALESCE(SUM(outcome_count), 0)::NUMBER(38, 0) FROM (
 ) AS marked;
 
 -- snowflake/served_outcomes
-SELECT '[' || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '') ||
-']' FROM (
+SELECT
+    '['
+    || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+    || ']'
+FROM (
     SELECT
         incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
         MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
     FROM "SYNC_REQUESTS"
     WHERE change_id = :change_id
     GROUP BY incarnation, number
-) AS marked WHERE outcomes <> '';
+) AS marked
+WHERE outcomes <> '';
 
 -- snowflake/served_requests
-SELECT '[' || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '') ||
-']' FROM (
+SELECT
+    '['
+    || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+    || ']'
+FROM (
     SELECT
         incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
         MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
@@ -902,13 +909,19 @@ INSERT INTO "STEP_TRACKER" (
 )
 SELECT
     new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
-    :change_id, 'submitted', :pod_id, new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
-        new.value:max_retries::NUMBER(38, 0),
-        CASE WHEN
-           new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6) ELSE DATEADD(microsecond,
-           new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP()) END FROM TABLE(FLATTEN(input =>
-    PARSE_JSON(:submissions))) AS new WHERE NOT EXISTS ( SELECT 1 FROM "STEP_TRACKER" AS step WHERE
-    step.step_id = new.value:step_id::VARCHAR );
+    :change_id, 'submitted', :pod_id,
+    new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+    new.value:max_retries::NUMBER(38, 0),
+    CASE
+        WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+        ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+    END
+FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
+WHERE NOT EXISTS (
+    SELECT 1
+    FROM "STEP_TRACKER" AS step
+    WHERE step.step_id = new.value:step_id::VARCHAR
+);
 
 -- snowflake/sync
 -- Claim steps and record outcomes in one statement, which locks the table once. Each of the

@@ -483,8 +483,11 @@ BEGIN
             WHERE change_id = :change_id
             GROUP BY incarnation, number
         ) AS marked);
-        requests := (SELECT '[' || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '') ||
-        ']' FROM (
+        requests := (SELECT
+            '['
+            || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+            || ']'
+        FROM (
             SELECT
                 incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
                 MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
@@ -492,15 +495,19 @@ BEGIN
             WHERE change_id = :change_id
             GROUP BY incarnation, number
         ) AS marked);
-        outcomes := (SELECT '[' || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '') ||
-        ']' FROM (
+        outcomes := (SELECT
+            '['
+            || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+            || ']'
+        FROM (
             SELECT
                 incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
                 MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
             FROM "SYNC_REQUESTS"
             WHERE change_id = :change_id
             GROUP BY incarnation, number
-        ) AS marked WHERE outcomes <> '');
+        ) AS marked
+        WHERE outcomes <> '');
         claim := (SELECT COALESCE(SUM(claim), 0)::NUMBER(38, 0) FROM (
             SELECT
                 incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
@@ -1473,13 +1480,19 @@ BEGIN
         )
         SELECT
             new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
-            :change_id, 'submitted', :pod_id, new.value:payload::VARCHAR,
-                new.value:priority::NUMBER(38, 0), new.value:max_retries::NUMBER(38, 0),
-                CASE WHEN
-                           new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6) ELSE DATEADD(microsecond,
-                           new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP()) END FROM TABLE(FLATTEN(input =>
-            PARSE_JSON(:submissions))) AS new WHERE NOT EXISTS ( SELECT 1 FROM "STEP_TRACKER" AS step WHERE
-            step.step_id = new.value:step_id::VARCHAR );
+            :change_id, 'submitted', :pod_id,
+            new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+            new.value:max_retries::NUMBER(38, 0),
+            CASE
+                WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+            END
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
+        WHERE NOT EXISTS (
+            SELECT 1
+            FROM "STEP_TRACKER" AS step
+            WHERE step.step_id = new.value:step_id::VARCHAR
+        );
         stored := SQLROWCOUNT;
     END IF;
     IF (stored = submission_count) THEN
