@@ -112,7 +112,7 @@ class Rebuilder:
         while not replace():
             pass
 
-    def _replace(self, procedure: str, event_count: int, **values: str) -> bool:
+    def _replace(self, procedure: str, event_count: int, **values: Any) -> bool:
         """Replace rows by those folded from a log of ``event_count`` events; false if it has grown,
         so that they must be folded again."""
         found = self._write(procedure, event_count=event_count, **values)

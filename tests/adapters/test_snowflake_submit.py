@@ -50,3 +50,15 @@ def test_other_payload_is_a_conflict_while_reads_are_stale(
     one.submit([Submit("a", "{}")])
     with pytest.raises(StepConflict):
         two.submit([Submit("a", '{"n": 1}')])
+
+
+@pytest.mark.parametrize("is_unique", [True, False])
+def test_submission_whose_answer_is_lost_is_one_step_while_reads_are_stale(
+    schema: Schema, stores: tuple[SnowflakeStore, SnowflakeStore], is_unique: bool
+) -> None:
+    """The session that tries again does not see that the first attempt was committed."""
+    new = [Submit("a", "{}", unique=True), Submit("b", "{}", unique=is_unique)]
+    schema.fault("drop", on="call", then="sign-in")
+    assert stores[0].submit(new) == [True, is_unique]
+    schema.no_faults()
+    assert stores[0].counts()["pending"] == 2
