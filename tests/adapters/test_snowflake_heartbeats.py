@@ -71,7 +71,7 @@ def test_folding_moves_the_last_heartbeat_and_deletes_all(
         schema.set(clock=NOW + seconds * SECOND)
         store.sync(HEARTBEAT)
     before = only_pod(store)
-    assert (before.last_heartbeat_ts, heartbeats(store)) == (NOW + 3 * SECOND, 3)
+    assert (before.last_heartbeat_ts, heartbeats(store)) == (NOW + 3 * SECOND + 1, 3)
     store.fold_heartbeats()
     assert (only_pod(store), heartbeats(store)) == (before, 0)
 

@@ -161,6 +161,22 @@ def test_pods_can_be_declared_dead_after_the_clock_was_set(
     assert len(store.declare_dead(store.pods().pods)) == 1
 
 
+def test_every_heartbeat_changes_the_pod_after_the_clock_was_set_back(
+    store: Store, clock: FakeClock
+) -> None:
+    """The leader sees by the change that the pod lives."""
+    join(store)
+    clock.step(-3_600)
+    seen = [only_pod(store)]
+    for is_folded in (False, False, True, False):
+        clock.advance(10)
+        send(store, SendHeartbeat("pod", "one"))
+        if is_folded:
+            store.fold_heartbeats()
+        seen.append(only_pod(store))
+    assert len(set(seen)) == len(seen)
+
+
 @pytest.mark.parametrize("command_type", [SendHeartbeat, Drain])
 def test_unknown_pod_must_join_first(store: Store, command_type: type[PodCommand]) -> None:
     with pytest.raises(IncarnationEnded):

@@ -781,10 +781,26 @@ LEFT JOIN (
 SELECT DISTINCT schema_version, table_kind FROM "FLEET_Q";
 
 -- snowflake/send_heartbeat
--- Insert a heartbeat if the pod's incarnation has a status in which a heartbeat is no event.
+-- Insert a heartbeat if the pod's incarnation has a status in which a heartbeat is no event. It is
+-- later than the pod's last one, also after the clock was set back: the leader sees by the change
+-- that the pod lives.
 INSERT INTO "POD_HEARTBEATS" (pod_id, incarnation, heartbeat_ts)
-SELECT pod_id, incarnation, CURRENT_TIMESTAMP()
-FROM "POD_HEALTH"
+SELECT pod_id, incarnation,
+    GREATEST(CURRENT_TIMESTAMP(), DATEADD(microsecond, 1, last_heartbeat_ts))
+FROM (
+    SELECT
+        pod_id, status, birth_ts,
+        GREATEST(
+            last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+        ) AS last_heartbeat_ts,
+        incarnation, version
+    FROM "POD_HEALTH"
+    LEFT JOIN (
+        SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+        FROM "POD_HEARTBEATS"
+        GROUP BY pod_id, incarnation
+    ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+) AS pod
 WHERE pod_id = :pod_id AND incarnation = :incarnation
     AND status IN (
         SELECT value[0]::VARCHAR

@@ -340,8 +340,22 @@ DECLARE
 BEGIN
     IF (sends_heartbeat) THEN
         INSERT INTO "POD_HEARTBEATS" (pod_id, incarnation, heartbeat_ts)
-        SELECT pod_id, incarnation, CURRENT_TIMESTAMP()
-        FROM "POD_HEALTH"
+        SELECT pod_id, incarnation,
+            GREATEST(CURRENT_TIMESTAMP(), DATEADD(microsecond, 1, last_heartbeat_ts))
+        FROM (
+            SELECT
+                pod_id, status, birth_ts,
+                GREATEST(
+                    last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+                ) AS last_heartbeat_ts,
+                incarnation, version
+            FROM "POD_HEALTH"
+            LEFT JOIN (
+                SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+                FROM "POD_HEARTBEATS"
+                GROUP BY pod_id, incarnation
+            ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+        ) AS pod
         WHERE pod_id = :pod_id AND incarnation = :incarnation
             AND status IN (
                 SELECT value[0]::VARCHAR
@@ -1595,8 +1609,22 @@ BEGIN
     END IF;
     IF (sends_heartbeat) THEN
         INSERT INTO "POD_HEARTBEATS" (pod_id, incarnation, heartbeat_ts)
-        SELECT pod_id, incarnation, CURRENT_TIMESTAMP()
-        FROM "POD_HEALTH"
+        SELECT pod_id, incarnation,
+            GREATEST(CURRENT_TIMESTAMP(), DATEADD(microsecond, 1, last_heartbeat_ts))
+        FROM (
+            SELECT
+                pod_id, status, birth_ts,
+                GREATEST(
+                    last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+                ) AS last_heartbeat_ts,
+                incarnation, version
+            FROM "POD_HEALTH"
+            LEFT JOIN (
+                SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+                FROM "POD_HEARTBEATS"
+                GROUP BY pod_id, incarnation
+            ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+        ) AS pod
         WHERE pod_id = :pod_id AND incarnation = :incarnation
             AND status IN (
                 SELECT value[0]::VARCHAR
