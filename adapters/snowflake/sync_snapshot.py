@@ -10,7 +10,7 @@ from fleet_q.adapters.columns import ROWS
 from fleet_q.core import pod as pods
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.lifecycle import POD_STATUSES, PodStatus
-from fleet_q.core.pod import AnyPodCommand, Pod
+from fleet_q.core.pod import AnyPodCommand, Pod, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import claim_order
 
@@ -80,8 +80,22 @@ class SyncSnapshot:
             lost=tuple(
                 step_id for step_id, token in request.check_held if (step_id, token) not in held
             ),
+            unexpected=self._unexpected(request),
             next_due=self.next_due if request.claim else None,
             any_claimed=self.is_held if request.claim else False,
+        )
+
+    def _unexpected(self, request: SyncRequest) -> tuple[tuple[str, str], ...]:
+        if not isinstance(request.pod_command, SendHeartbeat):
+            return ()
+        expected = set(request.check_held)
+        return tuple(
+            claim
+            for step in self._steps
+            if step.incarnation == request.incarnation
+            and step.claim_token is not None
+            and step.claim_token != request.claim_token
+            and (claim := (step.step_id, step.claim_token)) not in expected
         )
 
 

@@ -50,6 +50,9 @@ class SyncResult(msgspec.Struct, frozen=True):
     - ``claimed``: the steps that the pod now holds under the request's claim token.
     - ``refused``: the ids of outcomes that were rejected, because their claim is not current.
     - ``lost``: the step ids in ``check_held`` whose claims are not current.
+    - ``unexpected``, after a heartbeat: other claims of the incarnation, pairs of step id and claim
+      token. There are none unless the store may carry out a call after its repetition: the late one
+      claims again if the steps of the other have ended.
     - ``next_due``, after a claim: when the next pending step becomes due; ``None``: none is known.
     - ``any_claimed``, after a claim: whether any pod holds a step.
     - ``done``: false if the request was ``only_if_claimable`` and no step was due.
@@ -62,6 +65,7 @@ class SyncResult(msgspec.Struct, frozen=True):
     claimed: tuple[Step, ...] = ()
     refused: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    unexpected: tuple[tuple[str, str], ...] = ()
     next_due: int | None = None
     any_claimed: bool = False
     done: bool = True

@@ -232,6 +232,7 @@ class PodMachine:
             recorded_at = self._pacing.began_at if self._combines else now
             self._on_command_done(request.pod_command, now, recorded_at)
         self._drop_lost(request, result)
+        self._release_unexpected(result.unexpected)
         self._claims.on_synced(request, result, now, self._idle.next_claim(now))
         self._track_idleness(request, result, now)
         if self.phase in ("draining", "gone"):
@@ -369,6 +370,15 @@ class PodMachine:
             self._idle.on_asleep(now)
             # The change counter may have changed while the sync was under way.
             self._idle.wake_at = min(self._idle.wake_at, self._claims.next_claim)
+
+    def _release_unexpected(self, claims: Iterable[tuple[str, str]]) -> None:
+        """Release steps that the store has claimed for this pod without its knowledge."""
+        for step_id, claim_token in claims:
+            held = self._running.get(step_id)
+            is_held = held is not None and held.claim_token == claim_token
+            if is_held or step_id in self._requests.kept or self._outbox.has(step_id, claim_token):
+                continue
+            self._outbox.add(Release(step_id, claim_token))
 
     def _drop_lost(self, request: SyncRequest, result: SyncResult) -> None:
         """Abandon the functions whose claims do not stand any more."""

@@ -25,6 +25,13 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._outcomes)
 
+    def has(self, step_id: str, claim_token: str) -> bool:
+        """Whether an outcome of this claim waits."""
+        return any(
+            outcome.step_id == step_id and outcome.claim_token == claim_token
+            for outcome in self._outcomes
+        )
+
     @property
     def fits_in_one_sync(self) -> bool:
         """Whether one sync may record all of them."""

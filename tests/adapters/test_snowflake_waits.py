@@ -11,9 +11,9 @@ from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.audit import audit
-from fleet_q.core.pod import Join
+from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
-from fleet_q.core.step import Submit
+from fleet_q.core.step import Complete, Submit
 from tests.standin.client import Schema
 from tests.tables import create_tables
 from tests.waiting import LIMIT, wait_until
@@ -80,3 +80,22 @@ def test_two_claims_that_waited_for_the_same_lock_get_a_step_each(
     holder.close()
     claimed = [step.step_id for result in results if result for step in result.claimed]
     assert sorted(claimed) == ["step 0", "step 1"]
+
+
+def test_heartbeat_finds_claims_of_a_call_that_was_carried_out_late(
+    stores: list[SnowflakeStore],
+) -> None:
+    store, pod_id, incarnation = stores[0], "pod 0", "incarnation 0"
+    claim = SyncRequest(pod_id, incarnation, claim=1, claim_token="token")
+    (step,) = store.sync(claim).claimed
+    store.sync(SyncRequest(pod_id, incarnation, outcomes=(Complete(step.step_id, "token", "1"),)))
+    (late,) = store.sync(claim).claimed  # after its repetition was answered
+    heartbeat = SyncRequest(pod_id, incarnation, SendHeartbeat(pod_id, incarnation))
+    assert store.sync(heartbeat).unexpected == ((late.step_id, "token"),)
+    known = SyncRequest(
+        pod_id,
+        incarnation,
+        SendHeartbeat(pod_id, incarnation),
+        check_held=((late.step_id, "token"),),
+    )
+    assert store.sync(known).unexpected == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet_q.core.pod import Join, SendHeartbeat
-from fleet_q.core.step import Complete, Fail
+from fleet_q.core.step import Complete, Fail, Release
 from fleet_q.core.worker.claim_schedule import SHORTEST_CLAIM_WAIT
 from fleet_q.core.worker.outbox import MOST_OUTCOMES
 from tests.core.helpers import AT, Driver, up
@@ -223,6 +223,16 @@ def test_functions_of_lost_claims_are_abandoned() -> None:
     assert driver.plan().abandon == ()
     assert driver.machine.running == 1
     assert not driver.finish("a")
+
+
+def test_claims_that_the_pod_does_not_know_are_released() -> None:
+    driver = up("a", "b")
+    driver.wait(10)
+    request = driver.sync()
+    driver.finish("b")
+    driver.answer(request, unexpected=(*driver.claims("a", "b"), ("late", "token")))
+    released = [claim for claim in driver.sync().outcomes if isinstance(claim, Release)]
+    assert released == [Release("late", "token")]
 
 
 def test_claim_lost_and_step_claimed_again_in_one_sync_abandons_only_the_old_attempt() -> None:
