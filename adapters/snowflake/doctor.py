@@ -6,14 +6,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Final
+from urllib.request import getproxies
+
+import msgspec
 
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.adapters.diagnosis import Check, Diagnosis, Finding, examine, fail, ok, warn
+from fleet_q.adapters.snowflake import egress
 from fleet_q.adapters.snowflake.errors import NO_PRIVILEGE, NO_SUCH_OBJECT, advice, number, plain
 from fleet_q.adapters.snowflake.migrate import missing_procedures
 from fleet_q.adapters.snowflake.schema import SCHEMA_VERSION, Place, grants_by_object
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import identifier, quoted
+from fleet_q.adapters.snowflake.times import SLOTS
 from fleet_q.core.errors import StoreError
 
 ADMIN_ROLES: Final = {
@@ -34,6 +39,10 @@ SLOWEST: Final = 500_000
 """Microseconds for a statement. A pod's sync is one request."""
 
 ROUNDS: Final = 5
+
+KEPT_TABLES: Final = ("step_events", "pod_events", "fleet_q")
+"""The tables that cannot be made anew, for which Time Travel is as good as it costs: the logs, to
+which rows are only added, and a table with one row."""
 
 _APPLY: Final = "fleet-q schema --store snowflake:// --apply --role"
 _CREATE_WAREHOUSE: Final = (
@@ -59,13 +68,17 @@ def examination(
             Check("role", checks.role, signed_in),
             Check("warehouse", checks.warehouse, signed_in),
             Check("auto-suspend", checks.auto_suspend, ("warehouse",)),
+            Check("slots", checks.slots, ("warehouse",)),
             Check("database", checks.database, signed_in),
             Check("schema", checks.schema, ("database",)),
             Check("tables", checks.tables, ("schema",)),
+            Check("retention", checks.retention, ("tables",)),
             Check("version", checks.version, ("tables", "warehouse")),
             Check("procedures", checks.procedures, ("version",)),
             Check("privileges", checks.privileges, ("tables", "warehouse")),
             Check("result cache", checks.result_cache, signed_in),
+            Check("consistency", checks.consistency, signed_in),
+            Check("egress", checks.egress, signed_in),
             Check("clock", checks.clock, signed_in),
             Check("latency", checks.latency, ("clock",)),
         ]
@@ -129,6 +142,27 @@ class _Checks:
             )
         return ok(f"after {idle} s without statements; size {row['size']}")
 
+    def slots(self) -> Diagnosis:
+        """How many statements the warehouse runs at a time."""
+        warehouse = quoted(self._warehouse)
+        try:
+            shown = self._session.show("show_slots", warehouse=warehouse)
+        except StoreError as error:
+            return ok(f"not visible to {self._role}: {plain(error)}")
+        slots = int(shown[0]["value"]) if shown else SLOTS
+        rows = self._session.show("show_warehouses")
+        row = next((row for row in rows if row["name"] == self._warehouse), {})
+        clusters = int(row.get("max_cluster_count") or 1)
+        message = f"{slots} statements at a time"
+        if clusters > 1:
+            message += f" on each of at most {clusters} clusters"
+        if slots < SLOTS:
+            return warn(
+                f"{message}; others queue, also those that hold a lock",
+                f"ALTER WAREHOUSE {warehouse} SET MAX_CONCURRENCY_LEVEL = {SLOTS}",
+            )
+        return ok(message)
+
     def database(self) -> Diagnosis:
         if not self._database:
             return self._missing("database", "CREATE DATABASE IF NOT EXISTS {}")
@@ -149,6 +183,26 @@ class _Checks:
             )
         hybrid = [row for row in shown.values() if row.get("is_hybrid") == "Y"]
         return ok(f"all {len(self._session.statements.names)}{', two hybrid' if hybrid else ''}")
+
+    def retention(self) -> Diagnosis:
+        """Whether Snowflake keeps old partitions of the tables that change all the time."""
+        shown = {quoted(row["name"]): row for row in self._session.show("show_tables")}
+        names = self._session.statements.names
+        changing = [shown[name] for table, name in names.items() if table not in KEPT_TABLES]
+        standard = [row for row in changing if row.get("is_hybrid") != "Y"]
+        kept = [row["name"] for row in standard if int(row.get("retention_time") or 0)]
+        if kept:
+            return warn(
+                f"old versions of {', '.join(kept)} are kept for Time Travel, and billed",
+                "; ".join(
+                    f"ALTER TABLE {quoted(name)} SET DATA_RETENTION_TIME_IN_DAYS = 0"
+                    for name in kept
+                ),
+            )
+        permanent = [row["name"] for row in standard if row["kind"] == "TABLE"]
+        if permanent:
+            return ok(f"none, but 7 days of Fail-safe of {', '.join(permanent)}")
+        return ok("none of the tables that change")
 
     def version(self) -> Diagnosis:
         try:
@@ -194,6 +248,36 @@ class _Checks:
                 f"ALTER USER {quoted(self._user)} SET USE_CACHED_RESULT = TRUE",
             )
         return ok("on")
+
+    def consistency(self) -> Diagnosis:
+        """The account's READ_CONSISTENCY_MODE. FLEET-Q is right in both."""
+        try:
+            shown = self._session.show("show_read_consistency")
+        except StoreError as error:
+            return ok(f"not visible to {self._role}: {plain(error)}")
+        mode = str(shown[0]["value"]).upper() if shown else "SESSION"
+        if mode == "GLOBAL":
+            return ok(f"{mode}: a commit is seen by all sessions at once")
+        return ok(f"{mode}: other sessions may see a commit a moment later")
+
+    def egress(self) -> Diagnosis:
+        """Whether this machine reaches the hosts that the account names."""
+        if getproxies().get("https"):
+            return ok("by a proxy, behind which single hosts cannot be tried")
+        try:
+            listed = egress.hosts(self._session.query("allowlist")[0][0])
+        except (StoreError, msgspec.MsgspecError) as error:
+            return ok(f"the account does not name its hosts: {error}")
+        if not listed:
+            return ok("the account names no hosts")
+        lacking = egress.unreachable(listed)
+        if not lacking:
+            return ok(f"all {len(listed)} hosts of SYSTEM$ALLOWLIST() can be reached")
+        message = f"cannot be reached: {', '.join(map(str, lacking))}"
+        fix = f"allow outgoing connections to {' '.join(map(str, lacking))}"
+        if any(host.type == egress.STORAGE for host in lacking):
+            return fail(f"{message}; large results come from storage, and would not arrive", fix)
+        return warn(message, fix)
 
     def clock(self) -> Diagnosis:
         samples = []

@@ -97,11 +97,12 @@ class Session:
         with self._fork_lock.lock, self._translated():
             return self._fetch(text, ())
 
-    def show(self, name: str) -> list[dict[str, Any]]:
-        """The rows of a SHOW statement as dicts, since the order of its columns may change."""
+    def show(self, name: str, **names: str) -> list[dict[str, Any]]:
+        """The rows of a SHOW statement as dicts, since the order of its columns may change.
+        ``names`` replace its placeholders; they must be quoted."""
         with self._fork_lock.lock, self._translated():
             cursor = self._open().cursor()
-            cursor.execute(self.statements.text(name))
+            cursor.execute(self.statements.text(name, **names))
             columns = [column[0] for column in cursor.description]
             return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 

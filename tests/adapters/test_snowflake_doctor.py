@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import msgspec
 import pytest
 
 from fleet_q.adapters.diagnosis import Finding
+from fleet_q.adapters.snowflake import doctor
 from fleet_q.adapters.snowflake.doctor import examination
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
@@ -22,8 +24,9 @@ from tests.waiting import LIMIT
 pytestmark = pytest.mark.slow
 
 CHECKS = [
-    "sign-in", "role", "warehouse", "auto-suspend", "database", "schema", "tables", "version",
-    "procedures", "privileges", "result cache", "clock", "latency",
+    "sign-in", "role", "warehouse", "auto-suspend", "slots", "database", "schema", "tables",
+    "retention", "version", "procedures", "privileges", "result cache", "consistency", "egress",
+    "clock", "latency",
 ]  # fmt: skip
 NOW = 1_700_000_000_000_000
 NAMED = ("account", "user", "role", "warehouse", "database", "schema")
@@ -99,7 +102,8 @@ def test_administrator_role_is_a_warning(migrated: Schema, role: str) -> None:
 
 def test_unset_warehouse_fails_with_the_variable_to_set(migrated: Schema) -> None:
     findings = examine(migrated, warehouse=None)
-    skipped = dict.fromkeys(("auto-suspend", "version", "procedures", "privileges"), "skipped")
+    checks = ("auto-suspend", "slots", "version", "procedures", "privileges")
+    skipped = dict.fromkeys(checks, "skipped")
     assert problems(findings) == {"warehouse": "fail"} | skipped
     assert findings["warehouse"].fix == "export SNOWFLAKE_WAREHOUSE=..."
 
@@ -156,7 +160,7 @@ def test_warehouse_without_auto_resume_fails(migrated: Schema) -> None:
 def test_missing_tables_fail_with_the_command_that_creates_them(schema: Schema) -> None:
     schema.set(clock=NOW)
     findings = examine(schema)
-    skipped = dict.fromkeys(("version", "procedures", "privileges"), "skipped")
+    skipped = dict.fromkeys(("retention", "version", "procedures", "privileges"), "skipped")
     assert problems(findings) == {"tables": "fail"} | skipped
     assert '"STEP_TRACKER"' in findings["tables"].message
     assert findings["tables"].fix == "fleet-q schema --store snowflake:// --apply --role FLEET"
@@ -231,6 +235,120 @@ def test_disabled_result_cache_is_a_warning(migrated: Schema) -> None:
     findings = examine(migrated, session_parameters={"USE_CACHED_RESULT": False})
     assert problems(findings) == {"result cache": "warn"}
     assert findings["result cache"].fix == 'ALTER USER "FLEET" SET USE_CACHED_RESULT = TRUE'
+
+
+@pytest.mark.parametrize(
+    ("slots", "verdict", "fix"),
+    [
+        ("8", "ok", None),
+        ("16", "ok", None),
+        ("4", "warn", 'ALTER WAREHOUSE "QUEUE" SET MAX_CONCURRENCY_LEVEL = 8'),
+    ],
+)
+def test_slots_of_the_warehouse_are_named(
+    migrated: Schema, slots: str, verdict: str, fix: str | None
+) -> None:
+    migrated.set(parameters={"MAX_CONCURRENCY_LEVEL": slots})
+    finding = examine(migrated)["slots"]
+    assert (finding.verdict, finding.fix) == (verdict, fix)
+    assert finding.message.startswith(f"{slots} statements at a time")
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"), [("SESSION", "a moment later"), ("GLOBAL", "at once")]
+)
+def test_read_consistency_of_the_account_is_named(
+    migrated: Schema, mode: str, message: str
+) -> None:
+    migrated.set(parameters={"READ_CONSISTENCY_MODE": mode})
+    finding = examine(migrated)["consistency"]
+    assert (finding.verdict, mode in finding.message) == ("ok", True)
+    assert message in finding.message
+
+
+@pytest.mark.parametrize(
+    ("check", "statement"), [("consistency", "IN ACCOUNT"), ("slots", "IN WAREHOUSE")]
+)
+def test_parameter_that_the_role_may_not_see_is_no_problem(
+    migrated: Schema, check: str, statement: str
+) -> None:
+    migrated.fault("error", matching=statement, code="003001", message="denied")
+    finding = examine(migrated)[check]
+    assert (finding.verdict, "not visible to FLEET" in finding.message) == ("ok", True)
+
+
+def test_time_travel_of_a_table_that_changes_is_a_warning(migrated: Schema) -> None:
+    migrated.set(retention={"STEP_TRACKER": ["TABLE", "1"], "POD_HEALTH": ["TRANSIENT", "0"],
+                            "POD_HEARTBEATS": ["TRANSIENT", "0"],
+                            "SYNC_REQUESTS": ["TRANSIENT", "0"]})  # fmt: skip
+    findings = examine(migrated)
+    assert problems(findings) == {"retention": "warn"}
+    assert "STEP_TRACKER are kept" in findings["retention"].message
+    assert findings["retention"].fix == (
+        'ALTER TABLE "STEP_TRACKER" SET DATA_RETENTION_TIME_IN_DAYS = 0'
+    )
+    with closing(Session(migrated.parameters, Statements())) as session:
+        session.execute(findings["retention"].fix)
+    finding = examine(migrated)["retention"]
+    assert (finding.verdict, "Fail-safe of STEP_TRACKER" in finding.message) == ("ok", True)
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    """The port of a host that can be reached."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def closed() -> Iterator[int]:
+    """A port at which nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "getproxies", dict)
+
+
+def host(type_: str, port: int, name: str = "127.0.0.1") -> dict[str, Any]:
+    return {"type": type_, "host": name, "port": port}
+
+
+def test_hosts_that_can_be_reached_are_counted(migrated: Schema, listening: int) -> None:
+    several = host("STAGE", 443, "*.blob.example")  # stands for many
+    migrated.set(allowlist=[host("SNOWFLAKE_DEPLOYMENT", listening), several])
+    finding = examine(migrated)["egress"]
+    assert (finding.verdict, finding.message[:5]) == ("ok", "all 1")
+
+
+@pytest.mark.parametrize(("type_", "verdict"), [("STAGE", "fail"), ("OCSP_CACHE", "warn")])
+def test_host_that_cannot_be_reached_is_named(
+    migrated: Schema, listening: int, closed: int, type_: str, verdict: str
+) -> None:
+    migrated.set(allowlist=[host("SNOWFLAKE_DEPLOYMENT", listening), host(type_, closed)])
+    findings = examine(migrated)
+    assert problems(findings) == {"egress": verdict}
+    assert f"127.0.0.1:{closed}" in findings["egress"].message
+    assert f"127.0.0.1:{closed}" in str(findings["egress"].fix)
+    assert str(listening) not in findings["egress"].message
+
+
+def test_hosts_behind_a_proxy_are_not_tried(
+    migrated: Schema, closed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "getproxies", lambda: {"https": "http://proxy:3128"})
+    migrated.set(allowlist=[host("STAGE", closed)])
+    finding = examine(migrated)["egress"]
+    assert (finding.verdict, "proxy" in finding.message) == ("ok", True)
+
+
+def test_account_that_does_not_name_its_hosts_is_no_problem(migrated: Schema) -> None:
+    migrated.fault("error", matching="ALLOWLIST", code="002141", message="unknown function")
+    finding = examine(migrated)["egress"]
+    assert (finding.verdict, "does not name its hosts" in finding.message) == ("ok", True)
 
 
 @pytest.mark.parametrize(("seconds", "side"), [(120, "ahead of"), (-120, "behind")])

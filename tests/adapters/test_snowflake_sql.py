@@ -100,7 +100,9 @@ def test_every_file_parses_as_snowflake_sql(name: str) -> None:
         if text.startswith("CREATE HYBRID TABLE"):
             parse_hybrid(text)
         elif text.startswith("SHOW PARAMETERS"):
-            assert re.fullmatch(r"SHOW PARAMETERS LIKE '\w+' IN SESSION", text)
+            assert re.fullmatch(
+                r"""SHOW PARAMETERS LIKE '\w+' IN (SESSION|ACCOUNT|WAREHOUSE "WH")""", text
+            )
         elif text.startswith("SHOW PROCEDURES"):
             assert text == "SHOW PROCEDURES IN SCHEMA"
         elif text.startswith("GRANT USAGE ON PROCEDURE"):

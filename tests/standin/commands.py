@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Callable
@@ -26,7 +27,12 @@ _PROCEDURE_COLUMNS: Final = (
     "created_on", "name", "schema_name", "is_builtin", "min_num_arguments", "max_num_arguments",
     "arguments", "description", "is_table_function", "is_secure",
 )  # fmt: skip
-_WAREHOUSE_COLUMNS: Final = ("name", "state", "size", "auto_suspend", "auto_resume")
+_WAREHOUSE_COLUMNS: Final = (
+    "name", "state", "size", "auto_suspend", "auto_resume", "max_cluster_count"
+)  # fmt: skip
+_PARAMETERS: Final = {"USE_CACHED_RESULT": "true", "READ_CONSISTENCY_MODE": "SESSION",
+                      "MAX_CONCURRENCY_LEVEL": "8"}  # fmt: skip
+_PERMANENT: Final = ["TABLE", "1"]
 _HISTORY_COLUMNS: Final = (
     "query_id",
     "warehouse_size",
@@ -199,18 +205,53 @@ def _show_warehouses(match: re.Match[str], session: Session, database: Locks) ->
     scene = session.scene
     suspend = None if scene.auto_suspend is None else str(scene.auto_suspend)
     resume = "true" if scene.auto_resume else "false"
-    row: tuple[str | None, ...] = (session.warehouse, "STARTED", "X-Small", suspend, resume)
+    row: tuple[str | None, ...] = (session.warehouse, "STARTED", "X-Small", suspend, resume, "1")
     return texts(_WAREHOUSE_COLUMNS, [row] if session.warehouse else [])
 
 
 def _show_parameter(match: re.Match[str], session: Session, database: Locks) -> Result:
     name = match["name"].upper()
-    default = {"USE_CACHED_RESULT": "true"}.get(name)
-    value = session.parameters.get(name, default)
+    default = _PARAMETERS.get(name)
+    value = session.parameters.get(name, session.scene.parameters.get(name, default))
     rows: list[tuple[str | None, ...]] = (
-        [(name, value.lower(), default, "")] if value is not None else []
+        [(name, _shown(value), default, "")] if value is not None else []
     )
     return texts(_PARAMETER_COLUMNS, rows)
+
+
+def _shown(value: str) -> str:
+    return value.lower() if value.lower() in ("true", "false") else value
+
+
+def _create_transient(match: re.Match[str], session: Session, database: Locks) -> None:
+    """Note kind and retention of a table; it is created elsewhere."""
+    name = match["name"].split(".")[-1].strip('"').upper()
+    session.scene.retention.setdefault(name, ["TRANSIENT", match["days"]])
+
+
+def _set_retention(match: re.Match[str], session: Session, database: Locks) -> Result:
+    name = match["name"].split(".")[-1].strip('"').upper()
+    kind, _ = session.scene.retention.get(name, _PERMANENT)
+    session.scene.retention[name] = [kind, match["days"]]
+    return done()
+
+
+def _show_tables(match: re.Match[str], session: Session, database: Locks) -> Result:
+    """fakesnow's tables, with their kind and retention."""
+    cursor = session.connection.cursor().execute(match[0])
+    columns = tuple(column.name for column in cursor.description)
+    rows = []
+    for row in cursor.fetchall():
+        cells = [None if value is None else str(value) for value in row]
+        shown = dict(zip(columns, cells, strict=True))
+        retention = session.scene.retention.get(shown["name"] or "", _PERMANENT)
+        shown["kind"], shown["retention_time"] = retention
+        rows.append(tuple(shown.values()))
+    return texts(columns, rows)
+
+
+def _allowlist(match: re.Match[str], session: Session, database: Locks) -> Result:
+    return texts(("SYSTEM$ALLOWLIST()",), [(json.dumps(session.scene.allowlist),)])
 
 
 def _history(match: re.Match[str], session: Session, database: Locks) -> Result:
@@ -229,7 +270,7 @@ def _history(match: re.Match[str], session: Session, database: Locks) -> Result:
     return texts(_HISTORY_COLUMNS, rows)
 
 
-_Command = Callable[[re.Match[str], Session, Locks], Result]
+_Command = Callable[[re.Match[str], Session, Locks], Result | None]
 _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), command)
     for pattern, command in [
@@ -243,13 +284,26 @@ _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
             _show_procedures,
         ),
         (r"SHOW\s+WAREHOUSES", _show_warehouses),
-        (r"SHOW\s+PARAMETERS\s+LIKE\s+'(?P<name>\w+)'\s+IN\s+SESSION", _show_parameter),
+        (
+            r"SHOW\s+PARAMETERS\s+LIKE\s+'(?P<name>\w+)'\s+IN\s+(SESSION|ACCOUNT|WAREHOUSE\s+\S+)",
+            _show_parameter,
+        ),
+        (
+            r"CREATE\s+TRANSIENT\s+TABLE\s+(IF\s+NOT\s+EXISTS\s+)?(?P<name>\S+).*"
+            r"DATA_RETENTION_TIME_IN_DAYS\s*=\s*(?P<days>[01])",
+            _create_transient,
+        ),
+        (r"SHOW\s+TABLES(\s+LIKE\s+'[^']*')?", _show_tables),
+        (r"SELECT\s+SYSTEM\$ALLOWLIST\(\)", _allowlist),
         (r"SHOW\s+LOCKS(\s+IN\s+ACCOUNT)?", _show_locks),
         (r"SHOW\s+TRANSACTIONS(\s+IN\s+ACCOUNT)?", _show_transactions),
         (r"SELECT\s+SYSTEM\$ABORT_TRANSACTION\((?P<id>\d+)\)", _abort_transaction),
         (r"SELECT\s+query_id\b.*QUERY_HISTORY_BY_SESSION\(.*\)\)", _history),
         (r"(GRANT|REVOKE)\s.*", _nothing),
         (r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?(ROLE|USER|WAREHOUSE)\s.*", _nothing),
-        (r"ALTER\s+TABLE\s+\S+\s+SET\s+DATA_RETENTION_TIME_IN_DAYS\s*=\s*[01]", _nothing),
+        (
+            r"ALTER\s+TABLE\s+(?P<name>\S+)\s+SET\s+DATA_RETENTION_TIME_IN_DAYS\s*=\s*(?P<days>[01])",
+            _set_retention,
+        ),
     ]
 ]

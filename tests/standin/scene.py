@@ -58,6 +58,12 @@ class Scene:
     """Seconds after which an idle warehouse is suspended; ``None``: never."""
     auto_resume: bool = True
     """Whether a statement wakes the warehouse."""
+    parameters: dict[str, str] = field(default_factory=dict)
+    """Values of parameters that SHOW PARAMETERS shows, instead of the defaults."""
+    retention: dict[str, list[str]] = field(default_factory=dict)
+    """Kind and days of Time Travel of tables, by name; others are permanent, with one day."""
+    allowlist: list[dict[str, Any]] = field(default_factory=list)
+    """The answer of SYSTEM$ALLOWLIST."""
     faults: Faults = field(default_factory=Faults)
     log: list[Entry] = field(default_factory=list)
     cache: ResultCache = field(default_factory=ResultCache)
@@ -96,4 +102,4 @@ class Scene:
 
 SETTINGS: Final = ("clock", "times", "slots", "waiters", "lock_timeout", "idle_abort", "denied",
             "lacking", "auto_suspend", "auto_resume", "most_bytes", "storage", "most_inline",
-            "detached_abort", "numbers")  # fmt: skip
+            "detached_abort", "numbers", "parameters", "retention", "allowlist")  # fmt: skip

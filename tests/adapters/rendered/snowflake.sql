@@ -72,6 +72,10 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
 FROM "STEP_TRACKER" AS step
 ORDER BY step.step_id;
 
+-- snowflake/allowlist
+-- The hosts that clients of this account have to reach, as JSON.
+SELECT SYSTEM$ALLOWLIST();
+
 -- snowflake/append_pod_events
 INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
 SELECT
@@ -881,8 +885,14 @@ UPDATE "FLEET_Q" SET schema_version = {version} WHERE schema_version < {version}
 -- snowflake/show_procedures
 SHOW PROCEDURES IN SCHEMA;
 
+-- snowflake/show_read_consistency
+SHOW PARAMETERS LIKE 'READ_CONSISTENCY_MODE' IN ACCOUNT;
+
 -- snowflake/show_result_cache
 SHOW PARAMETERS LIKE 'USE_CACHED_RESULT' IN SESSION;
+
+-- snowflake/show_slots
+SHOW PARAMETERS LIKE 'MAX_CONCURRENCY_LEVEL' IN WAREHOUSE {warehouse};
 
 -- snowflake/show_tables
 SHOW TABLES;
