@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from fleet_q.core.calls import StoreCall
-from fleet_q.core.pod import Join, SendHeartbeat
+from fleet_q.core.pod import SendHeartbeat
 from fleet_q.core.ports import StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.worker.pacing import ClaimPacing
 from fleet_q.core.worker.store_backoff import StoreBackoff
@@ -69,13 +69,12 @@ class Combining:
         the same lock, or to make an earlier request void that was given up."""
         if self.is_posted:
             return True
-        if not self._can_combine or _is_heartbeat(request):
+        if not self._can_combine or not _can_wait(request):
             return False
         is_small = sum(outcome.size for outcome in request.outcomes) <= MOST_POSTED_BYTES
         return is_small and (
             self._must_supersede
             or self._pacing.is_contended
-            or isinstance(request.pod_command, Join)  # all pods of a new fleet join at once
             or (self.pods_awake > FEW_PODS and request.claim > 0 and not request.outcomes)
         )
 
@@ -115,8 +114,10 @@ class Combining:
         self.is_posted = self._must_supersede = False
 
 
-def _is_heartbeat(request: SyncRequest) -> bool:
-    """Whether the request is only a heartbeat, which needs no lock."""
-    return isinstance(request.pod_command, SendHeartbeat | None) and not (
-        request.outcomes or request.claim
+def _can_wait(request: SyncRequest) -> bool:
+    """Whether the request can wait in the mailbox. One that changes the pod's status is sent alone;
+    a heartbeat alone needs no lock."""
+    changes_pod = request.only_if_claimable or not isinstance(
+        request.pod_command, SendHeartbeat | None
     )
+    return bool(request.outcomes or request.claim) and not changes_pod

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from fleet_q.core.calls import StoreCall
-from fleet_q.core.pod import SendHeartbeat
+from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import SyncRequest
 from fleet_q.services.simulation.mailbox import Posted
 from fleet_q.services.simulation.models import Body, Statement, StoreModel
@@ -57,7 +57,17 @@ class Procedures:
                 return (yield from self._write(call, [("step_tracker", _ids(args[0]))]))
 
     def _sync(self, request: SyncRequest) -> Body:
-        """A heartbeat is inserted first, which needs no lock, unless it has to wake the pod."""
+        """A heartbeat is inserted first, which needs no lock, unless it has to wake the pod.
+        Joining is a transaction of its own."""
+        if isinstance(request.pod_command, Join):
+            join = replace(request, claim=0, outcomes=(), check_held=())
+            yield _then("BEGIN", self._model.begin)
+            yield self._update(("fleet_q", ("1",)))
+            yield self._update(("pod_health", (request.pod_id,)))
+            yield self._insert("pod_health")
+            yield self._insert("pod_events")
+            yield _then("COMMIT", self._model.commit, does=StoreCall("sync", (join,)))
+            request = replace(request, pod_command=None)
         if isinstance(request.pod_command, SendHeartbeat):
             was_awake = yield self._insert("pod_heartbeats", StoreCall("heartbeat", (request,)))
             if was_awake:

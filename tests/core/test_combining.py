@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import IncarnationEnded, StoreContended, StoreUnavailable
-from fleet_q.core.pod import Join, Pod, SendHeartbeat, Sleep
+from fleet_q.core.pod import Join, Leave, Pod, SendHeartbeat, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.step import Complete
 from fleet_q.core.worker.combining import MOST_POSTED_BYTES
@@ -86,17 +86,14 @@ def test_pod_posts_only_if_the_store_combines() -> None:
     [
         SyncRequest("pod", "id-1", SendHeartbeat("pod", "id-1")),
         SyncRequest("pod", "id-1", check_held=(("a", "t"),)),
+        SyncRequest("pod", "id-1", Join("pod", "id-1"), claim=1),
+        SyncRequest("pod", "id-1", Leave("pod", "id-1"), outcomes=(Complete("a", "t", "1"),)),
+        SyncRequest("pod", "id-1", SendHeartbeat("pod", "id-1"), claim=1, only_if_claimable=True),
         SyncRequest("pod", "id-1", outcomes=(Complete("a", "t", "1" * MOST_POSTED_BYTES * 2),)),
     ],
 )
-def test_heartbeats_and_large_requests_are_sent_directly(request_: SyncRequest) -> None:
+def test_pod_commands_and_large_requests_are_sent_directly(request_: SyncRequest) -> None:
     assert not Posting().combining.should_post(request_)
-
-
-def test_joins_are_always_posted() -> None:
-    join = SyncRequest("pod", "id-1", Join("pod", "id-1"), claim=1)
-    assert Posting(contended=False).combining.should_post(join)
-    assert not Posting(traits=StoreTraits()).combining.should_post(join)
 
 
 @pytest.mark.parametrize(("pods", "is_posted"), [(10, False), (11, True)])
