@@ -20,7 +20,9 @@ from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.sizes import sizes_of
 from fleet_q.core.step import Outcome, Release, Step
 from fleet_q.core.worker.claim_schedule import SHORTEST_CLAIM_WAIT
+from fleet_q.core.worker.combining import FEW_PODS
 from fleet_q.core.worker.membership import Phase
+from fleet_q.core.worker.pacing import LONGEST_JITTER
 from fleet_q.core.worker.parts import PodParts
 from fleet_q.core.worker.plan import Plan
 from fleet_q.core.worker.schedule import Schedule
@@ -55,6 +57,7 @@ class PodMachine:
         self._member = parts.member
         self._pacing = parts.pacing
         self._combines = traits.combines
+        self._sleepers = 0  # pods that may be asleep together with this one, if they are many
         self.combining = parts.combining
         self._prefetch = parts.prefetch
         self._claims = parts.claims
@@ -181,9 +184,16 @@ class PodMachine:
         self._on_read()
         if not self._idle.has_changed(change_counter, now):
             return False
-        claim_at = self._pacing.claim_at(now, self._chance) if self._idle.writes_are_billed else now
-        if self.phase == "asleep":
-            self._idle.wake_at = min(self._idle.wake_at, claim_at)
+        is_asleep = self.phase == "asleep"
+        sleepers = self._sleepers if is_asleep else 0
+        claim_at = now
+        if self._idle.writes_are_billed:
+            claim_at = self._pacing.claim_at(now, self._chance, sleepers=sleepers)
+        if is_asleep:
+            # Every event is a change. If each drew a new time, all would soon wake at once.
+            has_drawn = sleepers and now < self._idle.wake_at < now + LONGEST_JITTER
+            if not has_drawn:
+                self._idle.wake_at = min(self._idle.wake_at, claim_at)
         else:
             self._claims.claim_by(claim_at)
         return True
@@ -259,6 +269,10 @@ class PodMachine:
             )
             if not self.combining.is_posted:
                 self._requests.on_contended()
+            if self.phase == "asleep" and self._sleepers:
+                self._idle.wake_at = self._pacing.claim_at(
+                    now, self._chance, sleepers=self._sleepers
+                )
         else:
             wait = self._backoff.on_unavailable(now)
         if member.is_drain_over(now):
@@ -323,7 +337,10 @@ class PodMachine:
 
     def _observe(self, pods: PodList, now: float) -> None:
         self._leading.observe(pods.pods, now)
-        self.combining.pods_awake = sum(pod.status == "up" for pod in pods.pods)
+        statuses = [pod.status for pod in pods.pods]
+        self.combining.pods_awake = statuses.count("up")
+        many = statuses.count("up") + statuses.count("asleep")
+        self._sleepers = many if many > FEW_PODS else 0
 
     def _on_read(self) -> None:
         """The store has answered a query. That counts as a success unless a request is pending:

@@ -36,6 +36,10 @@ JITTER_DECAY: Final = 0.9
 """The part of the jitter window that is left after a sync that did not wait."""
 
 
+WAKING_SPREAD: Final = 0.3
+"""Seconds of the jitter window for each pod that may wake. Waking locks the table of pods for about
+1.5 s, and the first of a hundred pods wakes after 0.3 s on average."""
+
 LONGEST_SERVING: Final = 2.0
 """Seconds; bounds what a pod takes for the time that serving takes until it has seen a fast one."""
 
@@ -129,7 +133,9 @@ class ClaimPacing:
         least = max(self._jitter, self.sync_took, self._shortest_sync)
         self._jitter = min(2 * least, LONGEST_JITTER)
 
-    def claim_at(self, now: float, chance: Callable[[], float]) -> float:
+    def claim_at(self, now: float, chance: Callable[[], float], *, sleepers: int = 0) -> float:
         """When to claim after a change that all pods see: now, or at a random time within the
-        jitter window if syncs have waited, so that the first few pods take the steps."""
-        return now + chance() * self._jitter if self._jitter else now
+        jitter window if syncs have waited, so that the first few pods take the steps. The window
+        is wider if the pod is one of many ``sleepers``, whom the same change would wake."""
+        window = max(self._jitter, min(WAKING_SPREAD * sleepers, LONGEST_JITTER))
+        return now + chance() * window if window else now

@@ -10,7 +10,7 @@ import pytest
 from fleet_q.core.errors import IllegalTransition, IncarnationEnded
 from fleet_q.core.pod import Drain, Join, Leave, Pod, SendHeartbeat, Sleep, check_may_claim
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest
-from fleet_q.core.worker.pacing import LONGEST_JITTER
+from fleet_q.core.worker.pacing import LONGEST_JITTER, WAKING_SPREAD
 from fleet_q.core.worker.plan import Plan
 from tests.core.helpers import AT, Driver, live_pod
 
@@ -354,3 +354,25 @@ def test_sleeping_pod_may_not_claim() -> None:
     check_may_claim(live_pod(SendHeartbeat("pod", "one"), pod=sleeper), "pod", "one")
     with pytest.raises(IncarnationEnded):
         check_may_claim(live_pod(Leave("pod", "one"), pod=sleeper), "pod", "one")
+
+
+def test_sleepers_of_a_large_fleet_spread_their_waking_and_draw_its_time_once() -> None:
+    chances = iter([0.9, 0.1])
+    driver = Driver(traits=StoreTraits(writes_are_billed=True), chance=lambda: next(chances, 0.1))
+    pods = tuple(Pod(f"pod-{n}", "asleep", 0, 0, f"i-{n}") for n in range(50))
+    driver.machine.silent(PodList(AT, pods), driver.now)
+    driver.machine._member.phase = "asleep"
+    idle = driver.machine._idle
+    driver.machine.on_change_counter(1, driver.now)
+    for counter in (2, 3):
+        driver.machine.on_change_counter(counter, driver.now)
+        assert idle.wake_at == driver.now + 0.9 * WAKING_SPREAD * 50
+
+
+def test_sleeper_of_a_large_fleet_that_was_rejected_draws_a_new_time() -> None:
+    driver = Driver(traits=StoreTraits(writes_are_billed=True, most_waiters=20))
+    pods = tuple(Pod(f"pod-{n}", "asleep", 0, 0, f"i-{n}") for n in range(50))
+    driver.machine.silent(PodList(AT, pods), driver.now)
+    driver.machine._member.phase = "asleep"
+    driver.machine.on_store_unavailable(driver.now, contended=True)
+    assert driver.machine._idle.wake_at == driver.now + 0.5 * WAKING_SPREAD * 50
