@@ -15,7 +15,7 @@ from fleet_q.services.simulation.server_stats import ServerStats
 from fleet_q.services.simulation.session import Session
 from fleet_q.services.simulation.slots import Slots
 from fleet_q.services.simulation.store_state import StoreState
-from fleet_q.services.simulation.virtual_clock import VirtualClock
+from fleet_q.services.simulation.virtual_clock import INSTANT, VirtualClock
 
 
 class Resources:
@@ -153,7 +153,7 @@ class Resources:
         lock = session.waits_for
         if lock is not None:
             self._stats.timeouts += 1
-            is_lock_timeout = self._virtual_clock.now - since >= self._model.lock_timeout
+            is_lock_timeout = self._virtual_clock.now - since > self._model.lock_timeout - INSTANT
             is_contended = is_lock_timeout and self._model.most_waiters is not None
             kind = StoreContended if is_contended else StoreUnavailable
             self._on_failed(session, kind("the store: timeout while waiting for a lock"))

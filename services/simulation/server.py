@@ -218,7 +218,7 @@ class Server:
             self._resources.unlock(session)
         if call.method == "put" and (delay := self.state.repeats_after) is not None:
             self._virtual_clock.after(delay, self._store.mailbox.post, *call.args)
-        if call.method == "serve":
+        if call.method in ("serve", "sync"):
             session.view = None  # it sees what it has committed
         self._report(session.actor, call, session.returned)
         self._database.early_by = 0
