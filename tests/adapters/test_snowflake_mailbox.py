@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from msgspec.structs import replace
@@ -18,7 +20,7 @@ from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import Complete, Fail, Step, Submit, claim_order, steps_to_claim
 from tests.standin.client import Schema
 from tests.tables import create_tables
-from tests.waiting import LIMIT
+from tests.waiting import LIMIT, wait_until
 
 NOW = 1_700_000_000_000_000
 SECOND = 1_000_000
@@ -167,6 +169,55 @@ def test_request_is_served_once_though_it_was_posted_twice(mail: Mail) -> None:
     )
     assert len(mail.result(request).claimed) == 1
     assert len(mail.result(request).claimed) == 1
+    assert mail.store.counts()["claimed"] == 1
+
+
+@contextmanager
+def outdated_serving(mail: Mail, request: SyncRequest) -> Iterator[Session]:
+    """A poll that waits for its lock to serve, and does not see what the yielded session, which
+    holds the lock, writes meanwhile."""
+    mail.schema.fault("outdated", on="update", matching='UPDATE "SYNC_REQUESTS"')
+    holder = Session(mail.schema.parameters, Statements())
+    store = SnowflakeStore(mail.schema.parameters, patience=LIMIT)
+    holder.execute("BEGIN TRANSACTION")
+    holder.execute("UPDATE SYNC_REQUESTS SET number = number WHERE FALSE")
+    with ThreadPoolExecutor(1) as thread:
+        serving = thread.submit(store.poll, request, 1, PATIENCE)
+        wait_until(lambda: any(session["waiting_for"] for session in mail.schema.sessions()))
+        yield holder
+        holder.execute("COMMIT")
+        result = serving.result()
+    assert result is not None
+    assert len(result.claimed) == 1
+    holder.close()
+    store.close()
+
+
+def test_request_posted_twice_is_served_once_though_the_serving_call_saw_it_unserved(
+    mail: Mail,
+) -> None:
+    mail.submit(2)
+    mail.put((claim("b", 1), 1), (claim("a", 1), 1))
+    with outdated_serving(mail, claim("b", 1)) as holder:
+        holder.execute("UPDATE SYNC_REQUESTS SET change_id = 'earlier' WHERE pod_id = 'a'")
+        mail.execute(
+            "INSERT INTO SYNC_REQUESTS SELECT pod_id, incarnation, number, CURRENT_TIMESTAMP(),"
+            " request, claim, outcomes, outcome_count, NULL FROM SYNC_REQUESTS WHERE pod_id = 'a'"
+        )
+    assert mail.result(claim("a", 1)).claimed == ()
+    assert mail.store.counts()["claimed"] == 1
+
+
+def test_void_request_is_not_served_though_the_serving_call_did_not_see_the_later_one(
+    mail: Mail,
+) -> None:
+    mail.submit(2)
+    mail.put((claim("b", 1), 1), (claim("a", 1), 1))
+    with outdated_serving(mail, claim("b", 1)) as holder:
+        holder.execute(
+            "INSERT INTO SYNC_REQUESTS SELECT pod_id, incarnation, 2, CURRENT_TIMESTAMP(),"
+            " request, claim, outcomes, outcome_count, NULL FROM SYNC_REQUESTS WHERE pod_id = 'a'"
+        )
     assert mail.store.counts()["claimed"] == 1
 
 

@@ -813,39 +813,60 @@ WHERE pod_id = :pod_id AND incarnation = :incarnation
     );
 
 -- snowflake/served_by
--- The change that has served a request; '' if none has.
+-- The change that has served a request; '' if none has. If two have marked it, the later one has
+-- marked only rows that were posted later.
 SELECT COALESCE(MAX(change_id), '')
-FROM "SYNC_REQUESTS"
-WHERE incarnation = :incarnation AND number = :number;
+FROM (
+    SELECT change_id
+    FROM "SYNC_REQUESTS"
+    WHERE incarnation = :incarnation AND number = :number AND change_id IS NOT NULL
+    ORDER BY sent_ts
+    LIMIT 1
+) AS earliest;
 
 -- snowflake/served_claim
 SELECT COALESCE(SUM(claim), 0)::NUMBER(38, 0) FROM (
-    SELECT
-        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-        MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
-    FROM "SYNC_REQUESTS"
-    WHERE change_id = :change_id
-    GROUP BY incarnation, number
+    SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+    FROM (
+        SELECT
+            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+            MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
+            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+            MAX(number) OVER (PARTITION BY incarnation) AS latest
+        FROM "SYNC_REQUESTS"
+        GROUP BY incarnation, number
+    ) AS posted
+    WHERE first_change = :change_id AND last_change = :change_id AND number = latest
 ) AS marked;
 
 -- snowflake/served_count
 SELECT COUNT(*) FROM (
-    SELECT
-        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-        MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
-    FROM "SYNC_REQUESTS"
-    WHERE change_id = :change_id
-    GROUP BY incarnation, number
+    SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+    FROM (
+        SELECT
+            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+            MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
+            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+            MAX(number) OVER (PARTITION BY incarnation) AS latest
+        FROM "SYNC_REQUESTS"
+        GROUP BY incarnation, number
+    ) AS posted
+    WHERE first_change = :change_id AND last_change = :change_id AND number = latest
 ) AS marked;
 
 -- snowflake/served_outcome_count
 SELECT COALESCE(SUM(outcome_count), 0)::NUMBER(38, 0) FROM (
-    SELECT
-        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-        MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
-    FROM "SYNC_REQUESTS"
-    WHERE change_id = :change_id
-    GROUP BY incarnation, number
+    SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+    FROM (
+        SELECT
+            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+            MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
+            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+            MAX(number) OVER (PARTITION BY incarnation) AS latest
+        FROM "SYNC_REQUESTS"
+        GROUP BY incarnation, number
+    ) AS posted
+    WHERE first_change = :change_id AND last_change = :change_id AND number = latest
 ) AS marked;
 
 -- snowflake/served_outcomes
@@ -854,12 +875,17 @@ SELECT
     || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
     || ']'
 FROM (
-    SELECT
-        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-        MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
-    FROM "SYNC_REQUESTS"
-    WHERE change_id = :change_id
-    GROUP BY incarnation, number
+    SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+    FROM (
+        SELECT
+            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+            MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
+            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+            MAX(number) OVER (PARTITION BY incarnation) AS latest
+        FROM "SYNC_REQUESTS"
+        GROUP BY incarnation, number
+    ) AS posted
+    WHERE first_change = :change_id AND last_change = :change_id AND number = latest
 ) AS marked
 WHERE outcomes <> '';
 
@@ -869,12 +895,17 @@ SELECT
     || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
     || ']'
 FROM (
-    SELECT
-        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-        MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
-    FROM "SYNC_REQUESTS"
-    WHERE change_id = :change_id
-    GROUP BY incarnation, number
+    SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+    FROM (
+        SELECT
+            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+            MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
+            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+            MAX(number) OVER (PARTITION BY incarnation) AS latest
+        FROM "SYNC_REQUESTS"
+        GROUP BY incarnation, number
+    ) AS posted
+    WHERE first_change = :change_id AND last_change = :change_id AND number = latest
 ) AS marked;
 
 -- snowflake/set_schema_version

@@ -364,8 +364,13 @@ BEGIN
             );
     END IF;
     change_id := (SELECT COALESCE(MAX(change_id), '')
-    FROM "SYNC_REQUESTS"
-    WHERE incarnation = :incarnation AND number = :number);
+    FROM (
+        SELECT change_id
+        FROM "SYNC_REQUESTS"
+        WHERE incarnation = :incarnation AND number = :number AND change_id IS NOT NULL
+        ORDER BY sent_ts
+        LIMIT 1
+    ) AS earliest);
     IF (change_id = '') THEN
         position := (SELECT
             CASE
@@ -490,53 +495,78 @@ BEGIN
         WHERE "SYNC_REQUESTS".incarnation = marked.incarnation
             AND "SYNC_REQUESTS".number = marked.number AND "SYNC_REQUESTS".change_id IS NULL;
         served := (SELECT COUNT(*) FROM (
-            SELECT
-                incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-                MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
-            FROM "SYNC_REQUESTS"
-            WHERE change_id = :change_id
-            GROUP BY incarnation, number
+            SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+            FROM (
+                SELECT
+                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+                    MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
+                    MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                    MAX(number) OVER (PARTITION BY incarnation) AS latest
+                FROM "SYNC_REQUESTS"
+                GROUP BY incarnation, number
+            ) AS posted
+            WHERE first_change = :change_id AND last_change = :change_id AND number = latest
         ) AS marked);
         requests := (SELECT
             '['
             || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
             || ']'
         FROM (
-            SELECT
-                incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-                MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
-            FROM "SYNC_REQUESTS"
-            WHERE change_id = :change_id
-            GROUP BY incarnation, number
+            SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+            FROM (
+                SELECT
+                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+                    MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
+                    MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                    MAX(number) OVER (PARTITION BY incarnation) AS latest
+                FROM "SYNC_REQUESTS"
+                GROUP BY incarnation, number
+            ) AS posted
+            WHERE first_change = :change_id AND last_change = :change_id AND number = latest
         ) AS marked);
         outcomes := (SELECT
             '['
             || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
             || ']'
         FROM (
-            SELECT
-                incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-                MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
-            FROM "SYNC_REQUESTS"
-            WHERE change_id = :change_id
-            GROUP BY incarnation, number
+            SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+            FROM (
+                SELECT
+                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+                    MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
+                    MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                    MAX(number) OVER (PARTITION BY incarnation) AS latest
+                FROM "SYNC_REQUESTS"
+                GROUP BY incarnation, number
+            ) AS posted
+            WHERE first_change = :change_id AND last_change = :change_id AND number = latest
         ) AS marked
         WHERE outcomes <> '');
         claim := (SELECT COALESCE(SUM(claim), 0)::NUMBER(38, 0) FROM (
-            SELECT
-                incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-                MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
-            FROM "SYNC_REQUESTS"
-            WHERE change_id = :change_id
-            GROUP BY incarnation, number
+            SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+            FROM (
+                SELECT
+                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+                    MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
+                    MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                    MAX(number) OVER (PARTITION BY incarnation) AS latest
+                FROM "SYNC_REQUESTS"
+                GROUP BY incarnation, number
+            ) AS posted
+            WHERE first_change = :change_id AND last_change = :change_id AND number = latest
         ) AS marked);
         outcome_count := (SELECT COALESCE(SUM(outcome_count), 0)::NUMBER(38, 0) FROM (
-            SELECT
-                incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-                MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count
-            FROM "SYNC_REQUESTS"
-            WHERE change_id = :change_id
-            GROUP BY incarnation, number
+            SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+            FROM (
+                SELECT
+                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
+                    MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
+                    MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                    MAX(number) OVER (PARTITION BY incarnation) AS latest
+                FROM "SYNC_REQUESTS"
+                GROUP BY incarnation, number
+            ) AS posted
+            WHERE first_change = :change_id AND last_change = :change_id AND number = latest
         ) AS marked);
         IF (claim > 0 OR outcome_count > 0) THEN
             UPDATE "STEP_TRACKER"
@@ -897,8 +927,13 @@ BEGIN
         END IF;
         COMMIT;
         change_id := (SELECT COALESCE(MAX(change_id), '')
-        FROM "SYNC_REQUESTS"
-        WHERE incarnation = :incarnation AND number = :number);
+        FROM (
+            SELECT change_id
+            FROM "SYNC_REQUESTS"
+            WHERE incarnation = :incarnation AND number = :number AND change_id IS NOT NULL
+            ORDER BY sent_ts
+            LIMIT 1
+        ) AS earliest);
         changed := 0;
     END IF;
     IF (change_id = '' AND due > 0) THEN
