@@ -20,9 +20,9 @@ PRUNE_BATCH: Final = 20_000
 """Steps pruned in one transaction. It is large because a DELETE rewrites whole micro-partitions;
 the ids, of at most 200 characters each, are one bound text of about 4 MiB."""
 
-SUBMISSION_SIZE: Final = 12 * 1024 * 1024
-"""Characters of payloads in one submission. With ids, options and escapes it has to fit into a
-VARCHAR of 16 Mi characters (documentation of string data types)."""
+SUBMISSION_SIZE: Final = 7 * 1024 * 1024
+"""Bytes of payloads in one submission. Escapes at most double a JSON text, so that it fits into a
+VARCHAR of 16 MiB with ids and options (documentation of string data types)."""
 
 SHORTEST_SYNC: Final = 0.5
 """Seconds that a sync's statements take if none waits for a lock."""

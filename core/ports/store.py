@@ -36,7 +36,7 @@ class StoreTraits(msgspec.Struct, frozen=True):
     - ``prune_batch``: the number of steps read and pruned in one transaction.
     - ``most_waiters``: how many statements may wait for one lock before the store rejects others
       with ``StoreContended``; ``None``: no limit.
-    - ``submission_size``: about how many characters of payloads one call of ``submit`` takes.
+    - ``submission_size``: about how many bytes of payloads one call of ``submit`` takes.
     - ``shortest_sync``: about how many seconds a sync takes at least.
     - ``combines``: the store is a :class:`CombiningStore`; it records heartbeats without waiting
       for a lock.

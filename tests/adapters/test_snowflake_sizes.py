@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.batches import MAX_BYTES, MAX_TEXT_BYTES, batches
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.errors import DataRefused, InvalidInput
 from fleet_q.core.ports import SyncRequest
+from fleet_q.core.sizes import size_of
 from fleet_q.core.step import Complete, Fail, Outcome, Submit
+from fleet_q.services.app.bulk import submit_all
 
 NOWHERE = SnowflakeStore({})
 """A store that cannot sign in."""
@@ -32,6 +37,20 @@ def test_submission_that_is_too_large_is_invalid() -> None:
     payload = '{"x":"' + "語" * (MAX_TEXT_BYTES // 3) + '"}'
     with pytest.raises(InvalidInput, match=r"has \d+ bytes, and Snowflake takes 16777216"):
         NOWHERE.submit([Submit("a", payload)])
+
+
+@pytest.mark.parametrize("text", ["x", "語", '\\"'])
+def test_every_batch_of_a_large_submission_fits(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    sizes: list[int] = []
+
+    def submit(store: SnowflakeStore, new: Sequence[Submit]) -> None:
+        sizes.append(size_of(rows.submissions_json(new)))
+
+    monkeypatch.setattr(SnowflakeStore, "submit", submit)
+    payload = f'"{text * (512 * 1024 // size_of(text))}"'
+    submit_all(NOWHERE, [Submit(f"{n:0200}", payload) for n in range(40)], lambda _: None)
+    assert len(sizes) > 1
+    assert max(sizes) <= MAX_TEXT_BYTES
 
 
 @pytest.mark.parametrize("letter", ["x", "語"])
