@@ -5,11 +5,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     pod_id VARCHAR,
     change_id VARCHAR
 )
-COPY GRANTS
-RETURNS TABLE ()
-LANGUAGE SQL
-COMMENT = '{comment}'
-EXECUTE AS OWNER
+{{procedure_options}}
 AS
 $$
 DECLARE
@@ -24,9 +20,6 @@ BEGIN
     COMMIT;
     LET answer RESULTSET := ({{changed_pods}});
     RETURN TABLE(answer);
-EXCEPTION
-    WHEN OTHER THEN
-        ROLLBACK;
-        RAISE;
+{{roll_back_after_error}}
 END
 $$

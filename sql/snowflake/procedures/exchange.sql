@@ -19,11 +19,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     most_bytes NUMBER(38, 0),
     new_change_id VARCHAR
 )
-COPY GRANTS
-RETURNS TABLE ()
-LANGUAGE SQL
-COMMENT = '{comment}'
-EXECUTE AS OWNER
+{{procedure_options}}
 AS
 $$
 DECLARE
@@ -88,9 +84,6 @@ BEGIN
     END IF;
     LET answer RESULTSET := ({{after_sync}});
     RETURN TABLE(answer);
-EXCEPTION
-    WHEN OTHER THEN
-        ROLLBACK;
-        RAISE;
+{{roll_back_after_error}}
 END
 $$

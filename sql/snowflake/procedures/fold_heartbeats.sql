@@ -2,11 +2,7 @@
 CREATE OR REPLACE PROCEDURE {procedure}(
     change_id VARCHAR
 )
-COPY GRANTS
-RETURNS TABLE ()
-LANGUAGE SQL
-COMMENT = '{comment}'
-EXECUTE AS OWNER
+{{procedure_options}}
 AS
 $$
 DECLARE
@@ -26,9 +22,6 @@ BEGIN
     END IF;
     LET answer RESULTSET := (SELECT :found AS found);
     RETURN TABLE(answer);
-EXCEPTION
-    WHEN OTHER THEN
-        ROLLBACK;
-        RAISE;
+{{roll_back_after_error}}
 END
 $$

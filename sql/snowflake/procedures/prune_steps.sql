@@ -6,11 +6,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     pod_id VARCHAR,
     change_id VARCHAR
 )
-COPY GRANTS
-RETURNS TABLE ()
-LANGUAGE SQL
-COMMENT = '{comment}'
-EXECUTE AS OWNER
+{{procedure_options}}
 AS
 $$
 DECLARE
@@ -28,9 +24,6 @@ BEGIN
     COMMIT;
     LET answer RESULTSET := (SELECT :pruned AS pruned, :events AS events);
     RETURN TABLE(answer);
-EXCEPTION
-    WHEN OTHER THEN
-        ROLLBACK;
-        RAISE;
+{{roll_back_after_error}}
 END
 $$

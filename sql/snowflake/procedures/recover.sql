@@ -7,11 +7,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     pod_id VARCHAR,
     change_id VARCHAR
 )
-COPY GRANTS
-RETURNS TABLE ()
-LANGUAGE SQL
-COMMENT = '{comment}'
-EXECUTE AS OWNER
+{{procedure_options}}
 AS
 $$
 DECLARE
@@ -31,9 +27,6 @@ BEGIN
     COMMIT;
     LET answer RESULTSET := ({{changed_steps}});
     RETURN TABLE(answer);
-EXCEPTION
-    WHEN OTHER THEN
-        ROLLBACK;
-        RAISE;
+{{roll_back_after_error}}
 END
 $$

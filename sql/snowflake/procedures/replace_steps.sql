@@ -6,11 +6,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     event_count NUMBER(38, 0),
     change_id VARCHAR
 )
-COPY GRANTS
-RETURNS TABLE ()
-LANGUAGE SQL
-COMMENT = '{comment}'
-EXECUTE AS OWNER
+{{procedure_options}}
 AS
 $$
 DECLARE
@@ -27,9 +23,6 @@ BEGIN
     END IF;
     LET answer RESULTSET := (SELECT :events AS events);
     RETURN TABLE(answer);
-EXCEPTION
-    WHEN OTHER THEN
-        ROLLBACK;
-        RAISE;
+{{roll_back_after_error}}
 END
 $$

@@ -7,11 +7,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     pod_id VARCHAR,
     change_id VARCHAR
 )
-COPY GRANTS
-RETURNS TABLE ()
-LANGUAGE SQL
-COMMENT = '{comment}'
-EXECUTE AS OWNER
+{{procedure_options}}
 AS
 $$
 DECLARE
@@ -37,9 +33,6 @@ BEGIN
     LET existing RESULTSET := ({{existing_steps}});
     ROLLBACK;
     RETURN TABLE(existing);
-EXCEPTION
-    WHEN OTHER THEN
-        ROLLBACK;
-        RAISE;
+{{roll_back_after_error}}
 END
 $$

@@ -23,11 +23,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     is_retry BOOLEAN,
     change_id VARCHAR
 )
-COPY GRANTS
-RETURNS TABLE ()
-LANGUAGE SQL
-COMMENT = '{comment}'
-EXECUTE AS OWNER
+{{procedure_options}}
 AS
 $$
 DECLARE
@@ -85,9 +81,6 @@ BEGIN
     END IF;
     LET answer RESULTSET := ({{after_sync}});
     RETURN TABLE(answer);
-EXCEPTION
-    WHEN OTHER THEN
-        ROLLBACK;
-        RAISE;
+{{roll_back_after_error}}
 END
 $$
