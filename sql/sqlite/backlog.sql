@@ -9,15 +9,13 @@ SELECT
 FROM (
     SELECT
         created_ts, available_ts,
-        available_ts <= max(:now, last_update_ts)
-            OR (version > 1 AND last_update_ts > :now) AS is_due
+        {{is_due}} AS is_due
     FROM step_tracker INDEXED BY step_tracker_queue
     WHERE status = 'pending' AND due = 1
     UNION ALL
     SELECT
         created_ts, available_ts,
-        available_ts <= max(:now, last_update_ts)
-            OR (version > 1 AND last_update_ts > :now)
+        {{is_due}}
     FROM step_tracker INDEXED BY step_tracker_delayed
     WHERE status = 'pending' AND due = 0
 )

@@ -8,10 +8,7 @@ FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue
     WHERE status = 'pending' AND due = 1
-        AND (
-            available_ts <= max(:now, last_update_ts)
-            OR (version > 1 AND last_update_ts > :now)
-        )
+        AND {{is_due}}
     ORDER BY priority DESC, created_ts, step_id
     LIMIT :limit
 )

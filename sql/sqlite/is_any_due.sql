@@ -2,9 +2,7 @@ SELECT EXISTS (
     SELECT 1
     FROM step_tracker INDEXED BY step_tracker_queue
     WHERE status = 'pending' AND due = 1
-        AND (
-            available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
-        )
+        AND {{is_due}}
 ) OR EXISTS (
     SELECT 1
     FROM step_tracker INDEXED BY step_tracker_delayed

@@ -51,15 +51,17 @@ SELECT
 FROM (
     SELECT
         created_ts, available_ts,
-        available_ts <= max(:now, last_update_ts)
-            OR (version > 1 AND last_update_ts > :now) AS is_due
+        (
+            available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
+        ) AS is_due
     FROM step_tracker INDEXED BY step_tracker_queue
     WHERE status = 'pending' AND due = 1
     UNION ALL
     SELECT
         created_ts, available_ts,
-        available_ts <= max(:now, last_update_ts)
-            OR (version > 1 AND last_update_ts > :now)
+        (
+            available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
+        )
     FROM step_tracker INDEXED BY step_tracker_delayed
     WHERE status = 'pending' AND due = 0
 );
@@ -220,8 +222,7 @@ FROM (
     FROM step_tracker INDEXED BY step_tracker_queue
     WHERE status = 'pending' AND due = 1
         AND (
-            available_ts <= max(:now, last_update_ts)
-            OR (version > 1 AND last_update_ts > :now)
+            available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
         )
     ORDER BY priority DESC, created_ts, step_id
     LIMIT :limit
