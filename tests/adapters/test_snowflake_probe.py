@@ -26,6 +26,7 @@ from fleet_q.adapters.snowflake.probe import (
 from fleet_q.adapters.snowflake.probe.client import Client, OnServer
 from fleet_q.adapters.snowflake.probe.examination import PROBES, Examination
 from fleet_q.adapters.snowflake.probe.result import ProbeResult, judge
+from fleet_q.adapters.snowflake.probe.room import Room, Shared, Stopped
 from fleet_q.adapters.snowflake.probe.scratch import Scratch
 from fleet_q.adapters.snowflake.probe.statements import runnable
 from fleet_q.adapters.snowflake.schema import TableKind
@@ -98,6 +99,15 @@ def test_probe_drops_its_tables_after_ctrl_c(schema: Schema) -> None:
         raise KeyboardInterrupt
     assert examined.leftovers == ()
     assert any(s.text.startswith("DROP TABLE") for s in schema.log())
+
+
+def test_interrupted_probe_makes_no_more_tables(schema: Schema) -> None:
+    room = Room(Shared(schema.parameters, False, LIMIT, "P_", {}, {}, {}), "store")
+    room.stop()
+    with pytest.raises(Stopped):
+        tables.make_store(room)
+    room.close()
+    assert len([s for s in schema.log() if s.text.startswith("CREATE")]) == 1
 
 
 def test_probe_names_the_tables_that_it_could_not_drop(schema: Schema) -> None:
@@ -180,6 +190,7 @@ def test_update_that_overwrites_what_it_waited_for_is_noticed(
     ("probe", "error"),
     [
         ("lock time-out", "lock_timeout"),
+        ("time-out in procedure", "lock_timeout"),
         ("statement time-out", "statement_timeout"),
         ("deadlock", "deadlock"),
     ],
@@ -197,7 +208,7 @@ def test_unknown_number_differs_as_it_is_retried() -> None:
     assert (found.verdict, "099999" in found.text) == ("differs", True)
 
 
-@pytest.mark.parametrize("probe", ["lock time-out", "statement time-out"])
+@pytest.mark.parametrize("probe", ["lock time-out", "time-out in procedure", "statement time-out"])
 def test_update_that_does_not_wait_for_a_lock_is_noticed(
     schema: Schema, monkeypatch: pytest.MonkeyPatch, probe: str
 ) -> None:

@@ -8,7 +8,6 @@ from typing import Final
 
 from snowflake.connector.errors import Error
 
-from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.probe.client import Ran
 from fleet_q.adapters.snowflake.probe.durations import ROUNDS, medians
 from fleet_q.adapters.snowflake.probe.life import Life
@@ -55,8 +54,7 @@ def store(room: Room) -> Found:
     prefix = f"{room.shared.prefix}H_"
     with closing(SnowflakeStore(room.shared.connection, prefix=prefix)) as hybrid_store:
         try:
-            for _ in migrate(hybrid_store.session, TableKind.HYBRID):
-                pass
+            room.migrate(hybrid_store, TableKind.HYBRID)
         except StoreError as error:
             return not_tried(str(error))
         Life(hybrid_store, {}).run()

@@ -48,6 +48,18 @@ def lock_timeout(room: Room) -> Found:
     return fail("none: it did not wait for the lock of the table")
 
 
+def lock_timeout_in_procedure(room: Room) -> Found:
+    """Wait, in a procedure, for a lock that is not released: the number could be another, and the
+    procedure could wait for longer than its caller's session may."""
+    room.main.run("create_locking_procedure")
+    hold(room.client(), "increment")
+    try:
+        room.client(LOCK_TIMEOUT=1).run("call")
+    except Error as error:
+        return judge(error)
+    return fail("none: it did not wait for the lock of the table")
+
+
 def statement_timeout(room: Room) -> Found:
     """Wait for a lock for longer than a statement may take."""
     hold(room.client(), "increment")
@@ -114,6 +126,15 @@ PROBES: Final = (
         lane="locks",
         seconds=5,
         statements=3,
+    ),
+    Probe(
+        name="time-out in procedure",
+        expected="an error that is retried",
+        why="Every call that writes is a procedure, and its errors should have the same numbers.",
+        run=lock_timeout_in_procedure,
+        lane="locks",
+        seconds=6,
+        statements=4,
     ),
     Probe(
         name="statement time-out",

@@ -8,10 +8,12 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.probe.client import Client
 from fleet_q.adapters.snowflake.probe.process import ClientProcess
 from fleet_q.adapters.snowflake.probe.result import Found
 from fleet_q.adapters.snowflake.probe.scratch import Scratch
+from fleet_q.adapters.snowflake.schema import TableKind
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 
 PATIENCE: Final = 5.0
@@ -79,6 +81,17 @@ class Room:
         process = ClientProcess(connection, statements)
         self._keep(process.kill)
         return process
+
+    def migrate(self, store: SnowflakeStore, kind: TableKind | None = None) -> int:
+        """Make the tables and procedures of a store; return the number of statements. Raises
+        :class:`Stopped` as soon as the probes are interrupted, so that nothing is made that is not
+        dropped again."""
+        statements = 0
+        for _ in migrate(store.session, kind):
+            statements += 1
+            if self._is_stopped:
+                raise Stopped
+        return statements
 
     def end_probe(self) -> None:
         """End the sessions and processes of a probe."""

@@ -7,7 +7,6 @@ from typing import Final
 
 from snowflake.connector.errors import Error
 
-from fleet_q.adapters.snowflake.migrate import migrate
 from fleet_q.adapters.snowflake.probe.client import Client
 from fleet_q.adapters.snowflake.probe.result import Found, ok
 from fleet_q.adapters.snowflake.probe.room import Lane, Probe, Room, Shared
@@ -17,8 +16,7 @@ from fleet_q.adapters.snowflake.statements import quoted
 
 def make_store(room: Room) -> Found:
     """Make a store as ``fleet-q schema --apply`` does."""
-    statements = sum(1 for _ in migrate(room.store.session))
-    return ok(f"{statements} statements ran")
+    return ok(f"{room.migrate(room.store)} statements ran")
 
 
 def make_tables(room: Room) -> Found:
