@@ -17,7 +17,7 @@ from fleet_q.adapters.snowflake.mailbox import Mailbox
 from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.prune import prune_pod, prune_steps
 from fleet_q.adapters.snowflake.rebuild import Rebuilder
-from fleet_q.adapters.snowflake.session import Session
+from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.submit import submit
 from fleet_q.adapters.snowflake.sync import Sync
@@ -49,7 +49,8 @@ class SnowflakeStore:
 
     ``connection`` are the parameters of the connector's ``connect``, ``prefix`` begins the names
     of the tables. Any thread may use it, one call at a time. A sync is tried once, as pods have
-    their own backoff; every other call is retried for ``patience`` seconds.
+    their own backoff, and so is moving heartbeats, as the next recovery cycle does it again; every
+    other call is retried for ``patience`` seconds.
     """
 
     traits = TRAITS
@@ -102,7 +103,7 @@ class SnowflakeStore:
         return [rows.to_pod(row) for row in declared or ()]
 
     def fold_heartbeats(self) -> None:
-        self._calls.write("fold_heartbeats")
+        self.session.call("fold_heartbeats", change_id=new_change_id())
 
     def orphans(self, after: str, limit: int) -> list[Orphan]:
         return [Orphan(*row) for row in self._calls.query("orphans", after=after, limit=limit)]

@@ -9,7 +9,7 @@ import pytest
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
-from fleet_q.core.errors import IncarnationEnded
+from fleet_q.core.errors import IncarnationEnded, StoreUnavailable
 from fleet_q.core.pod import Join, Pod, SendHeartbeat, Sleep
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Submit
@@ -80,6 +80,20 @@ def test_folding_without_heartbeats_locks_nothing(schema: Schema, store: Snowfla
     schema.forget()
     store.fold_heartbeats()
     assert not any(statement.writes for statement in schema.log())
+
+
+def test_folding_is_tried_once_so_that_the_leader_sends_its_heartbeats_meanwhile(
+    schema: Schema, store: SnowflakeStore
+) -> None:
+    store.sync(HEARTBEAT)
+    schema.forget()
+    schema.fault("error", on="call", matching="FOLD", times=None, code="099999")
+    with pytest.raises(StoreUnavailable):
+        store.fold_heartbeats()
+    assert [statement.kind for statement in schema.log()] == ["call"]
+    schema.no_faults()
+    store.fold_heartbeats()
+    assert heartbeats(store) == 0
 
 
 @pytest.mark.parametrize("is_folded", [False, True])
