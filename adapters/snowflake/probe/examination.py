@@ -59,6 +59,10 @@ class Effort(msgspec.Struct, frozen=True):
     seconds: float
 
 
+DROPPING: Final = Effort(30, 15)
+"""What dropping the tables and procedures takes."""
+
+
 class Examination:
     """The probes of one account, as a context that drops their tables at its end.
 
@@ -132,7 +136,9 @@ class Examination:
         tried = [[p for p in lane.probes if is_long or not p.is_long] for lane in self._lanes]
         seconds = max(sum(probe.seconds for probe in probes) for probes in tried)
         statements = sum(probe.statements for probes in tried for probe in probes)
-        return Effort(statements, min(seconds, self._budget))
+        return Effort(
+            statements + DROPPING.statements, min(seconds, self._budget) + DROPPING.seconds
+        )
 
     def results(self) -> Iterator[ProbeResult]:
         """Run the probes and yield their results as they come. Raises :class:`StoreError` if the

@@ -270,7 +270,7 @@ PROBES: Final = (
         why="Every statement and procedure runs, and returns the types that FLEET-Q expects.",
         run=live,
         lane="store",
-        seconds=30,
+        seconds=40,
         statements=45,
         is_essential=True,
     ),
