@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -22,7 +19,7 @@ from fleet_q.adapters.snowflake.connection import connection_parameters, named
 from fleet_q.adapters.snowflake.times import MEASURED, Times
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.services.cli.output import out, print_json, progress, say, tell
-from fleet_q.services.cli.signals import Ended
+from fleet_q.services.cli.signals import ending_at_once
 from fleet_q.services.worker.escapes import one_line
 
 if TYPE_CHECKING:
@@ -52,7 +49,7 @@ def run(url: str, *, yes: bool, is_long: bool, latencies: Path | None, json: boo
 
     examination = Examination(connection_parameters(url, tag=TAG), is_long=is_long)
     _ask(examination, named(url), yes=yes)
-    with _ended_by_signals():
+    with ending_at_once():
         results = _examine(examination)
     times = examination.times
     if json:
@@ -150,20 +147,3 @@ def _write(path: Path, times: Mapping[str, float]) -> None:
             os.unlink(file.name)
             raise
     tell(f"wrote {path}, for fleet-q simulate --latencies")
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Raise :class:`Ended` at SIGTERM and SIGHUP, so that the body drops its tables."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise Ended(number)
-
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)

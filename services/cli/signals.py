@@ -1,4 +1,4 @@
-"""What signals do to commands: end them between transactions, or end what they serve."""
+"""What signals do to commands: end them between transactions or at once, or end what they serve."""
 
 from __future__ import annotations
 
@@ -51,9 +51,21 @@ def ending_between_transactions() -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Raise :class:`Ended` at SIGTERM and SIGHUP while the body runs, as Ctrl-C raises
+    ``KeyboardInterrupt``, so that the body can clean up."""
+
+    def end(number: int) -> None:
+        raise Ended(number)
+
+    with _handling((signal.SIGTERM, signal.SIGHUP), end):
+        yield
+
+
+@contextlib.contextmanager
 def _handling(numbers: Sequence[int], on_signal: Callable[[int], None]) -> Iterator[None]:
     """Call ``on_signal`` with the first of these signals while the body runs; the second has its
-    usual effect. Signals that are ignored stay ignored."""
+    usual effect, unless the call has raised. Signals that are ignored stay ignored."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         on_signal(number)
