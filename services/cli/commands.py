@@ -16,7 +16,9 @@ from fleet_q.services.app.version import installed_version
 from fleet_q.services.cli.main import run
 from fleet_q.services.cli.options import (
     AppOption,
+    HostOption,
     JsonOption,
+    PortOption,
     StoreOption,
     VerboseOption,
     client,
@@ -72,12 +74,8 @@ def fleet_q(
 
 @cli.command()
 def serve(
-    host: Annotated[
-        str, typer.Option(metavar="HOST", help="the address to listen on")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(metavar="PORT", help="the port; 0: any free one", min=0, max=65535)
-    ] = 8000,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
     store: StoreOption = None,
     app: AppOption = None,
     verbose: VerboseOption = False,

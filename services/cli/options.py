@@ -45,6 +45,10 @@ AppOption = Annotated[
     str | None,
     typer.Option("--app", metavar="MODULE:APP", help="your FleetQ app; else FLEET_Q_APP"),
 ]
+HostOption = Annotated[str, typer.Option(metavar="HOST", help="the address to listen on")]
+PortOption = Annotated[
+    int, typer.Option(metavar="PORT", help="the port; 0: any free one", min=0, max=65535)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print JSON")]
 VerboseOption = Annotated[
     bool,

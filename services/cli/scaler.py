@@ -9,7 +9,14 @@ import typer
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.settings import from_env
-from fleet_q.services.cli.options import JsonOption, StoreOption, VerboseOption, check_is_shared
+from fleet_q.services.cli.options import (
+    HostOption,
+    JsonOption,
+    PortOption,
+    StoreOption,
+    VerboseOption,
+    check_is_shared,
+)
 from fleet_q.services.cli.output import print_json, print_record
 from fleet_q.services.cli.signals import stopping_on_signal
 from fleet_q.services.scaler.scaler import Scaler
@@ -20,12 +27,8 @@ scaler_command = typer.Typer()
 
 @scaler_command.command()
 def scaler(
-    host: Annotated[
-        str, typer.Option(metavar="HOST", help="the address to listen on")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(metavar="PORT", help="the port; 0: any free one", min=0, max=65535)
-    ] = 8001,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8001,
     least: Annotated[
         int, typer.Option("--min", metavar="PODS", help="want at least so many", min=0)
     ] = 0,
