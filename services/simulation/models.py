@@ -197,11 +197,3 @@ def store_model(kind: Kind, times: Times = MEASURED, clusters: int = 1) -> Store
             return hybrid(times, clusters)
         case "sqlite":
             return SQLITE
-
-
-def one_request(model: StoreModel, *statements: Statement) -> tuple[Statement, ...]:
-    """The statements of a stored procedure: the client sends one request, and they run one after
-    another on the server."""
-    first, *others = statements
-    first = msgspec.structs.replace(first, seconds=first.seconds + model.call)
-    return (first, *(msgspec.structs.replace(other, begins_request=False) for other in others))

@@ -15,7 +15,7 @@ from fleet_q.core.pod import SendHeartbeat
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Submit
 from fleet_q.services.simulation.actor import Actor, Process
-from fleet_q.services.simulation.models import Script, Statement, fixed, one_request, standard
+from fleet_q.services.simulation.models import Script, Statement, StoreModel, fixed, standard
 from fleet_q.services.simulation.scenario import StaleReads, TransactionFault
 from fleet_q.services.simulation.stale import LAG
 from tests.simulation.test_server import CLAIM, SimulatedStore
@@ -67,6 +67,14 @@ class ScriptedStore(SimulatedStore):
 
     def until(self, seconds: float) -> None:
         self.virtual_clock.run(self.start + seconds)
+
+
+def one_request(model: StoreModel, *statements: Statement) -> tuple[Statement, ...]:
+    """The statements of a stored procedure: the client sends one request, and they run one after
+    another on the server."""
+    first, *others = statements
+    first = replace(first, seconds=first.seconds + model.call)
+    return (first, *(replace(other, begins_request=False) for other in others))
 
 
 @pytest.fixture
