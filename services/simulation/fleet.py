@@ -9,15 +9,14 @@ from typing import Any, Final
 
 import msgspec
 
-from fleet_q.core.audit import audit
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError
-from fleet_q.core.event_store import EventStore
 from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.step import Complete, Step
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.client import hold_locks, send
+from fleet_q.services.simulation.end_checks import check_end
 from fleet_q.services.simulation.liveness_checks import LivenessChecks
 from fleet_q.services.simulation.measures import Measures
 from fleet_q.services.simulation.models import store_model
@@ -186,45 +185,39 @@ class Fleet:
             pod.work_arrived()
 
     def _apply(self, fault: sc.Fault) -> None:
-        if isinstance(fault, sc.StoreOutage):
-            self.server.begin_outage(fault.seconds)
-            return
-        if isinstance(fault, sc.LongLock):
-            outsider = Actor(sc.OUTSIDER, self.virtual_clock, self.server)
-            outsider.begin(hold_locks(fault.seconds, tuple(self._rates)))
-            return
-        if isinstance(fault, sc.Suspension):
-            for suspended in (*self.processes.values(), *self.replaced):
-                if suspended.alive:
-                    suspended.freeze(fault.seconds)
-            return
-        if isinstance(fault, sc.StoreClock):
-            self.virtual_clock.clock_shift += micros(fault.seconds)
-            self.store_state.disturbed_at = self.virtual_clock.now
-            self.checks.clock_set_at = self.virtual_clock.time()
-            return
-        if isinstance(fault, sc.StaleReads):
-            assert self._stale is not None
-            self._stale.begin(fault)
-            return
-        if isinstance(fault, sc.WaitingInserts):
-            self.store_state.begin_waiting_inserts(fault.seconds)
-            return
-        if isinstance(fault, sc.EarlyTimestamps):
-            self.store_state.begin_early_timestamps(fault.seconds)
-            return
-        if isinstance(fault, sc.LateRepeats):
-            self.store_state.begin_late_repeats(fault.seconds, fault.delay)
-            return
-        if isinstance(fault, sc.UnreachableStorage):
-            self.store_state.begin_unreachable_storage(fault.pod_id, fault.seconds)
-            return
-        if isinstance(fault, sc.TransactionFault):
-            self.server.transaction_faults.setdefault(fault.pod_id, []).append(fault)
-            return
-        process = self.processes.get(fault.pod_id)
-        if process is None or not process.alive:
-            return
+        match fault:
+            case sc.StoreOutage():
+                self.server.begin_outage(fault.seconds)
+            case sc.LongLock():
+                outsider = Actor(sc.OUTSIDER, self.virtual_clock, self.server)
+                outsider.begin(hold_locks(fault.seconds, tuple(self._rates)))
+            case sc.Suspension():
+                for suspended in (*self.processes.values(), *self.replaced):
+                    if suspended.alive:
+                        suspended.freeze(fault.seconds)
+            case sc.StoreClock():
+                self.virtual_clock.clock_shift += micros(fault.seconds)
+                self.store_state.disturbed_at = self.virtual_clock.now
+                self.checks.clock_set_at = self.virtual_clock.time()
+            case sc.StaleReads():
+                assert self._stale is not None
+                self._stale.begin(fault)
+            case sc.WaitingInserts():
+                self.store_state.begin_waiting_inserts(fault.seconds)
+            case sc.EarlyTimestamps():
+                self.store_state.begin_early_timestamps(fault.seconds)
+            case sc.LateRepeats():
+                self.store_state.begin_late_repeats(fault.seconds, fault.delay)
+            case sc.UnreachableStorage():
+                self.store_state.begin_unreachable_storage(fault.pod_id, fault.seconds)
+            case sc.TransactionFault():
+                self.server.transaction_faults.setdefault(fault.pod_id, []).append(fault)
+            case _:
+                process = self.processes.get(fault.pod_id)
+                if process is not None and process.alive:
+                    self._disturb(process, fault)
+
+    def _disturb(self, process: PodProcess, fault: sc.ProcessFault) -> None:
         match fault:
             case sc.Crash():
                 self._on_death(process, fault.back_after)
@@ -361,21 +354,7 @@ class Fleet:
 
     def check_end(self) -> None:
         """Check the log and the tables at the end. Raises :class:`Violation`."""
-        for step_id in sorted(self.accepted):
-            if step_id not in self.checks.steps:
-                raise Violation("nothing lost", step_id, "was accepted and does not exist")
-        for step_id, record in self.checks.steps.items():
-            events = len(self.database.step_log.get(step_id, ()))
-            if record.pruned and events:
-                raise Violation("pruning", step_id, "was pruned and has events")
-            if not record.pruned and events < record.version:
-                raise Violation("nothing lost", step_id, "has lost events")
-        store = EventStore(self.database)
-        for fault in audit(store.step_events()).faults:
-            raise Violation("log", fault.partition(":")[0], fault)
-        report = store.rebuild(check=True)
-        for stream in (*report.differing_steps, *report.differing_pods):
-            raise Violation("tables", stream, "has a row that differs from the log")
+        check_end(self.accepted, self.checks, self.database)
 
 
 class Outcome(msgspec.Struct):

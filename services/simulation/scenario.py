@@ -204,7 +204,8 @@ class Start(msgspec.Struct, frozen=True):
     rate: float = 1.0
 
 
-PodFault = Crash | Freeze | DuplicatePod | Stop | ClockJump | TransactionFault | UnreachableStorage
+ProcessFault = Crash | Freeze | DuplicatePod | Stop | ClockJump
+PodFault = ProcessFault | TransactionFault | UnreachableStorage
 FleetFault = (
     StoreOutage
     | Suspension
