@@ -51,11 +51,12 @@ one took."""
 class ClaimPacing:
     """Measures syncs. ``sync_took`` is the seconds that the last one took, ``began_at`` when it was
     sent; one in the mailbox, when it was posted. ``is_contended``: pods
-    wait for each other's locks."""
+    wait for each other's locks, in a store that can serve their requests together."""
 
     def __init__(self, traits: StoreTraits) -> None:
         self._most_waiters = traits.most_waiters
         self._shortest_sync = traits.shortest_sync
+        self._can_combine = traits.combines
         self.linger_until: float | None = None
         self.sync_took = 0.0
         self.is_contended = False
@@ -91,7 +92,8 @@ class ClaimPacing:
         if is_representative:
             self._fastest = min(self._fastest, self.sync_took)
             waited = self.sync_took - self._fastest
-            self.is_contended = self.is_contended or waited > CONTENDED_SHARE * self._fastest
+            if self._can_combine and waited > CONTENDED_SHARE * self._fastest:
+                self.is_contended = True
             jitter = max(JITTER_FACTOR * waited, JITTER_DECAY * self._jitter)
             self._jitter = min(jitter, LONGEST_JITTER)
 
@@ -129,7 +131,7 @@ class ClaimPacing:
     def on_rejected(self) -> None:
         """Too many pods wait for a lock. Double the jitter window, so that half as many come at
         once."""
-        self.is_contended = True
+        self.is_contended = self._can_combine
         least = max(self._jitter, self.sync_took, self._shortest_sync)
         self._jitter = min(2 * least, LONGEST_JITTER)
 

@@ -48,6 +48,14 @@ def test_jitter_window_decays_with_every_sync_that_did_not_wait() -> None:
     assert pacing.claim_at(0.0, half) == pytest.approx(JITTER_FACTOR * 2.0 / 2 * JITTER_DECAY**2)
 
 
+@pytest.mark.parametrize("combines", [False, True])
+def test_only_outcomes_for_a_store_that_combines_linger_for_a_whole_sync(combines: bool) -> None:
+    pacing = ClaimPacing(StoreTraits(combines=combines))
+    took(pacing, 0.5, 2.0)
+    assert pacing.is_lingering(0.0, has_free_slots=False)
+    assert pacing.linger_until == (2.0 if combines else 0.2)
+
+
 def test_rejection_doubles_the_jitter_window() -> None:
     pacing = ClaimPacing(CONTENDED)
     took(pacing, 0.75)
