@@ -13,9 +13,6 @@ LOCK_TIMEOUT: Final = 30
 """Seconds after which Snowflake fails a statement that waits for a lock. This is less than the
 connector's timeout: a call that the connector gave up would still run."""
 
-ABANDONED_AFTER: Final = 60.0
-"""Seconds after which the simulator ends a transaction whose client was killed."""
-
 PRUNE_BATCH: Final = 20_000
 """Steps pruned in one transaction. It is large because a DELETE rewrites whole micro-partitions;
 the ids, of at most 200 characters each, are one bound text of about 4 MiB."""

@@ -10,7 +10,7 @@ import msgspec
 
 from fleet_q.adapters.snowflake.connection import NETWORK_TIMEOUT
 from fleet_q.adapters.snowflake.times import MEASURED, SLOTS, Times
-from fleet_q.adapters.snowflake.traits import ABANDONED_AFTER, LOCK_TIMEOUT, MOST_WAITERS, TRAITS
+from fleet_q.adapters.snowflake.traits import LOCK_TIMEOUT, MOST_WAITERS, TRAITS
 from fleet_q.adapters.sqlite.store import BUSY_TIMEOUT
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.ports import StoreTraits
@@ -89,7 +89,6 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     ``idle_abort``: after which the transaction of a silent client is rolled back.
     ``outlives_client``: statements, and transactions for ``idle_abort``, go on without a client.
     ``abort_detached``: a statement that waits is aborted ``idle_abort`` after its client's death.
-    ``abandoned_after``: after which pods abort such a transaction if it blocks others.
     ``time_sigma``: sigma of the log-normal distribution of durations.
     ``traits``: the properties that pods know.
     ``records_starts``: after a pod's death it is known which functions began.
@@ -115,7 +114,6 @@ class StoreModel(msgspec.Struct, frozen=True, kw_only=True):
     idle_abort: float
     outlives_client: bool
     abort_detached: bool = False
-    abandoned_after: float
     time_sigma: float = TIME_SIGMA
     traits: StoreTraits
     records_starts: bool = False
@@ -144,7 +142,6 @@ def standard(times: Times = MEASURED, clusters: int = 1) -> StoreModel:
         statement_timeout=NETWORK_TIMEOUT,
         idle_abort=IDLE_ABORT,
         outlives_client=True,
-        abandoned_after=ABANDONED_AFTER,
         traits=TRAITS,
     )
 
@@ -180,7 +177,6 @@ SQLITE: Final = StoreModel(
     lock_timeout=BUSY_TIMEOUT,
     idle_abort=math.inf,
     outlives_client=False,
-    abandoned_after=math.inf,
     traits=StoreTraits(poll_interval=1.0),
     records_starts=True,
 )

@@ -23,7 +23,7 @@ class Resources:
 
     ``on_ready`` is called with a session whose next statement has what it needs; ``on_failed`` with
     one whose statement was rejected, or has waited for too long, and the error; ``on_abandoned``
-    with one that has to be ended because its client is gone or blocks others.
+    with one that has to be ended because its client is gone.
     """
 
     def __init__(
@@ -135,7 +135,6 @@ class Resources:
         by_fault = self._state.is_contended or (holder is not None and holder.is_blocking)
         self._stats.on_rejected(session.call.method, by_fault=by_fault)
         self._on_failed(session, StoreContended("the store: too many statements wait for a lock"))
-        self._end_abandoned(lock)
 
     def _await(self, session: Session) -> None:
         """Let a statement wait for a lock or a slot, until one of its time limits."""
@@ -150,14 +149,12 @@ class Resources:
     def _on_timeout(self, session: Session, since: float) -> None:
         if session.over or session.waits_since != since:
             return
-        lock = session.waits_for
-        if lock is not None:
+        if session.waits_for is not None:
             self._stats.timeouts += 1
             is_lock_timeout = self._virtual_clock.now - since > self._model.lock_timeout - INSTANT
             is_contended = is_lock_timeout and self._model.most_waiters is not None
             kind = StoreContended if is_contended else StoreUnavailable
             self._on_failed(session, kind("the store: timeout while waiting for a lock"))
-            self._end_abandoned(lock)
         elif session.waits_for_slot:
             self._stats.slot_timeouts += 1
             error = StoreUnavailable("the store: timeout while waiting for the warehouse")
@@ -190,11 +187,3 @@ class Resources:
             session.held_since = self._virtual_clock.now
         session.last_lock_at = self._virtual_clock.now
         session.held.append(lock)
-
-    def _end_abandoned(self, lock: str) -> None:
-        """Report the holder of a lock if it is abandoned."""
-        holder = self._locks.holder(lock)
-        if holder is not None:
-            held_for = self._virtual_clock.now - holder.held_since
-            if held_for > self._model.abandoned_after:
-                self._on_abandoned(holder)

@@ -82,7 +82,7 @@ class Server:
             self.stats,
             on_ready=self._run,
             on_failed=self._fail_and_roll_back,
-            on_abandoned=self._end_abandoned,
+            on_abandoned=self._discard,
         )
 
     def perform(self, actor: Actor, call: StoreCall) -> None:
@@ -305,14 +305,6 @@ class Server:
         if not session.over and session.held and session.next == at_statement:
             session.aborted = True
             self._resources.unlock(session)
-
-    def _end_abandoned(self, session: Session) -> None:
-        """Abort a session, as the store's adapter does after a lock was not granted that the
-        session had held for long."""
-        if session.actor.alive:
-            self._abort(session, session.next)
-        else:
-            self._discard(session)
 
     def _begin_fault(self, session: Session) -> None:
         fault, session.fault = session.fault, None
