@@ -73,7 +73,6 @@ def recovery_cycle(
         return
     if to_declare:
         stats.dead_pods += len((yield from call(Store.declare_dead, to_declare, by)))
-    yield from call(Store.fold_heartbeats)
     table.create()
     try:
         after = ""
@@ -97,6 +96,8 @@ def recovery_cycle(
         living = {pod.incarnation for pod in pod_list.pods if pod.status != "down"}
         if not (yield from call(Store.orphans, "", 1)):
             starts.remove([incarnation for incarnation in left_behind if incarnation not in living])
+    # Last, since steps are to be recovered even if this fails.
+    yield from call(Store.fold_heartbeats)
 
 
 def _batches(orphans: Sequence[Orphan], starts: StartRecords | None) -> Iterator[list[Recover]]:

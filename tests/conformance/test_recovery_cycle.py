@@ -10,6 +10,7 @@ import pytest
 from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.core import recovery
 from fleet_q.core.calls import Calls
+from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.leadership import silent_pods
 from fleet_q.core.ports import Store
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
@@ -94,6 +95,19 @@ def test_steps_recovered_in_one_transaction_are_limited_by_size(
     with patch.object(recovery, "BATCH_SIZE", size):
         calls = run(cycle(store))
     assert calls == 3 + 4 + transactions
+    assert_each_was_recovered_once(store)
+
+
+@pytest.mark.usefixtures("orphans")
+def test_steps_are_recovered_although_heartbeats_cannot_be_folded(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fold_heartbeats() -> None:
+        raise StoreUnavailable("the store does not answer")
+
+    monkeypatch.setattr(store, "fold_heartbeats", fold_heartbeats)
+    with pytest.raises(StoreUnavailable):
+        run(cycle(store))
     assert_each_was_recovered_once(store)
 
 
