@@ -46,10 +46,12 @@ NO_SIGN_IN: Final = 250001
 """The connector's error for a sign-in without a usable answer."""
 
 _CUT_OFF: Final = 6
-"""The error of connector 5.x for an answer that was cut off."""
+_TIMED_OUT: Final = 14
+"""The errors of connector 5.x for an answer that was cut off, and for one that came too late."""
 
 _PASSING: Final = LOST_SESSION | {
     _CUT_OFF,
+    _TIMED_OUT,
     603,  # internal error, may be retried
     604,  # the statement was cancelled
     LOCKED,
@@ -150,7 +152,7 @@ def is_lost(error: Failure) -> bool:
 def is_unanswered(error: Failure) -> bool:
     """Whether the connector got no answer, so that the statement may still run."""
     number = 0 if isinstance(error, OSError) else error.errno or 0
-    return number in (0, _CUT_OFF) or number in _FROM_CONNECTOR or number > _HTTP
+    return number in (0, _CUT_OFF, _TIMED_OUT) or number in _FROM_CONNECTOR or number > _HTTP
 
 
 def is_temporary(error: Failure) -> bool:

@@ -104,7 +104,6 @@ FLEETS: Final = (
     Size(pods=10, store="standard"),
     Size(pods=50, store="standard"),
     Size(pods=100, store="standard"),
-    Size(pods=1_000, store="standard", clusters=4),
     Size(pods=100, store="hybrid"),
     Size(pods=20, steps=10_000, store="standard"),
     Size(pods=20, steps=10_000, store="hybrid"),
