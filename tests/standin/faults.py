@@ -154,9 +154,10 @@ class Faults:
 
     def inside(self, on: set[str], text: str) -> Fault | None:
         """The fault that strikes this statement of a procedure, if any. Only errors can, and only
-        those that do not end the session."""
+        those that are not about the session: the driver would repeat the call for ever, whose
+        answer is remembered."""
         for fault in self._faults:
-            is_possible = fault.kind == "error" and fault.error not in ENDS_SESSION
+            is_possible = fault.kind == "error" and fault.error not in (*ENDS_SESSION, "expired")
             if is_possible and fault.strikes(on, text):
                 return fault
         return None

@@ -134,6 +134,13 @@ def test_statement_with_a_truncated_answer_was_run(schema: Schema, one: Driver) 
     assert one.run(ROWS) == [("a", 2), ("b", 2)]
 
 
+@pytest.mark.parametrize("error", ["expired", "gone", "sign-in"])
+def test_errors_of_a_session_do_not_strike_within_a_procedure(error: str) -> None:
+    faults = Faults()
+    faults.add({"kind": "error", "error": error, "times": None})
+    assert faults.inside({"update"}, "UPDATE") is None
+
+
 def test_endless_fault_meets_every_repetition() -> None:
     faults = Faults()
     faults.add({"kind": "reset", "repetitions": None})
