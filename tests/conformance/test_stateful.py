@@ -416,10 +416,10 @@ class Fleet(RuleBasedStateMachine):
         pod_rows = {pod_id: asdict(pod) for pod_id, pod in pods.items()}
         for pod_id, row in pod_rows.items() if self.kind.writes_are_billed else ():
             # A heartbeat there is at least a microsecond later than the one before.
-            expected = self.model.pods[pod_id]["last_heartbeat_ts"]
-            late = row["last_heartbeat_ts"] - expected
+            expected = self.model.pods[pod_id]
+            late = row["last_heartbeat_ts"] - expected["last_heartbeat_ts"]
             if late >= 0 and (self.clock_went_back or late < 1_000):
-                row["last_heartbeat_ts"] = expected
+                expected["last_heartbeat_ts"] = row["last_heartbeat_ts"]
         assert pod_rows == self.model.pods
         assert self.store.counts() == self.model.counts()
         assert self.store.backlog() == self.model.backlog(self.clock())
