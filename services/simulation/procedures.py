@@ -16,8 +16,8 @@ from fleet_q.services.simulation.models import Body, Statement, StoreModel
 
 HEAD: Final = "the head of the queue"
 
-LOGS: Final = {"pod_health": "pod_events", "step_tracker": "step_events"}
-"""The log of each table, in the order in which requests are served."""
+LOGS: Final = {"step_tracker": "step_events", "pod_health": "pod_events"}
+"""The log of each table, in the order in which ``sql/snowflake/procedures`` lock the tables."""
 
 HYBRID: Final = frozenset(LOGS)
 """The tables that can be hybrid tables; all others are standard tables."""
@@ -178,14 +178,14 @@ def _then(text: str, seconds: float, locks: tuple[str, ...] = (), **fields: Any)
 
 
 def _changes(request: SyncRequest) -> list[Change]:
-    """The rows that a request locks. Pods are locked before steps, so that no two transactions wait
+    """The rows that a request locks, in the order of :data:`LOGS`, so that no two transactions wait
     for each other."""
     changes: list[Change] = []
-    if request.pod_command is not None:
-        changes.append(("pod_health", (request.pod_id,)))
     if request.claim or request.outcomes:
         rows = tuple(outcome.step_id for outcome in request.outcomes)
         changes.append(("step_tracker", (HEAD, *rows) if request.claim else rows))
+    if request.pod_command is not None:
+        changes.append(("pod_health", (request.pod_id,)))
     return changes
 
 

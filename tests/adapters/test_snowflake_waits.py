@@ -11,9 +11,9 @@ from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.audit import audit
-from fleet_q.core.pod import Join, SendHeartbeat
+from fleet_q.core.pod import Join, Leave, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
-from fleet_q.core.step import Complete, Submit
+from fleet_q.core.step import Complete, Release, Submit
 from tests.standin.client import Schema
 from tests.tables import create_tables
 from tests.waiting import LIMIT, wait_until
@@ -99,3 +99,11 @@ def test_heartbeat_finds_claims_of_a_call_that_was_carried_out_late(
         check_held=((late.step_id, "token"),),
     )
     assert store.sync(known).unexpected == ()
+
+
+def test_sync_locks_steps_before_pods(schema: Schema, stores: list[SnowflakeStore]) -> None:
+    release, leave = Release("step 0", "token"), Leave("pod 0", "incarnation 0")
+    schema.forget()
+    stores[0].sync(SyncRequest("pod 0", "incarnation 0", leave, outcomes=(release,)))
+    locked = [str(entry.target).split('"')[-2] for entry in schema.log() if entry.locked]
+    assert locked == ["STEP_TRACKER", "POD_HEALTH"]

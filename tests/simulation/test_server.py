@@ -10,9 +10,9 @@ import pytest
 
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError, StoreContended, StoreUnavailable
-from fleet_q.core.pod import Join, SendHeartbeat
+from fleet_q.core.pod import Join, Leave, SendHeartbeat
 from fleet_q.core.ports import SyncRequest
-from fleet_q.core.step import Submit
+from fleet_q.core.step import Release, Submit
 from fleet_q.services.simulation.actor import Actor, Process
 from fleet_q.services.simulation.client import hold_locks
 from fleet_q.services.simulation.locks import LockTable
@@ -171,6 +171,13 @@ def test_hybrid_tables_lock_single_rows() -> None:
     store.virtual_clock.run(20.0)
     assert len(store.server.stats.waits) == 0
     assert len(store.database.by_status["cancelled"]) == 25
+
+
+@pytest.mark.parametrize("model", [STANDARD, HYBRID])
+def test_sync_locks_steps_before_pods_as_its_procedure_does(model: StoreModel) -> None:
+    leave = SyncRequest("pod", "i", Leave("pod", "i"), outcomes=(Release("s1", "x"),))
+    updates = [s.text for s in script(model, StoreCall("sync", (leave,)), None).body if s.locks]
+    assert updates == ["UPDATE step_tracker", "UPDATE pod_health"]
 
 
 def test_lock_of_dead_client_of_a_file_is_released() -> None:
