@@ -100,7 +100,8 @@ class Combining:
             method, interval = "poll", POLL_INTERVAL
 
     def on_answer(self) -> None:
-        """The pending request has been answered."""
+        """The pending request has been answered, or its incarnation has ended: a request of that is
+        not served."""
         self.is_posted = self._must_supersede = False
 
     def on_given_up(self) -> None:
@@ -108,10 +109,6 @@ class Combining:
         makes this one void."""
         self._must_supersede = self._must_supersede or self.is_posted
         self.is_posted = False
-
-    def on_incarnation_ended(self) -> None:
-        """Requests of an incarnation that has ended are not served."""
-        self.is_posted = self._must_supersede = False
 
 
 def _can_wait(request: SyncRequest) -> bool:

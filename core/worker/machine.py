@@ -321,7 +321,7 @@ class PodMachine:
         yet; the first heartbeat tells which claims still stand.
         """
         self._requests.on_incarnation_ended()
-        self.combining.on_incarnation_ended()
+        self.combining.on_answer()
         self._backoff.on_answer()
         self._member.begin_incarnation()
         self._claims.claim_now()
