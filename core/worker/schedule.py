@@ -132,15 +132,15 @@ class Schedule:
         and, between claims, at the store's poll interval, or ever more rarely while asleep."""
         if now < max(self._idle.next_poll, self._backoff.retry_at):
             return False
+        if self._member.phase == "asleep":
+            self._idle.schedule_sleep_poll(now)
+            return True
         claims = (
             self._idle.writes_are_billed
             and request is not None
             and request.claim > 0
             and not self._running
         )
-        if self._member.phase == "asleep":
-            self._idle.schedule_sleep_poll(now)
-            return True
         due = self._may_poll() or claims
         if due:
             self._idle.schedule_poll(now)
