@@ -21,8 +21,8 @@ LONGEST_LINGER: Final = 1.0
 
 CONTENDED_LINGER_SHARE: Final = 1.0
 LONGEST_CONTENDED_LINGER: Final = 5.0
-"""The same while syncs are contended and no slot is free, so that nothing waits for the outcome but
-its reader: then a request carries twice as many outcomes, and the fleet sends half as many."""
+"""The same while syncs are contended and no slot is free, so that only the outcome's reader waits
+for it. A request then carries twice as many outcomes, and the fleet sends half as many requests."""
 
 JITTER_FACTOR: Final = 4.0
 """The jitter window is this many times the time that a sync waited for a lock. The longer the
@@ -34,7 +34,6 @@ average."""
 
 JITTER_DECAY: Final = 0.9
 """The part of the jitter window that is left after a sync that did not wait."""
-
 
 WAKING_SPREAD: Final = 0.3
 """Seconds of the jitter window for each pod that may wake. Waking locks the table of pods for about
@@ -49,9 +48,9 @@ one took."""
 
 
 class ClaimPacing:
-    """Measures syncs. ``sync_took`` is the seconds that the last one took, ``began_at`` when it was
-    sent; one in the mailbox, when it was posted. ``is_contended``: pods
-    wait for each other's locks, in a store that can serve their requests together."""
+    """Measures syncs. ``sync_took`` is the seconds that the last one took; ``began_at`` is when it
+    was sent, or posted to the mailbox. ``is_contended``: pods wait for each other's locks, in a
+    store that can serve their requests together."""
 
     def __init__(self, traits: StoreTraits) -> None:
         self._most_waiters = traits.most_waiters

@@ -23,7 +23,6 @@ LONGEST_WATCHING: Final = 2.0
 """The same for the one pod that has to declare others dead. One of its heartbeats has to get
 through every half dead-pod threshold, and it may have to wait for a lock itself."""
 
-
 LONGEST_FAILURE: Final = 0.1
 """The part of ``store_give_up_after`` that the time between two failures counts for at most: a
 process that was suspended meanwhile did not try the store."""
