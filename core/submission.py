@@ -10,6 +10,7 @@ import msgspec
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import MAX_SECONDS
+from fleet_q.core.sizes import size_of
 from fleet_q.core.step import Submit
 
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024
@@ -47,21 +48,19 @@ def to_json(value: object, what: str, most: int = NO_LIMIT) -> str:
     if text is None:
         _check_lower_bound(_lower_bound(value, most), what, most)
         text = _any_json(value, what)
-    if (len(text) if text.isascii() else _size(text)) > most:
-        raise InvalidInput(f"{what} has {_size(text)} bytes; the limit is {most}")
+    if (len(text) if text.isascii() else size_of(text)) > most:
+        raise InvalidInput(f"{what} has {size_of(text)} bytes; the limit is {most}")
     return text
 
 
 def _any_json(value: object, what: str) -> str:
     try:
         text = _encode(value)
-        _size(text)
-    except UnicodeEncodeError:
-        raise InvalidInput(f"{what} contains text that is not valid Unicode") from None
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{what} is not JSON: {error}") from None
     except RecursionError:
         raise InvalidInput(f"{what} is nested more than {MAX_DEPTH} levels deep") from None
+    _check_unicode(text, what)
     if text.count("{") + text.count("[") > 1:
         _check_shape(value, what)
     elif isinstance(value, dict):
@@ -128,10 +127,7 @@ def check_id(value: object, what: str) -> str:
     """Check and return an id: a text of 1 to 200 characters without NUL."""
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_ID_LENGTH or "\0" in value:
         raise InvalidInput(f"{what} must be a text of 1 to {MAX_ID_LENGTH} characters without NUL")
-    try:
-        _size(value)
-    except UnicodeEncodeError:
-        raise InvalidInput(f"{what} contains text that is not valid Unicode") from None
+    _check_unicode(value, what)
     return value
 
 
@@ -173,9 +169,13 @@ def submission(
     return Submit(step_id, text, priority, max_retries, micros(delay), unique)
 
 
-def _size(text: str) -> int:
-    """The length of ``text`` in bytes of UTF-8. Raises ``UnicodeEncodeError`` for surrogates."""
-    return len(text) if text.isascii() else len(text.encode())
+def _check_unicode(text: str, what: str) -> None:
+    """Reject lone surrogates, which no store accepts."""
+    try:
+        if not text.isascii():
+            text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{what} contains text that is not valid Unicode") from None
 
 
 def _check_shape(value: object, what: str) -> None:
