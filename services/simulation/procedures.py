@@ -112,7 +112,7 @@ class Procedures:
         changes = [change for row in marked for change in _changes(row.request)]
         for table, log in LOGS.items():
             rows = [row for name, ids in changes if name == table for row in ids]
-            if any(name == table for name, _ in changes):
+            if rows:
                 yield self._update((table, tuple(rows)))
                 yield self._insert(log)
         yield _then("COMMIT", self._model.commit, does=StoreCall("serve", (marked,)))

@@ -83,7 +83,7 @@ class SimulatedStore(EventStore):
         """Carry out the requests that were marked."""
         for row in marked:
             self.mailbox.on_served(row)
-            request = replace(row.request, is_retry=True, only_if_claimable=False)
+            request = replace(row.request, is_retry=True)
             answer = None
             try:
                 answer = self.sync(request)

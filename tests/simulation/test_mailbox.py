@@ -192,8 +192,7 @@ def test_posted_request_is_a_heartbeat_before_it_is_served(store: Combining) -> 
 def test_sleeping_pod_is_woken_when_its_request_is_served(store: Combining) -> None:
     store.call("x", StoreCall("sync", (SyncRequest("pod", "i", Sleep("pod", "i")),)))
     store.wait(10.0)
-    wake = claim("pod", "i", pod_command=SendHeartbeat("pod", "i"), only_if_claimable=True)
-    store.send("post", wake)
+    store.send("post", claim("pod", "i", pod_command=SendHeartbeat("pod", "i")))
     store.wait(10.0)
     assert len(store.answer("pod").claimed) == 2
     assert store.database.pods["pod"].status == "up"
