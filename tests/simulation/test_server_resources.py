@@ -14,6 +14,7 @@ from fleet_q.core.errors import DataRefused, StoreContended, StoreUnavailable
 from fleet_q.core.pod import SendHeartbeat
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Submit
+from fleet_q.services.simulation import scripts, server
 from fleet_q.services.simulation.actor import Actor, Process
 from fleet_q.services.simulation.models import Script, Statement, StoreModel, fixed, standard
 from fleet_q.services.simulation.scenario import StaleReads, TransactionFault
@@ -43,8 +44,9 @@ class ScriptedStore(SimulatedStore):
     counted from its start, and each answer's time is kept."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, model: Any = MODEL) -> None:
+        self.start = 0.0
+        self.ended: dict[str, float] = {}
         super().__init__(model)
-        from fleet_q.services.simulation import scripts, server
 
         def script(model: Any, call: StoreCall, actor: Any) -> Script:
             if call.method == "custom":
@@ -55,15 +57,14 @@ class ScriptedStore(SimulatedStore):
         self.virtual_clock.run(200.0)
         self.start = self.virtual_clock.now
         self.answers.clear()
-        self.ended: dict[str, float] = {}
+        self.ended.clear()
 
     def run(self, name: str, *statements: Statement) -> Actor:
         return self.call(name, StoreCall("custom", statements))
 
     def _ask(self, name: str, call: StoreCall) -> Any:
         yield from super()._ask(name, call)
-        if hasattr(self, "ended"):
-            self.ended[name] = self.virtual_clock.now - self.start
+        self.ended[name] = self.virtual_clock.now - self.start
 
     def until(self, seconds: float) -> None:
         self.virtual_clock.run(self.start + seconds)
