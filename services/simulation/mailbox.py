@@ -13,10 +13,11 @@ from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.services.simulation.recording import RecordingDatabase
 
 MOST_SERVED: Final = 100
-"""Requests served in one transaction."""
+"""Requests served in one transaction (``sql/snowflake/mark_requests.sql``)."""
 
 MAX_AGE: Final = 60.0
-"""Seconds after which a request is not served any more."""
+"""Seconds after which a request is not served any more
+(``sql/snowflake/parts/waiting_requests.sql``)."""
 
 Identity = tuple[str, int]
 """An incarnation and the number of one of its requests: what all rows of a request have in common,
