@@ -60,6 +60,13 @@ def without_comments(text: str) -> str:
     return _COMMENT.sub("", text + "\n").strip()
 
 
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """The text with each of ``names`` in braces replaced by its value; others are left alone."""
+    for name, value in names.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
 def render(text: str, lists: Mapping[str, ColumnList]) -> str:
     """The statement with its lists filled in. Other names in braces are left alone.
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from fleet_q.adapters.statements import procedures
 from fleet_q.sql import schema_version
-from fleet_q.sql.render import without_comments
+from fleet_q.sql.render import with_names, without_comments
 
 _DIALECT: Final = "snowflake"
 _ARGUMENTS: Final = re.compile(r"PROCEDURE \{procedure\}\(\n(.*?)\n\)", re.DOTALL)
@@ -59,11 +59,10 @@ def _procedure(name: str, text: str, tables: Mapping[str, str]) -> Procedure:
     text = without_comments(text)
     arguments = _ARGUMENTS.search(text)
     assert arguments is not None, name
-    for placeholder, value in {**tables, "procedure": name}.items():
-        text = text.replace(f"{{{placeholder}}}", value)
+    text = with_names(text, {**tables, "procedure": name})
     comment = f"FLEET-Q {sha256(text.encode()).hexdigest()[:16]}"
     pairs = (line.strip().rstrip(",").split(" ", 1) for line in arguments[1].split("\n"))
-    return Procedure(name, dict(pairs), text.replace("{comment}", comment), comment)
+    return Procedure(name, dict(pairs), with_names(text, {"comment": comment}), comment)
 
 
 def _name(prefix: str, name: str) -> str:

@@ -10,7 +10,7 @@ from fleet_q.adapters.snowflake.procedures import all_procedures
 from fleet_q.adapters.statements import statements
 from fleet_q.core.errors import InvalidInput
 from fleet_q.sql import load
-from fleet_q.sql.render import with_question_marks, without_comments
+from fleet_q.sql.render import with_names, with_question_marks, without_comments
 
 DIALECT: Final = "snowflake"
 TABLES: Final = (
@@ -62,9 +62,7 @@ class Statements:
         """A text with its tables' names and its procedures' signatures filled in, and its other
         placeholders replaced."""
         signatures = {f"{name}_procedure": p.signature for name, p in self.procedures.items()}
-        for placeholder, name in {**self.names, **signatures, **names}.items():
-            text = text.replace(f"{{{placeholder}}}", name)
-        return text
+        return with_names(text, {**self.names, **signatures, **names})
 
     def script(self, name: str, **names: str) -> str:
         """The file with its tables' names and its comments, to be read by people."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import Final
 
 from fleet_q.adapters.snowflake.statements import quoted
 from fleet_q.sql import load
+from fleet_q.sql.render import with_names, without_comments
 
 _FOLDER: Final = "snowflake/probe"
-_COMMENT: Final = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 
 def new_prefix() -> str:
@@ -30,10 +29,7 @@ class Scratch:
     def text(self, name: str, **names: str) -> str:
         """A statement of the folder ``sql/snowflake/probe``. ``names`` replace its placeholders,
         ``table`` among them; they are quoted."""
-        text = _COMMENT.sub("", load(_FOLDER, name))
-        for placeholder, replaced in {**self._names, **names}.items():
-            text = text.replace(f"{{{placeholder}}}", replaced)
-        return text
+        return with_names(without_comments(load(_FOLDER, name)), {**self._names, **names})
 
 
 _NAMES: Final = ("table", "other", "hybrid", "procedure")
