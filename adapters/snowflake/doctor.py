@@ -4,8 +4,9 @@ fix."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from statistics import median
-from typing import Final
+from typing import Any, Final
 from urllib.request import getproxies
 
 import msgspec
@@ -120,8 +121,7 @@ class _Checks:
         return ok(self._warehouse)
 
     def auto_suspend(self) -> Diagnosis:
-        shown = self._session.show("show_warehouses")
-        row = next((row for row in shown if row["name"] == self._warehouse), None)
+        row = self._shown_warehouse
         alter = f"ALTER WAREHOUSE {quoted(self._warehouse)} SET"
         if row is None:
             return warn(
@@ -150,9 +150,7 @@ class _Checks:
         except StoreError as error:
             return ok(f"not visible to {self._role}: {plain(error)}")
         slots = int(shown[0]["value"]) if shown else SLOTS
-        rows = self._session.show("show_warehouses")
-        row = next((row for row in rows if row["name"] == self._warehouse), {})
-        clusters = int(row.get("max_cluster_count") or 1)
+        clusters = int((self._shown_warehouse or {}).get("max_cluster_count") or 1)
         message = f"{slots} statements at a time"
         if clusters > 1:
             message += f" on each of at most {clusters} clusters"
@@ -175,7 +173,7 @@ class _Checks:
         return ok(self._schema)
 
     def tables(self) -> Diagnosis:
-        shown = {quoted(row["name"]): row for row in self._session.show("show_tables")}
+        shown = self._shown_tables
         missing = [name for name in self._session.statements.names.values() if name not in shown]
         if missing:
             return fail(
@@ -186,7 +184,7 @@ class _Checks:
 
     def retention(self) -> Diagnosis:
         """Whether Snowflake keeps old partitions of the tables that change all the time."""
-        shown = {quoted(row["name"]): row for row in self._session.show("show_tables")}
+        shown = self._shown_tables
         names = self._session.statements.names
         changing = [shown[name] for table, name in names.items() if table not in KEPT_TABLES]
         standard = [row for row in changing if row.get("is_hybrid") != "Y"]
@@ -306,6 +304,18 @@ class _Checks:
                 "run pods in the region of the account",
             )
         return ok(message)
+
+    @cached_property
+    def _shown_warehouse(self) -> dict[str, Any] | None:
+        """The session's warehouse, as SHOW WAREHOUSES has it; ``None`` if the role may not see
+        it."""
+        shown = self._session.show("show_warehouses")
+        return next((row for row in shown if row["name"] == self._warehouse), None)
+
+    @cached_property
+    def _shown_tables(self) -> dict[str, dict[str, Any]]:
+        """The tables of the schema, as SHOW TABLES has them, by their quoted names."""
+        return {quoted(row["name"]): row for row in self._session.show("show_tables")}
 
     def _may_read(self, table: str) -> bool:
         try:
