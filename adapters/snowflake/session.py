@@ -44,6 +44,15 @@ def new_change_id() -> str:
     return uuid.uuid4().hex
 
 
+def show(connection: SnowflakeConnection, text: str) -> list[dict[str, Any]]:
+    """The rows of a SHOW statement as dicts, since the order of its columns may change. Raises the
+    connector's errors."""
+    cursor = connection.cursor()
+    cursor.execute(text)
+    columns = [column[0] for column in cursor.description]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
 class Session:
     """A session that is opened when it is first used, and reopened after it was lost.
 
@@ -98,13 +107,10 @@ class Session:
             return self._fetch(text, ())
 
     def show(self, name: str, **names: str) -> list[dict[str, Any]]:
-        """The rows of a SHOW statement as dicts, since the order of its columns may change.
-        ``names`` replace its placeholders; they must be quoted."""
+        """The rows of a SHOW statement as dicts. ``names`` replace its placeholders; they must be
+        quoted."""
         with self._fork_lock.lock, self._translated():
-            cursor = self._open().cursor()
-            cursor.execute(self.statements.text(name, **names))
-            columns = [column[0] for column in cursor.description]
-            return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+            return show(self._open(), self.statements.text(name, **names))
 
     def is_committed(self, change_id: str) -> bool:
         """Whether the call with this change id was committed."""

@@ -13,6 +13,7 @@ from snowflake.connector.errors import Error
 
 from fleet_q.adapters.snowflake.parameters import SignIn
 from fleet_q.adapters.snowflake.probe.scratch import Scratch
+from fleet_q.adapters.snowflake.session import show
 from fleet_q.sql.render import with_question_marks
 
 PARAMETERS: Final[Mapping[str, Any]] = {
@@ -92,10 +93,7 @@ class Client:
 
     def show(self, name: str) -> list[dict[str, Any]]:
         """The rows of a SHOW statement as dicts."""
-        cursor = self._connection.cursor()
-        cursor.execute(self._scratch.text(name))
-        columns = [column[0] for column in cursor.description]
-        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+        return show(self._connection, self._scratch.text(name))
 
     def later(self, name: str, *, on: str | None = None, **values: Any) -> Future[Ran]:
         """Run a statement in a thread, which ends with the process."""
