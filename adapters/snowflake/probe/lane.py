@@ -32,7 +32,6 @@ class LaneThread:
     def __init__(self, room: Room, probes: Sequence[Probe]) -> None:
         self.probes = probes
         self._room = room
-        self._is_stopped = False
         self._thread: threading.Thread | None = None
 
     def sign_in(self) -> None:
@@ -50,7 +49,6 @@ class LaneThread:
 
     def stop(self) -> None:
         """Interrupt the probes, and end their sessions."""
-        self._is_stopped = True
         self._room.stop()
         if self._thread is not None:
             self._thread.join(STOP_TIMEOUT)
@@ -59,7 +57,7 @@ class LaneThread:
     def _run(self, until: float, done: Queue[ProbeResult | BaseException]) -> None:
         has_tables = True
         for probe in self.probes:
-            if self._is_stopped:
+            if self._room.is_stopped:
                 return
             try:
                 found = self._found(probe, until) if has_tables else not_tried("no tables")

@@ -48,8 +48,8 @@ class Shared(msgspec.Struct, frozen=True):
 
 
 class Room:
-    """The sessions of probes that run one after another. ``store`` has tables of the probe's
-    own."""
+    """The sessions of probes that run one after another. ``store`` has tables of the probe's own;
+    ``is_stopped``: the probes were interrupted."""
 
     def __init__(self, shared: Shared, lane: Lane) -> None:
         self.shared = shared
@@ -59,7 +59,7 @@ class Room:
         self._main: Client | None = None
         self._open: list[Callable[[], None]] = []
         self._lock = threading.Lock()
-        self._is_stopped = False
+        self.is_stopped = False
 
     @property
     def main(self) -> Client:
@@ -89,7 +89,7 @@ class Room:
         statements = 0
         for _ in migrate(store.session, kind):
             statements += 1
-            if self._is_stopped:
+            if self.is_stopped:
                 raise Stopped
         return statements
 
@@ -103,7 +103,7 @@ class Room:
     def stop(self) -> None:
         """Let the probe that runs fail soon: end its sessions, and let it have no others."""
         with self._lock:
-            self._is_stopped = True
+            self.is_stopped = True
         self.end_probe()
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class Room:
     def _keep(self, end: Callable[[], None]) -> None:
         with self._lock:
             self._open.append(end)
-            is_stopped = self._is_stopped
+            is_stopped = self.is_stopped
         if is_stopped:
             self.end_probe()
             raise Stopped
