@@ -40,34 +40,19 @@ def waited_update(room: Room) -> Found:
 
 def lock_timeout(room: Room) -> Found:
     """Wait for a lock that is not released."""
-    hold(room.client(), "increment")
-    try:
-        room.client(LOCK_TIMEOUT=1).run("increment")
-    except Error as error:
-        return judge(error)
-    return fail("none: it did not wait for the lock of the table")
+    return _judge_waiting(room, "increment", LOCK_TIMEOUT=1)
 
 
 def lock_timeout_in_procedure(room: Room) -> Found:
     """Wait, in a procedure, for a lock that is not released: the number could be another, and the
     procedure could wait for longer than its caller's session may."""
     room.main.run("create_locking_procedure")
-    hold(room.client(), "increment")
-    try:
-        room.client(LOCK_TIMEOUT=1).run("call")
-    except Error as error:
-        return judge(error)
-    return fail("none: it did not wait for the lock of the table")
+    return _judge_waiting(room, "call", LOCK_TIMEOUT=1)
 
 
 def statement_timeout(room: Room) -> Found:
     """Wait for a lock for longer than a statement may take."""
-    hold(room.client(), "increment")
-    try:
-        room.client(STATEMENT_TIMEOUT_IN_SECONDS=1).run("increment")
-    except Error as error:
-        return judge(error)
-    return fail("none: it did not wait for the lock of the table")
+    return _judge_waiting(room, "increment", STATEMENT_TIMEOUT_IN_SECONDS=1)
 
 
 def deadlock(room: Room) -> Found:
@@ -96,6 +81,17 @@ def hold(client: Client, name: str, *, on: str | None = None, **values: Any) -> 
     """Begin a transaction, and take the table's lock with a statement."""
     client.run("begin")
     client.run(name, on=on, **values)
+
+
+def _judge_waiting(room: Room, name: str, **parameters: Any) -> Found:
+    """The finding for the error of a statement that waits for a lock, in a session with these
+    parameters."""
+    hold(room.client(), "increment")
+    try:
+        room.client(**parameters).run(name)
+    except Error as error:
+        return judge(error)
+    return fail("none: it did not wait for the lock of the table")
 
 
 def _judge_future(future: Future[Ran]) -> Found:
