@@ -49,14 +49,21 @@ class Calls:
         unanswered: list[str] = []
 
         def attempt() -> Rows | None:
-            for change_id in unanswered:
-                if self.session.is_committed(change_id):
-                    return self.session.query(result, change_id=change_id) if result else None
+            if (change_id := self._committed(unanswered)) is not None:
+                return self.session.query(result, change_id=change_id) if result else None
             given = {**values, **on_retry()} if unanswered else values
             unanswered.append(new_change_id())
             return self.session.call(procedure, change_id=unanswered[-1], **given)
 
         return self.patiently(attempt)
+
+    def _committed(self, change_ids: Sequence[str]) -> str | None:
+        """The first of these changes that was committed; ``None`` if none was."""
+        if not change_ids:
+            return None
+        encoded = rows.encode(change_ids)
+        committed = {row[0] for row in self.session.query("committed_changes", change_ids=encoded)}
+        return next((change_id for change_id in change_ids if change_id in committed), None)
 
     def patiently(self, call: Callable[[], T]) -> T:
         """Retry ``call`` while Snowflake is unavailable, and return its result. ``call`` must be

@@ -112,10 +112,6 @@ class Session:
         with self._fork_lock.lock, self._translated():
             return show(self._open(), self.statements.text(name, **names))
 
-    def is_committed(self, change_id: str) -> bool:
-        """Whether the call with this change id was committed."""
-        return bool(self.query("is_committed", change_id=change_id)[0][0])
-
     def close(self) -> None:
         """End the session."""
         with self._fork_lock.lock:

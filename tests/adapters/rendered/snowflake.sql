@@ -248,6 +248,16 @@ WHERE step.step_id IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :chan
 -- snowflake/clock
 SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP());
 
+-- snowflake/committed_changes
+-- Those of these changes, of calls that write events, that were committed.
+SELECT change_id
+FROM "STEP_EVENTS"
+WHERE change_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:change_ids))))
+UNION
+SELECT change_id
+FROM "POD_EVENTS"
+WHERE change_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:change_ids))));
+
 -- snowflake/count_due
 -- 1 if a step may be claimed, else 0.
 SELECT COUNT(*)
@@ -442,11 +452,6 @@ SELECT
     step.value[10]::VARCHAR, step.value[11]::VARCHAR, step.value[12]::VARCHAR,
     step.value[13]::VARCHAR, step.value[14]::VARCHAR, step.value[15]::NUMBER(38, 0)
 FROM TABLE(FLATTEN(input => PARSE_JSON(:steps))) AS step;
-
--- snowflake/is_committed
--- Whether a call that writes events was committed.
-SELECT EXISTS (SELECT 1 FROM "STEP_EVENTS" WHERE change_id = :change_id)
-    OR EXISTS (SELECT 1 FROM "POD_EVENTS" WHERE change_id = :change_id) AS is_committed;
 
 -- snowflake/join_again
 -- Start a new incarnation of an existing pod id, which ends the earlier one.
