@@ -22,8 +22,8 @@ _PLACEHOLDER: Final = re.compile(r"\{\w+\}")
 
 _NUMBERS: Final = {
     "limit": 1, "before": 0, "before_ts": 0, "version": 1, "last_heartbeat_ts": 0, "free": 0,
-    "claim": 0, "events": 0, "changed": 0, "most_bytes": 1, "number": 0, "patience": 0,
-    "own_claim": 0, "own_outcome_count": 0, "skip_pod_check": False,
+    "claim": 0, "events": 0, "changed": 0, "claimed": 0, "most_bytes": 1, "number": 0,
+    "patience": 0, "own_claim": 0, "own_outcome_count": 0, "skip_pod_check": False,
 }  # fmt: skip
 _TEXTS: Final = (
     "pod_id", "incarnation", "change_id", "claim_token", "step_id", "before_id", "after", "error",

@@ -60,23 +60,11 @@ BEGIN
         claim := ({{served_claim}});
         outcome_count := ({{served_outcome_count}});
         IF (claim > 0 OR outcome_count > 0) THEN
-            {{sync}};
-            changed := SQLROWCOUNT;
-            IF (claim > 0 AND changed <= outcome_count) THEN
-                due := ({{count_due}});
-                IF (due > 0) THEN
-                    {{sync}};
-                    claimed := SQLROWCOUNT;
-                END IF;
-                due := 1;
-            END IF;
-            IF (changed > 0 OR claimed > 0) THEN
-                {{append_step_events}};
-            END IF;
+            {{sync_steps}};
         END IF;
         COMMIT;
         change_id := ({{served_by}});
-        changed := 0;
+        due := 1;
     END IF;
     IF (change_id = '' AND due > 0) THEN
         LET waits RESULTSET := (SELECT FALSE AS is_served);

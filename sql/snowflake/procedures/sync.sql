@@ -1,10 +1,6 @@
 -- Carry out a pod's request and return its state. A request that only claims looks for a due step
--- before it locks the table. An UPDATE that waited for its lock may see the steps as they were
--- before; each row that it changes still has the version that it saw, and if all were changed in
--- between, the second UPDATE of the transaction, which has the lock, claims others. Outcomes need
--- none: whatever changes a claimed step ends its claim. Joining locks the tables in another order,
--- so it has a transaction of its own. A heartbeat is inserted first, without a lock, unless it has to
--- wake the pod.
+-- before it locks the table. Joining locks the tables in another order, so it has a transaction of
+-- its own. A heartbeat is inserted first, without a lock, unless it has to wake the pod.
 CREATE OR REPLACE PROCEDURE {procedure}(
     pod_id VARCHAR,
     incarnation VARCHAR,
@@ -55,24 +51,12 @@ BEGIN
     ) THEN
         BEGIN TRANSACTION;
         IF (outcome_count > 0 OR (claim > 0 AND due > 0)) THEN
-            {{sync}};
-            changed := SQLROWCOUNT;
-            IF (claim > 0 AND changed <= outcome_count) THEN
-                due := ({{count_due}});
-                IF (due > 0) THEN
-                    {{sync}};
-                    claimed := SQLROWCOUNT;
-                    changed := (SELECT :changed + :claimed);
-                END IF;
-            END IF;
-            IF (changed > 0) THEN
-                {{append_step_events}};
-            END IF;
+            {{sync_steps}};
         END IF;
         IF (
             transitions IS NOT NULL
             AND sent = 0
-            AND (changed > 0 OR is_retry OR NOT only_if_claimable)
+            AND (changed > 0 OR claimed > 0 OR is_retry OR NOT only_if_claimable)
         ) THEN
             {{pod_command}};
             {{append_pod_events}};

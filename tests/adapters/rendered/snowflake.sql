@@ -24,7 +24,7 @@ SELECT
             )
     ) AS claimable,
     (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
-    :changed AS changed, :served AS served,
+    :changed + :claimed AS changed, :served AS served,
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL

@@ -902,7 +902,6 @@ BEGIN
                         );
                     claimed := SQLROWCOUNT;
                 END IF;
-                due := 1;
             END IF;
             IF (changed > 0 OR claimed > 0) THEN
                 INSERT INTO "STEP_EVENTS" (
@@ -934,7 +933,7 @@ BEGIN
             ORDER BY sent_ts
             LIMIT 1
         ) AS earliest);
-        changed := 0;
+        due := 1;
     END IF;
     IF (change_id = '' AND due > 0) THEN
         LET waits RESULTSET := (SELECT FALSE AS is_served);
@@ -959,7 +958,7 @@ BEGIN
                 )
         ) AS claimable,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
-        :changed AS changed, :served AS served,
+        :changed + :claimed AS changed, :served AS served,
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -2020,10 +2019,9 @@ BEGIN
                             )
                         );
                     claimed := SQLROWCOUNT;
-                    changed := (SELECT :changed + :claimed);
                 END IF;
             END IF;
-            IF (changed > 0) THEN
+            IF (changed > 0 OR claimed > 0) THEN
                 INSERT INTO "STEP_EVENTS" (
                     step_id, version, type, event_ts, pod_id, change_id,
                     payload, priority, max_retries, available_ts, claim_token, incarnation, result,
@@ -2047,7 +2045,7 @@ BEGIN
         IF (
             transitions IS NOT NULL
             AND sent = 0
-            AND (changed > 0 OR is_retry OR NOT only_if_claimable)
+            AND (changed > 0 OR claimed > 0 OR is_retry OR NOT only_if_claimable)
         ) THEN
             UPDATE "POD_HEALTH"
             SET
@@ -2096,7 +2094,7 @@ BEGIN
                 )
         ) AS claimable,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
-        :changed AS changed, :served AS served,
+        :changed + :claimed AS changed, :served AS served,
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,

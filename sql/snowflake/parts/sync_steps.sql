@@ -1,0 +1,16 @@
+-- Claim steps and record outcomes by sync.sql, and append the events. An UPDATE that waited for its
+-- lock may see the steps as they were before; each row that it changes still has the version that it
+-- saw, and if all were changed in between, the second UPDATE of the transaction, which has the lock,
+-- claims others. Outcomes need none: whatever changes a claimed step ends its claim.
+{{sync}};
+changed := SQLROWCOUNT;
+IF (claim > 0 AND changed <= outcome_count) THEN
+    due := ({{count_due}});
+    IF (due > 0) THEN
+        {{sync}};
+        claimed := SQLROWCOUNT;
+    END IF;
+END IF;
+IF (changed > 0 OR claimed > 0) THEN
+    {{append_step_events}};
+END IF
