@@ -26,7 +26,6 @@ DECLARE
     change_id VARCHAR DEFAULT '';
     position NUMBER(38, 0) DEFAULT 0;
     due NUMBER(38, 0) DEFAULT 1;
-    served NUMBER(38, 0) DEFAULT 0;
     requests VARCHAR DEFAULT '[]';
     outcomes VARCHAR DEFAULT '[]';
     claim NUMBER(38, 0) DEFAULT 0;
@@ -54,7 +53,6 @@ BEGIN
         change_id := new_change_id;
         BEGIN TRANSACTION;
         {{mark_requests}};
-        served := ({{served_count}});
         requests := ({{served_requests}});
         outcomes := ({{served_outcomes}});
         claim := ({{served_claim}});

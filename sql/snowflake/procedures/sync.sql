@@ -27,7 +27,6 @@ DECLARE
     due NUMBER(38, 0) DEFAULT 1;
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
-    served NUMBER(38, 0) DEFAULT 0;
 BEGIN
     IF (joins) THEN
         BEGIN TRANSACTION;

@@ -24,7 +24,8 @@ SELECT
             )
     ) AS claimable,
     (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
-    :changed + :claimed AS changed, :served AS served,
+    :changed + :claimed AS changed,
+    (SELECT COUNT(*) FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))) AS served,
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -831,21 +832,6 @@ FROM (
 
 -- snowflake/served_claim
 SELECT COALESCE(SUM(claim), 0)::NUMBER(38, 0) FROM (
-    SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
-    FROM (
-        SELECT
-            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-            MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
-            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-            MAX(number) OVER (PARTITION BY incarnation) AS latest
-        FROM "SYNC_REQUESTS"
-        GROUP BY incarnation, number
-    ) AS posted
-    WHERE first_change = :change_id AND last_change = :change_id AND number = latest
-) AS marked;
-
--- snowflake/served_count
-SELECT COUNT(*) FROM (
     SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
     FROM (
         SELECT

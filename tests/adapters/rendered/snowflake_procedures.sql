@@ -328,7 +328,6 @@ DECLARE
     change_id VARCHAR DEFAULT '';
     position NUMBER(38, 0) DEFAULT 0;
     due NUMBER(38, 0) DEFAULT 1;
-    served NUMBER(38, 0) DEFAULT 0;
     requests VARCHAR DEFAULT '[]';
     outcomes VARCHAR DEFAULT '[]';
     claim NUMBER(38, 0) DEFAULT 0;
@@ -494,19 +493,6 @@ BEGIN
         ) AS marked
         WHERE "SYNC_REQUESTS".incarnation = marked.incarnation
             AND "SYNC_REQUESTS".number = marked.number AND "SYNC_REQUESTS".change_id IS NULL;
-        served := (SELECT COUNT(*) FROM (
-            SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
-            FROM (
-                SELECT
-                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-                    MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
-                    MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-                    MAX(number) OVER (PARTITION BY incarnation) AS latest
-                FROM "SYNC_REQUESTS"
-                GROUP BY incarnation, number
-            ) AS posted
-            WHERE first_change = :change_id AND last_change = :change_id AND number = latest
-        ) AS marked);
         requests := (SELECT
             '['
             || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
@@ -958,7 +944,8 @@ BEGIN
                 )
         ) AS claimable,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
-        :changed + :claimed AS changed, :served AS served,
+        :changed + :claimed AS changed,
+        (SELECT COUNT(*) FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))) AS served,
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -1616,7 +1603,6 @@ DECLARE
     due NUMBER(38, 0) DEFAULT 1;
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
-    served NUMBER(38, 0) DEFAULT 0;
 BEGIN
     IF (joins) THEN
         BEGIN TRANSACTION;
@@ -2094,7 +2080,8 @@ BEGIN
                 )
         ) AS claimable,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
-        :changed + :claimed AS changed, :served AS served,
+        :changed + :claimed AS changed,
+        (SELECT COUNT(*) FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))) AS served,
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
