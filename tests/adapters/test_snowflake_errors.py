@@ -1,5 +1,5 @@
 """Errors that the real connector raises: transient ones are counted and retried, all others stop a
-pod with one line that advice what to do."""
+pod with one line that says what to do."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from fleet_q.sql import Migration, migrations
 Finds = Callable[[exp.Expr], Iterator[exp.Expr]]
 
 STATEMENTS: Final = Statements()
-NO_QUERIES: Final = ("grants", "evolve")
-"""A script, and a part of other statements."""
+NO_QUERIES: Final = ("grants",)
+"""A script."""
 
 INDEX: Final = re.compile(r"INDEX \w+ \(([^)]*)\)")
 INDEXABLE: Final = ("VARCHAR", "NUMBER", "TIMESTAMP_NTZ", "DATE")
