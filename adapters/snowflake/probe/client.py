@@ -111,14 +111,14 @@ class Client:
     def history(self, query_ids: Collection[str]) -> dict[str, OnServer]:
         """What the server needed for statements of this session, by query id. The history may lack
         the latest ones for a moment, and for good if the role may not see it."""
-        found: dict[str, OnServer] = {}
+        history: dict[str, OnServer] = {}
         for attempt in range(HISTORY_ATTEMPTS):
             if attempt:
                 time.sleep(HISTORY_PAUSE)
-            found = {row[0]: on_server(row) for row in self.run("history").rows}
-            if found.keys() >= set(query_ids):
+            history = {row[0]: on_server(row) for row in self.run("history").rows}
+            if history.keys() >= set(query_ids):
                 break
-        return {query_id: found[query_id] for query_id in query_ids if query_id in found}
+        return {query_id: history[query_id] for query_id in query_ids if query_id in history}
 
     def close(self) -> None:
         """End the session, which rolls its transaction back."""

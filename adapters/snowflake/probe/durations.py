@@ -42,17 +42,17 @@ def standard(room: Room) -> Found:
 
 def medians(room: Room, client: Client, ran: dict[str, list[Ran]]) -> Found:
     """Note the medians of what ran, by the fields of ``Times``, and compare them."""
-    statements = [each for kind in ran.values() for each in kind]
-    history = client.history([each.query_id for each in statements])
+    statements = [statement for kind_ran in ran.values() for statement in kind_ran]
+    history = client.history([statement.query_id for statement in statements])
     if len(history) < len(statements):
         return not_tried("the history of queries does not show the statements")
     times = {
-        kind: median(history[each.query_id].seconds for each in kind_ran)
+        kind: median(history[statement.query_id].seconds for statement in kind_ran)
         for kind, kind_ran in ran.items()
     }
-    around = median(each.seconds - history[each.query_id].seconds for each in statements)
     if "request" not in room.shared.times:
-        times["request"] = max(around, 0.0)
+        requests = [s.seconds - history[s.query_id].seconds for s in statements]
+        times["request"] = max(median(requests), 0.0)
     room.shared.times.update(times)
     slow = [kind for kind, seconds in times.items() if _is_slow(kind, seconds)]
     if slow:

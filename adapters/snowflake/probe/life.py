@@ -247,12 +247,12 @@ def procedures(room: Room) -> Found:
         if seconds:  # one call of each is that of its creation, which does nothing
             is_common = len(seconds) >= SYNCS
             room.shared.procedures[name] = median(seconds) if is_common else max(seconds)
-    found = room.shared.procedures
-    if len(found) < len(session.statements.procedures):
+    durations = room.shared.procedures
+    if len(durations) < len(session.statements.procedures):
         return not_tried("the history of queries does not show the calls")
-    slowest = max(found, key=lambda name: found[name])
-    text = f"{found[slowest]:.2f} s at most ({slowest})"
-    return ok(text) if found[slowest] <= SLOW_SYNC else differs(text)
+    slowest, duration = max(durations.items(), key=lambda item: item[1])
+    text = f"{duration:.2f} s at most ({slowest})"
+    return ok(text) if duration <= SLOW_SYNC else differs(text)
 
 
 def _checked(work: Callable[[], None], done: str) -> Found:
