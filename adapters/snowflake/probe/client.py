@@ -16,13 +16,8 @@ from fleet_q.adapters.snowflake.probe.scratch import Scratch
 from fleet_q.adapters.snowflake.session import show
 from fleet_q.sql.render import with_question_marks
 
-PARAMETERS: Final[Mapping[str, Any]] = {
-    "QUERY_TAG": "fleet-q doctor --probe",
-    "TIMEZONE": "UTC",
-    "LOCK_TIMEOUT": 20,
-    "STATEMENT_TIMEOUT_IN_SECONDS": 30,
-}
-"""The session parameters. The time-outs are short, so that no probe takes long."""
+PARAMETERS: Final = {"LOCK_TIMEOUT": 20, "STATEMENT_TIMEOUT_IN_SECONDS": 30}
+"""The session parameters of the probe. They are short, so that no probe takes long."""
 
 HISTORY_ATTEMPTS: Final = 5
 HISTORY_PAUSE: Final = 0.5
