@@ -7,7 +7,8 @@ import socket
 from contextlib import AbstractContextManager
 
 from fleet_q.services.app.app import FleetQ
-from fleet_q.services.cli.serving import SIGNAL_CHECK_INTERVAL, serving
+from fleet_q.services.cli.serving import serving
+from fleet_q.services.cli.signals import SIGNAL_CHECK_INTERVAL
 from fleet_q.services.http.api import create_http
 from fleet_q.services.http.listener import listen
 from fleet_q.services.worker.loop_thread import LoopThread

@@ -60,15 +60,12 @@ def scaler(
             print_json(first) if json else print_record(first)
             return
         logs.configure(settings)
-        from fleet_q.services.cli.serving import (  # importing FastAPI takes half a second
-            SIGNAL_CHECK_INTERVAL,
-            serving,
-        )
+        from fleet_q.services.cli.serving import serving  # importing FastAPI takes half a second
         from fleet_q.services.http.listener import listen
         from fleet_q.services.http.scaler import create_scaler_http
 
         with (
-            stopping_on_signal(SIGNAL_CHECK_INTERVAL) as wait_for_signal,
+            stopping_on_signal() as wait_for_signal,
             listen(host, port) as listener,
             serving(
                 lambda hosts: create_scaler_http(demand_of, settings, hosts),

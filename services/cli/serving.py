@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
 
 from starlette.types import ASGIApp
 
@@ -16,10 +15,6 @@ from fleet_q.services.http.server import HttpServer, limits_for
 from fleet_q.services.worker.careful_log import CarefulLogger
 
 log = CarefulLogger("fleet_q.process")
-
-SIGNAL_CHECK_INTERVAL: Final = 0.5
-"""Seconds. The system may deliver a signal to any thread, but Python runs its handler in the main
-thread, which must therefore wake up from time to time."""
 
 
 @contextlib.contextmanager

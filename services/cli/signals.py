@@ -9,6 +9,10 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Final
 
+SIGNAL_CHECK_INTERVAL: Final = 0.5
+"""Seconds. The system may deliver a signal to any thread, but Python runs its handler in the main
+thread, which must therefore wake up from time to time."""
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -21,15 +25,15 @@ class Ended(BaseException):
 
 
 @contextlib.contextmanager
-def stopping_on_signal(check_interval: float) -> Iterator[Callable[[], None]]:
+def stopping_on_signal() -> Iterator[Callable[[], None]]:
     """Yield a function that waits for the first SIGINT, SIGTERM, SIGHUP or SIGQUIT. The second has
-    its usual effect at once. The function looks for signals every ``check_interval`` seconds."""
+    its usual effect at once."""
     received: SimpleQueue[int] = SimpleQueue()  # its put may interrupt its get
 
     def wait() -> None:
         while True:
             with contextlib.suppress(Empty):
-                received.get(timeout=check_interval)
+                received.get(timeout=SIGNAL_CHECK_INTERVAL)
                 return
 
     with _handling((*_SIGNALS, signal.SIGQUIT), received.put):
