@@ -27,6 +27,7 @@ from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.cli.options import pods_app
 from fleet_q.services.cli.output import err, print_json, print_record, say
+from fleet_q.services.cli.signals import ending_at_once
 
 APP: Final = "fleet_q.services.cli.demo.tasks:app"
 PODS: Final = ("pod-1", "pod-2", "pod-3")
@@ -77,7 +78,7 @@ class Report(msgspec.Struct):
 
 def run_demo(steps: int, json: bool) -> None:
     """Run the demo and show it live. Raises :class:`FleetQError` if a guarantee was violated."""
-    with _exiting_on_signals(), tempfile.TemporaryDirectory(prefix="fleet-q-demo-") as folder:
+    with ending_at_once(), tempfile.TemporaryDirectory(prefix="fleet-q-demo-") as folder:
         store = SqliteStore(Path(folder, "demo.db"))
         try:
             report = _run(FleetQ(store), store, Path(folder), steps, quiet=json)
@@ -89,20 +90,6 @@ def run_demo(steps: int, json: bool) -> None:
         _print_report(report)
     if report.faults:
         raise FleetQError("the demo found faults: " + "; ".join(report.faults[:3]))
-
-
-@contextlib.contextmanager
-def _exiting_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into ``SystemExit`` while the body runs, so that it can clean up."""
-    before = {
-        number: signal.signal(number, lambda number, _: sys.exit(128 + number))
-        for number in (signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _run(fleet: FleetQ, store: SqliteStore, folder: Path, steps: int, *, quiet: bool) -> Report:
