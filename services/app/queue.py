@@ -43,8 +43,7 @@ class Queue(AppBase):
         command = self.command(
             payload, step_id=step_id, priority=priority, delay=delay, max_retries=max_retries
         )
-        self.store.submit([command])
-        self._work_arrived()
+        self.submit_together([command])
         return command.step_id
 
     def submit_many(
@@ -53,8 +52,8 @@ class Queue(AppBase):
         """Store a step for every payload; return their ids, in order.
 
         All payloads are checked before the first is stored; then the steps are stored in
-        transactions of 1,000. If a transaction fails, the attribute ``stored_ids`` of its error
-        lists the ids of the steps that were stored, those of the first payloads.
+        transactions of up to 1,000. If a transaction fails, the attribute ``stored_ids`` of its
+        error lists the ids of the steps that were stored, those of the first payloads.
         """
         commands = []
         for number, payload in enumerate(payloads):
@@ -96,7 +95,7 @@ class Queue(AppBase):
         commands: Sequence[Submit],
         on_stored: Callable[[list[str]], object] | None = None,
     ) -> None:
-        """Store steps that :meth:`command` has checked, in transactions of 1,000.
+        """Store steps that :meth:`command` has checked, in transactions of up to 1,000.
 
         ``on_stored`` is called after each transaction with the ids that it stored. If a
         transaction fails or ``on_stored`` raises, the attribute ``stored_ids`` of the error lists
@@ -109,6 +108,12 @@ class Queue(AppBase):
                 on_stored(step_ids)
 
         submit_all(self.store, commands, on_batch)
+
+    def submit_together(self, commands: Sequence[Submit]) -> None:
+        """Store up to 1,000 steps that :meth:`command` has checked in one transaction, so all of
+        them or none. Raises :class:`InvalidInput` if they are too large for the store."""
+        self.store.submit(commands)
+        self._work_arrived()
 
     def status(self, step_id: str) -> StepView:
         """Return the step as it is now. Raises ``UnknownStep``."""

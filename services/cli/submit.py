@@ -64,7 +64,7 @@ def submit(
     """Submit a step and print its id.
 
     With -, a step is submitted for every line of stdin. All lines are checked before the first step
-    is stored; then steps are stored 1,000 at a time, and their ids are printed.
+    is stored; then up to 1,000 steps are stored at a time, and their ids are printed.
     """
     fleet = client(store, app, create=True)
     options: dict[str, Any] = {"priority": priority, "delay": delay, "max_retries": max_retries}

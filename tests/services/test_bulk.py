@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from fleet_q import FleetQ
+from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import InvalidInput, StoreError
+from fleet_q.core.ports import StoreTraits
 from fleet_q.core.step import Submit
 from fleet_q.services.app import bulk
 from fleet_q.services.app.bulk import submit_all
@@ -25,6 +27,23 @@ LINES = "".join(json.dumps({"n": n}) + "\n" for n in range(25))
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "SUBMIT_BATCH", 10)
+
+
+class SmallStore(MemoryStore):
+    """A store that takes 100 bytes of payloads at once. It records how many steps each submission
+    has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.submissions: list[int] = []
+
+    @property
+    def traits(self) -> StoreTraits:
+        return StoreTraits(submission_size=100)
+
+    def submit(self, steps: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
+        self.submissions.append(len(steps))
+        return super().submit(steps, pod_id)
 
 
 @pytest.fixture
@@ -78,6 +97,13 @@ def test_invalid_payload_is_named_by_its_number_and_nothing_is_stored(app: Fleet
         app.submit_many(payloads)
     assert list(no.value.stored_ids) == []
     assert app.queue()["pending"] == 0
+
+
+def test_submission_is_split_by_bytes_of_utf_8_that_a_store_takes_at_once() -> None:
+    store = SmallStore()
+    texts = ["x" * 40, "x" * 40, "\u00e9" * 20, "x" * 200, "x" * 40]
+    FleetQ(store).submit_many({"n": text} for text in texts)
+    assert store.submissions == [2, 1, 1, 1]
 
 
 def test_on_stored_that_raises_ends_the_submission_after_its_transaction(app: FleetQ) -> None:
@@ -172,6 +198,17 @@ def test_http_batch_names_the_number_of_the_invalid_step(fleet_q: Command, app: 
     assert refused.status_code == 422
     assert refused.json()["detail"].startswith("steps.1")
     assert app.queue()["pending"] == 0
+
+
+def test_http_batch_is_stored_in_one_transaction_whatever_its_size() -> None:
+    from fastapi.testclient import TestClient
+
+    from fleet_q.services.http.api import create_http
+
+    store = SmallStore()
+    steps = [{"payload": {"n": "x" * 200}}] * 3
+    answer = TestClient(create_http(FleetQ(store))).post("/submit/batch", json={"steps": steps})
+    assert (answer.status_code, store.submissions) == (200, [3])
 
 
 def test_replaying_one_step_twice_in_a_list_replays_it_once(app: FleetQ, run: Run) -> None:
