@@ -39,7 +39,7 @@ _WIDTHS: Final = (9, 20, 21, 27)
 
 def run(url: str, *, yes: bool, is_long: bool, latencies: Path | None, json: bool) -> None:
     """Probe the account and print the results; write the durations found to the file
-    ``latencies``. Raises :class:`FleetQError` if FLEET-Q could not live with a result."""
+    ``latencies``. Raises :class:`FleetQError` if a probe failed."""
     if dialect(url) != "snowflake":
         raise InvalidInput("--probe is for snowflake:// stores only")
     if latencies is not None and not os.access(latencies.absolute().parent, os.W_OK):
@@ -71,7 +71,7 @@ def run(url: str, *, yes: bool, is_long: bool, latencies: Path | None, json: boo
         _write(latencies, times)
     failed = [result.probe for result in results if result.verdict == "fail"]
     if failed:
-        raise FleetQError(f"FLEET-Q could not live with: {', '.join(failed)}")
+        raise FleetQError(f"failed probes: {', '.join(failed)}")
 
 
 def _ask(examination: Examination, names: Mapping[str, str], *, yes: bool) -> None:

@@ -118,13 +118,13 @@ def test_missing_folder_of_latencies_is_an_error_before_the_probe(
     assert account.log() == []
 
 
-def test_exit_code_is_1_if_fleet_q_could_not_live_with_an_answer(
+def test_exit_code_is_1_if_a_probe_failed(
     fleet_q: Command, account: Schema, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(examination, "PROBES", (probe("third", fail),))
     code, _, err = fleet_q(*PROBE, "--yes")
     assert code == 1
-    assert err.endswith("fleet-q: FLEET-Q could not live with: third\n")
+    assert err.endswith("fleet-q: failed probes: third\n")
 
 
 def test_leftover_tables_are_named_in_one_line(fleet_q: Command, account: Schema) -> None:
