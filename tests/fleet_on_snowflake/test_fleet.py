@@ -58,7 +58,7 @@ def test_eight_pods_complete_every_step_once_despite_all_kinds_of_faults(
         submit(store, more)
         steps += more
         wait_until(lambda: store.counts()["completed"] == steps)
-        faults = Counter(s.fault for s in made.log(lambda s: s.fault is not None))
+        faults = Counter(struck(made))
         print("faults:", faults, "errors met:", fleet.errors())
         is_met = {390111, 390114} <= fleet.errors().keys()
         return is_met and set(faults) == {"drop", "status", "reset", "error"}
@@ -90,12 +90,18 @@ def test_each_of_24_contending_pods_gets_its_share_although_only_15_may_wait_for
 
 
 def test_leader_recovers_the_steps_of_a_killed_process(
-    store: SnowflakeStore, fleet: Fleet, processes: Launcher
+    made: Schema, store: SnowflakeStore, fleet: Fleet, processes: Launcher
 ) -> None:
-    victim = processes.start("victim", FLEET_Q_DEAD_POD_THRESHOLD="4")
+    """After a few syncs it cannot record its steps any more, however late it is killed."""
     submit(store, 100)
-    wait_until(lambda: store.counts()["claimed"] > 0)
+    made.fault(
+        "reset", on="call", matching="FLEET_Q_SYNC", spare=2, times=None, repetitions=None
+    )
+    victim = processes.start("victim", FLEET_Q_DEAD_POD_THRESHOLD="4")
+    wait_until(lambda: struck(made))
+    assert store.counts()["claimed"] > 0
     kill(victim)
+    made.no_faults()
     fleet.start(2, SOON_DEAD)
     wait_until(lambda: store.counts()["completed"] == 100)
     assert_all_done_once(store, 100)
@@ -107,9 +113,10 @@ def test_fleet_goes_on_after_a_process_is_killed_during_a_call(
 ) -> None:
     """The call goes on without its client, and the leader recovers what it claimed."""
     submit(store, 20)
-    made.fault("hang", on="call", matching="FLEET_Q_SYNC", spare=1)  # the first one joins
+    made.fault("hang", on="call", matching="FLEET_Q_SYNC")  # the first one joins and claims
     victim = processes.start("victim", FLEET_Q_DEAD_POD_THRESHOLD="4")
-    wait_until(lambda: store.counts()["claimed"] > 0)
+    wait_until(lambda: struck(made) == ["hang"])  # or the fault would strike another pod
+    assert store.counts()["claimed"] > 0
     kill(victim)
     fleet.start(2, SOON_DEAD)
     wait_until(lambda: store.counts()["completed"] == 20)
@@ -125,6 +132,11 @@ def after_claims_by(pod_id: str, store: SnowflakeStore) -> set[str]:
         if isinstance(event.fact, Claimed) and event.pod_id == pod_id
         if after.stream == event.stream
     }
+
+
+def struck(schema: Schema) -> list[str | None]:
+    """The faults that statements have met."""
+    return [each.fault for each in schema.log(lambda each: each.fault is not None)]
 
 
 def kill(pod: subprocess.Popen[bytes]) -> None:
