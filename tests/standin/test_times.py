@@ -9,7 +9,7 @@ import pytest
 from snowflake.connector.errors import ProgrammingError
 
 from fleet_q.adapters.snowflake.times import MEASURED, SLOTS, Times
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 from .client import Schema
 from .conftest import SignIn
@@ -29,7 +29,7 @@ $$
 
 
 FOREVER = 3_600.0
-PATIENT = {"STATEMENT_TIMEOUT_IN_SECONDS": 30}
+PATIENT = {"STATEMENT_TIMEOUT_IN_SECONDS": LIMIT}
 """Parameters of a session whose statements fail if they take another time than expected."""
 
 
