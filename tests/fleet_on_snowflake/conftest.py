@@ -1,4 +1,4 @@
-"""Fixtures: a schema with the tables, and pods on it in threads and in processes."""
+"""Fixtures: a schema with the tables, and pods on it: by hand, in threads and in processes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 
 from fleet_q.adapters.snowflake.store import SnowflakeStore
+from tests.fleet_on_snowflake.by_hand import World, world_in
 from tests.fleet_on_snowflake.threads import Fleet
 from tests.processes.launcher import QUICK, Launcher
 from tests.standin.client import Schema
@@ -33,6 +34,12 @@ def store(made: Schema) -> Iterator[SnowflakeStore]:
     store = SnowflakeStore({**made.parameters, **QUICK_RETRY})
     yield store
     store.close()
+
+
+@pytest.fixture
+def world(made: Schema) -> Iterator[World]:
+    with world_in(made) as world:
+        yield world
 
 
 @pytest.fixture

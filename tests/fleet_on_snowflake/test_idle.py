@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from fleet_q.core.audit import audit
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.worker.idle import longest_sleep_poll
 from fleet_q.core.worker.pacing import LONGEST_JITTER
-from tests.fleet_on_snowflake.by_hand import World, world_in
-from tests.standin.client import Schema, Statement
+from tests.fleet_on_snowflake.by_hand import World
+from tests.standin.client import Statement
 
 HOUR = 3_600
 SLEEPS_SOON = PodSettings(sleep_after=20.0, claim_interval=10.0)
-
-
-@pytest.fixture
-def world(made: Schema) -> Iterator[World]:
-    with world_in(made) as world:
-        yield world
 
 
 def asleep(world: World, pods: int = 3, settings: PodSettings = SLEEPS_SOON) -> World:

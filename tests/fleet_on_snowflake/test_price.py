@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Submit
 from tests.benchmarks.cloud_services import sleep_polls
-from tests.fleet_on_snowflake.by_hand import USUAL, Pod, World, world_in
-from tests.standin.client import Schema, Statement
+from tests.fleet_on_snowflake.by_hand import USUAL, Pod, World
+from tests.standin.client import Statement
 
 HOUR = 3_600.0
-
-
-@pytest.fixture
-def world(made: Schema) -> Iterator[World]:
-    with world_in(made) as world:
-        yield world
 
 
 def drained(world: World, pod: Pod, steps: int) -> list[Statement]:

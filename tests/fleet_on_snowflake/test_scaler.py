@@ -8,14 +8,8 @@ import pytest
 
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.services.scaler.scaler import Demand, Scaler
-from tests.fleet_on_snowflake.by_hand import USUAL, World, world_in
-from tests.standin.client import Schema, Statement
-
-
-@pytest.fixture
-def world(made: Schema) -> Iterator[World]:
-    with world_in(made) as world:
-        yield world
+from tests.fleet_on_snowflake.by_hand import USUAL, World
+from tests.standin.client import Statement
 
 
 @pytest.fixture
