@@ -39,9 +39,8 @@ def check_values(session: Session, values: list[Any]) -> None:
 
 def check_usage(session: Session, procedure: Procedure) -> None:
     """A role without USAGE on a procedure does not see it."""
-    for privilege, name in session.scene.denied:
-        if privilege.upper() == "USAGE" and name.upper() == procedure.name.upper():
-            raise errors.no_procedure(f"{procedure.database}.{procedure.schema}.{procedure.name}")
+    if session.scene.denies("USAGE", procedure.name):
+        raise errors.no_procedure(f"{procedure.database}.{procedure.schema}.{procedure.name}")
 
 
 def check_privileges(session: Session, plan: Plan) -> None:
@@ -51,6 +50,6 @@ def check_privileges(session: Session, plan: Plan) -> None:
     if plan.target is not None:
         wanted.discard(("SELECT", plan.target.name.upper()))
         wanted.add((_PRIVILEGES[plan.kind], plan.target.name.upper()))
-    for privilege, table in session.scene.denied:
-        if (privilege.upper(), table.upper()) in wanted:
+    for privilege, table in sorted(wanted):
+        if session.scene.denies(privilege, table):
             raise errors.no_privilege(table)

@@ -177,10 +177,7 @@ class Schema:
         return variables | dict([NO_CLOUD_DETECTION])
 
     def set(self, **settings: Any) -> None:
-        """Change settings: ``clock`` (microseconds since 1970, or ``None``), ``times`` (seconds by
-        the fields of ``Times``), ``lock_timeout`` and ``idle_abort`` (seconds), ``waiters``,
-        ``denied`` (pairs of a privilege and a table), and more: see
-        :class:`tests.standin.scene.Scene`."""
+        """Change settings; see :class:`tests.standin.scene.Settings`."""
         self._call("PUT", "settings", settings)
 
     def fault(self, kind: str, **description: Any) -> None:

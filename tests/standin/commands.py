@@ -82,19 +82,19 @@ def _show_grants(match: re.Match[str], session: Session, database: Locks) -> Res
     schema = f"{session.connection.database}.{session.connection.schema}"
     found = session.connection.cursor().execute("SHOW TABLES IN SCHEMA").fetchall()
     names = [str(row[1]) for row in found]
-    denied = {(privilege.upper(), table.upper()) for privilege, table in session.scene.denied}
+    denies = session.scene.denies
     granted = [
         (privilege, "TABLE", f"{schema}.{name}")
         for name in names
         for privilege in _GRANTED
-        if (privilege, name.upper()) not in denied
+        if not denies(privilege, name)
     ]
     granted += [("USAGE", "SCHEMA", schema), ("USAGE", "DATABASE", schema.partition(".")[0])]
     granted += [("USAGE", "WAREHOUSE", session.warehouse)] if session.warehouse else []
     granted += [
         ("USAGE", "PROCEDURE", f'{schema}."{procedure.signature}"')
         for procedure in database.procedures.within(*schema.split(".", 1))
-        if ("USAGE", procedure.name.upper()) not in denied
+        if not denies("USAGE", procedure.name)
     ]
     table = match["table"]
     rows: list[tuple[str | None, ...]] = [
@@ -107,7 +107,7 @@ def _show_grants(match: re.Match[str], session: Session, database: Locks) -> Res
 
 def _create_procedure(match: re.Match[str], session: Session, database: Locks) -> Result:
     where = session.connection.database or "", session.connection.schema or ""
-    if any(privilege.upper() == "CREATE PROCEDURE" for privilege, _ in session.scene.denied):
+    if session.scene.denies("CREATE PROCEDURE", where[1]):
         raise errors.no_privilege_on_schema(where[1])
     procedure = database.procedures.create(session.connection._duck_conn, match[0], *where)
     return texts(("status",), [(f"Function {procedure.name} successfully created.",)])
@@ -123,7 +123,7 @@ def _show_procedures(match: re.Match[str], session: Session, database: Locks) ->
     """The procedures of the session's schema that its role may use."""
     where = session.connection.database or "", session.connection.schema or ""
     pattern = like(match["pattern"] or "%")
-    denied = {name.upper() for privilege, name in session.scene.denied if privilege == "USAGE"}
+    denies = session.scene.denies
     rows: list[tuple[str | None, ...]] = [
         (
             f"{procedure.created:.9f}",
@@ -137,7 +137,7 @@ def _show_procedures(match: re.Match[str], session: Session, database: Locks) ->
             "N",
         )
         for procedure in sorted(database.procedures.within(*where), key=lambda each: each.key)
-        if pattern.fullmatch(procedure.name) and procedure.name.upper() not in denied
+        if pattern.fullmatch(procedure.name) and not denies("USAGE", procedure.name)
     ]
     return _with_times(texts(_PROCEDURE_COLUMNS, rows))
 

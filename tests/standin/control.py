@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from . import rows
-from .scene import SETTINGS, Scene
+from .scene import Scene
 from .sessions import Session
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ class Control:
     def handle(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """Handle a request; returns the HTTP status and the content of the answer."""
         parts = path.removeprefix(self.prefix).split("/")
-        if len(parts) < 2:
-            return 200, {"sessions": len(self._app.sessions)}
         where = parts[0].upper(), parts[1].upper()
         scene = self._app.scenes[where]
         match method, parts[2:]:
@@ -34,8 +32,6 @@ class Control:
                 scene.log.clear()
             case "PUT", ["settings"]:
                 scene.set(body)
-            case "GET", ["settings"]:
-                return 200, {name: getattr(scene, name) for name in SETTINGS}
             case "POST", ["faults"]:
                 scene.faults.add(body)
             case "DELETE", ["faults"]:

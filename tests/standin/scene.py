@@ -12,17 +12,13 @@ from .locks import WAITERS
 from .log import Entry, ResultCache
 from .rows import Rows
 
-LOCK_TIMEOUT: Final = 43_200.0
-"""Snowflake's default, in seconds; a session's parameter of that name overrides it."""
-
 IDLE_ABORT: Final = 300.0
 """Seconds of idleness after which Snowflake rolls a transaction back that others wait for."""
 
 
 @dataclass
-class Scene:
-    """One schema's settings, faults and log. Every test uses a schema of its own, so many
-    tests can share one server."""
+class Settings:
+    """What tests can change by the name of its field."""
 
     clock: int | None = None
     """A fixed time for CURRENT_TIMESTAMP(), in microseconds since 1970; ``None``: the machine's
@@ -34,10 +30,9 @@ class Scene:
     """Statements that the warehouse runs at a time; others queue. Only those have a slot that take
     time according to ``times``."""
     waiters: int = WAITERS
-    lock_timeout: float = LOCK_TIMEOUT
     idle_abort: float = IDLE_ABORT
     denied: list[list[str]] = field(default_factory=list)
-    """Pairs of a privilege and a table that it is denied on."""
+    """Pairs of a privilege and what it is denied on: a table, a procedure or the schema."""
     lacking: list[str] = field(default_factory=list)
     """Which of warehouse, database and schema are NULL to a session, as they are in Snowflake if
     they do not exist or its role may not use them."""
@@ -64,6 +59,16 @@ class Scene:
     """Kind and days of Time Travel of tables, by name; others are permanent, with one day."""
     allowlist: list[dict[str, Any]] = field(default_factory=list)
     """The answer of SYSTEM$ALLOWLIST."""
+
+
+SETTINGS: Final = tuple(each.name for each in fields(Settings))
+
+
+@dataclass
+class Scene(Settings):
+    """One schema's settings, faults and log. Every test uses a schema of its own, so many
+    tests can share one server."""
+
     faults: Faults = field(default_factory=Faults)
     log: list[Entry] = field(default_factory=list)
     cache: ResultCache = field(default_factory=ResultCache)
@@ -86,6 +91,11 @@ class Scene:
         """How long something takes."""
         return self.times.get(name, 0.0)
 
+    def denies(self, privilege: str, name: str) -> bool:
+        """Whether a privilege on a table, a procedure or the schema is denied."""
+        wanted = privilege.upper(), name.upper()
+        return any((denied.upper(), on.upper()) == wanted for denied, on in self.denied)
+
     def reset(self) -> None:
         """Restore the defaults of everything but the rows."""
         new = Scene(rows=self.rows)
@@ -98,8 +108,3 @@ class Scene:
             if name not in SETTINGS:
                 raise ValueError(f"{name!r} is not a setting; settings are {', '.join(SETTINGS)}")
             setattr(self, name, value)
-
-
-SETTINGS: Final = ("clock", "times", "slots", "waiters", "lock_timeout", "idle_abort", "denied",
-            "lacking", "auto_suspend", "auto_resume", "most_bytes", "storage", "most_inline",
-            "detached_abort", "numbers", "parameters", "retention", "allowlist")  # fmt: skip

@@ -19,6 +19,9 @@ from .transactions import Transaction
 ANSWERS_KEPT: Final = 32
 """How many answers a session keeps for repeated requests."""
 
+LOCK_TIMEOUT: Final = "43200"
+"""Snowflake's default of the parameter of that name, in seconds."""
+
 _numbers: Final = itertools.count(1)
 
 
@@ -65,7 +68,7 @@ class Session:
 
     @property
     def lock_timeout(self) -> float:
-        return float(self.parameters.get("LOCK_TIMEOUT", self.scene.lock_timeout))
+        return float(self.parameters.get("LOCK_TIMEOUT", LOCK_TIMEOUT))
 
     @property
     def statement_timeout(self) -> float:

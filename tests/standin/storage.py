@@ -12,7 +12,6 @@ from collections import OrderedDict
 from typing import Any, Final
 
 PREFIX: Final = "/storage/"
-MODES: Final = ("inline", "serves", "refuses", "hangs")
 KEPT: Final = 64
 """How many results are kept; the oldest ones are dropped."""
 
