@@ -15,7 +15,8 @@ from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Submit
 from tests.benchmarks.cloud_services import STATEMENT_SECONDS, credits_for
 from tests.fleet_on_snowflake.by_hand import USUAL, World, world_in
-from tests.standin.client import Standin, Statement
+from tests.standin.client import Standin
+from tests.standin.log import Entry
 from tests.tables import create_tables
 
 MINUTE = 60.0
@@ -26,7 +27,7 @@ class Price(NamedTuple):
 
     what: str
     units: int
-    log: list[Statement]
+    log: list[Entry]
 
     @property
     def row(self) -> tuple[str, ...]:
@@ -160,7 +161,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
-def _log(world: World) -> list[Statement]:
+def _log(world: World) -> list[Entry]:
     """The statements since the last call."""
     log = world.schema.log()
     world.schema.forget()

@@ -9,7 +9,7 @@ from fleet_q.core.settings import PodSettings
 from fleet_q.core.worker.idle import longest_sleep_poll
 from fleet_q.core.worker.pacing import LONGEST_JITTER
 from tests.fleet_on_snowflake.by_hand import World
-from tests.standin.client import Statement
+from tests.standin.log import Entry
 
 HOUR = 3_600
 SLEEPS_SOON = PodSettings(sleep_after=20.0, claim_interval=10.0)
@@ -25,7 +25,7 @@ def asleep(world: World, pods: int = 3, settings: PodSettings = SLEEPS_SOON) -> 
     return world
 
 
-def costs(statement: Statement) -> bool:
+def costs(statement: Entry) -> bool:
     return statement.writes or statement.warehouse
 
 

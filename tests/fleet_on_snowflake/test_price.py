@@ -10,12 +10,12 @@ from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Submit
 from tests.benchmarks.cloud_services import sleep_polls
 from tests.fleet_on_snowflake.by_hand import USUAL, Pod, World
-from tests.standin.client import Statement
+from tests.standin.log import Entry
 
 HOUR = 3_600.0
 
 
-def drained(world: World, pod: Pod, steps: int) -> list[Statement]:
+def drained(world: World, pod: Pod, steps: int) -> list[Entry]:
     """Drain these steps with a sync every tenth of a second; returns the statements."""
     world.submit(steps)
     world.schema.forget()
@@ -143,7 +143,7 @@ def test_recovery_takes_six_requests_whatever_its_size(world: World, number: int
     assert sent == {"select": 3, "call": 3}
 
 
-def table(statement: Statement) -> str:
+def table(statement: Entry) -> str:
     return (statement.target or "").rpartition(".")[2].strip('"')
 
 
@@ -152,5 +152,5 @@ def requests(world: World) -> Counter[str]:
     return kinds(world.schema.log(lambda statement: statement.call is None))
 
 
-def kinds(log: list[Statement]) -> Counter[str]:
+def kinds(log: list[Entry]) -> Counter[str]:
     return Counter(statement.kind for statement in log)

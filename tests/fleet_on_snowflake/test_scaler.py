@@ -9,7 +9,7 @@ import pytest
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.services.scaler.scaler import Demand, Scaler
 from tests.fleet_on_snowflake.by_hand import USUAL, World
-from tests.standin.client import Statement
+from tests.standin.log import Entry
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def scaler(world: World) -> Iterator[Scaler]:
     store.close()
 
 
-def asked(world: World, scaler: Scaler, times: int, every: float = 30) -> list[Statement]:
-    """Ask for the demand so many times; returns the statements that took."""
+def asked(world: World, scaler: Scaler, times: int, every: float = 30) -> list[Entry]:
+    """Ask for the demand so often; returns the statements that this takes."""
     world.schema.forget()
     for _ in range(times):
         world.pass_time(every)

@@ -21,6 +21,8 @@ from urllib.parse import urlencode, urlsplit
 
 from tests.waiting import LIMIT
 
+from .log import Entry
+
 ROOT: Final = Path(__file__).parents[2]
 PYTHON: Final = "FLEET_Q_STANDIN_PYTHON"
 """Names an interpreter with fakesnow and connector 4.x, for tests that run with 5.x."""
@@ -188,10 +190,10 @@ class Schema:
         """Remove all faults."""
         self._call("DELETE", "faults")
 
-    def log(self, wanted: Callable[[Statement], bool] | None = None) -> list[Statement]:
+    def log(self, wanted: Callable[[Entry], bool] | None = None) -> list[Entry]:
         """The statements that arrived since the log was cleared, in order."""
-        statements = [Statement(**entry) for entry in self._call("GET", "log")]
-        return [statement for statement in statements if wanted is None or wanted(statement)]
+        entries = [Entry(**entry) for entry in self._call("GET", "log")]
+        return [entry for entry in entries if wanted is None or wanted(entry)]
 
     def forget(self) -> None:
         """Clear the log."""
@@ -224,36 +226,3 @@ class Schema:
         request = urllib.request.Request(url, data, method=method)
         with urllib.request.urlopen(request, timeout=LIMIT) as answer:
             return json.loads(answer.read())
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A statement in the log; the fields are those of :class:`tests.standin.log.Entry`."""
-
-    text: str
-    kind: str
-    session: int
-    query_tag: str
-    user: str
-    began: float
-    values: int
-    ended: float
-    transaction: int | None
-    reads: list[str]
-    target: str | None
-    rows: int
-    waited: float
-    locked: float | None
-    held: float
-    cached: bool
-    warehouse: bool
-    error: str | None
-    fault: str | None
-    number: int
-    call: int | None
-    query_id: str
-
-    @property
-    def writes(self) -> bool:
-        """Whether it changes a table."""
-        return self.kind in ("insert", "update", "delete", "merge", "truncate")

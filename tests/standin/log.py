@@ -11,6 +11,8 @@ from typing import Any, Final
 CACHE_LIFE: Final = 24 * 3_600.0
 """Seconds for which Snowflake keeps a result after its last use."""
 
+WRITES: Final = frozenset({"insert", "update", "delete", "merge", "truncate"})
+"""Kinds of statements that change a table."""
 
 _numbers: Final = itertools.count(1)
 
@@ -54,6 +56,11 @@ class Entry:
     call: int | None = None
     """The number of the CALL that it is part of; ``None``: a client sent it."""
     query_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes a table."""
+        return self.kind in WRITES
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

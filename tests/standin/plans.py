@@ -22,6 +22,7 @@ from sqlglot.tokenizer_core import TokenType
 
 from . import procedures
 from .errors import SnowflakeError
+from .log import WRITES
 
 KEPT: Final = 4_096
 """How many plans are kept; the least recently used ones are dropped."""
@@ -52,7 +53,6 @@ _IDENTIFIER: Final = re.compile(r"\bIDENTIFIER\s*\(\s*\?\s*\)", re.IGNORECASE)
 
 RUN: Final = frozenset({"select", "insert", "update", "delete", "merge"})
 """Kinds of statements that run by plan; fakesnow runs all others."""
-WRITES: Final = frozenset({"insert", "update", "delete", "merge", "truncate"})
 LOCKS: Final = frozenset({"update", "delete", "merge", "truncate"})
 
 _OF_SESSION: Final = {
