@@ -55,9 +55,14 @@ def texts(names: tuple[str, ...], rows: list[tuple[str | None, ...]], type_id: i
     return Result(rowtype, type_id, rows=tuple(rows))
 
 
+def status(message: str, type_id: int = 0) -> Result:
+    """A result of one message."""
+    return texts(("status",), [(message,)], type_id)
+
+
 def done(type_id: int = 0) -> Result:
     """The result of a statement without rows."""
-    return texts(("status",), [(DONE,)], type_id)
+    return status(DONE, type_id)
 
 
 def success(

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from . import errors
-from .answers import Result, done, texts
+from .answers import Result, done, status, texts
 from .locks import TableLocks
+from .names import short, unquoted
 from .procedures import Procedures, like
 from .sessions import Session
 
@@ -34,12 +35,8 @@ _PARAMETERS: Final = {"USE_CACHED_RESULT": "true", "READ_CONSISTENCY_MODE": "SES
                       "MAX_CONCURRENCY_LEVEL": "8"}  # fmt: skip
 _PERMANENT: Final = ["TABLE", "1"]
 _HISTORY_COLUMNS: Final = (
-    "query_id",
-    "warehouse_size",
-    "total_elapsed_time",
-    "waited",
-    "query_text",
-)
+    "query_id", "warehouse_size", "total_elapsed_time", "waited", "query_text"
+)  # fmt: skip
 _PARAMETER_COLUMNS: Final = ("key", "value", "default", "level")
 
 
@@ -79,7 +76,7 @@ def _nothing(match: re.Match[str], session: Session, database: Locks) -> Result:
 
 def _show_grants(match: re.Match[str], session: Session, database: Locks) -> Result:
     """The privileges on the tables of the session's schema, and on schema and warehouse."""
-    schema = f"{session.connection.database}.{session.connection.schema}"
+    schema = ".".join(session.where)
     found = session.connection.cursor().execute("SHOW TABLES IN SCHEMA").fetchall()
     names = [str(row[1]) for row in found]
     denies = session.scene.denies
@@ -89,44 +86,42 @@ def _show_grants(match: re.Match[str], session: Session, database: Locks) -> Res
         for privilege in _GRANTED
         if not denies(privilege, name)
     ]
-    granted += [("USAGE", "SCHEMA", schema), ("USAGE", "DATABASE", schema.partition(".")[0])]
+    granted += [("USAGE", "SCHEMA", schema), ("USAGE", "DATABASE", session.where[0])]
     granted += [("USAGE", "WAREHOUSE", session.warehouse)] if session.warehouse else []
     granted += [
         ("USAGE", "PROCEDURE", f'{schema}."{procedure.signature}"')
-        for procedure in database.procedures.within(*schema.split(".", 1))
+        for procedure in database.procedures.within(*session.where)
         if not denies("USAGE", procedure.name)
     ]
     table = match["table"]
     rows: list[tuple[str | None, ...]] = [
         ("2024-01-01 00:00:00.000 +0000", *grant, "ROLE", session.role, "false", "SYSADMIN")
         for grant in granted
-        if table is None or grant[2].upper().endswith("." + table.split(".")[-1].strip('"').upper())
+        if table is None or grant[2].upper().endswith("." + short(table).upper())
     ]
     return texts(_GRANT_COLUMNS, rows)
 
 
 def _create_procedure(match: re.Match[str], session: Session, database: Locks) -> Result:
-    where = session.connection.database or "", session.connection.schema or ""
+    where = session.where
     if session.scene.denies("CREATE PROCEDURE", where[1]):
         raise errors.no_privilege_on_schema(where[1])
     procedure = database.procedures.create(session.connection._duck_conn, match[0], *where)
-    return texts(("status",), [(f"Function {procedure.name} successfully created.",)])
+    return status(f"Function {procedure.name} successfully created.")
 
 
 def _drop_procedure(match: re.Match[str], session: Session, database: Locks) -> Result:
-    where = session.connection.database or "", session.connection.schema or ""
-    name = database.procedures.drop(session.connection._duck_conn, match[0], *where)
-    return texts(("status",), [(f"{name} successfully dropped.",)])
+    name = database.procedures.drop(session.connection._duck_conn, match[0], *session.where)
+    return status(f"{name} successfully dropped.")
 
 
 def _show_procedures(match: re.Match[str], session: Session, database: Locks) -> Result:
     """The procedures of the session's schema that its role may use."""
-    where = session.connection.database or "", session.connection.schema or ""
     pattern = like(match["pattern"] or "%")
     denies = session.scene.denies
     rows: list[tuple[str | None, ...]] = [
         (
-            f"{procedure.created:.9f}",
+            _time(procedure.created),
             procedure.name,
             procedure.schema,
             "N",
@@ -136,7 +131,7 @@ def _show_procedures(match: re.Match[str], session: Session, database: Locks) ->
             "Y" if procedure.returns is None else "N",
             "N",
         )
-        for procedure in sorted(database.procedures.within(*where), key=lambda each: each.key)
+        for procedure in sorted(database.procedures.within(*session.where), key=lambda each: each.key)
         if pattern.fullmatch(procedure.name) and not denies("USAGE", procedure.name)
     ]
     return _with_times(texts(_PROCEDURE_COLUMNS, rows))
@@ -147,7 +142,7 @@ def _show_locks(match: re.Match[str], session: Session, database: Locks) -> Resu
         _LOCK_COLUMNS,
         [
             (
-                table.replace('"', ""),
+                unquoted(table),
                 "PARTITIONS",
                 str(holder.transaction.id),
                 _time(holder.transaction.began),
@@ -225,12 +220,12 @@ def _shown(value: str) -> str:
 
 def _create_transient(match: re.Match[str], session: Session, database: Locks) -> None:
     """Note kind and retention of a table; it is created elsewhere."""
-    name = match["name"].split(".")[-1].strip('"').upper()
+    name = short(match["name"]).upper()
     session.scene.retention.setdefault(name, ["TRANSIENT", match["days"]])
 
 
 def _set_retention(match: re.Match[str], session: Session, database: Locks) -> Result:
-    name = match["name"].split(".")[-1].strip('"').upper()
+    name = short(match["name"]).upper()
     kind, _ = session.scene.retention.get(name, _PERMANENT)
     session.scene.retention[name] = [kind, match["days"]]
     return done()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from . import rows
+from .names import unquoted
 from .scene import Scene
 from .sessions import Session
 
@@ -65,9 +66,9 @@ class Control:
             "query_tag": session.query_tag,
             "parameters": session.parameters,
             "transaction": transaction.id if transaction is not None else None,
-            "locks": [table.replace('"', "") for each in both for table in locks.held_by(each)],
+            "locks": [unquoted(table) for each in both for table in locks.held_by(each)],
             "waiting_for": [
-                table.replace('"', "")
+                unquoted(table)
                 for table, _, waiters in locks.all()
                 if any(each in waiters for each in both)
             ],

@@ -187,11 +187,11 @@ class Database:
 
     async def _call(self, session: Session, text: str, values: list[Any], entry: Entry) -> Result:
         connection = session.connection
-        where = connection.database or "", connection.schema or ""
-        procedure, arguments = self.procedures.resolve(text, values, *where)
+        procedure, arguments = self.procedures.resolve(text, values, *session.where)
         check_usage(session, procedure)
         entry.warehouse = True
-        if session.transaction is not None or where != (procedure.database, procedure.schema):
+        is_elsewhere = session.where != (procedure.database, procedure.schema)
+        if session.transaction is not None or is_elsewhere:
             connection = self.connect(procedure.database, procedure.schema)
         body = session.callee = calls.session_for(session, procedure, connection)
         self.locks.begin_call(session, body)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from .names import short
+
 
 class SnowflakeError(Exception):
     """An error in the answer to a request; ``status`` is the HTTP status."""
@@ -24,12 +26,8 @@ class SnowflakeError(Exception):
         self.status = status
 
 
-def _short(table: str) -> str:
-    return table.rpartition(".")[2].strip('"')
-
-
 def too_many_waiters(table: str, transaction: int, limit: int) -> SnowflakeError:
-    name = _short(table)
+    name = short(table)
     return SnowflakeError(
         "000625",
         f"Statement has locked table '{name}' in transaction {transaction} and this lock has not"
@@ -44,7 +42,7 @@ def too_many_waiters(table: str, transaction: int, limit: int) -> SnowflakeError
 
 
 def lock_timeout(table: str, seconds: float) -> SnowflakeError:
-    name = _short(table)
+    name = short(table)
     return SnowflakeError(
         "000625",
         f"Your statement was aborted because it waited for the lock of table '{name}' longer than"
@@ -73,7 +71,7 @@ def queued_timeout(seconds: float) -> SnowflakeError:
 
 
 def deadlock(table: str) -> SnowflakeError:
-    name = _short(table)
+    name = short(table)
     return SnowflakeError(
         "000625",
         f"Your statement was aborted because waiting for the lock of table '{name}' is a deadlock.",
@@ -112,7 +110,7 @@ def canceled() -> SnowflakeError:
 def no_privilege(table: str) -> SnowflakeError:
     return SnowflakeError(
         "003001",
-        f"SQL access control error:\nInsufficient privileges to operate on table '{_short(table)}'",
+        f"SQL access control error:\nInsufficient privileges to operate on table '{short(table)}'",
         "42501",
     )
 

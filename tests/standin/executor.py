@@ -71,17 +71,17 @@ class Executor:
         """Create a table, and store the metadata that fakesnow stores."""
         duck = session.connection._duck_conn
         duck.execute(plan.statement or plan.sql or "")
+        database, schema = session.where
         where = (
-            table.name.database or session.connection.database or "",
-            table.name.schema or session.connection.schema or "",
+            table.name.database or database,
+            table.name.schema or schema,
             table.name.name.upper(),
         )
         if table.comment is not None:
             duck.execute(info_schema.insert_table_comment_sql(*where, table.comment))
         if table.text_lengths:
             duck.execute(info_schema.insert_text_lengths_sql(*where, list(table.text_lengths)))
-        done = f"Table {where[2]} successfully created."
-        return answers.texts(("status",), [(done,)], plan.type_id)
+        return answers.status(f"Table {where[2]} successfully created.", plan.type_id)
 
     def _rowtype(
         self, session: Session, sql: str, bound: dict[str, Any], schema: Any

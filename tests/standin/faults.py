@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from . import errors
 from .errors import SnowflakeError
+from .names import short
 
 KINDS: Final = ("drop", "break", "reset", "status", "error", "hang", "lock", "reject", "deadlock",
                 "outdated", "stale")  # fmt: skip
@@ -137,10 +138,9 @@ class Faults:
 
     def makes_stale(self, table: str, text: str) -> bool:
         """Whether this read of a table, by its full name, is stale."""
-        name = table.rpartition(".")[2].strip('"')
         return any(
             fault.kind == "stale"
-            and (not fault.table or fault.table.upper() == name)
+            and (not fault.table or fault.table.upper() == short(table))
             and fault.strikes({"select", "insert"}, text)
             for fault in self._faults
         )

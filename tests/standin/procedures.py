@@ -34,7 +34,8 @@ class Procedure:
     has_owner_rights: bool
     comment: str
     block: Block
-    created: float = field(default_factory=time.time, compare=False)
+    created: int = field(default_factory=lambda: time.time_ns() // 1_000, compare=False)
+    """In microseconds since 1970."""
 
     @property
     def signature(self) -> str:

@@ -63,6 +63,11 @@ class Session:
     """Done when its statement need not take its time any more."""
 
     @property
+    def where(self) -> tuple[str, str]:
+        """The database and the schema in use; empty texts for none."""
+        return self.connection.database or "", self.connection.schema or ""
+
+    @property
     def query_tag(self) -> str:
         return self.parameters.get("QUERY_TAG", "")
 
