@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import snowflake.connector
 
@@ -14,6 +14,9 @@ from tests.waiting import LIMIT
 from .client import Schema
 
 Rows = list[tuple[Any, ...]]
+
+ROWS: Final = "SELECT id, n FROM t ORDER BY id"
+"""Reads the table of the fixtures."""
 
 
 class Driver:
@@ -63,6 +66,14 @@ class Driver:
         """Log out."""
         self.connection.close()
         self._threads.shutdown()
+
+
+def create(body: str, arguments: str = "", returns: str = "VARCHAR", clauses: str = "") -> str:
+    """The definition of a procedure ``p``."""
+    return (
+        f"CREATE OR REPLACE PROCEDURE p({arguments}) RETURNS {returns} LANGUAGE SQL {clauses}"
+        f" AS $${body}$$"
+    )
 
 
 def waiting(schema: Schema) -> int:

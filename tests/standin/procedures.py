@@ -93,8 +93,8 @@ class Procedures:
         reader.expect("DROP", "PROCEDURE")
         may_be_missing = reader.takes("IF", "EXISTS")
         where = _name(reader, database, schema)
-        types = ", ".join(_base(type_) for type_ in _types(reader))
-        _expect_end(reader)
+        types = ", ".join(_base(type_) for type_ in reader.items(lambda: Type.read(reader)))
+        reader.expect_end()
         procedure = self._known.pop((*where[:2], f"{where[2]}({types})"), None)
         if procedure is not None:
             self._remove(duck, procedure)
@@ -122,7 +122,7 @@ class Procedures:
         reader.expect("CALL")
         where = _name(reader, database, schema)
         arguments = _arguments(reader, values)
-        _expect_end(reader)
+        reader.expect_end()
         named = [p for p in self.within(*where[:2]) if p.name == where[2]]
         if not named:
             raise errors.no_procedure(".".join(where))
@@ -170,7 +170,7 @@ def definition(text: str, database: str, schema: str) -> tuple[Procedure, bool]:
     body = reader.read()
     if not body.text.startswith("$$"):
         raise reader.unexpected(body, "the body must be in $$")
-    _expect_end(reader)
+    reader.expect_end()
     block = parse(body.text[2:-2])
     procedure = Procedure(*where, arguments, returns, columns, rights == "OWNER", comment, block)
     return procedure, replaces
@@ -189,53 +189,27 @@ def _name(reader: Reader, database: str, schema: str) -> tuple[str, str, str]:
 
 def _columns(reader: Reader) -> tuple[tuple[str, Type], ...]:
     """Read names with types, in parentheses."""
-    reader.expect("(")
-    found: list[tuple[str, Type]] = []
-    while not reader.takes(")"):
-        if found:
-            reader.expect(",")
-        found.append((reader.name(), Type.read(reader)))
-    return tuple(found)
-
-
-def _types(reader: Reader) -> list[Type]:
-    """Read types in parentheses."""
-    reader.expect("(")
-    found: list[Type] = []
-    while not reader.takes(")"):
-        if found:
-            reader.expect(",")
-        found.append(Type.read(reader))
-    return found
+    return tuple(reader.items(lambda: (reader.name(), Type.read(reader))))
 
 
 def _arguments(reader: Reader, values: Sequence[Any]) -> list[Any]:
     """Read the arguments of a CALL: bound values and literals."""
-    reader.expect("(")
-    found: list[Any] = []
     bound = iter(values)
-    while not reader.takes(")"):
-        if found:
-            reader.expect(",")
+    constants = {"NULL": None, "TRUE": True, "FALSE": False}
+
+    def argument() -> Any:
         token = reader.token
-        constants = {"NULL": None, "TRUE": True, "FALSE": False}
         if reader.takes("?"):
-            found.append(next(bound))
-        elif token.kind == "text":
-            found.append(reader.literal())
-        elif token.kind == "number":
-            found.append(int(reader.read().text))
-        elif token.word in constants:
-            found.append(constants[reader.read().word])
-        else:
-            raise reader.unexpected(token, "expected ? or a literal")
-    return found
+            return next(bound)
+        if token.kind == "text":
+            return reader.literal()
+        if token.kind == "number":
+            return int(reader.read().text)
+        if token.word in constants:
+            return constants[reader.read().word]
+        raise reader.unexpected(token, "expected ? or a literal")
 
-
-def _expect_end(reader: Reader) -> None:
-    reader.takes(";")
-    if reader.token.kind != "end":
-        raise reader.unexpected(reader.token)
+    return reader.items(argument)
 
 
 def like(pattern: str) -> re.Pattern[str]:

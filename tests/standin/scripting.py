@@ -144,9 +144,7 @@ class _Parser:
         if rolls_back:
             self._in.expect("WHEN", "OTHER", "THEN", "ROLLBACK", ";", "RAISE", ";")
         self._in.expect("END")
-        self._in.takes(";")
-        if self._in.token.kind != "end":
-            raise self._in.unexpected(self._in.token)
+        self._in.expect_end()
         return Block(tuple(declared), body, rolls_back)
 
     def _declaration(self) -> Declare:

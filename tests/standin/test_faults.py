@@ -13,9 +13,8 @@ from tests.waiting import wait_until
 from .client import Schema, Standin
 from .conftest import SignIn
 from .faults import Faults
-from .helpers import Driver, waiting
+from .helpers import ROWS, Driver, waiting
 
-ROWS = "SELECT id, n FROM t ORDER BY id"
 ADD = "UPDATE t SET n = n + 1 WHERE id = 'a'"
 
 

@@ -17,25 +17,24 @@ from tests.waiting import LIMIT, wait_until
 
 from .client import Schema
 from .conftest import SignIn
-from .helpers import Driver, waiting
+from .helpers import ROWS, Driver, create, waiting
 
-ROWS = "SELECT id, n FROM t ORDER BY id"
 BEFORE, AFTER = [("a", 1), ("b", 2)], [("a", 9), ("b", 9)]
 CHANGE = "UPDATE t SET n = 9"
-PROCEDURE = f"""
-CREATE OR REPLACE PROCEDURE p() RETURNS TABLE () LANGUAGE SQL AS $$
-BEGIN
-    BEGIN TRANSACTION;
-    {CHANGE};
-    COMMIT;
-    LET rows RESULTSET := ({ROWS});
-    RETURN TABLE(rows);
-EXCEPTION WHEN OTHER THEN
-    ROLLBACK;
-    RAISE;
-END
-$$
-"""
+PROCEDURE = create(
+    f"""
+    BEGIN
+        BEGIN TRANSACTION;
+        {CHANGE};
+        COMMIT;
+        LET rows RESULTSET := ({ROWS});
+        RETURN TABLE(rows);
+    EXCEPTION WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+    END""",
+    returns="TABLE ()",
+)
 
 
 # Stale reads

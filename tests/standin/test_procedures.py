@@ -11,17 +11,9 @@ from tests.waiting import wait_until
 
 from .client import NO_INTERPRETER, Schema, Standin, interpreter
 from .conftest import SignIn
-from .helpers import Driver, waiting
+from .helpers import ROWS, Driver, create, waiting
 
-ROWS = "SELECT id, n FROM t ORDER BY id"
 HANDLER = "EXCEPTION WHEN OTHER THEN ROLLBACK; RAISE;"
-
-
-def create(body: str, arguments: str = "", returns: str = "VARCHAR", clauses: str = "") -> str:
-    return (
-        f"CREATE OR REPLACE PROCEDURE p({arguments}) RETURNS {returns} LANGUAGE SQL {clauses}"
-        f" AS $${body}$$"
-    )
 
 
 ADD = create(

@@ -9,9 +9,8 @@ import pytest
 from snowflake.connector.errors import ProgrammingError
 
 from .client import Schema
-from .helpers import Driver, Rows
+from .helpers import ROWS, Driver, Rows, create
 
-ROWS = "SELECT id, n FROM t ORDER BY id"
 Define = Callable[..., None]
 
 
@@ -19,11 +18,8 @@ Define = Callable[..., None]
 def define(one: Driver) -> Define:
     """Create a procedure ``p``."""
 
-    def define(body: str, arguments: str = "", returns: str = "VARCHAR", rights: str = "") -> None:
-        one.run(
-            f"CREATE OR REPLACE PROCEDURE p({arguments}) RETURNS {returns} LANGUAGE SQL {rights}"
-            f" AS $${body}$$"
-        )
+    def define(body: str, arguments: str = "", returns: str = "VARCHAR") -> None:
+        one.run(create(body, arguments, returns))
 
     return define
 

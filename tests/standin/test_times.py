@@ -13,20 +13,18 @@ from tests.waiting import LIMIT, wait_until
 
 from .client import Schema
 from .conftest import SignIn
-from .helpers import Driver, waiting
+from .helpers import Driver, create, waiting
 
-PROCEDURE = """
-CREATE PROCEDURE p() RETURNS VARCHAR LANGUAGE SQL AS $$
-BEGIN
-    BEGIN TRANSACTION;
-    UPDATE t SET n = n;
-    INSERT INTO other (id) VALUES ('x');
-    COMMIT;
-    RETURN 'done';
-END
-$$
-"""
-
+PROCEDURE = create(
+    """
+    BEGIN
+        BEGIN TRANSACTION;
+        UPDATE t SET n = n;
+        INSERT INTO other (id) VALUES ('x');
+        COMMIT;
+        RETURN 'done';
+    END"""
+)
 
 FOREVER = 3_600.0
 PATIENT = {"STATEMENT_TIMEOUT_IN_SECONDS": LIMIT}

@@ -10,9 +10,8 @@ from snowflake.connector.errors import IntegrityError, ProgrammingError
 
 from .client import Schema
 from .conftest import SignIn
-from .helpers import Driver
+from .helpers import ROWS, Driver
 
-ROWS = "SELECT id, n FROM t ORDER BY id"
 _IN = "id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(?))))"
 
 

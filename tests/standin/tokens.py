@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from . import errors
+
+T = TypeVar("T")
 
 _TOKEN: Final = re.compile(
     r"""
@@ -100,6 +103,22 @@ class Reader:
         if token.kind != "text":
             raise self.unexpected(token, "expected a text in quotes")
         return token.text[1:-1].replace("''", "'")
+
+    def items(self, read: Callable[[], T]) -> list[T]:
+        """Read items between parentheses, with commas between them."""
+        self.expect("(")
+        found: list[T] = []
+        while not self.takes(")"):
+            if found:
+                self.expect(",")
+            found.append(read())
+        return found
+
+    def expect_end(self) -> None:
+        """Read the end of the text, perhaps after a semicolon."""
+        self.takes(";")
+        if self.token.kind != "end":
+            raise self.unexpected(self.token)
 
     def place(self, token: Token) -> tuple[int, int]:
         """The line of a token, from 1, and its position in the line, from 0."""
