@@ -27,7 +27,7 @@ from .database import Database
 from .errors import SnowflakeError
 from .faults import ENDS_SESSION, Fault
 from .log import Entry
-from .plans import kinds
+from .plans import first_word, kinds
 from .scene import Scene
 from .sessions import Session
 from .storage import Storage, moved
@@ -56,6 +56,14 @@ class App:
         self.sessions: dict[str, Session] = {}
         self.storage = Storage()
         self._control = Control(self)
+        self._answers: dict[str, Callable[[_Request, Any], dict[str, Any]]] = {
+            LOGIN: self._login,
+            RENEW: self._renew,
+            SESSION: self._logout_or_heartbeat,
+            HEARTBEAT: self._logout_or_heartbeat,
+            ABORT: self._abort,
+            TELEMETRY: lambda request, body: _ok(None),
+        }
         fakesnow_server.shared_fs = self.database.fakesnow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +81,7 @@ class App:
             elif path == QUERY:
                 await self._query(request)
             elif path in self._answers:
-                await self._answer_or_fault(request, self._answers[path])
+                await self._answer_or_fault(request)
             else:
                 await fakesnow_server.app(scope, receive, send)
         except SnowflakeError as error:
@@ -87,17 +95,6 @@ class App:
         fakesnow_server.sessions.pop(session.token, None)
         self.database.end(session)
 
-    @property
-    def _answers(self) -> dict[str, Callable[[_Request, Any], dict[str, Any]]]:
-        return {
-            LOGIN: self._login,
-            RENEW: self._renew,
-            SESSION: self._logout_or_heartbeat,
-            HEARTBEAT: self._logout_or_heartbeat,
-            ABORT: self._abort,
-            TELEMETRY: lambda request, body: _ok(None),
-        }
-
     async def _send_rows(self, request: _Request) -> None:
         """Answer the request for rows in the cloud's storage, or never."""
         rows = self.storage.get(request.path)
@@ -106,9 +103,7 @@ class App:
         else:
             await request.send_content(200, rows, b"application/octet-stream")
 
-    async def _answer_or_fault(
-        self, request: _Request, answer: Callable[[_Request, Any], dict[str, Any]]
-    ) -> None:
+    async def _answer_or_fault(self, request: _Request) -> None:
         body = await request.json()
         if request.path == LOGIN:
             scene = self._scene_of(request)
@@ -116,7 +111,7 @@ class App:
             if fault is not None:
                 await self._send_fault(request, fault, None)
                 return
-        await request.reply(200, answer(request, body))
+        await request.reply(200, self._answers[request.path](request, body))
 
     async def _query(self, request: _Request) -> None:
         session = self._session(request)
@@ -128,15 +123,15 @@ class App:
             return
         if any(isinstance(binding["value"], list) for binding in bindings.values()):
             raise errors.not_provided("arrays of values, which executemany sends")
-        fault = session.scene.faults.next(kinds(text), text, request.id, request.is_repeated)
-        done = fault is None or fault.is_late or fault.kind in ("drop", "break", "hang")
-        if fault is not None and not done:
+        on = kinds(text)
+        fault = session.scene.faults.next(on, text, request.id, request.is_repeated)
+        if fault is not None and not fault.lets_run:
             _log_fault(session, text, fault)
             await self._send_fault(request, fault, session)
             return
         answer = session.answers.get(request.id)
         if answer is None:
-            if "rollback" in kinds(text):
+            if "rollback" in on:
                 self.database.cancel(session)
             values = [_value(bindings[str(n)]) for n in range(1, len(bindings) + 1)]
             answer = asyncio.create_task(self._run(session, text, values, fault))
@@ -144,14 +139,10 @@ class App:
         found = await self._wait(request, session, answer)
         if fault is None:
             await request.reply(200, found)
-        elif fault.is_late:
-            await self._send_fault(request, fault, session)
-        elif fault.kind == "drop":
-            await request.hang_up()
         elif fault.kind == "break":
             await request.break_off(found)
         else:
-            await request.never_answer()
+            await self._send_fault(request, fault, session)
 
     async def _wait(
         self, request: _Request, session: Session, answer: asyncio.Task[dict[str, Any]]
@@ -395,9 +386,8 @@ def _value(binding: dict[str, Any]) -> Any:
 def _log_fault(session: Session, text: str, fault: Fault) -> None:
     """Log a statement that is not run."""
     now = time.time()
-    entry = Entry(text, "other", session.id, session.query_tag, session.user, now, ended=now)
-    entry.kind = text.split(maxsplit=1)[0].rstrip(";").lower()
-    entry.fault = fault.kind
+    entry = Entry(text, first_word(text), session.id, session.query_tag, session.user, now)
+    entry.ended, entry.fault = now, fault.kind
     session.scene.log.append(entry)
 
 

@@ -74,6 +74,11 @@ class Fault:
             raise ValueError(f"{self.kind!r} is no fault; there are {', '.join(KINDS)}")
         self._random = random.Random(self.seed)
 
+    @property
+    def lets_run(self) -> bool:
+        """Whether the statement is run all the same."""
+        return self.is_late or self.kind in ("drop", "break", "hang")
+
     def as_error(self) -> SnowflakeError:
         """The error of a fault of kind ``error``."""
         if self.error:

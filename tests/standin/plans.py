@@ -126,9 +126,14 @@ class Plan:
         return self.kind in LOCKS
 
 
+def first_word(text: str) -> str:
+    """The first word of a statement, in lower case."""
+    return text.split(maxsplit=1)[0].rstrip(";").lower()
+
+
 def kinds(text: str) -> set[str]:
     """The values of ``Fault.on`` that match a statement, by its first word."""
-    word = text.split(maxsplit=1)[0].rstrip(";").lower()
+    word = first_word(text)
     return {word, "write"} if word in WRITES else {word}
 
 
