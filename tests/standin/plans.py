@@ -16,13 +16,12 @@ import duckdb
 from fakesnow.fakes import FakeSnowflakeConnection
 from fakesnow.statement_type import statement_type_id
 from sqlglot import Expr, exp, parse_one
-from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.errors import ParseError
-from sqlglot.tokenizer_core import TokenType
 
 from . import procedures
 from .errors import SnowflakeError
 from .log import WRITES
+from .tokens import tokens
 
 KEPT: Final = 4_096
 """How many plans are kept; the least recently used ones are dropped."""
@@ -284,8 +283,7 @@ def _parsed(sql: str | None, connection: FakeSnowflakeConnection) -> duckdb.Stat
 
 
 def _placeholders(text: str) -> list[int]:
-    tokens = Snowflake().tokenize(text)
-    return [token.start for token in tokens if token.token_type == TokenType.PLACEHOLDER]
+    return [token.start for token in tokens(text) if token.word == "?"]
 
 
 def _with_named_placeholders(text: str) -> str:
