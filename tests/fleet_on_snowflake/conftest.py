@@ -14,18 +14,15 @@ from tests.fleet_on_snowflake.by_hand import World, world_in
 from tests.fleet_on_snowflake.threads import Fleet
 from tests.processes.launcher import QUICK, Launcher
 from tests.standin.client import Schema
-from tests.tables import create_tables
 
 QUICK_RETRY: Final[dict[str, Any]] = {"backoff_policy": lambda: itertools.repeat(0.05)}
 """Makes connector 4.x wait only 50 ms before it repeats a request, as 5.x does by itself."""
 
 
 @pytest.fixture
-def made(schema: Schema) -> Schema:
-    create_tables(schema)
-    schema.set(idle_abort=1)  # seconds until the locks of a killed pod are released
-    schema.forget()
-    return schema
+def made(tables: Schema) -> Schema:
+    tables.set(idle_abort=1)  # seconds until the locks of a killed pod are released
+    return tables
 
 
 @pytest.fixture
