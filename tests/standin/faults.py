@@ -116,11 +116,11 @@ class Faults:
         self._struck: dict[str, _Struck] = {}
 
     def add(self, description: dict[str, Any]) -> None:
-        """One more fault; the keys are those of :class:`Fault`."""
+        """Add a fault; the keys are those of :class:`Fault`."""
         self._faults.append(Fault(**description))
 
     def clear(self) -> None:
-        """No faults from now on."""
+        """Remove all faults. A request that hangs still gets no answer."""
         self._faults.clear()
         self._struck.clear()
 

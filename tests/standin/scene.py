@@ -18,7 +18,7 @@ IDLE_ABORT: Final = 300.0
 
 @dataclass
 class Settings:
-    """What tests can change by the name of its field."""
+    """The settings that tests can change, by name."""
 
     clock: int | None = None
     """A fixed time for CURRENT_TIMESTAMP(), in microseconds since 1970; ``None``: the machine's

@@ -34,7 +34,7 @@ class Commits:
         self._changed_by: dict[tuple[int, str], int] = {}
 
     def add(self, tables: Iterable[str], session: int) -> None:
-        """One more commit, by which a session changed these tables."""
+        """Record a commit, by which a session changed these tables."""
         self.latest += 1
         for table in tables:
             self._changed[table] = self._changed_by[session, table] = self.latest
