@@ -94,9 +94,7 @@ def test_leader_recovers_the_steps_of_a_killed_process(
 ) -> None:
     """After a few syncs it cannot record its steps any more, however late it is killed."""
     submit(store, 100)
-    made.fault(
-        "reset", on="call", matching="FLEET_Q_SYNC", spare=2, times=None, repetitions=None
-    )
+    made.fault("reset", on="call", matching="FLEET_Q_SYNC", spare=2, times=None, repetitions=None)
     victim = processes.start("victim", FLEET_Q_DEAD_POD_THRESHOLD="4")
     wait_until(lambda: struck(made))
     assert store.counts()["claimed"] > 0

@@ -93,7 +93,7 @@ class Standin:
         where, own = [], {"PYTHONPATH": str(ROOT)}
         if self._data is not None:
             where = ["--data", str(self._data)]
-            own["TMPDIR"] = str(self._data)  # so they go with the data if it is killed
+            own["TMPDIR"] = str(self._data)  # temporary files stay with the data
         self._process = subprocess.Popen(
             [python, "-m", "tests.standin", "--port", str(urlsplit(self.url).port or 0), *where],
             cwd=ROOT,

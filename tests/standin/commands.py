@@ -131,7 +131,9 @@ def _show_procedures(match: re.Match[str], session: Session, database: Locks) ->
             "Y" if procedure.returns is None else "N",
             "N",
         )
-        for procedure in sorted(database.procedures.within(*session.where), key=lambda each: each.key)
+        for procedure in sorted(
+            database.procedures.within(*session.where), key=lambda each: each.key
+        )
         if pattern.fullmatch(procedure.name) and not denies("USAGE", procedure.name)
     ]
     return _with_times(texts(_PROCEDURE_COLUMNS, rows))
