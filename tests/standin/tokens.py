@@ -1,4 +1,4 @@
-"""Splits Snowflake's SQL into tokens, for what the stand-in parses itself: procedures and placeholders."""
+"""Splits Snowflake's SQL into tokens, for what the stand-in parses by itself."""
 
 from __future__ import annotations
 
