@@ -37,6 +37,16 @@ class StepConflict(FleetQError):
         self.step_id = step_id
 
 
+class StepNotCompleted(FleetQError):
+    """A step has no result: it was cancelled, or it failed with ``error``."""
+
+    def __init__(self, step_id: str, status: str, error: str | None) -> None:
+        super().__init__(f"step {step_id!r} is {status}" + (f": {error}" if error else ""))
+        self.step_id = step_id
+        self.status = status
+        self.error = error
+
+
 class IllegalTransition(FleetQError):
     """The lifecycle does not allow ``trigger`` in the current ``status``. ``name`` is the id of the
     step or pod; ``is_known`` is false if this version does not know the status."""

@@ -76,9 +76,10 @@ class Queue(AppBase):
         """Check the arguments of :meth:`submit` and return its command; store nothing."""
         if not isinstance(payload, dict) and isinstance(payload, Mapping):
             payload = dict(payload)
-        if max_retries is None and isinstance(payload, dict):
-            task = self._registry.named(payload.get(TASK_TYPE))
-            max_retries = task.max_retries if task is not None else None
+        task = self._registry.named(payload.get(TASK_TYPE)) if isinstance(payload, dict) else None
+        if task is not None:
+            payload = task.payload(payload)
+            max_retries = task.max_retries if max_retries is None else max_retries
         settings = self.settings
         return submission(
             payload,

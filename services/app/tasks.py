@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cached_property, partial
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
-from fleet_q.core.errors import InvalidInput
+from fleet_q.core.errors import InvalidInput, StepNotCompleted
 from fleet_q.core.step import Step
 from fleet_q.core.submission import check_retries, check_seconds
+from fleet_q.services.app.arguments import Arguments, result_codec
 from fleet_q.services.app.callables import (
     TASK_TYPE,
     check_callable_by_name,
     check_takes_row,
     is_async,
-    names_of,
-    needed_by,
     signature_of,
 )
+from fleet_q.services.app.codec import TypeCodec
 from fleet_q.services.app.context import PermanentFailure
 from fleet_q.services.app.origin import Origin, check_findable, origin
+from fleet_q.services.app.views import StepView
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 Where = Literal["loop", "thread", "process"]
 MOST_NAMED = 20
@@ -54,6 +56,9 @@ class App(Protocol):
         self, payload: Mapping[str, Any], *, step_id: str | None, priority: int, delay: float
     ) -> str:
         """Store a step and return its id."""
+
+    def wait(self, step_id: str, timeout: float | None) -> StepView:
+        """Wait until a step is final; return it."""
 
 
 class Task(Generic[P, R]):
@@ -89,6 +94,7 @@ class Task(Generic[P, R]):
                 check_takes_row(signature)
             else:
                 check_callable_by_name(function, signature)
+                self._arguments = Arguments(function, signature)
             if process:
                 if is_async(function):
                     raise InvalidInput(
@@ -107,8 +113,6 @@ class Task(Generic[P, R]):
         self.__name__ = getattr(function, "__name__", str(name))
         self.app = app
         self._signature = signature
-        self._accepted = names_of(signature)
-        self._required = needed_by(signature)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
@@ -131,11 +135,39 @@ class Task(Generic[P, R]):
                 " function; use another name"
             )
         payload = {TASK_TYPE: self.name, **arguments}
-        try:
-            self._check(arguments)
-        except TypeError as error:
-            raise InvalidInput(f"task {self.name!r}: {error}") from None
         return self.app.submit(payload, step_id=step_id, priority=priority, delay=delay)
+
+    @overload
+    def result(
+        self: Task[P, Coroutine[Any, Any, T]], step_id: str, timeout: float | None = None
+    ) -> T: ...
+    @overload
+    def result(self, step_id: str, timeout: float | None = None) -> R: ...
+    def result(self, step_id: str, timeout: float | None = None) -> Any:
+        """Wait until a step of this task is final; return what its function returned.
+
+        The result is of the type that the function is annotated with, or else a JSON value. Raises
+        ``StepNotCompleted`` if the step failed or was cancelled, ``TimeoutError`` after ``timeout``
+        seconds, and what :meth:`fleet_q.FleetQ.wait` raises.
+        """
+        step = self.app.wait(step_id, timeout)
+        if step.status != "completed":
+            raise StepNotCompleted(step_id, step.status, step.error)
+        codec = self._result_codec
+        return step.result if codec is None else codec.from_json(step.result, None)
+
+    def payload(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Return the payload of a submission with its arguments as JSON values.
+
+        Raises :class:`InvalidInput` if the function does not accept the arguments.
+        """
+        arguments = payload.copy()
+        del arguments[TASK_TYPE]
+        try:
+            is_converted = self._arguments.to_json(arguments)
+        except InvalidInput as error:
+            raise InvalidInput(f"task {self.name!r}: {error}") from None
+        return {TASK_TYPE: self.name, **arguments} if is_converted else payload
 
     def bound(self, step: Step) -> Callable[[], R]:
         """Return the function bound to the payload of ``step``.
@@ -147,19 +179,20 @@ class Task(Generic[P, R]):
             return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]
         payload.pop(TASK_TYPE)
         try:
-            self._check(payload)
-        except TypeError as error:
+            arguments = self._arguments.from_json(payload)
+        except InvalidInput as error:
             raise PermanentFailure(f"task {self.name!r}: {error}") from None
-        return partial(self.function, **payload)
+        return partial(self.function, **arguments)
 
-    def _check(self, arguments: dict[str, Any]) -> None:
-        """Raise ``TypeError`` if the function does not accept ``arguments``.
+    def result_to_json(self, result: Any) -> Any:
+        """Return what the function returned as JSON values, if its annotation tells how. Raises
+        :class:`InvalidInput`."""
+        codec = self._result_codec
+        return result if codec is None or codec.is_json else codec.result_to_json(result)
 
-        Comparing names suffices for most calls; ``bind`` is slow, and needed only for the error's
-        message and for functions with ``**kwargs``.
-        """
-        if not (self._required <= arguments.keys() <= self._accepted):
-            self._signature.bind(**arguments)
+    @cached_property
+    def _result_codec(self) -> TypeCodec | None:
+        return result_codec(self.function, self._signature)
 
 
 def check_name(name: object) -> None:

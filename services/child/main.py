@@ -109,7 +109,7 @@ class _Child:
             return _failed(error, permanent=issubclass(type(error), PermanentFailure))
         end_if_forked(self._process)
         try:
-            return Ended(result_text(result, self._start.settings.max_result_bytes))
+            return Ended(result_text(task, result, self._start.settings.max_result_bytes))
         except BaseException as error:
             return _failed(error, permanent=True)
 

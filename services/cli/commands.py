@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 import typer
 
-from fleet_q.core.errors import FleetQError, InvalidInput
+from fleet_q.core.errors import InvalidInput, StepNotCompleted
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.ids import new_pod_id
 from fleet_q.services.app.settings import from_env
@@ -147,9 +147,7 @@ def wait(
     step = client(store).wait(step_id, timeout)
     _show(step, json)
     if step.status != "completed":
-        raise FleetQError(
-            f"step {step_id!r} is {step.status}" + (f": {step.error}" if step.error else "")
-        )
+        raise StepNotCompleted(step_id, step.status, step.error)
 
 
 @cli.command()

@@ -12,13 +12,14 @@ from fleet_q.core.submission import MAX_RESULT_BYTES, to_json
 from fleet_q.services.app.callables import is_awaitable
 from fleet_q.services.app.context import PermanentFailure, StepContext, current
 from fleet_q.services.app.description import described
+from fleet_q.services.app.tasks import Task
 
 
 class Attempt:
     """A claimed step, with the context that its function sees. A result that is larger than
-    ``max_result_bytes`` as JSON fails the step."""
+    ``max_result_bytes`` as JSON fails the step. ``task`` is its task once that is found."""
 
-    __slots__ = ("_retry_policy", "claim_token", "context", "max_result_bytes", "step")
+    __slots__ = ("_retry_policy", "claim_token", "context", "max_result_bytes", "step", "task")
 
     def __init__(
         self, step: Step, retry_policy: RetryPolicy, max_result_bytes: int = MAX_RESULT_BYTES
@@ -28,6 +29,7 @@ class Attempt:
         self.claim_token = step.claim_token
         self.context = StepContext(step.step_id, step.attempt)
         self.max_result_bytes = max_result_bytes
+        self.task: Task[Any, Any] | None = None
         self._retry_policy = retry_policy
 
     def begin(self) -> None:
@@ -38,6 +40,8 @@ class Attempt:
     def succeeded(self, result: Any) -> Outcome:
         """The outcome of a function that returned ``result``."""
         try:
+            if self.task is not None:
+                result = self.task.result_to_json(result)
             text = to_json(result, "the result", self.max_result_bytes)
             return Complete(self.step.step_id, self.claim_token, text)
         except BaseException as error:  # encoding may call methods of the result
@@ -62,11 +66,11 @@ class Attempt:
         )
 
 
-def result_text(result: Any, max_result_bytes: int) -> str:
-    """``result`` as JSON. Raises ``InvalidInput`` if it is no JSON value, an awaitable or larger
-    than ``max_result_bytes``, and whatever its methods raise."""
+def result_text(task: Task[Any, Any], result: Any, max_result_bytes: int) -> str:
+    """``result`` of ``task`` as JSON. Raises ``InvalidInput`` if it has no JSON form, is an
+    awaitable or larger than ``max_result_bytes``, and whatever its methods raise."""
     if is_awaitable(result):
         if inspect.iscoroutine(result):
             result.close()
         raise InvalidInput("the function returned an awaitable, which cannot be awaited here")
-    return to_json(result, "the result", max_result_bytes)
+    return to_json(task.result_to_json(result), "the result", max_result_bytes)

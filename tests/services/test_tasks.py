@@ -11,6 +11,7 @@ import pytest
 from fleet_q import FleetQ, PermanentFailure, current_step
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import Submit
+from fleet_q.core.submission import submission
 from fleet_q.services.app.tasks import Task
 from tests.services.conftest import Run
 
@@ -99,7 +100,8 @@ def test_a_step_that_no_function_can_run_fails_at_once(
     def add(a: int) -> int:
         return a
 
-    (step,) = run(app.submit(payload))
+    app.submit_commands([submission(payload, step_id="submitted-elsewhere")])
+    (step,) = run("submitted-elsewhere")
     assert (step.status, step.retry_count) == ("failed", 0)
     assert error in (step.error or "")
 
@@ -215,7 +217,7 @@ def test_max_retries_come_from_the_call_else_the_task_else_the_settings(app: Fle
 
     assert app.status(add.submit(a=1)).max_retries == 7
     assert app.status(app.submit({"task_type": "add", "a": 1})).max_retries == 7
-    assert app.status(app.submit({"task_type": "add"}, max_retries=0)).max_retries == 0
+    assert app.status(app.submit({"task_type": "add", "a": 1}, max_retries=0)).max_retries == 0
     assert app.status(app.submit({"task_type": "other"})).max_retries == 3
 
 

@@ -38,7 +38,7 @@ class Job:
         record_start: RecordStart | None = None,
     ) -> None:
         self.attempt = attempt
-        self.task = task
+        self.task = attempt.task = task
         self._record_start = record_start
         self.begin_by = self.claimed_until = begin_by
         self.is_awaited = False  # its function returned an awaitable in a thread
