@@ -21,6 +21,7 @@ def open_store(
     *,
     create: bool = True,
     client: str = "client",
+    for_pod: bool = False,
     table_prefix: str = "",
     durability: Durability = "process",
 ) -> Store:
@@ -28,8 +29,9 @@ def open_store(
     ``snowflake://`` (see :mod:`fleet_q.adapters.snowflake.connection`) or ``memory://``.
 
     With ``create`` false, a SQLite file that does not exist is an error; tables in Snowflake are
-    never created here. ``client`` appears in Snowflake's query history, as ``QUERY_TAG``.
-    ``durability`` applies to SQLite.
+    never created here. ``client`` appears in Snowflake's query history, as ``QUERY_TAG``. A
+    store in Snowflake ``for_pod`` tries each call once, and a store for others repeats calls that
+    are not answered. ``durability`` applies to SQLite.
 
     Raises :class:`InvalidInput` for a URL of another form, and the store's own errors.
     """
@@ -43,7 +45,12 @@ def open_store(
             open_snowflake,  # the connector may be missing
         )
 
-        snowflake = open_snowflake(url, tag=f"fleet-q {client}", table_prefix=table_prefix)
+        snowflake = open_snowflake(
+            url,
+            tag=f"fleet-q {client}",
+            table_prefix=table_prefix,
+            for_pod=for_pod,
+        )
         snowflake.check_schema()
         return snowflake
     raise InvalidInput(f"{shown(url)!r} is not a store's URL; write {_FORMS}")

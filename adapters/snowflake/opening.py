@@ -7,7 +7,7 @@ from fleet_q.adapters.snowflake.connection import connection_parameters
 from fleet_q.core.errors import StoreError
 
 try:
-    from fleet_q.adapters.snowflake.store import SnowflakeStore
+    from fleet_q.adapters.snowflake.store import PATIENCE, SnowflakeStore
 except ModuleNotFoundError as error:
     if error.name is None or not error.name.startswith("snowflake"):
         raise
@@ -16,6 +16,13 @@ except ModuleNotFoundError as error:
     ) from None
 
 
-def open_snowflake(url: str, *, tag: str, table_prefix: str) -> SnowflakeStore:
-    """The store that ``url`` names. It signs in when it is first used."""
-    return SnowflakeStore(connection_parameters(url, tag=tag), prefix=table_prefix)
+def open_snowflake(
+    url: str, *, tag: str, table_prefix: str, for_pod: bool = False
+) -> SnowflakeStore:
+    """The store that ``url`` names. It signs in when it is first used. ``for_pod``: each
+    call is tried once, since a pod has a backoff of its own, and one thread for its store."""
+    return SnowflakeStore(
+        connection_parameters(url, tag=tag),
+        prefix=table_prefix,
+        patience=0.0 if for_pod else PATIENCE,
+    )

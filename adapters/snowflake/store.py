@@ -48,9 +48,8 @@ class SnowflakeStore:
     """A store in one Snowflake schema.
 
     ``connection`` are the parameters of the connector's ``connect``, ``prefix`` begins the names
-    of the tables. Any thread may use it, one call at a time. A sync is tried once, as pods have
-    their own backoff, and so is moving heartbeats, as the next recovery cycle does it again; every
-    other call is retried for ``patience`` seconds.
+    of the tables. Any thread may use it, one call at a time. A call is retried for ``patience``
+    seconds; what only pods call is tried once, as pods have a backoff of their own.
     """
 
     traits = TRAITS
@@ -65,9 +64,10 @@ class SnowflakeStore:
         self._mailbox = Mailbox(self.session, self._sync)
 
     def check_schema(self) -> None:
-        """Sign in and check the tables. Raises :class:`StoreError` if they are missing or have
+        """Sign in and check the tables, for up to :data:`PATIENCE` seconds: a process that starts
+        has no other way to wait. Raises :class:`StoreError` if the tables are missing or have
         another schema version."""
-        versions = self._calls.query("schema_version")
+        versions = Calls(self.session, PATIENCE).query("schema_version")
         check_version(int(versions[0][0]) if versions else None)
 
     def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:

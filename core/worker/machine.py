@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.leadership import is_led
 from fleet_q.core.pod import Join, Leave, Pod, PodCommand, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
@@ -313,6 +314,14 @@ class PodMachine:
         leave. Each is to be sent once."""
         self._member.phase = "gone"
         return self._requests.last()
+
+    def on_recovery_ended(self, error: Exception | None, now: float) -> None:
+        """A recovery cycle has ended, by ``error`` if there is one."""
+        self._leading.on_recovery_ended(now, was_unavailable=isinstance(error, StoreUnavailable))
+
+    def on_prune_ended(self, error: Exception | None) -> None:
+        """A prune has ended, by ``error`` if there is one."""
+        self._leading.on_prune_ended(was_unavailable=isinstance(error, StoreUnavailable))
 
     def on_incarnation_ended(self) -> None:
         """The store no longer counts this incarnation as living: join as a new one.

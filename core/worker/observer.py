@@ -54,10 +54,12 @@ class Observer:
         """A function could not be stopped."""
 
     def on_recovery_ended(self, stats: RecoveryStats, error: Exception | None) -> None:
-        """A recovery cycle has ended, or failed with ``error``; another begins next interval."""
+        """A recovery cycle has ended, or failed with ``error``; another begins next interval, or
+        soon if the store was unavailable."""
 
     def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
-        """A prune has ended, or failed with ``error``; another begins next interval."""
+        """A prune has ended, or failed with ``error``; another begins next interval, or with the
+        next recovery cycle if the store was unavailable."""
 
     def on_unexpected(self, error: BaseException, wait: float) -> None:
         """The pod met an unexpected error; it continues in ``wait`` seconds."""

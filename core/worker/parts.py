@@ -39,7 +39,7 @@ class PodParts:
         self.prefetch = Prefetch(settings.prefetch, settings.claim_interval)
         self.claims = ClaimSchedule(settings, self.prefetch)
         self.idle = IdleTracker(settings, traits)
-        self.leading = LeaderDuties(pod_id, settings)
+        self.leading = LeaderDuties(pod_id, settings, chance)
         self.held = HeldClaims()
         self.outbox = Outbox()
         self.requests = SyncRequests(self.member, self.held, self.outbox, new_id)

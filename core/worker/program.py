@@ -359,6 +359,7 @@ class PodProgram:
         error = yield from _continue(cycle)
         if cycle.is_over:
             self._recovery = None
+            self._machine.on_recovery_ended(error, self._clock())
             self._observer.on_recovery_ended(self._recovered, error)
 
     def _new_prune(self) -> Cycle | None:
@@ -383,6 +384,7 @@ class PodProgram:
         error = yield from _continue(cycle)
         if cycle.is_over:
             self._prune = None
+            self._machine.on_prune_ended(error)
             self._observer.on_prune_ended(self._pruned, error)
 
 

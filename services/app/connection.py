@@ -64,7 +64,9 @@ class Connection:
     def open_for(self, pod_id: str) -> tuple[Store, bool]:
         """Return a store for a pod, and whether the pod must close it. The pod gets a store of its
         own if the URL can be opened more than once, else it shares the app's."""
-        return (self._open(pod_id), True) if self.url is not None else (self.store(), False)
+        if self.url is None:
+            return self.store(), False
+        return self._open(pod_id, for_pod=True), True
 
     def close(self) -> None:
         """Close the store, unless the caller passed it open."""
@@ -77,7 +79,7 @@ class Connection:
         """Replace the lock after a fork: a thread of the parent may have held it."""
         self._lock = threading.Lock()
 
-    def _open(self, client: str) -> Store:
+    def _open(self, client: str, *, for_pod: bool = False) -> Store:
         where = self.where
         if not isinstance(where, str):
             return where
@@ -90,6 +92,7 @@ class Connection:
             where,
             create=self._create,
             client=client,
+            for_pod=for_pod,
             table_prefix=self.settings.table_prefix,
             durability=self.settings.durability,
         )

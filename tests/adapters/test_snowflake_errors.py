@@ -24,9 +24,10 @@ from fleet_q.core.errors import (
     StoreUnavailable,
     UnknownStoreError,
 )
-from fleet_q.core.pod import Join
-from fleet_q.core.ports import SyncRequest
-from fleet_q.core.step import Complete, Submit
+from fleet_q.core.pod import Join, Pod
+from fleet_q.core.ports import FinalStep, Store, SyncRequest
+from fleet_q.core.step import Complete, Recover, Submit
+from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.ids import new_step_id
 from fleet_q.services.app.settings import Settings
 from tests.standin.client import Schema, Standin
@@ -282,6 +283,32 @@ def test_sync_that_changed_steps_but_cannot_see_them_is_repeated(
         pytest.raises(StoreUnavailable, match="rolled back"),
     ):
         store.sync(SyncRequest("pod", "one", outcomes=(Complete(step_id, step_id, "1"),)))
+
+
+POD_CALLS: dict[str, Callable[[Store], object]] = {
+    "pods": lambda store: store.pods(),
+    "declare_dead": lambda store: store.declare_dead([Pod("dead", "up", 0, 0, "one")]),
+    "orphans": lambda store: store.orphans("", 1),
+    "recover": lambda store: store.recover([Recover("a", "token")]),
+    "final_steps": lambda store: store.final_steps(["completed"], 0, 1),
+    "prune": lambda store: store.prune([FinalStep("a", 3)], 0),
+    "prune_pod": lambda store: store.prune_pod(Pod("dead", "down", 0, 0, "one")),
+}
+
+
+@pytest.mark.usefixtures("_credentials")
+@pytest.mark.parametrize("call", POD_CALLS.values(), ids=POD_CALLS)
+def test_call_of_a_pod_is_tried_once_so_that_its_heartbeats_go_on(
+    migrated: Schema, call: Callable[[Store], object]
+) -> None:
+    store, _ = Connection(migrated.url, Settings()).open_for("pod")
+    migrated.forget()
+    for kind in ("call", "select"):
+        migrated.fault("error", on=kind, code="000604", sqlstate="57014", times=None)
+    with pytest.raises(StoreUnavailable):
+        call(store)
+    assert len(migrated.log()) == 1
+    store.close()
 
 
 @pytest.mark.usefixtures("_credentials")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.pod import Pod, SendHeartbeat, Sleep
 from fleet_q.core.ports import PodList
 from fleet_q.core.worker.store_backoff import LONGEST_WATCHING
@@ -55,6 +56,30 @@ def test_pod_is_declared_dead_after_a_threshold_shorter_than_the_recovery_interv
     began = driver.now
     assert [at - began for at in go_on(driver, 100)] == [20]
     assert silent_ids(driver, other()) == ["other"]
+
+
+def test_recovery_cycles_of_an_unavailable_store_follow_ever_more_slowly() -> None:
+    driver = up(recovery_interval=30, chance=lambda: 0.999)
+    waits = []
+    for _ in range(8):
+        while not driver.plan().recover:
+            driver.wait(0.25)
+        began = driver.now
+        driver.machine.on_recovery_ended(StoreUnavailable("error 503"), driver.now)
+        while not driver.plan().recover:
+            driver.wait(0.25)
+        waits.append(driver.now - began)
+    assert waits[0] <= 1.25
+    assert sorted(waits) == waits
+    assert waits[-1] == 30
+
+
+def test_recovery_cycle_that_succeeded_or_was_rejected_begins_again_after_the_interval() -> None:
+    for error in (None, StoreError("no privilege")):
+        driver = up(recovery_interval=30)
+        driver.machine.on_recovery_ended(error, driver.now)
+        began = driver.now
+        assert [at - began for at in go_on(driver, 40)] == [30]
 
 
 def test_heartbeat_is_sent_before_a_pod_is_declared_dead() -> None:

@@ -100,7 +100,7 @@ class ByHand:
         self.store = MemoryStore(lambda: round(self.now * 1e6))
         self.machine = PodMachine(
             "pod",
-            PodSettings(prune_after=10.0, **settings),
+            PodSettings(**{"prune_after": 10.0, **settings}),
             new_id=lambda: f"id-{next(ids)}",
             chance=lambda: 0.5,
             traits=traits,
@@ -307,6 +307,41 @@ def test_error_of_a_call_ends_the_cycle_unless_its_program_handles_it() -> None:
     with pytest.raises(Exception, match="nothing"):
         run(store, cycle.go_on())
     assert cycle.is_over
+
+
+def test_recovery_to_which_the_store_is_unavailable_begins_again_soon_between_heartbeats() -> None:
+    pod = ByHand(recovery_interval=1_000, heartbeat_interval=1, dead_pod_threshold=60)
+    began, failures = pod.now, 0
+
+    def answer(call: StoreCall) -> Any:
+        nonlocal failures
+        if call.method == "orphans" and failures < 5:
+            failures += 1
+            raise StoreUnavailable("error 503")
+        return call.on(pod.store)
+
+    while [call.method for call in pod.calls].count("orphans") < 6:
+        pod.go_on(answer)
+    assert 1 < pod.now - began < 100
+    calls = [call.method for call in pod.calls]
+    first, last = calls.index("orphans"), len(calls) - 1
+    assert calls[first:last].count("sync") > 5
+
+
+def test_prune_to_which_the_store_is_unavailable_begins_again_after_the_next_recovery() -> None:
+    pod = ByHand(recovery_interval=30, prune_after=1e6)
+    began, failures = pod.now, 0
+
+    def answer(call: StoreCall) -> Any:
+        nonlocal failures
+        if call.method == "final_steps" and failures < 1:
+            failures += 1
+            raise StoreUnavailable("error 503")
+        return call.on(pod.store)
+
+    while [call.method for call in pod.calls].count("final_steps") < 2:
+        pod.go_on(answer)
+    assert 29 < pod.now - began < 32
 
 
 class Mailbox:
