@@ -30,8 +30,8 @@ def open_store(
 
     With ``create`` false, a SQLite file that does not exist is an error; tables in Snowflake are
     never created here. ``client`` appears in Snowflake's query history, as ``QUERY_TAG``. A
-    store in Snowflake ``for_pod`` tries each call once, and a store for others repeats calls that
-    are not answered. ``durability`` applies to SQLite.
+    store in Snowflake ``for_pod`` tries each call once, and its role must have the privileges of a
+    pod; a store for others repeats calls that are not answered. ``durability`` applies to SQLite.
 
     Raises :class:`InvalidInput` for a URL of another form, and the store's own errors.
     """
@@ -52,6 +52,8 @@ def open_store(
             for_pod=for_pod,
         )
         snowflake.check_schema()
+        if for_pod:
+            snowflake.check_privileges()
         return snowflake
     raise InvalidInput(f"{shown(url)!r} is not a store's URL; write {_FORMS}")
 

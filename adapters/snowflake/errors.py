@@ -70,7 +70,7 @@ _IN_PROCEDURE: Final = re.compile(
 that of the statement's error."""
 
 _CREATE_TABLES: Final = "create the tables with: fleet-q schema --store snowflake:// --apply"
-_CREATE_PROCEDURES: Final = (
+CREATE_PROCEDURES: Final = (
     "create the procedures, and let the role call them, with:"
     " fleet-q schema --store snowflake:// --apply --role YOUR_ROLE"
 )
@@ -100,8 +100,8 @@ FATAL: Final[Mapping[int, str]] = {
     NO_SUCH_OBJECT: _CREATE_TABLES,
     2043: _CREATE_TABLES,  # the same, for statements that define objects
     # A procedure does not exist, takes other arguments, or the role may not call it.
-    2140: _CREATE_PROCEDURES,
-    2141: _CREATE_PROCEDURES,
+    2140: CREATE_PROCEDURES,
+    2141: CREATE_PROCEDURES,
     NO_PRIVILEGE: "grant the role the privileges that fleet-q schema prints",
     # Sign-in. A retry signs in with the same settings, until a restart reads others.
     390100: _CHECK_USER,

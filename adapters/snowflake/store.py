@@ -15,6 +15,7 @@ from fleet_q.adapters.snowflake.calls import Calls, by_id
 from fleet_q.adapters.snowflake.change import change
 from fleet_q.adapters.snowflake.mailbox import Mailbox
 from fleet_q.adapters.snowflake.migrate import check_version
+from fleet_q.adapters.snowflake.privileges import check_privileges
 from fleet_q.adapters.snowflake.prune import prune_pod, prune_steps
 from fleet_q.adapters.snowflake.rebuild import Rebuilder
 from fleet_q.adapters.snowflake.session import Session, new_change_id
@@ -64,11 +65,15 @@ class SnowflakeStore:
         self._mailbox = Mailbox(self.session, self._sync)
 
     def check_schema(self) -> None:
-        """Sign in and check the tables, for up to :data:`PATIENCE` seconds: a process that starts
-        has no other way to wait. Raises :class:`StoreError` if the tables are missing or have
-        another schema version."""
+        """Sign in and check the tables. Raises :class:`StoreError` if they are missing or have
+        another schema version. Like :meth:`check_privileges`, it is retried for :data:`PATIENCE`
+        seconds at most, since a process that starts has no other way to wait."""
         versions = Calls(self.session, PATIENCE).query("schema_version")
         check_version(int(versions[0][0]) if versions else None)
+
+    def check_privileges(self) -> None:
+        """Raise :class:`StoreError` if the role may not call what pods call."""
+        Calls(self.session, PATIENCE).patiently(lambda: check_privileges(self.session))
 
     def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
         """See :class:`fleet_q.core.ports.Store`, also for the methods below."""

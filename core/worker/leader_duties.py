@@ -33,6 +33,8 @@ class LeaderDuties:
         self.silence = SilenceTracker(dead_after, gap)
         self.must_watch = False
         self.next_recovery = -math.inf
+        self.trouble: str | None = None
+        """The error that ended the last recovery cycle to which the store was available."""
         self._pod_id = pod_id
         self._settings = settings
         self._chance = chance
@@ -59,11 +61,13 @@ class LeaderDuties:
         self.next_recovery = now + self._settings.recovery_interval
         return self.silence.should_watch(self._pod_id, now) and self.silence.is_any_due(now)
 
-    def on_recovery_ended(self, now: float, *, was_unavailable: bool) -> None:
-        """A recovery cycle has ended. If the store was unavailable to it, the next one begins
-        soon."""
+    def on_recovery_ended(self, now: float, trouble: str | None, *, was_unavailable: bool) -> None:
+        """A recovery cycle has ended, by the error ``trouble`` unless that is ``None``. If the
+        store was unavailable to it, the next one begins soon."""
         self._failures = self._failures + 1 if was_unavailable else 0
-        if was_unavailable:
+        if not was_unavailable:
+            self.trouble = trouble
+        else:
             cap = self._settings.recovery_interval
             wait = backoff(self._failures, RECOVERY_RETRY_BASE, cap, self._chance())
             self.next_recovery = min(self.next_recovery, now + wait)

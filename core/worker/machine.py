@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.leadership import is_led
 from fleet_q.core.pod import Join, Leave, Pod, PodCommand, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
@@ -109,11 +108,13 @@ class PodMachine:
 
     @property
     def trouble(self) -> str | None:
-        """What the pod cannot get its store to accept, or ``None``."""
+        """What the pod cannot get its store to do, or ``None``."""
         kept = ", ".join(map(repr, sorted(self._requests.kept)))
-        if not kept:
-            return None
-        return f"the store refuses every outcome of {kept}: claimed until this pod leaves"
+        if kept:
+            return f"the store refuses every outcome of {kept}: claimed until this pod leaves"
+        if self._leading.trouble is not None:
+            return f"steps of dead pods are not recovered: {self._leading.trouble}"
+        return None
 
     def plan(self, now: float) -> Plan:
         """What is due at ``now``. The shell carries it out; the next plan does not repeat it."""
@@ -315,13 +316,15 @@ class PodMachine:
         self._member.phase = "gone"
         return self._requests.last()
 
-    def on_recovery_ended(self, error: Exception | None, now: float) -> None:
-        """A recovery cycle has ended, by ``error`` if there is one."""
-        self._leading.on_recovery_ended(now, was_unavailable=isinstance(error, StoreUnavailable))
+    def on_recovery_ended(
+        self, now: float, trouble: str | None = None, *, was_unavailable: bool = False
+    ) -> None:
+        """A recovery cycle has ended, by the error ``trouble`` unless that is ``None``."""
+        self._leading.on_recovery_ended(now, trouble, was_unavailable=was_unavailable)
 
-    def on_prune_ended(self, error: Exception | None) -> None:
-        """A prune has ended, by ``error`` if there is one."""
-        self._leading.on_prune_ended(was_unavailable=isinstance(error, StoreUnavailable))
+    def on_prune_ended(self, *, was_unavailable: bool) -> None:
+        """A prune has ended."""
+        self._leading.on_prune_ended(was_unavailable=was_unavailable)
 
     def on_incarnation_ended(self) -> None:
         """The store no longer counts this incarnation as living: join as a new one.

@@ -334,11 +334,13 @@ class PodProgram:
     def _check_given_up(self, error: BaseException) -> None:
         """Stop the pod if the store has carried out nothing for too long."""
         if self._machine.should_give_up:
-            last = error if isinstance(error, FleetQError) else self._describe(error)
             raise StoreGivenUp(
                 f"the store has carried out nothing for {self._machine.failing_for:.0f} s"
-                f" (FLEET_Q_STORE_GIVE_UP_AFTER); the last error: {last}"
+                f" (FLEET_Q_STORE_GIVE_UP_AFTER); the last error: {self._text(error)}"
             ) from error
+
+    def _text(self, error: BaseException) -> str:
+        return str(error) if isinstance(error, FleetQError) else self._describe(error)
 
     # Recovery and pruning, one call of the store between two syncs
 
@@ -359,7 +361,11 @@ class PodProgram:
         error = yield from _continue(cycle)
         if cycle.is_over:
             self._recovery = None
-            self._machine.on_recovery_ended(error, self._clock())
+            self._machine.on_recovery_ended(
+                self._clock(),
+                None if error is None else self._text(error),
+                was_unavailable=isinstance(error, StoreUnavailable),
+            )
             self._observer.on_recovery_ended(self._recovered, error)
 
     def _new_prune(self) -> Cycle | None:
@@ -384,7 +390,7 @@ class PodProgram:
         error = yield from _continue(cycle)
         if cycle.is_over:
             self._prune = None
-            self._machine.on_prune_ended(error)
+            self._machine.on_prune_ended(was_unavailable=isinstance(error, StoreUnavailable))
             self._observer.on_prune_ended(self._pruned, error)
 
 

@@ -64,7 +64,7 @@ class HealthCheck:
         if pod.is_draining:
             return _DRAINING
         trouble = pod.trouble
-        return None if trouble is None else Trouble("the pod takes no work", trouble)
+        return None if trouble is None else Trouble("the pod cannot do all its work", trouble)
 
     async def _loop_trouble(self) -> Trouble | None:
         pod = self._fleet.pod

@@ -130,7 +130,8 @@ class Pod:
     def trouble(self) -> str | None:
         """Why the pod cannot work; ``None`` if it can. It has ended, the store has not answered
         within the dead-pod threshold, its last cycle ended with an unexpected error, no
-        function can be started, or the store refuses the outcomes of a step."""
+        function can be started, the store refuses the outcomes of a step, or it leads and cannot
+        recover dead pods' steps."""
         if self.ended.is_set() or not self._thread.is_alive():
             return "the pod is not running" if self.error is None else str(self.error)
         silence = time.monotonic() - self._last_result_at

@@ -344,6 +344,40 @@ def test_missing_tables_stop_a_pod_with_advice(schema: Schema) -> None:
     assert_stopped(schema, "create the tables with: fleet-q schema --store snowflake:// --apply")
 
 
+@pytest.mark.usefixtures("_credentials")
+@pytest.mark.parametrize("name", ["declare_dead", "recover", "fold_heartbeats", "sync"])
+def test_pod_without_a_privilege_that_it_will_need_does_not_start(
+    migrated: Schema, name: str
+) -> None:
+    procedure = Statements().procedures[name].name
+    migrated.set(denied=[["USAGE", procedure.strip('"')]])
+    app = FleetQ(migrated.url, settings=Settings())
+
+    async def run() -> None:
+        async with app.running():
+            pass
+
+    with pytest.raises(StoreError, match="fleet-q schema --store snowflake:// --apply") as error:
+        asyncio.run(run())
+    assert f"Snowflake: {procedure} missing, or not to be called by this role" in str(error.value)
+    assert app.submit({})  # a client needs no privilege of pods
+    app.close()
+
+
+def test_procedure_that_is_not_listed_but_can_be_called_counts_as_there(
+    store: SnowflakeStore,
+) -> None:
+    with patch.object(store.session, "show", return_value=[]):
+        store.check_privileges()
+
+
+def test_unavailable_store_is_no_missing_privilege(migrated: Schema, store: SnowflakeStore) -> None:
+    migrated.set(denied=[["USAGE", SYNC]])
+    migrated.fault("error", on="call", code="000604", sqlstate="57014", times=1)
+    with pytest.raises(StoreError, match="not to be called by this role"):
+        store.check_privileges()
+
+
 def assert_stopped(schema: Schema, advice: str) -> None:
     schema.forget()
     with pytest.raises(StoreError) as error:
@@ -358,11 +392,11 @@ def assert_stopped(schema: Schema, advice: str) -> None:
 def test_missing_privilege_stops_a_running_pod_with_advice(migrated: Schema) -> None:
     app = FleetQ(migrated.url, settings=Settings(recovery_interval=3_600))
     app.executor(lambda step: None)
-    app.submit({})
-    migrated.set(denied=[["USAGE", SYNC]])
 
     async def run() -> str:
         async with app.running() as pod:
+            migrated.set(denied=[["USAGE", SYNC]])
+            app.submit({})
             await asyncio.to_thread(pod.ended.wait, LIMIT)
             return str(pod.error)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.pod import Pod, SendHeartbeat, Sleep
 from fleet_q.core.ports import PodList
 from fleet_q.core.worker.store_backoff import LONGEST_WATCHING
@@ -65,7 +64,7 @@ def test_recovery_cycles_of_an_unavailable_store_follow_ever_more_slowly() -> No
         while not driver.plan().recover:
             driver.wait(0.25)
         began = driver.now
-        driver.machine.on_recovery_ended(StoreUnavailable("error 503"), driver.now)
+        driver.machine.on_recovery_ended(driver.now, "error 503", was_unavailable=True)
         while not driver.plan().recover:
             driver.wait(0.25)
         waits.append(driver.now - began)
@@ -75,9 +74,9 @@ def test_recovery_cycles_of_an_unavailable_store_follow_ever_more_slowly() -> No
 
 
 def test_recovery_cycle_that_succeeded_or_was_rejected_begins_again_after_the_interval() -> None:
-    for error in (None, StoreError("no privilege")):
+    for error in (None, "no privilege"):
         driver = up(recovery_interval=30)
-        driver.machine.on_recovery_ended(error, driver.now)
+        driver.machine.on_recovery_ended(driver.now, error)
         began = driver.now
         assert [at - began for at in go_on(driver, 40)] == [30]
 

@@ -92,7 +92,7 @@ def test_details_of_a_pods_trouble_require_a_key(
         assert [answer.status_code for answer in answers] == [503, 503]
         return [answer.json()["detail"] for answer in answers]
 
-    assert in_a_running_pod(app, ask) == ["the pod takes no work", SECRET]
+    assert in_a_running_pod(app, ask) == ["the pod cannot do all its work", SECRET]
 
 
 def test_draining_pod_is_unhealthy(app: FleetQ) -> None:

@@ -124,6 +124,31 @@ def test_pod_continues_after_unexpected_error_in_its_own_code(
     assert "the recursion limit is low" in caplog.text
 
 
+def test_leader_that_cannot_recover_steps_is_unhealthy_until_it_can(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    app = FleetQ(store, settings=QUICK)
+    app.task("plain")(lambda: "ran")
+
+    def denied(after: str, limit: int) -> Any:
+        raise StoreError("no privilege (grant it)")
+
+    async def main() -> None:
+        async with app.running() as pod:
+            monkeypatch.setattr(store, "orphans", denied)
+            await wait_until_async(lambda: pod.trouble is not None)
+            assert pod.trouble == ("steps of dead pods are not recovered: no privilege (grant it)")
+            step = await asyncio.to_thread(app.wait, app.submit({"task_type": "plain"}), LIMIT)
+            assert step.result == "ran"
+            monkeypatch.undo()
+            await wait_until_async(pod.is_healthy)
+
+    asyncio.run(main())
+    assert wait_for_handlers(LIMIT)
+    assert "recovery is postponed: no privilege (grant it)" in caplog.text
+
+
 def test_log_handler_that_raises_does_not_end_the_pod(app: FleetQ, run: Run) -> None:
     @app.task("bad", max_retries=0)
     def bad() -> None:
