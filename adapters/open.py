@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -24,6 +25,7 @@ def open_store(
     for_pod: bool = False,
     table_prefix: str = "",
     durability: Durability = "process",
+    env: Mapping[str, str] | None = None,
 ) -> Store:
     """Open the store that ``url`` names: ``sqlite:///relative/path``, ``sqlite:////absolute/path``,
     ``snowflake://`` (see :mod:`fleet_q.adapters.snowflake.connection`) or ``memory://``.
@@ -32,6 +34,7 @@ def open_store(
     never created here. ``client`` appears in Snowflake's query history, as ``QUERY_TAG``. A
     store in Snowflake ``for_pod`` tries each call once, and its role must have the privileges of a
     pod; a store for others repeats calls that are not answered. ``durability`` applies to SQLite.
+    ``env`` has the variables ``SNOWFLAKE_*``, by default those of the process.
 
     Raises :class:`InvalidInput` for a URL of another form, and the store's own errors.
     """
@@ -50,6 +53,7 @@ def open_store(
             tag=f"fleet-q {client}",
             table_prefix=table_prefix,
             for_pod=for_pod,
+            env=env,
         )
         snowflake.check_schema()
         if for_pod:
@@ -104,16 +108,16 @@ def is_shared(url: str) -> bool:
     return not url.startswith("memory:")
 
 
-def described(store: str | Store) -> str:
+def described(store: str | Store, env: Mapping[str, str] | None = None) -> str:
     """A store's location for people, without secrets: a file's absolute path, or account, database
-    and schema in Snowflake."""
+    and schema in Snowflake. ``env`` is as in :func:`open_store`."""
     if not isinstance(store, str):
         return f"an open {type(store).__name__}"
     scheme = _split(store).scheme
     if scheme == "sqlite":
         return f"sqlite {sqlite_path(store).absolute()}"
     if scheme == "snowflake":
-        parameters = named(store)
+        parameters = named(store, env)
         place = [parameters.get(part, "-") for part in ("account", "database", "schema")]
         if "connection_name" in parameters:
             place = [f"connection {parameters['connection_name']}", *(p for p in place if p != "-")]

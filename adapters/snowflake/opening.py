@@ -3,6 +3,8 @@ not installed, so it is imported only when needed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fleet_q.adapters.snowflake.connection import connection_parameters
 from fleet_q.core.errors import StoreError
 
@@ -17,12 +19,18 @@ except ModuleNotFoundError as error:
 
 
 def open_snowflake(
-    url: str, *, tag: str, table_prefix: str, for_pod: bool = False
+    url: str,
+    *,
+    tag: str,
+    table_prefix: str,
+    for_pod: bool = False,
+    env: Mapping[str, str] | None = None,
 ) -> SnowflakeStore:
     """The store that ``url`` names. It signs in when it is first used. ``for_pod``: each
-    call is tried once, since a pod has a backoff of its own, and one thread for its store."""
+    call is tried once, since a pod has a backoff of its own, and one thread for its store.
+    ``env`` is that of :func:`connection_parameters`."""
     return SnowflakeStore(
-        connection_parameters(url, tag=tag),
+        connection_parameters(url, tag=tag, env=env),
         prefix=table_prefix,
         patience=0.0 if for_pod else PATIENCE,
     )

@@ -20,8 +20,14 @@ class AppBase:
 
     @property
     def settings(self) -> Settings:
-        """The settings that were given, else those of the environment, read at the first use."""
+        """The settings that were given, else those of the environment and, where it is silent, of
+        the file ``.env`` in the folder in which the app was made. Read at the first use."""
         return self._connection.settings
+
+    @property
+    def has_own_settings(self) -> bool:
+        """Whether the app was made with settings, or has read those of the environment."""
+        return self._connection.has_own_settings
 
     @property
     def where(self) -> str | Store:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Mapping
 
 from fleet_q.adapters.open import absolute, current_folder, is_shared, open_store
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.ports import Store
 from fleet_q.services.app import origin
+from fleet_q.services.app.env_file import NAME, EnvFile, settings_of
 from fleet_q.services.app.settings import Settings, from_env
 
 
@@ -27,10 +30,20 @@ class Connection:
 
     @property
     def settings(self) -> Settings:
-        """The settings that were given, else those of the environment, read at the first use."""
+        """The settings that were given, else those of the environment and, where it is silent, of
+        the file ``.env`` in the folder in which the app was made. Read at the first use."""
         if self._settings is None:
-            self._settings = from_env()
+            file = self._env_file()
+            try:
+                self._settings = from_env({**file.variables, **os.environ})
+            except InvalidInput as error:
+                raise InvalidInput(file.located(str(error))) from None
         return self._settings
+
+    @property
+    def has_own_settings(self) -> bool:
+        """Whether the app was made with settings, or has read those of the environment."""
+        return self._settings is not None
 
     @property
     def where(self) -> str | Store:
@@ -43,6 +56,13 @@ class Connection:
     def url(self) -> str | None:
         """The URL of the store, or ``None`` if other processes cannot open it."""
         return self.where if isinstance(self.where, str) and is_shared(self.where) else None
+
+    @property
+    def environment(self) -> Mapping[str, str] | None:
+        """The variables that say how to sign in to Snowflake; ``None`` for another store."""
+        if not isinstance(self.where, str) or not self.where.startswith("snowflake:"):
+            return None
+        return {**self._env_file().variables, **os.environ}
 
     def use(self, store: str | None, settings: Settings | None, create: bool) -> None:
         """Replace the store or the settings, before the first use. With ``create`` false, a store
@@ -79,6 +99,9 @@ class Connection:
         """Replace the lock after a fork: a thread of the parent may have held it."""
         self._lock = threading.Lock()
 
+    def _env_file(self) -> EnvFile:
+        return settings_of(self._folder / NAME)
+
     def _open(self, client: str, *, for_pod: bool = False) -> Store:
         where = self.where
         if not isinstance(where, str):
@@ -90,6 +113,7 @@ class Connection:
             )
         return open_store(
             where,
+            env=self.environment,
             create=self._create,
             client=client,
             for_pod=for_pod,

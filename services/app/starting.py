@@ -38,7 +38,7 @@ def start_pod(connection: Connection, registry: Registry, loop: asyncio.Abstract
 def _log_start(pod_id: str, connection: Connection, registry: Registry, *, is_new: bool) -> None:
     """Log what explains an idle pod: the store it uses, whether that is new, and its task types."""
     settings = connection.settings
-    where = described(connection.where)
+    where = described(connection.where, connection.environment)
     log.info(
         "pod %s starts: fleet-q %s, store %s, %d slots, task types: %s",
         pod_id,

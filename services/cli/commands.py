@@ -100,20 +100,20 @@ def worker(
 
 @cli.command()
 def status(
-    step_id: StepId, store: StoreOption = None, json: JsonOption = False,
+    step_id: StepId, store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
     """Show a step."""
-    _show(client(store).status(step_id), json)
+    _show(client(store, app).status(step_id), json)
 
 
 @cli.command()
 def history(
-    step_id: StepId, store: StoreOption = None, json: JsonOption = False,
+    step_id: StepId, store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
     """Show the events of a step."""
-    events = client(store).history(step_id)
+    events = client(store, app).history(step_id)
     if json:
         print_json(events)
     else:
@@ -122,11 +122,11 @@ def history(
 
 @cli.command()
 def cancel(
-    step_id: StepId, store: StoreOption = None, json: JsonOption = False,
+    step_id: StepId, store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:  # fmt: skip
     """Cancel a step that is pending or claimed."""
-    step = client(store).cancel(step_id)
+    step = client(store, app).cancel(step_id)
     if json:
         print_json(step)
     else:
@@ -140,11 +140,12 @@ def wait(
         float | None, typer.Option(metavar="SECONDS", help="fail after so long", min=0)
     ] = None,
     store: StoreOption = None,
+    app: AppOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Wait until a step is final and show it. Fails unless the step is completed."""
-    step = client(store).wait(step_id, timeout)
+    step = client(store, app).wait(step_id, timeout)
     _show(step, json)
     if step.status != "completed":
         raise StepNotCompleted(step_id, step.status, step.error)
@@ -152,18 +153,20 @@ def wait(
 
 @cli.command()
 def queue(
-    store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
-) -> None:
+    store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:  # fmt: skip
     """Count the steps in each status."""
-    _show(client(store).queue(), json)
+    _show(client(store, app).queue(), json)
 
 
 @cli.command()
 def pods(
-    store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
-) -> None:
+    store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:  # fmt: skip
     """List the pods, the live ones first."""
-    views = client(store).pods()
+    views = client(store, app).pods()
     if json:
         print_json(views)
     else:
@@ -173,19 +176,21 @@ def pods(
 
 @cli.command()
 def leader(
-    store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
-) -> None:
+    store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:  # fmt: skip
     """Show the leader, the oldest live pod, and the live pods."""
-    _show(client(store).leader(), json)
+    _show(client(store, app).leader(), json)
 
 
 @cli.command()
 def recover(
-    store: StoreOption = None, json: JsonOption = False, verbose: VerboseOption = False
-) -> None:
+    store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:  # fmt: skip
     """Recover the steps of dead pods now. Pods that seem dead are watched for two heartbeat
     intervals first."""
-    stats = client(store).recover(tell)
+    stats = client(store, app).recover(tell)
     _show(msgspec.to_builtins(stats), json)
 
 
@@ -198,11 +203,12 @@ def dlq_list(
         str | None, typer.Option(metavar="CURSOR", help="the 'before' of the previous page")
     ] = None,
     store: StoreOption = None,
+    app: AppOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """List dead letters, newest first."""
-    page = client(store).dead_letters(limit, before)
+    page = client(store, app).dead_letters(limit, before)
     if json:
         print_json(page)
         return
@@ -220,6 +226,7 @@ def dlq_replay(
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="every dead letter")] = False,
     store: StoreOption = None,
+    app: AppOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -229,7 +236,7 @@ def dlq_replay(
     """
     if bool(step_ids) == all_:
         raise InvalidInput("name either the steps to replay or --all")
-    fleet = client(store)
+    fleet = client(store, app)
     replayed = _replay_all(fleet, json) if all_ else len(fleet.replay(step_ids or []))
     _show_replayed(replayed, json)
 
@@ -287,7 +294,10 @@ def _pod(app: str | None, store: str | None) -> FleetQ:
     if settings.pod_id is None:
         settings = msgspec.structs.replace(settings, pod_id=new_pod_id())
     logs.configure(settings, settings.pod_id)
-    return pods_app(app, store, settings)
+    fleet = pods_app(app, store, settings)
+    if fleet.settings != msgspec.structs.replace(settings, store=fleet.settings.store):
+        logs.configure(fleet.settings, fleet.settings.pod_id)  # the app has settings of its own
+    return fleet
 
 
 def _show(value: Any, json: bool) -> None:

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from msgspec.structs import replace
@@ -24,6 +24,10 @@ from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.settings import Settings, from_env
 from fleet_q.services.worker import logs
 from fleet_q.services.worker.escapes import one_line
+
+ONLY_IN_ONE_PROCESS: Final = (
+    "memory:// exists only within one process; name another store with --store"
+)
 
 verbose = False
 
@@ -57,22 +61,29 @@ VerboseOption = Annotated[
 
 
 def pods_app(app: str | None, store: str | None, settings: Settings) -> FleetQ:
-    """Return the app that ``app`` or ``settings`` name, or an empty one, with this store."""
+    """Return the app that ``app`` or ``settings`` name, or an empty one.
+
+    An app that was made with a store or settings of its own keeps them. The others get those of
+    ``settings``, and every app gets ``store`` and the pod's id, if they are given.
+    """
     folder = current_folder()  # importing the app may change it
     settings = replace(settings, store=absolute(settings.store, folder))
     store = absolute(store, folder) if store is not None else None
     fleet = _load(app or settings.app)
     if fleet is None:
         fleet = FleetQ(settings=settings)
+    elif fleet.has_own_settings:
+        own = fleet.settings
+        settings = replace(own, pod_id=own.pod_id or settings.pod_id)
     fleet.use(store=store, settings=settings)
     return fleet
 
 
 def client(store: str | None, app: str | None = None, *, create: bool = False) -> FleetQ:
     """Return the app of a command that reads or changes the store and exits."""
-    settings = from_env()
-    fleet = pods_app(app, store, settings)
-    check_is_shared(store or settings.store)
+    fleet = pods_app(app, store, from_env())
+    if fleet.url is None:
+        raise InvalidInput(ONLY_IN_ONE_PROCESS)
     fleet.use(create=create)
     return fleet
 
@@ -80,9 +91,7 @@ def client(store: str | None, app: str | None = None, *, create: bool = False) -
 def check_is_shared(url: str) -> None:
     """Raise :class:`InvalidInput` if other processes cannot open the store."""
     if not is_shared(url):
-        raise InvalidInput(
-            "memory:// exists only within one process; name another store with --store"
-        )
+        raise InvalidInput(ONLY_IN_ONE_PROCESS)
 
 
 @contextlib.contextmanager

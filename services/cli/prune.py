@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from fleet_q.core.pruning import PruneStats, statuses_to_prune
-from fleet_q.services.cli.options import JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
 from fleet_q.services.cli.output import print_json, progress, say
 from fleet_q.services.cli.signals import ending_between_transactions
 
@@ -40,6 +40,7 @@ def prune(
         bool, typer.Option("--dry-run", help="count them, and change nothing")
     ] = False,
     store: StoreOption = None,
+    app: AppOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -47,7 +48,7 @@ def prune(
 
     Their events are deleted with them. The command can be interrupted at any time and run again.
     """
-    fleet = client(store)
+    fleet = client(store, app)
     stats = PruneStats()
     counts = fleet.queue()
     final = sum(counts[status] for status in statuses_to_prune(failed=failed))

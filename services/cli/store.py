@@ -19,7 +19,7 @@ from fleet_q.services.app.settings import Settings, from_env
 from fleet_q.services.cli import doctor as doctors
 from fleet_q.services.cli import probe as probes
 from fleet_q.services.cli import schema_status
-from fleet_q.services.cli.options import JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
 from fleet_q.services.cli.output import print_json, progress, say
 
 store_commands = typer.Typer()
@@ -111,11 +111,12 @@ def rebuild(
         bool, typer.Option("--check", help="compare them, and change nothing")
     ] = False,
     store: StoreOption = None,
+    app: AppOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Correct the steps and pods that differ from the event log."""
-    fleet = client(store)
+    fleet = client(store, app)
     with progress("events read") as update:
         report = fleet.store.rebuild(check=check, progress=update)
     differing = len(report.differing_steps) + len(report.differing_pods)

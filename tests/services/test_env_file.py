@@ -1,4 +1,4 @@
-"""The file ``.env`` of the command line."""
+"""The file ``.env`` of the command line and of apps in scripts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fleet_q import FleetQ, InvalidInput, Settings
+from fleet_q.adapters.snowflake.connection import connection_parameters
+from fleet_q.services.app.env_file import EMPTY
 from fleet_q.services.cli import env_file
 from tests.services.conftest import Command
 
@@ -18,7 +21,7 @@ Queue = Callable[[bytes], tuple[int, str, str]]
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Remove the variables that a file has set."""
     before = dict(os.environ)
-    monkeypatch.setattr(env_file, "_lines", {})
+    monkeypatch.setattr(env_file, "_file", EMPTY)
     yield
     os.environ.clear()
     os.environ.update(before)
@@ -109,3 +112,59 @@ def test_unreadable_file_is_an_error_that_names_it(
     (tmp_path / ".env").symlink_to(".env")  # unreadable for root too
     code, _, err = fleet_q("queue")
     assert (code, err.startswith("fleet-q: .env cannot be read: "), err.count("\n")) == (1, True, 1)
+
+
+def test_app_in_a_script_has_the_settings_of_the_file_where_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text(
+        "OTHER=1\nNAME=jobs\nFLEET_Q_STORE=sqlite:///${NAME}.db\nFLEET_Q_MAX_RETRIES=7\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLEET_Q_MAX_RETRIES", "2")
+    app = FleetQ()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert app.where == f"sqlite:///{tmp_path}/jobs.db"
+    assert app.settings.max_retries == 2
+    assert "FLEET_Q_STORE" not in os.environ
+    assert "OTHER" not in os.environ
+    assert FleetQ().settings.store == Settings().store
+
+
+def test_app_made_with_settings_does_not_read_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("FLEET_Q_MAX_RETRIES=many\n")
+    monkeypatch.chdir(tmp_path)
+    assert FleetQ("memory://", settings=Settings()).settings == Settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("A=1\nFLEET_Q_MAX_RETRIES=many\n", "FLEET_Q_MAX_RETRIES='many': Expected `int`, got"),
+        ("A\nFLEET_Q_STORE sqlite\n", "FLEET_Q_STORE is not written as NAME=value"),
+    ],
+)
+def test_error_of_an_app_in_a_script_names_the_file_and_the_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, says: str
+) -> None:
+    (tmp_path / ".env").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInput) as refused:
+        FleetQ().submit({})
+    assert says in str(refused.value)
+    assert f"{tmp_path}/.env line 2" in str(refused.value)
+
+
+def test_app_in_a_script_signs_in_to_snowflake_as_the_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("SNOWFLAKE_ACCOUNT=ours\nSNOWFLAKE_USER=me\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SNOWFLAKE_USER", "somebody")
+    app = FleetQ()
+    assert app.where == "snowflake://"
+    parameters = connection_parameters("snowflake://", tag="", env=app._connection.environment)
+    assert (parameters["account"], parameters["user"]) == ("ours", "somebody")
