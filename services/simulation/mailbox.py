@@ -46,49 +46,67 @@ class Mailbox:
     def __init__(self, database: RecordingDatabase, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
-        self._waiting: list[Posted] = []
+        # The rows of each request that may be served, by the time of its latest row.
+        self._waiting: dict[Identity, list[Posted]] = {}
         self._served: dict[Identity, Posted] = {}
         self._latest: dict[str, int] = {}  # the highest number, by incarnation
 
     def post(self, actor: Any, request: SyncRequest, number: int) -> None:
-        """Insert a request."""
-        self._waiting.append(Posted(actor, request, number, self._clock()))
-        latest = self._latest.get(request.incarnation, 0)
-        self._latest[request.incarnation] = max(number, latest)
+        """Insert a request, which makes earlier ones of its incarnation void."""
+        row = Posted(actor, request, number, self._clock())
+        latest = self._latest.get(request.incarnation, number)
+        if number < latest or row.identity in self._served:
+            return
+        self._latest[request.incarnation] = number
+        if number > latest:
+            self._waiting.pop((request.incarnation, latest), None)
+        self._waiting[row.identity] = [*self._waiting.pop(row.identity, ()), row]
 
     def find(self, request: SyncRequest, number: int) -> Posted | None:
         """The row of a request that was served, or else one that may be."""
         identity = (request.incarnation, number)
-        served = self._served.get(identity)
-        return served or next((r for r in self.servable() if r.identity == identity), None)
+        return self._served.get(identity) or self._first_young(identity)
 
     def is_oldest(self, request: SyncRequest, number: int, patience: float) -> bool:
         """Whether the pod of this request serves: it is the oldest, or has waited for ``patience``
         seconds for the pod of each older one."""
         identity = (request.incarnation, number)
-        for place, row in enumerate(self.servable()):
-            if row.identity == identity:
-                return self._clock() - row.at >= place * patience
+        row = self._first_young(identity)
+        if row is None:
+            return True
+        self._forget_old()
+        waited = self._clock() - row.at
+        for place, other in enumerate(self._waiting):
+            if waited < place * patience:
+                return False
+            if other == identity:
+                break
         return True
 
     def servable(self) -> list[Posted]:
         """The requests that may be served, oldest first: none twice, none that is too old, and none
         that a later one of its incarnation has made void."""
-        young = self._clock() - MAX_AGE
-        servable = {
-            row.identity: row
-            for row in reversed(self._waiting)
-            if row.at > young
-            and row.identity not in self._served
-            and row.number >= self._latest[row.request.incarnation]
-        }
-        return list(reversed(servable.values()))
+        self._forget_old()
+        rows = map(self._first_young, self._waiting)
+        return [row for row in rows if row is not None]
 
     def on_served(self, row: Posted) -> None:
         """The transaction that serves this request is committed."""
         row.served = True
         self._served[row.identity] = row
-        self._waiting = [other for other in self._waiting if other is not row]
+        self._waiting.pop(row.identity, None)
+
+    def _first_young(self, identity: Identity) -> Posted | None:
+        young = self._clock() - MAX_AGE
+        return next((row for row in self._waiting.get(identity, ()) if row.at > young), None)
+
+    def _forget_old(self) -> None:
+        young = self._clock() - MAX_AGE
+        while self._waiting:
+            identity = next(iter(self._waiting))
+            if self._waiting[identity][-1].at > young:
+                break
+            del self._waiting[identity]
 
     def result(self, row: Posted) -> SyncResult:
         """The result of a request that was served, as it is read now. Raises what the store
