@@ -61,8 +61,8 @@ def recovery_cycle(
     ``silent`` receives the current pods and returns those to declare dead. ``by`` is the acting
     pod; with ``only_as_leader`` the cycle does nothing unless this pod is the leader, among the
     pods whose last heartbeat is less than ``dead_after`` microseconds old. ``stats`` is updated as
-    the cycle proceeds. Orphans are kept in ``table``, so memory stays bounded; the table is dropped
-    at the end, also if the cycle is interrupted.
+    the cycle proceeds. Orphans are kept in ``table``, so memory stays bounded; it is created if
+    there are any, and dropped at the end, also if the cycle is interrupted.
 
     A step on its last try is released instead of failed if the records of ``starts`` prove that its
     function never began. Records are removed once no orphan is left that needs them.
@@ -73,22 +73,9 @@ def recovery_cycle(
         return
     if to_declare:
         stats.dead_pods += len((yield from call(Store.declare_dead, to_declare, by)))
-    table.create()
-    try:
-        after = ""
-        while page := (yield from call(Store.orphans, after, BATCH)):
-            table.add(page)
-            stats.total_orphans += len(page)
-            after = page[-1].step_id
-        while orphans := table.take(BATCH):
-            for batch in _batches(orphans, starts):
-                for step in (yield from call(Store.recover, batch, by)):
-                    if step.status == "failed":
-                        stats.terminal_failures += 1
-                    else:
-                        stats.resubmitted += 1
-    finally:
-        table.drop()
+    page = yield from call(Store.orphans, "", BATCH)
+    if page:
+        yield from _recover(table, page, starts, by, stats)
     # The process of a left-behind record has ended, so an incarnation that is down, or is not the
     # current one, gets no new steps. Without orphans its record is no longer needed.
     if starts is not None and (left_behind := starts.left_behind()):
@@ -98,6 +85,31 @@ def recovery_cycle(
             starts.remove([incarnation for incarnation in left_behind if incarnation not in living])
     # Last, since steps are to be recovered even if this fails.
     yield from call(Store.fold_heartbeats)
+
+
+def _recover(
+    table: RecoveryQueue,
+    page: Sequence[Orphan],
+    starts: StartRecords | None,
+    by: str | None,
+    stats: RecoveryStats,
+) -> Calls[None]:
+    """Recover the orphans of the first ``page``, and all that follow."""
+    table.create()
+    try:
+        while page:
+            table.add(page)
+            stats.total_orphans += len(page)
+            page = yield from call(Store.orphans, page[-1].step_id, BATCH)
+        while orphans := table.take(BATCH):
+            for batch in _batches(orphans, starts):
+                for step in (yield from call(Store.recover, batch, by)):
+                    if step.status == "failed":
+                        stats.terminal_failures += 1
+                    else:
+                        stats.resubmitted += 1
+    finally:
+        table.drop()
 
 
 def _batches(orphans: Sequence[Orphan], starts: StartRecords | None) -> Iterator[list[Recover]]:

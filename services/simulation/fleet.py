@@ -254,8 +254,9 @@ class Fleet:
 
     def _on_done(self, actor: Actor, call: StoreCall, answer: Any) -> None:
         steps, pods = self.database.take()
-        events = [event for event, _ in (*steps, *pods) if event is not None]
-        self.database.written_at |= {(e.stream, e.version): self.virtual_clock.now for e in events}
+        for event, _ in (*steps, *pods):
+            if event is not None:
+                self.database.written_at[event.stream, event.version] = self.virtual_clock.now
         self.measures.committed(call.method, steps)
         self.measures.pods_changed(pods)
         self.checks.early_by = self.database.early_by

@@ -19,7 +19,7 @@ from fleet_q.core.errors import DataRefused, FleetQError, StoreUnavailable, Unkn
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.ports import SyncResult
 from fleet_q.services.simulation.actor import Actor
-from fleet_q.services.simulation.models import StoreModel
+from fleet_q.services.simulation.models import Statement, StoreModel
 from fleet_q.services.simulation.recording import RecordingDatabase
 from fleet_q.services.simulation.resources import Resources
 from fleet_q.services.simulation.scenario import OUTSIDER, TransactionFault
@@ -150,7 +150,7 @@ class Server:
             if statement.does is not None:
                 self._virtual_clock.after(elapsed, self._end_statement, session)
                 return
-            session.next += 1
+            session.advance()
             self.stats.statements += 1
 
     def _begin_statement(self, session: Session) -> None:
@@ -177,10 +177,10 @@ class Server:
             self._resources.release_slot()
         if not self._was_sent(session):
             return
-        session.next += 1
+        session.advance()
         self.stats.statements += 1
         if statement.does is not None:
-            self._do(session)
+            self._do(session, statement, statement.does)
         if session.error is None:
             self._go_on(session)
         else:
@@ -201,11 +201,8 @@ class Server:
             return False
         return True
 
-    def _do(self, session: Session) -> None:
+    def _do(self, session: Session, statement: Statement, call: StoreCall) -> None:
         """Carry out the call of the statement that has just ended, and release the locks."""
-        statement = session.previous()
-        call = statement.does
-        assert call is not None
         early = self._database.early_by = self.state.early_by(session.clock_at)
         try:
             answer = self._answer(session, call)

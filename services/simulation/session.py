@@ -21,7 +21,7 @@ class Session:
     late copy of the database that answers it if it is a query, since reads are stale."""
 
     __slots__ = (
-        "_has_ended", "_statements", "aborted", "actor", "answer", "arrived_at", "call", "clock_at",
+        "_has_ended", "_statement", "aborted", "actor", "answer", "arrived_at", "call", "clock_at",
         "error", "fault", "fault_at", "halted", "held", "held_since", "last_lock_at", "next",
         "over", "requests", "returned", "script", "sent_at", "view", "waits_for", "waits_for_slot",
         "waits_since",
@@ -34,7 +34,7 @@ class Session:
         self.call = call
         self.script = script
         self.returned: Any = None  # by the call of the latest statement
-        self._statements: list[Statement] = []
+        self._statement: Statement | None = None
         self._has_ended = False
         self.view = view
         self.next = 0  # number of the next statement
@@ -59,21 +59,19 @@ class Session:
     def statement(self) -> Statement | None:
         """The next statement; ``None`` after the last one. It is drawn when it is first asked for:
         it may depend on what the one before returned."""
-        if self.next < len(self._statements):
-            return self._statements[self.next]
-        if not self._has_ended:
+        if self._statement is None and not self._has_ended:
             try:
-                self._statements.append(self.script.body.send(self.returned))
+                self._statement = self.script.body.send(self.returned)
             except StopIteration as end:
                 self._has_ended, self.answer = True, end.value
-                return None
-            self.returned = None
-            return self._statements[self.next]
-        return None
+            else:
+                self.returned = None
+        return self._statement
 
-    def previous(self) -> Statement:
-        """The statement that has just ended."""
-        return self._statements[self.next - 1]
+    def advance(self) -> None:
+        """The next statement has ended."""
+        self.next += 1
+        self._statement = None
 
     @property
     def is_query(self) -> bool:

@@ -14,12 +14,13 @@ from fleet_q.services.simulation.simulated_store import SimulatedStore
 from tests.mutations.guards import Mutation, replaced, together
 
 
-def _served_again(servable: Any) -> Any:
-    """Serve a request that was posted twice, twice."""
+def _served_again(post: Any) -> Any:
+    """Serve a request again that is inserted again after it was served."""
 
-    def mutant(mailbox: Mailbox) -> list[Posted]:
-        young = mailbox._clock() - 60.0
-        return [row for row in mailbox._waiting if row.at > young]
+    def mutant(mailbox: Mailbox, actor: Any, request: SyncRequest, number: int) -> None:
+        mailbox._served.pop((request.incarnation, number), None)
+        mailbox._latest.pop(request.incarnation, None)
+        post(mailbox, actor, request, number)
 
     return mutant
 
@@ -46,7 +47,7 @@ def _only_the_oldest(is_oldest: Any) -> Any:
 
     def mutant(mailbox: Mailbox, request: SyncRequest, number: int, patience: float) -> bool:
         oldest = next(iter(mailbox._waiting), None)
-        return oldest is None or oldest.identity == (request.incarnation, number)
+        return oldest is None or oldest == (request.incarnation, number)
 
     return mutant
 
@@ -66,7 +67,7 @@ def _marked_at_once(mark: Any) -> Any:
 MAILBOX: Final = (
     Mutation(
         "a request that was posted twice is served once",
-        replaced(Mailbox, "servable", _served_again),
+        replaced(Mailbox, "post", _served_again),
     ),
     Mutation(
         "two that serve at once do not serve the same requests",
