@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.cli.serving import serving
-from fleet_q.services.cli.signals import SIGNAL_CHECK_INTERVAL
+from fleet_q.services.cli.signals import SIGNAL_CHECK_INTERVAL, Ended
 from fleet_q.services.http.api import create_http
 from fleet_q.services.http.listener import listen
 from fleet_q.services.worker.loop_thread import LoopThread
@@ -16,7 +16,8 @@ from fleet_q.services.worker.signals import ending_with_its_pod
 
 
 def run_worker(app: FleetQ) -> None:
-    """Run a pod until a signal stops it. Raises the error that ended it otherwise.
+    """Run a pod until a signal stops it. Raises :class:`Ended` if a second signal did, and the
+    error that ended the pod otherwise.
 
     The process must exit afterwards; if it has not after some seconds, it is killed.
     """
@@ -44,11 +45,13 @@ def _serving(app: FleetQ, host: str, listener: socket.socket) -> AbstractContext
 
 
 def _run(app: FleetQ, server: AbstractContextManager[object]) -> None:
-    with ending_with_its_pod() as govern, LoopThread() as thread:
+    with ending_with_its_pod() as stopping, LoopThread() as thread:
         with app.running_on(thread.loop) as pod:
-            govern(pod)
+            stopping.govern(pod)
             with server:  # it serves until the pod has drained
                 while not pod.ended.wait(SIGNAL_CHECK_INTERVAL):
                     pass
+        if stopping.second_signal is not None:
+            raise Ended(stopping.second_signal)
         if pod.error is not None:
             raise pod.error

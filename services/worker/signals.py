@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NoReturn
 
@@ -35,28 +35,63 @@ _handlers_before: Final[dict[int, Any]] = {}
 """Replaced handlers, by signal. A forked process has no pod and restores them."""
 
 
+class Stopping:
+    """How signals stop the process through its pod. ``second_signal``: the number of the signal
+    that made the pod leave at once; ``None`` if none did."""
+
+    def __init__(self, before: Mapping[signal.Signals, Any]) -> None:
+        self.second_signal: int | None = None
+        self._before = before
+
+    def govern(self, pod: Pod) -> None:
+        """Let signals stop this pod from now on."""
+        received: SimpleQueue[int] = SimpleQueue()
+        for number, handler in self._before.items():
+            _handlers_before[number] = handler
+            signal.signal(number, lambda number, _: received.put(number))
+        threading.Thread(target=self._drain_on_signal, args=(pod, received), daemon=True).start()
+        threading.Thread(target=self._exit_after, args=(pod,), daemon=True).start()
+
+    def _drain_on_signal(self, pod: Pod, received: SimpleQueue[int]) -> None:
+        name = signal.Signals(received.get()).name
+        log.info("%s: waiting for the running functions; send it again to stop at once", name)
+        pod.drain()
+        number = _next(received, time.monotonic() + pod.grace + LEAVE_WITHIN)
+        if number is None:
+            if not pod.ended.is_set():
+                _exit(1, "the pod has not ended within its grace: exiting")
+            return
+        self.second_signal = number
+        log.warning("%s again: stopping at once", signal.Signals(number).name)
+        pod.drain(0)
+        time.sleep(STOP_AT_ONCE)
+        _exit(self._exit_code(pod), "exiting without waiting for the pod")
+
+    def _exit_after(self, pod: Pod) -> None:
+        pod.ended.wait()
+        time.sleep(LEAVE_WITHIN)
+        code = self._exit_code(pod)
+        _exit(code, "the pod has ended: exiting without waiting for threads and exit handlers")
+
+    def _exit_code(self, pod: Pod) -> int:
+        if self.second_signal is not None:
+            return 128 + self.second_signal
+        return 0 if pod.ended.is_set() and pod.error is None else 1
+
+
 @contextlib.contextmanager
-def ending_with_its_pod() -> Iterator[Callable[[Pod], None]]:
+def ending_with_its_pod() -> Iterator[Stopping]:
     """A context manager that stops the process through its pod. For the main thread.
 
-    It yields a function that takes the pod. From that call on, the first SIGTERM, SIGINT, SIGHUP
-    or SIGQUIT drains the pod; a second one makes it release its steps and leave at once. A signal
+    It yields an object that is given the pod. From then on, the first SIGTERM, SIGINT, SIGHUP or
+    SIGQUIT drains the pod; a second one makes it release its steps and leave at once. A signal
     that is ignored stays ignored, as ``nohup`` needs. The process exits ``LEAVE_WITHIN`` seconds
     after the pod has ended, whatever threads and exit handlers the functions have left.
     """
-    received: SimpleQueue[int] = SimpleQueue()
     before = {number: signal.getsignal(number) for number in _DRAIN}
-    handled = [number for number in before if before[number] is not signal.SIG_IGN]
-
-    def set_pod(pod: Pod) -> None:
-        for number in handled:
-            _handlers_before[number] = before[number]
-            signal.signal(number, lambda number, _: received.put(number))
-        threading.Thread(target=_drain_on_signal, args=(pod, received), daemon=True).start()
-        threading.Thread(target=_exit_after, args=(pod,), daemon=True).start()
-
+    handled = {number: before[number] for number in before if before[number] is not signal.SIG_IGN}
     try:
-        yield set_pod
+        yield Stopping(handled)
     finally:
         for number in handled:
             signal.signal(number, before[number])
@@ -72,21 +107,6 @@ def _restore_handlers() -> None:
 os.register_at_fork(after_in_child=_restore_handlers)
 
 
-def _drain_on_signal(pod: Pod, received: SimpleQueue[int]) -> None:
-    name = signal.Signals(received.get()).name
-    log.info("%s: waiting for the running functions; send it again to stop at once", name)
-    pod.drain()
-    number = _next(received, time.monotonic() + pod.grace + LEAVE_WITHIN)
-    if number is None:
-        if not pod.ended.is_set():
-            _exit(1, "the pod has not ended within its grace: exiting")
-        return
-    log.warning("%s again: stopping at once", signal.Signals(number).name)
-    pod.drain(0)
-    time.sleep(STOP_AT_ONCE)
-    _exit(0 if _has_left(pod) else 128 + number, "exiting without waiting for the pod")
-
-
 def _next(received: SimpleQueue[int], until: float) -> int | None:
     """The next signal other than SIGHUP, or ``None`` after the time ``until``. A system or a shell
     sends SIGHUP by itself, often repeatedly or after SIGTERM."""
@@ -97,17 +117,6 @@ def _next(received: SimpleQueue[int], until: float) -> int | None:
             return None
         if number != signal.SIGHUP:
             return number
-
-
-def _exit_after(pod: Pod) -> None:
-    pod.ended.wait()
-    time.sleep(LEAVE_WITHIN)
-    code = 0 if _has_left(pod) else 1
-    _exit(code, "the pod has ended: exiting without waiting for threads and exit handlers")
-
-
-def _has_left(pod: Pod) -> bool:
-    return pod.ended.is_set() and pod.error is None
 
 
 def _exit(code: int, message: str) -> NoReturn:

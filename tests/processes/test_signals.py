@@ -63,12 +63,15 @@ def test_step_is_released_without_a_retry_when_grace_is_over(pods: Pods, begun: 
     assert (step.status, step.retry_count) == ("pending", 0)
 
 
-def test_second_signal_releases_step_at_once(pods: Pods, begun: Begun) -> None:
+def test_second_signal_releases_step_at_once_and_is_told_by_the_exit_code(
+    pods: Pods, begun: Begun
+) -> None:
     pod, step_id = begun(FLEET_Q_SHUTDOWN_GRACE="3600")
-    pod.send_signal(signal.SIGTERM)
+    pod.send_signal(signal.SIGINT)
     wait_until(lambda: "send it again" in pods.log("pod-1").read_text())
-    pod.send_signal(signal.SIGTERM)
-    pod.wait(LIMIT)
+    pod.send_signal(signal.SIGINT)
+    assert pod.wait(LIMIT) == 130
+    assert pods.log("pod-1").read_text().splitlines()[-1] == "fleet-q: interrupted"
     step = FleetQ(pods.store).status(step_id)
     assert (step.status, step.retry_count) == ("pending", 0)
 
@@ -135,7 +138,7 @@ def test_second_signal_stops_pod_at_once_while_a_function_blocks_the_event_loop(
     pod.send_signal(signal.SIGINT)
     wait_until(lambda: "send it again" in pods.log("pod-1").read_text())
     pod.send_signal(signal.SIGTERM)
-    assert pod.wait(LIMIT) == 0
+    assert pod.wait(LIMIT) == 128 + signal.SIGTERM
     assert FleetQ(pods.store).status(step_id).status == "pending"
 
 
