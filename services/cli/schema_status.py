@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -38,23 +39,33 @@ def read_status(url: str, table_prefix: str) -> SchemaStatus:
     return SchemaStatus(described(url), version, known, _status(version, known), pending, missing)
 
 
-def status_line(status: SchemaStatus) -> str:
-    """Format the status in one line, with what to do."""
-    pending = f"pending: {', '.join(status.pending)}"
-    how = (
-        "applied by fleet-q schema --apply"
-        if status.store.startswith("snowflake")
-        else "applied by the next pod or command that opens the file"
-    )
+def status_lines(status: SchemaStatus) -> list[str]:
+    """Format the status, with what to do. Every line but that of the store fits 80 columns."""
+    is_snowflake = status.store.startswith("snowflake")
     if status.status == "new":
-        return f"{status.store}: no tables yet; {pending}; {how}"
-    line = f"{status.store}: schema version {status.version}"
+        line = "no tables yet"
+    elif status.status == "current":
+        line = f"schema version {status.version}, the one that this FLEET-Q requires"
+    else:
+        line = f"schema version {status.version}, and this FLEET-Q requires {status.known}"
+    if status.status == "ahead":
+        line += "; upgrade fleet-q"
+    lines = [f"{status.store}:", line]
+    if status.pending:
+        how = "fleet-q schema --apply" if is_snowflake else "whatever opens the file next"
+        lines += [f"pending migrations, applied by {how}:", *_indented(status.pending)]
     if status.missing_procedures:
-        return f"{line}; missing or outdated: {', '.join(status.missing_procedures)}; {how}"
-    if status.status == "current":
-        return f"{line}, the one that this FLEET-Q requires; nothing is pending"
-    line += f", and this FLEET-Q requires {status.known}"
-    return f"{line}; upgrade fleet-q" if status.status == "ahead" else f"{line}; {pending}; {how}"
+        lines.append("procedures that are missing, outdated, or not for this role:")
+        lines += _indented(name.strip('"') for name in status.missing_procedures)
+        lines.append("create them and let a role call them:")
+        lines.append("  fleet-q schema --apply --role YOUR_ROLE")
+    if status.status == "current" and not status.missing_procedures:
+        lines.append("nothing is pending")
+    return lines
+
+
+def _indented(names: Iterable[str]) -> list[str]:
+    return [f"  {name}" for name in names]
 
 
 def _status(version: int, known: int) -> Literal["new", "behind", "current", "ahead"]:

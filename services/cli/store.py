@@ -56,7 +56,11 @@ def schema(
         raise InvalidInput("--json needs --status")
     if status:
         report = schema_status.read_status(url, settings.table_prefix)
-        print_json(report) if json else say(schema_status.status_line(report))
+        if json:
+            print_json(report)
+            return
+        for line in schema_status.status_lines(report):
+            say(line)
     elif dialect(url) == "snowflake":
         if apply:
             _apply(url, settings, table_kind, role)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.sql import schema_version
 from tests.services.conftest import Command
 from tests.standin.client import Schema
@@ -46,13 +47,21 @@ def test_schema_apply_on_sqlite_says_that_the_store_migrates_itself(fleet_q: Com
 
 def test_schema_status_of_a_sqlite_store(fleet_q: Command, tmp_path: Path) -> None:
     known = schema_version("sqlite")
-    first = "pending: 001_tables"
     code, out, err = fleet_q("schema", "--status")
-    assert (code, err, first in out, "no tables yet" in out) == (0, "", True, True)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[:4] == [
+        f"sqlite {tmp_path / 'fleet-q.db'}:",
+        "no tables yet",
+        "pending migrations, applied by whatever opens the file next:",
+        "  001_tables",
+    ]
     assert list(tmp_path.iterdir()) == []
     fleet_q("submit", "{}")
     code, out, _ = fleet_q("schema", "--status")
-    assert f"schema version {known}, the one that this FLEET-Q requires; nothing is pending" in out
+    assert out.splitlines()[1:] == [
+        f"schema version {known}, the one that this FLEET-Q requires",
+        "nothing is pending",
+    ]
     with closing(sqlite3.connect(tmp_path / "fleet-q.db")) as connection:
         connection.execute("PRAGMA user_version = 99")
     assert fleet_q("schema", "--status")[1].endswith(f"requires {known}; upgrade fleet-q\n")
@@ -192,12 +201,28 @@ def test_schema_apply_then_submit_works_on_an_empty_snowflake_schema(
 def test_schema_status_on_snowflake(fleet_q: Command, account: Schema) -> None:
     known = schema_version("snowflake")
     code, out, err = fleet_q("schema", "--status")
-    assert (code, err, "no tables yet; pending: 001_tables" in out) == (0, "", True)
-    assert "applied by fleet-q schema --apply" in out
+    assert (code, err, out.splitlines()[1]) == (0, "", "no tables yet")
+    assert "pending migrations, applied by fleet-q schema --apply:\n  001_tables\n" in out
     fleet_q("schema", "--apply")
     found = json.loads(fleet_q("schema", "--status", "--json")[1])
     assert (found["version"], found["known"], found["status"]) == (known, known, "current")
     assert found["pending"] == []
+    assert fleet_q("schema", "--status")[1].endswith("\nnothing is pending\n")
+
+
+def test_schema_status_lists_missing_procedures_in_lines_of_at_most_80_columns(
+    fleet_q: Command, account: Schema
+) -> None:
+    fleet_q("schema", "--apply")
+    procedures = [p.name.strip('"') for p in Statements().procedures.values()]
+    account.set(denied=[["USAGE", name] for name in procedures])
+    code, out, err = fleet_q("schema", "--status")
+    assert (code, err) == (0, "")
+    _, *lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1] == "procedures that are missing, outdated, or not for this role:"
+    assert sorted(lines[2:-2]) == sorted(f"  {name}" for name in procedures)
+    assert lines[-1] == "  fleet-q schema --apply --role YOUR_ROLE"
 
 
 def test_newer_schema_is_rejected_in_one_line(fleet_q: Command, account: Schema) -> None:
