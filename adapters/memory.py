@@ -12,7 +12,7 @@ from fleet_q.adapters import fork
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.core.errors import StoreError
 from fleet_q.core.event_store import EventStore
-from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.events import DeclaredDead, PodEvent, StepEvent
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, StoreTraits
@@ -173,6 +173,13 @@ class MemoryTransaction(StepByStep):
 
     def pods(self) -> list[Pod]:
         return [self._db.pods[pod_id] for pod_id in sorted(self._db.pods)]
+
+    def declared_dead(self) -> set[str]:
+        return {
+            pod_id
+            for pod_id, pod in self._db.pods.items()
+            if pod.status == "down" and isinstance(self._db.pod_log[pod_id][-1].fact, DeclaredDead)
+        }
 
     def pod(self, pod_id: str) -> Pod | None:
         return self._db.pods.get(pod_id)

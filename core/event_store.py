@@ -103,6 +103,10 @@ class EventStore:
         with self._database.read() as tx:
             return PodList(tx.at, tuple(tx.pods()))
 
+    def declared_dead(self) -> set[str]:
+        with self._database.read() as tx:
+            return tx.declared_dead()
+
     def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> StepPage:
         with self._database.read() as tx:
             return StepPage.of(tx.dead_letters(limit, before), limit)

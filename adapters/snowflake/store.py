@@ -149,6 +149,9 @@ class SnowflakeStore:
         pod_rows = self._calls.query("pods")
         return PodList(pod_rows[0][0], tuple(rows.to_pod(row[1:]) for row in pod_rows if row[1]))
 
+    def declared_dead(self) -> set[str]:
+        return {pod_id for (pod_id,) in self._calls.query("declared_dead")}
+
     def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> StepPage:
         before_ts, before_id = before or (None, None)
         step_rows = self._calls.query(

@@ -146,6 +146,9 @@ class SqliteTransaction(StepByStep):
     def pods(self) -> list[Pod]:
         return [rows.to_pod(row) for row in self._stream("pods")]
 
+    def declared_dead(self) -> set[str]:
+        return {pod_id for (pod_id,) in self._run("declared_dead")}
+
     def pod(self, pod_id: str) -> Pod | None:
         row = self._run("pod", {"pod_id": pod_id}).fetchone()
         return None if row is None else rows.to_pod(row)

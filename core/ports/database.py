@@ -72,6 +72,9 @@ class Transaction(Protocol):
     def pods(self) -> list[Pod]:
         """All pods, ordered by id."""
 
+    def declared_dead(self) -> set[str]:
+        """See :meth:`Store.declared_dead`."""
+
     def pod(self, pod_id: str) -> Pod | None:
         """The pod with this id."""
 

@@ -117,6 +117,9 @@ class Store(Protocol):
     def pods(self) -> PodList:
         """All pods, ordered by id."""
 
+    def declared_dead(self) -> set[str]:
+        """The ids of the pods that are down because they were declared dead."""
+
     def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> StepPage:
         """A page of failed steps, newest first. ``before`` is the cursor of the previous page."""
 

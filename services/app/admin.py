@@ -15,6 +15,8 @@ from fleet_q.core.calls import run
 from fleet_q.core.cycle import Cycle
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.leadership import leader, live_pods
+from fleet_q.core.pod import Pod
+from fleet_q.core.ports import PodList
 from fleet_q.core.pruning import PruneStats, prune_cycle, statuses_to_prune
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
@@ -36,24 +38,33 @@ class Admin(AppBase):
         """Return all pods that ever started and are not pruned: the live ones, oldest first, then
         the others, by their last heartbeat, newest first."""
         pod_list = self.store.pods()
-        dead_after = micros(self.settings.dead_pod_threshold)
-        live = live_pods(pod_list.pods, pod_list.at, dead_after)
-        leading = leader(pod_list.pods, pod_list.at, dead_after)
+        live, leading = self._live(pod_list)
         others = sorted(
             (pod for pod in pod_list.pods if pod not in live),
             key=lambda pod: -pod.last_heartbeat_ts,
         )
+        is_any_down = any(pod.status == "down" for pod in others)
+        dead = self.store.declared_dead() if is_any_down else set()
         return [
-            PodView.of(pod, alive=pod in live, leader=pod == leading) for pod in [*live, *others]
+            PodView.of(
+                pod, alive=pod in live, leader=pod == leading, declared_dead=pod.pod_id in dead
+            )
+            for pod in [*live, *others]
         ]
 
     def leader(self) -> LeaderView:
         """Return the leader, the oldest live pod, and whether it is the pod that runs here."""
-        pods = self.pods()
-        leading = next((pod.pod_id for pod in pods if pod.leader), None)
+        live, oldest = self._live(self.store.pods())
+        leading = None if oldest is None else oldest.pod_id
         here = pod.pod_id if (pod := self.pod) is not None else None
-        alive = [pod.pod_id for pod in pods if pod.alive]
+        alive = [pod.pod_id for pod in live]
         return LeaderView(leading, here, leading is not None and leading == here, len(alive), alive)
+
+    def _live(self, pod_list: PodList) -> tuple[list[Pod], Pod | None]:
+        """Return the live pods, oldest first, and the leader."""
+        dead_after = micros(self.settings.dead_pod_threshold)
+        live = live_pods(pod_list.pods, pod_list.at, dead_after)
+        return live, leader(pod_list.pods, pod_list.at, dead_after)
 
     def recover(self, on_wait: Callable[[str], object] = lambda line: None) -> RecoveryStats:
         """Run one recovery cycle now, whichever pod leads; two at once do no harm, because each

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -98,7 +98,8 @@ class EventView:
 
 @dataclass(frozen=True)
 class PodView:
-    """A pod. ``alive`` depends on its last heartbeat; the oldest live pod is the ``leader``."""
+    """A pod. ``alive`` depends on its last heartbeat; the oldest live pod is the ``leader``.
+    ``ended`` says of a pod that is down whether it left or was declared dead."""
 
     pod_id: str
     status: PodStatus
@@ -106,9 +107,20 @@ class PodView:
     leader: bool
     birth_ts: str
     last_heartbeat_ts: str
+    ended: Literal["left", "declared_dead"] | None = None
+
+    @property
+    def state(self) -> str:
+        """The status in words for people: a pod that is down has left or is dead, and one that is
+        not alive is silent."""
+        if self.ended is not None:
+            return "left" if self.ended == "left" else "dead"
+        if not self.alive:
+            return f"{self.status}, silent"
+        return f"{self.status}, leader" if self.leader else self.status
 
     @classmethod
-    def of(cls, pod: Pod, *, alive: bool, leader: bool) -> PodView:
+    def of(cls, pod: Pod, *, alive: bool, leader: bool, declared_dead: bool = False) -> PodView:
         """Make the view of ``pod``. Raises ``UnknownToThisVersion`` for a newer status."""
         if pod.status not in POD_STATUSES:
             raise UnknownToThisVersion(f"pod {pod.pod_id!r} is {pod.status!r}")
@@ -119,6 +131,7 @@ class PodView:
             leader=leader,
             birth_ts=timestamp(pod.birth_ts),
             last_heartbeat_ts=timestamp(pod.last_heartbeat_ts),
+            ended=None if pod.status != "down" else "declared_dead" if declared_dead else "left",
         )
 
 

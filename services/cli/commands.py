@@ -24,7 +24,15 @@ from fleet_q.services.cli.options import (
     client,
     pods_app,
 )
-from fleet_q.services.cli.output import print_json, print_record, print_table, progress, say, tell
+from fleet_q.services.cli.output import (
+    print_events,
+    print_json,
+    print_record,
+    print_table,
+    progress,
+    say,
+    tell,
+)
 from fleet_q.services.cli.prune import prune_command
 from fleet_q.services.cli.scaler import scaler_command
 from fleet_q.services.cli.signals import ending_between_transactions
@@ -117,7 +125,7 @@ def history(
     if json:
         print_json(events)
     else:
-        print_table(events, ("version", "at", "type", "pod_id", "data"), "")
+        print_events(events)
 
 
 @cli.command()
@@ -170,7 +178,7 @@ def pods(
     if json:
         print_json(views)
     else:
-        columns = ("pod_id", "status", "alive", "leader", "birth_ts", "last_heartbeat_ts")
+        columns = ("pod_id", "state", "birth_ts", "last_heartbeat_ts")
         print_table(views, columns, "no pod has started yet")
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
+from fleet_q.services.app.views import EventView, precise
 from fleet_q.services.worker.escapes import encodable, json_line, one_line, printable
 
 out = Console(soft_wrap=True, highlight=False)
@@ -104,10 +105,26 @@ def print_table(rows: Sequence[Any], columns: Sequence[str], empty: str) -> None
         out.print(Text(text.rstrip(), style="" if number else "bold"))
 
 
-def _print_fields(pairs: Sequence[tuple[str, str]]) -> None:
-    """Print each field as ``name  value``. A value too wide for that goes on a line of its own,
-    which a terminal wraps but copies in one piece."""
-    pairs = [(one_line(name), value) for name, value in pairs]
+def print_events(events: Sequence[EventView]) -> None:
+    """Print each event as a line with its number, time, type and pod, and below it its data."""
+    for event in events:
+        head = [f"{event.version:<3}", _to_milliseconds(event.at), f"{event.type:<9}"]
+        out.print(Text(one_line("  ".join([*head, event.pod_id or ""]).rstrip()), style="bold"))
+        data = dict(event.data)
+        if isinstance(available_ts := data.get("available_ts"), int):
+            data["available_ts"] = _to_milliseconds(precise(available_ts))
+        if data:
+            _print_fields([(name, _shown(value)) for name, value in data.items()], margin="     ")
+
+
+def _to_milliseconds(time: str) -> str:
+    return time[:-3]
+
+
+def _print_fields(pairs: Sequence[tuple[str, str]], margin: str = "") -> None:
+    """Print each field as ``name  value``, indented. A value too wide for that goes on a line of
+    its own, which a terminal wraps but copies in one piece."""
+    pairs = [(margin + one_line(name), value) for name, value in pairs]
     names = max(cell_len(name) for name, _ in pairs) + 2
     for name, value in pairs:
         first, *more = printable(value).split("\n")
@@ -119,7 +136,7 @@ def _print_fields(pairs: Sequence[tuple[str, str]]) -> None:
         else:
             out.print(Text(f"{name}:", style="bold"))
             out.print(Text(first))
-            indent = "  "
+            indent = f"{margin}  "
         for line in more:  # indented, unlike a field's name
             out.print(Text(indent + line))
 

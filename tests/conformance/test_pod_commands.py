@@ -109,6 +109,9 @@ def test_pods_that_were_observed_to_be_silent_are_declared_dead(
     assert store.declare_dead(observed, "loud") == []
     statuses = {pod.pod_id: pod.status for pod in store.pods().pods}
     assert statuses == {"silent": "down", "left": "down", "loud": "up"}
+    assert store.declared_dead() == {"silent"}
+    join(store, "silent", incarnation="two")
+    assert store.declared_dead() == set()
 
 
 def test_declaring_no_pods_dead_changes_nothing(store: Store) -> None:

@@ -17,9 +17,9 @@ import pytest
 from rich.console import Console
 
 from fleet_q.adapters.sqlite.store import SqliteStore
-from fleet_q.core.pod import Join
+from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import SyncRequest
-from fleet_q.core.step import Fail
+from fleet_q.core.step import Fail, Submit
 from fleet_q.services.cli import output
 from fleet_q.services.cli.output import print_json, print_record, print_table
 from tests.services.conftest import Command
@@ -138,6 +138,70 @@ def test_no_command_prints_control_characters_of_values(fleet_q: Command, tmp_pa
             assert is_harmless(out, but="\n"), (words, more)
             assert is_harmless(err, but="\n\t"), (words, more)
             assert out or err
+
+
+def test_pods_are_shown_in_80_columns_with_how_those_that_are_down_ended(
+    fleet_q: Command, tmp_path: Path
+) -> None:
+    on_kubernetes = "fleet-q-7d9c6b4f5d-x2x8{}"
+    leads, left, dead = map(on_kubernetes.format, "abc")
+    with closing(SqliteStore(tmp_path / "fleet-q.db")) as store:
+        for pod_id in (leads, left, dead):
+            store.sync(SyncRequest(pod_id, "one", Join(pod_id, "one")))
+        store.sync(SyncRequest(left, "one", Leave(left, "one")))
+        store.declare_dead([pod for pod in store.pods().pods if pod.pod_id == dead])
+    code, out, _ = fleet_q("pods")
+    assert code == 0
+    head, *lines = out.splitlines()
+    assert head.split() == ["pod_id", "state", "birth_ts", "last_heartbeat_ts"]
+    assert {line.split()[0]: " ".join(line.split()[1:-4]) for line in lines} == {
+        leads: "up, leader",
+        left: "left",
+        dead: "dead",
+    }
+    assert max(map(len, out.splitlines())) <= 80
+    pods = {pod["pod_id"]: pod for pod in json.loads(fleet_q("pods", "--json")[1])}
+    assert [pods[pod_id]["ended"] for pod_id in (leads, left, dead)] == [
+        None,
+        "left",
+        "declared_dead",
+    ]
+
+
+def test_history_is_shown_in_80_columns_with_times_for_people(
+    fleet_q: Command, tmp_path: Path
+) -> None:
+    at = 1_768_653_296_123_456
+    with closing(SqliteStore(tmp_path / "fleet-q.db", clock=lambda: at)) as store:
+        store.submit([Submit("one", '{"n":1}', delay=1_500_000)])
+        store.submit([Submit("two", '{"n":1}')])
+        store.sync(SyncRequest("pod", "i", Join("pod", "i"), claim=1, claim_token="t"))
+        failure = Fail("two", "t", "Boom", traceback="Traceback:\n  line\nBoom", retry_delay=7)
+        store.sync(SyncRequest("pod", "i", outcomes=(failure,)))
+    assert fleet_q("history", "one")[1].splitlines() == [
+        "1    2026-01-17 12:34:56.123  submitted",
+        '     payload       {"n":1}',
+        "     priority      0",
+        "     max_retries   3",
+        "     available_ts  2026-01-17 12:34:57.623",
+    ]
+    assert fleet_q("history", "two")[1].splitlines()[5:] == [
+        "2    2026-01-17 12:34:56.123  claimed    pod",
+        "     claim_token  t",
+        "     incarnation  i",
+        "3    2026-01-17 12:34:56.123  retried    pod",
+        "     claim_token   t",
+        "     error         Boom",
+        "     traceback     Traceback:",
+        "                     line",
+        "                   Boom",
+        "     available_ts  2026-01-17 12:34:56.123",
+    ]
+    exact = json.loads(fleet_q("history", "one", "--json")[1])[0]
+    assert (exact["at"], exact["data"]["available_ts"]) == (
+        "2026-01-17 12:34:56.123456",
+        at + 1_500_000,
+    )
 
 
 def test_dead_letters_are_shown_whole_when_piped(fleet_q: Command, tmp_path: Path) -> None:

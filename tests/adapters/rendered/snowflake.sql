@@ -354,6 +354,13 @@ FROM (
 WHERE "POD_HEALTH".pod_id = change.pod_id AND "POD_HEALTH".incarnation = change.incarnation
     AND "POD_HEALTH".version = change.version;
 
+-- snowflake/declared_dead
+-- The pods that are down because they were declared dead.
+SELECT pod.pod_id
+FROM "POD_HEALTH" AS pod
+JOIN "POD_EVENTS" AS event ON event.pod_id = pod.pod_id AND event.version = pod.version
+WHERE pod.status = 'down' AND event.type = 'declared_dead';
+
 -- snowflake/delete_folded_heartbeats
 -- Delete heartbeats that are not later than the last one in the pod's row, or of an incarnation
 -- that has ended.

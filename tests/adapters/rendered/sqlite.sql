@@ -186,6 +186,13 @@ WHERE status = 'failed' AND (last_update_ts, step_id) < (:before_ts, :before_id)
 ORDER BY last_update_ts DESC, step_id DESC
 LIMIT :limit;
 
+-- sqlite/declared_dead
+-- The pods that are down because they were declared dead.
+SELECT pod.pod_id
+FROM pod_health AS pod
+JOIN pod_events AS event ON event.pod_id = pod.pod_id AND event.version = pod.version
+WHERE pod.status = 'down' AND event.type = 'declared_dead';
+
 -- sqlite/delete_pods
 DELETE FROM pod_health
 WHERE pod_id IN (SELECT value FROM json_each(:pod_ids));
