@@ -51,7 +51,9 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     - ``prefetch``: how many more steps it may claim in advance, if its steps are so short that it
       would otherwise wait for its next claim.
     - ``retry_base_delay``, ``retry_max_delay``: the longest delay before the first retry, which
-      doubles with every further attempt, and its limit.
+      doubles with every further attempt, and its limit. The shortest delay is half the longest, so
+      by default the tries of a step that fails at once span at least 5 + 10 + 20 = 35 s, and a
+      service that the functions need may be away for half a minute.
     - ``shutdown_grace``: how long a pod that shuts down waits for running steps.
     - ``sleep_after``: on a store whose writes are billed, a pod without work falls asleep after it.
     - ``sleep_poll_interval``: the longest time between two polls of a sleeping pod, unless
@@ -72,7 +74,7 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     prefetch: Annotated[int, Meta(ge=0, le=MAX_PREFETCH)] = MAX_PREFETCH
     dead_pod_threshold: Seconds = 60.0
     max_retries: Annotated[int, Meta(ge=0)] = 3
-    retry_base_delay: SecondsOrZero = 1.0
+    retry_base_delay: SecondsOrZero = 10.0
     retry_max_delay: SecondsOrZero = 300.0
     shutdown_grace: SecondsOrZero = 25.0
     sleep_after: Seconds = 60.0

@@ -7,7 +7,7 @@ import inspect
 import math
 import random
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar, cast, get_args, overload
+from typing import Any, ParamSpec, TypeVar, cast, get_args, overload
 
 from tenacity import (
     AsyncRetrying,
@@ -19,15 +19,13 @@ from tenacity import (
     stop_after_attempt,
     stop_any,
     stop_before_delay,
-    wait_exponential,
-    wait_incrementing,
 )
+
+from fleet_q.core.retry import Curve, Strategy, longest_delay
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Curve = Literal["exponential", "linear", "fibonacci"]
-Strategy = Curve | Callable[[int], float]
 RetryOn = type[BaseException] | tuple[type[BaseException], ...]
 OnRetry = Callable[[int, float, Any], None]
 
@@ -108,14 +106,13 @@ def with_backoff(
     ):
         if not is_valid:
             raise ValueError(message)
-    delay_ms = _delay_ms(strategy, base_delay_ms, max_delay_ms)
 
     def wait(state: RetryCallState) -> float:
         if state.attempt_number >= max_attempts:
             return (
                 0  # tenacity asks even after the last attempt; ``strategy`` is not called for that
             )
-        delay = delay_ms(state)
+        delay = longest_delay(strategy, state.attempt_number, base_delay_ms, max_delay_ms)
         return (random.uniform(0, delay) if jitter else delay) / 1000
 
     def before_sleep(state: RetryCallState) -> None:
@@ -150,22 +147,6 @@ def with_backoff(
         return cast(Callable[P, R], call_async)
 
     return decorate if function is None else decorate(function)
-
-
-def _delay_ms(strategy: Strategy, base: float, longest: float) -> Callable[[RetryCallState], float]:
-    if strategy == "exponential":
-        return wait_exponential(multiplier=base, max=longest)
-    if strategy == "linear":
-        return wait_incrementing(start=base, increment=base, max=longest)
-    curve = functools.partial(_fibonacci, base) if strategy == "fibonacci" else strategy
-    return lambda state: min(longest, max(0, curve(state.attempt_number)))
-
-
-def _fibonacci(base: float, n: int) -> float:
-    value, following = base, base
-    for _ in range(n - 1):
-        value, following = following, value + following
-    return value
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

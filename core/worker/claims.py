@@ -7,18 +7,20 @@ from collections.abc import Sequence
 
 import msgspec
 
-from fleet_q.core.step import Step
+from fleet_q.core.step import Fail, Step
 
 
 class Held(msgspec.Struct, gc=False):
     """A claim of a step with ``size`` bytes of payload. Its function may run for ``timeout``
-    seconds, and has to end by ``deadline``; both are infinite until it begins."""
+    seconds, and has to end by ``deadline``; both are infinite until it begins. ``on_timeout`` is
+    the outcome if it has not ended by then, unless that is as the settings say."""
 
     claim_token: str
     attempt: int
     size: int
     timeout: float = math.inf
     deadline: float = math.inf
+    on_timeout: Fail | None = None
 
 
 class HeldClaims:
@@ -65,12 +67,15 @@ class HeldClaims:
         """The step id and claim token of every claim."""
         return tuple((step_id, held.claim_token) for step_id, held in self.by_id.items())
 
-    def began(self, step_id: str, claim_token: str, timeout: float, now: float) -> None:
+    def began(
+        self, step_id: str, claim_token: str, timeout: float, now: float, on_timeout: Fail | None
+    ) -> None:
         """A function that may run for ``timeout`` seconds has begun."""
         held = self.by_id.get(step_id)
         if held is not None and held.claim_token == claim_token:
             held.timeout = timeout
             held.deadline = now + timeout
+            held.on_timeout = on_timeout
             self.first_deadline = min(self.first_deadline, held.deadline)
 
     def expired(self, now: float) -> list[tuple[str, Held]]:

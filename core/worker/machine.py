@@ -18,7 +18,7 @@ from fleet_q.core.retry import RetryPolicy, micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.sizes import sizes_of
-from fleet_q.core.step import Outcome, Release, Step
+from fleet_q.core.step import Fail, Outcome, Release, Step
 from fleet_q.core.worker.claim_schedule import SHORTEST_CLAIM_WAIT
 from fleet_q.core.worker.combining import FEW_PODS
 from fleet_q.core.worker.membership import Phase
@@ -149,10 +149,18 @@ class PodMachine:
         """A step has waited past its ``begin_by``: confirm its claim with the next sync."""
         self._requests.must_confirm = True
 
-    def began(self, step_id: str, claim_token: str, timeout: float, now: float) -> None:
+    def began(
+        self,
+        step_id: str,
+        claim_token: str,
+        timeout: float,
+        now: float,
+        on_timeout: Fail | None = None,
+    ) -> None:
         """A function that may run for ``timeout`` seconds has begun. Functions without a limit
-        need not be reported."""
-        self._held.began(step_id, claim_token, timeout, now)
+        need not be reported. ``on_timeout`` is the outcome if it runs longer; by default, a failure
+        that is retried as the settings say."""
+        self._held.began(step_id, claim_token, timeout, now, on_timeout)
 
     def finished(self, outcome: Outcome) -> bool:
         """A function has ended. False if the pod does not hold its claim any more, and ignores the
@@ -362,8 +370,12 @@ class PodMachine:
 
     def _expire(self, now: float) -> None:
         for step_id, held in self._held.expired(now):
-            error = f"TimeoutError: ran longer than {held.timeout:g} s"
-            self._give_up(self.retry_policy.fail(step_id, held.claim_token, held.attempt, error))
+            self._give_up(
+                held.on_timeout
+                or self.retry_policy.timed_out(
+                    step_id, held.claim_token, held.attempt, held.timeout
+                )
+            )
         if self._member.is_drain_over(now):
             for claim in self._held.pairs():
                 self._give_up(Release(*claim))

@@ -11,9 +11,11 @@ from typing import Any, ParamSpec, TypeVar
 from fleet_q.adapters import fork
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.ports import Store
+from fleet_q.core.retry import Strategy
 from fleet_q.services.app import origin as origins
 from fleet_q.services.app.admin import Admin
 from fleet_q.services.app.queue import Queue
+from fleet_q.services.app.retries import Errors, retries
 from fleet_q.services.app.running import Run
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.app.starting import start_pod
@@ -50,6 +52,11 @@ class FleetQ(Queue, Admin):
         max_retries: int | None = None,
         timeout: float | None = None,
         process: bool = False,
+        base_delay: float | None = None,
+        max_delay: float | None = None,
+        strategy: Strategy = "exponential",
+        retry_on: Errors | None = None,
+        give_up_on: Errors = (),
     ) -> Callable[[Callable[P, R]], Task[P, R]]:
         """Register the decorated function for steps whose ``task_type`` is ``name``.
 
@@ -59,13 +66,32 @@ class FleetQ(Queue, Admin):
         function is cancelled and a process is killed, but a thread cannot be stopped, so its
         function should check ``current_step().cancelled``. With ``process``, the function runs in
         a process of its own, for code that holds the interpreter's lock; it must be importable.
+
+        A failed attempt is retried after a delay between half the longest and the longest, which
+        is ``base_delay`` seconds after the first attempt, grows by ``strategy`` up to ``max_delay``
+        seconds, and is that of the settings by default. ``strategy`` is "exponential", "linear",
+        "fibonacci", as in ``with_backoff``, or a function that returns seconds for the number of
+        the attempt that failed, from 1. Exceptions of the classes ``give_up_on``, and with
+        ``retry_on`` all of other classes, are not retried; a timeout counts as ``TimeoutError``. An
+        attempt that a pod did not finish, for example because it was killed, is always retried.
+
         Raises :class:`InvalidInput` if the name is taken or an option is out of range.
         """
         check_name(name)
+        try:
+            policy = retries(base_delay, max_delay, strategy, retry_on, give_up_on)
+        except InvalidInput as error:
+            raise InvalidInput(f"task {name!r}: {error}") from None
 
         def register(function: Callable[P, R]) -> Task[P, R]:
             task = Task(
-                self, name, function, max_retries=max_retries, timeout=timeout, process=process
+                self,
+                name,
+                function,
+                max_retries=max_retries,
+                timeout=timeout,
+                process=process,
+                retries=policy,
             )
             self._registry.add(task)
             return task

@@ -22,6 +22,7 @@ from fleet_q.services.app.callables import (
 from fleet_q.services.app.codec import TypeCodec
 from fleet_q.services.app.context import PermanentFailure
 from fleet_q.services.app.origin import Origin, check_findable, origin
+from fleet_q.services.app.retries import Retries
 from fleet_q.services.app.views import StepView
 
 P = ParamSpec("P")
@@ -64,6 +65,7 @@ class App(Protocol):
 class Task(Generic[P, R]):
     """A registered function. Calling the task calls the function; ``submit`` submits a step.
 
+    ``retries`` is its retry policy, or ``None`` for that of the settings.
     ``where`` is where the function runs: ``loop`` if it is async, else ``thread`` or ``process``.
     """
 
@@ -78,6 +80,7 @@ class Task(Generic[P, R]):
         max_retries: int | None,
         timeout: float | None,
         process: bool,
+        retries: Retries | None = None,
     ) -> None:
         if isinstance(function, Task):  # the function is registered under a second name
             function = function.function
@@ -108,6 +111,7 @@ class Task(Generic[P, R]):
         self.function = function
         self.max_retries = max_retries
         self.timeout = timeout
+        self.retries = retries
         self.where: Where = "process" if process else "loop" if is_async(function) else "thread"
         self.__doc__ = function.__doc__
         self.__name__ = getattr(function, "__name__", str(name))

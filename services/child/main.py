@@ -20,6 +20,7 @@ from fleet_q.services.app import origin
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.context import PermanentFailure, StepContext, current
 from fleet_q.services.app.description import described
+from fleet_q.services.app.retries import kinds_of
 from fleet_q.services.child.finder import Finder, NotFound
 from fleet_q.services.worker import logs
 from fleet_q.services.worker.attempt import result_text
@@ -144,4 +145,4 @@ class _Child:
 
 def _failed(error: BaseException, *, permanent: bool) -> Ended:
     message, trace = described(error)
-    return Ended(error=message, traceback=trace, permanent=permanent)
+    return Ended(None, message, trace, permanent=permanent, kinds=kinds_of(type(error)))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Collection
 from typing import Any
 
 from fleet_q.core.errors import InvalidInput, StartNotRecorded
 from fleet_q.core.retry import RetryPolicy
-from fleet_q.core.step import Complete, Outcome, Release, Step
+from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
 from fleet_q.core.submission import MAX_RESULT_BYTES, to_json
 from fleet_q.services.app.callables import is_awaitable
 from fleet_q.services.app.context import PermanentFailure, StepContext, current
 from fleet_q.services.app.description import described
+from fleet_q.services.app.retries import Retries, kinds_of
 from fleet_q.services.app.tasks import Task
 
 
@@ -56,14 +58,48 @@ class Attempt:
         if type(error) is StartNotRecorded:
             return Release(self.step.step_id, self.claim_token)
         permanent = permanent or issubclass(type(error), PermanentFailure)
-        return self.failed_with(*described(error), permanent=permanent)
+        return self.failed_with(*described(error), permanent=permanent, kinds=kinds_of(type(error)))
 
-    def failed_with(self, error: str, trace: str | None, *, permanent: bool = False) -> Outcome:
-        """The outcome of a failed attempt, from the error's message and traceback."""
-        step = self.step
-        return self._retry_policy.fail(
+    def failed_in_pod(self, error: BaseException) -> Outcome:
+        """The outcome of an attempt that failed because of the pod, which raised ``error``."""
+        return self.failed_with(*described(error))
+
+    def failed_with(
+        self,
+        error: str,
+        trace: str | None,
+        *,
+        permanent: bool = False,
+        kinds: Collection[str] | None = None,
+    ) -> Outcome:
+        """The outcome of a failed attempt, from the error's message and traceback. ``kinds`` are
+        the names of the classes of the function's exception; ``None`` if it raised none."""
+        step, retries = self.step, self._retries
+        if retries is not None and kinds is not None:
+            permanent = permanent or retries.gives_up(kinds)
+        return self._policy.fail(
             step.step_id, self.claim_token, step.attempt, error, trace, permanent=permanent
         )
+
+    def timed_out(self, timeout: float) -> Fail | None:
+        """The outcome if its function will run longer than ``timeout`` seconds; ``None`` if that is
+        as the settings say."""
+        step, retries = self.step, self._retries
+        if retries is None:
+            return None
+        permanent = retries.gives_up(kinds_of(TimeoutError))
+        return self._policy.timed_out(
+            step.step_id, self.claim_token, step.attempt, timeout, permanent=permanent
+        )
+
+    @property
+    def _retries(self) -> Retries | None:
+        return None if self.task is None else self.task.retries
+
+    @property
+    def _policy(self) -> RetryPolicy:
+        retries = self._retries
+        return self._retry_policy if retries is None else retries.policy(self._retry_policy)
 
 
 def result_text(task: Task[Any, Any], result: Any, max_result_bytes: int) -> str:

@@ -19,6 +19,7 @@ from fleet_q.core import pod as core
 from fleet_q.core.capacity import slots
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.ports import Store
+from fleet_q.core.step import Fail
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.program import Message, PodProgram, Program, Wait
 from fleet_q.services.app.description import message_of
@@ -152,10 +153,13 @@ class Pod:
         thread."""
         return self._machine.silence.silent()
 
-    def _on_began(self, step_id: str, claim_token: str, timeout: float) -> None:
+    def _on_began(
+        self, step_id: str, claim_token: str, timeout: float, on_timeout: Fail | None
+    ) -> None:
         """Start the timeout of a function, in seconds. Called from any thread."""
         now = time.monotonic()
-        self._inbox.put(partial(self._machine.began, step_id, claim_token, timeout, now))
+        began = partial(self._machine.began, step_id, claim_token, timeout, now, on_timeout)
+        self._inbox.put(began)
 
     def _run(self) -> None:
         try:

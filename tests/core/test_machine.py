@@ -169,7 +169,7 @@ def test_function_past_its_timeout_is_abandoned_and_its_attempt_fails() -> None:
     assert plan.request is not None
     (outcome,) = plan.request.outcomes
     error = "TimeoutError: ran longer than 3 s"
-    assert outcome == Fail("a", driver.tokens["a"], error, retry_delay=500_000)
+    assert outcome == Fail("a", driver.tokens["a"], error, retry_delay=7_500_000)
     assert driver.machine.running == 0
 
 
@@ -258,8 +258,8 @@ def test_earlier_attempt_is_abandoned_when_the_pod_claims_its_step_again() -> No
 def test_retry_delay_doubles_with_every_attempt_up_to_the_cap() -> None:
     policy = Driver(retry_base_delay=2.0, retry_max_delay=10.0).machine.retry_policy
     fails = [policy.fail("a", "token", attempt, "Boom") for attempt in (1, 2, 3, 4, 99)]
-    assert [fail.retry_delay for fail in fails] == [1e6, 2e6, 4e6, 5e6, 5e6]
-    assert fails[0] == Fail("a", "token", "Boom", None, False, 1_000_000)
+    assert [fail.retry_delay for fail in fails] == [1.5e6, 3e6, 6e6, 7.5e6, 7.5e6]
+    assert fails[0] == Fail("a", "token", "Boom", None, False, 1_500_000)
     assert policy.fail("a", "token", 1, "Boom", "Trace", permanent=True).permanent
 
 

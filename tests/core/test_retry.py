@@ -1,4 +1,4 @@
-"""Retry delays (exponential, full jitter, capped), and the outcomes of failed attempts."""
+"""Retry delays (curves, jitter, a limit), and the outcomes of failed attempts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet_q.core.retry import RetryPolicy, backoff, micros
+from fleet_q.core.retry import RetryPolicy, Strategy, backoff, longest_delay, micros
+from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Fail
 
 seconds = st.floats(0, 1e6)
@@ -52,7 +53,49 @@ def test_seconds_are_rounded_to_microseconds(duration: float, whole: int) -> Non
 def test_policy_makes_fail_outcome_with_a_delay_by_attempt() -> None:
     policy = RetryPolicy(base_delay=2.0, max_delay=10.0, chance=lambda: 0.5)
     outcomes = [policy.fail("step", "token", attempt, "Boom") for attempt in (1, 2, 3, 4, 99)]
-    assert [outcome.retry_delay for outcome in outcomes] == [1e6, 2e6, 4e6, 5e6, 5e6]
-    assert outcomes[0] == Fail("step", "token", "Boom", None, False, 1_000_000)
+    assert [outcome.retry_delay for outcome in outcomes] == [1.5e6, 3e6, 6e6, 7.5e6, 7.5e6]
+    assert outcomes[0] == Fail("step", "token", "Boom", None, False, 1_500_000)
     permanent = policy.fail("step", "token", 1, "Boom", "Trace", permanent=True)
     assert (permanent.permanent, permanent.traceback) == (True, "Trace")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "delays"),
+    [
+        ("exponential", [2, 4, 8, 16, 20, 20]),
+        ("linear", [2, 4, 6, 8, 10, 12]),
+        ("fibonacci", [2, 2, 4, 6, 10, 16]),
+        (lambda attempt: 10 - 4 * attempt, [6, 2, 0, 0, 0, 0]),
+        (lambda attempt: 1e9, [20] * 6),
+    ],
+)
+def test_strategy_sets_the_longest_delays(strategy: Strategy, delays: list[float]) -> None:
+    assert [longest_delay(strategy, attempt, 2, 20) for attempt in range(1, 7)] == delays
+
+
+@pytest.mark.parametrize("strategy", ["exponential", "linear", "fibonacci"])
+@pytest.mark.parametrize("base", [0.0, 1.0])
+def test_delay_of_a_huge_attempt_is_computed_at_once(strategy: Strategy, base: float) -> None:
+    assert longest_delay(strategy, 2**31, base, 300.0) == (300.0 if base else 0.0)
+
+
+@given(st.integers(1, 100), st.floats(0.001, 100), st.floats(0.001, 1000), chances)
+def test_retry_waits_at_least_half_the_longest_delay(
+    attempt: int, base: float, cap: float, chance: float
+) -> None:
+    policy = RetryPolicy(base, cap, lambda: chance)
+    longest = micros(longest_delay("exponential", attempt, base, cap))
+    assert longest / 2 - 1 <= policy.fail("s", "t", attempt, "Boom").retry_delay <= longest
+
+
+def test_tries_of_a_step_span_more_than_half_a_minute_by_default() -> None:
+    settings = PodSettings()
+    policy = RetryPolicy(settings.retry_base_delay, settings.retry_max_delay, lambda: 0.0)
+    failures = [policy.fail("s", "t", n + 1, "Boom") for n in range(settings.max_retries)]
+    assert sum(failure.retry_delay for failure in failures) > 30 * 1_000_000
+
+
+@pytest.mark.parametrize("strategy", [lambda attempt: 1 / 0, lambda attempt: "soon"])
+def test_strategy_that_fails_gives_the_longest_delay(strategy: Strategy) -> None:
+    policy = RetryPolicy(1.0, 60.0, lambda: 0.0, strategy)
+    assert policy.fail("step", "token", 1, "Boom").retry_delay == 60_000_000

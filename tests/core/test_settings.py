@@ -21,7 +21,7 @@ def test_defaults_are_those_of_the_quickstart() -> None:
         "prefetch": 1_000,
         "dead_pod_threshold": 60.0,
         "max_retries": 3,
-        "retry_base_delay": 1.0,
+        "retry_base_delay": 10.0,
         "retry_max_delay": 300.0,
         "shutdown_grace": 25.0,
         "sleep_after": 60.0,

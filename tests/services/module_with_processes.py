@@ -150,3 +150,22 @@ async def _coroutine() -> None: ...
 @app.task("return coroutine", process=True)
 def return_coroutine() -> Any:
     return _coroutine()
+
+
+class Refusal(ValueError):
+    """An exception of a child process."""
+
+
+@app.task("gives up", process=True, give_up_on=Refusal)
+def gives_up() -> None:
+    raise Refusal("no")
+
+
+@app.task("gives up elsewhere", process=True, retry_on=ConnectionError)
+def gives_up_elsewhere() -> None:
+    raise Refusal("no")
+
+
+@app.task("killed, with policy", process=True, max_retries=1, retry_on=ConnectionError)
+def killed_with_policy() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -65,7 +65,7 @@ class EventLoop(Queue):
             self._loop.call_soon_threadsafe(self._start_adopted, attempt, awaitable, context)
         except RuntimeError as closed:
             _close(awaitable)
-            self._end(attempt, attempt.failed(closed))
+            self._end(attempt, attempt.failed_in_pod(closed))
 
     def _start_adopted(
         self, attempt: Attempt, awaitable: Awaitable[Any], context: contextvars.Context
@@ -94,7 +94,7 @@ class EventLoop(Queue):
             self._tasks[attempt] = self._loop.create_task(coroutine, context=context)
         except BaseException as error:  # of the loop's task factory, which may not be asyncio's
             coroutine.close()
-            self._end(attempt, attempt.failed(error))
+            self._end(attempt, attempt.failed_in_pod(error))
 
     def _check_begun(self, started: list[Attempt]) -> None:
         """Fail the attempts whose tasks were cancelled before they entered ``_run``. Called when
@@ -102,7 +102,7 @@ class EventLoop(Queue):
         for attempt in started:
             task = self._tasks.get(attempt)
             if task is not None and task.done():
-                self._end(attempt, attempt.failed(asyncio.CancelledError()))
+                self._end(attempt, attempt.failed_in_pod(asyncio.CancelledError()))
 
     def _end(self, attempt: Attempt, outcome: Outcome | None) -> None:
         self._tasks.pop(attempt, None)
@@ -116,7 +116,7 @@ class EventLoop(Queue):
         self._is_waking = False
         while (job := self._next()) is not None:
             self._slots.free(job.attempt, announce=False)
-            self._on_outcome(job.attempt.failed(closed))
+            self._on_outcome(job.attempt.failed_in_pod(closed))
 
     async def _run(self, attempt: Attempt, call: Callable[[], Any]) -> None:
         attempt.begin()

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Final, Protocol
 
-from fleet_q.core.step import Outcome, claim_order
+from fleet_q.core.step import Fail, Outcome, claim_order
 from fleet_q.services.app.tasks import Task
 from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.runners.slots import Slots
 
-OnBegan = Callable[[str, str, float], None]
-"""Called with the id, claim token and timeout in seconds of a step whose function begins."""
+OnBegan = Callable[[str, str, float, Fail | None], None]
+"""Called with the id, claim token and timeout in seconds of a step whose function begins, and with
+the outcome if it takes longer; ``None`` if that is as the settings say."""
 
 RecordStart = Callable[[str, str], None]
 """Called with the id and claim token of a step on its last attempt right before its function
@@ -183,7 +184,8 @@ class Queue:
         """Report that the function of ``job`` begins, if it has a timeout, which starts now."""
         step, timeout = job.attempt.step, job.task.timeout
         if timeout is not None:
-            self._on_began(step.step_id, job.attempt.claim_token, timeout)
+            on_timeout = job.attempt.timed_out(timeout)
+            self._on_began(step.step_id, job.attempt.claim_token, timeout, on_timeout)
 
     def _is_other_runner_next(self) -> bool:
         """Whether another runner's first job comes before this one's. If so, that runner is pulled

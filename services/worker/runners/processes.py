@@ -201,8 +201,12 @@ class Processes(Queue):
             self.trouble = None
             if ended.result is not None:
                 return attempt.returned(ended.result)
-            message = ended.error or "the function failed"
-            return attempt.failed_with(message, ended.traceback, permanent=ended.permanent)
+            return attempt.failed_with(
+                ended.error or "the function failed",
+                ended.traceback,
+                permanent=ended.permanent,
+                kinds=ended.kinds,
+            )
         return None
 
     async def _run_in_child(self, child: ChildProcess, run: Run, job: Job) -> Ended:

@@ -114,7 +114,7 @@ class Threads(Queue):
                 try:
                     contextvars.Context().run(self._run, job)
                 except BaseException as error:  # as above; a second outcome is ignored
-                    self._on_outcome(job.attempt.failed(error))
+                    self._on_outcome(job.attempt.failed_in_pod(error))
                 finally:
                     if not (
                         job.is_awaited or self._slots.free(job.attempt, announce=not self.jobs)
