@@ -10,6 +10,7 @@ from msgspec import NODEFAULT, Raw
 from msgspec.structs import asdict, astuple, fields
 
 from fleet_q.adapters.columns import POD_FACTS, ROWS, STEP_FACTS, Facts
+from fleet_q.core.effects import json_text_or_none
 from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import JSON_FIELDS, Event, Fact, PodEvent, StepEvent
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
@@ -79,7 +80,7 @@ class Log:
         row += [None] * (len(self._names) - _SHARED)
         _, fields = self._facts[kind]
         for (place, is_json, _), value in zip(fields, astuple(event.fact), strict=True):
-            row[place] = str(value, "utf-8") if is_json else value
+            row[place] = json_text_or_none(value) if is_json else value
         return row
 
     def _fields(self, fact: type[Fact]) -> list[tuple[int, bool, object]]:

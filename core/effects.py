@@ -66,8 +66,13 @@ def json_text(raw: msgspec.Raw) -> str:
     return str(raw, "utf-8")
 
 
+def json_text_or_none(raw: msgspec.Raw | None) -> str | None:
+    """The JSON text that an event may hold."""
+    return None if raw is None else json_text(raw)
+
+
 def _json(from_event: Value) -> Value:
-    return lambda event: json_text(from_event(event))
+    return lambda event: json_text_or_none(from_event(event))
 
 
 def _or_now(from_event: Value) -> Value:

@@ -11,8 +11,11 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from msgspec import Raw
 
-JSON_FIELDS: Final = frozenset({"payload", "result"})
+JSON_FIELDS: Final = frozenset({"payload", "result", "labels"})
 """The fields of facts that hold JSON, stored verbatim."""
+
+DEFAULT_QUEUE: Final = "default"
+"""The queue of a step whose submission names none."""
 
 
 class Fact(msgspec.Struct, frozen=True, tag_field="type"):
@@ -29,13 +32,21 @@ class Submitted(Fact, frozen=True, tag="submitted"):
 
     ``available_ts`` is the time from which the step is claimable; 0 means immediately. Other facts
     use it likewise. Logs of earlier versions lack it in some facts: then the step keeps its time,
-    or after a replay is claimable from the time of the event.
+    or after a replay is claimable from the time of the event. The fields from ``queue`` on are
+    those of :class:`fleet_q.core.step.Step`.
     """
 
     payload: Raw
     priority: int
     max_retries: int
     available_ts: int
+    queue: str = DEFAULT_QUEUE
+    task_type: str = ""
+    key: str | None = None
+    unique_key: str | None = None
+    unique_until_ts: int | None = None
+    labels: Raw | None = None
+    timeout: int | None = None
 
 
 class Claimed(Fact, frozen=True, tag="claimed"):
@@ -95,6 +106,23 @@ class Replayed(Fact, frozen=True, tag="replayed"):
     available_ts: int | None = None
 
 
+class Replaced(Fact, frozen=True, tag="replaced"):
+    """A client submitted another step with the unique key of this one, which was pending: its
+    payload, priority, time and labels are those of the later submission."""
+
+    payload: Raw
+    priority: int
+    available_ts: int
+    task_type: str
+    labels: Raw | None
+
+
+class Reprioritized(Fact, frozen=True, tag="reprioritized"):
+    """A client changed the priority of the pending step."""
+
+    priority: int
+
+
 class Joined(Fact, frozen=True, tag="joined"):
     """A process joined the fleet under the pod's id, as this incarnation."""
 
@@ -132,7 +160,17 @@ class DeclaredDead(Fact, frozen=True, tag="declared_dead"):
 
 
 StepFact = (
-    Submitted | Claimed | Completed | Retried | Released | Recovered | Failed | Cancelled | Replayed
+    Submitted
+    | Claimed
+    | Completed
+    | Retried
+    | Released
+    | Recovered
+    | Failed
+    | Cancelled
+    | Replayed
+    | Replaced
+    | Reprioritized
 )
 PodFact = Joined | Slept | Woke | Draining | Left | DeclaredDead
 

@@ -157,6 +157,14 @@ EFFECTS: Final[Mapping[str, Effect]] = {
         "pending",
         {**_CLAIM_CLEARED, **_TRIES_RESET, "available_ts": NewValue.FROM_EVENT_OR_NOW},
     ),
+    "replaced": Effect(
+        ("pending",),
+        "pending",
+        dict.fromkeys(
+            ("payload", "priority", "available_ts", "task_type", "labels"), NewValue.FROM_EVENT
+        ),
+    ),
+    "reprioritized": Effect(("pending",), "pending", {"priority": NewValue.FROM_EVENT}),
 }
 """The effect of every event of a step, except ``submitted``."""
 

@@ -13,9 +13,9 @@ import msgspec
 from msgspec.structs import astuple
 
 from fleet_q.core import events as ev
-from fleet_q.core.effects import ColumnChanges, json_text
+from fleet_q.core.effects import ColumnChanges, json_text, json_text_or_none
 from fleet_q.core.errors import CorruptLog, IllegalTransition, StaleClaim, StepConflict, UnknownStep
-from fleet_q.core.events import Event, StepEvent, StepFact
+from fleet_q.core.events import DEFAULT_QUEUE, Event, StepEvent, StepFact
 from fleet_q.core.lifecycle import EFFECTS, STEP, StepStatus
 from fleet_q.core.sizes import size_of
 
@@ -44,6 +44,14 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ``traceback`` are those of the last failed attempt; completion clears them. ``claimed_by``,
     ``incarnation`` and ``claim_token`` describe the current or last claim and are ``None`` while
     the step is pending. A step is encoded as the JSON array of its fields.
+
+    - ``queue``: the queue that it waits in.
+    - ``task_type``: the text that its payload names the function by; empty: none.
+    - ``key``: what it belongs to within its queue, such as a customer, for limits per key.
+    - ``unique_key``: of the steps with one unique key, one is active at a time; with
+      ``unique_until_ts``, none is submitted until then.
+    - ``labels``: a JSON object of texts, to find the step by.
+    - ``timeout``: how many microseconds its function may take; ``None``: as its task says.
     """
 
     step_id: str
@@ -62,6 +70,13 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     error: str | None = None
     traceback: str | None = None
     version: int = 1
+    queue: str = DEFAULT_QUEUE
+    task_type: str = ""
+    key: str | None = None
+    unique_key: str | None = None
+    unique_until_ts: int | None = None
+    labels: str | None = None
+    timeout: int | None = None
 
     @property
     def attempt(self) -> int:
@@ -93,7 +108,8 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
     """Submit a step. ``payload`` is a JSON text; it is claimable after ``delay`` microseconds.
 
     ``unique`` promises that the id was generated for this submission, so a store need not check
-    whether a step with this id exists.
+    whether a step with this id exists. ``unique_for`` is how many microseconds after its submission
+    the ``unique_key`` is taken at least. The other fields are those of :class:`Step`.
     """
 
     step_id: str
@@ -102,6 +118,18 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
     max_retries: int = 3
     delay: int = 0
     unique: bool = False
+    queue: str = DEFAULT_QUEUE
+    task_type: str = ""
+    key: str | None = None
+    unique_key: str | None = None
+    unique_for: int | None = None
+    labels: str | None = None
+    timeout: int | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes of its texts, which bound the memory that a submission needs."""
+        return size_of(self.payload) + size_of(self.labels or "")
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -207,6 +235,13 @@ def decide(
             priority=command.priority,
             max_retries=command.max_retries,
             available_ts=_after(command.delay, at),
+            queue=command.queue,
+            task_type=command.task_type,
+            key=command.key,
+            unique_key=command.unique_key,
+            unique_until_ts=unique_until(command, at),
+            labels=None if command.labels is None else _raw(command.labels),
+            timeout=command.timeout,
         )
         return Event(command.step_id, 1, at, pod_id, fact)
 
@@ -274,6 +309,13 @@ def evolve(step: Step | None, event: StepEvent) -> Step:
             created_ts=event.at,
             last_update_ts=event.at,
             available_ts=fact.available_ts,
+            queue=fact.queue,
+            task_type=fact.task_type,
+            key=fact.key,
+            unique_key=fact.unique_key,
+            unique_until_ts=fact.unique_until_ts,
+            labels=json_text_or_none(fact.labels),
+            timeout=fact.timeout,
         )
     if event.version != step.version + 1:
         raise CorruptLog(
@@ -304,13 +346,17 @@ def is_retried(step: Step, failure: Fail) -> bool:
 def is_due(step: Step, at: int) -> bool:
     """Whether a pending step may be claimed at store time ``at``.
 
-    It may from ``available_ts`` on, by the clock now or at its last update. A step whose last event
-    lies in the future is also due unless that event is its submission: the clock was set back, so
-    the rest of its retry delay is unknown, and an early retry does no harm. The delay of a
-    submission is always waited for.
+    It may from ``available_ts`` on, by the clock now or at its last update. A retry whose last
+    event lies in the future is also due: the clock was set back, so the rest of its retry delay is
+    unknown, and an early retry does no harm. The delay of a submission is always waited for.
     """
-    was_changed_in_future = step.version > 1 and step.last_update_ts > at
-    return was_changed_in_future or step.available_ts <= max(at, step.last_update_ts)
+    is_retry_of_future = step.retry_count > 0 and step.last_update_ts > at
+    return is_retry_of_future or step.available_ts <= max(at, step.last_update_ts)
+
+
+def unique_until(submit: Submit, at: int) -> int | None:
+    """The ``unique_until_ts`` of a step that is submitted at store time ``at``."""
+    return None if submit.unique_for is None else at + submit.unique_for
 
 
 def claim_order(step: Step) -> tuple[int, int, str]:

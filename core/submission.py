@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from fleet_q.core.errors import InvalidInput
+from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import MAX_SECONDS
 from fleet_q.core.sizes import size_of
@@ -27,6 +29,15 @@ MAX_ID_LENGTH: Final = 200
 MAX_PRIORITY: Final = 2**31 - 1
 MAX_RETRIES: Final = 2**31 - 1
 """Limits that fit the integer columns of every store."""
+
+MAX_LABELS: Final = 20
+"""The maximum number of labels of a step."""
+
+MAX_LABEL_BYTES: Final = 4096
+"""The maximum size of the labels of a step, in bytes of JSON."""
+
+TASK_TYPE: Final = "task_type"
+"""The key of the payload that names the step's function."""
 
 MAX_DEPTH: Final = 200
 """The maximum nesting of objects and arrays, which every JSON parser supports."""
@@ -144,6 +155,37 @@ def check_seconds(value: object, what: str) -> None:
         raise InvalidInput(f"{what} must be between 0 and {MAX_SECONDS:.0f} seconds, not {value}")
 
 
+def check_queue(value: object) -> str:
+    """Check and return the name of a queue: an id without commas, and without white space at its
+    ends, so that it can be one of a list."""
+    name = check_id(value, "queue")
+    if "," in name or name != name.strip():
+        raise InvalidInput(f"queue must have no comma, and no blank at its ends, unlike {name!r}")
+    return name
+
+
+def check_timeout(value: object) -> None:
+    """Check the time that a function may take: a number of seconds above 0, up to ten years."""
+    check_seconds(value, "timeout")
+    if value == 0:
+        raise InvalidInput("timeout must be more than 0 seconds")
+
+
+def labels_json(labels: object) -> str:
+    """Check labels, a mapping of texts to texts, and return them as JSON, sorted by name."""
+    if not isinstance(labels, Mapping):
+        raise InvalidInput(f"labels must be an object of texts, not {_name(labels)}")
+    if len(labels) > MAX_LABELS:
+        raise InvalidInput(f"labels has {len(labels)} labels; the limit is {MAX_LABELS}")
+    for name, value in labels.items():
+        check_id(name, "the name of a label")
+        if "=" in name:
+            raise InvalidInput(f"the name of a label must have no '=', unlike {name!r}")
+        if not isinstance(value, str):
+            raise InvalidInput(f"label {name!r} must be a text, not {_name(value)}")
+    return to_json(dict(sorted(labels.items())), "labels", MAX_LABEL_BYTES)
+
+
 def submission(
     payload: object,
     *,
@@ -152,12 +194,18 @@ def submission(
     max_retries: int = 3,
     delay: float = 0,
     unique: bool = False,
+    queue: str = DEFAULT_QUEUE,
+    key: str | None = None,
+    unique_key: str | None = None,
+    unique_for: float | None = None,
+    labels: Mapping[str, str] | None = None,
+    timeout: float | None = None,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
 ) -> Submit:
     """Make the command that submits ``payload``, a JSON object.
 
-    ``delay`` is in seconds; ``unique`` promises that ``step_id`` was generated for this step.
-    Raises :class:`InvalidInput`.
+    ``delay``, ``unique_for`` and ``timeout`` are in seconds; ``unique`` promises that ``step_id``
+    was generated for this step. Raises :class:`InvalidInput`.
     """
     if not isinstance(payload, dict):
         raise InvalidInput(f"payload must be a JSON object, not {_name(payload)}")
@@ -166,7 +214,36 @@ def submission(
     check_retries(max_retries)
     check_seconds(delay, "delay")
     check_id(step_id, "step_id")
-    return Submit(step_id, text, priority, max_retries, micros(delay), unique)
+    task_type = payload.get(TASK_TYPE) or ""
+    if task_type:
+        task_type = check_id(task_type, TASK_TYPE) if isinstance(task_type, str) else ""
+    if queue is not DEFAULT_QUEUE:
+        check_queue(queue)
+    if key is not None:
+        check_id(key, "key")
+    if unique_key is not None:
+        check_id(unique_key, "unique_key")
+    if unique_for is not None:
+        if unique_key is None:
+            raise InvalidInput("unique_for needs a unique_key")
+        check_seconds(unique_for, "unique_for")
+    if timeout is not None:
+        check_timeout(timeout)
+    return Submit(
+        step_id,
+        text,
+        priority,
+        max_retries,
+        micros(delay),
+        unique,
+        queue,
+        task_type,
+        key,
+        unique_key,
+        None if unique_for is None else micros(unique_for),
+        labels_json(labels) if labels else None,
+        None if timeout is None else micros(timeout),
+    )
 
 
 def _check_unicode(text: str, what: str) -> None:

@@ -30,6 +30,7 @@ from fleet_q.core.step import (
     Step,
     Submit,
     claim_order,
+    unique_until,
 )
 from fleet_q.core.step_by_step import StepByStep
 from fleet_q.sql.render import by_place
@@ -48,11 +49,10 @@ class _RowStatement:
         self.row_of: Callable[[Any], Row] = attrgetter(*names)
 
 
-_AS_SUBMITTED: Final = [
-    name for name in ROWS.facts["submitted"] if name not in ("payload", "available_ts")
-]
+_DERIVED: Final = ("payload", "available_ts", "unique_until_ts")
+_AS_SUBMITTED: Final = [name for name in ROWS.facts["submitted"] if name not in _DERIVED]
 _INSERT_STEP: Final = _RowStatement(
-    "submit_step", ["step_id", "created_ts", "payload", "available_ts", *_AS_SUBMITTED]
+    "submit_step", ["step_id", "created_ts", *_DERIVED, *_AS_SUBMITTED]
 )
 _as_submitted: Final = attrgetter(*_AS_SUBMITTED)
 _UPDATE_STEP: Final = _RowStatement(
@@ -215,7 +215,7 @@ class SqliteTransaction(StepByStep):
         at = self.at
         values = [
             (s.step_id, at, s.payload.strip(JSON_BLANKS), at + s.delay if s.delay else AT_ONCE,
-             *_as_submitted(s))
+             unique_until(s, at), *_as_submitted(s))
             for s in new
         ]  # fmt: skip
         self._run_many(_INSERT_STEP.text, values)

@@ -7,7 +7,6 @@ from typing import Final
 
 from fleet_q.core.errors import IllegalTransition, UnknownStep
 from fleet_q.core.ports import Store
-from fleet_q.core.sizes import sizes_of
 from fleet_q.core.step import Submit
 
 SUBMIT_BATCH: Final = 1_000
@@ -44,15 +43,15 @@ def submit_all(
 
 
 def _batches(commands: Sequence[Submit], most_size: float) -> Iterator[list[Submit]]:
-    """Batches of ``SUBMIT_BATCH`` steps or fewer, with up to ``most_size`` bytes of payloads."""
+    """Batches of ``SUBMIT_BATCH`` steps or fewer, with up to ``most_size`` bytes of texts."""
     batch: list[Submit] = []
     size = 0
-    sizes = sizes_of(command.payload for command in commands)
-    for command, payload_size in zip(commands, sizes, strict=True):
-        size += payload_size
+    for command in commands:
+        command_size = command.size
+        size += command_size
         if batch and (len(batch) == SUBMIT_BATCH or size > most_size):
             yield batch
-            batch, size = [], payload_size
+            batch, size = [], command_size
         batch.append(command)
     if batch:
         yield batch

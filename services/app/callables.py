@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 from fleet_q.core.errors import InvalidInput
+from fleet_q.core.submission import TASK_TYPE
 
-TASK_TYPE: Final = "task_type"
 _OPTIONS: Final = ("step_id", "priority", "delay")
 _BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 

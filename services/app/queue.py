@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from fleet_q.core.errors import InvalidInput, UnknownStep
+from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.step import Submit
-from fleet_q.core.submission import check_id, submission
+from fleet_q.core.submission import TASK_TYPE, check_id, submission
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import submit_all
-from fleet_q.services.app.callables import TASK_TYPE
 from fleet_q.services.app.context import PermanentFailure, current
 from fleet_q.services.app.ids import new_step_id
 from fleet_q.services.app.views import EventView, StepView
@@ -32,6 +32,12 @@ class Queue(AppBase):
         priority: int = 0,
         delay: float = 0,
         max_retries: int | None = None,
+        queue: str = DEFAULT_QUEUE,
+        key: str | None = None,
+        unique_key: str | None = None,
+        unique_for: float | None = None,
+        labels: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> str:
         """Store a step and return its id.
 
@@ -39,15 +45,38 @@ class Queue(AppBase):
         seconds have passed. With a ``step_id`` of your own, submitting is idempotent until the
         step is pruned: the same payload is not stored twice, and another payload raises
         ``StepConflict``. Raises :class:`InvalidInput`, and stores nothing, for an invalid value.
+
+        The step waits in ``queue``. ``key`` is what it belongs to there, such as a customer.
+        ``unique_key`` is a name for what it does, taken for ``unique_for`` seconds at least.
+        ``labels``, up to 20 texts by name, are stored with it to find it by. Its function may take
+        ``timeout`` seconds; by default, as long as its task says.
         """
         command = self.command(
-            payload, step_id=step_id, priority=priority, delay=delay, max_retries=max_retries
+            payload,
+            step_id=step_id,
+            priority=priority,
+            delay=delay,
+            max_retries=max_retries,
+            queue=queue,
+            key=key,
+            unique_key=unique_key,
+            unique_for=unique_for,
+            labels=labels,
+            timeout=timeout,
         )
         self.submit_together([command])
         return command.step_id
 
     def submit_many(
-        self, payloads: Iterable[Mapping[str, Any]], *, priority: int = 0, delay: float = 0
+        self,
+        payloads: Iterable[Mapping[str, Any]],
+        *,
+        priority: int = 0,
+        delay: float = 0,
+        queue: str = DEFAULT_QUEUE,
+        key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> list[str]:
         """Store a step for every payload; return their ids, in order.
 
@@ -58,7 +87,17 @@ class Queue(AppBase):
         commands = []
         for number, payload in enumerate(payloads):
             try:
-                commands.append(self.command(payload, priority=priority, delay=delay))
+                commands.append(
+                    self.command(
+                        payload,
+                        priority=priority,
+                        delay=delay,
+                        queue=queue,
+                        key=key,
+                        labels=labels,
+                        timeout=timeout,
+                    )
+                )
             except InvalidInput as error:
                 raise InvalidInput(f"payloads[{number}]: {error}") from None
         self.submit_commands(commands)
@@ -72,6 +111,12 @@ class Queue(AppBase):
         priority: int = 0,
         delay: float = 0,
         max_retries: int | None = None,
+        queue: str = DEFAULT_QUEUE,
+        key: str | None = None,
+        unique_key: str | None = None,
+        unique_for: float | None = None,
+        labels: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> Submit:
         """Check the arguments of :meth:`submit` and return its command; store nothing."""
         if not isinstance(payload, dict) and isinstance(payload, Mapping):
@@ -88,6 +133,12 @@ class Queue(AppBase):
             max_retries=settings.max_retries if max_retries is None else max_retries,
             delay=delay,
             unique=step_id is None,
+            queue=queue,
+            key=key,
+            unique_key=unique_key,
+            unique_for=unique_for,
+            labels=labels,
+            timeout=timeout,
             max_payload_bytes=settings.max_payload_bytes,
         )
 

@@ -10,10 +10,9 @@ import msgspec
 
 from fleet_q.core.errors import InvalidInput, StepNotCompleted
 from fleet_q.core.step import Step
-from fleet_q.core.submission import check_retries, check_seconds
+from fleet_q.core.submission import TASK_TYPE, check_id, check_retries, check_timeout
 from fleet_q.services.app.arguments import Arguments, result_codec
 from fleet_q.services.app.callables import (
-    TASK_TYPE,
     check_callable_by_name,
     check_takes_row,
     is_async,
@@ -87,9 +86,7 @@ class Task(Generic[P, R]):
         self.registered_in = origin()
         try:
             if timeout is not None:
-                check_seconds(timeout, "timeout")
-                if timeout == 0:
-                    raise InvalidInput("timeout must be more than 0 seconds")
+                check_timeout(timeout)
             if max_retries is not None:
                 check_retries(max_retries)
             signature = signature_of(function)
@@ -207,6 +204,7 @@ def check_name(name: object) -> None:
         )
     if not isinstance(name, str) or not name:
         raise InvalidInput(f"a task type must be a non-empty string, not {name!r}")
+    check_id(name, "a task type")
 
 
 class Registry:

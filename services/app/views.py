@@ -29,7 +29,7 @@ def precise(micros: int) -> str:
 @dataclass(frozen=True)
 class StepView:
     """A step. Times are in UTC; ``result`` is what its function returned, ``error`` is that of the
-    last attempt that failed."""
+    last attempt that failed, ``timeout`` is in seconds."""
 
     step_id: str
     status: StepStatus
@@ -44,6 +44,12 @@ class StepView:
     result: Any
     error: str | None
     traceback: str | None
+    queue: str
+    task_type: str | None
+    key: str | None
+    unique_key: str | None
+    labels: dict[str, str]
+    timeout: float | None
 
     @classmethod
     def of(cls, step: Step) -> StepView:
@@ -64,6 +70,12 @@ class StepView:
             result=None if step.result is None else msgspec.json.decode(step.result),
             error=step.error,
             traceback=step.traceback,
+            queue=step.queue,
+            task_type=step.task_type or None,
+            key=step.key,
+            unique_key=step.unique_key,
+            labels={} if step.labels is None else msgspec.json.decode(step.labels),
+            timeout=None if step.timeout is None else step.timeout / 1_000_000,
         )
 
     @property

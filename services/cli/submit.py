@@ -13,6 +13,7 @@ import msgspec
 import typer
 
 from fleet_q.core.errors import FleetQError, InvalidInput
+from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.step import Submit
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.cli.options import (
@@ -56,6 +57,19 @@ def submit(
     step_id: Annotated[
         str | None, typer.Option(metavar="ID", help="your own id; makes submitting idempotent")
     ] = None,
+    queue: Annotated[
+        str, typer.Option(metavar="NAME", help="the queue that it waits in")
+    ] = DEFAULT_QUEUE,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="what it belongs to, such as a customer")
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="NAME=TEXT", help="to find it by; may be repeated"),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="how long its function may take")
+    ] = None,
     store: StoreOption = None,
     app: AppOption = None,
     json: JsonOption = False,
@@ -67,7 +81,15 @@ def submit(
     is stored; then up to 1,000 steps are stored at a time, and their ids are printed.
     """
     fleet = client(store, app, create=True)
-    options: dict[str, Any] = {"priority": priority, "delay": delay, "max_retries": max_retries}
+    options: dict[str, Any] = {
+        "priority": priority,
+        "delay": delay,
+        "max_retries": max_retries,
+        "queue": queue,
+        "key": key,
+        "labels": labels_of(labels or []),
+        "timeout": timeout,
+    }
     if payload == "-":
         if step_id is not None:
             raise InvalidInput("--step-id is for one step; omit it when reading steps from stdin")
@@ -128,6 +150,18 @@ def _partly_submitted(
     if unprinted:
         message += f"; stored, but not printed: {' '.join(unprinted)}"
     return PartlySubmitted(message, error.code if isinstance(error, Ended) else 1)
+
+
+def labels_of(texts: Sequence[str]) -> dict[str, str]:
+    """The labels of ``--label NAME=TEXT``. Raises :class:`InvalidInput`."""
+    labels: dict[str, str] = {}
+    for text in texts:
+        name, is_assigned, value = text.partition("=")
+        if not is_assigned or name in labels:
+            problem = "is given twice" if is_assigned else "has no '='"
+            raise InvalidInput(f"--label {text!r} {problem}; write --label NAME=TEXT")
+        labels[name] = value
+    return labels
 
 
 def _submitted(step_id: str) -> dict[str, str]:

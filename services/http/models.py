@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.settings import MAX_SECONDS
-from fleet_q.core.submission import MAX_ID_LENGTH, MAX_PRIORITY, MAX_RETRIES
+from fleet_q.core.submission import MAX_ID_LENGTH, MAX_LABELS, MAX_PRIORITY, MAX_RETRIES
 from fleet_q.services.app.bulk import SUBMIT_BATCH
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
@@ -31,6 +32,17 @@ class SubmitRequest(_Strict):
     delay: float = Field(0, ge=0, le=MAX_SECONDS, description="seconds until it can be claimed")
     max_retries: int | None = Field(
         None, ge=0, le=MAX_RETRIES, description="retries after the first attempt"
+    )
+    queue: Id = Field(DEFAULT_QUEUE, description="the queue that it waits in")
+    key: Id | None = Field(None, description="what it belongs to in its queue, such as a customer")
+    labels: dict[str, str] | None = Field(
+        None,
+        max_length=MAX_LABELS,
+        description="texts by name, to find it by",
+        examples=[{"day": "2026-11-28"}],
+    )
+    timeout: float | None = Field(
+        None, gt=0, le=MAX_SECONDS, description="how many seconds its function may take"
     )
 
 

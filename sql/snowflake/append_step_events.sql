@@ -4,7 +4,7 @@ INSERT INTO {step_events} (
     {fact_names}
 )
 SELECT
-    step_id, version, change_type, last_update_ts, change_pod_id, change_id,
+    step_id, version, change_type, last_update_ts, changed_for, change_id,
     {fact_values with claim_token = change_token}
 FROM {step_tracker}
 WHERE change_id = :change_id

@@ -1,7 +1,7 @@
 -- Insert new steps, skipping those whose id exists.
 INSERT INTO {step_tracker} (
     step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-    change_pod_id,
+    changed_for,
     {submitted_names}
 )
 SELECT
@@ -11,7 +11,10 @@ SELECT
         available_ts = CASE
             WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
             ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-        END
+        END;
+        unique_until_ts = DATEADD(
+            microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+        )
     }
 FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
 WHERE NOT EXISTS (

@@ -11,11 +11,11 @@ FROM (
         created_ts, available_ts,
         {{is_due}} AS is_due
     FROM step_tracker INDEXED BY step_tracker_queue
-    WHERE status = 'pending' AND due = 1
+    WHERE status = 'pending' AND is_queued = 1
     UNION ALL
     SELECT
         created_ts, available_ts,
         {{is_due}}
     FROM step_tracker INDEXED BY step_tracker_delayed
-    WHERE status = 'pending' AND due = 0
+    WHERE status = 'pending' AND is_queued = 0
 )

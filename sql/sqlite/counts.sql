@@ -1,8 +1,8 @@
 -- The number of steps in each status. Completed steps are the rest of the total: counting them
 -- would read the whole table.
-SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND due = 1
+SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND is_queued = 1
 UNION ALL
-SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND due = 0
+SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND is_queued = 0
 UNION ALL
 SELECT 'claimed', count(*) FROM step_tracker WHERE status = 'claimed'
 UNION ALL

@@ -7,7 +7,7 @@ SELECT
 FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue
-    WHERE status = 'pending' AND due = 1
+    WHERE status = 'pending' AND is_queued = 1
         AND {{is_due}}
     ORDER BY priority DESC, created_ts, step_id
     LIMIT :limit

@@ -1,3 +1,3 @@
 UPDATE step_tracker
-SET due = 1
-WHERE status = 'pending' AND due = 0 AND available_ts <= :now
+SET is_queued = 1
+WHERE status = 'pending' AND is_queued = 0 AND available_ts <= :now

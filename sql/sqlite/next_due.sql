@@ -1,3 +1,3 @@
 SELECT min(available_ts)
 FROM step_tracker
-WHERE status = 'pending' AND due = 0 AND available_ts > :now
+WHERE status = 'pending' AND is_queued = 0 AND available_ts > :now

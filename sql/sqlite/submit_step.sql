@@ -1,5 +1,5 @@
 INSERT INTO step_tracker (
-    step_id, status, retry_count, created_ts, last_update_ts, version, due,
+    step_id, status, retry_count, created_ts, last_update_ts, version, is_queued,
     {submitted_names}
 )
 VALUES (

@@ -70,7 +70,9 @@ def _literal(column: str, value: Any) -> str:
         return "NULL"
     if column.endswith("_ts"):
         return f"TO_TIMESTAMP_LTZ({value}, 6)"
-    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
+    if isinstance(value, int):
+        return str(value)
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def rows(session: Session) -> dict[str, list[Any]]:
@@ -135,6 +137,38 @@ def test_migration_cut_off_at_any_statement_leaves_the_old_version_and_can_be_re
     store = SnowflakeStore(old.parameters, patience=LIMIT)
     version_1.check_history(store)
     store.close()
+
+
+def test_steps_of_version_3_have_the_type_of_their_payload(
+    schema: Schema, session: Session
+) -> None:
+    list(migrate(session, known=migrations("snowflake")[:3]))
+    for number, payload in enumerate(version_1.TYPES):
+        event = f"'s{number}', 1, {_literal('payload', payload)}, 0, 3"
+        times = "CURRENT_TIMESTAMP(), TO_TIMESTAMP_LTZ(0, 6)"
+        session.execute(
+            'INSERT INTO "STEP_EVENTS" (step_id, version, payload, priority, max_retries, event_ts,'
+            f" available_ts, type, change_id) SELECT {event}, {times}, 'submitted', 'old'"
+        )
+        session.execute(
+            'INSERT INTO "STEP_TRACKER" (step_id, version, payload, priority, max_retries,'
+            " created_ts, available_ts, last_update_ts, status, retry_count)"
+            f" SELECT {event}, {times}, CURRENT_TIMESTAMP(), 'pending', 0"
+        )
+    list(migrate(session))
+    store = SnowflakeStore(schema.parameters, patience=LIMIT)
+    for number, task_type in enumerate(version_1.TYPES.values()):
+        step = store.step(f"s{number}")
+        assert step is not None
+        assert (step.queue, step.task_type) == ("default", task_type)
+    store.close()
+
+
+def test_client_of_version_3_cannot_submit(schema: Schema, session: Session) -> None:
+    """It would submit steps without a type."""
+    list(migrate(session))
+    with pytest.raises(StoreError, match=r"(?i)change_pod_id"):
+        session.execute("INSERT INTO \"STEP_TRACKER\" (step_id, change_pod_id) SELECT 'late', NULL")
 
 
 def test_concurrent_migrations_change_the_rows_once(old: Schema, session: Session) -> None:

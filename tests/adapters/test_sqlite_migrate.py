@@ -139,6 +139,44 @@ def test_pod_of_version_1_that_still_has_the_file_open_is_rejected(old: Path) ->
             )
 
 
+def test_steps_of_version_3_have_the_type_of_their_payload(tmp_path: Path) -> None:
+    path = tmp_path / "3.db"
+    with closing(connect(path)) as connection:
+        migrate(connection, path, migrations("sqlite")[:3])
+        for number, payload in enumerate(version_1.TYPES):
+            connection.execute(
+                "INSERT INTO step_events (step_id, version, type, event_ts, payload, priority,"
+                " max_retries, available_ts) VALUES (?, 1, 'submitted', 5, ?, 0, 3, 0)",
+                (f"s{number}", payload),
+            )
+            connection.execute(
+                "INSERT INTO step_tracker (step_id, status, priority, payload, retry_count,"
+                " max_retries, created_ts, last_update_ts, available_ts, version, due)"
+                " VALUES (?, 'pending', 0, ?, 0, 3, 5, 5, 0, 1, 1)",
+                (f"s{number}", payload),
+            )
+    with closing(SqliteStore(path)) as store:
+        for number, task_type in enumerate(version_1.TYPES.values()):
+            step = store.step(f"s{number}")
+            assert step is not None
+            assert (step.queue, step.task_type) == ("default", task_type)
+        assert store.rebuild(check=True).equal
+
+
+def test_process_of_version_3_that_still_has_the_file_open_cannot_submit(tmp_path: Path) -> None:
+    """It would submit steps without a type."""
+    path = tmp_path / "3.db"
+    with closing(connect(path)) as client:
+        migrate(client, path, migrations("sqlite")[:3])
+        SqliteStore(path).close()
+        with pytest.raises(sqlite3.OperationalError, match="due"):
+            client.execute(
+                "INSERT INTO step_tracker (step_id, status, priority, payload, retry_count,"
+                " max_retries, created_ts, last_update_ts, available_ts, version, due)"
+                " VALUES ('late', 'pending', 0, '{}', 0, 3, 5, 5, 0, 1, 1)"
+            )
+
+
 def test_doctor_warns_of_pending_migrations_and_applies_none(old: Path) -> None:
     before = dump(old)
     findings = {finding.check: finding for finding in sqlite_doctor.examination(old)}

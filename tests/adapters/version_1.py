@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,6 +20,17 @@ LATER: Final = 1_760_100_000 * 1_000_000
 """A day after its last event, in microseconds since the Unix epoch."""
 
 COUNTS: Final = {"pending": 5, "claimed": 6, "completed": 3, "failed": 2, "cancelled": 2}
+TYPES: Final = {
+    '{"task_type": "größe", "n": 1}': "größe",
+    '{"n": {"task_type": "inner"}}': "",
+    '{"task_type": 7}': "",
+    '{"task_type": null}': "",
+    '{"task_type": ""}': "",
+    '{"task_type": "it\'s \\u00e9 \\"x\\""}': 'it\'s é "x"',
+    "{}": "",
+}
+"""Payloads of steps, and the task types that these name."""
+
 POD_FACTS: Final = {
     "retired": ["joined", "slept", "woke", "draining", "left"],
     "dead": ["joined", "declared_dead"],
@@ -48,6 +60,11 @@ def check_history(store: Store) -> None:
         assert step is not None
         assert (step.status, step.priority, step.payload) == tuple(columns[:3])
         assert (step.retry_count, step.max_retries, step.created_ts) == tuple(columns[3:6])
+        assert (step.queue, step.task_type) == (
+            "default",
+            json.loads(columns[2]).get("task_type", ""),
+        )
+        assert (step.key, step.unique_key, step.labels, step.timeout) == (None,) * 4
         history = [(event.version, event.fact.type, event.at) for event in store.history(step_id)]
         assert history == events.pop(step_id)
     assert not events

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from threading import Barrier
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from fleet_q.core.audit import audit
 from fleet_q.core.calls import StoreCall, run
@@ -22,6 +22,26 @@ from .clock import SECOND
 T = TypeVar("T")
 
 _numbers = count()
+
+
+WITHOUT_COMMAND: Final = {"replaced", "reprioritized"}
+"""The events that no command of a store causes yet."""
+
+EVERY_COLUMN: Final = {
+    "queue": "gpu",
+    "task_type": "résumé",
+    "key": "customer 7",
+    "unique_key": "report of 2026-11-28",
+    "unique_for": 60 * SECOND,
+    "labels": '{"day":"2026-11-28","with":"\'quotes\' \\\\ é"}',
+    "timeout": 90 * SECOND,
+}
+"""Every option of a submission that is only stored."""
+
+
+def full_submission(step_id: str = "full", **options: Any) -> Submit:
+    """A submission with every column set."""
+    return Submit(step_id, '{"task_type":"résumé"}', **EVERY_COLUMN, **options)
 
 
 def submit(store: Store, *step_ids: str, **options: Any) -> None:

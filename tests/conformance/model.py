@@ -53,6 +53,13 @@ class Model:
                     "error": None,
                     "traceback": None,
                     "version": 1,
+                    "queue": new.queue,
+                    "task_type": new.task_type,
+                    "key": new.key,
+                    "unique_key": new.unique_key,
+                    "unique_until_ts": None if new.unique_for is None else now + new.unique_for,
+                    "labels": new.labels,
+                    "timeout": new.timeout,
                     **NO_HOLDER,
                 }
         self.steps.update(rows)
@@ -280,7 +287,7 @@ class Model:
 def _is_due(step: Row, now: int) -> bool:
     """Whether ``available_ts`` is reached, or the clock was set back to before the last change."""
     is_later = step["last_update_ts"] > now
-    return bool(step["available_ts"] <= now or (is_later and step["version"] > 1))
+    return bool(step["available_ts"] <= now or (is_later and step["retry_count"] > 0))
 
 
 def _is_down(pod: Row) -> bool:

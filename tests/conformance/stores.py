@@ -83,7 +83,7 @@ _SPOIL: Final = (
 
 
 def _spoil_sqlite(folder: Path, store: Store) -> None:
-    _execute(folder, ";\n".join(_SPOIL).format(more=", due"))
+    _execute(folder, ";\n".join(_SPOIL).format(more=", is_queued"))
 
 
 @contextmanager

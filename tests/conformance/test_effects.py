@@ -15,7 +15,17 @@ from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.step import Complete, Fail, Release, Submit, evolve
 
 from .clock import SECOND, FakeClock
-from .helpers import acknowledge, claim, join, known, recover_all, submit
+from .helpers import (
+    EVERY_COLUMN,
+    WITHOUT_COMMAND,
+    acknowledge,
+    claim,
+    full_submission,
+    join,
+    known,
+    recover_all,
+    submit,
+)
 
 TOKEN: Final = "token"
 
@@ -23,7 +33,7 @@ TOKEN: Final = "token"
 def retried_step(store: Store, clock: FakeClock, max_retries: int = 3) -> None:
     """Make a pending step in which every column that a failure changes has been changed."""
     join(store)
-    submit(store, "step", priority=2, max_retries=max_retries, delay=SECOND)
+    submit(store, "step", priority=2, max_retries=max_retries, delay=SECOND, **EVERY_COLUMN)
     clock.advance(2)
     assert claim(store, token="first") == ["step"]
     acknowledge(store, Fail("step", "first", "Boom", "Traceback", retry_delay=SECOND))
@@ -132,7 +142,8 @@ def test_event_changes_the_row_as_evolve_does(store: Store, clock: FakeClock, ca
 def test_submission_creates_the_row_as_evolve_does(store: Store, unique: bool) -> None:
     payload = '{"a": [1, "é"]}'
     store.submit([Submit("step", payload, -1, 7, SECOND, unique), Submit("at once", "{}")], "pod")
-    for step_id in ("step", "at once"):
+    store.submit([full_submission(unique=unique)])
+    for step_id in ("step", "at once", "full"):
         (event,) = store.history(step_id)
         assert known(store, step_id) == evolve(None, event)
     step = known(store, "step")
@@ -140,4 +151,4 @@ def test_submission_creates_the_row_as_evolve_does(store: Store, unique: bool) -
 
 
 def test_every_effect_has_a_case() -> None:
-    assert {kind for _, _, kind in CASES.values()} == set(EFFECTS)
+    assert {kind for _, _, kind in CASES.values()} == set(EFFECTS) - WITHOUT_COMMAND

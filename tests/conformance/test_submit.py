@@ -9,7 +9,7 @@ from fleet_q.core.ports import Store
 from fleet_q.core.step import Step, Submit
 
 from .clock import SECOND, FakeClock
-from .helpers import held_step, known, snapshot_of, submit
+from .helpers import claim, full_submission, held_step, join, known, snapshot_of, submit
 
 
 def test_new_step_is_pending_with_the_submitted_values(store: Store, clock: FakeClock) -> None:
@@ -26,6 +26,34 @@ def test_new_step_is_pending_with_the_submitted_values(store: Store, clock: Fake
         last_update_ts=clock(),
         available_ts=clock() + 3 * SECOND,
     )
+
+
+@pytest.mark.parametrize("unique", [True, False], ids=["unique", "by its own id"])
+def test_new_step_has_queue_type_keys_labels_and_timeout(
+    store: Store, clock: FakeClock, unique: bool
+) -> None:
+    new = full_submission(unique=unique)
+    store.submit([new, Submit("plain", "{}", unique=unique)])
+
+    step = known(store, "full")
+    assert (step.queue, step.task_type, step.key) == (new.queue, new.task_type, new.key)
+    assert (step.unique_key, step.unique_until_ts) == (new.unique_key, clock() + 60 * SECOND)
+    assert (step.labels, step.timeout) == (new.labels, new.timeout)
+    plain = known(store, "plain")
+    assert (plain.queue, plain.task_type) == ("default", "")
+    assert (plain.key, plain.unique_key, plain.unique_until_ts) == (None, None, None)
+    assert (plain.labels, plain.timeout) == (None, None)
+
+
+def test_claimed_step_has_every_column_of_the_submission(store: Store) -> None:
+    join(store)
+    store.submit([full_submission()])
+    before = known(store, "full")
+    assert claim(store, token="token") == ["full"]
+    after = known(store, "full")
+    for column in ("queue", "task_type", "key", "unique_key", "unique_until_ts", "labels"):
+        assert getattr(after, column) == getattr(before, column) is not None
+    assert store.rebuild(check=True).equal
 
 
 def test_empty_batch_submits_nothing(store: Store) -> None:

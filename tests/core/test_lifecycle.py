@@ -24,6 +24,8 @@ from fleet_q.core.step import Step
 STEP_TABLE: Final = [
     ("pending", "claimed", "claimed"),
     ("pending", "cancelled", "cancelled"),
+    ("pending", "replaced", "pending"),
+    ("pending", "reprioritized", "pending"),
     ("claimed", "completed", "completed"),
     ("claimed", "retried", "pending"),
     ("claimed", "released", "pending"),

@@ -118,7 +118,7 @@ def test_event_contains_step_version_time_and_acting_pod() -> None:
 
 def test_every_field_of_a_submission_event_is_set_on_the_step() -> None:
     fields = set(Submit.__struct_fields__) & set(ev.Submitted.__struct_fields__)
-    assert fields >= {"payload", "priority", "max_retries"}
+    assert fields >= {"payload", "priority", "max_retries", "queue", "task_type", "key", "timeout"}
     defaults = Submit("step", "{}")
     values = {
         field: default + 7 if isinstance(default := getattr(defaults, field), int) else "[1]"
@@ -143,6 +143,40 @@ def test_new_step_has_the_submitted_values() -> None:
         last_update_ts=AT,
         available_ts=AT + 9,
     )
+
+
+def test_unique_key_is_taken_from_the_submission_on() -> None:
+    assert submitted(unique_key="k", unique_for=7).unique_until_ts == AT + 7
+    assert submitted(unique_key="k").unique_until_ts is None
+
+
+def test_replaced_step_has_the_later_payload_type_priority_time_and_labels() -> None:
+    step = submitted(priority=1, key="c7", queue="gpu", timeout=9, labels='{"day":"1"}')
+    fact = ev.Replaced(Raw(b'{"n":2}'), 5, AT + 60, "resize", None)
+    replaced = evolve(step, StepEvent("step", 2, AT + 1, None, fact))
+    assert replaced == replace(
+        step,
+        payload='{"n":2}',
+        priority=5,
+        available_ts=AT + 60,
+        task_type="resize",
+        labels=None,
+        version=2,
+        last_update_ts=AT + 1,
+    )
+
+
+def test_reprioritized_step_has_only_another_priority() -> None:
+    step = submitted(priority=1, delay=10)
+    event = StepEvent("step", 2, AT + 1, None, ev.Reprioritized(-3))
+    assert evolve(step, event) == replace(step, priority=-3, version=2, last_update_ts=AT + 1)
+
+
+def test_delay_of_a_submission_is_waited_for_after_a_change_of_priority() -> None:
+    step = submitted(delay=10)
+    changed = evolve(step, StepEvent("step", 2, AT + 5, None, ev.Reprioritized(1)))
+    assert not is_due(changed, AT)
+    assert is_due(changed, AT + 10)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,61 @@ from fleet_q.core.submission import (
     to_json,
 )
 
+
+def of(payload: object = None, **options: Any) -> Submit:
+    return submission({} if payload is None else payload, step_id="step", **options)
+
+
+def test_submission_has_queue_type_keys_labels_and_timeout() -> None:
+    new = of(
+        {"task_type": "resize"},
+        queue="gpu",
+        key="c7",
+        unique_key="u",
+        unique_for=1.5,
+        labels={"b": "2", "a": "é"},
+        timeout=60,
+    )
+    assert (new.queue, new.task_type, new.key) == ("gpu", "resize", "c7")
+    assert (new.unique_key, new.unique_for) == ("u", 1_500_000)
+    assert (new.labels, new.timeout) == ('{"a":"é","b":"2"}', 60_000_000)
+
+
+@pytest.mark.parametrize("task_type", [None, "", 7, ["t"]])
+def test_only_a_text_in_the_payload_is_a_task_type(task_type: object) -> None:
+    assert of({"task_type": task_type}).task_type == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"queue": ""}, "queue must be a text of 1 to 200 characters"),
+        ({"queue": "a,b"}, "queue must have no comma.* 'a,b'"),
+        ({"queue": " gpu"}, "no blank at its ends, unlike ' gpu'"),
+        ({"queue": None}, "queue must be a text"),
+        ({"key": "x" * 201}, "key must be a text of 1 to 200 characters"),
+        ({"key": 7}, "key must be a text"),
+        ({"unique_key": ""}, "unique_key must be a text"),
+        ({"unique_for": 5}, "unique_for needs a unique_key"),
+        ({"unique_key": "u", "unique_for": -1}, "unique_for must be between 0 and"),
+        ({"labels": ["a"]}, "labels must be an object of texts, not a list"),
+        ({"labels": {"a": 1}}, "label 'a' must be a text, not a number"),
+        ({"labels": {"": "1"}}, "the name of a label must be a text of 1"),
+        ({"labels": {"a=b": "1"}}, "must have no '=', unlike 'a=b'"),
+        ({"labels": {f"l{n}": "" for n in range(21)}}, "21 labels; the limit is 20"),
+        ({"labels": {"a": "x" * 5000}}, "labels has at least 5001 bytes; the limit is 4096"),
+        ({"timeout": 0}, "timeout must be more than 0 seconds"),
+        ({"timeout": "1"}, "timeout must be a number of seconds, not a text"),
+        ({"payload": {"task_type": "x" * 201}}, "task_type must be a text of 1 to 200"),
+    ],
+)
+def test_invalid_queue_type_key_label_or_timeout_is_rejected(
+    options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        of(**options)
+
+
 leaves = (
     st.none()
     | st.booleans()

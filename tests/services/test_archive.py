@@ -13,7 +13,10 @@ from fleet_q.core import events as ev
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.events import Event
 
-SUBMITTED = Event("é", 1, 5, None, ev.Submitted(Raw(b'{"n":\n 12345678901234567890}'), 0, 3, 7))
+PAYLOAD = Raw(b'{"n":\n 12345678901234567890}')
+SUBMITTED = Event(
+    "é", 1, 5, None, ev.Submitted(PAYLOAD, 0, 3, 7, task_type="t", labels=Raw(b'{"day":"1"}'))
+)
 COMPLETED = Event("é", 3, 9, "pod", ev.Completed("token", Raw(b'"\\n"')))
 JOINED = Event("pod", 1, 4, "pod", ev.Joined("one"))
 
@@ -34,7 +37,8 @@ def test_archive_has_a_line_per_event(path: Path) -> None:
     assert lines(path) == [
         {"step_id": "é", "version": 1, "type": "submitted", "event_ts": 5, "pod_id": None,
          "payload": {"n": 12345678901234567890}, "priority": 0, "max_retries": 3,
-         "available_ts": 7},
+         "available_ts": 7, "queue": "default", "task_type": "t", "key": None, "unique_key": None,
+         "unique_until_ts": None, "labels": {"day": "1"}, "timeout": None},
         {"step_id": "é", "version": 3, "type": "completed", "event_ts": 9, "pod_id": "pod",
          "claim_token": "token", "result": "\n"},
         {"pod_id": "pod", "version": 1, "type": "joined", "event_ts": 4, "by_pod_id": "pod",

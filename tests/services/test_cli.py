@@ -62,6 +62,14 @@ def test_every_command_that_prints_data_prints_json(fleet_q: Command) -> None:
         assert (code, err) == (0, ""), command
 
 
+def test_submit_takes_queue_key_labels_and_timeout(fleet_q: Command) -> None:
+    words = ["--queue", "gpu", "--key", "c7", "--label", "day=1", "--label", "by=a=b"]
+    fleet_q("submit", '{"task_type": "t"}', "--step-id", "one", "--timeout", "1.5", *words)
+    step = json.loads(fleet_q("status", "one", "--json")[1])
+    assert (step["queue"], step["task_type"], step["key"]) == ("gpu", "t", "c7")
+    assert (step["labels"], step["timeout"]) == ({"day": "1", "by": "a=b"}, 1.5)
+
+
 def test_submit_reads_steps_from_stdin_and_stores_all_or_none(fleet_q: Command) -> None:
     code, out, _ = fleet_q("submit", "-", "--json", stdin='{"n": 1}\n\n{"n": 2}\n')
     assert (code, len(json.loads(out))) == (0, 2)
@@ -77,6 +85,9 @@ def test_submit_reads_steps_from_stdin_and_stores_all_or_none(fleet_q: Command) 
         (["submit", "[1]"], "must be a JSON object"),
         (["submit", '{"a": NaN}'], "not JSON"),
         (["submit", "{}", "--priority", "high"], "--priority"),
+        (["submit", "{}", "--label", "day"], "--label 'day' has no '='"),
+        (["submit", "{}", "--label", "a=1", "--label", "a=2"], "--label 'a=2' is given twice"),
+        (["submit", "{}", "--queue", "a,b"], "queue must have no comma"),
         (["submit", "{}", "--delay", "-1"], "delay"),
         (["submit", "{}", "--delay", "nan"], "delay"),
         (["submit", "{}", "--step-id", ""], "step_id"),

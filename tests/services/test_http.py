@@ -39,6 +39,37 @@ def test_submit_answers_with_the_quickstarts_fields(http: TestClient, app: Fleet
     assert app.status(step_id).payload == body["payload"]
 
 
+def test_submit_takes_queue_key_labels_and_timeout(http: TestClient, app: FleetQ) -> None:
+    options = {"queue": "gpu", "key": "c7", "labels": {"day": "2026-11-28"}, "timeout": 1.5}
+    step_id = http.post("/submit", json={"payload": {"task_type": "t"}, **options}).json()[
+        "step_id"
+    ]
+    step = http.get(f"/status/{step_id}").json()
+    assert {name: step[name] for name in options} == options
+    assert step["task_type"] == "t"
+    batch = {"steps": [{"payload": {}, **options}]}
+    (step_id,) = http.post("/submit/batch", json=batch).json()["step_ids"]
+    assert app.status(step_id).queue == "gpu"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"queue": "a,b"},
+        {"queue": None},
+        {"key": ""},
+        {"labels": {"a": 1}},
+        {"labels": {"a=b": "1"}},
+        {"timeout": 0},
+        {"timeout": True},
+    ],
+)
+def test_submit_rejects_an_invalid_queue_key_label_or_timeout(
+    http: TestClient, wrong: dict[str, object]
+) -> None:
+    assert http.post("/submit", json={"payload": {}, **wrong}).status_code == 422
+
+
 def test_status_has_the_quickstarts_fields(http: TestClient, app: FleetQ) -> None:
     @app.task("t")
     def t() -> int:

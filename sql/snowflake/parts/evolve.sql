@@ -8,4 +8,4 @@ SET
     change_id = :change_id,
     change_type = change.type,
     change_token = change.claim_token,
-    change_pod_id = change.pod_id
+    changed_for = change.pod_id

@@ -1,5 +1,5 @@
 -- Whether a pending step may be claimed, by the rule of is_due in core/step.py.
 (
     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-    OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+    OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
 )

@@ -1,4 +1,4 @@
 -- Whether a pending step may be claimed, by the rule of is_due in core/step.py.
 (
-    available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
+    available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
 )

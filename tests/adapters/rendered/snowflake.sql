@@ -20,7 +20,7 @@ SELECT
         WHERE status = 'pending'
             AND (
                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
             )
     ) AS claimable,
     (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
@@ -28,7 +28,8 @@ SELECT
     (SELECT COUNT(*) FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))) AS served,
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM (SELECT 1 AS always) AS now
 LEFT JOIN (
     SELECT
@@ -53,14 +54,17 @@ SELECT
     step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
     DATE_PART(epoch_microsecond, step.last_update_ts),
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-    step.claim_token, step.result, step.error, step.traceback, step.version
+    step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
+    step.labels, step.timeout
 FROM "STEP_TRACKER" AS step
 WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
     'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM "STEP_EVENTS"
 WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed';
 
@@ -69,7 +73,9 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
     DATE_PART(epoch_microsecond, step.created_ts),
     DATE_PART(epoch_microsecond, step.last_update_ts),
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-    step.claim_token, step.result, step.error, step.traceback, step.version
+    step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
+    step.labels, step.timeout
 FROM "STEP_TRACKER" AS step
 ORDER BY step.step_id;
 
@@ -90,17 +96,25 @@ WHERE change_id = :change_id AND change_type <> '';
 -- Append the events of one change, derived from the rows that it changed.
 INSERT INTO "STEP_EVENTS" (
     step_id, version, type, event_ts, pod_id, change_id,
-    payload, priority, max_retries, available_ts, claim_token, incarnation, result, error,
-    traceback
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
 )
 SELECT
-    step_id, version, change_type, last_update_ts, change_pod_id, change_id,
-    CASE WHEN change_type = 'submitted' THEN payload END,
-    CASE WHEN change_type = 'submitted' THEN priority END,
+    step_id, version, change_type, last_update_ts, changed_for, change_id,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+        THEN priority END,
     CASE WHEN change_type = 'submitted' THEN max_retries END,
-    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
         THEN available_ts END,
-    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+    CASE WHEN change_type = 'submitted' THEN queue END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+    CASE WHEN change_type = 'submitted' THEN key END,
+    CASE WHEN change_type = 'submitted' THEN unique_key END,
+    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+    CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
     CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
@@ -127,7 +141,7 @@ FROM (
         status, created_ts, available_ts,
         status = 'pending' AND (
             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-            OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+            OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
         ) AS is_due
     FROM "STEP_TRACKER"
     WHERE status IN ('pending', 'claimed')
@@ -146,6 +160,16 @@ SET
         WHEN 'failed' THEN 'failed'
         WHEN 'cancelled' THEN 'cancelled'
         WHEN 'replayed' THEN 'pending'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
     END,
     retry_count = CASE
         WHEN change.type = 'replayed' THEN 0
@@ -153,7 +177,7 @@ SET
         ELSE "STEP_TRACKER".retry_count
     END,
     available_ts = CASE
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
         ELSE "STEP_TRACKER".available_ts
     END,
     claimed_by = CASE
@@ -185,17 +209,26 @@ SET
         WHEN change.type IN ('completed', 'recovered') THEN NULL
         ELSE "STEP_TRACKER".traceback
     END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
     last_update_ts = CURRENT_TIMESTAMP(),
     version = "STEP_TRACKER".version + 1,
     change_id = :change_id,
     change_type = change.type,
     change_token = change.claim_token,
-    change_pod_id = change.pod_id
+    changed_for = change.pod_id
 FROM (
     SELECT
         step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
-        TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
-        NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
+        NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+        NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result, NULL AS error,
+        NULL AS traceback, NULL AS task_type, NULL AS labels
     FROM "STEP_TRACKER" AS step
     JOIN (
         SELECT value::VARCHAR AS step_id
@@ -242,7 +275,9 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
     DATE_PART(epoch_microsecond, step.created_ts),
     DATE_PART(epoch_microsecond, step.last_update_ts),
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-    step.claim_token, step.result, step.error, step.traceback, step.version
+    step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
+    step.labels, step.timeout
 FROM "STEP_TRACKER" AS step
 WHERE step.step_id IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id);
 
@@ -268,7 +303,7 @@ FROM (
     WHERE status = 'pending'
         AND (
             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-            OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+            OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
         )
     LIMIT 1
 ) AS due;
@@ -300,7 +335,9 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
     DATE_PART(epoch_microsecond, step.created_ts),
     DATE_PART(epoch_microsecond, step.last_update_ts),
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-    step.claim_token, step.result, step.error, step.traceback, step.version
+    step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
+    step.labels, step.timeout
 FROM "STEP_TRACKER" AS step
 WHERE step.status = 'failed'
     AND (
@@ -387,8 +424,9 @@ WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:
 
 -- snowflake/events_of_steps
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
-    max_retries, DATE_PART(epoch_microsecond, available_ts), claim_token, incarnation, result,
-    error, traceback
+    max_retries, DATE_PART(epoch_microsecond, available_ts), queue, task_type, key, unique_key,
+    DATE_PART(epoch_microsecond, unique_until_ts), labels, timeout, claim_token, incarnation,
+    result, error, traceback
 FROM "STEP_EVENTS"
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
 ORDER BY step_id, version;
@@ -399,7 +437,9 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
     DATE_PART(epoch_microsecond, step.created_ts),
     DATE_PART(epoch_microsecond, step.last_update_ts),
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-    step.claim_token, step.result, step.error, step.traceback, step.version
+    step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
+    step.labels, step.timeout
 FROM "STEP_TRACKER" AS step
 WHERE step.step_id IN (
     SELECT value:step_id::VARCHAR
@@ -428,8 +468,9 @@ WHERE "POD_HEALTH".pod_id = latest.pod_id AND "POD_HEALTH".incarnation = latest.
 
 -- snowflake/history
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
-    max_retries, DATE_PART(epoch_microsecond, available_ts), claim_token, incarnation, result,
-    error, traceback
+    max_retries, DATE_PART(epoch_microsecond, available_ts), queue, task_type, key, unique_key,
+    DATE_PART(epoch_microsecond, unique_until_ts), labels, timeout, claim_token, incarnation,
+    result, error, traceback
 FROM "STEP_EVENTS"
 WHERE step_id = :step_id
 ORDER BY version;
@@ -449,7 +490,8 @@ FROM TABLE(FLATTEN(input => PARSE_JSON(:pods))) AS pod;
 -- Insert steps as folded from the log.
 INSERT INTO "STEP_TRACKER" (
     step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
+    task_type, key, unique_key, unique_until_ts, labels, timeout
 )
 SELECT
     step.value[0]::VARCHAR, step.value[1]::VARCHAR, step.value[2]::NUMBER(38, 0),
@@ -458,7 +500,10 @@ SELECT
     TO_TIMESTAMP_LTZ(step.value[7]::NUMBER(38, 0), 6),
     TO_TIMESTAMP_LTZ(step.value[8]::NUMBER(38, 0), 6), step.value[9]::VARCHAR,
     step.value[10]::VARCHAR, step.value[11]::VARCHAR, step.value[12]::VARCHAR,
-    step.value[13]::VARCHAR, step.value[14]::VARCHAR, step.value[15]::NUMBER(38, 0)
+    step.value[13]::VARCHAR, step.value[14]::VARCHAR, step.value[15]::NUMBER(38, 0),
+    step.value[16]::VARCHAR, step.value[17]::VARCHAR, step.value[18]::VARCHAR,
+    step.value[19]::VARCHAR, TO_TIMESTAMP_LTZ(step.value[20]::NUMBER(38, 0), 6),
+    step.value[21]::VARCHAR, step.value[22]::NUMBER(38, 0)
 FROM TABLE(FLATTEN(input => PARSE_JSON(:steps))) AS step;
 
 -- snowflake/join_again
@@ -683,6 +728,16 @@ SET
         WHEN 'failed' THEN 'failed'
         WHEN 'cancelled' THEN 'cancelled'
         WHEN 'replayed' THEN 'pending'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
     END,
     retry_count = CASE
         WHEN change.type = 'replayed' THEN 0
@@ -690,7 +745,7 @@ SET
         ELSE "STEP_TRACKER".retry_count
     END,
     available_ts = CASE
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
         ELSE "STEP_TRACKER".available_ts
     END,
     claimed_by = CASE
@@ -722,12 +777,20 @@ SET
         WHEN change.type IN ('completed', 'recovered') THEN NULL
         ELSE "STEP_TRACKER".traceback
     END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
     last_update_ts = CURRENT_TIMESTAMP(),
     version = "STEP_TRACKER".version + 1,
     change_id = :change_id,
     change_type = change.type,
     change_token = change.claim_token,
-    change_pod_id = change.pod_id
+    changed_for = change.pod_id
 FROM (
     SELECT
         held.step_id, held.version, :pod_id AS pod_id,
@@ -736,9 +799,10 @@ FROM (
             WHEN claim.never_began THEN 'released'
             ELSE 'failed'
         END AS type,
-        TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
-        held.claim_token AS claim_token, NULL AS result,
-        REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback
+        NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+        NULL AS claimed_by, NULL AS incarnation, held.claim_token AS claim_token, NULL AS result,
+        REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback, NULL AS task_type,
+        NULL AS labels
     FROM "STEP_TRACKER" AS held
     JOIN (
         SELECT
@@ -937,8 +1001,9 @@ SELECT CURRENT_USER(), CURRENT_ACCOUNT(), CURRENT_ROLE(), CURRENT_WAREHOUSE(), C
 
 -- snowflake/step_events
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
-    max_retries, DATE_PART(epoch_microsecond, available_ts), claim_token, incarnation, result,
-    error, traceback
+    max_retries, DATE_PART(epoch_microsecond, available_ts), queue, task_type, key, unique_key,
+    DATE_PART(epoch_microsecond, unique_until_ts), labels, timeout, claim_token, incarnation,
+    result, error, traceback
 FROM "STEP_EVENTS"
 WHERE step_id <> ''
 ORDER BY step_id, version;
@@ -948,7 +1013,9 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
     DATE_PART(epoch_microsecond, step.created_ts),
     DATE_PART(epoch_microsecond, step.last_update_ts),
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-    step.claim_token, step.result, step.error, step.traceback, step.version
+    step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
+    step.labels, step.timeout
 FROM "STEP_TRACKER" AS step
 JOIN (
     SELECT value::VARCHAR AS step_id
@@ -959,8 +1026,9 @@ JOIN (
 -- Insert new steps, skipping those whose id exists.
 INSERT INTO "STEP_TRACKER" (
     step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-    change_pod_id,
-    payload, priority, max_retries, available_ts
+    changed_for,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout
 )
 SELECT
     new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
@@ -970,7 +1038,13 @@ SELECT
     CASE
         WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
         ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-    END
+    END,
+    new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+    new.value:unique_key::VARCHAR,
+    DATEADD(
+        microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+    ),
+    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
 FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
 WHERE NOT EXISTS (
     SELECT 1
@@ -994,6 +1068,16 @@ SET
         WHEN 'failed' THEN 'failed'
         WHEN 'cancelled' THEN 'cancelled'
         WHEN 'replayed' THEN 'pending'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
     END,
     retry_count = CASE
         WHEN change.type = 'replayed' THEN 0
@@ -1001,7 +1085,7 @@ SET
         ELSE "STEP_TRACKER".retry_count
     END,
     available_ts = CASE
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
         ELSE "STEP_TRACKER".available_ts
     END,
     claimed_by = CASE
@@ -1033,17 +1117,26 @@ SET
         WHEN change.type IN ('completed', 'recovered') THEN NULL
         ELSE "STEP_TRACKER".traceback
     END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
     last_update_ts = CURRENT_TIMESTAMP(),
     version = "STEP_TRACKER".version + 1,
     change_id = :change_id,
     change_type = change.type,
     change_token = change.claim_token,
-    change_pod_id = change.pod_id
+    changed_for = change.pod_id
 FROM (
     SELECT
         step_id, version, pod_id, 'claimed' AS type,
-        TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by, incarnation AS incarnation,
-        claim_token AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
+        NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+        pod_id AS claimed_by, incarnation AS incarnation, claim_token AS claim_token,
+        NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
     FROM (
         SELECT
             queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -1062,7 +1155,7 @@ FROM (
             WHERE status = 'pending'
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                    OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                    OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
                 )
                 AND COALESCE(change_id, '') <> :change_id
             QUALIFY place <= :claim
@@ -1105,13 +1198,15 @@ FROM (
             WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
             ELSE 'retried'
         END AS type,
+        NULL AS priority, NULL AS payload,
         CASE
             WHEN outcome.retry_delay > 0
                 THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
             ELSE TO_TIMESTAMP_LTZ(0, 6)
         END AS available_ts,
         NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
-        outcome.result AS result, outcome.error AS error, outcome.traceback AS traceback
+        outcome.result AS result, outcome.error AS error, outcome.traceback AS traceback,
+        NULL AS task_type, NULL AS labels
     FROM (
         SELECT
             value:pod_id::VARCHAR AS pod_id,

@@ -1,7 +1,7 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- snowflake/procedures/change
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_3"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_4"(
     event_type VARCHAR,
     step_ids VARCHAR,
     step_count NUMBER(38, 0),
@@ -32,6 +32,16 @@ BEGIN
             WHEN 'failed' THEN 'failed'
             WHEN 'cancelled' THEN 'cancelled'
             WHEN 'replayed' THEN 'pending'
+            WHEN 'replaced' THEN 'pending'
+            WHEN 'reprioritized' THEN 'pending'
+        END,
+        priority = CASE
+            WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+            ELSE "STEP_TRACKER".priority
+        END,
+        payload = CASE
+            WHEN change.type = 'replaced' THEN change.payload
+            ELSE "STEP_TRACKER".payload
         END,
         retry_count = CASE
             WHEN change.type = 'replayed' THEN 0
@@ -39,7 +49,7 @@ BEGIN
             ELSE "STEP_TRACKER".retry_count
         END,
         available_ts = CASE
-            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
             ELSE "STEP_TRACKER".available_ts
         END,
         claimed_by = CASE
@@ -71,17 +81,26 @@ BEGIN
             WHEN change.type IN ('completed', 'recovered') THEN NULL
             ELSE "STEP_TRACKER".traceback
         END,
+        task_type = CASE
+            WHEN change.type = 'replaced' THEN change.task_type
+            ELSE "STEP_TRACKER".task_type
+        END,
+        labels = CASE
+            WHEN change.type = 'replaced' THEN change.labels
+            ELSE "STEP_TRACKER".labels
+        END,
         last_update_ts = CURRENT_TIMESTAMP(),
         version = "STEP_TRACKER".version + 1,
         change_id = :change_id,
         change_type = change.type,
         change_token = change.claim_token,
-        change_pod_id = change.pod_id
+        changed_for = change.pod_id
     FROM (
         SELECT
             step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
-            TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
-            NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
+            NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+            NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
+            NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
         FROM "STEP_TRACKER" AS step
         JOIN (
             SELECT value::VARCHAR AS step_id
@@ -106,6 +125,16 @@ BEGIN
                 WHEN 'failed' THEN 'failed'
                 WHEN 'cancelled' THEN 'cancelled'
                 WHEN 'replayed' THEN 'pending'
+                WHEN 'replaced' THEN 'pending'
+                WHEN 'reprioritized' THEN 'pending'
+            END,
+            priority = CASE
+                WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                ELSE "STEP_TRACKER".priority
+            END,
+            payload = CASE
+                WHEN change.type = 'replaced' THEN change.payload
+                ELSE "STEP_TRACKER".payload
             END,
             retry_count = CASE
                 WHEN change.type = 'replayed' THEN 0
@@ -113,7 +142,7 @@ BEGIN
                 ELSE "STEP_TRACKER".retry_count
             END,
             available_ts = CASE
-                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
                 ELSE "STEP_TRACKER".available_ts
             END,
             claimed_by = CASE
@@ -145,17 +174,26 @@ BEGIN
                 WHEN change.type IN ('completed', 'recovered') THEN NULL
                 ELSE "STEP_TRACKER".traceback
             END,
+            task_type = CASE
+                WHEN change.type = 'replaced' THEN change.task_type
+                ELSE "STEP_TRACKER".task_type
+            END,
+            labels = CASE
+                WHEN change.type = 'replaced' THEN change.labels
+                ELSE "STEP_TRACKER".labels
+            END,
             last_update_ts = CURRENT_TIMESTAMP(),
             version = "STEP_TRACKER".version + 1,
             change_id = :change_id,
             change_type = change.type,
             change_token = change.claim_token,
-            change_pod_id = change.pod_id
+            changed_for = change.pod_id
         FROM (
             SELECT
                 step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
-                TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
-                NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback
+                NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+                NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
+                NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
             FROM "STEP_TRACKER" AS step
             JOIN (
                 SELECT value::VARCHAR AS step_id
@@ -173,17 +211,25 @@ BEGIN
     IF (changed = step_count) THEN
         INSERT INTO "STEP_EVENTS" (
             step_id, version, type, event_ts, pod_id, change_id,
-            payload, priority, max_retries, available_ts, claim_token, incarnation, result, error,
-            traceback
+            payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+            unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
         )
         SELECT
-            step_id, version, change_type, last_update_ts, change_pod_id, change_id,
-            CASE WHEN change_type = 'submitted' THEN payload END,
-            CASE WHEN change_type = 'submitted' THEN priority END,
+            step_id, version, change_type, last_update_ts, changed_for, change_id,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+            CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                THEN priority END,
             CASE WHEN change_type = 'submitted' THEN max_retries END,
-            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
                 THEN available_ts END,
-            change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+            CASE WHEN change_type = 'submitted' THEN queue END,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+            CASE WHEN change_type = 'submitted' THEN key END,
+            CASE WHEN change_type = 'submitted' THEN unique_key END,
+            CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+            CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+            CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
             CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
@@ -197,7 +243,9 @@ BEGIN
         step.retry_count, step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
         DATE_PART(epoch_microsecond, step.last_update_ts),
         DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-        step.claim_token, step.result, step.error, step.traceback, step.version
+        step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+        step.task_type, step.key, step.unique_key,
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
     FROM "STEP_TRACKER" AS step
     WHERE step.step_id IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id));
     RETURN TABLE(answer);
@@ -209,7 +257,7 @@ END
 $$;
 
 -- snowflake/procedures/declare_dead
-CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_3"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_4"(
     silent VARCHAR,
     becomes VARCHAR,
     pod_id VARCHAR,
@@ -301,7 +349,7 @@ END
 $$;
 
 -- snowflake/procedures/exchange
-CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_3"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_4"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     number NUMBER(38, 0),
@@ -413,7 +461,7 @@ BEGIN
                 WHERE status = 'pending'
                     AND (
                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                        OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                        OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
                     )
                 LIMIT 1
             ) AS due);
@@ -566,6 +614,16 @@ BEGIN
                     WHEN 'failed' THEN 'failed'
                     WHEN 'cancelled' THEN 'cancelled'
                     WHEN 'replayed' THEN 'pending'
+                    WHEN 'replaced' THEN 'pending'
+                    WHEN 'reprioritized' THEN 'pending'
+                END,
+                priority = CASE
+                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                    ELSE "STEP_TRACKER".priority
+                END,
+                payload = CASE
+                    WHEN change.type = 'replaced' THEN change.payload
+                    ELSE "STEP_TRACKER".payload
                 END,
                 retry_count = CASE
                     WHEN change.type = 'replayed' THEN 0
@@ -573,7 +631,7 @@ BEGIN
                     ELSE "STEP_TRACKER".retry_count
                 END,
                 available_ts = CASE
-                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
                     ELSE "STEP_TRACKER".available_ts
                 END,
                 claimed_by = CASE
@@ -605,18 +663,27 @@ BEGIN
                     WHEN change.type IN ('completed', 'recovered') THEN NULL
                     ELSE "STEP_TRACKER".traceback
                 END,
+                task_type = CASE
+                    WHEN change.type = 'replaced' THEN change.task_type
+                    ELSE "STEP_TRACKER".task_type
+                END,
+                labels = CASE
+                    WHEN change.type = 'replaced' THEN change.labels
+                    ELSE "STEP_TRACKER".labels
+                END,
                 last_update_ts = CURRENT_TIMESTAMP(),
                 version = "STEP_TRACKER".version + 1,
                 change_id = :change_id,
                 change_type = change.type,
                 change_token = change.claim_token,
-                change_pod_id = change.pod_id
+                changed_for = change.pod_id
             FROM (
                 SELECT
                     step_id, version, pod_id, 'claimed' AS type,
-                    TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
-                    incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
-                    NULL AS error, NULL AS traceback
+                    NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+                    pod_id AS claimed_by, incarnation AS incarnation, claim_token AS claim_token,
+                    NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type,
+                    NULL AS labels
                 FROM (
                     SELECT
                         queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -635,7 +702,7 @@ BEGIN
                         WHERE status = 'pending'
                             AND (
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                                OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
                             )
                             AND COALESCE(change_id, '') <> :change_id
                         QUALIFY place <= :claim
@@ -678,6 +745,7 @@ BEGIN
                         WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
                         ELSE 'retried'
                     END AS type,
+                    NULL AS priority, NULL AS payload,
                     CASE
                         WHEN outcome.retry_delay > 0
                             THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
@@ -685,7 +753,7 @@ BEGIN
                     END AS available_ts,
                     NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
                     outcome.result AS result, outcome.error AS error,
-                    outcome.traceback AS traceback
+                    outcome.traceback AS traceback, NULL AS task_type, NULL AS labels
                 FROM (
                     SELECT
                         value:pod_id::VARCHAR AS pod_id,
@@ -722,7 +790,7 @@ BEGIN
                     WHERE status = 'pending'
                         AND (
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                            OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                            OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
                         )
                     LIMIT 1
                 ) AS due);
@@ -738,6 +806,16 @@ BEGIN
                             WHEN 'failed' THEN 'failed'
                             WHEN 'cancelled' THEN 'cancelled'
                             WHEN 'replayed' THEN 'pending'
+                            WHEN 'replaced' THEN 'pending'
+                            WHEN 'reprioritized' THEN 'pending'
+                        END,
+                        priority = CASE
+                            WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                            ELSE "STEP_TRACKER".priority
+                        END,
+                        payload = CASE
+                            WHEN change.type = 'replaced' THEN change.payload
+                            ELSE "STEP_TRACKER".payload
                         END,
                         retry_count = CASE
                             WHEN change.type = 'replayed' THEN 0
@@ -745,7 +823,7 @@ BEGIN
                             ELSE "STEP_TRACKER".retry_count
                         END,
                         available_ts = CASE
-                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
                             ELSE "STEP_TRACKER".available_ts
                         END,
                         claimed_by = CASE
@@ -777,18 +855,27 @@ BEGIN
                             WHEN change.type IN ('completed', 'recovered') THEN NULL
                             ELSE "STEP_TRACKER".traceback
                         END,
+                        task_type = CASE
+                            WHEN change.type = 'replaced' THEN change.task_type
+                            ELSE "STEP_TRACKER".task_type
+                        END,
+                        labels = CASE
+                            WHEN change.type = 'replaced' THEN change.labels
+                            ELSE "STEP_TRACKER".labels
+                        END,
                         last_update_ts = CURRENT_TIMESTAMP(),
                         version = "STEP_TRACKER".version + 1,
                         change_id = :change_id,
                         change_type = change.type,
                         change_token = change.claim_token,
-                        change_pod_id = change.pod_id
+                        changed_for = change.pod_id
                     FROM (
                         SELECT
                             step_id, version, pod_id, 'claimed' AS type,
+                            NULL AS priority, NULL AS payload,
                             TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
                             incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
-                            NULL AS error, NULL AS traceback
+                            NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
                         FROM (
                             SELECT
                                 queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -807,7 +894,7 @@ BEGIN
                                 WHERE status = 'pending'
                                     AND (
                                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                        OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                                        OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
                                     )
                                     AND COALESCE(change_id, '') <> :change_id
                                 QUALIFY place <= :claim
@@ -850,6 +937,7 @@ BEGIN
                                 WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
                                 ELSE 'retried'
                             END AS type,
+                            NULL AS priority, NULL AS payload,
                             CASE
                                 WHEN outcome.retry_delay > 0
                                     THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
@@ -857,7 +945,8 @@ BEGIN
                             END AS available_ts,
                             NULL AS claimed_by, NULL AS incarnation,
                             outcome.claim_token AS claim_token, outcome.result AS result,
-                            outcome.error AS error, outcome.traceback AS traceback
+                            outcome.error AS error, outcome.traceback AS traceback,
+                            NULL AS task_type, NULL AS labels
                         FROM (
                             SELECT
                                 value:pod_id::VARCHAR AS pod_id,
@@ -892,17 +981,26 @@ BEGIN
             IF (changed > 0 OR claimed > 0) THEN
                 INSERT INTO "STEP_EVENTS" (
                     step_id, version, type, event_ts, pod_id, change_id,
-                    payload, priority, max_retries, available_ts, claim_token, incarnation, result,
-                    error, traceback
+                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                    unique_until_ts, labels, timeout, claim_token, incarnation, result, error,
+                    traceback
                 )
                 SELECT
-                    step_id, version, change_type, last_update_ts, change_pod_id, change_id,
-                    CASE WHEN change_type = 'submitted' THEN payload END,
-                    CASE WHEN change_type = 'submitted' THEN priority END,
+                    step_id, version, change_type, last_update_ts, changed_for, change_id,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                        THEN priority END,
                     CASE WHEN change_type = 'submitted' THEN max_retries END,
-                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
                         THEN available_ts END,
-                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type = 'submitted' THEN queue END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                    CASE WHEN change_type = 'submitted' THEN key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+                    CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
                     CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
@@ -940,7 +1038,7 @@ BEGIN
             WHERE status = 'pending'
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                    OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                    OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
                 )
         ) AS claimable,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
@@ -949,7 +1047,7 @@ BEGIN
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM (SELECT 1 AS always) AS now
     LEFT JOIN (
         SELECT
@@ -974,7 +1072,9 @@ BEGIN
         step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
         DATE_PART(epoch_microsecond, step.last_update_ts),
         DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-        step.claim_token, step.result, step.error, step.traceback, step.version
+        step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+        step.task_type, step.key, step.unique_key,
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
     FROM "STEP_TRACKER" AS step
     WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
     UNION ALL
@@ -982,7 +1082,7 @@ BEGIN
         'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM "STEP_EVENTS"
     WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed');
     RETURN TABLE(answer);
@@ -994,7 +1094,7 @@ END
 $$;
 
 -- snowflake/procedures/fold_heartbeats
-CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_3"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_4"(
     change_id VARCHAR
 )
 COPY GRANTS
@@ -1045,7 +1145,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_pod
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_3"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_4"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     version NUMBER(38, 0),
@@ -1101,7 +1201,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_3"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_4"(
     ended VARCHAR,
     before NUMBER(38, 0),
     pod_id VARCHAR,
@@ -1155,7 +1255,7 @@ END
 $$;
 
 -- snowflake/procedures/recover
-CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_3"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_4"(
     claims VARCHAR,
     claim_count NUMBER(38, 0),
     error VARCHAR,
@@ -1185,6 +1285,16 @@ BEGIN
             WHEN 'failed' THEN 'failed'
             WHEN 'cancelled' THEN 'cancelled'
             WHEN 'replayed' THEN 'pending'
+            WHEN 'replaced' THEN 'pending'
+            WHEN 'reprioritized' THEN 'pending'
+        END,
+        priority = CASE
+            WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+            ELSE "STEP_TRACKER".priority
+        END,
+        payload = CASE
+            WHEN change.type = 'replaced' THEN change.payload
+            ELSE "STEP_TRACKER".payload
         END,
         retry_count = CASE
             WHEN change.type = 'replayed' THEN 0
@@ -1192,7 +1302,7 @@ BEGIN
             ELSE "STEP_TRACKER".retry_count
         END,
         available_ts = CASE
-            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
             ELSE "STEP_TRACKER".available_ts
         END,
         claimed_by = CASE
@@ -1224,12 +1334,20 @@ BEGIN
             WHEN change.type IN ('completed', 'recovered') THEN NULL
             ELSE "STEP_TRACKER".traceback
         END,
+        task_type = CASE
+            WHEN change.type = 'replaced' THEN change.task_type
+            ELSE "STEP_TRACKER".task_type
+        END,
+        labels = CASE
+            WHEN change.type = 'replaced' THEN change.labels
+            ELSE "STEP_TRACKER".labels
+        END,
         last_update_ts = CURRENT_TIMESTAMP(),
         version = "STEP_TRACKER".version + 1,
         change_id = :change_id,
         change_type = change.type,
         change_token = change.claim_token,
-        change_pod_id = change.pod_id
+        changed_for = change.pod_id
     FROM (
         SELECT
             held.step_id, held.version, :pod_id AS pod_id,
@@ -1238,9 +1356,10 @@ BEGIN
                 WHEN claim.never_began THEN 'released'
                 ELSE 'failed'
             END AS type,
-            TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
-            held.claim_token AS claim_token, NULL AS result,
-            REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback
+            NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+            NULL AS claimed_by, NULL AS incarnation, held.claim_token AS claim_token,
+            NULL AS result, REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback,
+            NULL AS task_type, NULL AS labels
         FROM "STEP_TRACKER" AS held
         JOIN (
             SELECT
@@ -1270,6 +1389,16 @@ BEGIN
                 WHEN 'failed' THEN 'failed'
                 WHEN 'cancelled' THEN 'cancelled'
                 WHEN 'replayed' THEN 'pending'
+                WHEN 'replaced' THEN 'pending'
+                WHEN 'reprioritized' THEN 'pending'
+            END,
+            priority = CASE
+                WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                ELSE "STEP_TRACKER".priority
+            END,
+            payload = CASE
+                WHEN change.type = 'replaced' THEN change.payload
+                ELSE "STEP_TRACKER".payload
             END,
             retry_count = CASE
                 WHEN change.type = 'replayed' THEN 0
@@ -1277,7 +1406,7 @@ BEGIN
                 ELSE "STEP_TRACKER".retry_count
             END,
             available_ts = CASE
-                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
                 ELSE "STEP_TRACKER".available_ts
             END,
             claimed_by = CASE
@@ -1309,12 +1438,20 @@ BEGIN
                 WHEN change.type IN ('completed', 'recovered') THEN NULL
                 ELSE "STEP_TRACKER".traceback
             END,
+            task_type = CASE
+                WHEN change.type = 'replaced' THEN change.task_type
+                ELSE "STEP_TRACKER".task_type
+            END,
+            labels = CASE
+                WHEN change.type = 'replaced' THEN change.labels
+                ELSE "STEP_TRACKER".labels
+            END,
             last_update_ts = CURRENT_TIMESTAMP(),
             version = "STEP_TRACKER".version + 1,
             change_id = :change_id,
             change_type = change.type,
             change_token = change.claim_token,
-            change_pod_id = change.pod_id
+            changed_for = change.pod_id
         FROM (
             SELECT
                 held.step_id, held.version, :pod_id AS pod_id,
@@ -1323,9 +1460,10 @@ BEGIN
                     WHEN claim.never_began THEN 'released'
                     ELSE 'failed'
                 END AS type,
-                TO_TIMESTAMP_LTZ(0, 6) AS available_ts, NULL AS claimed_by, NULL AS incarnation,
-                held.claim_token AS claim_token, NULL AS result,
-                REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback
+                NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+                NULL AS claimed_by, NULL AS incarnation, held.claim_token AS claim_token,
+                NULL AS result, REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback,
+                NULL AS task_type, NULL AS labels
             FROM "STEP_TRACKER" AS held
             JOIN (
                 SELECT
@@ -1347,17 +1485,25 @@ BEGIN
     IF (changed > 0 OR more > 0) THEN
         INSERT INTO "STEP_EVENTS" (
             step_id, version, type, event_ts, pod_id, change_id,
-            payload, priority, max_retries, available_ts, claim_token, incarnation, result, error,
-            traceback
+            payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+            unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
         )
         SELECT
-            step_id, version, change_type, last_update_ts, change_pod_id, change_id,
-            CASE WHEN change_type = 'submitted' THEN payload END,
-            CASE WHEN change_type = 'submitted' THEN priority END,
+            step_id, version, change_type, last_update_ts, changed_for, change_id,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+            CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                THEN priority END,
             CASE WHEN change_type = 'submitted' THEN max_retries END,
-            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
                 THEN available_ts END,
-            change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+            CASE WHEN change_type = 'submitted' THEN queue END,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+            CASE WHEN change_type = 'submitted' THEN key END,
+            CASE WHEN change_type = 'submitted' THEN unique_key END,
+            CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+            CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+            CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
             CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
@@ -1369,7 +1515,9 @@ BEGIN
         step.retry_count, step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
         DATE_PART(epoch_microsecond, step.last_update_ts),
         DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-        step.claim_token, step.result, step.error, step.traceback, step.version
+        step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+        step.task_type, step.key, step.unique_key,
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
     FROM "STEP_TRACKER" AS step
     WHERE step.step_id IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id));
     RETURN TABLE(answer);
@@ -1381,7 +1529,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_pods
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_3"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_4"(
     pod_ids VARCHAR,
     pods VARCHAR,
     event_count NUMBER(38, 0),
@@ -1427,7 +1575,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_3"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_4"(
     step_ids VARCHAR,
     steps VARCHAR,
     event_count NUMBER(38, 0),
@@ -1453,7 +1601,7 @@ BEGIN
         INSERT INTO "STEP_TRACKER" (
             step_id, status, priority, payload, retry_count, max_retries, created_ts,
             last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error,
-            traceback, version
+            traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout
         )
         SELECT
             step.value[0]::VARCHAR, step.value[1]::VARCHAR, step.value[2]::NUMBER(38, 0),
@@ -1462,7 +1610,10 @@ BEGIN
             TO_TIMESTAMP_LTZ(step.value[7]::NUMBER(38, 0), 6),
             TO_TIMESTAMP_LTZ(step.value[8]::NUMBER(38, 0), 6), step.value[9]::VARCHAR,
             step.value[10]::VARCHAR, step.value[11]::VARCHAR, step.value[12]::VARCHAR,
-            step.value[13]::VARCHAR, step.value[14]::VARCHAR, step.value[15]::NUMBER(38, 0)
+            step.value[13]::VARCHAR, step.value[14]::VARCHAR, step.value[15]::NUMBER(38, 0),
+            step.value[16]::VARCHAR, step.value[17]::VARCHAR, step.value[18]::VARCHAR,
+            step.value[19]::VARCHAR, TO_TIMESTAMP_LTZ(step.value[20]::NUMBER(38, 0), 6),
+            step.value[21]::VARCHAR, step.value[22]::NUMBER(38, 0)
         FROM TABLE(FLATTEN(input => PARSE_JSON(:steps))) AS step;
         COMMIT;
     ELSE
@@ -1478,7 +1629,7 @@ END
 $$;
 
 -- snowflake/procedures/submit
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_3"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_4"(
     submissions VARCHAR,
     submission_count NUMBER(38, 0),
     ids_are_unique BOOLEAN,
@@ -1510,8 +1661,9 @@ BEGIN
     IF (taken = 0) THEN
         INSERT INTO "STEP_TRACKER" (
             step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-            change_pod_id,
-            payload, priority, max_retries, available_ts
+            changed_for,
+            payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+            unique_until_ts, labels, timeout
         )
         SELECT
             new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
@@ -1521,7 +1673,13 @@ BEGIN
             CASE
                 WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
                 ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-            END
+            END,
+            new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+            new.value:unique_key::VARCHAR,
+            DATEADD(
+                microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+            ),
+            new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
         FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
         WHERE NOT EXISTS (
             SELECT 1
@@ -1533,17 +1691,25 @@ BEGIN
     IF (stored = submission_count) THEN
         INSERT INTO "STEP_EVENTS" (
             step_id, version, type, event_ts, pod_id, change_id,
-            payload, priority, max_retries, available_ts, claim_token, incarnation, result, error,
-            traceback
+            payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+            unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
         )
         SELECT
-            step_id, version, change_type, last_update_ts, change_pod_id, change_id,
-            CASE WHEN change_type = 'submitted' THEN payload END,
-            CASE WHEN change_type = 'submitted' THEN priority END,
+            step_id, version, change_type, last_update_ts, changed_for, change_id,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+            CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                THEN priority END,
             CASE WHEN change_type = 'submitted' THEN max_retries END,
-            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
                 THEN available_ts END,
-            change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+            CASE WHEN change_type = 'submitted' THEN queue END,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+            CASE WHEN change_type = 'submitted' THEN key END,
+            CASE WHEN change_type = 'submitted' THEN unique_key END,
+            CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+            CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+            CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
             CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
@@ -1557,7 +1723,9 @@ BEGIN
         step.retry_count, step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
         DATE_PART(epoch_microsecond, step.last_update_ts),
         DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-        step.claim_token, step.result, step.error, step.traceback, step.version
+        step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+        step.task_type, step.key, step.unique_key,
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
     FROM "STEP_TRACKER" AS step
     WHERE step.step_id IN (
         SELECT value:step_id::VARCHAR
@@ -1573,7 +1741,7 @@ END
 $$;
 
 -- snowflake/procedures/sync
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_3"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_4"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     joins BOOLEAN,
@@ -1661,7 +1829,7 @@ BEGIN
             WHERE status = 'pending'
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                    OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                    OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
                 )
             LIMIT 1
         ) AS due);
@@ -1684,6 +1852,16 @@ BEGIN
                     WHEN 'failed' THEN 'failed'
                     WHEN 'cancelled' THEN 'cancelled'
                     WHEN 'replayed' THEN 'pending'
+                    WHEN 'replaced' THEN 'pending'
+                    WHEN 'reprioritized' THEN 'pending'
+                END,
+                priority = CASE
+                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                    ELSE "STEP_TRACKER".priority
+                END,
+                payload = CASE
+                    WHEN change.type = 'replaced' THEN change.payload
+                    ELSE "STEP_TRACKER".payload
                 END,
                 retry_count = CASE
                     WHEN change.type = 'replayed' THEN 0
@@ -1691,7 +1869,7 @@ BEGIN
                     ELSE "STEP_TRACKER".retry_count
                 END,
                 available_ts = CASE
-                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
                     ELSE "STEP_TRACKER".available_ts
                 END,
                 claimed_by = CASE
@@ -1723,18 +1901,27 @@ BEGIN
                     WHEN change.type IN ('completed', 'recovered') THEN NULL
                     ELSE "STEP_TRACKER".traceback
                 END,
+                task_type = CASE
+                    WHEN change.type = 'replaced' THEN change.task_type
+                    ELSE "STEP_TRACKER".task_type
+                END,
+                labels = CASE
+                    WHEN change.type = 'replaced' THEN change.labels
+                    ELSE "STEP_TRACKER".labels
+                END,
                 last_update_ts = CURRENT_TIMESTAMP(),
                 version = "STEP_TRACKER".version + 1,
                 change_id = :change_id,
                 change_type = change.type,
                 change_token = change.claim_token,
-                change_pod_id = change.pod_id
+                changed_for = change.pod_id
             FROM (
                 SELECT
                     step_id, version, pod_id, 'claimed' AS type,
-                    TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
-                    incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
-                    NULL AS error, NULL AS traceback
+                    NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+                    pod_id AS claimed_by, incarnation AS incarnation, claim_token AS claim_token,
+                    NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type,
+                    NULL AS labels
                 FROM (
                     SELECT
                         queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -1753,7 +1940,7 @@ BEGIN
                         WHERE status = 'pending'
                             AND (
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                                OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
                             )
                             AND COALESCE(change_id, '') <> :change_id
                         QUALIFY place <= :claim
@@ -1796,6 +1983,7 @@ BEGIN
                         WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
                         ELSE 'retried'
                     END AS type,
+                    NULL AS priority, NULL AS payload,
                     CASE
                         WHEN outcome.retry_delay > 0
                             THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
@@ -1803,7 +1991,7 @@ BEGIN
                     END AS available_ts,
                     NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
                     outcome.result AS result, outcome.error AS error,
-                    outcome.traceback AS traceback
+                    outcome.traceback AS traceback, NULL AS task_type, NULL AS labels
                 FROM (
                     SELECT
                         value:pod_id::VARCHAR AS pod_id,
@@ -1840,7 +2028,7 @@ BEGIN
                     WHERE status = 'pending'
                         AND (
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                            OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                            OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
                         )
                     LIMIT 1
                 ) AS due);
@@ -1856,6 +2044,16 @@ BEGIN
                             WHEN 'failed' THEN 'failed'
                             WHEN 'cancelled' THEN 'cancelled'
                             WHEN 'replayed' THEN 'pending'
+                            WHEN 'replaced' THEN 'pending'
+                            WHEN 'reprioritized' THEN 'pending'
+                        END,
+                        priority = CASE
+                            WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                            ELSE "STEP_TRACKER".priority
+                        END,
+                        payload = CASE
+                            WHEN change.type = 'replaced' THEN change.payload
+                            ELSE "STEP_TRACKER".payload
                         END,
                         retry_count = CASE
                             WHEN change.type = 'replayed' THEN 0
@@ -1863,7 +2061,7 @@ BEGIN
                             ELSE "STEP_TRACKER".retry_count
                         END,
                         available_ts = CASE
-                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN change.available_ts
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
                             ELSE "STEP_TRACKER".available_ts
                         END,
                         claimed_by = CASE
@@ -1895,18 +2093,27 @@ BEGIN
                             WHEN change.type IN ('completed', 'recovered') THEN NULL
                             ELSE "STEP_TRACKER".traceback
                         END,
+                        task_type = CASE
+                            WHEN change.type = 'replaced' THEN change.task_type
+                            ELSE "STEP_TRACKER".task_type
+                        END,
+                        labels = CASE
+                            WHEN change.type = 'replaced' THEN change.labels
+                            ELSE "STEP_TRACKER".labels
+                        END,
                         last_update_ts = CURRENT_TIMESTAMP(),
                         version = "STEP_TRACKER".version + 1,
                         change_id = :change_id,
                         change_type = change.type,
                         change_token = change.claim_token,
-                        change_pod_id = change.pod_id
+                        changed_for = change.pod_id
                     FROM (
                         SELECT
                             step_id, version, pod_id, 'claimed' AS type,
+                            NULL AS priority, NULL AS payload,
                             TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
                             incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
-                            NULL AS error, NULL AS traceback
+                            NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
                         FROM (
                             SELECT
                                 queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -1925,7 +2132,7 @@ BEGIN
                                 WHERE status = 'pending'
                                     AND (
                                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                        OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                                        OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
                                     )
                                     AND COALESCE(change_id, '') <> :change_id
                                 QUALIFY place <= :claim
@@ -1968,6 +2175,7 @@ BEGIN
                                 WHEN outcome.permanent OR held.retry_count >= held.max_retries THEN 'failed'
                                 ELSE 'retried'
                             END AS type,
+                            NULL AS priority, NULL AS payload,
                             CASE
                                 WHEN outcome.retry_delay > 0
                                     THEN DATEADD(microsecond, outcome.retry_delay, CURRENT_TIMESTAMP())
@@ -1975,7 +2183,8 @@ BEGIN
                             END AS available_ts,
                             NULL AS claimed_by, NULL AS incarnation,
                             outcome.claim_token AS claim_token, outcome.result AS result,
-                            outcome.error AS error, outcome.traceback AS traceback
+                            outcome.error AS error, outcome.traceback AS traceback,
+                            NULL AS task_type, NULL AS labels
                         FROM (
                             SELECT
                                 value:pod_id::VARCHAR AS pod_id,
@@ -2010,17 +2219,26 @@ BEGIN
             IF (changed > 0 OR claimed > 0) THEN
                 INSERT INTO "STEP_EVENTS" (
                     step_id, version, type, event_ts, pod_id, change_id,
-                    payload, priority, max_retries, available_ts, claim_token, incarnation, result,
-                    error, traceback
+                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                    unique_until_ts, labels, timeout, claim_token, incarnation, result, error,
+                    traceback
                 )
                 SELECT
-                    step_id, version, change_type, last_update_ts, change_pod_id, change_id,
-                    CASE WHEN change_type = 'submitted' THEN payload END,
-                    CASE WHEN change_type = 'submitted' THEN priority END,
+                    step_id, version, change_type, last_update_ts, changed_for, change_id,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                        THEN priority END,
                     CASE WHEN change_type = 'submitted' THEN max_retries END,
-                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed')
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
                         THEN available_ts END,
-                    change_token, CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type = 'submitted' THEN queue END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                    CASE WHEN change_type = 'submitted' THEN key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+                    CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
                     CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
@@ -2076,7 +2294,7 @@ BEGIN
             WHERE status = 'pending'
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                    OR (version > 1 AND last_update_ts > CURRENT_TIMESTAMP())
+                    OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
                 )
         ) AS claimable,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
@@ -2085,7 +2303,7 @@ BEGIN
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM (SELECT 1 AS always) AS now
     LEFT JOIN (
         SELECT
@@ -2110,7 +2328,9 @@ BEGIN
         step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
         DATE_PART(epoch_microsecond, step.last_update_ts),
         DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-        step.claim_token, step.result, step.error, step.traceback, step.version
+        step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+        step.task_type, step.key, step.unique_key,
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
     FROM "STEP_TRACKER" AS step
     WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
     UNION ALL
@@ -2118,7 +2338,7 @@ BEGIN
         'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM "STEP_EVENTS"
     WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed');
     RETURN TABLE(answer);

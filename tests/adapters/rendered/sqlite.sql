@@ -7,7 +7,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
 
 -- sqlite/all_steps
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
+    task_type, key, unique_key, unique_until_ts, labels, timeout
 FROM step_tracker
 ORDER BY step_id;
 
@@ -31,11 +32,13 @@ WHERE +step.status = 'claimed' AND +step.claim_token = :claim_token;
 -- consecutive.
 INSERT INTO step_events (
     step_id, version, type, event_ts, pod_id,
-    payload, priority, max_retries, available_ts
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout
 )
 SELECT
     step_id, version, 'submitted', created_ts, :pod_id,
-    payload, priority, max_retries, available_ts
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout
 FROM step_tracker
 WHERE rowid > last_insert_rowid() - :count;
 
@@ -52,18 +55,18 @@ FROM (
     SELECT
         created_ts, available_ts,
         (
-            available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
+            available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
         ) AS is_due
     FROM step_tracker INDEXED BY step_tracker_queue
-    WHERE status = 'pending' AND due = 1
+    WHERE status = 'pending' AND is_queued = 1
     UNION ALL
     SELECT
         created_ts, available_ts,
         (
-            available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
+            available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
         )
     FROM step_tracker INDEXED BY step_tracker_delayed
-    WHERE status = 'pending' AND due = 0
+    WHERE status = 'pending' AND is_queued = 0
 );
 
 -- sqlite/begin_reading
@@ -111,11 +114,12 @@ WHERE rowid IN (
 
 -- sqlite/claimable
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
+    task_type, key, unique_key, unique_until_ts, labels, timeout
 FROM step_tracker
-WHERE status = 'pending' AND due = 1
+WHERE status = 'pending' AND is_queued = 1
     AND (
-        available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
+        available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
     )
 ORDER BY priority DESC, created_ts, step_id
 LIMIT :limit;
@@ -125,7 +129,8 @@ LIMIT :limit;
 SELECT json_group_array(
     json_array(
         step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-        available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+        available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version,
+        queue, task_type, key, unique_key, unique_until_ts, labels, timeout
     )
 )
 FROM step_tracker INDEXED BY step_tracker_claimed
@@ -133,7 +138,8 @@ WHERE status = 'claimed' AND claim_token = :claim_token;
 
 -- sqlite/claimed_under
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
+    task_type, key, unique_key, unique_until_ts, labels, timeout
 FROM step_tracker INDEXED BY step_tracker_claimed
 WHERE status = 'claimed' AND claimed_by = :pod_id AND incarnation = :incarnation
     AND claim_token = :claim_token
@@ -150,9 +156,9 @@ WHERE step_id = success.key AND +status = 'claimed' AND +claim_token = :claim_to
 -- sqlite/counts
 -- The number of steps in each status. Completed steps are the rest of the total: counting them
 -- would read the whole table.
-SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND due = 1
+SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND is_queued = 1
 UNION ALL
-SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND due = 0
+SELECT 'pending', count(*) FROM step_tracker WHERE status = 'pending' AND is_queued = 0
 UNION ALL
 SELECT 'claimed', count(*) FROM step_tracker WHERE status = 'claimed'
 UNION ALL
@@ -180,7 +186,8 @@ CREATE TABLE orphans (
 
 -- sqlite/dead_letters
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
+    task_type, key, unique_key, unique_until_ts, labels, timeout
 FROM step_tracker
 WHERE status = 'failed' AND (last_update_ts, step_id) < (:before_ts, :before_id)
 ORDER BY last_update_ts DESC, step_id DESC
@@ -205,7 +212,8 @@ WHERE step_id IN (SELECT value FROM json_each(:step_ids))
 
 -- sqlite/events_of_steps
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
-    claim_token, incarnation, result, error, traceback
+    queue, task_type, key, unique_key, unique_until_ts, labels, timeout, claim_token, incarnation,
+    result, error, traceback
 FROM step_events
 WHERE step_id IN (SELECT value FROM json_each(:step_ids))
 ORDER BY step_id, version;
@@ -227,9 +235,9 @@ SELECT
 FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue
-    WHERE status = 'pending' AND due = 1
+    WHERE status = 'pending' AND is_queued = 1
         AND (
-            available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
+            available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
         )
     ORDER BY priority DESC, created_ts, step_id
     LIMIT :limit
@@ -237,7 +245,8 @@ FROM (
 
 -- sqlite/history
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
-    claim_token, incarnation, result, error, traceback
+    queue, task_type, key, unique_key, unique_until_ts, labels, timeout, claim_token, incarnation,
+    result, error, traceback
 FROM step_events
 WHERE step_id = :step_id
 ORDER BY version;
@@ -248,9 +257,11 @@ VALUES (:pod_id, :version, :type, :event_ts, :by_pod_id, :incarnation);
 
 -- sqlite/insert_step_event
 INSERT INTO step_events (step_id, version, type, event_ts, pod_id, payload, priority, max_retries,
-    available_ts, claim_token, incarnation, result, error, traceback)
+    available_ts, queue, task_type, key, unique_key, unique_until_ts, labels, timeout, claim_token,
+    incarnation, result, error, traceback)
 VALUES (:step_id, :version, :type, :event_ts, :pod_id, :payload, :priority, :max_retries,
-    :available_ts, :claim_token, :incarnation, :result, :error, :traceback);
+    :available_ts, :queue, :task_type, :key, :unique_key, :unique_until_ts, :labels, :timeout,
+    :claim_token, :incarnation, :result, :error, :traceback);
 
 -- sqlite/is_any_claimed
 SELECT EXISTS (SELECT 1 FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed');
@@ -259,14 +270,14 @@ SELECT EXISTS (SELECT 1 FROM step_tracker INDEXED BY step_tracker_claimed WHERE 
 SELECT EXISTS (
     SELECT 1
     FROM step_tracker INDEXED BY step_tracker_queue
-    WHERE status = 'pending' AND due = 1
+    WHERE status = 'pending' AND is_queued = 1
         AND (
-            available_ts <= max(:now, last_update_ts) OR (version > 1 AND last_update_ts > :now)
+            available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
         )
 ) OR EXISTS (
     SELECT 1
     FROM step_tracker INDEXED BY step_tracker_delayed
-    WHERE status = 'pending' AND due = 0 AND available_ts <= :now
+    WHERE status = 'pending' AND is_queued = 0 AND available_ts <= :now
 );
 
 -- sqlite/latest_heartbeat
@@ -274,19 +285,20 @@ SELECT coalesce(max(last_heartbeat_ts), 0) FROM pod_health;
 
 -- sqlite/mark_due
 UPDATE step_tracker
-SET due = 1
-WHERE status = 'pending' AND due = 0 AND available_ts <= :now;
+SET is_queued = 1
+WHERE status = 'pending' AND is_queued = 0 AND available_ts <= :now;
 
 -- sqlite/mark_due_by_new_clock
 -- After the clock was set back, mark retries that failed later than now as due. There is no index
 -- for this, so it reads all delayed steps.
 UPDATE step_tracker
-SET due = 1
-WHERE status = 'pending' AND due = 0 AND version > 1 AND last_update_ts > :now;
+SET is_queued = 1
+WHERE status = 'pending' AND is_queued = 0 AND retry_count > 0 AND last_update_ts > :now;
 
 -- sqlite/newest_dead_letters
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
+    task_type, key, unique_key, unique_until_ts, labels, timeout
 FROM step_tracker
 WHERE status = 'failed'
 ORDER BY last_update_ts DESC, step_id DESC
@@ -295,7 +307,7 @@ LIMIT :limit;
 -- sqlite/next_due
 SELECT min(available_ts)
 FROM step_tracker
-WHERE status = 'pending' AND due = 0 AND available_ts > :now;
+WHERE status = 'pending' AND is_queued = 0 AND available_ts > :now;
 
 -- sqlite/orphans
 -- INDEXED BY, as the planner would scan all steps by id to find the few claimed ones.
@@ -366,10 +378,11 @@ WHERE rowid IN (
 -- An existing row keeps its rowid: rowids are in the order of submission.
 INSERT INTO step_tracker (step_id, status, priority, payload, retry_count, max_retries, created_ts,
     last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error, traceback,
-    version, due)
+    version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout, is_queued)
 VALUES (:step_id, :status, :priority, :payload, :retry_count, :max_retries, :created_ts,
     :last_update_ts, :available_ts, :claimed_by, :incarnation, :claim_token, :result, :error,
-    :traceback, :version, :available_ts <= :last_update_ts)
+    :traceback, :version, :queue, :task_type, :key, :unique_key, :unique_until_ts, :labels,
+    :timeout, :available_ts <= :last_update_ts)
 ON CONFLICT (step_id) DO UPDATE
 SET status = excluded.status, priority = excluded.priority, payload = excluded.payload,
     retry_count = excluded.retry_count, max_retries = excluded.max_retries,
@@ -377,8 +390,11 @@ SET status = excluded.status, priority = excluded.priority, payload = excluded.p
     available_ts = excluded.available_ts, claimed_by = excluded.claimed_by,
     incarnation = excluded.incarnation, claim_token = excluded.claim_token,
     result = excluded.result, error = excluded.error, traceback = excluded.traceback,
-    version = excluded.version,
-    due = excluded.due;
+    version = excluded.version, queue = excluded.queue, task_type = excluded.task_type,
+    key = excluded.key, unique_key = excluded.unique_key,
+    unique_until_ts = excluded.unique_until_ts, labels = excluded.labels,
+    timeout = excluded.timeout,
+    is_queued = excluded.is_queued;
 
 -- sqlite/rejected_completions
 -- The ids of these successes that are not completed under this claim token.
@@ -392,13 +408,15 @@ WHERE NOT EXISTS (
 
 -- sqlite/step_events
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
-    claim_token, incarnation, result, error, traceback
+    queue, task_type, key, unique_key, unique_until_ts, labels, timeout, claim_token, incarnation,
+    result, error, traceback
 FROM step_events
 ORDER BY step_id, version;
 
 -- sqlite/steps
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
+    task_type, key, unique_key, unique_until_ts, labels, timeout
 FROM step_tracker
 WHERE step_id IN (SELECT value FROM json_each(:step_ids));
 
@@ -412,12 +430,14 @@ LIMIT :limit;
 
 -- sqlite/submit_step
 INSERT INTO step_tracker (
-    step_id, status, retry_count, created_ts, last_update_ts, version, due,
-    payload, priority, max_retries, available_ts
+    step_id, status, retry_count, created_ts, last_update_ts, version, is_queued,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout
 )
 VALUES (
     :step_id, 'pending', 0, :created_ts, :created_ts, 1, :available_ts <= :created_ts,
-    :payload, :priority, :max_retries, :available_ts
+    :payload, :priority, :max_retries, :available_ts, :queue, :task_type, :key, :unique_key,
+    :unique_until_ts, :labels, :timeout
 );
 
 -- sqlite/take_orphans
@@ -427,11 +447,11 @@ RETURNING step_id, claim_token, claimed_by, incarnation, retry_count, max_retrie
 
 -- sqlite/update_step
 UPDATE step_tracker
-SET status = :status, retry_count = :retry_count, available_ts = :available_ts,
-    claimed_by = :claimed_by, incarnation = :incarnation, claim_token = :claim_token,
-    result = :result, error = :error, traceback = :traceback, last_update_ts = :last_update_ts,
-    version = :version,
-    due = (:available_ts <= :last_update_ts)
+SET status = :status, priority = :priority, payload = :payload, retry_count = :retry_count,
+    available_ts = :available_ts, claimed_by = :claimed_by, incarnation = :incarnation,
+    claim_token = :claim_token, result = :result, error = :error, traceback = :traceback,
+    task_type = :task_type, labels = :labels, last_update_ts = :last_update_ts, version = :version,
+    is_queued = (:available_ts <= :last_update_ts)
 WHERE step_id = :step_id;
 
 -- sqlite/upsert_pod
