@@ -234,17 +234,25 @@ def test_call_that_did_not_take_place_is_repeated(
     assert [event.version for event in patient.history(step_id)] == [1]
 
 
-def test_session_is_ended_after_a_call_without_an_answer(
-    migrated: Schema, impatient: SnowflakeStore, step_id: str
-) -> None:
+def test_session_is_ended_after_a_call_without_an_answer(migrated: Schema) -> None:
     """What it has begun is cancelled, so that it cannot take place after its repetition."""
-    before = once_available(lambda: impatient.session.execute("SELECT CURRENT_SESSION()"))
-    migrated.fault("hang", on="call", repetitions=None)
-    with pytest.raises(StoreUnavailable):
-        impatient.submit([Submit(step_id, "{}")])
-    migrated.no_faults()
-    assert once_available(lambda: impatient.session.execute("SELECT CURRENT_SESSION()")) != before
-    assert once_available(lambda: impatient.submit([Submit(step_id, "{}")])) == [False]
+    store = SnowflakeStore({**migrated.parameters, **GIVES_UP, "socket_timeout": 1}, patience=0)
+
+    def session() -> Rows:
+        return once_available(lambda: store.session.execute("SELECT CURRENT_SESSION()"))
+
+    def took_place_without_an_answer() -> str:
+        before, step_id = session(), new_step_id()
+        migrated.fault("hang", on="call", repetitions=None)
+        with pytest.raises(StoreUnavailable):
+            store.submit([Submit(step_id, "{}")])
+        migrated.no_faults()
+        assert session() != before
+        return step_id if migrated.log(lambda entry: entry.fault == "hang") else ""
+
+    step_id = wait_until(took_place_without_an_answer)
+    assert once_available(lambda: store.submit([Submit(step_id, "{}")])) == [False]
+    store.close()
 
 
 def test_sync_whose_answer_is_lost_is_repeated_by_the_pod(

@@ -110,7 +110,7 @@ class Database:
         session.begin_statement(is_request=False)
         try:
             plan = self._plans.find(text, session.connection)
-            return self._executor.execute(session, plan, text, values)
+            return self._executor.evaluate(session, plan, text, values)
         except FAILURES as error:
             raise translated(error) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from typing import Any, Final
 
 import duckdb
@@ -19,12 +20,19 @@ from .sessions import Session
 
 _MERGED: Final = ("INSERT", "UPDATE", "DELETE")
 
+KEPT: Final = 4_096
+"""How many results of expressions are kept; the least recently used ones are dropped."""
+
+_LONGEST_KEPT: Final = 200
+"""Characters of the values of an expression whose result is kept, at most."""
+
 
 class Executor:
     """Executes statements."""
 
     def __init__(self) -> None:
         self._rowtypes: dict[tuple[str, object], list[ColumnInfo]] = {}
+        self._results: OrderedDict[tuple[str, str], Result] = OrderedDict()
 
     def execute(
         self,
@@ -66,6 +74,21 @@ class Executor:
         else:
             counts = (int(rows[0][0]),)
         return answers.counted(plan.kind, plan.type_id, counts)
+
+    def evaluate(self, session: Session, plan: Plan, text: str, values: list[Any]) -> Result:
+        """Execute a query that reads no table. Its result is kept, since procedures evaluate the
+        same few expressions again and again, each of which takes DuckDB half a millisecond."""
+        key = text, repr(values)
+        result = self._results.get(key)
+        if result is None:
+            result = self.execute(session, plan, text, values)
+            if plan.sql is not None and plan.repeatable and len(key[1]) <= _LONGEST_KEPT:
+                self._results[key] = result
+                if len(self._results) > KEPT:
+                    self._results.popitem(last=False)
+        else:
+            self._results.move_to_end(key)
+        return result
 
     def define(self, session: Session, plan: Plan, table: TableDefinition) -> Result:
         """Create a table, and store the metadata that fakesnow stores."""
