@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.calls import Calls, by_id
+from fleet_q.adapters.snowflake.session import new_change_id
 from fleet_q.core import step as steps
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.lifecycle import STEP, STEP_STATUSES
@@ -17,20 +18,25 @@ def change(
 ) -> list[Step]:
     """Carry out the commands, whose events have the type ``kind``, and return the changed steps.
 
-    Raises ``UnknownStep`` or ``IllegalTransition``.
+    Raises ``UnknownStep`` or ``IllegalTransition``. If an answer is lost, the procedure finds out
+    whether an earlier attempt was committed, which no query may show yet.
     """
+    change_ids: list[str] = []
     step_ids = [command.step_id for command in commands]
     sources = [status for status in STEP_STATUSES if STEP.allows(status, kind)]
 
     def change_all() -> dict[str, Step]:
-        changed = calls.write(
+        earlier = rows.encode(change_ids)
+        change_ids.append(new_change_id())
+        changed = calls.session.call(
             "change",
-            "changed_steps",
             event_type=kind,
             step_ids=rows.encode(step_ids),
             step_count=len(step_ids),
             sources=rows.encode(sources),
             pod_id=pod_id,
+            earlier=earlier,
+            change_id=change_ids[-1],
         )
         if changed:
             return by_id(changed)

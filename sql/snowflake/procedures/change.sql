@@ -1,21 +1,34 @@
 -- Cancel or replay steps, all of them or none, and return those that were changed. The second UPDATE
--- sees what the first did not if that had to wait for its lock.
+-- sees what the first did not if that had to wait for its lock. If one of the ``earlier`` attempts,
+-- whose answers were lost, has changed them, return the steps and change nothing.
 CREATE OR REPLACE PROCEDURE {procedure}(
     event_type VARCHAR,
     step_ids VARCHAR,
     step_count NUMBER(38, 0),
     sources VARCHAR,
     pod_id VARCHAR,
+    earlier VARCHAR,
     change_id VARCHAR
 )
 {{procedure_options}}
 AS
 $$
 DECLARE
+    done NUMBER(38, 0) DEFAULT 0;
     changed NUMBER(38, 0) DEFAULT 0;
     more NUMBER(38, 0) DEFAULT 0;
 BEGIN
     BEGIN TRANSACTION;
+    IF (earlier <> '[]') THEN
+        {{lock_steps}};
+        {{lock_earlier_events}};
+        done := SQLROWCOUNT;
+    END IF;
+    IF (done > 0) THEN
+        LET existing RESULTSET := ({{steps}});
+        ROLLBACK;
+        RETURN TABLE(existing);
+    END IF;
     {{change}};
     changed := SQLROWCOUNT;
     IF (changed < step_count) THEN

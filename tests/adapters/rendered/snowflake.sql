@@ -522,6 +522,26 @@ SELECT :pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), :incarnation, 1,
     'joined'
 WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE pod_id = :pod_id);
 
+-- snowflake/lock_earlier_events
+-- Lock the events of the earlier attempts of a change, and count them. A query might not see them
+-- yet.
+UPDATE "STEP_EVENTS"
+SET version = version
+WHERE change_id IN (
+    SELECT value::VARCHAR
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:earlier)))
+);
+
+-- snowflake/lock_steps
+-- Lock the steps that have these ids, so that the transaction sees them as they are: see
+-- lock_submitted.sql.
+UPDATE "STEP_TRACKER"
+SET version = version
+WHERE step_id IN (
+    SELECT value::VARCHAR
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+);
+
 -- snowflake/lock_submissions
 -- Serialize submissions with ids chosen by users, by locking this row: a table without an enforced
 -- key would store an id twice if two were submitted at once.

@@ -7,6 +7,7 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_4"(
     step_count NUMBER(38, 0),
     sources VARCHAR,
     pod_id VARCHAR,
+    earlier VARCHAR,
     change_id VARCHAR
 )
 COPY GRANTS
@@ -17,10 +18,40 @@ EXECUTE AS OWNER
 AS
 $$
 DECLARE
+    done NUMBER(38, 0) DEFAULT 0;
     changed NUMBER(38, 0) DEFAULT 0;
     more NUMBER(38, 0) DEFAULT 0;
 BEGIN
     BEGIN TRANSACTION;
+    IF (earlier <> '[]') THEN
+        UPDATE "STEP_TRACKER"
+        SET version = version
+        WHERE step_id IN (
+            SELECT value::VARCHAR
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+        );
+        UPDATE "STEP_EVENTS"
+        SET version = version
+        WHERE change_id IN (
+            SELECT value::VARCHAR
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:earlier)))
+        );
+        done := SQLROWCOUNT;
+    END IF;
+    IF (done > 0) THEN
+        LET existing RESULTSET := (SELECT step.step_id, step.status, step.priority, step.payload,
+            step.retry_count, step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
+            DATE_PART(epoch_microsecond, step.last_update_ts),
+            DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+            step.claim_token, step.result, step.error, step.traceback, step.version
+        FROM "STEP_TRACKER" AS step
+        JOIN (
+            SELECT value::VARCHAR AS step_id
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+        ) AS wanted ON step.step_id = wanted.step_id);
+        ROLLBACK;
+        RETURN TABLE(existing);
+    END IF;
     UPDATE "STEP_TRACKER"
     SET
         status = CASE change.type
