@@ -43,7 +43,9 @@ BEGIN
             step.retry_count, step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
             DATE_PART(epoch_microsecond, step.last_update_ts),
             DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-            step.claim_token, step.result, step.error, step.traceback, step.version
+            step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+            step.task_type, step.key, step.unique_key,
+            DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
         FROM "STEP_TRACKER" AS step
         JOIN (
             SELECT value::VARCHAR AS step_id
