@@ -81,6 +81,21 @@ class StaleClaim(FleetQError):
         self.step_id = step_id
 
 
+class ClaimLost(FleetQError):
+    """The step was claimed, and is not any more: what its holder did is not recorded."""
+
+    def __init__(self, step_id: str) -> None:
+        super().__init__(
+            f"the claim of step {step_id!r} is lost: it was ended or cancelled, recovered by the"
+            " leader, or its lease ended"
+        )
+        self.step_id = step_id
+
+
+class ConsumerEnded(FleetQError):
+    """The consumer has left the fleet, and claims no more steps."""
+
+
 class IncarnationEnded(FleetQError):
     """A pod acted as an incarnation that has ended.
 

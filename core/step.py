@@ -174,10 +174,12 @@ class Fail(msgspec.Struct, frozen=True, tag="failed"):
 
 
 class Release(msgspec.Struct, frozen=True, tag="released"):
-    """Release a claimed step unfinished; no try is used up."""
+    """Release a claimed step unfinished; no try is used up. It is claimable again after
+    ``retry_delay`` microseconds."""
 
     step_id: str
     claim_token: str
+    retry_delay: int = 0
 
     @property
     def size(self) -> int:
@@ -272,7 +274,7 @@ def decide(
                 fact = ev.Failed(command.claim_token, command.error, command.traceback)
         case Release():
             _check_claim(step, command.claim_token)
-            fact = ev.Released(command.claim_token, AT_ONCE)
+            fact = ev.Released(command.claim_token, _after(command.retry_delay, at))
         case Recover():
             _check_claim(step, command.claim_token)
             error = DIED.format(step.claimed_by)

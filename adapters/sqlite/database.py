@@ -208,6 +208,7 @@ class SqliteDatabase:
             self._latest = transaction.latest_heartbeat()
         if transaction.at < self._latest:
             self._is_set_back = True
+        transaction.clock_was_set_back = self._is_set_back
         if self._is_set_back and may_write:
             transaction.mark_due_by_new_clock()
 

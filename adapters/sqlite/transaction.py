@@ -72,6 +72,7 @@ class SqliteTransaction(StepByStep):
     threads run Python code."""
 
     is_marked_by_new_clock = False
+    clock_was_set_back = False  # so retries may be due that are not marked yet
     _refusal: str | None = None
 
     def __init__(self, connection: sqlite3.Connection, at: int) -> None:
@@ -113,7 +114,7 @@ class SqliteTransaction(StepByStep):
 
     def is_any_due(self) -> bool:
         row: tuple[int] = self._run("is_any_due", {"now": self.at}).fetchone()
-        return bool(row[0])
+        return bool(row[0]) or self.clock_was_set_back
 
     def is_any_claimed(self) -> bool:
         row: tuple[int] = self._run("is_any_claimed").fetchone()

@@ -9,7 +9,7 @@ from fleet_q.core.capacity import slots
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.retry import MICROS
 from fleet_q.core.settings import PodSettings
-from fleet_q.core.step import Fail
+from fleet_q.core.step import Fail, Release
 from fleet_q.core.worker.prefetch import PREFETCH_BYTES, Prefetch
 
 MOST_HELD_BYTES: Final = 2 * PREFETCH_BYTES
@@ -40,10 +40,13 @@ class ClaimSchedule:
         self._use_all_at = math.inf
         self._may_prefetch = True
 
+    def free(self, running: int) -> int:
+        """For how many more steps the pod has slots while it holds ``running``."""
+        return max(0, self.usable - running)
+
     def due(self, running: int, now: float) -> int:
         """How many steps to claim for free slots."""
-        free = self.usable - running
-        return max(0, free) if self.has_backlog or now >= self.next_claim else 0
+        return self.free(running) if self.has_backlog or now >= self.next_claim else 0
 
     def due_prefetch(self, free: int, running: int, held_bytes: int, now: float) -> int:
         """How many steps to claim with a sync that is due, beyond those for the ``free`` slots."""
@@ -98,7 +101,8 @@ class ClaimSchedule:
         delays = [
             outcome.retry_delay
             for outcome in request.outcomes
-            if isinstance(outcome, Fail) and not outcome.permanent
+            if (isinstance(outcome, Fail) and not outcome.permanent)
+            or (isinstance(outcome, Release) and outcome.retry_delay)
         ]
         if result.next_due is not None:
             delays.append(result.next_due - result.at)

@@ -51,6 +51,15 @@ class IdleTracker:
         """Whether sleeping saves anything."""
         return self._traits.writes_are_billed
 
+    @property
+    def relies_on_polls(self) -> bool:
+        """Whether the pod claims only after it has read that the change counter has changed."""
+        return self.writes_are_billed and self._change_counter is not None
+
+    def poll_now(self) -> None:
+        """Poll with the next plan."""
+        self.next_poll = -math.inf
+
     def schedule_poll(self, now: float) -> None:
         """The pod polls now; schedule the next poll."""
         self.next_poll = now + (self._traits.poll_interval or self._settings.claim_interval)
@@ -73,8 +82,7 @@ class IdleTracker:
     def next_claim(self, now: float) -> float:
         """When to claim again if the change counter stays the same and no step becomes due: at the
         next claim interval, or never where writes are billed and the counter is known."""
-        relies_on_polls = self.writes_are_billed and self._change_counter is not None
-        return math.inf if relies_on_polls else now + self._settings.claim_interval
+        return math.inf if self.relies_on_polls else now + self._settings.claim_interval
 
     def on_work(self) -> None:
         """The pod is not idle."""

@@ -8,7 +8,7 @@ have ended (``finished``). Times are seconds on one monotonic clock of the shell
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from fleet_q.core.leadership import is_led
@@ -36,6 +36,9 @@ class PodMachine:
     ``new_id`` makes incarnations and claim tokens, ``chance`` draws numbers in [0, 1), ``traits``
     describes the store. If the shell sets ``records_starts``, the leader can tell which of a dead
     pod's steps began, so steps on their last try may be prefetched.
+
+    With ``most_by_hand``, the pod claims only what its callers want (:meth:`want`), and they hold
+    at most so many steps.
     """
 
     def __init__(
@@ -46,13 +49,17 @@ class PodMachine:
         new_id: Callable[[], str],
         chance: Callable[[], float],
         traits: StoreTraits = _PLAIN,
+        most_by_hand: int | None = None,
     ) -> None:
         self.pod_id = pod_id
         self.settings = settings
         self.records_starts = False
         self.retry_policy = RetryPolicy(settings.retry_base_delay, settings.retry_max_delay, chance)
         self._chance = chance
-        parts = PodParts(pod_id, settings, traits, new_id=new_id, chance=chance)
+        parts = PodParts(
+            pod_id, settings, traits, new_id=new_id, chance=chance, most_by_hand=most_by_hand
+        )
+        self._by_hand = parts.by_hand
         self._schedule = Schedule(parts)
         self._member = parts.member
         self._pacing = parts.pacing
@@ -107,9 +114,14 @@ class PodMachine:
         return self._backoff.should_give_up
 
     @property
+    def kept(self) -> Collection[str]:
+        """The ids of the steps of which the store refuses every outcome."""
+        return self._requests.kept
+
+    @property
     def trouble(self) -> str | None:
         """What the pod cannot get its store to do, or ``None``."""
-        kept = ", ".join(map(repr, sorted(self._requests.kept)))
+        kept = ", ".join(map(repr, sorted(self.kept)))
         if kept:
             return f"the store refuses every outcome of {kept}: claimed until this pod leaves"
         if self._leading.trouble is not None:
@@ -140,6 +152,23 @@ class PodMachine:
             request=request,
             next_at=now if request is not None else self._schedule.next_at(),
         )
+
+    def want(self, steps: int) -> None:
+        """The callers of a pod by hand want so many steps in all."""
+        assert self._by_hand is not None
+        self._by_hand.wanted = steps
+
+    def look(self) -> None:
+        """Look now for the steps that are wanted. Where writes are billed, and the last claim found
+        too few, look first whether the change counter has changed since."""
+        if self._idle.relies_on_polls and not self._claims.has_backlog:
+            self._idle.poll_now()
+        else:
+            self.work_arrived()
+
+    def has_looked(self, now: float) -> bool:
+        """Whether the store has been asked for the steps that are wanted, and had no more."""
+        return self._schedule.has_looked(now)
 
     def begin_by(self, now: float) -> float:
         """Until when a step whose claim stood at ``now`` may begin without confirmation."""

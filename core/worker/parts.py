@@ -8,6 +8,7 @@ from fleet_q.core.ports import StoreTraits
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.worker.claim_schedule import ClaimSchedule
 from fleet_q.core.worker.claims import HeldClaims
+from fleet_q.core.worker.claims_by_hand import ClaimsByHand
 from fleet_q.core.worker.combining import Combining
 from fleet_q.core.worker.idle import IdleTracker
 from fleet_q.core.worker.leader_duties import LeaderDuties
@@ -22,7 +23,8 @@ from fleet_q.core.worker.sync_requests import SyncRequests
 class PodParts:
     """The parts of one pod; each keeps track of one concern.
 
-    ``new_id`` makes incarnations and claim tokens, ``chance`` draws numbers in [0, 1).
+    ``new_id`` makes incarnations and claim tokens, ``chance`` draws numbers in [0, 1). The pod
+    claims by itself, unless ``most_by_hand`` is the most steps that its callers may hold.
     """
 
     def __init__(
@@ -33,11 +35,15 @@ class PodParts:
         *,
         new_id: Callable[[], str],
         chance: Callable[[], float],
+        most_by_hand: int | None = None,
     ) -> None:
         self.member = Membership(pod_id, settings, new_id)
         self.pacing = ClaimPacing(traits)
         self.prefetch = Prefetch(settings.prefetch, settings.claim_interval)
-        self.claims = ClaimSchedule(settings, self.prefetch)
+        self.by_hand = (
+            None if most_by_hand is None else ClaimsByHand(settings, self.prefetch, most_by_hand)
+        )
+        self.claims = self.by_hand or ClaimSchedule(settings, self.prefetch)
         self.idle = IdleTracker(settings, traits)
         self.leading = LeaderDuties(pod_id, settings, chance)
         self.held = HeldClaims()

@@ -35,8 +35,9 @@ class Schedule:
         if self._requests.pending is not None:
             request = self._requests.repeat(self._requests.pending)
         elif self._member.phase == "asleep":
-            is_due = now >= self._idle.wake_at
-            request = self._requests.wake(self._claims.slots) if is_due else None
+            free = self._claims.free(0)
+            is_due = free > 0 and now >= self._idle.wake_at
+            request = self._requests.wake(free) if is_due else None
         else:
             request = self._next_request(now, records_starts)
         if request is not None:
@@ -67,7 +68,7 @@ class Schedule:
     def _is_lingering(self, now: float) -> bool:
         """Whether outcomes wait for those of functions that are about to end."""
         may_wait = self._outbox and self._running and self._outbox.fits_in_one_sync
-        has_free_slots = len(self._running) < self._claims.usable
+        has_free_slots = self._claims.free(len(self._running)) > 0
         return bool(may_wait) and self._pacing.is_lingering(now, has_free_slots=has_free_slots)
 
     def _due_claim(self, now: float) -> int:
@@ -107,7 +108,8 @@ class Schedule:
         if self._requests.pending is not None or self._member.phase == "joining":
             return self._backoff.retry_at
         if self._member.phase == "asleep":
-            return min(self._idle.next_poll, self._idle.wake_at, self._idle.leader_check_at)
+            wake_at = self._idle.wake_at if self._claims.free(0) else math.inf
+            return min(self._idle.next_poll, wake_at, self._idle.leader_check_at)
         times = [self._member.next_heartbeat if self._member.has_joined else math.inf]
         if self._member.phase == "up":
             times += [self._leading.next_recovery, self._sleep_at()]
@@ -116,7 +118,7 @@ class Schedule:
         if self._outbox:
             times.append(self._pacing.linger_until or self._backoff.retry_at)
         elif self._member.phase == "up":
-            if len(self._running) < self._claims.usable:
+            if self._claims.free(len(self._running)):
                 times.append(self._claims.next_claim)
             if self._may_poll():
                 times.append(self._idle.next_poll)
@@ -134,7 +136,7 @@ class Schedule:
             return False
         if self._member.phase == "asleep":
             self._idle.schedule_sleep_poll(now)
-            return True
+            return self._claims.free(0) > 0
         claims = (
             self._idle.writes_are_billed
             and request is not None
@@ -148,5 +150,16 @@ class Schedule:
 
     def _may_poll(self) -> bool:
         """Whether the pod would claim if it knew that a step is available."""
-        could_claim = self._member.phase == "up" and len(self._running) < self._claims.usable
+        could_claim = self._member.phase == "up" and self._claims.free(len(self._running)) > 0
         return self._idle.may_poll and could_claim and not self._claims.has_backlog
+
+    def has_looked(self, now: float) -> bool:
+        """Whether the pod would hold more steps if the store had any for it: nothing that may claim
+        a step is under way or due."""
+        phase = self._member.phase
+        if phase not in ("up", "asleep") or self._requests.pending is not None:
+            return False
+        is_due = now >= self._idle.wake_at if phase == "asleep" else self._due_claim(now) > 0
+        polls = self._idle.writes_are_billed and (phase == "asleep" or self._may_poll())
+        polls = polls and now >= self._idle.next_poll
+        return not is_due and not polls and now >= self._backoff.retry_at

@@ -14,6 +14,7 @@ from fleet_q.core.ports import Store
 from fleet_q.core.retry import Strategy
 from fleet_q.services.app import origin as origins
 from fleet_q.services.app.admin import Admin
+from fleet_q.services.app.consumer import Joining
 from fleet_q.services.app.queue import Queue
 from fleet_q.services.app.retries import Errors, retries
 from fleet_q.services.app.running import Run
@@ -127,6 +128,16 @@ class FleetQ(Queue, Admin):
     def close(self) -> None:
         """Close the store that the methods of this app opened."""
         self._connection.close()
+
+    def consumer(self, *, slots: int | None = None) -> Joining:
+        """Join the fleet as a pod that runs no functions: the caller claims steps and ends them.
+
+        ``with app.consumer() as consumer:`` gives a :class:`Consumer`, and ``async with`` an
+        :class:`AsyncConsumer`, which holds at most ``slots`` steps at once, 1,000 by default. Its
+        pod has an id of its own, so one process may have several; it keeps the heartbeat and takes
+        part in recovery. At the end, it releases the steps that are still held and leaves.
+        """
+        return Joining(self._connection, self._registry, slots)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Pod]:

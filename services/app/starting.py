@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from fleet_q.adapters.open import described
 from fleet_q.core.capacity import slots
+from fleet_q.core.ports import Store
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.ids import new_pod_id
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.app.version import installed_version
+from fleet_q.services.worker.by_hand import PodByHand
 from fleet_q.services.worker.careful_log import CarefulLogger
 from fleet_q.services.worker.pod_thread import Pod
+from fleet_q.services.worker.runners import Runners
 
 log = CarefulLogger("fleet_q.pod")
 
@@ -24,27 +28,56 @@ def start_pod(connection: Connection, registry: Registry, loop: asyncio.Abstract
     settings = connection.settings
     pod_id = settings.pod_id or new_pod_id()
     store, is_own = connection.open_for(pod_id)
-    pod = Pod(pod_id, store, registry, settings, loop, closes_store=is_own)
-    _log_start(pod_id, connection, registry, is_new=getattr(store, "was_created", False))
+
+    def new_functions(pod: Pod) -> Runners:
+        return Runners(
+            registry,
+            retry_policy=pod.machine.retry_policy,
+            on_outcome=pod.tell,
+            on_began=pod.on_began,
+            loop=loop,
+            max_running=slots(settings.max_parallelism, settings.capacity_threshold),
+            on_unconfirmed=partial(pod.tell, pod.machine.must_confirm),
+            pod_id=pod_id,
+            settings=settings,
+            record_start=None if pod.starts is None else pod.starts.add,
+        )
+
+    pod = Pod(pod_id, store, settings, new_functions, loop=loop, closes_store=is_own)
+    count = slots(settings.max_parallelism, settings.capacity_threshold)
+    work = f"{count} slots, task types: {registry.described()}"
+    _start(pod, connection, store, is_own, work)
+    return pod
+
+
+def start_pod_by_hand(connection: Connection, most: int, pod_id: str | None = None) -> PodByHand:
+    """Start a pod whose steps callers take, at most ``most`` at once; it gets a new id by default.
+
+    Raises what opening the store and starting the pod raise.
+    """
+    pod_id = pod_id or new_pod_id()
+    store, is_own = connection.open_for(pod_id)
+    pod = PodByHand(pod_id, store, connection.settings, most=most, closes_store=is_own)
+    _start(pod, connection, store, is_own, f"up to {most} steps, by hand")
+    return pod
+
+
+def _start(pod: Pod, connection: Connection, store: Store, is_own: bool, work: str) -> None:
+    """Start the pod and log what explains an idle one: the store it uses, whether that is new, and
+    the ``work`` that it takes."""
+    where = described(connection.where, connection.environment)
+    is_new = getattr(store, "was_created", False)
+    log.info(
+        "pod %s starts: fleet-q %s, store %s, %s",
+        pod.pod_id,
+        installed_version(),
+        f"{where}, which is new" if is_new else where,
+        work,
+        extra={"pod": pod.pod_id},
+    )
     try:
         pod.start()
     except BaseException:
         if is_own:
             store.close()
         raise
-    return pod
-
-
-def _log_start(pod_id: str, connection: Connection, registry: Registry, *, is_new: bool) -> None:
-    """Log what explains an idle pod: the store it uses, whether that is new, and its task types."""
-    settings = connection.settings
-    where = described(connection.where, connection.environment)
-    log.info(
-        "pod %s starts: fleet-q %s, store %s, %d slots, task types: %s",
-        pod_id,
-        installed_version(),
-        f"{where}, which is new" if is_new else where,
-        slots(settings.max_parallelism, settings.capacity_threshold),
-        registry.described(),
-        extra={"pod": pod_id},
-    )

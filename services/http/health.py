@@ -68,7 +68,7 @@ class HealthCheck:
 
     async def _loop_trouble(self) -> Trouble | None:
         pod = self._fleet.pod
-        if pod is None or pod.loop is asyncio.get_running_loop():
+        if pod is None or pod.loop in (None, asyncio.get_running_loop()):
             return None
         if await self._loop_call.answer(self._within):
             return None
@@ -94,7 +94,7 @@ class HealthCheck:
             answer.set_result(None)
 
     def _call_loop(self, answer: Future[None]) -> None:
-        if (pod := self._fleet.pod) is not None:
+        if (pod := self._fleet.pod) is not None and pod.loop is not None:
             pod.loop.call_soon_threadsafe(answer.set_result, None)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from fleet_q.core.errors import (
+        ClaimLost,
+        ConsumerEnded,
         CorruptLog,
         DataRefused,
         FleetQError,
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
         UnknownToThisVersion,
     )
     from fleet_q.services.app.app import FleetQ
+    from fleet_q.services.app.claimed_step import ClaimedStep
+    from fleet_q.services.app.consumer import AsyncConsumer, Consumer
     from fleet_q.services.app.context import PermanentFailure, StepContext, current_step
     from fleet_q.services.app.settings import Settings
     from fleet_q.services.app.tasks import Task
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 
 _MODULES: Final = {
     "fleet_q.core.errors": (
+        "ClaimLost",
+        "ConsumerEnded",
         "CorruptLog",
         "DataRefused",
         "FleetQError",
@@ -52,6 +58,8 @@ _MODULES: Final = {
         "UnknownToThisVersion",
     ),
     "fleet_q.services.app.app": ("FleetQ",),
+    "fleet_q.services.app.claimed_step": ("ClaimedStep",),
+    "fleet_q.services.app.consumer": ("AsyncConsumer", "Consumer"),
     "fleet_q.services.app.context": ("PermanentFailure", "StepContext", "current_step"),
     "fleet_q.services.app.settings": ("Settings",),
     "fleet_q.services.app.tasks": ("Task",),
@@ -68,6 +76,11 @@ _MODULES: Final = {
 _MODULE_OF: Final = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AsyncConsumer",
+    "ClaimLost",
+    "ClaimedStep",
+    "Consumer",
+    "ConsumerEnded",
     "CorruptLog",
     "DataRefused",
     "DeadLettersView",

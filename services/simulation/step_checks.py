@@ -176,7 +176,7 @@ class StepChecks:
                 )
                 self._end(record, "failed")
             case ev.Released():
-                record.available = 0
+                record.available = fact.available_ts or 0
                 self._release(record, "pending")
             case ev.Retried() | ev.Recovered():
                 record.tries += 1

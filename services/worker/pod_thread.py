@@ -11,39 +11,52 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from fleet_q.adapters import fork
 from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.core import pod as core
-from fleet_q.core.capacity import slots
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.ports import Store
 from fleet_q.core.step import Fail
+from fleet_q.core.worker.functions import Functions
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.program import Message, PodProgram, Program, Wait
 from fleet_q.services.app.description import message_of
 from fleet_q.services.app.ids import new_token
 from fleet_q.services.app.settings import Settings
-from fleet_q.services.app.tasks import Registry
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from fleet_q.services.worker.pod_log import PodLog, log
-from fleet_q.services.worker.runners import Runners
+
+
+class PodFunctions(Functions, Protocol):
+    """What runs a pod's functions, with what its health depends on."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no waiting function can begin although slots are free; ``None`` if it can."""
 
 
 class Pod:
     """A running pod. Only its own thread calls ``store``. Functions never run in that thread, so
-    they cannot stop the heartbeat. ``loop`` is the event loop that runs async functions;
-    ``closes_store`` tells whether the pod closes the store when it ends."""
+    they cannot stop the heartbeat.
+
+    ``new_functions`` makes what runs them, given the pod, and ``new_log`` what its events are
+    reported to. ``loop`` is the event loop that runs async functions, if the pod has one.
+    ``most_by_hand``: see :class:`PodMachine`. ``closes_store`` tells whether the pod closes the
+    store when it ends.
+    """
 
     def __init__(
         self,
         pod_id: str,
         store: Store,
-        registry: Registry,
         settings: Settings,
-        loop: asyncio.AbstractEventLoop,
+        new_functions: Callable[[Pod], PodFunctions],
         *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        new_log: Callable[[str], PodLog] = PodLog,
+        most_by_hand: int | None = None,
         closes_store: bool = False,
     ) -> None:
         self.pod_id = pod_id
@@ -54,38 +67,32 @@ class Pod:
         self._store = store
         self._closes_store = closes_store
         self._settings = settings
-        self._machine = PodMachine(
+        self.machine = PodMachine(
             pod_id,
             settings,
             new_id=new_token,
             chance=random.random,
             traits=store.traits,
+            most_by_hand=most_by_hand,
         )
         starts = store.starts
-        self._starts = None if starts is None else starts.open(self._machine.incarnation)
+        self.starts = None
+        if starts is not None and most_by_hand is None:  # callers begin at once, unrecorded
+            self.starts = starts.open(self.machine.incarnation)
         self._inbox: SimpleQueue[Message] = SimpleQueue()
-        self._runners = Runners(
-            registry,
-            retry_policy=self._machine.retry_policy,
-            on_outcome=self._inbox.put,
-            on_began=self._on_began,
-            loop=loop,
-            max_running=slots(settings.max_parallelism, settings.capacity_threshold),
-            on_unconfirmed=partial(self._inbox.put, self._machine.must_confirm),
-            pod_id=pod_id,
-            settings=settings,
-            record_start=None if self._starts is None else self._starts.add,
-        )
-        self._log = PodLog(pod_id)
+        self.tell = self._inbox.put
+        """Send a message to the pod's loop. Can be called from any thread."""
+        self._functions = new_functions(self)
+        self._log = new_log(pod_id)
         self._program = PodProgram(
-            self._machine,
-            self._runners,
+            self.machine,
+            self._functions,
             self._log,
             clock=time.monotonic,
             new_queue=SqliteRecoveryQueue,
             traits=store.traits,
             starts=starts,
-            own_starts=self._starts,
+            own_starts=self.starts,
             describe=message_of,
         )
         self._last_result_at = time.monotonic()
@@ -102,13 +109,13 @@ class Pod:
 
     def work_arrived(self) -> None:
         """Claim without waiting for the next poll: a step was submitted in this process."""
-        self._inbox.put(self._machine.work_arrived)
+        self.tell(self.machine.work_arrived)
 
     def drain(self, grace: float | None = None) -> None:
         """Stop claiming, let running functions finish for ``grace`` seconds, release the other
         steps and leave. ``None`` stands for ``FLEET_Q_SHUTDOWN_GRACE``. A second call can only
         shorten the grace."""
-        self._inbox.put(partial(self._machine.drain, time.monotonic(), grace))
+        self.tell(partial(self.machine.drain, time.monotonic(), grace))
 
     def stay_with_the_parent(self) -> None:
         """Mark this copy of the pod, in a forked process, as ended, and keep its objects alive:
@@ -141,25 +148,25 @@ class Pod:
         unexpected = self._program.unexpected
         if unexpected is not None:
             return f"unexpected error: {unexpected}"
-        return self._runners.trouble or self._machine.trouble
+        return self._functions.trouble or self.machine.trouble
 
     @property
     def is_draining(self) -> bool:
         """Whether the pod was asked to leave and has not left yet."""
-        return self._machine.phase == "draining"
+        return self.machine.phase == "draining"
 
     def silent_pods(self) -> list[core.Pod]:
         """The pods without a new heartbeat for the dead-pod threshold. Can be called from any
         thread."""
-        return self._machine.silence.silent()
+        return self.machine.silence.silent()
 
-    def _on_began(
+    def on_began(
         self, step_id: str, claim_token: str, timeout: float, on_timeout: Fail | None
     ) -> None:
         """Start the timeout of a function, in seconds. Called from any thread."""
         now = time.monotonic()
-        began = partial(self._machine.began, step_id, claim_token, timeout, now, on_timeout)
-        self._inbox.put(began)
+        began = partial(self.machine.began, step_id, claim_token, timeout, now, on_timeout)
+        self.tell(began)
 
     def _run(self) -> None:
         try:
@@ -168,13 +175,15 @@ class Pod:
             self._log.on_failed(error)
         finally:
             try:
-                self._runners.close()
-                if self._starts is not None:
-                    self._starts.close(is_needed=bool(self._program.held))
+                self._functions.close()
+                if self.starts is not None:
+                    self.starts.close(is_needed=bool(self._program.held))
                 if self._closes_store:
                     self._store.close()
             except BaseException:
-                log.exception("closing the runners or the store failed", extra={"pod": self.pod_id})
+                log.exception(
+                    "closing the functions or the store failed", extra={"pod": self.pod_id}
+                )
             wait_for_handlers()
             self.ended.set()
             self._call_end_callbacks()

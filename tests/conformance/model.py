@@ -227,7 +227,9 @@ class Model:
                 change = {"result": outcome.result, "error": None, "traceback": None}
                 self._change(step_id, now, status="completed", **change)
             case Release():
-                self._change(step_id, now, status="pending", available_ts=0, **NO_HOLDER)
+                delay = outcome.retry_delay
+                available = now + delay if delay else 0
+                self._change(step_id, now, status="pending", available_ts=available, **NO_HOLDER)
             case Fail(permanent=True):
                 change = {"error": outcome.error, "traceback": outcome.traceback}
                 self._change(step_id, now, status="failed", **change)

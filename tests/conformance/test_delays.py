@@ -81,6 +81,18 @@ def test_next_due_excludes_steps_that_are_already_due(store: Store, clock: FakeC
     assert next_due(store) == clock() + 3 * SECOND
 
 
+def test_step_released_with_a_delay_is_claimable_after_it(store: Store, clock: FakeClock) -> None:
+    held_step(store, max_retries=0)
+
+    acknowledge(store, Release("step", "token", retry_delay=3 * SECOND))
+
+    assert next_due(store) == clock() + 3 * SECOND
+    assert claim(store) == []
+    clock.advance(3)
+    assert claim(store) == ["step"]
+    assert known(store, "step").retry_count == 0
+
+
 def test_delayed_step_waits_again_after_the_clock_was_set_back(
     store: Store, clock: FakeClock
 ) -> None:
@@ -124,6 +136,17 @@ def test_step_released_after_the_clock_was_set_back_is_claimable(
     assert known(store, "step").last_update_ts == clock()
     assert claim(store) == ["step"]
     assert facts(store, "step") == ["submitted", "claimed", "released", "claimed"]
+
+
+def test_retry_is_claimable_at_once_after_the_clock_was_set_back(
+    store: Store, clock: FakeClock
+) -> None:
+    held_step(store)
+    acknowledge(store, Fail("step", "token", "Boom", retry_delay=3 * SECOND))
+
+    clock.step(-1)
+
+    assert claim(store) == ["step"]
 
 
 @pytest.mark.parametrize("seconds", [-3_600, -(10**9), 3_600])

@@ -65,7 +65,9 @@ submissions = st.builds(
 )
 batches = st.lists(submissions, min_size=1, max_size=4)
 claims = st.sampled_from([0, 0, 0, 2])
-endings = st.sampled_from(["complete", "complete", "fail", "fail later", "give up", "release"])
+endings = st.sampled_from(
+    ["complete", "complete", "fail", "fail later", "give up", "release", "release later"]
+)
 fates = st.sampled_from(["answered"] * 6 + ["answer lost", "request lost"])
 
 
@@ -460,6 +462,8 @@ def ending(how: str, claimed: tuple[str, str]) -> Outcome:
             return Fail(step_id, token, "Boom", retry_delay=3 * SECOND)
         case "give up":
             return Fail(step_id, token, "Hopeless", permanent=True)
+        case "release later":
+            return Release(step_id, token, retry_delay=3 * SECOND)
     return Release(step_id, token)
 
 

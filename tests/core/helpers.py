@@ -91,6 +91,7 @@ class Driver:
         timeout: float | None = None,
         chance: Callable[[], float] = lambda: 0.5,
         traits: StoreTraits | None = None,
+        most_by_hand: int | None = None,
         **settings: Any,
     ) -> None:
         ids = count(1)
@@ -103,6 +104,7 @@ class Driver:
             new_id=lambda: f"id-{next(ids)}",
             chance=chance,
             traits=traits or StoreTraits(),
+            most_by_hand=most_by_hand,
         )
         self.tokens: dict[str, str] = {}
 
