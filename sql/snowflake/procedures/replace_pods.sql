@@ -13,7 +13,8 @@ DECLARE
 BEGIN
     BEGIN TRANSACTION;
     {{delete_pods}};
-    events := ({{count_pod_events}});
+    {{lock_pod_events}};
+    events := SQLROWCOUNT;
     IF (events = event_count) THEN
         {{insert_pods}};
         COMMIT;

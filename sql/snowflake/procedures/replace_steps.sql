@@ -14,7 +14,8 @@ DECLARE
 BEGIN
     BEGIN TRANSACTION;
     {{delete_steps}};
-    events := ({{count_events}});
+    {{lock_events}};
+    events := SQLROWCOUNT;
     IF (events = event_count) THEN
         {{insert_steps}};
         COMMIT;

@@ -308,22 +308,12 @@ FROM (
     LIMIT 1
 ) AS due;
 
--- snowflake/count_events
-SELECT COUNT(*)
-FROM "STEP_EVENTS"
-WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
-
 -- snowflake/count_heartbeats
 SELECT COUNT(*) FROM "POD_HEARTBEATS";
 
 -- snowflake/count_old_requests
 SELECT COUNT(*) FROM "SYNC_REQUESTS"
 WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
-
--- snowflake/count_pod_events
-SELECT COUNT(*)
-FROM "POD_EVENTS"
-WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))));
 
 -- snowflake/counts
 SELECT status, COUNT(*)
@@ -531,6 +521,18 @@ WHERE change_id IN (
     SELECT value::VARCHAR
     FROM TABLE(FLATTEN(input => PARSE_JSON(:earlier)))
 );
+
+-- snowflake/lock_events
+-- Lock the events of these steps, and count them. A query might not see the last ones yet.
+UPDATE "STEP_EVENTS"
+SET version = version
+WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
+
+-- snowflake/lock_pod_events
+-- Lock the events of these pods, and count them. A query might not see the last ones yet.
+UPDATE "POD_EVENTS"
+SET version = version
+WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))));
 
 -- snowflake/lock_steps
 -- Lock the steps that have these ids, so that the transaction sees them as they are: see

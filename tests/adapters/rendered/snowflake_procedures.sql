@@ -1581,9 +1581,10 @@ BEGIN
     BEGIN TRANSACTION;
     DELETE FROM "POD_HEALTH"
     WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))));
-    events := (SELECT COUNT(*)
-    FROM "POD_EVENTS"
-    WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids)))));
+    UPDATE "POD_EVENTS"
+    SET version = version
+    WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))));
+    events := SQLROWCOUNT;
     IF (events = event_count) THEN
         INSERT INTO "POD_HEALTH" (
             pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version
@@ -1627,9 +1628,10 @@ BEGIN
     BEGIN TRANSACTION;
     DELETE FROM "STEP_TRACKER"
     WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
-    events := (SELECT COUNT(*)
-    FROM "STEP_EVENTS"
-    WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))));
+    UPDATE "STEP_EVENTS"
+    SET version = version
+    WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
+    events := SQLROWCOUNT;
     IF (events = event_count) THEN
         INSERT INTO "STEP_TRACKER" (
             step_id, status, priority, payload, retry_count, max_retries, created_ts,

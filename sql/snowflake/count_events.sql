@@ -1,3 +1,0 @@
-SELECT COUNT(*)
-FROM {step_events}
-WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
