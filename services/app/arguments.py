@@ -10,6 +10,7 @@ from typing import Any, Final, Optional, Unpack, get_args, get_origin
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.callables import names_of, needed_by
 from fleet_q.services.app.codec import NoValue, TypeCodec, Unsupported, is_anything, resolved
+from fleet_q.services.app.submitter import OPTION_NAMES
 
 _EMPTY: Final = inspect.Parameter.empty
 _BY_POSITION: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY)
@@ -72,6 +73,21 @@ class Arguments:
                 self._codecs[parameter.name] = codec
         self._is_typed = any((*self._codecs.values(), self._others))
 
+    def by_name(self, args: tuple[Any, ...], arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call by name, the positional ones ``args`` too. Raises
+        :class:`InvalidInput` if one of these has no name, or is also among ``arguments``."""
+        try:
+            bound = self._signature.bind_partial(*args).arguments
+        except TypeError as error:
+            raise InvalidInput(str(error)) from None
+        if unnamed := bound.keys() - self._accepted:
+            raise InvalidInput(
+                f"steps pass arguments by name, and those of *{unnamed.pop()} have none"
+            )
+        if twice := bound.keys() & arguments.keys():
+            raise InvalidInput(f"multiple values for argument {twice.pop()!r}")
+        return {**bound, **arguments}
+
     def to_json(self, arguments: dict[str, Any]) -> bool:
         """Convert the arguments of a submission to JSON values, in place. Returns whether any had
         to be converted. Raises :class:`InvalidInput`."""
@@ -129,7 +145,9 @@ class Arguments:
         try:
             self._signature.bind(**arguments)
         except TypeError as error:
-            raise InvalidInput(str(error)) from None
+            is_option = OPTION_NAMES & (arguments.keys() - self._accepted)
+            hint = "; options stand apart from the arguments" if is_option else ""
+            raise InvalidInput(f"{error}{hint}") from None
 
 
 def result_codec(function: Callable[..., Any], signature: inspect.Signature) -> TypeCodec | None:

@@ -10,7 +10,10 @@ from typing import Any, Final
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.submission import TASK_TYPE
 
-_OPTIONS: Final = ("step_id", "priority", "delay")
+ARGUMENTS: Final = "$arguments"
+"""The key of a payload that holds the arguments if one of them is named like a key of the payload.
+Else the arguments stand in the payload itself, beside the task type."""
+
 _BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 _NEVER_AWAITABLE: Final = frozenset({type(None), bool, int, float, str, list, dict})
@@ -60,16 +63,6 @@ def check_callable_by_name(function: Callable[..., Any], signature: inspect.Sign
             raise InvalidInput(
                 f"the parameter {parameter.name!r} is positional-only, and steps pass arguments by"
                 " name; wrap it in a function"
-            )
-        if parameter.kind not in _BY_NAME:
-            continue
-        if parameter.name == TASK_TYPE:
-            raise InvalidInput(
-                f"the parameter {TASK_TYPE!r} conflicts with the step's task type; rename it"
-            )
-        if parameter.name in _OPTIONS:
-            raise InvalidInput(
-                f"the parameter {parameter.name!r} conflicts with an option of submit(); rename it"
             )
     if [parameter.kind for parameter in parameters] == [inspect.Parameter.VAR_POSITIONAL]:
         raise InvalidInput(

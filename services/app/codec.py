@@ -71,20 +71,34 @@ class TypeCodec:
         """
         if type(value) is self.exact:
             return value
-        if isinstance(self._kind, type) and not isinstance(value, (self._kind, *_JSON)):
+        if not isinstance(value, _JSON) and not _may_be(value, self._kind):
             raise self._wrong(name, f"not {type(value).__name__}")
         try:
-            encoded = value if self.is_json else to_builtins(value, self._order)
+            if self.is_json:
+                return self._checked(value)
+            encoded = to_builtins(value, self._order)
             decoded = self._convert(encoded)
-            # A subclass loses its own fields. The JSON form of a value may be written in other
-            # ways, for example with Z for UTC, so only instances are compared.
-            is_instance = not self.is_json and bool(encoded != value)
-            is_lossy = is_instance and to_builtins(decoded, self._order) != encoded
+            # An instance of a subclass would lose its own fields. A value in its JSON form is not
+            # compared: it may be written in other ways, for example with Z for UTC.
+            is_lossy = encoded != value and to_builtins(decoded, self._order) != encoded
         except Exception as error:
             raise self._wrong(name, _reason(error)) from None
         if is_lossy:
-            raise self._wrong(name, "parts of it would be lost: it holds an instance of a subclass")
+            raise self._wrong(name, "it has fields that would be lost")
         return encoded
+
+    def _checked(self, value: Any) -> Any:
+        """Return a JSON value that fits the type, with instances of subclasses of ``float``, which
+        msgspec rejects, as plain numbers."""
+        try:
+            self._convert(value)
+        except msgspec.ValidationError:
+            plain = to_builtins(value)
+            if plain != value:
+                raise
+            self._convert(plain)
+            return plain
+        return value
 
     def result_to_json(self, value: Any) -> Any:
         """Return what a function returned as JSON values, whether it fits the type or not: the work
@@ -143,6 +157,14 @@ def shown(kind: Any) -> str:
     if get_origin(kind) in (Union, UnionType):
         return " | ".join("None" if arg is type(None) else shown(arg) for arg in get_args(kind))
     return re.sub(r"\b(?:[^\W\d]\w*\.)+", "", str(kind).replace("typing.", ""))
+
+
+def _may_be(value: Any, kind: Any) -> bool:
+    """Whether ``value`` may be an instance of ``kind``; true if Python cannot tell."""
+    try:
+        return not isinstance(kind, type) or isinstance(value, kind)
+    except TypeError:  # a TypedDict
+        return True
 
 
 class NoValue:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from fleet_q.core.errors import InvalidInput, UnknownStep
 from fleet_q.core.events import DEFAULT_QUEUE
@@ -15,6 +15,7 @@ from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import submit_all
 from fleet_q.services.app.context import PermanentFailure, current
 from fleet_q.services.app.ids import new_step_id
+from fleet_q.services.app.submitter import SubmitOptions
 from fleet_q.services.app.views import EventView, StepView
 
 _WAIT_SHORTEST: Final = 0.005
@@ -68,36 +69,21 @@ class Queue(AppBase):
         return command.step_id
 
     def submit_many(
-        self,
-        payloads: Iterable[Mapping[str, Any]],
-        *,
-        priority: int = 0,
-        delay: float = 0,
-        queue: str = DEFAULT_QUEUE,
-        key: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        timeout: float | None = None,
+        self, payloads: Iterable[Mapping[str, Any]], **options: Unpack[SubmitOptions]
     ) -> list[str]:
-        """Store a step for every payload; return their ids, in order.
+        """Store a step for every payload with the options of :meth:`submit`, except ``step_id``;
+        return their ids, in order.
 
         All payloads are checked before the first is stored; then the steps are stored in
         transactions of up to 1,000. If a transaction fails, the attribute ``stored_ids`` of its
         error lists the ids of the steps that were stored, those of the first payloads.
         """
+        if options.get("step_id") is not None:
+            raise InvalidInput("step_id is for one step; use submit() for each")
         commands = []
         for number, payload in enumerate(payloads):
             try:
-                commands.append(
-                    self.command(
-                        payload,
-                        priority=priority,
-                        delay=delay,
-                        queue=queue,
-                        key=key,
-                        labels=labels,
-                        timeout=timeout,
-                    )
-                )
+                commands.append(self.command(payload, **options))
             except InvalidInput as error:
                 raise InvalidInput(f"payloads[{number}]: {error}") from None
         self.submit_commands(commands)
@@ -123,7 +109,7 @@ class Queue(AppBase):
             payload = dict(payload)
         task = self._registry.named(payload.get(TASK_TYPE)) if isinstance(payload, dict) else None
         if task is not None:
-            payload = task.payload(payload)
+            payload = task.checked(payload)
             max_retries = task.max_retries if max_retries is None else max_retries
         settings = self.settings
         return submission(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property, partial
-from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -13,6 +13,7 @@ from fleet_q.core.step import Step
 from fleet_q.core.submission import TASK_TYPE, check_id, check_retries, check_timeout
 from fleet_q.services.app.arguments import Arguments, result_codec
 from fleet_q.services.app.callables import (
+    ARGUMENTS,
     check_callable_by_name,
     check_takes_row,
     is_async,
@@ -22,6 +23,7 @@ from fleet_q.services.app.codec import TypeCodec
 from fleet_q.services.app.context import PermanentFailure
 from fleet_q.services.app.origin import Origin, check_findable, origin
 from fleet_q.services.app.retries import Retries
+from fleet_q.services.app.submitter import SubmitOptions, Submitter, SubmittingApp
 from fleet_q.services.app.views import StepView
 
 P = ParamSpec("P")
@@ -33,7 +35,7 @@ MOST_NAMED = 20
 """The most task types that a message lists."""
 
 
-class App(Protocol):
+class App(SubmittingApp, Protocol):
     """The app that a task is registered on, as far as tasks and child processes use it."""
 
     @property
@@ -51,11 +53,6 @@ class App(Protocol):
     @property
     def url(self) -> str | None:
         """The URL of the app's store, or ``None`` if other processes cannot open it."""
-
-    def submit(
-        self, payload: Mapping[str, Any], *, step_id: str | None, priority: int, delay: float
-    ) -> str:
-        """Store a step and return its id."""
 
     def wait(self, step_id: str, timeout: float | None) -> StepView:
         """Wait until a step is final; return it."""
@@ -118,25 +115,24 @@ class Task(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
 
-    def submit(
-        self,
-        *,
-        step_id: str | None = None,
-        priority: int = 0,
-        delay: float = 0,
-        **arguments: Any,
-    ) -> str:
-        """Submit a step that calls this function with ``arguments``; return the step's id.
+    def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Submit a step that calls this function with these arguments; return the step's id.
 
         Raises :class:`InvalidInput` if the function does not accept the arguments.
         """
-        if TASK_TYPE in arguments:
-            raise InvalidInput(
-                f"task {self.name!r}: {TASK_TYPE!r} cannot be an argument, it names the step's"
-                " function; use another name"
-            )
-        payload = {TASK_TYPE: self.name, **arguments}
-        return self.app.submit(payload, step_id=step_id, priority=priority, delay=delay)
+        return self.app.submit(self._payload_of(args, kwargs))
+
+    def submit_many(self, arguments: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Submit a step for each of these arguments by name; return the steps' ids, in order.
+
+        All are checked before the first is stored; see :meth:`fleet_q.FleetQ.submit_many`.
+        """
+        return self.options().submit_many(arguments)
+
+    def options(self, **options: Unpack[SubmitOptions]) -> Submitter[P]:
+        """Return what submits steps of this task with these options of
+        :meth:`fleet_q.FleetQ.submit`: ``task.options(priority=1).submit(file="x")``."""
+        return Submitter(self.app, self._payload_of, options)
 
     @overload
     def result(
@@ -157,18 +153,32 @@ class Task(Generic[P, R]):
         codec = self._result_codec
         return step.result if codec is None else codec.from_json(step.result, None)
 
-    def payload(self, payload: dict[str, Any]) -> dict[str, Any]:
+    def _payload_of(self, args: tuple[Any, ...], arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the payload of a step that calls the function with these arguments."""
+        if args:
+            try:
+                arguments = self._arguments.by_name(args, arguments)
+            except InvalidInput as error:
+                raise InvalidInput(f"task {self.name!r}: {error}") from None
+        if TASK_TYPE in arguments or ARGUMENTS in arguments:
+            return {TASK_TYPE: self.name, ARGUMENTS: arguments}
+        return {TASK_TYPE: self.name, **arguments}
+
+    def checked(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return the payload of a submission with its arguments as JSON values.
 
         Raises :class:`InvalidInput` if the function does not accept the arguments.
         """
-        arguments = payload.copy()
-        del arguments[TASK_TYPE]
         try:
+            arguments = _arguments_in(payload.copy())
             is_converted = self._arguments.to_json(arguments)
         except InvalidInput as error:
             raise InvalidInput(f"task {self.name!r}: {error}") from None
-        return {TASK_TYPE: self.name, **arguments} if is_converted else payload
+        if not is_converted:
+            return payload
+        if ARGUMENTS in payload:
+            return {TASK_TYPE: self.name, ARGUMENTS: arguments}
+        return {TASK_TYPE: self.name, **arguments}
 
     def bound(self, step: Step) -> Callable[[], R]:
         """Return the function bound to the payload of ``step``.
@@ -178,9 +188,8 @@ class Task(Generic[P, R]):
         payload = _decode(step.payload)
         if self.name is None:  # the executor
             return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]
-        payload.pop(TASK_TYPE)
         try:
-            arguments = self._arguments.from_json(payload)
+            arguments = self._arguments.from_json(_arguments_in(payload))
         except InvalidInput as error:
             raise PermanentFailure(f"task {self.name!r}: {error}") from None
         return partial(self.function, **arguments)
@@ -260,6 +269,21 @@ class _Typed(msgspec.Struct):
     """The part of a payload that selects the function."""
 
     task_type: Any = None
+
+
+def _arguments_in(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments in a payload, of which nothing else is left. Raises
+    :class:`InvalidInput` if they are in it in both forms."""
+    del payload[TASK_TYPE]
+    if ARGUMENTS not in payload:
+        return payload
+    arguments = payload.pop(ARGUMENTS)
+    if payload:
+        others = ", ".join(map(repr, payload))
+        raise InvalidInput(f"the payload has {ARGUMENTS!r} and other arguments: {others}")
+    if not isinstance(arguments, dict):
+        raise InvalidInput(f"{ARGUMENTS!r} must be an object of arguments by name")
+    return arguments
 
 
 _decode_type = msgspec.json.Decoder(_Typed).decode

@@ -8,7 +8,7 @@ import uuid
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import msgspec
 from pydantic import BaseModel
@@ -28,6 +28,11 @@ class Colour(enum.Enum):
 class Point(NamedTuple):
     x: int
     y: int
+
+
+class Address(TypedDict):
+    city: str
+    since: date
 
 
 @dataclasses.dataclass

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,7 @@ from tests.services import module_with_types as types
 from tests.services.conftest import QUICK, Command, Run, api_of
 from tests.services.module_with_types import (
     Account,
+    Address,
     Colour,
     GiftOrder,
     Line,
@@ -60,6 +62,8 @@ ACCOUNT = Account(name="Ada", since=date(2026, 1, 1))
         (bytes, b"\x00\xff"),
         (Path, Path("/tmp/x")),
         (Point, Point(1, 2)),
+        (Address, {"city": "Rome", "since": date(2026, 1, 1)}),
+        (Colour | None, Colour.RED),
         (tuple[int, str], (1, "x")),
         (set[str], {"b", "a"}),
         (frozenset[int], frozenset({3})),
@@ -99,8 +103,24 @@ def test_json_form_of_an_argument_is_accepted(app: FleetQ, run: Run) -> None:
         received.append(order)
 
     order = {"id": str(ID), "lines": [{"sku": "a"}], "due": "2026-11-28", "price": "1.10"}
-    run(bill.submit(order=order), app.submit({"task_type": "bill", "order": order}))
+    run(bill.submit(order=order), app.submit({"task_type": "bill", "order": order}))  # type: ignore[arg-type]
     assert received == [Order(ID, [Line("a")], date(2026, 11, 28), Decimal("1.10"))] * 2
+
+
+def test_instance_of_a_subclass_of_a_json_type_is_accepted(app: FleetQ, run: Run) -> None:
+    class Name(str): ...
+
+    class Share(float): ...
+
+    @app.task("t")
+    def t(level: int, name: str, share: float, both: tuple[str, Decimal]) -> None: ...
+
+    step_id = t.submit(
+        level=HTTPStatus.OK, name=Name("x"), share=Share(0.5), both=(Name("y"), Decimal(1))
+    )
+    payload = {"task_type": "t", "level": 200, "name": "x", "share": 0.5, "both": ["y", "1"]}
+    assert app.status(step_id).payload == payload
+    assert run(step_id)[0].status == "completed"
 
 
 def test_functions_without_annotations_take_any_json(app: FleetQ, run: Run) -> None:
@@ -217,7 +237,7 @@ def test_instance_that_would_lose_fields_is_refused(app: FleetQ) -> None:
     task = app.task("bill")(bill)
     for order in (GiftOrder(ID, [], message="hi"), SAMPLE):
         with pytest.raises(InvalidInput, match="argument 'order' must be Order"):
-            task.submit(order=order)
+            task.submit(order=order)  # type: ignore[arg-type]
 
 
 def test_same_set_makes_the_same_payload(app: FleetQ) -> None:
@@ -225,7 +245,7 @@ def test_same_set_makes_the_same_payload(app: FleetQ) -> None:
     def paint(names: set[str]) -> None: ...
 
     names = [f"name-{number}" for number in range(50)]
-    paint.submit(step_id="one", names=set(names))
+    paint.options(step_id="one").submit(names=set(names))
     assert app.status("one").payload["names"] == sorted(names)
 
 
@@ -258,7 +278,7 @@ def test_default_of_none_allows_none(app: FleetQ, run: Run) -> None:
     def count(n: int = None) -> Any:  # type: ignore[assignment]  # noqa: RUF013
         return n
 
-    (step,) = run(app.task("t")(count).submit(n=None))
+    (step,) = run(app.task("t")(count).submit(n=None))  # type: ignore[arg-type]
     assert (step.status, step.result) == ("completed", None)
 
 

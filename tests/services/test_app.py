@@ -128,7 +128,7 @@ def test_delayed_step_is_not_claimed_before_its_delay_has_passed(app: FleetQ, ru
     @app.task("now")
     def now() -> None: ...
 
-    later = now.submit(delay=3600)
+    later = now.options(delay=3600).submit()
     run(now.submit())
     assert app.status(later).status == "pending"
 

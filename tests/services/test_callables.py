@@ -127,12 +127,6 @@ def by_position(a: Any, /, b: Any = 1) -> None: ...
 def all_by_position(*args: Any) -> None: ...
 
 
-def takes_type(task_type: Any) -> None: ...
-
-
-def takes_priority(priority: Any = 1) -> None: ...
-
-
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
@@ -142,8 +136,6 @@ def takes_priority(priority: Any = 1) -> None: ...
         (Generates(), "generator"),
         (by_position, "'a' is positional-only"),
         (all_by_position, "only positional arguments"),
-        (takes_type, "'task_type' conflicts with"),
-        (takes_priority, "'priority' conflicts with"),
         (dict, "class"),
         (Awaitable, "class"),
         (3, "must be a function, not int"),
@@ -168,13 +160,6 @@ def test_executor_that_does_not_accept_one_argument_is_rejected(
 ) -> None:
     with pytest.raises(InvalidInput, match="executor: "):
         app.executor(function)
-
-
-def test_argument_named_task_type_is_rejected(app: FleetQ) -> None:
-    task = app.task("count")(lambda **what: what)
-    with pytest.raises(InvalidInput, match="'task_type' cannot be an argument"):
-        task.submit(task_type="purge")
-    assert sum(app.queue().values()) == 0
 
 
 def test_function_in_a_process_that_returns_a_coroutine_fails_with_one_line(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_status_has_the_quickstarts_fields(http: TestClient, app: FleetQ) -> Non
     def t() -> int:
         return 5
 
-    step_id = t.submit(priority=1)
+    step_id = t.options(priority=1).submit()
     asyncio.run(ended(app, [step_id]))
     step = http.get(f"/status/{step_id}").json()
     expected = {

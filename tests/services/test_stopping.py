@@ -51,7 +51,7 @@ def test_timed_out_thread_sees_cancelled_and_frees_its_slot(run: Run) -> None:
         return "ran"
 
     async def main() -> str:
-        first, second = ignores_cancellation.submit(priority=1), next_one.submit()
+        first, second = ignores_cancellation.options(priority=1).submit(), next_one.submit()
         async with app.running():
             assert (await asyncio.to_thread(app.wait, first, LIMIT)).status == "failed"
             assert (await asyncio.to_thread(app.wait, second, LIMIT)).result == "ran"

@@ -1,0 +1,81 @@
+"""Submitter, which submits steps of a task with options; the options of every submission."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Generic, ParamSpec, Protocol, TypedDict, Unpack
+
+from fleet_q.core.errors import InvalidInput
+
+P = ParamSpec("P")
+
+
+class SubmitOptions(TypedDict, total=False):
+    """The options of :meth:`fleet_q.FleetQ.submit`, which describes them."""
+
+    step_id: str | None
+    priority: int
+    delay: float
+    max_retries: int | None
+    queue: str
+    key: str | None
+    unique_key: str | None
+    unique_for: float | None
+    labels: Mapping[str, str] | None
+    timeout: float | None
+
+
+OPTION_NAMES: Final = frozenset(SubmitOptions.__annotations__)
+
+
+class SubmittingApp(Protocol):
+    """The part of an app that stores steps."""
+
+    def submit(self, payload: Mapping[str, Any], **options: Unpack[SubmitOptions]) -> str:
+        """Store a step and return its id."""
+
+    def submit_many(
+        self, payloads: Iterable[Mapping[str, Any]], **options: Unpack[SubmitOptions]
+    ) -> list[str]:
+        """Store a step for every payload; return their ids, in order."""
+
+
+class Submitter(Generic[P]):
+    """Submits steps of a task with the same options: what ``task.options(...)`` returns.
+
+    ``make_payload`` makes the payload of a step from positional arguments and those by name.
+    """
+
+    def __init__(
+        self,
+        app: SubmittingApp,
+        make_payload: Callable[[tuple[Any, ...], Mapping[str, Any]], dict[str, Any]],
+        options: SubmitOptions,
+    ) -> None:
+        self._app = app
+        self._make_payload = make_payload
+        self._options = options
+
+    def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Submit a step that calls the function with these arguments; return the step's id.
+
+        Raises :class:`InvalidInput` if the function does not accept the arguments, and what
+        :meth:`fleet_q.FleetQ.submit` raises.
+        """
+        return self._app.submit(self._make_payload(args, kwargs), **self._options)
+
+    def submit_many(self, arguments: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Submit a step for each of these arguments by name; return the steps' ids, in order.
+
+        All are checked before the first is stored; see :meth:`fleet_q.FleetQ.submit_many`.
+        """
+        return self._app.submit_many(self._payloads(arguments), **self._options)
+
+    def _payloads(self, arguments: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        for number, by_name in enumerate(arguments):
+            if not isinstance(by_name, Mapping):
+                raise InvalidInput(
+                    f"arguments[{number}] must be a mapping from names to values, not"
+                    f" {type(by_name).__name__}"
+                )
+            yield self._make_payload((), by_name)
