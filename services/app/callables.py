@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Final
 
 from fleet_q.core.errors import InvalidInput
-from fleet_q.core.submission import TASK_TYPE
 
 ARGUMENTS: Final = "$arguments"
 """The key of a payload that holds the arguments if one of them is named like a key of the payload.

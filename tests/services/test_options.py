@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+from pathlib import Path
 from typing import Any, assert_type
 
 import pytest
@@ -9,7 +12,11 @@ from fastapi.testclient import TestClient
 
 from fleet_q import FleetQ, InvalidInput, StepConflict
 from fleet_q.core.submission import submission
-from tests.services.conftest import Run, api_of
+from fleet_q.services.app.submitter import OPTION_NAMES
+from fleet_q.services.worker.loop_thread import LoopThread
+from tests.services import module_with_processes as module
+from tests.services.conftest import QUICK, Run, api_of
+from tests.waiting import LIMIT
 
 NAMES = [
     "task_type",
@@ -36,6 +43,57 @@ def test_options_apply_to_the_step_and_arguments_to_the_function(app: FleetQ, ru
     assert step.payload == {"task_type": "t", "priority": "low", "delay": 7}
     assert run(step_id)[0].result == ["low", 7]
     assert app.status(t.submit(priority="high")).max_retries == 5
+
+
+def test_every_option_is_stored_with_the_step(app: FleetQ) -> None:
+    task = app.task("t")(lambda n: None)
+    gpu = task.options(
+        queue="gpu", key="c7", unique_key="u", unique_for=60, labels={"day": "1"}, timeout=2.5
+    )
+    steps = [app.status(step_id) for step_id in (gpu.submit(1), *gpu.submit_many([{"n": 2}]))]
+    for step in steps:
+        assert (step.queue, step.key, step.unique_key) == ("gpu", "c7", "u")
+        assert (step.labels, step.timeout) == ({"day": "1"}, 2.5)
+    with pytest.raises(InvalidInput, match="timeout must be more than 0"):
+        task.options(timeout=0).submit(1)
+
+
+def test_options_are_those_of_a_submission() -> None:
+    names = inspect.signature(FleetQ.submit).parameters.keys() - {"self", "payload"}
+    assert names == OPTION_NAMES
+
+
+def test_timeout_of_a_step_overrides_that_of_its_task(app: FleetQ, run: Run) -> None:
+    @app.task("short", timeout=0.001, max_retries=0)
+    async def short() -> str:
+        await asyncio.sleep(0.05)
+        return "done"
+
+    @app.task("any", max_retries=0)
+    async def any_time() -> None:
+        await asyncio.sleep(LIMIT)
+
+    @app.executor
+    async def execute(step: Any) -> None:
+        await asyncio.sleep(LIMIT)
+
+    (as_task, longer, shorter, executed) = run(
+        short.submit(),
+        short.options(timeout=LIMIT).submit(),
+        any_time.options(timeout=0.25).submit(),
+        app.submit({}, timeout=0.25, max_retries=0),
+    )
+    assert as_task.error == "TimeoutError: ran longer than 0.001 s"
+    assert longer.result == "done"
+    assert shorter.error == executed.error == "TimeoutError: ran longer than 0.25 s"
+
+
+def test_timeout_of_a_step_kills_its_child_process(tmp_path: Path) -> None:
+    module.app.use(settings=QUICK)
+    with LoopThread() as thread, module.app.running_on(thread.loop):
+        task = module.await_file.options(timeout=0.25, max_retries=0)
+        step = module.app.wait(task.submit(path=str(tmp_path / "never")), LIMIT)
+    assert step.error == "TimeoutError: ran longer than 0.25 s"
 
 
 def test_delay_option_delays_the_step(app: FleetQ) -> None:

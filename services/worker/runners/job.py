@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Final, Protocol
 
+from fleet_q.core.retry import MICROS
 from fleet_q.core.step import Fail, Outcome, claim_order
 from fleet_q.services.app.tasks import Task
 from fleet_q.services.worker.attempt import Attempt
@@ -25,11 +26,19 @@ DEFER_FOR: Final = 0.1
 
 
 class Job:
-    """An attempt and its task. After ``begin_by``, a time of ``time.monotonic``, it must not begin
-    before its claim is confirmed, which sets a later ``begin_by``. ``claimed_until`` is the first
-    ``begin_by``."""
+    """An attempt and its task. Its function may take ``timeout`` seconds; ``None``: any time. After
+    ``begin_by``, a time of ``time.monotonic``, it must not begin before its claim is confirmed,
+    which sets a later ``begin_by``. ``claimed_until`` is the first ``begin_by``."""
 
-    __slots__ = ("_record_start", "attempt", "begin_by", "claimed_until", "is_awaited", "task")
+    __slots__ = (
+        "_record_start",
+        "attempt",
+        "begin_by",
+        "claimed_until",
+        "is_awaited",
+        "task",
+        "timeout",
+    )
 
     def __init__(
         self,
@@ -40,6 +49,8 @@ class Job:
     ) -> None:
         self.attempt = attempt
         self.task = attempt.task = task
+        timeout = attempt.step.timeout
+        self.timeout = task.timeout if timeout is None else timeout / MICROS
         self._record_start = record_start
         self.begin_by = self.claimed_until = begin_by
         self.is_awaited = False  # its function returned an awaitable in a thread
@@ -175,14 +186,14 @@ class Queue:
             if not slots.take(attempt):  # another thread took the slot
                 jobs.appendleft(job)
                 continue
-            if job.task.timeout is not None and self._begins_at_once:
+            if job.timeout is not None and self._begins_at_once:
                 self._report_began(job)
             return job
         return None
 
     def _report_began(self, job: Job) -> None:
         """Report that the function of ``job`` begins, if it has a timeout, which starts now."""
-        step, timeout = job.attempt.step, job.task.timeout
+        step, timeout = job.attempt.step, job.timeout
         if timeout is not None:
             on_timeout = job.attempt.timed_out(timeout)
             self._on_began(step.step_id, job.attempt.claim_token, timeout, on_timeout)
