@@ -12,6 +12,7 @@ from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import FINAL, POD_STATUSES, STEP_STATUSES, PodStatus, StepStatus
 from fleet_q.core.pod import Pod
+from fleet_q.core.retry import MICROS
 from fleet_q.core.step import Step
 
 
@@ -75,7 +76,7 @@ class StepView:
             key=step.key,
             unique_key=step.unique_key,
             labels={} if step.labels is None else msgspec.json.decode(step.labels),
-            timeout=None if step.timeout is None else step.timeout / 1_000_000,
+            timeout=None if step.timeout is None else step.timeout / MICROS,
         )
 
     @property
@@ -105,6 +106,8 @@ class EventView:
         data = msgspec.json.decode(msgspec.json.encode(event.fact))
         if "available_ts" in data:  # 0 or null: claimable at once
             data["available_ts"] = data["available_ts"] or event.at
+        if data.get("timeout") is not None:
+            data["timeout"] /= MICROS
         return cls(event.version, data.pop("type"), precise(event.at), event.pod_id, data)
 
 

@@ -106,11 +106,12 @@ def print_table(rows: Sequence[Any], columns: Sequence[str], empty: str) -> None
 
 
 def print_events(events: Sequence[EventView]) -> None:
-    """Print each event as a line with its number, time, type and pod, and below it its data."""
+    """Print each event as a line with its number, time, type and pod, and below it its data, as far
+    as it has any."""
     for event in events:
         head = [f"{event.version:<3}", _to_milliseconds(event.at), f"{event.type:<9}"]
         out.print(Text(one_line("  ".join([*head, event.pod_id or ""]).rstrip()), style="bold"))
-        data = dict(event.data)
+        data = {name: value for name, value in event.data.items() if value not in (None, "")}
         if isinstance(available_ts := data.get("available_ts"), int):
             data["available_ts"] = _to_milliseconds(precise(available_ts))
         if data:

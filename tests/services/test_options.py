@@ -54,6 +54,7 @@ def test_every_option_is_stored_with_the_step(app: FleetQ) -> None:
     for step in steps:
         assert (step.queue, step.key, step.unique_key) == ("gpu", "c7", "u")
         assert (step.labels, step.timeout) == ({"day": "1"}, 2.5)
+        assert app.history(step.step_id)[0].data["timeout"] == 2.5
     with pytest.raises(InvalidInput, match="timeout must be more than 0"):
         task.options(timeout=0).submit(1)
 

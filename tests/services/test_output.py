@@ -184,8 +184,9 @@ def test_history_is_shown_in_80_columns_with_times_for_people(
         "     priority      0",
         "     max_retries   3",
         "     available_ts  2026-01-17 12:34:57.623",
+        "     queue         default",
     ]
-    assert fleet_q("history", "two")[1].splitlines()[5:] == [
+    assert fleet_q("history", "two")[1].splitlines()[6:] == [
         "2    2026-01-17 12:34:56.123  claimed    pod",
         "     claim_token  t",
         "     incarnation  i",
