@@ -34,12 +34,13 @@ class Origin(NamedTuple):
 def origin() -> Origin | None:
     """Return the innermost module on the call stack whose body is running.
 
-    ``None`` in a thread or callback, whose stack contains no module body.
+    ``None`` in a thread or callback, whose stack contains no module body. Code that ``exec`` runs
+    looks like a module's body, but is no module that a child process could import.
     """
     frame = sys._getframe(1)
     while frame is not None:
-        if frame.f_code.co_name == "<module>":
-            name = str(frame.f_globals.get("__name__"))
+        name = str(frame.f_globals.get("__name__"))
+        if frame.f_code.co_name == "<module>" and name in sys.modules:
             return Origin(MAIN if name == MAIN_IN_CHILD else name, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None

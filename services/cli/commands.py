@@ -90,7 +90,7 @@ def serve(
 ) -> None:
     """Run a pod with its HTTP API."""
     reap_orphans()
-    from fleet_q.services.cli.process import run_server  # importing FastAPI takes half a second
+    from fleet_q.services.cli.server import run_server  # importing FastAPI takes half a second
 
     run_server(_pod(app, store), host, port)
 

@@ -17,7 +17,7 @@ from fleet_q.core.pod import Join
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Fail
 from fleet_q.services.cli import commands as cli
-from fleet_q.services.cli import process
+from fleet_q.services.cli import server
 from tests.services.conftest import Command
 
 
@@ -251,7 +251,7 @@ def test_serve_listens_on_loopback_by_default(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(process, "run_server", lambda _, host, port: asked.append((host, port)))
+    monkeypatch.setattr(server, "run_server", lambda _, host, port: asked.append((host, port)))
     assert fleet_q("serve")[0] == 0
     assert fleet_q("serve", "--host", "0.0.0.0", "--port", "80")[0] == 0
     assert asked == [("127.0.0.1", 8000), ("0.0.0.0", 80)]

@@ -135,6 +135,13 @@ def test_function_that_no_child_process_can_find_is_rejected_at_registration(app
             app.task("t", process=True)(function)
 
 
+def test_code_that_is_no_module_makes_no_function_findable(app: FleetQ) -> None:
+    """Programs that run code by ``exec`` give it a module's name that nobody can import."""
+    names = {"__name__": "no_module", "register": app.task("t", process=True)}
+    with pytest.raises(InvalidInput, match="'t': a child process finds a function by its name"):
+        exec("register(lambda: None)", names)
+
+
 def test_step_waits_while_no_child_process_can_be_started(
     monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:

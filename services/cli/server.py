@@ -1,0 +1,29 @@
+"""Runs a pod with its HTTP API as a process: the command ``serve``.
+
+Importing FastAPI takes longer than everything else, so that ``worker`` does without.
+"""
+
+from __future__ import annotations
+
+from fleet_q.services.app.app import FleetQ
+from fleet_q.services.cli.process import run_pod
+from fleet_q.services.cli.serving import serving
+from fleet_q.services.http.api import create_http
+from fleet_q.services.http.listener import listen
+
+
+def run_server(app: FleetQ, host: str, port: int) -> None:
+    """Run a pod with its HTTP API on ``host:port`` until a signal stops it, otherwise like
+    :func:`fleet_q.services.cli.process.run_worker`.
+
+    Raises :class:`InvalidInput` if the address cannot be listened on.
+    """
+    with listen(host, port) as listener:
+        server = serving(
+            lambda hosts: create_http(app, allowed_hosts=hosts),
+            app.settings,
+            host,
+            listener,
+            exposed="submit, read and cancel steps",
+        )
+        run_pod(app, server)
