@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -214,9 +215,8 @@ def submission(
     check_retries(max_retries)
     check_seconds(delay, "delay")
     check_id(step_id, "step_id")
-    task_type = payload.get(TASK_TYPE) or ""
-    if task_type:
-        task_type = check_id(task_type, TASK_TYPE) if isinstance(task_type, str) else ""
+    task_type = payload.get(TASK_TYPE)
+    task_type = _check_task_type(task_type) if task_type and isinstance(task_type, str) else ""
     if queue is not DEFAULT_QUEUE:
         check_queue(queue)
     if key is not None:
@@ -244,6 +244,11 @@ def submission(
         labels_json(labels) if labels else None,
         None if timeout is None else micros(timeout),
     )
+
+
+@lru_cache(1_000)
+def _check_task_type(task_type: str) -> str:
+    return check_id(task_type, TASK_TYPE)
 
 
 def _check_unicode(text: str, what: str) -> None:

@@ -55,6 +55,13 @@ _INSERT_STEP: Final = _RowStatement(
     "submit_step", ["step_id", "created_ts", *_DERIVED, *_AS_SUBMITTED]
 )
 _as_submitted: Final = attrgetter(*_AS_SUBMITTED)
+_PLAIN: Final = ["priority", "max_retries", "task_type"]
+_INSERT_PLAIN_STEP: Final = by_place(
+    _SQL["submit_plain_step"], ["step_id", "created_ts", "payload", "available_ts", *_PLAIN]
+)
+_as_plain: Final = attrgetter(*_PLAIN)
+_options: Final = attrgetter(*(name for name in _AS_SUBMITTED if name not in _PLAIN))
+_NO_OPTIONS: Final = _options(Submit("", ""))
 _UPDATE_STEP: Final = _RowStatement(
     "update_step", ["step_id", *ROWS.changing, "last_update_ts", "version"]
 )
@@ -214,6 +221,15 @@ class SqliteTransaction(StepByStep):
         if not new or not all(submit.unique for submit in new):
             return super().submit_many(new, by)
         at = self.at
+        if all(map(_NO_OPTIONS.__eq__, map(_options, new))):
+            values = [
+                (s.step_id, at, s.payload.strip(JSON_BLANKS), at + s.delay if s.delay else AT_ONCE,
+                 *_as_plain(s))
+                for s in new
+            ]  # fmt: skip
+            self._run_many(_INSERT_PLAIN_STEP, values)
+            self._run("append_plain_submissions", {"pod_id": by, "count": len(new)})
+            return [True] * len(new)
         values = [
             (s.step_id, at, s.payload.strip(JSON_BLANKS), at + s.delay if s.delay else AT_ONCE,
              unique_until(s, at), *_as_submitted(s))

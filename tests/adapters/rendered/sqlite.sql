@@ -27,6 +27,18 @@ FROM json_each(:results) AS success
 CROSS JOIN step_tracker AS step ON step.step_id = success.key
 WHERE +step.status = 'claimed' AND +step.claim_token = :claim_token;
 
+-- sqlite/append_plain_submissions
+-- Append the events of the last :count steps that this connection inserted, if they have no options.
+INSERT INTO step_events (
+    step_id, version, type, event_ts, pod_id,
+    payload, available_ts, priority, max_retries, task_type
+)
+SELECT
+    step_id, version, 'submitted', created_ts, :pod_id,
+    payload, available_ts, priority, max_retries, task_type
+FROM step_tracker
+WHERE rowid > last_insert_rowid() - :count;
+
 -- sqlite/append_submissions
 -- Append the events of the last :count steps that this connection inserted; their rowids are
 -- consecutive.
@@ -427,6 +439,17 @@ FROM step_tracker
 WHERE rowid > :after
 ORDER BY rowid
 LIMIT :limit;
+
+-- sqlite/submit_plain_step
+-- Submit a step without options, which most are: every column that is named takes time.
+INSERT INTO step_tracker (
+    step_id, status, retry_count, created_ts, last_update_ts, version, is_queued,
+    payload, available_ts, priority, max_retries, task_type
+)
+VALUES (
+    :step_id, 'pending', 0, :created_ts, :created_ts, 1, :available_ts <= :created_ts,
+    :payload, :available_ts, :priority, :max_retries, :task_type
+);
 
 -- sqlite/submit_step
 INSERT INTO step_tracker (
