@@ -17,6 +17,7 @@ from msgspec.structs import fields
 from fleet_q.core.events import Fact, PodFact, StepFact
 from fleet_q.core.lifecycle import EFFECTS, NewValue
 from fleet_q.core.pod import Pod
+from fleet_q.core.queues import Queue, QueueEvent
 from fleet_q.core.step import Outcome, Step, Submit
 from fleet_q.sql.lists import Columns, Effect, Rows, Type
 
@@ -98,6 +99,8 @@ ROWS: Final = Rows(
         "by_pod_id": "text",
         **POD_FACT,
     },
+    queue=columns_of(Queue),
+    queue_event=columns_of(QueueEvent),
     facts={event: fact.__struct_fields__ for event, fact in STEP_FACTS.items()},
     effects={event: _effect(event) for event in EFFECTS},
     submission=columns_of(Submit),

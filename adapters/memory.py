@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeVar
 
 from fleet_q.adapters import fork
 from fleet_q.adapters.clock import wall_clock
@@ -17,9 +18,12 @@ from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, StoreTraits
 from fleet_q.core.pruning import is_prunable
+from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due
 from fleet_q.core.step_by_step import StepByStep
+
+T = TypeVar("T")
 
 
 class MemoryStore(EventStore):
@@ -42,6 +46,8 @@ class MemoryDatabase:
         self.pod_log: dict[str, list[PodEvent]] = {}
         self.steps: dict[str, Step] = {}
         self.pods: dict[str, Pod] = {}
+        self.queue_log: dict[str, list[QueueEvent]] = {}
+        self.queues: dict[str, Queue] = {}
         self.by_status: dict[StepStatus, dict[str, None]] = defaultdict(dict)
         self.traits = StoreTraits()
         self.queue = _Queue(self.steps)
@@ -68,7 +74,7 @@ class MemoryDatabase:
                 raise
             finally:
                 self._open = None
-            self._changes += tx.has_changed_steps
+            self._changes += tx.has_changed
 
     read = write
 
@@ -79,6 +85,8 @@ class MemoryDatabase:
             copy.step_log = {step_id: list(log) for step_id, log in self.step_log.items()}
             copy.pod_log = {pod_id: list(log) for pod_id, log in self.pod_log.items()}
             copy.steps, copy.pods = dict(self.steps), dict(self.pods)
+            copy.queue_log = {queue: list(log) for queue, log in self.queue_log.items()}
+            copy.queues = dict(self.queues)
             copy.by_status |= {status: dict(ids) for status, ids in self.by_status.items()}
             copy.queue = _Queue(copy.steps)
         yield MemoryTransaction(copy, self._clock())
@@ -105,7 +113,7 @@ class MemoryTransaction(StepByStep):
 
     def __init__(self, database: MemoryDatabase, at: int) -> None:
         self.at = at
-        self.has_changed_steps = False
+        self.has_changed = False  # a step, or the limits of a queue
         self._db = database
         self._undo: list[Callable[[], object]] = []
 
@@ -184,6 +192,12 @@ class MemoryTransaction(StepByStep):
     def pod(self, pod_id: str) -> Pod | None:
         return self._db.pods.get(pod_id)
 
+    def queues(self) -> list[Queue]:
+        return [self._db.queues[queue] for queue in sorted(self._db.queues)]
+
+    def queue_history(self, queue: str) -> list[QueueEvent]:
+        return list(self._db.queue_log.get(queue, ()))
+
     def history(self, step_id: str) -> list[StepEvent]:
         return list(self._db.step_log.get(step_id, ()))
 
@@ -200,7 +214,7 @@ class MemoryTransaction(StepByStep):
             yield self._db.steps[step_id]
 
     def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
-        self.has_changed_steps = True
+        self.has_changed = True
         for event, step in changes:
             if event.version == 1 and self._db.step_log.get(event.stream):
                 raise StoreError(f"step {event.stream!r} exists, though its id should be unique")
@@ -215,8 +229,20 @@ class MemoryTransaction(StepByStep):
                 stream = self._db.pod_log.setdefault(event.stream, [])
                 stream.append(event)
                 self._undo.append(stream.pop)
-            self._undo.append(partial(self._restore_pod, pod.pod_id, self._db.pods.get(pod.pod_id)))
+            old = self._db.pods.get(pod.pod_id)
+            self._undo.append(partial(_restore, self._db.pods, pod.pod_id, old))
             self._db.pods[pod.pod_id] = pod
+
+    def write_queues(self, changes: Sequence[QueueWrite]) -> None:
+        rows = self._db.queues
+        for event, queue in changes:
+            if event is not None:
+                self.has_changed = True
+                history = self._db.queue_log.setdefault(event.queue, [])
+                history.append(event)
+                self._undo.append(history.pop)
+            self._undo.append(partial(_restore, rows, queue.queue, rows.get(queue.queue)))
+            rows[queue.queue] = queue
 
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
@@ -268,20 +294,14 @@ class MemoryTransaction(StepByStep):
         for pod_id in pod_ids:
             old = self._db.pods.pop(pod_id, None)
             if old is not None:
-                self._undo.append(partial(self._restore_pod, pod_id, old))
+                self._undo.append(partial(_restore, self._db.pods, pod_id, old))
         for pod in pods:
             self._db.pods[pod.pod_id] = pod
-            self._undo.append(partial(self._restore_pod, pod.pod_id, None))
+            self._undo.append(partial(_restore, self._db.pods, pod.pod_id, None))
 
     def roll_back(self) -> None:
         while self._undo:
             self._undo.pop()()
-
-    def _restore_pod(self, pod_id: str, old: Pod | None) -> None:
-        if old is None:
-            del self._db.pods[pod_id]
-        else:
-            self._db.pods[pod_id] = old
 
     def _in_status(self, status: StepStatus) -> Iterator[Step]:
         return (self._db.steps[step_id] for step_id in self._db.by_status[status])
@@ -370,6 +390,13 @@ class _Queue:
         step = self._steps.get(step_id)
         is_current = step is not None and step.status == "pending" and step.version == version
         return step if is_current else None
+
+
+def _restore(rows: dict[str, T], row_id: str, old: T | None) -> None:
+    if old is None:
+        del rows[row_id]
+    else:
+        rows[row_id] = old
 
 
 def _orphan(step: Step) -> Orphan:

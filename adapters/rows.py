@@ -15,6 +15,7 @@ from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import JSON_FIELDS, Event, Fact, PodEvent, StepEvent
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
+from fleet_q.core.queues import QUEUE_EVENT_TYPES, Queue, QueueEvent
 from fleet_q.core.step import Outcome, Step, Submit
 from fleet_q.sql.lists import Columns
 
@@ -30,6 +31,26 @@ def to_step(row: Row) -> Step:
 def to_pod(row: Row) -> Pod:
     """The pod of a row of ``pod_health`` with its columns in the order of the struct's fields."""
     return Pod(*row)
+
+
+def to_queue(row: Row) -> Queue:
+    """The queue of a row of ``queues`` with its columns in the order of the struct's fields."""
+    return msgspec.convert(_named(row, Queue.__struct_fields__), Queue, strict=False)
+
+
+def to_queue_event(row: Row) -> QueueEvent:
+    """The event of a row of ``queue_events``, likewise. Raises :class:`UnknownToThisVersion` for a
+    type that this version does not know."""
+    values = _named(row, QueueEvent.__struct_fields__)
+    if values["type"] not in QUEUE_EVENT_TYPES:
+        raise UnknownToThisVersion(
+            f"event {values['version']} of queue {values['queue']!r} is {values['type']!r}"
+        )
+    return msgspec.convert(values, QueueEvent, strict=False)
+
+
+def _named(row: Row, names: Sequence[str]) -> dict[str, Any]:
+    return dict(zip(names, row, strict=True))
 
 
 def to_counts(counts: Iterable[tuple[str, int]]) -> dict[StepStatus, int]:

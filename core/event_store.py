@@ -22,6 +22,7 @@ from fleet_q.core.ports import (
     SyncRequest,
     SyncResult,
 )
+from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.rebuild import rebuild
 from fleet_q.core.step import Cancel, Recover, Replay, Step, Submit
 
@@ -82,6 +83,18 @@ class EventStore:
     def replay(self, step_ids: Sequence[str], pod_id: str | None = None) -> list[Step]:
         with self._database.write() as tx:
             return tx.change([Replay(step_id) for step_id in step_ids], pod_id)
+
+    def queues(self) -> list[Queue]:
+        with self._database.read() as tx:
+            return tx.queues()
+
+    def set_queue(self, queue: str, change: QueueChange, by: str | None = None) -> Queue:
+        with self._database.write() as tx:
+            return tx.set_queue(queue, change, by)
+
+    def queue_history(self, queue: str) -> list[QueueEvent]:
+        with self._database.read() as tx:
+            return tx.queue_history(queue)
 
     def step(self, step_id: str) -> Step | None:
         with self._database.read() as tx:

@@ -14,6 +14,7 @@ from fleet_q.core.errors import IllegalTransition, StaleClaim, UnknownStep
 from fleet_q.core.events import StepEvent
 from fleet_q.core.pod import DeclareDead, Pod, PodChange
 from fleet_q.core.ports import SyncRequest, SyncResult, Transaction
+from fleet_q.core.queues import Queue, QueueChange, change_queue
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import Cancel, Claim, Outcome, Recover, Replay, Step, StepCommand, Submit
 
@@ -115,6 +116,14 @@ class StepByStep(Transaction):
                 changes.append(change)
         self.write_pods(changes)
         return [pod for _, pod in changes]
+
+    def set_queue(self, queue: str, change: QueueChange, by: str | None) -> Queue:
+        row = next((row for row in self.queues() if row.queue == queue), None)
+        changed = change_queue(row, queue, change, self.at, by)
+        if changed is None:
+            return row or Queue(queue)
+        self.write_queues([changed])
+        return changed[1]
 
     def _decide_pod_command(self, request: SyncRequest) -> list[PodChange]:
         """The changes of the request's pod command. Raises ``IncarnationEnded`` or

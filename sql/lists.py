@@ -28,16 +28,18 @@ class Effect(NamedTuple):
 class Rows(NamedTuple):
     """The columns of the tables, and how events change them.
 
-    ``step`` and ``pod`` are the columns of the two tables, ``step_event`` and ``pod_event`` those
-    of the logs. ``facts`` has, for each type of event, its own columns of the step log, and
-    ``effects`` its effect on a step. ``submission`` and ``outcome`` are the fields of the commands
-    that submit and acknowledge steps.
+    ``step``, ``pod`` and ``queue`` are the columns of the tables, ``step_event``, ``pod_event`` and
+    ``queue_event`` those of their logs. ``facts`` has, for each type of event, its own columns of
+    the step log, and ``effects`` its effect on a step. ``submission`` and ``outcome`` are the
+    fields of the commands that submit and acknowledge steps.
     """
 
     step: Columns
     pod: Columns
     step_event: Columns
     pod_event: Columns
+    queue: Columns
+    queue_event: Columns
     facts: Mapping[str, Sequence[str]]
     effects: Mapping[str, Effect]
     submission: Columns
@@ -59,10 +61,13 @@ class Rows(NamedTuple):
         ]
 
 
+_TABLES: Final = ("step", "pod", "queue", "step_event", "pod_event", "queue_event")
+
+
 def sqlite(rows: Rows) -> Lists:
     """The lists for SQLite's statements. Bound values have the names of their columns."""
     lists: dict[str, ColumnList] = {}
-    for table in ("step", "pod", "step_event", "pod_event"):
+    for table in _TABLES:
         columns: Columns = getattr(rows, table)
         lists[f"{table}_columns"] = lists[f"{table}_names"] = _same(columns)
         lists[f"{table}_values"] = _each(columns, ":{}")
@@ -77,10 +82,10 @@ def sqlite(rows: Rows) -> Lists:
 
 
 def snowflake(rows: Rows) -> Lists:
-    """The lists for Snowflake's statements, in which steps have the alias ``step`` and pods
-    ``pod``."""
+    """The lists for Snowflake's statements, in which rows of the tables have the aliases ``step``,
+    ``pod`` and ``queue``."""
     lists: dict[str, ColumnList] = {}
-    for table in ("step", "pod", "step_event", "pod_event"):
+    for table in _TABLES:
         columns: Columns = getattr(rows, table)
         alias = "" if table.endswith("_event") else f"{table}."
         lists[f"{table}_names"] = _same(columns)

@@ -17,6 +17,7 @@ from fleet_q.adapters.snowflake.mailbox import Mailbox
 from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.privileges import check_privileges
 from fleet_q.adapters.snowflake.prune import prune_pod, prune_steps
+from fleet_q.adapters.snowflake.queues import set_queue
 from fleet_q.adapters.snowflake.rebuild import Rebuilder
 from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
@@ -39,6 +40,7 @@ from fleet_q.core.ports import (
     SyncRequest,
     SyncResult,
 )
+from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.step import Cancel, Recover, Replay, Step, Submit
 
 PATIENCE: Final = 60.0
@@ -131,6 +133,16 @@ class SnowflakeStore:
 
     def replay(self, step_ids: Sequence[str], pod_id: str | None = None) -> list[Step]:
         return change(self._calls, [Replay(step_id) for step_id in step_ids], "replayed", pod_id)
+
+    def queues(self) -> list[Queue]:
+        return [rows.to_queue(row) for row in self._calls.query("queues")]
+
+    def set_queue(self, queue: str, change: QueueChange, by: str | None = None) -> Queue:
+        return set_queue(self._calls, queue, change, by)
+
+    def queue_history(self, queue: str) -> list[QueueEvent]:
+        history = self._calls.query("queue_history", queue=queue)
+        return [rows.to_queue_event(row) for row in history]
 
     def step(self, step_id: str) -> Step | None:
         return self._calls.steps([step_id]).get(step_id)

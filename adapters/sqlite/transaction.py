@@ -21,6 +21,7 @@ from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, SyncRequest
 from fleet_q.core.pruning import is_prunable
+from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
 from fleet_q.core.step import (
     AT_ONCE,
     JSON_BLANKS,
@@ -67,6 +68,8 @@ _UPDATE_STEP: Final = _RowStatement(
 )
 _PUT_STEP: Final = _RowStatement("put_step", list(ROWS.step))
 _UPSERT_POD: Final = _RowStatement("upsert_pod", list(ROWS.pod))
+_UPSERT_QUEUE: Final = _RowStatement("upsert_queue", list(ROWS.queue))
+_INSERT_QUEUE_EVENT: Final = _RowStatement("insert_queue_event", list(ROWS.queue_event))
 _INSERT_STEP_EVENT: Final = by_place(_SQL["insert_step_event"], list(ROWS.step_event))
 _INSERT_POD_EVENT: Final = by_place(_SQL["insert_pod_event"], list(ROWS.pod_event))
 
@@ -161,6 +164,12 @@ class SqliteTransaction(StepByStep):
         row = self._run("pod", {"pod_id": pod_id}).fetchone()
         return None if row is None else rows.to_pod(row)
 
+    def queues(self) -> list[Queue]:
+        return [rows.to_queue(row) for row in self._run("queues")]
+
+    def queue_history(self, queue: str) -> list[QueueEvent]:
+        return [rows.to_queue_event(row) for row in self._run("queue_history", {"queue": queue})]
+
     def history(self, step_id: str) -> list[StepEvent]:
         return [rows.to_step_event(row) for row in self._run("history", {"step_id": step_id})]
 
@@ -183,6 +192,11 @@ class SqliteTransaction(StepByStep):
         events = [rows.pod_event_row(event) for event, _ in changes if event is not None]
         self._run_many(_INSERT_POD_EVENT, events)
         self._run_many(_UPSERT_POD.text, [_UPSERT_POD.row_of(pod) for _, pod in changes])
+
+    def write_queues(self, changes: Sequence[QueueWrite]) -> None:
+        events = [_INSERT_QUEUE_EVENT.row_of(event) for event, _ in changes if event is not None]
+        self._run_many(_INSERT_QUEUE_EVENT.text, events)
+        self._run_many(_UPSERT_QUEUE.text, [_UPSERT_QUEUE.row_of(queue) for _, queue in changes])
 
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str

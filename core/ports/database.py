@@ -19,6 +19,7 @@ from fleet_q.core.ports.messages import (
     SyncResult,
 )
 from fleet_q.core.ports.store import StoreTraits
+from fleet_q.core.queues import Queue, QueueChange, QueueEvent, QueueWrite
 from fleet_q.core.step import Cancel, Outcome, Recover, Replay, Step, Submit
 
 
@@ -78,6 +79,12 @@ class Transaction(Protocol):
     def pod(self, pod_id: str) -> Pod | None:
         """The pod with this id."""
 
+    def queues(self) -> list[Queue]:
+        """The queues that have a row, ordered by name."""
+
+    def queue_history(self, queue: str) -> list[QueueEvent]:
+        """The events of one queue, ordered by version."""
+
     def all_steps(self) -> Iterator[Step]:
         """All steps, ordered by id. Streamed: memory stays bounded."""
 
@@ -104,6 +111,9 @@ class Transaction(Protocol):
 
     def write_pods(self, changes: Sequence[PodChange]) -> None:
         """Append the events and write the pods. A pod without an event only sent a heartbeat."""
+
+    def write_queues(self, changes: Sequence[QueueWrite]) -> None:
+        """Append the events and write the queues. Without an event, only its tokens changed."""
 
     def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
         """Delete the steps that still have this version and did not change after ``before``, with
@@ -151,6 +161,9 @@ class Transaction(Protocol):
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None) -> list[Pod]:
         """See :meth:`Store.declare_dead`."""
+
+    def set_queue(self, queue: str, change: QueueChange, by: str | None) -> Queue:
+        """See :meth:`Store.set_queue`."""
 
 
 class Database(Protocol):

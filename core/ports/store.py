@@ -24,6 +24,7 @@ from fleet_q.core.ports.messages import (
     SyncResult,
 )
 from fleet_q.core.ports.starts import StartRecords
+from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.step import Recover, Step, Submit
 
 
@@ -100,6 +101,17 @@ class Store(Protocol):
     def replay(self, step_ids: Sequence[str], pod_id: str | None = None) -> list[Step]:
         """Make failed or cancelled steps pending again, with all their tries. Raises
         ``UnknownStep`` or ``IllegalTransition``, and then replays none."""
+
+    def queues(self) -> list[Queue]:
+        """The queues that have, or had, limits, ordered by name."""
+
+    def set_queue(self, queue: str, change: QueueChange, by: str | None = None) -> Queue:
+        """Change the limits of a queue, and return it. They hold from the next claim of every pod
+        on. ``by`` is recorded in its history. ``change`` must be valid for
+        :func:`~fleet_q.core.queues.checked`."""
+
+    def queue_history(self, queue: str) -> list[QueueEvent]:
+        """The changes of a queue's limits in order; empty if it never had any."""
 
     def step(self, step_id: str) -> Step | None:
         """The current state of a step."""

@@ -24,6 +24,7 @@ from fleet_q.core.submission import check_id, check_seconds
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import replay_all
 from fleet_q.services.app.pruning import run_prune
+from fleet_q.services.app.queues import Queues, user
 from fleet_q.services.app.recovery import watch_silent_pods
 from fleet_q.services.app.views import DeadLettersView, LeaderView, PodView, StepView
 
@@ -32,7 +33,16 @@ LONGEST_PAGE: Final = 1_000
 
 
 class Admin(AppBase):
-    """The methods of an app about pods and about steps that are final."""
+    """The methods of an app about pods, about steps that are final, and about queues."""
+
+    @property
+    def queues(self) -> Queues:
+        """The limits of the app's queues."""
+        return Queues(
+            lambda: self.store,
+            lambda: pod.pod_id if (pod := self.pod) is not None else user(),
+            self._work_arrived,
+        )
 
     def pods(self) -> list[PodView]:
         """Return all pods that ever started and are not pruned: the live ones, oldest first, then

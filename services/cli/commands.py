@@ -34,6 +34,7 @@ from fleet_q.services.cli.output import (
     tell,
 )
 from fleet_q.services.cli.prune import prune_command
+from fleet_q.services.cli.queue import queue_commands
 from fleet_q.services.cli.scaler import scaler_command
 from fleet_q.services.cli.signals import ending_between_transactions
 from fleet_q.services.cli.simulate import simulate_commands
@@ -54,6 +55,7 @@ dlq = typer.Typer(
     help="List and replay dead letters, the steps that failed for good.", no_args_is_help=True
 )
 cli.add_typer(dlq, name="dlq")
+cli.add_typer(queue_commands, name="queue")
 cli.add_typer(submit_command)
 cli.add_typer(store_commands)
 cli.add_typer(prune_command)
@@ -157,15 +159,6 @@ def wait(
     _show(step, json)
     if step.status != "completed":
         raise StepNotCompleted(step_id, step.status, step.error)
-
-
-@cli.command()
-def queue(
-    store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:  # fmt: skip
-    """Count the steps in each status."""
-    _show(client(store, app).queue(), json)
 
 
 @cli.command()

@@ -14,6 +14,7 @@ from fleet_q.core.submission import MAX_ID_LENGTH
 from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.hosts import ANY
+from fleet_q.services.app.queues import QueueEventView, QueueView
 from fleet_q.services.app.views import DeadLettersView, EventView, LeaderView, PodView, StepView
 from fleet_q.services.http.base import base_http
 from fleet_q.services.http.health import HealthCheck
@@ -23,6 +24,7 @@ from fleet_q.services.http.models import (
     BatchRequest,
     BatchSubmitted,
     Health,
+    QueueRequest,
     Recovered,
     Replayed,
     ReplayRequest,
@@ -34,6 +36,7 @@ from fleet_q.services.http.route import locked_router
 
 CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
 
+QueueName = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
 StepId = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
 
 
@@ -54,6 +57,7 @@ def create_http(fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None) ->
     _add_health(http, fleet, keys)
     locked = locked_router(keys)
     _add_steps(locked, fleet)
+    _add_queues(locked, fleet)
     _add_admin(locked, fleet)
     http.include_router(locked)
     return http
@@ -109,6 +113,33 @@ def _add_steps(locked: APIRouter, fleet: FleetQ) -> None:
     def cancel(step_id: StepId) -> StepView:
         """Cancel a step that is pending or claimed."""
         return fleet.cancel(step_id)
+
+
+def _add_queues(locked: APIRouter, fleet: FleetQ) -> None:
+    @locked.get("/queues")
+    def queues() -> list[QueueView]:
+        """List the queues that have, or had, limits."""
+        return fleet.queues.all()
+
+    @locked.put("/queues/{name:any_id}", responses=described(*CHANGING))
+    def set_queue(name: QueueName, request: QueueRequest) -> QueueView:
+        """Set limits of a queue."""
+        return fleet.queues.set(name, **request.model_dump(exclude_unset=True))
+
+    @locked.post("/queues/{name:any_id}/pause", responses=described(*CHANGING))
+    def pause(name: QueueName) -> QueueView:
+        """Let no step of a queue be claimed; those that run go on."""
+        return fleet.queues.pause(name)
+
+    @locked.post("/queues/{name:any_id}/resume", responses=described(*CHANGING))
+    def resume(name: QueueName) -> QueueView:
+        """Let steps of a queue be claimed again, within its limits."""
+        return fleet.queues.resume(name)
+
+    @locked.get("/queues/{name:any_id}/history", responses=described(422))
+    def queue_history(name: QueueName) -> list[QueueEventView]:
+        """Return the changes of a queue's limits, oldest first."""
+        return fleet.queues.history(name)
 
 
 def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:

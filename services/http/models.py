@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleet_q.core.events import DEFAULT_QUEUE
+from fleet_q.core.queues import MOST_RUNNING
 from fleet_q.core.settings import MAX_SECONDS
 from fleet_q.core.submission import MAX_ID_LENGTH, MAX_LABELS, MAX_PRIORITY, MAX_RETRIES
 from fleet_q.services.app.bulk import SUBMIT_BATCH
@@ -71,6 +72,19 @@ class ReplayRequest(_Strict):
 
     step_ids: list[Id] | None = Field(None, min_length=1, max_length=SUBMIT_BATCH)
     all: bool = False
+
+
+class QueueRequest(_Strict):
+    """The limits of a queue to set; those that are absent stay as they are, null is no limit."""
+
+    max_running: int | None = Field(
+        None, ge=1, le=MOST_RUNNING, description="steps claimed at once in the fleet"
+    )
+    max_running_per_key: int | None = Field(
+        None, ge=1, le=MOST_RUNNING, description="the same, of steps with one key"
+    )
+    rate: str | None = Field(None, description="claims over time", examples=["100/min"])
+    paused: bool = Field(False, description="no step is claimed while it is true")
 
 
 class Replayed(BaseModel):

@@ -23,6 +23,7 @@ PURE: Final = {
     "math",
     "msgspec",
     "operator",
+    "re",
     "transitions",
     "typing",
 }

@@ -68,7 +68,8 @@ def commands(command: Any, path: str = "") -> list[str]:
     """The names of all commands below one."""
     if not hasattr(command, "commands"):
         return [path.strip()]
-    return [
+    own = [path.strip()] if path and command.invoke_without_command else []
+    return own + [
         name for key, sub in command.commands.items() for name in commands(sub, f"{path} {key}")
     ]
 
@@ -90,7 +91,7 @@ def test_every_route_has_its_row_and_no_row_is_without_a_route(
     }
     paths = create().openapi()["paths"]
     routes = {
-        f"{method.upper()} {re.sub('{[a-z_]+}', '{id}', path)}"
+        f"{method.upper()} {path.replace('{step_id}', '{id}')}"
         for path, methods in paths.items()
         for method in methods
         if method != "head"

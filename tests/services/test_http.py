@@ -342,7 +342,7 @@ def test_unknown_paths_steps_and_methods_have_their_status(
 
 
 ENDPOINTS = [
-    (method.upper(), path.format(step_id="x"))
+    (method.upper(), path.format(step_id="x", name="x"))
     for path, methods in create_http(FleetQ("memory://", settings=QUICK)).openapi()["paths"].items()
     for method in methods
 ]
@@ -411,7 +411,8 @@ def test_openapi_describes_every_endpoint(http: TestClient) -> None:
     assert set(paths) == {
         "/health", "/submit", "/submit/batch", "/status/{step_id}", "/steps/{step_id}/history",
         "/steps/{step_id}/cancel", "/admin/queue", "/admin/leader", "/admin/pods",
-        "/admin/recovery/run", "/admin/dlq", "/admin/dlq/replay",
+        "/admin/recovery/run", "/admin/dlq", "/admin/dlq/replay", "/queues", "/queues/{name}",
+        "/queues/{name}/pause", "/queues/{name}/resume", "/queues/{name}/history",
     }  # fmt: skip
     assert http.get("/docs").status_code == 200
 

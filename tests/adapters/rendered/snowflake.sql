@@ -92,6 +92,18 @@ SELECT
 FROM "POD_HEALTH"
 WHERE change_id = :change_id AND change_type <> '';
 
+-- snowflake/append_queue_events
+-- Append the events of one change, derived from the rows that it changed.
+INSERT INTO "QUEUE_EVENTS" (
+    queue, version, type, event_ts, changed_by, max_running, max_running_per_key, rate_count,
+    rate_period, paused, change_id
+)
+SELECT
+    queue, version, change_type, last_update_ts, changed_by, max_running, max_running_per_key,
+    rate_count, rate_period, paused, change_id
+FROM "QUEUES"
+WHERE change_id = :change_id;
+
 -- snowflake/append_step_events
 -- Append the events of one change, derived from the rows that it changed.
 INSERT INTO "STEP_EVENTS" (
@@ -268,6 +280,13 @@ FROM (
 ) AS pod
 WHERE pod.pod_id IN (SELECT pod_id FROM "POD_EVENTS" WHERE change_id = :change_id)
 ORDER BY pod.pod_id;
+
+-- snowflake/changed_queues
+SELECT queue.queue, queue.max_running, queue.max_running_per_key, queue.rate_count,
+    queue.rate_period, queue.paused, queue.tokens, DATE_PART(epoch_microsecond, queue.refilled_ts),
+    queue.version, DATE_PART(epoch_microsecond, queue.last_update_ts)
+FROM "QUEUES" AS queue
+WHERE queue.change_id = :change_id;
 
 -- snowflake/changed_steps
 -- The steps that were last changed by this change.
@@ -476,6 +495,17 @@ SELECT
     pod.value[5]::NUMBER(38, 0)
 FROM TABLE(FLATTEN(input => PARSE_JSON(:pods))) AS pod;
 
+-- snowflake/insert_queue
+-- Set the limits of a queue that has no row yet.
+INSERT INTO "QUEUES" (
+    queue, max_running, max_running_per_key, rate_count, rate_period, paused, tokens, refilled_ts,
+    version, last_update_ts, change_id, change_type, changed_by
+)
+SELECT
+    :queue, :max_running, :max_running_per_key, :rate_count, :rate_period, :paused, :tokens,
+    CURRENT_TIMESTAMP(), :new_version, CURRENT_TIMESTAMP(), :change_id, :event_type, :changed_by
+WHERE NOT EXISTS (SELECT 1 FROM "QUEUES" WHERE queue = :queue);
+
 -- snowflake/insert_steps
 -- Insert steps as folded from the log.
 INSERT INTO "STEP_TRACKER" (
@@ -601,6 +631,12 @@ INSERT INTO "STEP_EVENTS" (step_id, version, type, event_ts, pod_id, change_id)
 SELECT '', COALESCE(MIN(version), 1) - :events + 1, 'pruned', CURRENT_TIMESTAMP(), :pod_id,
     :change_id
 FROM "STEP_EVENTS";
+
+-- snowflake/note_queue
+-- Let the change counter change, so that pods that wait for the queue look again: an event without
+-- a step, which readers of the log skip. It does not change the least version.
+INSERT INTO "STEP_EVENTS" (step_id, version, type, event_ts, pod_id, change_id)
+SELECT '', 1, 'queue', CURRENT_TIMESTAMP(), NULL, :change_id;
 
 -- snowflake/orphans
 SELECT step.step_id, step.claim_token, step.claimed_by, step.incarnation, step.retry_count,
@@ -735,6 +771,20 @@ USING (
 ) AS ended
 WHERE "STEP_TRACKER".step_id = ended.step_id AND "STEP_TRACKER".version = ended.version
     AND "STEP_TRACKER".last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6);
+
+-- snowflake/queue_history
+SELECT queue, version, type, DATE_PART(epoch_microsecond, event_ts), changed_by, max_running,
+    max_running_per_key, rate_count, rate_period, paused
+FROM "QUEUE_EVENTS"
+WHERE queue = :queue
+ORDER BY version;
+
+-- snowflake/queues
+SELECT queue.queue, queue.max_running, queue.max_running_per_key, queue.rate_count,
+    queue.rate_period, queue.paused, queue.tokens, DATE_PART(epoch_microsecond, queue.refilled_ts),
+    queue.version, DATE_PART(epoch_microsecond, queue.last_update_ts)
+FROM "QUEUES" AS queue
+ORDER BY queue.queue;
 
 -- snowflake/recover
 -- Recover the claims that are still orphans. A step without tries left fails, or is released if it
@@ -1258,6 +1308,24 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
 
 -- snowflake/try_select
 SELECT 1 FROM {table} WHERE FALSE;
+
+-- snowflake/update_queue
+-- Set the limits of a queue, if it still has the version before this one.
+UPDATE "QUEUES"
+SET
+    max_running = :max_running,
+    max_running_per_key = :max_running_per_key,
+    tokens = CASE WHEN :begins_rate THEN :tokens ELSE tokens END,
+    refilled_ts = CASE WHEN :begins_rate THEN CURRENT_TIMESTAMP() ELSE refilled_ts END,
+    rate_count = :rate_count,
+    rate_period = :rate_period,
+    paused = :paused,
+    version = :new_version,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    change_id = :change_id,
+    change_type = :event_type,
+    changed_by = :changed_by
+WHERE queue = :queue AND version = :new_version - 1;
 
 -- snowflake/use_schema
 USE SCHEMA {database}.{schema};;

@@ -1,7 +1,7 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- snowflake/procedures/change
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_4"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_5"(
     event_type VARCHAR,
     step_ids VARCHAR,
     step_count NUMBER(38, 0),
@@ -290,7 +290,7 @@ END
 $$;
 
 -- snowflake/procedures/declare_dead
-CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_4"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_5"(
     silent VARCHAR,
     becomes VARCHAR,
     pod_id VARCHAR,
@@ -382,7 +382,7 @@ END
 $$;
 
 -- snowflake/procedures/exchange
-CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_4"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_5"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     number NUMBER(38, 0),
@@ -1127,7 +1127,7 @@ END
 $$;
 
 -- snowflake/procedures/fold_heartbeats
-CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_4"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_5"(
     change_id VARCHAR
 )
 COPY GRANTS
@@ -1178,7 +1178,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_pod
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_4"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_5"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     version NUMBER(38, 0),
@@ -1234,7 +1234,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_4"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_5"(
     ended VARCHAR,
     before NUMBER(38, 0),
     pod_id VARCHAR,
@@ -1288,7 +1288,7 @@ END
 $$;
 
 -- snowflake/procedures/recover
-CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_4"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_5"(
     claims VARCHAR,
     claim_count NUMBER(38, 0),
     error VARCHAR,
@@ -1562,7 +1562,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_pods
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_4"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_5"(
     pod_ids VARCHAR,
     pods VARCHAR,
     event_count NUMBER(38, 0),
@@ -1609,7 +1609,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_4"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_5"(
     step_ids VARCHAR,
     steps VARCHAR,
     event_count NUMBER(38, 0),
@@ -1663,8 +1663,93 @@ EXCEPTION
 END
 $$;
 
+-- snowflake/procedures/set_queue
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_5"(
+    queue VARCHAR,
+    new_version NUMBER(38, 0),
+    event_type VARCHAR,
+    max_running NUMBER(38, 0),
+    max_running_per_key NUMBER(38, 0),
+    rate_count NUMBER(38, 0),
+    rate_period NUMBER(38, 0),
+    paused BOOLEAN,
+    begins_rate BOOLEAN,
+    tokens NUMBER(38, 0),
+    changed_by VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    changed NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    UPDATE "FLEET_Q" SET submissions = submissions + 1;
+    IF (new_version > 1) THEN
+        UPDATE "QUEUES"
+        SET
+            max_running = :max_running,
+            max_running_per_key = :max_running_per_key,
+            tokens = CASE WHEN :begins_rate THEN :tokens ELSE tokens END,
+            refilled_ts = CASE WHEN :begins_rate THEN CURRENT_TIMESTAMP() ELSE refilled_ts END,
+            rate_count = :rate_count,
+            rate_period = :rate_period,
+            paused = :paused,
+            version = :new_version,
+            last_update_ts = CURRENT_TIMESTAMP(),
+            change_id = :change_id,
+            change_type = :event_type,
+            changed_by = :changed_by
+        WHERE queue = :queue AND version = :new_version - 1;
+        changed := SQLROWCOUNT;
+    ELSEIF (new_version = 1) THEN
+        INSERT INTO "QUEUES" (
+            queue, max_running, max_running_per_key, rate_count, rate_period, paused, tokens,
+            refilled_ts, version, last_update_ts, change_id, change_type, changed_by
+        )
+        SELECT
+            :queue, :max_running, :max_running_per_key, :rate_count, :rate_period, :paused, :tokens,
+            CURRENT_TIMESTAMP(), :new_version, CURRENT_TIMESTAMP(), :change_id, :event_type, :changed_by
+        WHERE NOT EXISTS (SELECT 1 FROM "QUEUES" WHERE queue = :queue);
+        changed := SQLROWCOUNT;
+    END IF;
+    IF (changed > 0) THEN
+        INSERT INTO "QUEUE_EVENTS" (
+            queue, version, type, event_ts, changed_by, max_running, max_running_per_key,
+            rate_count, rate_period, paused, change_id
+        )
+        SELECT
+            queue, version, change_type, last_update_ts, changed_by, max_running, max_running_per_key,
+            rate_count, rate_period, paused, change_id
+        FROM "QUEUES"
+        WHERE change_id = :change_id;
+        INSERT INTO "STEP_EVENTS" (step_id, version, type, event_ts, pod_id, change_id)
+        SELECT '', 1, 'queue', CURRENT_TIMESTAMP(), NULL, :change_id;
+        COMMIT;
+    ELSE
+        ROLLBACK;
+    END IF;
+    LET answer RESULTSET := (SELECT queue.queue, queue.max_running, queue.max_running_per_key,
+        queue.rate_count, queue.rate_period, queue.paused, queue.tokens,
+        DATE_PART(epoch_microsecond, queue.refilled_ts), queue.version,
+        DATE_PART(epoch_microsecond, queue.last_update_ts)
+    FROM "QUEUES" AS queue
+    WHERE queue.change_id = :change_id);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
 -- snowflake/procedures/submit
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_4"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_5"(
     submissions VARCHAR,
     submission_count NUMBER(38, 0),
     ids_are_unique BOOLEAN,
@@ -1776,7 +1861,7 @@ END
 $$;
 
 -- snowflake/procedures/sync
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_4"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_5"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     joins BOOLEAN,

@@ -267,6 +267,12 @@ ORDER BY version;
 INSERT INTO pod_events (pod_id, version, type, event_ts, by_pod_id, incarnation)
 VALUES (:pod_id, :version, :type, :event_ts, :by_pod_id, :incarnation);
 
+-- sqlite/insert_queue_event
+INSERT INTO queue_events (queue, version, type, event_ts, changed_by, max_running,
+    max_running_per_key, rate_count, rate_period, paused)
+VALUES (:queue, :version, :type, :event_ts, :changed_by, :max_running, :max_running_per_key,
+    :rate_count, :rate_period, :paused);
+
 -- sqlite/insert_step_event
 INSERT INTO step_events (step_id, version, type, event_ts, pod_id, payload, priority, max_retries,
     available_ts, queue, task_type, key, unique_key, unique_until_ts, labels, timeout, claim_token,
@@ -408,6 +414,19 @@ SET status = excluded.status, priority = excluded.priority, payload = excluded.p
     timeout = excluded.timeout,
     is_queued = excluded.is_queued;
 
+-- sqlite/queue_history
+SELECT queue, version, type, event_ts, changed_by, max_running, max_running_per_key, rate_count,
+    rate_period, paused
+FROM queue_events
+WHERE queue = :queue
+ORDER BY version;
+
+-- sqlite/queues
+SELECT queue, max_running, max_running_per_key, rate_count, rate_period, paused, tokens,
+    refilled_ts, version, last_update_ts
+FROM queues
+ORDER BY queue;
+
 -- sqlite/rejected_completions
 -- The ids of these successes that are not completed under this claim token.
 SELECT success.key
@@ -481,3 +500,9 @@ WHERE step_id = :step_id;
 INSERT OR REPLACE INTO pod_health (pod_id, status, birth_ts, last_heartbeat_ts, incarnation,
     version)
 VALUES (:pod_id, :status, :birth_ts, :last_heartbeat_ts, :incarnation, :version);
+
+-- sqlite/upsert_queue
+INSERT OR REPLACE INTO queues (queue, max_running, max_running_per_key, rate_count, rate_period,
+    paused, tokens, refilled_ts, version, last_update_ts)
+VALUES (:queue, :max_running, :max_running_per_key, :rate_count, :rate_period, :paused, :tokens,
+    :refilled_ts, :version, :last_update_ts);

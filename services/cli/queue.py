@@ -1,0 +1,135 @@
+"""The commands about queues: counts of their steps, and their limits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from msgspec import UNSET
+
+from fleet_q.core.errors import InvalidInput
+from fleet_q.core.queues import MOST_RUNNING
+from fleet_q.services.app.queues import QueueView
+from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.cli.output import print_json, print_record, print_table
+
+queue_commands = typer.Typer(
+    help="Count the steps in each status; show and set the limits of queues.",
+    invoke_without_command=True,
+)
+
+QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="the queue's name")]
+
+
+@queue_commands.callback()
+def counts(
+    context: typer.Context,
+    store: StoreOption = None,
+    app: AppOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Count the steps in each status; show and set the limits of queues."""
+    if context.invoked_subcommand is not None:
+        if store is not None or app is not None or json:
+            name = context.invoked_subcommand
+            raise InvalidInput(f"options follow the command: fleet-q queue {name} --store ...")
+        return
+    counted = client(store, app).queue()
+    print_json(counted) if json else print_record(counted)
+
+
+@queue_commands.command("list")
+def list_queues(
+    store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """List the queues that have, or had, limits."""
+    queues = client(store, app).queues.all()
+    if json:
+        print_json(queues)
+    else:
+        columns = ("queue", "max_running", "max_running_per_key", "rate", "paused")
+        print_table(queues, columns, "no queue has limits")
+
+
+@queue_commands.command("set")
+def set_queue(
+    queue: QueueName,
+    max_running: Annotated[
+        str | None,
+        typer.Option(metavar="COUNT", help="steps claimed at once in the fleet; none: no limit"),
+    ] = None,
+    max_running_per_key: Annotated[
+        str | None,
+        typer.Option(metavar="COUNT", help="the same, of steps with one key; none: no limit"),
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(metavar="RATE", help="claims over time, like 100/min; none: no limit"),
+    ] = None,
+    store: StoreOption = None,
+    app: AppOption = None,
+    json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Set limits of a queue; those that are not given stay as they are."""
+    if max_running is None and max_running_per_key is None and rate is None:
+        raise InvalidInput("name a limit to set: --max-running, --max-running-per-key or --rate")
+    view = client(store, app).queues.set(
+        queue,
+        max_running=_count(max_running, "--max-running"),
+        max_running_per_key=_count(max_running_per_key, "--max-running-per-key"),
+        rate=UNSET if rate is None else None if rate == "none" else rate,
+    )
+    _show(view, json)
+
+
+@queue_commands.command("pause")
+def pause_queue(
+    queue: QueueName, store: StoreOption = None, app: AppOption = None,
+    json: JsonOption = False, verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """Let no step of a queue be claimed; those that run go on."""
+    _show(client(store, app).queues.pause(queue), json)
+
+
+@queue_commands.command("resume")
+def resume_queue(
+    queue: QueueName, store: StoreOption = None, app: AppOption = None,
+    json: JsonOption = False, verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """Let steps of a queue be claimed again, within its limits."""
+    _show(client(store, app).queues.resume(queue), json)
+
+
+@queue_commands.command("history")
+def queue_history(
+    queue: QueueName, store: StoreOption = None, app: AppOption = None,
+    json: JsonOption = False, verbose: VerboseOption = False,
+) -> None:  # fmt: skip
+    """Show the changes of a queue's limits."""
+    events = client(store, app).queues.history(queue)
+    if json:
+        print_json(events)
+    else:
+        columns = (
+            "version", "at", "by", "type", "max_running", "max_running_per_key", "rate", "paused",
+        )  # fmt: skip
+        print_table(events, columns, "the limits of this queue were never changed")
+
+
+def _count(value: str | None, option: str) -> Any:
+    if value is None:
+        return UNSET
+    if value == "none":
+        return None
+    if not value.isascii() or not value.isdigit():
+        raise InvalidInput(
+            f"{option} must be a whole number from 1 to {MOST_RUNNING}, or none, not {value!r}"
+        )
+    return int(value)
+
+
+def _show(view: QueueView, json: bool) -> None:
+    print_json(view) if json else print_record(view)

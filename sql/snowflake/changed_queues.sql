@@ -1,0 +1,3 @@
+SELECT {queue_columns}
+FROM {queues} AS queue
+WHERE queue.change_id = :change_id

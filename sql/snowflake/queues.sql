@@ -1,0 +1,3 @@
+SELECT {queue_columns}
+FROM {queues} AS queue
+ORDER BY queue.queue

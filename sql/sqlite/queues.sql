@@ -1,0 +1,3 @@
+SELECT {queue_columns}
+FROM queues
+ORDER BY queue

@@ -1,0 +1,2 @@
+INSERT OR REPLACE INTO queues ({queue_names})
+VALUES ({queue_values})
