@@ -18,6 +18,7 @@ from fleet_q.core.events import Fact, PodFact, StepFact
 from fleet_q.core.lifecycle import EFFECTS, NewValue
 from fleet_q.core.pod import Pod
 from fleet_q.core.queues import Queue, QueueEvent
+from fleet_q.core.search import StepSummary
 from fleet_q.core.step import Outcome, Step, Submit
 from fleet_q.sql.lists import Columns, Effect, Rows, Type
 
@@ -104,5 +105,6 @@ ROWS: Final = Rows(
     facts={event: fact.__struct_fields__ for event, fact in STEP_FACTS.items()},
     effects={event: _effect(event) for event in EFFECTS},
     submission=columns_of(Submit),
+    summary=columns_of(StepSummary),
     outcome={"type": "text", **columns_of(*get_args(Outcome))},
 )

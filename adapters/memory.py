@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from fleet_q.adapters import fork
 from fleet_q.adapters.clock import wall_clock
+from fleet_q.core import search
 from fleet_q.core.errors import StoreError
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.events import DeclaredDead, PodEvent, StepEvent
@@ -20,6 +21,7 @@ from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
 from fleet_q.core.recovery import is_orphan
+from fleet_q.core.search import StepFilter, StepList, StepSummary
 from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due
 from fleet_q.core.step_by_step import StepByStep
 
@@ -158,6 +160,18 @@ class MemoryTransaction(StepByStep):
 
         failed = (s for s in self._in_status("failed") if before is None or age(s) < before)
         return heapq.nlargest(limit, failed, key=age)
+
+    def list_steps(self, step_filter: StepFilter, limit: int, cursor: str | None) -> StepList:
+        before = None if cursor is None else search.to_place(cursor)
+        selected = (
+            step
+            for step in self._db.steps.values()
+            if (before is None or search.place(step) < before) and step_filter.selects(step)
+        )
+        latest = heapq.nlargest(limit, selected, key=search.place)
+        return search.page(
+            self.at, [StepSummary.of(step) for step in latest], limit, len(self._db.steps)
+        )
 
     def counts(self) -> dict[StepStatus, int]:
         return {status: len(self._db.by_status[status]) for status in STEP_STATUSES}

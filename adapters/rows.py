@@ -16,6 +16,7 @@ from fleet_q.core.events import JSON_FIELDS, Event, Fact, PodEvent, StepEvent
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.queues import QUEUE_EVENT_TYPES, Queue, QueueEvent
+from fleet_q.core.search import StepFilter
 from fleet_q.core.step import Outcome, Step, Submit
 from fleet_q.sql.lists import Columns
 
@@ -150,6 +151,25 @@ def outcomes_json(outcomes: Sequence[Outcome], pod_id: str) -> str:
 def submissions_json(new: Sequence[Submit]) -> str:
     """The JSON of submissions that ``submit.sql`` takes as ``:new``."""
     return encode([asdict(submit) for submit in new])
+
+
+def filter_values(step_filter: StepFilter) -> dict[str, Any]:
+    """The conditions of a filter as values of a statement, without its labels: several texts as a
+    JSON list, and ``None`` for a condition that every step meets."""
+
+    def texts(values: Sequence[str]) -> str | None:
+        return encode(values) if values else None
+
+    return {
+        "statuses": texts(step_filter.statuses),
+        "task_types": texts(step_filter.task_types),
+        "queues": texts(step_filter.queues),
+        "keys": texts(step_filter.keys),
+        "pod_id": step_filter.pod_id,
+        "id_prefix": step_filter.id_prefix,
+        "submitted_from": step_filter.submitted_from,
+        "submitted_before": step_filter.submitted_before,
+    }
 
 
 def encode(value: Any) -> str:

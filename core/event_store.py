@@ -24,6 +24,7 @@ from fleet_q.core.ports import (
 )
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.rebuild import rebuild
+from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import Cancel, Recover, Replay, Step, Submit
 
 
@@ -123,6 +124,12 @@ class EventStore:
     def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> StepPage:
         with self._database.read() as tx:
             return StepPage.of(tx.dead_letters(limit, before), limit)
+
+    def list_steps(
+        self, step_filter: StepFilter, limit: int, cursor: str | None = None
+    ) -> StepList:
+        with self._database.read() as tx:
+            return tx.list_steps(step_filter, limit, cursor)
 
     def step_events(self) -> Iterator[StepEvent]:
         with self._database.snapshot() as tx:

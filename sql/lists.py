@@ -31,7 +31,8 @@ class Rows(NamedTuple):
     ``step``, ``pod`` and ``queue`` are the columns of the tables, ``step_event``, ``pod_event`` and
     ``queue_event`` those of their logs. ``facts`` has, for each type of event, its own columns of
     the step log, and ``effects`` its effect on a step. ``submission`` and ``outcome`` are the
-    fields of the commands that submit and acknowledge steps.
+    fields of the commands that submit and acknowledge steps. ``summary`` are the
+    columns of a step that a list shows.
     """
 
     step: Columns
@@ -44,6 +45,7 @@ class Rows(NamedTuple):
     effects: Mapping[str, Effect]
     submission: Columns
     outcome: Columns
+    summary: Columns
 
     @property
     def changing(self) -> list[str]:
@@ -71,6 +73,7 @@ def sqlite(rows: Rows) -> Lists:
         columns: Columns = getattr(rows, table)
         lists[f"{table}_columns"] = lists[f"{table}_names"] = _same(columns)
         lists[f"{table}_values"] = _each(columns, ":{}")
+    lists["summary_columns"] = _each(rows.summary, "step.{}")
     for event, fact in rows.facts.items():
         lists[f"{event}_names"] = _same(fact)
         lists[f"{event}_values"] = _each(fact, ":{}")
@@ -99,6 +102,10 @@ def snowflake(rows: Rows) -> Lists:
                 for place, (column, type_) in enumerate(columns.items())
             }
         )
+    lists["summary_names"] = _same(rows.summary)
+    lists["summary_columns"] = ColumnList(
+        {column: _read(f"step.{column}", type_) for column, type_ in rows.summary.items()}
+    )
     submitted = rows.facts["submitted"]
     lists["submitted_names"] = _same(submitted)
     lists["submitted_values"] = ColumnList(

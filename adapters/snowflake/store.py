@@ -7,6 +7,7 @@ token.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.submit import submit
 from fleet_q.adapters.snowflake.sync import Sync
 from fleet_q.adapters.snowflake.traits import TRAITS
+from fleet_q.core import search
 from fleet_q.core import step as steps
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
@@ -41,6 +43,7 @@ from fleet_q.core.ports import (
     SyncResult,
 )
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
+from fleet_q.core.search import StepFilter, StepList, StepSummary
 from fleet_q.core.step import Cancel, Recover, Replay, Step, Submit
 
 PATIENCE: Final = 60.0
@@ -171,6 +174,21 @@ class SnowflakeStore:
         )
         return StepPage.of([rows.to_step(row) for row in step_rows], limit)
 
+    def list_steps(
+        self, step_filter: StepFilter, limit: int, cursor: str | None = None
+    ) -> StepList:
+        before_ts, before_id = (None, None) if cursor is None else search.to_place(cursor)
+        found = self._calls.query(
+            "list_steps",
+            **rows.filter_values(step_filter),
+            labels=_pattern(step_filter.label_pairs()),
+            before_ts=before_ts,
+            before_id=before_id,
+            limit=limit,
+        )
+        steps = [StepSummary(*row[1:]) for row in found if row[1] is not None]
+        return search.page(found[0][0], steps, limit, len(steps))
+
     def step_events(self) -> Iterator[StepEvent]:
         return map(rows.to_step_event, self.session.stream("step_events"))
 
@@ -207,3 +225,11 @@ class SnowflakeStore:
 
     def close(self) -> None:
         self.session.close()
+
+
+def _pattern(pairs: Sequence[str]) -> str | None:
+    """The pattern of ``list_steps.sql`` for steps with all of these pairs of labels."""
+    if not pairs:
+        return None
+    escaped = (re.sub("[%_^]", r"^\g<0>", pair) for pair in pairs)
+    return "".join(f"%,{pair}" for pair in escaped) + "%"

@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.columns import ROWS
+from fleet_q.adapters.sqlite import search
 from fleet_q.adapters.statements import statements
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
@@ -22,6 +23,7 @@ from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, SyncRequest
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
+from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import (
     AT_ONCE,
     JSON_BLANKS,
@@ -145,6 +147,9 @@ class SqliteTransaction(StepByStep):
         return self._select_steps(
             "dead_letters", {"limit": limit, "before_ts": before[0], "before_id": before[1]}
         )
+
+    def list_steps(self, step_filter: StepFilter, limit: int, cursor: str | None) -> StepList:
+        return search.list_steps(self._run, self.at, step_filter, limit, cursor)
 
     def counts(self) -> dict[StepStatus, int]:
         *counts, (_, total) = self._run("counts")

@@ -20,6 +20,7 @@ from fleet_q.core.ports.messages import (
 )
 from fleet_q.core.ports.store import StoreTraits
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent, QueueWrite
+from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import Cancel, Outcome, Recover, Replay, Step, Submit
 
 
@@ -58,6 +59,9 @@ class Transaction(Protocol):
 
     def dead_letters(self, limit: int, before: tuple[int, str] | None) -> list[Step]:
         """Failed steps with ``(last_update_ts, step_id)`` below ``before``, in descending order."""
+
+    def list_steps(self, step_filter: StepFilter, limit: int, cursor: str | None) -> StepList:
+        """See :meth:`Store.list_steps`."""
 
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str

@@ -25,6 +25,7 @@ from fleet_q.core.ports.messages import (
 )
 from fleet_q.core.ports.starts import StartRecords
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
+from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import Recover, Step, Submit
 
 
@@ -134,6 +135,13 @@ class Store(Protocol):
 
     def dead_letters(self, limit: int, before: tuple[int, str] | None = None) -> StepPage:
         """A page of failed steps, newest first. ``before`` is the cursor of the previous page."""
+
+    def list_steps(
+        self, step_filter: StepFilter, limit: int, cursor: str | None = None
+    ) -> StepList:
+        """A page of the steps that a filter selects, up to ``limit``, the latest submission first.
+        ``cursor`` is that of the previous page. While steps are added, no page skips or repeats
+        another step."""
 
     def step_events(self) -> Iterator[StepEvent]:
         """All step events, ordered by id and version, read from one snapshot."""
