@@ -25,7 +25,7 @@ from fleet_q.core.ports import (
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.rebuild import rebuild
 from fleet_q.core.search import StepFilter, StepList
-from fleet_q.core.step import Cancel, Recover, Replay, Step, Submit
+from fleet_q.core.step import Cancel, Change, Recover, Replay, Step, Submit
 
 
 class EventStore:
@@ -84,6 +84,10 @@ class EventStore:
     def replay(self, step_ids: Sequence[str], pod_id: str | None = None) -> list[Step]:
         with self._database.write() as tx:
             return tx.change([Replay(step_id) for step_id in step_ids], pod_id)
+
+    def change_allowed(self, commands: Sequence[Change], pod_id: str | None = None) -> list[str]:
+        with self._database.write() as tx:
+            return tx.change_allowed(commands, pod_id)
 
     def queues(self) -> list[Queue]:
         with self._database.read() as tx:

@@ -211,8 +211,18 @@ class Replay(msgspec.Struct, frozen=True):
     step_id: str
 
 
+class Reprioritize(msgspec.Struct, frozen=True):
+    """Change the priority of a pending step."""
+
+    step_id: str
+    priority: int
+
+
 Outcome = Complete | Fail | Release
-StepCommand = Submit | Claim | Outcome | Recover | Cancel | Replay
+Change = Cancel | Replay | Reprioritize
+"""What clients do to a step."""
+
+StepCommand = Submit | Claim | Outcome | Recover | Change
 
 
 def decide(
@@ -221,7 +231,8 @@ def decide(
     """The event that ``command`` causes at store time ``at``; ``None`` if it was applied before.
 
     These commands may be repeated, so that a caller that lost the answer can ask again: submitting
-    the same payload under the same id, completing under the same claim, and cancelling.
+    the same payload under the same id, completing under the same claim, cancelling, and setting a
+    priority.
 
     Raises :class:`UnknownStep`, :class:`StepConflict`, :class:`StaleClaim` (the command's claim
     token is not the current one) or :class:`IllegalTransition` (the lifecycle does not allow it).
@@ -290,6 +301,10 @@ def decide(
             fact = ev.Cancelled()
         case Replay():
             fact = ev.Replayed(AT_ONCE)
+        case Reprioritize():
+            if step.status == "pending" and step.priority == command.priority:
+                return None
+            fact = ev.Reprioritized(command.priority)
     STEP.after(step.status, fact.type, step.step_id)
     return Event(step.step_id, step.version + 1, at, pod_id, fact)
 

@@ -7,6 +7,7 @@ the new state.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
@@ -16,7 +17,17 @@ from fleet_q.core.pod import DeclareDead, Pod, PodChange
 from fleet_q.core.ports import SyncRequest, SyncResult, Transaction
 from fleet_q.core.queues import Queue, QueueChange, change_queue
 from fleet_q.core.recovery import is_orphan
-from fleet_q.core.step import Cancel, Claim, Outcome, Recover, Replay, Step, StepCommand, Submit
+from fleet_q.core.step import (
+    Cancel,
+    Change,
+    Claim,
+    Outcome,
+    Recover,
+    Replay,
+    Step,
+    StepCommand,
+    Submit,
+)
 
 
 class StepByStep(Transaction):
@@ -85,6 +96,16 @@ class StepByStep(Transaction):
             changes.apply(command)
         changes.write()
         return [changes.steps[command.step_id] for command in commands]
+
+    def change_allowed(self, commands: Sequence[Change], by: str | None) -> list[str]:
+        changes = _Changes(self, by, [command.step_id for command in commands])
+        changed: list[str] = []
+        for command in commands:
+            with suppress(IllegalTransition, UnknownStep):
+                if changes.apply(command):
+                    changed.append(command.step_id)
+        changes.write()
+        return changed
 
     def recover(self, orphans: Sequence[Recover], by: str | None) -> list[Step]:
         pods_by_id = {pod.pod_id: pod for pod in self.pods()}

@@ -1,16 +1,16 @@
-"""Cancels or replays steps, either all of them or none."""
+"""Cancels, replays and reprioritizes steps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.calls import Calls, by_id
-from fleet_q.adapters.snowflake.session import new_change_id
+from fleet_q.adapters.snowflake.session import Rows, new_change_id
 from fleet_q.core import step as steps
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.lifecycle import STEP, STEP_STATUSES
-from fleet_q.core.step import Cancel, Replay, Step
+from fleet_q.core.step import Cancel, Change, Replay, Reprioritize, Step
 
 
 def change(
@@ -18,26 +18,13 @@ def change(
 ) -> list[Step]:
     """Carry out the commands, whose events have the type ``kind``, and return the changed steps.
 
-    Raises ``UnknownStep`` or ``IllegalTransition``. If an answer is lost, the procedure finds out
-    whether an earlier attempt was committed, which no query may show yet.
+    Raises ``UnknownStep`` or ``IllegalTransition``, and then changes none.
     """
-    change_ids: list[str] = []
     step_ids = [command.step_id for command in commands]
-    sources = [status for status in STEP_STATUSES if STEP.allows(status, kind)]
+    attempt = _attempts(calls, step_ids, kind, pod_id, all_or_none=True)
 
     def change_all() -> dict[str, Step]:
-        earlier = rows.encode(change_ids)
-        change_ids.append(new_change_id())
-        changed = calls.session.call(
-            "change",
-            event_type=kind,
-            step_ids=rows.encode(step_ids),
-            step_count=len(step_ids),
-            sources=rows.encode(sources),
-            pod_id=pod_id,
-            earlier=earlier,
-            change_id=change_ids[-1],
-        )
+        changed = attempt()
         if changed:
             return by_id(changed)
         _explain(calls, commands)
@@ -49,6 +36,60 @@ def change(
         _explain(calls, commands)  # raises for the second command about a step
     changed = calls.patiently(change_all)
     return [changed[step_id] for step_id in step_ids]
+
+
+def change_allowed(calls: Calls, commands: Sequence[Change], pod_id: str | None) -> list[str]:
+    """See :meth:`fleet_q.core.ports.Store.change_allowed`."""
+    if not commands:
+        return []
+    kind, priority = _event_of(commands[0])
+    step_ids = [command.step_id for command in commands]
+    attempt = _attempts(calls, step_ids, kind, pod_id, all_or_none=False, priority=priority)
+    return list(by_id(calls.patiently(attempt)))
+
+
+def _event_of(command: Change) -> tuple[str, int | None]:
+    """The type of the event that the command causes, and its priority."""
+    match command:
+        case Cancel():
+            return "cancelled", None
+        case Replay():
+            return "replayed", None
+        case Reprioritize():
+            return "reprioritized", command.priority
+
+
+def _attempts(
+    calls: Calls,
+    step_ids: Sequence[str],
+    kind: str,
+    pod_id: str | None,
+    *,
+    all_or_none: bool,
+    priority: int | None = None,
+) -> Callable[[], Rows]:
+    """A call of the procedure, which may be repeated. If an answer is lost, the procedure finds out
+    whether an earlier attempt was committed, which no query may show yet."""
+    change_ids: list[str] = []
+    sources = [status for status in STEP_STATUSES if STEP.allows(status, kind)]
+
+    def attempt() -> Rows:
+        earlier = rows.encode(change_ids)
+        change_ids.append(new_change_id())
+        return calls.session.call(
+            "change",
+            event_type=kind,
+            step_ids=rows.encode(step_ids),
+            step_count=len(step_ids),
+            all_or_none=all_or_none,
+            priority=priority,
+            sources=rows.encode(sources),
+            pod_id=pod_id,
+            earlier=earlier,
+            change_id=change_ids[-1],
+        )
+
+    return attempt
 
 
 def _explain(calls: Calls, commands: Sequence[Cancel] | Sequence[Replay]) -> None:

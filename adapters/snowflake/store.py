@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.calls import Calls, by_id
-from fleet_q.adapters.snowflake.change import change
+from fleet_q.adapters.snowflake.change import change, change_allowed
 from fleet_q.adapters.snowflake.mailbox import Mailbox
 from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.privileges import check_privileges
@@ -44,7 +44,7 @@ from fleet_q.core.ports import (
 )
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.search import StepFilter, StepList, StepSummary
-from fleet_q.core.step import Cancel, Recover, Replay, Step, Submit
+from fleet_q.core.step import Cancel, Change, Recover, Replay, Step, Submit
 
 PATIENCE: Final = 60.0
 """Seconds for which a call is retried before it raises ``StoreUnavailable``."""
@@ -136,6 +136,9 @@ class SnowflakeStore:
 
     def replay(self, step_ids: Sequence[str], pod_id: str | None = None) -> list[Step]:
         return change(self._calls, [Replay(step_id) for step_id in step_ids], "replayed", pod_id)
+
+    def change_allowed(self, commands: Sequence[Change], pod_id: str | None = None) -> list[str]:
+        return change_allowed(self._calls, commands, pod_id)
 
     def queues(self) -> list[Queue]:
         return [rows.to_queue(row) for row in self._calls.query("queues")]

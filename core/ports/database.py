@@ -21,7 +21,7 @@ from fleet_q.core.ports.messages import (
 from fleet_q.core.ports.store import StoreTraits
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent, QueueWrite
 from fleet_q.core.search import StepFilter, StepList
-from fleet_q.core.step import Cancel, Outcome, Recover, Replay, Step, Submit
+from fleet_q.core.step import Cancel, Change, Outcome, Recover, Replay, Step, Submit
 
 
 class Transaction(Protocol):
@@ -159,6 +159,9 @@ class Transaction(Protocol):
     def change(self, commands: Sequence[Cancel] | Sequence[Replay], by: str | None) -> list[Step]:
         """Apply all commands and return the changed steps. Raises ``UnknownStep`` or
         ``IllegalTransition``."""
+
+    def change_allowed(self, commands: Sequence[Change], by: str | None) -> list[str]:
+        """See :meth:`Store.change_allowed`."""
 
     def recover(self, orphans: Sequence[Recover], by: str | None) -> list[Step]:
         """See :meth:`Store.recover`."""

@@ -26,7 +26,7 @@ from fleet_q.core.ports.messages import (
 from fleet_q.core.ports.starts import StartRecords
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.search import StepFilter, StepList
-from fleet_q.core.step import Recover, Step, Submit
+from fleet_q.core.step import Change, Recover, Step, Submit
 
 
 class StoreTraits(msgspec.Struct, frozen=True):
@@ -102,6 +102,10 @@ class Store(Protocol):
     def replay(self, step_ids: Sequence[str], pod_id: str | None = None) -> list[Step]:
         """Make failed or cancelled steps pending again, with all their tries. Raises
         ``UnknownStep`` or ``IllegalTransition``, and then replays none."""
+
+    def change_allowed(self, commands: Sequence[Change], pod_id: str | None = None) -> list[str]:
+        """Carry out those of the commands, which are all alike but for the step, that the lifecycle
+        allows. Returns the ids of the steps that changed. It may be repeated."""
 
     def queues(self) -> list[Queue]:
         """The queues that have, or had, limits, ordered by name."""

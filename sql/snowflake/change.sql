@@ -1,10 +1,10 @@
--- Cancel or replay those of the steps whose status allows it.
+-- Cancel, replay or reprioritize those of the steps whose status allows it.
 UPDATE {step_tracker}
 {{evolve}}
 FROM (
     SELECT
         step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
-        {event_values with available_ts = TO_TIMESTAMP_LTZ(0, 6)}
+        {event_values with available_ts = TO_TIMESTAMP_LTZ(0, 6); priority = :priority}
     FROM {step_tracker} AS step
     JOIN (
         SELECT value::VARCHAR AS step_id
@@ -14,5 +14,6 @@ FROM (
         SELECT value::VARCHAR
         FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
     )
+        AND (:event_type <> 'reprioritized' OR step.priority <> :priority)
 ) AS change
 WHERE {step_tracker}.step_id = change.step_id AND {step_tracker}.version = change.version

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -43,7 +44,7 @@ class Mail:
         self.now += round(seconds * SECOND)
         self.schema.set(clock=self.now)
 
-    def submit(self, count: int, **options: int) -> list[str]:
+    def submit(self, count: int, **options: Any) -> list[str]:
         ids = [f"step {number:02}" for number in range(count)]
         self.store.submit([Submit(i, "{}", unique=True, **options) for i in ids])
         return ids

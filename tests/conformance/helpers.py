@@ -24,10 +24,10 @@ T = TypeVar("T")
 _numbers = count()
 
 
-WITHOUT_COMMAND: Final = {"replaced", "reprioritized"}
+WITHOUT_COMMAND: Final = {"replaced"}
 """The events that no command of a store causes yet."""
 
-EVERY_COLUMN: Final = {
+EVERY_COLUMN: Final[dict[str, Any]] = {
     "queue": "gpu",
     "task_type": "résumé",
     "key": "customer 7",

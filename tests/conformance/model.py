@@ -110,6 +110,25 @@ class Model:
         if self.steps[step_id]["status"] != "cancelled":
             self._change(step_id, now, status="cancelled")
 
+    def change_allowed(
+        self, change: str, priority: int, step_ids: Sequence[str], now: int
+    ) -> list[str]:
+        """The ids of the steps that changed."""
+        changed: list[str] = []
+        for step_id in step_ids:
+            step = self.steps.get(step_id, {})
+            status = step.get("status")
+            if change == "cancel" and status in ("pending", "claimed"):
+                self.cancel(step_id, now)
+            elif change == "replay" and status in ("failed", "cancelled"):
+                self.replay([step_id], now)
+            elif change == "reprioritize" and status == "pending" and step["priority"] != priority:
+                self._change(step_id, now, priority=priority)
+            else:
+                continue
+            changed.append(step_id)
+        return changed
+
     def replay(self, step_ids: Sequence[str], now: int) -> None:
         for step_id in step_ids:
             over = self.steps.get(step_id, {}).get("status") in ("failed", "cancelled")

@@ -12,7 +12,7 @@ import pytest
 
 from fleet_q.core.lifecycle import EFFECTS
 from fleet_q.core.ports import Store, SyncRequest
-from fleet_q.core.step import Complete, Fail, Release, Submit, evolve
+from fleet_q.core.step import Complete, Fail, Release, Reprioritize, Submit, evolve
 
 from .clock import SECOND, FakeClock
 from .helpers import (
@@ -122,6 +122,11 @@ CASES: Final[dict[str, tuple[Make, Act, str]]] = {
     "recover on the last try": (orphan_on_its_last_try, recover_all, "failed"),
     "cancel a pending step": (retried_step, lambda store: store.cancel("step"), "cancelled"),
     "cancel a claimed step": (claimed_step, lambda store: store.cancel("step"), "cancelled"),
+    "reprioritize": (
+        retried_step,
+        lambda store: store.change_allowed([Reprioritize("step", 7)]),
+        "reprioritized",
+    ),
     "replay a failed step": (failed_step, lambda store: store.replay(["step"]), "replayed"),
     "replay a cancelled step": (cancelled_step, lambda store: store.replay(["step"]), "replayed"),
 }

@@ -31,11 +31,15 @@ from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.pruning import PRUNED_BY_DEFAULT, PruneStats, prune_cycle
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import (
+    Cancel,
+    Change,
     Complete,
     Fail,
     Outcome,
     Recover,
     Release,
+    Replay,
+    Reprioritize,
     Submit,
     claim_order,
     fold,
@@ -130,6 +134,20 @@ class Fleet(RuleBasedStateMachine):
                 self.store.submit(batch)
         else:
             assert self.store.submit(batch) == expected
+
+    @rule(
+        change=st.sampled_from(["cancel", "replay", "reprioritize"]),
+        priority=st.integers(-1, 1),
+        batch=st.lists(step_ids, max_size=4, unique=True),
+    )
+    def change_allowed(self, change: str, priority: int, batch: list[str]) -> None:
+        commands: list[Change] = [Cancel(step_id) for step_id in batch]
+        if change == "replay":
+            commands = [Replay(step_id) for step_id in batch]
+        elif change == "reprioritize":
+            commands = [Reprioritize(step_id, priority) for step_id in batch]
+        expected = self.model.change_allowed(change, priority, batch, self.clock())
+        assert sorted(self.store.change_allowed(commands)) == sorted(expected)
 
     @rule(step_id=step_ids)
     def cancel(self, step_id: str) -> None:

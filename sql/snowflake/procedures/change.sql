@@ -1,10 +1,13 @@
--- Cancel or replay steps, all of them or none, and return those that were changed. The second UPDATE
+-- Cancel, replay or reprioritize steps, and return those that were changed. With ``all_or_none`` all of
+-- them are changed or none. The second UPDATE
 -- sees what the first did not if that had to wait for its lock. If one of the ``earlier`` attempts,
 -- whose answers were lost, has changed them, return the steps and change nothing.
 CREATE OR REPLACE PROCEDURE {procedure}(
     event_type VARCHAR,
     step_ids VARCHAR,
     step_count NUMBER(38, 0),
+    all_or_none BOOLEAN,
+    priority NUMBER(38, 0),
     sources VARCHAR,
     pod_id VARCHAR,
     earlier VARCHAR,
@@ -31,12 +34,12 @@ BEGIN
     END IF;
     {{change}};
     changed := SQLROWCOUNT;
-    IF (changed < step_count) THEN
+    IF (changed < step_count AND all_or_none) THEN
         {{change}};
         more := SQLROWCOUNT;
         changed := (SELECT :changed + :more);
     END IF;
-    IF (changed = step_count) THEN
+    IF (changed = step_count OR NOT all_or_none) THEN
         {{append_step_events}};
         COMMIT;
     ELSE

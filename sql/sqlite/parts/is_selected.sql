@@ -7,7 +7,7 @@ AND (:keys IS NULL OR step.key IN (SELECT value FROM json_each(:keys)))
 AND NOT EXISTS (
     SELECT 1
     FROM json_each(:labels)
-    WHERE instr(',' || substr(coalesce(step.labels, '{}'), 2), value) = 0
+    WHERE instr(',' || substr(coalesce(step.labels, ''), 2), value) = 0
 )
 AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
 AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix

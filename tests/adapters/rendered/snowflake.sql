@@ -160,7 +160,7 @@ FROM (
 ) AS step;
 
 -- snowflake/change
--- Cancel or replay those of the steps whose status allows it.
+-- Cancel, replay or reprioritize those of the steps whose status allows it.
 UPDATE "STEP_TRACKER"
 SET
     status = CASE change.type
@@ -238,7 +238,7 @@ SET
 FROM (
     SELECT
         step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
-        NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+        :priority AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
         NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result, NULL AS error,
         NULL AS traceback, NULL AS task_type, NULL AS labels
     FROM "STEP_TRACKER" AS step
@@ -250,6 +250,7 @@ FROM (
         SELECT value::VARCHAR
         FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
     )
+        AND (:event_type <> 'reprioritized' OR step.priority <> :priority)
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
 
@@ -541,6 +542,54 @@ INSERT INTO "POD_HEALTH" (
 SELECT :pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), :incarnation, 1, :change_id,
     'joined'
 WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE pod_id = :pod_id);
+
+-- snowflake/list_steps
+-- Steps that a filter selects, the latest first. The labels are a pattern for pairs as they are in the
+-- JSON text of a step, each after a comma.
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, step.labels, step.timeout, step.error
+FROM (SELECT 1 AS always) AS now
+LEFT JOIN (
+    SELECT step_id, status, priority, retry_count, max_retries, created_ts, last_update_ts,
+        available_ts, claimed_by, version, queue, task_type, key, unique_key, labels, timeout,
+        SUBSTR(error, 1, 500) AS error
+    FROM "STEP_TRACKER"
+    WHERE (
+            :statuses IS NULL
+            OR status IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:statuses))))
+        )
+        AND (
+            :task_types IS NULL
+            OR task_type IN (
+                SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:task_types)))
+            )
+        )
+        AND (
+            :queues IS NULL
+            OR queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:queues))))
+        )
+        AND (
+            :keys IS NULL
+            OR key IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:keys))))
+        )
+        AND (:labels IS NULL OR ',' || SUBSTR(labels, 2) LIKE :labels ESCAPE '^')
+        AND (:pod_id IS NULL OR claimed_by = :pod_id)
+        AND STARTSWITH(step_id, :id_prefix)
+        AND (:submitted_from IS NULL OR created_ts >= TO_TIMESTAMP_LTZ(:submitted_from, 6))
+        AND (:submitted_before IS NULL OR created_ts < TO_TIMESTAMP_LTZ(:submitted_before, 6))
+        AND (
+            :before_ts IS NULL
+            OR created_ts < TO_TIMESTAMP_LTZ(:before_ts, 6)
+            OR (created_ts = TO_TIMESTAMP_LTZ(:before_ts, 6) AND step_id < :before_id)
+        )
+    QUALIFY ROW_NUMBER() OVER (ORDER BY created_ts DESC, step_id DESC) <= :limit
+) AS step ON TRUE
+ORDER BY step.created_ts DESC, step.step_id DESC;
 
 -- snowflake/lock_earlier_events
 -- Lock the events of the earlier attempts of a change, and count them. A query might not see them

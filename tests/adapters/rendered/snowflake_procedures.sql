@@ -5,6 +5,8 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_5"(
     event_type VARCHAR,
     step_ids VARCHAR,
     step_count NUMBER(38, 0),
+    all_or_none BOOLEAN,
+    priority NUMBER(38, 0),
     sources VARCHAR,
     pod_id VARCHAR,
     earlier VARCHAR,
@@ -131,7 +133,7 @@ BEGIN
     FROM (
         SELECT
             step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
-            NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+            :priority AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
             NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
             NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
         FROM "STEP_TRACKER" AS step
@@ -143,10 +145,11 @@ BEGIN
             SELECT value::VARCHAR
             FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
         )
+            AND (:event_type <> 'reprioritized' OR step.priority <> :priority)
     ) AS change
     WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
     changed := SQLROWCOUNT;
-    IF (changed < step_count) THEN
+    IF (changed < step_count AND all_or_none) THEN
         UPDATE "STEP_TRACKER"
         SET
             status = CASE change.type
@@ -224,7 +227,7 @@ BEGIN
         FROM (
             SELECT
                 step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
-                NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+                :priority AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                 NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
                 NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
             FROM "STEP_TRACKER" AS step
@@ -236,12 +239,13 @@ BEGIN
                 SELECT value::VARCHAR
                 FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
             )
+                AND (:event_type <> 'reprioritized' OR step.priority <> :priority)
         ) AS change
         WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
         more := SQLROWCOUNT;
         changed := (SELECT :changed + :more);
     END IF;
-    IF (changed = step_count) THEN
+    IF (changed = step_count OR NOT all_or_none) THEN
         INSERT INTO "STEP_EVENTS" (
             step_id, version, type, event_ts, pod_id, change_id,
             payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,

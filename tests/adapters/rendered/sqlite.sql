@@ -301,6 +301,71 @@ SELECT EXISTS (
 -- sqlite/latest_heartbeat
 SELECT coalesce(max(last_heartbeat_ts), 0) FROM pod_health;
 
+-- sqlite/latest_window
+-- The :most latest rows before :before: the first of them, their number, and when the last of them
+-- was submitted.
+SELECT min(place), count(*), max(created_ts)
+FROM (
+    SELECT rowid AS place, created_ts
+    FROM step_tracker
+    WHERE rowid < :before
+    ORDER BY rowid DESC
+    LIMIT :most
+);
+
+-- sqlite/list_among
+-- Steps that a filter selects among the rows :places, the latest first.
+SELECT
+    step.rowid, step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
+        step.created_ts, step.last_update_ts, step.available_ts, step.claimed_by, step.version,
+        step.queue, step.task_type, step.key, step.unique_key, step.labels, step.timeout,
+        substr(step.error, 1, 500)
+FROM json_each(:places) AS place
+JOIN step_tracker AS step ON step.rowid = place.value
+WHERE step.rowid < :before
+    AND (:statuses IS NULL OR step.status IN (SELECT value FROM json_each(:statuses)))
+    AND (:task_types IS NULL OR step.task_type IN (SELECT value FROM json_each(:task_types)))
+    AND (:queues IS NULL OR step.queue IN (SELECT value FROM json_each(:queues)))
+    AND (:keys IS NULL OR step.key IN (SELECT value FROM json_each(:keys)))
+    AND NOT EXISTS (
+        SELECT 1
+        FROM json_each(:labels)
+        WHERE instr(',' || substr(coalesce(step.labels, ''), 2), value) = 0
+    )
+    AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
+    AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
+    AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
+    AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
+ORDER BY step.rowid DESC
+LIMIT :limit;
+
+-- sqlite/list_latest
+-- Steps that a filter selects among the :most latest before :before, the latest first.
+SELECT
+    latest.place, step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
+        step.created_ts, step.last_update_ts, step.available_ts, step.claimed_by, step.version,
+        step.queue, step.task_type, step.key, step.unique_key, step.labels, step.timeout,
+        substr(step.error, 1, 500)
+FROM (
+    SELECT rowid AS place FROM step_tracker WHERE rowid < :before ORDER BY rowid DESC LIMIT :most
+) AS latest
+JOIN step_tracker AS step ON step.rowid = latest.place
+WHERE (:statuses IS NULL OR step.status IN (SELECT value FROM json_each(:statuses)))
+AND (:task_types IS NULL OR step.task_type IN (SELECT value FROM json_each(:task_types)))
+AND (:queues IS NULL OR step.queue IN (SELECT value FROM json_each(:queues)))
+AND (:keys IS NULL OR step.key IN (SELECT value FROM json_each(:keys)))
+AND NOT EXISTS (
+    SELECT 1
+    FROM json_each(:labels)
+    WHERE instr(',' || substr(coalesce(step.labels, ''), 2), value) = 0
+)
+AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
+AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
+AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
+AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
+ORDER BY latest.place DESC
+LIMIT :limit;
+
 -- sqlite/mark_due
 UPDATE step_tracker
 SET is_queued = 1
@@ -341,6 +406,32 @@ WHERE step.status = 'claimed' AND step.step_id > :after
             AND pod.status <> 'down'
     )
 ORDER BY step.step_id
+LIMIT :limit;
+
+-- sqlite/places_of_ids
+-- The rows whose ids begin with a text: they lie between it and the next text of its length.
+SELECT rowid
+FROM step_tracker
+WHERE step_id >= :id_prefix AND step_id < :id_prefix || char(0x10ffff)
+LIMIT :limit;
+
+-- sqlite/places_of_statuses
+-- The rows with one of these statuses, of which none is 'completed': each has an index.
+SELECT rowid FROM step_tracker INDEXED BY step_tracker_claimed
+WHERE status = 'claimed' AND 'claimed' IN (SELECT value FROM json_each(:statuses))
+UNION ALL
+SELECT rowid FROM step_tracker INDEXED BY step_tracker_queue
+WHERE status = 'pending' AND is_queued = 1 AND 'pending' IN (SELECT value FROM json_each(:statuses))
+UNION ALL
+SELECT rowid FROM step_tracker INDEXED BY step_tracker_delayed
+WHERE status = 'pending' AND is_queued = 0 AND 'pending' IN (SELECT value FROM json_each(:statuses))
+UNION ALL
+SELECT rowid FROM step_tracker INDEXED BY step_tracker_failed
+WHERE status = 'failed' AND 'failed' IN (SELECT value FROM json_each(:statuses))
+UNION ALL
+SELECT rowid FROM step_tracker INDEXED BY step_tracker_others
+WHERE status <> 'completed' AND status <> 'claimed' AND status <> 'pending' AND status <> 'failed'
+    AND status IN (SELECT value FROM json_each(:statuses))
 LIMIT :limit;
 
 -- sqlite/pod
