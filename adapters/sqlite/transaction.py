@@ -126,7 +126,7 @@ class SqliteTransaction(StepByStep):
 
     def is_any_due(self) -> bool:
         row: tuple[int] = self._run("is_any_due", {"now": self.at}).fetchone()
-        return bool(row[0]) or self.clock_was_set_back
+        return bool(row[0]) or (self.clock_was_set_back and not self.is_marked_by_new_clock)
 
     def is_any_claimed(self) -> bool:
         row: tuple[int] = self._run("is_any_claimed").fetchone()
