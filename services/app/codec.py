@@ -103,8 +103,6 @@ class TypeCodec:
     def result_to_json(self, value: Any) -> Any:
         """Return what a function returned as JSON values, whether it fits the type or not: the work
         is done. Raises :class:`InvalidInput` for what has no JSON form."""
-        if self.is_json:
-            return value
         try:
             return to_builtins(value, self._order)
         except Exception as error:

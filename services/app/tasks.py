@@ -170,7 +170,10 @@ class Task(Generic[P, R]):
         Raises :class:`InvalidInput` if the function does not accept the arguments.
         """
         try:
-            arguments = _arguments_in(payload.copy())
+            arguments = payload.copy()
+            del arguments[TASK_TYPE]
+            if ARGUMENTS in arguments:
+                arguments = _nested_in(arguments)
             is_converted = self._arguments.to_json(arguments)
         except InvalidInput as error:
             raise InvalidInput(f"task {self.name!r}: {error}") from None
@@ -189,7 +192,10 @@ class Task(Generic[P, R]):
         if self.name is None:  # the executor
             return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]
         try:
-            arguments = self._arguments.from_json(_arguments_in(payload))
+            del payload[TASK_TYPE]
+            if ARGUMENTS in payload:
+                payload = _nested_in(payload)
+            arguments = self._arguments.from_json(payload)
         except InvalidInput as error:
             raise PermanentFailure(f"task {self.name!r}: {error}") from None
         return partial(self.function, **arguments)
@@ -197,8 +203,13 @@ class Task(Generic[P, R]):
     def result_to_json(self, result: Any) -> Any:
         """Return what the function returned as JSON values, if its annotation tells how. Raises
         :class:`InvalidInput`."""
+        return result if self.encode_result is None else self.encode_result(result)
+
+    @cached_property
+    def encode_result(self) -> Callable[[Any], Any] | None:
+        """The function of :meth:`result_to_json`; ``None`` if results are JSON already."""
         codec = self._result_codec
-        return result if codec is None or codec.is_json else codec.result_to_json(result)
+        return None if codec is None or codec.is_json else codec.result_to_json
 
     @cached_property
     def _result_codec(self) -> TypeCodec | None:
@@ -271,19 +282,16 @@ class _Typed(msgspec.Struct):
     task_type: Any = None
 
 
-def _arguments_in(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments in a payload, of which nothing else is left. Raises
-    :class:`InvalidInput` if they are in it in both forms."""
-    del payload[TASK_TYPE]
-    if ARGUMENTS not in payload:
-        return payload
+def _nested_in(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that stand under a key of their own. Raises :class:`InvalidInput` if
+    other arguments stand beside it."""
     arguments = payload.pop(ARGUMENTS)
     if payload:
         others = ", ".join(map(repr, payload))
         raise InvalidInput(f"the payload has {ARGUMENTS!r} and other arguments: {others}")
     if not isinstance(arguments, dict):
         raise InvalidInput(f"{ARGUMENTS!r} must be an object of arguments by name")
-    return arguments
+    return arguments.copy()
 
 
 _decode_type = msgspec.json.Decoder(_Typed).decode

@@ -42,8 +42,9 @@ class Attempt:
     def succeeded(self, result: Any) -> Outcome:
         """The outcome of a function that returned ``result``."""
         try:
-            if self.task is not None:
-                result = self.task.result_to_json(result)
+            task = self.task
+            if task is not None and task.encode_result is not None:
+                result = task.encode_result(result)
             text = to_json(result, "the result", self.max_result_bytes)
             return Complete(self.step.step_id, self.claim_token, text)
         except BaseException as error:  # encoding may call methods of the result
