@@ -13,7 +13,8 @@ import pytest
 from fleet_q import FleetQ
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.hosts import LOOPBACK
-from fleet_q.services.cli import process as processes
+from fleet_q.services.cli.serving import serving
+from fleet_q.services.http.api import create_http
 from fleet_q.services.http.listener import default_hosts, is_loopback, listen
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import QUICK
@@ -70,10 +71,17 @@ def test_serving_beyond_loopback_without_keys_warns(
     warned: bool,
 ) -> None:
     settings = msgspec.structs.replace(QUICK, api_keys=api_keys)
+    app = FleetQ("memory://", settings=settings)
     with (
         caplog.at_level(logging.WARNING),
         listen(host, 0) as listener,
-        processes._serving(FleetQ("memory://", settings=settings), host, listener),
+        serving(
+            lambda hosts: create_http(app, allowed_hosts=hosts),
+            settings,
+            host,
+            listener,
+            exposed="submit steps",
+        ),
     ):
         assert wait_for_handlers(LIMIT)
     warnings = [record.getMessage() for record in caplog.records]
