@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from fleet_q.adapters import fork
@@ -14,12 +15,14 @@ from fleet_q.core.ports import Store
 from fleet_q.core.retry import Strategy
 from fleet_q.services.app import origin as origins
 from fleet_q.services.app.admin import Admin
-from fleet_q.services.app.consumer import Joining
+from fleet_q.services.app.claimed_step import Endings
+from fleet_q.services.app.consumer import MOST_CLAIMED, Joining
+from fleet_q.services.app.leases import Leases
 from fleet_q.services.app.queue import Queue
 from fleet_q.services.app.retries import Errors, retries
 from fleet_q.services.app.running import Run
 from fleet_q.services.app.settings import Settings
-from fleet_q.services.app.starting import start_pod
+from fleet_q.services.app.starting import start_pod, start_pod_by_hand
 from fleet_q.services.app.tasks import Task, check_name
 from fleet_q.services.worker.pod_thread import Pod
 
@@ -40,6 +43,7 @@ class FleetQ(Queue, Admin):
     ) -> None:
         super().__init__(store, settings)
         self._lock = threading.Lock()  # guards self._run: an app runs one pod at a time
+        self._leases: Leases | None = None
         self.reference: str | None = None
         """``module:app``, if the command line loaded the app by that name."""
         self.made_in = origins.origin()
@@ -139,6 +143,12 @@ class FleetQ(Queue, Admin):
         """
         return Joining(self._connection, self._registry, slots)
 
+    @property
+    def leases(self) -> Leases | None:
+        """The claims of the pod that :meth:`leasing` runs; ``None`` if it runs none."""
+        leases = self._leases
+        return leases if leases is not None and leases.pod is self.pod else None
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Pod]:
         """Run a pod while the body of ``async with app.running():`` runs; also as a lifespan.
@@ -146,7 +156,7 @@ class FleetQ(Queue, Admin):
         Async functions run on the running event loop. At the end of the body the pod drains.
         Raises what opening the store raises; an error that ends the pod later is its ``error``.
         """
-        run = self._new_run(asyncio.get_running_loop())
+        run = self._new_run(partial(self._start_running, asyncio.get_running_loop()))
         try:
             pod = await run.start_async()
         except BaseException:
@@ -161,14 +171,37 @@ class FleetQ(Queue, Admin):
     @contextmanager
     def running_on(self, loop: asyncio.AbstractEventLoop) -> Iterator[Pod]:
         """Run a pod like :meth:`running`, from a thread; async functions run on ``loop``."""
-        run = self._new_run(loop)
+        run = self._new_run(partial(self._start_running, loop))
         try:
             yield run.start()
         finally:
             run.drain()
             run.ended.wait()
 
-    def _new_run(self, loop: asyncio.AbstractEventLoop) -> Run:
+    @contextmanager
+    def leasing(self) -> Iterator[Pod]:
+        """Run a pod that runs no functions: clients of the HTTP API claim steps and end them. At
+        the end of the body it drains."""
+        run = self._new_run(self._start_leasing)
+        try:
+            yield run.start()
+        finally:
+            run.drain()
+            run.ended.wait()
+
+    def _start_leasing(self) -> Pod:
+        settings = self.settings
+        pod = start_pod_by_hand(self._connection, MOST_CLAIMED, settings.pod_id)
+        endings = Endings(
+            pod.steps, self._registry, pod.machine.retry_policy, settings.max_result_bytes
+        )
+        self._leases = Leases(pod, endings)
+        return pod
+
+    def _start_running(self, loop: asyncio.AbstractEventLoop) -> Pod:
+        return start_pod(self._connection, self._registry, loop)
+
+    def _new_run(self, start: Callable[[], Pod]) -> Run:
         if origins.is_child:
             raise InvalidInput(
                 "a child process that runs a step's function cannot run a pod; put the code that"
@@ -177,14 +210,13 @@ class FleetQ(Queue, Admin):
         with self._lock:
             if self._run is not None and not self._run.is_draining:
                 raise InvalidInput("this app already runs a pod; make another app for a second one")
-            self._run = Run(
-                lambda: start_pod(self._connection, self._registry, loop), previous=self._run
-            )
+            self._run = Run(start, previous=self._run)
             return self._run
 
     def _begin_in_child(self) -> None:
         """Forget the pod in a forked child: its threads, which may hold the lock, are gone."""
         self._lock = threading.Lock()
+        self._leases = None
         self._connection.begin_in_child()
         if self._run is not None:
             self._run.detach_in_child()

@@ -42,7 +42,7 @@ class Endings:
 
     def is_held(self, step: Step) -> bool:
         """Whether the pod holds the step's claim, as far as it knows."""
-        return self._steps.is_held(step.step_id, _token_of(step))
+        return self._steps.held(step.step_id, _token_of(step)) is not None
 
     def complete(self, step: Step, result: Any) -> Future[None]:
         """Complete the step. The result may be what its task is annotated to return."""

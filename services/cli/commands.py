@@ -86,6 +86,10 @@ def fleet_q(
 def serve(
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
+    lease: Annotated[
+        bool,
+        typer.Option("--lease", help="run no functions: clients claim steps and end them"),
+    ] = False,
     store: StoreOption = None,
     app: AppOption = None,
     verbose: VerboseOption = False,
@@ -94,7 +98,7 @@ def serve(
     reap_orphans()
     from fleet_q.services.cli.server import run_server  # importing FastAPI takes half a second
 
-    run_server(_pod(app, store), host, port)
+    run_server(_pod(app, store), host, port, lease=lease)
 
 
 @cli.command()

@@ -20,10 +20,11 @@ def run_worker(app: FleetQ) -> None:
     run_pod(app, contextlib.nullcontext())
 
 
-def run_pod(app: FleetQ, server: AbstractContextManager[object]) -> None:
-    """Like :func:`run_worker`, with a ``server`` that serves until the pod has drained."""
+def run_pod(app: FleetQ, server: AbstractContextManager[object], *, lease: bool = False) -> None:
+    """Like :func:`run_worker`, with a ``server`` that serves until the pod has drained. With
+    ``lease``, the pod runs no functions: clients of the API claim steps and end them."""
     with ending_with_its_pod() as stopping, LoopThread() as thread:
-        with app.running_on(thread.loop) as pod:
+        with app.leasing() if lease else app.running_on(thread.loop) as pod:
             stopping.govern(pod)
             with server:
                 while not pod.ended.wait(SIGNAL_CHECK_INTERVAL):

@@ -12,18 +12,19 @@ from fleet_q.services.http.api import create_http
 from fleet_q.services.http.listener import listen
 
 
-def run_server(app: FleetQ, host: str, port: int) -> None:
+def run_server(app: FleetQ, host: str, port: int, *, lease: bool) -> None:
     """Run a pod with its HTTP API on ``host:port`` until a signal stops it, otherwise like
-    :func:`fleet_q.services.cli.process.run_worker`.
+    :func:`fleet_q.services.cli.process.run_worker`. With ``lease``, the pod runs no functions:
+    clients of the API claim steps and end them.
 
     Raises :class:`InvalidInput` if the address cannot be listened on.
     """
     with listen(host, port) as listener:
         server = serving(
-            lambda hosts: create_http(app, allowed_hosts=hosts),
+            lambda hosts: create_http(app, allowed_hosts=hosts, lease=lease),
             app.settings,
             host,
             listener,
-            exposed="submit, read and cancel steps",
+            exposed=f"submit, read{', claim' if lease else ''} and cancel steps",
         )
-        run_pod(app, server)
+        run_pod(app, server, lease=lease)

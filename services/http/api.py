@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, FastAPI, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from pydantic import JsonValue
 
 from fleet_q.core import errors
-from fleet_q.core.submission import MAX_ID_LENGTH
 from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.hosts import ANY
@@ -19,15 +18,18 @@ from fleet_q.services.app.views import DeadLettersView, EventView, LeaderView, P
 from fleet_q.services.http.base import base_http
 from fleet_q.services.http.health import HealthCheck
 from fleet_q.services.http.keys import Keys
+from fleet_q.services.http.leases import add_leases
 from fleet_q.services.http.models import (
     CHANGING,
     BatchRequest,
     BatchSubmitted,
     Health,
+    QueueName,
     QueueRequest,
     Recovered,
     Replayed,
     ReplayRequest,
+    StepId,
     SubmitRequest,
     Submitted,
     described,
@@ -36,17 +38,17 @@ from fleet_q.services.http.route import locked_router
 
 CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
 
-QueueName = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
-StepId = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
 
-
-def create_http(fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None) -> FastAPI:
+def create_http(
+    fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None, lease: bool = False
+) -> FastAPI:
     """Return the HTTP API of ``fleet``, whose pod runs in this process (``FleetQ.running``) or not.
 
     With ``FLEET_Q_API_KEYS`` set, everything but ``/health`` and the documentation requires one
     of them, as ``X-API-Key`` or as a bearer token. ``allowed_hosts`` are the hosts that requests
     may name in ``Host``; by default those of ``FLEET_Q_ALLOWED_HOSTS`` or, if it is unset, any,
-    because a service that mounts the API has hosts of its own.
+    because a service that mounts the API has hosts of its own. With ``lease``, clients claim steps
+    and end them; the pod is that of ``FleetQ.leasing``.
     """
     settings = fleet.settings
     keys = Keys(settings.api_keys)
@@ -58,6 +60,8 @@ def create_http(fleet: FleetQ, *, allowed_hosts: Sequence[str] | None = None) ->
     locked = locked_router(keys)
     _add_steps(locked, fleet)
     _add_queues(locked, fleet)
+    if lease:
+        add_leases(locked, fleet)
     _add_admin(locked, fleet)
     http.include_router(locked)
     return http

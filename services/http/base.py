@@ -26,6 +26,7 @@ _STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
     (errors.UnknownStep, 404),
     (errors.StepConflict, 409),
     (errors.IllegalTransition, 409),
+    (errors.ClaimLost, 409),
     (errors.InvalidInput, 422),
     (errors.StoreUnavailable, 503),
     (errors.FleetQError, 500),

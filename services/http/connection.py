@@ -24,6 +24,10 @@ log = CarefulLogger("fleet_q.http")
 _errors: Final = logging.getLogger("fleet_q.http.errors")
 _errors.setLevel(logging.ERROR)  # a malformed request is the client's fault: no warning
 
+CLIENT_IS_DONE: Final = "client_is_done"
+"""The key of an event in a request's ``scope["state"]``: the client has closed its side. It may be
+gone, or still wait for the answer; a server cannot tell."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -69,7 +73,7 @@ class Connection(H11Protocol):
         self._limits = limits
         self._client: asyncio.Transport
         self._closing = False
-        self._client_is_done = False
+        self._client_is_done = asyncio.Event()
         self._discard_left: int | None = None
         self._stage: tuple[object, ...] = ()
         self._counted: object = None  # the request whose bytes ``_received`` counts
@@ -105,7 +109,7 @@ class Connection(H11Protocol):
         state = self.conn.their_state
         is_sending = state in (h11.SEND_BODY, h11.ERROR)
         has_sent_more = state is not h11.IDLE and self.conn.trailing_data[0]
-        if self._client_is_done or not (is_sending or has_sent_more):
+        if self._client_is_done.is_set() or not (is_sending or has_sent_more):
             self._client.close()
             return
         self._discard_left = self._limits.discard_bytes
@@ -137,7 +141,7 @@ class Connection(H11Protocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection open if the client has sent a whole request and closed its side."""
-        self._client_is_done = True
+        self._client_is_done.set()
         if self._closing or self.conn.their_state not in (h11.DONE, h11.MUST_CLOSE):
             return False
         self.cycle.keep_alive = False
@@ -145,6 +149,7 @@ class Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
+        self._client_is_done.set()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -170,6 +175,7 @@ class Connection(H11Protocol):
         It is also closed after a request with both Content-Length and Transfer-Encoding, because a
         proxy in front may disagree about where that request ends.
         """
+        scope["state"][CLIENT_IS_DONE] = self._client_is_done
         names = {name for name, _ in scope["headers"]}
         has_two_lengths = {b"content-length", b"transfer-encoding"} <= names
 

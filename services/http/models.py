@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleet_q.core.events import DEFAULT_QUEUE
@@ -13,13 +14,17 @@ from fleet_q.core.submission import MAX_ID_LENGTH, MAX_LABELS, MAX_PRIORITY, MAX
 from fleet_q.services.app.bulk import SUBMIT_BATCH
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
+StepId = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
+QueueName = Annotated[str, Path(min_length=1, max_length=MAX_ID_LENGTH)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A request whose fields have exactly their types, and no others."""
+
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class SubmitRequest(_Strict):
+class SubmitRequest(Strict):
     """A step to submit."""
 
     payload: dict[str, Any] = Field(examples=[{"task_type": "process_data", "file": "data.csv"}])
@@ -47,7 +52,7 @@ class SubmitRequest(_Strict):
     )
 
 
-class BatchRequest(_Strict):
+class BatchRequest(Strict):
     """Steps to submit, all of them or none."""
 
     steps: list[SubmitRequest] = Field(min_length=1, max_length=SUBMIT_BATCH)
@@ -67,14 +72,14 @@ class BatchSubmitted(BaseModel):
     status: Literal["submitted"] = "submitted"
 
 
-class ReplayRequest(_Strict):
+class ReplayRequest(Strict):
     """Which dead letters to replay: those of ``step_ids``, or all."""
 
     step_ids: list[Id] | None = Field(None, min_length=1, max_length=SUBMIT_BATCH)
     all: bool = False
 
 
-class QueueRequest(_Strict):
+class QueueRequest(Strict):
     """The limits of a queue to set; those that are absent stay as they are, null is no limit."""
 
     max_running: int | None = Field(

@@ -22,6 +22,8 @@ from fleet_q.services.worker.pod_thread import Pod
 SILENT: Final = "LeaseEnded: the client was silent for longer than its lease of {:g} s"
 """The error of an attempt whose lease has ended; a format string for the seconds."""
 
+LEFT: Final = "the consumer has left the fleet"
+
 
 class ClaimCall(Future[list[Step]]):
     """A caller that waits for up to ``most`` steps. With a ``lease``, each step that it gets is
@@ -50,7 +52,7 @@ class StepsByHand:
         self._pod = pod
         self._machine = pod.machine
         self._calls: list[ClaimCall] = []
-        self._held: dict[Claim, Step] = {}
+        self._held: dict[Claim, tuple[Step, float | None]] = {}  # with their leases
         self._outcomes: dict[Claim, tuple[Outcome, Future[None]]] = {}
         self._open: set[Future[Any]] = set()
         self._lock = threading.Lock()
@@ -83,16 +85,18 @@ class StepsByHand:
         self._send(future, partial(self._end, outcome, future))
         return future
 
-    def renew(self, step_id: str, claim_token: str, lease: float) -> Future[None]:
-        """The client of a step lives: its lease ends in so many seconds."""
-        future: Future[None] = Future()
+    def renew(self, step_id: str, claim_token: str, lease: float | None) -> Future[float]:
+        """The client of a step lives: its lease ends in so many seconds from now, by default in
+        those of its claim. Done with these seconds."""
+        future: Future[float] = Future()
         now = time.monotonic()
         self._send(future, partial(self._renew, (step_id, claim_token), lease, now, future))
         return future
 
-    def is_held(self, step_id: str, claim_token: str) -> bool:
-        """Whether the pod holds this claim, as far as it knows."""
-        return (step_id, claim_token) in self._held
+    def held(self, step_id: str, claim_token: str) -> Step | None:
+        """The step that the pod holds under this claim, as far as it knows; else ``None``."""
+        step, _ = self._held.get((step_id, claim_token), (None, None))
+        return step
 
     def release_all(self) -> None:
         """Release all steps that callers hold."""
@@ -139,13 +143,15 @@ class StepsByHand:
         else:
             _fail(future, ClaimLost(outcome.step_id))
 
-    def _renew(self, claim: Claim, lease: float, now: float, future: Future[None]) -> None:
-        step = self._held.get(claim)
-        if step is None:
+    def _renew(self, claim: Claim, lease: float | None, now: float, future: Future[float]) -> None:
+        step, before = self._held.get(claim, (None, None))
+        lease = lease or before
+        if step is None or lease is None:
             _fail(future, ClaimLost(claim[0]))
-        else:
-            self._begin_lease(step, lease, now)
-            _set_result(future, None)
+            return
+        self._held[claim] = step, lease
+        self._begin_lease(step, lease, now)
+        _set_result(future, lease)
 
     def _begin_lease(self, step: Step, lease: float, now: float) -> None:
         claim = _claim_of(step)
@@ -160,7 +166,8 @@ class StepsByHand:
 
     @property
     def should_pull(self) -> bool:
-        return any(call.is_over for call in self._calls)
+        is_leaving = self._machine.phase == "draining"
+        return any(is_leaving or call.is_over for call in self._calls)
 
     def start(self, steps: Sequence[Step], begin_by: float) -> None:
         left, now = list(steps), time.monotonic()
@@ -168,7 +175,7 @@ class StepsByHand:
             if left and call.set_running_or_notify_cancel():
                 given, left = left[: call.most], left[call.most :]
                 for step in given:
-                    self._held[_claim_of(step)] = step
+                    self._held[_claim_of(step)] = step, call.lease
                     if call.lease is not None:
                         self._begin_lease(step, call.lease, now)
                 call.set_result(given)
@@ -176,7 +183,11 @@ class StepsByHand:
         self._machine.withdrawn(map(_claim_of, left))  # nobody waits for them any more
 
     def pull(self) -> None:
-        if self._machine.has_looked(time.monotonic()):
+        if self._machine.phase == "draining":
+            for call in self._calls:
+                _fail(call, ConsumerEnded(LEFT))
+            self._want()
+        elif self._machine.has_looked(time.monotonic()):
             self._end_calls(lambda call: _set_result(call, []))
 
     def _end_calls(self, end: Callable[[ClaimCall], None]) -> None:
@@ -238,7 +249,7 @@ class StepsByHand:
 
     def on_ended(self) -> None:
         """The pod has ended: nothing will be answered any more."""
-        text = "the consumer has left the fleet"
+        text = LEFT
         if self._is_in_child:
             text = "the consumer is the parent process's: make one here, after the fork"
         elif self._pod.error is not None:

@@ -81,22 +81,37 @@ def scaler_http() -> FastAPI:
 
 @pytest.mark.parametrize(
     ("heading", "create"),
-    [("Endpoints", lambda: create_http(FleetQ("memory://"))), ("The scaler", scaler_http)],
+    [
+        ("Endpoints", lambda: create_http(FleetQ("memory://"))),
+        ("The scaler", scaler_http),
+    ],
 )
 def test_every_route_has_its_row_and_no_row_is_without_a_route(
     heading: str, create: Callable[[], FastAPI]
 ) -> None:
-    documented = {
-        route for cells in first_cells(DOCS / "http.md", heading) for route in code(cells[0])
-    }
-    paths = create().openapi()["paths"]
-    routes = {
+    assert documented_routes("http.md", heading) == routes_of(create())
+
+
+@pytest.mark.parametrize(
+    ("document", "heading"), [("http.md", "Leases"), ("by-hand.md", "For any language")]
+)
+def test_routes_of_leases_have_their_rows(document: str, heading: str) -> None:
+    without = routes_of(create_http(FleetQ("memory://")))
+    added = routes_of(create_http(FleetQ("memory://"), lease=True)) - without
+    assert documented_routes(document, heading) == added
+
+
+def documented_routes(document: str, heading: str) -> set[str]:
+    return {route for cells in first_cells(DOCS / document, heading) for route in code(cells[0])}
+
+
+def routes_of(http: FastAPI) -> set[str]:
+    return {
         f"{method.upper()} {path.replace('{step_id}', '{id}')}"
-        for path, methods in paths.items()
+        for path, methods in http.openapi()["paths"].items()
         for method in methods
         if method != "head"
     }
-    assert documented == routes
 
 
 def test_command_tables_are_compared_with_the_whole_command_line() -> None:

@@ -119,17 +119,21 @@ class _Served:
 
 
 @cache
-def _api(settings: Settings, allowed_hosts: tuple[str, ...] | None) -> tuple[FastAPI, _Served]:
+def _api(
+    settings: Settings, allowed_hosts: tuple[str, ...] | None, lease: bool
+) -> tuple[FastAPI, _Served]:
     served = _Served()
     served.app = FleetQ("memory://", settings=settings)
-    return create_http(cast("FleetQ", served), allowed_hosts=allowed_hosts), served
+    return create_http(cast("FleetQ", served), allowed_hosts=allowed_hosts, lease=lease), served
 
 
-def api_of(app: FleetQ, allowed_hosts: tuple[str, ...] | None = None) -> FastAPI:
+def api_of(
+    app: FleetQ, allowed_hosts: tuple[str, ...] | None = None, *, lease: bool = False
+) -> FastAPI:
     """The HTTP API of ``app``, made once for each configuration, since FastAPI takes longer to make
     one than a test to use it. It serves one app at a time, the last that was given. Tests of
     ``/health``, which remembers what it has logged, make their own."""
-    api, served = _api(app.settings, allowed_hosts)
+    api, served = _api(app.settings, allowed_hosts, lease)
     served.app = app
     return api
 

@@ -251,7 +251,9 @@ def test_serve_listens_on_loopback_by_default(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(server, "run_server", lambda _, host, port: asked.append((host, port)))
+    monkeypatch.setattr(
+        server, "run_server", lambda _, host, port, lease: asked.append((host, port))
+    )
     assert fleet_q("serve")[0] == 0
     assert fleet_q("serve", "--host", "0.0.0.0", "--port", "80")[0] == 0
     assert asked == [("127.0.0.1", 8000), ("0.0.0.0", 80)]

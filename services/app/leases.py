@@ -1,0 +1,80 @@
+"""Leases, the claims of clients in any language: a claim that is not renewed in time is retried."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final
+
+from fleet_q.core.errors import ClaimLost
+from fleet_q.core.step import Step
+from fleet_q.services.app.claimed_step import Endings
+from fleet_q.services.worker.by_hand import ClaimCall, PodByHand
+
+LEASE: Final = 60.0
+"""Seconds of a lease by default: the dead-pod threshold of the settings' defaults."""
+
+SHORTEST_LEASE: Final = 1.0
+LONGEST_LEASE: Final = 3_600.0
+"""Seconds; a step whose client died waits so long before it is retried."""
+
+MOST_ANSWERED: Final = 10_000
+"""How many ended claims are remembered, so that a client that lost an answer may ask again."""
+
+
+class Leases:
+    """The claims of a pod by hand, by step id and claim token instead of by object.
+
+    All methods may be called from any thread and return futures, see :class:`StepsByHand`. A
+    request to end a claim may be repeated: the answer is that of the first.
+    """
+
+    def __init__(self, pod: PodByHand, endings: Endings) -> None:
+        self.pod = pod
+        self._endings = endings
+        self._answered: OrderedDict[tuple[str, str], tuple[str, Future[None]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def claim(self, most: int, lease: float, *, is_over: bool) -> ClaimCall:
+        """Ask for up to ``most`` steps, each with a lease of so many seconds."""
+        return self.pod.steps.claim(most, lease, is_over=is_over)
+
+    def renew(self, step_id: str, claim_token: str, lease: float | None) -> Future[float]:
+        """Let the lease end in ``lease`` seconds, those of the claim by default; returns them."""
+        return self.pod.steps.renew(step_id, claim_token, lease)
+
+    def complete(self, step_id: str, claim_token: str, result: Any) -> Future[None]:
+        """Complete the step. Raises ``InvalidInput`` and ``ClaimLost``."""
+        return self._end(
+            "completed", step_id, claim_token, lambda step: self._endings.complete(step, result)
+        )
+
+    def fail(self, step_id: str, claim_token: str, error: str, *, permanent: bool) -> Future[None]:
+        """Fail the attempt. Raises ``ClaimLost``."""
+        return self._end(
+            "failed", step_id, claim_token, lambda step: self._endings.fail(step, error, permanent)
+        )
+
+    def release(self, step_id: str, claim_token: str, delay: float) -> Future[None]:
+        """Release the step. Raises ``ClaimLost``."""
+        return self._end(
+            "released", step_id, claim_token, lambda step: self._endings.requeue(step, delay)
+        )
+
+    def _end(
+        self, how: str, step_id: str, claim_token: str, end: Callable[[Step], Future[None]]
+    ) -> Future[None]:
+        claim = step_id, claim_token
+        with self._lock:
+            before, future = self._answered.get(claim, (how, None))
+            if future is None:
+                step = self.pod.steps.held(step_id, claim_token)
+                future = None if step is None else end(step)
+            if future is None or before != how:
+                raise ClaimLost(step_id)
+            self._answered[claim] = how, future
+            while len(self._answered) > MOST_ANSWERED:
+                self._answered.popitem(last=False)
+        return future

@@ -1,0 +1,119 @@
+"""The request and response models of the endpoints with which clients claim and end steps."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from pydantic import BaseModel, Field, JsonValue
+
+from fleet_q.core.settings import MAX_SECONDS
+from fleet_q.core.step import Step
+from fleet_q.services.app.consumer import MOST_CLAIMED
+from fleet_q.services.app.description import LONGEST_ERROR
+from fleet_q.services.app.leases import LEASE, LONGEST_LEASE, SHORTEST_LEASE
+from fleet_q.services.http.models import Id, Strict
+
+LONGEST_WAIT = 60.0
+"""Seconds; shorter than proxies usually let a request take."""
+
+
+class ClaimRequest(Strict):
+    """Which steps to claim."""
+
+    n: int = Field(1, ge=1, le=MOST_CLAIMED, description="how many at most")
+    wait: float = Field(
+        0, ge=0, le=LONGEST_WAIT, description="seconds to wait until there is at least one"
+    )
+    lease: float = Field(
+        LEASE,
+        ge=SHORTEST_LEASE,
+        le=LONGEST_LEASE,
+        description="seconds without a heartbeat after which a step is retried",
+    )
+
+
+class LeasedStep(BaseModel):
+    """A claimed step. Requests that end its claim carry its ``claim_token``."""
+
+    step_id: str
+    claim_token: str
+    payload: dict[str, Any]
+    task_type: str | None
+    queue: str
+    key: str | None
+    labels: dict[str, str]
+    priority: int
+    attempt: int
+    max_retries: int
+
+    @classmethod
+    def of(cls, step: Step) -> LeasedStep:
+        """Make the view of a claimed step."""
+        assert step.claim_token is not None
+        return cls(
+            step_id=step.step_id,
+            claim_token=step.claim_token,
+            payload=msgspec.json.decode(step.payload),
+            task_type=step.task_type or None,
+            queue=step.queue,
+            key=step.key,
+            labels=msgspec.json.decode(step.labels or "{}"),
+            priority=step.priority,
+            attempt=step.attempt,
+            max_retries=step.max_retries,
+        )
+
+
+class Claimed(BaseModel):
+    """The claimed steps, first in the queue first; none if there was none in time."""
+
+    steps: list[LeasedStep]
+
+
+class CompleteRequest(Strict):
+    """The step is done."""
+
+    claim_token: Id
+    result: JsonValue = None
+
+
+class FailRequest(Strict):
+    """The attempt failed."""
+
+    claim_token: Id
+    error: str = Field(description=f"stored up to {LONGEST_ERROR} bytes")
+    permanent: bool = Field(False, description="make it a dead letter although tries are left")
+
+
+class ReleaseRequest(Strict):
+    """The step is to be done by somebody else."""
+
+    claim_token: Id
+    delay: float = Field(0, ge=0, le=MAX_SECONDS, description="seconds until it can be claimed")
+
+
+class HeartbeatRequest(Strict):
+    """The client still works on the step."""
+
+    claim_token: Id
+    lease: float | None = Field(
+        None,
+        ge=SHORTEST_LEASE,
+        le=LONGEST_LEASE,
+        description="seconds from now; by default those of the claim",
+    )
+
+
+class Ended(BaseModel):
+    """The end of the claim is stored."""
+
+    step_id: str
+    status: Literal["completed", "failed", "released"]
+
+
+class Renewed(BaseModel):
+    """The lease ends in ``lease`` seconds."""
+
+    step_id: str
+    lease: float
