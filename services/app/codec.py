@@ -41,7 +41,8 @@ class TypeCodec:
 
     ``exact`` is ``str``, ``int``, ``bool`` or ``float`` if that is the type, and else a class that
     no value has: a value of the class ``exact`` needs no conversion. ``is_json``: values of the
-    type are JSON values. Raises :class:`Unsupported` for a type that no step can carry.
+    type are JSON values. Raises :class:`Unsupported` for a type that no step can carry, and
+    ``NameError`` if it refers to something that is not defined yet.
     """
 
     __slots__ = ("_kind", "_order", "exact", "is_json")
@@ -51,6 +52,8 @@ class TypeCodec:
         self.exact: type = kind if isinstance(kind, type) and kind in _EXACT else NoValue
         try:
             information = inspect.type_info(kind)
+        except NameError:  # a field of a class names something that is defined later
+            raise
         except Exception as error:
             raise Unsupported(f"a step cannot carry {shown(kind)}: {_one_line(error)}") from None
         if unsupported := _unsupported(information):

@@ -71,9 +71,14 @@ def bill(order: Order, to: Path) -> Order:
     return dataclasses.replace(order, price=order.price * 2)
 
 
+@dataclasses.dataclass
+class Early:
+    later: Later
+
+
 @app.task("late")
-def late(value: Later) -> Later:
-    return Later(value.n + 1)
+def late(value: Later, early: Early) -> Later:
+    return Later(value.n + early.later.n)
 
 
 @app.task("unknown")

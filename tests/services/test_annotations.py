@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Unpack
 
 import msgspec
 import pytest
@@ -285,8 +285,8 @@ def test_default_of_none_allows_none(app: FleetQ, run: Run) -> None:
 def test_annotation_may_name_a_class_that_is_defined_later() -> None:
     types.app.use(settings=QUICK)
     with LoopThread() as thread, types.app.running_on(thread.loop):
-        step_id = types.late.submit(value=types.Later(3))
-        assert types.late.result(step_id, LIMIT) == types.Later(4)
+        step_id = types.late.submit(types.Later(3), types.Early(types.Later(4)))
+        assert types.late.result(step_id, LIMIT) == types.Later(7)
 
 
 def test_argument_whose_annotation_is_never_defined_is_refused() -> None:
@@ -329,6 +329,18 @@ def test_wrapped_function_keeps_its_annotations(app: FleetQ, wrapped: Callable[[
     task = app.task("bill")(wrapped(bill))
     with pytest.raises(InvalidInput, match="argument 'order' must be Order, not int"):
         task.submit(order=1)
+
+
+def test_further_arguments_are_of_the_annotated_type(app: FleetQ) -> None:
+    def each(**more: Line) -> None: ...
+
+    def by_name(**more: Unpack[Address]) -> None: ...
+
+    task = app.task("each")(each)
+    assert app.status(task.submit(a=Line("x"))).payload["a"] == {"sku": "x", "count": 1}
+    with pytest.raises(InvalidInput, match="argument 'b' must be Line, not int"):
+        task.submit(b=1)  # type: ignore[arg-type]
+    app.status(app.task("by_name")(by_name).submit(city="Rome", since="2026-01-01"))  # type: ignore[arg-type]
 
 
 def test_pydantic_is_imported_only_by_who_uses_it() -> None:
