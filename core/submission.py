@@ -172,8 +172,18 @@ def check_timeout(value: object) -> None:
         raise InvalidInput("timeout must be more than 0 seconds")
 
 
+def check_priority(value: object) -> None:
+    """Check a priority: an integer from ``-MAX_PRIORITY`` to ``MAX_PRIORITY``."""
+    _whole(value, "priority", -MAX_PRIORITY, MAX_PRIORITY)
+
+
 def labels_json(labels: object) -> str:
-    """Check labels, a mapping of texts to texts, and return them as JSON, sorted by name."""
+    """Check labels, and return them as JSON, sorted by name."""
+    return to_json(dict(sorted(check_labels(labels).items())), "labels", MAX_LABEL_BYTES)
+
+
+def check_labels(labels: object) -> Mapping[str, str]:
+    """Check and return labels, a mapping of texts to texts."""
     if not isinstance(labels, Mapping):
         raise InvalidInput(f"labels must be an object of texts, not {_name(labels)}")
     if len(labels) > MAX_LABELS:
@@ -184,7 +194,7 @@ def labels_json(labels: object) -> str:
             raise InvalidInput(f"the name of a label must have no '=', unlike {name!r}")
         if not isinstance(value, str):
             raise InvalidInput(f"label {name!r} must be a text, not {_name(value)}")
-    return to_json(dict(sorted(labels.items())), "labels", MAX_LABEL_BYTES)
+    return labels
 
 
 def submission(
@@ -211,7 +221,7 @@ def submission(
     if not isinstance(payload, dict):
         raise InvalidInput(f"payload must be a JSON object, not {_name(payload)}")
     text = to_json(payload, "payload", max_payload_bytes)
-    _whole(priority, "priority", -MAX_PRIORITY, MAX_PRIORITY)
+    check_priority(priority)
     check_retries(max_retries)
     check_seconds(delay, "delay")
     check_id(step_id, "step_id")

@@ -21,6 +21,7 @@ from fleet_q.services.app.leases import Leases
 from fleet_q.services.app.queue import Queue
 from fleet_q.services.app.retries import Errors, retries
 from fleet_q.services.app.running import Run
+from fleet_q.services.app.search import Search
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.app.starting import start_pod, start_pod_by_hand
 from fleet_q.services.app.tasks import Task, check_name
@@ -30,7 +31,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class FleetQ(Queue, Admin):
+class FleetQ(Queue, Search, Admin):
     """A task queue in ``store``, a URL or an open store; by default the store of the settings.
 
     The store is opened at the first use. A relative path is resolved against the directory that

@@ -38,6 +38,7 @@ from fleet_q.services.cli.queue import queue_commands
 from fleet_q.services.cli.scaler import scaler_command
 from fleet_q.services.cli.signals import ending_between_transactions
 from fleet_q.services.cli.simulate import simulate_commands
+from fleet_q.services.cli.steps import steps_commands
 from fleet_q.services.cli.store import store_commands
 from fleet_q.services.cli.submit import submit_command
 from fleet_q.services.worker import logs
@@ -56,6 +57,7 @@ dlq = typer.Typer(
 )
 cli.add_typer(dlq, name="dlq")
 cli.add_typer(queue_commands, name="queue")
+cli.add_typer(steps_commands, name="steps")
 cli.add_typer(submit_command)
 cli.add_typer(store_commands)
 cli.add_typer(prune_command)

@@ -10,16 +10,19 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
 from fleet_q.services.app.views import EventView, precise
 from fleet_q.services.worker.escapes import encodable, json_line, one_line, printable
+
+MIN_CUT: Final = 12
+"""The fewest cells that a shortened text gets."""
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True)
@@ -84,23 +87,31 @@ def print_record(value: Any) -> None:
     _print_fields([(name, _shown(value)) for name, value in pairs])
 
 
-def print_table(rows: Sequence[Any], columns: Sequence[str], empty: str) -> None:
+def print_table(
+    rows: Sequence[Any], columns: Sequence[str], empty: str, *, cut: str | None = None
+) -> None:
     """Print these fields of dataclasses or structs as a table, or ``empty`` if there are no rows.
 
-    A table that is wider than the terminal is printed as records instead, with every value whole.
+    A table that is wider than the terminal is printed as records instead, with every value whole,
+    unless shortening the texts of the last column, ``cut``, makes it fit.
     """
     if not rows:
         say(empty)
         return
     lines = [[one_line(_shown(getattr(row, column))) for column in columns] for row in rows]
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *lines, strict=True)]
-    if sum(widths) + 2 * (len(widths) - 1) > _width():
+    room = _width() - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    if columns[-1] == cut and MIN_CUT <= room < widths[-1]:
+        for line in lines:
+            line[-1] = _cut(line[-1], int(room))
+        widths[-1] = int(room)
+    if widths[-1] > room:
         for number, row in enumerate(rows):
             if number:
                 out.print()
             _print_fields([(column, _shown(getattr(row, column))) for column in columns])
         return
-    for number, line in enumerate([columns, *lines]):
+    for number, line in enumerate([list(columns), *lines]):
         text = "".join(_padded(cell, width + 2) for cell, width in zip(line, widths, strict=True))
         out.print(Text(text.rstrip(), style="" if number else "bold"))
 
@@ -145,6 +156,11 @@ def _print_fields(pairs: Sequence[tuple[str, str]], margin: str = "") -> None:
 def _width() -> float:
     """Return the width of the terminal in cells; infinity if stdout is not a terminal."""
     return out.width if sys.stdout.isatty() else float("inf")
+
+
+def _cut(text: str, width: int) -> str:
+    """The text, shortened to ``width`` cells with an ellipsis if it has more."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def _padded(text: str, width: int) -> str:

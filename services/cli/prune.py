@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 import typer
 
+from fleet_q.core.errors import InvalidInput
 from fleet_q.core.pruning import PruneStats, statuses_to_prune
+from fleet_q.services.app.moments import parse_age
 from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
 from fleet_q.services.cli.output import print_json, progress, say
 from fleet_q.services.cli.signals import ending_between_transactions
 
 prune_command = typer.Typer()
 
-_SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-
 
 def _age(text: str) -> float:
-    match = re.fullmatch("([0-9]+(?:[.][0-9]+)?)([dhms])", text)
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is not an age; write 30d, 12h, 90m or 45s")
-    return float(match[1]) * _SECONDS[match[2]]
+    try:
+        return parse_age(text)
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 @prune_command.command()

@@ -35,6 +35,7 @@ from fleet_q.services.http.models import (
     described,
 )
 from fleet_q.services.http.route import locked_router
+from fleet_q.services.http.steps import add_steps
 
 CURSOR: Final[dict[str, JsonValue]] = {"pattern": "^-?[0-9]{1,18}:."}
 
@@ -59,6 +60,7 @@ def create_http(
     _add_health(http, fleet, keys)
     locked = locked_router(keys)
     _add_steps(locked, fleet)
+    add_steps(locked, fleet)
     _add_queues(locked, fleet)
     if lease:
         add_leases(locked, fleet)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fleet_q.services.app.claimed_step import ClaimedStep
     from fleet_q.services.app.consumer import AsyncConsumer, Consumer
     from fleet_q.services.app.context import PermanentFailure, StepContext, current_step
+    from fleet_q.services.app.search import StepRow, StepsView
     from fleet_q.services.app.settings import Settings
     from fleet_q.services.app.tasks import Task
     from fleet_q.services.app.views import (
@@ -61,6 +62,7 @@ _MODULES: Final = {
     "fleet_q.services.app.claimed_step": ("ClaimedStep",),
     "fleet_q.services.app.consumer": ("AsyncConsumer", "Consumer"),
     "fleet_q.services.app.context": ("PermanentFailure", "StepContext", "current_step"),
+    "fleet_q.services.app.search": ("StepRow", "StepsView"),
     "fleet_q.services.app.settings": ("Settings",),
     "fleet_q.services.app.tasks": ("Task",),
     "fleet_q.services.app.views": (
@@ -96,7 +98,9 @@ __all__ = [
     "StepConflict",
     "StepContext",
     "StepNotCompleted",
+    "StepRow",
     "StepView",
+    "StepsView",
     "StoreContended",
     "StoreError",
     "StoreUnavailable",
