@@ -33,12 +33,15 @@ class Finding(msgspec.Struct, frozen=True):
     seeds: int
 
 
-def look_for(mutation: Mutation, most_seeds: int = MOST_SEEDS) -> Finding:
-    """Simulate without the guard, seed after seed, until a promise breaks."""
+def look_for(
+    mutation: Mutation, most_seeds: int = MOST_SEEDS, promise: str | None = None
+) -> Finding:
+    """Simulate without the guard, seed after seed, until a promise breaks; until the given one
+    breaks, if there is one."""
     for seed in range(1, most_seeds + 1):
         with mutation.removed():
             outcome = simulate(draw(seed))
-        if outcome.violation is not None:
+        if outcome.violation is not None and promise in (None, outcome.violation.promise):
             return Finding(mutation.guard, outcome.violation.promise, seed)
     return Finding(mutation.guard, None, most_seeds)
 

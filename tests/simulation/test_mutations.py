@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import typer
@@ -15,13 +15,28 @@ from fleet_q.services.simulation.generate import draw
 from tests.mutations import MUTATIONS
 from tests.mutations.guards import MOST_SEEDS, Finding, Mutation, look_for
 
+PROMISES: Final = {
+    "orphans are looked for": "orphans are recovered",
+    "a sleeping pod notices a change of the change counter": "claimable steps are claimed",
+    "a sleeping pod leads if no other pod does": "some pod leads",
+    "a prefetched step that would wait for long is released": "no step waits in vain",
+    "a step that has waited begins only under a confirmed claim": "only claimed steps begin",
+    "a retried sync is not done twice": "held steps are run",
+    "a pod stops if its store fails for too long": "pods give up",
+}
+"""Guards, with a promise that breaks without them: of the liveness checks, each at least once."""
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.guard)
 def test_removal_of_guard_is_detected(mutation: Mutation) -> None:
-    finding = look_for(mutation)
+    finding = look_for(mutation, promise=PROMISES.get(mutation.guard))
     assert finding.promise is not None
     assert finding.seeds <= MOST_SEEDS
+
+
+def test_guards_of_liveness_exist() -> None:
+    assert PROMISES.keys() <= {mutation.guard for mutation in MUTATIONS}
 
 
 def test_removed_guards_are_restored() -> None:
