@@ -28,8 +28,11 @@ def test_event_without_a_declared_effect_is_rejected(standin: Standin, tmp_path:
             event_type="teleported",
             step_ids=rows.encode(["step"]),
             step_count=1,
+            all_or_none=True,
+            priority=None,
             sources=rows.encode(["pending"]),
             pod_id=None,
+            earlier="[]",
             change_id=new_change_id(),
         )
     assert (known(store, "step"), facts(store, "step")) == (before, ["submitted"])
