@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from tests.benchmarks.cases import backlog, drain, latency, memory, submit
+from tests.benchmarks.cases import backlog, drain, latency, lists, memory, submit
 from tests.benchmarks.results import Results
 from tests.benchmarks.sizes import FULL
 from tests.benchmarks.systems import OURS
@@ -76,6 +76,13 @@ GOALS: Final = (
         "% of equal",
     ),
     Goal("latency of one task, p50", lambda r: r.value(latency.P50), 20, False, "ms"),
+    Goal(
+        f"first page of any list of {LONG:,}",
+        lambda r: lists.slowest(r, LONG),
+        50,
+        False,
+        "ms",
+    ),
     Goal("CPU of an idle pod", lambda r: r.value(latency.IDLE_CPU), 1, False, "% of a core"),
     Goal(
         f"memory of a pod draining {FULL.memory:,}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from tests.benchmarks.cases import backlog, drain, latency, memory, submit
+from tests.benchmarks.cases import backlog, drain, latency, lists, memory, submit
 from tests.benchmarks.cases.case import Measurement
 from tests.benchmarks.sizes import Sizes
 from tests.benchmarks.stores import Stores
@@ -16,5 +16,6 @@ CASES: Final[Mapping[str, Callable[[Sequence[type[System]], Sizes, Stores], list
     "drain": drain.measurements,
     "latency": latency.measurements,
     "backlog": backlog.measurements,
+    "lists": lists.measurements,
     "memory": memory.measurements,
 }
