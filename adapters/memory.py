@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +12,7 @@ from typing import TypeVar
 from fleet_q.adapters import fork
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.core import search
+from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.errors import StoreError
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.events import DeclaredDead, PodEvent, StepEvent
@@ -123,8 +124,22 @@ class MemoryTransaction(StepByStep):
         steps = self._db.steps
         return {step_id: steps[step_id] for step_id in step_ids if step_id in steps}
 
-    def claimable(self, limit: int) -> list[Step]:
-        return self._db.queue.due(self.at, limit)
+    def claimable(self, limit: int, limits: ClaimLimits | None = None) -> list[Step]:
+        return self._db.queue.due(self.at, limit, limits)
+
+    def limited_queues(self) -> list[Queue]:
+        limited = super().limited_queues()
+        if not limited:
+            return []
+        due = {step.queue for step in self._in_status("pending") if is_due(step, self.at)}
+        return [queue for queue in limited if queue.queue in due]
+
+    def running(self, queues: Sequence[str], ended: Collection[tuple[str, str]]) -> Running:
+        running: dict[str, Counter[str | None]] = {queue: Counter() for queue in queues}
+        for step in self._in_status("claimed"):
+            if step.queue in running and (step.step_id, step.claim_token) not in ended:
+                running[step.queue][step.key] += 1
+        return running
 
     def next_due(self) -> int | None:
         return self._db.queue.next_due(self.at)
@@ -359,7 +374,7 @@ class _Queue:
         due = step.available_ts if step.available_ts > step.last_update_ts else AT_ONCE
         heapq.heappush(self._waiting, (due, step.step_id, step.version))
 
-    def due(self, at: int, limit: int) -> list[Step]:
+    def due(self, at: int, limit: int, limits: ClaimLimits | None = None) -> list[Step]:
         self._move_due(at)
         steps: list[Step] = []
         popped: list[tuple[tuple[int, int, str], int]] = []
@@ -370,7 +385,7 @@ class _Queue:
             if step is None or claim_order(step) != order or (popped and popped[-1] == entry):
                 continue
             popped.append(entry)
-            if is_due(step, at):
+            if is_due(step, at) and (limits is None or limits.take(step)):
                 steps.append(step)
         for entry in popped:
             heapq.heappush(self._due, entry)

@@ -222,6 +222,10 @@ class QueueRoom:
         used = self._running.get(key, 0) + self._taken.get(key, 0)
         return min(self.steps, max(0, self.per_key - used))
 
+    def used(self) -> list[tuple[str, int]]:
+        """How many steps of each key are claimed, pairs of key and number."""
+        return [(key, number) for key, number in self._running.items() if key is not None]
+
     def take(self, key: str | None) -> bool:
         """Claim a step with this key, if there is room."""
         if not self.of_key(key):

@@ -7,12 +7,13 @@ a store equal its event log folded with ``evolve``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import astuple
 
 from fleet_q.core import events as ev
+from fleet_q.core.claim_limits import ClaimLimits, InQueue
 from fleet_q.core.effects import ColumnChanges, json_text, json_text_or_none
 from fleet_q.core.errors import CorruptLog, IllegalTransition, StaleClaim, StepConflict, UnknownStep
 from fleet_q.core.events import DEFAULT_QUEUE, Event, StepEvent, StepFact
@@ -87,6 +88,11 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def has_tries_left(self) -> bool:
         """Whether the step may be retried after the current attempt."""
         return self.retry_count < self.max_retries
+
+    @property
+    def payload_size(self) -> int:
+        """The bytes of its payload."""
+        return size_of(self.payload)
 
     def is_claimed_under(self, claim_token: str) -> bool:
         """Whether this is the current claim of the step."""
@@ -376,25 +382,50 @@ def unique_until(submit: Submit, at: int) -> int | None:
     return None if submit.unique_for is None else at + submit.unique_for
 
 
-def claim_order(step: Step) -> tuple[int, int, str]:
+class Claimable(InQueue, Protocol):
+    """What the rule of claims reads of a step."""
+
+    @property
+    def priority(self) -> int: ...
+    @property
+    def created_ts(self) -> int: ...
+    @property
+    def step_id(self) -> str: ...
+
+    @property
+    def payload_size(self) -> int: ...
+    @property
+    def has_tries_left(self) -> bool: ...
+
+
+C = TypeVar("C", bound=Claimable)
+
+
+def claim_order(step: Claimable) -> tuple[int, int, str]:
     """Sort key of the queue: highest priority first, then oldest, then by id for a total order."""
     return (-step.priority, step.created_ts, step.step_id)
 
 
-def steps_to_claim(queue: Sequence[Step], free: int) -> list[Step]:
-    """Select what a claim takes of ``queue``: the first steps of the queue in :func:`claim_order`,
-    as many as the claim asks for.
+def steps_to_claim(
+    queue: Sequence[C], free: int, slots: int = 0, limits: ClaimLimits | None = None
+) -> list[C]:
+    """Select what a claim takes of ``queue``: the first steps in :func:`claim_order` for which
+    there is room in their queues, as many as the claim asks for.
 
     After the first ``free`` steps, it takes only those with tries left, because they may have to
-    wait before they begin, and a step on its last try fails if its pod dies meanwhile. It stops
-    before the payloads exceed ``MAX_CLAIM_SIZE``, but always takes the first step.
+    wait before they begin, and a step on its last try fails if its pod dies meanwhile. Of queues
+    with ``limits``, it takes steps only among the first ``slots``, which do not wait: see
+    :meth:`ClaimLimits.concerns`. It stops before the payloads exceed ``MAX_CLAIM_SIZE``, but always
+    takes the first step.
     """
-    selected: list[Step] = []
+    selected: list[C] = []
     size = 0
     for position, step in enumerate(queue):
-        size += size_of(step.payload)
+        size += step.payload_size
         if size > MAX_CLAIM_SIZE and position > 0:
             break
+        if limits is not None and limits.concerns(step) and position >= slots:
+            continue
         if position < free or step.has_tries_left:
             selected.append(step)
     return selected

@@ -6,11 +6,12 @@ the new state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
+from fleet_q.core.claim_limits import ClaimLimits
 from fleet_q.core.errors import IllegalTransition, StaleClaim, UnknownStep
 from fleet_q.core.events import StepEvent
 from fleet_q.core.pod import DeclareDead, Pod, PodChange
@@ -42,34 +43,57 @@ class StepByStep(Transaction):
 
     def peek(self, request: SyncRequest) -> SyncResult | None:
         self._decide_pod_command(request)
-        return (
-            None if self.is_any_due() else self._result(request, done=not request.only_if_claimable)
-        )
+        may_claim, held_back = self.may_claim(request.ends)
+        if may_claim:
+            return None
+        return self._result(request, done=not request.only_if_claimable, held_back=held_back)
 
     def sync(self, request: SyncRequest) -> SyncResult:
         pod_changes = self._decide_pod_command(request)
-        if (
-            request.only_if_claimable
-            and request.claim
-            and not request.is_retry
-            and not self.is_any_due()
-        ):
-            return self._result(request, done=False)
+        if request.only_if_claimable and request.claim and not request.is_retry:
+            may_claim, held_back = self.may_claim(request.ends)
+            if not may_claim:
+                return self._result(request, done=False, held_back=held_back)
         if pod_changes:
             self.write_pods(pod_changes)
         claimed = self._claim_once(request) if request.claim else ()
         refused = self.acknowledge(request.outcomes, request.pod_id) if request.outcomes else ()
-        more = len(claimed) < request.claim and self.is_any_due()
-        return self._result(request, claimed, refused, more=more)
+        more, held_back = self.may_claim() if len(claimed) < request.claim else (False, None)
+        return self._result(request, claimed, refused, more=more, held_back=held_back)
 
     def claim(self, request: SyncRequest) -> list[Step]:
-        selected = steps.steps_to_claim(self.claimable(request.claim), request.free)
+        limits = self.limits(request.ends)
+        claimable = self.claimable(request.claim, limits)
+        selected = steps.steps_to_claim(claimable, request.free, request.slots, limits)
+        if limits is not None:
+            self.write_queues([(None, queue) for queue in limits.after_claim(selected)])
         changes = _Changes(self, request.pod_id, [])
         changes.add(selected)
         for step in selected:
             changes.apply(Claim(step.step_id, request.claim_token, request.incarnation))
         changes.write()
         return [changes.steps[step.step_id] for step in selected]
+
+    def limits(self, ended: Collection[tuple[str, str]] = ()) -> ClaimLimits | None:
+        """The limits of queues now, apart from the claims ``ended``; ``None`` if no queue has
+        any."""
+        queues = self.limited_queues()
+        if not queues:
+            return None
+        running = self.running([queue.queue for queue in queues], ended)
+        return ClaimLimits(queues, running, self.at)
+
+    def limited_queues(self) -> list[Queue]:
+        return [queue for queue in self.queues() if queue.has_limits]
+
+    def may_claim(self, ended: Collection[tuple[str, str]] = ()) -> tuple[bool, ClaimLimits | None]:
+        """Whether a step may be claimed; if not, the limits that hold back those that are due."""
+        if not self.is_any_due():
+            return False, None
+        limits = self.limits(ended)
+        if limits is None or self.claimable(1, limits):
+            return True, None
+        return False, limits
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
         changes = _Changes(self, by, [outcome.step_id for outcome in outcomes])
@@ -181,6 +205,7 @@ class StepByStep(Transaction):
         *,
         done: bool = True,
         more: bool = False,
+        held_back: ClaimLimits | None = None,
     ) -> SyncResult:
         lost = self.lost(request.check_held) if request.check_held else ()
         if not request.claim:
@@ -190,11 +215,16 @@ class StepByStep(Transaction):
             claimed=tuple(claimed),
             refused=tuple(refused),
             lost=lost,
-            next_due=self.next_due(),
+            next_due=self._next_due(held_back),
             any_claimed=self.is_any_claimed(),
             done=done,
             more=more,
+            held_back=held_back is not None,
         )
+
+    def _next_due(self, held_back: ClaimLimits | None) -> int | None:
+        times = [self.next_due(), held_back.next_token() if held_back is not None else None]
+        return min((time for time in times if time is not None), default=None)
 
 
 class _Changes:

@@ -61,7 +61,7 @@ class Mailbox:
             return None
         snapshot = SyncSnapshot(answer)
         check_version(snapshot.schema_version)
-        self._sync.check(snapshot, request)
+        snapshot.check(request)
         if sends_heartbeat and snapshot.is_asleep:
             return self._sync.sync(replace(request, is_retry=True))
         others = snapshot.served - 1 if snapshot.served else None

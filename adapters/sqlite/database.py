@@ -148,7 +148,9 @@ class SqliteDatabase:
             if time.monotonic() >= self._next_check:
                 self._check_files()
             connection, at = self._begin(statements), self._clock()
-            self._transaction = transaction = SqliteTransaction(connection, at)
+            self._transaction = transaction = SqliteTransaction(
+                connection, at, may_write=statements == _WRITE
+            )
             if self._latest is None or at < self._latest or self._is_set_back:
                 self._check_clock(transaction, may_write=statements == _WRITE)
             self._latest = at

@@ -47,7 +47,7 @@ class Snapshot:
 
 class _SnapshotTransaction(SqliteTransaction):
     def __init__(self, connection: sqlite3.Connection, at: int, lock: fork.ForkLock) -> None:
-        super().__init__(connection, at)
+        super().__init__(connection, at, may_write=False)
         self._fork_lock = lock
 
     def _stream(self, name: str, values: dict[str, Any] | tuple[()] = ()) -> Iterator[Row]:

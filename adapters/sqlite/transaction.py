@@ -15,7 +15,9 @@ from msgspec.structs import asdict
 from fleet_q.adapters import rows
 from fleet_q.adapters.columns import ROWS
 from fleet_q.adapters.sqlite import search
+from fleet_q.adapters.sqlite.candidates import candidates
 from fleet_q.adapters.statements import statements
+from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
@@ -33,6 +35,7 @@ from fleet_q.core.step import (
     Step,
     Submit,
     claim_order,
+    steps_to_claim,
     unique_until,
 )
 from fleet_q.core.step_by_step import StepByStep
@@ -87,8 +90,9 @@ class SqliteTransaction(StepByStep):
     clock_was_set_back = False  # so retries may be due that are not marked yet
     _refusal: str | None = None
 
-    def __init__(self, connection: sqlite3.Connection, at: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, at: int, *, may_write: bool) -> None:
         self.at = at
+        self._may_write = may_write
         self._connection = connection
 
     def refuse(self, why: str) -> None:
@@ -105,9 +109,34 @@ class SqliteTransaction(StepByStep):
         steps = self._select_steps("steps", {"step_ids": rows.encode(step_ids)})
         return {step.step_id: step for step in steps}
 
-    def claimable(self, limit: int) -> list[Step]:
+    def claimable(self, limit: int, limits: ClaimLimits | None = None) -> list[Step]:
+        first = candidates(self._run, limit, limits, self.at)
+        by_id = self.steps([candidate.step_id for candidate in first])
+        return [by_id[candidate.step_id] for candidate in first]
+
+    def may_claim(self, ended: Collection[tuple[str, str]] = ()) -> tuple[bool, ClaimLimits | None]:
+        """See :class:`StepByStep`. A read transaction cannot mark delayed steps as due: that they
+        may be claimed is assumed, and the write transaction that follows finds it out."""
+        answer = super().may_claim(ended)
+        if answer[1] is None:
+            return answer
+        is_marked = not self._run("is_any_unmarked", {"now": self.at}).fetchone()[0]
+        if not self._may_write:
+            return (True, None) if self.clock_was_set_back or not is_marked else answer
+        if is_marked:
+            return answer
         self._run("mark_due", {"now": self.at})
-        return self._select_steps("claimable", {"now": self.at, "limit": limit})
+        return super().may_claim(ended)
+
+    def limited_queues(self) -> list[Queue]:
+        return [rows.to_queue(row) for row in self._run("queues_with_limits")]
+
+    def running(self, queues: Sequence[str], ended: Collection[tuple[str, str]]) -> Running:
+        values = {"queues": rows.encode(queues), "ended": rows.encode(list(ended))}
+        running: dict[str, dict[str | None, int]] = {queue: {} for queue in queues}
+        for queue, key, number in self._run("running", values):
+            running[queue][key] = number
+        return running
 
     def mark_due_by_new_clock(self) -> None:
         """Mark the retries as due that wait for a time before the clock was set back."""
@@ -269,7 +298,9 @@ class SqliteTransaction(StepByStep):
         holder = {"pod_id": request.pod_id, "incarnation": request.incarnation}
         first = {"now": self.at, "limit": request.claim}
         rule = {"free": request.free, "most_bytes": MAX_CLAIM_SIZE}
-        ids, may_take_all = self._run("first_due", {**first, **rule}).fetchone()
+        ids, may_take_all, are_first = self._run("first_due", {**first, **rule}).fetchone()
+        if not are_first:
+            ids, may_take_all = self._select(request), True
         updated = (
             self._run("claim", {"now": self.at, "ids": ids, **holder, **token})
             if may_take_all
@@ -280,6 +311,15 @@ class SqliteTransaction(StepByStep):
         self._run("append_claims", token)
         text: str = self._run("claimed", token).fetchone()[0]
         return sorted(_decode_steps(text), key=claim_order)
+
+    def _select(self, request: SyncRequest) -> str:
+        """The rowids of the steps to claim, as JSON; the tokens that they need are taken."""
+        limits = self.limits(request.ends)
+        first = candidates(self._run, request.claim, limits, self.at)
+        selected = steps_to_claim(first, request.free, request.slots, limits)
+        if limits is not None:
+            self.write_queues([(None, queue) for queue in limits.after_claim(selected)])
+        return rows.encode([candidate.id for candidate in selected])
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
         """Acknowledge with a few statements if all outcomes are successes of different steps."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
@@ -36,16 +37,20 @@ class Transaction(Protocol):
     def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
         """The steps with these ids, by id; ids without a step are omitted."""
 
-    def claimable(self, limit: int) -> list[Step]:
-        """Pending steps that are due, in :func:`~fleet_q.core.step.claim_order`; see
-        :func:`~fleet_q.core.step.is_due`."""
+    def claimable(self, limit: int, limits: ClaimLimits | None = None) -> list[Step]:
+        """The first pending steps that are due and for which there is room within ``limits``, in
+        :func:`~fleet_q.core.step.claim_order`; see :func:`~fleet_q.core.step.is_due`."""
+
+    def running(self, queues: Sequence[str], ended: Collection[tuple[str, str]]) -> Running:
+        """How many steps of these queues are claimed, by queue and key, apart from those with the
+        claims ``ended``, pairs of step id and claim token."""
 
     def next_due(self) -> int | None:
         """The earliest ``available_ts`` of the pending steps that are not due. A hint: after the
         clock was set back, it may miss a step."""
 
     def is_any_due(self) -> bool:
-        """Whether :meth:`claimable` would return a step."""
+        """Whether :meth:`claimable` would return a step if no queue had limits."""
 
     def is_any_claimed(self) -> bool:
         """Whether any step is claimed."""
@@ -140,8 +145,8 @@ class Transaction(Protocol):
         """See :meth:`Store.submit`."""
 
     def peek(self, request: SyncRequest) -> SyncResult | None:
-        """The result of a claiming request if no step is due, without writing anything; ``None``
-        if a step is due, so that :meth:`sync` must be called. Raises what it raises."""
+        """The result of a claiming request if no step may be claimed, without writing anything;
+        ``None`` if one may, so that :meth:`sync` must be called. Raises what it raises."""
 
     def sync(self, request: SyncRequest) -> SyncResult:
         """Execute a request. Raises ``IncarnationEnded``."""
@@ -168,6 +173,9 @@ class Transaction(Protocol):
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None) -> list[Pod]:
         """See :meth:`Store.declare_dead`."""
+
+    def limited_queues(self) -> list[Queue]:
+        """The queues that have limits and in which steps are due."""
 
     def set_queue(self, queue: str, change: QueueChange, by: str | None) -> Queue:
         """See :meth:`Store.set_queue`."""

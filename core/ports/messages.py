@@ -37,11 +37,22 @@ class SyncRequest(msgspec.Struct, frozen=True):
     records_starts: bool = False
 
     @property
+    def slots(self) -> int:
+        """How many steps of the claim begin at once."""
+        return self.claim - self.prefetch
+
+    @property
     def free(self) -> int:
         """How many steps of the claim may be on their last try, see
         :func:`~fleet_q.core.step.steps_to_claim`: those that begin at once, or all of them if the
         pod records which ones began."""
-        return self.claim if self.records_starts else self.claim - self.prefetch
+        return self.claim if self.records_starts else self.slots
+
+    @property
+    def ends(self) -> frozenset[tuple[str, str]]:
+        """The claims that its outcomes end, pairs of step id and claim token. They take no room in
+        their queues any more from the claims of this request, which are committed with them."""
+        return frozenset((outcome.step_id, outcome.claim_token) for outcome in self.outcomes)
 
 
 class SyncResult(msgspec.Struct, frozen=True):
@@ -53,10 +64,13 @@ class SyncResult(msgspec.Struct, frozen=True):
     - ``unexpected``, after a heartbeat: other claims of the incarnation, pairs of step id and claim
       token. There are none unless the store may carry out a call after its repetition: the late one
       claims again if the steps of the other have ended.
-    - ``next_due``, after a claim: when the next pending step becomes due; ``None``: none is known.
+    - ``next_due``, after a claim: when the next pending step becomes due, or a queue lets the next
+      step be claimed by its rate; ``None``: none is known.
     - ``any_claimed``, after a claim: whether any pod holds a step.
     - ``done``: false if the request was ``only_if_claimable`` and no step was due.
-    - ``more``, after a claim: it took fewer steps than it asked for, and more steps are due.
+    - ``more``, after a claim: it took fewer steps than it asked for, and more may be claimed.
+    - ``held_back``, after a claim: it took fewer steps than it asked for, and only the limits of
+      queues hold back others that are due.
     - ``served_others``: how many requests of other pods the call served together with this one;
       ``None`` if it did not serve.
     """
@@ -70,6 +84,7 @@ class SyncResult(msgspec.Struct, frozen=True):
     any_claimed: bool = False
     done: bool = True
     more: bool = False
+    held_back: bool = False
     served_others: int | None = None
 
 

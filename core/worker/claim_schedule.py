@@ -26,6 +26,7 @@ class ClaimSchedule:
 
     ``slots`` is how many functions may run at once. ``usable`` is smaller while steps of some kind
     cannot begin here. ``has_backlog``: the last claim was filled, so more steps may be waiting.
+    ``is_held_back``: only the limits of queues kept it from being filled.
     ``held_bytes`` are the bytes of all payloads and results that the pod holds, ``running``
     the number of steps. Times are seconds on the machine's clock.
     """
@@ -34,6 +35,7 @@ class ClaimSchedule:
         self.slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self.usable = self.slots
         self.has_backlog = True
+        self.is_held_back = False
         self.next_claim = -math.inf
         self._settings = settings
         self._prefetch = prefetch
@@ -44,9 +46,11 @@ class ClaimSchedule:
         """For how many more steps the pod has slots while it holds ``running``."""
         return max(0, self.usable - running)
 
-    def due(self, running: int, now: float) -> int:
-        """How many steps to claim for free slots."""
-        return self.free(running) if self.has_backlog or now >= self.next_claim else 0
+    def due(self, running: int, now: float, *, has_outcomes: bool = False) -> int:
+        """How many steps to claim for free slots. Outcomes make room in queues, so where steps are
+        held back, they are claimed together with these."""
+        is_due = self.has_backlog or now >= self.next_claim or (self.is_held_back and has_outcomes)
+        return self.free(running) if is_due else 0
 
     def due_prefetch(self, free: int, running: int, held_bytes: int, now: float) -> int:
         """How many steps to claim with a sync that is due, beyond those for the ``free`` slots."""
@@ -92,6 +96,7 @@ class ClaimSchedule:
         """Schedule the next claim: at ``next_claim`` if the request claimed, and no later than the
         time at which a step becomes due."""
         if request.claim:
+            self.is_held_back = result.held_back
             self.has_backlog = result.more or len(result.claimed) >= request.claim
             # Steps that may not be prefetched are claimed first, as soon as there are free slots.
             self._may_prefetch = not (result.more and request.prefetch)

@@ -74,7 +74,8 @@ class Schedule:
     def _due_claim(self, now: float) -> int:
         if self._member.phase not in ("joining", "up"):
             return 0
-        return self._claims.due(len(self._running), now)
+        has_outcomes = bool(self._outbox)
+        return self._claims.due(len(self._running), now, has_outcomes=has_outcomes)
 
     def _due_prefetch(self, free: int, now: float) -> int:
         if self._member.phase != "up":

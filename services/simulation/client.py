@@ -12,7 +12,14 @@ from fleet_q.core.errors import IllegalTransition, StoreUnavailable, UnknownStep
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
 from fleet_q.services.simulation.actor import Process
-from fleet_q.services.simulation.scenario import Cancellation, Replaying, Request, Submission, Work
+from fleet_q.services.simulation.scenario import (
+    Cancellation,
+    QueueSetting,
+    Replaying,
+    Request,
+    Submission,
+    Work,
+)
 from fleet_q.services.simulation.virtual_clock import VirtualClock
 
 MAX_RETRY_WAIT: Final = 5.0
@@ -57,8 +64,19 @@ def _call_of(request: Request) -> StoreCall:
             return StoreCall("cancel", (step_id,))
         case Replaying(step_id=step_id):
             return StoreCall("replay", ([step_id],))
+        case QueueSetting(queue=queue, change=change):
+            return StoreCall("set_queue", (queue, change))
 
 
 def _submit(work: Work, unique: bool) -> Submit:
     delay = micros(work.delay)
-    return Submit(work.step_id, "{}", work.priority, work.max_retries, delay, unique)
+    return Submit(
+        work.step_id,
+        "{}",
+        work.priority,
+        work.max_retries,
+        delay,
+        unique,
+        queue=work.queue,
+        key=work.key,
+    )

@@ -11,6 +11,7 @@ import msgspec
 
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError
+from fleet_q.core.queues import QueueChange
 from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.step import Complete, Step
 from fleet_q.services.simulation import scenario as sc
@@ -254,13 +255,14 @@ class Fleet:
 
     def _on_done(self, actor: Actor, call: StoreCall, answer: Any) -> None:
         steps, pods = self.database.take()
+        queues = self.database.take_queues()
         for event, _ in (*steps, *pods):
             if event is not None:
                 self.database.written_at[event.stream, event.version] = self.virtual_clock.now
         self.measures.committed(call.method, steps)
         self.measures.pods_changed(pods)
         self.checks.early_by = self.database.early_by
-        self.checks.committed(actor, call, answer, steps, pods)
+        self.checks.committed(actor, call, answer, steps, pods, queues)
         if pruned := self.database.take_pruned():
             self.measures.pruned += len(pruned)
             self.checks.pruned(actor, pruned)
@@ -295,8 +297,11 @@ class Fleet:
         )
 
     def _end_faults(self) -> None:
-        """Cancel outstanding faults, and restart every pod that has no process."""
+        """Cancel outstanding faults, resume every queue, and restart every pod that has no
+        process."""
         self.server.transaction_faults.clear()
+        for queue in self.checks.queues.paused:
+            self._send(sc.QueueSetting(self.virtual_clock.now, queue, QueueChange(paused=False)))
         for pod_id in sorted(self.processes):
             if not self.processes[pod_id].alive:
                 self.begin(pod_id)

@@ -11,6 +11,7 @@ from fleet_q.adapters.snowflake.times import MEASURED, Times
 from fleet_q.adapters.snowflake.traits import MOST_WAITERS
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation import scenario as sc
+from fleet_q.services.simulation.limited_queues import with_limited_queues
 from fleet_q.services.simulation.models import KINDS, Kind
 from fleet_q.services.simulation.snowflake_faults import (
     snowflake_faults,
@@ -84,7 +85,9 @@ def draw(
         clusters=clusters,
         is_measured=is_measured,
     )
-    return scenario if is_measured or steps is not None else _with_rare_case(scenario, names)
+    if is_measured or steps is not None:
+        return scenario
+    return _with_rare_case(with_limited_queues(scenario), names)
 
 
 def burst(

@@ -146,12 +146,14 @@ class LivenessChecks:
             if now - max(since, process.disturbed_at, process.last_claimed_at) > limit:
                 shortest = min(shortest, limit)
         is_any_idle = shortest < math.inf
-        first = fleet.checks.queue.first(fleet.virtual_clock.store_time()) if is_any_idle else None
-        if first is not None:
-            step_id = first[2]
+        at = fleet.virtual_clock.store_time()
+        step_id = fleet.checks.first_with_room(at) if is_any_idle else None
+        if step_id is not None:
             record = fleet.checks.steps[step_id]
             due = record.available - fleet.virtual_clock.clock_shift
-            if self._age(max(record.changed, due, fleet.checks.clock_set_at)) > shortest:
+            room = fleet.checks.queues.has_had_room_since(record)
+            since = max(record.changed, due, fleet.checks.clock_set_at, room or 0)
+            if room is not None and self._age(since) > shortest:
                 raise Violation(
                     "claimable steps are claimed",
                     step_id,

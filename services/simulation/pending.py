@@ -39,11 +39,13 @@ class Queue:
     def before(self, order: tuple[int, int, str], at: int) -> Iterator[tuple[int, int, str]]:
         """The sort keys of the due steps that precede ``order``, first to last."""
         earlier = []
-        while (first := self.first(at)) is not None and first < order:
-            yield first
-            earlier.append(heapq.heappop(self._due))
-        for entry in earlier:
-            heapq.heappush(self._due, entry)
+        try:
+            while (first := self.first(at)) is not None and first < order:
+                earlier.append(heapq.heappop(self._due))
+                yield first
+        finally:
+            for entry in earlier:
+                heapq.heappush(self._due, entry)
 
     def first(self, at: int) -> tuple[int, int, str] | None:
         """The sort key of the first due step, or ``None``."""

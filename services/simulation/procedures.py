@@ -46,6 +46,8 @@ class Procedures:
                 return (yield from self._poll(*args))
             case "submit":
                 return (yield from self._submit(call))
+            case "set_queue":
+                return (yield from self._set_queue(call))
             case "declare_dead":
                 pod_ids = tuple(pod.pod_id for pod in args[0])
                 return (yield from self._write(call, [("pod_health", pod_ids)]))
@@ -128,6 +130,13 @@ class Procedures:
             yield self._update(("step_tracker", _ids(call.args[0])))
         yield self._insert("step_tracker")
         yield self._insert("step_events")
+        return (yield _then("COMMIT", self._model.commit, does=call))
+
+    def _set_queue(self, call: StoreCall) -> Body:
+        yield _then("BEGIN", self._model.begin)
+        yield self._update(("fleet_q", ("1",)))
+        yield self._update(("queues", ()))
+        yield self._insert("queue_events")
         return (yield _then("COMMIT", self._model.commit, does=call))
 
     def _write(self, call: StoreCall, changes: Sequence[Change]) -> Body:

@@ -8,6 +8,7 @@ from fleet_q.adapters.memory import MemoryDatabase, MemoryTransaction
 from fleet_q.core.events import StepEvent
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import FinalStep, Pruned, StoreTraits
+from fleet_q.core.queues import QueueEvent, QueueWrite
 from fleet_q.core.step import Step
 
 StepChange = tuple[StepEvent, Step]
@@ -26,6 +27,7 @@ class RecordingDatabase(MemoryDatabase):
         self.step_changes: list[StepChange] = []
         self.pod_changes: list[PodChange] = []
         self.pruned: list[str] = []  # ids of steps and pods
+        self.queue_changes: list[QueueWrite] = []
 
     def begin(self) -> MemoryTransaction:
         return _RecordingTransaction(self, self._clock() - self.early_by)
@@ -38,6 +40,11 @@ class RecordingDatabase(MemoryDatabase):
         if taken[1]:
             self.pod_changes = []
         return taken
+
+    def take_queues(self) -> list[QueueEvent]:
+        """The changes of limits committed since the last call; clears them."""
+        taken, self.queue_changes = self.queue_changes, []
+        return [event for event, _ in taken if event is not None]
 
     def take_pruned(self) -> list[str]:
         """The ids of steps and pods pruned since the last call; clears them."""
@@ -60,6 +67,10 @@ class _RecordingTransaction(MemoryTransaction):
         super().write_pods(changes)
         self._db.pod_changes += changes
 
+    def write_queues(self, changes: Sequence[QueueWrite]) -> None:
+        super().write_queues(changes)
+        self._db.queue_changes += changes
+
     def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
         present = [step.step_id for step in steps if step.step_id in self._db.steps]
         pruned = super().prune_steps(steps, before)
@@ -74,5 +85,6 @@ class _RecordingTransaction(MemoryTransaction):
     def roll_back(self) -> None:
         super().roll_back()
         self._db.pruned.clear()
+        self._db.queue_changes.clear()
         self._db.step_changes.clear()
         self._db.pod_changes.clear()

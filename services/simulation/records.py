@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.pod import Pod
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation.pending import Queue
@@ -47,6 +48,8 @@ class StepRecord(msgspec.Struct):
     completed: bool = False
     crashes: int = 0  # processes that it has killed since its submission or replay
     pruned: bool = False
+    queue: str = DEFAULT_QUEUE
+    key: str | None = None
 
 
 class PodRecord(msgspec.Struct):

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET
+from msgspec.structs import asdict
 
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.fleet import Outcome
@@ -208,3 +210,7 @@ def _request(request: sc.Request) -> str:
             return f"cancelled: {step_id}"
         case sc.Replaying(step_id=step_id):
             return f"replayed: {step_id}"
+        case sc.QueueSetting(queue=queue, change=change):
+            given = {name: value for name, value in asdict(change).items() if value is not UNSET}
+            limits = ", ".join(f"{name} {value}" for name, value in given.items())
+            return f"queue {queue}: {limits}"

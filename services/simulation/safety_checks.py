@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from fleet_q.core import events as ev
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.pod import PodChange
 from fleet_q.core.ports import SyncRequest
+from fleet_q.core.queues import QueueEvent
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.pod_checks import PodChecks
+from fleet_q.services.simulation.queue_checks import QueueChecks
 from fleet_q.services.simulation.recording import StepChange
 from fleet_q.services.simulation.records import HeldClaim, Records, StepRecord, require
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.step_checks import StepChecks
 from fleet_q.services.simulation.violation import Violation
+
+LAST: Final = (2**63, 0, "")
+"""A sort key behind those of all steps."""
 
 
 class SafetyChecks(Records):
@@ -43,7 +48,8 @@ class SafetyChecks(Records):
         began: Callable[[Actor, HeldClaim, str], bool | None] = lambda actor, held, step_id: None,
     ) -> None:
         super().__init__(dead_after, now)
-        self._step_checks = StepChecks(self, work, began)
+        self.queues = QueueChecks(now)
+        self._step_checks = StepChecks(self, work, began, self.queues)
         self._pod_checks = PodChecks(self, silence)
         self._prune_after = prune_after
         self._leader_seen: dict[
@@ -59,8 +65,11 @@ class SafetyChecks(Records):
         answer: Any,
         steps: Sequence[StepChange],
         pods: Sequence[PodChange],
+        queues: Sequence[QueueEvent] = (),
     ) -> None:
         """Check what one call wrote. Raises :class:`Violation`."""
+        for queue_event in queues:
+            self.queues.set(queue_event)
         if call.method == "pods":
             rows = answer.pods if self.reads_are_stale else None
             self._leader_seen[actor] = self.leader(answer.at, rows)
@@ -80,6 +89,7 @@ class SafetyChecks(Records):
             elif isinstance(event.fact, ev.Claimed):
                 claimed.append((record, event.stream))
         if claimed:
+            self.queues.check(claimed, steps[0][0].at)
             self._check_order(claimed, steps[0][0].at, call.args[0])
         for record, step_id in pending:
             self.queue.add(step_id, record)
@@ -123,16 +133,34 @@ class SafetyChecks(Records):
     def _check_order(
         self, claimed: list[tuple[StepRecord, str]], at: int, request: SyncRequest
     ) -> None:
-        """Check that no step left in the queue precedes a claimed one. Steps on their last try are
-        exempt: they are claimed for free slots only, not prefetched."""
+        """Check that no step left in the queue precedes a claimed one. Exempt are steps without
+        room in their queues, and those that are claimed for free slots only, not prefetched: steps
+        on their last try, and steps of queues with limits."""
         order = sorted((-record.priority, record.created, step_id) for record, step_id in claimed)
         for place, (_, _, step_id) in enumerate(order):
             if place >= request.free and self.is_last_try(step_id):
                 raise Violation("last tries", step_id, "was prefetched on its last try")
+            if place >= request.slots and self.queues.has_limits(self.steps[step_id]):
+                raise Violation("limits", step_id, "was prefetched and takes room in its queue")
         for best in self.queue.before(order[-1], at):
+            record = self.steps[best[2]]
+            if not self.queues.has_room(record, at):
+                continue
             before = sum(entry < best for entry in order)
-            if not self.is_last_try(best[2]) or before < request.free:
+            waits = before >= request.free and self.is_last_try(best[2])
+            if not waits and (before < request.slots or not self.queues.has_limits(record)):
                 raise Violation("priority", best[2], f"was not claimed before {order[-1][2]}")
+
+    def first_with_room(self, at: int) -> str | None:
+        """The first due step that may be claimed within the limits of its queue, or ``None``."""
+        return next(
+            (
+                step_id
+                for _, _, step_id in self.queue.before(LAST, at)
+                if self.queues.has_room(self.steps[step_id], at)
+            ),
+            None,
+        )
 
     def _check_leads(self, actor: Actor) -> None:
         leader = self._leader_seen.get(actor)

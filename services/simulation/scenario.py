@@ -8,6 +8,8 @@ import msgspec
 
 from fleet_q.adapters.snowflake.times import MEASURED, Times
 from fleet_q.adapters.snowflake.traits import MOST_WAITERS
+from fleet_q.core.events import DEFAULT_QUEUE
+from fleet_q.core.queues import QueueChange
 from fleet_q.core.settings import PodSettings
 from fleet_q.services.simulation.models import Kind
 
@@ -37,6 +39,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     behaviour: Behaviour = "succeeds"
     bad_attempts: int = 0
     timeout: float | None = None
+    queue: str = DEFAULT_QUEUE
+    key: str | None = None
 
     def behaves(self, attempt: int) -> Behaviour:
         """The function's behaviour in this attempt, counted from 1."""
@@ -65,6 +69,14 @@ class Replaying(msgspec.Struct, frozen=True, tag=True):
 
     at: float
     step_id: str
+
+
+class QueueSetting(msgspec.Struct, frozen=True, tag=True):
+    """Changes the limits of a queue."""
+
+    at: float
+    queue: str
+    change: QueueChange
 
 
 class Crash(msgspec.Struct, frozen=True, tag=True):
@@ -217,7 +229,7 @@ FleetFault = (
     | LateRepeats
 )
 Fault = PodFault | FleetFault
-Request = Submission | Cancellation | Replaying
+Request = Submission | Cancellation | Replaying | QueueSetting
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ import msgspec
 from fleet_q.adapters.memory import MemoryDatabase
 from fleet_q.core.pod import PodChange
 from fleet_q.core.ports import FinalStep
+from fleet_q.core.queues import QueueWrite
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.recording import RecordingDatabase, StepChange
 from fleet_q.services.simulation.scenario import StaleReads, Table
@@ -36,6 +37,7 @@ class _Commit(msgspec.Struct):
     steps: list[StepChange]
     pods: list[PodChange]
     pruned: list[str]
+    queues: list[QueueWrite]
     change_counter: int
 
 
@@ -53,6 +55,7 @@ class LateCopy(MemoryDatabase):
             if commit.steps:
                 tx.write_steps(commit.steps)
             tx.write_pods(commit.pods)
+            tx.write_queues(commit.queues)
         self._changes = commit.change_counter
 
 
@@ -77,10 +80,16 @@ class StaleViews:
     def committed(self, actor: Actor) -> None:
         """Note what ``actor`` has committed, before the database's changes are taken."""
         database, now = self._database, self._virtual_clock.now
-        if database.step_changes or database.pod_changes or database.pruned:
-            steps, pods = list(database.step_changes), list(database.pod_changes)
-            counter = database.change_counter()
-            self._commits.append(_Commit(now, steps, pods, list(database.pruned), counter))
+        commit = _Commit(
+            now,
+            list(database.step_changes),
+            list(database.pod_changes),
+            list(database.pruned),
+            list(database.queue_changes),
+            database.change_counter(),
+        )
+        if commit.steps or commit.pods or commit.pruned or commit.queues:
+            self._commits.append(commit)
             self._last_commit[actor] = now
 
     def view(self, actor: Actor, method: str) -> LateCopy | None:

@@ -10,6 +10,7 @@ from fleet_q.core.calls import StoreCall
 from fleet_q.core.events import StepEvent
 from fleet_q.core.step import Step
 from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.queue_checks import QueueChecks
 from fleet_q.services.simulation.records import HeldClaim, Records, StepRecord, require
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
@@ -21,15 +22,17 @@ FAIL_AT_ONCE: Final = ("fails for good", "returns too much")
 class StepChecks:
     """Checks versions, claims, tries and final statuses. ``began(actor, held, step_id)``: whether
     the step's function began under a claim whose process has died; ``None`` if the actor cannot
-    know."""
+    know. ``queues`` is told of claims and their ends."""
 
     def __init__(
         self,
         records: Records,
         work: Mapping[str, Work],
         began: Callable[[Actor, HeldClaim, str], bool | None],
+        queues: QueueChecks,
     ) -> None:
         self._records = records
+        self._queues = queues
         self._work = work
         self._began = began
 
@@ -43,7 +46,14 @@ class StepChecks:
         if isinstance(fact, ev.Submitted):
             require(record is None, "versions", step_id, "was submitted twice")
             available = fact.available_ts if self._work[step_id].delay else 0
-            record = StepRecord(fact.priority, fact.max_retries, event.at, available)
+            record = StepRecord(
+                fact.priority,
+                fact.max_retries,
+                event.at,
+                available,
+                queue=self._work[step_id].queue,
+                key=self._work[step_id].key,
+            )
             self._records.steps[step_id] = record
             self._records.unfinished += 1
         elif record is None:
@@ -127,6 +137,7 @@ class StepChecks:
         record.status = "claimed"
         record.held = HeldClaim(token, actor.name, fact.incarnation)
         self._records.holding[fact.incarnation] += 1
+        self._queues.count(record, 1)
 
     def _ended_claim(
         self,
@@ -197,6 +208,7 @@ class StepChecks:
     def _release(self, record: StepRecord, status: str) -> None:
         if record.held is not None:
             self._records.holding[record.held.incarnation] -= 1
+            self._queues.count(record, -1)
         record.status, record.held = status, None
 
     def _check_row(self, record: StepRecord, step: Step) -> None:

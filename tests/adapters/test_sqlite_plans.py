@@ -16,7 +16,11 @@ from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.adapters.statements import statements
 
 INDEX_OF = {
-    "claimable": "step_tracker_queue",
+    "first_due": "step_tracker_queue",
+    "first_of_queue": "step_tracker_queue",
+    "first_of_queue_by_key": "step_tracker_queue",
+    "first_of_keys": "step_tracker_key",
+    "running": "step_tracker_claimed",
     "mark_due": "step_tracker_delayed",
     "is_any_claimed": "step_tracker_claimed",
     "next_due": "step_tracker_delayed",

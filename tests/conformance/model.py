@@ -5,8 +5,11 @@ It must not call the core's ``decide``, ``evolve`` or ``is_orphan``, so that it 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from fleet_q.core.lifecycle import STEP_STATUSES
@@ -23,12 +26,46 @@ class Refused(Exception):
     """The store has to refuse this, and to change nothing."""
 
 
+@dataclass
+class Limits:
+    """The limits of a queue. ``rate``: so many claims in so many microseconds."""
+
+    max_running: int | None
+    per_key: int | None
+    rate: tuple[int, int] | None
+    paused: bool
+    at: int
+    tokens: Fraction = Fraction(0)
+
+    def __post_init__(self) -> None:
+        self.tokens = Fraction(self.rate[0] if self.rate else 0)
+
+    @property
+    def hold(self) -> bool:
+        return self.paused or any((self.max_running, self.per_key, self.rate))
+
+    def refill(self, now: int) -> None:
+        if self.rate is not None:
+            count, period = self.rate
+            more = Fraction(max(0, now - self.at) * count, period)
+            self.tokens = min(Fraction(count), self.tokens + more)
+            self.at = now
+
+
 class Model:
     """Rows by id; the key names are those of the core's structs. ``now`` is handed in."""
 
     def __init__(self) -> None:
         self.steps: dict[str, Row] = {}
         self.pods: dict[str, Row] = {}
+        self.limits: dict[str, Limits] = {}
+
+    def limit(self, queue: str, limits: Limits) -> None:
+        """Give a queue these limits. A rate that stays as it is keeps its tokens."""
+        before = self.limits.get(queue)
+        if before is not None and before.rate == limits.rate:
+            limits.tokens, limits.at = before.tokens, before.at
+        self.limits[queue] = limits
 
     def submit(self, batch: Sequence[Submit], now: int) -> list[bool]:
         is_new: list[bool] = []
@@ -165,6 +202,44 @@ class Model:
         queue.sort(key=lambda step: (-step["priority"], step["created_ts"], step["step_id"]))
         return [step["step_id"] for step in queue]
 
+    def within_limits(self, now: int, ended: Collection[tuple[str, str]] = ()) -> list[str]:
+        """The claimable steps for which there is room, if the claims ``ended`` take none."""
+        held = [
+            (step["queue"], step["key"])
+            for step in self.steps.values()
+            if step["status"] == "claimed" and (step["step_id"], step["claim_token"]) not in ended
+        ]
+        running = Counter(queue for queue, _ in held)
+        of_key = Counter(held)
+        within: list[str] = []
+        for step_id in self.claimable(now):
+            queue, key = self.steps[step_id]["queue"], self.steps[step_id]["key"]
+            limits = self.limits.get(queue)
+            if limits is not None:
+                limits.refill(now)
+                taken = sum(self.steps[other]["queue"] == queue for other in within)
+                if (
+                    limits.paused
+                    or (limits.max_running is not None and running[queue] >= limits.max_running)
+                    or (limits.per_key and key is not None and of_key[queue, key] >= limits.per_key)
+                    or (limits.rate is not None and limits.tokens < taken + 1)
+                ):
+                    continue
+            running[queue] += 1
+            of_key[queue, key] += 1
+            within.append(step_id)
+        return within
+
+    def next_token(self, now: int) -> int | None:
+        """When some bucket that has no whole token has one, and steps that are due need it."""
+        due = {self.steps[step_id]["queue"] for step_id in self.claimable(now)}
+        times = [
+            limits.at + math.ceil((1 - limits.tokens) * limits.rate[1] / limits.rate[0])
+            for queue, limits in self.limits.items()
+            if limits.rate and limits.tokens < 1 and not limits.paused and queue in due
+        ]
+        return min(times, default=None)
+
     def next_due(self, now: int) -> int | None:
         pending = (step for step in self.steps.values() if step["status"] == "pending")
         return min((s["available_ts"] for s in pending if s["available_ts"] > now), default=None)
@@ -282,15 +357,24 @@ class Model:
         if request.is_retry and claimed_before:
             claimed_before.sort(key=lambda s: (-s["priority"], s["created_ts"], s["step_id"]))
             return [step["step_id"] for step in claimed_before]
-        first = enumerate(self.claimable(now)[: request.claim])
+        ended = {(outcome.step_id, outcome.claim_token) for outcome in request.outcomes}
+        first = enumerate(self.within_limits(now, ended)[: request.claim])
         claimed = [
             step_id
             for n, step_id in first
-            if n < request.claim - request.prefetch or self._has_retries(step_id)
+            if n < request.claim - request.prefetch
+            or (self._has_retries(step_id) and not self.holds(step_id))
         ]
         for step_id in claimed:
+            if (limits := self.limits.get(self.steps[step_id]["queue"])) is not None:
+                limits.tokens -= 1 if limits.rate else 0
             self._change(step_id, now, status="claimed", **holder)
         return claimed
+
+    def holds(self, step_id: str) -> bool:
+        """Whether the step's queue has limits."""
+        limits = self.limits.get(self.steps[step_id]["queue"])
+        return limits is not None and limits.hold
 
     def _has_retries(self, step_id: str) -> bool:
         step = self.steps[step_id]

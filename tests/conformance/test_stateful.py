@@ -29,6 +29,8 @@ from fleet_q.core.lifecycle import FINAL, STEP
 from fleet_q.core.pod import Drain, Join, Leave, Pod, PodCommand, SendHeartbeat, Sleep
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.pruning import PRUNED_BY_DEFAULT, PruneStats, prune_cycle
+from fleet_q.core.queues import QueueChange
+from fleet_q.core.rate import Rate
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.step import (
     Cancel,
@@ -49,7 +51,7 @@ from fleet_q.core.step import (
 
 from .clock import SECOND, FakeClock
 from .helpers import WITHOUT_COMMAND, call_by_call, ids, known
-from .model import Model, Refused
+from .model import Limits, Model, Refused
 from .stores import StoreKind
 
 pod_ids = st.sampled_from(["a", "b", "c"])
@@ -172,6 +174,27 @@ class Fleet(RuleBasedStateMachine):
         else:
             replayed = [asdict(step) for step in self.store.replay(chosen)]
             assert replayed == [self.model.steps[step_id] for step_id in chosen]
+
+    @rule(
+        queue=st.sampled_from([DEFAULT_QUEUE, "gpu", "gpu"]),
+        max_running=st.sampled_from([None, 1, 2]),
+        per_key=st.sampled_from([None, None, 1]),
+        rate=st.sampled_from([None, None, (1, SECOND), (3, 10 * SECOND)]),
+        paused=st.sampled_from([False, False, False, True]),
+    )
+    def limit(
+        self,
+        queue: str,
+        max_running: int | None,
+        per_key: int | None,
+        rate: tuple[int, int] | None,
+        paused: bool,
+    ) -> None:
+        if self.kind.writes_are_billed:
+            return
+        self.model.limit(queue, Limits(max_running, per_key, rate, paused, self.clock()))
+        change = QueueChange(max_running, per_key, Rate(*rate) if rate else None, paused)
+        self.store.set_queue(queue, change)
 
     # What pods do
 
@@ -404,11 +427,18 @@ class Fleet(RuleBasedStateMachine):
         assert list(result.refused) == expected["refused"]
         assert list(result.lost) == expected["lost"]
         if request.claim and not request.is_retry and not self.kind.writes_are_billed:
-            first = sorted(queue, key=claim_order)[: request.claim]
-            assert expected["claimed"] == ids(steps_to_claim(first, request.free))
+            if not any(limits.hold for limits in self.model.limits.values()):
+                first = sorted(queue, key=claim_order)[: request.claim]
+                assert expected["claimed"] == ids(steps_to_claim(first, request.free))
             is_short = len(expected["claimed"]) < request.claim
-            assert result.more == (is_short and bool(self.model.claimable(now)))
-            assert self.clock_went_back or result.next_due == self.model.next_due(now)
+            within = self.model.within_limits(now)
+            assert result.more == (is_short and bool(within))
+            held_back = is_short and not within and bool(self.model.claimable(now))
+            assert result.held_back == held_back
+            times = [self.model.next_due(now), self.model.next_token(now) if held_back else None]
+            next_due = min((time for time in times if time is not None), default=None)
+            assert self.clock_went_back or result.next_due == next_due
+            self.note(*["held back"] * held_back)
             assert result.any_claimed == (self.model.counts()["claimed"] > 0)
         self.claims += [(step_id, request.claim_token) for step_id in expected["claimed"]]
         if request.is_retry and expected["claimed"]:
@@ -506,6 +536,7 @@ def test_store_and_model_agree_after_random_calls(kind: StoreKind, part: int) ->
         "claim returned again",
         "conflict",
         "died",
+        "held back",
         "incarnation ended",
         "late and refused",
         "late but in time",

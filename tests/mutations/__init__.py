@@ -7,8 +7,9 @@ from typing import Final
 from tests.mutations.guards import Mutation
 from tests.mutations.mailbox import MAILBOX
 from tests.mutations.pods import PODS
+from tests.mutations.queues import QUEUES
 from tests.mutations.steps import STEPS
 from tests.mutations.store import STORE
 from tests.mutations.worker import WORKER
 
-MUTATIONS: Final[tuple[Mutation, ...]] = (*STEPS, *STORE, *PODS, *WORKER, *MAILBOX)
+MUTATIONS: Final[tuple[Mutation, ...]] = (*STEPS, *STORE, *PODS, *WORKER, *MAILBOX, *QUEUES)

@@ -28,9 +28,9 @@ def _stale_claims(claimable: Any) -> Any:
     """Claim the steps that an earlier transaction read."""
     seen: dict[Any, list[Step]] = {}
 
-    def mutant(tx: Any, limit: int) -> list[Step]:
+    def mutant(tx: Any, limit: int, limits: Any = None) -> list[Step]:
         stale = seen.get(tx._db, [])[:limit]
-        seen[tx._db] = claimable(tx, limit)
+        seen[tx._db] = claimable(tx, limit, limits)
         return [tx._db.steps[s.step_id] and s for s in stale]
 
     return mutant

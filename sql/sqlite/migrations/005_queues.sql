@@ -27,3 +27,16 @@ CREATE TABLE IF NOT EXISTS queues (
     version              INTEGER NOT NULL,
     last_update_ts       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Claims read the first steps of each queue and task type; those without a key apart, so that they are
+-- found behind many whose keys are at their limit.
+DROP INDEX step_tracker_queue;
+
+CREATE INDEX step_tracker_queue ON step_tracker (
+    queue, task_type, key IS NULL, priority DESC, created_ts, step_id
+) WHERE status = 'pending' AND is_queued = 1;
+
+-- The first steps of each key, for a limit per key.
+CREATE INDEX step_tracker_key ON step_tracker (
+    queue, task_type, key, priority DESC, created_ts, step_id
+) WHERE status = 'pending' AND is_queued = 1 AND key IS NOT NULL;

@@ -124,18 +124,6 @@ WHERE rowid IN (
     WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= :free OR has_tries_left)
 );
 
--- sqlite/claimable
-SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
-    task_type, key, unique_key, unique_until_ts, labels, timeout
-FROM step_tracker
-WHERE status = 'pending' AND is_queued = 1
-    AND (
-        available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
-    )
-ORDER BY priority DESC, created_ts, step_id
-LIMIT :limit;
-
 -- sqlite/claimed
 -- The claimed steps as one JSON value: between rows, SQLite would let other threads run each time.
 SELECT json_group_array(
@@ -238,22 +226,153 @@ SELECT (SELECT application_id FROM pragma_application_id),
        (SELECT count(*) FROM sqlite_master);
 
 -- sqlite/first_due
--- The rowids of the first steps of the queue, as one JSON value, and whether a claim may take all
--- of them: no prefetched one is on its last try, and the sum of their payloads is not too large.
+-- The rowids of the first steps of the queue, as one JSON value; whether a claim may take all of
+-- them, since no prefetched one is on its last try and the sum of their payloads is not too large;
+-- and whether these are the first steps at all: those that wait are of one queue, which has no
+-- limits, and of one task type, and all or none have keys.
+WITH
+    first AS MATERIALIZED (
+        SELECT queue, task_type, key IS NULL AS is_keyless
+        FROM step_tracker INDEXED BY step_tracker_queue
+        WHERE status = 'pending' AND is_queued = 1
+        ORDER BY queue, task_type, key IS NULL
+        LIMIT 1
+    ),
+    last AS MATERIALIZED (
+        SELECT queue, task_type, key IS NULL AS is_keyless
+        FROM step_tracker INDEXED BY step_tracker_queue
+        WHERE status = 'pending' AND is_queued = 1
+        ORDER BY queue DESC, task_type DESC, key IS NULL DESC
+        LIMIT 1
+    )
 SELECT
     json_group_array(id),
     (count(*) < 2 OR total(size) <= :most_bytes)
-        AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0)
+        AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0),
+    EXISTS (SELECT 1 FROM first JOIN last USING (queue, task_type, is_keyless))
+        AND NOT EXISTS (
+            SELECT 1
+            FROM queues
+            JOIN first USING (queue)
+            WHERE (
+                paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+            )
+        )
 FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue
     WHERE status = 'pending' AND is_queued = 1
+        AND queue = (SELECT queue FROM first) AND task_type = (SELECT task_type FROM first)
+        AND (key IS NULL) = (SELECT is_keyless FROM first)
         AND (
             available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
         )
     ORDER BY priority DESC, created_ts, step_id
     LIMIT :limit
 );
+
+-- sqlite/first_of_keys
+-- The first steps with keys of a queue with one task type, of each key as many as it has room for, at
+-- most :each of a key. Reads one entry of an index for each key, however many steps wait with it.
+WITH RECURSIVE
+    used AS MATERIALIZED (
+        SELECT value ->> 0 AS key, value ->> 1 AS claimed
+        FROM json_each(:used)
+    ),
+    waiting (key) AS (
+        SELECT min(key)
+        FROM step_tracker INDEXED BY step_tracker_key
+        WHERE status = 'pending' AND is_queued = 1 AND key IS NOT NULL AND queue = :queue
+            AND task_type = :task_type
+        UNION ALL
+        SELECT (
+            SELECT min(step_tracker.key)
+            FROM step_tracker INDEXED BY step_tracker_key
+            WHERE status = 'pending' AND is_queued = 1 AND step_tracker.key IS NOT NULL
+                AND queue = :queue AND task_type = :task_type AND step_tracker.key > waiting.key
+        )
+        FROM waiting
+        WHERE key IS NOT NULL
+    ),
+    room (key, steps) AS MATERIALIZED (
+        SELECT key, :per_key - coalesce(claimed, 0)
+        FROM waiting
+        LEFT JOIN used USING (key)
+        WHERE key IS NOT NULL AND :per_key > coalesce(claimed, 0)
+    ),
+    first (id) AS (
+        SELECT step.value
+        FROM room
+        JOIN json_each((
+            SELECT json_group_array(id)
+            FROM (
+                SELECT rowid AS id
+                FROM step_tracker INDEXED BY step_tracker_key
+                WHERE status = 'pending' AND is_queued = 1 AND key IS NOT NULL AND queue = :queue
+                    AND task_type = :task_type AND key = room.key
+                    AND (
+                        available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
+                    )
+                ORDER BY priority DESC, created_ts, step_id
+                LIMIT :each
+            )
+        )) AS step
+        WHERE step.key < room.steps
+    )
+SELECT
+    rowid AS id, step_id, priority, created_ts, queue, key,
+    length(CAST(payload AS BLOB)) AS payload_size, retry_count < max_retries AS has_tries_left
+FROM first
+JOIN step_tracker ON step_tracker.rowid = first.id
+ORDER BY priority DESC, created_ts, step_id
+LIMIT :limit;
+
+-- sqlite/first_of_queue
+-- The first steps of a queue with one task type.
+SELECT
+    rowid AS id, step_id, priority, created_ts, queue, key,
+    length(CAST(payload AS BLOB)) AS payload_size, retry_count < max_retries AS has_tries_left
+FROM step_tracker INDEXED BY step_tracker_queue
+WHERE status = 'pending' AND is_queued = 1 AND queue = :queue AND task_type = :task_type
+    AND (key IS NULL) = :is_keyless
+    AND (
+        available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
+    )
+ORDER BY priority DESC, created_ts, step_id
+LIMIT :limit;
+
+-- sqlite/first_of_queue_by_key
+-- The first steps with keys of a queue with one task type, of each key as many as it has room for, among the
+-- next :window that wait. The last column says how many these were. :used has the numbers of claimed
+-- steps, pairs of key and number.
+WITH used AS MATERIALIZED (
+    SELECT value ->> 0 AS key, value ->> 1 AS claimed
+    FROM json_each(:used)
+)
+SELECT id, step_id, priority, created_ts, queue, key, payload_size, has_tries_left, seen
+FROM (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY key ORDER BY priority DESC, created_ts, step_id) AS place,
+        count(*) OVER () AS seen
+    FROM (
+        SELECT
+            rowid AS id, step_id, priority, created_ts, queue, key,
+            length(CAST(payload AS BLOB)) AS payload_size, retry_count < max_retries AS has_tries_left
+        FROM step_tracker INDEXED BY step_tracker_queue
+        WHERE status = 'pending' AND is_queued = 1 AND queue = :queue AND task_type = :task_type
+            AND (key IS NULL) = 0
+            AND (
+                available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
+            )
+        ORDER BY priority DESC, created_ts, step_id
+        LIMIT :window
+    )
+)
+LEFT JOIN used USING (key)
+WHERE place <= :per_key - coalesce(claimed, 0)
+ORDER BY priority DESC, created_ts, step_id
+LIMIT :limit;
 
 -- sqlite/history
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
@@ -293,6 +412,14 @@ SELECT EXISTS (
             available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
         )
 ) OR EXISTS (
+    SELECT 1
+    FROM step_tracker INDEXED BY step_tracker_delayed
+    WHERE status = 'pending' AND is_queued = 0 AND available_ts <= :now
+);
+
+-- sqlite/is_any_unmarked
+-- Whether a delayed step is due that no claim has marked yet.
+SELECT EXISTS (
     SELECT 1
     FROM step_tracker INDEXED BY step_tracker_delayed
     WHERE status = 'pending' AND is_queued = 0 AND available_ts <= :now
@@ -518,6 +645,20 @@ SELECT queue, max_running, max_running_per_key, rate_count, rate_period, paused,
 FROM queues
 ORDER BY queue;
 
+-- sqlite/queues_with_limits
+-- The queues whose limits concern a claim now, since they have steps that wait.
+SELECT queue, max_running, max_running_per_key, rate_count, rate_period, paused, tokens,
+    refilled_ts, version, last_update_ts
+FROM queues
+WHERE (
+    paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+)
+    AND EXISTS (
+        SELECT 1
+        FROM step_tracker INDEXED BY step_tracker_queue
+        WHERE status = 'pending' AND is_queued = 1 AND step_tracker.queue = queues.queue
+    );
+
 -- sqlite/rejected_completions
 -- The ids of these successes that are not completed under this claim token.
 SELECT success.key
@@ -527,6 +668,17 @@ WHERE NOT EXISTS (
     FROM step_tracker
     WHERE step_id = success.key AND +status = 'completed' AND +claim_token = :claim_token
 );
+
+-- sqlite/running
+-- How many steps of these queues are claimed, by queue and key, apart from those with the claims
+-- :ended, pairs of step id and claim token.
+SELECT queue, key, count(*)
+FROM step_tracker INDEXED BY step_tracker_claimed
+WHERE status = 'claimed' AND queue IN (SELECT value FROM json_each(:queues))
+    AND (step_id, claim_token) NOT IN (
+        SELECT value ->> 0, value ->> 1 FROM json_each(:ended)
+    )
+GROUP BY queue, key;
 
 -- sqlite/step_events
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
@@ -597,3 +749,47 @@ INSERT OR REPLACE INTO queues (queue, max_running, max_running_per_key, rate_cou
     paused, tokens, refilled_ts, version, last_update_ts)
 VALUES (:queue, :max_running, :max_running_per_key, :rate_count, :rate_period, :paused, :tokens,
     :refilled_ts, :version, :last_update_ts);
+
+-- sqlite/waiting_types
+-- The queues and task types of which steps wait, with a key or without one. Reads a few entries of the
+-- index for each, however many steps wait.
+WITH RECURSIVE waiting (queue, task_type, is_keyless) AS (
+    SELECT *
+    FROM (
+        SELECT queue, task_type, key IS NULL
+        FROM step_tracker INDEXED BY step_tracker_queue
+        WHERE status = 'pending' AND is_queued = 1
+        ORDER BY queue, task_type, key IS NULL
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT next.value ->> 0, next.value ->> 1, next.value ->> 2
+    FROM waiting
+    JOIN json_each(json_array(coalesce(
+        (
+            SELECT json_array(step.queue, step.task_type, step.key IS NULL)
+            FROM step_tracker AS step INDEXED BY step_tracker_queue
+            WHERE status = 'pending' AND is_queued = 1 AND step.queue = waiting.queue
+                AND step.task_type = waiting.task_type AND (step.key IS NULL) > waiting.is_keyless
+            LIMIT 1
+        ),
+        (
+            SELECT json_array(step.queue, step.task_type, step.key IS NULL)
+            FROM step_tracker AS step INDEXED BY step_tracker_queue
+            WHERE status = 'pending' AND is_queued = 1 AND step.queue = waiting.queue
+                AND step.task_type > waiting.task_type
+            ORDER BY step.task_type, step.key IS NULL
+            LIMIT 1
+        ),
+        (
+            SELECT json_array(step.queue, step.task_type, step.key IS NULL)
+            FROM step_tracker AS step INDEXED BY step_tracker_queue
+            WHERE status = 'pending' AND is_queued = 1 AND step.queue > waiting.queue
+            ORDER BY step.queue, step.task_type, step.key IS NULL
+            LIMIT 1
+        )
+    ))) AS next
+    WHERE next.value IS NOT NULL
+)
+SELECT queue, task_type, is_keyless
+FROM waiting;
