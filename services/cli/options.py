@@ -49,6 +49,10 @@ AppOption = Annotated[
     str | None,
     typer.Option("--app", metavar="MODULE:APP", help="your FleetQ app; else FLEET_Q_APP"),
 ]
+AppsStoreOption = Annotated[
+    str | None,
+    typer.Option("--app", metavar="MODULE:APP", help="your FleetQ app, to take its store from"),
+]
 HostOption = Annotated[str, typer.Option(metavar="HOST", help="the address to listen on")]
 PortOption = Annotated[
     int, typer.Option(metavar="PORT", help="the port; 0: any free one", min=0, max=65535)
@@ -86,6 +90,16 @@ def client(store: str | None, app: str | None = None, *, create: bool = False) -
         raise InvalidInput(ONLY_IN_ONE_PROCESS)
     fleet.use(create=create)
     return fleet
+
+
+def store_of(store: str | None, app: str | None) -> tuple[str, Settings]:
+    """Return the URL of the store and the settings of a command that uses no functions: those of
+    ``app``, which is imported only for that, else those of the environment."""
+    if app is not None:
+        fleet = client(store, app)
+        return str(fleet.url), fleet.settings
+    settings = from_env()
+    return store or settings.store, settings
 
 
 def check_is_shared(url: str) -> None:

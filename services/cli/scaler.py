@@ -8,14 +8,15 @@ import typer
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.app import FleetQ
-from fleet_q.services.app.settings import from_env
 from fleet_q.services.cli.options import (
+    AppsStoreOption,
     HostOption,
     JsonOption,
     PortOption,
     StoreOption,
     VerboseOption,
     check_is_shared,
+    store_of,
 )
 from fleet_q.services.cli.output import print_json, print_record
 from fleet_q.services.cli.signals import stopping_on_signal
@@ -37,6 +38,7 @@ def scaler(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="print the demand, and exit")] = False,
     store: StoreOption = None,
+    app: AppsStoreOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -49,9 +51,9 @@ def scaler(
         raise InvalidInput("--json needs --once")
     if most is not None and most < least:
         raise InvalidInput(f"--max ({most}) must not be less than --min ({least})")
-    settings = from_env()
-    check_is_shared(store or settings.store)
-    fleet = FleetQ(store, settings=settings)  # without the tasks of FLEET_Q_APP, which do not run
+    url, settings = store_of(store, app)
+    check_is_shared(url)
+    fleet = FleetQ(url, settings=settings)
     fleet.use(create=False)
     try:
         demand_of = Scaler(fleet.store, settings, least=least, most=most)

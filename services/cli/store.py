@@ -15,11 +15,19 @@ from fleet_q.adapters.snowflake.schema import Place, TableKind, script
 from fleet_q.adapters.snowflake.statements import Statements, identifier
 from fleet_q.adapters.sqlite import migrate as sqlite_migrate
 from fleet_q.core.errors import FleetQError, InvalidInput
-from fleet_q.services.app.settings import Settings, from_env
+from fleet_q.services.app.settings import Settings
 from fleet_q.services.cli import doctor as doctors
 from fleet_q.services.cli import probe as probes
 from fleet_q.services.cli import schema_status
-from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
+from fleet_q.services.cli.options import (
+    AppOption,
+    AppsStoreOption,
+    JsonOption,
+    StoreOption,
+    VerboseOption,
+    client,
+    store_of,
+)
 from fleet_q.services.cli.output import print_json, progress, say
 
 store_commands = typer.Typer()
@@ -40,6 +48,7 @@ def schema(
     role: Annotated[
         str | None, typer.Option(metavar="ROLE", help="the Snowflake role of pods, for the grants")
     ] = None,
+    app: AppsStoreOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -48,8 +57,7 @@ def schema(
     Without --apply or --status, print the SQL of the tables and, for Snowflake, of the grants of
     the pods' role.
     """
-    settings = from_env()
-    url = store or settings.store
+    url, settings = store_of(store, app)
     if apply and status:
         raise InvalidInput("--apply and --status cannot be combined; choose one")
     if json and not status:
@@ -88,17 +96,18 @@ def doctor(
         Path | None,
         typer.Option(help="with --probe: write the durations, for simulate --latencies"),
     ] = None,
+    app: AppsStoreOption = None,
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Check a store, and show how to fix what is wrong. Resumes the Snowflake warehouse."""
-    settings = from_env()
+    url, settings = store_of(store, app)
     if probe:
-        probes.run(store or settings.store, yes=yes, is_long=long, latencies=latencies, json=json)
+        probes.run(url, yes=yes, is_long=long, latencies=latencies, json=json)
         return
     if yes or long or latencies:
         raise InvalidInput("--yes, --long and --latencies need --probe")
-    findings = doctors.examine(store or settings.store, settings.table_prefix)
+    findings = doctors.examine(url, settings.table_prefix)
     if json:
         found = list(findings)
         print_json(found)

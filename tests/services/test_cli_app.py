@@ -44,7 +44,7 @@ def test_every_command_about_steps_uses_the_store_of_the_app(
     for command in (
         ["history", "one"], ["cancel", "one"], ["pods"], ["leader"], ["recover"], ["dlq", "list"],
         ["dlq", "replay", "one"], ["rebuild"], ["rebuild", "--check"],
-        ["prune", "--older-than", "1d"],
+        ["prune", "--older-than", "1d"], ["doctor"], ["schema", "--status"], ["scaler", "--once"],
     ):  # fmt: skip
         code, _, err = fleet_q(*command, *app)
         assert (code, err) == (0, ""), command
