@@ -410,6 +410,7 @@ def test_openapi_describes_every_endpoint(http: TestClient) -> None:
     paths = http.get("/openapi.json").json()["paths"]
     assert set(paths) == {
         "/health", "/submit", "/submit/batch", "/status/{step_id}", "/steps/{step_id}/history",
+        "/steps", "/steps/cancel", "/steps/replay", "/steps/set-priority",
         "/steps/{step_id}/cancel", "/admin/queue", "/admin/leader", "/admin/pods",
         "/admin/recovery/run", "/admin/dlq", "/admin/dlq/replay", "/queues", "/queues/{name}",
         "/queues/{name}/pause", "/queues/{name}/resume", "/queues/{name}/history",
