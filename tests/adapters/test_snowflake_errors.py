@@ -4,7 +4,6 @@ pod with one line that says what to do."""
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -30,7 +29,7 @@ from fleet_q.core.step import Complete, Recover, Submit
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.ids import new_step_id
 from fleet_q.services.app.settings import Settings
-from tests.standin.client import Schema, Standin
+from tests.standin.client import QUICK_RETRIES, Schema, Standin
 from tests.tables import create_tables
 from tests.waiting import LIMIT, wait_until
 
@@ -40,9 +39,6 @@ T = TypeVar("T")
 
 SYNC = Statements().procedures["sync"].name.strip('"')
 ENDLESS: dict[str, Any] = {"times": None, "repetitions": None}
-QUICK_RETRIES: dict[str, Any] = {
-    "backoff_policy": lambda: itertools.repeat(0.05),  # of 4.x; that of 5.x is as quick by itself
-}
 GIVES_UP: dict[str, Any] = {**QUICK_RETRIES, "network_timeout": 1}
 """The connector retries a request for one second. A busy machine may need longer for a request
 without a fault, so no test relies on a single answer to such a session."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
 
 import pytest
 
@@ -13,10 +11,7 @@ from fleet_q.adapters.snowflake.store import SnowflakeStore
 from tests.fleet_on_snowflake.by_hand import World, world_in
 from tests.fleet_on_snowflake.threads import Fleet
 from tests.processes.launcher import QUICK, Launcher
-from tests.standin.client import Schema
-
-QUICK_RETRY: Final[dict[str, Any]] = {"backoff_policy": lambda: itertools.repeat(0.05)}
-"""Makes connector 4.x wait only 50 ms before it repeats a request, as 5.x does by itself."""
+from tests.standin.client import QUICK_RETRIES, Schema
 
 
 @pytest.fixture
@@ -28,7 +23,7 @@ def made(tables: Schema) -> Schema:
 @pytest.fixture
 def store(made: Schema) -> Iterator[SnowflakeStore]:
     """A store for the test itself."""
-    store = SnowflakeStore({**made.parameters, **QUICK_RETRY})
+    store = SnowflakeStore({**made.parameters, **QUICK_RETRIES})
     yield store
     store.close()
 
@@ -42,7 +37,7 @@ def world(made: Schema) -> Iterator[World]:
 @pytest.fixture
 def fleet(made: Schema) -> Iterator[Fleet]:
     """Pods in threads of this process, each with a session of its own."""
-    fleet = Fleet(lambda: SnowflakeStore({**made.parameters, **QUICK_RETRY}))
+    fleet = Fleet(lambda: SnowflakeStore({**made.parameters, **QUICK_RETRIES}))
     yield fleet
     made.no_faults()
     made.set(times={})

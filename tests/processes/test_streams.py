@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fleet_q import FleetQ
+from fleet_q.adapters.sqlite.store import SqliteStore
 from tests.processes.conftest import Pods
 from tests.waiting import LIMIT
 
@@ -49,6 +50,7 @@ def test_command_with_a_closed_stdout_does_nothing(shell: Shell, tmp_path: Path)
 FUNCTIONS = """
 import os, signal, subprocess, sys
 from fleet_q import FleetQ
+from fleet_q.adapters.sqlite.store import SqliteStore
 
 app = FleetQ("sqlite:///q.db")
 
@@ -84,9 +86,9 @@ def test_submit_rejects_a_closed_stdin_and_invalid_json(shell: Shell) -> None:
 
 
 @pytest.fixture
-def store(shell: Shell) -> None:
-    """A store that exists already, so that no command reports its creation."""
-    assert shell("$Q submit '{}'")[0] == 0
+def store(tmp_path: Path) -> None:
+    """The store of the settings exists already, so that no command reports its creation."""
+    SqliteStore(tmp_path / "fleet-q.db").close()
 
 
 @pytest.mark.usefixtures("store")

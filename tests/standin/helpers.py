@@ -11,7 +11,7 @@ import snowflake.connector
 
 from tests.waiting import LIMIT
 
-from .client import Schema
+from .client import QUICK_RETRIES, Schema
 
 Rows = list[tuple[Any, ...]]
 
@@ -26,6 +26,7 @@ class Driver:
         given = {
             "network_timeout": int(LIMIT),
             "login_timeout": int(LIMIT),
+            **QUICK_RETRIES,
             **schema.parameters,
             **parameters,
         }
