@@ -109,8 +109,12 @@ class Session:
     def show(self, name: str, **names: str) -> list[dict[str, Any]]:
         """The rows of a SHOW statement as dicts. ``names`` replace its placeholders; they must be
         quoted."""
+        return self.show_text(self.statements.text(name, **names))
+
+    def show_text(self, text: str) -> list[dict[str, Any]]:
+        """The rows of a SHOW statement given as text."""
         with self._fork_lock.lock, self._translated():
-            return show(self._open(), self.statements.text(name, **names))
+            return show(self._open(), text)
 
     def close(self) -> None:
         """End the session."""

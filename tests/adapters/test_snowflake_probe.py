@@ -19,6 +19,7 @@ from fleet_q.adapters.snowflake.probe import (
     hybrid,
     killed,
     life,
+    metadata,
     process,
     tables,
     waiters,
@@ -233,6 +234,21 @@ def test_results_that_do_not_arrive_from_storage_are_noticed(schema: Schema, mod
     assert result.verdict == "fail"
     assert "0.4 MB did not arrive" in result.found
     assert "SYSTEM$ALLOWLIST" in result.found
+
+
+def test_session_parameter_that_did_not_take_effect_is_noticed(schema: Schema) -> None:
+    schema.set(parameters={"LOCK_TIMEOUT": "43200", "ABORT_DETACHED_QUERY": "false"})
+    result = ask_one(schema, "session parameters")
+    assert result.verdict == "differs"
+    assert result.found == "ABORT_DETACHED_QUERY is false, not true; LOCK_TIMEOUT is 43200, not 30"
+
+
+def test_session_parameter_that_the_account_does_not_have_is_noticed(
+    schema: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "SESSION_PARAMETERS", {"LOCK_TIMEOUT": 30, "IN_NO_ACCOUNT": True})
+    result = ask_one(schema, "session parameters")
+    assert result.found == "the account does not have IN_NO_ACCOUNT"
 
 
 def test_stale_reads_are_counted(schema: Schema) -> None:

@@ -207,12 +207,11 @@ def _show_warehouses(match: re.Match[str], session: Session, database: Locks) ->
 
 
 def _show_parameter(match: re.Match[str], session: Session, database: Locks) -> Result:
-    name = match["name"].upper()
-    default = _PARAMETERS.get(name)
-    value = session.parameters.get(name, session.scene.parameters.get(name, default))
-    rows: list[tuple[str | None, ...]] = (
-        [(name, _shown(value), default, "")] if value is not None else []
-    )
+    shown = _PARAMETERS | session.parameters | session.scene.parameters
+    names = [match["name"].upper()] if match["name"] else sorted(shown)
+    rows: list[tuple[str | None, ...]] = [
+        (name, _shown(shown[name]), _PARAMETERS.get(name), "") for name in names if name in shown
+    ]
     return texts(_PARAMETER_COLUMNS, rows)
 
 
@@ -282,7 +281,8 @@ _COMMANDS: Final[list[tuple[re.Pattern[str], _Command]]] = [
         ),
         (r"SHOW\s+WAREHOUSES", _show_warehouses),
         (
-            r"SHOW\s+PARAMETERS\s+LIKE\s+'(?P<name>\w+)'\s+IN\s+(SESSION|ACCOUNT|WAREHOUSE\s+\S+)",
+            r"SHOW\s+PARAMETERS(\s+LIKE\s+'(?P<name>\w+)')?"
+            r"\s+IN\s+(SESSION|ACCOUNT|WAREHOUSE\s+\S+)",
             _show_parameter,
         ),
         (

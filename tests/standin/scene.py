@@ -54,7 +54,7 @@ class Settings:
     auto_resume: bool = True
     """Whether a statement wakes the warehouse."""
     parameters: dict[str, str] = field(default_factory=dict)
-    """Values of parameters that SHOW PARAMETERS shows, instead of the defaults."""
+    """Values of parameters that SHOW PARAMETERS shows, instead of those that are set."""
     retention: dict[str, list[str]] = field(default_factory=dict)
     """Kind and days of Time Travel of tables, by name; others are permanent, with one day."""
     allowlist: list[dict[str, Any]] = field(default_factory=list)

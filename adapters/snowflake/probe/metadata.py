@@ -1,9 +1,10 @@
-"""Whether polls of an idle fleet need the warehouse."""
+"""Whether polls of an idle fleet need the warehouse, and sessions have FLEET-Q's parameters."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+from fleet_q.adapters.snowflake.parameters import SESSION_PARAMETERS
 from fleet_q.adapters.snowflake.probe.result import Found, differs, not_tried, ok
 from fleet_q.adapters.snowflake.probe.room import Probe, Room
 
@@ -24,7 +25,35 @@ def polls(room: Room) -> Found:
     return ok(f"no warehouse; {took}")
 
 
+def session_parameters(room: Room) -> Found:
+    """Read back the parameters that a session of the store has set."""
+    text = room.scratch.text("show_parameters")
+    shown = {row["key"].upper(): row["value"] for row in room.store.session.show_text(text)}
+    lacking = [name for name in SESSION_PARAMETERS if name not in shown]
+    others = [
+        f"{name} is {shown[name]}, not {_written(value)}"
+        for name, value in SESSION_PARAMETERS.items()
+        if name in shown and str(shown[name]).lower() != _written(value)
+    ]
+    if lacking:
+        others.append(f"the account does not have {', '.join(lacking)}")
+    return differs("; ".join(others)) if others else ok(f"all {len(SESSION_PARAMETERS)} are set")
+
+
+def _written(value: Any) -> str:
+    return str(value).lower()
+
+
 PROBES: Final = (
+    Probe(
+        name="session parameters",
+        expected="as FLEET-Q sets them",
+        why="A statement must end before its pod counts as dead, also one whose client is gone.",
+        run=session_parameters,
+        lane="store",
+        seconds=1,
+        statements=1,
+    ),
     Probe(
         name="polls",
         expected="no warehouse",
