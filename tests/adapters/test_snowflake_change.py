@@ -13,7 +13,7 @@ from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.errors import IllegalTransition, StoreUnavailable
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import SyncRequest
-from fleet_q.core.step import Complete, Fail, Submit
+from fleet_q.core.step import Cancel, Complete, Fail, Submit
 from tests.standin.client import Schema
 from tests.tables import create_tables
 
@@ -101,6 +101,16 @@ def test_cancel_whose_answer_is_lost_is_answered_as_done_although_the_step_has_r
     with losing_an_answer(client, then):
         assert client.cancel("waits").status == "completed"
     assert types(client, "waits") == ["submitted", "cancelled", "replayed", "claimed", "completed"]
+
+
+def test_change_of_many_whose_answer_is_lost_names_the_steps_that_it_changed(
+    schema: Schema, stores: tuple[SnowflakeStore, SnowflakeStore]
+) -> None:
+    client, _ = stores
+    schema.fault("stale", times=None)
+    with losing_an_answer(client):
+        changed = client.change_allowed([Cancel("failed"), Cancel("waits")])
+    assert changed == ["waits"]
 
 
 def test_change_that_was_not_done_before_its_answer_was_lost_is_rejected_if_it_must_be(

@@ -24,10 +24,12 @@ _NUMBERS: Final = {
     "limit": 1, "before": 0, "before_ts": 0, "version": 1, "last_heartbeat_ts": 0, "free": 0,
     "claim": 0, "events": 0, "changed": 0, "claimed": 0, "most_bytes": 1, "number": 0,
     "patience": 0, "own_claim": 0, "own_outcome_count": 0, "skip_pod_check": False,
+    "max_running": 1, "max_running_per_key": 1, "rate_count": 1, "rate_period": 1, "tokens": 0,
+    "paused": False, "begins_rate": False, "new_version": 1, "priority": 0,
 }  # fmt: skip
 _TEXTS: Final = (
     "pod_id", "incarnation", "change_id", "claim_token", "step_id", "before_id", "after", "error",
-    "event_type",
+    "event_type", "queue", "changed_by",
 )  # fmt: skip
 VALUES: Final[Mapping[str, Any]] = {**_NUMBERS, **dict.fromkeys(_TEXTS, "none")}
 """Values with which no statement finds a row, by the names in the statements; all other values are

@@ -1,7 +1,7 @@
 -- Cancel, replay or reprioritize steps, and return those that were changed. With ``all_or_none`` all of
--- them are changed or none. The second UPDATE
--- sees what the first did not if that had to wait for its lock. If one of the ``earlier`` attempts,
--- whose answers were lost, has changed them, return the steps and change nothing.
+-- them are changed or none. The second UPDATE sees what the first did not if that had to wait for its
+-- lock. If one of the ``earlier`` attempts, whose answers were lost, has changed steps, return these and
+-- change nothing.
 CREATE OR REPLACE PROCEDURE {procedure}(
     event_type VARCHAR,
     step_ids VARCHAR,
@@ -28,7 +28,7 @@ BEGIN
         done := SQLROWCOUNT;
     END IF;
     IF (done > 0) THEN
-        LET existing RESULTSET := ({{steps}});
+        LET existing RESULTSET := ({{changed_earlier}});
         ROLLBACK;
         RETURN TABLE(existing);
     END IF;

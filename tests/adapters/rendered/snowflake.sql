@@ -261,6 +261,25 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
 SELECT COUNT(*), MIN(version)
 FROM "STEP_EVENTS";
 
+-- snowflake/changed_earlier
+-- The steps that the earlier attempts of a change have changed.
+SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+    step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
+    step.labels, step.timeout
+FROM "STEP_TRACKER" AS step
+WHERE step.step_id IN (
+    SELECT step_id
+    FROM "STEP_EVENTS"
+    WHERE change_id IN (
+        SELECT value::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:earlier)))
+    )
+);
+
 -- snowflake/changed_pods
 -- The pods that were last changed by this change.
 SELECT pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),

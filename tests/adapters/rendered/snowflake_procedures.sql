@@ -49,10 +49,14 @@ BEGIN
             step.task_type, step.key, step.unique_key,
             DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
         FROM "STEP_TRACKER" AS step
-        JOIN (
-            SELECT value::VARCHAR AS step_id
-            FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
-        ) AS wanted ON step.step_id = wanted.step_id);
+        WHERE step.step_id IN (
+            SELECT step_id
+            FROM "STEP_EVENTS"
+            WHERE change_id IN (
+                SELECT value::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:earlier)))
+            )
+        ));
         ROLLBACK;
         RETURN TABLE(existing);
     END IF;
