@@ -107,6 +107,7 @@ class Fleet:
         self.accepted: set[str] = set()
         self.died_at: dict[str, float] = {}  # by process id
         self._rates = {pod.pod_id: pod.rate for pod in scenario.pods}
+        self._by_hand = {pod.pod_id for pod in scenario.pods if pod.by_hand}
         self._numbers = dict.fromkeys(self._rates, 0)
         self._liveness = LivenessChecks(self)
         self._clients = 0
@@ -156,6 +157,7 @@ class Fleet:
             ),
             on_begin=lambda claim, at: self.checks.begins(*claim, EPOCH + micros(at)),
             starts=self._starts,
+            by_hand=pod_id in self._by_hand,
         )
         if self._starts is not None:
             self._starts.add(process)

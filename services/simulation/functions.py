@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from fleet_q.core.retry import RetryPolicy
 from fleet_q.core.step import Complete, Outcome, Step, claim_order
 from fleet_q.core.worker.functions import Claim
+from fleet_q.core.worker.program import Message
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.scenario import Work
 
@@ -27,7 +28,7 @@ class Functions:
         *,
         retry_policy: RetryPolicy,
         on_timeout_set: Callable[[str, str, float], object],
-        on_done: Callable[[Outcome], object],
+        on_done: Callable[[Message], object],
         on_killed: Callable[[Step], object],
         clock: Callable[[], float],
         on_begin: Callable[[Claim], object],

@@ -65,6 +65,8 @@ def draw(
     )
     names = [f"pod-{number:0{len(str(pod_count - 1))}}" for number in range(pod_count)]
     starts = tuple(_start(name, chance, seconds) for name in names)
+    if not is_measured:
+        starts = _some_by_hand(seed, starts)
     work = [_work(f"step-{number:06}", chance, is_measured) for number in range(step_count)]
     if not is_measured:
         work = with_large_results(seed, work)
@@ -264,6 +266,14 @@ def _start(name: str, chance: Random, seconds: float) -> sc.Start:
     """Most pods start at the beginning; some join together later."""
     at = chance.choice([0.0, 0.0, 0.0, seconds / 3]) + chance.uniform(0, 20)
     return sc.Start(name, at, rate=chance.choice([1.0, 1.0, chance.uniform(0.9, 1.1)]))
+
+
+def _some_by_hand(seed: int, starts: tuple[sc.Start, ...]) -> tuple[sc.Start, ...]:
+    """Draw which pods are by hand: none in most fleets, else about half of them."""
+    chance = Random(f"scenario {seed}, by hand")
+    if chance.random() > 0.3:
+        return starts
+    return tuple(replace(start, by_hand=chance.random() < 0.5) for start in starts)
 
 
 def _work(step_id: str, chance: Random, is_measured: bool) -> sc.Work:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from fleet_q.core.capacity import slots
 from fleet_q.core.retry import MICROS
 from fleet_q.core.worker.membership import Phase
 from fleet_q.core.worker.pacing import LONGEST_JITTER
@@ -62,7 +61,6 @@ class LivenessChecks:
         self._waiting_limit = settings.claim_interval * SLACK * MAX_CLAIM_INTERVALS + call_time
         self._leader_limit = settings.dead_pod_threshold * SLACK + notice_limit
         self._every = min(settings.recovery_interval, claim_limit) / 2
-        self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._leader: str | None = None
         self._leading_since = 0.0
         self._listening_since: dict[str, float] = {}  # by pod, while it is working and awake
@@ -136,7 +134,7 @@ class LivenessChecks:
         for pod_id, process in fleet.processes.items():
             phase = process.machine.phase
             limit = self._claim_limits.get(phase, math.inf)
-            has_slots = limit < math.inf and process.machine.running < self._slots
+            has_slots = limit < math.inf and process.has_free_slots
             if not (undisturbed and has_slots and self._is_working(process)):
                 self._has_slots_since.pop(pod_id, None)
                 continue

@@ -26,6 +26,7 @@ from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.observer import Observer
 from fleet_q.core.worker.program import NOW, Message, PodProgram, Wait
 from fleet_q.services.simulation.actor import Actor, Process, Server
+from fleet_q.services.simulation.clients import Clients
 from fleet_q.services.simulation.failing import Failing
 from fleet_q.services.simulation.functions import Functions
 from fleet_q.services.simulation.records import SLACK, longest_gap
@@ -45,7 +46,8 @@ class PodProcess(Actor):
     ``on_killed`` is called with the step whose function kills the process, ``on_given_up`` when the
     pod stops because its store has failed for too long; ``on_begin`` with the
     claim of a function that begins, and the time of the request that confirmed that claim last.
-    ``starts``: the records of which functions began, if the store keeps them.
+    ``starts``: the records of which functions began, if the store keeps them. ``by_hand``: clients
+    claim its steps.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class PodProcess(Actor):
         on_given_up: Callable[[PodProcess], object],
         on_begin: Callable[[tuple[str, str], float], object],
         starts: StartRecords | None = None,
+        by_hand: bool = False,
     ) -> None:
         super().__init__(pod_id, virtual_clock, server)
         self.number = number
@@ -86,17 +89,23 @@ class PodProcess(Actor):
         self._inbox: list[Message] = []
         self._failing = Failing(pod_id, settings.store_give_up_after, self.clock)
         self._failures = _Failures(lambda: self._on_given_up(on_given_up))
+        slot_count = slots(settings.max_parallelism, settings.capacity_threshold)
         self.machine = PodMachine(
             pod_id,
             settings,
             new_id=self._new_id,
             chance=chance.random,
             traits=traits,
+            most_by_hand=slot_count if by_hand else None,
         )
-        self.machine.records_starts = starts is not None
-        slot_count = slots(settings.max_parallelism, settings.capacity_threshold)
-        self._most_held = slot_count + settings.prefetch
-        self._functions = Functions(
+        self.records_starts = self.machine.records_starts = starts is not None and not by_hand
+        self._slots = slot_count
+        self._most_held = slot_count + (0 if by_hand else settings.prefetch)
+        self._clients: Clients | None = None
+        new_functions: Callable[..., Functions] = Functions
+        if by_hand:
+            new_functions = partial(Clients, self.machine, Random(f"{chance.random()}, clients"))
+        self._functions = new_functions(
             self,
             slot_count,
             work,
@@ -108,6 +117,8 @@ class PodProcess(Actor):
             on_begin=self._check_begin,
             on_unconfirmed=lambda: self._notify(self.machine.must_confirm),
         )
+        if isinstance(self._functions, Clients):
+            self._clients = self._functions
         self._program = PodProgram(
             self.machine,
             self._functions,
@@ -127,6 +138,8 @@ class PodProcess(Actor):
     def start(self) -> None:
         """Start the pod's program."""
         self.begin(self._run())
+        if self._clients is not None:
+            self._clients.begin()
 
     def clock(self) -> float:
         """The process's monotonic clock, in seconds."""
@@ -148,6 +161,12 @@ class PodProcess(Actor):
         self.disturbed_at = self.frozen_until
         if self.frozen_until - self._stopped_at > self._longest_gap:
             self.gaps.append((self._stopped_at, self.frozen_until))
+
+    @property
+    def has_free_slots(self) -> bool:
+        """Whether it would claim a step: a slot is free, and by hand, a client waits for one."""
+        is_wanted = self._clients is None or self._clients.asking > 0
+        return is_wanted and self.machine.running < self._slots
 
     def is_running(self, step_id: str, claim_token: str) -> bool:
         """Whether a function runs or waits under this claim, or has ended and is not yet
@@ -211,6 +230,8 @@ class PodProcess(Actor):
             return (yield from self._timed(call))
         if len(self._functions) > self._most_held:
             raise Violation("capacity", self.name, f"holds more than {self._most_held} steps")
+        if self._clients is not None:
+            self._check_wanted(call.args[0], self._clients.asking)
         asked_at = self.virtual_clock.now
         answer = yield from self._timed(call)
         if answer is None:  # the request waits in the mailbox
@@ -254,6 +275,11 @@ class PodProcess(Actor):
             how = f"began {age:.1f} s after its claim was confirmed"
             raise Violation("only claimed steps begin", claim[0], how)
         self._on_begin(claim, asked_at)
+
+    def _check_wanted(self, request: SyncRequest, asking: int) -> None:
+        if request.claim > asking and not request.is_retry:
+            how = f"claims {request.claim} steps, and its clients want {asking}"
+            raise Violation("capacity", self.name, how)
 
     def _on_timeout_set(self, step_id: str, claim_token: str, timeout: float) -> None:
         self._notify(partial(self.machine.began, step_id, claim_token, timeout, self.clock()))

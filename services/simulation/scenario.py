@@ -209,11 +209,13 @@ class LateRepeats(msgspec.Struct, frozen=True, tag=True):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """Starts a pod at ``at``; its clock runs ``rate`` times as fast as the store's."""
+    """Starts a pod at ``at``; its clock runs ``rate`` times as fast as the store's. ``by_hand``:
+    clients claim its steps, under leases."""
 
     pod_id: str
     at: float = 0.0
     rate: float = 1.0
+    by_hand: bool = False
 
 
 ProcessFault = Crash | Freeze | DuplicatePod | Stop | ClockJump

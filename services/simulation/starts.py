@@ -32,9 +32,12 @@ class Starts:
     def began(
         self, incarnation: str, step_id: str, claim_token: str, before: float | None = None
     ) -> bool | None:
-        """Whether a function began. ``None`` if that is unknown: the process is alive, or was at
-        the time ``before``, or has become another incarnation, which discards its record."""
+        """Whether a function began. ``None`` if that is unknown: the process keeps no records, is
+        alive, or was at the time ``before``, or has become another incarnation, which discards its
+        record."""
         process = self._processes[process_of(incarnation)]
+        if not process.records_starts:
+            return None
         has_ended = not process.alive and (before is None or process.silent_since < before)
         if not has_ended or process.machine.incarnation != incarnation:
             return None

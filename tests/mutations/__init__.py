@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.mutations.by_hand import BY_HAND
 from tests.mutations.guards import Mutation
 from tests.mutations.mailbox import MAILBOX
 from tests.mutations.pods import PODS
@@ -12,4 +13,12 @@ from tests.mutations.steps import STEPS
 from tests.mutations.store import STORE
 from tests.mutations.worker import WORKER
 
-MUTATIONS: Final[tuple[Mutation, ...]] = (*STEPS, *STORE, *PODS, *WORKER, *MAILBOX, *QUEUES)
+MUTATIONS: Final[tuple[Mutation, ...]] = (
+    *STEPS,
+    *STORE,
+    *PODS,
+    *WORKER,
+    *BY_HAND,
+    *MAILBOX,
+    *QUEUES,
+)
