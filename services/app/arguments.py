@@ -9,7 +9,7 @@ from typing import Any, Final, Optional, Unpack, get_args, get_origin
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.services.app.callables import names_of, needed_by
-from fleet_q.services.app.codec import NoValue, TypeCodec, Unsupported, is_anything, resolved
+from fleet_q.services.app.codec import Codec, NoValue, Unsupported, codec_of, is_anything, resolved
 from fleet_q.services.app.submitter import OPTION_NAMES
 
 _EMPTY: Final = inspect.Parameter.empty
@@ -23,9 +23,9 @@ class _LateCodec:
 
     exact: Final = NoValue
 
-    def __init__(self, make: Callable[[], TypeCodec | None]) -> None:
+    def __init__(self, make: Callable[[], Codec | None]) -> None:
         self._make = make
-        self._codec: TypeCodec | None = None
+        self._codec: Codec | None = None
         self._is_made = False
 
     def to_json(self, value: Any, name: str) -> Any:
@@ -36,7 +36,7 @@ class _LateCodec:
         codec = self._resolved(name)
         return value if codec is None else codec.from_json(value, name)
 
-    def _resolved(self, name: str) -> TypeCodec | None:
+    def _resolved(self, name: str) -> Codec | None:
         if not self._is_made:
             try:
                 self._codec = self._make()
@@ -60,8 +60,8 @@ class Arguments:
         self._signature = signature
         self._accepted = names_of(signature)
         self._required = needed_by(signature)
-        self._codecs: dict[str, TypeCodec | _LateCodec | None] = {}
-        self._others: TypeCodec | _LateCodec | None = None  # of further arguments, for **kwargs
+        self._codecs: dict[str, Codec | _LateCodec | None] = {}
+        self._others: Codec | _LateCodec | None = None  # of further arguments, for **kwargs
         namespace = namespace_of(function)
         for parameter in signature.parameters.values():
             if parameter.kind in _BY_POSITION:
@@ -118,16 +118,16 @@ class Arguments:
 
     def _codec_of(
         self, parameter: inspect.Parameter, namespace: dict[str, Any]
-    ) -> TypeCodec | _LateCodec | None:
+    ) -> Codec | _LateCodec | None:
         """The codec of a parameter; ``None`` if it takes any JSON value."""
         if parameter.annotation is _EMPTY:
             return None
 
-        def make() -> TypeCodec | None:
+        def make() -> Codec | None:
             kind = resolved(parameter.annotation, namespace)
             if is_anything(kind) or get_origin(kind) is Unpack:
                 return None
-            return TypeCodec(Optional[kind] if parameter.default is None else kind)  # noqa: UP045
+            return codec_of(Optional[kind] if parameter.default is None else kind)  # noqa: UP045
 
         try:
             return make()
@@ -150,7 +150,7 @@ class Arguments:
             raise InvalidInput(f"{error}{hint}") from None
 
 
-def result_codec(function: Callable[..., Any], signature: inspect.Signature) -> TypeCodec | None:
+def result_codec(function: Callable[..., Any], signature: inspect.Signature) -> Codec | None:
     """The codec of what the function returns; ``None`` if it returns JSON, or if the annotation
     names a type that no step can carry."""
     annotation = signature.return_annotation
@@ -160,7 +160,7 @@ def result_codec(function: Callable[..., Any], signature: inspect.Signature) -> 
         kind = resolved(annotation, namespace_of(function))
         if get_origin(kind) in _AWAITED:
             kind = get_args(kind)[-1]
-        return None if is_anything(kind) else TypeCodec(kind)
+        return None if is_anything(kind) else codec_of(kind)
     except Exception:
         return None
 

@@ -1,4 +1,4 @@
-"""TypeCodec, which turns the values of one annotated type into JSON values and back."""
+"""Codecs, which turn the values of an annotated type into JSON values and back."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ _EXACT: Final = frozenset({str, int, bool, float})
 
 _JSON: Final = (dict, list, tuple, str, int, float, bool, type(None))
 _ANYTHING: Final = (Any, object)
+_UNIONS: Final = (Union, UnionType)
 _ITERABLES: Final = (collections.abc.Iterable, collections.abc.Collection)
 
 
@@ -106,10 +107,7 @@ class TypeCodec:
     def result_to_json(self, value: Any) -> Any:
         """Return what a function returned as JSON values, whether it fits the type or not: the work
         is done. Raises :class:`InvalidInput` for what has no JSON form."""
-        try:
-            return to_builtins(value, self._order)
-        except Exception as error:
-            raise InvalidInput(f"the result is not JSON: {_one_line(error)}") from None
+        return _result_to_json(value, self._order)
 
     def from_json(self, value: Any, name: str | None) -> Any:
         """Return the value whose JSON form is ``value``. Raises :class:`InvalidInput` if it does
@@ -125,9 +123,78 @@ class TypeCodec:
         return msgspec.convert(value, self._kind, str_keys=True, dec_hook=_decode)
 
     def _wrong(self, name: str | None, reason: str) -> InvalidInput:
-        separator = ", " if reason.startswith("not ") else ": "
-        what = "the result" if name is None else f"argument {name!r}"
-        return InvalidInput(f"{what} must be {shown(self._kind)}{separator}{reason}")
+        return _misfit(name, self._kind, reason)
+
+
+class UnionCodec:
+    """Converts values of a union that msgspec cannot tell apart by their JSON form, such as
+    ``str | Path``: they arrive as the first type that fits. A value that would so arrive as another
+    type is rejected. Has the methods of :class:`TypeCodec`, and raises what it raises.
+    """
+
+    __slots__ = ("_codecs", "_kind", "_order", "exact", "is_json")
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self._codecs = [codec_of(member) for member in get_args(kind)]
+        self.exact: type = NoValue
+        self.is_json = False
+        self._order: Literal["deterministic"] | None = next(
+            (codec._order for codec in self._codecs if codec._order is not None), None
+        )
+
+    def to_json(self, value: Any, name: str | None) -> Any:
+        """See :class:`TypeCodec`."""
+        for codec in self._codecs:
+            try:
+                encoded = codec.to_json(value, name)
+            except InvalidInput:
+                continue
+            decoded = self.from_json(encoded, name)
+            if not isinstance(value, _JSON) and type(decoded) is not type(value):
+                arrives = f"it would arrive as {type(decoded).__name__}"
+                raise _misfit(name, self._kind, arrives)
+            return encoded
+        raise _misfit(name, self._kind, "it fits none of them")
+
+    def result_to_json(self, value: Any) -> Any:
+        """See :class:`TypeCodec`."""
+        return _result_to_json(value, self._order)
+
+    def from_json(self, value: Any, name: str | None) -> Any:
+        """See :class:`TypeCodec`."""
+        for codec in self._codecs:
+            try:
+                return codec.from_json(value, name)
+            except InvalidInput:
+                continue
+        raise _misfit(name, self._kind, "it fits none of them")
+
+
+Codec = TypeCodec | UnionCodec
+
+
+def codec_of(kind: Any) -> Codec:
+    """Return the codec of a type. Raises what :class:`TypeCodec` raises."""
+    try:
+        return TypeCodec(kind)
+    except Unsupported:
+        if get_origin(kind) in _UNIONS:
+            return UnionCodec(kind)
+        raise
+
+
+def _result_to_json(value: Any, order: Literal["deterministic"] | None) -> Any:
+    try:
+        return to_builtins(value, order)
+    except Exception as error:
+        raise InvalidInput(f"the result is not JSON: {_one_line(error)}") from None
+
+
+def _misfit(name: str | None, kind: Any, reason: str) -> InvalidInput:
+    separator = ", " if reason.startswith("not ") else ": "
+    what = "the result" if name is None else f"argument {name!r}"
+    return InvalidInput(f"{what} must be {shown(kind)}{separator}{reason}")
 
 
 def resolved(annotation: Any, namespace: dict[str, Any]) -> Any:
@@ -155,7 +222,7 @@ def shown(kind: Any) -> str:
         return kind.__name__
     if get_origin(kind) is Annotated:
         return shown(get_args(kind)[0])
-    if get_origin(kind) in (Union, UnionType):
+    if get_origin(kind) in _UNIONS:
         return " | ".join("None" if arg is type(None) else shown(arg) for arg in get_args(kind))
     return re.sub(r"\b(?:[^\W\d]\w*\.)+", "", str(kind).replace("typing.", ""))
 

@@ -19,7 +19,7 @@ from fleet_q.services.app.callables import (
     is_async,
     signature_of,
 )
-from fleet_q.services.app.codec import TypeCodec
+from fleet_q.services.app.codec import Codec
 from fleet_q.services.app.context import PermanentFailure
 from fleet_q.services.app.origin import Origin, check_findable, origin
 from fleet_q.services.app.retries import Retries
@@ -212,7 +212,7 @@ class Task(Generic[P, R]):
         return None if codec is None or codec.is_json else codec.result_to_json
 
     @cached_property
-    def _result_codec(self) -> TypeCodec | None:
+    def _result_codec(self) -> Codec | None:
         return result_codec(self.function, self._signature)
 
 

@@ -258,7 +258,7 @@ def test_parameter_that_no_step_can_carry_must_have_a_default(app: FleetQ, run: 
 
     def nested(engines: list[Engine]) -> None: ...
 
-    def union(order: Order | Sample) -> None: ...
+    def union(engine: Engine | str) -> None: ...
 
     for function in (required, nested, union):
         with pytest.raises(InvalidInput, match=r"task 't': argument '.*': a step cannot carry"):
@@ -272,6 +272,27 @@ def test_parameter_that_no_step_can_carry_must_have_a_default(app: FleetQ, run: 
     assert step.result == 1
     with pytest.raises(InvalidInput, match="argument 'engine': a step cannot carry Engine"):
         app.submit({"task_type": "optional", "n": 1, "engine": {}})
+
+
+def test_value_of_an_ambiguous_union_is_rejected_if_it_would_arrive_as_another_type(
+    app: FleetQ, run: Run
+) -> None:
+    received = {}
+
+    @app.task("t")
+    def t(file: str | Path, order: Order | Sample | dict[str, Any] | None = None) -> str | Path:
+        received[file] = order
+        return file
+
+    orders: dict[str | Path, Any] = {"a": ORDER, "b": SAMPLE, "c": {"x": 1}, "d": None}
+    steps = run(*(t.submit(file, order) for file, order in orders.items()))
+    assert received == orders
+    assert [step.result for step in steps] == list(orders)
+    assert t.result(steps[0].step_id) == "a"
+    with pytest.raises(InvalidInput, match=r"must be str \| Path: it would arrive as str"):
+        t.submit(Path("x"))
+    with pytest.raises(InvalidInput, match=r"must be str \| Path: it fits none of them"):
+        app.submit({"task_type": "t", "file": 3})
 
 
 def test_default_of_none_allows_none(app: FleetQ, run: Run) -> None:
