@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, HTTPException, Request
-from starlette.requests import ClientDisconnect
 
 from fleet_q.core.errors import ConsumerEnded, StoreUnavailable
 from fleet_q.core.step import Step
@@ -93,8 +92,9 @@ async def _claimed(leases: Leases, call: ClaimCall, wait: float, request: Reques
         if not arrived.done() and not gone.done():
             leases.pod.steps.end_wait(call)
             await asyncio.wait({arrived, gone}, return_when=first)
-        if gone.done():
-            raise ClientDisconnect
+        if gone.done():  # nobody will read the answer
+            leases.pod.steps.cancel(call)
+            return []
         return call.result()
     except ConsumerEnded:
         raise _leaving() from None

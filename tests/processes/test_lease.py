@@ -78,7 +78,9 @@ def test_example_in_shell_counts_the_lines_of_files(sidecar: Sidecar, tmp_path: 
 
 
 @pytest.mark.slow
-def test_step_of_a_client_that_closed_its_connection_goes_to_the_next(sidecar: Sidecar) -> None:
+def test_step_of_a_client_that_closed_its_connection_goes_to_the_next(
+    pods: Pods, sidecar: Sidecar
+) -> None:
     body = b'{"wait": 60, "lease": 3600}'
     with contextlib.closing(socket.create_connection(("127.0.0.1", sidecar.port), LIMIT)) as gone:
         gone.sendall(
@@ -88,6 +90,7 @@ def test_step_of_a_client_that_closed_its_connection_goes_to_the_next(sidecar: S
     step_id = sidecar.fleet.submit({}, max_retries=0)
     step = sidecar.claim()
     assert (step["step_id"], step["attempt"]) == (step_id, 1)
+    assert "Traceback" not in pods.log("pod-1").read_text()
 
 
 @pytest.mark.slow
