@@ -371,7 +371,8 @@ def is_due(step: Step, at: int) -> bool:
 
     It may from ``available_ts`` on, by the clock now or at its last update. A retry whose last
     event lies in the future is also due: the clock was set back, so the rest of its retry delay is
-    unknown, and an early retry does no harm. The delay of a submission is always waited for.
+    unknown, and an early retry does no harm. The delay of a submission is always waited for. On
+    Snowflake that future begins after the longest wait of a statement.
     """
     is_retry_of_future = step.retry_count > 0 and step.last_update_ts > at
     return is_retry_of_future or step.available_ts <= max(at, step.last_update_ts)

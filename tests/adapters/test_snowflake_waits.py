@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fleet_q.adapters.snowflake.parameters import STATEMENT_TIMEOUT
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.audit import audit
 from fleet_q.core.pod import Join, Leave, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
-from fleet_q.core.step import Complete, Release, Submit
+from fleet_q.core.step import Complete, Fail, Release, Submit
 from tests.standin.client import Schema
 from tests.tables import create_tables
 from tests.waiting import LIMIT, wait_until
@@ -39,6 +40,29 @@ def stores(schema: Schema) -> Iterator[list[SnowflakeStore]]:
 def waiting(schema: Schema) -> int:
     """How many sessions wait for a lock."""
     return sum(bool(session["waiting_for"]) for session in schema.sessions())
+
+
+def test_retry_keeps_its_delay_although_the_time_of_a_claim_is_from_before_its_wait(
+    schema: Schema, stores: list[SnowflakeStore]
+) -> None:
+    store, failed_at = stores[0], 1_700_000_000_000_000
+    schema.set(clock=failed_at)
+    store.sync(SyncRequest("pod 0", "incarnation 0", claim=2, claim_token="t"))
+    failures = tuple(
+        Fail(f"step {number}", "t", "Boom", retry_delay=10_000_000) for number in range(2)
+    )
+    store.sync(SyncRequest("pod 0", "incarnation 0", outcomes=failures))
+
+    def claim_at(seconds: int, token: str) -> int:
+        schema.set(clock=failed_at + seconds * 1_000_000)
+        request = SyncRequest("pod 0", "incarnation 0", claim=1, claim_token=token)
+        return len(store.sync(request).claimed)
+
+    assert claim_at(-STATEMENT_TIMEOUT, "of a claim that has waited") == 0
+    assert claim_at(9, "too early") == 0
+    assert claim_at(10, "in time") == 1
+    assert claim_at(-STATEMENT_TIMEOUT - 1, "after the clock was set back") == 1
+    schema.set(clock=failed_at + 10_000_000)
 
 
 def sync(store: SnowflakeStore, request: SyncRequest) -> SyncResult | None:

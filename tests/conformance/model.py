@@ -55,7 +55,9 @@ class Limits:
 class Model:
     """Rows by id; the key names are those of the core's structs. ``now`` is handed in."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_wait: int) -> None:
+        """``longest_wait`` is that of the kind of store, in microseconds."""
+        self._longest_wait = longest_wait
         self.steps: dict[str, Row] = {}
         self.pods: dict[str, Row] = {}
         self.limits: dict[str, Limits] = {}
@@ -197,7 +199,7 @@ class Model:
         queue = [
             step
             for step in self.steps.values()
-            if step["status"] == "pending" and _is_due(step, now)
+            if step["status"] == "pending" and self._is_due(step, now)
         ]
         queue.sort(key=lambda step: (-step["priority"], step["created_ts"], step["step_id"]))
         return [step["step_id"] for step in queue]
@@ -249,7 +251,7 @@ class Model:
         waiting = [
             step
             for step in self.steps.values()
-            if step["status"] == "pending" and not _is_due(step, now)
+            if step["status"] == "pending" and not self._is_due(step, now)
         ]
         return Backlog(
             now,
@@ -384,15 +386,15 @@ class Model:
         step = self.steps.get(step_id, {})
         return step.get("status") == "claimed" and step["claim_token"] == token
 
+    def _is_due(self, step: Row, now: int) -> bool:
+        """Whether ``available_ts`` is reached, or the clock was set back to before the last
+        change."""
+        is_later = step["last_update_ts"] > now + self._longest_wait
+        return bool(step["available_ts"] <= now or (is_later and step["retry_count"] > 0))
+
     def _change(self, step_id: str, now: int, **change: Any) -> None:
         step = self.steps[step_id]
         step.update(change, last_update_ts=now, version=step["version"] + 1)
-
-
-def _is_due(step: Row, now: int) -> bool:
-    """Whether ``available_ts`` is reached, or the clock was set back to before the last change."""
-    is_later = step["last_update_ts"] > now
-    return bool(step["available_ts"] <= now or (is_later and step["retry_count"] > 0))
 
 
 def _is_down(pod: Row) -> bool:

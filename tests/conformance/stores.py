@@ -47,6 +47,9 @@ class StoreKind:
     """Rules in a run of it, at most."""
     writes_are_billed: bool = False
     """Whether calls are so slow that the stateful test makes fewer of them."""
+    longest_wait: float = 0.0
+    """Seconds by which the time of a statement may precede what it sees. If the clock is set back
+    by no more, retries wait for the rest of their delay."""
     execute: Callable[[Path, Store, str], None] | None = None
     """Run an SQL statement on its tables."""
     spoil: Callable[[Path, Store], None] | None = None
@@ -190,6 +193,7 @@ KINDS: Final = [
         examples=8,
         runs=12,
         run_length=30,
+        longest_wait=300.0,
         writes_are_billed=True,
         execute=_execute_snowflake,
         spoil=_spoil_snowflake,

@@ -97,7 +97,7 @@ class Fleet(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         self.clock = FakeClock()
         self.store = self.kind.open(Path(self.folder.name), self.clock)
-        self.model = Model()
+        self.model = Model(round(self.kind.longest_wait * SECOND))
         self.processes: dict[str, Process] = {}
         self.incarnations: list[tuple[str, str]] = []  # all that ever joined: (pod, incarnation)
         self.claims: list[tuple[str, str]] = []  # all that were ever made: (step, token)
@@ -350,7 +350,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([-5, -1, 30]))
     def clock_is_set(self, seconds: float) -> None:
-        self.clock.step(seconds)
+        self.clock.step(seconds if seconds > 0 else seconds - self.kind.longest_wait)
         self.clock_went_back |= seconds < 0
 
     @rule()

@@ -20,7 +20,7 @@ SELECT
         WHERE status = 'pending'
             AND (
                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
             )
     ) AS claimable,
     (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
@@ -153,7 +153,7 @@ FROM (
         status, created_ts, available_ts,
         status = 'pending' AND (
             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-            OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
         ) AS is_due
     FROM "STEP_TRACKER"
     WHERE status IN ('pending', 'claimed')
@@ -342,7 +342,7 @@ FROM (
     WHERE status = 'pending'
         AND (
             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-            OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
         )
     LIMIT 1
 ) AS due;
@@ -1295,7 +1295,7 @@ FROM (
             WHERE status = 'pending'
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                    OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                 )
                 AND COALESCE(change_id, '') <> :change_id
             QUALIFY place <= :claim

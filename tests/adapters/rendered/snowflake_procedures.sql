@@ -502,7 +502,7 @@ BEGIN
                 WHERE status = 'pending'
                     AND (
                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                        OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                     )
                 LIMIT 1
             ) AS due);
@@ -743,7 +743,7 @@ BEGIN
                         WHERE status = 'pending'
                             AND (
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                             )
                             AND COALESCE(change_id, '') <> :change_id
                         QUALIFY place <= :claim
@@ -831,7 +831,7 @@ BEGIN
                     WHERE status = 'pending'
                         AND (
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                            OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                         )
                     LIMIT 1
                 ) AS due);
@@ -935,7 +935,7 @@ BEGIN
                                 WHERE status = 'pending'
                                     AND (
                                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                        OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                                     )
                                     AND COALESCE(change_id, '') <> :change_id
                                 QUALIFY place <= :claim
@@ -1079,7 +1079,7 @@ BEGIN
             WHERE status = 'pending'
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                    OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                 )
         ) AS claimable,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
@@ -1957,7 +1957,7 @@ BEGIN
             WHERE status = 'pending'
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                    OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                 )
             LIMIT 1
         ) AS due);
@@ -2068,7 +2068,7 @@ BEGIN
                         WHERE status = 'pending'
                             AND (
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                             )
                             AND COALESCE(change_id, '') <> :change_id
                         QUALIFY place <= :claim
@@ -2156,7 +2156,7 @@ BEGIN
                     WHERE status = 'pending'
                         AND (
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                            OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                         )
                     LIMIT 1
                 ) AS due);
@@ -2260,7 +2260,7 @@ BEGIN
                                 WHERE status = 'pending'
                                     AND (
                                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                        OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                                     )
                                     AND COALESCE(change_id, '') <> :change_id
                                 QUALIFY place <= :claim
@@ -2422,7 +2422,7 @@ BEGIN
             WHERE status = 'pending'
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                    OR (retry_count > 0 AND last_update_ts > CURRENT_TIMESTAMP())
+                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                 )
         ) AS claimable,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
