@@ -92,7 +92,7 @@ async def _claimed(leases: Leases, call: ClaimCall, wait: float, request: Reques
         if not arrived.done() and not gone.done():
             leases.pod.steps.end_wait(call)
             await asyncio.wait({arrived, gone}, return_when=first)
-        if gone.done():  # nobody will read the answer
+        if gone.done() or _has_closed(request):  # nobody will read the answer
             leases.pod.steps.cancel(call)
             return []
         return call.result()
@@ -131,12 +131,23 @@ async def _until_done(future: Future[Any]) -> None:
 
 async def _until_gone(request: Request) -> None:
     """Wait until the client has closed its side of the connection: then it is taken for gone."""
-    is_done: asyncio.Event | None = request.scope.get("state", {}).get(CLIENT_IS_DONE)
+    is_done = _client_is_done(request)
     if is_done is not None:
         await is_done.wait()
         return
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _has_closed(request: Request) -> bool:
+    is_done = _client_is_done(request)
+    return is_done is not None and is_done.is_set()
+
+
+def _client_is_done(request: Request) -> asyncio.Event | None:
+    """The event of a server of FLEET-Q's; ``None`` under another server."""
+    is_done: asyncio.Event | None = request.scope.get("state", {}).get(CLIENT_IS_DONE)
+    return is_done
 
 
 def _leaving() -> HTTPException:
