@@ -148,9 +148,12 @@ def outcomes_json(outcomes: Sequence[Outcome], pod_id: str) -> str:
     return encode([{**_outcome(outcome), "pod_id": pod_id} for outcome in outcomes])
 
 
-def submissions_json(new: Sequence[Submit]) -> str:
-    """The JSON of submissions that ``submit.sql`` takes as ``:new``."""
-    return encode([asdict(submit) for submit in new])
+def submissions_json(new: Sequence[Submit], submission_id: str, pod_id: str | None) -> str:
+    """The JSON of the steps of a submission that ``submit.sql`` takes as ``:submissions``."""
+    shared = {"submission_id": submission_id}
+    if pod_id is not None:
+        shared["pod_id"] = pod_id
+    return encode([{**asdict(submit), **shared} for submit in new])
 
 
 def filter_values(step_filter: StepFilter) -> dict[str, Any]:

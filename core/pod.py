@@ -188,6 +188,15 @@ def check_may_claim(pod: Pod | None, pod_id: str, incarnation: str) -> None:
         raise IllegalTransition("pod", "given steps", status, pod_id)
 
 
+def check_joined(pod: Pod | None, pod_id: str, incarnation: str) -> None:
+    """Check that the incarnation has joined and lives. Raises :class:`IncarnationEnded`, as if
+    superseded if it has not joined: then another process of the pod joined later."""
+    if pod is None or pod.incarnation != incarnation:
+        raise IncarnationEnded(pod_id, superseded=True)
+    if pod.status == "down":
+        raise IncarnationEnded(pod_id, superseded=False)
+
+
 def _is_as_observed(pod: Pod | None, command: DeclareDead) -> bool:
     observed = (command.incarnation, command.version, command.last_heartbeat_ts)
     return pod is not None and (pod.incarnation, pod.version, pod.last_heartbeat_ts) == observed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
@@ -35,25 +35,20 @@ class Calls:
         self,
         procedure: str,
         result: str | None = None,
-        *,
-        on_retry: Callable[[], Mapping[str, Any]] = dict,
         **values: Any,
     ) -> Rows | None:
         """Call a procedure until it is committed once, and return its rows.
 
         Every attempt has a change id of its own. If the answer to one is lost, and a change with
-        its id is found, the rows are read by the statement ``result``; without one, ``None``. It
-        may have been committed and not be found, since another session's commit may not be visible
-        yet: all attempts but the first ask ``on_retry`` for values that replace ``values``.
+        its id is found, the rows are read by the statement ``result``; without one, ``None``.
         """
         unanswered: list[str] = []
 
         def attempt() -> Rows | None:
             if (change_id := self._committed(unanswered)) is not None:
                 return self.session.query(result, change_id=change_id) if result else None
-            given = {**values, **on_retry()} if unanswered else values
             unanswered.append(new_change_id())
-            return self.session.call(procedure, change_id=unanswered[-1], **given)
+            return self.session.call(procedure, change_id=unanswered[-1], **values)
 
         return self.patiently(attempt)
 

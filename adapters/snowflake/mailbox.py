@@ -1,17 +1,22 @@
-"""The mailbox: requests of pods that one of them serves together, by the procedure ``exchange``."""
+"""The mailbox: requests and submissions that are served together, by the procedure ``exchange``."""
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from msgspec.structs import replace
 
+from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.batches import batches, outcomes_json
 from fleet_q.adapters.snowflake.migrate import check_version
-from fleet_q.adapters.snowflake.session import Session, new_change_id
+from fleet_q.adapters.snowflake.session import Rows, Session, new_change_id
+from fleet_q.adapters.snowflake.submit import encoded
 from fleet_q.adapters.snowflake.sync import Sync, claim_json, transitions_json
 from fleet_q.adapters.snowflake.sync_snapshot import SyncSnapshot, allowed_statuses
 from fleet_q.core import step as steps
-from fleet_q.core.pod import SendHeartbeat
-from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.core.errors import StoreUnavailable
+from fleet_q.core.pod import Join, SendHeartbeat
+from fleet_q.core.ports import CheckedSubmission, SubmissionResult, SyncRequest, SyncResult
 from fleet_q.core.retry import micros
 
 
@@ -22,40 +27,78 @@ class Mailbox:
         self._session = session
         self._sync = sync
 
+    def sync(self, request: SyncRequest) -> SyncResult:
+        """See :meth:`fleet_q.core.ports.Store.sync`. A join is posted and serves at once."""
+        if not isinstance(request.pod_command, Join):
+            return self._sync.sync(request)
+        join = replace(request, claim=0, claim_token="", outcomes=())
+        result = self._exchange(join, 0, 0.0, is_posted=True)
+        if result is None:
+            raise StoreUnavailable("Snowflake: the request to join waits to be served")
+        if not request.claim and not request.outcomes:
+            return result
+        return self._sync.sync(replace(request, pod_command=None))
+
     def post(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
-        """See :meth:`fleet_q.core.ports.CombiningStore.post`. Commands other than heartbeats are
-        carried out at once, after an empty request that makes earlier ones void."""
+        """See :meth:`fleet_q.core.ports.CombiningStore.post`. Commands other than joins and
+        heartbeats are carried out at once, after an empty request that makes earlier ones void."""
         if not _is_postable(request):
             if number > 1:
                 empty = SyncRequest(request.pod_id, request.incarnation)
                 self._exchange(empty, number, patience)
-            return self._sync.sync(request)
+            return self.sync(request)
         return self._exchange(request, number, patience)
 
     def poll(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
         """See :meth:`fleet_q.core.ports.CombiningStore.poll`."""
         if not _is_postable(request):
-            return self._sync.sync(replace(request, is_retry=True))
-        return self._exchange(replace(request, pod_command=None), number, patience)
+            return self.sync(replace(request, is_retry=True))
+        if isinstance(request.pod_command, SendHeartbeat):
+            request = replace(request, pod_command=None)
+        return self._exchange(request, number, patience, is_posted=True)
 
-    def _exchange(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
+    def submit_checked(
+        self, submission: CheckedSubmission, patience: float, *, is_posted: bool
+    ) -> SubmissionResult | None:
+        """See :meth:`fleet_q.core.ports.CombiningStore.submit_checked`."""
+        answer = self._call(
+            submission.by or "",
+            submission.submission_id,
+            1,
+            patience,
+            is_posted=is_posted,
+            own_submissions=encoded(submission.steps, submission.submission_id, submission.by)[
+                1:-1
+            ],
+        )
+        if len(answer[0]) == 1:
+            return None
+        is_stored = int(answer[0][0]) > 0
+        existing = () if is_stored else tuple(rows.to_step(r[1:]) for r in answer if r[1])
+        return SubmissionResult(is_stored, existing)
+
+    def _exchange(
+        self, request: SyncRequest, number: int, patience: float, *, is_posted: bool = False
+    ) -> SyncResult | None:
         sends_heartbeat = isinstance(request.pod_command, SendHeartbeat)
-        answer = self._session.call(
-            "exchange",
-            pod_id=request.pod_id,
-            incarnation=request.incarnation,
-            number=number,
-            patience=micros(patience),
+        joins = isinstance(request.pod_command, Join)
+        answer = self._call(
+            request.pod_id,
+            request.incarnation,
+            number,
+            patience,
+            is_posted=is_posted,
             sends_heartbeat=sends_heartbeat,
-            transitions=transitions_json(request.pod_command, allowed_statuses(request)),
+            transitions=transitions_json(
+                None if joins else request.pod_command, allowed_statuses(request)
+            ),
+            joins=joins,
             own_request=claim_json(request),
             own_claim=request.claim,
             own_outcomes=outcomes_json(request.outcomes, request.pod_id)[1:-1],
             own_outcome_count=len(request.outcomes),
             only_claims=request.claim > 0 and not request.outcomes and not request.is_retry,
             claim_token=request.claim_token,
-            most_bytes=steps.MAX_CLAIM_SIZE,
-            new_change_id=new_change_id(),
         )
         if len(answer[0]) == 1:
             return None
@@ -67,10 +110,44 @@ class Mailbox:
         others = snapshot.served - 1 if snapshot.served else None
         return replace(self._sync.result(snapshot, request), served_others=others)
 
+    def _call(
+        self,
+        pod_id: str,
+        incarnation: str,
+        number: int,
+        patience: float,
+        *,
+        is_posted: bool,
+        **values: Any,
+    ) -> Rows:
+        return self._session.call(
+            "exchange",
+            **{
+                **_NOTHING,
+                "pod_id": pod_id,
+                "incarnation": incarnation,
+                "number": number,
+                "posts": True,
+                "is_posted": is_posted,
+                "patience": micros(patience),
+                "most_bytes": steps.MAX_CLAIM_SIZE,
+                "new_change_id": new_change_id(),
+                **values,
+            },
+        )
+
+
+_NOTHING: Final = {
+    "sends_heartbeat": False, "transitions": None, "joins": False, "own_request": "",
+    "own_claim": 0, "own_outcomes": "", "own_outcome_count": 0, "own_submissions": "",
+    "only_claims": False, "claim_token": "",
+}  # fmt: skip
+"""Arguments of the procedure for a request that asks for nothing."""
+
 
 def _is_postable(request: SyncRequest) -> bool:
-    """Whether a request can wait in the mailbox: it is no command that changes a pod's status, and
-    one statement takes its outcomes."""
-    is_command = not isinstance(request.pod_command, SendHeartbeat | None)
+    """Whether a request can wait in the mailbox: its command is none that changes the status of a
+    pod which has joined, and one statement takes its outcomes."""
+    is_command = not isinstance(request.pod_command, Join | SendHeartbeat | None)
     fits = len(list(batches(request.outcomes))) <= 1
     return fits and not is_command and not request.only_if_claimable

@@ -32,6 +32,7 @@ from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
     Backlog,
+    CheckedSubmission,
     FinalStep,
     FinalStepPage,
     Orphan,
@@ -39,6 +40,7 @@ from fleet_q.core.ports import (
     Pruned,
     RebuildReport,
     StepPage,
+    SubmissionResult,
     SyncRequest,
     SyncResult,
 )
@@ -65,9 +67,9 @@ class SnowflakeStore:
         self, connection: Mapping[str, Any], *, prefix: str = "", patience: float = PATIENCE
     ) -> None:
         self.session = Session(connection, Statements(prefix))
+        self._patience = patience
         self._calls = Calls(self.session, patience)
-        self._sync = Sync(self._calls)
-        self._mailbox = Mailbox(self.session, self._sync)
+        self._mailbox = Mailbox(self.session, Sync(self._calls))
 
     def check_schema(self) -> None:
         """Sign in and check the tables. Raises :class:`StoreError` if they are missing or have
@@ -82,16 +84,21 @@ class SnowflakeStore:
 
     def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
         """See :class:`fleet_q.core.ports.Store`, also for the methods below."""
-        return submit(self._calls, new, pod_id)
+        return submit(self, self.session, self._patience, new, pod_id)
 
     def sync(self, request: SyncRequest) -> SyncResult:
-        return self._sync.sync(request)
+        return self._mailbox.sync(request)
 
     def post(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
         return self._mailbox.post(request, number, patience)
 
     def poll(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
         return self._mailbox.poll(request, number, patience)
+
+    def submit_checked(
+        self, submission: CheckedSubmission, patience: float, *, is_posted: bool
+    ) -> SubmissionResult | None:
+        return self._mailbox.submit_checked(submission, patience, is_posted=is_posted)
 
     def change_counter(self) -> int:
         count, min_version = self.session.query("change_counter")[0]

@@ -1,79 +1,82 @@
-"""Submits steps, all in one transaction."""
+"""Submits steps: with unique ids, all in one transaction; with others, through the mailbox."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+import time
+from collections.abc import Generator, Sequence
+from typing import Any, Final
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.batches import MAX_TEXT_BYTES
-from fleet_q.adapters.snowflake.calls import Calls, by_id
-from fleet_q.core import step as steps
-from fleet_q.core.errors import InvalidInput, StoreError, StoreUnavailable
+from fleet_q.adapters.snowflake.session import Session, new_change_id
+from fleet_q.core import calls
+from fleet_q.core.errors import InvalidInput, StoreUnavailable
+from fleet_q.core.ports import CombiningStore
 from fleet_q.core.sizes import size_of
-from fleet_q.core.step import Step, Submit
+from fleet_q.core.step import Submit
+from fleet_q.core.submitting import Submitting, first_by_id
+
+LONGEST_WAIT: Final = 60.0
+"""Seconds for which a submission waits in the mailbox at least. After that time no other process
+stores it any more, unless it is posted again."""
 
 
-def submit(calls: Calls, new: Sequence[Submit], pod_id: str | None) -> list[bool]:
-    """See :meth:`fleet_q.core.ports.Store.submit`. Raises :class:`InvalidInput` if the steps are
-    too large for one submission."""
-    first: dict[str, Submit] = {}
-    for item in new:
-        steps.decide(_as_stored(first.setdefault(item.step_id, item)), item, at=0)
-    fresh = dict(first)
-    stored: set[str] = set()
-    while fresh:
-        existing, is_retry = calls.patiently(lambda: _store(calls, list(fresh.values()), pod_id))
-        if existing is None:
-            break
-        for step_id, step in existing.items():
-            item = fresh.pop(step_id)
-            if item.unique:
-                if not is_retry:
-                    raise StoreError(f"step {step_id!r} exists, though its id should be unique")
-                stored.add(step_id)  # by an attempt whose answer was lost
-            steps.decide(step, item, at=0)  # raises if the submissions differ
-    stored |= fresh.keys()
-    return [first[item.step_id] is item and item.step_id in stored for item in new]
+def submit(
+    store: CombiningStore,
+    session: Session,
+    patience: float,
+    new: Sequence[Submit],
+    pod_id: str | None,
+) -> list[bool]:
+    """See :meth:`fleet_q.core.ports.Store.submit`. It is retried for ``patience`` seconds. Raises
+    :class:`InvalidInput` if the steps are too large for one submission."""
+    began = time.monotonic()
+    until = began + patience
+    is_retry = False
+    first = first_by_id(new)
+    if all(item.unique for item in new):
+        try:
+            if not new or _store(session, list(first.values()), pod_id):
+                return [first[item.step_id] is item for item in new]
+        except StoreUnavailable:
+            if patience <= 0:
+                raise
+            is_retry = True
+    submitting = Submitting(
+        store.traits,
+        new_id=new_change_id,
+        chance=random.random,
+        waiting=_wait,
+        may_retry=lambda: time.monotonic() < until,
+        may_wait=lambda: time.monotonic() < max(until, began + LONGEST_WAIT),
+    )
+    return calls.run(store, submitting.submit(new, pod_id, is_retry=is_retry))
 
 
-def _store(
-    calls: Calls, new: Sequence[Submit], pod_id: str | None
-) -> tuple[dict[str, Step] | None, bool]:
-    """Store all of the steps; or, if ids were taken, none, and return the steps that have these
-    ids, and whether an earlier attempt may have stored them."""
-    submissions = rows.submissions_json(new)
+def encoded(new: Sequence[Submit], submission_id: str, pod_id: str | None) -> str:
+    """The JSON of a submission. Raises :class:`InvalidInput` if it is too large."""
+    submissions = rows.submissions_json(new, submission_id, pod_id)
     if (size := size_of(submissions)) > MAX_TEXT_BYTES:
         raise InvalidInput(
             f"a submission has {size} bytes, and Snowflake takes {MAX_TEXT_BYTES};"
             " submit fewer or smaller steps at a time"
         )
-    is_retry = False
+    return submissions
 
-    def on_retry() -> dict[str, bool]:
-        nonlocal is_retry
-        is_retry = True
-        return {"ids_are_unique": False}
 
-    answer = calls.write(
+def _store(session: Session, new: Sequence[Submit], pod_id: str | None) -> bool:
+    """Store all of the steps, or none if steps with their ids exist."""
+    change_id = new_change_id()
+    answer = session.call(
         "submit",
-        submissions=submissions,
+        submissions=encoded(new, change_id, pod_id),
         submission_count=len(new),
-        ids_are_unique=all(item.unique for item in new),
-        pod_id=pod_id,
-        on_retry=on_retry,
+        change_id=change_id,
     )
-    is_stored = answer is None or (len(answer) == 1 and len(answer[0]) == 1)
-    if is_stored:
-        return None, is_retry
-    existing = by_id(answer or ())
-    if not existing:  # the steps were pruned in between
-        raise StoreUnavailable(
-            "Snowflake: the ids of these steps were taken a moment ago; try again"
-        )
-    return existing, is_retry
+    return int(answer[0][0]) > 0
 
 
-def _as_stored(submit: Submit) -> Step:
-    event = steps.decide(None, submit, at=0)
-    assert event is not None
-    return steps.evolve(None, event)
+def _wait(seconds: float) -> Generator[Any, Any, None]:
+    time.sleep(seconds)
+    yield from ()

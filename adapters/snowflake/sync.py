@@ -18,7 +18,7 @@ from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.lifecycle import PodStatus
-from fleet_q.core.pod import Join, Pod, PodCommand, SendHeartbeat
+from fleet_q.core.pod import Pod, PodCommand, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import Complete
 
@@ -83,16 +83,14 @@ class Sync:
 
 def _values(request: SyncRequest) -> dict[str, Any]:
     """The arguments of the procedure ``sync``."""
-    joins = isinstance(request.pod_command, Join)
     statuses = allowed_statuses(request)
     return {
         "pod_id": request.pod_id,
         "incarnation": request.incarnation,
-        "joins": joins,
         "sends_heartbeat": (
             isinstance(request.pod_command, SendHeartbeat) and not request.only_if_claimable
         ),
-        "transitions": transitions_json(None if joins else request.pod_command, statuses),
+        "transitions": transitions_json(request.pod_command, statuses),
         "allowed_statuses": rows.encode(statuses),
         "skip_pod_check": request.pod_command is None and not request.claim,
         "requests": f"[{claim_json(request)}]",

@@ -10,7 +10,7 @@ from fleet_q.adapters.columns import ROWS
 from fleet_q.core import pod as pods
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.lifecycle import POD_STATUSES, PodStatus
-from fleet_q.core.pod import AnyPodCommand, Pod, SendHeartbeat
+from fleet_q.core.pod import AnyPodCommand, Join, Pod, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import claim_order
 
@@ -48,6 +48,9 @@ class SyncSnapshot:
         if request.pod_command is None and not request.claim:
             return
         pod = self._pod
+        if isinstance(request.pod_command, Join):
+            pods.check_joined(pod, request.pod_id, request.incarnation)
+            return
         if pod is not None and pod.incarnation == request.incarnation:
             expected = (
                 after for status in POD_STATUSES if (after := status_after(request, status))

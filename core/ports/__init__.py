@@ -11,6 +11,7 @@ trips implements :class:`Store` itself.
 from fleet_q.core.ports.database import Database, Transaction
 from fleet_q.core.ports.messages import (
     Backlog,
+    CheckedSubmission,
     FinalStep,
     FinalStepPage,
     Orphan,
@@ -18,6 +19,7 @@ from fleet_q.core.ports.messages import (
     Pruned,
     RebuildReport,
     StepPage,
+    SubmissionResult,
     SyncRequest,
     SyncResult,
 )
@@ -27,6 +29,7 @@ from fleet_q.core.ports.store import CombiningStore, Store, StoreTraits
 
 __all__ = [
     "Backlog",
+    "CheckedSubmission",
     "CombiningStore",
     "Database",
     "FinalStep",
@@ -41,6 +44,7 @@ __all__ = [
     "StepPage",
     "Store",
     "StoreTraits",
+    "SubmissionResult",
     "SyncRequest",
     "SyncResult",
     "Transaction",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from fleet_q.core.pod import Pod, PodCommand
-from fleet_q.core.step import Outcome, Step
+from fleet_q.core.step import Outcome, Step, Submit
 
 
 class SyncRequest(msgspec.Struct, frozen=True):
@@ -86,6 +86,24 @@ class SyncResult(msgspec.Struct, frozen=True):
     more: bool = False
     held_back: bool = False
     served_others: int | None = None
+
+
+class CheckedSubmission(msgspec.Struct, frozen=True):
+    """Steps to store, all or none: none if a step has an id of theirs, which only a transaction
+    that keeps out all other such submissions can tell. ``by``: see :class:`Store`."""
+
+    submission_id: str
+    steps: tuple[Submit, ...]
+    by: str | None = None
+
+
+class SubmissionResult(msgspec.Struct, frozen=True):
+    """The result of a :class:`CheckedSubmission`. If its steps were not stored, ``existing`` are
+    those that have their ids. If there are none, another submission that was served together with
+    it has one of its ids; it may be tried again."""
+
+    is_stored: bool
+    existing: tuple[Step, ...] = ()
 
 
 class Orphan(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports.messages import (
     Backlog,
+    CheckedSubmission,
     FinalStep,
     FinalStepPage,
     Orphan,
@@ -20,6 +21,7 @@ from fleet_q.core.ports.messages import (
     Pruned,
     RebuildReport,
     StepPage,
+    SubmissionResult,
     SyncRequest,
     SyncResult,
 )
@@ -188,15 +190,19 @@ class Store(Protocol):
 class CombiningStore(Store, Protocol):
     """A store with a mailbox, for stores whose transactions wait for one lock.
 
-    A request in the mailbox is *served* by being executed as by :meth:`Store.sync`. All requests
-    that wait are served in one transaction, in the order in which they were posted, by a call of
-    the pod whose request is the oldest. That pod may be dead: so one whose request has waited for
-    ``patience`` seconds times the number of older ones that wait serves, too.
+    Pods post requests, and clients post submissions that need a check. A request in the mailbox is
+    *served* by being executed as by :meth:`Store.sync` or :meth:`Store.submit`. All that wait are
+    served in one transaction, the requests of pods before the submissions, each in the order in
+    which they were posted, by a call of the sender of the oldest. That process may be dead: so one
+    whose request has waited for ``patience`` seconds times the number of older ones that wait
+    serves, too.
 
     ``number`` identifies a request within the incarnation of its pod. Every request is served at
-    most once, and not after a later one of the same incarnation was posted.
+    most once, and not after a later one of the same incarnation was posted. A request to join
+    claims nothing; it is not served after a later process has posted one for the same pod, and then
+    raises ``IncarnationEnded``.
 
-    Both methods return ``None`` while the request waits, and raise what :meth:`Store.sync` raises.
+    The methods return ``None`` while the request waits, and raise what :meth:`Store.sync` raises.
     After :class:`~fleet_q.core.errors.StoreUnavailable` the request may be in the mailbox, and
     :meth:`poll` continues.
     """
@@ -208,3 +214,9 @@ class CombiningStore(Store, Protocol):
     def poll(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
         """The result of the posted request if it has been served, or is served now. If it is not in
         the mailbox, post it."""
+
+    def submit_checked(
+        self, submission: CheckedSubmission, patience: float, *, is_posted: bool
+    ) -> SubmissionResult | None:
+        """Post a submission, unless it ``is_posted`` and waits or was served, and return its result
+        if it has been served, or is served now."""

@@ -13,7 +13,8 @@ from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from fleet_q.core.calls import StoreCall
-from fleet_q.core.pod import SendHeartbeat
+from fleet_q.core.mailbox import PATIENCE, Waiting, exchange, poll_intervals
+from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.worker.pacing import ClaimPacing
 from fleet_q.core.worker.store_backoff import StoreBackoff
@@ -23,27 +24,20 @@ MOST_POSTED_BYTES: Final = 256 * 1024
 sent alone, so that the requests that are served together fit into one statement."""
 
 FIRST_POLL: Final = 1.0
-POLL_INTERVAL: Final = 0.5
-"""Seconds from posting to the first poll, and between two polls, as shares of the time that serving
-takes."""
-
-PATIENCE: Final = 6.0
-"""After this many times the time that serving takes, the pod of an older request counts as dead. So
-the second oldest serves after that time, the third oldest after twice that time, and never do many
-pods wait for the lock to serve."""
+SECOND_POLL: Final = 0.5
+"""Seconds from posting to the first poll, and from that to the second, as shares of the time that
+serving takes."""
 
 FEW_PODS: Final = 10
 """If no more pods than these are awake, each sends its claims alone until it has waited for a lock.
 In a larger fleet so many notice a submission at once that the lock's queue would be full."""
-
-Waiting = Callable[[float], Generator[Any, Any, None]]
-"""Waits for so many seconds, and does what else is due before and meanwhile."""
 
 
 class Combining:
     """Numbers a pod's requests in the mailbox, and carries out their exchange.
 
     ``is_posted``: the pending request may be in the mailbox, so it may be served at any time.
+    ``can_combine``: the store has a mailbox.
     ``pods_awake``: the number of pods that were up when the pod last read them.
     ``chance`` draws numbers in [0, 1).
     """
@@ -59,7 +53,7 @@ class Combining:
         self.pods_awake = 0
         self._number = 0
         self._must_supersede = False  # a request was given up that may be in the mailbox
-        self._can_combine = traits.combines
+        self.can_combine = traits.combines
         self._pacing = pacing
         self._backoff = backoff
         self._chance = chance
@@ -69,11 +63,12 @@ class Combining:
         the same lock, or to make an earlier request void that was given up."""
         if self.is_posted:
             return True
-        if not self._can_combine or not _can_wait(request):
+        if not self.can_combine or not _can_wait(request):
             return False
         is_small = sum(outcome.size for outcome in request.outcomes) <= MOST_POSTED_BYTES
         return is_small and (
             self._must_supersede
+            or isinstance(request.pod_command, Join)
             or self._pacing.is_contended
             or (self.pods_awake > FEW_PODS and request.claim > 0 and not request.outcomes)
         )
@@ -81,23 +76,24 @@ class Combining:
     def exchange(self, request: SyncRequest, waiting: Waiting) -> Generator[Any, Any, SyncResult]:
         """Post the request, and poll until it has been served. After an error, the exchange of the
         same request is continued."""
-        pacing = self._pacing
-        if self.is_posted and request.is_retry:
+        serving_took = self._pacing.serving_took
+        is_repeated = self.is_posted and request.is_retry
+        if is_repeated:
             yield from waiting(0.0)
-            method = "poll"
         else:
             self._number += 1
             self.is_posted = True
-            method = "post"
-        interval = FIRST_POLL
-        patience = PATIENCE * pacing.serving_took * (1 + self._chance())
-        while True:
-            result: SyncResult | None = yield StoreCall(method, (request, self._number, patience))
-            if result is not None:
-                return result
-            self._backoff.on_answer()
-            yield from waiting(interval * pacing.serving_took)
-            method, interval = "poll", POLL_INTERVAL
+        number, patience = self._number, PATIENCE * serving_took * (1 + self._chance())
+        result: SyncResult = yield from exchange(
+            lambda is_posted: StoreCall(
+                "poll" if is_posted else "post", (request, number, patience)
+            ),
+            waiting,
+            intervals=poll_intervals(FIRST_POLL * serving_took, SECOND_POLL * serving_took),
+            is_posted=is_repeated,
+            on_waits=self._backoff.on_answer,
+        )
+        return result
 
     def on_answer(self) -> None:
         """The pending request has been answered, or its incarnation has ended: a request of that is
@@ -112,8 +108,10 @@ class Combining:
 
 
 def _can_wait(request: SyncRequest) -> bool:
-    """Whether the request can wait in the mailbox. One that changes the pod's status is sent alone;
-    a heartbeat alone needs no lock."""
+    """Whether the request can wait in the mailbox. One that changes the pod's status is sent alone,
+    unless it joins, as all pods do at once when a fleet starts; a heartbeat alone needs no lock."""
+    if isinstance(request.pod_command, Join):
+        return True
     changes_pod = request.only_if_claimable or not isinstance(
         request.pod_command, SendHeartbeat | None
     )

@@ -261,7 +261,8 @@ class PodMachine:
     def on_synced(self, request: SyncRequest, result: SyncResult, now: float) -> list[Step]:
         """The store has answered ``request``. Returns the steps to run now."""
         if self.combining.is_posted:
-            self._pacing.on_served(now, result.served_others)
+            is_joining = isinstance(request.pod_command, Join)  # all pods join at once
+            self._pacing.on_served(now, None if is_joining else result.served_others)
         else:
             self._pacing.on_synced(now, is_representative=_is_representative(request, result))
         self.combining.on_answer()

@@ -72,7 +72,10 @@ class Schedule:
         return bool(may_wait) and self._pacing.is_lingering(now, has_free_slots=has_free_slots)
 
     def _due_claim(self, now: float) -> int:
-        if self._member.phase not in ("joining", "up"):
+        is_joining = self._member.phase == "joining"
+        if self._member.phase != "up" and not is_joining:
+            return 0
+        if is_joining and self._parts.combining.can_combine:  # a join that is posted claims nothing
             return 0
         has_outcomes = bool(self._outbox)
         return self._claims.due(len(self._running), now, has_outcomes=has_outcomes)

@@ -9,8 +9,10 @@ from typing import Final
 
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import IllegalTransition, StoreUnavailable, UnknownStep
+from fleet_q.core.ports import StoreTraits
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
+from fleet_q.core.submitting import Submitting
 from fleet_q.services.simulation.actor import Process
 from fleet_q.services.simulation.scenario import (
     Cancellation,
@@ -27,13 +29,21 @@ MAX_RETRY_WAIT: Final = 5.0
 
 
 def send(
-    request: Request, virtual_clock: VirtualClock, chance: Random, on_done: Callable[[bool], object]
+    request: Request,
+    virtual_clock: VirtualClock,
+    chance: Random,
+    traits: StoreTraits,
+    on_done: Callable[[bool], object],
 ) -> Process:
     """Send the request until the store answers; an unknown or final step is an answer, too. Unique
     submissions are sent once. ``on_done`` is called with whether the request is known to have been
     carried out."""
     call = _call_of(request)
     send_once = isinstance(request, Submission) and request.unique
+    if traits.combines and isinstance(request, Submission) and not request.unique:
+        yield from _submit_checked(call, virtual_clock, chance, traits)
+        on_done(True)
+        return
     while True:
         try:
             yield call
@@ -48,6 +58,25 @@ def send(
         else:
             on_done(True)
             return
+
+
+def _submit_checked(
+    call: StoreCall, virtual_clock: VirtualClock, chance: Random, traits: StoreTraits
+) -> Process:
+    """Submit through the mailbox, for as long as it takes."""
+
+    def waiting(seconds: float) -> Process:
+        yield virtual_clock.now + seconds
+
+    submitting = Submitting(
+        traits,
+        new_id=lambda: f"submission {chance.getrandbits(64):x}",
+        chance=chance.random,
+        waiting=waiting,
+        may_retry=lambda: True,
+        may_wait=lambda: True,
+    )
+    yield from submitting.submit(*call.args)
 
 
 def hold_locks(seconds: float, pods: tuple[str, ...]) -> Process:

@@ -174,6 +174,7 @@ class Fleet:
                 request,
                 self.virtual_clock,
                 chance,
+                self.database.traits,
                 lambda done: self._on_request_done(request, done),
             )
         )

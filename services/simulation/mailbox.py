@@ -8,8 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from fleet_q.core import pod as pods
-from fleet_q.core.errors import FleetQError
-from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.core.errors import FleetQError, IncarnationEnded
+from fleet_q.core.pod import Join
+from fleet_q.core.ports import CheckedSubmission, SubmissionResult, SyncRequest, SyncResult
 from fleet_q.services.simulation.recording import RecordingDatabase
 
 MOST_SERVED: Final = 100
@@ -20,24 +21,43 @@ MAX_AGE: Final = 60.0
 (``sql/snowflake/parts/waiting_requests.sql``)."""
 
 Identity = tuple[str, int]
-"""An incarnation and the number of one of its requests: what all rows of a request have in common,
-if its pod has posted it more than once."""
+"""An incarnation and the number of one of its requests, or the id of a submission: what all rows of
+a request have in common, if it was posted more than once."""
+
+Request = SyncRequest | CheckedSubmission
+Result = SyncResult | SubmissionResult
 
 
 class Posted(msgspec.Struct, eq=False):
-    """A row of the mailbox. ``refused`` and ``error`` are known once it is ``served``."""
+    """A row of the mailbox. ``refused``, ``is_stored`` and ``error`` are known once it is
+    ``served``."""
 
     actor: Any
-    request: SyncRequest
+    request: Request
     number: int
     at: float
     served: bool = False
     refused: tuple[str, ...] = ()
+    is_stored: bool = False
     error: FleetQError | None = None
 
     @property
     def identity(self) -> Identity:
-        return (self.request.incarnation, self.number)
+        return (owner_of(self.request), self.number)
+
+
+def owner_of(request: Request) -> str:
+    """The incarnation whose request it is, or the id of the submission."""
+    if isinstance(request, CheckedSubmission):
+        return request.submission_id
+    return request.incarnation
+
+
+def joining_pod(request: Request) -> str | None:
+    """The id of the pod that the request lets join, if it does."""
+    if isinstance(request, SyncRequest) and isinstance(request.pod_command, Join):
+        return request.pod_id
+    return None
 
 
 class Mailbox:
@@ -49,28 +69,47 @@ class Mailbox:
         # The rows of each request that may be served, by the time of its latest row.
         self._waiting: dict[Identity, list[Posted]] = {}
         self._served: dict[Identity, Posted] = {}
-        self._latest: dict[str, int] = {}  # the highest number, by incarnation
+        self._latest: dict[str, int] = {}  # the highest number, by incarnation or submission
+        self._joins: dict[str, list[Identity]] = {}  # in the order of posting, by pod
 
-    def post(self, actor: Any, request: SyncRequest, number: int) -> None:
-        """Insert a request, which makes earlier ones of its incarnation void."""
-        row = Posted(actor, request, number, self._clock())
-        latest = self._latest.get(request.incarnation, number)
+    def post(self, actor: Any, request: Request, number: int) -> None:
+        """Insert a request, which makes earlier ones of its incarnation void; if it is a join, also
+        those of earlier processes of the pod to join."""
+        row, owner = Posted(actor, request, number, self._clock()), owner_of(request)
+        latest = self._latest.get(owner, number)
         if number < latest or row.identity in self._served:
             return
-        self._latest[request.incarnation] = number
+        self._latest[owner] = number
         if number > latest:
-            self._waiting.pop((request.incarnation, latest), None)
+            self._waiting.pop((owner, latest), None)
+        if (pod_id := joining_pod(request)) is not None:
+            self._add_join(pod_id, row.identity)
+            if self._joins[pod_id][-1] != row.identity:
+                return
         self._waiting[row.identity] = [*self._waiting.pop(row.identity, ()), row]
 
-    def find(self, request: SyncRequest, number: int) -> Posted | None:
-        """The row of a request that was served, or else one that may be."""
-        identity = (request.incarnation, number)
-        return self._served.get(identity) or self._first_young(identity)
+    def _add_join(self, pod_id: str, identity: Identity) -> None:
+        joins = self._joins.setdefault(pod_id, [])
+        if identity not in joins:
+            if joins:
+                self._waiting.pop(joins[-1], None)
+            joins.append(identity)
 
-    def is_oldest(self, request: SyncRequest, number: int, patience: float) -> bool:
-        """Whether the pod of this request serves: it is the oldest, or has waited for ``patience``
-        seconds for the pod of each older one."""
-        identity = (request.incarnation, number)
+    def find(self, request: Request, number: int) -> Posted | None:
+        """The row of a request that was served, or else one that may be. Raises
+        ``IncarnationEnded`` for a join if another process of the pod has posted one later."""
+        identity = (owner_of(request), number)
+        row = self._served.get(identity) or self._first_young(identity)
+        pod_id = joining_pod(request)
+        joins = self._joins.get(pod_id, []) if pod_id is not None else []
+        if row is None and pod_id is not None and identity in joins[:-1]:
+            raise IncarnationEnded(pod_id, superseded=True)
+        return row
+
+    def is_oldest(self, request: Request, number: int, patience: float) -> bool:
+        """Whether the sender of this request serves: it is the oldest, or has waited for
+        ``patience`` seconds for the sender of each older one."""
+        identity = (owner_of(request), number)
         row = self._first_young(identity)
         if row is None:
             return True
@@ -85,7 +124,7 @@ class Mailbox:
 
     def servable(self) -> list[Posted]:
         """The requests that may be served, oldest first: none twice, none that is too old, and none
-        that a later one of its incarnation has made void."""
+        that a later one has made void."""
         self._forget_old()
         rows = map(self._first_young, self._waiting)
         return [row for row in rows if row is not None]
@@ -108,13 +147,18 @@ class Mailbox:
                 break
             del self._waiting[identity]
 
-    def result(self, row: Posted) -> SyncResult:
+    def result(self, row: Posted) -> Result:
         """The result of a request that was served, as it is read now. Raises what the store
         raises."""
         request = row.request
         if row.error is not None:
             raise row.error
         with self._database.read() as tx:
+            if isinstance(request, CheckedSubmission):
+                ids = [] if row.is_stored else [new.step_id for new in request.steps]
+                return SubmissionResult(row.is_stored, tuple(tx.steps(ids).values()))
+            if isinstance(request.pod_command, Join):
+                pods.check_joined(tx.pod(request.pod_id), request.pod_id, request.incarnation)
             if request.claim:
                 pods.check_may_claim(tx.pod(request.pod_id), request.pod_id, request.incarnation)
             lost = tx.lost(request.check_held)

@@ -20,6 +20,12 @@ class PodChecks:
         self._records = records
         self._silence = silence
         self._ended: dict[str, set[str]] = defaultdict(set)  # incarnations, by pod
+        self._posted_joins: dict[str, list[str]] = defaultdict(list)  # the same, in order
+
+    def posted_join(self, pod_id: str, incarnation: str) -> None:
+        """Note that a join was posted to the mailbox."""
+        if incarnation not in self._posted_joins[pod_id]:
+            self._posted_joins[pod_id].append(incarnation)
 
     def pruned(self, pod_id: str) -> None:
         """Forget the incarnations of a pod that was pruned."""
@@ -75,6 +81,14 @@ class PodChecks:
                 "ended incarnations stay ended",
                 pod_id,
                 "joined as an incarnation that has ended",
+            )
+            order = self._posted_joins[pod_id]
+            require(
+                pod.incarnation not in order
+                or order.index(fact.incarnation) > order.index(pod.incarnation),
+                "the last process joins last",
+                pod_id,
+                "joined after a process that had posted its join later",
             )
             pod.incarnation, pod.status, pod.birth = fact.incarnation, "up", event.at
         else:

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.pod import Join, SendHeartbeat
-from fleet_q.core.ports import SyncRequest
-from fleet_q.services.simulation.mailbox import Posted
+from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.services.simulation.mailbox import Posted, Request, joining_pod
 from fleet_q.services.simulation.models import Body, Statement, StoreModel
 
 HEAD: Final = "the head of the queue"
@@ -48,6 +48,10 @@ class Procedures:
                 return (yield from self._submit(call))
             case "set_queue":
                 return (yield from self._set_queue(call))
+            case "submit_checked":
+                submission, patience = args
+                exchange = self._poll if call.kwargs["is_posted"] else self._put
+                return (yield from exchange(submission, 1, patience))
             case "declare_dead":
                 pod_ids = tuple(pod.pod_id for pod in args[0])
                 return (yield from self._write(call, [("pod_health", pod_ids)]))
@@ -60,15 +64,12 @@ class Procedures:
 
     def _sync(self, request: SyncRequest) -> Body:
         """A heartbeat is inserted first, which needs no lock, unless it has to wake the pod.
-        Joining is a transaction of its own."""
+        A join goes through the mailbox, and serves at once."""
         if isinstance(request.pod_command, Join):
-            join = replace(request, claim=0, outcomes=(), check_held=())
-            yield _then("BEGIN", self._model.begin)
-            yield self._update(("fleet_q", ("1",)))
-            yield self._update(("pod_health", (request.pod_id,)))
-            yield self._insert("pod_health")
-            yield self._insert("pod_events")
-            yield _then("COMMIT", self._model.commit, does=StoreCall("sync", (join,)))
+            join = replace(request, claim=0, claim_token="", outcomes=())
+            joined = yield from self._put(join, 0, 0.0)
+            if not request.claim and not request.outcomes:
+                return joined
             request = replace(request, pod_command=None)
         if isinstance(request.pod_command, SendHeartbeat):
             was_awake = yield self._insert("pod_heartbeats", StoreCall("heartbeat", (request,)))
@@ -90,7 +91,7 @@ class Procedures:
                 return nothing_due
         return (yield from self._put(request, number, patience))
 
-    def _poll(self, request: SyncRequest, number: int, patience: float) -> Body:
+    def _poll(self, request: Request, number: int, patience: float) -> Body:
         look = StoreCall("look", (request, number, patience))
         view = yield self._select("result", look)
         if not view.is_there:
@@ -99,7 +100,7 @@ class Procedures:
             return view.result
         return (yield from self._serve(look))
 
-    def _put(self, request: SyncRequest, number: int, patience: float) -> Body:
+    def _put(self, request: Request, number: int, patience: float) -> Body:
         put = StoreCall("put", (self._actor, request, number))
         yield self._insert("sync_requests", put)
         look = StoreCall("look", (request, number, patience))
@@ -111,23 +112,40 @@ class Procedures:
         yield _then("BEGIN", self._model.begin)
         mark = self._update(("sync_requests", ()))
         marked: Sequence[Posted] = yield replace(mark, does=StoreCall("mark"), keeps_locks=True)
-        changes = [change for row in marked for change in _changes(row.request)]
-        for table, log in LOGS.items():
-            rows = [row for name, ids in changes if name == table for row in ids]
-            if rows:
-                yield self._update((table, tuple(rows)))
-                yield self._insert(log)
+        yield self._select("marked")
+        requests = [row.request for row in marked]
+        yield from self._serve_steps(requests)
+        yield from self._serve_pods(requests)
         yield _then("COMMIT", self._model.commit, does=StoreCall("serve", (marked,)))
         view = yield self._select("result", look)
-        if view.result is None:
-            return None
+        if not isinstance(view.result, SyncResult):
+            return view.result
         return replace(view.result, served_others=max(0, len(marked) - 1))
+
+    def _serve_steps(self, requests: Sequence[Request]) -> Body:
+        """Change steps by one UPDATE; check the ids of submissions by another, and insert them."""
+        changed = _rows_of(requests, "step_tracker")
+        submitted = [
+            new.step_id for r in requests if not isinstance(r, SyncRequest) for new in r.steps
+        ]
+        if changed:
+            yield self._update(("step_tracker", changed))
+        if submitted:
+            yield self._update(("step_tracker", tuple(submitted)))
+            yield self._insert("step_tracker")
+        if changed or submitted:
+            yield self._insert("step_events")
+
+    def _serve_pods(self, requests: Sequence[Request]) -> Body:
+        changed = _rows_of(requests, "pod_health")
+        if changed:
+            yield self._update(("pod_health", changed))
+            if any(joining_pod(request) is not None for request in requests):
+                yield self._insert("pod_health")
+            yield self._insert("pod_events")
 
     def _submit(self, call: StoreCall) -> Body:
         yield _then("BEGIN", self._model.begin)
-        if not all(new.unique for new in call.args[0]):
-            yield self._update(("fleet_q", ("1",)))
-            yield self._update(("step_tracker", _ids(call.args[0])))
         yield self._insert("step_tracker")
         yield self._insert("step_events")
         return (yield _then("COMMIT", self._model.commit, does=call))
@@ -196,6 +214,12 @@ def _changes(request: SyncRequest) -> list[Change]:
     if request.pod_command is not None:
         changes.append(("pod_health", (request.pod_id,)))
     return changes
+
+
+def _rows_of(requests: Sequence[Request], table: str) -> tuple[str, ...]:
+    """The rows of a table that these requests lock."""
+    syncs = [request for request in requests if isinstance(request, SyncRequest)]
+    return tuple(row for r in syncs for name, rows in _changes(r) if name == table for row in rows)
 
 
 def _only_claims(request: SyncRequest) -> bool:

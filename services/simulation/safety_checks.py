@@ -16,6 +16,7 @@ from fleet_q.core.pod import PodChange
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.queues import QueueEvent
 from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.mailbox import joining_pod, owner_of
 from fleet_q.services.simulation.pod_checks import PodChecks
 from fleet_q.services.simulation.queue_checks import QueueChecks
 from fleet_q.services.simulation.recording import StepChange
@@ -78,6 +79,8 @@ class SafetyChecks(Records):
                 self._has_led.add(actor)
         elif call.method in ("declare_dead", "recover") and (steps or pods):
             self._check_leads(actor)
+        elif call.method == "put" and (pod_id := joining_pod(request := call.args[1])) is not None:
+            self._pod_checks.posted_join(pod_id, owner_of(request))
         for pod_event, pod in pods:
             self._pod_checks.changed(pod_event, pod, actor)
         claimed: list[tuple[StepRecord, str]] = []

@@ -12,9 +12,9 @@ from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.pod import SendHeartbeat
-from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.core.ports import CheckedSubmission, SyncRequest, SyncResult
 from fleet_q.services.simulation.actor import Actor
-from fleet_q.services.simulation.mailbox import MOST_SERVED, Mailbox, Posted
+from fleet_q.services.simulation.mailbox import MOST_SERVED, Mailbox, Posted, Request, Result
 from fleet_q.services.simulation.recording import RecordingDatabase
 
 
@@ -24,7 +24,7 @@ class View(msgspec.Struct, frozen=True):
 
     is_there: bool
     is_oldest: bool
-    result: SyncResult | None
+    result: Result | None
 
 
 class SimulatedStore(EventStore):
@@ -55,10 +55,10 @@ class SimulatedStore(EventStore):
         self.sync(SyncRequest(request.pod_id, request.incarnation, request.pod_command))
         return True
 
-    def put(self, actor: Actor, request: SyncRequest, number: int) -> None:
+    def put(self, actor: Actor, request: Request, number: int) -> None:
         """Insert a request into the mailbox. It is a heartbeat, too; if its incarnation has ended,
         the pod is told by the result."""
-        if isinstance(request.pod_command, SendHeartbeat):
+        if isinstance(request, SyncRequest) and isinstance(request.pod_command, SendHeartbeat):
             try:
                 was_awake = self.heartbeat(request)
             except FleetQError:
@@ -67,7 +67,7 @@ class SimulatedStore(EventStore):
                 request = replace(request, pod_command=None)
         self.mailbox.post(actor, request, number)
 
-    def look(self, request: SyncRequest, number: int, patience: float) -> View:
+    def look(self, request: Request, number: int, patience: float) -> View:
         """What a pod finds about its request."""
         row = self.mailbox.find(request, number)
         if row is not None and row.served:
@@ -80,14 +80,31 @@ class SimulatedStore(EventStore):
         return self.mailbox.servable()[:MOST_SERVED]
 
     def serve(self, marked: Sequence[Posted]) -> None:
-        """Carry out the requests that were marked."""
-        for row in marked:
+        """Carry out the requests that were marked, those of pods first."""
+        taken: set[str] = set()  # ids in submissions
+        for row in sorted(marked, key=lambda row: isinstance(row.request, CheckedSubmission)):
             self.mailbox.on_served(row)
-            request = replace(row.request, is_retry=True)
-            answer = None
-            try:
-                answer = self.sync(request)
-                row.refused = answer.refused
-            except FleetQError as error:
-                row.error = error
-            self._on_done(row.actor, StoreCall("sync", (request,)), answer)
+            if isinstance(row.request, CheckedSubmission):
+                self._store(row, row.request, taken)
+            else:
+                self._sync(row, row.request)
+
+    def _sync(self, row: Posted, request: SyncRequest) -> None:
+        request = replace(request, is_retry=True)
+        answer = None
+        try:
+            answer = self.sync(request)
+            row.refused = answer.refused
+        except FleetQError as error:
+            row.error = error
+        self._on_done(row.actor, StoreCall("sync", (request,)), answer)
+
+    def _store(self, row: Posted, submission: CheckedSubmission, taken: set[str]) -> None:
+        """Store steps, unless one of their ids is taken by a step or is in an older submission."""
+        ids = {new.step_id for new in submission.steps}
+        with self._database.read() as tx:
+            row.is_stored = not tx.steps(list(ids)) and taken.isdisjoint(ids)
+        taken |= ids
+        if row.is_stored:
+            call = StoreCall("submit", (submission.steps, submission.by))
+            self._on_done(row.actor, call, call.on(self))

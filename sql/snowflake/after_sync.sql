@@ -19,7 +19,7 @@ SELECT
     ) AS claimable,
     (SELECT MAX(schema_version) FROM {fleet_q}) AS schema_version,
     :changed + :claimed AS changed,
-    (SELECT COUNT(*) FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))) AS served,
+    :served AS served,
     {pod_columns},
     {step_nulls}
 FROM (SELECT 1 AS always) AS now

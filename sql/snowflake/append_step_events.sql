@@ -1,10 +1,3 @@
--- Append the events of one change, derived from the rows that it changed.
-INSERT INTO {step_events} (
-    step_id, version, type, event_ts, pod_id, change_id,
-    {fact_names}
-)
-SELECT
-    step_id, version, change_type, last_update_ts, changed_for, change_id,
-    {fact_values with claim_token = change_token}
-FROM {step_tracker}
+-- Append the events of one change.
+{{step_events_of_rows}}
 WHERE change_id = :change_id

@@ -1,6 +1,7 @@
--- Start a new incarnation of an existing pod id, which ends the earlier one.
+-- Start new incarnations of existing pod ids, which ends the earlier ones.
 UPDATE {pod_health}
 SET status = 'up', birth_ts = CURRENT_TIMESTAMP(), last_heartbeat_ts = CURRENT_TIMESTAMP(),
-    incarnation = :incarnation, version = version + 1, change_id = :change_id,
+    incarnation = joining.incarnation, version = {pod_health}.version + 1, change_id = :change_id,
     change_type = 'joined'
-WHERE pod_id = :pod_id AND incarnation <> :incarnation
+FROM (SELECT pod_id, incarnation FROM {{marked_requests}} WHERE joins) AS joining
+WHERE {pod_health}.pod_id = joining.pod_id AND {pod_health}.incarnation <> joining.incarnation

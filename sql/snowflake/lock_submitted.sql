@@ -1,6 +1,5 @@
--- Lock the steps that have these ids, and count them. A query may not see yet what another session
--- has committed; an UPDATE changes what is there, and a transaction sees what it has changed. On
--- standard tables, it also waits for another submission that inserts the same ids.
+-- Lock the steps that have the ids of submissions. A query may not see yet what another session has
+-- committed; an UPDATE changes what is there, and a transaction sees what it has changed.
 UPDATE {step_tracker}
 SET version = version
 WHERE step_id IN (

@@ -1,19 +1,20 @@
--- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of outcomes.
+-- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of texts.
 -- The lock of the table lets one change serve at a time.
 UPDATE {sync_requests}
 SET change_id = :change_id
 FROM (
-    SELECT incarnation, number
+    SELECT pod_id, incarnation, number
     FROM (
         SELECT
-            incarnation, number,
+            pod_id, incarnation, number,
             ROW_NUMBER() OVER (ORDER BY sent_ts, incarnation) AS place,
             SUM(size) OVER (
                 ORDER BY sent_ts, incarnation ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
             ) AS bytes
         FROM {{waiting_requests}} AS waiting
     ) AS ordered
-    WHERE place <= 100 AND bytes <= 8388608
+    WHERE place = 1 OR (place <= 100 AND bytes <= 8388608)
 ) AS marked
-WHERE {sync_requests}.incarnation = marked.incarnation
+WHERE {sync_requests}.pod_id = marked.pod_id
+    AND {sync_requests}.incarnation = marked.incarnation
     AND {sync_requests}.number = marked.number AND {sync_requests}.change_id IS NULL

@@ -9,4 +9,5 @@ SELECT
         ELSE COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
     END AS position
 FROM {{waiting_requests}} AS waiting
-LEFT JOIN {{waiting_requests}} AS own ON own.incarnation = :incarnation AND own.number = :number
+LEFT JOIN {{waiting_requests}} AS own
+    ON own.pod_id = :pod_id AND own.incarnation = :incarnation AND own.number = :number

@@ -4,7 +4,8 @@ SELECT COALESCE(MAX(change_id), '')
 FROM (
     SELECT change_id
     FROM {sync_requests}
-    WHERE incarnation = :incarnation AND number = :number AND change_id IS NOT NULL
+    WHERE pod_id = :pod_id AND incarnation = :incarnation AND number = :number
+        AND change_id IS NOT NULL
     ORDER BY sent_ts
     LIMIT 1
 ) AS earliest

@@ -170,9 +170,11 @@ def test_lock_held_for_too_long_is_a_transient_error(
 ) -> None:
     other = Session(migrated.parameters, Statements())
     other.execute("BEGIN TRANSACTION")
-    other.query("lock_submissions")
+    other.execute("UPDATE SYNC_REQUESTS SET number = number")
     with pytest.raises(StoreUnavailable):
         impatient.submit([Submit(step_id, "{}")])
+    other.execute("ROLLBACK")
+    other.execute("DELETE FROM SYNC_REQUESTS")  # where the submission waits
     other.close()
     assert once_available(lambda: impatient.submit([Submit(step_id, "{}")])) == [True]
 

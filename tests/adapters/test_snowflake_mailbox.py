@@ -16,7 +16,7 @@ from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.audit import audit
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.events import Claimed
-from fleet_q.core.pod import Drain, Join, SendHeartbeat
+from fleet_q.core.pod import Drain, Join, Leave, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import Complete, Fail, Step, Submit, claim_order, steps_to_claim
 from tests.standin.client import Schema
@@ -49,19 +49,24 @@ class Mail:
         self.store.submit([Submit(i, "{}", unique=True, **options) for i in ids])
         return ids
 
-    def put(self, *requests: tuple[SyncRequest, int]) -> None:
-        """Post requests a millisecond after each other. Nobody serves them, because an older one
-        waits; that one is deleted in the end."""
+    @contextmanager
+    def nobody_serves(self) -> Iterator[None]:
+        """Let all requests that are posted meanwhile wait for an older one."""
         self.execute(
             "INSERT INTO SYNC_REQUESTS (pod_id, incarnation, number, sent_ts, request, claim,"
-            " outcomes, outcome_count) SELECT 'nobody', 'nobody', 1, CURRENT_TIMESTAMP(), '{}', 0,"
-            " '', 0"
+            " outcomes, outcome_count, joins, submissions) SELECT 'nobody', 'nobody', 1,"
+            " CURRENT_TIMESTAMP(), '', 0, '', 0, FALSE, ''"
         )
-        for request, number in requests:
-            self.pass_time(0.001)
-            assert self.store.post(request, number, PATIENCE) is None
+        yield
         self.execute("DELETE FROM SYNC_REQUESTS WHERE pod_id = 'nobody'")
         self.pass_time(0.001)
+
+    def put(self, *requests: tuple[SyncRequest, int]) -> None:
+        """Post requests a millisecond after each other. They wait."""
+        with self.nobody_serves():
+            for request, number in requests:
+                self.pass_time(0.001)
+                assert self.store.post(request, number, PATIENCE) is None
 
     def execute(self, text: str) -> None:
         self.store.session.execute(text)
@@ -203,7 +208,8 @@ def test_request_posted_twice_is_served_once_though_the_serving_call_saw_it_unse
         holder.execute("UPDATE SYNC_REQUESTS SET change_id = 'earlier' WHERE pod_id = 'a'")
         mail.execute(
             "INSERT INTO SYNC_REQUESTS SELECT pod_id, incarnation, number, CURRENT_TIMESTAMP(),"
-            " request, claim, outcomes, outcome_count, NULL FROM SYNC_REQUESTS WHERE pod_id = 'a'"
+            " request, claim, outcomes, outcome_count, joins, submissions, NULL"
+            " FROM SYNC_REQUESTS WHERE pod_id = 'a' AND NOT joins"
         )
     assert mail.result(claim("a", 1)).claimed == ()
     assert mail.store.counts()["claimed"] == 1
@@ -217,7 +223,8 @@ def test_void_request_is_not_served_though_the_serving_call_did_not_see_the_late
     with outdated_serving(mail, claim("b", 1)) as holder:
         holder.execute(
             "INSERT INTO SYNC_REQUESTS SELECT pod_id, incarnation, 2, CURRENT_TIMESTAMP(),"
-            " request, claim, outcomes, outcome_count, NULL FROM SYNC_REQUESTS WHERE pod_id = 'a'"
+            " request, claim, outcomes, outcome_count, joins, submissions, NULL"
+            " FROM SYNC_REQUESTS WHERE pod_id = 'a' AND NOT joins"
         )
     assert mail.store.counts()["claimed"] == 1
 
@@ -265,7 +272,7 @@ def test_request_waits_for_an_older_one_until_its_patience_is_over(mail: Mail) -
 def test_incarnation_that_has_ended_claims_nothing(mail: Mail) -> None:
     mail.submit(2)
     mail.put((claim("a", 1), 1), (claim("b", 1), 1))
-    mail.store.sync(SyncRequest("a", "a2", Join("a", "a2")))
+    mail.store.sync(SyncRequest("a", "a1", Leave("a", "a1")))
     mail.pass_time(PATIENCE)
     assert len(mail.result(claim("b", 1)).claimed) == 1
     with pytest.raises(IncarnationEnded):
@@ -277,7 +284,9 @@ def test_claim_without_a_due_step_is_answered_and_not_posted(mail: Mail) -> None
     result = mail.store.post(claim("a", 1), 1, PATIENCE)
     assert result is not None
     assert (result.claimed, result.more) == ((), False)
-    assert mail.store.session.execute("SELECT COUNT(*) FROM SYNC_REQUESTS") == [(0,)]
+    assert mail.store.session.execute("SELECT COUNT(*) FROM SYNC_REQUESTS WHERE NOT joins") == [
+        (0,)
+    ]
 
 
 def test_heartbeat_of_a_posted_request_is_stored_while_it_waits(mail: Mail) -> None:
@@ -317,7 +326,7 @@ def test_leader_deletes_old_requests(mail: Mail) -> None:
     mail.submit(1)
     mail.store.post(claim("a", 1), 1, PATIENCE)
     mail.store.fold_heartbeats()
-    assert mail.store.session.execute("SELECT COUNT(*) FROM SYNC_REQUESTS") == [(1,)]
+    assert mail.store.session.execute("SELECT COUNT(*) FROM SYNC_REQUESTS") == [(len(PODS) + 1,)]
     mail.pass_time(601)
     mail.store.fold_heartbeats()
     assert mail.store.session.execute("SELECT COUNT(*) FROM SYNC_REQUESTS") == [(0,)]

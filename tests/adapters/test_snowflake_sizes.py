@@ -44,7 +44,7 @@ def test_every_batch_of_a_large_submission_fits(monkeypatch: pytest.MonkeyPatch,
     sizes: list[int] = []
 
     def submit(store: SnowflakeStore, new: Sequence[Submit]) -> None:
-        sizes.append(size_of(rows.submissions_json(new)))
+        sizes.append(size_of(rows.submissions_json(new, "s" * 32, "p" * 200)))
 
     monkeypatch.setattr(SnowflakeStore, "submit", submit)
     payload = f'"{text * (512 * 1024 // size_of(text))}"'

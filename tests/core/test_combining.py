@@ -86,7 +86,7 @@ def test_pod_posts_only_if_the_store_combines() -> None:
     [
         SyncRequest("pod", "id-1", SendHeartbeat("pod", "id-1")),
         SyncRequest("pod", "id-1", check_held=(("a", "t"),)),
-        SyncRequest("pod", "id-1", Join("pod", "id-1"), claim=1),
+        SyncRequest("pod", "id-1", Sleep("pod", "id-1")),
         SyncRequest("pod", "id-1", Leave("pod", "id-1"), outcomes=(Complete("a", "t", "1"),)),
         SyncRequest("pod", "id-1", SendHeartbeat("pod", "id-1"), claim=1, only_if_claimable=True),
         SyncRequest("pod", "id-1", outcomes=(Complete("a", "t", "1" * MOST_POSTED_BYTES * 2),)),
@@ -94,6 +94,20 @@ def test_pod_posts_only_if_the_store_combines() -> None:
 )
 def test_pod_commands_and_large_requests_are_sent_directly(request_: SyncRequest) -> None:
     assert not Posting().combining.should_post(request_)
+
+
+def test_joins_are_posted_without_contention_too() -> None:
+    join = SyncRequest("pod", "id-1", Join("pod", "id-1"))
+    assert Posting(contended=False).combining.should_post(join)
+
+
+def test_join_claims_nothing_where_it_is_posted() -> None:
+    driver = Driver(traits=COMBINES)
+    request = driver.sync()
+    assert isinstance(request.pod_command, Join)
+    assert request.claim == 0
+    driver.answer(request)
+    assert driver.sync().claim > 0
 
 
 @pytest.mark.parametrize(("pods", "is_posted"), [(10, False), (11, True)])

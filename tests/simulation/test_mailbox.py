@@ -9,8 +9,8 @@ import pytest
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.pod import Join, Leave, SendHeartbeat, Sleep
-from fleet_q.core.ports import SyncRequest, SyncResult
-from fleet_q.core.step import Complete
+from fleet_q.core.ports import CheckedSubmission, SubmissionResult, SyncRequest, SyncResult
+from fleet_q.core.step import Complete, Submit
 from fleet_q.services.simulation.mailbox import MAX_AGE
 from fleet_q.services.simulation.models import standard
 from tests.simulation.test_server import SimulatedStore
@@ -196,3 +196,33 @@ def test_sleeping_pod_is_woken_when_its_request_is_served(store: Combining) -> N
     store.wait(10.0)
     assert len(store.answer("pod").claimed) == 2
     assert store.database.pods["pod"].status == "up"
+
+
+def test_submissions_are_served_with_requests_and_of_two_with_one_id_the_older_is_stored(
+    store: Combining,
+) -> None:
+    older, newer = (
+        CheckedSubmission(name, (Submit("new", "{}"),), None) for name in ("older", "newer")
+    )
+    store.put(MINE)
+    store.mailbox.post(None, older, 1)
+    store.mailbox.post(None, newer, 1)
+    store.send("poll", MINE)
+    store.wait(10.0)
+    for name, submission in (("one", older), ("two", newer)):
+        poll = StoreCall("submit_checked", (submission, PATIENCE), {"is_posted": True})
+        store.call(name, poll)
+    store.wait(10.0)
+    assert store.answer("one") == SubmissionResult(True)
+    assert [step.step_id for step in store.answer("two").existing] == ["new"]
+    assert len(store.database.step_log["new"]) == 1
+
+
+def test_join_is_not_served_after_a_later_process_has_posted_one(store: Combining) -> None:
+    earlier, later = (SyncRequest("pod", name, Join("pod", name)) for name in ("i2", "i3"))
+    store.put(earlier)
+    store.put(later)
+    store.put(earlier)
+    assert [row.request for row in store.mailbox.servable()] == [later]
+    with pytest.raises(IncarnationEnded):
+        store.mailbox.find(earlier, 1)

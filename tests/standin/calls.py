@@ -25,6 +25,7 @@ from .scripting import (
     Query,
     Return,
     ReturnTable,
+    SelectInto,
 )
 from .sessions import Session
 
@@ -163,6 +164,8 @@ class _Run:
                 self._result_sets[name] = await self._statement(query)
             case Assign(name, value):
                 await self._assign(name, value)
+            case SelectInto(query, names):
+                await self._select_into(query, names)
             case If(branches, otherwise):
                 for condition, body in branches:
                     if await self._is_true(condition):
@@ -180,6 +183,18 @@ class _Run:
         if value is not None and not type_.holds(assigned):
             raise errors.wrong_type(name, type_.text, value.line, value.position)
         self._values[name] = assigned
+
+    async def _select_into(self, query: Query, names: Sequence[str]) -> None:
+        table = (await self._statement(query)).table
+        assert table is not None
+        if (table.num_rows, table.num_columns) != (1, len(names)):
+            found = f"{table.num_rows} row(s) of {table.num_columns} column(s)"
+            raise errors.not_provided(f"SELECT of {found} INTO {len(names)} variable(s)")
+        for column, name in zip(table.columns, names, strict=True):
+            value, type_ = column[0].as_py(), self._types[name]
+            if not type_.holds(value):
+                raise errors.wrong_type(name, type_.text, query.line, query.position)
+            self._values[name] = value
 
     async def _value(self, expression: Expression) -> Any:
         if expression.is_query:

@@ -89,6 +89,14 @@ class Assign:
 
 
 @dataclass(frozen=True)
+class SelectInto:
+    """New values for variables: the columns of the one row of a query."""
+
+    query: Query
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class If:
     """Conditions, and what to do under the first that is true, or else under none."""
 
@@ -111,7 +119,7 @@ class Return:
     value: Expression
 
 
-Node = Execute | Declare | DeclareResultSet | Assign | If | ReturnTable | Return
+Node = Execute | Declare | DeclareResultSet | Assign | SelectInto | If | ReturnTable | Return
 
 
 @dataclass(frozen=True)
@@ -177,12 +185,31 @@ class _Parser:
             text = "BEGIN TRANSACTION" if first == "BEGIN" else first
             self._in.expect(*text.split())
             node = Execute(Query(text, (), line, position))
+        elif first == "SELECT":
+            node = self._select(self._until_semicolon())
         elif first in _STATEMENTS:
             node = Execute(self._query(self._until_semicolon()))
         else:
             raise self._in.unexpected(self._in.token, "not a statement that procedures may contain")
         self._in.expect(";")
         return node
+
+    def _select(self, found: Sequence[Token]) -> Node:
+        """A SELECT, with the variables that it sets after INTO, if there is one."""
+        words = [token.word for token in found]
+        if "INTO" not in words:
+            return Execute(self._query(found))
+        into = words.index("INTO")
+        if "FROM" not in words[into:]:
+            raise self._in.unexpected(found[into], "expected FROM after the variables of INTO")
+        end = words.index("FROM", into)
+        names = tuple(words[into + 2 : end : 3])
+        if words[into + 1 : end] != [w for name in names for w in (":", name, ",")][:-1]:
+            raise self._in.unexpected(found[into], "expected variables with colons after INTO")
+        select, source = self._query(found[:into]), self._query(found[end:])
+        text = f"{select.text} {source.text}"
+        query = Query(text, (*select.names, *source.names), select.line, select.position)
+        return SelectInto(query, names)
 
     def _let(self) -> Node:
         place = self._in.place(self._in.token)
@@ -342,6 +369,10 @@ def _check(nodes: Sequence[Node], known: dict[str, str], returns_table: bool) ->
             case Assign(name, value):
                 _check_query(value, known)
                 _check_name(name, known, value.line, value.position)
+            case SelectInto(query, names):
+                _check_query(query, known)
+                for name in names:
+                    _check_name(name, known, query.line, query.position)
             case If(branches, otherwise):
                 for condition, body in branches:
                     _check_query(condition, known)

@@ -6,8 +6,8 @@ CREATE TRANSIENT TABLE IF NOT EXISTS {pod_heartbeats} (
     heartbeat_ts  TIMESTAMP_LTZ(6)  NOT NULL
 ) DATA_RETENTION_TIME_IN_DAYS = 0;
 
--- The mailbox: requests that wait to be served, or were served by the change change_id. A request has
--- several rows if its pod posted it again.
+-- The mailbox: requests that wait to be served, or were served by the change change_id: those of pods,
+-- and submissions, whose id is their incarnation. A request has several rows if it was posted again.
 CREATE TRANSIENT TABLE IF NOT EXISTS {sync_requests} (
     pod_id         VARCHAR           NOT NULL,
     incarnation    VARCHAR           NOT NULL,
@@ -17,6 +17,8 @@ CREATE TRANSIENT TABLE IF NOT EXISTS {sync_requests} (
     claim          NUMBER(38, 0)     NOT NULL,
     outcomes       VARCHAR           NOT NULL,
     outcome_count  NUMBER(38, 0)     NOT NULL,
+    joins          BOOLEAN           NOT NULL,
+    submissions    VARCHAR           NOT NULL,
     change_id      VARCHAR
 ) DATA_RETENTION_TIME_IN_DAYS = 0;
 

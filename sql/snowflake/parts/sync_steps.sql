@@ -1,4 +1,4 @@
--- Claim steps and record outcomes by sync.sql, and append the events. An UPDATE that waited for its
+-- Claim steps and record outcomes by sync.sql. An UPDATE that waited for its
 -- lock may see the steps as they were before; each row that it changes still has the version that it
 -- saw, and if all were changed in between, the second UPDATE of the transaction, which has the lock,
 -- claims others. Outcomes need none: whatever changes a claimed step ends its claim.
@@ -10,7 +10,4 @@ IF (claim > 0 AND changed <= outcome_count) THEN
         {{sync}};
         claimed := SQLROWCOUNT;
     END IF;
-END IF;
-IF (changed > 0 OR claimed > 0) THEN
-    {{append_step_events}};
 END IF

@@ -21,7 +21,7 @@ DECLARE
     changed NUMBER(38, 0) DEFAULT 0;
 BEGIN
     BEGIN TRANSACTION;
-    {{lock_submissions}};
+    {{lock_queues}};
     IF (new_version > 1) THEN
         {{update_queue}};
         changed := SQLROWCOUNT;

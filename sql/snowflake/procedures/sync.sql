@@ -1,10 +1,9 @@
 -- Carry out a pod's request and return its state. A request that only claims looks for a due step
--- before it locks the table. Joining locks the tables in another order, so it has a transaction of
--- its own. A heartbeat is inserted first, without a lock, unless it has to wake the pod.
+-- before it locks the table. A heartbeat is inserted first, without a lock, unless it has to wake the
+-- pod. Pods join through the mailbox.
 CREATE OR REPLACE PROCEDURE {procedure}(
     pod_id VARCHAR,
     incarnation VARCHAR,
-    joins BOOLEAN,
     sends_heartbeat BOOLEAN,
     transitions VARCHAR,
     allowed_statuses VARCHAR,
@@ -23,19 +22,12 @@ CREATE OR REPLACE PROCEDURE {procedure}(
 AS
 $$
 DECLARE
+    served NUMBER(38, 0) DEFAULT 0;
     sent NUMBER(38, 0) DEFAULT 0;
     due NUMBER(38, 0) DEFAULT 1;
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
 BEGIN
-    IF (joins) THEN
-        BEGIN TRANSACTION;
-        {{lock_submissions}};
-        {{join_again}};
-        {{join_first}};
-        {{append_pod_events}};
-        COMMIT;
-    END IF;
     IF (sends_heartbeat) THEN
         {{send_heartbeat}};
         sent := SQLROWCOUNT;
@@ -51,6 +43,9 @@ BEGIN
         BEGIN TRANSACTION;
         IF (outcome_count > 0 OR (claim > 0 AND due > 0)) THEN
             {{sync_steps}};
+            IF (changed > 0 OR claimed > 0) THEN
+                {{append_step_events}};
+            END IF;
         END IF;
         IF (
             transitions IS NOT NULL

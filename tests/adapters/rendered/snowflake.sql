@@ -25,7 +25,7 @@ SELECT
     ) AS claimable,
     (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
     :changed + :claimed AS changed,
-    (SELECT COUNT(*) FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))) AS served,
+    :served AS served,
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -84,11 +84,12 @@ ORDER BY step.step_id;
 SELECT SYSTEM$ALLOWLIST();
 
 -- snowflake/append_pod_events
+-- Append the events of one change. Others than the pod itself only declare it dead.
 INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
 SELECT
     pod_id, version, change_type,
-    CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END, :pod_id,
-    incarnation, change_id
+    CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END,
+    CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation, change_id
 FROM "POD_HEALTH"
 WHERE change_id = :change_id AND change_type <> '';
 
@@ -104,8 +105,41 @@ SELECT
 FROM "QUEUES"
 WHERE change_id = :change_id;
 
+-- snowflake/append_served_events
+-- Append the events of a change that served requests, and those of the submissions among them.
+INSERT INTO "STEP_EVENTS" (
+    step_id, version, type, event_ts, pod_id, change_id,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
+)
+SELECT
+    step_id, version, change_type, last_update_ts, changed_for, change_id,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+        THEN priority END,
+    CASE WHEN change_type = 'submitted' THEN max_retries END,
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+        THEN available_ts END,
+    CASE WHEN change_type = 'submitted' THEN queue END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+    CASE WHEN change_type = 'submitted' THEN key END,
+    CASE WHEN change_type = 'submitted' THEN unique_key END,
+    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+    CASE WHEN change_type = 'claimed' THEN incarnation END,
+    CASE WHEN change_type = 'completed' THEN result END,
+    CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+FROM "STEP_TRACKER"
+WHERE change_id = :change_id
+    OR change_id IN (
+        SELECT value:submission_id::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+    );
+
 -- snowflake/append_step_events
--- Append the events of one change, derived from the rows that it changed.
+-- Append the events of one change.
 INSERT INTO "STEP_EVENTS" (
     step_id, version, type, event_ts, pod_id, change_id,
     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
@@ -460,21 +494,6 @@ FROM "STEP_EVENTS"
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
 ORDER BY step_id, version;
 
--- snowflake/existing_steps
--- The steps that exist under the ids of these submissions.
-SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
-    DATE_PART(epoch_microsecond, step.created_ts),
-    DATE_PART(epoch_microsecond, step.last_update_ts),
-    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-    step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
-    step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
-    step.labels, step.timeout
-FROM "STEP_TRACKER" AS step
-WHERE step.step_id IN (
-    SELECT value:step_id::VARCHAR
-    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-);
-
 -- snowflake/final_steps
 SELECT step_id, version
 FROM "STEP_TRACKER"
@@ -546,21 +565,116 @@ SELECT
     step.value[21]::VARCHAR, step.value[22]::NUMBER(38, 0)
 FROM TABLE(FLATTEN(input => PARSE_JSON(:steps))) AS step;
 
+-- snowflake/is_void
+-- 1 if the request is void, 0 if it is not.
+SELECT COUNT(*)
+FROM (
+    SELECT
+        pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+        MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+        MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+        MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+        MAX(claim) AS claim,
+        MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+        MAX(outcome_count) AS outcome_count,
+        MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+        (
+            number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+            OR (
+                joins
+                AND ROW_NUMBER() OVER (
+                    PARTITION BY pod_id, joins
+                    ORDER BY
+                        MIN(sent_ts) DESC,
+                        CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                        incarnation DESC
+                ) > 1
+            )
+        ) AS is_void
+    FROM "SYNC_REQUESTS"
+    GROUP BY pod_id, incarnation, number, joins
+) AS posted
+WHERE pod_id = :pod_id AND incarnation = :incarnation AND number = :number AND is_void;
+
 -- snowflake/join_again
--- Start a new incarnation of an existing pod id, which ends the earlier one.
+-- Start new incarnations of existing pod ids, which ends the earlier ones.
 UPDATE "POD_HEALTH"
 SET status = 'up', birth_ts = CURRENT_TIMESTAMP(), last_heartbeat_ts = CURRENT_TIMESTAMP(),
-    incarnation = :incarnation, version = version + 1, change_id = :change_id,
+    incarnation = joining.incarnation, version = "POD_HEALTH".version + 1, change_id = :change_id,
     change_type = 'joined'
-WHERE pod_id = :pod_id AND incarnation <> :incarnation;
+FROM (SELECT pod_id, incarnation FROM (
+    SELECT
+        pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
+        submissions
+    FROM (
+        SELECT
+            pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+            MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+            MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+            MAX(claim) AS claim,
+            MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+            MAX(outcome_count) AS outcome_count,
+            MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+            (
+                number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                OR (
+                    joins
+                    AND ROW_NUMBER() OVER (
+                        PARTITION BY pod_id, joins
+                        ORDER BY
+                            MIN(sent_ts) DESC,
+                            CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                            incarnation DESC
+                    ) > 1
+                )
+            ) AS is_void
+        FROM "SYNC_REQUESTS"
+        GROUP BY pod_id, incarnation, number, joins
+    ) AS posted
+    WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
+) AS marked WHERE joins) AS joining
+WHERE "POD_HEALTH".pod_id = joining.pod_id AND "POD_HEALTH".incarnation <> joining.incarnation;
 
 -- snowflake/join_first
 INSERT INTO "POD_HEALTH" (
     pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, change_id, change_type
 )
-SELECT :pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), :incarnation, 1, :change_id,
-    'joined'
-WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE pod_id = :pod_id);
+SELECT joining.pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), joining.incarnation, 1,
+    :change_id, 'joined'
+FROM (SELECT pod_id, incarnation FROM (
+    SELECT
+        pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
+        submissions
+    FROM (
+        SELECT
+            pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+            MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+            MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+            MAX(claim) AS claim,
+            MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+            MAX(outcome_count) AS outcome_count,
+            MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+            (
+                number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                OR (
+                    joins
+                    AND ROW_NUMBER() OVER (
+                        PARTITION BY pod_id, joins
+                        ORDER BY
+                            MIN(sent_ts) DESC,
+                            CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                            incarnation DESC
+                    ) > 1
+                )
+            ) AS is_void
+        FROM "SYNC_REQUESTS"
+        GROUP BY pod_id, incarnation, number, joins
+    ) AS posted
+    WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
+) AS marked WHERE joins) AS joining
+WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" AS pod WHERE pod.pod_id = joining.pod_id);
 
 -- snowflake/list_steps
 -- Steps that a filter selects, the latest first. The labels are a pattern for pairs as they are in the
@@ -632,6 +746,11 @@ UPDATE "POD_EVENTS"
 SET version = version
 WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))));
 
+-- snowflake/lock_queues
+-- Serialize changes of queues by locking this row: a table without an enforced key would store a
+-- queue twice if two processes changed it at once.
+UPDATE "FLEET_Q" SET submissions = submissions + 1;
+
 -- snowflake/lock_steps
 -- Lock the steps that have these ids, so that the transaction sees them as they are: see
 -- lock_submitted.sql.
@@ -642,15 +761,9 @@ WHERE step_id IN (
     FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
 );
 
--- snowflake/lock_submissions
--- Serialize submissions with ids chosen by users, by locking this row: a table without an enforced
--- key would store an id twice if two were submitted at once.
-UPDATE "FLEET_Q" SET submissions = submissions + 1;
-
 -- snowflake/lock_submitted
--- Lock the steps that have these ids, and count them. A query may not see yet what another session
--- has committed; an UPDATE changes what is there, and a transaction sees what it has changed. On
--- standard tables, it also waits for another submission that inserts the same ids.
+-- Lock the steps that have the ids of submissions. A query may not see yet what another session has
+-- committed; an UPDATE changes what is there, and a transaction sees what it has changed.
 UPDATE "STEP_TRACKER"
 SET version = version
 WHERE step_id IN (
@@ -659,36 +772,55 @@ WHERE step_id IN (
 );
 
 -- snowflake/mark_requests
--- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of outcomes.
+-- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of texts.
 -- The lock of the table lets one change serve at a time.
 UPDATE "SYNC_REQUESTS"
 SET change_id = :change_id
 FROM (
-    SELECT incarnation, number
+    SELECT pod_id, incarnation, number
     FROM (
         SELECT
-            incarnation, number,
+            pod_id, incarnation, number,
             ROW_NUMBER() OVER (ORDER BY sent_ts, incarnation) AS place,
             SUM(size) OVER (
                 ORDER BY sent_ts, incarnation ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
             ) AS bytes
         FROM (
-            SELECT incarnation, number, sent_ts, size
+            SELECT pod_id, incarnation, number, sent_ts, size
             FROM (
                 SELECT
-                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
-                    MAX(OCTET_LENGTH(outcomes)) AS size,
-                    MAX(number) OVER (PARTITION BY incarnation) AS latest
+                    pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                    MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                    MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                    MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                    MAX(claim) AS claim,
+                    MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                    MAX(outcome_count) AS outcome_count,
+                    MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                    (
+                        number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                        OR (
+                            joins
+                            AND ROW_NUMBER() OVER (
+                                PARTITION BY pod_id, joins
+                                ORDER BY
+                                    MIN(sent_ts) DESC,
+                                    CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                    incarnation DESC
+                            ) > 1
+                        )
+                    ) AS is_void
                 FROM "SYNC_REQUESTS"
-                GROUP BY incarnation, number
+                GROUP BY pod_id, incarnation, number, joins
             ) AS posted
-            WHERE served_by IS NULL AND number = latest
+            WHERE last_change IS NULL AND NOT is_void
                 AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
         ) AS waiting
     ) AS ordered
-    WHERE place <= 100 AND bytes <= 8388608
+    WHERE place = 1 OR (place <= 100 AND bytes <= 8388608)
 ) AS marked
-WHERE "SYNC_REQUESTS".incarnation = marked.incarnation
+WHERE "SYNC_REQUESTS".pod_id = marked.pod_id
+    AND "SYNC_REQUESTS".incarnation = marked.incarnation
     AND "SYNC_REQUESTS".number = marked.number AND "SYNC_REQUESTS".change_id IS NULL;
 
 -- snowflake/note_pruned
@@ -784,11 +916,12 @@ ORDER BY pod.pod_id;
 
 -- snowflake/post_request
 INSERT INTO "SYNC_REQUESTS" (
-    pod_id, incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+    pod_id, incarnation, number, sent_ts, request, claim, outcomes, outcome_count, joins,
+    submissions
 )
 SELECT
     :pod_id, :incarnation, :number, CURRENT_TIMESTAMP(), :own_request, :own_claim, :own_outcomes,
-    :own_outcome_count;
+    :own_outcome_count, :joins, :own_submissions;
 
 -- snowflake/prune_heartbeats
 DELETE FROM "POD_HEARTBEATS"
@@ -972,31 +1105,68 @@ SELECT
         ELSE COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
     END AS position
 FROM (
-    SELECT incarnation, number, sent_ts, size
+    SELECT pod_id, incarnation, number, sent_ts, size
     FROM (
         SELECT
-            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
-            MAX(OCTET_LENGTH(outcomes)) AS size,
-            MAX(number) OVER (PARTITION BY incarnation) AS latest
+            pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+            MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+            MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+            MAX(claim) AS claim,
+            MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+            MAX(outcome_count) AS outcome_count,
+            MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+            (
+                number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                OR (
+                    joins
+                    AND ROW_NUMBER() OVER (
+                        PARTITION BY pod_id, joins
+                        ORDER BY
+                            MIN(sent_ts) DESC,
+                            CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                            incarnation DESC
+                    ) > 1
+                )
+            ) AS is_void
         FROM "SYNC_REQUESTS"
-        GROUP BY incarnation, number
+        GROUP BY pod_id, incarnation, number, joins
     ) AS posted
-    WHERE served_by IS NULL AND number = latest
+    WHERE last_change IS NULL AND NOT is_void
         AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
 ) AS waiting
 LEFT JOIN (
-    SELECT incarnation, number, sent_ts, size
+    SELECT pod_id, incarnation, number, sent_ts, size
     FROM (
         SELECT
-            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
-            MAX(OCTET_LENGTH(outcomes)) AS size,
-            MAX(number) OVER (PARTITION BY incarnation) AS latest
+            pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+            MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+            MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+            MAX(claim) AS claim,
+            MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+            MAX(outcome_count) AS outcome_count,
+            MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+            (
+                number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                OR (
+                    joins
+                    AND ROW_NUMBER() OVER (
+                        PARTITION BY pod_id, joins
+                        ORDER BY
+                            MIN(sent_ts) DESC,
+                            CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                            incarnation DESC
+                    ) > 1
+                )
+            ) AS is_void
         FROM "SYNC_REQUESTS"
-        GROUP BY incarnation, number
+        GROUP BY pod_id, incarnation, number, joins
     ) AS posted
-    WHERE served_by IS NULL AND number = latest
+    WHERE last_change IS NULL AND NOT is_void
         AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
-) AS own ON own.incarnation = :incarnation AND own.number = :number;
+) AS own
+    ON own.pod_id = :pod_id AND own.incarnation = :incarnation AND own.number = :number;
 
 -- snowflake/schema_version
 SELECT DISTINCT schema_version, table_kind FROM "FLEET_Q";
@@ -1036,79 +1206,11 @@ SELECT COALESCE(MAX(change_id), '')
 FROM (
     SELECT change_id
     FROM "SYNC_REQUESTS"
-    WHERE incarnation = :incarnation AND number = :number AND change_id IS NOT NULL
+    WHERE pod_id = :pod_id AND incarnation = :incarnation AND number = :number
+        AND change_id IS NOT NULL
     ORDER BY sent_ts
     LIMIT 1
 ) AS earliest;
-
--- snowflake/served_claim
-SELECT COALESCE(SUM(claim), 0)::NUMBER(38, 0) FROM (
-    SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
-    FROM (
-        SELECT
-            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-            MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
-            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-            MAX(number) OVER (PARTITION BY incarnation) AS latest
-        FROM "SYNC_REQUESTS"
-        GROUP BY incarnation, number
-    ) AS posted
-    WHERE first_change = :change_id AND last_change = :change_id AND number = latest
-) AS marked;
-
--- snowflake/served_outcome_count
-SELECT COALESCE(SUM(outcome_count), 0)::NUMBER(38, 0) FROM (
-    SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
-    FROM (
-        SELECT
-            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-            MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
-            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-            MAX(number) OVER (PARTITION BY incarnation) AS latest
-        FROM "SYNC_REQUESTS"
-        GROUP BY incarnation, number
-    ) AS posted
-    WHERE first_change = :change_id AND last_change = :change_id AND number = latest
-) AS marked;
-
--- snowflake/served_outcomes
-SELECT
-    '['
-    || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
-    || ']'
-FROM (
-    SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
-    FROM (
-        SELECT
-            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-            MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
-            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-            MAX(number) OVER (PARTITION BY incarnation) AS latest
-        FROM "SYNC_REQUESTS"
-        GROUP BY incarnation, number
-    ) AS posted
-    WHERE first_change = :change_id AND last_change = :change_id AND number = latest
-) AS marked
-WHERE outcomes <> '';
-
--- snowflake/served_requests
-SELECT
-    '['
-    || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
-    || ']'
-FROM (
-    SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
-    FROM (
-        SELECT
-            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-            MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
-            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-            MAX(number) OVER (PARTITION BY incarnation) AS latest
-        FROM "SYNC_REQUESTS"
-        GROUP BY incarnation, number
-    ) AS posted
-    WHERE first_change = :change_id AND last_change = :change_id AND number = latest
-) AS marked;
 
 -- snowflake/set_schema_version
 -- The first statement of a migration's transaction. If it changes no row, another process was
@@ -1162,8 +1264,37 @@ JOIN (
     FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
 ) AS wanted ON step.step_id = wanted.step_id;
 
+-- snowflake/submission_result
+-- How many steps a submission has stored; if none, the steps that have its ids.
+SELECT
+    own.stored,
+    step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+    step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
+    step.labels, step.timeout
+FROM (
+    SELECT COUNT(*) AS stored
+    FROM "STEP_EVENTS"
+    WHERE change_id = :incarnation AND type = 'submitted'
+) AS own
+LEFT JOIN (
+    SELECT
+        step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
+        available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version,
+        queue, task_type, key, unique_key, unique_until_ts, labels, timeout
+    FROM "STEP_TRACKER"
+    WHERE step_id IN (
+        SELECT value:step_id::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON('[' || :own_submissions || ']')))
+    )
+) AS step ON own.stored = 0;
+
 -- snowflake/submit
--- Insert new steps, skipping those whose id exists.
+-- Insert the steps of submissions, of each all or none: none if a step has an id of theirs, or an
+-- older one of the submissions.
 INSERT INTO "STEP_TRACKER" (
     step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
     changed_for,
@@ -1172,7 +1303,7 @@ INSERT INTO "STEP_TRACKER" (
 )
 SELECT
     new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
-    :change_id, 'submitted', :pod_id,
+    accepted.submission_id, 'submitted', new.value:pod_id::VARCHAR,
     new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
     new.value:max_retries::NUMBER(38, 0),
     CASE
@@ -1185,12 +1316,24 @@ SELECT
         microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
     ),
     new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
-FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
-WHERE NOT EXISTS (
-    SELECT 1
-    FROM "STEP_TRACKER" AS step
-    WHERE step.step_id = new.value:step_id::VARCHAR
-);
+FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
+JOIN (
+    SELECT submission_id
+    FROM (
+        SELECT
+            submitted.submission_id, step.step_id AS existing_id,
+            ROW_NUMBER() OVER (PARTITION BY submitted.step_id ORDER BY submitted.number) AS place
+        FROM (
+            SELECT
+                index AS number, value:submission_id::VARCHAR AS submission_id,
+                value:step_id::VARCHAR AS step_id
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+        ) AS submitted
+        LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
+    ) AS checked
+    GROUP BY submission_id
+    HAVING COUNT(existing_id) = 0 AND MAX(place) = 1
+) AS accepted ON accepted.submission_id = new.value:submission_id::VARCHAR;
 
 -- snowflake/sync
 -- Claim steps and record outcomes in one statement, which locks the table once. Each of the

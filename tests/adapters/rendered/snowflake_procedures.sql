@@ -356,8 +356,8 @@ BEGIN
         INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
         SELECT
             pod_id, version, change_type,
-            CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END, :pod_id,
-            incarnation, change_id
+            CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END,
+            CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation, change_id
         FROM "POD_HEALTH"
         WHERE change_id = :change_id AND change_type <> '';
     END IF;
@@ -394,13 +394,17 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_5"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     number NUMBER(38, 0),
+    posts BOOLEAN,
+    is_posted BOOLEAN,
     patience NUMBER(38, 0),
     sends_heartbeat BOOLEAN,
     transitions VARCHAR,
+    joins BOOLEAN,
     own_request VARCHAR,
     own_claim NUMBER(38, 0),
     own_outcomes VARCHAR,
     own_outcome_count NUMBER(38, 0),
+    own_submissions VARCHAR,
     only_claims BOOLEAN,
     claim_token VARCHAR,
     most_bytes NUMBER(38, 0),
@@ -415,16 +419,21 @@ AS
 $$
 DECLARE
     change_id VARCHAR DEFAULT '';
-    position NUMBER(38, 0) DEFAULT 0;
+    position NUMBER(38, 0) DEFAULT -1;
+    void NUMBER(38, 0) DEFAULT 0;
     due NUMBER(38, 0) DEFAULT 1;
+    served NUMBER(38, 0) DEFAULT 0;
+    join_count NUMBER(38, 0) DEFAULT 0;
     requests VARCHAR DEFAULT '[]';
-    outcomes VARCHAR DEFAULT '[]';
     claim NUMBER(38, 0) DEFAULT 0;
+    outcomes VARCHAR DEFAULT '[]';
     outcome_count NUMBER(38, 0) DEFAULT 0;
+    submissions VARCHAR DEFAULT '[]';
     skip_pod_check BOOLEAN DEFAULT TRUE;
     allowed_statuses VARCHAR DEFAULT '[]';
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
+    submit_count NUMBER(38, 0) DEFAULT 0;
 BEGIN
     IF (sends_heartbeat) THEN
         INSERT INTO "POD_HEARTBEATS" (pod_id, incarnation, heartbeat_ts)
@@ -451,50 +460,122 @@ BEGIN
                 WHERE value[2]::VARCHAR = ''
             );
     END IF;
-    change_id := (SELECT COALESCE(MAX(change_id), '')
-    FROM (
-        SELECT change_id
-        FROM "SYNC_REQUESTS"
-        WHERE incarnation = :incarnation AND number = :number AND change_id IS NOT NULL
-        ORDER BY sent_ts
-        LIMIT 1
-    ) AS earliest);
-    IF (change_id = '') THEN
-        position := (SELECT
-            CASE
-                WHEN COUNT(own.number) = 0 THEN -1
-                WHEN DATEDIFF(microsecond, MAX(own.sent_ts), CURRENT_TIMESTAMP())
-                    >= :patience * COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
-                    THEN 0
-                ELSE COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
-            END AS position
+    IF (is_posted) THEN
+        change_id := (SELECT COALESCE(MAX(change_id), '')
         FROM (
-            SELECT incarnation, number, sent_ts, size
+            SELECT change_id
+            FROM "SYNC_REQUESTS"
+            WHERE pod_id = :pod_id AND incarnation = :incarnation AND number = :number
+                AND change_id IS NOT NULL
+            ORDER BY sent_ts
+            LIMIT 1
+        ) AS earliest);
+        IF (change_id = '') THEN
+            position := (SELECT
+                CASE
+                    WHEN COUNT(own.number) = 0 THEN -1
+                    WHEN DATEDIFF(microsecond, MAX(own.sent_ts), CURRENT_TIMESTAMP())
+                        >= :patience * COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
+                        THEN 0
+                    ELSE COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
+                END AS position
+            FROM (
+                SELECT pod_id, incarnation, number, sent_ts, size
+                FROM (
+                    SELECT
+                        pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                        MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                        MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                        MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                        MAX(claim) AS claim,
+                        MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                        MAX(outcome_count) AS outcome_count,
+                        MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                        (
+                            number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                            OR (
+                                joins
+                                AND ROW_NUMBER() OVER (
+                                    PARTITION BY pod_id, joins
+                                    ORDER BY
+                                        MIN(sent_ts) DESC,
+                                        CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                        incarnation DESC
+                                ) > 1
+                            )
+                        ) AS is_void
+                    FROM "SYNC_REQUESTS"
+                    GROUP BY pod_id, incarnation, number, joins
+                ) AS posted
+                WHERE last_change IS NULL AND NOT is_void
+                    AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
+            ) AS waiting
+            LEFT JOIN (
+                SELECT pod_id, incarnation, number, sent_ts, size
+                FROM (
+                    SELECT
+                        pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                        MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                        MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                        MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                        MAX(claim) AS claim,
+                        MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                        MAX(outcome_count) AS outcome_count,
+                        MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                        (
+                            number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                            OR (
+                                joins
+                                AND ROW_NUMBER() OVER (
+                                    PARTITION BY pod_id, joins
+                                    ORDER BY
+                                        MIN(sent_ts) DESC,
+                                        CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                        incarnation DESC
+                                ) > 1
+                            )
+                        ) AS is_void
+                    FROM "SYNC_REQUESTS"
+                    GROUP BY pod_id, incarnation, number, joins
+                ) AS posted
+                WHERE last_change IS NULL AND NOT is_void
+                    AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
+            ) AS own
+                ON own.pod_id = :pod_id AND own.incarnation = :incarnation AND own.number = :number);
+        END IF;
+        IF (change_id = '' AND position < 0 AND joins) THEN
+            void := (SELECT COUNT(*)
             FROM (
                 SELECT
-                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
-                    MAX(OCTET_LENGTH(outcomes)) AS size,
-                    MAX(number) OVER (PARTITION BY incarnation) AS latest
+                    pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                    MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                    MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                    MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                    MAX(claim) AS claim,
+                    MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                    MAX(outcome_count) AS outcome_count,
+                    MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                    (
+                        number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                        OR (
+                            joins
+                            AND ROW_NUMBER() OVER (
+                                PARTITION BY pod_id, joins
+                                ORDER BY
+                                    MIN(sent_ts) DESC,
+                                    CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                    incarnation DESC
+                            ) > 1
+                        )
+                    ) AS is_void
                 FROM "SYNC_REQUESTS"
-                GROUP BY incarnation, number
+                GROUP BY pod_id, incarnation, number, joins
             ) AS posted
-            WHERE served_by IS NULL AND number = latest
-                AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
-        ) AS waiting
-        LEFT JOIN (
-            SELECT incarnation, number, sent_ts, size
-            FROM (
-                SELECT
-                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
-                    MAX(OCTET_LENGTH(outcomes)) AS size,
-                    MAX(number) OVER (PARTITION BY incarnation) AS latest
-                FROM "SYNC_REQUESTS"
-                GROUP BY incarnation, number
-            ) AS posted
-            WHERE served_by IS NULL AND number = latest
-                AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
-        ) AS own ON own.incarnation = :incarnation AND own.number = :number);
-        IF (position < 0 AND only_claims) THEN
+            WHERE pod_id = :pod_id AND incarnation = :incarnation AND number = :number AND is_void);
+        END IF;
+    END IF;
+    IF (change_id = '' AND position < 0 AND void = 0 AND posts) THEN
+        IF (only_claims) THEN
             due := (SELECT COUNT(*)
             FROM (
                 SELECT 1 AS one
@@ -507,13 +588,14 @@ BEGIN
                 LIMIT 1
             ) AS due);
         END IF;
-        IF (position < 0 AND due > 0 AND number > 0) THEN
+        IF (due > 0) THEN
             INSERT INTO "SYNC_REQUESTS" (
-                pod_id, incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+                pod_id, incarnation, number, sent_ts, request, claim, outcomes, outcome_count, joins,
+                submissions
             )
             SELECT
                 :pod_id, :incarnation, :number, CURRENT_TIMESTAMP(), :own_request, :own_claim, :own_outcomes,
-                :own_outcome_count;
+                :own_outcome_count, :joins, :own_submissions;
             position := (SELECT
                 CASE
                     WHEN COUNT(own.number) = 0 THEN -1
@@ -523,31 +605,79 @@ BEGIN
                     ELSE COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
                 END AS position
             FROM (
-                SELECT incarnation, number, sent_ts, size
+                SELECT pod_id, incarnation, number, sent_ts, size
                 FROM (
                     SELECT
-                        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
-                        MAX(OCTET_LENGTH(outcomes)) AS size,
-                        MAX(number) OVER (PARTITION BY incarnation) AS latest
+                        pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                        MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                        MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                        MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                        MAX(claim) AS claim,
+                        MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                        MAX(outcome_count) AS outcome_count,
+                        MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                        (
+                            number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                            OR (
+                                joins
+                                AND ROW_NUMBER() OVER (
+                                    PARTITION BY pod_id, joins
+                                    ORDER BY
+                                        MIN(sent_ts) DESC,
+                                        CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                        incarnation DESC
+                                ) > 1
+                            )
+                        ) AS is_void
                     FROM "SYNC_REQUESTS"
-                    GROUP BY incarnation, number
+                    GROUP BY pod_id, incarnation, number, joins
                 ) AS posted
-                WHERE served_by IS NULL AND number = latest
+                WHERE last_change IS NULL AND NOT is_void
                     AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
             ) AS waiting
             LEFT JOIN (
-                SELECT incarnation, number, sent_ts, size
+                SELECT pod_id, incarnation, number, sent_ts, size
                 FROM (
                     SELECT
-                        incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
-                        MAX(OCTET_LENGTH(outcomes)) AS size,
-                        MAX(number) OVER (PARTITION BY incarnation) AS latest
+                        pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                        MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                        MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                        MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                        MAX(claim) AS claim,
+                        MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                        MAX(outcome_count) AS outcome_count,
+                        MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                        (
+                            number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                            OR (
+                                joins
+                                AND ROW_NUMBER() OVER (
+                                    PARTITION BY pod_id, joins
+                                    ORDER BY
+                                        MIN(sent_ts) DESC,
+                                        CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                        incarnation DESC
+                                ) > 1
+                            )
+                        ) AS is_void
                     FROM "SYNC_REQUESTS"
-                    GROUP BY incarnation, number
+                    GROUP BY pod_id, incarnation, number, joins
                 ) AS posted
-                WHERE served_by IS NULL AND number = latest
+                WHERE last_change IS NULL AND NOT is_void
                     AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
-            ) AS own ON own.incarnation = :incarnation AND own.number = :number);
+            ) AS own
+                ON own.pod_id = :pod_id AND own.incarnation = :incarnation AND own.number = :number);
+        END IF;
+        IF (position < 0) THEN
+            change_id := (SELECT COALESCE(MAX(change_id), '')
+            FROM (
+                SELECT change_id
+                FROM "SYNC_REQUESTS"
+                WHERE pod_id = :pod_id AND incarnation = :incarnation AND number = :number
+                    AND change_id IS NOT NULL
+                ORDER BY sent_ts
+                LIMIT 1
+            ) AS earliest);
         END IF;
     END IF;
     IF (change_id = '' AND position = 0) THEN
@@ -556,93 +686,97 @@ BEGIN
         UPDATE "SYNC_REQUESTS"
         SET change_id = :change_id
         FROM (
-            SELECT incarnation, number
+            SELECT pod_id, incarnation, number
             FROM (
                 SELECT
-                    incarnation, number,
+                    pod_id, incarnation, number,
                     ROW_NUMBER() OVER (ORDER BY sent_ts, incarnation) AS place,
                     SUM(size) OVER (
                         ORDER BY sent_ts, incarnation ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                     ) AS bytes
                 FROM (
-                    SELECT incarnation, number, sent_ts, size
+                    SELECT pod_id, incarnation, number, sent_ts, size
                     FROM (
                         SELECT
-                            incarnation, number, MAX(sent_ts) AS sent_ts, MAX(change_id) AS served_by,
-                            MAX(OCTET_LENGTH(outcomes)) AS size,
-                            MAX(number) OVER (PARTITION BY incarnation) AS latest
+                            pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                            MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                            MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                            MAX(claim) AS claim,
+                            MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                            MAX(outcome_count) AS outcome_count,
+                            MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                            (
+                                number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                                OR (
+                                    joins
+                                    AND ROW_NUMBER() OVER (
+                                        PARTITION BY pod_id, joins
+                                        ORDER BY
+                                            MIN(sent_ts) DESC,
+                                            CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                            incarnation DESC
+                                    ) > 1
+                                )
+                            ) AS is_void
                         FROM "SYNC_REQUESTS"
-                        GROUP BY incarnation, number
+                        GROUP BY pod_id, incarnation, number, joins
                     ) AS posted
-                    WHERE served_by IS NULL AND number = latest
+                    WHERE last_change IS NULL AND NOT is_void
                         AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
                 ) AS waiting
             ) AS ordered
-            WHERE place <= 100 AND bytes <= 8388608
+            WHERE place = 1 OR (place <= 100 AND bytes <= 8388608)
         ) AS marked
-        WHERE "SYNC_REQUESTS".incarnation = marked.incarnation
+        WHERE "SYNC_REQUESTS".pod_id = marked.pod_id
+            AND "SYNC_REQUESTS".incarnation = marked.incarnation
             AND "SYNC_REQUESTS".number = marked.number AND "SYNC_REQUESTS".change_id IS NULL;
-        requests := (SELECT
+        SELECT
+            COUNT(*), COUNT(CASE WHEN joins THEN 1 END),
+            '[' || COALESCE(LISTAGG(NULLIF(request, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+                || ']',
+            COALESCE(SUM(claim), 0)::NUMBER(38, 0),
+            '[' || COALESCE(LISTAGG(NULLIF(outcomes, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+                || ']',
+            COALESCE(SUM(outcome_count), 0)::NUMBER(38, 0),
             '['
-            || COALESCE(LISTAGG(request, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
-            || ']'
+                || COALESCE(
+                    LISTAGG(NULLIF(submissions, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), ''
+                )
+                || ']'
+        INTO :served, :join_count, :requests, :claim, :outcomes, :outcome_count, :submissions
         FROM (
-            SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
+            SELECT
+                pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
+                submissions
             FROM (
                 SELECT
-                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-                    MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
+                    pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
                     MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-                    MAX(number) OVER (PARTITION BY incarnation) AS latest
+                    MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                    MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                    MAX(claim) AS claim,
+                    MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                    MAX(outcome_count) AS outcome_count,
+                    MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                    (
+                        number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                        OR (
+                            joins
+                            AND ROW_NUMBER() OVER (
+                                PARTITION BY pod_id, joins
+                                ORDER BY
+                                    MIN(sent_ts) DESC,
+                                    CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                    incarnation DESC
+                            ) > 1
+                        )
+                    ) AS is_void
                 FROM "SYNC_REQUESTS"
-                GROUP BY incarnation, number
+                GROUP BY pod_id, incarnation, number, joins
             ) AS posted
-            WHERE first_change = :change_id AND last_change = :change_id AND number = latest
-        ) AS marked);
-        outcomes := (SELECT
-            '['
-            || COALESCE(LISTAGG(outcomes, ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
-            || ']'
-        FROM (
-            SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
-            FROM (
-                SELECT
-                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-                    MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
-                    MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-                    MAX(number) OVER (PARTITION BY incarnation) AS latest
-                FROM "SYNC_REQUESTS"
-                GROUP BY incarnation, number
-            ) AS posted
-            WHERE first_change = :change_id AND last_change = :change_id AND number = latest
-        ) AS marked
-        WHERE outcomes <> '');
-        claim := (SELECT COALESCE(SUM(claim), 0)::NUMBER(38, 0) FROM (
-            SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
-            FROM (
-                SELECT
-                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-                    MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
-                    MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-                    MAX(number) OVER (PARTITION BY incarnation) AS latest
-                FROM "SYNC_REQUESTS"
-                GROUP BY incarnation, number
-            ) AS posted
-            WHERE first_change = :change_id AND last_change = :change_id AND number = latest
-        ) AS marked);
-        outcome_count := (SELECT COALESCE(SUM(outcome_count), 0)::NUMBER(38, 0) FROM (
-            SELECT incarnation, number, sent_ts, request, claim, outcomes, outcome_count
-            FROM (
-                SELECT
-                    incarnation, number, MAX(sent_ts) AS sent_ts, MAX(request) AS request,
-                    MAX(claim) AS claim, MAX(outcomes) AS outcomes, MAX(outcome_count) AS outcome_count,
-                    MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-                    MAX(number) OVER (PARTITION BY incarnation) AS latest
-                FROM "SYNC_REQUESTS"
-                GROUP BY incarnation, number
-            ) AS posted
-            WHERE first_change = :change_id AND last_change = :change_id AND number = latest
-        ) AS marked);
+            WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
+        ) AS marked;
         IF (claim > 0 OR outcome_count > 0) THEN
             UPDATE "STEP_TRACKER"
             SET
@@ -1019,50 +1153,216 @@ BEGIN
                     claimed := SQLROWCOUNT;
                 END IF;
             END IF;
-            IF (changed > 0 OR claimed > 0) THEN
-                INSERT INTO "STEP_EVENTS" (
-                    step_id, version, type, event_ts, pod_id, change_id,
-                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-                    unique_until_ts, labels, timeout, claim_token, incarnation, result, error,
-                    traceback
-                )
+        END IF;
+        IF (submissions <> '[]') THEN
+            UPDATE "STEP_TRACKER"
+            SET version = version
+            WHERE step_id IN (
+                SELECT value:step_id::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            );
+            INSERT INTO "STEP_TRACKER" (
+                step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+                changed_for,
+                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                unique_until_ts, labels, timeout
+            )
+            SELECT
+                new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+                accepted.submission_id, 'submitted', new.value:pod_id::VARCHAR,
+                new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+                new.value:max_retries::NUMBER(38, 0),
+                CASE
+                    WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                    ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+                END,
+                new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+                new.value:unique_key::VARCHAR,
+                DATEADD(
+                    microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                ),
+                new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+            FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
+            JOIN (
+                SELECT submission_id
+                FROM (
+                    SELECT
+                        submitted.submission_id, step.step_id AS existing_id,
+                        ROW_NUMBER() OVER (PARTITION BY submitted.step_id ORDER BY submitted.number) AS place
+                    FROM (
+                        SELECT
+                            index AS number, value:submission_id::VARCHAR AS submission_id,
+                            value:step_id::VARCHAR AS step_id
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                    ) AS submitted
+                    LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
+                ) AS checked
+                GROUP BY submission_id
+                HAVING COUNT(existing_id) = 0 AND MAX(place) = 1
+            ) AS accepted ON accepted.submission_id = new.value:submission_id::VARCHAR;
+            submit_count := SQLROWCOUNT;
+        END IF;
+        IF (changed > 0 OR claimed > 0 OR submit_count > 0) THEN
+            INSERT INTO "STEP_EVENTS" (
+                step_id, version, type, event_ts, pod_id, change_id,
+                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                unique_until_ts, labels, timeout, claim_token, incarnation, result, error,
+                traceback
+            )
+            SELECT
+                step_id, version, change_type, last_update_ts, changed_for, change_id,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                    THEN priority END,
+                CASE WHEN change_type = 'submitted' THEN max_retries END,
+                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+                    THEN available_ts END,
+                CASE WHEN change_type = 'submitted' THEN queue END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                CASE WHEN change_type = 'submitted' THEN key END,
+                CASE WHEN change_type = 'submitted' THEN unique_key END,
+                CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+                CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type = 'completed' THEN result END,
+                CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+            FROM "STEP_TRACKER"
+            WHERE change_id = :change_id
+                OR change_id IN (
+                    SELECT value:submission_id::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                );
+        END IF;
+        IF (join_count > 0) THEN
+            UPDATE "POD_HEALTH"
+            SET status = 'up', birth_ts = CURRENT_TIMESTAMP(), last_heartbeat_ts = CURRENT_TIMESTAMP(),
+                incarnation = joining.incarnation, version = "POD_HEALTH".version + 1, change_id = :change_id,
+                change_type = 'joined'
+            FROM (SELECT pod_id, incarnation FROM (
                 SELECT
-                    step_id, version, change_type, last_update_ts, changed_for, change_id,
-                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
-                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
-                        THEN priority END,
-                    CASE WHEN change_type = 'submitted' THEN max_retries END,
-                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
-                        THEN available_ts END,
-                    CASE WHEN change_type = 'submitted' THEN queue END,
-                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
-                    CASE WHEN change_type = 'submitted' THEN key END,
-                    CASE WHEN change_type = 'submitted' THEN unique_key END,
-                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
-                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-                    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
-                    CASE WHEN change_type = 'claimed' THEN incarnation END,
-                    CASE WHEN change_type = 'completed' THEN result END,
-                    CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
-                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
-                FROM "STEP_TRACKER"
-                WHERE change_id = :change_id;
-            END IF;
+                    pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
+                    submissions
+                FROM (
+                    SELECT
+                        pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                        MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                        MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                        MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                        MAX(claim) AS claim,
+                        MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                        MAX(outcome_count) AS outcome_count,
+                        MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                        (
+                            number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                            OR (
+                                joins
+                                AND ROW_NUMBER() OVER (
+                                    PARTITION BY pod_id, joins
+                                    ORDER BY
+                                        MIN(sent_ts) DESC,
+                                        CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                        incarnation DESC
+                                ) > 1
+                            )
+                        ) AS is_void
+                    FROM "SYNC_REQUESTS"
+                    GROUP BY pod_id, incarnation, number, joins
+                ) AS posted
+                WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
+            ) AS marked WHERE joins) AS joining
+            WHERE "POD_HEALTH".pod_id = joining.pod_id AND "POD_HEALTH".incarnation <> joining.incarnation;
+            INSERT INTO "POD_HEALTH" (
+                pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, change_id, change_type
+            )
+            SELECT joining.pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), joining.incarnation, 1,
+                :change_id, 'joined'
+            FROM (SELECT pod_id, incarnation FROM (
+                SELECT
+                    pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
+                    submissions
+                FROM (
+                    SELECT
+                        pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                        MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                        MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                        MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                        MAX(claim) AS claim,
+                        MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                        MAX(outcome_count) AS outcome_count,
+                        MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                        (
+                            number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                            OR (
+                                joins
+                                AND ROW_NUMBER() OVER (
+                                    PARTITION BY pod_id, joins
+                                    ORDER BY
+                                        MIN(sent_ts) DESC,
+                                        CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                        incarnation DESC
+                                ) > 1
+                            )
+                        ) AS is_void
+                    FROM "SYNC_REQUESTS"
+                    GROUP BY pod_id, incarnation, number, joins
+                ) AS posted
+                WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
+            ) AS marked WHERE joins) AS joining
+            WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" AS pod WHERE pod.pod_id = joining.pod_id);
+            INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
+            SELECT
+                pod_id, version, change_type,
+                CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END,
+                CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation, change_id
+            FROM "POD_HEALTH"
+            WHERE change_id = :change_id AND change_type <> '';
         END IF;
         COMMIT;
         change_id := (SELECT COALESCE(MAX(change_id), '')
         FROM (
             SELECT change_id
             FROM "SYNC_REQUESTS"
-            WHERE incarnation = :incarnation AND number = :number AND change_id IS NOT NULL
+            WHERE pod_id = :pod_id AND incarnation = :incarnation AND number = :number
+                AND change_id IS NOT NULL
             ORDER BY sent_ts
             LIMIT 1
         ) AS earliest);
         due := 1;
     END IF;
-    IF (change_id = '' AND due > 0) THEN
+    IF (change_id = '' AND void = 0 AND due > 0) THEN
         LET waits RESULTSET := (SELECT FALSE AS is_served);
         RETURN TABLE(waits);
+    END IF;
+    IF (own_submissions <> '') THEN
+        LET stored RESULTSET := (SELECT
+            own.stored,
+            step.step_id, step.status, step.priority, step.payload, step.retry_count,
+            step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
+            DATE_PART(epoch_microsecond, step.last_update_ts),
+            DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+            step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+            step.task_type, step.key, step.unique_key,
+            DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
+        FROM (
+            SELECT COUNT(*) AS stored
+            FROM "STEP_EVENTS"
+            WHERE change_id = :incarnation AND type = 'submitted'
+        ) AS own
+        LEFT JOIN (
+            SELECT
+                step_id, status, priority, payload, retry_count, max_retries, created_ts,
+                last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error,
+                traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels,
+                timeout
+            FROM "STEP_TRACKER"
+            WHERE step_id IN (
+                SELECT value:step_id::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON('[' || :own_submissions || ']')))
+            )
+        ) AS step ON own.stored = 0);
+        RETURN TABLE(stored);
     END IF;
     LET answer RESULTSET := (SELECT
         'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
@@ -1084,7 +1384,7 @@ BEGIN
         ) AS claimable,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
         :changed + :claimed AS changed,
-        (SELECT COUNT(*) FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))) AS served,
+        :served AS served,
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -1760,8 +2060,6 @@ $$;
 CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_5"(
     submissions VARCHAR,
     submission_count NUMBER(38, 0),
-    ids_are_unique BOOLEAN,
-    pod_id VARCHAR,
     change_id VARCHAR
 )
 COPY GRANTS
@@ -1773,49 +2071,48 @@ AS
 $$
 DECLARE
     stored NUMBER(38, 0) DEFAULT 0;
-    taken NUMBER(38, 0) DEFAULT 0;
 BEGIN
     BEGIN TRANSACTION;
-    IF (NOT ids_are_unique) THEN
-        UPDATE "FLEET_Q" SET submissions = submissions + 1;
-        UPDATE "STEP_TRACKER"
-        SET version = version
-        WHERE step_id IN (
-            SELECT value:step_id::VARCHAR
-            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-        );
-        taken := SQLROWCOUNT;
-    END IF;
-    IF (taken = 0) THEN
-        INSERT INTO "STEP_TRACKER" (
-            step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-            changed_for,
-            payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-            unique_until_ts, labels, timeout
-        )
-        SELECT
-            new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
-            :change_id, 'submitted', :pod_id,
-            new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
-            new.value:max_retries::NUMBER(38, 0),
-            CASE
-                WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
-                ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-            END,
-            new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
-            new.value:unique_key::VARCHAR,
-            DATEADD(
-                microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
-            ),
-            new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
-        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions))) AS new
-        WHERE NOT EXISTS (
-            SELECT 1
-            FROM "STEP_TRACKER" AS step
-            WHERE step.step_id = new.value:step_id::VARCHAR
-        );
-        stored := SQLROWCOUNT;
-    END IF;
+    INSERT INTO "STEP_TRACKER" (
+        step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+        changed_for,
+        payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+        unique_until_ts, labels, timeout
+    )
+    SELECT
+        new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+        accepted.submission_id, 'submitted', new.value:pod_id::VARCHAR,
+        new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+        new.value:max_retries::NUMBER(38, 0),
+        CASE
+            WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+            ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+        END,
+        new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+        new.value:unique_key::VARCHAR,
+        DATEADD(
+            microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+        ),
+        new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+    FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
+    JOIN (
+        SELECT submission_id
+        FROM (
+            SELECT
+                submitted.submission_id, step.step_id AS existing_id,
+                ROW_NUMBER() OVER (PARTITION BY submitted.step_id ORDER BY submitted.number) AS place
+            FROM (
+                SELECT
+                    index AS number, value:submission_id::VARCHAR AS submission_id,
+                    value:step_id::VARCHAR AS step_id
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            ) AS submitted
+            LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
+        ) AS checked
+        GROUP BY submission_id
+        HAVING COUNT(existing_id) = 0 AND MAX(place) = 1
+    ) AS accepted ON accepted.submission_id = new.value:submission_id::VARCHAR;
+    stored := SQLROWCOUNT;
     IF (stored = submission_count) THEN
         INSERT INTO "STEP_EVENTS" (
             step_id, version, type, event_ts, pod_id, change_id,
@@ -1844,23 +2141,12 @@ BEGIN
         FROM "STEP_TRACKER"
         WHERE change_id = :change_id;
         COMMIT;
-        LET answer RESULTSET := (SELECT :stored AS stored);
-        RETURN TABLE(answer);
+    ELSE
+        ROLLBACK;
+        stored := 0;
     END IF;
-    LET existing RESULTSET := (SELECT step.step_id, step.status, step.priority, step.payload,
-        step.retry_count, step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
-        DATE_PART(epoch_microsecond, step.last_update_ts),
-        DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
-        step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
-        step.task_type, step.key, step.unique_key,
-        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
-    FROM "STEP_TRACKER" AS step
-    WHERE step.step_id IN (
-        SELECT value:step_id::VARCHAR
-        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-    ));
-    ROLLBACK;
-    RETURN TABLE(existing);
+    LET answer RESULTSET := (SELECT :stored AS stored);
+    RETURN TABLE(answer);
 EXCEPTION
     WHEN OTHER THEN
         ROLLBACK;
@@ -1872,7 +2158,6 @@ $$;
 CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_5"(
     pod_id VARCHAR,
     incarnation VARCHAR,
-    joins BOOLEAN,
     sends_heartbeat BOOLEAN,
     transitions VARCHAR,
     allowed_statuses VARCHAR,
@@ -1895,34 +2180,12 @@ EXECUTE AS OWNER
 AS
 $$
 DECLARE
+    served NUMBER(38, 0) DEFAULT 0;
     sent NUMBER(38, 0) DEFAULT 0;
     due NUMBER(38, 0) DEFAULT 1;
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
 BEGIN
-    IF (joins) THEN
-        BEGIN TRANSACTION;
-        UPDATE "FLEET_Q" SET submissions = submissions + 1;
-        UPDATE "POD_HEALTH"
-        SET status = 'up', birth_ts = CURRENT_TIMESTAMP(), last_heartbeat_ts = CURRENT_TIMESTAMP(),
-            incarnation = :incarnation, version = version + 1, change_id = :change_id,
-            change_type = 'joined'
-        WHERE pod_id = :pod_id AND incarnation <> :incarnation;
-        INSERT INTO "POD_HEALTH" (
-            pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, change_id, change_type
-        )
-        SELECT :pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), :incarnation, 1, :change_id,
-            'joined'
-        WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" WHERE pod_id = :pod_id);
-        INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
-        SELECT
-            pod_id, version, change_type,
-            CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END, :pod_id,
-            incarnation, change_id
-        FROM "POD_HEALTH"
-        WHERE change_id = :change_id AND change_type <> '';
-        COMMIT;
-    END IF;
     IF (sends_heartbeat) THEN
         INSERT INTO "POD_HEARTBEATS" (pod_id, incarnation, heartbeat_ts)
         SELECT pod_id, incarnation,
@@ -2400,8 +2663,8 @@ BEGIN
             INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
             SELECT
                 pod_id, version, change_type,
-                CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END, :pod_id,
-                incarnation, change_id
+                CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END,
+                CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation, change_id
             FROM "POD_HEALTH"
             WHERE change_id = :change_id AND change_type <> '';
         END IF;
@@ -2427,7 +2690,7 @@ BEGIN
         ) AS claimable,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
         :changed + :claimed AS changed,
-        (SELECT COUNT(*) FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))) AS served,
+        :served AS served,
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,

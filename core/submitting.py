@@ -1,0 +1,130 @@
+"""How steps are submitted whose ids have to be checked, where requests are served together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from fleet_q.core import step as steps
+from fleet_q.core.calls import Calls, StoreCall
+from fleet_q.core.errors import StoreError, StoreUnavailable
+from fleet_q.core.mailbox import PATIENCE, Waiting, exchange, poll_intervals
+from fleet_q.core.ports import CheckedSubmission, StoreTraits, SubmissionResult
+from fleet_q.core.retry import backoff
+from fleet_q.core.step import Step, Submit
+
+SERVING_TAKES: Final = 2.0
+"""Seconds that a client expects serving to take: the sum of the measured times of its statements
+(``adapters/snowflake/times.py``). A pod knows better, from its own exchanges."""
+
+RETRY_BASE: Final = 0.1
+RETRY_CAP: Final = 5.0
+"""Seconds between the tries of a store that did not answer, see
+:func:`~fleet_q.core.retry.backoff`."""
+
+
+class Submitting:
+    """Submits steps through the mailbox of a store with these ``traits``.
+
+    ``new_id`` makes ids of submissions, ``chance`` draws numbers in [0, 1). ``waiting`` waits.
+    ``may_retry``: whether to try again if the store has not answered; ``may_wait``: whether to go
+    on if the submission waits to be served.
+    """
+
+    def __init__(
+        self,
+        traits: StoreTraits,
+        *,
+        new_id: Callable[[], str],
+        chance: Callable[[], float],
+        waiting: Waiting,
+        may_retry: Callable[[], bool],
+        may_wait: Callable[[], bool],
+    ) -> None:
+        self._traits = traits
+        self._new_id = new_id
+        self._chance = chance
+        self._waiting = waiting
+        self._may_retry = may_retry
+        self._may_wait = may_wait
+
+    def submit(
+        self, new: Sequence[Submit], pod_id: str | None, *, is_retry: bool = False
+    ) -> Calls[list[bool]]:
+        """See :meth:`fleet_q.core.ports.Store.submit`. ``is_retry``: an earlier attempt, outside
+        of the mailbox, may have stored those of the steps whose ids are unique."""
+        first = first_by_id(new)
+        fresh = dict(first)
+        stored: set[str] = set()
+        while fresh:
+            result, was_lost = yield from self._store(tuple(fresh.values()), pod_id)
+            is_retry |= was_lost
+            if result.is_stored:
+                stored |= fresh.keys()
+                break
+            if not result.existing:
+                self._check_may_wait()
+                yield from self._waiting(self._traits.shortest_sync)
+            for step in result.existing:
+                item = fresh.pop(step.step_id)
+                if item.unique:
+                    check_is_retry(item, is_retry=is_retry)
+                    stored.add(item.step_id)
+                steps.decide(step, item, at=0)  # raises if the submissions differ
+        return [first[item.step_id] is item and item.step_id in stored for item in new]
+
+    def _store(
+        self, new: tuple[Submit, ...], pod_id: str | None
+    ) -> Calls[tuple[SubmissionResult, bool]]:
+        """Store all of the steps, or none if steps with some of their ids exist. Also return
+        whether a call was not answered: it may have stored them, and the result may not show it
+        yet."""
+        submission = CheckedSubmission(self._new_id(), new, pod_id)
+        patience = PATIENCE * SERVING_TAKES * (1 + self._chance())
+        shortest = self._traits.shortest_sync
+        is_posted, failures = False, 0
+        while True:
+            try:
+                result: SubmissionResult = yield from exchange(
+                    lambda is_posted: StoreCall(
+                        "submit_checked", (submission, patience), {"is_posted": is_posted}
+                    ),
+                    self._waiting,
+                    intervals=poll_intervals(shortest, shortest),
+                    is_posted=is_posted,
+                    on_waits=self._check_may_wait,
+                )
+                return result, failures > 0
+            except StoreUnavailable:
+                if not self._may_retry():
+                    raise
+            is_posted = True
+            failures += 1
+            yield from self._waiting(backoff(failures, RETRY_BASE, RETRY_CAP, self._chance()))
+
+    def _check_may_wait(self) -> None:
+        if not self._may_wait():
+            raise StoreUnavailable(
+                "the submission still waits to be served; it may be stored later"
+            )
+
+
+def first_by_id(new: Sequence[Submit]) -> dict[str, Submit]:
+    """The first submission under each id. Raises ``StepConflict`` if another one differs."""
+    first: dict[str, Submit] = {}
+    for item in new:
+        steps.decide(_as_stored(first.setdefault(item.step_id, item)), item, at=0)
+    return first
+
+
+def check_is_retry(item: Submit, *, is_retry: bool) -> None:
+    """Raise :class:`StoreError` if a step has the unique id of ``item``, unless an earlier attempt
+    may have stored it."""
+    if not is_retry:
+        raise StoreError(f"step {item.step_id!r} exists, though its id should be unique")
+
+
+def _as_stored(submit: Submit) -> Step:
+    event = steps.decide(None, submit, at=0)
+    assert event is not None
+    return steps.evolve(None, event)

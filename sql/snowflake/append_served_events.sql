@@ -1,0 +1,7 @@
+-- Append the events of a change that served requests, and those of the submissions among them.
+{{step_events_of_rows}}
+WHERE change_id = :change_id
+    OR change_id IN (
+        SELECT value:submission_id::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+    )

@@ -1,0 +1,16 @@
+-- Read what the marked requests ask for, in the order in which they were posted.
+SELECT
+    COUNT(*), COUNT(CASE WHEN joins THEN 1 END),
+    '[' || COALESCE(LISTAGG(NULLIF(request, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+        || ']',
+    COALESCE(SUM(claim), 0)::NUMBER(38, 0),
+    '[' || COALESCE(LISTAGG(NULLIF(outcomes, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+        || ']',
+    COALESCE(SUM(outcome_count), 0)::NUMBER(38, 0),
+    '['
+        || COALESCE(
+            LISTAGG(NULLIF(submissions, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), ''
+        )
+        || ']'
+INTO :served, :join_count, :requests, :claim, :outcomes, :outcome_count, :submissions
+FROM {{marked_requests}}

@@ -1,0 +1,23 @@
+-- Serve the requests that wait, in one transaction. The first UPDATE marks them, and its lock lets one
+-- call serve at a time. Steps are changed before others are submitted, so that none is claimed in the
+-- transaction that submits it; pods join last, as every transaction locks steps before pods.
+BEGIN TRANSACTION;
+{{mark_requests}};
+{{read_marked_requests}};
+IF (claim > 0 OR outcome_count > 0) THEN
+    {{sync_steps}};
+END IF;
+IF (submissions <> '[]') THEN
+    {{lock_submitted}};
+    {{submit}};
+    submit_count := SQLROWCOUNT;
+END IF;
+IF (changed > 0 OR claimed > 0 OR submit_count > 0) THEN
+    {{append_served_events}};
+END IF;
+IF (join_count > 0) THEN
+    {{join_again}};
+    {{join_first}};
+    {{append_pod_events}};
+END IF;
+COMMIT
