@@ -15,16 +15,19 @@ from fleet_q.core.pod import Join
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Cancel, Complete, Fail, Submit
 from tests.standin.client import Schema
-from tests.tables import create_tables
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def schema(tables: Schema) -> Schema:
+    return tables
 
 
 @pytest.fixture
 def stores(schema: Schema) -> Iterator[tuple[SnowflakeStore, SnowflakeStore]]:
     """Two stores in one schema: of a client, whose reads never see the last commit of another
     session, and of a pod. The step ``failed`` has failed, and ``waits`` is pending."""
-    create_tables(schema)
     client, pod = SnowflakeStore(schema.parameters), SnowflakeStore(schema.parameters)
     pod.submit([Submit("failed", "{}"), Submit("waits", "{}", priority=-1)])
     pod.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1, claim_token="t"))

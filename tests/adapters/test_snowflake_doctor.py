@@ -18,7 +18,6 @@ from fleet_q.adapters.snowflake.doctor import examination
 from fleet_q.adapters.snowflake.session import Session
 from fleet_q.adapters.snowflake.statements import Statements
 from tests.standin.client import Schema
-from tests.tables import create_tables
 from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.slow
@@ -33,12 +32,10 @@ NAMED = ("account", "user", "role", "warehouse", "database", "schema")
 
 
 @pytest.fixture
-def migrated(schema: Schema) -> Schema:
+def migrated(tables: Schema) -> Schema:
     """A schema with the tables."""
-    create_tables(schema)
-    schema.set(clock=NOW)
-    schema.forget()
-    return schema
+    tables.set(clock=NOW)
+    return tables
 
 
 def examine(
@@ -279,7 +276,7 @@ def test_parameter_that_the_role_may_not_see_is_no_problem(
 
 def test_time_travel_of_a_table_that_changes_is_a_warning(migrated: Schema) -> None:
     migrated.set(retention={"STEP_TRACKER": ["TABLE", "1"], "POD_HEALTH": ["TRANSIENT", "0"],
-                            "POD_HEARTBEATS": ["TRANSIENT", "0"],
+                            "POD_HEARTBEATS": ["TRANSIENT", "0"], "QUEUES": ["TRANSIENT", "0"],
                             "SYNC_REQUESTS": ["TRANSIENT", "0"]})  # fmt: skip
     findings = examine(migrated)
     assert problems(findings) == {"retention": "warn"}

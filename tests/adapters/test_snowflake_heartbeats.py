@@ -14,7 +14,6 @@ from fleet_q.core.pod import Join, Pod, SendHeartbeat, Sleep
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema
-from tests.tables import create_tables
 from tests.waiting import LIMIT
 
 NOW = 1_700_000_000_000_000
@@ -23,9 +22,13 @@ HEARTBEAT = SyncRequest("pod", "one", SendHeartbeat("pod", "one"))
 
 
 @pytest.fixture
+def schema(tables: Schema) -> Schema:
+    return tables
+
+
+@pytest.fixture
 def store(schema: Schema) -> Iterator[SnowflakeStore]:
     """A store with one pod, which joined at ``NOW``."""
-    create_tables(schema)
     schema.set(clock=NOW)
     store = SnowflakeStore(schema.parameters, patience=LIMIT)
     store.sync(SyncRequest("pod", "one", Join("pod", "one")))

@@ -20,7 +20,6 @@ from fleet_q.core.pod import Drain, Join, Leave, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import Complete, Fail, Step, Submit, claim_order, steps_to_claim
 from tests.standin.client import Schema
-from tests.tables import create_tables
 from tests.waiting import LIMIT, wait_until
 
 NOW = 1_700_000_000_000_000
@@ -81,8 +80,12 @@ class Mail:
 
 
 @pytest.fixture
+def schema(tables: Schema) -> Schema:
+    return tables
+
+
+@pytest.fixture
 def mail(schema: Schema) -> Iterator[Mail]:
-    create_tables(schema)
     mail = Mail(schema)
     yield mail
     assert mail.store.rebuild(check=True).equal

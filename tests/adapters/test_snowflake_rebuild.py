@@ -13,7 +13,6 @@ from fleet_q.core.pod import Drain, Join
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete, Submit
 from tests.standin.client import Schema
-from tests.tables import create_tables
 from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.slow
@@ -25,9 +24,13 @@ def quick_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def schema(tables: Schema) -> Schema:
+    return tables
+
+
+@pytest.fixture
 def pod(schema: Schema) -> Iterator[SnowflakeStore]:
     """The store of a pod that has claimed the step ``a``."""
-    create_tables(schema)
     store = SnowflakeStore(schema.parameters, patience=LIMIT)
     store.submit([Submit("a", "{}")])
     store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1, claim_token="t"))

@@ -10,15 +10,18 @@ from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.errors import StepConflict
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema
-from tests.tables import create_tables
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
+def schema(tables: Schema) -> Schema:
+    return tables
+
+
+@pytest.fixture
 def stores(schema: Schema) -> Iterator[tuple[SnowflakeStore, SnowflakeStore]]:
     """Two stores in one schema, whose reads never see the last commit of the other."""
-    create_tables(schema)
     pair = SnowflakeStore(schema.parameters), SnowflakeStore(schema.parameters)
     for store in pair:
         store.check_schema()

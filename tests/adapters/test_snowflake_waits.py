@@ -16,14 +16,17 @@ from fleet_q.core.pod import Join, Leave, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import Complete, Fail, Release, Submit
 from tests.standin.client import Schema
-from tests.tables import create_tables
 from tests.waiting import LIMIT, wait_until
+
+
+@pytest.fixture
+def schema(tables: Schema) -> Schema:
+    return tables
 
 
 @pytest.fixture
 def stores(schema: Schema) -> Iterator[list[SnowflakeStore]]:
     """Two stores, with a pod each, in one schema with two steps."""
-    create_tables(schema)
     stores = [SnowflakeStore(schema.parameters, patience=LIMIT) for _ in range(2)]
     for number, store in enumerate(stores):
         incarnation = f"incarnation {number}"

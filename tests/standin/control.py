@@ -45,6 +45,7 @@ class Control:
                         self._app.end(session)
             case "PUT", ["rows"]:
                 scene.rows = rows.read(self._app.database.fakesnow.duck_conn, *where)
+                scene.kept_retention = scene.retention.copy()
             case "DELETE", ["rows"]:
                 self._reset(scene)
             case "DELETE", []:

@@ -74,6 +74,8 @@ class Scene(Settings):
     cache: ResultCache = field(default_factory=ResultCache)
     rows: Rows = field(default_factory=dict)
     """What its tables are reset to."""
+    kept_retention: dict[str, list[str]] = field(default_factory=dict)
+    """Their kinds and Time Travel, to which ``retention`` is reset with them."""
     _slots: tuple[int, asyncio.Semaphore] = field(default=(0, asyncio.Semaphore(0)))
 
     def now(self) -> int:
@@ -97,8 +99,12 @@ class Scene(Settings):
         return any((denied.upper(), on.upper()) == wanted for denied, on in self.denied)
 
     def reset(self) -> None:
-        """Restore the defaults of everything but the rows."""
-        new = Scene(rows=self.rows)
+        """Restore the defaults of everything but the tables."""
+        new = Scene(
+            rows=self.rows,
+            kept_retention=self.kept_retention,
+            retention=self.kept_retention.copy(),
+        )
         for each in fields(self):
             setattr(self, each.name, getattr(new, each.name))
 
