@@ -225,6 +225,25 @@ def test_procedure_without_a_return_returns_null_or_fails(one: Driver, run: Run)
     assert one.run("SELECT DISTINCT n FROM t") == [(8,)]
 
 
+INTO = """
+    DECLARE number NUMBER DEFAULT 0; name VARCHAR DEFAULT '';
+    BEGIN
+        SELECT (SUM(n) + :more)::NUMBER, MAX(id) INTO :number, :name FROM t WHERE id <> :but;
+        LET r RESULTSET := (SELECT :number, :name);
+        RETURN TABLE(r);
+    END"""
+
+
+def test_select_into_sets_variables(run: Run) -> None:
+    arguments = "more NUMBER, but VARCHAR"
+    assert run(INTO, 40, "b", arguments=arguments, returns="TABLE ()") == [(41, "a")]
+
+
+def test_select_of_several_rows_into_variables_fails(run: Run) -> None:
+    with pytest.raises(ProgrammingError):
+        run("BEGIN SELECT n INTO :v FROM t; RETURN v; END", 1, arguments="v NUMBER")
+
+
 def test_colon_in_a_path_or_a_text_is_no_variable(run: Run) -> None:
     body = """
         BEGIN
@@ -254,6 +273,7 @@ def test_colon_in_a_path_or_a_text_is_no_variable(run: Run) -> None:
         "BEGIN CALL q(); END",
         "BEGIN EXECUTE IMMEDIATE 'SELECT 1'; END",
         "BEGIN SELECT 1 INTO :v; END",
+        "BEGIN SELECT n INTO v FROM t; END",
         "BEGIN SELECT id FROM t LIMIT :v; END",
         "BEGIN SELECT ?; END",
         'BEGIN SELECT :"V"; END',
