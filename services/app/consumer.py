@@ -57,8 +57,14 @@ class Member:
     def start(self) -> None:
         """Join the fleet. Raises what opening the store raises."""
         _check_is_no_child()
-        self._run.start()
-        atexit.register(self.close)
+        try:
+            self._run.start()
+            atexit.register(self.close)
+        except BaseException:
+            if self._pod is not None:  # an interrupt came after it had started
+                self._pod.drain(0)
+                self._pod.ended.wait()
+            raise
 
     async def start_async(self) -> None:
         """Like :meth:`start`, without blocking the event loop."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 import threading
@@ -531,6 +532,37 @@ claimed.wait()
     subprocess.run([sys.executable, "-c", script], check=True)
     assert app.status(step_id).status == "pending"
     assert [pod.status for pod in app.pods()] == ["down"]
+    app.close()
+
+
+@pytest.mark.parametrize("has_step", [True, False], ids=["working", "waiting"])
+def test_ctrl_c_requeues_the_step_and_leaves_the_fleet(tmp_path: Path, has_step: bool) -> None:
+    app = FleetQ(f"sqlite:///{tmp_path}/q.db", settings=SETTINGS)
+    if has_step:
+        app.submit({}, step_id="step", max_retries=0)
+    script = f"""
+import signal, time
+from fleet_q import FleetQ
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with FleetQ("sqlite:///{tmp_path}/q.db").consumer() as consumer:
+    print("joined", flush=True)
+    with consumer.claim_step() as step:
+        time.sleep(3600)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"joined\n"
+    if has_step:
+        wait_until(lambda: app.status("step").status == "claimed")
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=LIMIT)
+    assert b"KeyboardInterrupt" in error
+    assert [pod.status for pod in app.pods()] == ["down"]
+    if has_step:
+        step = app.status("step")
+        assert (step.status, step.retry_count) == ("pending", 0)
     app.close()
 
 
