@@ -259,12 +259,14 @@ def test_claims_are_the_first_steps_for_which_there_is_room(store: Store, seed: 
     running: Counter[Any] = Counter()
     for _ in range(4):
         count = chance.choice([1, 3, 10, 40])
-        expected = []
+        expected: list[Submit] = []
         for step in waiting:
-            total, per_key = limits.get(step.queue, (9e9, 9e9))
+            most, most_per_key = limits.get(step.queue, (9e9, 9e9))
             key = (step.queue, step.key)
-            has_room = running[step.queue] < total
-            if has_room and (step.key is None or running[key] < per_key) and len(expected) < count:
+            has_room = running[step.queue] < most
+            if step.key is not None:
+                has_room = has_room and running[key] < most_per_key
+            if has_room and len(expected) < count:
                 expected.append(step)
                 running[step.queue] += 1
                 running[key] += 1
