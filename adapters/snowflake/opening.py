@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fleet_q.adapters.snowflake.connection import connection_parameters
+from fleet_q.adapters.snowflake.deadline import FETCH_TIMEOUT
 from fleet_q.core.errors import StoreError
 
 try:
@@ -26,11 +27,12 @@ def open_snowflake(
     for_pod: bool = False,
     env: Mapping[str, str] | None = None,
 ) -> SnowflakeStore:
-    """The store that ``url`` names. It signs in when it is first used. ``for_pod``: each
-    call is tried once, since a pod has a backoff of its own, and one thread for its store.
-    ``env`` is that of :func:`connection_parameters`."""
+    """The store that ``url`` names. It signs in when it is first used. ``for_pod``: each call is
+    tried once, and its result must arrive within :data:`FETCH_TIMEOUT`, since a pod has a backoff
+    of its own, and one thread for its store. ``env`` is that of :func:`connection_parameters`."""
     return SnowflakeStore(
         connection_parameters(url, tag=tag, env=env),
         prefix=table_prefix,
         patience=0.0 if for_pod else PATIENCE,
+        fetch_timeout=FETCH_TIMEOUT if for_pod else None,
     )

@@ -15,6 +15,7 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error
 
 from fleet_q.adapters import fork
+from fleet_q.adapters.snowflake.deadline import within
 from fleet_q.adapters.snowflake.errors import (
     Failure,
     is_lost,
@@ -57,12 +58,19 @@ class Session:
     """A session that is opened when it is first used, and reopened after it was lost.
 
     ``connection`` are the parameters of the connector's ``connect``. Any thread may use it, one
-    call at a time. ``errors`` counts the temporary errors by their number.
+    call at a time. ``errors`` counts the temporary errors by their number. The rows of a result
+    must arrive within ``fetch_timeout`` seconds, if it is given, except those that are streamed.
     """
 
-    def __init__(self, connection: Mapping[str, Any], statements: Statements) -> None:
+    def __init__(
+        self,
+        connection: Mapping[str, Any],
+        statements: Statements,
+        fetch_timeout: float | None = None,
+    ) -> None:
         self.errors: Counter[int] = Counter()
         self.statements = statements
+        self._fetch_timeout = fetch_timeout
         self._sign_in = SignIn(connection)
         self._connection: SnowflakeConnection | None = None
         self._fork_lock = fork.ForkLock()
@@ -152,7 +160,9 @@ class Session:
     def _fetch(self, text: str, bound: Sequence[Any]) -> Rows:
         cursor = self._open().cursor()
         cursor.execute(text, bound)
-        return cursor.fetchall()
+        if self._fetch_timeout is None:
+            return cursor.fetchall()
+        return within(self._fetch_timeout, cursor.fetchall)
 
     def _open(self) -> SnowflakeConnection:
         global _has_signed_in

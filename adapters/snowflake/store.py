@@ -57,16 +57,22 @@ class SnowflakeStore:
 
     ``connection`` are the parameters of the connector's ``connect``, ``prefix`` begins the names
     of the tables. Any thread may use it, one call at a time. A call is retried for ``patience``
-    seconds; what only pods call is tried once, as pods have a backoff of their own.
+    seconds; what only pods call is tried once, as pods have a backoff of their own. A result must
+    arrive within ``fetch_timeout`` seconds, if it is given.
     """
 
     traits = TRAITS
     starts = None
 
     def __init__(
-        self, connection: Mapping[str, Any], *, prefix: str = "", patience: float = PATIENCE
+        self,
+        connection: Mapping[str, Any],
+        *,
+        prefix: str = "",
+        patience: float = PATIENCE,
+        fetch_timeout: float | None = None,
     ) -> None:
-        self.session = Session(connection, Statements(prefix))
+        self.session = Session(connection, Statements(prefix), fetch_timeout)
         self._patience = patience
         self._calls = Calls(self.session, patience)
         self._mailbox = Mailbox(self.session, Sync(self._calls))

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from fleet_q.adapters.snowflake.connection import NETWORK_TIMEOUT
+from fleet_q.adapters.snowflake.deadline import FETCH_TIMEOUT
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import DataRefused, FleetQError, StoreUnavailable, UnknownStoreError
 from fleet_q.core.event_store import EventStore
@@ -250,7 +250,7 @@ class Server:
             actor.on_error(session.error)
         elif _is_large(answer) and not self.state.has_storage(actor.name):
             error = StoreUnavailable("the store: the storage of its results does not answer")
-            self._virtual_clock.after(NETWORK_TIMEOUT, actor.on_error, error)
+            self._virtual_clock.after(FETCH_TIMEOUT, actor.on_error, error)
         else:
             actor.on_answer(answer)
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from fleet_q import FleetQ
 from fleet_q.adapters.open import open_store
+from fleet_q.adapters.snowflake.deadline import FETCH_TIMEOUT
 from fleet_q.adapters.snowflake.session import Rows, Session
 from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
@@ -58,7 +59,7 @@ def migrated(tables: Schema) -> Iterator[Schema]:
     """That schema; faults and denied privileges are removed after the test."""
     yield tables
     tables.no_faults()
-    tables.set(denied=[])
+    tables.set(denied=[], storage="inline")
 
 
 @pytest.fixture
@@ -314,6 +315,32 @@ def test_call_of_a_pod_is_tried_once_so_that_its_heartbeats_go_on(
     with pytest.raises(StoreUnavailable):
         call(store)
     assert len(migrated.log()) == 1
+    store.close()
+
+
+def test_result_that_never_arrives_from_storage_fails_the_call_of_a_pod(
+    migrated: Schema, store: SnowflakeStore, step_id: str
+) -> None:
+    store.sync(SyncRequest("pod", "one", Join("pod", "one")))
+    store.submit([Submit(step_id, f'"{"x" * 200_000}"', priority=9)])
+    pod = SnowflakeStore(migrated.parameters, patience=0, fetch_timeout=1.0)
+    once_available(pod.check_schema)
+    claim = SyncRequest("pod", "one", claim=1, claim_token=step_id)
+    migrated.set(storage="hangs")
+    with pytest.raises(StoreUnavailable, match="have not arrived within 1 s: let this machine"):
+        pod.sync(claim)
+    migrated.set(storage="serves")
+    claimed = once_available(lambda: pod.sync(replace(claim, is_retry=True))).claimed
+    assert [step.step_id for step in claimed] == [step_id]
+    pod.close()
+
+
+@pytest.mark.usefixtures("_credentials")
+def test_store_of_a_pod_limits_the_time_of_its_results(migrated: Schema) -> None:
+    store, _ = Connection(migrated.url, Settings()).open_for("pod")
+    assert isinstance(store, SnowflakeStore)
+    assert store.session._fetch_timeout == FETCH_TIMEOUT
+    assert Settings().dead_pod_threshold / 3 >= FETCH_TIMEOUT
     store.close()
 
 

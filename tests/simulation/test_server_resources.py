@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from fleet_q.adapters.snowflake.connection import NETWORK_TIMEOUT
+from fleet_q.adapters.snowflake.deadline import FETCH_TIMEOUT
 from fleet_q.adapters.snowflake.times import SLOTS, Times
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import DataRefused, StoreContended, StoreUnavailable
@@ -290,7 +290,7 @@ def test_large_result_is_lost_if_its_storage_does_not_answer(claim: int, arrives
     store.state.begin_unreachable_storage("pod", 1_000.0)
     request = SyncRequest("pod", "i", claim=claim, claim_token="x")
     store.call("pod", StoreCall("sync", (request,)))
-    store.virtual_clock.run(30.0 + NETWORK_TIMEOUT)
+    store.virtual_clock.run(30.0 + FETCH_TIMEOUT)
     assert store.claimed() == claim
     assert [isinstance(answer, StoreUnavailable) for _, answer in store.answers] == [not arrives]
 
