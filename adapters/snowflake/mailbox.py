@@ -12,7 +12,7 @@ from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.session import Rows, Session, new_change_id
 from fleet_q.adapters.snowflake.submit import encoded
 from fleet_q.adapters.snowflake.sync import Sync, claim_json, transitions_json
-from fleet_q.adapters.snowflake.sync_snapshot import SyncSnapshot, allowed_statuses
+from fleet_q.adapters.snowflake.sync_snapshot import allowed_statuses
 from fleet_q.core import step as steps
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.pod import Join, SendHeartbeat
@@ -77,6 +77,10 @@ class Mailbox:
         existing = () if is_stored else tuple(rows.to_step(r[1:]) for r in answer if r[1])
         return SubmissionResult(is_stored, existing)
 
+    def sees_limits(self) -> None:
+        """Queues have limits from now on, as this process has set some."""
+        self._sync.may_be_limited = True
+
     def _exchange(
         self, request: SyncRequest, number: int, patience: float, *, is_posted: bool = False
     ) -> SyncResult | None:
@@ -99,10 +103,11 @@ class Mailbox:
             own_outcome_count=len(request.outcomes),
             only_claims=request.claim > 0 and not request.outcomes and not request.is_retry,
             claim_token=request.claim_token,
+            may_be_limited=self._sync.may_be_limited,
         )
         if len(answer[0]) == 1:
             return None
-        snapshot = SyncSnapshot(answer)
+        snapshot = self._sync.snapshot(answer)
         check_version(snapshot.schema_version)
         snapshot.check(request)
         if sends_heartbeat and snapshot.is_asleep:
@@ -140,7 +145,7 @@ class Mailbox:
 _NOTHING: Final = {
     "sends_heartbeat": False, "transitions": None, "joins": False, "own_request": "",
     "own_claim": 0, "own_outcomes": "", "own_outcome_count": 0, "own_submissions": "",
-    "only_claims": False, "claim_token": "",
+    "only_claims": False, "claim_token": "", "may_be_limited": False,
 }  # fmt: skip
 """Arguments of the procedure for a request that asks for nothing."""
 

@@ -157,7 +157,9 @@ class SnowflakeStore:
         return [rows.to_queue(row) for row in self._calls.query("queues")]
 
     def set_queue(self, queue: str, change: QueueChange, by: str | None = None) -> Queue:
-        return set_queue(self._calls, queue, change, by)
+        changed = set_queue(self._calls, queue, change, by)
+        self._mailbox.sees_limits()
+        return changed
 
     def queue_history(self, queue: str) -> list[QueueEvent]:
         history = self._calls.query("queue_history", queue=queue)

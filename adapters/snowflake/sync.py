@@ -28,6 +28,9 @@ class Sync:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self.may_be_limited = False
+        """Whether a queue has, or had, limits, as far as the last answer says. If it does not, a
+        claim takes nothing from queues with limits."""
         self._session = calls.session
 
     def sync(self, request: SyncRequest) -> SyncResult:
@@ -36,13 +39,21 @@ class Sync:
         outcome_batches = list(batches(request.outcomes))
         if len(outcome_batches) > 1:
             return self._sync_batches(request, outcome_batches)
-        snapshot = SyncSnapshot(self._session.call("sync", **_values(request)))
+        values = _values(request)
+        answer = self._session.call("sync", **values, may_be_limited=self.may_be_limited)
+        snapshot = self.snapshot(answer)
         check_version(snapshot.schema_version)
         if snapshot.changed and not snapshot.shows_steps_of(request):
             raise StoreUnavailable("Snowflake: a transaction was rolled back before its commit")
         snapshot.check(request)
         done = bool(snapshot.changed) or request.is_retry or not request.only_if_claimable
         return replace(self.result(snapshot, request), done=done)
+
+    def snapshot(self, answer: Sequence[Sequence[Any]]) -> SyncSnapshot:
+        """The snapshot in the answer of a procedure."""
+        snapshot = SyncSnapshot(answer)
+        self.may_be_limited = bool(snapshot.has_limits)
+        return snapshot
 
     def result(self, snapshot: SyncSnapshot, request: SyncRequest) -> SyncResult:
         """The result of a request that was carried out."""
@@ -113,6 +124,7 @@ def claim_json(request: SyncRequest) -> str:
             "incarnation": request.incarnation,
             "claim": request.claim,
             "free": request.free,
+            "slots": request.slots,
             "claim_token": request.claim_token,
             "statuses": f" {' '.join(allowed_statuses(request))} ",
         }

@@ -14,7 +14,7 @@ from fleet_q.core.pod import AnyPodCommand, Join, Pod, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import claim_order
 
-_POD = 10  # the index of a pod's first column
+_POD = 13  # the index of a pod's first column
 _STEP = _POD + len(ROWS.pod)
 
 
@@ -28,7 +28,8 @@ class SyncSnapshot:
             by_kind[row[0]].append(row)
         now = by_kind["now"][0]
         (
-            self.at, self.next_due, self.is_held, self.is_claimable, version, changed, served,
+            self.at, self.next_due, self.is_held, self.is_due, self.is_claimable, self.has_limits,
+            self.next_token, version, changed, served,
         ) = now[3:_POD]  # fmt: skip
         self.schema_version = int(version or 0)
         self.changed = int(changed)
@@ -71,10 +72,15 @@ class SyncSnapshot:
         held = {(step.step_id, step.claim_token) for step in self._steps}
         claim = (request.incarnation, request.claim_token)
         claimed = [s for s in self._steps if (s.incarnation, s.claim_token) == claim]
+        is_short = len(claimed) < request.claim
+        held_back = is_short and self.is_due and not self.is_claimable
+        times = [self.next_due, self.next_token if held_back else None]
+        next_due = min((int(time) for time in times if time is not None), default=None)
         return SyncResult(
             at=self.at,
             claimed=tuple(sorted(claimed, key=claim_order)) if request.claim else (),
-            more=self.is_claimable and len(claimed) < request.claim,
+            more=self.is_claimable and is_short,
+            held_back=held_back,
             refused=tuple(
                 outcome.step_id
                 for outcome in request.outcomes
@@ -84,7 +90,7 @@ class SyncSnapshot:
                 step_id for step_id, token in request.check_held if (step_id, token) not in held
             ),
             unexpected=self._unexpected(request),
-            next_due=self.next_due if request.claim else None,
+            next_due=next_due if request.claim else None,
             any_claimed=self.is_held if request.claim else False,
         )
 

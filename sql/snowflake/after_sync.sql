@@ -1,5 +1,5 @@
 -- The state after a sync, read after its commit: one row of kind 'now', with the numbers of changed
--- steps and of served requests, and the pod if it exists; a row of kind 'held' for each step that
+-- steps and of served requests, whether any queue has, or had, limits, and the pod if it exists; a row of kind 'held' for each step that
 -- the pod holds (with the payload only if this sync claimed it); and a row of kind 'done', with id
 -- and claim token, for each outcome that was recorded.
 SELECT
@@ -16,7 +16,23 @@ SELECT
         FROM {step_tracker}
         WHERE status = 'pending'
             AND {{is_due}}
-    ) AS claimable,
+    ) AS due,
+    EXISTS (SELECT 1 FROM {{claimable_steps}} AS claimable_step) AS claimable,
+    EXISTS (SELECT 1 FROM {queues}) AS has_limits,
+    (
+        SELECT DATE_PART(epoch_microsecond, MIN(DATEADD(
+            microsecond,
+            CEIL((rate_period - {{tokens_now}}) / rate_count)::NUMBER(38, 0),
+            CURRENT_TIMESTAMP()
+        )))
+        FROM {queues}
+        WHERE rate_count IS NOT NULL AND NOT paused AND {{tokens_now}} < rate_period
+            AND queue IN (
+                SELECT queue FROM {step_tracker}
+                WHERE status = 'pending'
+                    AND {{is_due}}
+            )
+    ) AS next_token,
     (SELECT MAX(schema_version) FROM {fleet_q}) AS schema_version,
     :changed + :claimed AS changed,
     :served AS served,
@@ -26,7 +42,8 @@ FROM (SELECT 1 AS always) AS now
 LEFT JOIN {{pods_with_heartbeats}} AS pod ON pod.pod_id = :pod_id
 UNION ALL
 SELECT
-    'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL,
     {pod_nulls},
     {step_columns with
         payload = CASE WHEN step.claim_token = :claim_token THEN step.payload END
@@ -35,7 +52,7 @@ FROM {step_tracker} AS step
 WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
-    'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     {pod_nulls},
     {step_nulls}
 FROM {step_events}

@@ -2,8 +2,6 @@
 SELECT COUNT(*)
 FROM (
     SELECT 1 AS one
-    FROM {step_tracker}
-    WHERE status = 'pending'
-        AND {{is_due}}
+    FROM {{claimable_steps}} AS claimable
     LIMIT 1
 ) AS due

@@ -16,7 +16,8 @@ FROM (
     FROM (
         SELECT
             queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
-            request.incarnation, request.claim_token, request.free,
+            request.incarnation, request.claim_token, request.free, request.slots,
+            queue.is_limited,
             queue.place - request.last_place + request.claim AS place,
             SUM(queue.size) OVER (
                 PARTITION BY request.last_place
@@ -24,18 +25,16 @@ FROM (
             ) AS bytes
         FROM (
             SELECT
-                step_id, version, retry_count < max_retries AS has_tries_left,
-                OCTET_LENGTH(payload) AS size,
+                step_id, version, has_tries_left, is_limited, size,
                 ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
-            FROM {step_tracker}
-            WHERE status = 'pending'
-                AND {{is_due}}
-                AND COALESCE(change_id, '') <> :change_id
+            FROM {{claimable_steps}} AS claimable
+            WHERE COALESCE(change_id, '') <> :change_id
             QUALIFY place <= :claim
         ) AS queue
         JOIN (
             SELECT
-                posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.claim_token,
+                posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.slots,
+                posted.claim_token,
                 SUM(posted.claim) OVER (
                     ORDER BY posted.number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                 ) AS last_place
@@ -44,6 +43,7 @@ FROM (
                     index AS number, value:pod_id::VARCHAR AS pod_id,
                     value:incarnation::VARCHAR AS incarnation,
                     value:claim::NUMBER(38, 0) AS claim, value:free::NUMBER(38, 0) AS free,
+                    value:slots::NUMBER(38, 0) AS slots,
                     value:claim_token::VARCHAR AS claim_token,
                     value:statuses::VARCHAR AS statuses
                 FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
@@ -63,6 +63,7 @@ FROM (
                 AND queue.place <= request.last_place
     ) AS chosen
     WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
+        AND (place <= slots OR NOT is_limited)
     UNION ALL
     SELECT
         held.step_id, held.version, outcome.pod_id,

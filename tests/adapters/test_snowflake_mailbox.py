@@ -18,6 +18,7 @@ from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.events import Claimed
 from fleet_q.core.pod import Drain, Join, Leave, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.core.queues import QueueChange
 from fleet_q.core.step import Complete, Fail, Step, Submit, claim_order, steps_to_claim
 from tests.standin.client import Schema
 from tests.waiting import LIMIT, wait_until
@@ -167,6 +168,26 @@ def test_each_request_takes_the_steps_that_the_rule_gives_it(mail: Mail) -> None
     assert [ids(mail.result(request)) for request in requests] == [
         [step.step_id for step in steps] for steps in expected
     ]
+
+
+def test_requests_that_are_served_together_share_the_limits_of_queues(mail: Mail) -> None:
+    mail.store.set_queue("q", QueueChange(max_running=3))
+    mail.submit(6, queue="q")
+    requests = [claim(pod, 2) for pod in "ab"]
+    mail.put(*((request, 1) for request in requests))
+    results = [ids(mail.result(request)) for request in requests]
+    assert results == [["step 00", "step 01"], ["step 02"]]
+
+
+def test_requests_served_one_after_the_other_share_the_limits_of_queues(mail: Mail) -> None:
+    mail.store.set_queue("q", QueueChange(max_running=3))
+    mail.submit(6, queue="q")
+    results = []
+    for pod in "ab":
+        result = mail.store.post(claim(pod, 2), 1, PATIENCE)
+        assert result is not None
+        results.append(ids(result))
+    assert results == [["step 00", "step 01"], ["step 02"]]
 
 
 def test_request_is_served_once_though_it_was_posted_twice(mail: Mail) -> None:

@@ -17,13 +17,10 @@ from fleet_q.core.step import Complete, Fail, Outcome, Release, Submit
 
 from .clock import SECOND, FakeClock
 from .helpers import acknowledge, at_once, claim, ids, join, recover_all, submit
-from .stores import StoreKind
 
 
 @pytest.fixture(autouse=True)
-def _joined(store: Store, kind: StoreKind) -> None:
-    if kind.name == "snowflake":
-        pytest.skip("claims on Snowflake do not know limits yet")
+def _joined(store: Store) -> None:
     for pod_id in ("pod", "other"):
         join(store, pod_id)
 

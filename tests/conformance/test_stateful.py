@@ -190,8 +190,6 @@ class Fleet(RuleBasedStateMachine):
         rate: tuple[int, int] | None,
         paused: bool,
     ) -> None:
-        if self.kind.writes_are_billed:
-            return
         self.model.limit(queue, Limits(max_running, per_key, rate, paused, self.clock()))
         change = QueueChange(max_running, per_key, Rate(*rate) if rate else None, paused)
         self.store.set_queue(queue, change)

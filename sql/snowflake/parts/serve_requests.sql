@@ -1,6 +1,7 @@
 -- Serve the requests that wait, in one transaction. The first UPDATE marks them, and its lock lets one
 -- call serve at a time. Steps are changed before others are submitted, so that none is claimed in the
--- transaction that submits it; pods join last, as every transaction locks steps before pods.
+-- transaction that submits it; pods join last, as every transaction locks steps before pods. Nothing is
+-- carried out if a claim may not stand.
 BEGIN TRANSACTION;
 {{mark_requests}};
 {{read_marked_requests}};
@@ -14,10 +15,18 @@ IF (submissions <> '[]') THEN
 END IF;
 IF (changed > 0 OR claimed > 0 OR submit_count > 0) THEN
     {{append_served_events}};
+    appended := SQLROWCOUNT;
+    IF (submit_count > 0) THEN
+        appended := (SELECT :appended - :submit_count);
+    END IF;
 END IF;
 IF (join_count > 0) THEN
     {{join_again}};
     {{join_first}};
     {{append_pod_events}};
 END IF;
-COMMIT
+IF (claimed = 0 AND appended < changed) THEN
+    ROLLBACK;
+ELSE
+    COMMIT;
+END IF

@@ -19,6 +19,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     own_submissions VARCHAR,
     only_claims BOOLEAN,
     claim_token VARCHAR,
+    may_be_limited BOOLEAN,
     most_bytes NUMBER(38, 0),
     new_change_id VARCHAR
 )
@@ -42,7 +43,10 @@ DECLARE
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
     submit_count NUMBER(38, 0) DEFAULT 0;
+    appended NUMBER(38, 0) DEFAULT 0;
+    within_limits BOOLEAN DEFAULT FALSE;
 BEGIN
+    within_limits := may_be_limited;
     IF (sends_heartbeat) THEN
         {{send_heartbeat}};
     END IF;
@@ -81,6 +85,7 @@ BEGIN
         LET stored RESULTSET := ({{submission_result}});
         RETURN TABLE(stored);
     END IF;
+    within_limits := TRUE;
     LET answer RESULTSET := ({{after_sync}});
     RETURN TABLE(answer);
 {{roll_back_after_error}}

@@ -22,6 +22,8 @@ DECLARE
 BEGIN
     BEGIN TRANSACTION;
     {{lock_queues}};
+    {{lock_limits}};
+    {{lock_waiting}};
     IF (new_version > 1) THEN
         {{update_queue}};
         changed := SQLROWCOUNT;

@@ -14,6 +14,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     claim NUMBER(38, 0),
     most_bytes NUMBER(38, 0),
     claim_token VARCHAR,
+    may_be_limited BOOLEAN,
     only_if_claimable BOOLEAN,
     is_retry BOOLEAN,
     change_id VARCHAR
@@ -27,7 +28,10 @@ DECLARE
     due NUMBER(38, 0) DEFAULT 1;
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
+    appended NUMBER(38, 0) DEFAULT 0;
+    within_limits BOOLEAN DEFAULT FALSE;
 BEGIN
+    within_limits := may_be_limited;
     IF (sends_heartbeat) THEN
         {{send_heartbeat}};
         sent := SQLROWCOUNT;
@@ -44,7 +48,8 @@ BEGIN
         IF (outcome_count > 0 OR (claim > 0 AND due > 0)) THEN
             {{sync_steps}};
             IF (changed > 0 OR claimed > 0) THEN
-                {{append_step_events}};
+                {{append_sync_events}};
+                appended := SQLROWCOUNT;
             END IF;
         END IF;
         IF (
@@ -55,8 +60,13 @@ BEGIN
             {{pod_command}};
             {{append_pod_events}};
         END IF;
-        COMMIT;
+        IF (claimed = 0 AND appended < changed) THEN
+            ROLLBACK;
+        ELSE
+            COMMIT;
+        END IF;
     END IF;
+    within_limits := TRUE;
     LET answer RESULTSET := ({{after_sync}});
     RETURN TABLE(answer);
 {{roll_back_after_error}}

@@ -2,7 +2,7 @@
 
 -- snowflake/after_sync
 -- The state after a sync, read after its commit: one row of kind 'now', with the numbers of changed
--- steps and of served requests, and the pod if it exists; a row of kind 'held' for each step that
+-- steps and of served requests, whether any queue has, or had, limits, and the pod if it exists; a row of kind 'held' for each step that
 -- the pod holds (with the payload only if this sync claimed it); and a row of kind 'done', with id
 -- and claim token, for each outcome that was recorded.
 SELECT
@@ -22,7 +22,131 @@ SELECT
                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
             )
-    ) AS claimable,
+    ) AS due,
+    EXISTS (SELECT 1 FROM (
+        SELECT
+            step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+            retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+        FROM "STEP_TRACKER"
+        WHERE status = 'pending'
+            AND (
+                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+            )
+            AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+            ))
+        UNION ALL
+        SELECT
+            step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+        FROM (
+            SELECT
+                step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                ROW_NUMBER() OVER (
+                    PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                ) AS place_in_queue
+            FROM (
+                SELECT
+                    step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                    step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                    OCTET_LENGTH(step.payload) AS size, limited.room,
+                    limited.max_running_per_key AS per_key,
+                    COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                    ROW_NUMBER() OVER (
+                        PARTITION BY step.queue, step.key
+                        ORDER BY step.priority DESC, step.created_ts, step.step_id
+                    ) AS place_of_key
+                FROM (
+                    SELECT *
+                    FROM "STEP_TRACKER"
+                    WHERE status = 'pending'
+                        AND (
+                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                        )
+                        AND :within_limits
+                ) AS step
+                JOIN (
+                    SELECT
+                        queue, max_running_per_key,
+                        CASE
+                            WHEN paused THEN 0
+                            ELSE LEAST(
+                                COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                COALESCE(FLOOR(LEAST(
+                                    tokens + rate_count * LEAST(
+                                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                    ),
+                                    rate_count * rate_period
+                                ) / rate_period), 1000000000)
+                            )
+                        END AS room
+                    FROM "QUEUES"
+                    LEFT JOIN (
+                        SELECT queue AS running_in, COUNT(*) AS claimed
+                        FROM (
+                            SELECT held.queue, held.key
+                            FROM "STEP_TRACKER" AS held
+                            LEFT JOIN (
+                                SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                            ) AS ended
+                                ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                            WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                        ) AS held
+                        GROUP BY queue
+                    ) AS running ON running_in = queue
+                    WHERE (
+                        paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                    )
+                ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                LEFT JOIN (
+                    SELECT queue, key, COUNT(*) AS claimed
+                    FROM (
+                        SELECT held.queue, held.key
+                        FROM "STEP_TRACKER" AS held
+                        LEFT JOIN (
+                            SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                        ) AS ended
+                            ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                        WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                    ) AS held
+                    GROUP BY queue, key
+                ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+            ) AS candidate
+            WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+        ) AS candidate_of_queue
+        WHERE place_in_queue <= room
+    ) AS claimable_step) AS claimable,
+    EXISTS (SELECT 1 FROM "QUEUES") AS has_limits,
+    (
+        SELECT DATE_PART(epoch_microsecond, MIN(DATEADD(
+            microsecond,
+            CEIL((rate_period - LEAST(
+                tokens + rate_count * LEAST(
+                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                ),
+                rate_count * rate_period
+            )) / rate_count)::NUMBER(38, 0),
+            CURRENT_TIMESTAMP()
+        )))
+        FROM "QUEUES"
+        WHERE rate_count IS NOT NULL AND NOT paused AND LEAST(
+            tokens + rate_count * LEAST(
+                GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+            ),
+            rate_count * rate_period
+        ) < rate_period
+            AND queue IN (
+                SELECT queue FROM "STEP_TRACKER"
+                WHERE status = 'pending'
+                    AND (
+                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                    )
+            )
+    ) AS next_token,
     (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
     :changed + :claimed AS changed,
     :served AS served,
@@ -47,7 +171,8 @@ LEFT JOIN (
 ) AS pod ON pod.pod_id = :pod_id
 UNION ALL
 SELECT
-    'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL,
     step.step_id, step.status, step.priority,
     CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -61,7 +186,7 @@ FROM "STEP_TRACKER" AS step
 WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
-    'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -132,7 +257,15 @@ SELECT
     CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
 FROM "STEP_TRACKER"
-WHERE change_id = :change_id
+WHERE (
+        change_id = :change_id
+        AND (
+            :within_limits OR change_type <> 'claimed'
+            OR queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+            ))
+        )
+    )
     OR change_id IN (
         SELECT value:submission_id::VARCHAR
         FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
@@ -166,6 +299,41 @@ SELECT
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
 FROM "STEP_TRACKER"
 WHERE change_id = :change_id;
+
+-- snowflake/append_sync_events
+-- Append the events of a sync.
+INSERT INTO "STEP_EVENTS" (
+    step_id, version, type, event_ts, pod_id, change_id,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
+)
+SELECT
+    step_id, version, change_type, last_update_ts, changed_for, change_id,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+        THEN priority END,
+    CASE WHEN change_type = 'submitted' THEN max_retries END,
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+        THEN available_ts END,
+    CASE WHEN change_type = 'submitted' THEN queue END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+    CASE WHEN change_type = 'submitted' THEN key END,
+    CASE WHEN change_type = 'submitted' THEN unique_key END,
+    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+    CASE WHEN change_type = 'claimed' THEN incarnation END,
+    CASE WHEN change_type = 'completed' THEN result END,
+    CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+FROM "STEP_TRACKER"
+WHERE change_id = :change_id
+    AND (
+        :within_limits OR change_type <> 'claimed'
+        OR queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+        ))
+    );
 
 -- snowflake/backlog
 -- The steps that are not final, as one row: how many are pending, claimable and claimed, since when
@@ -372,12 +540,102 @@ WHERE change_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON
 SELECT COUNT(*)
 FROM (
     SELECT 1 AS one
-    FROM "STEP_TRACKER"
-    WHERE status = 'pending'
-        AND (
-            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
-        )
+    FROM (
+        SELECT
+            step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+            retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+        FROM "STEP_TRACKER"
+        WHERE status = 'pending'
+            AND (
+                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+            )
+            AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+            ))
+        UNION ALL
+        SELECT
+            step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+        FROM (
+            SELECT
+                step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                ROW_NUMBER() OVER (
+                    PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                ) AS place_in_queue
+            FROM (
+                SELECT
+                    step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                    step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                    OCTET_LENGTH(step.payload) AS size, limited.room,
+                    limited.max_running_per_key AS per_key,
+                    COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                    ROW_NUMBER() OVER (
+                        PARTITION BY step.queue, step.key
+                        ORDER BY step.priority DESC, step.created_ts, step.step_id
+                    ) AS place_of_key
+                FROM (
+                    SELECT *
+                    FROM "STEP_TRACKER"
+                    WHERE status = 'pending'
+                        AND (
+                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                        )
+                        AND :within_limits
+                ) AS step
+                JOIN (
+                    SELECT
+                        queue, max_running_per_key,
+                        CASE
+                            WHEN paused THEN 0
+                            ELSE LEAST(
+                                COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                COALESCE(FLOOR(LEAST(
+                                    tokens + rate_count * LEAST(
+                                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                    ),
+                                    rate_count * rate_period
+                                ) / rate_period), 1000000000)
+                            )
+                        END AS room
+                    FROM "QUEUES"
+                    LEFT JOIN (
+                        SELECT queue AS running_in, COUNT(*) AS claimed
+                        FROM (
+                            SELECT held.queue, held.key
+                            FROM "STEP_TRACKER" AS held
+                            LEFT JOIN (
+                                SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                            ) AS ended
+                                ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                            WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                        ) AS held
+                        GROUP BY queue
+                    ) AS running ON running_in = queue
+                    WHERE (
+                        paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                    )
+                ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                LEFT JOIN (
+                    SELECT queue, key, COUNT(*) AS claimed
+                    FROM (
+                        SELECT held.queue, held.key
+                        FROM "STEP_TRACKER" AS held
+                        LEFT JOIN (
+                            SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                        ) AS ended
+                            ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                        WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                    ) AS held
+                    GROUP BY queue, key
+                ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+            ) AS candidate
+            WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+        ) AS candidate_of_queue
+        WHERE place_in_queue <= room
+    ) AS claimable
     LIMIT 1
 ) AS due;
 
@@ -740,6 +998,11 @@ UPDATE "STEP_EVENTS"
 SET version = version
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
 
+-- snowflake/lock_limits
+-- Lock the limits of queues, so that one claim at a time counts what is claimed. A transaction sees
+-- what it has changed, whatever its queries see of the commits of other sessions.
+UPDATE "QUEUES" SET version = version;
+
 -- snowflake/lock_pod_events
 -- Lock the events of these pods, and count them. A query might not see the last ones yet.
 UPDATE "POD_EVENTS"
@@ -750,6 +1013,15 @@ WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:p
 -- Serialize changes of queues by locking this row: a table without an enforced key would store a
 -- queue twice if two processes changed it at once.
 UPDATE "FLEET_Q" SET submissions = submissions + 1;
+
+-- snowflake/lock_running
+-- Lock the claimed steps of queues with limits, so that the transaction sees them all: see
+-- lock_limits.sql.
+UPDATE "STEP_TRACKER"
+SET version = version
+WHERE status = 'claimed' AND queue IN (SELECT queue FROM "QUEUES" WHERE (
+    paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+));
 
 -- snowflake/lock_steps
 -- Lock the steps that have these ids, so that the transaction sees them as they are: see
@@ -770,6 +1042,12 @@ WHERE step_id IN (
     SELECT value:step_id::VARCHAR
     FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
 );
+
+-- snowflake/lock_waiting
+-- Let a change of limits wait for the claims that are under way.
+UPDATE "STEP_TRACKER"
+SET version = version
+WHERE status = 'pending' AND queue = :queue;
 
 -- snowflake/mark_requests
 -- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of texts.
@@ -1423,7 +1701,8 @@ FROM (
     FROM (
         SELECT
             queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
-            request.incarnation, request.claim_token, request.free,
+            request.incarnation, request.claim_token, request.free, request.slots,
+            queue.is_limited,
             queue.place - request.last_place + request.claim AS place,
             SUM(queue.size) OVER (
                 PARTITION BY request.last_place
@@ -1431,21 +1710,111 @@ FROM (
             ) AS bytes
         FROM (
             SELECT
-                step_id, version, retry_count < max_retries AS has_tries_left,
-                OCTET_LENGTH(payload) AS size,
+                step_id, version, has_tries_left, is_limited, size,
                 ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
-            FROM "STEP_TRACKER"
-            WHERE status = 'pending'
-                AND (
-                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
-                )
-                AND COALESCE(change_id, '') <> :change_id
+            FROM (
+                SELECT
+                    step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+                    retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+                FROM "STEP_TRACKER"
+                WHERE status = 'pending'
+                    AND (
+                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                    )
+                    AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                        paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                    ))
+                UNION ALL
+                SELECT
+                    step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+                FROM (
+                    SELECT
+                        step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                        ROW_NUMBER() OVER (
+                            PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                        ) AS place_in_queue
+                    FROM (
+                        SELECT
+                            step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                            step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                            OCTET_LENGTH(step.payload) AS size, limited.room,
+                            limited.max_running_per_key AS per_key,
+                            COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                            ROW_NUMBER() OVER (
+                                PARTITION BY step.queue, step.key
+                                ORDER BY step.priority DESC, step.created_ts, step.step_id
+                            ) AS place_of_key
+                        FROM (
+                            SELECT *
+                            FROM "STEP_TRACKER"
+                            WHERE status = 'pending'
+                                AND (
+                                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                )
+                                AND :within_limits
+                        ) AS step
+                        JOIN (
+                            SELECT
+                                queue, max_running_per_key,
+                                CASE
+                                    WHEN paused THEN 0
+                                    ELSE LEAST(
+                                        COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                        COALESCE(FLOOR(LEAST(
+                                            tokens + rate_count * LEAST(
+                                                GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                            ),
+                                            rate_count * rate_period
+                                        ) / rate_period), 1000000000)
+                                    )
+                                END AS room
+                            FROM "QUEUES"
+                            LEFT JOIN (
+                                SELECT queue AS running_in, COUNT(*) AS claimed
+                                FROM (
+                                    SELECT held.queue, held.key
+                                    FROM "STEP_TRACKER" AS held
+                                    LEFT JOIN (
+                                        SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                        FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                    ) AS ended
+                                        ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                    WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                ) AS held
+                                GROUP BY queue
+                            ) AS running ON running_in = queue
+                            WHERE (
+                                paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                            )
+                        ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                        LEFT JOIN (
+                            SELECT queue, key, COUNT(*) AS claimed
+                            FROM (
+                                SELECT held.queue, held.key
+                                FROM "STEP_TRACKER" AS held
+                                LEFT JOIN (
+                                    SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                    FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                ) AS ended
+                                    ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                            ) AS held
+                            GROUP BY queue, key
+                        ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+                    ) AS candidate
+                    WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+                ) AS candidate_of_queue
+                WHERE place_in_queue <= room
+            ) AS claimable
+            WHERE COALESCE(change_id, '') <> :change_id
             QUALIFY place <= :claim
         ) AS queue
         JOIN (
             SELECT
-                posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.claim_token,
+                posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.slots,
+                posted.claim_token,
                 SUM(posted.claim) OVER (
                     ORDER BY posted.number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                 ) AS last_place
@@ -1454,6 +1823,7 @@ FROM (
                     index AS number, value:pod_id::VARCHAR AS pod_id,
                     value:incarnation::VARCHAR AS incarnation,
                     value:claim::NUMBER(38, 0) AS claim, value:free::NUMBER(38, 0) AS free,
+                    value:slots::NUMBER(38, 0) AS slots,
                     value:claim_token::VARCHAR AS claim_token,
                     value:statuses::VARCHAR AS statuses
                 FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
@@ -1473,6 +1843,7 @@ FROM (
                 AND queue.place <= request.last_place
     ) AS chosen
     WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
+        AND (place <= slots OR NOT is_limited)
     UNION ALL
     SELECT
         held.step_id, held.version, outcome.pod_id,
@@ -1516,6 +1887,23 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
                 )
         )
     );
+
+-- snowflake/take_tokens
+-- Take a token for each step that this change claimed from a queue with a rate.
+UPDATE "QUEUES"
+SET tokens = LEAST(
+    tokens + rate_count * LEAST(
+        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+    ),
+    rate_count * rate_period
+) - change.claimed * rate_period, refilled_ts = CURRENT_TIMESTAMP()
+FROM (
+    SELECT queue AS claimed_from, COUNT(*) AS claimed
+    FROM "STEP_TRACKER"
+    WHERE change_id = :change_id AND change_type = 'claimed'
+    GROUP BY queue
+) AS change
+WHERE change.claimed_from = "QUEUES".queue AND "QUEUES".rate_count IS NOT NULL;
 
 -- snowflake/try_select
 SELECT 1 FROM {table} WHERE FALSE;

@@ -407,6 +407,7 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_5"(
     own_submissions VARCHAR,
     only_claims BOOLEAN,
     claim_token VARCHAR,
+    may_be_limited BOOLEAN,
     most_bytes NUMBER(38, 0),
     new_change_id VARCHAR
 )
@@ -434,7 +435,10 @@ DECLARE
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
     submit_count NUMBER(38, 0) DEFAULT 0;
+    appended NUMBER(38, 0) DEFAULT 0;
+    within_limits BOOLEAN DEFAULT FALSE;
 BEGIN
+    within_limits := may_be_limited;
     IF (sends_heartbeat) THEN
         INSERT INTO "POD_HEARTBEATS" (pod_id, incarnation, heartbeat_ts)
         SELECT pod_id, incarnation,
@@ -579,12 +583,102 @@ BEGIN
             due := (SELECT COUNT(*)
             FROM (
                 SELECT 1 AS one
-                FROM "STEP_TRACKER"
-                WHERE status = 'pending'
-                    AND (
-                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
-                    )
+                FROM (
+                    SELECT
+                        step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+                        retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+                    FROM "STEP_TRACKER"
+                    WHERE status = 'pending'
+                        AND (
+                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                        )
+                        AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                        ))
+                    UNION ALL
+                    SELECT
+                        step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+                    FROM (
+                        SELECT
+                            step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                            ROW_NUMBER() OVER (
+                                PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                            ) AS place_in_queue
+                        FROM (
+                            SELECT
+                                step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                                step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                                OCTET_LENGTH(step.payload) AS size, limited.room,
+                                limited.max_running_per_key AS per_key,
+                                COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                                ROW_NUMBER() OVER (
+                                    PARTITION BY step.queue, step.key
+                                    ORDER BY step.priority DESC, step.created_ts, step.step_id
+                                ) AS place_of_key
+                            FROM (
+                                SELECT *
+                                FROM "STEP_TRACKER"
+                                WHERE status = 'pending'
+                                    AND (
+                                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                    )
+                                    AND :within_limits
+                            ) AS step
+                            JOIN (
+                                SELECT
+                                    queue, max_running_per_key,
+                                    CASE
+                                        WHEN paused THEN 0
+                                        ELSE LEAST(
+                                            COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                            COALESCE(FLOOR(LEAST(
+                                                tokens + rate_count * LEAST(
+                                                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                ),
+                                                rate_count * rate_period
+                                            ) / rate_period), 1000000000)
+                                        )
+                                    END AS room
+                                FROM "QUEUES"
+                                LEFT JOIN (
+                                    SELECT queue AS running_in, COUNT(*) AS claimed
+                                    FROM (
+                                        SELECT held.queue, held.key
+                                        FROM "STEP_TRACKER" AS held
+                                        LEFT JOIN (
+                                            SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                            FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                        ) AS ended
+                                            ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                        WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                    ) AS held
+                                    GROUP BY queue
+                                ) AS running ON running_in = queue
+                                WHERE (
+                                    paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                                )
+                            ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                            LEFT JOIN (
+                                SELECT queue, key, COUNT(*) AS claimed
+                                FROM (
+                                    SELECT held.queue, held.key
+                                    FROM "STEP_TRACKER" AS held
+                                    LEFT JOIN (
+                                        SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                        FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                    ) AS ended
+                                        ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                    WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                ) AS held
+                                GROUP BY queue, key
+                            ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+                        ) AS candidate
+                        WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+                    ) AS candidate_of_queue
+                    WHERE place_in_queue <= room
+                ) AS claimable
                 LIMIT 1
             ) AS due);
         END IF;
@@ -778,6 +872,14 @@ BEGIN
             WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
         ) AS marked;
         IF (claim > 0 OR outcome_count > 0) THEN
+            IF (claim > 0 AND within_limits) THEN
+                UPDATE "QUEUES" SET version = version;
+                UPDATE "STEP_TRACKER"
+                SET version = version
+                WHERE status = 'claimed' AND queue IN (SELECT queue FROM "QUEUES" WHERE (
+                    paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                ));
+            END IF;
             UPDATE "STEP_TRACKER"
             SET
                 status = CASE change.type
@@ -862,7 +964,8 @@ BEGIN
                 FROM (
                     SELECT
                         queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
-                        request.incarnation, request.claim_token, request.free,
+                        request.incarnation, request.claim_token, request.free, request.slots,
+                        queue.is_limited,
                         queue.place - request.last_place + request.claim AS place,
                         SUM(queue.size) OVER (
                             PARTITION BY request.last_place
@@ -870,21 +973,111 @@ BEGIN
                         ) AS bytes
                     FROM (
                         SELECT
-                            step_id, version, retry_count < max_retries AS has_tries_left,
-                            OCTET_LENGTH(payload) AS size,
+                            step_id, version, has_tries_left, is_limited, size,
                             ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
-                        FROM "STEP_TRACKER"
-                        WHERE status = 'pending'
-                            AND (
-                                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
-                            )
-                            AND COALESCE(change_id, '') <> :change_id
+                        FROM (
+                            SELECT
+                                step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+                                retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+                            FROM "STEP_TRACKER"
+                            WHERE status = 'pending'
+                                AND (
+                                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                )
+                                AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                                    paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                                ))
+                            UNION ALL
+                            SELECT
+                                step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+                            FROM (
+                                SELECT
+                                    step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                                    ROW_NUMBER() OVER (
+                                        PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                                    ) AS place_in_queue
+                                FROM (
+                                    SELECT
+                                        step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                                        step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                                        OCTET_LENGTH(step.payload) AS size, limited.room,
+                                        limited.max_running_per_key AS per_key,
+                                        COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                                        ROW_NUMBER() OVER (
+                                            PARTITION BY step.queue, step.key
+                                            ORDER BY step.priority DESC, step.created_ts, step.step_id
+                                        ) AS place_of_key
+                                    FROM (
+                                        SELECT *
+                                        FROM "STEP_TRACKER"
+                                        WHERE status = 'pending'
+                                            AND (
+                                                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                            )
+                                            AND :within_limits
+                                    ) AS step
+                                    JOIN (
+                                        SELECT
+                                            queue, max_running_per_key,
+                                            CASE
+                                                WHEN paused THEN 0
+                                                ELSE LEAST(
+                                                    COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                                    COALESCE(FLOOR(LEAST(
+                                                        tokens + rate_count * LEAST(
+                                                            GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                        ),
+                                                        rate_count * rate_period
+                                                    ) / rate_period), 1000000000)
+                                                )
+                                            END AS room
+                                        FROM "QUEUES"
+                                        LEFT JOIN (
+                                            SELECT queue AS running_in, COUNT(*) AS claimed
+                                            FROM (
+                                                SELECT held.queue, held.key
+                                                FROM "STEP_TRACKER" AS held
+                                                LEFT JOIN (
+                                                    SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                                    FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                                ) AS ended
+                                                    ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                                WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                            ) AS held
+                                            GROUP BY queue
+                                        ) AS running ON running_in = queue
+                                        WHERE (
+                                            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                                        )
+                                    ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                                    LEFT JOIN (
+                                        SELECT queue, key, COUNT(*) AS claimed
+                                        FROM (
+                                            SELECT held.queue, held.key
+                                            FROM "STEP_TRACKER" AS held
+                                            LEFT JOIN (
+                                                SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                                FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                            ) AS ended
+                                                ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                            WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                        ) AS held
+                                        GROUP BY queue, key
+                                    ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+                                ) AS candidate
+                                WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+                            ) AS candidate_of_queue
+                            WHERE place_in_queue <= room
+                        ) AS claimable
+                        WHERE COALESCE(change_id, '') <> :change_id
                         QUALIFY place <= :claim
                     ) AS queue
                     JOIN (
                         SELECT
-                            posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.claim_token,
+                            posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.slots,
+                            posted.claim_token,
                             SUM(posted.claim) OVER (
                                 ORDER BY posted.number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                             ) AS last_place
@@ -893,6 +1086,7 @@ BEGIN
                                 index AS number, value:pod_id::VARCHAR AS pod_id,
                                 value:incarnation::VARCHAR AS incarnation,
                                 value:claim::NUMBER(38, 0) AS claim, value:free::NUMBER(38, 0) AS free,
+                                value:slots::NUMBER(38, 0) AS slots,
                                 value:claim_token::VARCHAR AS claim_token,
                                 value:statuses::VARCHAR AS statuses
                             FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
@@ -912,6 +1106,7 @@ BEGIN
                             AND queue.place <= request.last_place
                 ) AS chosen
                 WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
+                    AND (place <= slots OR NOT is_limited)
                 UNION ALL
                 SELECT
                     held.step_id, held.version, outcome.pod_id,
@@ -961,12 +1156,102 @@ BEGIN
                 due := (SELECT COUNT(*)
                 FROM (
                     SELECT 1 AS one
-                    FROM "STEP_TRACKER"
-                    WHERE status = 'pending'
-                        AND (
-                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
-                        )
+                    FROM (
+                        SELECT
+                            step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+                            retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+                        FROM "STEP_TRACKER"
+                        WHERE status = 'pending'
+                            AND (
+                                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                            )
+                            AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                                paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                            ))
+                        UNION ALL
+                        SELECT
+                            step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+                        FROM (
+                            SELECT
+                                step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                                ROW_NUMBER() OVER (
+                                    PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                                ) AS place_in_queue
+                            FROM (
+                                SELECT
+                                    step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                                    step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                                    OCTET_LENGTH(step.payload) AS size, limited.room,
+                                    limited.max_running_per_key AS per_key,
+                                    COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                                    ROW_NUMBER() OVER (
+                                        PARTITION BY step.queue, step.key
+                                        ORDER BY step.priority DESC, step.created_ts, step.step_id
+                                    ) AS place_of_key
+                                FROM (
+                                    SELECT *
+                                    FROM "STEP_TRACKER"
+                                    WHERE status = 'pending'
+                                        AND (
+                                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                        )
+                                        AND :within_limits
+                                ) AS step
+                                JOIN (
+                                    SELECT
+                                        queue, max_running_per_key,
+                                        CASE
+                                            WHEN paused THEN 0
+                                            ELSE LEAST(
+                                                COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                                COALESCE(FLOOR(LEAST(
+                                                    tokens + rate_count * LEAST(
+                                                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                    ),
+                                                    rate_count * rate_period
+                                                ) / rate_period), 1000000000)
+                                            )
+                                        END AS room
+                                    FROM "QUEUES"
+                                    LEFT JOIN (
+                                        SELECT queue AS running_in, COUNT(*) AS claimed
+                                        FROM (
+                                            SELECT held.queue, held.key
+                                            FROM "STEP_TRACKER" AS held
+                                            LEFT JOIN (
+                                                SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                                FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                            ) AS ended
+                                                ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                            WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                        ) AS held
+                                        GROUP BY queue
+                                    ) AS running ON running_in = queue
+                                    WHERE (
+                                        paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                                    )
+                                ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                                LEFT JOIN (
+                                    SELECT queue, key, COUNT(*) AS claimed
+                                    FROM (
+                                        SELECT held.queue, held.key
+                                        FROM "STEP_TRACKER" AS held
+                                        LEFT JOIN (
+                                            SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                            FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                        ) AS ended
+                                            ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                        WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                    ) AS held
+                                    GROUP BY queue, key
+                                ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+                            ) AS candidate
+                            WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+                        ) AS candidate_of_queue
+                        WHERE place_in_queue <= room
+                    ) AS claimable
                     LIMIT 1
                 ) AS due);
                 IF (due > 0) THEN
@@ -1054,7 +1339,8 @@ BEGIN
                         FROM (
                             SELECT
                                 queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
-                                request.incarnation, request.claim_token, request.free,
+                                request.incarnation, request.claim_token, request.free, request.slots,
+                                queue.is_limited,
                                 queue.place - request.last_place + request.claim AS place,
                                 SUM(queue.size) OVER (
                                     PARTITION BY request.last_place
@@ -1062,21 +1348,111 @@ BEGIN
                                 ) AS bytes
                             FROM (
                                 SELECT
-                                    step_id, version, retry_count < max_retries AS has_tries_left,
-                                    OCTET_LENGTH(payload) AS size,
+                                    step_id, version, has_tries_left, is_limited, size,
                                     ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
-                                FROM "STEP_TRACKER"
-                                WHERE status = 'pending'
-                                    AND (
-                                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
-                                    )
-                                    AND COALESCE(change_id, '') <> :change_id
+                                FROM (
+                                    SELECT
+                                        step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+                                        retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+                                    FROM "STEP_TRACKER"
+                                    WHERE status = 'pending'
+                                        AND (
+                                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                        )
+                                        AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                                            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                                        ))
+                                    UNION ALL
+                                    SELECT
+                                        step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+                                    FROM (
+                                        SELECT
+                                            step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                                            ROW_NUMBER() OVER (
+                                                PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                                            ) AS place_in_queue
+                                        FROM (
+                                            SELECT
+                                                step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                                                step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                                                OCTET_LENGTH(step.payload) AS size, limited.room,
+                                                limited.max_running_per_key AS per_key,
+                                                COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                                                ROW_NUMBER() OVER (
+                                                    PARTITION BY step.queue, step.key
+                                                    ORDER BY step.priority DESC, step.created_ts, step.step_id
+                                                ) AS place_of_key
+                                            FROM (
+                                                SELECT *
+                                                FROM "STEP_TRACKER"
+                                                WHERE status = 'pending'
+                                                    AND (
+                                                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                                    )
+                                                    AND :within_limits
+                                            ) AS step
+                                            JOIN (
+                                                SELECT
+                                                    queue, max_running_per_key,
+                                                    CASE
+                                                        WHEN paused THEN 0
+                                                        ELSE LEAST(
+                                                            COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                                            COALESCE(FLOOR(LEAST(
+                                                                tokens + rate_count * LEAST(
+                                                                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                                ),
+                                                                rate_count * rate_period
+                                                            ) / rate_period), 1000000000)
+                                                        )
+                                                    END AS room
+                                                FROM "QUEUES"
+                                                LEFT JOIN (
+                                                    SELECT queue AS running_in, COUNT(*) AS claimed
+                                                    FROM (
+                                                        SELECT held.queue, held.key
+                                                        FROM "STEP_TRACKER" AS held
+                                                        LEFT JOIN (
+                                                            SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                                            FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                                        ) AS ended
+                                                            ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                                        WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                                    ) AS held
+                                                    GROUP BY queue
+                                                ) AS running ON running_in = queue
+                                                WHERE (
+                                                    paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                                                )
+                                            ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                                            LEFT JOIN (
+                                                SELECT queue, key, COUNT(*) AS claimed
+                                                FROM (
+                                                    SELECT held.queue, held.key
+                                                    FROM "STEP_TRACKER" AS held
+                                                    LEFT JOIN (
+                                                        SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                                        FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                                    ) AS ended
+                                                        ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                                    WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                                ) AS held
+                                                GROUP BY queue, key
+                                            ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+                                        ) AS candidate
+                                        WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+                                    ) AS candidate_of_queue
+                                    WHERE place_in_queue <= room
+                                ) AS claimable
+                                WHERE COALESCE(change_id, '') <> :change_id
                                 QUALIFY place <= :claim
                             ) AS queue
                             JOIN (
                                 SELECT
-                                    posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.claim_token,
+                                    posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.slots,
+                                    posted.claim_token,
                                     SUM(posted.claim) OVER (
                                         ORDER BY posted.number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                                     ) AS last_place
@@ -1085,6 +1461,7 @@ BEGIN
                                         index AS number, value:pod_id::VARCHAR AS pod_id,
                                         value:incarnation::VARCHAR AS incarnation,
                                         value:claim::NUMBER(38, 0) AS claim, value:free::NUMBER(38, 0) AS free,
+                                        value:slots::NUMBER(38, 0) AS slots,
                                         value:claim_token::VARCHAR AS claim_token,
                                         value:statuses::VARCHAR AS statuses
                                     FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
@@ -1104,6 +1481,7 @@ BEGIN
                                     AND queue.place <= request.last_place
                         ) AS chosen
                         WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
+                            AND (place <= slots OR NOT is_limited)
                         UNION ALL
                         SELECT
                             held.step_id, held.version, outcome.pod_id,
@@ -1152,6 +1530,22 @@ BEGIN
                         );
                     claimed := SQLROWCOUNT;
                 END IF;
+            END IF;
+            IF (claim > 0 AND within_limits AND (changed > outcome_count OR claimed > 0)) THEN
+                UPDATE "QUEUES"
+                SET tokens = LEAST(
+                    tokens + rate_count * LEAST(
+                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                    ),
+                    rate_count * rate_period
+                ) - change.claimed * rate_period, refilled_ts = CURRENT_TIMESTAMP()
+                FROM (
+                    SELECT queue AS claimed_from, COUNT(*) AS claimed
+                    FROM "STEP_TRACKER"
+                    WHERE change_id = :change_id AND change_type = 'claimed'
+                    GROUP BY queue
+                ) AS change
+                WHERE change.claimed_from = "QUEUES".queue AND "QUEUES".rate_count IS NOT NULL;
             END IF;
         END IF;
         IF (submissions <> '[]') THEN
@@ -1229,11 +1623,23 @@ BEGIN
                 CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
                 CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
             FROM "STEP_TRACKER"
-            WHERE change_id = :change_id
+            WHERE (
+                    change_id = :change_id
+                    AND (
+                        :within_limits OR change_type <> 'claimed'
+                        OR queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                        ))
+                    )
+                )
                 OR change_id IN (
                     SELECT value:submission_id::VARCHAR
                     FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
                 );
+            appended := SQLROWCOUNT;
+            IF (submit_count > 0) THEN
+                appended := (SELECT :appended - :submit_count);
+            END IF;
         END IF;
         IF (join_count > 0) THEN
             UPDATE "POD_HEALTH"
@@ -1319,7 +1725,11 @@ BEGIN
             FROM "POD_HEALTH"
             WHERE change_id = :change_id AND change_type <> '';
         END IF;
-        COMMIT;
+        IF (claimed = 0 AND appended < changed) THEN
+            ROLLBACK;
+        ELSE
+            COMMIT;
+        END IF;
         change_id := (SELECT COALESCE(MAX(change_id), '')
         FROM (
             SELECT change_id
@@ -1364,6 +1774,7 @@ BEGIN
         ) AS step ON own.stored = 0);
         RETURN TABLE(stored);
     END IF;
+    within_limits := TRUE;
     LET answer RESULTSET := (SELECT
         'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
         DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
@@ -1381,7 +1792,131 @@ BEGIN
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                 )
-        ) AS claimable,
+        ) AS due,
+        EXISTS (SELECT 1 FROM (
+            SELECT
+                step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+                retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+            FROM "STEP_TRACKER"
+            WHERE status = 'pending'
+                AND (
+                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                )
+                AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                    paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                ))
+            UNION ALL
+            SELECT
+                step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+            FROM (
+                SELECT
+                    step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                    ROW_NUMBER() OVER (
+                        PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                    ) AS place_in_queue
+                FROM (
+                    SELECT
+                        step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                        step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                        OCTET_LENGTH(step.payload) AS size, limited.room,
+                        limited.max_running_per_key AS per_key,
+                        COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                        ROW_NUMBER() OVER (
+                            PARTITION BY step.queue, step.key
+                            ORDER BY step.priority DESC, step.created_ts, step.step_id
+                        ) AS place_of_key
+                    FROM (
+                        SELECT *
+                        FROM "STEP_TRACKER"
+                        WHERE status = 'pending'
+                            AND (
+                                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                            )
+                            AND :within_limits
+                    ) AS step
+                    JOIN (
+                        SELECT
+                            queue, max_running_per_key,
+                            CASE
+                                WHEN paused THEN 0
+                                ELSE LEAST(
+                                    COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                    COALESCE(FLOOR(LEAST(
+                                        tokens + rate_count * LEAST(
+                                            GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                        ),
+                                        rate_count * rate_period
+                                    ) / rate_period), 1000000000)
+                                )
+                            END AS room
+                        FROM "QUEUES"
+                        LEFT JOIN (
+                            SELECT queue AS running_in, COUNT(*) AS claimed
+                            FROM (
+                                SELECT held.queue, held.key
+                                FROM "STEP_TRACKER" AS held
+                                LEFT JOIN (
+                                    SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                    FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                ) AS ended
+                                    ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                            ) AS held
+                            GROUP BY queue
+                        ) AS running ON running_in = queue
+                        WHERE (
+                            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                        )
+                    ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                    LEFT JOIN (
+                        SELECT queue, key, COUNT(*) AS claimed
+                        FROM (
+                            SELECT held.queue, held.key
+                            FROM "STEP_TRACKER" AS held
+                            LEFT JOIN (
+                                SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                            ) AS ended
+                                ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                            WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                        ) AS held
+                        GROUP BY queue, key
+                    ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+                ) AS candidate
+                WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+            ) AS candidate_of_queue
+            WHERE place_in_queue <= room
+        ) AS claimable_step) AS claimable,
+        EXISTS (SELECT 1 FROM "QUEUES") AS has_limits,
+        (
+            SELECT DATE_PART(epoch_microsecond, MIN(DATEADD(
+                microsecond,
+                CEIL((rate_period - LEAST(
+                    tokens + rate_count * LEAST(
+                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                    ),
+                    rate_count * rate_period
+                )) / rate_count)::NUMBER(38, 0),
+                CURRENT_TIMESTAMP()
+            )))
+            FROM "QUEUES"
+            WHERE rate_count IS NOT NULL AND NOT paused AND LEAST(
+                tokens + rate_count * LEAST(
+                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                ),
+                rate_count * rate_period
+            ) < rate_period
+                AND queue IN (
+                    SELECT queue FROM "STEP_TRACKER"
+                    WHERE status = 'pending'
+                        AND (
+                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                        )
+                )
+        ) AS next_token,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
         :changed + :claimed AS changed,
         :served AS served,
@@ -1406,7 +1941,8 @@ BEGIN
     ) AS pod ON pod.pod_id = :pod_id
     UNION ALL
     SELECT
-        'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL,
         step.step_id, step.status, step.priority,
         CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -1420,7 +1956,7 @@ BEGIN
     WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
     UNION ALL
     SELECT
-        'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -1998,6 +2534,10 @@ DECLARE
 BEGIN
     BEGIN TRANSACTION;
     UPDATE "FLEET_Q" SET submissions = submissions + 1;
+    UPDATE "QUEUES" SET version = version;
+    UPDATE "STEP_TRACKER"
+    SET version = version
+    WHERE status = 'pending' AND queue = :queue;
     IF (new_version > 1) THEN
         UPDATE "QUEUES"
         SET
@@ -2168,6 +2708,7 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_5"(
     claim NUMBER(38, 0),
     most_bytes NUMBER(38, 0),
     claim_token VARCHAR,
+    may_be_limited BOOLEAN,
     only_if_claimable BOOLEAN,
     is_retry BOOLEAN,
     change_id VARCHAR
@@ -2185,7 +2726,10 @@ DECLARE
     due NUMBER(38, 0) DEFAULT 1;
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
+    appended NUMBER(38, 0) DEFAULT 0;
+    within_limits BOOLEAN DEFAULT FALSE;
 BEGIN
+    within_limits := may_be_limited;
     IF (sends_heartbeat) THEN
         INSERT INTO "POD_HEARTBEATS" (pod_id, incarnation, heartbeat_ts)
         SELECT pod_id, incarnation,
@@ -2216,12 +2760,102 @@ BEGIN
         due := (SELECT COUNT(*)
         FROM (
             SELECT 1 AS one
-            FROM "STEP_TRACKER"
-            WHERE status = 'pending'
-                AND (
-                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
-                )
+            FROM (
+                SELECT
+                    step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+                    retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+                FROM "STEP_TRACKER"
+                WHERE status = 'pending'
+                    AND (
+                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                    )
+                    AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                        paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                    ))
+                UNION ALL
+                SELECT
+                    step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+                FROM (
+                    SELECT
+                        step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                        ROW_NUMBER() OVER (
+                            PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                        ) AS place_in_queue
+                    FROM (
+                        SELECT
+                            step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                            step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                            OCTET_LENGTH(step.payload) AS size, limited.room,
+                            limited.max_running_per_key AS per_key,
+                            COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                            ROW_NUMBER() OVER (
+                                PARTITION BY step.queue, step.key
+                                ORDER BY step.priority DESC, step.created_ts, step.step_id
+                            ) AS place_of_key
+                        FROM (
+                            SELECT *
+                            FROM "STEP_TRACKER"
+                            WHERE status = 'pending'
+                                AND (
+                                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                )
+                                AND :within_limits
+                        ) AS step
+                        JOIN (
+                            SELECT
+                                queue, max_running_per_key,
+                                CASE
+                                    WHEN paused THEN 0
+                                    ELSE LEAST(
+                                        COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                        COALESCE(FLOOR(LEAST(
+                                            tokens + rate_count * LEAST(
+                                                GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                            ),
+                                            rate_count * rate_period
+                                        ) / rate_period), 1000000000)
+                                    )
+                                END AS room
+                            FROM "QUEUES"
+                            LEFT JOIN (
+                                SELECT queue AS running_in, COUNT(*) AS claimed
+                                FROM (
+                                    SELECT held.queue, held.key
+                                    FROM "STEP_TRACKER" AS held
+                                    LEFT JOIN (
+                                        SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                        FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                    ) AS ended
+                                        ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                    WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                ) AS held
+                                GROUP BY queue
+                            ) AS running ON running_in = queue
+                            WHERE (
+                                paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                            )
+                        ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                        LEFT JOIN (
+                            SELECT queue, key, COUNT(*) AS claimed
+                            FROM (
+                                SELECT held.queue, held.key
+                                FROM "STEP_TRACKER" AS held
+                                LEFT JOIN (
+                                    SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                    FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                ) AS ended
+                                    ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                            ) AS held
+                            GROUP BY queue, key
+                        ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+                    ) AS candidate
+                    WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+                ) AS candidate_of_queue
+                WHERE place_in_queue <= room
+            ) AS claimable
             LIMIT 1
         ) AS due);
     END IF;
@@ -2232,6 +2866,14 @@ BEGIN
     ) THEN
         BEGIN TRANSACTION;
         IF (outcome_count > 0 OR (claim > 0 AND due > 0)) THEN
+            IF (claim > 0 AND within_limits) THEN
+                UPDATE "QUEUES" SET version = version;
+                UPDATE "STEP_TRACKER"
+                SET version = version
+                WHERE status = 'claimed' AND queue IN (SELECT queue FROM "QUEUES" WHERE (
+                    paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                ));
+            END IF;
             UPDATE "STEP_TRACKER"
             SET
                 status = CASE change.type
@@ -2316,7 +2958,8 @@ BEGIN
                 FROM (
                     SELECT
                         queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
-                        request.incarnation, request.claim_token, request.free,
+                        request.incarnation, request.claim_token, request.free, request.slots,
+                        queue.is_limited,
                         queue.place - request.last_place + request.claim AS place,
                         SUM(queue.size) OVER (
                             PARTITION BY request.last_place
@@ -2324,21 +2967,111 @@ BEGIN
                         ) AS bytes
                     FROM (
                         SELECT
-                            step_id, version, retry_count < max_retries AS has_tries_left,
-                            OCTET_LENGTH(payload) AS size,
+                            step_id, version, has_tries_left, is_limited, size,
                             ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
-                        FROM "STEP_TRACKER"
-                        WHERE status = 'pending'
-                            AND (
-                                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
-                            )
-                            AND COALESCE(change_id, '') <> :change_id
+                        FROM (
+                            SELECT
+                                step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+                                retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+                            FROM "STEP_TRACKER"
+                            WHERE status = 'pending'
+                                AND (
+                                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                )
+                                AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                                    paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                                ))
+                            UNION ALL
+                            SELECT
+                                step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+                            FROM (
+                                SELECT
+                                    step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                                    ROW_NUMBER() OVER (
+                                        PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                                    ) AS place_in_queue
+                                FROM (
+                                    SELECT
+                                        step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                                        step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                                        OCTET_LENGTH(step.payload) AS size, limited.room,
+                                        limited.max_running_per_key AS per_key,
+                                        COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                                        ROW_NUMBER() OVER (
+                                            PARTITION BY step.queue, step.key
+                                            ORDER BY step.priority DESC, step.created_ts, step.step_id
+                                        ) AS place_of_key
+                                    FROM (
+                                        SELECT *
+                                        FROM "STEP_TRACKER"
+                                        WHERE status = 'pending'
+                                            AND (
+                                                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                            )
+                                            AND :within_limits
+                                    ) AS step
+                                    JOIN (
+                                        SELECT
+                                            queue, max_running_per_key,
+                                            CASE
+                                                WHEN paused THEN 0
+                                                ELSE LEAST(
+                                                    COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                                    COALESCE(FLOOR(LEAST(
+                                                        tokens + rate_count * LEAST(
+                                                            GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                        ),
+                                                        rate_count * rate_period
+                                                    ) / rate_period), 1000000000)
+                                                )
+                                            END AS room
+                                        FROM "QUEUES"
+                                        LEFT JOIN (
+                                            SELECT queue AS running_in, COUNT(*) AS claimed
+                                            FROM (
+                                                SELECT held.queue, held.key
+                                                FROM "STEP_TRACKER" AS held
+                                                LEFT JOIN (
+                                                    SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                                    FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                                ) AS ended
+                                                    ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                                WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                            ) AS held
+                                            GROUP BY queue
+                                        ) AS running ON running_in = queue
+                                        WHERE (
+                                            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                                        )
+                                    ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                                    LEFT JOIN (
+                                        SELECT queue, key, COUNT(*) AS claimed
+                                        FROM (
+                                            SELECT held.queue, held.key
+                                            FROM "STEP_TRACKER" AS held
+                                            LEFT JOIN (
+                                                SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                                FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                            ) AS ended
+                                                ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                            WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                        ) AS held
+                                        GROUP BY queue, key
+                                    ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+                                ) AS candidate
+                                WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+                            ) AS candidate_of_queue
+                            WHERE place_in_queue <= room
+                        ) AS claimable
+                        WHERE COALESCE(change_id, '') <> :change_id
                         QUALIFY place <= :claim
                     ) AS queue
                     JOIN (
                         SELECT
-                            posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.claim_token,
+                            posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.slots,
+                            posted.claim_token,
                             SUM(posted.claim) OVER (
                                 ORDER BY posted.number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                             ) AS last_place
@@ -2347,6 +3080,7 @@ BEGIN
                                 index AS number, value:pod_id::VARCHAR AS pod_id,
                                 value:incarnation::VARCHAR AS incarnation,
                                 value:claim::NUMBER(38, 0) AS claim, value:free::NUMBER(38, 0) AS free,
+                                value:slots::NUMBER(38, 0) AS slots,
                                 value:claim_token::VARCHAR AS claim_token,
                                 value:statuses::VARCHAR AS statuses
                             FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
@@ -2366,6 +3100,7 @@ BEGIN
                             AND queue.place <= request.last_place
                 ) AS chosen
                 WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
+                    AND (place <= slots OR NOT is_limited)
                 UNION ALL
                 SELECT
                     held.step_id, held.version, outcome.pod_id,
@@ -2415,12 +3150,102 @@ BEGIN
                 due := (SELECT COUNT(*)
                 FROM (
                     SELECT 1 AS one
-                    FROM "STEP_TRACKER"
-                    WHERE status = 'pending'
-                        AND (
-                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
-                        )
+                    FROM (
+                        SELECT
+                            step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+                            retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+                        FROM "STEP_TRACKER"
+                        WHERE status = 'pending'
+                            AND (
+                                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                            )
+                            AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                                paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                            ))
+                        UNION ALL
+                        SELECT
+                            step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+                        FROM (
+                            SELECT
+                                step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                                ROW_NUMBER() OVER (
+                                    PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                                ) AS place_in_queue
+                            FROM (
+                                SELECT
+                                    step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                                    step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                                    OCTET_LENGTH(step.payload) AS size, limited.room,
+                                    limited.max_running_per_key AS per_key,
+                                    COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                                    ROW_NUMBER() OVER (
+                                        PARTITION BY step.queue, step.key
+                                        ORDER BY step.priority DESC, step.created_ts, step.step_id
+                                    ) AS place_of_key
+                                FROM (
+                                    SELECT *
+                                    FROM "STEP_TRACKER"
+                                    WHERE status = 'pending'
+                                        AND (
+                                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                        )
+                                        AND :within_limits
+                                ) AS step
+                                JOIN (
+                                    SELECT
+                                        queue, max_running_per_key,
+                                        CASE
+                                            WHEN paused THEN 0
+                                            ELSE LEAST(
+                                                COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                                COALESCE(FLOOR(LEAST(
+                                                    tokens + rate_count * LEAST(
+                                                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                    ),
+                                                    rate_count * rate_period
+                                                ) / rate_period), 1000000000)
+                                            )
+                                        END AS room
+                                    FROM "QUEUES"
+                                    LEFT JOIN (
+                                        SELECT queue AS running_in, COUNT(*) AS claimed
+                                        FROM (
+                                            SELECT held.queue, held.key
+                                            FROM "STEP_TRACKER" AS held
+                                            LEFT JOIN (
+                                                SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                                FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                            ) AS ended
+                                                ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                            WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                        ) AS held
+                                        GROUP BY queue
+                                    ) AS running ON running_in = queue
+                                    WHERE (
+                                        paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                                    )
+                                ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                                LEFT JOIN (
+                                    SELECT queue, key, COUNT(*) AS claimed
+                                    FROM (
+                                        SELECT held.queue, held.key
+                                        FROM "STEP_TRACKER" AS held
+                                        LEFT JOIN (
+                                            SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                            FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                        ) AS ended
+                                            ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                        WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                    ) AS held
+                                    GROUP BY queue, key
+                                ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+                            ) AS candidate
+                            WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+                        ) AS candidate_of_queue
+                        WHERE place_in_queue <= room
+                    ) AS claimable
                     LIMIT 1
                 ) AS due);
                 IF (due > 0) THEN
@@ -2508,7 +3333,8 @@ BEGIN
                         FROM (
                             SELECT
                                 queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
-                                request.incarnation, request.claim_token, request.free,
+                                request.incarnation, request.claim_token, request.free, request.slots,
+                                queue.is_limited,
                                 queue.place - request.last_place + request.claim AS place,
                                 SUM(queue.size) OVER (
                                     PARTITION BY request.last_place
@@ -2516,21 +3342,111 @@ BEGIN
                                 ) AS bytes
                             FROM (
                                 SELECT
-                                    step_id, version, retry_count < max_retries AS has_tries_left,
-                                    OCTET_LENGTH(payload) AS size,
+                                    step_id, version, has_tries_left, is_limited, size,
                                     ROW_NUMBER() OVER (ORDER BY priority DESC, created_ts, step_id) AS place
-                                FROM "STEP_TRACKER"
-                                WHERE status = 'pending'
-                                    AND (
-                                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
-                                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
-                                    )
-                                    AND COALESCE(change_id, '') <> :change_id
+                                FROM (
+                                    SELECT
+                                        step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+                                        retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+                                    FROM "STEP_TRACKER"
+                                    WHERE status = 'pending'
+                                        AND (
+                                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                        )
+                                        AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                                            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                                        ))
+                                    UNION ALL
+                                    SELECT
+                                        step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+                                    FROM (
+                                        SELECT
+                                            step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                                            ROW_NUMBER() OVER (
+                                                PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                                            ) AS place_in_queue
+                                        FROM (
+                                            SELECT
+                                                step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                                                step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                                                OCTET_LENGTH(step.payload) AS size, limited.room,
+                                                limited.max_running_per_key AS per_key,
+                                                COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                                                ROW_NUMBER() OVER (
+                                                    PARTITION BY step.queue, step.key
+                                                    ORDER BY step.priority DESC, step.created_ts, step.step_id
+                                                ) AS place_of_key
+                                            FROM (
+                                                SELECT *
+                                                FROM "STEP_TRACKER"
+                                                WHERE status = 'pending'
+                                                    AND (
+                                                        available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                                        OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                                    )
+                                                    AND :within_limits
+                                            ) AS step
+                                            JOIN (
+                                                SELECT
+                                                    queue, max_running_per_key,
+                                                    CASE
+                                                        WHEN paused THEN 0
+                                                        ELSE LEAST(
+                                                            COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                                            COALESCE(FLOOR(LEAST(
+                                                                tokens + rate_count * LEAST(
+                                                                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                                ),
+                                                                rate_count * rate_period
+                                                            ) / rate_period), 1000000000)
+                                                        )
+                                                    END AS room
+                                                FROM "QUEUES"
+                                                LEFT JOIN (
+                                                    SELECT queue AS running_in, COUNT(*) AS claimed
+                                                    FROM (
+                                                        SELECT held.queue, held.key
+                                                        FROM "STEP_TRACKER" AS held
+                                                        LEFT JOIN (
+                                                            SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                                            FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                                        ) AS ended
+                                                            ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                                        WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                                    ) AS held
+                                                    GROUP BY queue
+                                                ) AS running ON running_in = queue
+                                                WHERE (
+                                                    paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                                                )
+                                            ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                                            LEFT JOIN (
+                                                SELECT queue, key, COUNT(*) AS claimed
+                                                FROM (
+                                                    SELECT held.queue, held.key
+                                                    FROM "STEP_TRACKER" AS held
+                                                    LEFT JOIN (
+                                                        SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                                        FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                                    ) AS ended
+                                                        ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                                    WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                                                ) AS held
+                                                GROUP BY queue, key
+                                            ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+                                        ) AS candidate
+                                        WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+                                    ) AS candidate_of_queue
+                                    WHERE place_in_queue <= room
+                                ) AS claimable
+                                WHERE COALESCE(change_id, '') <> :change_id
                                 QUALIFY place <= :claim
                             ) AS queue
                             JOIN (
                                 SELECT
-                                    posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.claim_token,
+                                    posted.pod_id, posted.incarnation, posted.claim, posted.free, posted.slots,
+                                    posted.claim_token,
                                     SUM(posted.claim) OVER (
                                         ORDER BY posted.number ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                                     ) AS last_place
@@ -2539,6 +3455,7 @@ BEGIN
                                         index AS number, value:pod_id::VARCHAR AS pod_id,
                                         value:incarnation::VARCHAR AS incarnation,
                                         value:claim::NUMBER(38, 0) AS claim, value:free::NUMBER(38, 0) AS free,
+                                        value:slots::NUMBER(38, 0) AS slots,
                                         value:claim_token::VARCHAR AS claim_token,
                                         value:statuses::VARCHAR AS statuses
                                     FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
@@ -2558,6 +3475,7 @@ BEGIN
                                     AND queue.place <= request.last_place
                         ) AS chosen
                         WHERE (place = 1 OR bytes <= :most_bytes) AND (place <= free OR has_tries_left)
+                            AND (place <= slots OR NOT is_limited)
                         UNION ALL
                         SELECT
                             held.step_id, held.version, outcome.pod_id,
@@ -2607,6 +3525,22 @@ BEGIN
                     claimed := SQLROWCOUNT;
                 END IF;
             END IF;
+            IF (claim > 0 AND within_limits AND (changed > outcome_count OR claimed > 0)) THEN
+                UPDATE "QUEUES"
+                SET tokens = LEAST(
+                    tokens + rate_count * LEAST(
+                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                    ),
+                    rate_count * rate_period
+                ) - change.claimed * rate_period, refilled_ts = CURRENT_TIMESTAMP()
+                FROM (
+                    SELECT queue AS claimed_from, COUNT(*) AS claimed
+                    FROM "STEP_TRACKER"
+                    WHERE change_id = :change_id AND change_type = 'claimed'
+                    GROUP BY queue
+                ) AS change
+                WHERE change.claimed_from = "QUEUES".queue AND "QUEUES".rate_count IS NOT NULL;
+            END IF;
             IF (changed > 0 OR claimed > 0) THEN
                 INSERT INTO "STEP_EVENTS" (
                     step_id, version, type, event_ts, pod_id, change_id,
@@ -2634,7 +3568,14 @@ BEGIN
                     CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
                 FROM "STEP_TRACKER"
-                WHERE change_id = :change_id;
+                WHERE change_id = :change_id
+                    AND (
+                        :within_limits OR change_type <> 'claimed'
+                        OR queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                        ))
+                    );
+                appended := SQLROWCOUNT;
             END IF;
         END IF;
         IF (
@@ -2668,8 +3609,13 @@ BEGIN
             FROM "POD_HEALTH"
             WHERE change_id = :change_id AND change_type <> '';
         END IF;
-        COMMIT;
+        IF (claimed = 0 AND appended < changed) THEN
+            ROLLBACK;
+        ELSE
+            COMMIT;
+        END IF;
     END IF;
+    within_limits := TRUE;
     LET answer RESULTSET := (SELECT
         'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
         DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
@@ -2687,7 +3633,131 @@ BEGIN
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                 )
-        ) AS claimable,
+        ) AS due,
+        EXISTS (SELECT 1 FROM (
+            SELECT
+                step_id, version, priority, created_ts, change_id, FALSE AS is_limited,
+                retry_count < max_retries AS has_tries_left, OCTET_LENGTH(payload) AS size
+            FROM "STEP_TRACKER"
+            WHERE status = 'pending'
+                AND (
+                    available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                    OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                )
+                AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
+                    paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                ))
+            UNION ALL
+            SELECT
+                step_id, version, priority, created_ts, change_id, TRUE AS is_limited, has_tries_left, size
+            FROM (
+                SELECT
+                    step_id, version, priority, created_ts, change_id, has_tries_left, size, room,
+                    ROW_NUMBER() OVER (
+                        PARTITION BY queue ORDER BY priority DESC, created_ts, step_id
+                    ) AS place_in_queue
+                FROM (
+                    SELECT
+                        step.step_id, step.version, step.priority, step.created_ts, step.change_id,
+                        step.queue, step.key, step.retry_count < step.max_retries AS has_tries_left,
+                        OCTET_LENGTH(step.payload) AS size, limited.room,
+                        limited.max_running_per_key AS per_key,
+                        COALESCE(of_key.claimed, 0) AS claimed_of_key,
+                        ROW_NUMBER() OVER (
+                            PARTITION BY step.queue, step.key
+                            ORDER BY step.priority DESC, step.created_ts, step.step_id
+                        ) AS place_of_key
+                    FROM (
+                        SELECT *
+                        FROM "STEP_TRACKER"
+                        WHERE status = 'pending'
+                            AND (
+                                available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                                OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                            )
+                            AND :within_limits
+                    ) AS step
+                    JOIN (
+                        SELECT
+                            queue, max_running_per_key,
+                            CASE
+                                WHEN paused THEN 0
+                                ELSE LEAST(
+                                    COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
+                                    COALESCE(FLOOR(LEAST(
+                                        tokens + rate_count * LEAST(
+                                            GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                        ),
+                                        rate_count * rate_period
+                                    ) / rate_period), 1000000000)
+                                )
+                            END AS room
+                        FROM "QUEUES"
+                        LEFT JOIN (
+                            SELECT queue AS running_in, COUNT(*) AS claimed
+                            FROM (
+                                SELECT held.queue, held.key
+                                FROM "STEP_TRACKER" AS held
+                                LEFT JOIN (
+                                    SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                    FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                                ) AS ended
+                                    ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                                WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                            ) AS held
+                            GROUP BY queue
+                        ) AS running ON running_in = queue
+                        WHERE (
+                            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+                        )
+                    ) AS limited ON limited.queue = step.queue AND limited.room > 0
+                    LEFT JOIN (
+                        SELECT queue, key, COUNT(*) AS claimed
+                        FROM (
+                            SELECT held.queue, held.key
+                            FROM "STEP_TRACKER" AS held
+                            LEFT JOIN (
+                                SELECT value:step_id::VARCHAR AS step_id, value:claim_token::VARCHAR AS claim_token
+                                FROM TABLE(FLATTEN(input => PARSE_JSON(:outcomes)))
+                            ) AS ended
+                                ON ended.step_id = held.step_id AND ended.claim_token = held.claim_token
+                            WHERE held.status = 'claimed' AND ended.step_id IS NULL
+                        ) AS held
+                        GROUP BY queue, key
+                    ) AS of_key ON of_key.queue = step.queue AND of_key.key = step.key
+                ) AS candidate
+                WHERE key IS NULL OR per_key IS NULL OR place_of_key <= per_key - claimed_of_key
+            ) AS candidate_of_queue
+            WHERE place_in_queue <= room
+        ) AS claimable_step) AS claimable,
+        EXISTS (SELECT 1 FROM "QUEUES") AS has_limits,
+        (
+            SELECT DATE_PART(epoch_microsecond, MIN(DATEADD(
+                microsecond,
+                CEIL((rate_period - LEAST(
+                    tokens + rate_count * LEAST(
+                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                    ),
+                    rate_count * rate_period
+                )) / rate_count)::NUMBER(38, 0),
+                CURRENT_TIMESTAMP()
+            )))
+            FROM "QUEUES"
+            WHERE rate_count IS NOT NULL AND NOT paused AND LEAST(
+                tokens + rate_count * LEAST(
+                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                ),
+                rate_count * rate_period
+            ) < rate_period
+                AND queue IN (
+                    SELECT queue FROM "STEP_TRACKER"
+                    WHERE status = 'pending'
+                        AND (
+                            available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
+                            OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                        )
+                )
+        ) AS next_token,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
         :changed + :claimed AS changed,
         :served AS served,
@@ -2712,7 +3782,8 @@ BEGIN
     ) AS pod ON pod.pod_id = :pod_id
     UNION ALL
     SELECT
-        'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL,
         step.step_id, step.status, step.priority,
         CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -2726,7 +3797,7 @@ BEGIN
     WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
     UNION ALL
     SELECT
-        'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL

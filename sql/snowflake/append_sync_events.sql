@@ -1,0 +1,4 @@
+-- Append the events of a sync.
+{{step_events_of_rows}}
+WHERE change_id = :change_id
+    AND {{may_stand}}
