@@ -109,7 +109,7 @@ class Mailbox:
             return None
         snapshot = self._sync.snapshot(answer)
         check_version(snapshot.schema_version)
-        snapshot.check(request)
+        self._sync.check(snapshot, request)
         if sends_heartbeat and snapshot.is_asleep:
             return self._sync.sync(replace(request, is_retry=True))
         others = snapshot.served - 1 if snapshot.served else None

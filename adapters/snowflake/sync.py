@@ -45,7 +45,7 @@ class Sync:
         check_version(snapshot.schema_version)
         if snapshot.changed and not snapshot.shows_steps_of(request):
             raise StoreUnavailable("Snowflake: a transaction was rolled back before its commit")
-        snapshot.check(request)
+        self.check(snapshot, request)
         done = bool(snapshot.changed) or request.is_retry or not request.only_if_claimable
         return replace(self.result(snapshot, request), done=done)
 
@@ -54,6 +54,13 @@ class Sync:
         snapshot = SyncSnapshot(answer)
         self.may_be_limited = bool(snapshot.has_limits)
         return snapshot
+
+    def check(self, snapshot: SyncSnapshot, request: SyncRequest) -> None:
+        """Raise the error of ``decide`` if the request was rejected. A rejection, and the loss of a
+        claim, is confirmed by reads that show whatever was committed."""
+        if snapshot.must_be_confirmed(request):
+            snapshot.confirm(self._session.call("confirm", pod_id=request.pod_id))
+        snapshot.check(request)
 
     def result(self, snapshot: SyncSnapshot, request: SyncRequest) -> SyncResult:
         """The result of a request that was carried out."""

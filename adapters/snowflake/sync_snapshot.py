@@ -36,12 +36,29 @@ class SyncSnapshot:
         self.served = int(served)
         self._pod = None if now[_POD] is None else rows.to_pod(now[_POD:_STEP])
         self._steps = [rows.to_step(row[_STEP:]) for row in by_kind["held"]]
+        self._held = {(step.step_id, step.claim_token) for step in self._steps}
         self._done = {(step_id, token) for _, step_id, token, *_ in by_kind["done"]}
 
     @property
     def is_asleep(self) -> bool:
         """Whether the pod is asleep."""
         return self._pod is not None and self._pod.status == "asleep"
+
+    def must_be_confirmed(self, request: SyncRequest) -> bool:
+        """Whether the pod would be told that it was rejected, or that it lost claims. Queries may
+        show it before they show the pod's own claims, if another session has committed these."""
+        try:
+            self.check(request)
+        except FleetQError:
+            return True
+        return bool(self._lost(request))
+
+    def confirm(self, pod_rows: Sequence[Sequence[Any]]) -> None:
+        """Take pod and claims from the rows of ``pod_and_claims.sql``."""
+        width = len(ROWS.pod)
+        pods = [rows.to_pod(row[:width]) for row in pod_rows if row[0] is not None]
+        self._pod = pods[0] if pods else None
+        self._held = {(row[width], row[width + 1]) for row in pod_rows if row[0] is None}
 
     def check(self, request: SyncRequest) -> None:
         """Raise the error of ``decide`` if the pod does not have a status that the sync leads to,
@@ -69,7 +86,6 @@ class SyncSnapshot:
 
     def result(self, request: SyncRequest) -> SyncResult:
         """The result of the sync, in which every outcome that it did not record is refused."""
-        held = {(step.step_id, step.claim_token) for step in self._steps}
         claim = (request.incarnation, request.claim_token)
         claimed = [s for s in self._steps if (s.incarnation, s.claim_token) == claim]
         is_short = len(claimed) < request.claim
@@ -86,13 +102,14 @@ class SyncSnapshot:
                 for outcome in request.outcomes
                 if (outcome.step_id, outcome.claim_token) not in self._done
             ),
-            lost=tuple(
-                step_id for step_id, token in request.check_held if (step_id, token) not in held
-            ),
+            lost=self._lost(request),
             unexpected=self._unexpected(request),
             next_due=next_due if request.claim else None,
             any_claimed=self.is_held if request.claim else False,
         )
+
+    def _lost(self, request: SyncRequest) -> tuple[str, ...]:
+        return tuple(claim[0] for claim in request.check_held if claim not in self._held)
 
     def _unexpected(self, request: SyncRequest) -> tuple[tuple[str, str], ...]:
         if not isinstance(request.pod_command, SendHeartbeat):

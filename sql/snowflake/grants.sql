@@ -14,6 +14,7 @@ GRANT SELECT ON TABLE {database}.{schema}.{queue_events} TO ROLE {role};
 GRANT SELECT ON TABLE {database}.{schema}.{fleet_q} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{sync_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{exchange_procedure} TO ROLE {role};
+GRANT USAGE ON PROCEDURE {database}.{schema}.{confirm_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{submit_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{change_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{set_queue_procedure} TO ROLE {role};

@@ -998,10 +998,21 @@ UPDATE "STEP_EVENTS"
 SET version = version
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
 
+-- snowflake/lock_held
+-- Lock the steps that a pod holds, so that the transaction sees them as they are: see
+-- lock_submitted.sql.
+UPDATE "STEP_TRACKER"
+SET version = version
+WHERE status = 'claimed' AND claimed_by = :pod_id;
+
 -- snowflake/lock_limits
 -- Lock the limits of queues, so that one claim at a time counts what is claimed. A transaction sees
 -- what it has changed, whatever its queries see of the commits of other sessions.
 UPDATE "QUEUES" SET version = version;
+
+-- snowflake/lock_pod
+-- Lock a pod's row, so that the transaction sees it as it is.
+UPDATE "POD_HEALTH" SET version = version WHERE pod_id = :pod_id;
 
 -- snowflake/lock_pod_events
 -- Lock the events of these pods, and count them. A query might not see the last ones yet.
@@ -1131,6 +1142,34 @@ WHERE step.status = 'claimed' AND step.step_id > :after
     )
 QUALIFY ROW_NUMBER() OVER (ORDER BY step.step_id) <= :limit
 ORDER BY step.step_id;
+
+-- snowflake/pod_and_claims
+-- A pod, and in rows of their own the claims that it holds.
+SELECT
+    pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
+    DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+    NULL AS step_id, NULL AS claim_token
+FROM (
+    SELECT
+        pod_id, status, birth_ts,
+        GREATEST(
+            last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+        ) AS last_heartbeat_ts,
+        incarnation, version
+    FROM "POD_HEALTH"
+    LEFT JOIN (
+        SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+        FROM "POD_HEARTBEATS"
+        GROUP BY pod_id, incarnation
+    ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+) AS pod
+WHERE pod.pod_id = :pod_id
+UNION ALL
+SELECT
+    NULL, NULL, NULL, NULL, NULL, NULL,
+    step_id, claim_token
+FROM "STEP_TRACKER"
+WHERE status = 'claimed' AND claimed_by = :pod_id;
 
 -- snowflake/pod_command
 -- Carry out a pod's command. :transitions has, for each status in which it is allowed, that status,

@@ -297,6 +297,57 @@ EXCEPTION
 END
 $$;
 
+-- snowflake/procedures/confirm
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_5"(
+    pod_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+BEGIN
+    BEGIN TRANSACTION;
+    UPDATE "STEP_TRACKER"
+    SET version = version
+    WHERE status = 'claimed' AND claimed_by = :pod_id;
+    UPDATE "POD_HEALTH" SET version = version WHERE pod_id = :pod_id;
+    LET answer RESULTSET := (SELECT
+        pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
+        DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+        NULL AS step_id, NULL AS claim_token
+    FROM (
+        SELECT
+            pod_id, status, birth_ts,
+            GREATEST(
+                last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+            ) AS last_heartbeat_ts,
+            incarnation, version
+        FROM "POD_HEALTH"
+        LEFT JOIN (
+            SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+            FROM "POD_HEARTBEATS"
+            GROUP BY pod_id, incarnation
+        ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+    ) AS pod
+    WHERE pod.pod_id = :pod_id
+    UNION ALL
+    SELECT
+        NULL, NULL, NULL, NULL, NULL, NULL,
+        step_id, claim_token
+    FROM "STEP_TRACKER"
+    WHERE status = 'claimed' AND claimed_by = :pod_id);
+    ROLLBACK;
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
 -- snowflake/procedures/declare_dead
 CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_5"(
     silent VARCHAR,
