@@ -81,13 +81,8 @@ class Mail:
 
 
 @pytest.fixture
-def schema(tables: Schema) -> Schema:
-    return tables
-
-
-@pytest.fixture
-def mail(schema: Schema) -> Iterator[Mail]:
-    mail = Mail(schema)
+def mail(tables: Schema) -> Iterator[Mail]:
+    mail = Mail(tables)
     yield mail
     assert mail.store.rebuild(check=True).equal
     assert audit(mail.store.step_events()).faults == []
