@@ -9,6 +9,8 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from fleet_q import FleetQ
+from fleet_q.adapters.snowflake.session import Session
+from fleet_q.adapters.snowflake.statements import Statements
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.audit import audit
 from fleet_q.core.events import Claimed, Completed
@@ -16,7 +18,7 @@ from fleet_q.services.app.settings import Settings
 from tests.fleet_on_snowflake.threads import Fleet
 from tests.processes.launcher import Launcher
 from tests.standin.client import Schema
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 QUICK = Settings(
     heartbeat_interval=2.0, claim_interval=0.2, recovery_interval=2.0, dead_pod_threshold=20.0
@@ -77,8 +79,13 @@ def test_each_of_24_contending_pods_gets_its_share_although_only_15_may_wait_for
     settings = Settings(claim_interval=0.2, max_parallelism=5, prefetch=0)
     fleet.start(24, settings)
     wait_until(lambda: len(store.pods().pods) == 24)
-    made.set(times={"update": 0.03}, waiters=15)
+    made.set(times={"update": 0.03}, waiters=15, idle_abort=LIMIT)
     submit(store, 24 * 32)
+    holder = Session(made.parameters, Statements())
+    holder.execute("BEGIN TRANSACTION")
+    holder.execute('UPDATE "STEP_TRACKER" SET version = version WHERE step_id IS NULL')
+    wait_until(lambda: fleet.errors().get(625))  # sixteen pods want the lock meanwhile
+    holder.close()
     wait_until(lambda: store.counts()["completed"] == 24 * 32)
     assert_all_done_once(store, 24 * 32)
     done = (e.pod_id for e in store.step_events() if isinstance(e.fact, Completed))
