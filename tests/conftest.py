@@ -36,6 +36,16 @@ SLOW_FOLDERS: Final = ("standin", "processes", "fleet_on_snowflake")
 """All tests in them are slow."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full-size", action="store_true", help="run some slow tests at full size")
+
+
+@pytest.fixture
+def full_size(request: pytest.FixtureRequest) -> bool:
+    """Whether the tests that can be large are."""
+    return bool(request.config.getoption("--full-size"))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
