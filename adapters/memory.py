@@ -224,6 +224,10 @@ class MemoryTransaction(StepByStep):
     def queues(self) -> list[Queue]:
         return [self._db.queues[queue] for queue in sorted(self._db.queues)]
 
+    def queue_events(self) -> Iterator[QueueEvent]:
+        for queue in sorted(self._db.queue_log):
+            yield from self._db.queue_log[queue]
+
     def queue_history(self, queue: str) -> list[QueueEvent]:
         return list(self._db.queue_log.get(queue, ()))
 
@@ -318,6 +322,14 @@ class MemoryTransaction(StepByStep):
             self._undo.append(partial(self._put, step, None))
         for step in steps:
             self._keep(step)
+
+    def replace_queues(self, names: Sequence[str], queues: Iterable[Queue]) -> None:
+        replaced = {queue.queue: queue for queue in queues}
+        for name in names:
+            old = self._db.queues.pop(name, None)
+            if name in replaced:
+                self._db.queues[name] = replaced[name]
+            self._undo.append(partial(_put_back, self._db.queues, name, old))
 
     def replace_pods(self, pod_ids: Sequence[str], pods: Iterable[Pod]) -> None:
         for pod_id in pod_ids:
@@ -419,6 +431,12 @@ class _Queue:
         step = self._steps.get(step_id)
         is_current = step is not None and step.status == "pending" and step.version == version
         return step if is_current else None
+
+
+def _put_back(rows: dict[str, T], row_id: str, old: T | None) -> None:
+    rows.pop(row_id, None)
+    if old is not None:
+        rows[row_id] = old
 
 
 def _restore(rows: dict[str, T], row_id: str, old: T | None) -> None:

@@ -6,7 +6,7 @@ token bucket is, is bookkeeping of the row, not history.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal, TypeVar, get_args
 
 import msgspec
@@ -172,6 +172,26 @@ def fold_queue(history: Iterable[QueueEvent]) -> Queue | None:
     for event in history:
         row = after_event(row, event)
     return row
+
+
+def is_equal_but_for_tokens(row: Queue | None, folded: Queue | None) -> bool:
+    """Whether a queue's row equals its folded history, apart from the tokens in its bucket."""
+    return (row and _without_tokens(row)) == (folded and _without_tokens(folded))
+
+
+def with_tokens(folded: Iterable[Queue], table: Iterable[Queue]) -> Iterator[Queue]:
+    """The ``folded`` queues with the tokens of their rows in ``table``, because these are not in
+    the history. Without a row with this rate, the bucket is full."""
+    rows = {row.queue: row for row in table}
+    for queue in folded:
+        row = rows.get(queue.queue)
+        if row is not None and row.rate == queue.rate:
+            queue = replace(queue, tokens=row.tokens, refilled_ts=row.refilled_ts)
+        yield queue
+
+
+def _without_tokens(queue: Queue) -> Queue:
+    return replace(queue, tokens=0, refilled_ts=0)
 
 
 def refilled(queue: Queue, at: int) -> Queue:

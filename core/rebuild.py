@@ -13,6 +13,7 @@ from fleet_q.core import step as steps
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Database, RebuildReport, Transaction
+from fleet_q.core.queues import Queue, QueueEvent, fold_queue, is_equal_but_for_tokens, with_tokens
 from fleet_q.core.sizes import size_of
 from fleet_q.core.step import Step
 
@@ -37,6 +38,8 @@ class LogAndTables(Protocol):
     def pod_events(self) -> Iterator[PodEvent]: ...
     def all_steps(self) -> Iterator[Step]: ...
     def step_events(self) -> Iterator[StepEvent]: ...
+    def queues(self) -> list[Queue]: ...
+    def queue_events(self) -> Iterator[QueueEvent]: ...
 
 
 def rebuild(
@@ -59,20 +62,27 @@ def rebuild(
             tx.replace_pods(pod_ids, with_heartbeats(folded, tx.pods()))
         return pod_ids
 
+    def correct_queues(names: Sequence[str]) -> Sequence[str]:
+        with database.write() as tx:
+            log = (event for name in names for event in tx.queue_history(name))
+            tx.replace_queues(names, with_tokens(fold_queues(log), tx.queues()))
+        return names
+
     with database.snapshot() as tx:
         if check:
-            return compare(tx, _report_only, _report_only, progress)
-        return compare(tx, correct_steps, correct_pods, progress)
+            return compare(tx, _report_only, _report_only, _report_only, progress)
+        return compare(tx, correct_steps, correct_pods, correct_queues, progress)
 
 
 def compare(
     tables: LogAndTables,
     correct_steps: Correct,
     correct_pods: Correct,
+    correct_queues: Correct,
     progress: Callable[[int], None] | None,
 ) -> RebuildReport:
-    """Compare the tables with the log and pass the ids of differing rows to ``correct_steps`` and
-    ``correct_pods`` in batches. Raises ``CorruptLog`` on a log with gaps."""
+    """Compare the tables with the log and pass the ids of differing rows to ``correct_steps``,
+    ``correct_pods`` and ``correct_queues`` in batches. Raises ``CorruptLog`` on a log with gaps."""
     folded_pods = list(fold_pods(tables.pod_events()))
     differing = _differing(
         map(_without_heartbeat, folded_pods),
@@ -81,6 +91,7 @@ def compare(
     )
     differing_pods = _in_batches(differing, lambda _: 0, correct_pods)
 
+    queues = _differing_queues(tables)
     counter = _Counter(progress)
     folded_steps = fold_steps(counter.count(tables.step_events()))
     differing_rows = _differing(folded_steps, tables.all_steps(), lambda step: step.step_id)
@@ -91,6 +102,7 @@ def compare(
         events=counter.events,
         differing_steps=differing_steps,
         differing_pods=differing_pods,
+        differing_queues=tuple(correct_queues(queues)) if queues else (),
     )
 
 
@@ -108,6 +120,24 @@ def fold_steps(log: Iterable[StepEvent]) -> Iterator[Step]:
         step = steps.fold(history)
         if step is not None:
             yield step
+
+
+def fold_queues(log: Iterable[QueueEvent]) -> Iterator[Queue]:
+    """Fold the log of queues that is ordered by name and version; yields every queue."""
+    for _, history in groupby(log, key=lambda event: event.queue):
+        queue = fold_queue(history)
+        if queue is not None:
+            yield queue
+
+
+def _differing_queues(tables: LogAndTables) -> list[str]:
+    folded = {queue.queue: queue for queue in fold_queues(tables.queue_events())}
+    table = {queue.queue: queue for queue in tables.queues()}
+    return [
+        name
+        for name in sorted({*folded, *table})
+        if not is_equal_but_for_tokens(table.get(name), folded.get(name))
+    ]
 
 
 def with_heartbeats(folded: Iterable[Pod], table: Iterable[Pod]) -> Iterator[Pod]:

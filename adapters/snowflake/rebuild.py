@@ -16,6 +16,7 @@ from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import RebuildReport
+from fleet_q.core.queues import Queue, QueueEvent, with_tokens
 from fleet_q.core.step import Step
 
 E = TypeVar("E", StepEvent, PodEvent)
@@ -59,6 +60,7 @@ class Rebuilder:
             self,
             correct(self._differing_steps, self._replace_steps),
             correct(self._differing_pods, self._replace_pods),
+            correct(list, self._replace_queues),
             progress,
         )
 
@@ -69,6 +71,14 @@ class Rebuilder:
     def pod_events(self) -> Iterator[PodEvent]:
         """All pod events, by id and version."""
         return map(rows.to_pod_event, self._session.stream("pod_events"))
+
+    def queues(self) -> list[Queue]:
+        """All queues by name."""
+        return [rows.to_queue(row) for row in self._session.query("queues")]
+
+    def queue_events(self) -> Iterator[QueueEvent]:
+        """All events of queues, by name and version."""
+        return map(rows.to_queue_event, self._session.query("queue_events"))
 
     def all_steps(self) -> Iterator[Step]:
         """All steps by id."""
@@ -115,6 +125,17 @@ class Rebuilder:
             folded = rebuild.with_heartbeats(rebuild.fold_pods(log), table)
             pods = rows.encode([astuple(pod) for pod in folded])
             self._replace("replace_pods", len(log), pod_ids=ids, pods=pods)
+
+        self._calls.patiently(replace)
+
+    def _replace_queues(self, names: Sequence[str]) -> None:
+        def replace() -> None:
+            table = self.queues()  # tokens that are taken after this are free
+            log = [event for event in self.queue_events() if event.queue in names]
+            folded = with_tokens(rebuild.fold_queues(log), table)
+            queues = rows.encode([astuple(queue) for queue in folded])
+            encoded = rows.encode(names)
+            self._replace("replace_queues", len(log), names=encoded, queues=queues)
 
         self._calls.patiently(replace)
 

@@ -201,6 +201,9 @@ class SqliteTransaction(StepByStep):
     def queues(self) -> list[Queue]:
         return [rows.to_queue(row) for row in self._run("queues")]
 
+    def queue_events(self) -> Iterator[QueueEvent]:
+        return map(rows.to_queue_event, self._stream("queue_events"))
+
     def queue_history(self, queue: str) -> list[QueueEvent]:
         return [rows.to_queue_event(row) for row in self._run("queue_history", {"queue": queue})]
 
@@ -346,6 +349,11 @@ class SqliteTransaction(StepByStep):
     def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:
         self._run("delete_unknown_steps", {"step_ids": rows.encode(step_ids)})
         self._run_many(_PUT_STEP.text, map(_PUT_STEP.row_of, steps))
+
+    def replace_queues(self, names: Sequence[str], queues: Iterable[Queue]) -> None:
+        replaced = list(queues)  # before their rows, which have the tokens, are deleted
+        self._run("delete_queues", {"queues": rows.encode(names)})
+        self._run_many(_UPSERT_QUEUE.text, map(_UPSERT_QUEUE.row_of, replaced))
 
     def replace_pods(self, pod_ids: Sequence[str], pods: Iterable[Pod]) -> None:
         self._run("delete_pods", {"pod_ids": rows.encode(pod_ids)})

@@ -94,6 +94,9 @@ class Transaction(Protocol):
     def queue_history(self, queue: str) -> list[QueueEvent]:
         """The events of one queue, ordered by version."""
 
+    def queue_events(self) -> Iterator[QueueEvent]:
+        """All events of queues, ordered by name and version."""
+
     def all_steps(self) -> Iterator[Step]:
         """All steps, ordered by id. Streamed: memory stays bounded."""
 
@@ -134,6 +137,9 @@ class Transaction(Protocol):
 
     def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:
         """Replace the rows with these ids by ``steps``; ids without a step are deleted."""
+
+    def replace_queues(self, names: Sequence[str], queues: Iterable[Queue]) -> None:
+        """Replace the rows with these names by ``queues``; names without a queue are deleted."""
 
     def replace_pods(self, pod_ids: Sequence[str], pods: Iterable[Pod]) -> None:
         """Replace the rows with these ids by ``pods``; ids without a pod are deleted."""

@@ -192,8 +192,14 @@ class RebuildReport(msgspec.Struct, frozen=True):
     events: int
     differing_steps: tuple[str, ...]
     differing_pods: tuple[str, ...]
+    differing_queues: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
         """Whether the tables equalled the folded log."""
-        return not self.differing_steps and not self.differing_pods
+        return not self.differing
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """The ids of all rows that differed."""
+        return (*self.differing_steps, *self.differing_pods, *self.differing_queues)

@@ -132,7 +132,7 @@ def rebuild(
     fleet = client(store, app)
     with progress("events read") as update:
         report = fleet.store.rebuild(check=check, progress=update)
-    differing = len(report.differing_steps) + len(report.differing_pods)
+    differing = len(report.differing)
     if json:
         print_json({**msgspec.to_builtins(report), "equal": report.equal})
     else:
@@ -143,7 +143,7 @@ def rebuild(
             verdict = f"{differing} rows differed from the log and were corrected"
         say(f"{report.events} events of {report.steps} steps, {report.pods} pods: {verdict}")
     if check and not report.equal:
-        first = (*report.differing_steps, *report.differing_pods)[0]
+        first = report.differing[0]
         raise FleetQError(
             f"{differing} rows differ from the log, the first is {first!r}; run fleet-q rebuild"
         )

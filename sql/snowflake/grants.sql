@@ -29,3 +29,4 @@ GRANT USAGE ON PROCEDURE {database}.{schema}.{recover_procedure} TO ROLE {role};
 --   GRANT USAGE ON PROCEDURE {database}.{schema}.{prune_pod_procedure} TO ROLE your_operators;
 --   GRANT USAGE ON PROCEDURE {database}.{schema}.{replace_steps_procedure} TO ROLE your_operators;
 --   GRANT USAGE ON PROCEDURE {database}.{schema}.{replace_pods_procedure} TO ROLE your_operators;
+--   GRANT USAGE ON PROCEDURE {database}.{schema}.{replace_queues_procedure} TO ROLE your_operators;

@@ -30,7 +30,7 @@ NAMES = {
     "version": "2",
 }
 MIGRATIONS = migrations("snowflake")
-OPERATORS = {"prune_steps", "prune_pod", "replace_steps", "replace_pods"}
+OPERATORS = ("prune_steps", "prune_pod", "replace_steps", "replace_pods", "replace_queues")
 """The procedures that no pod calls."""
 FILES = sorted(
     path.name.removesuffix(".sql")
@@ -223,10 +223,7 @@ def test_printed_script_has_the_statements_that_are_run_and_operator_grants_as_c
     printed = re.sub(r"^\s*--.*\n", "", text, flags=re.M)
     assert sorted(part.strip() for part in printed.split(";\n") if part.strip()) == sorted(run)
     for_operators = re.findall(r"^--\s+GRANT USAGE ON PROCEDURE .+\.(\S+)\(.*;$", text, flags=re.M)
-    assert for_operators == [
-        STATEMENTS.procedures[name].name
-        for name in ("prune_steps", "prune_pod", "replace_steps", "replace_pods")
-    ]
+    assert for_operators == [STATEMENTS.procedures[name].name for name in OPERATORS]
 
 
 @pytest.mark.parametrize(

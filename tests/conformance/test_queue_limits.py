@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from fleet_q.core.ports import Store
 from fleet_q.core.queues import Queue, QueueChange, fold_queue
 from fleet_q.core.rate import Rate
@@ -80,4 +84,19 @@ def test_changes_at_the_same_moment_are_one_after_another(store: Store) -> None:
 def test_log_of_steps_is_sound_after_a_change_of_limits(store: Store) -> None:
     store.set_queue("q", QueueChange(paused=True))
     assert list(store.step_events()) == []
+    assert store.rebuild(check=True).equal
+
+
+@pytest.mark.parametrize("spoil", ["UPDATE queues SET max_running = 99", "DELETE FROM queues"])
+def test_rebuild_corrects_the_limits_by_their_history(
+    store: Store, kind: StoreKind, tmp_path: Path, spoil: str
+) -> None:
+    if kind.execute is None:
+        return
+    before = [store.set_queue(name, QueueChange(max_running=3, paused=True)) for name in "ab"]
+    kind.execute(tmp_path, store, spoil)
+    assert store.queues() != before
+    assert store.rebuild(check=True).differing_queues == ("a", "b")
+    assert store.rebuild().differing_queues == ("a", "b")
+    assert store.queues() == before
     assert store.rebuild(check=True).equal

@@ -45,7 +45,7 @@ def of_log(store: Store) -> list[str]:
         rebuilt = store.rebuild(check=True)
     except FleetQError as error:
         return [*report.faults, f"the log cannot be folded: {error}"]
-    differing = [*rebuilt.differing_steps, *rebuilt.differing_pods]
+    differing = list(rebuilt.differing)
     return [
         *report.faults,
         *(f"{name}: its row differs from the log" for name in differing),

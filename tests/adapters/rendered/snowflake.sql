@@ -646,6 +646,11 @@ SELECT COUNT(*) FROM "POD_HEARTBEATS";
 SELECT COUNT(*) FROM "SYNC_REQUESTS"
 WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
 
+-- snowflake/count_queue_events
+SELECT COUNT(*)
+FROM "QUEUE_EVENTS"
+WHERE queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:names))));
+
 -- snowflake/counts
 SELECT status, COUNT(*)
 FROM "STEP_TRACKER"
@@ -739,6 +744,10 @@ WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
 DELETE FROM "POD_HEALTH"
 WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))));
 
+-- snowflake/delete_queues
+DELETE FROM "QUEUES"
+WHERE queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:names))));
+
 -- snowflake/delete_steps
 DELETE FROM "STEP_TRACKER"
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
@@ -800,8 +809,21 @@ INSERT INTO "QUEUES" (
 )
 SELECT
     :queue, :max_running, :max_running_per_key, :rate_count, :rate_period, :paused, :tokens,
-    CURRENT_TIMESTAMP(), :new_version, CURRENT_TIMESTAMP(), :change_id, :event_type, :changed_by
+    CASE WHEN :rate_count IS NULL THEN TO_TIMESTAMP_LTZ(0, 6) ELSE CURRENT_TIMESTAMP() END,
+    :new_version, CURRENT_TIMESTAMP(), :change_id, :event_type, :changed_by
 WHERE NOT EXISTS (SELECT 1 FROM "QUEUES" WHERE queue = :queue);
+
+-- snowflake/insert_queues
+INSERT INTO "QUEUES" (
+    queue, max_running, max_running_per_key, rate_count, rate_period, paused, tokens, refilled_ts,
+    version, last_update_ts, change_id, change_type
+)
+SELECT
+    queue.value[0]::VARCHAR, queue.value[1]::NUMBER(38, 0), queue.value[2]::NUMBER(38, 0),
+    queue.value[3]::NUMBER(38, 0), queue.value[4]::NUMBER(38, 0), queue.value[5]::BOOLEAN,
+    queue.value[6]::NUMBER(38, 0), TO_TIMESTAMP_LTZ(queue.value[7]::NUMBER(38, 0), 6),
+    queue.value[8]::NUMBER(38, 0), TO_TIMESTAMP_LTZ(queue.value[9]::NUMBER(38, 0), 6), :change_id, 'rebuilt'
+FROM TABLE(FLATTEN(input => PARSE_JSON(:queues))) AS queue;
 
 -- snowflake/insert_steps
 -- Insert steps as folded from the log.
@@ -1289,6 +1311,12 @@ USING (
 ) AS ended
 WHERE "STEP_TRACKER".step_id = ended.step_id AND "STEP_TRACKER".version = ended.version
     AND "STEP_TRACKER".last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6);
+
+-- snowflake/queue_events
+SELECT queue, version, type, DATE_PART(epoch_microsecond, event_ts), changed_by, max_running,
+    max_running_per_key, rate_count, rate_period, paused
+FROM "QUEUE_EVENTS"
+ORDER BY queue, version;
 
 -- snowflake/queue_history
 SELECT queue, version, type, DATE_PART(epoch_microsecond, event_ts), changed_by, max_running,

@@ -2503,6 +2503,54 @@ EXCEPTION
 END
 $$;
 
+-- snowflake/procedures/replace_queues
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_5"(
+    names VARCHAR,
+    queues VARCHAR,
+    event_count NUMBER(38, 0),
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    events NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    UPDATE "FLEET_Q" SET submissions = submissions + 1;
+    DELETE FROM "QUEUES"
+    WHERE queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:names))));
+    events := (SELECT COUNT(*)
+    FROM "QUEUE_EVENTS"
+    WHERE queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:names)))));
+    IF (events = event_count) THEN
+        INSERT INTO "QUEUES" (
+            queue, max_running, max_running_per_key, rate_count, rate_period, paused, tokens,
+            refilled_ts, version, last_update_ts, change_id, change_type
+        )
+        SELECT
+            queue.value[0]::VARCHAR, queue.value[1]::NUMBER(38, 0), queue.value[2]::NUMBER(38, 0),
+            queue.value[3]::NUMBER(38, 0), queue.value[4]::NUMBER(38, 0), queue.value[5]::BOOLEAN,
+            queue.value[6]::NUMBER(38, 0), TO_TIMESTAMP_LTZ(queue.value[7]::NUMBER(38, 0), 6),
+            queue.value[8]::NUMBER(38, 0), TO_TIMESTAMP_LTZ(queue.value[9]::NUMBER(38, 0), 6), :change_id, 'rebuilt'
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:queues))) AS queue;
+        COMMIT;
+    ELSE
+        ROLLBACK;
+    END IF;
+    LET answer RESULTSET := (SELECT :events AS events);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
 -- snowflake/procedures/replace_steps
 CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_5"(
     step_ids VARCHAR,
@@ -2613,7 +2661,8 @@ BEGIN
         )
         SELECT
             :queue, :max_running, :max_running_per_key, :rate_count, :rate_period, :paused, :tokens,
-            CURRENT_TIMESTAMP(), :new_version, CURRENT_TIMESTAMP(), :change_id, :event_type, :changed_by
+            CASE WHEN :rate_count IS NULL THEN TO_TIMESTAMP_LTZ(0, 6) ELSE CURRENT_TIMESTAMP() END,
+            :new_version, CURRENT_TIMESTAMP(), :change_id, :event_type, :changed_by
         WHERE NOT EXISTS (SELECT 1 FROM "QUEUES" WHERE queue = :queue);
         changed := SQLROWCOUNT;
     END IF;

@@ -204,6 +204,10 @@ WHERE pod.status = 'down' AND event.type = 'declared_dead';
 DELETE FROM pod_health
 WHERE pod_id IN (SELECT value FROM json_each(:pod_ids));
 
+-- sqlite/delete_queues
+DELETE FROM queues
+WHERE queue IN (SELECT value FROM json_each(:queues));
+
 -- sqlite/delete_unknown_steps
 -- Delete those of the steps that have no events.
 DELETE FROM step_tracker
@@ -631,6 +635,12 @@ SET status = excluded.status, priority = excluded.priority, payload = excluded.p
     unique_until_ts = excluded.unique_until_ts, labels = excluded.labels,
     timeout = excluded.timeout,
     is_queued = excluded.is_queued;
+
+-- sqlite/queue_events
+SELECT queue, version, type, event_ts, changed_by, max_running, max_running_per_key, rate_count,
+    rate_period, paused
+FROM queue_events
+ORDER BY queue, version;
 
 -- sqlite/queue_history
 SELECT queue, version, type, event_ts, changed_by, max_running, max_running_per_key, rate_count,

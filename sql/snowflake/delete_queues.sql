@@ -1,0 +1,2 @@
+DELETE FROM {queues}
+WHERE queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:names))))

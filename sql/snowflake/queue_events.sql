@@ -1,0 +1,3 @@
+SELECT {queue_event_columns}
+FROM {queue_events}
+ORDER BY queue, version
