@@ -22,6 +22,7 @@ from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
 from fleet_q.core.recovery import is_orphan
+from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.search import StepFilter, StepList, StepSummary
 from fleet_q.core.step import AT_ONCE, Step, claim_order, is_due
 from fleet_q.core.step_by_step import StepByStep
@@ -124,8 +125,10 @@ class MemoryTransaction(StepByStep):
         steps = self._db.steps
         return {step_id: steps[step_id] for step_id in step_ids if step_id in steps}
 
-    def claimable(self, limit: int, limits: ClaimLimits | None = None) -> list[Step]:
-        return self._db.queue.due(self.at, limit, limits)
+    def claimable(
+        self, limit: int, limits: ClaimLimits | None = None, routes: Routes = EVERYWHERE
+    ) -> list[Step]:
+        return self._db.queue.due(self.at, limit, limits, routes)
 
     def limited_queues(self) -> list[Queue]:
         limited = super().limited_queues()
@@ -141,11 +144,11 @@ class MemoryTransaction(StepByStep):
                 running[step.queue][step.key] += 1
         return running
 
-    def next_due(self) -> int | None:
-        return self._db.queue.next_due(self.at)
+    def next_due(self, routes: Routes = EVERYWHERE) -> int | None:
+        return self._db.queue.next_due(self.at, routes)
 
-    def is_any_due(self) -> bool:
-        return bool(self.claimable(1))
+    def is_any_due(self, routes: Routes = EVERYWHERE) -> bool:
+        return bool(self.claimable(1, None, routes))
 
     def is_any_claimed(self) -> bool:
         return bool(self._db.by_status["claimed"])
@@ -386,7 +389,7 @@ class _Queue:
         due = step.available_ts if step.available_ts > step.last_update_ts else AT_ONCE
         heapq.heappush(self._waiting, (due, step.step_id, step.version))
 
-    def due(self, at: int, limit: int, limits: ClaimLimits | None = None) -> list[Step]:
+    def due(self, at: int, limit: int, limits: ClaimLimits | None, routes: Routes) -> list[Step]:
         self._move_due(at)
         steps: list[Step] = []
         popped: list[tuple[tuple[int, int, str], int]] = []
@@ -397,15 +400,25 @@ class _Queue:
             if step is None or claim_order(step) != order or (popped and popped[-1] == entry):
                 continue
             popped.append(entry)
-            if is_due(step, at) and (limits is None or limits.take(step)):
+            if not is_due(step, at) or not routes.serve(step.queue, step.task_type):
+                continue
+            if limits is None or limits.take(step):
                 steps.append(step)
         for entry in popped:
             heapq.heappush(self._due, entry)
         return steps
 
-    def next_due(self, at: int) -> int | None:
+    def next_due(self, at: int, routes: Routes) -> int | None:
         self._move_due(at)
-        return self._waiting[0][0] if self._waiting else None
+        if routes is EVERYWHERE:
+            return self._waiting[0][0] if self._waiting else None
+        served = (
+            due
+            for due, step_id, version in self._waiting
+            if (step := self._pending(step_id, version)) is not None
+            and routes.serve(step.queue, step.task_type)
+        )
+        return min(served, default=None)
 
     def _move_due(self, at: int) -> None:
         """Move the steps that are due at ``at`` from the waiting heap to the other one. After the

@@ -18,6 +18,7 @@ from fleet_q.core.pod import DeclareDead, Pod, PodChange
 from fleet_q.core.ports import SyncRequest, SyncResult, Transaction
 from fleet_q.core.queues import Queue, QueueChange, change_queue
 from fleet_q.core.recovery import is_orphan
+from fleet_q.core.routing import Routes
 from fleet_q.core.step import (
     Cancel,
     Change,
@@ -43,7 +44,7 @@ class StepByStep(Transaction):
 
     def peek(self, request: SyncRequest) -> SyncResult | None:
         self._decide_pod_command(request)
-        may_claim, held_back = self.may_claim(request.ends)
+        may_claim, held_back = self.may_claim(request.routes, request.ends)
         if may_claim:
             return None
         return self._result(request, done=not request.only_if_claimable, held_back=held_back)
@@ -51,19 +52,21 @@ class StepByStep(Transaction):
     def sync(self, request: SyncRequest) -> SyncResult:
         pod_changes = self._decide_pod_command(request)
         if request.only_if_claimable and request.claim and not request.is_retry:
-            may_claim, held_back = self.may_claim(request.ends)
+            may_claim, held_back = self.may_claim(request.routes, request.ends)
             if not may_claim:
                 return self._result(request, done=False, held_back=held_back)
         if pod_changes:
             self.write_pods(pod_changes)
         claimed = self._claim_once(request) if request.claim else ()
         refused = self.acknowledge(request.outcomes, request.pod_id) if request.outcomes else ()
-        more, held_back = self.may_claim() if len(claimed) < request.claim else (False, None)
+        more, held_back = False, None
+        if len(claimed) < request.claim:
+            more, held_back = self.may_claim(request.routes)
         return self._result(request, claimed, refused, more=more, held_back=held_back)
 
     def claim(self, request: SyncRequest) -> list[Step]:
         limits = self.limits(request.ends)
-        claimable = self.claimable(request.claim, limits)
+        claimable = self.claimable(request.claim, limits, request.routes)
         selected = steps.steps_to_claim(claimable, request.free, request.slots, limits)
         if limits is not None:
             self.write_queues([(None, queue) for queue in limits.after_claim(selected)])
@@ -86,12 +89,15 @@ class StepByStep(Transaction):
     def limited_queues(self) -> list[Queue]:
         return [queue for queue in self.queues() if queue.has_limits]
 
-    def may_claim(self, ended: Collection[tuple[str, str]] = ()) -> tuple[bool, ClaimLimits | None]:
-        """Whether a step may be claimed; if not, the limits that hold back those that are due."""
-        if not self.is_any_due():
+    def may_claim(
+        self, routes: Routes, ended: Collection[tuple[str, str]] = ()
+    ) -> tuple[bool, ClaimLimits | None]:
+        """Whether a step may be claimed that ``routes`` serve; if not, the limits that hold back
+        those that are due."""
+        if not self.is_any_due(routes):
             return False, None
         limits = self.limits(ended)
-        if limits is None or self.claimable(1, limits):
+        if limits is None or self.claimable(1, limits, routes):
             return True, None
         return False, limits
 
@@ -215,15 +221,15 @@ class StepByStep(Transaction):
             claimed=tuple(claimed),
             refused=tuple(refused),
             lost=lost,
-            next_due=self._next_due(held_back),
+            next_due=self._next_due(request.routes, held_back),
             any_claimed=self.is_any_claimed(),
             done=done,
             more=more,
             held_back=held_back is not None,
         )
 
-    def _next_due(self, held_back: ClaimLimits | None) -> int | None:
-        times = [self.next_due(), held_back.next_token() if held_back is not None else None]
+    def _next_due(self, routes: Routes, held_back: ClaimLimits | None) -> int | None:
+        times = [self.next_due(routes), held_back.next_token() if held_back is not None else None]
         return min((time for time in times if time is not None), default=None)
 
 

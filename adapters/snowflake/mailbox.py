@@ -11,7 +11,7 @@ from fleet_q.adapters.snowflake.batches import batches, outcomes_json
 from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.session import Rows, Session, new_change_id
 from fleet_q.adapters.snowflake.submit import encoded
-from fleet_q.adapters.snowflake.sync import Sync, claim_json, transitions_json
+from fleet_q.adapters.snowflake.sync import Sync, claim_json, routes_json, transitions_json
 from fleet_q.adapters.snowflake.sync_snapshot import allowed_statuses
 from fleet_q.core import step as steps
 from fleet_q.core.errors import StoreUnavailable
@@ -98,6 +98,7 @@ class Mailbox:
             ),
             joins=joins,
             own_request=claim_json(request),
+            routes=routes_json(request.routes),
             own_claim=request.claim,
             own_outcomes=outcomes_json(request.outcomes, request.pod_id)[1:-1],
             own_outcome_count=len(request.outcomes),
@@ -145,7 +146,7 @@ class Mailbox:
 _NOTHING: Final = {
     "sends_heartbeat": False, "transitions": None, "joins": False, "own_request": "",
     "own_claim": 0, "own_outcomes": "", "own_outcome_count": 0, "own_submissions": "",
-    "only_claims": False, "claim_token": "", "may_be_limited": False,
+    "only_claims": False, "claim_token": "", "may_be_limited": False, "routes": "{}",
 }  # fmt: skip
 """Arguments of the procedure for a request that asks for nothing."""
 

@@ -4,9 +4,10 @@ server needs, and for no round trip of the client."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.batches import batches, outcomes_json
@@ -20,6 +21,7 @@ from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.lifecycle import PodStatus
 from fleet_q.core.pod import Pod, PodCommand, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.core.routing import Routes
 from fleet_q.core.step import Complete
 
 
@@ -112,6 +114,7 @@ def _values(request: SyncRequest) -> dict[str, Any]:
         "allowed_statuses": rows.encode(statuses),
         "skip_pod_check": request.pod_command is None and not request.claim,
         "requests": f"[{claim_json(request)}]",
+        "routes": routes_json(request.routes),
         "outcomes": outcomes_json(request.outcomes, request.pod_id),
         "outcome_count": len(request.outcomes),
         "claim": request.claim,
@@ -136,6 +139,12 @@ def claim_json(request: SyncRequest) -> str:
             "statuses": f" {' '.join(allowed_statuses(request))} ",
         }
     )
+
+
+@lru_cache(16)
+def routes_json(routes: Routes) -> str:
+    """Routes as statements take them; without what is ``None``."""
+    return rows.encode({name: v for name, v in asdict(routes).items() if v is not None})
 
 
 def transitions_json(pod_command: PodCommand | None, statuses: Collection[PodStatus]) -> str | None:

@@ -8,6 +8,7 @@ only as many as it has room for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import msgspec
 from fleet_q.adapters import rows
 from fleet_q.core.claim_limits import ClaimLimits
 from fleet_q.core.queues import QueueRoom
+from fleet_q.core.routing import Routes
 from fleet_q.core.step import claim_order
 
 WINDOW: Final = 4
@@ -38,10 +40,29 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
     has_tries_left: bool
 
 
-def candidates(query: Query, limit: int, limits: ClaimLimits | None, at: int) -> list[Candidate]:
-    """The first ``limit`` steps for which there is room within ``limits``, in claim order."""
+Pair = tuple[str, str]
+"""A queue and a task type."""
+
+_decode_pair = msgspec.json.Decoder(Pair).decode
+
+
+@lru_cache(100)
+def served_pair(pair: str | None, routes: Routes) -> tuple[Pair, ...]:
+    """The pair, a JSON array, if there is one and ``routes`` serve it."""
+    if pair is None or not routes.serve(*_decode_pair(pair)):
+        return ()
+    return (_decode_pair(pair),)
+
+
+def candidates(
+    query: Query, limit: int, limits: ClaimLimits | None, routes: Routes, at: int
+) -> list[Candidate]:
+    """The first ``limit`` steps that ``routes`` serve and for which there is room within
+    ``limits``, in claim order."""
     first: list[Candidate] = []
     for queue, task_type, is_keyless in query("waiting_types", {}):
+        if not routes.serve(queue, task_type):
+            continue
         values = {"queue": queue, "task_type": task_type, "is_keyless": is_keyless, "now": at}
         room = limits.rooms.get(queue) if limits is not None else None
         if room is None:

@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 from fleet_q.adapters import rows
 from fleet_q.adapters.columns import ROWS
 from fleet_q.adapters.sqlite import search
-from fleet_q.adapters.sqlite.candidates import candidates
+from fleet_q.adapters.sqlite.candidates import Pair, candidates, served_pair
 from fleet_q.adapters.statements import statements
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.errors import StoreError
@@ -25,6 +25,7 @@ from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, SyncRequest
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
+from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import (
     AT_ONCE,
@@ -88,6 +89,7 @@ class SqliteTransaction(StepByStep):
 
     is_marked_by_new_clock = False
     clock_was_set_back = False  # so retries may be due that are not marked yet
+    _has_no_delayed: bool | None = None  # as long as no step is written
     _refusal: str | None = None
 
     def __init__(self, connection: sqlite3.Connection, at: int, *, may_write: bool) -> None:
@@ -109,24 +111,28 @@ class SqliteTransaction(StepByStep):
         steps = self._select_steps("steps", {"step_ids": rows.encode(step_ids)})
         return {step.step_id: step for step in steps}
 
-    def claimable(self, limit: int, limits: ClaimLimits | None = None) -> list[Step]:
-        first = candidates(self._run, limit, limits, self.at)
+    def claimable(
+        self, limit: int, limits: ClaimLimits | None = None, routes: Routes = EVERYWHERE
+    ) -> list[Step]:
+        first = candidates(self._run, limit, limits, routes, self.at)
         by_id = self.steps([candidate.step_id for candidate in first])
         return [by_id[candidate.step_id] for candidate in first]
 
-    def may_claim(self, ended: Collection[tuple[str, str]] = ()) -> tuple[bool, ClaimLimits | None]:
+    def may_claim(
+        self, routes: Routes, ended: Collection[tuple[str, str]] = ()
+    ) -> tuple[bool, ClaimLimits | None]:
         """See :class:`StepByStep`. A read transaction cannot mark delayed steps as due: that they
         may be claimed is assumed, and the write transaction that follows finds it out."""
-        answer = super().may_claim(ended)
+        answer = super().may_claim(routes, ended)
         if answer[1] is None:
             return answer
-        is_marked = not self._run("is_any_unmarked", {"now": self.at}).fetchone()[0]
+        is_marked = not self._is_any_unmarked(self._delayed(routes))
         if not self._may_write:
             return (True, None) if self.clock_was_set_back or not is_marked else answer
         if is_marked:
             return answer
-        self._run("mark_due", {"now": self.at})
-        return super().may_claim(ended)
+        self._mark_due(routes)
+        return super().may_claim(routes, ended)
 
     def limited_queues(self) -> list[Queue]:
         return [rows.to_queue(row) for row in self._run("queues_with_limits")]
@@ -149,13 +155,22 @@ class SqliteTransaction(StepByStep):
         row: tuple[int] = self._run("latest_heartbeat").fetchone()
         return row[0]
 
-    def next_due(self) -> int | None:
-        row: tuple[int | None] = self._run("next_due", {"now": self.at}).fetchone()
-        return row[0]
+    def next_due(self, routes: Routes = EVERYWHERE) -> int | None:
+        times = [self._value("next_due", pair) for pair in self._delayed(routes)]
+        return min((time for time in times if time is not None), default=None)
 
-    def is_any_due(self) -> bool:
-        row: tuple[int] = self._run("is_any_due", {"now": self.at}).fetchone()
-        return bool(row[0]) or (self.clock_was_set_back and not self.is_marked_by_new_clock)
+    def is_any_due(self, routes: Routes = EVERYWHERE) -> bool:
+        first, last, is_any_delayed = self._run("pending_pairs").fetchone()
+        self._has_no_delayed = not is_any_delayed
+        queued: Iterable[Pair] = served_pair(first, routes)
+        if first != last:
+            waiting = {(queue, task_type) for queue, task_type, _ in self._run("waiting_types")}
+            queued = [pair for pair in waiting if routes.serve(*pair)]
+        return (
+            (self.clock_was_set_back and not self.is_marked_by_new_clock)
+            or any(self._value("is_any_due", pair) for pair in queued)
+            or self._is_any_unmarked(self._delayed(routes))
+        )
 
     def is_any_claimed(self) -> bool:
         row: tuple[int] = self._run("is_any_claimed").fetchone()
@@ -220,6 +235,7 @@ class SqliteTransaction(StepByStep):
         return (Step(*row) for row in self._stream("all_steps"))
 
     def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
+        self._has_no_delayed = None  # it is not known any more
         self._run_many(_INSERT_STEP_EVENT, [rows.step_event_row(event) for event, _ in changes])
         for is_new, group in groupby(changes, key=lambda change: change[0].version == 1):
             statement = _INSERT_STEP if is_new else _UPDATE_STEP
@@ -296,13 +312,13 @@ class SqliteTransaction(StepByStep):
         :func:`~fleet_q.core.step.steps_to_claim` almost always takes all of the first steps of the
         queue, for which there is a faster statement.
         """
-        self._run("mark_due", {"now": self.at})
+        self._mark_due(request.routes)
         token = {"claim_token": request.claim_token}
         holder = {"pod_id": request.pod_id, "incarnation": request.incarnation}
         first = {"now": self.at, "limit": request.claim}
         rule = {"free": request.free, "most_bytes": MAX_CLAIM_SIZE}
-        ids, may_take_all, are_first = self._run("first_due", {**first, **rule}).fetchone()
-        if not are_first:
+        ids, may_take_all, are_first, *pair = self._run("first_due", {**first, **rule}).fetchone()
+        if not are_first or not request.routes.serve(*pair):
             ids, may_take_all = self._select(request), True
         updated = (
             self._run("claim", {"now": self.at, "ids": ids, **holder, **token})
@@ -315,10 +331,31 @@ class SqliteTransaction(StepByStep):
         text: str = self._run("claimed", token).fetchone()[0]
         return sorted(_decode_steps(text), key=claim_order)
 
+    def _delayed(self, routes: Routes) -> list[Pair]:
+        """The pairs of queue and task type that have delayed steps and that ``routes`` serve."""
+        if self._has_no_delayed is None:
+            self._has_no_delayed = not self._run("is_any_delayed").fetchone()[0]
+        if self._has_no_delayed:
+            return []
+        return [pair for pair in self._run("delayed_pairs") if routes.serve(*pair)]
+
+    def _mark_due(self, routes: Routes) -> None:
+        for queue, task_type in self._delayed(routes):
+            values = {"queue": queue, "task_type": task_type, "now": self.at}
+            self._run("mark_due", values)
+
+    def _is_any_unmarked(self, delayed: Iterable[Pair]) -> bool:
+        """Whether a delayed step is due that no claim has marked yet."""
+        return any(self._value("is_any_delayed_due", pair) for pair in delayed)
+
+    def _value(self, name: str, pair: Pair) -> Any:
+        values = {"queue": pair[0], "task_type": pair[1], "now": self.at}
+        return self._run(name, values).fetchone()[0]
+
     def _select(self, request: SyncRequest) -> str:
         """The rowids of the steps to claim, as JSON; the tokens that they need are taken."""
         limits = self.limits(request.ends)
-        first = candidates(self._run, request.claim, limits, self.at)
+        first = candidates(self._run, request.claim, limits, request.routes, self.at)
         selected = steps_to_claim(first, request.free, request.slots, limits)
         if limits is not None:
             self.write_queues([(None, queue) for queue in limits.after_claim(selected)])

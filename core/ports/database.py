@@ -21,6 +21,7 @@ from fleet_q.core.ports.messages import (
 )
 from fleet_q.core.ports.store import StoreTraits
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent, QueueWrite
+from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import Cancel, Change, Outcome, Recover, Replay, Step, Submit
 
@@ -37,19 +38,22 @@ class Transaction(Protocol):
     def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
         """The steps with these ids, by id; ids without a step are omitted."""
 
-    def claimable(self, limit: int, limits: ClaimLimits | None = None) -> list[Step]:
-        """The first pending steps that are due and for which there is room within ``limits``, in
-        :func:`~fleet_q.core.step.claim_order`; see :func:`~fleet_q.core.step.is_due`."""
+    def claimable(
+        self, limit: int, limits: ClaimLimits | None = None, routes: Routes = EVERYWHERE
+    ) -> list[Step]:
+        """The first pending steps that are due, that ``routes`` serve and for which there is room
+        within ``limits``, in :func:`~fleet_q.core.step.claim_order`; see
+        :func:`~fleet_q.core.step.is_due`."""
 
     def running(self, queues: Sequence[str], ended: Collection[tuple[str, str]]) -> Running:
         """How many steps of these queues are claimed, by queue and key, apart from those with the
         claims ``ended``, pairs of step id and claim token."""
 
-    def next_due(self) -> int | None:
-        """The earliest ``available_ts`` of the pending steps that are not due. A hint: after the
-        clock was set back, it may miss a step."""
+    def next_due(self, routes: Routes = EVERYWHERE) -> int | None:
+        """The earliest ``available_ts`` of the pending steps that ``routes`` serve and that are not
+        due. A hint: after the clock was set back, it may miss a step."""
 
-    def is_any_due(self) -> bool:
+    def is_any_due(self, routes: Routes = EVERYWHERE) -> bool:
         """Whether :meth:`claimable` would return a step if no queue had limits."""
 
     def is_any_claimed(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from fleet_q.core.pod import Pod, PodCommand
+from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.step import Outcome, Step, Submit
 
 
@@ -22,6 +23,7 @@ class SyncRequest(msgspec.Struct, frozen=True):
       is not executed twice.
     - ``only_if_claimable``: do nothing unless a step is due; ignored for a retry.
     - ``records_starts``: the pod records which functions began.
+    - ``routes``: only steps that these serve are claimed, or looked for.
     """
 
     pod_id: str
@@ -35,6 +37,7 @@ class SyncRequest(msgspec.Struct, frozen=True):
     is_retry: bool = False
     only_if_claimable: bool = False
     records_starts: bool = False
+    routes: Routes = EVERYWHERE
 
     @property
     def slots(self) -> int:
@@ -64,11 +67,11 @@ class SyncResult(msgspec.Struct, frozen=True):
     - ``unexpected``, after a heartbeat: other claims of the incarnation, pairs of step id and claim
       token. There are none unless the store may carry out a call after its repetition: the late one
       claims again if the steps of the other have ended.
-    - ``next_due``, after a claim: when the next pending step becomes due, or a queue lets the next
-      step be claimed by its rate; ``None``: none is known.
+    - ``next_due``, after a claim: when the next pending step that the pod may take is due, or a
+      queue lets the next step be claimed by its rate; ``None``: none is known.
     - ``any_claimed``, after a claim: whether any pod holds a step.
     - ``done``: false if the request was ``only_if_claimable`` and no step was due.
-    - ``more``, after a claim: it took fewer steps than it asked for, and more may be claimed.
+    - ``more``, after a claim: it took fewer steps than it asked for, and it may claim more.
     - ``held_back``, after a claim: it took fewer steps than it asked for, and only the limits of
       queues hold back others that are due.
     - ``served_others``: how many requests of other pods the call served together with this one;

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 from fleet_q.core.capacity import slots
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.retry import MICROS
+from fleet_q.core.routing import Routes
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Fail, Release
 from fleet_q.core.worker.prefetch import PREFETCH_BYTES, Prefetch
@@ -31,20 +33,24 @@ class ClaimSchedule:
     the number of steps. Times are seconds on the machine's clock.
     """
 
-    def __init__(self, settings: PodSettings, prefetch: Prefetch) -> None:
+    def __init__(
+        self, settings: PodSettings, prefetch: Prefetch, routes: Callable[[], Routes]
+    ) -> None:
         self.slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self.usable = self.slots
         self.has_backlog = True
         self.is_held_back = False
         self.next_claim = -math.inf
         self._settings = settings
+        self._routes = routes
         self._prefetch = prefetch
         self._use_all_at = math.inf
         self._may_prefetch = True
 
     def free(self, running: int) -> int:
-        """For how many more steps the pod has slots while it holds ``running``."""
-        return max(0, self.usable - running)
+        """For how many more steps the pod has slots while it holds ``running``; none if there is no
+        step that it may take."""
+        return 0 if self._routes().lead_nowhere else max(0, self.usable - running)
 
     def due(self, running: int, now: float, *, has_outcomes: bool = False) -> int:
         """How many steps to claim for free slots. Outcomes make room in queues, so where steps are
@@ -54,7 +60,12 @@ class ClaimSchedule:
 
     def due_prefetch(self, free: int, running: int, held_bytes: int, now: float) -> int:
         """How many steps to claim with a sync that is due, beyond those for the ``free`` slots."""
-        if not self.has_backlog or self.usable < self.slots or not self._may_prefetch:
+        if (
+            self._routes().lead_nowhere
+            or not self.has_backlog
+            or self.usable < self.slots
+            or not self._may_prefetch
+        ):
             return 0
         ahead = self._prefetch.ahead(now, held_bytes)
         return max(0, self.slots + ahead - running - free)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from fleet_q.core.routing import Routes
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.worker.claim_schedule import ClaimSchedule
 from fleet_q.core.worker.prefetch import Prefetch
@@ -11,8 +14,10 @@ class ClaimsByHand(ClaimSchedule):
     """Claims only the steps that are ``wanted``, and none in advance. The callers hold at most
     ``most``."""
 
-    def __init__(self, settings: PodSettings, prefetch: Prefetch, most: int) -> None:
-        super().__init__(settings, prefetch)
+    def __init__(
+        self, settings: PodSettings, prefetch: Prefetch, routes: Callable[[], Routes], most: int
+    ) -> None:
+        super().__init__(settings, prefetch, routes)
         self.slots = self.usable = most
         self.wanted = 0
 

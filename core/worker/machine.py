@@ -15,6 +15,7 @@ from fleet_q.core.leadership import is_led
 from fleet_q.core.pod import Join, Leave, Pod, PodCommand, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.retry import RetryPolicy, micros
+from fleet_q.core.routing import Routes, to_everywhere
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.sizes import sizes_of
@@ -38,7 +39,7 @@ class PodMachine:
     pod's steps began, so steps on their last try may be prefetched.
 
     With ``most_by_hand``, the pod claims only what its callers want (:meth:`want`), and they hold
-    at most so many steps.
+    at most so many steps. ``routes`` returns which steps the pod may take now.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class PodMachine:
         chance: Callable[[], float],
         traits: StoreTraits = _PLAIN,
         most_by_hand: int | None = None,
+        routes: Callable[[], Routes] = to_everywhere,
     ) -> None:
         self.pod_id = pod_id
         self.settings = settings
@@ -57,7 +59,13 @@ class PodMachine:
         self.retry_policy = RetryPolicy(settings.retry_base_delay, settings.retry_max_delay, chance)
         self._chance = chance
         parts = PodParts(
-            pod_id, settings, traits, new_id=new_id, chance=chance, most_by_hand=most_by_hand
+            pod_id,
+            settings,
+            traits,
+            new_id=new_id,
+            chance=chance,
+            most_by_hand=most_by_hand,
+            routes=routes,
         )
         self._by_hand = parts.by_hand
         self._schedule = Schedule(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fleet_q.core.ports import StoreTraits
+from fleet_q.core.routing import Routes, to_everywhere
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.worker.claim_schedule import ClaimSchedule
 from fleet_q.core.worker.claims import HeldClaims
@@ -25,6 +26,7 @@ class PodParts:
 
     ``new_id`` makes incarnations and claim tokens, ``chance`` draws numbers in [0, 1). The pod
     claims by itself, unless ``most_by_hand`` is the most steps that its callers may hold.
+    ``routes`` returns which steps it may take now.
     """
 
     def __init__(
@@ -36,19 +38,22 @@ class PodParts:
         new_id: Callable[[], str],
         chance: Callable[[], float],
         most_by_hand: int | None = None,
+        routes: Callable[[], Routes] = to_everywhere,
     ) -> None:
         self.member = Membership(pod_id, settings, new_id)
         self.pacing = ClaimPacing(traits)
         self.prefetch = Prefetch(settings.prefetch, settings.claim_interval)
         self.by_hand = (
-            None if most_by_hand is None else ClaimsByHand(settings, self.prefetch, most_by_hand)
+            None
+            if most_by_hand is None
+            else ClaimsByHand(settings, self.prefetch, routes, most_by_hand)
         )
-        self.claims = self.by_hand or ClaimSchedule(settings, self.prefetch)
+        self.claims = self.by_hand or ClaimSchedule(settings, self.prefetch, routes)
         self.idle = IdleTracker(settings, traits)
         self.leading = LeaderDuties(pod_id, settings, chance)
         self.held = HeldClaims()
         self.outbox = Outbox()
-        self.requests = SyncRequests(self.member, self.held, self.outbox, new_id)
+        self.requests = SyncRequests(self.member, self.held, self.outbox, new_id, routes)
         self.backoff = StoreBackoff(settings, chance)
         self.combining = Combining(traits, self.pacing, self.backoff, chance)
 

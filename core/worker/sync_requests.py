@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from fleet_q.core.pod import Join, Leave, PodCommand, SendHeartbeat
 from fleet_q.core.ports import SyncRequest
+from fleet_q.core.routing import Routes
 from fleet_q.core.step import Release
 from fleet_q.core.worker.claims import HeldClaims
 from fleet_q.core.worker.membership import Membership
@@ -19,11 +20,17 @@ class SyncRequests:
     """Makes a pod's requests. ``pending`` is the one that is sent and not answered yet.
 
     ``must_confirm``: a step may only begin once its claim is confirmed. ``kept`` are the steps of
-    which the store refuses every outcome. ``new_token`` makes claim tokens.
+    which the store refuses every outcome. ``new_token`` makes claim tokens, ``routes`` returns
+    which steps the pod may take.
     """
 
     def __init__(
-        self, member: Membership, held: HeldClaims, outbox: Outbox, new_token: Callable[[], str]
+        self,
+        member: Membership,
+        held: HeldClaims,
+        outbox: Outbox,
+        new_token: Callable[[], str],
+        routes: Callable[[], Routes],
     ) -> None:
         self.pending: SyncRequest | None = None
         self.must_confirm = False
@@ -34,6 +41,7 @@ class SyncRequests:
         self._held = held
         self._outbox = outbox
         self._new_token = new_token
+        self._routes = routes
 
     def repeat(self, pending: SyncRequest) -> SyncRequest:
         """The same request again: the store may have carried it out, and the answer was lost."""
@@ -50,6 +58,7 @@ class SyncRequests:
             claim=slots,
             claim_token=self._new_token(),
             only_if_claimable=True,
+            routes=self._routes(),
         )
         return self.pending
 
@@ -95,6 +104,7 @@ class SyncRequests:
             prefetch=prefetch,
             check_held=self._held.pairs() if checks else (),
             records_starts=records_starts,
+            routes=self._routes(),
         )
         return self.pending
 

@@ -113,6 +113,11 @@ class FleetQ(Queue, Search, Admin):
         self._registry.add(task)
         return function
 
+    @property
+    def runs_steps(self) -> bool:
+        """Whether a function is registered, so that a pod of this app can run steps."""
+        return not self._registry.is_empty
+
     def registered(self, name: str) -> Task[Any, Any] | None:
         """Return the task that is registered under exactly this name, or ``None``."""
         return self._registry.named(name)

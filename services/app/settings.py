@@ -16,7 +16,12 @@ from fleet_q.adapters.snowflake.connection import is_configured
 from fleet_q.adapters.sqlite.store import Durability
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.settings import PREFIX, Count, PodSettings, convert_setting
-from fleet_q.core.submission import MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES, check_id
+from fleet_q.core.submission import (
+    MAX_PAYLOAD_BYTES,
+    MAX_RESULT_BYTES,
+    check_id,
+    check_queue,
+)
 from fleet_q.services.app.hosts import is_host
 
 DEFAULT_STORE: Final = "sqlite:///fleet-q.db"
@@ -27,6 +32,7 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     """All settings of a pod; each field is read from ``FLEET_Q_`` and its name in capitals.
 
     - ``pod_id``: the pod's name; unset, one is made of the host's name, see ``new_pod_id``.
+    - ``queues``: the queues from which the pod claims, separated by commas; empty, all.
     - ``store``: the URL of the store. ``app``: ``module:app``, what ``--app`` names.
     - ``durability``: what a commit to a SQLite file survives: ``process``, the kill of any process;
       ``power``, a power cut too.
@@ -39,6 +45,7 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     """
 
     pod_id: str | None = None
+    queues: tuple[str, ...] = ()
     store: str = DEFAULT_STORE
     durability: Durability = "process"
     app: str | None = None
@@ -55,6 +62,11 @@ class Settings(PodSettings, frozen=True, kw_only=True):
         super().__post_init__()
         if self.pod_id is not None:
             check_id(self.pod_id, "FLEET_Q_POD_ID")
+        for queue in self.queues:
+            try:
+                check_queue(queue)
+            except InvalidInput as error:
+                raise InvalidInput(f"FLEET_Q_QUEUES: {error}") from None
         if not all(re.fullmatch("[!-~]+", key) for key in self.api_keys):
             raise InvalidInput(
                 "FLEET_Q_API_KEYS=***: a key may contain visible ASCII characters only"
@@ -103,6 +115,14 @@ def from_env(env: Mapping[str, str] | None = None) -> Settings:
     return Settings(**values)
 
 
+_ITEMS: Final = {
+    f"{PREFIX}API_KEYS": "key",
+    f"{PREFIX}ALLOWED_HOSTS": "host",
+    f"{PREFIX}QUEUES": "queue",
+}
+"""What the settings list that are lists."""
+
+
 def _reject_typo(name: str, settings: list[str]) -> None:
     close = difflib.get_close_matches(name, settings, n=1, cutoff=0.9)
     if close:
@@ -112,8 +132,8 @@ def _reject_typo(name: str, settings: list[str]) -> None:
 def _convert(name: str, text: str, kind: Any) -> Any:
     if kind == tuple[str, ...]:
         parts = tuple(part.strip() for part in text.split(",") if part.strip())
-        if not parts:  # an empty list would open the API to everybody
-            what = "key" if name.endswith("API_KEYS") else "host"
+        if not parts:  # an empty list would open the API to everybody, or all queues to the pod
+            what = _ITEMS[name]
             raise InvalidInput(
                 f"{name}=***: it names no {what}; separate {what}s by commas, or unset it"
             )

@@ -43,9 +43,20 @@ def start_pod(connection: Connection, registry: Registry, loop: asyncio.Abstract
             record_start=None if pod.starts is None else pod.starts.add,
         )
 
-    pod = Pod(pod_id, store, settings, new_functions, loop=loop, closes_store=is_own)
+    queues = settings.queues or None
+    pod = Pod(
+        pod_id,
+        store,
+        settings,
+        new_functions,
+        loop=loop,
+        routes=partial(registry.routes, queues),
+        closes_store=is_own,
+    )
     count = slots(settings.max_parallelism, settings.capacity_threshold)
     work = f"{count} slots, task types: {registry.described()}"
+    if queues is not None:
+        work += f", queues: {', '.join(queues)}"
     _start(pod, connection, store, is_own, work)
     return pod
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, 
 import msgspec
 
 from fleet_q.core.errors import InvalidInput, StepNotCompleted
+from fleet_q.core.routing import Routes
 from fleet_q.core.step import Step
 from fleet_q.core.submission import TASK_TYPE, check_id, check_retries, check_timeout
 from fleet_q.services.app.arguments import Arguments, result_codec
@@ -233,9 +234,11 @@ class Registry:
     def __init__(self) -> None:
         self._tasks: dict[str, Task[Any, Any]] = {}
         self.fallback: Task[Any, Any] | None = None
+        self._routes: Routes | None = None
 
     def add(self, task: Task[Any, Any]) -> None:
         """Register ``task``; :class:`InvalidInput` if its name is taken."""
+        self._routes = None
         if task.name is None:
             if self.fallback is not None:
                 raise InvalidInput("the app already has an executor; register a task instead")
@@ -244,6 +247,18 @@ class Registry:
         if task.name in self._tasks:
             raise InvalidInput(f"task type {task.name!r} already has a function; choose another")
         self._tasks[task.name] = task
+
+    def routes(self, queues: tuple[str, ...] | None) -> Routes:
+        """Which steps of these queues (``None``: all) have a function here."""
+        if self._routes is None or self._routes.queues != queues:
+            types = None if self.fallback is not None else tuple(sorted(self._tasks))
+            self._routes = Routes(queues, types)
+        return self._routes
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no function is registered."""
+        return self.fallback is None and not self._tasks
 
     def named(self, task_type: object) -> Task[Any, Any] | None:
         """Return the task of exactly this type, or ``None``."""
@@ -257,7 +272,7 @@ class Registry:
             shown += f" and {len(names) - MOST_NAMED} more"
         if self.fallback is not None:
             return f"{shown}; an executor for all others" if names else "an executor for all"
-        return shown or "NONE: every step will fail; name your app with --app"
+        return shown or "none, so this pod runs no steps"
 
     def task_of(self, step: Step) -> Task[Any, Any]:
         """Return the task of ``step``. Raises :class:`PermanentFailure` if there is none."""

@@ -15,10 +15,12 @@ from fleet_q.services.app.settings import from_env
 from fleet_q.services.app.version import installed_version
 from fleet_q.services.cli.main import run
 from fleet_q.services.cli.options import (
+    QUEUES,
     AppOption,
     HostOption,
     JsonOption,
     PortOption,
+    QueuesOption,
     StoreOption,
     VerboseOption,
     client,
@@ -105,13 +107,25 @@ def serve(
 
 @cli.command()
 def worker(
-    store: StoreOption = None, app: AppOption = None, verbose: VerboseOption = False
+    queues: QueuesOption = None,
+    store: StoreOption = None,
+    app: AppOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """Run a pod without HTTP."""
     reap_orphans()
     from fleet_q.services.cli.process import run_worker
 
-    run_worker(_pod(app, store))
+    fleet = _pod(app, store)
+    if queues is not None:
+        named = from_env({QUEUES: queues}).queues
+        fleet.use(settings=msgspec.structs.replace(fleet.settings, queues=named))
+    if not fleet.runs_steps:
+        raise InvalidInput(
+            "no function is registered, so this worker would run nothing: name your app with --app"
+            " MODULE:APP or FLEET_Q_APP"
+        )
+    run_worker(fleet)
 
 
 @cli.command()

@@ -53,6 +53,13 @@ AppsStoreOption = Annotated[
     str | None,
     typer.Option("--app", metavar="MODULE:APP", help="your FleetQ app, to take its store from"),
 ]
+QUEUES: Final = "FLEET_Q_QUEUES"
+QueuesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--queues", metavar="NAMES", help=f"claim from these, such as gpu,default; else {QUEUES}"
+    ),
+]
 HostOption = Annotated[str, typer.Option(metavar="HOST", help="the address to listen on")]
 PortOption = Annotated[
     int, typer.Option(metavar="PORT", help="the port; 0: any free one", min=0, max=65535)

@@ -170,7 +170,7 @@ class Mailbox:
                 claimed=tuple(claimed),
                 refused=row.refused,
                 lost=lost,
-                next_due=tx.next_due(),
+                next_due=tx.next_due(request.routes),
                 any_claimed=tx.is_any_claimed(),
-                more=len(claimed) < request.claim and tx.is_any_due(),
+                more=len(claimed) < request.claim and tx.is_any_due(request.routes),
             )

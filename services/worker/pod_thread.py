@@ -18,6 +18,7 @@ from fleet_q.adapters.recovery_queue import SqliteRecoveryQueue
 from fleet_q.core import pod as core
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.ports import Store
+from fleet_q.core.routing import Routes, to_everywhere
 from fleet_q.core.step import Fail
 from fleet_q.core.worker.functions import Functions
 from fleet_q.core.worker.machine import PodMachine
@@ -43,8 +44,8 @@ class Pod:
 
     ``new_functions`` makes what runs them, given the pod, and ``new_log`` what its events are
     reported to. ``loop`` is the event loop that runs async functions, if the pod has one.
-    ``most_by_hand``: see :class:`PodMachine`. ``closes_store`` tells whether the pod closes the
-    store when it ends.
+    ``most_by_hand`` and ``routes``: see :class:`PodMachine`. ``closes_store`` tells whether the pod
+    closes the store when it ends.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Pod:
         loop: asyncio.AbstractEventLoop | None = None,
         new_log: Callable[[str], PodLog] = PodLog,
         most_by_hand: int | None = None,
+        routes: Callable[[], Routes] = to_everywhere,
         closes_store: bool = False,
     ) -> None:
         self.pod_id = pod_id
@@ -74,6 +76,7 @@ class Pod:
             chance=random.random,
             traits=store.traits,
             most_by_hand=most_by_hand,
+            routes=routes,
         )
         starts = store.starts
         self.starts = None

@@ -9,6 +9,7 @@ SELECT
         SELECT DATE_PART(epoch_microsecond, MIN(available_ts))
         FROM {step_tracker}
         WHERE status = 'pending' AND available_ts > CURRENT_TIMESTAMP()
+            AND {{is_served}}
     ) AS next_due,
     EXISTS (SELECT 1 FROM {step_tracker} WHERE status = 'claimed') AS held,
     EXISTS (
@@ -16,6 +17,7 @@ SELECT
         FROM {step_tracker}
         WHERE status = 'pending'
             AND {{is_due}}
+            AND {{is_served}}
     ) AS due,
     EXISTS (SELECT 1 FROM {{claimable_steps}} AS claimable_step) AS claimable,
     EXISTS (SELECT 1 FROM {queues}) AS has_limits,
@@ -31,6 +33,7 @@ SELECT
                 SELECT queue FROM {step_tracker}
                 WHERE status = 'pending'
                     AND {{is_due}}
+                    AND {{is_served}}
             )
     ) AS next_token,
     (SELECT MAX(schema_version) FROM {fleet_q}) AS schema_version,

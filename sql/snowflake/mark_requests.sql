@@ -1,5 +1,6 @@
--- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of texts.
--- The lock of the table lets one change serve at a time.
+-- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of texts; of
+-- those that claim, those with the routes of this pod. The lock of the table lets one change serve at
+-- a time.
 UPDATE {sync_requests}
 SET change_id = :change_id
 FROM (
@@ -12,6 +13,7 @@ FROM (
                 ORDER BY sent_ts, incarnation ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
             ) AS bytes
         FROM {{waiting_requests}} AS waiting
+        WHERE claim = 0 OR routes = :routes
     ) AS ordered
     WHERE place = 1 OR (place <= 100 AND bytes <= 8388608)
 ) AS marked

@@ -1,7 +1,7 @@
 -- The rowids of the first steps of the queue, as one JSON value; whether a claim may take all of
 -- them, since no prefetched one is on its last try and the sum of their payloads is not too large;
--- and whether these are the first steps at all: those that wait are of one queue, which has no
--- limits, and of one task type, and all or none have keys.
+-- whether these are the first steps at all: those that wait are of one queue, which has no limits,
+-- and of one task type, and all or none have keys; and these queue and task type.
 WITH
     first AS MATERIALIZED (
         SELECT queue, task_type, key IS NULL AS is_keyless
@@ -27,7 +27,9 @@ SELECT
             FROM queues
             JOIN first USING (queue)
             WHERE {{has_limits}}
-        )
+        ),
+    (SELECT queue FROM first),
+    (SELECT task_type FROM first)
 FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue

@@ -1,10 +1,7 @@
+-- Whether a queued step of one queue and task type is due.
 SELECT EXISTS (
     SELECT 1
     FROM step_tracker INDEXED BY step_tracker_queue
-    WHERE status = 'pending' AND is_queued = 1
+    WHERE status = 'pending' AND is_queued = 1 AND queue = :queue AND task_type = :task_type
         AND {{is_due}}
-) OR EXISTS (
-    SELECT 1
-    FROM step_tracker INDEXED BY step_tracker_delayed
-    WHERE status = 'pending' AND is_queued = 0 AND available_ts <= :now
 )

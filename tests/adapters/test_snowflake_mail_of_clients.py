@@ -88,7 +88,7 @@ def test_submission_that_was_posted_twice_is_stored_once(mail: Mail) -> None:
     assert [poll(mail, mine), poll(mail, mine)] == [STORED, STORED]
     mail.execute(
         "INSERT INTO SYNC_REQUESTS SELECT pod_id, incarnation, number, CURRENT_TIMESTAMP(),"
-        " request, claim, outcomes, outcome_count, joins, submissions, NULL"
+        " request, claim, outcomes, outcome_count, joins, submissions, routes, NULL"
         " FROM SYNC_REQUESTS WHERE incarnation = 'one'"
     )
     assert mail.store.submit_checked(submission("two", "y"), 0.0, is_posted=False) == STORED
@@ -124,7 +124,7 @@ def test_join_does_not_end_a_process_that_posted_its_join_later(mail: Mail) -> N
     assert [pod.incarnation for pod in mail.store.pods().pods] == ["a3", "b1", "c1"]
     mail.execute(
         "INSERT INTO SYNC_REQUESTS SELECT pod_id, incarnation, number, CURRENT_TIMESTAMP(),"
-        " request, claim, outcomes, outcome_count, joins, submissions, NULL"
+        " request, claim, outcomes, outcome_count, joins, submissions, routes, NULL"
         " FROM SYNC_REQUESTS WHERE incarnation = 'a2'"
     )
     mail.store.sync(join("d1", "d"))

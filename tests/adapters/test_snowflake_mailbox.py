@@ -19,6 +19,7 @@ from fleet_q.core.events import Claimed
 from fleet_q.core.pod import Drain, Join, Leave, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.queues import QueueChange
+from fleet_q.core.routing import Routes
 from fleet_q.core.step import Complete, Fail, Step, Submit, claim_order, steps_to_claim
 from tests.standin.client import Schema
 from tests.waiting import LIMIT, wait_until
@@ -54,8 +55,8 @@ class Mail:
         """Let all requests that are posted meanwhile wait for an older one."""
         self.execute(
             "INSERT INTO SYNC_REQUESTS (pod_id, incarnation, number, sent_ts, request, claim,"
-            " outcomes, outcome_count, joins, submissions) SELECT 'nobody', 'nobody', 1,"
-            " CURRENT_TIMESTAMP(), '', 0, '', 0, FALSE, ''"
+            " outcomes, outcome_count, joins, submissions, routes) SELECT 'nobody', 'nobody',"
+            " 1, CURRENT_TIMESTAMP(), '', 0, '', 0, FALSE, '', '{}'"
         )
         yield
         self.execute("DELETE FROM SYNC_REQUESTS WHERE pod_id = 'nobody'")
@@ -227,7 +228,7 @@ def test_request_posted_twice_is_served_once_though_the_serving_call_saw_it_unse
         holder.execute("UPDATE SYNC_REQUESTS SET change_id = 'earlier' WHERE pod_id = 'a'")
         mail.execute(
             "INSERT INTO SYNC_REQUESTS SELECT pod_id, incarnation, number, CURRENT_TIMESTAMP(),"
-            " request, claim, outcomes, outcome_count, joins, submissions, NULL"
+            " request, claim, outcomes, outcome_count, joins, submissions, routes, NULL"
             " FROM SYNC_REQUESTS WHERE pod_id = 'a' AND NOT joins"
         )
     assert mail.result(claim("a", 1)).claimed == ()
@@ -242,10 +243,23 @@ def test_void_request_is_not_served_though_the_serving_call_did_not_see_the_late
     with outdated_serving(mail, claim("b", 1)) as holder:
         holder.execute(
             "INSERT INTO SYNC_REQUESTS SELECT pod_id, incarnation, 2, CURRENT_TIMESTAMP(),"
-            " request, claim, outcomes, outcome_count, joins, submissions, NULL"
+            " request, claim, outcomes, outcome_count, joins, submissions, routes, NULL"
             " FROM SYNC_REQUESTS WHERE pod_id = 'a' AND NOT joins"
         )
     assert mail.store.counts()["claimed"] == 1
+
+
+def test_requests_with_other_routes_are_served_by_their_own_pods(mail: Mail) -> None:
+    gpu, other = replace(claim("a", 1), routes=Routes(("gpu",))), Routes(("other",))
+    mail.store.submit([Submit("for a", "{}", queue="gpu"), Submit("for b", "{}", queue="other")])
+    mail.put(
+        (gpu, 1),
+        (replace(claim("b", 1), routes=other), 1),
+        (replace(claim("c", 1), routes=gpu.routes), 1),
+    )
+    first = mail.result(gpu)
+    assert (ids(first), first.served_others) == (["for a"], 1)
+    assert ids(mail.result(replace(claim("b", 1), routes=other))) == ["for b"]
 
 
 def test_request_whose_serving_call_was_lost_is_not_served_again(mail: Mail) -> None:

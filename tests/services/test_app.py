@@ -158,6 +158,7 @@ def test_cancel_replay_and_the_dead_letters(app: FleetQ, run: Run) -> None:
 def test_only_pod_is_the_leader(app: FleetQ) -> None:
     async def main() -> None:
         assert app.leader().leader_pod_id is None
+        app.executor(lambda step: None)
         async with app.running() as pod:
             step_id = app.submit({})
             await asyncio.to_thread(app.wait, step_id, LIMIT)

@@ -91,6 +91,7 @@ def test_pod_logs_as_the_settings_of_its_app_say(
     (folder / "jobs_app.py").write_text(
         "from fleet_q import FleetQ, Settings\n"
         "app = FleetQ('sqlite:///jobs.db', settings=Settings(log_format='json'))\n"
+        "app.executor(lambda step: None)\n"
     )
 
     def run_worker(app: FleetQ) -> None:

@@ -103,6 +103,7 @@ def test_queue_counts_every_status(http: TestClient) -> None:
 
 def test_leader_health_pods_and_recovery_of_a_pod_that_runs(app: FleetQ) -> None:
     async def main() -> None:
+        app.executor(lambda step: None)
         async with app.running():
             await asyncio.to_thread(app.wait, app.submit({}), LIMIT)
             await asyncio.to_thread(ask)
@@ -142,6 +143,7 @@ def test_health_uses_no_warehouse(app: FleetQ, monkeypatch: pytest.MonkeyPatch) 
         raise StoreUnavailable("this would wake the warehouse")
 
     async def main() -> None:
+        app.executor(lambda step: None)
         async with app.running():
             await asyncio.to_thread(app.wait, app.submit({}), LIMIT)
             http = TestClient(create_http(app))
@@ -196,7 +198,8 @@ def _raising(error: BaseException) -> Callable[..., None]:
 
 
 def test_illegal_transition_is_a_409(http: TestClient, app: FleetQ) -> None:
-    step_id = app.submit({"task_type": "unknown"})
+    app.task("fail", max_retries=0)(lambda: 1 / 0)
+    step_id = app.submit({"task_type": "fail"})
     asyncio.run(ended(app, [step_id]))
     refused = http.post(f"/steps/{step_id}/cancel")
     assert (refused.status_code, refused.json()["detail"]) == (
@@ -227,12 +230,13 @@ def test_batch_is_stored_completely_or_not_at_all(http: TestClient, app: FleetQ)
 
 
 def test_dead_letters_are_listed_and_replayed(http: TestClient, app: FleetQ) -> None:
-    ids = [app.submit({"task_type": "unknown"}) for _ in range(3)]
+    app.task("fail", max_retries=0)(lambda: 1 / 0)
+    ids = [app.submit({"task_type": "fail"}) for _ in range(3)]
     asyncio.run(ended(app, ids))
     page = http.get("/admin/dlq", params={"limit": 2}).json()
     rest = http.get("/admin/dlq", params={"limit": 2, "before": page["before"]}).json()
     assert {step["step_id"] for step in page["steps"] + rest["steps"]} == set(ids)
-    assert "unknown" in page["steps"][0]["error"]
+    assert "ZeroDivisionError" in page["steps"][0]["error"]
     replayed = http.post("/admin/dlq/replay", json={"step_ids": [ids[0]]})
     assert replayed.json() == {"replayed": 1}
     assert http.post("/admin/dlq/replay", json={"all": True}).json() == {"replayed": 2}

@@ -28,6 +28,7 @@ def in_a_running_pod(app: FleetQ, ask: Callable[[], Any]) -> Any:
     """Return what ``ask`` returns in a thread while a pod of ``app`` runs."""
 
     async def main() -> Any:
+        app.executor(lambda step: None)
         async with app.running():
             await asyncio.to_thread(app.wait, app.submit({}), LIMIT)
             return await asyncio.to_thread(ask)
@@ -186,6 +187,7 @@ def test_health_is_answered_while_every_worker_thread_waits_for_the_store(
         return {}
 
     async def main() -> int:
+        app.executor(lambda step: None)
         async with app.running():
             await asyncio.to_thread(app.wait, app.submit({}), LIMIT)
             monkeypatch.setattr(app, "queue", hang)

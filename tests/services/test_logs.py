@@ -128,7 +128,8 @@ def test_released_step_is_logged_with_its_attempt(capsys: pytest.CaptureFixture[
 @pytest.mark.usefixtures("root_logger")
 def test_recovery_is_logged_with_its_counts(capsys: pytest.CaptureFixture[str]) -> None:
     app = _app()
-    step_id = app.submit({"task_type": "not registered"})
+    app.executor(lambda step: None)
+    step_id = app.submit({})
     app.store.sync(SyncRequest("ghost", "one", Join("ghost", "one"), claim=1, claim_token="its"))
     app.store.sync(SyncRequest("ghost", "one", Leave("ghost", "one")))
     asyncio.run(ended(app, [step_id]))

@@ -40,7 +40,12 @@ async def _live(tmp_path: Path) -> None:
     for step_id in [*(f"step {number}" for number in range(10)), "waiting"]:
         app.submit({}, step_id=step_id)
         app.cancel(step_id)
-    app.submit({}, step_id="failed")
+    app.submit({}, step_id="failed", max_retries=0)
+
+    @app.executor
+    def fail(step: dict[str, Any]) -> None:
+        raise ValueError("no")
+
     async with app.running():
         await asyncio.to_thread(app.wait, "failed", LIMIT)
     app.replay(["waiting"])
@@ -196,7 +201,8 @@ def test_leader_prunes_while_it_runs_steps() -> None:
     app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, prune_after=0.2))
     app.task("call")(lambda: None)
     app.submit_many([{"task_type": "call"}] * 500)
-    app.submit({"task_type": "nobody's"}, step_id="failed")
+    app.task("fail", max_retries=0)(lambda: 1 / 0)
+    app.submit({"task_type": "fail"}, step_id="failed")
 
     asyncio.run(_runs_until(app, lambda: app.queue()["completed"] > 0))
     asyncio.run(_runs_until(app, lambda: not any(app.queue()[s] for s in ("pending", "completed"))))

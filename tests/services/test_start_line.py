@@ -49,7 +49,7 @@ def test_pod_says_which_store_tasks_and_slots_it_has(
 
 
 def test_pod_without_functions_says_so(app: FleetQ, caplog: pytest.LogCaptureFixture) -> None:
-    assert "task types: NONE" in _start_line(app, caplog)
+    assert "task types: none, so this pod runs no steps" in _start_line(app, caplog)
     app.executor(lambda step: None)
     assert _start_line(app, caplog).endswith("task types: an executor for all")
     app.task("t")(lambda: None)

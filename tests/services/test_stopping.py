@@ -190,6 +190,7 @@ def test_pod_stops_with_an_error_when_its_store_is_deleted(
 ) -> None:
     monkeypatch.setattr(sqlite_database, "FILE_CHECK_INTERVAL", 0)
     app = FleetQ(f"sqlite:///{tmp_path / 'q.db'}", settings=QUICK)
+    app.executor(lambda step: None)
 
     async def main() -> None:
         async with app.running() as pod:

@@ -19,6 +19,7 @@ CREATE TRANSIENT TABLE IF NOT EXISTS {sync_requests} (
     outcome_count  NUMBER(38, 0)     NOT NULL,
     joins          BOOLEAN           NOT NULL,
     submissions    VARCHAR           NOT NULL,
+    routes         VARCHAR           NOT NULL,
     change_id      VARCHAR
 ) DATA_RETENTION_TIME_IN_DAYS = 0;
 

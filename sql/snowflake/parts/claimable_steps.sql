@@ -1,4 +1,4 @@
--- The steps that may be claimed: those of queues without limits; and, if the caller has seen to it
+-- The steps that the pod may claim: those of queues without limits; and, if the caller has seen to it
 -- that :within_limits these are counted, the first of the others for which there is room.
 (
     SELECT
@@ -7,6 +7,7 @@
     FROM {step_tracker}
     WHERE status = 'pending'
         AND {{is_due}}
+        AND {{is_served}}
         AND queue NOT IN (SELECT queue FROM {queues} WHERE {{has_limits}})
     UNION ALL
     SELECT
@@ -33,6 +34,7 @@
                 FROM {step_tracker}
                 WHERE status = 'pending'
                     AND {{is_due}}
+                    AND {{is_served}}
                     AND :within_limits
             ) AS step
             JOIN {{queue_room}} AS limited ON limited.queue = step.queue AND limited.room > 0

@@ -7,7 +7,7 @@
         MIN(change_id) AS first_change, MAX(change_id) AS last_change,
         MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
         MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-        MAX(claim) AS claim,
+        MAX(claim) AS claim, MAX(routes) AS routes,
         MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
         MAX(outcome_count) AS outcome_count,
         MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,

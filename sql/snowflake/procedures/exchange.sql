@@ -13,6 +13,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     transitions VARCHAR,
     joins BOOLEAN,
     own_request VARCHAR,
+    routes VARCHAR,
     own_claim NUMBER(38, 0),
     own_outcomes VARCHAR,
     own_outcome_count NUMBER(38, 0),

@@ -9,6 +9,7 @@ CREATE OR REPLACE PROCEDURE {procedure}(
     allowed_statuses VARCHAR,
     skip_pod_check BOOLEAN,
     requests VARCHAR,
+    routes VARCHAR,
     outcomes VARCHAR,
     outcome_count NUMBER(38, 0),
     claim NUMBER(38, 0),

@@ -12,6 +12,20 @@ SELECT
         SELECT DATE_PART(epoch_microsecond, MIN(available_ts))
         FROM "STEP_TRACKER"
         WHERE status = 'pending' AND available_ts > CURRENT_TIMESTAMP()
+            AND (
+                GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                OR queue IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                )
+            )
+            AND (
+                GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                OR task_type IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                )
+            )
     ) AS next_due,
     EXISTS (SELECT 1 FROM "STEP_TRACKER" WHERE status = 'claimed') AS held,
     EXISTS (
@@ -21,6 +35,20 @@ SELECT
             AND (
                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+            )
+            AND (
+                GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                OR queue IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                )
+            )
+            AND (
+                GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                OR task_type IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                )
             )
     ) AS due,
     EXISTS (SELECT 1 FROM (
@@ -32,6 +60,20 @@ SELECT
             AND (
                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+            )
+            AND (
+                GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                OR queue IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                )
+            )
+            AND (
+                GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                OR task_type IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                )
             )
             AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                 paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
@@ -63,6 +105,20 @@ SELECT
                         AND (
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                        )
+                        AND (
+                            GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                            OR queue IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                            )
+                        )
+                        AND (
+                            GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                            OR task_type IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                            )
                         )
                         AND :within_limits
                 ) AS step
@@ -144,6 +200,20 @@ SELECT
                     AND (
                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                         OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                    )
+                    AND (
+                        GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                        OR queue IN (
+                            SELECT value::VARCHAR
+                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                        )
+                    )
+                    AND (
+                        GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                        OR task_type IN (
+                            SELECT value::VARCHAR
+                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                        )
                     )
             )
     ) AS next_token,
@@ -550,6 +620,20 @@ FROM (
                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
             )
+            AND (
+                GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                OR queue IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                )
+            )
+            AND (
+                GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                OR task_type IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                )
+            )
             AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                 paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
             ))
@@ -580,6 +664,20 @@ FROM (
                         AND (
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                        )
+                        AND (
+                            GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                            OR queue IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                            )
+                        )
+                        AND (
+                            GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                            OR task_type IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                            )
                         )
                         AND :within_limits
                 ) AS step
@@ -854,7 +952,7 @@ FROM (
         MIN(change_id) AS first_change, MAX(change_id) AS last_change,
         MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
         MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-        MAX(claim) AS claim,
+        MAX(claim) AS claim, MAX(routes) AS routes,
         MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
         MAX(outcome_count) AS outcome_count,
         MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -892,7 +990,7 @@ FROM (SELECT pod_id, incarnation FROM (
             MIN(change_id) AS first_change, MAX(change_id) AS last_change,
             MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
             MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-            MAX(claim) AS claim,
+            MAX(claim) AS claim, MAX(routes) AS routes,
             MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
             MAX(outcome_count) AS outcome_count,
             MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -932,7 +1030,7 @@ FROM (SELECT pod_id, incarnation FROM (
             MIN(change_id) AS first_change, MAX(change_id) AS last_change,
             MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
             MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-            MAX(claim) AS claim,
+            MAX(claim) AS claim, MAX(routes) AS routes,
             MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
             MAX(outcome_count) AS outcome_count,
             MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -1083,8 +1181,9 @@ SET version = version
 WHERE status = 'pending' AND queue = :queue;
 
 -- snowflake/mark_requests
--- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of texts.
--- The lock of the table lets one change serve at a time.
+-- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of texts; of
+-- those that claim, those with the routes of this pod. The lock of the table lets one change serve at
+-- a time.
 UPDATE "SYNC_REQUESTS"
 SET change_id = :change_id
 FROM (
@@ -1097,14 +1196,14 @@ FROM (
                 ORDER BY sent_ts, incarnation ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
             ) AS bytes
         FROM (
-            SELECT pod_id, incarnation, number, sent_ts, size
+            SELECT pod_id, incarnation, number, sent_ts, size, claim, routes
             FROM (
                 SELECT
                     pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
                     MIN(change_id) AS first_change, MAX(change_id) AS last_change,
                     MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
                     MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                    MAX(claim) AS claim,
+                    MAX(claim) AS claim, MAX(routes) AS routes,
                     MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
                     MAX(outcome_count) AS outcome_count,
                     MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -1127,6 +1226,7 @@ FROM (
             WHERE last_change IS NULL AND NOT is_void
                 AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
         ) AS waiting
+        WHERE claim = 0 OR routes = :routes
     ) AS ordered
     WHERE place = 1 OR (place <= 100 AND bytes <= 8388608)
 ) AS marked
@@ -1256,11 +1356,11 @@ ORDER BY pod.pod_id;
 -- snowflake/post_request
 INSERT INTO "SYNC_REQUESTS" (
     pod_id, incarnation, number, sent_ts, request, claim, outcomes, outcome_count, joins,
-    submissions
+    submissions, routes
 )
 SELECT
     :pod_id, :incarnation, :number, CURRENT_TIMESTAMP(), :own_request, :own_claim, :own_outcomes,
-    :own_outcome_count, :joins, :own_submissions;
+    :own_outcome_count, :joins, :own_submissions, :routes;
 
 -- snowflake/prune_heartbeats
 DELETE FROM "POD_HEARTBEATS"
@@ -1450,14 +1550,14 @@ SELECT
         ELSE COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
     END AS position
 FROM (
-    SELECT pod_id, incarnation, number, sent_ts, size
+    SELECT pod_id, incarnation, number, sent_ts, size, claim, routes
     FROM (
         SELECT
             pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
             MIN(change_id) AS first_change, MAX(change_id) AS last_change,
             MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
             MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-            MAX(claim) AS claim,
+            MAX(claim) AS claim, MAX(routes) AS routes,
             MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
             MAX(outcome_count) AS outcome_count,
             MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -1481,14 +1581,14 @@ FROM (
         AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
 ) AS waiting
 LEFT JOIN (
-    SELECT pod_id, incarnation, number, sent_ts, size
+    SELECT pod_id, incarnation, number, sent_ts, size, claim, routes
     FROM (
         SELECT
             pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
             MIN(change_id) AS first_change, MAX(change_id) AS last_change,
             MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
             MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-            MAX(claim) AS claim,
+            MAX(claim) AS claim, MAX(routes) AS routes,
             MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
             MAX(outcome_count) AS outcome_count,
             MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -1789,6 +1889,20 @@ FROM (
                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                         OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                     )
+                    AND (
+                        GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                        OR queue IN (
+                            SELECT value::VARCHAR
+                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                        )
+                    )
+                    AND (
+                        GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                        OR task_type IN (
+                            SELECT value::VARCHAR
+                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                        )
+                    )
                     AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                         paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
                     ))
@@ -1819,6 +1933,20 @@ FROM (
                                 AND (
                                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                )
+                                AND (
+                                    GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                    OR queue IN (
+                                        SELECT value::VARCHAR
+                                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                    )
+                                )
+                                AND (
+                                    GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                    OR task_type IN (
+                                        SELECT value::VARCHAR
+                                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                    )
                                 )
                                 AND :within_limits
                         ) AS step

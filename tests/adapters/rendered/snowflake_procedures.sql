@@ -452,6 +452,7 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_5"(
     transitions VARCHAR,
     joins BOOLEAN,
     own_request VARCHAR,
+    routes VARCHAR,
     own_claim NUMBER(38, 0),
     own_outcomes VARCHAR,
     own_outcome_count NUMBER(38, 0),
@@ -535,14 +536,14 @@ BEGIN
                     ELSE COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
                 END AS position
             FROM (
-                SELECT pod_id, incarnation, number, sent_ts, size
+                SELECT pod_id, incarnation, number, sent_ts, size, claim, routes
                 FROM (
                     SELECT
                         pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
                         MIN(change_id) AS first_change, MAX(change_id) AS last_change,
                         MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
                         MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                        MAX(claim) AS claim,
+                        MAX(claim) AS claim, MAX(routes) AS routes,
                         MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
                         MAX(outcome_count) AS outcome_count,
                         MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -566,14 +567,14 @@ BEGIN
                     AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
             ) AS waiting
             LEFT JOIN (
-                SELECT pod_id, incarnation, number, sent_ts, size
+                SELECT pod_id, incarnation, number, sent_ts, size, claim, routes
                 FROM (
                     SELECT
                         pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
                         MIN(change_id) AS first_change, MAX(change_id) AS last_change,
                         MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
                         MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                        MAX(claim) AS claim,
+                        MAX(claim) AS claim, MAX(routes) AS routes,
                         MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
                         MAX(outcome_count) AS outcome_count,
                         MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -606,7 +607,7 @@ BEGIN
                     MIN(change_id) AS first_change, MAX(change_id) AS last_change,
                     MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
                     MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                    MAX(claim) AS claim,
+                    MAX(claim) AS claim, MAX(routes) AS routes,
                     MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
                     MAX(outcome_count) AS outcome_count,
                     MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -644,6 +645,20 @@ BEGIN
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                         )
+                        AND (
+                            GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                            OR queue IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                            )
+                        )
+                        AND (
+                            GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                            OR task_type IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                            )
+                        )
                         AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                             paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
                         ))
@@ -674,6 +689,20 @@ BEGIN
                                     AND (
                                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                         OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                    )
+                                    AND (
+                                        GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                        OR queue IN (
+                                            SELECT value::VARCHAR
+                                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                        )
+                                    )
+                                    AND (
+                                        GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                        OR task_type IN (
+                                            SELECT value::VARCHAR
+                                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                        )
                                     )
                                     AND :within_limits
                             ) AS step
@@ -736,11 +765,11 @@ BEGIN
         IF (due > 0) THEN
             INSERT INTO "SYNC_REQUESTS" (
                 pod_id, incarnation, number, sent_ts, request, claim, outcomes, outcome_count, joins,
-                submissions
+                submissions, routes
             )
             SELECT
                 :pod_id, :incarnation, :number, CURRENT_TIMESTAMP(), :own_request, :own_claim, :own_outcomes,
-                :own_outcome_count, :joins, :own_submissions;
+                :own_outcome_count, :joins, :own_submissions, :routes;
             position := (SELECT
                 CASE
                     WHEN COUNT(own.number) = 0 THEN -1
@@ -750,14 +779,14 @@ BEGIN
                     ELSE COUNT(CASE WHEN waiting.sent_ts < own.sent_ts THEN 1 END)
                 END AS position
             FROM (
-                SELECT pod_id, incarnation, number, sent_ts, size
+                SELECT pod_id, incarnation, number, sent_ts, size, claim, routes
                 FROM (
                     SELECT
                         pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
                         MIN(change_id) AS first_change, MAX(change_id) AS last_change,
                         MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
                         MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                        MAX(claim) AS claim,
+                        MAX(claim) AS claim, MAX(routes) AS routes,
                         MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
                         MAX(outcome_count) AS outcome_count,
                         MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -781,14 +810,14 @@ BEGIN
                     AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
             ) AS waiting
             LEFT JOIN (
-                SELECT pod_id, incarnation, number, sent_ts, size
+                SELECT pod_id, incarnation, number, sent_ts, size, claim, routes
                 FROM (
                     SELECT
                         pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
                         MIN(change_id) AS first_change, MAX(change_id) AS last_change,
                         MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
                         MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                        MAX(claim) AS claim,
+                        MAX(claim) AS claim, MAX(routes) AS routes,
                         MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
                         MAX(outcome_count) AS outcome_count,
                         MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -840,14 +869,14 @@ BEGIN
                         ORDER BY sent_ts, incarnation ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
                     ) AS bytes
                 FROM (
-                    SELECT pod_id, incarnation, number, sent_ts, size
+                    SELECT pod_id, incarnation, number, sent_ts, size, claim, routes
                     FROM (
                         SELECT
                             pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
                             MIN(change_id) AS first_change, MAX(change_id) AS last_change,
                             MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
                             MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                            MAX(claim) AS claim,
+                            MAX(claim) AS claim, MAX(routes) AS routes,
                             MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
                             MAX(outcome_count) AS outcome_count,
                             MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -870,6 +899,7 @@ BEGIN
                     WHERE last_change IS NULL AND NOT is_void
                         AND sent_ts > DATEADD(second, -60, CURRENT_TIMESTAMP())
                 ) AS waiting
+                WHERE claim = 0 OR routes = :routes
             ) AS ordered
             WHERE place = 1 OR (place <= 100 AND bytes <= 8388608)
         ) AS marked
@@ -900,7 +930,7 @@ BEGIN
                     MIN(change_id) AS first_change, MAX(change_id) AS last_change,
                     MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
                     MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                    MAX(claim) AS claim,
+                    MAX(claim) AS claim, MAX(routes) AS routes,
                     MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
                     MAX(outcome_count) AS outcome_count,
                     MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -1036,6 +1066,20 @@ BEGIN
                                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                                 )
+                                AND (
+                                    GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                    OR queue IN (
+                                        SELECT value::VARCHAR
+                                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                    )
+                                )
+                                AND (
+                                    GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                    OR task_type IN (
+                                        SELECT value::VARCHAR
+                                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                    )
+                                )
                                 AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                                     paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
                                 ))
@@ -1066,6 +1110,20 @@ BEGIN
                                             AND (
                                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                            )
+                                            AND (
+                                                GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                                OR queue IN (
+                                                    SELECT value::VARCHAR
+                                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                                )
+                                            )
+                                            AND (
+                                                GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                                OR task_type IN (
+                                                    SELECT value::VARCHAR
+                                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                                )
                                             )
                                             AND :within_limits
                                     ) AS step
@@ -1217,6 +1275,20 @@ BEGIN
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                             )
+                            AND (
+                                GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                OR queue IN (
+                                    SELECT value::VARCHAR
+                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                )
+                            )
+                            AND (
+                                GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                OR task_type IN (
+                                    SELECT value::VARCHAR
+                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                )
+                            )
                             AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                                 paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
                             ))
@@ -1247,6 +1319,20 @@ BEGIN
                                         AND (
                                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                        )
+                                        AND (
+                                            GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                            OR queue IN (
+                                                SELECT value::VARCHAR
+                                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                            )
+                                        )
+                                        AND (
+                                            GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                            OR task_type IN (
+                                                SELECT value::VARCHAR
+                                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                            )
                                         )
                                         AND :within_limits
                                 ) AS step
@@ -1411,6 +1497,20 @@ BEGIN
                                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                                         )
+                                        AND (
+                                            GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                            OR queue IN (
+                                                SELECT value::VARCHAR
+                                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                            )
+                                        )
+                                        AND (
+                                            GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                            OR task_type IN (
+                                                SELECT value::VARCHAR
+                                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                            )
+                                        )
                                         AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                                             paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
                                         ))
@@ -1441,6 +1541,20 @@ BEGIN
                                                     AND (
                                                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                                         OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                                    )
+                                                    AND (
+                                                        GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                                        OR queue IN (
+                                                            SELECT value::VARCHAR
+                                                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                                        )
+                                                    )
+                                                    AND (
+                                                        GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                                        OR task_type IN (
+                                                            SELECT value::VARCHAR
+                                                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                                        )
                                                     )
                                                     AND :within_limits
                                             ) AS step
@@ -1707,7 +1821,7 @@ BEGIN
                         MIN(change_id) AS first_change, MAX(change_id) AS last_change,
                         MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
                         MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                        MAX(claim) AS claim,
+                        MAX(claim) AS claim, MAX(routes) AS routes,
                         MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
                         MAX(outcome_count) AS outcome_count,
                         MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -1745,7 +1859,7 @@ BEGIN
                         MIN(change_id) AS first_change, MAX(change_id) AS last_change,
                         MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
                         MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                        MAX(claim) AS claim,
+                        MAX(claim) AS claim, MAX(routes) AS routes,
                         MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
                         MAX(outcome_count) AS outcome_count,
                         MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
@@ -1833,6 +1947,20 @@ BEGIN
             SELECT DATE_PART(epoch_microsecond, MIN(available_ts))
             FROM "STEP_TRACKER"
             WHERE status = 'pending' AND available_ts > CURRENT_TIMESTAMP()
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                    OR queue IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                    )
+                )
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                    OR task_type IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                    )
+                )
         ) AS next_due,
         EXISTS (SELECT 1 FROM "STEP_TRACKER" WHERE status = 'claimed') AS held,
         EXISTS (
@@ -1842,6 +1970,20 @@ BEGIN
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                )
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                    OR queue IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                    )
+                )
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                    OR task_type IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                    )
                 )
         ) AS due,
         EXISTS (SELECT 1 FROM (
@@ -1853,6 +1995,20 @@ BEGIN
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                )
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                    OR queue IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                    )
+                )
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                    OR task_type IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                    )
                 )
                 AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                     paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
@@ -1884,6 +2040,20 @@ BEGIN
                             AND (
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                            )
+                            AND (
+                                GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                OR queue IN (
+                                    SELECT value::VARCHAR
+                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                )
+                            )
+                            AND (
+                                GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                OR task_type IN (
+                                    SELECT value::VARCHAR
+                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                )
                             )
                             AND :within_limits
                     ) AS step
@@ -1965,6 +2135,20 @@ BEGIN
                         AND (
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                        )
+                        AND (
+                            GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                            OR queue IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                            )
+                        )
+                        AND (
+                            GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                            OR task_type IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                            )
                         )
                 )
         ) AS next_token,
@@ -2803,6 +2987,7 @@ CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_5"(
     allowed_statuses VARCHAR,
     skip_pod_check BOOLEAN,
     requests VARCHAR,
+    routes VARCHAR,
     outcomes VARCHAR,
     outcome_count NUMBER(38, 0),
     claim NUMBER(38, 0),
@@ -2870,6 +3055,20 @@ BEGIN
                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                         OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                     )
+                    AND (
+                        GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                        OR queue IN (
+                            SELECT value::VARCHAR
+                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                        )
+                    )
+                    AND (
+                        GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                        OR task_type IN (
+                            SELECT value::VARCHAR
+                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                        )
+                    )
                     AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                         paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
                     ))
@@ -2900,6 +3099,20 @@ BEGIN
                                 AND (
                                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                )
+                                AND (
+                                    GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                    OR queue IN (
+                                        SELECT value::VARCHAR
+                                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                    )
+                                )
+                                AND (
+                                    GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                    OR task_type IN (
+                                        SELECT value::VARCHAR
+                                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                    )
                                 )
                                 AND :within_limits
                         ) AS step
@@ -3079,6 +3292,20 @@ BEGIN
                                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                                 )
+                                AND (
+                                    GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                    OR queue IN (
+                                        SELECT value::VARCHAR
+                                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                    )
+                                )
+                                AND (
+                                    GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                    OR task_type IN (
+                                        SELECT value::VARCHAR
+                                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                    )
+                                )
                                 AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                                     paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
                                 ))
@@ -3109,6 +3336,20 @@ BEGIN
                                             AND (
                                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                            )
+                                            AND (
+                                                GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                                OR queue IN (
+                                                    SELECT value::VARCHAR
+                                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                                )
+                                            )
+                                            AND (
+                                                GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                                OR task_type IN (
+                                                    SELECT value::VARCHAR
+                                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                                )
                                             )
                                             AND :within_limits
                                     ) AS step
@@ -3260,6 +3501,20 @@ BEGIN
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                             )
+                            AND (
+                                GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                OR queue IN (
+                                    SELECT value::VARCHAR
+                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                )
+                            )
+                            AND (
+                                GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                OR task_type IN (
+                                    SELECT value::VARCHAR
+                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                )
+                            )
                             AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                                 paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
                             ))
@@ -3290,6 +3545,20 @@ BEGIN
                                         AND (
                                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                        )
+                                        AND (
+                                            GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                            OR queue IN (
+                                                SELECT value::VARCHAR
+                                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                            )
+                                        )
+                                        AND (
+                                            GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                            OR task_type IN (
+                                                SELECT value::VARCHAR
+                                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                            )
                                         )
                                         AND :within_limits
                                 ) AS step
@@ -3454,6 +3723,20 @@ BEGIN
                                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
                                         )
+                                        AND (
+                                            GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                            OR queue IN (
+                                                SELECT value::VARCHAR
+                                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                            )
+                                        )
+                                        AND (
+                                            GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                            OR task_type IN (
+                                                SELECT value::VARCHAR
+                                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                            )
+                                        )
                                         AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                                             paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
                                         ))
@@ -3484,6 +3767,20 @@ BEGIN
                                                     AND (
                                                         available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                                         OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                                                    )
+                                                    AND (
+                                                        GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                                        OR queue IN (
+                                                            SELECT value::VARCHAR
+                                                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                                        )
+                                                    )
+                                                    AND (
+                                                        GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                                        OR task_type IN (
+                                                            SELECT value::VARCHAR
+                                                            FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                                        )
                                                     )
                                                     AND :within_limits
                                             ) AS step
@@ -3723,6 +4020,20 @@ BEGIN
             SELECT DATE_PART(epoch_microsecond, MIN(available_ts))
             FROM "STEP_TRACKER"
             WHERE status = 'pending' AND available_ts > CURRENT_TIMESTAMP()
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                    OR queue IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                    )
+                )
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                    OR task_type IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                    )
+                )
         ) AS next_due,
         EXISTS (SELECT 1 FROM "STEP_TRACKER" WHERE status = 'claimed') AS held,
         EXISTS (
@@ -3732,6 +4043,20 @@ BEGIN
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                )
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                    OR queue IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                    )
+                )
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                    OR task_type IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                    )
                 )
         ) AS due,
         EXISTS (SELECT 1 FROM (
@@ -3743,6 +4068,20 @@ BEGIN
                 AND (
                     available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                     OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                )
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                    OR queue IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                    )
+                )
+                AND (
+                    GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                    OR task_type IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                    )
                 )
                 AND queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                     paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
@@ -3774,6 +4113,20 @@ BEGIN
                             AND (
                                 available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                                 OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                            )
+                            AND (
+                                GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                                OR queue IN (
+                                    SELECT value::VARCHAR
+                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                                )
+                            )
+                            AND (
+                                GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                                OR task_type IN (
+                                    SELECT value::VARCHAR
+                                    FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                                )
                             )
                             AND :within_limits
                     ) AS step
@@ -3855,6 +4208,20 @@ BEGIN
                         AND (
                             available_ts <= GREATEST(CURRENT_TIMESTAMP(), last_update_ts)
                             OR (retry_count > 0 AND last_update_ts > DATEADD(second, 300, CURRENT_TIMESTAMP()))
+                        )
+                        AND (
+                            GET_PATH(PARSE_JSON(:routes), 'queues') IS NULL
+                            OR queue IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'queues')))
+                            )
+                        )
+                        AND (
+                            GET_PATH(PARSE_JSON(:routes), 'task_types') IS NULL
+                            OR task_type IN (
+                                SELECT value::VARCHAR
+                                FROM TABLE(FLATTEN(input => GET_PATH(PARSE_JSON(:routes), 'task_types')))
+                            )
                         )
                 )
         ) AS next_token,

@@ -200,6 +200,41 @@ FROM pod_health AS pod
 JOIN pod_events AS event ON event.pod_id = pod.pod_id AND event.version = pod.version
 WHERE pod.status = 'down' AND event.type = 'declared_dead';
 
+-- sqlite/delayed_pairs
+-- The pairs of queue and task type that have delayed steps. Two entries of the
+-- index are read for each pair, however many steps it has.
+WITH RECURSIVE pair(queue, task_type) AS (
+    SELECT queue, task_type
+    FROM (
+        SELECT queue, task_type
+        FROM step_tracker INDEXED BY step_tracker_delayed
+        WHERE status = 'pending' AND is_queued = 0
+        ORDER BY queue, task_type
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT after.queue, after.task_type
+    FROM pair
+    JOIN step_tracker AS after ON after.rowid = ifnull(
+        (
+            SELECT rowid
+            FROM step_tracker INDEXED BY step_tracker_delayed
+            WHERE status = 'pending' AND is_queued = 0 AND queue = pair.queue
+                AND task_type > pair.task_type
+            ORDER BY task_type
+            LIMIT 1
+        ),
+        (
+            SELECT rowid
+            FROM step_tracker INDEXED BY step_tracker_delayed
+            WHERE status = 'pending' AND is_queued = 0 AND queue > pair.queue
+            ORDER BY queue, task_type
+            LIMIT 1
+        )
+    )
+)
+SELECT queue, task_type FROM pair;
+
 -- sqlite/delete_pods
 DELETE FROM pod_health
 WHERE pod_id IN (SELECT value FROM json_each(:pod_ids));
@@ -232,8 +267,8 @@ SELECT (SELECT application_id FROM pragma_application_id),
 -- sqlite/first_due
 -- The rowids of the first steps of the queue, as one JSON value; whether a claim may take all of
 -- them, since no prefetched one is on its last try and the sum of their payloads is not too large;
--- and whether these are the first steps at all: those that wait are of one queue, which has no
--- limits, and of one task type, and all or none have keys.
+-- whether these are the first steps at all: those that wait are of one queue, which has no limits,
+-- and of one task type, and all or none have keys; and these queue and task type.
 WITH
     first AS MATERIALIZED (
         SELECT queue, task_type, key IS NULL AS is_keyless
@@ -261,7 +296,9 @@ SELECT
             WHERE (
                 paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
             )
-        )
+        ),
+    (SELECT queue FROM first),
+    (SELECT task_type FROM first)
 FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue
@@ -407,26 +444,31 @@ VALUES (:step_id, :version, :type, :event_ts, :pod_id, :payload, :priority, :max
 -- sqlite/is_any_claimed
 SELECT EXISTS (SELECT 1 FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed');
 
+-- sqlite/is_any_delayed
+SELECT EXISTS (
+    SELECT 1
+    FROM step_tracker INDEXED BY step_tracker_delayed
+    WHERE status = 'pending' AND is_queued = 0
+);
+
+-- sqlite/is_any_delayed_due
+-- Whether a delayed step of one queue and task type is due by now.
+SELECT EXISTS (
+    SELECT 1
+    FROM step_tracker INDEXED BY step_tracker_delayed
+    WHERE status = 'pending' AND is_queued = 0 AND queue = :queue AND task_type = :task_type
+        AND available_ts <= :now
+);
+
 -- sqlite/is_any_due
+-- Whether a queued step of one queue and task type is due.
 SELECT EXISTS (
     SELECT 1
     FROM step_tracker INDEXED BY step_tracker_queue
-    WHERE status = 'pending' AND is_queued = 1
+    WHERE status = 'pending' AND is_queued = 1 AND queue = :queue AND task_type = :task_type
         AND (
             available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
         )
-) OR EXISTS (
-    SELECT 1
-    FROM step_tracker INDEXED BY step_tracker_delayed
-    WHERE status = 'pending' AND is_queued = 0 AND available_ts <= :now
-);
-
--- sqlite/is_any_unmarked
--- Whether a delayed step is due that no claim has marked yet.
-SELECT EXISTS (
-    SELECT 1
-    FROM step_tracker INDEXED BY step_tracker_delayed
-    WHERE status = 'pending' AND is_queued = 0 AND available_ts <= :now
 );
 
 -- sqlite/latest_heartbeat
@@ -498,9 +540,11 @@ ORDER BY latest.place DESC
 LIMIT :limit;
 
 -- sqlite/mark_due
+-- Queue the delayed steps of one queue and task type that are due by now.
 UPDATE step_tracker
 SET is_queued = 1
-WHERE status = 'pending' AND is_queued = 0 AND available_ts <= :now;
+WHERE status = 'pending' AND is_queued = 0 AND queue = :queue AND task_type = :task_type
+    AND available_ts <= :now;
 
 -- sqlite/mark_due_by_new_clock
 -- After the clock was set back, mark retries that failed later than now as due. There is no index
@@ -521,7 +565,8 @@ LIMIT :limit;
 -- sqlite/next_due
 SELECT min(available_ts)
 FROM step_tracker
-WHERE status = 'pending' AND is_queued = 0 AND available_ts > :now;
+WHERE status = 'pending' AND is_queued = 0 AND queue = :queue AND task_type = :task_type
+    AND available_ts > :now;
 
 -- sqlite/orphans
 -- INDEXED BY, as the planner would scan all steps by id to find the few claimed ones.
@@ -538,6 +583,30 @@ WHERE step.status = 'claimed' AND step.step_id > :after
     )
 ORDER BY step.step_id
 LIMIT :limit;
+
+-- sqlite/pending_pairs
+-- The first and the last pair of queue and task type that have queued steps, as JSON arrays, and
+-- whether there is a delayed step.
+SELECT
+    (
+        SELECT json_array(queue, task_type)
+        FROM step_tracker INDEXED BY step_tracker_queue
+        WHERE status = 'pending' AND is_queued = 1
+        ORDER BY queue, task_type
+        LIMIT 1
+    ),
+    (
+        SELECT json_array(queue, task_type)
+        FROM step_tracker INDEXED BY step_tracker_queue
+        WHERE status = 'pending' AND is_queued = 1
+        ORDER BY queue DESC, task_type DESC
+        LIMIT 1
+    ),
+    EXISTS (
+        SELECT 1
+        FROM step_tracker INDEXED BY step_tracker_delayed
+        WHERE status = 'pending' AND is_queued = 0
+    );
 
 -- sqlite/places_of_ids
 -- The rows whose ids begin with a text: they lie between it and the next text of its length.

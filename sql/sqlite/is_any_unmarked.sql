@@ -1,6 +1,0 @@
--- Whether a delayed step is due that no claim has marked yet.
-SELECT EXISTS (
-    SELECT 1
-    FROM step_tracker INDEXED BY step_tracker_delayed
-    WHERE status = 'pending' AND is_queued = 0 AND available_ts <= :now
-)
