@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.audit import audit
 from tests.processes.launcher import Launcher
@@ -14,11 +16,14 @@ def test_no_more_steps_run_at_once_than_the_limits_of_their_queues_allow(
 ) -> None:
     count, kills = (2_000, 20) if full_size else (60, 2)
     submit_under_limits(store, count)
-    settings = {"FLEET_Q_DEAD_POD_THRESHOLD": "6"}
+
+    def start(pod_id: str) -> subprocess.Popen[bytes]:
+        return processes.start(pod_id, FLEET_Q_DEAD_POD_THRESHOLD="6")
+
     for number in range(3):
-        processes.start(f"pod-{number}", **settings)
-    kill_again_and_again(lambda: processes.start("victim", **settings), store, "victim", kills)
-    processes.start("victim", **settings)
+        start(f"pod-{number}")
+    kill_again_and_again(lambda: start("victim"), store, "victim", kills)
+    start("victim")
     wait_until(lambda: store.counts()["completed"] == count)
     assert_limits_held(store)
     report = audit(store.step_events())
