@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -13,8 +13,10 @@ from fleet_q.adapters import fork
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.ports import Store
 from fleet_q.core.retry import Strategy
+from fleet_q.core.routing import Routes
 from fleet_q.services.app import origin as origins
 from fleet_q.services.app.admin import Admin
+from fleet_q.services.app.chosen_routes import chosen_routes
 from fleet_q.services.app.claimed_step import Endings
 from fleet_q.services.app.consumer import MOST_CLAIMED, Joining
 from fleet_q.services.app.leases import Leases
@@ -139,15 +141,24 @@ class FleetQ(Queue, Search, Admin):
         """Close the store that the methods of this app opened."""
         self._connection.close()
 
-    def consumer(self, *, slots: int | None = None) -> Joining:
+    def consumer(
+        self,
+        queues: Sequence[str] | None = None,
+        task_types: Sequence[str] | None = None,
+        *,
+        slots: int | None = None,
+    ) -> Joining:
         """Join the fleet as a pod that runs no functions: the caller claims steps and ends them.
 
         ``with app.consumer() as consumer:`` gives a :class:`Consumer`, and ``async with`` an
-        :class:`AsyncConsumer`, which holds at most ``slots`` steps at once, 1,000 by default. Its
-        pod has an id of its own, so one process may have several; it keeps the heartbeat and takes
-        part in recovery. At the end, it releases the steps that are still held and leaves.
+        :class:`AsyncConsumer`. It claims steps of these ``queues``, by default those of the
+        settings, and of these ``task_types``, by default all; ``""`` is the type of steps without
+        one. It holds at most ``slots`` steps at once, 1,000 by default. Its pod has an id of its
+        own, so one process may have several; it keeps the heartbeat and takes part in recovery. At
+        the end, it releases the steps that are still held and leaves.
         """
-        return Joining(self._connection, self._registry, slots)
+        routes = chosen_routes(self.settings, queues, task_types)
+        return Joining(self._connection, self._registry, slots, routes)
 
     @property
     def leases(self) -> Leases | None:
@@ -185,19 +196,20 @@ class FleetQ(Queue, Search, Admin):
             run.ended.wait()
 
     @contextmanager
-    def leasing(self) -> Iterator[Pod]:
-        """Run a pod that runs no functions: clients of the HTTP API claim steps and end them. At
-        the end of the body it drains."""
-        run = self._new_run(self._start_leasing)
+    def leasing(self, task_types: Sequence[str] | None = None) -> Iterator[Pod]:
+        """Run a pod that runs no functions: clients of the HTTP API claim steps, of these types, or
+        all, and end them. At the end of the body it drains."""
+        routes = chosen_routes(self.settings, None, task_types)
+        run = self._new_run(partial(self._start_leasing, routes))
         try:
             yield run.start()
         finally:
             run.drain()
             run.ended.wait()
 
-    def _start_leasing(self) -> Pod:
+    def _start_leasing(self, routes: Routes) -> Pod:
         settings = self.settings
-        pod = start_pod_by_hand(self._connection, MOST_CLAIMED, settings.pod_id)
+        pod = start_pod_by_hand(self._connection, MOST_CLAIMED, routes, settings.pod_id)
         endings = Endings(
             pod.steps, self._registry, pod.machine.retry_policy, settings.max_result_bytes
         )

@@ -16,6 +16,7 @@ from typing import Any, Final, overload
 
 from fleet_q.adapters import fork
 from fleet_q.core.errors import InvalidInput
+from fleet_q.core.routing import Routes
 from fleet_q.core.submission import check_seconds
 from fleet_q.services.app import origin
 from fleet_q.services.app.claimed_step import ClaimedStep, Endings
@@ -35,10 +36,13 @@ MOST_SLOTS: Final = 100_000
 class Member:
     """A pod by hand from its start to its end; what the two kinds of consumers share."""
 
-    def __init__(self, connection: Connection, registry: Registry, slots: int) -> None:
+    def __init__(
+        self, connection: Connection, registry: Registry, slots: int, routes: Routes
+    ) -> None:
         self._connection = connection
         self._registry = registry
         self._slots = slots
+        self._routes = routes
         self._run = Run(self._start_pod, None)
         self._pod: PodByHand | None = None
         fork.call_in_child(self._begin_in_child)
@@ -106,7 +110,7 @@ class Member:
         return [ClaimedStep(step, endings) for step in call.result()]
 
     def _start_pod(self) -> PodByHand:
-        self._pod = start_pod_by_hand(self._connection, self._slots)
+        self._pod = start_pod_by_hand(self._connection, self._slots, self._routes)
         return self._pod
 
     def _drain(self) -> None:
@@ -253,13 +257,16 @@ class Joining:
     """What :meth:`FleetQ.consumer` returns: joins the fleet for the body of ``with``, whose value
     is a :class:`Consumer`, or of ``async with``, whose value is an :class:`AsyncConsumer`."""
 
-    def __init__(self, connection: Connection, registry: Registry, slots: int | None) -> None:
+    def __init__(
+        self, connection: Connection, registry: Registry, slots: int | None, routes: Routes
+    ) -> None:
         if slots is not None and (type(slots) is not int or not 1 <= slots <= MOST_SLOTS):
             raise InvalidInput(
                 f"slots must be a whole number from 1 to {MOST_SLOTS}, not {slots!r}"
             )
         self._connection = connection
         self._registry = registry
+        self._routes = routes
         self._slots = MOST_CLAIMED if slots is None else slots
         self._member: Member | None = None
         self._lock = threading.Lock()
@@ -286,7 +293,7 @@ class Joining:
         with self._lock:
             if self._member is not None:
                 raise InvalidInput("this consumer was used before; call app.consumer() again")
-            self._member = Member(self._connection, self._registry, self._slots)
+            self._member = Member(self._connection, self._registry, self._slots, self._routes)
             return self._member
 
 

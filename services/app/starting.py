@@ -8,6 +8,7 @@ from functools import partial
 from fleet_q.adapters.open import described
 from fleet_q.core.capacity import slots
 from fleet_q.core.ports import Store
+from fleet_q.core.routing import Routes
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.ids import new_pod_id
 from fleet_q.services.app.tasks import Registry
@@ -61,15 +62,22 @@ def start_pod(connection: Connection, registry: Registry, loop: asyncio.Abstract
     return pod
 
 
-def start_pod_by_hand(connection: Connection, most: int, pod_id: str | None = None) -> PodByHand:
-    """Start a pod whose steps callers take, at most ``most`` at once; it gets a new id by default.
+def start_pod_by_hand(
+    connection: Connection, most: int, routes: Routes, pod_id: str | None = None
+) -> PodByHand:
+    """Start a pod whose steps callers take, those that ``routes`` serve, at most ``most`` at once.
+    It gets a new id by default.
 
     Raises what opening the store and starting the pod raise.
     """
     pod_id = pod_id or new_pod_id()
     store, is_own = connection.open_for(pod_id)
-    pod = PodByHand(pod_id, store, connection.settings, most=most, closes_store=is_own)
-    _start(pod, connection, store, is_own, f"up to {most} steps, by hand")
+    pod = PodByHand(
+        pod_id, store, connection.settings, most=most, routes=routes, closes_store=is_own
+    )
+    queues, types = routes.queues or ("all",), routes.task_types or ("all",)
+    work = f"up to {most} steps by hand, task types: {', '.join(types)}"
+    _start(pod, connection, store, is_own, f"{work}, queues: {', '.join(queues)}")
     return pod
 
 

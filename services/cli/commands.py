@@ -94,6 +94,11 @@ def serve(
         bool,
         typer.Option("--lease", help="run no functions: clients claim steps and end them"),
     ] = False,
+    task_types: Annotated[
+        str | None,
+        typer.Option("--task-types", metavar="NAMES", help="with --lease: claim only these types"),
+    ] = None,
+    queues: QueuesOption = None,
     store: StoreOption = None,
     app: AppOption = None,
     verbose: VerboseOption = False,
@@ -102,7 +107,12 @@ def serve(
     reap_orphans()
     from fleet_q.services.cli.server import run_server  # importing FastAPI takes half a second
 
-    run_server(_pod(app, store), host, port, lease=lease)
+    if task_types is not None and not lease:
+        raise InvalidInput(
+            "--task-types needs --lease: other pods claim what they have functions for"
+        )
+    types = None if task_types is None else [name.strip() for name in task_types.split(",")]
+    run_server(_pod(app, store, queues), host, port, lease=lease, task_types=types)
 
 
 @cli.command()
@@ -116,10 +126,7 @@ def worker(
     reap_orphans()
     from fleet_q.services.cli.process import run_worker
 
-    fleet = _pod(app, store)
-    if queues is not None:
-        named = from_env({QUEUES: queues}).queues
-        fleet.use(settings=msgspec.structs.replace(fleet.settings, queues=named))
+    fleet = _pod(app, store, queues)
     if not fleet.runs_steps:
         raise InvalidInput(
             "no function is registered, so this worker would run nothing: name your app with --app"
@@ -309,8 +316,8 @@ def main() -> NoReturn:
     run(cli)
 
 
-def _pod(app: str | None, store: str | None) -> FleetQ:
-    """Load the app whose pod is to run, name the pod, and set up the logs."""
+def _pod(app: str | None, store: str | None, queues: str | None) -> FleetQ:
+    """Load the app whose pod is to run, name the pod and its queues, and set up the logs."""
     settings = from_env()
     if settings.pod_id is None:
         settings = msgspec.structs.replace(settings, pod_id=new_pod_id())
@@ -318,6 +325,9 @@ def _pod(app: str | None, store: str | None) -> FleetQ:
     fleet = pods_app(app, store, settings)
     if fleet.settings != msgspec.structs.replace(settings, store=fleet.settings.store):
         logs.configure(fleet.settings, fleet.settings.pod_id)  # the app has settings of its own
+    if queues is not None:
+        named = from_env({QUEUES: queues}).queues
+        fleet.use(settings=msgspec.structs.replace(fleet.settings, queues=named))
     return fleet
 
 

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.cli.signals import SIGNAL_CHECK_INTERVAL, Ended
 from fleet_q.services.worker.loop_thread import LoopThread
+from fleet_q.services.worker.pod_thread import Pod
 from fleet_q.services.worker.signals import ending_with_its_pod
 
 
@@ -20,11 +21,15 @@ def run_worker(app: FleetQ) -> None:
     run_pod(app, contextlib.nullcontext())
 
 
-def run_pod(app: FleetQ, server: AbstractContextManager[object], *, lease: bool = False) -> None:
-    """Like :func:`run_worker`, with a ``server`` that serves until the pod has drained. With
-    ``lease``, the pod runs no functions: clients of the API claim steps and end them."""
+def run_pod(
+    app: FleetQ,
+    server: AbstractContextManager[object],
+    leasing: AbstractContextManager[Pod] | None = None,
+) -> None:
+    """Like :func:`run_worker`, with a ``server`` that serves until the pod has drained. The pod is
+    that of ``leasing``, if given, and runs no functions."""
     with ending_with_its_pod() as stopping, LoopThread() as thread:
-        with app.leasing() if lease else app.running_on(thread.loop) as pod:
+        with leasing or app.running_on(thread.loop) as pod:
             stopping.govern(pod)
             with server:
                 while not pod.ended.wait(SIGNAL_CHECK_INTERVAL):

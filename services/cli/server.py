@@ -5,6 +5,8 @@ Importing FastAPI takes longer than everything else, so that ``worker`` does wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.cli.process import run_pod
 from fleet_q.services.cli.serving import serving
@@ -12,10 +14,12 @@ from fleet_q.services.http.api import create_http
 from fleet_q.services.http.listener import listen
 
 
-def run_server(app: FleetQ, host: str, port: int, *, lease: bool) -> None:
+def run_server(
+    app: FleetQ, host: str, port: int, *, lease: bool, task_types: Sequence[str] | None
+) -> None:
     """Run a pod with its HTTP API on ``host:port`` until a signal stops it, otherwise like
     :func:`fleet_q.services.cli.process.run_worker`. With ``lease``, the pod runs no functions:
-    clients of the API claim steps and end them.
+    clients of the API claim steps, of these types or all, and end them.
 
     Raises :class:`InvalidInput` if the address cannot be listened on.
     """
@@ -27,4 +31,4 @@ def run_server(app: FleetQ, host: str, port: int, *, lease: bool) -> None:
             listener,
             exposed=f"submit, read{', claim' if lease else ''} and cancel steps",
         )
-        run_pod(app, server, lease=lease)
+        run_pod(app, server, app.leasing(task_types) if lease else None)

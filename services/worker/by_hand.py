@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from fleet_q.core.errors import ClaimLost, ConsumerEnded, FleetQError, StoreError, StoreUnavailable
 from fleet_q.core.ports import Store
+from fleet_q.core.routing import Routes
 from fleet_q.core.step import Outcome, Release, Step
 from fleet_q.core.worker.functions import Claim
 from fleet_q.services.app.description import message_of
@@ -261,12 +262,20 @@ class StepsByHand:
 
 
 class PodByHand(Pod):
-    """A running pod whose ``steps`` are taken by callers, who hold at most ``most``."""
+    """A running pod whose ``steps``, those that ``routes`` serve, are taken by callers, who hold at
+    most ``most``."""
 
     steps: StepsByHand
 
     def __init__(
-        self, pod_id: str, store: Store, settings: Settings, *, most: int, closes_store: bool
+        self,
+        pod_id: str,
+        store: Store,
+        settings: Settings,
+        *,
+        most: int,
+        routes: Routes,
+        closes_store: bool,
     ) -> None:
         super().__init__(
             pod_id,
@@ -275,6 +284,7 @@ class PodByHand(Pod):
             self._new_steps,
             new_log=lambda pod_id: _Log(pod_id, self.steps),
             most_by_hand=most,
+            routes=lambda: routes,
             closes_store=closes_store,
         )
         self.when_ended(self.steps.on_ended)

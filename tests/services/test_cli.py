@@ -252,11 +252,20 @@ def test_serve_listens_on_loopback_by_default(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        server, "run_server", lambda _, host, port, lease: asked.append((host, port))
+        server,
+        "run_server",
+        lambda _, host, port, **options: asked.append((host, port, *options.values())),
     )
     assert fleet_q("serve")[0] == 0
     assert fleet_q("serve", "--host", "0.0.0.0", "--port", "80")[0] == 0
-    assert asked == [("127.0.0.1", 8000), ("0.0.0.0", 80)]
+    assert fleet_q("serve", "--lease", "--task-types", "resize, load")[0] == 0
+    assert asked == [
+        ("127.0.0.1", 8000, False, None),
+        ("0.0.0.0", 80, False, None),
+        ("127.0.0.1", 8000, True, ["resize", "load"]),
+    ]
+    code, _, error = fleet_q("serve", "--task-types", "resize")
+    assert (code, "--task-types needs --lease" in error) == (1, True)
 
 
 def test_version_is_printed(fleet_q: Command) -> None:

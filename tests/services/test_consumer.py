@@ -388,6 +388,44 @@ def test_invalid_arguments_are_refused(app: FleetQ, arguments: dict[str, Any]) -
         consumer.claim_steps(**arguments)
 
 
+def test_consumer_claims_only_from_its_queues_and_of_its_types(app: FleetQ) -> None:
+    payloads = [{"task_type": "resize"}, {"task_type": "load"}, {}]
+    for queue in ("gpu", "default", "other"):
+        for payload in payloads:
+            app.submit(payload, queue=queue)
+
+    def claimed(consumer: Consumer) -> set[tuple[str, str | None]]:
+        return {(step.queue, step.task_type) for step in consumer.claim_steps(100, wait=0)}
+
+    with app.consumer(["gpu", "other"], ["resize", ""]) as consumer:
+        assert claimed(consumer) == {
+            ("gpu", "resize"), ("gpu", None), ("other", "resize"), ("other", None)
+        }  # fmt: skip
+    with app.consumer(task_types=["load"]) as consumer:
+        assert claimed(consumer) == {(queue, "load") for queue in ("gpu", "default", "other")}
+    queue_of_settings = FleetQ(app.store, settings=replace(SETTINGS, queues=("gpu",)))
+    with queue_of_settings.consumer() as consumer:
+        assert claimed(consumer) == {("gpu", "resize"), ("gpu", "load"), ("gpu", None)}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"queues": "gpu"},
+        {"queues": []},
+        {"queues": ["a,b"]},
+        {"queues": [None]},
+        {"task_types": "resize"},
+        {"task_types": []},
+        {"task_types": [5]},
+    ],
+    ids=str,
+)
+def test_invalid_queues_and_types_are_refused(app: FleetQ, arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        app.consumer(**arguments)
+
+
 @pytest.mark.parametrize("slots", [0, True, 1.5, 100_001])
 def test_invalid_slots_are_refused(app: FleetQ, slots: Any) -> None:
     with pytest.raises(InvalidInput, match="slots"):

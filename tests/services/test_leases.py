@@ -74,6 +74,17 @@ def test_client_gets_as_many_steps_as_it_asks_for(client: Client, app: FleetQ) -
     assert client.claim(10, wait=0.01) == []
 
 
+def test_pod_of_some_types_and_queues_leases_no_other_steps(app: FleetQ) -> None:
+    app.submit({"task_type": "load"}, queue="images")
+    app.submit({"task_type": "resize"})
+    app.submit({"task_type": "resize"}, queue="images")
+    some = FleetQ(app.store, settings=replace(QUICK, queues=("images",)))
+    with some.leasing(["resize"]) as pod:
+        (step,) = Client(api_of(some, lease=True)).claim(10)
+        assert (step["task_type"], step["queue"]) == ("resize", "images")
+        pod.drain(0)
+
+
 def test_claim_waits_for_a_step(client: Client, app: FleetQ) -> None:
     with ThreadPoolExecutor() as threads:
         claiming = threads.submit(client.claim)
