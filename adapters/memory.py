@@ -53,6 +53,7 @@ class MemoryDatabase:
         self.queue_log: dict[str, list[QueueEvent]] = {}
         self.queues: dict[str, Queue] = {}
         self.by_status: dict[StepStatus, dict[str, None]] = defaultdict(dict)
+        self.by_unique_key: dict[str, dict[str, None]] = defaultdict(dict)
         self.traits = StoreTraits()
         self.queue = _Queue(self.steps)
         self._clock = clock
@@ -124,6 +125,13 @@ class MemoryTransaction(StepByStep):
     def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
         steps = self._db.steps
         return {step_id: steps[step_id] for step_id in step_ids if step_id in steps}
+
+    def steps_with_unique_keys(self, unique_keys: Collection[str]) -> list[Step]:
+        return [
+            self._db.steps[step_id]
+            for unique_key in unique_keys
+            for step_id in self._db.by_unique_key.get(unique_key, ())
+        ]
 
     def claimable(
         self, limit: int, limits: ClaimLimits | None = None, routes: Routes = EVERYWHERE
@@ -362,12 +370,19 @@ class MemoryTransaction(StepByStep):
             self._db.by_status[old.status].pop(old.step_id, None)
         self._db.steps[step.step_id] = step
         self._db.by_status[step.status][step.step_id] = None
+        if step.unique_key is not None:
+            self._db.by_unique_key[step.unique_key][step.step_id] = None
         if step.status == "pending":
             self._db.queue.add(step)
 
     def _forget(self, step_id: str) -> None:
         step = self._db.steps.pop(step_id)
         self._db.by_status[step.status].pop(step_id, None)
+        if step.unique_key is not None:
+            of_key = self._db.by_unique_key[step.unique_key]
+            of_key.pop(step_id, None)
+            if not of_key:
+                del self._db.by_unique_key[step.unique_key]
 
 
 class _Queue:

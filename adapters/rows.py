@@ -15,9 +15,10 @@ from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import JSON_FIELDS, Event, Fact, PodEvent, StepEvent
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
+from fleet_q.core.ports import CheckedSubmission
 from fleet_q.core.queues import QUEUE_EVENT_TYPES, Queue, QueueEvent
 from fleet_q.core.search import StepFilter
-from fleet_q.core.step import Outcome, Step, Submit
+from fleet_q.core.step import Outcome, Step
 from fleet_q.sql.lists import Columns
 
 Row = Sequence[Any]
@@ -148,12 +149,17 @@ def outcomes_json(outcomes: Sequence[Outcome], pod_id: str) -> str:
     return encode([{**_outcome(outcome), "pod_id": pod_id} for outcome in outcomes])
 
 
-def submissions_json(new: Sequence[Submit], submission_id: str, pod_id: str | None) -> str:
-    """The JSON of the steps of a submission that ``submit.sql`` takes as ``:submissions``."""
-    shared = {"submission_id": submission_id}
-    if pod_id is not None:
-        shared["pod_id"] = pod_id
-    return encode([{**asdict(submit), **shared} for submit in new])
+def submissions_json(submission: CheckedSubmission) -> str:
+    """The JSON of a submission that ``submit.sql`` takes as ``:submissions``."""
+    shared = {"submission_id": submission.submission_id}
+    if submission.by is not None:
+        shared["pod_id"] = submission.by
+    new = [{**asdict(submit), **shared} for submit in submission.steps]
+    replaced = [
+        {**asdict(each.by), "step_id": each.step_id, "replaces": each.version, **shared}
+        for each in submission.replacements
+    ]
+    return encode(new + replaced)
 
 
 def filter_values(step_filter: StepFilter) -> dict[str, Any]:

@@ -47,6 +47,15 @@ class StepNotCompleted(FleetQError):
         self.error = error
 
 
+class UniqueKeyTaken(FleetQError):
+    """The step ``step_id`` has the ``unique_key`` of a submission that allows no other."""
+
+    def __init__(self, unique_key: str, step_id: str) -> None:
+        super().__init__(f"step {step_id!r} has the unique key {unique_key!r}")
+        self.unique_key = unique_key
+        self.step_id = step_id
+
+
 class IllegalTransition(FleetQError):
     """The lifecycle does not allow ``trigger`` in the current ``status``. ``name`` is the id of the
     step or pod; ``is_known`` is false if this version does not know the status."""

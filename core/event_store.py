@@ -19,6 +19,7 @@ from fleet_q.core.ports import (
     StartRecords,
     StepPage,
     StoreTraits,
+    SubmitResult,
     SyncRequest,
     SyncResult,
 )
@@ -44,7 +45,7 @@ class EventStore:
     def change_counter(self) -> int:
         return self._database.change_counter()
 
-    def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
+    def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[SubmitResult]:
         with self._database.write() as tx:
             return tx.submit_many(new, pod_id)
 

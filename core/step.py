@@ -7,7 +7,7 @@ a store equal its event log folded with ``evolve``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar, get_args
 
 import msgspec
 from msgspec.structs import astuple
@@ -110,12 +110,20 @@ _LAST_UPDATE: Final = _FIELDS.index("last_update_ts")
 _CHANGES: Final = {kind: ColumnChanges(effect.columns, _FIELDS) for kind, effect in EFFECTS.items()}
 
 
+OnConflict = Literal["existing", "replace", "error"]
+"""What becomes of a submission whose unique key another step has: that step stands for it; or it
+replaces payload, priority, time and labels of that step if that is pending; or it is refused."""
+
+ON_CONFLICT: Final[tuple[OnConflict, ...]] = get_args(OnConflict)
+
+
 class Submit(msgspec.Struct, frozen=True, gc=False):
     """Submit a step. ``payload`` is a JSON text; it is claimable after ``delay`` microseconds.
 
     ``unique`` promises that the id was generated for this submission, so a store need not check
     whether a step with this id exists. ``unique_for`` is how many microseconds after its submission
-    the ``unique_key`` is taken at least. The other fields are those of :class:`Step`.
+    the ``unique_key`` is taken at least; ``on_conflict`` says what becomes of the submission if
+    another step has it. The other fields are those of :class:`Step`.
     """
 
     step_id: str
@@ -131,11 +139,19 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
     unique_for: int | None = None
     labels: str | None = None
     timeout: int | None = None
+    on_conflict: OnConflict = "existing"
 
     @property
     def size(self) -> int:
         """The bytes of its texts, which bound the memory that a submission needs."""
         return size_of(self.payload) + size_of(self.labels or "")
+
+
+class Replace(msgspec.Struct, frozen=True, gc=False):
+    """Make a pending step do what a later submission with its unique key says."""
+
+    step_id: str
+    by: Submit
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -228,7 +244,7 @@ Outcome = Complete | Fail | Release
 Change = Cancel | Replay | Reprioritize
 """What clients do to a step."""
 
-StepCommand = Submit | Claim | Outcome | Recover | Change
+StepCommand = Submit | Replace | Claim | Outcome | Recover | Change
 
 
 def decide(
@@ -307,6 +323,14 @@ def decide(
             fact = ev.Cancelled()
         case Replay():
             fact = ev.Replayed(AT_ONCE)
+        case Replace():
+            fact = ev.Replaced(
+                payload=_raw(command.by.payload),
+                priority=command.by.priority,
+                available_ts=_after(command.by.delay, at),
+                task_type=command.by.task_type,
+                labels=None if command.by.labels is None else _raw(command.by.labels),
+            )
         case Reprioritize():
             if step.status == "pending" and step.priority == command.priority:
                 return None

@@ -11,11 +11,12 @@ from contextlib import suppress
 
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
+from fleet_q.core import uniqueness
 from fleet_q.core.claim_limits import ClaimLimits
 from fleet_q.core.errors import IllegalTransition, StaleClaim, UnknownStep
 from fleet_q.core.events import StepEvent
 from fleet_q.core.pod import DeclareDead, Pod, PodChange
-from fleet_q.core.ports import SyncRequest, SyncResult, Transaction
+from fleet_q.core.ports import SubmitResult, SyncRequest, SyncResult, Transaction
 from fleet_q.core.queues import Queue, QueueChange, change_queue
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.routing import Routes
@@ -36,11 +37,26 @@ class StepByStep(Transaction):
     """Implements the operations of :class:`~fleet_q.core.ports.Transaction` with its reads and
     writes, which a database provides. An override must have the same result."""
 
-    def submit_many(self, new: Sequence[Submit], by: str | None) -> list[bool]:
-        changes = _Changes(self, by, [s.step_id for s in new if not s.unique])
-        is_new = [changes.apply(submit) for submit in new]
+    def submit_many(self, new: Sequence[Submit], by: str | None) -> list[SubmitResult]:
+        merged = uniqueness.merged(new)
+        changes = _Changes(self, by, [s.step_id for s in merged if not s.unique])
+        unique_keys = {s.unique_key for s in merged if s.unique_key is not None}
+        with_keys = self.steps_with_unique_keys(unique_keys) if unique_keys else []
+        owners = uniqueness.owners(with_keys, self.at)
+        results: dict[str, SubmitResult] = {}
+        for submit in merged:
+            owner = owners.get(submit.unique_key) if submit.unique_key is not None else None
+            if owner is None or submit.step_id in changes.steps:
+                is_new = changes.apply(submit)
+                results.setdefault(submit.step_id, SubmitResult(submit.step_id, is_new))
+                continue
+            replace = uniqueness.replacement(owner, submit)
+            if replace is not None:
+                changes.add([owner])
+                changes.apply(replace)
+            results[submit.step_id] = SubmitResult(owner.step_id, is_new=False)
         changes.write()
-        return is_new
+        return uniqueness.results_of(new, results)
 
     def peek(self, request: SyncRequest) -> SyncResult | None:
         self._decide_pod_command(request)

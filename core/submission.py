@@ -14,7 +14,7 @@ from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import MAX_SECONDS
 from fleet_q.core.sizes import size_of
-from fleet_q.core.step import Submit
+from fleet_q.core.step import ON_CONFLICT, OnConflict, Submit
 
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024
 """The default limit for payloads, in bytes of JSON."""
@@ -209,6 +209,7 @@ def submission(
     key: str | None = None,
     unique_key: str | None = None,
     unique_for: float | None = None,
+    on_conflict: OnConflict = "existing",
     labels: Mapping[str, str] | None = None,
     timeout: float | None = None,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
@@ -237,6 +238,11 @@ def submission(
         if unique_key is None:
             raise InvalidInput("unique_for needs a unique_key")
         check_seconds(unique_for, "unique_for")
+    if on_conflict not in ON_CONFLICT:
+        raise InvalidInput(
+            f"on_conflict must be {', '.join(ON_CONFLICT[:-1])} or {ON_CONFLICT[-1]},"
+            f" not {on_conflict!r}"
+        )
     if timeout is not None:
         check_timeout(timeout)
     return Submit(
@@ -253,6 +259,7 @@ def submission(
         None if unique_for is None else micros(unique_for),
         labels_json(labels) if labels else None,
         None if timeout is None else micros(timeout),
+        on_conflict,
     )
 
 

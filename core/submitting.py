@@ -1,4 +1,5 @@
-"""How steps are submitted whose ids have to be checked, where requests are served together."""
+"""How steps are submitted whose ids or unique keys have to be checked, where requests are served
+together."""
 
 from __future__ import annotations
 
@@ -6,10 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from fleet_q.core import step as steps
+from fleet_q.core import uniqueness
 from fleet_q.core.calls import Calls, StoreCall
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.mailbox import PATIENCE, Waiting, exchange, poll_intervals
-from fleet_q.core.ports import CheckedSubmission, StoreTraits, SubmissionResult
+from fleet_q.core.ports import (
+    CheckedReplacement,
+    CheckedSubmission,
+    StoreTraits,
+    SubmissionResult,
+    SubmitResult,
+)
 from fleet_q.core.retry import backoff
 from fleet_q.core.step import Step, Submit
 
@@ -50,36 +58,54 @@ class Submitting:
 
     def submit(
         self, new: Sequence[Submit], pod_id: str | None, *, is_retry: bool = False
-    ) -> Calls[list[bool]]:
+    ) -> Calls[list[SubmitResult]]:
         """See :meth:`fleet_q.core.ports.Store.submit`. ``is_retry``: an earlier attempt, outside
         of the mailbox, may have stored those of the steps whose ids are unique."""
-        first = first_by_id(new)
+        first = first_by_id(uniqueness.merged(new))
         fresh = dict(first)
-        stored: set[str] = set()
-        while fresh:
-            result, was_lost = yield from self._store(tuple(fresh.values()), pod_id)
+        replacements: dict[str, CheckedReplacement] = {}  # by the id of the submission
+        results: dict[str, SubmitResult] = {}
+        while fresh or replacements:
+            steps_to_store = tuple(fresh.values())
+            result, was_lost = yield from self._store(
+                steps_to_store, tuple(replacements.values()), pod_id
+            )
             is_retry |= was_lost
             if result.is_stored:
-                stored |= fresh.keys()
+                results |= {step_id: SubmitResult(step_id, is_new=True) for step_id in fresh}
                 break
             if not result.existing:
                 self._check_may_wait()
                 yield from self._waiting(self._traits.shortest_sync)
+            for replacement in replacements.values():  # the steps may have changed
+                fresh[replacement.by.step_id] = replacement.by
+            replacements.clear()
             for step in result.existing:
-                item = fresh.pop(step.step_id)
-                if item.unique:
-                    check_is_retry(item, is_retry=is_retry)
-                    stored.add(item.step_id)
-                steps.decide(step, item, at=0)  # raises if the submissions differ
-        return [first[item.step_id] is item and item.step_id in stored for item in new]
+                item = fresh.pop(step.step_id, None)
+                if item is not None:
+                    results[item.step_id] = _found(step, item, is_retry=is_retry)
+            owners = uniqueness.first_owners(result.existing)
+            for item in [item for item in fresh.values() if item.unique_key in owners]:
+                owner = owners[str(item.unique_key)]
+                replace = uniqueness.replacement(owner, item)
+                del fresh[item.step_id]
+                results[item.step_id] = SubmitResult(owner.step_id, is_new=False)
+                if replace is not None:
+                    replacements[item.step_id] = CheckedReplacement(
+                        owner.step_id, owner.version, item
+                    )
+        return uniqueness.results_of(new, results)
 
     def _store(
-        self, new: tuple[Submit, ...], pod_id: str | None
+        self,
+        new: tuple[Submit, ...],
+        replacements: tuple[CheckedReplacement, ...],
+        pod_id: str | None,
     ) -> Calls[tuple[SubmissionResult, bool]]:
-        """Store all of the steps, or none if steps with some of their ids exist. Also return
-        whether a call was not answered: it may have stored them, and the result may not show it
-        yet."""
-        submission = CheckedSubmission(self._new_id(), new, pod_id)
+        """Store and replace all of the steps, or none if some of their ids or unique keys are
+        taken, or those to replace have changed. Also return whether a call was not answered: it may
+        have stored them, and the result may not show it yet."""
+        submission = CheckedSubmission(self._new_id(), new, pod_id, replacements)
         patience = PATIENCE * SERVING_TAKES * (1 + self._chance())
         shortest = self._traits.shortest_sync
         is_posted, failures = False, 0
@@ -117,11 +143,13 @@ def first_by_id(new: Sequence[Submit]) -> dict[str, Submit]:
     return first
 
 
-def check_is_retry(item: Submit, *, is_retry: bool) -> None:
-    """Raise :class:`StoreError` if a step has the unique id of ``item``, unless an earlier attempt
-    may have stored it."""
-    if not is_retry:
+def _found(step: Step, item: Submit, *, is_retry: bool) -> SubmitResult:
+    """The result of a submission whose id a step has. If that id is unique, an earlier attempt must
+    have stored the step, or :class:`StoreError` is raised."""
+    if item.unique and not is_retry:
         raise StoreError(f"step {item.step_id!r} exists, though its id should be unique")
+    steps.decide(step, item, at=0)  # raises if the submissions differ
+    return SubmitResult(item.step_id, is_new=item.unique)
 
 
 def _as_stored(submit: Submit) -> Step:

@@ -116,6 +116,17 @@ def snowflake(rows: Rows) -> Lists:
             for column in submitted
         }
     )
+    replaced = rows.facts["replaced"]
+    lists["replaced_changes"] = _each(replaced, "change.{}", _ASSIGNED)
+    lists["replaced_values"] = ColumnList(
+        {
+            column: _from_json(f"value:{column}", rows.submission[column])
+            if column in rows.submission
+            else None
+            for column in replaced
+        },
+        _NAMED,
+    )
     lists["outcome_values"] = ColumnList(
         {column: _from_json(f"value:{column}", type_) for column, type_ in rows.outcome.items()},
         _NAMED,

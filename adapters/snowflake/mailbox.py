@@ -67,9 +67,7 @@ class Mailbox:
             1,
             patience,
             is_posted=is_posted,
-            own_submissions=encoded(submission.steps, submission.submission_id, submission.by)[
-                1:-1
-            ],
+            own_submissions=encoded(submission)[1:-1],
         )
         if len(answer[0]) == 1:
             return None

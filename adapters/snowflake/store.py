@@ -41,6 +41,7 @@ from fleet_q.core.ports import (
     RebuildReport,
     StepPage,
     SubmissionResult,
+    SubmitResult,
     SyncRequest,
     SyncResult,
 )
@@ -88,7 +89,7 @@ class SnowflakeStore:
         """Raise :class:`StoreError` if the role may not call what pods call."""
         Calls(self.session, PATIENCE).patiently(lambda: check_privileges(self.session))
 
-    def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
+    def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[SubmitResult]:
         """See :class:`fleet_q.core.ports.Store`, also for the methods below."""
         return submit(self, self.session, self._patience, new, pod_id)
 

@@ -12,7 +12,7 @@ from fleet_q.adapters.snowflake.batches import MAX_TEXT_BYTES
 from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.core import calls
 from fleet_q.core.errors import InvalidInput, StoreUnavailable
-from fleet_q.core.ports import CombiningStore
+from fleet_q.core.ports import CheckedSubmission, CombiningStore, SubmitResult
 from fleet_q.core.sizes import size_of
 from fleet_q.core.step import Submit
 from fleet_q.core.submitting import Submitting, first_by_id
@@ -28,17 +28,17 @@ def submit(
     patience: float,
     new: Sequence[Submit],
     pod_id: str | None,
-) -> list[bool]:
+) -> list[SubmitResult]:
     """See :meth:`fleet_q.core.ports.Store.submit`. It is retried for ``patience`` seconds. Raises
     :class:`InvalidInput` if the steps are too large for one submission."""
     began = time.monotonic()
     until = began + patience
     is_retry = False
-    first = first_by_id(new)
-    if all(item.unique for item in new):
+    if all(item.unique and item.unique_key is None for item in new):
+        first = first_by_id(new)
         try:
             if not new or _store(session, list(first.values()), pod_id):
-                return [first[item.step_id] is item for item in new]
+                return [SubmitResult(i.step_id, is_new=first[i.step_id] is i) for i in new]
         except StoreUnavailable:
             if patience <= 0:
                 raise
@@ -54,9 +54,9 @@ def submit(
     return calls.run(store, submitting.submit(new, pod_id, is_retry=is_retry))
 
 
-def encoded(new: Sequence[Submit], submission_id: str, pod_id: str | None) -> str:
+def encoded(submission: CheckedSubmission) -> str:
     """The JSON of a submission. Raises :class:`InvalidInput` if it is too large."""
-    submissions = rows.submissions_json(new, submission_id, pod_id)
+    submissions = rows.submissions_json(submission)
     if (size := size_of(submissions)) > MAX_TEXT_BYTES:
         raise InvalidInput(
             f"a submission has {size} bytes, and Snowflake takes {MAX_TEXT_BYTES};"
@@ -70,7 +70,7 @@ def _store(session: Session, new: Sequence[Submit], pod_id: str | None) -> bool:
     change_id = new_change_id()
     answer = session.call(
         "submit",
-        submissions=encoded(new, change_id, pod_id),
+        submissions=encoded(CheckedSubmission(change_id, tuple(new), pod_id)),
         submission_count=len(new),
         change_id=change_id,
     )

@@ -22,7 +22,15 @@ from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
-from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, SyncRequest
+from fleet_q.core.ports import (
+    Backlog,
+    FinalStep,
+    FinalStepPage,
+    Orphan,
+    Pruned,
+    SubmitResult,
+    SyncRequest,
+)
 from fleet_q.core.pruning import is_prunable
 from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
 from fleet_q.core.routing import EVERYWHERE, Routes
@@ -110,6 +118,10 @@ class SqliteTransaction(StepByStep):
     def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
         steps = self._select_steps("steps", {"step_ids": rows.encode(step_ids)})
         return {step.step_id: step for step in steps}
+
+    def steps_with_unique_keys(self, unique_keys: Collection[str]) -> list[Step]:
+        values = {"unique_keys": rows.encode(list(unique_keys)), "now": self.at}
+        return self._select_steps("steps_with_unique_keys", values)
 
     def claimable(
         self, limit: int, limits: ClaimLimits | None = None, routes: Routes = EVERYWHERE
@@ -283,9 +295,9 @@ class SqliteTransaction(StepByStep):
         pruned = self._run("prune_pod", values).rowcount
         return Pruned(pruned, self._run("prune_pod_events", values).rowcount if pruned else 0)
 
-    def submit_many(self, new: Sequence[Submit], by: str | None) -> list[bool]:
+    def submit_many(self, new: Sequence[Submit], by: str | None) -> list[SubmitResult]:
         """Submit with one INSERT if the caller guarantees that every id is new."""
-        if not new or not all(submit.unique for submit in new):
+        if not new or not all(submit.unique and submit.unique_key is None for submit in new):
             return super().submit_many(new, by)
         at = self.at
         if all(map(_NO_OPTIONS.__eq__, map(_options, new))):
@@ -296,7 +308,7 @@ class SqliteTransaction(StepByStep):
             ]  # fmt: skip
             self._run_many(_INSERT_PLAIN_STEP, values)
             self._run("append_plain_submissions", {"pod_id": by, "count": len(new)})
-            return [True] * len(new)
+            return [SubmitResult(submit.step_id, is_new=True) for submit in new]
         values = [
             (s.step_id, at, s.payload.strip(JSON_BLANKS), at + s.delay if s.delay else AT_ONCE,
              unique_until(s, at), *_as_submitted(s))
@@ -304,7 +316,7 @@ class SqliteTransaction(StepByStep):
         ]  # fmt: skip
         self._run_many(_INSERT_STEP.text, values)
         self._run("append_submissions", {"pod_id": by, "count": len(new)})
-        return [True] * len(new)
+        return [SubmitResult(submit.step_id, is_new=True) for submit in new]
 
     def claim(self, request: SyncRequest) -> list[Step]:
         """See :meth:`~fleet_q.core.ports.Transaction.claim`.

@@ -11,6 +11,7 @@ trips implements :class:`Store` itself.
 from fleet_q.core.ports.database import Database, Transaction
 from fleet_q.core.ports.messages import (
     Backlog,
+    CheckedReplacement,
     CheckedSubmission,
     FinalStep,
     FinalStepPage,
@@ -20,6 +21,7 @@ from fleet_q.core.ports.messages import (
     RebuildReport,
     StepPage,
     SubmissionResult,
+    SubmitResult,
     SyncRequest,
     SyncResult,
 )
@@ -29,6 +31,7 @@ from fleet_q.core.ports.store import CombiningStore, Store, StoreTraits
 
 __all__ = [
     "Backlog",
+    "CheckedReplacement",
     "CheckedSubmission",
     "CombiningStore",
     "Database",
@@ -45,6 +48,7 @@ __all__ = [
     "Store",
     "StoreTraits",
     "SubmissionResult",
+    "SubmitResult",
     "SyncRequest",
     "SyncResult",
     "Transaction",

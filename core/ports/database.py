@@ -16,6 +16,7 @@ from fleet_q.core.ports.messages import (
     FinalStepPage,
     Orphan,
     Pruned,
+    SubmitResult,
     SyncRequest,
     SyncResult,
 )
@@ -37,6 +38,10 @@ class Transaction(Protocol):
 
     def steps(self, step_ids: Sequence[str]) -> dict[str, Step]:
         """The steps with these ids, by id; ids without a step are omitted."""
+
+    def steps_with_unique_keys(self, unique_keys: Collection[str]) -> list[Step]:
+        """At least the steps with these unique keys for which
+        :func:`~fleet_q.core.uniqueness.has_unique_key` holds, in any order."""
 
     def claimable(
         self, limit: int, limits: ClaimLimits | None = None, routes: Routes = EVERYWHERE
@@ -151,7 +156,7 @@ class Transaction(Protocol):
     # Operations on many steps or pods. `StepByStep` implements each of them with the reads and
     # writes above; an override has the same result with fewer statements.
 
-    def submit_many(self, new: Sequence[Submit], by: str | None) -> list[bool]:
+    def submit_many(self, new: Sequence[Submit], by: str | None) -> list[SubmitResult]:
         """See :meth:`Store.submit`."""
 
     def peek(self, request: SyncRequest) -> SyncResult | None:

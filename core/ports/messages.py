@@ -11,6 +11,14 @@ from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.step import Outcome, Step, Submit
 
 
+class SubmitResult(msgspec.Struct, frozen=True):
+    """What became of a submission: the step ``step_id`` stands for it. It is new unless there was
+    a step with its id or its unique key."""
+
+    step_id: str
+    is_new: bool
+
+
 class SyncRequest(msgspec.Struct, frozen=True):
     """Everything that a pod wants of the store at one moment, executed in one transaction.
 
@@ -91,19 +99,39 @@ class SyncResult(msgspec.Struct, frozen=True):
     served_others: int | None = None
 
 
+class CheckedReplacement(msgspec.Struct, frozen=True):
+    """A step to replace by a submission, if it is pending and has this version."""
+
+    step_id: str
+    version: int
+    by: Submit
+
+
 class CheckedSubmission(msgspec.Struct, frozen=True):
-    """Steps to store, all or none: none if a step has an id of theirs, which only a transaction
-    that keeps out all other such submissions can tell. ``by``: see :class:`Store`."""
+    """Steps to store and to replace, all or none: none if a step has an id or a unique key of those
+    to store, or one to replace has changed, which only a transaction that keeps out all other such
+    submissions can tell. ``by``: see :class:`Store`."""
 
     submission_id: str
     steps: tuple[Submit, ...]
     by: str | None = None
+    replacements: tuple[CheckedReplacement, ...] = ()
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the steps to store and to replace."""
+        return [*(s.step_id for s in self.steps), *(r.step_id for r in self.replacements)]
+
+    @property
+    def unique_keys(self) -> list[str]:
+        """The unique keys of the steps to store."""
+        return [new.unique_key for new in self.steps if new.unique_key is not None]
 
 
 class SubmissionResult(msgspec.Struct, frozen=True):
     """The result of a :class:`CheckedSubmission`. If its steps were not stored, ``existing`` are
-    those that have their ids. If there are none, another submission that was served together with
-    it has one of its ids; it may be tried again."""
+    those that have their ids or unique keys. If there are none, another submission that was served
+    together with it has one of them; it may be tried again."""
 
     is_stored: bool
     existing: tuple[Step, ...] = ()

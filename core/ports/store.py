@@ -22,6 +22,7 @@ from fleet_q.core.ports.messages import (
     RebuildReport,
     StepPage,
     SubmissionResult,
+    SubmitResult,
     SyncRequest,
     SyncResult,
 )
@@ -73,9 +74,10 @@ class Store(Protocol):
     def starts(self) -> StartRecords | None:
         """The start records of pods; ``None`` if the store has none."""
 
-    def submit(self, steps: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
-        """Store steps; returns for each whether it was new. If one fails, none is stored. Raises
-        ``StepConflict``, and ``StoreError`` if an id that was promised to be unique exists."""
+    def submit(self, steps: Sequence[Submit], pod_id: str | None = None) -> list[SubmitResult]:
+        """Store steps, all of them or none. A submission with the id or the unique key of another
+        step is not stored; see :mod:`fleet_q.core.uniqueness`. Raises ``StepConflict``,
+        ``UniqueKeyTaken``, and ``StoreError`` if an id that was promised to be unique exists."""
 
     def sync(self, request: SyncRequest) -> SyncResult:
         """Execute a pod's request. Raises ``IncarnationEnded`` if the incarnation has ended."""

@@ -15,8 +15,9 @@ SUBMIT_BATCH: Final = 1_000
 
 def submit_all(
     store: Store, commands: Sequence[Submit], on_stored: Callable[[list[str]], object]
-) -> None:
-    """Store steps; call ``on_stored`` after each transaction with the ids that it stored.
+) -> list[str]:
+    """Store steps and return their ids; of a submission with the unique key of another step, the id
+    of that. ``on_stored`` is called after each transaction with the ids of its submissions.
 
     If a transaction fails or ``on_stored`` raises, the attribute ``stored_ids`` of the error lists
     the ids of all steps that were stored.
@@ -24,13 +25,12 @@ def submit_all(
     stored: list[str] = []
     try:
         for batch in _batches(commands, store.traits.submission_size):
-            step_ids = [command.step_id for command in batch]
             try:
-                store.submit(batch)
+                results = store.submit(batch)
             except BaseException:
-                if _is_stored(store, batch[0]):
-                    stored += step_ids
+                stored += _stored_nevertheless(store, batch)
                 raise
+            step_ids = [result.step_id for result in results]
             stored += step_ids
             on_stored(step_ids)
     except BaseException as error:
@@ -40,6 +40,7 @@ def submit_all(
                 f"{len(stored)} of {len(commands)} steps were stored; their ids are in stored_ids"
             )
         raise
+    return stored
 
 
 def _batches(commands: Sequence[Submit], most_size: float) -> Iterator[list[Submit]]:
@@ -57,13 +58,15 @@ def _batches(commands: Sequence[Submit], most_size: float) -> Iterator[list[Subm
         yield batch
 
 
-def _is_stored(store: Store, submit: Submit) -> bool:
-    """Whether a transaction that raised was committed nevertheless, for example because Ctrl-C
-    was pressed right after the commit."""
+def _stored_nevertheless(store: Store, batch: Sequence[Submit]) -> list[str]:
+    """The ids of the steps that a transaction stored though it raised, for example because Ctrl-C
+    was pressed right after the commit. Other steps may stand for submissions with unique keys."""
+    step_ids = [submit.step_id for submit in batch if submit.unique_key is None]
+    witness = next((s for s in batch if s.unique and s.unique_key is None), None)
     try:
-        return submit.unique and store.step(submit.step_id) is not None
+        return step_ids if witness is not None and store.step(witness.step_id) is not None else []
     except Exception:
-        return False
+        return []
 
 
 def replay_all(store: Store, on_replayed: Callable[[int], object]) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Final, Unpack
 from fleet_q.core.errors import InvalidInput, UnknownStep
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.lifecycle import StepStatus
-from fleet_q.core.step import Submit
+from fleet_q.core.step import OnConflict, Submit
 from fleet_q.core.submission import TASK_TYPE, check_id, submission
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import submit_all
@@ -37,6 +37,7 @@ class Queue(AppBase):
         key: str | None = None,
         unique_key: str | None = None,
         unique_for: float | None = None,
+        on_conflict: OnConflict = "existing",
         labels: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> str:
@@ -48,7 +49,10 @@ class Queue(AppBase):
         ``StepConflict``. Raises :class:`InvalidInput`, and stores nothing, for an invalid value.
 
         The step waits in ``queue``. ``key`` is what it belongs to there, such as a customer.
-        ``unique_key`` is a name for what it does, taken for ``unique_for`` seconds at least.
+        While a step with this ``unique_key`` is not final, and for ``unique_for`` seconds after its
+        submission, no other is stored with it. By default the id of that step is returned; with
+        ``on_conflict="replace"`` its payload, priority, time and labels are also replaced, if it is
+        pending; ``"error"`` raises ``UniqueKeyTaken``.
         ``labels``, up to 20 texts by name, are stored with it to find it by. Its function may take
         ``timeout`` seconds; by default, as long as its task says.
         """
@@ -62,11 +66,11 @@ class Queue(AppBase):
             key=key,
             unique_key=unique_key,
             unique_for=unique_for,
+            on_conflict=on_conflict,
             labels=labels,
             timeout=timeout,
         )
-        self.submit_together([command])
-        return command.step_id
+        return self.submit_together([command])[0]
 
     def submit_many(
         self, payloads: Iterable[Mapping[str, Any]], **options: Unpack[SubmitOptions]
@@ -86,8 +90,7 @@ class Queue(AppBase):
                 commands.append(self.command(payload, **options))
             except InvalidInput as error:
                 raise InvalidInput(f"payloads[{number}]: {error}") from None
-        self.submit_commands(commands)
-        return [command.step_id for command in commands]
+        return self.submit_commands(commands)
 
     def command(
         self,
@@ -101,6 +104,7 @@ class Queue(AppBase):
         key: str | None = None,
         unique_key: str | None = None,
         unique_for: float | None = None,
+        on_conflict: OnConflict = "existing",
         labels: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Submit:
@@ -123,6 +127,7 @@ class Queue(AppBase):
             key=key,
             unique_key=unique_key,
             unique_for=unique_for,
+            on_conflict=on_conflict,
             labels=labels,
             timeout=timeout,
             max_payload_bytes=settings.max_payload_bytes,
@@ -132,8 +137,9 @@ class Queue(AppBase):
         self,
         commands: Sequence[Submit],
         on_stored: Callable[[list[str]], object] | None = None,
-    ) -> None:
-        """Store steps that :meth:`command` has checked, in transactions of up to 1,000.
+    ) -> list[str]:
+        """Store steps that :meth:`command` has checked, in transactions of up to 1,000; return
+        their ids.
 
         ``on_stored`` is called after each transaction with the ids that it stored. If a
         transaction fails or ``on_stored`` raises, the attribute ``stored_ids`` of the error lists
@@ -145,13 +151,15 @@ class Queue(AppBase):
             if on_stored is not None:
                 on_stored(step_ids)
 
-        submit_all(self.store, commands, on_batch)
+        return submit_all(self.store, commands, on_batch)
 
-    def submit_together(self, commands: Sequence[Submit]) -> None:
+    def submit_together(self, commands: Sequence[Submit]) -> list[str]:
         """Store up to 1,000 steps that :meth:`command` has checked in one transaction, so all of
-        them or none. Raises :class:`InvalidInput` if they are too large for the store."""
-        self.store.submit(commands)
+        them or none; return their ids. Raises :class:`InvalidInput` if they are too large for the
+        store."""
+        results = self.store.submit(commands)
         self._work_arrived()
+        return [result.step_id for result in results]
 
     def status(self, step_id: str) -> StepView:
         """Return the step as it is now. Raises ``UnknownStep``."""

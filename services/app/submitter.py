@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypedDict, Unpack
 
 from fleet_q.core.errors import InvalidInput
+from fleet_q.core.step import OnConflict
 
 P = ParamSpec("P")
 
@@ -21,6 +22,7 @@ class SubmitOptions(TypedDict, total=False):
     key: str | None
     unique_key: str | None
     unique_for: float | None
+    on_conflict: OnConflict
     labels: Mapping[str, str] | None
     timeout: float | None
 

@@ -14,7 +14,7 @@ import typer
 
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.events import DEFAULT_QUEUE
-from fleet_q.core.step import Submit
+from fleet_q.core.step import OnConflict, Submit
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.cli.options import (
     AppOption,
@@ -63,6 +63,18 @@ def submit(
     key: Annotated[
         str | None, typer.Option(metavar="KEY", help="what it belongs to, such as a customer")
     ] = None,
+    unique_key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="no other step is stored with it until this one is final"),
+    ] = None,
+    unique_for: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="and for so long after its submission"),
+    ] = None,
+    on_conflict: Annotated[
+        OnConflict,
+        typer.Option(help="if another step has the unique key: print its id, replace it, or fail"),
+    ] = "existing",
     labels: Annotated[
         list[str] | None,
         typer.Option("--label", metavar="NAME=TEXT", help="to find it by; may be repeated"),
@@ -87,6 +99,9 @@ def submit(
         "max_retries": max_retries,
         "queue": queue,
         "key": key,
+        "unique_key": unique_key,
+        "unique_for": unique_for,
+        "on_conflict": on_conflict,
         "labels": labels_of(labels or []),
         "timeout": timeout,
     }
@@ -99,11 +114,11 @@ def submit(
         _parse(payload.removeprefix("\ufeff"), "payload"), step_id=step_id, **options
     )
     with reporting_new_store(fleet):
-        fleet.submit_commands([command])
+        [stored_id] = fleet.submit_commands([command])
     if json:
-        print_json(_submitted(command.step_id))
+        print_json(_submitted(stored_id))
     else:
-        sys.stdout.write(one_line(command.step_id) + "\n")
+        sys.stdout.write(one_line(stored_id) + "\n")
 
 
 def _submit_many(fleet: FleetQ, commands: list[Submit], json: bool) -> None:
@@ -126,7 +141,7 @@ def _submit_many(fleet: FleetQ, commands: list[Submit], json: bool) -> None:
                 update(done)
                 check_signals()
 
-            fleet.submit_commands(commands, on_stored)
+            step_ids = fleet.submit_commands(commands, on_stored)
     except (Exception, Ended, KeyboardInterrupt) as error:
         stored: Sequence[str] = getattr(error, "stored_ids", ())
         if json:
@@ -135,7 +150,7 @@ def _submit_many(fleet: FleetQ, commands: list[Submit], json: bool) -> None:
                 printed.extend(stored)
         raise _partly_submitted(error, len(commands), stored, stored[len(printed) :]) from error
     if json:
-        print_json([_submitted(command.step_id) for command in commands])
+        print_json([_submitted(step_id) for step_id in step_ids])
 
 
 def _partly_submitted(

@@ -102,8 +102,7 @@ def _add_steps(locked: APIRouter, fleet: FleetQ) -> None:
                 commands.append(fleet.command(**step.model_dump()))
             except errors.InvalidInput as error:
                 raise errors.InvalidInput(f"steps.{number}: {error}") from None
-        fleet.submit_together(commands)
-        return BatchSubmitted(step_ids=[command.step_id for command in commands])
+        return BatchSubmitted(step_ids=fleet.submit_together(commands))
 
     @locked.get("/status/{step_id:any_id}", responses=described(404, 422))
     def status(step_id: StepId) -> StepView:

@@ -25,6 +25,7 @@ log = CarefulLogger("fleet_q.http")
 _STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
     (errors.UnknownStep, 404),
     (errors.StepConflict, 409),
+    (errors.UniqueKeyTaken, 409),
     (errors.IllegalTransition, 409),
     (errors.ClaimLost, 409),
     (errors.InvalidInput, 422),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.queues import MOST_RUNNING
 from fleet_q.core.settings import MAX_SECONDS
+from fleet_q.core.step import OnConflict
 from fleet_q.core.submission import MAX_ID_LENGTH, MAX_LABELS, MAX_PRIORITY, MAX_RETRIES
 from fleet_q.services.app.bulk import SUBMIT_BATCH
 
@@ -41,6 +42,16 @@ class SubmitRequest(Strict):
     )
     queue: Id = Field(DEFAULT_QUEUE, description="the queue that it waits in")
     key: Id | None = Field(None, description="what it belongs to in its queue, such as a customer")
+    unique_key: Id | None = Field(
+        None, description="no other step is stored with it while the step is not final"
+    )
+    unique_for: float | None = Field(
+        None, ge=0, le=MAX_SECONDS, description="and for so many seconds after its submission"
+    )
+    on_conflict: OnConflict = Field(
+        "existing",
+        description="if another step has the unique key: return its id, replace it, or answer 409",
+    )
     labels: dict[str, str] | None = Field(
         None,
         max_length=MAX_LABELS,

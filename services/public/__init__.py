@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         StoreContended,
         StoreError,
         StoreUnavailable,
+        UniqueKeyTaken,
         UnknownStep,
         UnknownToThisVersion,
     )
@@ -55,6 +56,7 @@ _MODULES: Final = {
         "StoreContended",
         "StoreError",
         "StoreUnavailable",
+        "UniqueKeyTaken",
         "UnknownStep",
         "UnknownToThisVersion",
     ),
@@ -105,6 +107,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "Task",
+    "UniqueKeyTaken",
     "UnknownStep",
     "UnknownToThisVersion",
     "create_http",

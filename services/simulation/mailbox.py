@@ -11,6 +11,7 @@ from fleet_q.core import pod as pods
 from fleet_q.core.errors import FleetQError, IncarnationEnded
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import CheckedSubmission, SubmissionResult, SyncRequest, SyncResult
+from fleet_q.core.uniqueness import owners
 from fleet_q.services.simulation.recording import RecordingDatabase
 
 MOST_SERVED: Final = 100
@@ -155,8 +156,11 @@ class Mailbox:
             raise row.error
         with self._database.read() as tx:
             if isinstance(request, CheckedSubmission):
-                ids = [] if row.is_stored else [new.step_id for new in request.steps]
-                return SubmissionResult(row.is_stored, tuple(tx.steps(ids).values()))
+                if row.is_stored:
+                    return SubmissionResult(True)
+                of_keys = owners(tx.steps_with_unique_keys(request.unique_keys), tx.at).values()
+                existing = tx.steps(request.ids) | {step.step_id: step for step in of_keys}
+                return SubmissionResult(False, tuple(existing.values()))
             if isinstance(request.pod_command, Join):
                 pods.check_joined(tx.pod(request.pod_id), request.pod_id, request.incarnation)
             if request.claim:

@@ -126,7 +126,7 @@ class Procedures:
         """Change steps by one UPDATE; check the ids of submissions by another, and insert them."""
         changed = _rows_of(requests, "step_tracker")
         submitted = [
-            new.step_id for r in requests if not isinstance(r, SyncRequest) for new in r.steps
+            step_id for r in requests if not isinstance(r, SyncRequest) for step_id in r.ids
         ]
         if changed:
             yield self._update(("step_tracker", changed))

@@ -12,7 +12,9 @@ from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.pod import SendHeartbeat
-from fleet_q.core.ports import CheckedSubmission, SyncRequest, SyncResult
+from fleet_q.core.ports import CheckedReplacement, CheckedSubmission, SyncRequest, SyncResult
+from fleet_q.core.step import Step
+from fleet_q.core.uniqueness import owners
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.mailbox import MOST_SERVED, Mailbox, Posted, Request, Result
 from fleet_q.services.simulation.recording import RecordingDatabase
@@ -100,11 +102,24 @@ class SimulatedStore(EventStore):
         self._on_done(row.actor, StoreCall("sync", (request,)), answer)
 
     def _store(self, row: Posted, submission: CheckedSubmission, taken: set[str]) -> None:
-        """Store steps, unless one of their ids is taken by a step or is in an older submission."""
-        ids = {new.step_id for new in submission.steps}
+        """Store steps, unless one of their ids or unique keys is taken by a step or is in an older
+        submission, or a step that is to be replaced has changed."""
+        names = {*submission.ids, *submission.unique_keys}
         with self._database.read() as tx:
-            row.is_stored = not tx.steps(list(ids)) and taken.isdisjoint(ids)
-        taken |= ids
+            replaced = tx.steps([each.step_id for each in submission.replacements])
+            row.is_stored = (
+                taken.isdisjoint(names)
+                and not tx.steps([new.step_id for new in submission.steps])
+                and not owners(tx.steps_with_unique_keys(submission.unique_keys), tx.at)
+                and all(_is_as_read(replaced, each) for each in submission.replacements)
+            )
+        taken |= names
         if row.is_stored:
-            call = StoreCall("submit", (submission.steps, submission.by))
+            new = (*submission.steps, *(each.by for each in submission.replacements))
+            call = StoreCall("submit", (new, submission.by))
             self._on_done(row.actor, call, call.on(self))
+
+
+def _is_as_read(steps: dict[str, Step], replacement: CheckedReplacement) -> bool:
+    step = steps.get(replacement.step_id)
+    return step is not None and (step.status, step.version) == ("pending", replacement.version)

@@ -31,6 +31,7 @@ from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.ids import new_step_id
 from fleet_q.services.app.settings import Settings
 from tests.standin.client import QUICK_RETRIES, Schema, Standin
+from tests.submitted import are_new
 from tests.tables import create_tables
 from tests.waiting import LIMIT, wait_until
 
@@ -142,7 +143,7 @@ def test_transient_error_is_counted_and_its_call_can_be_retried(
     assert isinstance(error.value, StoreContended) == (fault.get("code") == "000625")
     assert isinstance(error.value, UnknownStoreError) == (fault.get("code") == "999999")
     migrated.no_faults()
-    assert store.submit([Submit(step_id, "{}", unique=True)]) == [True]
+    assert are_new(store.submit([Submit(step_id, "{}", unique=True)])) == [True]
 
 
 @pytest.mark.parametrize("fault", UNANSWERED.values(), ids=UNANSWERED.keys())
@@ -163,7 +164,9 @@ def test_request_without_an_answer_is_given_up_and_can_be_retried(
     migrated.no_faults()
     took_place = fault["kind"] == "break"
     assert (store.step(step_id) is not None) == took_place
-    assert once_available(lambda: impatient.submit([Submit(step_id, "{}")])) == [not took_place]
+    assert are_new(once_available(lambda: impatient.submit([Submit(step_id, "{}")]))) == [
+        not took_place
+    ]
 
 
 def test_lock_held_for_too_long_is_a_transient_error(
@@ -177,14 +180,14 @@ def test_lock_held_for_too_long_is_a_transient_error(
     other.execute("ROLLBACK")
     other.execute("DELETE FROM SYNC_REQUESTS")  # where the submission waits
     other.close()
-    assert once_available(lambda: impatient.submit([Submit(step_id, "{}")])) == [True]
+    assert are_new(once_available(lambda: impatient.submit([Submit(step_id, "{}")]))) == [True]
 
 
 def test_call_is_retried_until_it_succeeds(migrated: Schema, step_id: str) -> None:
     store = SnowflakeStore({**migrated.parameters, **QUICK_RETRIES}, patience=LIMIT)
     migrated.fault("error", on="write", code="000625", times=3)
     migrated.fault("error", on="call", error="gone", spare=1, times=1)
-    assert store.submit([Submit(step_id, "{}")]) == [True]
+    assert are_new(store.submit([Submit(step_id, "{}")])) == [True]
     assert store.session.errors == {625: 3, 390111: 1}
     store.close()
 
@@ -204,7 +207,7 @@ def test_error_that_the_connector_retries_is_neither_raised_nor_counted(
     store.sync(SyncRequest("pod", "one", Join("pod", "one")))
     token, step_id = f"token {new_step_id()}", new_step_id()
     migrated.fault(on="call", **fault)
-    assert store.submit([Submit(step_id, "{}", unique=True)]) == [True]
+    assert are_new(store.submit([Submit(step_id, "{}", unique=True)])) == [True]
     migrated.fault(on="call", **fault)
     claimed = store.sync(SyncRequest("pod", "one", claim=1_000, claim_token=token)).claimed
     assert step_id in [step.step_id for step in claimed]
@@ -219,7 +222,7 @@ def test_call_that_took_place_counts_if_its_answer_and_session_are_lost(
     migrated: Schema, patient: SnowflakeStore, step_id: str
 ) -> None:
     migrated.fault("drop", on="call", then="sign-in")
-    assert patient.submit([Submit(step_id, "{}", unique=True)]) == [True]
+    assert are_new(patient.submit([Submit(step_id, "{}", unique=True)])) == [True]
     assert patient.session.errors.total() == 1
     assert [event.version for event in patient.history(step_id)] == [1]
 
@@ -228,7 +231,7 @@ def test_call_that_did_not_take_place_is_repeated(
     migrated: Schema, patient: SnowflakeStore, step_id: str
 ) -> None:
     migrated.fault("reset", on="call", then="sign-in")
-    assert patient.submit([Submit(step_id, "{}", unique=True)]) == [True]
+    assert are_new(patient.submit([Submit(step_id, "{}", unique=True)])) == [True]
     assert patient.session.errors.total() == 1
     assert [event.version for event in patient.history(step_id)] == [1]
 
@@ -250,7 +253,7 @@ def test_session_is_ended_after_a_call_without_an_answer(migrated: Schema) -> No
         return step_id if migrated.log(lambda entry: entry.fault == "hang") else ""
 
     step_id = wait_until(took_place_without_an_answer)
-    assert once_available(lambda: store.submit([Submit(step_id, "{}")])) == [False]
+    assert are_new(once_available(lambda: store.submit([Submit(step_id, "{}")]))) == [False]
     store.close()
 
 

@@ -10,7 +10,7 @@ from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.batches import MAX_BYTES, MAX_TEXT_BYTES, batches
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.errors import DataRefused, InvalidInput
-from fleet_q.core.ports import SyncRequest
+from fleet_q.core.ports import CheckedSubmission, SubmitResult, SyncRequest
 from fleet_q.core.sizes import size_of
 from fleet_q.core.step import Complete, Fail, Outcome, Submit
 from fleet_q.services.app.bulk import submit_all
@@ -43,8 +43,10 @@ def test_submission_that_is_too_large_is_invalid() -> None:
 def test_every_batch_of_a_large_submission_fits(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     sizes: list[int] = []
 
-    def submit(store: SnowflakeStore, new: Sequence[Submit]) -> None:
-        sizes.append(size_of(rows.submissions_json(new, "s" * 32, "p" * 200)))
+    def submit(store: SnowflakeStore, new: Sequence[Submit]) -> list[SubmitResult]:
+        submission = CheckedSubmission("s" * 32, tuple(new), "p" * 200)
+        sizes.append(size_of(rows.submissions_json(submission)))
+        return []
 
     monkeypatch.setattr(SnowflakeStore, "submit", submit)
     payload = f'"{text * (512 * 1024 // size_of(text))}"'

@@ -22,6 +22,7 @@ from fleet_q.core.step import Submit
 from tests.adapters.insides import connection_of, database_of
 from tests.adapters.test_sqlite_doctor import unprivileged
 from tests.forking import Child
+from tests.submitted import are_new
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_store_can_be_opened_again_after_the_loss_of_its_wal(
     with pytest.raises(StoreError):
         store.counts()
     with closing(SqliteStore(path)) as again:
-        assert again.submit([Submit("after", "{}")]) == [True]
+        assert are_new(again.submit([Submit("after", "{}")])) == [True]
     assert_whole(path, "before", "after")
 
 
@@ -254,7 +255,7 @@ def test_lost_file_permissions_are_a_transient_error() -> None:
             database_of(store)._next_check = 0.0
             folder.chmod(0)
             try:
-                assert store.submit([Submit("one", "{}")]) == [True]
+                assert are_new(store.submit([Submit("one", "{}")])) == [True]
                 assert store.change_counter() is not None
                 for open_another in (lambda: list(store.step_events()), Child(store.counts).ended):
                     try:

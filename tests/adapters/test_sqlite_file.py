@@ -18,6 +18,7 @@ from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import DataRefused, StoreError
 from fleet_q.core.step import Submit
 from tests.adapters.insides import connection_of
+from tests.submitted import are_new
 
 
 def _execute(path: Path, statements: str) -> None:
@@ -57,7 +58,7 @@ def test_empty_file_and_file_made_by_the_printed_script_can_be_opened(
     make(path)
 
     with closing(SqliteStore(path)) as store:
-        assert store.submit([Submit("step", "{}")]) == [True]
+        assert are_new(store.submit([Submit("step", "{}")])) == [True]
     with closing(SqliteStore(path, create=False)) as store:
         assert store.counts()["pending"] == 1
 
@@ -130,7 +131,7 @@ def test_file_without_tables_is_rejected_unless_it_may_be_created(
 
     with closing(SqliteStore(path)) as store:
         assert store.was_created
-        assert store.submit([Submit("step", "{}")]) == [True]
+        assert are_new(store.submit([Submit("step", "{}")])) == [True]
     with closing(SqliteStore(path, create=False)) as store:
         assert not store.was_created
 
@@ -140,7 +141,7 @@ def test_value_too_large_for_sqlite_is_rejected_and_the_store_stays_usable(tmp_p
         connection_of(store).setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
         with pytest.raises(DataRefused, match="larger"):
             store.submit([Submit("large", f'"{"x" * 20_000}"')])
-        assert store.submit([Submit("small", "{}")]) == [True]
+        assert are_new(store.submit([Submit("small", "{}")])) == [True]
 
 
 def test_open_store_needs_no_further_file_descriptors(tmp_path: Path) -> None:

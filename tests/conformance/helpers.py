@@ -24,9 +24,6 @@ T = TypeVar("T")
 _numbers = count()
 
 
-WITHOUT_COMMAND: Final = {"replaced"}
-"""The events that no command of a store causes yet."""
-
 EVERY_COLUMN: Final[dict[str, Any]] = {
     "queue": "gpu",
     "task_type": "résumé",

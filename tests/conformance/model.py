@@ -69,15 +69,35 @@ class Model:
             limits.tokens, limits.at = before.tokens, before.at
         self.limits[queue] = limits
 
-    def submit(self, batch: Sequence[Submit], now: int) -> list[bool]:
-        is_new: list[bool] = []
-        rows: dict[str, Row] = {}
+    def submit(self, batch: Sequence[Submit], now: int) -> list[tuple[str, bool]]:
+        """The id of the step that stands for each submission, and whether it is new."""
+        with_keys = {(new.unique_key, new.step_id) for new in batch if new.unique_key is not None}
+        of_ids = {(new.unique_key, new.step_id) for new in batch}
+        if len({step_id for _, step_id in of_ids}) < len(of_ids):
+            raise Refused
+        if len({unique_key for unique_key, _ in with_keys}) < len(with_keys):
+            raise Refused
+        results: list[tuple[str, bool]] = []
+        rows = {step_id: dict(step) for step_id, step in self.steps.items()}
         for new in batch:
-            existing = self.steps.get(new.step_id) or rows.get(new.step_id)
+            existing = rows.get(new.step_id)
             if existing and existing["payload"] != new.payload:
                 raise Refused
-            is_new.append(existing is None)
-            if existing is None:
+            owner = None if existing else _owner_of_key(rows, new.unique_key, now)
+            results.append((owner["step_id"] if owner else new.step_id, not (existing or owner)))
+            if owner and new.on_conflict == "error":
+                raise Refused
+            if owner and new.on_conflict == "replace" and owner["status"] == "pending":
+                owner |= {
+                    "payload": new.payload,
+                    "priority": new.priority,
+                    "available_ts": now + new.delay if new.delay else 0,
+                    "task_type": new.task_type,
+                    "labels": new.labels,
+                    "last_update_ts": now,
+                    "version": owner["version"] + 1,
+                }
+            if not (existing or owner):
                 rows[new.step_id] = {
                     "step_id": new.step_id,
                     "status": "pending",
@@ -101,8 +121,8 @@ class Model:
                     "timeout": new.timeout,
                     **NO_HOLDER,
                 }
-        self.steps.update(rows)
-        return is_new
+        self.steps = rows
+        return results
 
     def sync(self, request: SyncRequest, now: int) -> Row:
         """The fields of the result, with steps as ids. Raises :class:`Refused` for an ended
@@ -395,6 +415,17 @@ class Model:
     def _change(self, step_id: str, now: int, **change: Any) -> None:
         step = self.steps[step_id]
         step.update(change, last_update_ts=now, version=step["version"] + 1)
+
+
+def _owner_of_key(steps: dict[str, Row], unique_key: str | None, now: int) -> Row | None:
+    owners = [
+        step
+        for step in steps.values()
+        if unique_key is not None
+        and step["unique_key"] == unique_key
+        and (step["status"] in ("pending", "claimed") or (step["unique_until_ts"] or 0) > now)
+    ]
+    return min(owners, key=lambda step: (step["created_ts"], step["step_id"]), default=None)
 
 
 def _is_down(pod: Row) -> bool:

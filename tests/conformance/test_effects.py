@@ -17,7 +17,6 @@ from fleet_q.core.step import Complete, Fail, Release, Reprioritize, Submit, evo
 from .clock import SECOND, FakeClock
 from .helpers import (
     EVERY_COLUMN,
-    WITHOUT_COMMAND,
     acknowledge,
     claim,
     full_submission,
@@ -156,4 +155,4 @@ def test_submission_creates_the_row_as_evolve_does(store: Store, unique: bool) -
 
 
 def test_every_effect_has_a_case() -> None:
-    assert {kind for _, _, kind in CASES.values()} == set(EFFECTS) - WITHOUT_COMMAND
+    assert {kind for _, _, kind in CASES.values()} == set(EFFECTS)

@@ -14,6 +14,7 @@ from fleet_q.adapters.snowflake.session import CAN_BE_FORKED
 from fleet_q.core.ports import Store
 from fleet_q.core.step import Submit
 from tests.forking import Child
+from tests.submitted import are_new
 
 from .clock import FakeClock
 from .helpers import submit
@@ -49,7 +50,7 @@ def test_child_reads_and_writes_a_store_that_its_parent_opened(
 
     assert child.ended() == "([True], 2)"
     assert store.counts()["pending"] == (2 if kind.shared else 1)
-    assert store.submit([Submit("parent's next", "{}")]) == [True]
+    assert are_new(store.submit([Submit("parent's next", "{}")])) == [True]
 
 
 def test_child_can_submit_after_its_parent_closed_the_store(
@@ -78,7 +79,7 @@ def test_parent_keeps_its_store_when_a_child_closes_and_collects_it(store: Store
     assert Child(close).ended() == "None"
 
     assert store.counts()["pending"] == 1
-    assert store.submit([Submit("two", "{}")]) == [True]
+    assert are_new(store.submit([Submit("two", "{}")])) == [True]
 
 
 def test_change_by_a_child_changes_the_parents_change_counter(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fleet_q.core.pod import Join, SendHeartbeat, Sleep
@@ -29,7 +31,7 @@ def sync(store: Store, routes: Routes, limit: int = 9, token: str = "token") -> 
     return store.sync(SyncRequest("pod", "one", claim=limit, claim_token=token, routes=routes))
 
 
-def submit_all(store: Store, **options: int) -> None:
+def submit_all(store: Store, **options: Any) -> None:
     store.submit(
         [
             Submit(f"s{number}", "{}", queue=queue, task_type=task_type, **options)

@@ -23,7 +23,14 @@ from msgspec.structs import asdict, replace
 
 from fleet_q.core import events as ev
 from fleet_q.core.audit import audit
-from fleet_q.core.errors import FleetQError, IllegalTransition, IncarnationEnded, StepConflict
+from fleet_q.core.errors import (
+    FleetQError,
+    IllegalTransition,
+    IncarnationEnded,
+    InvalidInput,
+    StepConflict,
+    UniqueKeyTaken,
+)
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.lifecycle import FINAL, STEP
 from fleet_q.core.pod import Drain, Join, Leave, Pod, PodCommand, SendHeartbeat, Sleep
@@ -37,6 +44,7 @@ from fleet_q.core.step import (
     Change,
     Complete,
     Fail,
+    OnConflict,
     Outcome,
     Recover,
     Release,
@@ -50,7 +58,7 @@ from fleet_q.core.step import (
 )
 
 from .clock import SECOND, FakeClock
-from .helpers import WITHOUT_COMMAND, call_by_call, ids, known
+from .helpers import call_by_call, ids, known
 from .model import Limits, Model, Refused
 from .stores import StoreKind
 
@@ -66,6 +74,9 @@ submissions = st.builds(
     queue=st.sampled_from([DEFAULT_QUEUE, DEFAULT_QUEUE, "gpu"]),
     task_type=st.sampled_from(["", "resize"]),
     key=st.sampled_from([None, "c7"]),
+    unique_key=st.sampled_from([None, None, "one", "two"]),
+    unique_for=st.sampled_from([None, None, 5 * SECOND]),
+    on_conflict=st.sampled_from(["existing", "existing", "replace", "error"]),
     labels=st.sampled_from([None, '{"day":"1"}']),
     timeout=st.sampled_from([None, SECOND]),
 )
@@ -132,10 +143,11 @@ class Fleet(RuleBasedStateMachine):
             expected = self.model.submit(batch, self.clock())
         except Refused:
             self.note("conflict")
-            with pytest.raises(StepConflict):
+            with pytest.raises((StepConflict, UniqueKeyTaken, InvalidInput)):
                 self.store.submit(batch)
         else:
-            assert self.store.submit(batch) == expected
+            results = self.store.submit(batch)
+            assert [(result.step_id, result.is_new) for result in results] == expected
 
     @rule(
         change=st.sampled_from(["cancel", "replay", "reprioritize"]),
@@ -150,6 +162,16 @@ class Fleet(RuleBasedStateMachine):
             commands = [Reprioritize(step_id, priority) for step_id in batch]
         expected = self.model.change_allowed(change, priority, batch, self.clock())
         assert sorted(self.store.change_allowed(commands)) == sorted(expected)
+
+    @rule(
+        step_id=step_ids,
+        unique_key=st.sampled_from(["one", "two"]),
+        on_conflict=st.sampled_from(["existing", "replace", "replace", "error"]),
+    )
+    def submit_with_unique_key(
+        self, step_id: str, unique_key: str, on_conflict: OnConflict
+    ) -> None:
+        self.submit([Submit(step_id, "{}", unique_key=unique_key, on_conflict=on_conflict)])
 
     @rule(step_id=step_ids)
     def cancel(self, step_id: str) -> None:
@@ -530,7 +552,7 @@ def test_store_and_model_agree_after_random_calls(kind: StoreKind, part: int) ->
     )
     if kind.writes_are_billed or part > 1:
         return  # too few runs for all of this to happen
-    assert happened >= STEP.triggers() - WITHOUT_COMMAND | {
+    assert happened >= STEP.triggers() | {
         "claim returned again",
         "conflict",
         "died",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fleet_q.core.ports import Store
 from fleet_q.core.step import Complete, Fail, Submit
 from fleet_q.core.submission import MAX_ID_LENGTH, submission
+from tests.submitted import are_new
 
 from .helpers import acknowledge, claim, facts, ids, join, known, submit
 from .stores import StoreKind
@@ -62,7 +63,7 @@ def test_any_text_can_be_an_id(store: Store, text: str) -> None:
     join(store, text, text)
     submit(store, "another", text)
 
-    assert store.submit([Submit(text, "{}")], text) == [False]
+    assert are_new(store.submit([Submit(text, "{}")], text)) == [False]
     assert claim(store, 9, text, text, text) == sorted(["another", text])
     acknowledge(store, Fail(text, text, text, text, permanent=True), pod_id=text)
     step = known(store, text)
@@ -101,7 +102,10 @@ def test_orphans_with_unusual_ids_are_found(store: Store, text: str) -> None:
 def test_ids_that_only_look_alike_are_different(store: Store) -> None:
     similar = ["e\u0301", "\u00e9", "E", "e", "e ", " e", "É"]
 
-    assert store.submit([Submit(text, json.dumps({"id": text})) for text in similar]) == [True] * 7
+    assert (
+        are_new(store.submit([Submit(text, json.dumps({"id": text})) for text in similar]))
+        == [True] * 7
+    )
 
     assert [json.loads(known(store, text).payload)["id"] for text in similar] == similar
 
@@ -114,8 +118,8 @@ def test_any_json_survives(kind: StoreKind, store: Store) -> None:
     @given(st.dictionaries(text, json_values, max_size=4), json_values)
     def survives(payload: dict[str, object], result: object) -> None:
         step_id = f"step {next(numbers)}"
-        assert store.submit([submission(payload, step_id=step_id)]) == [True]
-        assert store.submit([submission(payload, step_id=step_id)]) == [False]
+        assert are_new(store.submit([submission(payload, step_id=step_id)])) == [True]
+        assert are_new(store.submit([submission(payload, step_id=step_id)])) == [False]
         assert claim(store, token=step_id) == [step_id]
         acknowledge(store, Complete(step_id, step_id, json.dumps(result)))
 

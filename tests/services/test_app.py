@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from fleet_q import FleetQ
 from fleet_q.core.errors import IllegalTransition, InvalidInput, StepConflict, UnknownStep
+from fleet_q.core.ports import SubmitResult
 from fleet_q.core.step import Submit
 from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.bulk import SUBMIT_BATCH
@@ -66,7 +67,7 @@ def test_submit_many_stores_a_thousand_in_a_transaction(
     store = app.store
     submit = store.submit
 
-    def counted(new: Sequence[Submit]) -> list[bool]:
+    def counted(new: Sequence[Submit]) -> list[SubmitResult]:
         sizes.append(len(new))
         return submit(new)
 

@@ -15,7 +15,7 @@ from fleet_q import FleetQ
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.errors import InvalidInput, StoreError
-from fleet_q.core.ports import StoreTraits
+from fleet_q.core.ports import StoreTraits, SubmitResult
 from fleet_q.core.step import Submit
 from fleet_q.services.app import bulk
 from fleet_q.services.app.bulk import submit_all
@@ -41,7 +41,7 @@ class SmallStore(MemoryStore):
     def traits(self) -> StoreTraits:
         return StoreTraits(submission_size=100)
 
-    def submit(self, steps: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
+    def submit(self, steps: Sequence[Submit], pod_id: str | None = None) -> list[SubmitResult]:
         self.submissions.append(len(steps))
         return super().submit(steps, pod_id)
 
@@ -53,7 +53,9 @@ def breaking(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def breaking(error: BaseException, *, after: bool = False) -> None:
         submit, calls = SqliteStore.submit, []
 
-        def once(self: SqliteStore, new: Sequence[Submit], pod_id: str | None = None) -> list[bool]:
+        def once(
+            self: SqliteStore, new: Sequence[Submit], pod_id: str | None = None
+        ) -> list[SubmitResult]:
             calls.append(new)
             if len(calls) == 3 and not after:
                 raise type(error)(*error.args)

@@ -87,9 +87,10 @@ class Life:
             self._sync(SyncRequest("one", "first", Join("one", "first")))
         with self._timed("submit"):
             stored = self._store.submit([Submit(name, '{"n": 1}') for name in ("a", "b", "c")])
-        _expect(stored == [True] * 3, f"submit returned {stored}")
+        _expect([r.is_new for r in stored] == [True] * 3, f"submit returned {stored}")
         again = self._store.submit([Submit("a", '{"n": 1}'), Submit("d", "{}", unique=True)])
-        _expect(again == [False, True], f"submit of a step that exists returned {again}")
+        are_new = [result.is_new for result in again]
+        _expect(are_new == [False, True], f"submit of a step that exists returned {again}")
 
     def _complete_and_retry(self) -> None:
         _expect(self._claim(2, "t1") == ["a", "b"], "the first claim took other steps")

@@ -10,10 +10,13 @@ IF (claim > 0 OR outcome_count > 0) THEN
 END IF;
 IF (submissions <> '[]') THEN
     {{lock_submitted}};
+    accepted := ({{accepted_submissions}});
     {{submit}};
     submit_count := SQLROWCOUNT;
+    {{replace_submitted}};
+    replaced := SQLROWCOUNT;
 END IF;
-IF (changed > 0 OR claimed > 0 OR submit_count > 0) THEN
+IF (changed > 0 OR claimed > 0 OR submit_count > 0 OR replaced > 0) THEN
     {{append_served_events}};
     appended := SQLROWCOUNT;
     IF (submit_count > 0) THEN

@@ -43,7 +43,9 @@ DECLARE
     allowed_statuses VARCHAR DEFAULT '[]';
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
+    accepted VARCHAR DEFAULT '[]';
     submit_count NUMBER(38, 0) DEFAULT 0;
+    replaced NUMBER(38, 0) DEFAULT 0;
     appended NUMBER(38, 0) DEFAULT 0;
     within_limits BOOLEAN DEFAULT FALSE;
 BEGIN

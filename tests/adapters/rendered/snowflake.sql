@@ -1,5 +1,46 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
+-- snowflake/accepted_submissions
+-- The ids of the submissions that are stored: all but those of which a step has an id or a unique key,
+-- or an older submission has, or of which a step to replace has changed.
+SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
+FROM (
+    SELECT submitted.submission_id
+    FROM (
+        SELECT
+            submission_id, step_id, unique_key, replaces,
+            ROW_NUMBER() OVER (PARTITION BY step_id ORDER BY number) AS place,
+            CASE
+                WHEN unique_key IS NOT NULL
+                    THEN ROW_NUMBER() OVER (PARTITION BY unique_key ORDER BY number)
+                ELSE 1
+            END AS place_of_key
+        FROM (
+            SELECT
+                index AS number, value:submission_id::VARCHAR AS submission_id,
+                value:step_id::VARCHAR AS step_id, value:unique_key::VARCHAR AS unique_key,
+                value:replaces::NUMBER(38, 0) AS replaces
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+        ) AS posted
+    ) AS submitted
+    LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
+    LEFT JOIN "STEP_TRACKER" AS owner
+        ON owner.unique_key = submitted.unique_key AND (
+            owner.status NOT IN ('completed', 'failed', 'cancelled')
+            OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+        )
+    GROUP BY submitted.submission_id
+    HAVING MAX(place) = 1 AND MAX(place_of_key) = 1
+        AND COUNT(
+            CASE
+                WHEN replaces IS NULL
+                    THEN CASE WHEN step.step_id IS NOT NULL OR owner.step_id IS NOT NULL THEN 1 END
+                WHEN step.step_id IS NULL OR step.status <> 'pending' OR step.version <> replaces
+                    THEN 1
+            END
+        ) = 0
+) AS accepted;
+
 -- snowflake/after_sync
 -- The state after a sync, read after its commit: one row of kind 'now', with the numbers of changed
 -- steps and of served requests, whether any queue has, or had, limits, and the pod if it exists; a row of kind 'held' for each step that
@@ -1165,14 +1206,18 @@ WHERE step_id IN (
 );
 
 -- snowflake/lock_submitted
--- Lock the steps that have the ids of submissions. A query may not see yet what another session has
+-- Lock the steps that have the ids or unique keys of submissions. A query may not see yet what another session has
 -- committed; an UPDATE changes what is there, and a transaction sees what it has changed.
 UPDATE "STEP_TRACKER"
 SET version = version
 WHERE step_id IN (
     SELECT value:step_id::VARCHAR
     FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-);
+)
+    OR unique_key IN (
+        SELECT value:unique_key::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+    );
 
 -- snowflake/lock_waiting
 -- Let a change of limits wait for the claims that are under way.
@@ -1538,6 +1583,36 @@ FROM (
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
 
+-- snowflake/replace_submitted
+-- Replace the pending steps that accepted submissions name, as the event Replaced does.
+UPDATE "STEP_TRACKER"
+SET
+    payload = change.payload, priority = change.priority, available_ts = change.available_ts,
+    task_type = change.task_type, labels = change.labels,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = change.submission_id,
+    change_type = 'replaced',
+    change_token = NULL,
+    changed_for = change.pod_id
+FROM (
+    SELECT
+        value:submission_id::VARCHAR AS submission_id, value:step_id::VARCHAR AS step_id,
+        value:replaces::NUMBER(38, 0) AS replaces, value:pod_id::VARCHAR AS pod_id,
+        value:payload::VARCHAR AS payload, value:priority::NUMBER(38, 0) AS priority,
+        CASE
+            WHEN value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+            ELSE DATEADD(microsecond, value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+        END AS available_ts,
+        value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.replaces
+    AND change.submission_id IN (
+        SELECT value::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+    );
+
 -- snowflake/request_position
 -- How many older requests wait; 0 if the pod of this one is to serve all the same, because it has
 -- waited for :patience microseconds for each of them; -1 if this one does not wait itself.
@@ -1710,7 +1785,8 @@ JOIN (
 ) AS wanted ON step.step_id = wanted.step_id;
 
 -- snowflake/submission_result
--- How many steps a submission has stored; if none, the steps that have its ids.
+-- How many steps a submission has stored or replaced; if none, the steps that have its ids or unique
+-- keys.
 SELECT
     own.stored,
     step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
@@ -1723,23 +1799,32 @@ SELECT
 FROM (
     SELECT COUNT(*) AS stored
     FROM "STEP_EVENTS"
-    WHERE change_id = :incarnation AND type = 'submitted'
+    WHERE change_id = :incarnation AND type IN ('submitted', 'replaced')
 ) AS own
 LEFT JOIN (
     SELECT
         step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
         available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version,
         queue, task_type, key, unique_key, unique_until_ts, labels, timeout
-    FROM "STEP_TRACKER"
+    FROM "STEP_TRACKER" AS owner
     WHERE step_id IN (
-        SELECT value:step_id::VARCHAR
-        FROM TABLE(FLATTEN(input => PARSE_JSON('[' || :own_submissions || ']')))
-    )
+            SELECT value:step_id::VARCHAR
+            FROM TABLE(FLATTEN(input => PARSE_JSON('[' || :own_submissions || ']')))
+        )
+        OR (
+            unique_key IN (
+                SELECT value:unique_key::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON('[' || :own_submissions || ']')))
+            )
+            AND (
+                owner.status NOT IN ('completed', 'failed', 'cancelled')
+                OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+            )
+        )
 ) AS step ON own.stored = 0;
 
 -- snowflake/submit
--- Insert the steps of submissions, of each all or none: none if a step has an id of theirs, or an
--- older one of the submissions.
+-- Insert the steps of the accepted submissions.
 INSERT INTO "STEP_TRACKER" (
     step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
     changed_for,
@@ -1748,7 +1833,7 @@ INSERT INTO "STEP_TRACKER" (
 )
 SELECT
     new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
-    accepted.submission_id, 'submitted', new.value:pod_id::VARCHAR,
+    new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
     new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
     new.value:max_retries::NUMBER(38, 0),
     CASE
@@ -1762,23 +1847,11 @@ SELECT
     ),
     new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
 FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
-JOIN (
-    SELECT submission_id
-    FROM (
-        SELECT
-            submitted.submission_id, step.step_id AS existing_id,
-            ROW_NUMBER() OVER (PARTITION BY submitted.step_id ORDER BY submitted.number) AS place
-        FROM (
-            SELECT
-                index AS number, value:submission_id::VARCHAR AS submission_id,
-                value:step_id::VARCHAR AS step_id
-            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-        ) AS submitted
-        LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
-    ) AS checked
-    GROUP BY submission_id
-    HAVING COUNT(existing_id) = 0 AND MAX(place) = 1
-) AS accepted ON accepted.submission_id = new.value:submission_id::VARCHAR;
+WHERE new.value:replaces IS NULL
+    AND new.value:submission_id::VARCHAR IN (
+        SELECT value::VARCHAR
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+    );
 
 -- snowflake/sync
 -- Claim steps and record outcomes in one statement, which locks the table once. Each of the

@@ -486,7 +486,9 @@ DECLARE
     allowed_statuses VARCHAR DEFAULT '[]';
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
+    accepted VARCHAR DEFAULT '[]';
     submit_count NUMBER(38, 0) DEFAULT 0;
+    replaced NUMBER(38, 0) DEFAULT 0;
     appended NUMBER(38, 0) DEFAULT 0;
     within_limits BOOLEAN DEFAULT FALSE;
 BEGIN
@@ -1719,7 +1721,48 @@ BEGIN
             WHERE step_id IN (
                 SELECT value:step_id::VARCHAR
                 FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-            );
+            )
+                OR unique_key IN (
+                    SELECT value:unique_key::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                );
+            accepted := (SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
+            FROM (
+                SELECT submitted.submission_id
+                FROM (
+                    SELECT
+                        submission_id, step_id, unique_key, replaces,
+                        ROW_NUMBER() OVER (PARTITION BY step_id ORDER BY number) AS place,
+                        CASE
+                            WHEN unique_key IS NOT NULL
+                                THEN ROW_NUMBER() OVER (PARTITION BY unique_key ORDER BY number)
+                            ELSE 1
+                        END AS place_of_key
+                    FROM (
+                        SELECT
+                            index AS number, value:submission_id::VARCHAR AS submission_id,
+                            value:step_id::VARCHAR AS step_id, value:unique_key::VARCHAR AS unique_key,
+                            value:replaces::NUMBER(38, 0) AS replaces
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                    ) AS posted
+                ) AS submitted
+                LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
+                LEFT JOIN "STEP_TRACKER" AS owner
+                    ON owner.unique_key = submitted.unique_key AND (
+                        owner.status NOT IN ('completed', 'failed', 'cancelled')
+                        OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+                    )
+                GROUP BY submitted.submission_id
+                HAVING MAX(place) = 1 AND MAX(place_of_key) = 1
+                    AND COUNT(
+                        CASE
+                            WHEN replaces IS NULL
+                                THEN CASE WHEN step.step_id IS NOT NULL OR owner.step_id IS NOT NULL THEN 1 END
+                            WHEN step.step_id IS NULL OR step.status <> 'pending' OR step.version <> replaces
+                                THEN 1
+                        END
+                    ) = 0
+            ) AS accepted);
             INSERT INTO "STEP_TRACKER" (
                 step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
                 changed_for,
@@ -1728,7 +1771,7 @@ BEGIN
             )
             SELECT
                 new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
-                accepted.submission_id, 'submitted', new.value:pod_id::VARCHAR,
+                new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
                 new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
                 new.value:max_retries::NUMBER(38, 0),
                 CASE
@@ -1742,26 +1785,43 @@ BEGIN
                 ),
                 new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
             FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
-            JOIN (
-                SELECT submission_id
-                FROM (
-                    SELECT
-                        submitted.submission_id, step.step_id AS existing_id,
-                        ROW_NUMBER() OVER (PARTITION BY submitted.step_id ORDER BY submitted.number) AS place
-                    FROM (
-                        SELECT
-                            index AS number, value:submission_id::VARCHAR AS submission_id,
-                            value:step_id::VARCHAR AS step_id
-                        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-                    ) AS submitted
-                    LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
-                ) AS checked
-                GROUP BY submission_id
-                HAVING COUNT(existing_id) = 0 AND MAX(place) = 1
-            ) AS accepted ON accepted.submission_id = new.value:submission_id::VARCHAR;
+            WHERE new.value:replaces IS NULL
+                AND new.value:submission_id::VARCHAR IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+                );
             submit_count := SQLROWCOUNT;
+            UPDATE "STEP_TRACKER"
+            SET
+                payload = change.payload, priority = change.priority,
+                available_ts = change.available_ts, task_type = change.task_type,
+                labels = change.labels,
+                last_update_ts = CURRENT_TIMESTAMP(),
+                version = "STEP_TRACKER".version + 1,
+                change_id = change.submission_id,
+                change_type = 'replaced',
+                change_token = NULL,
+                changed_for = change.pod_id
+            FROM (
+                SELECT
+                    value:submission_id::VARCHAR AS submission_id, value:step_id::VARCHAR AS step_id,
+                    value:replaces::NUMBER(38, 0) AS replaces, value:pod_id::VARCHAR AS pod_id,
+                    value:payload::VARCHAR AS payload, value:priority::NUMBER(38, 0) AS priority,
+                    CASE
+                        WHEN value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                        ELSE DATEADD(microsecond, value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+                    END AS available_ts,
+                    value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            ) AS change
+            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.replaces
+                AND change.submission_id IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+                );
+            replaced := SQLROWCOUNT;
         END IF;
-        IF (changed > 0 OR claimed > 0 OR submit_count > 0) THEN
+        IF (changed > 0 OR claimed > 0 OR submit_count > 0 OR replaced > 0) THEN
             INSERT INTO "STEP_EVENTS" (
                 step_id, version, type, event_ts, pod_id, change_id,
                 payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
@@ -1923,7 +1983,7 @@ BEGIN
         FROM (
             SELECT COUNT(*) AS stored
             FROM "STEP_EVENTS"
-            WHERE change_id = :incarnation AND type = 'submitted'
+            WHERE change_id = :incarnation AND type IN ('submitted', 'replaced')
         ) AS own
         LEFT JOIN (
             SELECT
@@ -1931,11 +1991,21 @@ BEGIN
                 last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error,
                 traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels,
                 timeout
-            FROM "STEP_TRACKER"
+            FROM "STEP_TRACKER" AS owner
             WHERE step_id IN (
-                SELECT value:step_id::VARCHAR
-                FROM TABLE(FLATTEN(input => PARSE_JSON('[' || :own_submissions || ']')))
-            )
+                    SELECT value:step_id::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON('[' || :own_submissions || ']')))
+                )
+                OR (
+                    unique_key IN (
+                        SELECT value:unique_key::VARCHAR
+                        FROM TABLE(FLATTEN(input => PARSE_JSON('[' || :own_submissions || ']')))
+                    )
+                    AND (
+                        owner.status NOT IN ('completed', 'failed', 'cancelled')
+                        OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+                    )
+                )
         ) AS step ON own.stored = 0);
         RETURN TABLE(stored);
     END IF;
@@ -2894,9 +2964,47 @@ EXECUTE AS OWNER
 AS
 $$
 DECLARE
+    accepted VARCHAR DEFAULT '[]';
     stored NUMBER(38, 0) DEFAULT 0;
 BEGIN
     BEGIN TRANSACTION;
+    accepted := (SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
+    FROM (
+        SELECT submitted.submission_id
+        FROM (
+            SELECT
+                submission_id, step_id, unique_key, replaces,
+                ROW_NUMBER() OVER (PARTITION BY step_id ORDER BY number) AS place,
+                CASE
+                    WHEN unique_key IS NOT NULL
+                        THEN ROW_NUMBER() OVER (PARTITION BY unique_key ORDER BY number)
+                    ELSE 1
+                END AS place_of_key
+            FROM (
+                SELECT
+                    index AS number, value:submission_id::VARCHAR AS submission_id,
+                    value:step_id::VARCHAR AS step_id, value:unique_key::VARCHAR AS unique_key,
+                    value:replaces::NUMBER(38, 0) AS replaces
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            ) AS posted
+        ) AS submitted
+        LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
+        LEFT JOIN "STEP_TRACKER" AS owner
+            ON owner.unique_key = submitted.unique_key AND (
+                owner.status NOT IN ('completed', 'failed', 'cancelled')
+                OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+            )
+        GROUP BY submitted.submission_id
+        HAVING MAX(place) = 1 AND MAX(place_of_key) = 1
+            AND COUNT(
+                CASE
+                    WHEN replaces IS NULL
+                        THEN CASE WHEN step.step_id IS NOT NULL OR owner.step_id IS NOT NULL THEN 1 END
+                    WHEN step.step_id IS NULL OR step.status <> 'pending' OR step.version <> replaces
+                        THEN 1
+                END
+            ) = 0
+    ) AS accepted);
     INSERT INTO "STEP_TRACKER" (
         step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
         changed_for,
@@ -2905,7 +3013,7 @@ BEGIN
     )
     SELECT
         new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
-        accepted.submission_id, 'submitted', new.value:pod_id::VARCHAR,
+        new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
         new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
         new.value:max_retries::NUMBER(38, 0),
         CASE
@@ -2919,23 +3027,11 @@ BEGIN
         ),
         new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
     FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
-    JOIN (
-        SELECT submission_id
-        FROM (
-            SELECT
-                submitted.submission_id, step.step_id AS existing_id,
-                ROW_NUMBER() OVER (PARTITION BY submitted.step_id ORDER BY submitted.number) AS place
-            FROM (
-                SELECT
-                    index AS number, value:submission_id::VARCHAR AS submission_id,
-                    value:step_id::VARCHAR AS step_id
-                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-            ) AS submitted
-            LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
-        ) AS checked
-        GROUP BY submission_id
-        HAVING COUNT(existing_id) = 0 AND MAX(place) = 1
-    ) AS accepted ON accepted.submission_id = new.value:submission_id::VARCHAR;
+    WHERE new.value:replaces IS NULL
+        AND new.value:submission_id::VARCHAR IN (
+            SELECT value::VARCHAR
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+        );
     stored := SQLROWCOUNT;
     IF (stored = submission_count) THEN
         INSERT INTO "STEP_EVENTS" (

@@ -781,6 +781,21 @@ WHERE rowid > :after
 ORDER BY rowid
 LIMIT :limit;
 
+-- sqlite/steps_with_unique_keys
+-- The steps that may have one of these unique keys: those that are not final, and those whose time
+-- has not passed. Each index holds only the steps with a unique key.
+SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
+    task_type, key, unique_key, unique_until_ts, labels, timeout
+FROM step_tracker INDEXED BY step_tracker_unique_active
+WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) AND status IN ('pending', 'claimed')
+UNION
+SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
+    available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
+    task_type, key, unique_key, unique_until_ts, labels, timeout
+FROM step_tracker INDEXED BY step_tracker_unique_until
+WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) AND unique_until_ts > :now;
+
 -- sqlite/submit_plain_step
 -- Submit a step without options, which most are: every column that is named takes time.
 INSERT INTO step_tracker (

@@ -12,6 +12,7 @@ from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Beat, Drain, Join, Leave, Sleep
 from fleet_q.core.ports import Turn
 from fleet_q.core.step import Complete, Fail, Recover, Release, Submit
+from tests.submitted import are_new
 
 SECOND = 1_000_000
 now = 1_760_000_000 * SECOND
@@ -36,7 +37,7 @@ def report(pod_id, incarnation, *outcomes):
 
 
 def submit(step_id, payload="{}", **options):
-    assert store.submit([Submit(step_id, payload, **options)]) == [True]
+    assert are_new(store.submit([Submit(step_id, payload, **options)])) == [True]
 
 
 path = Path(__file__).with_name("version_1.db")

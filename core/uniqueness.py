@@ -1,0 +1,114 @@
+"""Unique keys: which steps have one, and which step stands for a submission with one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from fleet_q.core.errors import InvalidInput, UniqueKeyTaken
+from fleet_q.core.lifecycle import FINAL
+from fleet_q.core.ports import SubmitResult
+from fleet_q.core.step import Replace, Step, Submit
+
+
+def has_unique_key(step: Step, at: int) -> bool:
+    """Whether ``step`` has its unique key at store time ``at``: until it is final, and until its
+    ``unique_until_ts``."""
+    return step.unique_key is not None and (
+        step.status not in FINAL or (step.unique_until_ts or 0) > at
+    )
+
+
+def owners(steps: Iterable[Step], at: int) -> dict[str, Step]:
+    """The steps that have unique keys at store time ``at``, by key."""
+    return first_owners(step for step in steps if has_unique_key(step, at))
+
+
+def first_owners(steps: Iterable[Step]) -> dict[str, Step]:
+    """Steps that have unique keys, by key. A replay is no submission, so it may give a second step
+    the same key; then the one that was submitted first has it."""
+    by_key: dict[str, Step] = {}
+    for step in sorted(steps, key=lambda step: (step.created_ts, step.step_id)):
+        if step.unique_key is not None:
+            by_key.setdefault(step.unique_key, step)
+    return by_key
+
+
+def replacement(owner: Step, submit: Submit) -> Replace | None:
+    """What becomes of ``owner`` by a submission with its unique key, which is not stored; ``None``:
+    nothing. Raises :class:`UniqueKeyTaken`."""
+    if submit.on_conflict == "error":
+        raise UniqueKeyTaken(str(submit.unique_key), owner.step_id)
+    if submit.on_conflict == "replace" and owner.status == "pending":
+        return Replace(owner.step_id, submit)
+    return None
+
+
+def merged(new: Sequence[Submit]) -> list[Submit]:
+    """The submissions of one call, of which those with one unique key are merged into the first.
+
+    Raises :class:`UniqueKeyTaken` if one of the others allows no other step, and
+    :class:`InvalidInput` if they have ids of their own, each of which is to find its own step, or
+    if two with one id have different keys.
+    """
+    keys = {submit.step_id: submit.unique_key for submit in new}
+    for submit in new:
+        if keys[submit.step_id] != submit.unique_key:
+            raise InvalidInput(
+                f"step {submit.step_id!r} is submitted with two unique keys; submit it once"
+            )
+    first: dict[str, int] = {}
+    result: list[Submit] = []
+    for submit in new:
+        place = len(result)
+        if submit.unique_key is not None:
+            place = first.setdefault(submit.unique_key, place)
+        if place == len(result):
+            result.append(submit)
+            continue
+        earlier = result[place]
+        if submit.step_id != earlier.step_id:
+            result[place] = _merged(earlier, submit)
+        elif submit.payload != earlier.payload:
+            result.append(submit)  # a conflict of ids
+    return result
+
+
+def _merged(earlier: Submit, later: Submit) -> Submit:
+    unique_key = str(later.unique_key)
+    if not (earlier.unique and later.unique):
+        raise InvalidInput(
+            f"two steps with ids of their own and the unique key {unique_key!r} are submitted"
+            " together; submit them apart"
+        )
+    if later.on_conflict == "error":
+        raise UniqueKeyTaken(unique_key, earlier.step_id)
+    if later.on_conflict == "existing":
+        return earlier
+    return replace(
+        earlier,
+        payload=later.payload,
+        priority=later.priority,
+        delay=later.delay,
+        task_type=later.task_type,
+        labels=later.labels,
+        on_conflict="error" if earlier.on_conflict == "error" else "replace",
+    )
+
+
+def results_of(new: Sequence[Submit], by_id: dict[str, SubmitResult]) -> list[SubmitResult]:
+    """The results of the submissions of one call, from those of the :func:`merged` ones by id."""
+    by_key = {
+        submit.unique_key: by_id[submit.step_id]
+        for submit in reversed(new)
+        if submit.unique_key is not None and submit.step_id in by_id
+    }
+    results: list[SubmitResult] = []
+    seen: set[str] = set()
+    for submit in new:
+        result = by_id.get(submit.step_id) or by_key[str(submit.unique_key)]
+        is_first = submit.step_id in by_id and submit.step_id not in seen
+        seen.add(submit.step_id)
+        results.append(result if is_first else SubmitResult(result.step_id, is_new=False))
+    return results
