@@ -19,6 +19,7 @@ from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.queues import QueueChange
+from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.step import Complete, Submit
 
 STEPS_IN_FRONT: Final = 100_000
@@ -33,9 +34,16 @@ class Case(NamedTuple):
     name: str
     step: dict[str, Any]
     limits: QueueChange | None = None
+    routes: Routes = EVERYWHERE
 
 
 CASES: Final = (
+    Case("a queue that is another pod's", {"queue": "other"}, routes=Routes(queues=("own",))),
+    Case(
+        "a task type that the pod does not know",
+        {"queue": "own", "task_type": "unknown"},
+        routes=Routes(task_types=("",)),
+    ),
     Case("a queue that is paused", {"queue": "blocked"}, QueueChange(paused=True)),
     Case("a queue at its limit", {"queue": "blocked"}, QueueChange(max_running=1)),
     Case(
@@ -91,7 +99,7 @@ def _prepared(store: Store, case: Case, in_front: int, claims: int) -> Callable[
 
     def claim() -> float:
         token = f"token-{next(numbers)}"
-        request = SyncRequest("pod", "one", claim=PER_CLAIM, claim_token=token)
+        request = SyncRequest("pod", "one", claim=PER_CLAIM, claim_token=token, routes=case.routes)
         began = perf_counter()
         claimed = store.sync(request).claimed
         took = perf_counter() - began
