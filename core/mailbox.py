@@ -19,6 +19,14 @@ polls at a fixed interval would take all slots of a warehouse, and those who ser
 LONGEST_GROWTH: Final = 5.0
 """The longest interval is this many times the second one."""
 
+BUSY_FACTOR: Final = 4.0
+"""A sender whose call took longer than one that waits for nothing waits this many times the excess
+before its next call. So a warehouse that is short of slots is asked less often."""
+
+LONGEST_WAIT: Final = 40.0
+"""Seconds between two polls, at most. A request that was not served is posted again after a minute.
+"""
+
 Waiting = Callable[[float], Generator[Any, Any, None]]
 """Waits for so many seconds, and does what else is due before and meanwhile."""
 
@@ -38,19 +46,27 @@ def exchange(
     *,
     intervals: Iterator[float],
     is_posted: bool,
-    on_waits: Callable[[], object],
+    on_waits: Callable[[float], object],
+    clock: Callable[[], float],
+    shortest: float,
+    longest_wait: float = LONGEST_WAIT,
 ) -> Generator[Any, Any, Any]:
-    """Post a request, unless it ``is_posted``, and poll until it has been served; return the
+    """Post a request, unless it ``is_posted``, and poll until it has been served. Return the
     result.
 
-    ``call`` makes the call that posts or, if given true, polls. ``on_waits`` is called whenever one
-    has found that the request waits. An error of a call ends the exchange; another one with
+    ``call`` makes the call that posts or, if given true, polls. Whenever one has found that the
+    request waits, ``on_waits`` is called with the seconds that it took. ``clock`` is monotonic, in
+    seconds; ``shortest`` is how long a call takes that waits for nothing, ``longest_wait`` how long
+    to wait between two polls at most. An error of a call ends the exchange; another one with
     ``is_posted`` continues it.
     """
     for interval in intervals:
+        began = clock()
         result = yield call(is_posted)
         if result is not None:
             return result
-        on_waits()
-        yield from waiting(interval)
+        took = clock() - began
+        on_waits(took)
+        busy = min(BUSY_FACTOR * (took - shortest), longest_wait)
+        yield from waiting(max(interval, busy))
         is_posted = True

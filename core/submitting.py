@@ -36,7 +36,7 @@ class Submitting:
 
     ``new_id`` makes ids of submissions, ``chance`` draws numbers in [0, 1). ``waiting`` waits.
     ``may_retry``: whether to try again if the store has not answered; ``may_wait``: whether to go
-    on if the submission waits to be served.
+    on if the submission waits to be served. ``clock`` is monotonic, in seconds.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Submitting:
         waiting: Waiting,
         may_retry: Callable[[], bool],
         may_wait: Callable[[], bool],
+        clock: Callable[[], float],
     ) -> None:
         self._traits = traits
         self._new_id = new_id
@@ -55,6 +56,7 @@ class Submitting:
         self._waiting = waiting
         self._may_retry = may_retry
         self._may_wait = may_wait
+        self._clock = clock
 
     def submit(
         self, new: Sequence[Submit], pod_id: str | None, *, is_retry: bool = False
@@ -118,7 +120,9 @@ class Submitting:
                     self._waiting,
                     intervals=poll_intervals(shortest, shortest),
                     is_posted=is_posted,
-                    on_waits=self._check_may_wait,
+                    on_waits=lambda took: self._check_may_wait(),
+                    clock=self._clock,
+                    shortest=shortest,
                 )
                 return result, failures > 0
             except StoreUnavailable:

@@ -11,7 +11,7 @@ from fleet_q.adapters.snowflake.batches import batches, outcomes_json
 from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.session import Rows, Session, new_change_id
 from fleet_q.adapters.snowflake.submit import encoded
-from fleet_q.adapters.snowflake.sync import Sync, claim_json, routes_json, transitions_json
+from fleet_q.adapters.snowflake.sync import Sync, request_json, routes_json, transitions_json
 from fleet_q.adapters.snowflake.sync_snapshot import allowed_statuses
 from fleet_q.core import step as steps
 from fleet_q.core.errors import StoreUnavailable
@@ -40,8 +40,8 @@ class Mailbox:
         return self._sync.sync(replace(request, pod_command=None))
 
     def post(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
-        """See :meth:`fleet_q.core.ports.CombiningStore.post`. Commands other than joins and
-        heartbeats are carried out at once, after an empty request that makes earlier ones void."""
+        """See :meth:`fleet_q.core.ports.CombiningStore.post`. A request that is too large for one
+        statement is carried out at once, after an empty one that makes earlier ones void."""
         if not _is_postable(request):
             if number > 1:
                 empty = SyncRequest(request.pod_id, request.incarnation)
@@ -53,7 +53,7 @@ class Mailbox:
         """See :meth:`fleet_q.core.ports.CombiningStore.poll`."""
         if not _is_postable(request):
             return self.sync(replace(request, is_retry=True))
-        if isinstance(request.pod_command, SendHeartbeat):
+        if _sends_heartbeat(request):
             request = replace(request, pod_command=None)
         return self._exchange(request, number, patience, is_posted=True)
 
@@ -82,7 +82,7 @@ class Mailbox:
     def _exchange(
         self, request: SyncRequest, number: int, patience: float, *, is_posted: bool = False
     ) -> SyncResult | None:
-        sends_heartbeat = isinstance(request.pod_command, SendHeartbeat)
+        sends_heartbeat = _sends_heartbeat(request)
         joins = isinstance(request.pod_command, Join)
         answer = self._call(
             request.pod_id,
@@ -95,7 +95,7 @@ class Mailbox:
                 None if joins else request.pod_command, allowed_statuses(request)
             ),
             joins=joins,
-            own_request=claim_json(request),
+            own_request=request_json(request),
             routes=routes_json(request.routes),
             own_claim=request.claim,
             own_outcomes=outcomes_json(request.outcomes, request.pod_id)[1:-1],
@@ -112,7 +112,8 @@ class Mailbox:
         if sends_heartbeat and snapshot.is_asleep:
             return self._sync.sync(replace(request, is_retry=True))
         others = snapshot.served - 1 if snapshot.served else None
-        return replace(self._sync.result(snapshot, request), served_others=others)
+        done = not (request.only_if_claimable and snapshot.is_asleep)
+        return replace(self._sync.result(snapshot, request), served_others=others, done=done)
 
     def _call(
         self,
@@ -150,8 +151,10 @@ _NOTHING: Final = {
 
 
 def _is_postable(request: SyncRequest) -> bool:
-    """Whether a request can wait in the mailbox: its command is none that changes the status of a
-    pod which has joined, and one statement takes its outcomes."""
-    is_command = not isinstance(request.pod_command, Join | SendHeartbeat | None)
-    fits = len(list(batches(request.outcomes))) <= 1
-    return fits and not is_command and not request.only_if_claimable
+    """Whether a request can wait in the mailbox: one statement takes its outcomes."""
+    return len(list(batches(request.outcomes))) <= 1
+
+
+def _sends_heartbeat(request: SyncRequest) -> bool:
+    """Whether a heartbeat is inserted with the request, and not only if the pod gets a step."""
+    return isinstance(request.pod_command, SendHeartbeat) and not request.only_if_claimable

@@ -50,6 +50,7 @@ def submit(
         waiting=_wait,
         may_retry=lambda: time.monotonic() < until,
         may_wait=lambda: time.monotonic() < max(until, began + LONGEST_WAIT),
+        clock=time.monotonic,
     )
     return calls.run(store, submitting.submit(new, pod_id, is_retry=is_retry))
 

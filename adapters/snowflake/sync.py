@@ -19,7 +19,7 @@ from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.lifecycle import PodStatus
-from fleet_q.core.pod import Pod, PodCommand, SendHeartbeat
+from fleet_q.core.pod import Join, Pod, PodCommand, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.routing import Routes
 from fleet_q.core.step import Complete
@@ -145,6 +145,31 @@ def claim_json(request: SyncRequest) -> str:
 def routes_json(routes: Routes) -> str:
     """Routes as statements take them; without what is ``None``."""
     return rows.encode({name: v for name, v in asdict(routes).items() if v is not None})
+
+
+def request_json(request: SyncRequest) -> str:
+    """What a request asks for when it waits in the mailbox, as JSON objects that commas separate:
+    its claim, and a row of ``pod_commands.sql`` for each status that its command changes. A pod
+    that is to wake only if it gets a step needs one under its claim token."""
+    texts = [claim_json(request)]
+    command, is_wake = request.pod_command, request.only_if_claimable
+    if command is None or isinstance(command, Join):
+        return texts[0]
+    if isinstance(command, SendHeartbeat) and not is_wake:
+        return texts[0]
+    for was, becomes, kind, is_sign_of_life in _transitions(command, allowed_statuses(request)):
+        if kind:
+            row = {
+                "pod_id": request.pod_id,
+                "incarnation": request.incarnation,
+                "was": was,
+                "becomes": becomes,
+                "type": kind,
+                "is_sign_of_life": is_sign_of_life,
+                "needs": request.claim_token if is_wake and not request.is_retry else "",
+            }
+            texts.append(rows.encode(row))
+    return ",".join(texts)
 
 
 def transitions_json(pod_command: PodCommand | None, statuses: Collection[PodStatus]) -> str | None:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator
 from typing import Any, Final
 
 from fleet_q.core.calls import StoreCall
-from fleet_q.core.mailbox import PATIENCE, Waiting, exchange, poll_intervals
-from fleet_q.core.pod import Join, SendHeartbeat
+from fleet_q.core.mailbox import LONGEST_WAIT, PATIENCE, Waiting, exchange, poll_intervals
+from fleet_q.core.pod import Join, SendHeartbeat, Sleep
 from fleet_q.core.ports import StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.worker.pacing import ClaimPacing
 from fleet_q.core.worker.store_backoff import StoreBackoff
@@ -30,7 +30,24 @@ serving takes."""
 
 FEW_PODS: Final = 10
 """If no more pods than these are awake, each sends its claims alone until it has waited for a lock.
-In a larger fleet so many notice a submission at once that the lock's queue would be full."""
+In a larger fleet so many notice a submission at once that the lock's queue would be full. In the
+same way, the pods of a larger fleet fall asleep and wake at the same time."""
+
+MANY_PODS: Final = 100
+"""In a larger fleet, all that can wait in the mailbox is posted. There always are some pods that
+have not waited yet, and if these sent their outcomes alone, each transaction that serves the others
+would wait for them first."""
+
+MANY_SLEEPERS: Final = 50
+"""In a fleet of no more pods than these, each asks alone to be woken, which is answered sooner."""
+
+LONGEST_WAIT_ASLEEP: Final = 10.0
+"""Seconds between two polls of a pod that asks to be woken, at most: once it is awake, it sends no
+heartbeat before it knows."""
+
+SERVING_CALLS: Final = 4
+"""Serving takes at least as long as this many polls: it has about as many statements that each wait
+for a slot of the warehouse."""
 
 
 class Combining:
@@ -38,7 +55,8 @@ class Combining:
 
     ``is_posted``: the pending request may be in the mailbox, so it may be served at any time.
     ``can_combine``: the store has a mailbox.
-    ``pods_awake``: the number of pods that were up when the pod last read them.
+    ``pods_awake``: the number of pods that were up when the pod last read them; ``pods``: together
+    with those that were asleep, ``None`` before the pod has read them.
     ``chance`` draws numbers in [0, 1).
     """
 
@@ -51,12 +69,19 @@ class Combining:
     ) -> None:
         self.is_posted = False
         self.pods_awake = 0
+        self.pods: int | None = None
         self._number = 0
         self._must_supersede = False  # a request was given up that may be in the mailbox
         self.can_combine = traits.combines
         self._pacing = pacing
         self._backoff = backoff
         self._chance = chance
+
+    @property
+    def idle_pods(self) -> int:
+        """How many pods may claim at once when the change counter has changed, if they are so many
+        that most of them would find nothing."""
+        return self.pods_awake if self.pods_awake > MANY_PODS else 0
 
     def should_post(self, request: SyncRequest) -> bool:
         """Whether to send the request through the mailbox: because others are likely to wait for
@@ -65,33 +90,53 @@ class Combining:
             return True
         if not self.can_combine or not _can_wait(request):
             return False
+        pods = self.pods or 0
+        if request.only_if_claimable and pods <= MANY_SLEEPERS:
+            return False
         is_small = sum(outcome.size for outcome in request.outcomes) <= MOST_POSTED_BYTES
         return is_small and (
             self._must_supersede
             or isinstance(request.pod_command, Join)
             or self._pacing.is_contended
+            or pods > MANY_PODS
+            or (pods > FEW_PODS and isinstance(request.pod_command, Sleep))
+            or request.only_if_claimable
+            or (self.pods is None and request.claim > 0)
             or (self.pods_awake > FEW_PODS and request.claim > 0 and not request.outcomes)
         )
 
-    def exchange(self, request: SyncRequest, waiting: Waiting) -> Generator[Any, Any, SyncResult]:
+    def exchange(
+        self, request: SyncRequest, waiting: Waiting, clock: Callable[[], float]
+    ) -> Generator[Any, Any, SyncResult]:
         """Post the request, and poll until it has been served. After an error, the exchange of the
-        same request is continued."""
-        serving_took = self._pacing.serving_took
+        same request is continued. ``clock`` is the pod's."""
+        serving_took, chance = self._pacing.serving_took, 1 + self._chance()
         is_repeated = self.is_posted and request.is_retry
         if is_repeated:
             yield from waiting(0.0)
         else:
             self._number += 1
             self.is_posted = True
-        number, patience = self._number, PATIENCE * serving_took * (1 + self._chance())
+        number, call_took = self._number, 0.0
+
+        def call(is_posted: bool) -> StoreCall:
+            patience = PATIENCE * max(serving_took, SERVING_CALLS * call_took) * chance
+            return StoreCall("poll" if is_posted else "post", (request, number, patience))
+
+        def on_waits(took: float) -> None:
+            nonlocal call_took
+            call_took = took
+            self._backoff.on_answer()
+
         result: SyncResult = yield from exchange(
-            lambda is_posted: StoreCall(
-                "poll" if is_posted else "post", (request, number, patience)
-            ),
+            call,
             waiting,
             intervals=poll_intervals(FIRST_POLL * serving_took, SECOND_POLL * serving_took),
             is_posted=is_repeated,
-            on_waits=self._backoff.on_answer,
+            on_waits=on_waits,
+            clock=clock,
+            shortest=self._pacing.shortest_sync,
+            longest_wait=LONGEST_WAIT_ASLEEP if request.only_if_claimable else LONGEST_WAIT,
         )
         return result
 
@@ -108,11 +153,6 @@ class Combining:
 
 
 def _can_wait(request: SyncRequest) -> bool:
-    """Whether the request can wait in the mailbox. One that changes the pod's status is sent alone,
-    unless it joins, as all pods do at once when a fleet starts; a heartbeat alone needs no lock."""
-    if isinstance(request.pod_command, Join):
-        return True
-    changes_pod = request.only_if_claimable or not isinstance(
-        request.pod_command, SendHeartbeat | None
-    )
-    return bool(request.outcomes or request.claim) and not changes_pod
+    """Whether the request can wait in the mailbox. A heartbeat alone needs no lock."""
+    is_heartbeat = isinstance(request.pod_command, SendHeartbeat | None)
+    return bool(request.outcomes or request.claim or not is_heartbeat)

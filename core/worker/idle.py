@@ -88,13 +88,16 @@ class IdleTracker:
         """The pod is not idle."""
         self._idle_since = math.inf
 
-    def on_nothing_claimed(self, result: SyncResult, now: float) -> None:
+    def on_nothing_claimed(
+        self, result: SyncResult, now: float, *, looks_again: bool = True
+    ) -> None:
         """A claim has found no step. While other pods hold steps, a sleeping pod has to check that
         another pod leads, so that the steps of a dead pod are recovered.
 
         If the change counter has just changed, claim once more after a claim interval: a store may
         show the change before it shows the step, since one session need not see at once what
-        another has committed (Snowflake's documentation of READ_CONSISTENCY_MODE).
+        another has committed (Snowflake's documentation of READ_CONSISTENCY_MODE). Not if many
+        pods claim for one change, at different times: then some look later (``looks_again``).
         """
         self._idle_since = min(self._idle_since, now)
         self._claimed_at = now
@@ -103,7 +106,7 @@ class IdleTracker:
             self.schedule_leader_check(now)
         if result.next_due is not None:
             self.wake_at = now + (result.next_due - result.at) / MICROS
-        if now - self._changed_at < self._settings.claim_interval:
+        if looks_again and now - self._changed_at < self._settings.claim_interval:
             self.wake_at = min(self.wake_at, now + self._settings.claim_interval)
 
     def schedule_leader_check(self, now: float) -> None:

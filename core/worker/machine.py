@@ -21,9 +21,9 @@ from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.sizes import sizes_of
 from fleet_q.core.step import Fail, Outcome, Release, Step
 from fleet_q.core.worker.claim_schedule import SHORTEST_CLAIM_WAIT
-from fleet_q.core.worker.combining import FEW_PODS
+from fleet_q.core.worker.combining import FEW_PODS, MANY_PODS
 from fleet_q.core.worker.membership import Phase
-from fleet_q.core.worker.pacing import LONGEST_JITTER
+from fleet_q.core.worker.pacing import claiming_window
 from fleet_q.core.worker.parts import PodParts
 from fleet_q.core.worker.plan import Plan
 from fleet_q.core.worker.schedule import Schedule
@@ -232,15 +232,15 @@ class PodMachine:
         if not self._idle.has_changed(change_counter, now):
             return False
         is_asleep = self.phase == "asleep"
-        sleepers = self._sleepers if is_asleep else 0
+        pods = self._sleepers if is_asleep else self.combining.idle_pods
+        drawn = self._idle.wake_at if is_asleep else self._claims.next_claim
+        if pods and now < drawn < now + claiming_window(pods):
+            return True  # every event is a change: if each drew a new time, all would claim at once
         claim_at = now
         if self._idle.writes_are_billed:
-            claim_at = self._pacing.claim_at(now, self._chance, sleepers=sleepers)
+            claim_at = self._pacing.claim_at(now, self._chance, pods=pods)
         if is_asleep:
-            # Every event is a change. If each drew a new time, all would soon wake at once.
-            has_drawn = sleepers and now < self._idle.wake_at < now + LONGEST_JITTER
-            if not has_drawn:
-                self._idle.wake_at = min(self._idle.wake_at, claim_at)
+            self._idle.wake_at = min(self._idle.wake_at, claim_at)
         else:
             self._claims.claim_by(claim_at)
         return True
@@ -318,9 +318,7 @@ class PodMachine:
             if not self.combining.is_posted:
                 self._requests.on_contended()
             if self.phase == "asleep" and self._sleepers:
-                self._idle.wake_at = self._pacing.claim_at(
-                    now, self._chance, sleepers=self._sleepers
-                )
+                self._idle.wake_at = self._pacing.claim_at(now, self._chance, pods=self._sleepers)
         else:
             wait = self._backoff.on_unavailable(now)
         if member.is_drain_over(now):
@@ -397,8 +395,10 @@ class PodMachine:
         self._leading.observe(pods.pods, now)
         statuses = [pod.status for pod in pods.pods]
         self.combining.pods_awake = statuses.count("up")
-        many = statuses.count("up") + statuses.count("asleep")
-        self._sleepers = many if many > FEW_PODS else 0
+        self.combining.pods = pods_alive = statuses.count("up") + statuses.count("asleep")
+        self._sleepers = pods_alive if pods_alive > FEW_PODS else 0
+        if self._combines:
+            self._member.on_pods(self.combining.pods_awake, must_watch=self._leading.must_watch)
 
     def _on_read(self) -> None:
         """The store has answered a query. That counts as a success unless a request is pending:
@@ -472,7 +472,8 @@ class PodMachine:
         if self._running or self._outbox or result.claimed or self._claims.has_backlog:
             self._idle.on_work()
         elif request.claim:
-            self._idle.on_nothing_claimed(result, now)
+            is_one_of_many = self._sleepers > MANY_PODS
+            self._idle.on_nothing_claimed(result, now, looks_again=not is_one_of_many)
             self._claims.claim_by(max(self._idle.wake_at, now + SHORTEST_CLAIM_WAIT))
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
 from fleet_q.core.pod import Drain, Join, Leave, PodCommand, SendHeartbeat, Sleep
 from fleet_q.core.settings import PodSettings
+
+MOST_HEARTBEATS: Final = 25.0
+"""Heartbeats a second that all pods of a fleet send, about. Each takes a slot of a warehouse for
+0.4 s, so these take ten."""
+
+LONGEST_INTERVAL_SHARE: Final = 1 / 3
+"""The longest interval between two heartbeats, as a share of the dead-pod threshold."""
 
 Phase = Literal["joining", "up", "asleep", "draining", "gone"]
 
@@ -30,6 +37,7 @@ class Membership:
         self.next_heartbeat = -math.inf
         self.drain_until = 0.0
         self._drain_announced = False
+        self._heartbeat_interval = settings.heartbeat_interval
         self._settings = settings
         self._new_id = new_id
 
@@ -54,7 +62,7 @@ class Membership:
 
     def early_heartbeat(self, now: float) -> SendHeartbeat | None:
         """A heartbeat to send along with another request, once half of the interval has passed."""
-        at = self.next_heartbeat - self._settings.heartbeat_interval / 2
+        at = self.next_heartbeat - self._heartbeat_interval / 2
         return self.heartbeat() if self.is_awake_in_store and now >= at else None
 
     def on_command_done(self, pod_command: PodCommand, recorded_at: float) -> None:
@@ -73,7 +81,16 @@ class Membership:
                 self.phase = "gone"
             case Sleep() if self.phase == "up":
                 self.phase = "asleep"
-        self.next_heartbeat = recorded_at + self._settings.heartbeat_interval
+        self.next_heartbeat = recorded_at + self._heartbeat_interval
+
+    def on_pods(self, awake: int, *, must_watch: bool) -> None:
+        """So many pods are awake, which share a warehouse: if they are many, send heartbeats less
+        often, unless this pod ``must_watch`` another one."""
+        settings = self._settings
+        interval = min(
+            awake / MOST_HEARTBEATS, LONGEST_INTERVAL_SHARE * settings.dead_pod_threshold
+        )
+        self._heartbeat_interval = max(settings.heartbeat_interval, 0.0 if must_watch else interval)
 
     def begin_drain(self, now: float, grace: float) -> None:
         """Drain until ``grace`` seconds from now. A second call can only shorten the time."""

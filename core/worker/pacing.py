@@ -35,9 +35,12 @@ average."""
 JITTER_DECAY: Final = 0.9
 """The part of the jitter window that is left after a sync that did not wait."""
 
-WAKING_SPREAD: Final = 0.3
-"""Seconds of the jitter window for each pod that may wake. Waking locks the table of pods for about
-1.5 s, and the first of a hundred pods wakes after 0.3 s on average."""
+CLAIMING_SPREAD: Final = 0.3
+"""Seconds of the jitter window for each pod that the same change lets wake, or claim. The first of
+them claims after 0.3 s on average, and three or four a second do."""
+
+LONGEST_WINDOW: Final = 300.0
+"""Seconds; the jitter window of a thousand pods."""
 
 LONGEST_SERVING: Final = 2.0
 """Seconds; bounds what a pod takes for the time that serving takes until it has seen a fast one."""
@@ -54,7 +57,7 @@ class ClaimPacing:
 
     def __init__(self, traits: StoreTraits) -> None:
         self._most_waiters = traits.most_waiters
-        self._shortest_sync = traits.shortest_sync
+        self.shortest_sync = traits.shortest_sync
         self._can_combine = traits.combines
         self.linger_until: float | None = None
         self.sync_took = 0.0
@@ -109,7 +112,7 @@ class ClaimPacing:
     def serving_took(self) -> float:
         """About how many seconds it takes to serve the requests in a mailbox: as long as the
         fastest exchange."""
-        return max(self._shortest_sync, min(self._fastest_exchange, LONGEST_SERVING))
+        return max(self.shortest_sync, min(self._fastest_exchange, LONGEST_SERVING))
 
     def on_joined(self) -> None:
         """The pod has joined. Reset the jitter window: all pods of a new fleet join at once, and
@@ -131,12 +134,17 @@ class ClaimPacing:
         """Too many pods wait for a lock. Double the jitter window, so that half as many come at
         once."""
         self.is_contended = self._can_combine
-        least = max(self._jitter, self.sync_took, self._shortest_sync)
+        least = max(self._jitter, self.sync_took, self.shortest_sync)
         self._jitter = min(2 * least, LONGEST_JITTER)
 
-    def claim_at(self, now: float, chance: Callable[[], float], *, sleepers: int = 0) -> float:
+    def claim_at(self, now: float, chance: Callable[[], float], *, pods: int = 0) -> float:
         """When to claim after a change that all pods see: now, or at a random time within the
         jitter window if syncs have waited, so that the first few pods take the steps. The window
-        is wider if the pod is one of many ``sleepers``, whom the same change would wake."""
-        window = max(self._jitter, min(WAKING_SPREAD * sleepers, LONGEST_JITTER))
+        is wider if the same change lets many ``pods`` claim."""
+        window = max(self._jitter, claiming_window(pods))
         return now + chance() * window if window else now
+
+
+def claiming_window(pods: int) -> float:
+    """The jitter window in seconds of so many pods, which the same change lets claim."""
+    return min(CLAIMING_SPREAD * pods, LONGEST_WINDOW)

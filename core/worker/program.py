@@ -246,7 +246,9 @@ class PodProgram:
         machine = self._machine
         try:
             if machine.combining.should_post(request):
-                result = yield from machine.combining.exchange(request, self._wait_meanwhile)
+                result = yield from machine.combining.exchange(
+                    request, self._wait_meanwhile, self._clock
+                )
             else:
                 result = yield StoreCall("sync", (request,))
         except IncarnationEnded as ended:

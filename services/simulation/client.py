@@ -75,6 +75,7 @@ def _submit_checked(
         waiting=waiting,
         may_retry=lambda: True,
         may_wait=lambda: True,
+        clock=lambda: virtual_clock.now,
     )
     yield from submitting.submit(*call.args)
 

@@ -9,12 +9,12 @@ import msgspec
 
 from fleet_q.core import pod as pods
 from fleet_q.core.errors import FleetQError, IncarnationEnded
-from fleet_q.core.pod import Join
+from fleet_q.core.pod import Join, Pod
 from fleet_q.core.ports import CheckedSubmission, SubmissionResult, SyncRequest, SyncResult
 from fleet_q.core.uniqueness import owners
 from fleet_q.services.simulation.recording import RecordingDatabase
 
-MOST_SERVED: Final = 100
+MOST_SERVED: Final = 500
 """Requests served in one transaction (``sql/snowflake/mark_requests.sql``)."""
 
 MAX_AGE: Final = 60.0
@@ -161,10 +161,11 @@ class Mailbox:
                 of_keys = owners(tx.steps_with_unique_keys(request.unique_keys), tx.at).values()
                 existing = tx.steps(request.ids) | {step.step_id: step for step in of_keys}
                 return SubmissionResult(False, tuple(existing.values()))
+            pod = tx.pod(request.pod_id)
             if isinstance(request.pod_command, Join):
-                pods.check_joined(tx.pod(request.pod_id), request.pod_id, request.incarnation)
-            if request.claim:
-                pods.check_may_claim(tx.pod(request.pod_id), request.pod_id, request.incarnation)
+                pods.check_joined(pod, request.pod_id, request.incarnation)
+            if request.claim and not _is_still_asleep(request, pod):
+                pods.check_may_claim(pod, request.pod_id, request.incarnation)
             lost = tx.lost(request.check_held)
             if not request.claim:
                 return SyncResult(tx.at, refused=row.refused, lost=lost)
@@ -176,5 +177,13 @@ class Mailbox:
                 lost=lost,
                 next_due=tx.next_due(request.routes),
                 any_claimed=tx.is_any_claimed(),
+                done=not _is_still_asleep(request, pod),
                 more=len(claimed) < request.claim and tx.is_any_due(request.routes),
             )
+
+
+def _is_still_asleep(request: SyncRequest, pod: Pod | None) -> bool:
+    """Whether the request found no step for which to wake its pod."""
+    if pod is None or pod.incarnation != request.incarnation:
+        return False
+    return request.only_if_claimable and pod.status == "asleep"

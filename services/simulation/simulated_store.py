@@ -92,7 +92,8 @@ class SimulatedStore(EventStore):
                 self._sync(row, row.request)
 
     def _sync(self, row: Posted, request: SyncRequest) -> None:
-        request = replace(request, is_retry=True)
+        is_retry = request.is_retry or not request.only_if_claimable
+        request = replace(request, is_retry=is_retry)
         answer = None
         try:
             answer = self.sync(request)

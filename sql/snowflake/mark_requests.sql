@@ -1,4 +1,4 @@
--- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of texts; of
+-- Mark the requests that this change serves: the oldest, up to 500, with up to 8 MiB of texts; of
 -- those that claim, those with the routes of this pod. The lock of the table lets one change serve at
 -- a time.
 UPDATE {sync_requests}
@@ -15,7 +15,7 @@ FROM (
         FROM {{waiting_requests}} AS waiting
         WHERE claim = 0 OR routes = :routes
     ) AS ordered
-    WHERE place = 1 OR (place <= 100 AND bytes <= 8388608)
+    WHERE place = 1 OR (place <= 500 AND bytes <= 8388608)
 ) AS marked
 WHERE {sync_requests}.pod_id = marked.pod_id
     AND {sync_requests}.incarnation = marked.incarnation

@@ -16,7 +16,7 @@ from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.audit import audit
 from fleet_q.core.errors import IncarnationEnded
 from fleet_q.core.events import Claimed
-from fleet_q.core.pod import Drain, Join, Leave, SendHeartbeat
+from fleet_q.core.pod import Drain, Join, Leave, SendHeartbeat, Sleep
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.queues import QueueChange
 from fleet_q.core.routing import Routes
@@ -92,6 +92,15 @@ def mail(tables: Schema) -> Iterator[Mail]:
 
 def claim(pod: str, count: int, token: str | None = None) -> SyncRequest:
     return SyncRequest(pod, f"{pod}1", claim=count, claim_token=token or f"token {pod}")
+
+
+def asleep(pod: str) -> SyncRequest:
+    return SyncRequest(pod, f"{pod}1", Sleep(pod, f"{pod}1"))
+
+
+def wake(pod: str) -> SyncRequest:
+    heartbeat = SendHeartbeat(pod, f"{pod}1")
+    return replace(claim(pod, 2), pod_command=heartbeat, only_if_claimable=True)
 
 
 def ids(result: SyncResult) -> list[str]:
@@ -330,14 +339,46 @@ def test_heartbeat_of_a_posted_request_is_stored_while_it_waits(mail: Mail) -> N
     assert pod.last_heartbeat_ts == NOW + 1_000
 
 
-def test_command_is_carried_out_at_once_and_makes_earlier_requests_void(mail: Mail) -> None:
+def test_commands_of_pods_are_carried_out_together(mail: Mail) -> None:
+    (step_id,) = mail.submit(1)
+    (step,) = mail.store.sync(claim("b", 1)).claimed
+    leave = SyncRequest(
+        "b", "b1", Leave("b", "b1"), outcomes=(Complete(step_id, step.claim_token or "", "1"),)
+    )
+    drain, sleep = SyncRequest("a", "a1", Drain("a", "a1")), asleep("c")
+    mail.put((leave, 1), (sleep, 1), (drain, 1))
+    assert [pod.status for pod in mail.store.pods().pods] == ["up", "up", "up"]
+    assert mail.result(leave).refused == ()
+    assert [pod.status for pod in mail.store.pods().pods] == ["draining", "down", "asleep"]
+    assert mail.store.counts()["completed"] == 1
+
+
+def test_command_makes_earlier_requests_void(mail: Mail) -> None:
     steps = mail.submit(2)
-    mail.put((claim("b", 1), 1), (claim("a", 1), 1))
-    result = mail.store.post(SyncRequest("a", "a1", Drain("a", "a1")), 2, PATIENCE)
-    assert result is not None
-    assert [pod.status for pod in mail.store.pods().pods] == ["draining", "up", "up"]
+    mail.put((claim("b", 1), 1), (claim("a", 1), 1), (asleep("a"), 2))
     assert ids(mail.result(claim("b", 1))) == steps[:1]
+    assert [pod.status for pod in mail.store.pods().pods] == ["asleep", "up", "up"]
     assert mail.store.counts()["claimed"] == 1
+
+
+def test_sleeping_pods_wake_only_if_they_get_a_step(mail: Mail) -> None:
+    for pod in PODS:
+        mail.store.sync(asleep(pod))
+    assert mail.store.post(wake("a"), 1, PATIENCE) == mail.result(wake("a"))  # none is due
+    mail.submit(1)
+    mail.put((wake("b"), 1), (wake("c"), 1))
+    awake, still_asleep = mail.result(wake("b")), mail.result(wake("c"))
+    assert (len(awake.claimed), awake.done) == (1, True)
+    assert (len(still_asleep.claimed), still_asleep.done) == (0, False)
+    assert [pod.status for pod in mail.store.pods().pods] == ["asleep", "up", "asleep"]
+
+
+def test_command_of_an_incarnation_that_has_ended_changes_nothing(mail: Mail) -> None:
+    mail.put((asleep("a"), 1))
+    mail.store.sync(SyncRequest("a", "a2", Join("a", "a2")))
+    with pytest.raises(IncarnationEnded):
+        mail.result(asleep("a"))
+    assert [pod.status for pod in mail.store.pods().pods] == ["up", "up", "up"]
 
 
 def test_serving_calls_run_one_after_another(mail: Mail) -> None:

@@ -10,10 +10,19 @@ from msgspec.structs import replace
 
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import IncarnationEnded, StoreContended, StoreUnavailable
-from fleet_q.core.pod import Join, Leave, Pod, SendHeartbeat, Sleep
+from fleet_q.core.lifecycle import PodStatus
+from fleet_q.core.mailbox import BUSY_FACTOR, LONGEST_WAIT, PATIENCE
+from fleet_q.core.pod import Drain, Join, Leave, Pod, SendHeartbeat, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.step import Complete
-from fleet_q.core.worker.combining import MOST_POSTED_BYTES
+from fleet_q.core.worker.combining import (
+    FEW_PODS,
+    LONGEST_WAIT_ASLEEP,
+    MANY_PODS,
+    MANY_SLEEPERS,
+    MOST_POSTED_BYTES,
+    SERVING_CALLS,
+)
 from tests.core.helpers import AT, Driver, claimed
 
 COMBINES = StoreTraits(writes_are_billed=True, most_waiters=20, shortest_sync=1.0, combines=True)
@@ -21,16 +30,26 @@ CLAIM = SyncRequest("pod", "id-1", claim=1, claim_token="t")
 
 
 class Posting(Driver):
-    """A pod that has joined; once it is ``contended`` it posts its requests."""
+    """A pod that has joined and read ``pods``; once it is ``contended`` it posts its requests.
+    Each call takes ``call_takes`` seconds."""
 
-    def __init__(self, *, contended: bool = True, traits: StoreTraits = COMBINES) -> None:
+    def __init__(
+        self, *, contended: bool = True, traits: StoreTraits = COMBINES, pods: int = 1
+    ) -> None:
         super().__init__(traits=traits)
         self.sync_once()
+        self.call_takes = 0.0
         self.combining = self.machine.combining
+        self.read_pods(up=pods)
         if contended:
             self.machine.on_store_unavailable(self.now, contended=True)
             self.wait(60.0)
         self.waited: list[float] = []
+
+    def read_pods(self, *, up: int, asleep: int = 0) -> None:
+        statuses: list[PodStatus] = ["up"] * up + ["asleep"] * asleep
+        pods = (Pod(f"pod-{n}", status, 0, 0, f"i-{n}") for n, status in enumerate(statuses))
+        self.machine.silent(PodList(AT, tuple(pods)), self.now)
 
     def waiting(self, seconds: float) -> Generator[Any, Any, None]:
         self.waited.append(seconds)
@@ -38,9 +57,10 @@ class Posting(Driver):
 
     def exchange(self, request: SyncRequest, *answers: SyncResult | Exception | None) -> list[Any]:
         """Exchange a request; the store gives these answers. Returns the calls and the result."""
-        exchange = self.combining.exchange(request, self.waiting)
+        exchange = self.combining.exchange(request, self.waiting, lambda: self.now)
         calls = [next(exchange)]
         for answer in answers:
+            self.wait(self.call_takes)
             try:
                 if isinstance(answer, Exception):
                     calls.append(exchange.throw(answer))
@@ -86,14 +106,76 @@ def test_pod_posts_only_if_the_store_combines() -> None:
     [
         SyncRequest("pod", "id-1", SendHeartbeat("pod", "id-1")),
         SyncRequest("pod", "id-1", check_held=(("a", "t"),)),
-        SyncRequest("pod", "id-1", Sleep("pod", "id-1")),
-        SyncRequest("pod", "id-1", Leave("pod", "id-1"), outcomes=(Complete("a", "t", "1"),)),
-        SyncRequest("pod", "id-1", SendHeartbeat("pod", "id-1"), claim=1, only_if_claimable=True),
         SyncRequest("pod", "id-1", outcomes=(Complete("a", "t", "1" * MOST_POSTED_BYTES * 2),)),
     ],
 )
-def test_pod_commands_and_large_requests_are_sent_directly(request_: SyncRequest) -> None:
-    assert not Posting().combining.should_post(request_)
+def test_heartbeats_and_large_requests_are_sent_directly(request_: SyncRequest) -> None:
+    assert not Posting(pods=MANY_PODS + 1).combining.should_post(request_)
+
+
+def test_contended_pod_posts_commands_too() -> None:
+    for command in (Sleep("pod", "id-1"), Drain("pod", "id-1"), Leave("pod", "id-1")):
+        request = SyncRequest("pod", "id-1", command)
+        assert Posting().combining.should_post(request)
+        assert not Posting(contended=False).combining.should_post(request)
+
+
+@pytest.mark.parametrize(("asleep", "is_posted"), [(FEW_PODS - 1, False), (FEW_PODS, True)])
+def test_pods_of_a_large_fleet_fall_asleep_through_the_mailbox(
+    asleep: int, is_posted: bool
+) -> None:
+    driver = Posting(contended=False)
+    driver.read_pods(up=1, asleep=asleep)
+    sleep = SyncRequest("pod", "id-1", Sleep("pod", "id-1"))
+    assert driver.combining.should_post(sleep) is is_posted
+
+
+@pytest.mark.parametrize("contended", [False, True])
+@pytest.mark.parametrize(
+    ("asleep", "is_posted"), [(MANY_SLEEPERS - 1, False), (MANY_SLEEPERS, True)]
+)
+def test_pods_of_a_large_fleet_wake_through_the_mailbox(
+    asleep: int, is_posted: bool, contended: bool
+) -> None:
+    driver = Posting(contended=contended)
+    driver.read_pods(up=1, asleep=asleep)
+    wake = replace(CLAIM, pod_command=SendHeartbeat("pod", "id-1"), only_if_claimable=True)
+    assert driver.combining.should_post(wake) is is_posted
+
+
+@pytest.mark.parametrize(("pods", "is_posted"), [(MANY_PODS, False), (MANY_PODS + 1, True)])
+def test_outcomes_of_many_pods_are_posted(pods: int, is_posted: bool) -> None:
+    driver = Posting(contended=False, pods=pods)
+    outcomes = SyncRequest("pod", "id-1", outcomes=(Complete("a", "t", "1"),))
+    assert driver.combining.should_post(outcomes) is is_posted
+
+
+def test_pod_posts_until_it_has_read_how_many_pods_there_are() -> None:
+    driver = Driver(traits=COMBINES)
+    driver.sync_once()
+    assert driver.machine.combining.should_post(CLAIM)
+
+
+def test_pod_polls_less_often_while_calls_wait_for_a_slot() -> None:
+    quick, busy, stuck = Posting(), Posting(), Posting()
+    busy.call_takes, stuck.call_takes = 3.0, 60.0
+    for driver in (quick, busy, stuck):
+        driver.exchange(CLAIM, None, None)
+    assert max(quick.waited) < min(busy.waited)
+    assert busy.waited == [BUSY_FACTOR * (3.0 - COMBINES.shortest_sync)] * 2
+    assert stuck.waited == [LONGEST_WAIT] * 2
+    asleep = Posting()
+    asleep.call_takes = 60.0
+    asleep.exchange(replace(CLAIM, only_if_claimable=True), None)
+    assert asleep.waited == [LONGEST_WAIT_ASLEEP]
+
+
+def test_pod_is_more_patient_while_calls_wait_for_a_slot() -> None:
+    driver = Posting()
+    driver.call_takes = 3.0
+    first, second, _ = driver.exchange(CLAIM, None, None)
+    assert second.args[2] > first.args[2] > PATIENCE
+    assert second.args[2] >= PATIENCE * SERVING_CALLS * 3.0
 
 
 def test_joins_are_posted_without_contention_too() -> None:
@@ -113,9 +195,7 @@ def test_join_claims_nothing_where_it_is_posted() -> None:
 @pytest.mark.parametrize(("pods", "is_posted"), [(10, False), (11, True)])
 def test_claims_of_a_large_fleet_are_posted(pods: int, is_posted: bool) -> None:
     driver = Posting(contended=False)
-    up = tuple(Pod(f"pod-{n}", "up", 0, 0, f"i-{n}") for n in range(pods))
-    asleep = Pod("sleeper", "asleep", 0, 0, "i")
-    driver.machine.silent(PodList(AT, (*up, asleep)), driver.now)
+    driver.read_pods(up=pods, asleep=1)
     assert driver.combining.should_post(CLAIM) is is_posted
     with_outcome = replace(CLAIM, outcomes=(Complete("a", "t", "1"),))
     assert not driver.combining.should_post(with_outcome)

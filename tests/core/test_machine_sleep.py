@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from fleet_q.core.errors import IllegalTransition, IncarnationEnded
 from fleet_q.core.pod import Drain, Join, Leave, Pod, SendHeartbeat, Sleep, check_may_claim
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest
-from fleet_q.core.worker.pacing import LONGEST_JITTER, WAKING_SPREAD
+from fleet_q.core.settings import PodSettings
+from fleet_q.core.worker.combining import MANY_PODS
+from fleet_q.core.worker.membership import Membership
+from fleet_q.core.worker.pacing import CLAIMING_SPREAD, LONGEST_JITTER
 from fleet_q.core.worker.plan import Plan
 from tests.core.helpers import AT, Driver, live_pod
 
@@ -366,7 +370,7 @@ def test_sleepers_of_a_large_fleet_spread_their_waking_and_draw_its_time_once() 
     driver.machine.on_change_counter(1, driver.now)
     for counter in (2, 3):
         driver.machine.on_change_counter(counter, driver.now)
-        assert idle.wake_at == driver.now + 0.9 * WAKING_SPREAD * 50
+        assert idle.wake_at == driver.now + 0.9 * CLAIMING_SPREAD * 50
 
 
 def test_sleeper_of_a_large_fleet_that_was_rejected_draws_a_new_time() -> None:
@@ -375,4 +379,32 @@ def test_sleeper_of_a_large_fleet_that_was_rejected_draws_a_new_time() -> None:
     driver.machine.silent(PodList(AT, pods), driver.now)
     driver.machine._member.phase = "asleep"
     driver.machine.on_store_unavailable(driver.now, contended=True)
-    assert driver.machine._idle.wake_at == driver.now + 0.5 * WAKING_SPREAD * 50
+    assert driver.machine._idle.wake_at == driver.now + 0.5 * CLAIMING_SPREAD * 50
+
+
+def test_idle_pod_that_is_one_of_many_awake_claims_at_a_time_drawn_once() -> None:
+    chances = iter([0.9, 0.1])
+    traits = StoreTraits(writes_are_billed=True, combines=True)
+    driver = Driver(traits=traits, chance=lambda: next(chances, 0.1))
+    driver.machine._claims.next_claim = math.inf
+    pods = tuple(Pod(f"pod-{n}", "up", 0, 0, f"i-{n}") for n in range(MANY_PODS + 1))
+    driver.machine.silent(PodList(AT, pods), driver.now)
+    driver.machine.on_change_counter(1, driver.now)
+    for counter in (2, 3):
+        driver.machine.on_change_counter(counter, driver.now)
+        at = pytest.approx(driver.now + 0.9 * CLAIMING_SPREAD * len(pods))
+        assert driver.machine._claims.next_claim == at
+
+
+@pytest.mark.parametrize(
+    ("awake", "interval"), [(10, 10.0), (250, 10.0), (375, 15.0), (1_000, 20.0)]
+)
+def test_more_pods_send_heartbeats_less_often(awake: int, interval: float) -> None:
+    settings = PodSettings(heartbeat_interval=10.0, dead_pod_threshold=60.0)
+    member = Membership("pod", settings, lambda: "one")
+    member.on_pods(awake, must_watch=False)
+    member.on_command_done(Join("pod", "one"), 7.0)
+    assert member.next_heartbeat == 7.0 + interval
+    member.on_pods(awake, must_watch=True)
+    member.on_command_done(SendHeartbeat("pod", "one"), 7.0)
+    assert member.next_heartbeat == 17.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import IncarnationEnded
@@ -107,6 +108,25 @@ def test_next_oldest_serves_if_its_pod_has_waited_for_too_long(store: Combining)
     store.wait(10.0)
     assert store.answer("pod").served_others == 2
     assert store.tokens() == ["other t", "other t", "pod t", "pod t"]
+
+
+def test_sleeping_pod_wakes_only_if_it_gets_a_step(store: Combining) -> None:
+    for pod, incarnation in (("pod", "i"), ("other", "j")):
+        sleep = SyncRequest(pod, incarnation, Sleep(pod, incarnation))
+        store.send("post", sleep)
+        store.wait(10.0)
+    assert {pod.status for pod in store.database.pods.values()} == {"asleep"}
+    every_step = replace(OTHERS, claim=40)
+    for number, request in enumerate((every_step, MINE), start=2):
+        command = SendHeartbeat(request.pod_id, request.incarnation)
+        wake = replace(request, pod_command=command, only_if_claimable=True)
+        store.put(wake, number)
+        store.send("poll", wake, number)
+        store.wait(10.0)
+    assert store.answer("other").done
+    assert not store.answer("pod").done
+    statuses = {pod.pod_id: pod.status for pod in store.database.pods.values()}
+    assert (statuses["other"], statuses["pod"]) == ("up", "asleep")
 
 
 def test_two_that_serve_at_once_serve_each_request_once(store: Combining) -> None:

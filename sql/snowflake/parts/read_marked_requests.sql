@@ -1,6 +1,7 @@
 -- Read what the marked requests ask for, in the order in which they were posted.
 SELECT
     COUNT(*), COUNT(CASE WHEN joins THEN 1 END),
+    COUNT(CASE WHEN request LIKE '%"becomes":%' THEN 1 END),
     '[' || COALESCE(LISTAGG(NULLIF(request, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
         || ']',
     COALESCE(SUM(claim), 0)::NUMBER(38, 0),
@@ -12,5 +13,5 @@ SELECT
             LISTAGG(NULLIF(submissions, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), ''
         )
         || ']'
-INTO :served, :join_count, :requests, :claim, :outcomes, :outcome_count, :submissions
+INTO :served, :join_count, :command_count, :requests, :claim, :outcomes, :outcome_count, :submissions
 FROM {{marked_requests}}

@@ -1,7 +1,8 @@
 -- Serve the requests that wait, in one transaction. The first UPDATE marks them, and its lock lets one
 -- call serve at a time. Steps are changed before others are submitted, so that none is claimed in the
--- transaction that submits it; pods join last, as every transaction locks steps before pods. Nothing is
--- carried out if a claim may not stand.
+-- transaction that submits it; pods change last, as every transaction locks steps before pods. They
+-- join before others are changed, so that no row is changed twice. Nothing is carried out if a claim
+-- may not stand.
 BEGIN TRANSACTION;
 {{mark_requests}};
 {{read_marked_requests}};
@@ -26,6 +27,11 @@ END IF;
 IF (join_count > 0) THEN
     {{join_again}};
     {{join_first}};
+END IF;
+IF (command_count > 0) THEN
+    {{pod_commands}};
+END IF;
+IF (join_count > 0 OR command_count > 0) THEN
     {{append_pod_events}};
 END IF;
 IF (claimed = 0 AND appended < changed) THEN

@@ -34,6 +34,7 @@ DECLARE
     due NUMBER(38, 0) DEFAULT 1;
     served NUMBER(38, 0) DEFAULT 0;
     join_count NUMBER(38, 0) DEFAULT 0;
+    command_count NUMBER(38, 0) DEFAULT 0;
     requests VARCHAR DEFAULT '[]';
     claim NUMBER(38, 0) DEFAULT 0;
     outcomes VARCHAR DEFAULT '[]';

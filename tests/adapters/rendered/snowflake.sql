@@ -1226,7 +1226,7 @@ SET version = version
 WHERE status = 'pending' AND queue = :queue;
 
 -- snowflake/mark_requests
--- Mark the requests that this change serves: the oldest, up to 100, with up to 8 MiB of texts; of
+-- Mark the requests that this change serves: the oldest, up to 500, with up to 8 MiB of texts; of
 -- those that claim, those with the routes of this pod. The lock of the table lets one change serve at
 -- a time.
 UPDATE "SYNC_REQUESTS"
@@ -1273,7 +1273,7 @@ FROM (
         ) AS waiting
         WHERE claim = 0 OR routes = :routes
     ) AS ordered
-    WHERE place = 1 OR (place <= 100 AND bytes <= 8388608)
+    WHERE place = 1 OR (place <= 500 AND bytes <= 8388608)
 ) AS marked
 WHERE "SYNC_REQUESTS".pod_id = marked.pod_id
     AND "SYNC_REQUESTS".incarnation = marked.incarnation
@@ -1359,6 +1359,39 @@ FROM (
 ) AS change
 WHERE "POD_HEALTH".status = change.was AND "POD_HEALTH".pod_id = :pod_id
     AND "POD_HEALTH".incarnation = :incarnation;
+
+-- snowflake/pod_commands
+-- Carry out commands that waited in the mailbox. :requests has, for each status in which one is
+-- allowed, that status, the status after it, the type of its event and whether it is a sign of life.
+-- A command that needs a step is carried out if this change has claimed one under that token.
+UPDATE "POD_HEALTH"
+SET
+    status = command.becomes,
+    last_heartbeat_ts = CASE
+        WHEN command.is_sign_of_life THEN CURRENT_TIMESTAMP()
+        ELSE "POD_HEALTH".last_heartbeat_ts
+    END,
+    version = "POD_HEALTH".version + 1,
+    change_id = :change_id,
+    change_type = command.type
+FROM (
+    SELECT
+        value:pod_id::VARCHAR AS pod_id, value:incarnation::VARCHAR AS incarnation,
+        value:was::VARCHAR AS was, value:becomes::VARCHAR AS becomes,
+        value:type::VARCHAR AS type, value:is_sign_of_life::BOOLEAN AS is_sign_of_life,
+        value:needs::VARCHAR AS needs
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
+    WHERE value:becomes::VARCHAR <> ''
+) AS command
+WHERE "POD_HEALTH".pod_id = command.pod_id AND "POD_HEALTH".incarnation = command.incarnation
+    AND "POD_HEALTH".status = command.was
+    AND command.needs IN (
+        SELECT ''
+        UNION ALL
+        SELECT claim_token
+        FROM "STEP_TRACKER"
+        WHERE status = 'claimed' AND change_id = :change_id
+    );
 
 -- snowflake/pod_events
 SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation

@@ -477,6 +477,7 @@ DECLARE
     due NUMBER(38, 0) DEFAULT 1;
     served NUMBER(38, 0) DEFAULT 0;
     join_count NUMBER(38, 0) DEFAULT 0;
+    command_count NUMBER(38, 0) DEFAULT 0;
     requests VARCHAR DEFAULT '[]';
     claim NUMBER(38, 0) DEFAULT 0;
     outcomes VARCHAR DEFAULT '[]';
@@ -903,13 +904,14 @@ BEGIN
                 ) AS waiting
                 WHERE claim = 0 OR routes = :routes
             ) AS ordered
-            WHERE place = 1 OR (place <= 100 AND bytes <= 8388608)
+            WHERE place = 1 OR (place <= 500 AND bytes <= 8388608)
         ) AS marked
         WHERE "SYNC_REQUESTS".pod_id = marked.pod_id
             AND "SYNC_REQUESTS".incarnation = marked.incarnation
             AND "SYNC_REQUESTS".number = marked.number AND "SYNC_REQUESTS".change_id IS NULL;
         SELECT
             COUNT(*), COUNT(CASE WHEN joins THEN 1 END),
+            COUNT(CASE WHEN request LIKE '%"becomes":%' THEN 1 END),
             '[' || COALESCE(LISTAGG(NULLIF(request, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
                 || ']',
             COALESCE(SUM(claim), 0)::NUMBER(38, 0),
@@ -921,7 +923,7 @@ BEGIN
                     LISTAGG(NULLIF(submissions, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), ''
                 )
                 || ']'
-        INTO :served, :join_count, :requests, :claim, :outcomes, :outcome_count, :submissions
+        INTO :served, :join_count, :command_count, :requests, :claim, :outcomes, :outcome_count, :submissions
         FROM (
             SELECT
                 pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
@@ -1942,6 +1944,38 @@ BEGIN
                 WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
             ) AS marked WHERE joins) AS joining
             WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" AS pod WHERE pod.pod_id = joining.pod_id);
+        END IF;
+        IF (command_count > 0) THEN
+            UPDATE "POD_HEALTH"
+            SET
+                status = command.becomes,
+                last_heartbeat_ts = CASE
+                    WHEN command.is_sign_of_life THEN CURRENT_TIMESTAMP()
+                    ELSE "POD_HEALTH".last_heartbeat_ts
+                END,
+                version = "POD_HEALTH".version + 1,
+                change_id = :change_id,
+                change_type = command.type
+            FROM (
+                SELECT
+                    value:pod_id::VARCHAR AS pod_id, value:incarnation::VARCHAR AS incarnation,
+                    value:was::VARCHAR AS was, value:becomes::VARCHAR AS becomes,
+                    value:type::VARCHAR AS type, value:is_sign_of_life::BOOLEAN AS is_sign_of_life,
+                    value:needs::VARCHAR AS needs
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:requests)))
+                WHERE value:becomes::VARCHAR <> ''
+            ) AS command
+            WHERE "POD_HEALTH".pod_id = command.pod_id AND "POD_HEALTH".incarnation = command.incarnation
+                AND "POD_HEALTH".status = command.was
+                AND command.needs IN (
+                    SELECT ''
+                    UNION ALL
+                    SELECT claim_token
+                    FROM "STEP_TRACKER"
+                    WHERE status = 'claimed' AND change_id = :change_id
+                );
+        END IF;
+        IF (join_count > 0 OR command_count > 0) THEN
             INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
             SELECT
                 pod_id, version, change_type,
