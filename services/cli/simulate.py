@@ -45,7 +45,7 @@ def simulate(
         typer.Option(help="JSON of the seconds that Snowflake's statements take on your account"),
     ] = None,
     table: Annotated[
-        bool, typer.Option("--table", help="compare fleets of 10 to 100 pods on Snowflake")
+        bool, typer.Option("--table", help="compare fleets of 10 to 1,000 pods on Snowflake")
     ] = False,
     json: JsonOption = False,
     verbose: VerboseOption = False,

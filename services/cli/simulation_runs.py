@@ -105,6 +105,7 @@ FLEETS: Final = (
     Size(pods=50, store="standard"),
     Size(pods=100, store="standard"),
     Size(pods=100, store="hybrid"),
+    Size(pods=1_000, store="standard", clusters=4),
     Size(pods=20, steps=10_000, store="standard"),
     Size(pods=20, steps=10_000, store="hybrid"),
 )

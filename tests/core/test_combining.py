@@ -47,7 +47,7 @@ class Posting(Driver):
         self.waited: list[float] = []
 
     def read_pods(self, *, up: int, asleep: int = 0) -> None:
-        statuses: list[PodStatus] = ["up"] * up + ["asleep"] * asleep
+        statuses: list[PodStatus] = ["up" if n < up else "asleep" for n in range(up + asleep)]
         pods = (Pod(f"pod-{n}", status, 0, 0, f"i-{n}") for n, status in enumerate(statuses))
         self.machine.silent(PodList(AT, tuple(pods)), self.now)
 
