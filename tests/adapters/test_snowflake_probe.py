@@ -369,7 +369,7 @@ def test_call_that_does_something_else_is_noticed(
 
 
 def test_call_that_fails_is_noticed(schema: Schema) -> None:
-    schema.fault("error", matching="CALL .*_SUBMIT_", spare=1, **FATAL)
+    schema.fault("error", matching="CALL .*_CHANGE_", spare=1, **FATAL)
     result = ask_one(schema, "life of steps")
     assert (result.verdict, "not any more" in result.found) == ("fail", True)
 

@@ -155,6 +155,8 @@ from fleet_q.core.step import Complete, Submit
 from fleet_q import FleetQ
 
 store = SqliteStore(sys.argv[1])
+app = FleetQ(store)
+app.settings  # reads the file .env
 highest = os.dup(0)
 os.close(highest)
 resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
@@ -168,7 +170,6 @@ result = store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1000, cl
 outcomes = tuple(Complete(s.step_id, "t", "null") for s in result.claimed[:500])
 store.sync(SyncRequest("pod", "one", outcomes=outcomes))
 store.sync(SyncRequest("pod", "one", Leave("pod", "one")))
-app = FleetQ(store)
 print(app.recover().total_orphans, store.change_counter() >= 0, store.counts(),
 len(store.history("0 0")))
 store.close()
