@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fleet_q.adapters import fork
 from fleet_q.adapters.clock import wall_clock
+from fleet_q.adapters.ids import INTAKE
 from fleet_q.core import search
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.errors import StoreError
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.events import DeclaredDead, PodEvent, StepEvent
+from fleet_q.core.inbox import InboxRow, Intake, first_rows
 from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, StoreTraits
@@ -36,10 +38,10 @@ class MemoryStore(EventStore):
     ``clock`` gives the store's time in microseconds since the Unix epoch.
     """
 
-    def __init__(self, clock: Callable[[], int] = wall_clock) -> None:
+    def __init__(self, clock: Callable[[], int] = wall_clock, intake: Intake = INTAKE) -> None:
         database = MemoryDatabase(clock)
         fork.register(database)
-        super().__init__(database)
+        super().__init__(database, intake)
 
 
 class MemoryDatabase:
@@ -54,6 +56,7 @@ class MemoryDatabase:
         self.queues: dict[str, Queue] = {}
         self.by_status: dict[StepStatus, dict[str, None]] = defaultdict(dict)
         self.by_unique_key: dict[str, dict[str, None]] = defaultdict(dict)
+        self.inbox: list[InboxRow] = []
         self.traits = StoreTraits()
         self.queue = _Queue(self.steps)
         self._clock = clock
@@ -82,6 +85,14 @@ class MemoryDatabase:
             self._changes += tx.has_changed
 
     read = write
+
+    def put_into_inbox(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, given by their columns, as others do into a store with SQL."""
+        with self._fork_lock.lock:
+            for row in rows:
+                row_id = self.inbox[-1].row_id + 1 if self.inbox else 1
+                self.inbox.append(InboxRow(row_id=row_id, **row))
+            self._changes += 1
 
     @contextmanager
     def snapshot(self) -> Iterator[MemoryTransaction]:
@@ -212,10 +223,10 @@ class MemoryTransaction(StepByStep):
                 waiting.append(step.available_ts)
         return Backlog(
             self.at,
-            pending=len(due) + len(waiting),
-            claimable=len(due),
+            pending=len(due) + len(waiting) + len(self._db.inbox),
+            claimable=len(due) + len(self._db.inbox),
             claimed=len(self._db.by_status["claimed"]),
-            oldest=min(due, default=None),
+            oldest=min(due, default=self.at if self._db.inbox else None),
             next_due=min(waiting, default=None),
         )
 
@@ -252,6 +263,15 @@ class MemoryTransaction(StepByStep):
     def pod_events(self) -> Iterator[PodEvent]:
         for pod_id in sorted(self._db.pod_log):
             yield from self._db.pod_log[pod_id]
+
+    def has_inbox_rows(self) -> bool:
+        return bool(self._db.inbox)
+
+    def inbox(self, limit: int, most_bytes: int) -> list[InboxRow]:
+        return first_rows(self._db.inbox, limit, most_bytes)
+
+    def inbox_row(self, step_id: str) -> InboxRow | None:
+        return next((row for row in self._db.inbox if row.step_id == step_id), None)
 
     def all_steps(self) -> Iterator[Step]:
         for step_id in sorted(self._db.steps):
@@ -307,6 +327,11 @@ class MemoryTransaction(StepByStep):
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         yield from self._db.pod_log.get(pod_id, ())
+
+    def delete_inbox_rows(self, last: InboxRow) -> None:
+        taken = [row for row in self._db.inbox if row.row_id <= last.row_id]
+        del self._db.inbox[: len(taken)]
+        self._undo.append(lambda: self._db.inbox.__setitem__(slice(0, 0), taken))
 
     def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
         step_ids = [

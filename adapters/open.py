@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from fleet_q.adapters.ids import INTAKE
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.snowflake.connection import named
 from fleet_q.adapters.sqlite.store import Durability, SqliteStore
 from fleet_q.core.errors import InvalidInput
+from fleet_q.core.inbox import Intake
 from fleet_q.core.ports import Store
 
 _FORMS: Final = "sqlite:///path, snowflake:// or memory://"
@@ -26,6 +28,7 @@ def open_store(
     table_prefix: str = "",
     durability: Durability = "process",
     env: Mapping[str, str] | None = None,
+    intake: Intake = INTAKE,
 ) -> Store:
     """Open the store that ``url`` names: ``sqlite:///relative/path``, ``sqlite:////absolute/path``,
     ``snowflake://`` (see :mod:`fleet_q.adapters.snowflake.connection`) or ``memory://``.
@@ -34,15 +37,16 @@ def open_store(
     never created here. ``client`` appears in Snowflake's query history, as ``QUERY_TAG``. A
     store in Snowflake ``for_pod`` tries each call once, and its role must have the privileges of a
     pod; a store for others repeats calls that are not answered. ``durability`` applies to SQLite.
-    ``env`` has the variables ``SNOWFLAKE_*``, by default those of the process.
+    ``intake`` says what rows of the inbox become. ``env`` has the variables ``SNOWFLAKE_*``, by
+    default those of the process.
 
     Raises :class:`InvalidInput` for a URL of another form, and the store's own errors.
     """
     parts = _split(url)
     if parts.scheme == "memory" and not parts.netloc and not parts.path:
-        return MemoryStore()
+        return MemoryStore(intake=intake)
     if parts.scheme == "sqlite":
-        return SqliteStore(sqlite_path(url), create=create, durability=durability)
+        return SqliteStore(sqlite_path(url), create=create, durability=durability, intake=intake)
     if parts.scheme == "snowflake":
         from fleet_q.adapters.snowflake.opening import (
             open_snowflake,  # the connector may be missing

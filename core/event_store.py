@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.inbox import Intake, waiting_step
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
@@ -35,8 +36,9 @@ class EventStore:
     starts: StartRecords | None = None
     """See :class:`fleet_q.core.ports.Store`, also for all methods of this class."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, intake: Intake) -> None:
         self._database = database
+        self._intake = intake
 
     @property
     def traits(self) -> StoreTraits:
@@ -61,7 +63,7 @@ class EventStore:
             if result is not None:
                 return result
         with self._database.write() as tx:
-            return tx.sync(request)
+            return tx.sync(request, self._intake)
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
         with self._database.write() as tx:
@@ -104,7 +106,11 @@ class EventStore:
 
     def step(self, step_id: str) -> Step | None:
         with self._database.read() as tx:
-            return tx.steps([step_id]).get(step_id)
+            step = tx.steps([step_id]).get(step_id)
+            if step is not None or not tx.has_inbox_rows():
+                return step
+            row = tx.inbox_row(step_id)
+            return None if row is None else waiting_step(row, tx.at, self._intake)
 
     def history(self, step_id: str) -> list[StepEvent]:
         with self._database.read() as tx:

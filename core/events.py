@@ -123,6 +123,12 @@ class Reprioritized(Fact, frozen=True, tag="reprioritized"):
     priority: int
 
 
+class Rejected(Fact, frozen=True, tag="rejected"):
+    """The row of the inbox that the step holds is no valid submission."""
+
+    error: str
+
+
 class Joined(Fact, frozen=True, tag="joined"):
     """A process joined the fleet under the pod's id, as this incarnation."""
 
@@ -171,6 +177,7 @@ StepFact = (
     | Replayed
     | Replaced
     | Reprioritized
+    | Rejected
 )
 PodFact = Joined | Slept | Woke | Draining | Left | DeclaredDead
 

@@ -165,6 +165,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
         ),
     ),
     "reprioritized": Effect(("pending",), "pending", {"priority": NewValue.FROM_EVENT}),
+    "rejected": Effect(("pending",), "failed", {"error": NewValue.FROM_EVENT}),
 }
 """The effect of every event of a step, except ``submitted``."""
 

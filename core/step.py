@@ -240,11 +240,18 @@ class Reprioritize(msgspec.Struct, frozen=True):
     priority: int
 
 
+class Reject(msgspec.Struct, frozen=True):
+    """Make a dead letter of a pending step that holds an invalid row of the inbox."""
+
+    step_id: str
+    error: str
+
+
 Outcome = Complete | Fail | Release
 Change = Cancel | Replay | Reprioritize
 """What clients do to a step."""
 
-StepCommand = Submit | Replace | Claim | Outcome | Recover | Change
+StepCommand = Submit | Replace | Claim | Outcome | Recover | Change | Reject
 
 
 def decide(
@@ -335,6 +342,8 @@ def decide(
             if step.status == "pending" and step.priority == command.priority:
                 return None
             fact = ev.Reprioritized(command.priority)
+        case Reject():
+            fact = ev.Rejected(command.error)
     STEP.after(step.status, fact.type, step.step_id)
     return Event(step.step_id, step.version + 1, at, pod_id, fact)
 

@@ -13,8 +13,22 @@ from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
 from fleet_q.core import uniqueness
 from fleet_q.core.claim_limits import ClaimLimits
-from fleet_q.core.errors import IllegalTransition, StaleClaim, UnknownStep
+from fleet_q.core.errors import (
+    IllegalTransition,
+    StaleClaim,
+    StepConflict,
+    UniqueKeyTaken,
+    UnknownStep,
+)
 from fleet_q.core.events import StepEvent
+from fleet_q.core.inbox import (
+    INBOX_BATCH,
+    INBOX_BATCH_BYTES,
+    INVALID_ROW,
+    Intake,
+    Rejection,
+    read_row,
+)
 from fleet_q.core.pod import DeclareDead, Pod, PodChange
 from fleet_q.core.ports import SubmitResult, SyncRequest, SyncResult, Transaction
 from fleet_q.core.queues import Queue, QueueChange, change_queue
@@ -26,6 +40,7 @@ from fleet_q.core.step import (
     Claim,
     Outcome,
     Recover,
+    Reject,
     Replay,
     Step,
     StepCommand,
@@ -58,19 +73,54 @@ class StepByStep(Transaction):
         changes.write()
         return uniqueness.results_of(new, results)
 
+    def take_in(self, intake: Intake, by: str | None) -> bool:
+        if not self.has_inbox_rows():
+            return False
+        rows = self.inbox(INBOX_BATCH, INBOX_BATCH_BYTES)
+        together: list[Submit] = []
+        rejected: list[Rejection] = []
+        for row in rows:
+            submit = read_row(row, self.at, intake)
+            if isinstance(submit, Rejection):
+                rejected.append(submit)
+            elif submit.unique and submit.unique_key is None:
+                together.append(submit)
+            else:  # another step may have its id
+                self.submit_many(together, by)
+                together.clear()
+                try:
+                    self.submit_many([submit], by)
+                except (StepConflict, UniqueKeyTaken) as conflict:
+                    rejected.append(Rejection(row, INVALID_ROW.format(conflict)))
+        self.submit_many(together, by)
+        self._reject(rejected, intake, by)
+        self.delete_inbox_rows(rows[-1])
+        return self.has_inbox_rows()
+
+    def _reject(self, rejected: Sequence[Rejection], intake: Intake, by: str | None) -> None:
+        changes = _Changes(self, by, [])
+        for rejection in rejected:
+            submit = rejection.dead_letter(intake.new_id(), intake.max_payload_bytes)
+            changes.apply(submit)
+            changes.apply(Reject(submit.step_id, rejection.error))
+        changes.write()
+
     def peek(self, request: SyncRequest) -> SyncResult | None:
         self._decide_pod_command(request)
+        if self.has_inbox_rows():
+            return None
         may_claim, held_back = self.may_claim(request.routes, request.ends)
         if may_claim:
             return None
         return self._result(request, done=not request.only_if_claimable, held_back=held_back)
 
-    def sync(self, request: SyncRequest) -> SyncResult:
+    def sync(self, request: SyncRequest, intake: Intake) -> SyncResult:
         pod_changes = self._decide_pod_command(request)
+        has_rows = bool(request.claim) and self.take_in(intake, request.pod_id)
         if request.only_if_claimable and request.claim and not request.is_retry:
             may_claim, held_back = self.may_claim(request.routes, request.ends)
             if not may_claim:
-                return self._result(request, done=False, held_back=held_back)
+                return self._result(request, done=False, more=has_rows, held_back=held_back)
         if pod_changes:
             self.write_pods(pod_changes)
         claimed = self._claim_once(request) if request.claim else ()
@@ -78,7 +128,7 @@ class StepByStep(Transaction):
         more, held_back = False, None
         if len(claimed) < request.claim:
             more, held_back = self.may_claim(request.routes)
-        return self._result(request, claimed, refused, more=more, held_back=held_back)
+        return self._result(request, claimed, refused, more=more or has_rows, held_back=held_back)
 
     def claim(self, request: SyncRequest) -> list[Step]:
         limits = self.limits(request.ends)

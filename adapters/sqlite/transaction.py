@@ -20,6 +20,7 @@ from fleet_q.adapters.statements import statements
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.inbox import InboxRow
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import (
@@ -87,6 +88,7 @@ _INSERT_QUEUE_EVENT: Final = _RowStatement("insert_queue_event", list(ROWS.queue
 _INSERT_STEP_EVENT: Final = by_place(_SQL["insert_step_event"], list(ROWS.step_event))
 _INSERT_POD_EVENT: Final = by_place(_SQL["insert_pod_event"], list(ROWS.pod_event))
 
+_INBOX_COLUMNS: Final = InboxRow.__struct_fields__
 _decode_steps = msgspec.json.Decoder(list[Step]).decode
 
 
@@ -234,6 +236,24 @@ class SqliteTransaction(StepByStep):
     def queue_history(self, queue: str) -> list[QueueEvent]:
         return [rows.to_queue_event(row) for row in self._run("queue_history", {"queue": queue})]
 
+    def has_inbox_rows(self) -> bool:
+        row: tuple[int] = self._run("has_inbox_rows").fetchone()
+        return bool(row[0])
+
+    def inbox(self, limit: int, most_bytes: int) -> list[InboxRow]:
+        inbox: list[InboxRow] = []
+        size = 0
+        for row in self._run("inbox", {"limit": limit}):
+            inbox.append(_inbox_row(row))
+            size += inbox[-1].size
+            if size > most_bytes:
+                break
+        return inbox
+
+    def inbox_row(self, step_id: str) -> InboxRow | None:
+        row = self._run("inbox_row", {"step_id": step_id}).fetchone()
+        return None if row is None else _inbox_row(row)
+
     def history(self, step_id: str) -> list[StepEvent]:
         return [rows.to_step_event(row) for row in self._run("history", {"step_id": step_id})]
 
@@ -262,6 +282,9 @@ class SqliteTransaction(StepByStep):
         events = [_INSERT_QUEUE_EVENT.row_of(event) for event, _ in changes if event is not None]
         self._run_many(_INSERT_QUEUE_EVENT.text, events)
         self._run_many(_UPSERT_QUEUE.text, [_UPSERT_QUEUE.row_of(queue) for _, queue in changes])
+
+    def delete_inbox_rows(self, last: InboxRow) -> None:
+        self._run("delete_inbox_rows", {"row_id": last.row_id})
 
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
@@ -419,6 +442,16 @@ class SqliteTransaction(StepByStep):
 
     def _run_many(self, text: str, values: Iterable[Row]) -> None:
         self._connection.executemany(text, values)
+
+
+def _inbox_row(row: Row) -> InboxRow:
+    """The row of the inbox. Its texts are read as bytes, since SQLite does not check that they are
+    valid; what is not, is a lone surrogate, which core rejects."""
+    values: list[Any] = [
+        value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+        for value in row
+    ]
+    return InboxRow(**dict(zip(_INBOX_COLUMNS, values, strict=True)))
 
 
 class _Refused:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.inbox import InboxRow, Intake
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports.messages import (
@@ -106,6 +107,16 @@ class Transaction(Protocol):
     def queue_events(self) -> Iterator[QueueEvent]:
         """All events of queues, ordered by name and version."""
 
+    def has_inbox_rows(self) -> bool:
+        """Whether the inbox has rows."""
+
+    def inbox(self, limit: int, most_bytes: int) -> list[InboxRow]:
+        """The first rows of the inbox, up to ``limit`` and about ``most_bytes``, in the order of
+        their insertion; at least one, if there is any."""
+
+    def inbox_row(self, step_id: str) -> InboxRow | None:
+        """The first row of the inbox that submits a step with this id."""
+
     def all_steps(self) -> Iterator[Step]:
         """All steps, ordered by id. Streamed: memory stays bounded."""
 
@@ -136,6 +147,9 @@ class Transaction(Protocol):
     def write_queues(self, changes: Sequence[QueueWrite]) -> None:
         """Append the events and write the queues. Without an event, only its tokens changed."""
 
+    def delete_inbox_rows(self, last: InboxRow) -> None:
+        """Delete the rows of the inbox up to this one."""
+
     def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
         """Delete the steps that still have this version and did not change after ``before``, with
         their events."""
@@ -159,12 +173,18 @@ class Transaction(Protocol):
     def submit_many(self, new: Sequence[Submit], by: str | None) -> list[SubmitResult]:
         """See :meth:`Store.submit`."""
 
-    def peek(self, request: SyncRequest) -> SyncResult | None:
-        """The result of a claiming request if no step may be claimed, without writing anything;
-        ``None`` if one may, so that :meth:`sync` must be called. Raises what it raises."""
+    def take_in(self, intake: Intake, by: str | None) -> bool:
+        """Make steps of the first rows of the inbox, and delete these rows; returns whether more
+        are left."""
 
-    def sync(self, request: SyncRequest) -> SyncResult:
-        """Execute a request. Raises ``IncarnationEnded``."""
+    def peek(self, request: SyncRequest) -> SyncResult | None:
+        """The result of a claiming request if no step may be claimed and the inbox is empty,
+        without writing anything; else ``None``, so that :meth:`sync` must be called. Raises what
+        that raises."""
+
+    def sync(self, request: SyncRequest, intake: Intake) -> SyncResult:
+        """Execute a request. One that claims takes in rows of the inbox first. Raises
+        ``IncarnationEnded``."""
 
     def claim(self, request: SyncRequest) -> list[Step]:
         """Claim the steps that :func:`~fleet_q.core.step.steps_to_claim` selects of those that

@@ -165,7 +165,8 @@ class PodList(msgspec.Struct, frozen=True):
 class Backlog(msgspec.Struct, frozen=True):
     """How many steps are not final, counted at ``at`` by the store's clock.
 
-    - ``pending``: the steps that wait, of which ``claimable`` are due.
+    - ``pending``: the steps that wait, of which ``claimable`` are due. A row of the inbox counts as
+      one that is due now.
     - ``claimed``: the steps that pods hold.
     - ``oldest``: when the claimable step that has waited longest was submitted or became due,
       whichever is later; ``None``: no step is claimable.

@@ -123,7 +123,8 @@ class Store(Protocol):
         """The changes of a queue's limits in order; empty if it never had any."""
 
     def step(self, step_id: str) -> Step | None:
-        """The current state of a step."""
+        """The current state of a step. One that a row of the inbox will become is pending and has
+        version 0."""
 
     def history(self, step_id: str) -> list[StepEvent]:
         """The events of a step in order; empty if there is no such step."""

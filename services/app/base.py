@@ -14,8 +14,8 @@ class AppBase:
     """The base class of :class:`fleet_q.services.app.app.FleetQ` and its parts."""
 
     def __init__(self, store: str | Store | None, settings: Settings | None) -> None:
-        self._connection = Connection(store, settings)
         self._registry = Registry()
+        self._connection = Connection(store, settings, self._retries_of)
         self._run: Run | None = None
 
     @property
@@ -49,6 +49,10 @@ class AppBase:
         """The pod that this app runs now, in this process; ``None`` if it runs none."""
         run = self._run
         return None if run is None or (run.is_draining and run.ended.is_set()) else run.pod
+
+    def _retries_of(self, task_type: str) -> int | None:
+        task = self._registry.named(task_type)
+        return None if task is None else task.max_retries
 
     def _work_arrived(self) -> None:
         """Wake the pod of this process, so that it claims at once what was just stored."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fleet_q.adapters.open import absolute, current_folder, is_shared, open_store
 from fleet_q.core.errors import InvalidInput
+from fleet_q.core.inbox import Intake
 from fleet_q.core.ports import Store
 from fleet_q.services.app import origin
 from fleet_q.services.app.env_file import NAME, EnvFile, settings_of
+from fleet_q.services.app.ids import new_step_id
 from fleet_q.services.app.settings import Settings, from_env
 
 
@@ -18,9 +20,16 @@ class Connection:
     """The store of an app and its settings, opened and read at the first use.
 
     A relative path is resolved against the directory that is current when the path is given.
+    ``retries_of`` returns the retries of a task type, ``None`` for those of the settings.
     """
 
-    def __init__(self, store: str | Store | None, settings: Settings | None) -> None:
+    def __init__(
+        self,
+        store: str | Store | None,
+        settings: Settings | None,
+        retries_of: Callable[[str], int | None] = lambda task_type: None,
+    ) -> None:
+        self._retries_of = retries_of
         self._settings = settings
         self._folder = current_folder()
         self._where = absolute(store, self._folder) if isinstance(store, str) else store
@@ -102,6 +111,10 @@ class Connection:
     def _env_file(self) -> EnvFile:
         return settings_of(self._folder / NAME)
 
+    def _max_retries(self, task_type: str) -> int:
+        of_task = self._retries_of(task_type)
+        return self.settings.max_retries if of_task is None else of_task
+
     def _open(self, client: str, *, for_pod: bool = False) -> Store:
         where = self.where
         if not isinstance(where, str):
@@ -119,4 +132,5 @@ class Connection:
             for_pod=for_pod,
             table_prefix=self.settings.table_prefix,
             durability=self.settings.durability,
+            intake=Intake(new_step_id, self._max_retries, self.settings.max_payload_bytes),
         )

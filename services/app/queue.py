@@ -11,11 +11,12 @@ from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.step import OnConflict, Submit
 from fleet_q.core.submission import TASK_TYPE, check_id, submission
+from fleet_q.services.app import on_connection
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import submit_all
 from fleet_q.services.app.context import PermanentFailure, current
 from fleet_q.services.app.ids import new_step_id
-from fleet_q.services.app.submitter import SubmitOptions
+from fleet_q.services.app.submitter import CommandOptions
 from fleet_q.services.app.views import EventView, StepView
 
 _WAIT_SHORTEST: Final = 0.005
@@ -40,6 +41,7 @@ class Queue(AppBase):
         on_conflict: OnConflict = "existing",
         labels: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        connection: object = None,
     ) -> str:
         """Store a step and return its id.
 
@@ -55,6 +57,10 @@ class Queue(AppBase):
         pending; ``"error"`` raises ``UniqueKeyTaken``.
         ``labels``, up to 20 texts by name, are stored with it to find it by. Its function may take
         ``timeout`` seconds; by default, as long as its task says.
+
+        With a ``connection`` of yours, a :class:`sqlite3.Connection` to the store's file, the step
+        is submitted in the transaction that is open there, or begins with it: it exists once you
+        commit, and never if you roll back. A conflict of ids then makes a dead letter.
         """
         command = self.command(
             payload,
@@ -70,17 +76,25 @@ class Queue(AppBase):
             labels=labels,
             timeout=timeout,
         )
-        return self.submit_together([command])[0]
+        if connection is None:
+            return self.submit_together([command])[0]
+        on_connection.insert(connection, [command])
+        return command.step_id
 
     def submit_many(
-        self, payloads: Iterable[Mapping[str, Any]], **options: Unpack[SubmitOptions]
+        self,
+        payloads: Iterable[Mapping[str, Any]],
+        *,
+        connection: object = None,
+        **options: Unpack[CommandOptions],
     ) -> list[str]:
         """Store a step for every payload with the options of :meth:`submit`, except ``step_id``;
         return their ids, in order.
 
         All payloads are checked before the first is stored; then the steps are stored in
         transactions of up to 1,000. If a transaction fails, the attribute ``stored_ids`` of its
-        error lists the ids of the steps that were stored, those of the first payloads.
+        error lists the ids of the steps that were stored, those of the first payloads. With a
+        ``connection``, all of them are submitted in its transaction.
         """
         if options.get("step_id") is not None:
             raise InvalidInput("step_id is for one step; use submit() for each")
@@ -90,7 +104,10 @@ class Queue(AppBase):
                 commands.append(self.command(payload, **options))
             except InvalidInput as error:
                 raise InvalidInput(f"payloads[{number}]: {error}") from None
-        return self.submit_commands(commands)
+        if connection is None:
+            return self.submit_commands(commands)
+        on_connection.insert(connection, commands)
+        return [command.step_id for command in commands]
 
     def command(
         self,

@@ -11,8 +11,8 @@ from fleet_q.core.step import OnConflict
 P = ParamSpec("P")
 
 
-class SubmitOptions(TypedDict, total=False):
-    """The options of :meth:`fleet_q.FleetQ.submit`, which describes them."""
+class CommandOptions(TypedDict, total=False):
+    """The options of a step; :meth:`fleet_q.FleetQ.submit` describes them."""
 
     step_id: str | None
     priority: int
@@ -25,6 +25,12 @@ class SubmitOptions(TypedDict, total=False):
     on_conflict: OnConflict
     labels: Mapping[str, str] | None
     timeout: float | None
+
+
+class SubmitOptions(CommandOptions, total=False):
+    """The options of :meth:`fleet_q.FleetQ.submit`."""
+
+    connection: object
 
 
 OPTION_NAMES: Final = frozenset(SubmitOptions.__annotations__)

@@ -9,6 +9,7 @@ from typing import Final
 
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import IllegalTransition, StoreUnavailable, UnknownStep
+from fleet_q.core.inbox import row_values
 from fleet_q.core.ports import StoreTraits
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
@@ -39,7 +40,7 @@ def send(
     submissions are sent once. ``on_done`` is called with whether the request is known to have been
     carried out."""
     call = _call_of(request)
-    send_once = isinstance(request, Submission) and request.unique
+    send_once = isinstance(request, Submission) and (request.unique or request.inbox)
     if traits.combines and isinstance(request, Submission) and not request.unique:
         yield from _submit_checked(call, virtual_clock, chance, traits)
         on_done(True)
@@ -88,6 +89,8 @@ def hold_locks(seconds: float, pods: tuple[str, ...]) -> Process:
 
 def _call_of(request: Request) -> StoreCall:
     match request:
+        case Submission(steps=steps, inbox=True):
+            return StoreCall("insert", ([row_values(_submit(work, False)) for work in steps],))
         case Submission(steps=steps, pod_id=pod_id, unique=unique):
             return StoreCall("submit", ([_submit(work, unique) for work in steps], pod_id))
         case Cancellation(step_id=step_id):

@@ -185,6 +185,8 @@ class Fleet:
             return
         self.accepted.update(work.step_id for work in request.steps)
         pod = self.processes.get(request.pod_id or "")
+        if request.inbox:
+            return
         if pod is not None and pod.alive and not pod.frozen:
             pod.work_arrived()
 
@@ -348,6 +350,7 @@ class Fleet:
         return (
             self.checks.unfinished == 0
             and self._open_requests == 0
+            and not self.database.inbox
             and self.server.is_undisturbed()
         )
 

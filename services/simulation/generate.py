@@ -89,7 +89,7 @@ def draw(
     )
     if is_measured or steps is not None:
         return scenario
-    return _with_rare_case(with_limited_queues(scenario), names)
+    return _with_rare_case(with_limited_queues(_with_inbox(scenario)), names)
 
 
 def burst(
@@ -111,6 +111,21 @@ def burst(
         clusters=clusters,
         is_measured=True,
     )
+
+
+def _with_inbox(scenario: sc.Scenario) -> sc.Scenario:
+    """Let some submissions to a SQLite file insert rows into the inbox."""
+    if scenario.store != "sqlite":
+        return scenario
+    chance = Random(f"scenario {scenario.seed}, inbox")
+    share = chance.choice([0.0, 0.3])
+    requests = [
+        replace(request, unique=False, inbox=True)
+        if isinstance(request, sc.Submission) and chance.random() < share
+        else request
+        for request in scenario.requests
+    ]
+    return replace(scenario, requests=tuple(requests))
 
 
 def _with_rare_case(scenario: sc.Scenario, pods: list[str]) -> sc.Scenario:

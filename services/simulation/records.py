@@ -81,6 +81,8 @@ class Records:
         self.early_by = 0  # µs by which the time of the latest commit precedes it
         self.holding: Counter[str] = Counter()  # number of claimed steps, by incarnation
         self.queue = Queue(self.steps)
+        self.inbox: list[str] = []  # the steps of the rows that no sync has taken in, in order
+        self.taken_in: set[str] = set()
 
     def leader(self, at: int, rows: Sequence[Pod] | None = None) -> str | None:
         """The leader at ``at``, or ``None``; by the log, or by ``rows`` that were read."""

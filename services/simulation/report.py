@@ -204,8 +204,9 @@ def describe_fault(fault: sc.Fault) -> str:
 
 def _request(request: sc.Request) -> str:
     match request:
-        case sc.Submission(steps=steps):
-            return "submitted: " + ", ".join(f"{w.step_id} ({w.behaviour})" for w in steps)
+        case sc.Submission(steps=steps, inbox=inbox):
+            how = "inserted into the inbox" if inbox else "submitted"
+            return f"{how}: " + ", ".join(f"{w.step_id} ({w.behaviour})" for w in steps)
         case sc.Cancellation(step_id=step_id):
             return f"cancelled: {step_id}"
         case sc.Replaying(step_id=step_id):

@@ -77,6 +77,8 @@ class SafetyChecks(Records):
             self._latest[actor] = max(answer.at, self._latest.get(actor, 0))
             if self._leader_seen[actor] == actor.name:
                 self._has_led.add(actor)
+        elif call.method == "insert":
+            self.inbox += [row["step_id"] for row in call.args[0]]
         elif call.method in ("declare_dead", "recover") and (steps or pods):
             self._check_leads(actor)
         elif call.method == "put" and (pod_id := joining_pod(request := call.args[1])) is not None:

@@ -49,12 +49,13 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 class Submission(msgspec.Struct, frozen=True, tag=True):
     """Submits steps in one call, from pod ``pod_id`` or from outside. If their ids are ``unique``,
-    the call is not retried."""
+    the call is not retried; nor if it inserts rows into the ``inbox``."""
 
     at: float
     steps: tuple[Work, ...]
     pod_id: str | None = None
     unique: bool = False
+    inbox: bool = False
 
 
 class Cancellation(msgspec.Struct, frozen=True, tag=True):

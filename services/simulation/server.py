@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from fleet_q.adapters.ids import INTAKE
 from fleet_q.adapters.snowflake.deadline import FETCH_TIMEOUT
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import DataRefused, FleetQError, StoreUnavailable, UnknownStoreError
@@ -232,7 +233,7 @@ class Server:
         if view is None:
             return call.on(self._store)
         if session.is_query:
-            return call.on(EventStore(view))
+            return call.on(EventStore(view, INTAKE))
         if call.method == "look":
             return View(is_there=True, is_oldest=True, result=None)
         if call.method == "peek":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.event_store import EventStore
+from fleet_q.core.inbox import Intake
 from fleet_q.core.pod import SendHeartbeat
 from fleet_q.core.ports import CheckedReplacement, CheckedSubmission, SyncRequest, SyncResult
 from fleet_q.core.step import Step
@@ -38,9 +39,19 @@ class SimulatedStore(EventStore):
         clock: Callable[[], float],
         on_done: Callable[[Actor, StoreCall, Any], object],
     ) -> None:
-        super().__init__(database)
+        super().__init__(database, Intake(new_id=self._new_id))
+        self._database: RecordingDatabase = database
+        self._rejected = 0
         self.mailbox = Mailbox(database, clock)
         self._on_done = on_done
+
+    def _new_id(self) -> str:
+        self._rejected += 1
+        return f"rejected-{self._rejected}"
+
+    def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows into the inbox."""
+        self._database.put_into_inbox(rows)
 
     def peek(self, request: SyncRequest) -> SyncResult | None:
         """The answer to a claim if no step is due."""

@@ -45,6 +45,7 @@ class StepChecks:
             record = None
         if isinstance(fact, ev.Submitted):
             require(record is None, "versions", step_id, "was submitted twice")
+            self._take_in(step_id)
             available = fact.available_ts if self._work[step_id].delay else 0
             record = StepRecord(
                 fact.priority,
@@ -106,6 +107,14 @@ class StepChecks:
                 self._records.unfinished += 1
         self._check_row(record, step)
         return record
+
+    def _take_in(self, step_id: str) -> None:
+        """Each row of the inbox becomes one step, in the order of insertion."""
+        records = self._records
+        require(step_id not in records.taken_in, "inbox", step_id, "was taken in twice")
+        if step_id in records.inbox:
+            require(records.inbox[0] == step_id, "inbox", step_id, "was taken in out of order")
+            records.taken_in.add(records.inbox.pop(0))
 
     def _claimed(
         self, record: StepRecord, event: StepEvent, fact: ev.Claimed, actor: Actor

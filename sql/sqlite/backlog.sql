@@ -1,10 +1,14 @@
 -- The steps that are not final, as one row: how many are pending, claimable and claimed, since when
--- the oldest claimable one has waited, and when the next one becomes due.
+-- the oldest claimable one has waited, and when the next one becomes due. Rows of the inbox count as
+-- steps that are due now.
 SELECT
-    count(*),
-    count(*) FILTER (WHERE is_due),
+    count(*) + (SELECT count(*) FROM step_inbox),
+    count(*) FILTER (WHERE is_due) + (SELECT count(*) FROM step_inbox),
     (SELECT count(*) FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed'),
-    min(max(created_ts, available_ts)) FILTER (WHERE is_due),
+    coalesce(
+        min(max(created_ts, available_ts)) FILTER (WHERE is_due),
+        (SELECT :now FROM step_inbox LIMIT 1)
+    ),
     min(available_ts) FILTER (WHERE NOT is_due)
 FROM (
     SELECT

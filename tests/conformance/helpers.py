@@ -24,6 +24,9 @@ T = TypeVar("T")
 _numbers = count()
 
 
+WITHOUT_COMMAND: Final = {"rejected"}
+"""The events that no command of a store causes, since rows of the inbox do."""
+
 EVERY_COLUMN: Final[dict[str, Any]] = {
     "queue": "gpu",
     "task_type": "résumé",

@@ -5,6 +5,7 @@ It must not call the core's ``decide``, ``evolve`` or ``is_orphan``, so that it 
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from fleet_q.core.errors import StepConflict
 from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.pod import Drain, Join, Leave, PodCommand, SendHeartbeat, Sleep
 from fleet_q.core.ports import Backlog, SyncRequest
@@ -61,6 +63,36 @@ class Model:
         self.steps: dict[str, Row] = {}
         self.pods: dict[str, Row] = {}
         self.limits: dict[str, Limits] = {}
+        self.inbox: list[Row] = []
+        self.rejected = 0
+
+    def insert(self, row: Row) -> None:
+        """Insert a row into the inbox, given by its columns."""
+        row_id = self.inbox[-1]["row_id"] + 1 if self.inbox else 1
+        self.inbox.append({"row_id": row_id, **row})
+
+    def _take_in(self, now: int) -> None:
+        for row in self.inbox:
+            options = {k: v for k, v in row.items() if k not in ("row_id", "payload", "delay")}
+            delay = round(row.get("delay", 0) * 1_000_000)
+            try:
+                if row["payload"][0] != "{":
+                    raise Refused
+                self.submit([Submit(payload=row["payload"], delay=delay, **options)], now)
+            except Refused:
+                self._reject(row, now)
+        self.inbox.clear()
+
+    def _reject(self, row: Row, now: int) -> None:
+        self.rejected += 1
+        step_id = f"rejected {self.rejected}"
+        payload = json.dumps({"step_inbox": row})
+        self.submit([Submit(step_id, payload, max_retries=0)], now)
+        if row["payload"][0] == "{":
+            error = str(StepConflict(row["step_id"]))
+        else:
+            error = "payload is not JSON: Expecting value: line 1 column 1 (char 0)"
+        self._change(step_id, now, status="failed", error=f"invalid row of STEP_INBOX: {error}")
 
     def limit(self, queue: str, limits: Limits) -> None:
         """Give a queue these limits. A rate that stays as it is keeps its tokens."""
@@ -128,6 +160,8 @@ class Model:
         """The fields of the result, with steps as ids. Raises :class:`Refused` for an ended
         incarnation."""
         self._apply_pod_command(request, now)
+        if request.claim:
+            self._take_in(now)
         return {
             "claimed": self._claim(request, now) if request.claim else [],
             "refused": [o.step_id for o in request.outcomes if not self._outcome(o, now)],
@@ -275,10 +309,13 @@ class Model:
         ]
         return Backlog(
             now,
-            pending=len(due) + len(waiting),
-            claimable=len(due),
+            pending=len(due) + len(waiting) + len(self.inbox),
+            claimable=len(due) + len(self.inbox),
             claimed=self.counts()["claimed"],
-            oldest=min((max(s["created_ts"], s["available_ts"]) for s in due), default=None),
+            oldest=min(
+                (max(s["created_ts"], s["available_ts"]) for s in due),
+                default=now if self.inbox else None,
+            ),
             next_due=min((step["available_ts"] for step in waiting), default=None),
         )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -17,6 +18,7 @@ from fleet_q.adapters import memory
 from fleet_q.adapters.memory import MemoryStore
 from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.adapters.sqlite.store import SqliteStore
+from fleet_q.core.inbox import Intake
 from fleet_q.core.ports import Store
 from tests.standin.client import Schema
 from tests.tables import TABLES
@@ -50,6 +52,8 @@ class StoreKind:
     longest_wait: float = 0.0
     """Seconds by which the time of a statement may precede what it sees. If the clock is set back
     by no more, retries wait for the rest of their delay."""
+    insert: Callable[[Path, Store, Sequence[dict[str, Any]]], None] | None = None
+    """Insert rows into its inbox, in one transaction."""
     execute: Callable[[Path, Store, str], None] | None = None
     """Run an SQL statement on its tables."""
     spoil: Callable[[Path, Store], None] | None = None
@@ -58,7 +62,22 @@ class StoreKind:
 
 
 def _open_sqlite(folder: Path, clock: FakeClock) -> SqliteStore:
-    return SqliteStore(_file(folder), clock=clock)
+    return SqliteStore(_file(folder), clock=clock, intake=_intake())
+
+
+def _intake() -> Intake:
+    """Steps that hold invalid rows have ids that a model can foretell."""
+    numbers = count(1)
+    return Intake(new_id=lambda: f"rejected {next(numbers)}")
+
+
+def _insert_sqlite(folder: Path, _: Store, rows: Sequence[dict[str, Any]]) -> None:
+    with closing(sqlite3.connect(_file(folder))) as connection, connection:
+        for row in rows:
+            names, places = ", ".join(row), ", ".join("?" * len(row))
+            connection.execute(
+                f"INSERT INTO step_inbox ({names}) VALUES ({places})", list(row.values())
+            )
 
 
 def _file(folder: Path) -> Path:
@@ -167,11 +186,12 @@ def _spoil_snowflake(folder: Path, store: Store) -> None:
 KINDS: Final = [
     StoreKind(
         name="memory",
-        open=lambda _, clock: MemoryStore(clock),
+        open=lambda _, clock: MemoryStore(clock, _intake()),
         shared=False,
         examples=300,
         runs=300,
         run_length=60,
+        insert=lambda _, store, rows: store._database.put_into_inbox(rows),  # type: ignore[attr-defined]
         spoil=_spoil_memory,
         failing=_failing_memory,
     ),
@@ -183,6 +203,7 @@ KINDS: Final = [
         runs=150,
         run_length=60,
         execute=lambda folder, _, statement: _execute(folder, statement),
+        insert=_insert_sqlite,
         spoil=_spoil_sqlite,
         failing=_failing_sqlite,
     ),

@@ -17,6 +17,7 @@ from fleet_q.core.step import Complete, Fail, Release, Reprioritize, Submit, evo
 from .clock import SECOND, FakeClock
 from .helpers import (
     EVERY_COLUMN,
+    WITHOUT_COMMAND,
     acknowledge,
     claim,
     full_submission,
@@ -126,6 +127,13 @@ CASES: Final[dict[str, tuple[Make, Act, str]]] = {
         lambda store: store.change_allowed([Reprioritize("step", 7)]),
         "reprioritized",
     ),
+    "replace": (
+        retried_step,
+        lambda store: store.submit(
+            [Submit("later", "[1]", unique_key=EVERY_COLUMN["unique_key"], on_conflict="replace")]
+        ),
+        "replaced",
+    ),
     "replay a failed step": (failed_step, lambda store: store.replay(["step"]), "replayed"),
     "replay a cancelled step": (cancelled_step, lambda store: store.replay(["step"]), "replayed"),
 }
@@ -155,4 +163,4 @@ def test_submission_creates_the_row_as_evolve_does(store: Store, unique: bool) -
 
 
 def test_every_effect_has_a_case() -> None:
-    assert {kind for _, _, kind in CASES.values()} == set(EFFECTS)
+    assert {kind for _, _, kind in CASES.values()} == set(EFFECTS) - WITHOUT_COMMAND

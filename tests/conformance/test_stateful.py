@@ -16,6 +16,7 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -148,6 +149,18 @@ class Fleet(RuleBasedStateMachine):
         else:
             results = self.store.submit(batch)
             assert [(result.step_id, result.is_new) for result in results] == expected
+
+    @precondition(lambda self: self.kind.insert is not None)
+    @rule(
+        step_id=step_ids,
+        payload=st.sampled_from(["{}", "{}", '{"n":1}', "nonsense"]),
+        options=st.sampled_from([{}, {"delay": 2.5}, {"priority": 1}]),
+    )
+    def insert_into_inbox(self, step_id: str, payload: str, options: dict[str, Any]) -> None:
+        row = {"payload": payload, **options, "step_id": step_id, "max_retries": 2}
+        assert self.kind.insert is not None
+        self.kind.insert(Path(self.folder.name), self.store, [row])
+        self.model.insert(row)
 
     @rule(
         change=st.sampled_from(["cancel", "replay", "reprioritize"]),
@@ -432,6 +445,7 @@ class Fleet(RuleBasedStateMachine):
             if self.kind.writes_are_billed
             else [self.store.step(step_id) for step_id in self.model.steps]
         )
+        has_rows = bool(self.model.inbox)
         queue = [s for s in table if s and s.status == "pending" and is_due(s, now)]
         try:
             expected = self.model.sync(request, now)
@@ -447,7 +461,7 @@ class Fleet(RuleBasedStateMachine):
         assert list(result.refused) == expected["refused"]
         assert list(result.lost) == expected["lost"]
         if request.claim and not request.is_retry and not self.kind.writes_are_billed:
-            if not any(limits.hold for limits in self.model.limits.values()):
+            if not has_rows and not any(limits.hold for limits in self.model.limits.values()):
                 first = sorted(queue, key=claim_order)[: request.claim]
                 assert expected["claimed"] == ids(steps_to_claim(first, request.free))
             is_short = len(expected["claimed"]) < request.claim
@@ -561,5 +575,6 @@ def test_store_and_model_agree_after_random_calls(kind: StoreKind, part: int) ->
         "late and refused",
         "late but in time",
         "pods pruned",
+        "rejected",
         "steps pruned",
     }

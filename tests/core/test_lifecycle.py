@@ -26,6 +26,7 @@ STEP_TABLE: Final = [
     ("pending", "cancelled", "cancelled"),
     ("pending", "replaced", "pending"),
     ("pending", "reprioritized", "pending"),
+    ("pending", "rejected", "failed"),
     ("claimed", "completed", "completed"),
     ("claimed", "retried", "pending"),
     ("claimed", "released", "pending"),

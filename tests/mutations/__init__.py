@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.mutations.by_hand import BY_HAND
 from tests.mutations.guards import Mutation
+from tests.mutations.inbox import INBOX
 from tests.mutations.mailbox import MAILBOX
 from tests.mutations.pods import PODS
 from tests.mutations.queues import QUEUES
@@ -21,4 +22,5 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *BY_HAND,
     *MAILBOX,
     *QUEUES,
+    *INBOX,
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fleet_q import FleetQ, Settings
-from fleet_q.services.app import ids
+from fleet_q.adapters import ids
 from tests.forking import Child
 from tests.services.conftest import ended
 

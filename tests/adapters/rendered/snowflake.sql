@@ -365,7 +365,8 @@ SELECT
     CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
-    CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+        THEN error END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
 FROM "STEP_TRACKER"
 WHERE (
@@ -406,7 +407,8 @@ SELECT
     CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
-    CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+        THEN error END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
 FROM "STEP_TRACKER"
 WHERE change_id = :change_id;
@@ -435,7 +437,8 @@ SELECT
     CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
-    CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+        THEN error END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
 FROM "STEP_TRACKER"
 WHERE change_id = :change_id
@@ -487,6 +490,7 @@ SET
         WHEN 'replayed' THEN 'pending'
         WHEN 'replaced' THEN 'pending'
         WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
     END,
     priority = CASE
         WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
@@ -525,7 +529,7 @@ SET
         ELSE "STEP_TRACKER".result
     END,
     error = CASE
-        WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
         WHEN change.type = 'completed' THEN NULL
         ELSE "STEP_TRACKER".error
     END,
@@ -1526,6 +1530,7 @@ SET
         WHEN 'replayed' THEN 'pending'
         WHEN 'replaced' THEN 'pending'
         WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
     END,
     priority = CASE
         WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
@@ -1564,7 +1569,7 @@ SET
         ELSE "STEP_TRACKER".result
     END,
     error = CASE
-        WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
         WHEN change.type = 'completed' THEN NULL
         ELSE "STEP_TRACKER".error
     END,
@@ -1904,6 +1909,7 @@ SET
         WHEN 'replayed' THEN 'pending'
         WHEN 'replaced' THEN 'pending'
         WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
     END,
     priority = CASE
         WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
@@ -1942,7 +1948,7 @@ SET
         ELSE "STEP_TRACKER".result
     END,
     error = CASE
-        WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
         WHEN change.type = 'completed' THEN NULL
         ELSE "STEP_TRACKER".error
     END,

@@ -73,6 +73,7 @@ BEGIN
             WHEN 'replayed' THEN 'pending'
             WHEN 'replaced' THEN 'pending'
             WHEN 'reprioritized' THEN 'pending'
+            WHEN 'rejected' THEN 'failed'
         END,
         priority = CASE
             WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
@@ -111,7 +112,7 @@ BEGIN
             ELSE "STEP_TRACKER".result
         END,
         error = CASE
-            WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+            WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
             WHEN change.type = 'completed' THEN NULL
             ELSE "STEP_TRACKER".error
         END,
@@ -167,6 +168,7 @@ BEGIN
                 WHEN 'replayed' THEN 'pending'
                 WHEN 'replaced' THEN 'pending'
                 WHEN 'reprioritized' THEN 'pending'
+                WHEN 'rejected' THEN 'failed'
             END,
             priority = CASE
                 WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
@@ -205,7 +207,7 @@ BEGIN
                 ELSE "STEP_TRACKER".result
             END,
             error = CASE
-                WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
                 WHEN change.type = 'completed' THEN NULL
                 ELSE "STEP_TRACKER".error
             END,
@@ -272,7 +274,8 @@ BEGIN
             CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
-            CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                THEN error END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
         FROM "STEP_TRACKER"
         WHERE change_id = :change_id;
@@ -978,6 +981,7 @@ BEGIN
                     WHEN 'replayed' THEN 'pending'
                     WHEN 'replaced' THEN 'pending'
                     WHEN 'reprioritized' THEN 'pending'
+                    WHEN 'rejected' THEN 'failed'
                 END,
                 priority = CASE
                     WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
@@ -1016,7 +1020,7 @@ BEGIN
                     ELSE "STEP_TRACKER".result
                 END,
                 error = CASE
-                    WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
                     WHEN change.type = 'completed' THEN NULL
                     ELSE "STEP_TRACKER".error
                 END,
@@ -1409,6 +1413,7 @@ BEGIN
                             WHEN 'replayed' THEN 'pending'
                             WHEN 'replaced' THEN 'pending'
                             WHEN 'reprioritized' THEN 'pending'
+                            WHEN 'rejected' THEN 'failed'
                         END,
                         priority = CASE
                             WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
@@ -1447,7 +1452,7 @@ BEGIN
                             ELSE "STEP_TRACKER".result
                         END,
                         error = CASE
-                            WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                            WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
                             WHEN change.type = 'completed' THEN NULL
                             ELSE "STEP_TRACKER".error
                         END,
@@ -1847,7 +1852,8 @@ BEGIN
                 CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
                 CASE WHEN change_type = 'claimed' THEN incarnation END,
                 CASE WHEN change_type = 'completed' THEN result END,
-                CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+                CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                    THEN error END,
                 CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
             FROM "STEP_TRACKER"
             WHERE (
@@ -2503,6 +2509,7 @@ BEGIN
             WHEN 'replayed' THEN 'pending'
             WHEN 'replaced' THEN 'pending'
             WHEN 'reprioritized' THEN 'pending'
+            WHEN 'rejected' THEN 'failed'
         END,
         priority = CASE
             WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
@@ -2541,7 +2548,7 @@ BEGIN
             ELSE "STEP_TRACKER".result
         END,
         error = CASE
-            WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+            WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
             WHEN change.type = 'completed' THEN NULL
             ELSE "STEP_TRACKER".error
         END,
@@ -2607,6 +2614,7 @@ BEGIN
                 WHEN 'replayed' THEN 'pending'
                 WHEN 'replaced' THEN 'pending'
                 WHEN 'reprioritized' THEN 'pending'
+                WHEN 'rejected' THEN 'failed'
             END,
             priority = CASE
                 WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
@@ -2645,7 +2653,7 @@ BEGIN
                 ELSE "STEP_TRACKER".result
             END,
             error = CASE
-                WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
                 WHEN change.type = 'completed' THEN NULL
                 ELSE "STEP_TRACKER".error
             END,
@@ -2721,7 +2729,8 @@ BEGIN
             CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
-            CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                THEN error END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
         FROM "STEP_TRACKER"
         WHERE change_id = :change_id;
@@ -3090,7 +3099,8 @@ BEGIN
             CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
-            CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                THEN error END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
         FROM "STEP_TRACKER"
         WHERE change_id = :change_id;
@@ -3330,6 +3340,7 @@ BEGIN
                     WHEN 'replayed' THEN 'pending'
                     WHEN 'replaced' THEN 'pending'
                     WHEN 'reprioritized' THEN 'pending'
+                    WHEN 'rejected' THEN 'failed'
                 END,
                 priority = CASE
                     WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
@@ -3368,7 +3379,7 @@ BEGIN
                     ELSE "STEP_TRACKER".result
                 END,
                 error = CASE
-                    WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
                     WHEN change.type = 'completed' THEN NULL
                     ELSE "STEP_TRACKER".error
                 END,
@@ -3761,6 +3772,7 @@ BEGIN
                             WHEN 'replayed' THEN 'pending'
                             WHEN 'replaced' THEN 'pending'
                             WHEN 'reprioritized' THEN 'pending'
+                            WHEN 'rejected' THEN 'failed'
                         END,
                         priority = CASE
                             WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
@@ -3799,7 +3811,7 @@ BEGIN
                             ELSE "STEP_TRACKER".result
                         END,
                         error = CASE
-                            WHEN change.type IN ('retried', 'recovered', 'failed') THEN change.error
+                            WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
                             WHEN change.type = 'completed' THEN NULL
                             ELSE "STEP_TRACKER".error
                         END,
@@ -4092,7 +4104,8 @@ BEGIN
                     CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
                     CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
-                    CASE WHEN change_type IN ('retried', 'recovered', 'failed') THEN error END,
+                    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                        THEN error END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
                 FROM "STEP_TRACKER"
                 WHERE change_id = :change_id

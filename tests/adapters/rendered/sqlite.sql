@@ -56,12 +56,16 @@ WHERE rowid > last_insert_rowid() - :count;
 
 -- sqlite/backlog
 -- The steps that are not final, as one row: how many are pending, claimable and claimed, since when
--- the oldest claimable one has waited, and when the next one becomes due.
+-- the oldest claimable one has waited, and when the next one becomes due. Rows of the inbox count as
+-- steps that are due now.
 SELECT
-    count(*),
-    count(*) FILTER (WHERE is_due),
+    count(*) + (SELECT count(*) FROM step_inbox),
+    count(*) FILTER (WHERE is_due) + (SELECT count(*) FROM step_inbox),
     (SELECT count(*) FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed'),
-    min(max(created_ts, available_ts)) FILTER (WHERE is_due),
+    coalesce(
+        min(max(created_ts, available_ts)) FILTER (WHERE is_due),
+        (SELECT :now FROM step_inbox LIMIT 1)
+    ),
     min(available_ts) FILTER (WHERE NOT is_due)
 FROM (
     SELECT
@@ -234,6 +238,10 @@ WITH RECURSIVE pair(queue, task_type) AS (
     )
 )
 SELECT queue, task_type FROM pair;
+
+-- sqlite/delete_inbox_rows
+DELETE FROM step_inbox
+WHERE row_id <= :row_id;
 
 -- sqlite/delete_pods
 DELETE FROM pod_health
@@ -415,6 +423,9 @@ WHERE place <= :per_key - coalesce(claimed, 0)
 ORDER BY priority DESC, created_ts, step_id
 LIMIT :limit;
 
+-- sqlite/has_inbox_rows
+SELECT EXISTS (SELECT 1 FROM step_inbox);
+
 -- sqlite/history
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
     queue, task_type, key, unique_key, unique_until_ts, labels, timeout, claim_token, incarnation,
@@ -422,6 +433,37 @@ SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries,
 FROM step_events
 WHERE step_id = :step_id
 ORDER BY version;
+
+-- sqlite/inbox
+SELECT
+    row_id, CAST(payload AS BLOB), CAST(task_type AS BLOB), CAST(queue AS BLOB), priority,
+    CAST(key AS BLOB), CAST(unique_key AS BLOB), unique_for,
+    CAST(on_conflict AS BLOB), CAST(labels AS BLOB), delay,
+    available_ts, CAST(step_id AS BLOB), max_retries, timeout
+FROM step_inbox
+ORDER BY row_id
+LIMIT :limit;
+
+-- sqlite/inbox_row
+SELECT
+    row_id, CAST(payload AS BLOB), CAST(task_type AS BLOB), CAST(queue AS BLOB), priority,
+    CAST(key AS BLOB), CAST(unique_key AS BLOB), unique_for,
+    CAST(on_conflict AS BLOB), CAST(labels AS BLOB), delay,
+    available_ts, CAST(step_id AS BLOB), max_retries, timeout
+FROM step_inbox
+WHERE step_id = :step_id
+ORDER BY row_id
+LIMIT 1;
+
+-- sqlite/insert_inbox_row
+INSERT INTO step_inbox (
+    payload, queue, priority, key, unique_key, unique_for, on_conflict, labels, delay,
+    step_id, max_retries, timeout
+)
+VALUES (
+    :payload, :queue, :priority, :key, :unique_key, :unique_for, :on_conflict, :labels,
+    :delay, :step_id, :max_retries, :timeout
+);
 
 -- sqlite/insert_pod_event
 INSERT INTO pod_events (pod_id, version, type, event_ts, by_pod_id, incarnation)

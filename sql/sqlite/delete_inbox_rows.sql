@@ -1,0 +1,2 @@
+DELETE FROM step_inbox
+WHERE row_id <= :row_id
