@@ -46,7 +46,9 @@ def test_child_reads_and_writes_a_store_that_its_parent_opened(
 ) -> None:
     submit(store, "parent's")
 
-    child = Child(lambda: (store.submit([Submit("child's", "{}")]), store.counts()["pending"]))
+    child = Child(
+        lambda: (are_new(store.submit([Submit("child's", "{}")])), store.counts()["pending"])
+    )
 
     assert child.ended() == "([True], 2)"
     assert store.counts()["pending"] == (2 if kind.shared else 1)
@@ -58,7 +60,7 @@ def test_child_can_submit_after_its_parent_closed_the_store(
 ) -> None:
     store = kind.open(tmp_path, clock)
     submit(store, "parent's")
-    child = Child(lambda: store.submit([Submit(f"child's {n}", "{}") for n in range(20)]))
+    child = Child(lambda: are_new(store.submit([Submit(f"child's {n}", "{}") for n in range(20)])))
     store.close()
 
     assert child.ended() == repr([True] * 20)
@@ -112,7 +114,7 @@ def test_child_does_not_consume_events_that_its_parent_reads(store: Store) -> No
     events = store.step_events()
     first = next(events)
 
-    child = Child(lambda: (len(list(events)), store.submit([Submit("child's", "{}")])))
+    child = Child(lambda: (len(list(events)), are_new(store.submit([Submit("child's", "{}")]))))
     result = child.ended()
 
     assert "again" in result or result == "(4, [True])"
@@ -124,7 +126,7 @@ def test_child_uses_the_store_while_its_parent_reads_events(store: Store) -> Non
     submit(store, *(f"step {number}" for number in range(5)))
     events = store.step_events()
     next(events)
-    assert Child(lambda: store.submit([Submit("child's", "{}")])).ended() == "[True]"
+    assert Child(lambda: are_new(store.submit([Submit("child's", "{}")]))).ended() == "[True]"
     assert len(list(events)) == 4
 
 

@@ -66,9 +66,7 @@ def test_the_same_steps_submitted_at_once_are_new_once(clients: list[Store]) -> 
 
     results = at_once(lambda client: client.submit(batch), clients)
 
-    fresh = Counter(
-        name for result in results for name, new in zip(NAMES, result, strict=True) if new
-    )
+    fresh = Counter(stored.step_id for result in results for stored in result if stored.is_new)
     assert fresh == dict.fromkeys(NAMES, 1)
 
 
