@@ -18,6 +18,7 @@ from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.ports import Orphan
 from fleet_q.core.step import Submit
 from tests.forking import Child
+from tests.submitted import are_new
 from tests.waiting import LIMIT
 
 
@@ -109,7 +110,7 @@ def test_child_is_rejected_if_its_parent_has_another_connection_to_the_file(
         opened = Child(lambda: SqliteStore(tmp_path / "store.db")).ended()
     assert "close it before the fork" in result
     assert "close it before the fork" in opened
-    assert Child(lambda: store.submit([Submit("child's", "{}")])).ended() == "[True]"
+    assert Child(lambda: are_new(store.submit([Submit("child's", "{}")]))).ended() == "[True]"
 
 
 def test_child_cannot_use_its_parents_recovery_queue() -> None:
@@ -132,6 +133,7 @@ def test_daemon_and_its_parents_lose_no_submission(tmp_path: Path) -> None:
     script = """
 import os, sys
 from fleet_q import FleetQ
+from tests.submitted import are_new
 
 app = FleetQ(sys.argv[1])
 app.submit({"who": "first"})

@@ -45,12 +45,12 @@ def _evolve(fact: type, change: Callable[[Step, Step], Step]) -> Patch:
     return lambda: patch.object(step, "evolve", mutant)
 
 
-def _pending_or_claimed(queue: Any, at: int, limit: int, limits: Any = None) -> list[Step]:
+def _pending_or_claimed(queue: Any, at: int, limit: int, *within: Any) -> list[Step]:
     due = [s for s in queue._steps.values() if s.status in ("pending", "claimed")]
     return sorted((s for s in due if s.available_ts <= at), key=step.claim_order)[:limit]
 
 
-def _any_pending(queue: Any, at: int, limit: int, limits: Any = None) -> list[Step]:
+def _any_pending(queue: Any, at: int, limit: int, *within: Any) -> list[Step]:
     pending = [s for s in queue._steps.values() if s.status == "pending"]
     return sorted(pending, key=step.claim_order)[:limit]
 

@@ -16,7 +16,6 @@ from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.pod import Pod
 from fleet_q.core.step import Step
 from fleet_q.services.simulation.server import Server
-from fleet_q.services.simulation.session import Session
 from tests.mutations.guards import (
     Mutation,
     replaced,
@@ -28,9 +27,9 @@ def _stale_claims(claimable: Any) -> Any:
     """Claim the steps that an earlier transaction read."""
     seen: dict[Any, list[Step]] = {}
 
-    def mutant(tx: Any, limit: int, limits: Any = None) -> list[Step]:
+    def mutant(tx: Any, limit: int, *within: Any) -> list[Step]:
         stale = seen.get(tx._db, [])[:limit]
-        seen[tx._db] = claimable(tx, limit, limits)
+        seen[tx._db] = claimable(tx, limit, *within)
         return [tx._db.steps[s.step_id] and s for s in stale]
 
     return mutant
@@ -39,10 +38,10 @@ def _stale_claims(claimable: Any) -> Any:
 def _without_events(do: Any) -> Any:
     """Commit the rows, but not the events."""
 
-    def mutant(server: Server, session: Session) -> None:
+    def mutant(server: Server, *carried_out: Any) -> None:
         log = server._database.step_log
         before = {step_id: len(events) for step_id, events in log.items()}
-        do(server, session)
+        do(server, *carried_out)
         for step_id, events in log.items():
             del events[before.get(step_id, 0) :]
 
