@@ -5,27 +5,22 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fleet_q.adapters.memory import MemoryTransaction
-from tests.mutations.guards import Mutation, nothing, replaced
+from tests.mutations.guards import Mutation, replaced
 
 
 def _backwards(inbox: Any) -> Any:
     return lambda tx, limit, most_bytes: inbox(tx, limit, most_bytes)[::-1]
 
 
-def _for_good(delete: Any) -> Any:
-    """Delete rows although the transaction is rolled back."""
-
-    def mutant(tx: Any, last: Any) -> None:
-        delete(tx, last)
-        tx._undo.pop()
-
-    return mutant
+def _only_the_last(inbox: Any) -> Any:
+    """Pass over all rows of a batch but the last, which are deleted with it."""
+    return lambda tx, limit, most_bytes: inbox(tx, limit, most_bytes)[-1:]
 
 
 INBOX: Final = (
     Mutation(
-        "rows of the inbox are deleted when they are taken in",
-        replaced(MemoryTransaction, "delete_inbox_rows", nothing),
+        "no row of the inbox is deleted before it is taken in",
+        replaced(MemoryTransaction, "inbox", _only_the_last),
     ),
     Mutation(
         "rows of the inbox are taken in by their order",
