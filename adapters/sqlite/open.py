@@ -44,7 +44,7 @@ WAL_LIMIT: Final = 32 * 1024 * 1024
 """Bytes of the file ``-wal`` above which it is truncated after the next commit that can do so."""
 
 _WAL_PAUSE: Final = 0.01
-OLDEST_SQLITE: Final = (3, 37, 0)  # the first with STRICT tables
+OLDEST_SQLITE: Final = (3, 38, 0)  # the first with ->>
 
 
 def version_fault() -> str | None:
