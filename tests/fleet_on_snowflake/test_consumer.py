@@ -69,5 +69,5 @@ def test_sleeping_consumer_looks_without_a_warehouse_while_nothing_changes(
 
         wait_until(five_looks_cost_nothing)
         store.submit([Submit("step", "{}")])
-        (step,) = consumer.claim_steps(wait=0)
+        (step,) = wait_until(lambda: consumer.claim_steps(wait=0))
         assert step.step_id == "step"
