@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
@@ -50,13 +51,13 @@ def merged(new: Sequence[Submit]) -> list[Submit]:
 
     Raises :class:`UniqueKeyTaken` if one of the others allows no other step, and
     :class:`InvalidInput` if they have ids of their own, each of which is to find its own step, or
-    if two with one id have different keys.
+    if one with a unique key has the id of another.
     """
-    keys = {submit.step_id: submit.unique_key for submit in new}
+    count = Counter(submit.step_id for submit in new)
     for submit in new:
-        if keys[submit.step_id] != submit.unique_key:
+        if submit.unique_key is not None and count[submit.step_id] > 1:
             raise InvalidInput(
-                f"step {submit.step_id!r} is submitted with two unique keys; submit it once"
+                f"step {submit.step_id!r} with a unique key is submitted twice; submit it once"
             )
     first: dict[str, int] = {}
     result: list[Submit] = []
@@ -68,10 +69,7 @@ def merged(new: Sequence[Submit]) -> list[Submit]:
             result.append(submit)
             continue
         earlier = result[place]
-        if submit.step_id != earlier.step_id:
-            result[place] = _merged(earlier, submit)
-        elif submit.payload != earlier.payload:
-            result.append(submit)  # a conflict of ids
+        result[place] = _merged(earlier, submit)
     return result
 
 

@@ -104,8 +104,8 @@ class Model:
     def submit(self, batch: Sequence[Submit], now: int) -> list[tuple[str, bool]]:
         """The id of the step that stands for each submission, and whether it is new."""
         with_keys = {(new.unique_key, new.step_id) for new in batch if new.unique_key is not None}
-        of_ids = {(new.unique_key, new.step_id) for new in batch}
-        if len({step_id for _, step_id in of_ids}) < len(of_ids):
+        step_ids = [new.step_id for new in batch]
+        if any(new.unique_key and step_ids.count(new.step_id) > 1 for new in batch):
             raise Refused
         if len({unique_key for unique_key, _ in with_keys}) < len(with_keys):
             raise Refused
