@@ -36,6 +36,7 @@ class Work:
             json.dumps({"task_type": self.kind, "number": self.number}),
             priority=self.number % 3,
             max_retries=_FAILING.get(self.kind, PATIENT),
+            task_type=self.kind,
         )
 
     @property
