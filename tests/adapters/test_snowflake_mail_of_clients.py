@@ -116,6 +116,13 @@ def test_one_call_lets_many_pods_join(mail: Mail) -> None:
     assert [event.pod_id for event in mail.store.pod_history("e")] == ["e"]
 
 
+def test_pod_joins_again_after_the_clock_was_set_back(mail: Mail) -> None:
+    mail.store.sync(join("a2"))
+    mail.pass_time(-400)
+    mail.store.sync(join("a3"))
+    assert mail.store.pods().pods[0].incarnation == "a3"
+
+
 def test_join_does_not_end_a_process_that_posted_its_join_later(mail: Mail) -> None:
     mail.submit(1)
     mail.put((join("a2"), 1), (join("a3"), 1), (claim("b", 1), 1))

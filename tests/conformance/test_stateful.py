@@ -383,8 +383,6 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([-5, -1, 30]))
     def clock_is_set(self, seconds: float) -> None:
-        if seconds < 0 and self.kind.writes_are_billed:
-            return  # posted requests are ordered by the store's clock, which is Snowflake's own
         self.clock.step(seconds if seconds > 0 else seconds - self.kind.longest_wait)
         self.clock_went_back |= seconds < 0
 

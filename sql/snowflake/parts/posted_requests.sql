@@ -1,6 +1,7 @@
 -- The requests in the mailbox. One is void if a later one of its incarnation was posted or, if it is
 -- a join, one of a later process of the pod; what counts is when it was posted first, and
--- after that, that it was not served before. The texts are those of rows that this change serves.
+-- after that, that it was not served before. The texts are those of rows that this change serves. Rows
+-- that are later than a statement may take are from before the clock was set back, and do not count.
 (
     SELECT
         pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
@@ -25,5 +26,6 @@
             )
         ) AS is_void
     FROM {sync_requests}
+    WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
     GROUP BY pod_id, incarnation, number, joins
 )
