@@ -12,6 +12,8 @@ SELECT
         || COALESCE(
             LISTAGG(NULLIF(submissions, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), ''
         )
-        || ']'
-INTO :served, :join_count, :command_count, :requests, :claim, :outcomes, :outcome_count, :submissions
+        || ']',
+    COUNT(CASE WHEN submissions LIKE '%"replaces":%' THEN 1 END)
+INTO :served, :join_count, :command_count, :requests, :claim, :outcomes, :outcome_count, :submissions,
+    :replacing
 FROM {{marked_requests}}

@@ -11,11 +11,16 @@ IF (claim > 0 OR outcome_count > 0) THEN
 END IF;
 IF (submissions <> '[]') THEN
     {{lock_submitted}};
-    accepted := ({{accepted_submissions}});
-    {{submit}};
-    submit_count := SQLROWCOUNT;
-    {{replace_submitted}};
-    replaced := SQLROWCOUNT;
+    IF (replacing > 0) THEN
+        accepted := ({{accepted_ids}});
+        {{submit_accepted}};
+        submit_count := SQLROWCOUNT;
+        {{replace_submitted}};
+        replaced := SQLROWCOUNT;
+    ELSE
+        {{submit}};
+        submit_count := SQLROWCOUNT;
+    END IF;
 END IF;
 IF (changed > 0 OR claimed > 0 OR submit_count > 0 OR replaced > 0) THEN
     {{append_served_events}};

@@ -46,6 +46,7 @@ DECLARE
     claimed NUMBER(38, 0) DEFAULT 0;
     accepted VARCHAR DEFAULT '[]';
     submit_count NUMBER(38, 0) DEFAULT 0;
+    replacing NUMBER(38, 0) DEFAULT 0;
     replaced NUMBER(38, 0) DEFAULT 0;
     appended NUMBER(38, 0) DEFAULT 0;
     within_limits BOOLEAN DEFAULT FALSE;

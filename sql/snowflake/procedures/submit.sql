@@ -9,11 +9,9 @@ CREATE OR REPLACE PROCEDURE {procedure}(
 AS
 $$
 DECLARE
-    accepted VARCHAR DEFAULT '[]';
     stored NUMBER(38, 0) DEFAULT 0;
 BEGIN
     BEGIN TRANSACTION;
-    accepted := ({{accepted_submissions}});
     {{submit}};
     stored := SQLROWCOUNT;
     IF (stored = submission_count) THEN

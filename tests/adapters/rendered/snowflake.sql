@@ -1,8 +1,7 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
--- snowflake/accepted_submissions
--- The ids of the submissions that are stored: all but those of which a step has an id or a unique key,
--- or an older submission has, or of which a step to replace has changed.
+-- snowflake/accepted_ids
+-- The ids of the submissions that are accepted, as a JSON list.
 SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
 FROM (
     SELECT submitted.submission_id
@@ -1015,6 +1014,7 @@ FROM (
             )
         ) AS is_void
     FROM "SYNC_REQUESTS"
+    WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
     GROUP BY pod_id, incarnation, number, joins
 ) AS posted
 WHERE pod_id = :pod_id AND incarnation = :incarnation AND number = :number AND is_void;
@@ -1053,6 +1053,7 @@ FROM (SELECT pod_id, incarnation FROM (
                 )
             ) AS is_void
         FROM "SYNC_REQUESTS"
+        WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
         GROUP BY pod_id, incarnation, number, joins
     ) AS posted
     WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
@@ -1093,6 +1094,7 @@ FROM (SELECT pod_id, incarnation FROM (
                 )
             ) AS is_void
         FROM "SYNC_REQUESTS"
+        WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
         GROUP BY pod_id, incarnation, number, joins
     ) AS posted
     WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
@@ -1270,6 +1272,7 @@ FROM (
                         )
                     ) AS is_void
                 FROM "SYNC_REQUESTS"
+                WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
                 GROUP BY pod_id, incarnation, number, joins
             ) AS posted
             WHERE last_change IS NULL AND NOT is_void
@@ -1688,6 +1691,7 @@ FROM (
                 )
             ) AS is_void
         FROM "SYNC_REQUESTS"
+        WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
         GROUP BY pod_id, incarnation, number, joins
     ) AS posted
     WHERE last_change IS NULL AND NOT is_void
@@ -1719,6 +1723,7 @@ LEFT JOIN (
                 )
             ) AS is_void
         FROM "SYNC_REQUESTS"
+        WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
         GROUP BY pod_id, incarnation, number, joins
     ) AS posted
     WHERE last_change IS NULL AND NOT is_void
@@ -1862,7 +1867,69 @@ LEFT JOIN (
 ) AS step ON own.stored = 0;
 
 -- snowflake/submit
--- Insert the steps of the accepted submissions.
+-- Insert the steps of the submissions that are accepted.
+INSERT INTO "STEP_TRACKER" (
+    step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+    changed_for,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout
+)
+SELECT
+    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+    new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
+    new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+    new.value:max_retries::NUMBER(38, 0),
+    CASE
+        WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+        ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+    END,
+    new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+    new.value:unique_key::VARCHAR,
+    DATEADD(
+        microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+    ),
+    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
+JOIN (
+    SELECT submitted.submission_id
+    FROM (
+        SELECT
+            submission_id, step_id, unique_key, replaces,
+            ROW_NUMBER() OVER (PARTITION BY step_id ORDER BY number) AS place,
+            CASE
+                WHEN unique_key IS NOT NULL
+                    THEN ROW_NUMBER() OVER (PARTITION BY unique_key ORDER BY number)
+                ELSE 1
+            END AS place_of_key
+        FROM (
+            SELECT
+                index AS number, value:submission_id::VARCHAR AS submission_id,
+                value:step_id::VARCHAR AS step_id, value:unique_key::VARCHAR AS unique_key,
+                value:replaces::NUMBER(38, 0) AS replaces
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+        ) AS posted
+    ) AS submitted
+    LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
+    LEFT JOIN "STEP_TRACKER" AS owner
+        ON owner.unique_key = submitted.unique_key AND (
+            owner.status NOT IN ('completed', 'failed', 'cancelled')
+            OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+        )
+    GROUP BY submitted.submission_id
+    HAVING MAX(place) = 1 AND MAX(place_of_key) = 1
+        AND COUNT(
+            CASE
+                WHEN replaces IS NULL
+                    THEN CASE WHEN step.step_id IS NOT NULL OR owner.step_id IS NOT NULL THEN 1 END
+                WHEN step.step_id IS NULL OR step.status <> 'pending' OR step.version <> replaces
+                    THEN 1
+            END
+        ) = 0
+) AS accepted
+    ON accepted.submission_id = new.value:submission_id::VARCHAR;
+
+-- snowflake/submit_accepted
+-- Insert the steps of the submissions that were found acceptable, except those that replace others.
 INSERT INTO "STEP_TRACKER" (
     step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
     changed_for,

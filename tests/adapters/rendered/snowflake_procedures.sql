@@ -492,6 +492,7 @@ DECLARE
     claimed NUMBER(38, 0) DEFAULT 0;
     accepted VARCHAR DEFAULT '[]';
     submit_count NUMBER(38, 0) DEFAULT 0;
+    replacing NUMBER(38, 0) DEFAULT 0;
     replaced NUMBER(38, 0) DEFAULT 0;
     appended NUMBER(38, 0) DEFAULT 0;
     within_limits BOOLEAN DEFAULT FALSE;
@@ -567,6 +568,7 @@ BEGIN
                             )
                         ) AS is_void
                     FROM "SYNC_REQUESTS"
+                    WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
                     GROUP BY pod_id, incarnation, number, joins
                 ) AS posted
                 WHERE last_change IS NULL AND NOT is_void
@@ -598,6 +600,7 @@ BEGIN
                             )
                         ) AS is_void
                     FROM "SYNC_REQUESTS"
+                    WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
                     GROUP BY pod_id, incarnation, number, joins
                 ) AS posted
                 WHERE last_change IS NULL AND NOT is_void
@@ -631,6 +634,7 @@ BEGIN
                         )
                     ) AS is_void
                 FROM "SYNC_REQUESTS"
+                WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
                 GROUP BY pod_id, incarnation, number, joins
             ) AS posted
             WHERE pod_id = :pod_id AND incarnation = :incarnation AND number = :number AND is_void);
@@ -810,6 +814,7 @@ BEGIN
                             )
                         ) AS is_void
                     FROM "SYNC_REQUESTS"
+                    WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
                     GROUP BY pod_id, incarnation, number, joins
                 ) AS posted
                 WHERE last_change IS NULL AND NOT is_void
@@ -841,6 +846,7 @@ BEGIN
                             )
                         ) AS is_void
                     FROM "SYNC_REQUESTS"
+                    WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
                     GROUP BY pod_id, incarnation, number, joins
                 ) AS posted
                 WHERE last_change IS NULL AND NOT is_void
@@ -900,6 +906,7 @@ BEGIN
                                 )
                             ) AS is_void
                         FROM "SYNC_REQUESTS"
+                        WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
                         GROUP BY pod_id, incarnation, number, joins
                     ) AS posted
                     WHERE last_change IS NULL AND NOT is_void
@@ -925,8 +932,10 @@ BEGIN
                 || COALESCE(
                     LISTAGG(NULLIF(submissions, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), ''
                 )
-                || ']'
-        INTO :served, :join_count, :command_count, :requests, :claim, :outcomes, :outcome_count, :submissions
+                || ']',
+            COUNT(CASE WHEN submissions LIKE '%"replaces":%' THEN 1 END)
+        INTO :served, :join_count, :command_count, :requests, :claim, :outcomes, :outcome_count, :submissions,
+            :replacing
         FROM (
             SELECT
                 pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
@@ -955,6 +964,7 @@ BEGIN
                         )
                     ) AS is_void
                 FROM "SYNC_REQUESTS"
+                WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
                 GROUP BY pod_id, incarnation, number, joins
             ) AS posted
             WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
@@ -1733,100 +1743,164 @@ BEGIN
                     SELECT value:unique_key::VARCHAR
                     FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
                 );
-            accepted := (SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
-            FROM (
-                SELECT submitted.submission_id
+            IF (replacing > 0) THEN
+                accepted := (SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
                 FROM (
-                    SELECT
-                        submission_id, step_id, unique_key, replaces,
-                        ROW_NUMBER() OVER (PARTITION BY step_id ORDER BY number) AS place,
-                        CASE
-                            WHEN unique_key IS NOT NULL
-                                THEN ROW_NUMBER() OVER (PARTITION BY unique_key ORDER BY number)
-                            ELSE 1
-                        END AS place_of_key
+                    SELECT submitted.submission_id
                     FROM (
                         SELECT
-                            index AS number, value:submission_id::VARCHAR AS submission_id,
-                            value:step_id::VARCHAR AS step_id, value:unique_key::VARCHAR AS unique_key,
-                            value:replaces::NUMBER(38, 0) AS replaces
-                        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-                    ) AS posted
-                ) AS submitted
-                LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
-                LEFT JOIN "STEP_TRACKER" AS owner
-                    ON owner.unique_key = submitted.unique_key AND (
-                        owner.status NOT IN ('completed', 'failed', 'cancelled')
-                        OR owner.unique_until_ts > CURRENT_TIMESTAMP()
-                    )
-                GROUP BY submitted.submission_id
-                HAVING MAX(place) = 1 AND MAX(place_of_key) = 1
-                    AND COUNT(
-                        CASE
-                            WHEN replaces IS NULL
-                                THEN CASE WHEN step.step_id IS NOT NULL OR owner.step_id IS NOT NULL THEN 1 END
-                            WHEN step.step_id IS NULL OR step.status <> 'pending' OR step.version <> replaces
-                                THEN 1
-                        END
-                    ) = 0
-            ) AS accepted);
-            INSERT INTO "STEP_TRACKER" (
-                step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-                changed_for,
-                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-                unique_until_ts, labels, timeout
-            )
-            SELECT
-                new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
-                new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
-                new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
-                new.value:max_retries::NUMBER(38, 0),
-                CASE
-                    WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
-                    ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-                END,
-                new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
-                new.value:unique_key::VARCHAR,
-                DATEADD(
-                    microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
-                ),
-                new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
-            FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
-            WHERE new.value:replaces IS NULL
-                AND new.value:submission_id::VARCHAR IN (
-                    SELECT value::VARCHAR
-                    FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
-                );
-            submit_count := SQLROWCOUNT;
-            UPDATE "STEP_TRACKER"
-            SET
-                payload = change.payload, priority = change.priority,
-                available_ts = change.available_ts, task_type = change.task_type,
-                labels = change.labels,
-                last_update_ts = CURRENT_TIMESTAMP(),
-                version = "STEP_TRACKER".version + 1,
-                change_id = change.submission_id,
-                change_type = 'replaced',
-                change_token = NULL,
-                changed_for = change.pod_id
-            FROM (
+                            submission_id, step_id, unique_key, replaces,
+                            ROW_NUMBER() OVER (PARTITION BY step_id ORDER BY number) AS place,
+                            CASE
+                                WHEN unique_key IS NOT NULL
+                                    THEN ROW_NUMBER() OVER (PARTITION BY unique_key ORDER BY number)
+                                ELSE 1
+                            END AS place_of_key
+                        FROM (
+                            SELECT
+                                index AS number, value:submission_id::VARCHAR AS submission_id,
+                                value:step_id::VARCHAR AS step_id, value:unique_key::VARCHAR AS unique_key,
+                                value:replaces::NUMBER(38, 0) AS replaces
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                        ) AS posted
+                    ) AS submitted
+                    LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
+                    LEFT JOIN "STEP_TRACKER" AS owner
+                        ON owner.unique_key = submitted.unique_key AND (
+                            owner.status NOT IN ('completed', 'failed', 'cancelled')
+                            OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+                        )
+                    GROUP BY submitted.submission_id
+                    HAVING MAX(place) = 1 AND MAX(place_of_key) = 1
+                        AND COUNT(
+                            CASE
+                                WHEN replaces IS NULL
+                                    THEN CASE WHEN step.step_id IS NOT NULL OR owner.step_id IS NOT NULL THEN 1 END
+                                WHEN step.step_id IS NULL OR step.status <> 'pending' OR step.version <> replaces
+                                    THEN 1
+                            END
+                        ) = 0
+                ) AS accepted);
+                INSERT INTO "STEP_TRACKER" (
+                    step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+                    changed_for,
+                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                    unique_until_ts, labels, timeout
+                )
                 SELECT
-                    value:submission_id::VARCHAR AS submission_id, value:step_id::VARCHAR AS step_id,
-                    value:replaces::NUMBER(38, 0) AS replaces, value:pod_id::VARCHAR AS pod_id,
-                    value:payload::VARCHAR AS payload, value:priority::NUMBER(38, 0) AS priority,
+                    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+                    new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
+                    new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+                    new.value:max_retries::NUMBER(38, 0),
                     CASE
-                        WHEN value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
-                        ELSE DATEADD(microsecond, value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-                    END AS available_ts,
-                    value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels
-                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
-            ) AS change
-            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.replaces
-                AND change.submission_id IN (
-                    SELECT value::VARCHAR
-                    FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
-                );
-            replaced := SQLROWCOUNT;
+                        WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                        ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+                    END,
+                    new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+                    new.value:unique_key::VARCHAR,
+                    DATEADD(
+                        microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                    ),
+                    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+                FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
+                WHERE new.value:replaces IS NULL
+                    AND new.value:submission_id::VARCHAR IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+                    );
+                submit_count := SQLROWCOUNT;
+                UPDATE "STEP_TRACKER"
+                SET
+                    payload = change.payload, priority = change.priority,
+                    available_ts = change.available_ts, task_type = change.task_type,
+                    labels = change.labels,
+                    last_update_ts = CURRENT_TIMESTAMP(),
+                    version = "STEP_TRACKER".version + 1,
+                    change_id = change.submission_id,
+                    change_type = 'replaced',
+                    change_token = NULL,
+                    changed_for = change.pod_id
+                FROM (
+                    SELECT
+                        value:submission_id::VARCHAR AS submission_id, value:step_id::VARCHAR AS step_id,
+                        value:replaces::NUMBER(38, 0) AS replaces, value:pod_id::VARCHAR AS pod_id,
+                        value:payload::VARCHAR AS payload,
+                        value:priority::NUMBER(38, 0) AS priority,
+                        CASE
+                            WHEN value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                            ELSE DATEADD(microsecond, value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+                        END AS available_ts,
+                        value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                ) AS change
+                WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.replaces
+                    AND change.submission_id IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+                    );
+                replaced := SQLROWCOUNT;
+            ELSE
+                INSERT INTO "STEP_TRACKER" (
+                    step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+                    changed_for,
+                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                    unique_until_ts, labels, timeout
+                )
+                SELECT
+                    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+                    new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
+                    new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+                    new.value:max_retries::NUMBER(38, 0),
+                    CASE
+                        WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                        ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+                    END,
+                    new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+                    new.value:unique_key::VARCHAR,
+                    DATEADD(
+                        microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                    ),
+                    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+                FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
+                JOIN (
+                    SELECT submitted.submission_id
+                    FROM (
+                        SELECT
+                            submission_id, step_id, unique_key, replaces,
+                            ROW_NUMBER() OVER (PARTITION BY step_id ORDER BY number) AS place,
+                            CASE
+                                WHEN unique_key IS NOT NULL
+                                    THEN ROW_NUMBER() OVER (PARTITION BY unique_key ORDER BY number)
+                                ELSE 1
+                            END AS place_of_key
+                        FROM (
+                            SELECT
+                                index AS number, value:submission_id::VARCHAR AS submission_id,
+                                value:step_id::VARCHAR AS step_id, value:unique_key::VARCHAR AS unique_key,
+                                value:replaces::NUMBER(38, 0) AS replaces
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                        ) AS posted
+                    ) AS submitted
+                    LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
+                    LEFT JOIN "STEP_TRACKER" AS owner
+                        ON owner.unique_key = submitted.unique_key AND (
+                            owner.status NOT IN ('completed', 'failed', 'cancelled')
+                            OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+                        )
+                    GROUP BY submitted.submission_id
+                    HAVING MAX(place) = 1 AND MAX(place_of_key) = 1
+                        AND COUNT(
+                            CASE
+                                WHEN replaces IS NULL
+                                    THEN CASE WHEN step.step_id IS NOT NULL OR owner.step_id IS NOT NULL THEN 1 END
+                                WHEN step.step_id IS NULL OR step.status <> 'pending' OR step.version <> replaces
+                                    THEN 1
+                            END
+                        ) = 0
+                ) AS accepted
+                    ON accepted.submission_id = new.value:submission_id::VARCHAR;
+                submit_count := SQLROWCOUNT;
+            END IF;
         END IF;
         IF (changed > 0 OR claimed > 0 OR submit_count > 0 OR replaced > 0) THEN
             INSERT INTO "STEP_EVENTS" (
@@ -1907,6 +1981,7 @@ BEGIN
                             )
                         ) AS is_void
                     FROM "SYNC_REQUESTS"
+                    WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
                     GROUP BY pod_id, incarnation, number, joins
                 ) AS posted
                 WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
@@ -1945,6 +2020,7 @@ BEGIN
                             )
                         ) AS is_void
                     FROM "SYNC_REQUESTS"
+                    WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
                     GROUP BY pod_id, incarnation, number, joins
                 ) AS posted
                 WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
@@ -3007,12 +3083,32 @@ EXECUTE AS OWNER
 AS
 $$
 DECLARE
-    accepted VARCHAR DEFAULT '[]';
     stored NUMBER(38, 0) DEFAULT 0;
 BEGIN
     BEGIN TRANSACTION;
-    accepted := (SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
-    FROM (
+    INSERT INTO "STEP_TRACKER" (
+        step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+        changed_for,
+        payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+        unique_until_ts, labels, timeout
+    )
+    SELECT
+        new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+        new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
+        new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+        new.value:max_retries::NUMBER(38, 0),
+        CASE
+            WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+            ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+        END,
+        new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+        new.value:unique_key::VARCHAR,
+        DATEADD(
+            microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+        ),
+        new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+    FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
+    JOIN (
         SELECT submitted.submission_id
         FROM (
             SELECT
@@ -3047,34 +3143,8 @@ BEGIN
                         THEN 1
                 END
             ) = 0
-    ) AS accepted);
-    INSERT INTO "STEP_TRACKER" (
-        step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-        changed_for,
-        payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-        unique_until_ts, labels, timeout
-    )
-    SELECT
-        new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
-        new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
-        new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
-        new.value:max_retries::NUMBER(38, 0),
-        CASE
-            WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
-            ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
-        END,
-        new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
-        new.value:unique_key::VARCHAR,
-        DATEADD(
-            microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
-        ),
-        new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
-    FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
-    WHERE new.value:replaces IS NULL
-        AND new.value:submission_id::VARCHAR IN (
-            SELECT value::VARCHAR
-            FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
-        );
+    ) AS accepted
+        ON accepted.submission_id = new.value:submission_id::VARCHAR;
     stored := SQLROWCOUNT;
     IF (stored = submission_count) THEN
         INSERT INTO "STEP_EVENTS" (

@@ -1,7 +1,6 @@
--- The ids of the submissions that are stored: all but those of which a step has an id or a unique key,
+-- The ids of the submissions that may be stored: all but those of which a step has an id or a unique key,
 -- or an older submission has, or of which a step to replace has changed.
-SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
-FROM (
+(
     SELECT submitted.submission_id
     FROM (
         SELECT
@@ -33,4 +32,4 @@ FROM (
                     THEN 1
             END
         ) = 0
-) AS accepted
+)
