@@ -92,6 +92,10 @@ class Unavailable(MemoryStore):
         raise StoreUnavailable("the store does not answer")
 
 app = FleetQ(Unavailable())
+
+@app.task("any")
+def any_task():
+    pass
 """
 
 
