@@ -21,8 +21,8 @@ app = FleetQ()
 
 @app.task("nap")
 def nap(number: int) -> int:
-    """Return ``number`` after 20 ms, so that every pod gets steps."""
-    time.sleep(0.02)
+    """Return ``number`` after 20 ms, so that every pod gets steps, or after ``NAP_SECONDS``."""
+    time.sleep(float(os.environ.get("NAP_SECONDS", "0.02")))
     return number
 
 
