@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+Names = tuple[str, ...]
+
 
 class Routes(msgspec.Struct, frozen=True):
     """The queues that a pod claims from and the task types that it knows; ``None``: all.
@@ -14,8 +16,8 @@ class Routes(msgspec.Struct, frozen=True):
     types.
     """
 
-    queues: tuple[str, ...] | None = None
-    task_types: tuple[str, ...] | None = None
+    queues: Names | None = None
+    task_types: Names | None = None
 
     def serve(self, queue: str, task_type: str) -> bool:
         """Whether the pod may take steps of this queue and this task type."""
@@ -23,10 +25,23 @@ class Routes(msgspec.Struct, frozen=True):
             self.task_types is None or task_type in self.task_types
         )
 
+    def within(self, other: Routes) -> Routes:
+        """The routes that serve what both serve, the same for the same names in any order."""
+        return Routes(
+            _common(self.queues, other.queues), _common(self.task_types, other.task_types)
+        )
+
     @property
     def lead_nowhere(self) -> bool:
         """Whether the pod may take no step at all."""
         return self.queues == () or self.task_types == ()
+
+
+def _common(names: Names | None, others: Names | None) -> Names | None:
+    if names is None or others is None:
+        names = others if names is None else names
+        return None if names is None else tuple(sorted(set(names)))
+    return tuple(sorted(set(names) & set(others)))
 
 
 EVERYWHERE: Final = Routes()

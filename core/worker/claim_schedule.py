@@ -12,6 +12,7 @@ from fleet_q.core.retry import MICROS
 from fleet_q.core.routing import Routes
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Fail, Release
+from fleet_q.core.worker.claim_timing import ClaimTiming
 from fleet_q.core.worker.prefetch import PREFETCH_BYTES, Prefetch
 
 MOST_HELD_BYTES: Final = 2 * PREFETCH_BYTES
@@ -27,10 +28,8 @@ class ClaimSchedule:
     """Claims for free slots, and the steps to prefetch beyond them.
 
     ``slots`` is how many functions may run at once. ``usable`` is smaller while steps of some kind
-    cannot begin here. ``has_backlog``: the last claim was filled, so more steps may be waiting.
-    ``is_held_back``: only the limits of queues kept it from being filled.
-    ``held_bytes`` are the bytes of all payloads and results that the pod holds, ``running``
-    the number of steps. Times are seconds on the machine's clock.
+    cannot begin here. ``held_bytes`` are the bytes of all payloads and results that the pod holds,
+    ``running`` the number of steps. Times are seconds on the machine's clock.
     """
 
     def __init__(
@@ -38,14 +37,22 @@ class ClaimSchedule:
     ) -> None:
         self.slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self.usable = self.slots
-        self.has_backlog = True
-        self.is_held_back = False
-        self.next_claim = -math.inf
+        self._timing = ClaimTiming()
         self._settings = settings
         self._routes = routes
         self._prefetch = prefetch
         self._use_all_at = math.inf
         self._may_prefetch = True
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether more steps may be waiting: the last claim was filled."""
+        return self._timing.has_backlog
+
+    @property
+    def next_claim(self) -> float:
+        """When to claim again if nothing happens before."""
+        return self._timing.next_claim
 
     def free(self, running: int) -> int:
         """For how many more steps the pod has slots while it holds ``running``; none if there is no
@@ -55,7 +62,8 @@ class ClaimSchedule:
     def due(self, running: int, now: float, *, has_outcomes: bool = False) -> int:
         """How many steps to claim for free slots. Outcomes make room in queues, so where steps are
         held back, they are claimed together with these."""
-        is_due = self.has_backlog or now >= self.next_claim or (self.is_held_back and has_outcomes)
+        timing = self._timing
+        is_due = now >= timing.due_at or (timing.is_held_back and has_outcomes)
         return self.free(running) if is_due else 0
 
     def due_prefetch(self, free: int, running: int, held_bytes: int, now: float) -> int:
@@ -95,11 +103,11 @@ class ClaimSchedule:
 
     def claim_now(self) -> None:
         """Claim with the next plan."""
-        self.next_claim = -math.inf
+        self._timing.claim_now()
 
     def claim_by(self, at: float) -> None:
         """Claim at that time, unless a claim is due earlier."""
-        self.next_claim = min(self.next_claim, at)
+        self._timing.claim_by(at)
 
     def on_synced(
         self, request: SyncRequest, result: SyncResult, now: float, next_claim: float
@@ -107,11 +115,9 @@ class ClaimSchedule:
         """Schedule the next claim: at ``next_claim`` if the request claimed, and no later than the
         time at which a step becomes due."""
         if request.claim:
-            self.is_held_back = result.held_back
-            self.has_backlog = result.more or len(result.claimed) >= request.claim
+            self.timing_of(request.routes).on_claimed(result, request.claim, now, next_claim)
             # Steps that may not be prefetched are claimed first, as soon as there are free slots.
             self._may_prefetch = not (result.more and request.prefetch)
-            self.next_claim = next_claim
         elif request.outcomes:
             self.claim_by(now + self._settings.claim_interval)
         delays = [
@@ -124,3 +130,7 @@ class ClaimSchedule:
             delays.append(result.next_due - result.at)
         if delays:
             self.claim_by(now + max(min(delays) / MICROS, SHORTEST_CLAIM_WAIT))
+
+    def timing_of(self, routes: Routes) -> ClaimTiming:
+        """When to claim for these routes, which are the pod's."""
+        return self._timing

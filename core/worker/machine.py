@@ -8,7 +8,7 @@ have ended (``finished``). Times are seconds on one monotonic clock of the shell
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from fleet_q.core.leadership import is_led
@@ -161,22 +161,25 @@ class PodMachine:
             next_at=now if request is not None else self._schedule.next_at(),
         )
 
-    def want(self, steps: int) -> None:
-        """The callers of a pod by hand want so many steps in all."""
+    def want(self, steps: Mapping[Routes, int]) -> None:
+        """The callers of a pod by hand want so many steps that these routes serve."""
         assert self._by_hand is not None
         self._by_hand.wanted = steps
 
-    def look(self) -> None:
-        """Look now for the steps that are wanted. Where writes are billed, and the last claim found
-        too few, look first whether the change counter has changed since."""
-        if self._idle.relies_on_polls and not self._claims.has_backlog:
+    def look(self, routes: Routes) -> None:
+        """Look now for the steps that are wanted of these routes. Where writes are billed, and the
+        last claim found too few, look first whether the change counter has changed since."""
+        timing = self._claims.timing_of(routes)
+        if self._idle.relies_on_polls and not timing.has_backlog:
             self._idle.poll_now()
         else:
-            self.work_arrived()
+            timing.claim_now()
+        if self.phase == "asleep":
+            self._idle.wake_at = min(self._idle.wake_at, timing.due_at)
 
-    def has_looked(self, now: float) -> bool:
-        """Whether the store has been asked for the steps that are wanted, and had no more."""
-        return self._schedule.has_looked(now)
+    def has_looked(self, now: float, routes: Routes) -> bool:
+        """Whether the store has been asked for the steps of these routes, and had no more."""
+        return self._schedule.has_looked(now, routes)
 
     def begin_by(self, now: float) -> float:
         """Until when a step whose claim stood at ``now`` may begin without confirmation."""
@@ -241,8 +244,7 @@ class PodMachine:
             claim_at = self._pacing.claim_at(now, self._chance, pods=pods)
         if is_asleep:
             self._idle.wake_at = min(self._idle.wake_at, claim_at)
-        else:
-            self._claims.claim_by(claim_at)
+        self._claims.claim_by(claim_at)
         return True
 
     def on_pods(self, pods: PodList, now: float) -> bool:
@@ -447,7 +449,12 @@ class PodMachine:
             self._idle.on_awake(now)
         elif is_asleep and not was_asleep:
             self._idle.on_asleep(now)
-            # The change counter may have changed while the sync was under way.
+            self._wake_for_claim()
+
+    def _wake_for_claim(self) -> None:
+        """Wake when a claim is due: for other routes, or because the change counter has changed
+        while the sync was under way."""
+        if self.phase == "asleep":
             self._idle.wake_at = min(self._idle.wake_at, self._claims.next_claim)
 
     def _release_unexpected(self, claims: Iterable[tuple[str, str]]) -> None:
@@ -475,6 +482,7 @@ class PodMachine:
             is_one_of_many = self._sleepers > MANY_PODS
             self._idle.on_nothing_claimed(result, now, looks_again=not is_one_of_many)
             self._claims.claim_by(max(self._idle.wake_at, now + SHORTEST_CLAIM_WAIT))
+            self._wake_for_claim()
 
 
 def _is_representative(request: SyncRequest, result: SyncResult) -> bool:

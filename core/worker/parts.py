@@ -53,7 +53,8 @@ class PodParts:
         self.leading = LeaderDuties(pod_id, settings, chance)
         self.held = HeldClaims()
         self.outbox = Outbox()
-        self.requests = SyncRequests(self.member, self.held, self.outbox, new_id, routes)
+        turn = routes if self.by_hand is None else self.by_hand.turn
+        self.requests = SyncRequests(self.member, self.held, self.outbox, new_id, turn)
         self.backoff = StoreBackoff(settings, chance)
         self.combining = Combining(traits, self.pacing, self.backoff, chance)
 

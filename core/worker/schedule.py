@@ -6,6 +6,7 @@ import math
 
 from fleet_q.core.pod import PodCommand
 from fleet_q.core.ports import SyncRequest
+from fleet_q.core.routing import Routes
 from fleet_q.core.worker.parts import PodParts
 
 
@@ -157,13 +158,15 @@ class Schedule:
         could_claim = self._member.phase == "up" and self._claims.free(len(self._running)) > 0
         return self._idle.may_poll and could_claim and not self._claims.has_backlog
 
-    def has_looked(self, now: float) -> bool:
-        """Whether the pod would hold more steps if the store had any for it: nothing that may claim
-        a step is under way or due."""
-        phase = self._member.phase
+    def has_looked(self, now: float, routes: Routes) -> bool:
+        """Whether the pod by hand would hold more steps that these routes serve if the store had
+        any: nothing that may claim one is under way or due."""
+        phase, claims = self._member.phase, self._parts.by_hand
+        assert claims is not None
         if phase not in ("up", "asleep") or self._requests.pending is not None:
             return False
-        is_due = now >= self._idle.wake_at if phase == "asleep" else self._due_claim(now) > 0
+        has_outcomes = bool(self._outbox)
+        is_due = claims.is_due(routes, len(self._running), now, has_outcomes=has_outcomes)
         polls = self._idle.writes_are_billed and (phase == "asleep" or self._may_poll())
         polls = polls and now >= self._idle.next_poll
         return not is_due and not polls and now >= self._backoff.retry_at

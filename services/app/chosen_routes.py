@@ -1,4 +1,4 @@
-"""The routes of a pod by hand, as its callers choose them."""
+"""The routes of a pod by hand, as those who start it and its clients choose them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,27 @@ def chosen_routes(
 ) -> Routes:
     """Check and return the routes to these queues and task types. ``None`` stands for the queues of
     the settings, and for all types; the type ``""`` for steps that have none."""
-    if queues is None:
-        queues = settings.queues or None
-    else:
+    routes = _checked(queues, task_types)
+    return Routes(settings.queues or None, routes.task_types) if queues is None else routes
+
+
+def routes_within(
+    pod: Routes, queues: Sequence[str] | None, task_types: Sequence[str] | None
+) -> Routes:
+    """The routes to these queues and task types that a pod with its routes can serve. Raises
+    :class:`InvalidInput` if there is none, since no step would ever come."""
+    routes = _checked(queues, task_types).within(pod)
+    for what, names, served in (
+        ("queues", routes.queues, pod.queues),
+        ("task types", routes.task_types, pod.task_types),
+    ):
+        if names == ():
+            raise InvalidInput(f"this pod claims only the {what} {', '.join(served or ())}")
+    return routes
+
+
+def _checked(queues: Sequence[str] | None, task_types: Sequence[str] | None) -> Routes:
+    if queues is not None:
         queues = tuple(map(check_queue, _names(queues, "queues")))
     if task_types is not None:
         task_types = tuple(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
 from fleet_q.core.errors import ClaimLost
 from fleet_q.core.step import Step
+from fleet_q.services.app.chosen_routes import routes_within
 from fleet_q.services.app.claimed_step import Endings
 from fleet_q.services.worker.by_hand import ClaimCall, PodByHand
 
@@ -37,9 +38,19 @@ class Leases:
         self._answered: OrderedDict[tuple[str, str], tuple[str, Future[None]]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def claim(self, most: int, lease: float, *, is_over: bool) -> ClaimCall:
-        """Ask for up to ``most`` steps, each with a lease of so many seconds."""
-        return self.pod.steps.claim(most, lease, is_over=is_over)
+    def claim(
+        self,
+        most: int,
+        lease: float,
+        queues: Sequence[str] | None = None,
+        task_types: Sequence[str] | None = None,
+        *,
+        is_over: bool,
+    ) -> ClaimCall:
+        """Ask for up to ``most`` steps of these queues and task types, by default all of the pod's,
+        each with a lease of so many seconds. Raises ``InvalidInput``."""
+        routes = routes_within(self.pod.steps.routes, queues, task_types)
+        return self.pod.steps.claim(most, lease, routes, is_over=is_over)
 
     def renew(self, step_id: str, claim_token: str, lease: float | None) -> Future[float]:
         """Let the lease end in ``lease`` seconds, those of the claim by default; returns them."""

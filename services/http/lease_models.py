@@ -17,6 +17,9 @@ from fleet_q.services.http.models import Id, Strict
 LONGEST_WAIT = 60.0
 """Seconds; shorter than proxies usually let a request take."""
 
+MOST_NAMES = 1_000
+"""The most queues and task types that a request may name."""
+
 
 class ClaimRequest(Strict):
     """Which steps to claim."""
@@ -30,6 +33,15 @@ class ClaimRequest(Strict):
         ge=SHORTEST_LEASE,
         le=LONGEST_LEASE,
         description="seconds without a heartbeat after which a step is retried",
+    )
+    queues: list[Id] | None = Field(
+        None, min_length=1, max_length=MOST_NAMES, description="only from these queues"
+    )
+    task_types: list[Id | Literal[""]] | None = Field(
+        None,
+        min_length=1,
+        max_length=MOST_NAMES,
+        description="only steps of these types; an empty text is the type of those without one",
     )
 
 

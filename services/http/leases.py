@@ -41,7 +41,9 @@ def add_leases(locked: APIRouter, fleet: FleetQ) -> None:
     async def claim(body: ClaimRequest, request: Request) -> Claimed:
         """Claim steps, those that come first in the queue."""
         leases = _leases(fleet)
-        call = leases.claim(body.n, body.lease, is_over=body.wait == 0)
+        call = leases.claim(
+            body.n, body.lease, body.queues, body.task_types, is_over=body.wait == 0
+        )
         steps = await _claimed(leases, call, body.wait, request)
         return Claimed(steps=[LeasedStep.of(step) for step in steps])
 

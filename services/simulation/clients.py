@@ -7,6 +7,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from fleet_q.core.routing import EVERYWHERE
 from fleet_q.core.step import Complete, Fail, Step
 from fleet_q.services.simulation.functions import Functions, claim_of, result_of
 
@@ -42,7 +43,7 @@ class Clients(Functions):
         self.claimed_at.update((claim_of(step), now) for step in steps)
         given, unwanted = steps[: self.asking], steps[self.asking :]
         self.asking -= len(given)
-        self._machine.want(self.asking)
+        self._machine.want({EVERYWHERE: self.asking})
         self.unreported.update(map(claim_of, unwanted))
         self._machine.withdrawn(map(claim_of, unwanted))
         for step in given:
@@ -73,8 +74,8 @@ class Clients(Functions):
             self._on_done(self._look)
 
     def _look(self) -> None:
-        self._machine.want(self.asking)
-        self._machine.look()
+        self._machine.want({EVERYWHERE: self.asking})
+        self._machine.look(EVERYWHERE)
 
     def _renew(self, step: Step) -> None:
         process = self._process

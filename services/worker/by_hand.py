@@ -27,13 +27,14 @@ LEFT: Final = "the consumer has left the fleet"
 
 
 class ClaimCall(Future[list[Step]]):
-    """A caller that waits for up to ``most`` steps. With a ``lease``, each step that it gets is
-    retried if its claim is not renewed for so many seconds. ``is_over``: the caller takes what
-    there is and waits no longer."""
+    """A caller that waits for up to ``most`` steps that ``routes`` serve. With a ``lease``, each
+    step that it gets is retried if its claim is not renewed for so many seconds. ``is_over``: the
+    caller takes what there is and waits no longer."""
 
-    def __init__(self, most: int, lease: float | None, *, is_over: bool) -> None:
+    def __init__(self, most: int, lease: float | None, routes: Routes, *, is_over: bool) -> None:
         super().__init__()
         self.most = most
+        self.routes = routes
         self.lease = lease
         self.is_over = is_over
 
@@ -49,7 +50,8 @@ class StepsByHand:
 
     trouble: str | None = None
 
-    def __init__(self, pod: Pod) -> None:
+    def __init__(self, pod: Pod, routes: Routes) -> None:
+        self.routes = routes
         self._pod = pod
         self._machine = pod.machine
         self._calls: list[ClaimCall] = []
@@ -61,9 +63,16 @@ class StepsByHand:
 
     # From any thread
 
-    def claim(self, most: int, lease: float | None = None, *, is_over: bool = False) -> ClaimCall:
-        """Ask for up to ``most`` steps."""
-        call = ClaimCall(most, lease, is_over=is_over)
+    def claim(
+        self,
+        most: int,
+        lease: float | None = None,
+        routes: Routes | None = None,
+        *,
+        is_over: bool = False,
+    ) -> ClaimCall:
+        """Ask for up to ``most`` steps that ``routes`` serve, by default those of the pod."""
+        call = ClaimCall(most, lease, routes or self.routes, is_over=is_over)
         self._send(call, partial(self._add, call))
         return call
 
@@ -127,11 +136,14 @@ class StepsByHand:
     def _add(self, call: ClaimCall) -> None:
         self._calls.append(call)
         self._want()
-        self._machine.look()
+        self._machine.look(call.routes)
 
     def _want(self) -> None:
         self._calls = [call for call in self._calls if not call.done()]
-        self._machine.want(sum(call.most for call in self._calls))
+        wanted: dict[Routes, int] = {}
+        for call in self._calls:
+            wanted[call.routes] = wanted.get(call.routes, 0) + call.most
+        self._machine.want(wanted)
 
     def _end_wait(self, call: ClaimCall) -> None:
         call.is_over = True
@@ -173,8 +185,9 @@ class StepsByHand:
     def start(self, steps: Sequence[Step], begin_by: float) -> None:
         left, now = list(steps), time.monotonic()
         for call in self._calls:
-            if left and call.set_running_or_notify_cancel():
-                given, left = left[: call.most], left[call.most :]
+            given, rest = _shared_out(left, call)
+            if given and call.set_running_or_notify_cancel():
+                left = rest
                 for step in given:
                     self._held[_claim_of(step)] = step, call.lease
                     if call.lease is not None:
@@ -188,14 +201,12 @@ class StepsByHand:
             for call in self._calls:
                 _fail(call, ConsumerEnded(LEFT))
             self._want()
-        elif self._machine.has_looked(time.monotonic()):
-            self._end_calls(lambda call: _set_result(call, []))
-
-    def _end_calls(self, end: Callable[[ClaimCall], None]) -> None:
-        for call in self._calls:
-            if call.is_over:
-                end(call)
-        self._want()
+        else:
+            now = time.monotonic()
+            for call in self._calls:
+                if call.is_over and self._machine.has_looked(now, call.routes):
+                    _set_result(call, [])
+            self._want()
 
     def confirm(self, begin_by: float) -> None:
         """Nothing waits to begin: callers begin at once."""
@@ -246,7 +257,10 @@ class StepsByHand:
     def on_store_unavailable(self, error: Exception) -> None:
         """The store did not answer: those whose time is over wait no longer."""
         text = str(error) if isinstance(error, FleetQError) else message_of(error)
-        self._end_calls(lambda call: _fail(call, StoreUnavailable(text)))
+        for call in self._calls:
+            if call.is_over:
+                _fail(call, StoreUnavailable(text))
+        self._want()
 
     def on_ended(self) -> None:
         """The pod has ended: nothing will be answered any more."""
@@ -281,7 +295,7 @@ class PodByHand(Pod):
             pod_id,
             store,
             settings,
-            self._new_steps,
+            partial(self._new_steps, routes),
             new_log=lambda pod_id: _Log(pod_id, self.steps),
             most_by_hand=most,
             routes=lambda: routes,
@@ -289,8 +303,8 @@ class PodByHand(Pod):
         )
         self.when_ended(self.steps.on_ended)
 
-    def _new_steps(self, pod: Pod) -> StepsByHand:
-        self.steps = StepsByHand(pod)
+    def _new_steps(self, routes: Routes, pod: Pod) -> StepsByHand:
+        self.steps = StepsByHand(pod, routes)
         return self.steps
 
     def stay_with_the_parent(self) -> None:
@@ -334,6 +348,18 @@ class _Log(PodLog):
         super().on_unexpected(error, wait)
         if isinstance(error, Exception):
             self.steps.on_store_unavailable(error)
+
+
+def _shared_out(steps: list[Step], call: ClaimCall) -> tuple[list[Step], list[Step]]:
+    """The first steps that the call may take, and the rest."""
+    given: list[Step] = []
+    rest: list[Step] = []
+    for index, step in enumerate(steps):
+        if len(given) == call.most:
+            return given, rest + steps[index:]
+        serves = call.routes.serve(step.queue, step.task_type)
+        (given if serves else rest).append(step)
+    return given, rest
 
 
 def _claim_of(step: Step) -> Claim:

@@ -6,8 +6,10 @@ from typing import Any
 
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import StoreTraits
+from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.step import Complete, Fail, Outcome, Release
-from tests.core.helpers import Driver
+from fleet_q.core.worker.claims_by_hand import MOST_TIMINGS
+from tests.core.helpers import AT, Driver
 
 POLLED = StoreTraits(poll_interval=0.01)
 BILLED = StoreTraits(writes_are_billed=True)
@@ -21,16 +23,20 @@ def by_hand(traits: StoreTraits | None = None, most: int = 100, **settings: Any)
     return driver
 
 
-def want(driver: Driver, steps: int) -> None:
-    driver.machine.want(steps)
-    driver.machine.look()
+def want(driver: Driver, steps: int, routes: Routes = EVERYWHERE) -> None:
+    driver.machine.want({routes: steps})
+    driver.machine.look(routes)
+
+
+def has_looked(driver: Driver, routes: Routes = EVERYWHERE) -> bool:
+    return driver.machine.has_looked(driver.now, routes)
 
 
 def hold(driver: Driver, *step_ids: str) -> None:
     """Claim these steps for a caller."""
     want(driver, len(step_ids))
     driver.sync_once(*step_ids)
-    driver.machine.want(0)
+    driver.machine.want({})
 
 
 def outcomes_of(driver: Driver) -> tuple[Outcome, ...]:
@@ -82,9 +88,9 @@ def test_pod_by_hand_claims_again_when_the_store_had_too_few_steps() -> None:
     driver = by_hand()
     want(driver, 5)
     driver.sync_once("a")
-    driver.machine.want(4)
+    driver.machine.want({EVERYWHERE: 4})
     assert driver.plan().request is None
-    assert driver.machine.has_looked(driver.now)
+    assert has_looked(driver)
     driver.wait(5)
     assert driver.sync().claim == 4
 
@@ -95,7 +101,7 @@ def test_caller_that_comes_later_makes_the_pod_look_again_at_once() -> None:
     driver.sync_once()
     assert driver.plan().request is None
     want(driver, 1)
-    assert not driver.machine.has_looked(driver.now)
+    assert not has_looked(driver)
     assert driver.sync().claim == 1
 
 
@@ -113,9 +119,9 @@ def test_pod_has_not_looked_while_its_claim_is_under_way() -> None:
     driver = by_hand()
     want(driver, 1)
     request = driver.sync()
-    assert not driver.machine.has_looked(driver.now)
+    assert not has_looked(driver)
     driver.answer(request)
-    assert driver.machine.has_looked(driver.now)
+    assert has_looked(driver)
 
 
 def test_pod_has_not_looked_while_the_store_is_away() -> None:
@@ -123,7 +129,7 @@ def test_pod_has_not_looked_while_the_store_is_away() -> None:
     want(driver, 1)
     driver.sync()
     driver.machine.on_store_unavailable(driver.now)
-    assert not driver.machine.has_looked(driver.now)
+    assert not has_looked(driver)
 
 
 def test_full_pod_has_looked() -> None:
@@ -131,7 +137,7 @@ def test_full_pod_has_looked() -> None:
     hold(driver, "a")
     want(driver, 1)
     assert driver.plan().request is None
-    assert driver.machine.has_looked(driver.now)
+    assert has_looked(driver)
 
 
 def test_caller_costs_one_poll_where_writes_are_billed_until_the_counter_changes() -> None:
@@ -143,16 +149,16 @@ def test_caller_costs_one_poll_where_writes_are_billed_until_the_counter_changes
     for _ in range(3):
         driver.wait(1)
         want(driver, 1)
-        assert not driver.machine.has_looked(driver.now)
+        assert not has_looked(driver)
         plan = driver.plan()
         assert (plan.poll, plan.request) == (True, None)
         driver.machine.on_change_counter(7, driver.now)
         assert driver.plan().request is None
-        assert driver.machine.has_looked(driver.now)
+        assert has_looked(driver)
     want(driver, 1)
     assert driver.plan().poll
     driver.machine.on_change_counter(8, driver.now)
-    assert not driver.machine.has_looked(driver.now)
+    assert not has_looked(driver)
     assert driver.sync().claim == 1
 
 
@@ -183,7 +189,7 @@ def test_sleeping_pod_by_hand_wakes_for_its_caller_when_the_counter_changes() ->
 
 def test_sleeping_pod_by_hand_neither_polls_nor_wakes_while_nobody_wants_steps() -> None:
     driver = asleep()
-    driver.machine.want(0)
+    driver.machine.want({})
     driver.machine.on_change_counter(8, driver.now)
     plan = driver.plan()
     assert (plan.poll, plan.request) == (False, None)
@@ -245,3 +251,118 @@ def test_released_step_is_claimed_again_when_its_delay_is_over() -> None:
     assert driver.plan().request is None
     driver.wait(2)
     assert driver.sync().claim == 1
+
+
+GPU = Routes(queues=("gpu",))
+MAIL = Routes(task_types=("mail",))
+
+
+def want_both(driver: Driver, gpu: int = 2, mail: int = 3) -> None:
+    driver.machine.want({GPU: gpu, MAIL: mail})
+    driver.machine.look(GPU)
+    driver.machine.look(MAIL)
+
+
+def claims_of(driver: Driver, requests: int) -> list[tuple[Routes, int]]:
+    """The next claims; the store has no step for any."""
+    claims = []
+    for _ in range(requests):
+        request = driver.sync_once()
+        claims.append((request.routes, request.claim))
+    return claims
+
+
+def test_each_claim_is_for_one_of_the_routes_that_are_wanted() -> None:
+    driver = by_hand()
+    want_both(driver)
+    assert claims_of(driver, 2) == [(GPU, 2), (MAIL, 3)]
+    assert driver.plan().request is None
+    driver.wait(5)
+    assert claims_of(driver, 2) == [(GPU, 2), (MAIL, 3)]
+
+
+def test_routes_with_many_steps_and_routes_with_none_take_turns() -> None:
+    driver = by_hand()
+    for number in range(5):
+        want_both(driver)
+        driver.wait(0.01)
+        request = driver.sync_once(f"a{number}", f"b{number}")
+        assert request.routes == GPU
+        driver.machine.want({GPU: 2, MAIL: 3})
+        driver.wait(0.01)
+        assert driver.sync_once().routes == MAIL
+        assert not has_looked(driver, GPU)
+        assert has_looked(driver, MAIL)
+
+
+def test_repeated_claim_is_for_the_same_routes() -> None:
+    driver = by_hand()
+    want_both(driver)
+    request = driver.sync()
+    driver.machine.on_store_unavailable(driver.now)
+    driver.machine.want({MAIL: 3})
+    driver.wait(60)
+    assert driver.sync().routes == request.routes == GPU
+
+
+def test_step_that_becomes_due_is_claimed_although_other_routes_had_none() -> None:
+    driver = by_hand()
+    want_both(driver)
+    driver.sync_once(next_due=AT + 1_000_000)
+    driver.sync_once()
+    assert driver.plan().request is None
+    driver.wait(1)
+    assert driver.sync_once().routes == GPU
+
+
+def test_ended_step_makes_room_for_the_routes_that_were_held_back() -> None:
+    driver = by_hand()
+    hold(driver, "a")
+    want_both(driver)
+    driver.sync_once()
+    driver.sync_once(held_back=True)
+    assert driver.plan().request is None
+    driver.finish("a")
+    assert not has_looked(driver, MAIL)
+    request = driver.sync()
+    assert (request.routes, request.claim, len(request.outcomes)) == (MAIL, 3, 1)
+
+
+def test_sleeping_pod_looks_for_all_routes_when_the_counter_changes() -> None:
+    driver = asleep()
+    want_both(driver)
+    looks_of_sleeper(driver)
+    for counter in (8, 9):
+        driver.wait(1)
+        assert driver.plan().request is None
+        driver.machine.on_change_counter(counter, driver.now)
+        looks_of_sleeper(driver)
+        driver.wait(5)
+        looks_of_sleeper(driver)  # a store may show the change before it shows the step
+
+
+def looks_of_sleeper(driver: Driver) -> None:
+    """The pod looks for a step of each route, without waking, and finds none."""
+    for routes in (GPU, MAIL):
+        request = driver.sync()
+        assert (request.routes, request.only_if_claimable) == (routes, True)
+        driver.answer(request, done=False)
+    assert driver.machine.phase == "asleep"
+
+
+def test_sleeping_pod_claims_for_routes_that_it_does_not_know() -> None:
+    driver = asleep()
+    driver.machine.want({})
+    want(driver, 1)
+    assert driver.plan().request is None
+    want(driver, 1, GPU)
+    assert driver.sync().routes == GPU
+
+
+def test_memory_of_routes_is_bounded() -> None:
+    driver = by_hand()
+    for number in range(3 * MOST_TIMINGS):
+        want(driver, 1, Routes(task_types=(f"type {number}",)))
+    by_hand_claims = driver.machine._by_hand
+    assert by_hand_claims is not None
+    assert len(by_hand_claims._timings) <= MOST_TIMINGS

@@ -386,7 +386,7 @@ def test_idle_pod_that_is_one_of_many_awake_claims_at_a_time_drawn_once() -> Non
     chances = iter([0.9, 0.1])
     traits = StoreTraits(writes_are_billed=True, combines=True)
     driver = Driver(traits=traits, chance=lambda: next(chances, 0.1))
-    driver.machine._claims.next_claim = math.inf
+    driver.machine._claims._timing.next_claim = math.inf
     pods = tuple(Pod(f"pod-{n}", "up", 0, 0, f"i-{n}") for n in range(MANY_PODS + 1))
     driver.machine.silent(PodList(AT, pods), driver.now)
     driver.machine.on_change_counter(1, driver.now)

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,8 @@ class Sidecar:
             with error:
                 return error.code, json.load(error)
 
-    def claim(self) -> dict[str, Any]:
-        code, answer = self.post("/claim", wait=60)
+    def claim(self, **options: Any) -> dict[str, Any]:
+        code, answer = self.post("/claim", wait=60, **options)
         assert code == 200
         (step,) = answer["steps"]
         return dict(step)
@@ -75,6 +76,22 @@ def test_example_in_shell_counts_the_lines_of_files(sidecar: Sidecar, tmp_path: 
     assert sidecar.fleet.status(good).result == 2
     assert sidecar.fleet.status(bad).status == "failed"
     assert sidecar.fleet.status(bad).error == "the file cannot be read"
+
+
+def test_clients_in_several_languages_claim_what_they_know(sidecar: Sidecar) -> None:
+    kinds = ["python", "go", "shell"]
+    with ThreadPoolExecutor() as threads:
+        claims = {kind: threads.submit(sidecar.claim, task_types=[kind]) for kind in kinds}
+        unknown = sidecar.fleet.submit({"task_type": "rust"}, priority=5)
+        for kind in kinds:
+            step_id = sidecar.fleet.submit({"task_type": kind}, queue=f"{kind}-queue")
+            step = claims[kind].result(LIMIT)
+            assert step["step_id"] == step_id
+            body = {"claim_token": step["claim_token"], "result": kind}
+            assert sidecar.post(f"/steps/{step_id}/complete", **body)[0] == 200
+            assert sidecar.fleet.status(step_id).result == kind
+    assert sidecar.post("/claim", queues=["python-queue"]) == (200, {"steps": []})
+    assert [event.type for event in sidecar.fleet.history(unknown)] == ["submitted"]
 
 
 @pytest.mark.slow

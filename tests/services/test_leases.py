@@ -85,6 +85,73 @@ def test_pod_of_some_types_and_queues_leases_no_other_steps(app: FleetQ) -> None
         pod.drain(0)
 
 
+def test_client_claims_only_steps_of_the_queues_and_types_that_it_names(
+    client: Client, app: FleetQ
+) -> None:
+    app.submit({"task_type": "load"}, queue="images")
+    app.submit({"task_type": "resize"})
+    wanted = app.submit({"task_type": "resize"}, queue="images")
+    typeless = app.submit({"file": "a"})
+    only: dict[str, Any] = {"queues": ["images"], "task_types": ["resize"]}
+    (step,) = client.claim(10, **only)
+    assert step["step_id"] == wanted
+    assert client.claim(10, wait=0, **only) == []
+    assert [step["step_id"] for step in client.claim(10, task_types=[""])] == [typeless]
+    assert len(client.claim(10)) == 2
+    assert [event.type for event in app.history(wanted)] == ["submitted", "claimed"]
+
+
+def test_waiting_clients_get_the_steps_that_they_know_and_no_others(
+    client: Client, app: FleetQ
+) -> None:
+    kinds = ["python", "go", "shell"]
+    with ThreadPoolExecutor() as threads:
+        claims = {kind: threads.submit(client.claim, 10, task_types=[kind]) for kind in kinds}
+        unknown = app.submit({"task_type": "rust"}, priority=5)
+        for kind in reversed(kinds):
+            step_id = app.submit({"task_type": kind})
+            assert [step["step_id"] for step in claims[kind].result(LIMIT)] == [step_id]
+    assert [event.type for event in app.history(unknown)] == ["submitted"]
+
+
+def test_client_without_steps_is_answered_while_others_have_many(
+    client: Client, app: FleetQ
+) -> None:
+    app.submit({"task_type": "many"})
+    with ThreadPoolExecutor() as threads:
+        idle = threads.submit(client.claim, wait=0.05, task_types=["rare"])
+        while not idle.done():
+            (step,) = client.claim(task_types=["many"])
+            client.end(step, "release")
+        assert idle.result() == []
+
+
+def test_client_names_types_in_any_order(client: Client, app: FleetQ) -> None:
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(client.claim, task_types=["a", "b", "a"])
+        second = threads.submit(client.claim, task_types=["b", "a"])
+        ids = app.submit_many([{"task_type": "a"}, {"task_type": "b"}])
+        steps = first.result(LIMIT) + second.result(LIMIT)
+    assert {step["step_id"] for step in steps} == set(ids)
+
+
+def test_claim_of_what_the_pod_never_claims_is_refused(app: FleetQ) -> None:
+    some = FleetQ(app.store, settings=replace(QUICK, queues=("images", "gpu")))
+    step_id = app.submit({"task_type": "resize"}, queue="gpu")
+    app.submit({"task_type": "load"}, queue="gpu")
+    with some.leasing(["resize", "crop"]) as pod:
+        client = Client(api_of(some, lease=True))
+        for body, message in [
+            ({"queues": ["mail"]}, "this pod claims only the queues images, gpu"),
+            ({"task_types": ["load"]}, "this pod claims only the task types resize, crop"),
+        ]:
+            answer = client.post("/claim", json=body)
+            assert (answer.status_code, answer.json()["detail"]) == (422, message)
+        steps = client.claim(10, queues=["gpu", "mail"], task_types=["load", "resize"])
+        assert [step["step_id"] for step in steps] == [step_id]
+        pod.drain(0)
+
+
 def test_claim_waits_for_a_step(client: Client, app: FleetQ) -> None:
     with ThreadPoolExecutor() as threads:
         claiming = threads.submit(client.claim)
@@ -192,6 +259,13 @@ def test_token_of_another_claim_is_refused(client: Client, app: FleetQ) -> None:
         {"lease": 0.5},
         {"lease": 3601},
         {"leases": 5},
+        {"queues": []},
+        {"queues": "gpu"},
+        {"queues": [""]},
+        {"queues": ["a,b"]},
+        {"task_types": []},
+        {"task_types": [5]},
+        {"task_types": ["\0"]},
     ],
     ids=str,
 )
