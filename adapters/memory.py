@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain, takewhile
 from typing import Any, TypeVar
 
 from fleet_q.adapters import fork
@@ -22,6 +23,7 @@ from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, StoreTraits
 from fleet_q.core.pruning import is_prunable
+from fleet_q.core.queue_stats import COUNTED, QueueStats, StepGroup, stats_of_types
 from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.routing import EVERYWHERE, Routes
@@ -229,6 +231,17 @@ class MemoryTransaction(StepByStep):
             oldest=min(due, default=self.at if self._db.inbox else None),
             next_due=min(waiting, default=None),
         )
+
+    def queue_stats(self, window: int) -> QueueStats:
+        since = self.at - window
+        ids = reversed(self._db.by_status["completed"])  # the last one was completed last
+        completed = takewhile(
+            lambda step: step.last_update_ts >= since, map(self._db.steps.__getitem__, ids)
+        )
+        steps = chain(*map(self._in_status, COUNTED), completed)
+        groups = (StepGroup.of(step, self.at, since) for step in steps)
+        paused = {queue.queue for queue in self.queues() if queue.paused}
+        return QueueStats(self.at, since, self.counts(), stats_of_types(groups, paused))
 
     def pods(self) -> list[Pod]:
         return [self._db.pods[pod_id] for pod_id in sorted(self._db.pods)]

@@ -24,6 +24,7 @@ from fleet_q.core.ports import (
     SyncRequest,
     SyncResult,
 )
+from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.rebuild import rebuild
 from fleet_q.core.search import StepFilter, StepList
@@ -123,6 +124,10 @@ class EventStore:
     def backlog(self) -> Backlog:
         with self._database.read() as tx:
             return tx.backlog()
+
+    def queue_stats(self, window: int) -> QueueStats:
+        with self._database.read() as tx:
+            return tx.queue_stats(window)
 
     def pods(self) -> PodList:
         with self._database.read() as tx:

@@ -22,6 +22,7 @@ from fleet_q.adapters.snowflake.queues import set_queue
 from fleet_q.adapters.snowflake.rebuild import Rebuilder
 from fleet_q.adapters.snowflake.session import Session, new_change_id
 from fleet_q.adapters.snowflake.statements import Statements
+from fleet_q.adapters.snowflake.stats import to_stats
 from fleet_q.adapters.snowflake.submit import submit
 from fleet_q.adapters.snowflake.sync import Sync
 from fleet_q.adapters.snowflake.traits import TRAITS
@@ -45,6 +46,7 @@ from fleet_q.core.ports import (
     SyncRequest,
     SyncResult,
 )
+from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.search import StepFilter, StepList, StepSummary
 from fleet_q.core.step import Cancel, Change, Recover, Replay, Step, Submit
@@ -178,6 +180,9 @@ class SnowflakeStore:
     def backlog(self) -> Backlog:
         at, pending, claimable, claimed, oldest, next_due = self._calls.query("backlog")[0]
         return Backlog(at, int(pending), int(claimable), int(claimed), oldest, next_due)
+
+    def queue_stats(self, window: int) -> QueueStats:
+        return to_stats(self._calls.query("queue_stats", window=window), window)
 
     def pods(self) -> PodList:
         pod_rows = self._calls.query("pods")

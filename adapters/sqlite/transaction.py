@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.columns import ROWS
-from fleet_q.adapters.sqlite import search
+from fleet_q.adapters.sqlite import search, stats
 from fleet_q.adapters.sqlite.candidates import Pair, candidates, served_pair
 from fleet_q.adapters.statements import statements
 from fleet_q.core.claim_limits import ClaimLimits, Running
@@ -33,6 +33,7 @@ from fleet_q.core.ports import (
     SyncRequest,
 )
 from fleet_q.core.pruning import is_prunable
+from fleet_q.core.queue_stats import QueueStats, stats_of_types
 from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
 from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.search import StepFilter, StepList
@@ -216,6 +217,11 @@ class SqliteTransaction(StepByStep):
 
     def backlog(self) -> Backlog:
         return Backlog(self.at, *self._run("backlog", {"now": self.at}).fetchone())
+
+    def queue_stats(self, window: int) -> QueueStats:
+        since, groups = stats.groups_of_steps(self._run, self.at, window)
+        paused = {queue.queue for queue in self.queues() if queue.paused}
+        return QueueStats(self.at, since, self.counts(), stats_of_types(groups, paused))
 
     def pods(self) -> list[Pod]:
         return [rows.to_pod(row) for row in self._stream("pods")]

@@ -22,6 +22,7 @@ from fleet_q.core.ports.messages import (
     SyncResult,
 )
 from fleet_q.core.ports.store import StoreTraits
+from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent, QueueWrite
 from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.search import StepFilter, StepList
@@ -88,6 +89,9 @@ class Transaction(Protocol):
 
     def backlog(self) -> Backlog:
         """See :meth:`Store.backlog`. A step is due if :func:`~fleet_q.core.step.is_due` holds."""
+
+    def queue_stats(self, window: int) -> QueueStats:
+        """See :meth:`Store.queue_stats`."""
 
     def pods(self) -> list[Pod]:
         """All pods, ordered by id."""

@@ -27,6 +27,7 @@ from fleet_q.core.ports.messages import (
     SyncResult,
 )
 from fleet_q.core.ports.starts import StartRecords
+from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import Change, Recover, Step, Submit
@@ -135,6 +136,11 @@ class Store(Protocol):
     def backlog(self) -> Backlog:
         """The number of steps that are not final, and the times that tell how many pods they need.
         Reads no step that is final."""
+
+    def queue_stats(self, window: int) -> QueueStats:
+        """The steps of each queue and task type that are not completed or cancelled, and how many
+        ended in the last ``window`` microseconds. How long it takes does not depend on how many
+        steps were completed before."""
 
     def pods(self) -> PodList:
         """All pods, ordered by id."""

@@ -18,12 +18,14 @@ from fleet_q.core.leadership import leader, live_pods
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import PodList
 from fleet_q.core.pruning import PruneStats, prune_cycle, statuses_to_prune
+from fleet_q.core.queue_stats import WINDOW
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
 from fleet_q.core.submission import check_id, check_seconds
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import replay_all
 from fleet_q.services.app.pruning import run_prune
+from fleet_q.services.app.queue_stats import QueueStatsView
 from fleet_q.services.app.queues import Queues, user
 from fleet_q.services.app.recovery import watch_silent_pods
 from fleet_q.services.app.views import DeadLettersView, LeaderView, PodView, StepView
@@ -43,6 +45,11 @@ class Admin(AppBase):
             lambda: pod.pod_id if (pod := self.pod) is not None else user(),
             self._work_arrived,
         )
+
+    def queue_stats(self) -> QueueStatsView:
+        """Return the number of steps in each status, and for each task type of each queue what
+        waits and runs, how much ended in the last ten minutes, and how much time is left."""
+        return QueueStatsView.of(self.store.queue_stats(WINDOW))
 
     def pods(self) -> list[PodView]:
         """Return all pods that ever started and are not pruned: the live ones, oldest first, then

@@ -100,10 +100,10 @@ def print_table(
         return
     lines = [[one_line(_shown(getattr(row, column))) for column in columns] for row in rows]
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *lines, strict=True)]
-    room = _width() - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    room = terminal_width() - sum(widths[:-1]) - 2 * (len(widths) - 1)
     if columns[-1] == cut and MIN_CUT <= room < widths[-1]:
         for line in lines:
-            line[-1] = _cut(line[-1], int(room))
+            line[-1] = shortened(line[-1], int(room))
         widths[-1] = int(room)
     if widths[-1] > room:
         for number, row in enumerate(rows):
@@ -112,7 +112,7 @@ def print_table(
             _print_fields([(column, _shown(getattr(row, column))) for column in columns])
         return
     for number, line in enumerate([list(columns), *lines]):
-        text = "".join(_padded(cell, width + 2) for cell, width in zip(line, widths, strict=True))
+        text = "".join(padded(cell, width + 2) for cell, width in zip(line, widths, strict=True))
         out.print(Text(text.rstrip(), style="" if number else "bold"))
 
 
@@ -140,8 +140,8 @@ def _print_fields(pairs: Sequence[tuple[str, str]], margin: str = "") -> None:
     names = max(cell_len(name) for name, _ in pairs) + 2
     for name, value in pairs:
         first, *more = printable(value).split("\n")
-        if max(map(cell_len, (first, *more))) + names <= _width():
-            text = Text(_padded(name, names), style="bold").append(first, style="not bold")
+        if max(map(cell_len, (first, *more))) + names <= terminal_width():
+            text = Text(padded(name, names), style="bold").append(first, style="not bold")
             text.rstrip()
             out.print(text)
             indent = " " * names
@@ -153,17 +153,18 @@ def _print_fields(pairs: Sequence[tuple[str, str]], margin: str = "") -> None:
             out.print(Text(indent + line))
 
 
-def _width() -> float:
+def terminal_width() -> float:
     """Return the width of the terminal in cells; infinity if stdout is not a terminal."""
     return out.width if sys.stdout.isatty() else float("inf")
 
 
-def _cut(text: str, width: int) -> str:
-    """The text, shortened to ``width`` cells with an ellipsis if it has more."""
+def shortened(text: str, width: int) -> str:
+    """Return the text, shortened to ``width`` cells with an ellipsis if it has more."""
     return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
-def _padded(text: str, width: int) -> str:
+def padded(text: str, width: int) -> str:
+    """Return the text with blanks after it, so that it has ``width`` cells."""
     return text + " " * (width - cell_len(text))
 
 

@@ -11,10 +11,18 @@ from fleet_q.core.errors import InvalidInput
 from fleet_q.core.queues import MOST_RUNNING
 from fleet_q.services.app.queues import QueueView
 from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
-from fleet_q.services.cli.output import print_json, print_record, print_table
+from fleet_q.services.cli.output import (
+    out,
+    print_json,
+    print_record,
+    print_table,
+    say,
+    terminal_width,
+)
+from fleet_q.services.cli.queue_table import caption, table, totals
 
 queue_commands = typer.Typer(
-    help="Count the steps in each status; show and set the limits of queues.",
+    help="Count the steps by status, queue and type; show and set limits.",
     invoke_without_command=True,
 )
 
@@ -29,14 +37,22 @@ def counts(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Count the steps in each status; show and set the limits of queues."""
+    """Count the steps by status, queue and type; show and set limits."""
     if context.invoked_subcommand is not None:
         if store is not None or app is not None or json:
             name = context.invoked_subcommand
             raise InvalidInput(f"options follow the command: fleet-q queue {name} --store ...")
         return
-    counted = client(store, app).queue()
-    print_json(counted) if json else print_record(counted)
+    stats = client(store, app).queue_stats()
+    if json:
+        print_json(stats)
+        return
+    print_record(totals(stats))
+    if stats.queues:
+        out.print()
+        for line in table(stats, terminal_width()):
+            out.print(line)
+        say(caption(stats))
 
 
 @queue_commands.command("list")

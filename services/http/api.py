@@ -13,6 +13,7 @@ from fleet_q.core import errors
 from fleet_q.services.app.admin import LONGEST_PAGE
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.hosts import ANY
+from fleet_q.services.app.queue_stats import QueueStatsView
 from fleet_q.services.app.queues import QueueEventView, QueueView
 from fleet_q.services.app.views import DeadLettersView, EventView, LeaderView, PodView, StepView
 from fleet_q.services.http.base import base_http
@@ -149,9 +150,9 @@ def _add_queues(locked: APIRouter, fleet: FleetQ) -> None:
 
 def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
     @locked.get("/admin/queue")
-    def queue() -> dict[str, int]:
-        """Count the steps in each status."""
-        return {str(status): count for status, count in fleet.queue().items()}
+    def queue() -> QueueStatsView:
+        """Count the steps in each status, and by queue and task type."""
+        return fleet.queue_stats()
 
     @locked.get("/admin/leader")
     def leader() -> LeaderView:

@@ -146,7 +146,7 @@ def test_invalid_arguments_are_rejected_before_the_store_is_called(
 def test_unexpected_error_is_one_line_on_stderr(
     fleet_q: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FleetQ, "queue", lambda _: 1 / 0)
+    monkeypatch.setattr(FleetQ, "queue_stats", lambda _: 1 / 0)
     fleet_q("submit", "{}")
     code, out, err = fleet_q("queue")
     assert (code, out) == (1, "")

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from fleet_q import FleetQ
 from fleet_q.core.errors import StoreError, StoreUnavailable, UnknownToThisVersion
+from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.services.http.api import create_http
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import QUICK, api_of, ended
@@ -96,7 +97,8 @@ def test_status_has_the_quickstarts_fields(http: TestClient, app: FleetQ) -> Non
 def test_queue_counts_every_status(http: TestClient) -> None:
     for number in range(3):
         http.post("/submit", json={"payload": {"n": number}})
-    assert http.get("/admin/queue").json() == {
+    counts = http.get("/admin/queue").json()
+    assert {status: counts[status] for status in STEP_STATUSES} == {
         "pending": 3, "claimed": 0, "completed": 0, "failed": 0, "cancelled": 0,
     }  # fmt: skip
 
@@ -181,7 +183,7 @@ def test_store_errors_are_shown_only_in_the_log_and_to_key_holders(
 ) -> None:
     for keys, told in (((), general), (("key",), str(error))):
         app = FleetQ("memory://", settings=msgspec.structs.replace(QUICK, api_keys=keys))
-        monkeypatch.setattr(app.store, "counts", _raising(error))
+        monkeypatch.setattr(app.store, "queue_stats", _raising(error))
         with TestClient(create_http(app)) as http:
             answer = http.get("/admin/queue", headers={"X-API-Key": "key"})
         assert (answer.status_code, answer.json()) == (status, {"detail": told})

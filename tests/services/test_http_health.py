@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from fleet_q import FleetQ
 from fleet_q.core.errors import StoreUnavailable
+from fleet_q.services.app.queue_stats import QueueStatsView
 from fleet_q.services.http.api import create_http
 from fleet_q.services.http.health import HealthCheck
 from fleet_q.services.worker.careful_log import wait_for_handlers
@@ -181,16 +182,17 @@ def test_health_is_answered_while_every_worker_thread_waits_for_the_store(
 ) -> None:
     go_on = threading.Event()
     service = create_http(app)
+    stats = app.queue_stats()
 
-    def hang() -> dict[str, int]:
+    def hang() -> QueueStatsView:
         go_on.wait(LIMIT)
-        return {}
+        return stats
 
     async def main() -> int:
         app.executor(lambda step: None)
         async with app.running():
             await asyncio.to_thread(app.wait, app.submit({}), LIMIT)
-            monkeypatch.setattr(app, "queue", hang)
+            monkeypatch.setattr(app, "queue_stats", hang)
             stuck = [asyncio.ensure_future(call(service, "/admin/queue")) for _ in range(60)]
             status = await call(service, "/health")
             go_on.set()
@@ -231,7 +233,7 @@ def test_unexpected_error_is_json_without_details(
     def fail() -> None:
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr(app, "queue", fail)
+    monkeypatch.setattr(app, "queue_stats", fail)
     answer = TestClient(create_http(app), raise_server_exceptions=False).get("/admin/queue")
     assert answer.status_code == 500
     assert answer.json() == {"detail": "the request failed in the pod; see its log"}

@@ -35,7 +35,7 @@ def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     """Width of the terminal; ``None`` for a pipe or file."""
     columns: int | None = request.param
     if columns is not None:
-        monkeypatch.setattr(output, "_width", lambda: columns)
+        monkeypatch.setattr(output, "terminal_width", lambda: columns)
     return columns
 
 
@@ -74,10 +74,10 @@ def test_table_that_fits_has_one_line_per_row(
     print_table(rows, ("name", "text"), "none")
     shown = capsys.readouterr().out
     assert shown == f"name{' ' * 18}text\na{' ' * 21}two\\nlines\n{'b' * 20}\n"
-    monkeypatch.setattr(output, "_width", lambda: 32)
+    monkeypatch.setattr(output, "terminal_width", lambda: 32)
     print_table(rows, ("name", "text"), "none")
     assert capsys.readouterr().out == shown
-    monkeypatch.setattr(output, "_width", lambda: 31)
+    monkeypatch.setattr(output, "terminal_width", lambda: 31)
     print_table(rows, ("name", "text"), "none")
     assert capsys.readouterr().out.splitlines() == [
         "name  a", "text  two", "      lines", "", f"name  {'b' * 20}", "text",

@@ -140,6 +140,13 @@ SELECT json_group_array(
 FROM step_tracker INDEXED BY step_tracker_claimed
 WHERE status = 'claimed' AND claim_token = :claim_token;
 
+-- sqlite/claimed_by_type
+-- How many steps of each queue and task type are claimed, and the rowid of the last of them.
+SELECT queue, task_type, count(*), max(rowid)
+FROM step_tracker INDEXED BY step_tracker_claimed
+WHERE status = 'claimed'
+GROUP BY queue, task_type;
+
 -- sqlite/claimed_under
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
@@ -156,6 +163,14 @@ SET status = 'completed', last_update_ts = :now, result = success.value, error =
     traceback = NULL, version = version + 1
 FROM json_each(:results) AS success
 WHERE step_id = success.key AND +status = 'claimed' AND +claim_token = :claim_token;
+
+-- sqlite/completed_since
+-- The steps that were completed since :since, among the rows between :after and :before, the latest
+-- row first.
+SELECT queue, task_type, last_update_ts
+FROM step_tracker
+WHERE rowid > :after AND rowid < :before AND status = 'completed' AND last_update_ts >= :since
+ORDER BY rowid DESC;
 
 -- sqlite/counts
 -- The number of steps in each status. Completed steps are the rest of the total: counting them
@@ -203,6 +218,16 @@ SELECT pod.pod_id
 FROM pod_health AS pod
 JOIN pod_events AS event ON event.pod_id = pod.pod_id AND event.version = pod.version
 WHERE pod.status = 'down' AND event.type = 'declared_dead';
+
+-- sqlite/delayed_by_type
+-- How many delayed steps each queue and task type has, how many of them are not due, and when the first
+-- of the others became due.
+SELECT
+    queue, task_type, count(*), count(*) FILTER (WHERE available_ts > :now),
+    min(available_ts) FILTER (WHERE available_ts <= :now)
+FROM step_tracker INDEXED BY step_tracker_delayed
+WHERE status = 'pending' AND is_queued = 0
+GROUP BY queue, task_type;
 
 -- sqlite/delayed_pairs
 -- The pairs of queue and task type that have delayed steps. Two entries of the
@@ -264,6 +289,16 @@ SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries,
 FROM step_events
 WHERE step_id IN (SELECT value FROM json_each(:step_ids))
 ORDER BY step_id, version;
+
+-- sqlite/failed_by_type
+-- How many dead letters each queue and task type has, how many of them failed since :since, and when
+-- the first of these did.
+SELECT
+    queue, task_type, count(*), count(*) FILTER (WHERE last_update_ts >= :since),
+    min(last_update_ts) FILTER (WHERE last_update_ts >= :since)
+FROM step_tracker INDEXED BY step_tracker_failed
+WHERE status = 'failed'
+GROUP BY queue, task_type;
 
 -- sqlite/file_identity
 -- The application id and schema version in the file's header, and the number of tables, indexes
@@ -760,6 +795,26 @@ FROM queue_events
 WHERE queue = :queue
 ORDER BY version;
 
+-- sqlite/queued_by_type
+-- How many steps of each queue and task type are queued, when the oldest of them was submitted and
+-- from when on it may be claimed, and its rowid. The entries of the index are enough to count.
+SELECT oldest.queue, oldest.task_type, number, step.created_ts, step.available_ts, place
+FROM (
+    SELECT queue, task_type, count(*) AS number, min(created_ts), rowid AS place
+    FROM step_tracker INDEXED BY step_tracker_queue
+    WHERE status = 'pending' AND is_queued = 1
+    GROUP BY queue, task_type
+) AS oldest
+JOIN step_tracker AS step ON step.rowid = place;
+
+-- sqlite/queued_longest
+-- When the queued step of a queue and task type that has waited longest was submitted or became due,
+-- if that was before :before. Later ones were submitted later, so their rows are not read.
+SELECT min(max(created_ts, available_ts))
+FROM step_tracker INDEXED BY step_tracker_queue
+WHERE status = 'pending' AND is_queued = 1 AND queue = :queue AND task_type = :task_type
+    AND created_ts <= :before;
+
 -- sqlite/queues
 SELECT queue, max_running, max_running_per_key, rate_count, rate_period, paused, tokens,
     refilled_ts, version, last_update_ts
@@ -788,6 +843,17 @@ WHERE NOT EXISTS (
     SELECT 1
     FROM step_tracker
     WHERE step_id = success.key AND +status = 'completed' AND +claim_token = :claim_token
+);
+
+-- sqlite/rows_before
+-- The :most latest rows between :after and :before: the first of them, and their number.
+SELECT min(place), count(*)
+FROM (
+    SELECT rowid AS place
+    FROM step_tracker
+    WHERE rowid > :after AND rowid < :before
+    ORDER BY rowid DESC
+    LIMIT :most
 );
 
 -- sqlite/running
