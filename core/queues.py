@@ -104,6 +104,8 @@ def checked(change: QueueChange) -> QueueChange:
                 f"{name} must be a whole number from 1 to {MOST_RUNNING}, not {value!r};"
                 " pause the queue to let nothing run"
             )
+    if change.paused is not UNSET and not isinstance(change.paused, bool):
+        raise InvalidInput(f"paused must be true or false, not {change.paused!r}")
     return change
 
 

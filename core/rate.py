@@ -41,7 +41,7 @@ def parse_rate(text: str) -> Rate:
 
     Raises :class:`InvalidInput`.
     """
-    match = _RATE.fullmatch(text.strip().lower())
+    match = _RATE.fullmatch(text.strip().lower()) if isinstance(text, str) else None
     if match is None:
         raise InvalidInput(f"a rate is written like 100/min, 5/s, 1000/h or 10/30s, not {text!r}")
     count = int(match["count"])

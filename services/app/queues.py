@@ -104,12 +104,8 @@ class Queues:
         a queue that is ``paused``, no step is claimed; those that run go on. Raises
         :class:`InvalidInput`.
         """
-        change = QueueChange(
-            max_running,
-            max_running_per_key,
-            parse_rate(rate) if isinstance(rate, str) else rate,
-            paused,
-        )
+        new_rate = rate if rate is None or rate is UNSET else parse_rate(rate)
+        change = QueueChange(max_running, max_running_per_key, new_rate, paused)
         return self._set(queue, checked(change))
 
     def pause(self, queue: str) -> QueueView:

@@ -104,8 +104,8 @@ class Search(AppBase):
         While steps are added, the pages of a list neither skip nor repeat others. Raises
         :class:`InvalidInput` for an invalid condition, limit or cursor.
         """
-        if not 1 <= limit <= LONGEST_LIST:
-            raise InvalidInput(f"limit must be between 1 and {LONGEST_LIST}, not {limit}")
+        if type(limit) is not int or not 1 <= limit <= LONGEST_LIST:
+            raise InvalidInput(f"limit must be between 1 and {LONGEST_LIST}, not {limit!r}")
         selected = step_filter(**conditions)
         rows: list[StepRow] = []
         searched = 0
@@ -227,8 +227,8 @@ def step_filter(
         labels=tuple(sorted(check_labels(labels or {}).items())),
         pod_id=None if pod_id is None else check_id(pod_id, "pod_id"),
         id_prefix=check_id(id_prefix, "id_prefix") if id_prefix else "",
-        submitted_from=None if since is None else _micros(since, now),
-        submitted_before=None if until is None else _micros(until, now),
+        submitted_from=None if since is None else _micros(since, "since", now),
+        submitted_before=None if until is None else _micros(until, "until", now),
     )
 
 
@@ -237,9 +237,14 @@ def _texts(value: Texts, what: str) -> tuple[str, ...]:
     return tuple(check_id(text, what) for text in texts)
 
 
-def _micros(moment: Moment, now: float) -> int:
+def _micros(moment: Moment, what: str, now: float) -> int:
+    """Microseconds since 1970, before which no step was submitted."""
     if isinstance(moment, timedelta):
-        return round((now - moment.total_seconds()) * MICROS)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)  # as FLEET-Q shows times
-    return round(moment.timestamp() * MICROS)
+        seconds = now - moment.total_seconds()
+    elif isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)  # as FLEET-Q shows times
+        seconds = moment.timestamp()
+    else:
+        raise InvalidInput(f"{what} must be a datetime, or a timedelta for an age, not {moment!r}")
+    return max(0, round(seconds * MICROS))

@@ -60,6 +60,10 @@ class Submitter(Generic[P]):
         make_payload: Callable[[tuple[Any, ...], Mapping[str, Any]], dict[str, Any]],
         options: SubmitOptions,
     ) -> None:
+        unknown = [name for name in options if name not in OPTION_NAMES]
+        if unknown:
+            names = ", ".join(sorted(OPTION_NAMES))
+            raise TypeError(f"options() has no option {unknown[0]!r}; it has {names}")
         self._app = app
         self._make_payload = make_payload
         self._options = options

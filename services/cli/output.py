@@ -90,7 +90,8 @@ def print_record(value: Any) -> None:
 def print_table(
     rows: Sequence[Any], columns: Sequence[str], empty: str, *, cut: str | None = None
 ) -> None:
-    """Print these fields of dataclasses or structs as a table, or ``empty`` if there are no rows.
+    """Print these fields of dataclasses or structs, or items of dicts, as a table, or ``empty`` if
+    there are no rows.
 
     A table that is wider than the terminal is printed as records instead, with every value whole,
     unless shortening the texts of the last column, ``cut``, makes it fit.
@@ -98,7 +99,8 @@ def print_table(
     if not rows:
         say(empty)
         return
-    lines = [[one_line(_shown(getattr(row, column))) for column in columns] for row in rows]
+    values = [_values(row, columns) for row in rows]
+    lines = [[one_line(_shown(value)) for value in row] for row in values]
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *lines, strict=True)]
     room = terminal_width() - sum(widths[:-1]) - 2 * (len(widths) - 1)
     if columns[-1] == cut and MIN_CUT <= room < widths[-1]:
@@ -106,14 +108,20 @@ def print_table(
             line[-1] = shortened(line[-1], int(room))
         widths[-1] = int(room)
     if widths[-1] > room:
-        for number, row in enumerate(rows):
+        for number, row in enumerate(values):
             if number:
                 out.print()
-            _print_fields([(column, _shown(getattr(row, column))) for column in columns])
+            _print_fields(list(zip(columns, map(_shown, row), strict=True)))
         return
     for number, line in enumerate([list(columns), *lines]):
         text = "".join(padded(cell, width + 2) for cell, width in zip(line, widths, strict=True))
         out.print(Text(text.rstrip(), style="" if number else "bold"))
+
+
+def _values(row: Any, columns: Sequence[str]) -> list[Any]:
+    if isinstance(row, dict):
+        return [row[column] for column in columns]
+    return [getattr(row, column) for column in columns]
 
 
 def print_events(events: Sequence[EventView]) -> None:
@@ -147,8 +155,8 @@ def _print_fields(pairs: Sequence[tuple[str, str]], margin: str = "") -> None:
             indent = " " * names
         else:
             out.print(Text(f"{name}:", style="bold"))
-            out.print(Text(first))
             indent = f"{margin}  "
+            out.print(Text(indent + first if more else first))
         for line in more:  # indented, unlike a field's name
             out.print(Text(indent + line))
 

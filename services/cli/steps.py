@@ -5,20 +5,22 @@ from __future__ import annotations
 import inspect
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any, Final
 
 import typer
 
 from fleet_q.core.errors import InvalidInput
+from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.labels import parse_labels
 from fleet_q.services.app.moments import age, parse_moment
 from fleet_q.services.app.search import LONGEST_LIST, OnBatch, StepRow
 from fleet_q.services.cli.options import AppOption, JsonOption, StoreOption, VerboseOption, client
 from fleet_q.services.cli.output import print_json, print_table, progress, say
 from fleet_q.services.cli.signals import ending_between_transactions
-from fleet_q.services.cli.submit import labels_of
 
 steps_commands = typer.Typer(
     help="List steps, and cancel, replay or reprioritize those that are selected.",
@@ -39,41 +41,70 @@ _CONDITIONS: Final[dict[str, Any]] = {
                                                 " time in UTC")],
     "until": Annotated[str | None, typer.Option(metavar="TIME", help="submitted before")],
 }  # fmt: skip
-"""The options of all these commands, which select steps."""
+"""The options that select steps."""
 
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="count them, and change nothing")]
+_SHARED: Final[dict[str, Any]] = {
+    "store": StoreOption,
+    "app": AppOption,
+    "json": JsonOption,
+    "verbose": VerboseOption,
+}
+_CHANGING: Final[dict[str, Any]] = {
+    "yes": Annotated[bool, typer.Option("--yes", "-y", help="do not ask")],
+    "dry_run": Annotated[bool, typer.Option("--dry-run", help="count them, and change nothing")],
+}
+_FLAGS: Final = {"json", "verbose", *_CHANGING}
 
 
-def _with_conditions(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that select steps; its parameter ``conditions`` gets those that
-    were given, as the methods of the app take them."""
+@dataclass(frozen=True)
+class _Selected:
+    """The app and the steps that the options of a command select: ``conditions`` as the methods of
+    the app take them."""
 
-    @wraps(command)
-    def selecting(**options: Any) -> None:
-        given = {name: options.pop(name) for name in _CONDITIONS}
-        command(conditions=_conditions(given), **options)
+    fleet: FleetQ
+    conditions: dict[str, Any]
+    json: bool
+    yes: bool = False
+    dry_run: bool = False
 
-    own = [
-        parameter
-        for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
-        if name != "conditions"
-    ]
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
-        for name, option in _CONDITIONS.items()
-    ]
-    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    selecting.__signature__ = inspect.Signature([*added, *own])  # type: ignore[attr-defined]
-    selecting.__annotations__ = {each.name: each.annotation for each in [*added, *own]}
-    return selecting
+
+def _selecting(**more: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that select steps, ``more`` after its own, and those of all
+    commands. What they select is its first argument."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def selecting(store: str | None, app: str | None, verbose: bool, **options: Any) -> None:
+            conditions = _conditions({name: options.pop(name) for name in _CONDITIONS})
+            given = {name: options.pop(name) for name in ("json", *more)}
+            command(_Selected(client(store, app), conditions, **given), **options)
+
+        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [
+            *_parameters(_CONDITIONS),
+            *(parameter.replace(kind=parameter.KEYWORD_ONLY) for parameter in own),
+            *_parameters({**more, **_SHARED}),
+        ]
+        selecting.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        selecting.__annotations__ = {each.name: each.annotation for each in parameters}
+        return selecting
+
+    return decorate
+
+
+def _parameters(options: dict[str, Any]) -> Iterator[inspect.Parameter]:
+    for name, option in options.items():
+        default = False if name in _FLAGS else None
+        yield inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
+        )
 
 
 def _conditions(given: dict[str, Any]) -> dict[str, Any]:
     names = {"type": "task_type", "pod": "pod_id", "prefix": "id_prefix"}
     conditions = {names.get(name, name): value for name, value in given.items() if value}
     if "label" in conditions:
-        conditions["labels"] = labels_of(conditions.pop("label"))
+        conditions["labels"] = parse_labels(conditions.pop("label"))
     for name in ("since", "until"):
         if name in conditions:
             conditions[name] = parse_moment(conditions[name])
@@ -81,121 +112,82 @@ def _conditions(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @steps_commands.command("list")
-@_with_conditions
+@_selecting()
 def list_steps(
-    conditions: dict[str, Any],
+    selected: _Selected,
     limit: Annotated[
         int, typer.Option(metavar="COUNT", help="how many", min=1, max=LONGEST_LIST)
     ] = 50,
     cursor: Annotated[
         str | None, typer.Option(metavar="CURSOR", help="the 'cursor' of the previous page")
     ] = None,
-    store: StoreOption = None,
-    app: AppOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """List steps, the latest submission first."""
-    page = client(store, app).steps(limit=limit, cursor=cursor, **conditions)
-    if json:
+    page = selected.fleet.steps(limit=limit, cursor=cursor, **selected.conditions)
+    if selected.json:
         print_json(page)
         return
     now = datetime.now(UTC)
-    lines = [_Line(row, now) for row in page.steps]
-    print_table(lines, _Line.columns, "no step is selected", cut="error")
+    lines = [_line(row, now) for row in page.steps]
+    print_table(lines, _COLUMNS, "no such steps", cut="error")
     if page.cursor is not None:
         say("")
         say(f"more: add --cursor {shlex.quote(page.cursor)}")
 
 
 @steps_commands.command("cancel")
-@_with_conditions
-def cancel_steps(
-    conditions: dict[str, Any],
-    yes: YesOption = False,
-    dry_run: DryRunOption = False,
-    store: StoreOption = None,
-    app: AppOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
+@_selecting(**_CHANGING)
+def cancel_steps(selected: _Selected) -> None:
     """Cancel the selected steps that are pending or claimed."""
-    fleet = client(store, app)
-    _change(fleet.cancel_steps, "cancel", "cancelled", conditions, yes, dry_run, json)
+    _change(selected, selected.fleet.cancel_steps, "cancel", "cancelled")
 
 
 @steps_commands.command("replay")
-@_with_conditions
-def replay_steps(
-    conditions: dict[str, Any],
-    yes: YesOption = False,
-    dry_run: DryRunOption = False,
-    store: StoreOption = None,
-    app: AppOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
+@_selecting(**_CHANGING)
+def replay_steps(selected: _Selected) -> None:
     """Replay the selected dead letters or, with --status cancelled, cancelled steps.
 
     They become pending again, with all their tries.
     """
-    fleet = client(store, app)
-    _change(fleet.replay_steps, "replay", "replayed", conditions, yes, dry_run, json)
+    _change(selected, selected.fleet.replay_steps, "replay", "replayed")
 
 
 @steps_commands.command("set-priority")
-@_with_conditions
+@_selecting(**_CHANGING)
 def set_priority(
-    conditions: dict[str, Any],
+    selected: _Selected,
     priority: Annotated[int, typer.Option(metavar="NUMBER", help="higher is claimed first")],
-    yes: YesOption = False,
-    dry_run: DryRunOption = False,
-    store: StoreOption = None,
-    app: AppOption = None,
-    json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Set the priority of the selected steps that are pending."""
-    fleet = client(store, app)
-
-    def change(**options: Any) -> int:
-        return fleet.reprioritize_steps(priority, **options)
-
-    _change(change, "reprioritize", "reprioritized", conditions, yes, dry_run, json)
+    change = partial(selected.fleet.reprioritize_steps, priority)
+    _change(selected, change, "reprioritize", "reprioritized")
 
 
-class _Line:
-    """A step as a line of a table, with as much of its error as 80 columns have room for."""
-
-    columns: Final[Sequence[str]] = ("step_id", "status", "type", "for", "error")
-
-    def __init__(self, row: StepRow, now: datetime) -> None:
-        status = row.status if row.attempt == 1 else f"{row.status} ({row.attempt})"
-        last_update = datetime.fromisoformat(row.last_update_ts).replace(tzinfo=UTC)
-        self.step_id = row.step_id
-        self.status = status
-        self.type = row.task_type
-        self.error = row.error
-        setattr(self, "for", age((now - last_update).total_seconds()))
+_COLUMNS: Final = ("step_id", "status", "type", "for", "error")
 
 
-def _change(
-    change: Callable[..., int],
-    verb: str,
-    participle: str,
-    conditions: dict[str, Any],
-    yes: bool,
-    dry_run: bool,
-    json: bool,
-) -> None:
+def _line(row: StepRow, now: datetime) -> dict[str, str | None]:
+    """A step as a line of a table."""
+    last_update = datetime.fromisoformat(row.last_update_ts).replace(tzinfo=UTC)
+    return {
+        "step_id": row.step_id,
+        "status": row.status if row.attempt == 1 else f"{row.status} ({row.attempt})",
+        "type": row.task_type,
+        "for": age((now - last_update).total_seconds()),
+        "error": row.error,
+    }
+
+
+def _change(selected: _Selected, change: Callable[..., int], verb: str, participle: str) -> None:
     """Count the selected steps, ask, and change them batch by batch."""
+    conditions, dry_run, json = selected.conditions, selected.dry_run, selected.json
     with ending_between_transactions() as check_signals:
         with progress("steps found") as update:
             count = change(dry_run=True, on_batch=_counter(update, check_signals), **conditions)
         if dry_run or not count:
-            _show(0 if not dry_run else count, participle, dry_run, json)
+            _show(count, participle, dry_run, json)
             return
-        if not yes:
+        if not selected.yes:
             check_signals()
             _ask(count, verb)
         changed = 0

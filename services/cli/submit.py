@@ -16,6 +16,7 @@ from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.step import OnConflict, Submit
 from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.labels import parse_labels
 from fleet_q.services.cli.options import (
     AppOption,
     JsonOption,
@@ -102,7 +103,7 @@ def submit(
         "unique_key": unique_key,
         "unique_for": unique_for,
         "on_conflict": on_conflict,
-        "labels": labels_of(labels or []),
+        "labels": parse_labels(labels or []),
         "timeout": timeout,
     }
     if payload == "-":
@@ -165,18 +166,6 @@ def _partly_submitted(
     if unprinted:
         message += f"; stored, but not printed: {' '.join(unprinted)}"
     return PartlySubmitted(message, error.code if isinstance(error, Ended) else 1)
-
-
-def labels_of(texts: Sequence[str]) -> dict[str, str]:
-    """The labels of ``--label NAME=TEXT``. Raises :class:`InvalidInput`."""
-    labels: dict[str, str] = {}
-    for text in texts:
-        name, is_assigned, value = text.partition("=")
-        if not is_assigned or name in labels:
-            problem = "is given twice" if is_assigned else "has no '='"
-            raise InvalidInput(f"--label {text!r} {problem}; write --label NAME=TEXT")
-        labels[name] = value
-    return labels
 
 
 def _submitted(step_id: str) -> dict[str, str]:

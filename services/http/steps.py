@@ -9,10 +9,10 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from fleet_q.core.errors import InvalidInput
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.submission import MAX_ID_LENGTH, MAX_LABELS, MAX_PRIORITY
 from fleet_q.services.app.app import FleetQ
+from fleet_q.services.app.labels import parse_labels
 from fleet_q.services.app.moments import parse_moment
 from fleet_q.services.app.search import LONGEST_LIST, StepsView
 from fleet_q.services.http.models import CHANGING, Id, Strict, described
@@ -85,7 +85,7 @@ def add_steps(locked: APIRouter, fleet: FleetQ) -> None:
             task_type=task_type,
             queue=queue,
             key=key,
-            labels=_labels(label or []),
+            labels=parse_labels(label or []),
             pod_id=pod_id,
             id_prefix=id_prefix,
             since=since,
@@ -120,13 +120,3 @@ def _conditions(selection: Selection) -> dict[str, Any]:
         if name in conditions:
             conditions[name] = parse_moment(conditions[name])
     return conditions
-
-
-def _labels(texts: list[str]) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    for text in texts:
-        name, is_assigned, value = text.partition("=")
-        if not is_assigned or name in labels:
-            raise InvalidInput(f"label={text!r}: write label=NAME=TEXT, once for each name")
-        labels[name] = value
-    return labels

@@ -31,6 +31,14 @@ NAMES = [
 ]
 
 
+def test_unknown_option_is_refused_where_it_is_given(app: FleetQ) -> None:
+    @app.task("t")
+    def t() -> None: ...
+
+    with pytest.raises(TypeError, match=r"has no option 'queu'; it has .*priority, queue"):
+        t.options(queu="gpu")  # type: ignore[call-arg]
+
+
 def test_options_apply_to_the_step_and_arguments_to_the_function(app: FleetQ, run: Run) -> None:
     @app.task("t", max_retries=5)
     def t(priority: str, delay: int = 0) -> list[Any]:

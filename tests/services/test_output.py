@@ -20,6 +20,7 @@ from fleet_q.adapters.sqlite.store import SqliteStore
 from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Fail, Submit
+from fleet_q.services.app.views import EventView
 from fleet_q.services.cli import output
 from fleet_q.services.cli.output import print_json, print_record, print_table
 from tests.services.conftest import Command
@@ -203,6 +204,21 @@ def test_history_is_shown_in_80_columns_with_times_for_people(
         "2026-01-17 12:34:56.123456",
         at + 1_500_000,
     )
+
+
+def test_all_lines_of_a_wide_text_are_indented(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "terminal_width", lambda: 80)
+    data = {"traceback": f"Traceback:\n{'x' * 90}", "result": "y" * 90}
+    output.print_events([EventView(1, "retried", "2026-01-17 12:34:56.123456", "pod", data)])
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "     traceback:",
+        "       Traceback:",
+        "       " + "x" * 90,
+        "     result:",
+        "y" * 90,  # to be copied in one piece
+    ]
 
 
 def test_dead_letters_are_shown_whole_when_piped(fleet_q: Command, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -40,6 +41,15 @@ def test_history_says_who_changed_what(app: FleetQ) -> None:
 def test_invalid_name_is_refused(app: FleetQ, name: str) -> None:
     with pytest.raises(InvalidInput, match="queue must"):
         app.queues.pause(name)
+    assert app.queues.all() == []
+
+
+@pytest.mark.parametrize(
+    "limits", [{"paused": "yes"}, {"rate": 5}, {"rate": "fast"}, {"max_running": True}]
+)
+def test_invalid_limit_is_refused(app: FleetQ, limits: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=repr(*limits.values())):
+        app.queues.set("api", **limits)
     assert app.queues.all() == []
 
 

@@ -75,6 +75,9 @@ def test_times_of_submission_are_moments_or_ages(app: FleetQ) -> None:
     assert found(app, until=timedelta(hours=2)) == []
     assert found(app, since=datetime(2020, 1, 1)) == ["a"]
     assert found(app, until=datetime(2020, 1, 1, tzinfo=UTC)) == []
+    assert found(app, since=timedelta.max) == ["a"]
+    assert found(app, until=datetime.min) == []
+    assert found(app, until=datetime.max) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +87,9 @@ def test_times_of_submission_are_moments_or_ages(app: FleetQ) -> None:
         ({"queue": ""}, "queue must be a text of 1 to 200 characters"),
         ({"labels": {"day": 1}}, "label 'day' must be a text"),
         ({"limit": 0}, "limit must be between 1 and 1000"),
+        ({"limit": "5"}, "limit must be between 1 and 1000, not '5'"),
+        ({"since": "2h"}, "since must be a datetime, or a timedelta for an age, not '2h'"),
+        ({"until": 7200}, "until must be a datetime"),
         ({"cursor": "nonsense"}, "cursor='nonsense' is not a cursor"),
     ],
 )
@@ -164,7 +170,7 @@ def test_command_lists_steps_in_80_columns(fleet_q: Command) -> None:
     assert max(map(len, out.splitlines())) <= 80
     rows = json.loads(fleet_q("steps", "list", "--label", "day=1", "--json")[1])["steps"]
     assert [row["task_type"] for row in rows] == ["resize"]
-    assert fleet_q("steps", "list", "--type", "none")[1] == "no step is selected\n"
+    assert fleet_q("steps", "list", "--type", "none")[1] == "no such steps\n"
     more = fleet_q("steps", "list", "--limit", "1")[1].splitlines()[-1]
     cursor = more.removeprefix("more: add --cursor ")
     assert "resize" in fleet_q("steps", "list", "--cursor", cursor.strip("'"))[1]
