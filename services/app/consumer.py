@@ -179,7 +179,7 @@ class Consumer:
         :class:`InvalidInput`, changing nothing, for a result that is not JSON or too large. While
         the store does not answer, it waits.
         """
-        step.complete(result).result()
+        _claimed(step).complete(result).result()
 
     def fail_step(
         self, step: ClaimedStep, error: BaseException | str, *, permanent: bool = False
@@ -189,12 +189,12 @@ class Consumer:
         The step is retried after a delay, or becomes a dead letter if it has no tries left or the
         failure is ``permanent``; that of a ``PermanentFailure`` is. Raises ``ClaimLost``.
         """
-        step.fail(error, permanent).result()
+        _claimed(step).fail(error, permanent).result()
 
     def requeue_step(self, step: ClaimedStep, *, delay: float = 0) -> None:
         """Release a step: it can be claimed again after ``delay`` seconds, and no try is used up.
         Stored when this returns. Raises ``ClaimLost``."""
-        step.requeue(delay).result()
+        _claimed(step).requeue(delay).result()
 
 
 class AsyncConsumer:
@@ -240,17 +240,17 @@ class AsyncConsumer:
 
     async def complete_step(self, step: ClaimedStep, result: Any = None) -> None:
         """See :meth:`Consumer.complete_step`."""
-        await asyncio.wrap_future(step.complete(result))
+        await asyncio.wrap_future(_claimed(step).complete(result))
 
     async def fail_step(
         self, step: ClaimedStep, error: BaseException | str, *, permanent: bool = False
     ) -> None:
         """See :meth:`Consumer.fail_step`."""
-        await asyncio.wrap_future(step.fail(error, permanent))
+        await asyncio.wrap_future(_claimed(step).fail(error, permanent))
 
     async def requeue_step(self, step: ClaimedStep, *, delay: float = 0) -> None:
         """See :meth:`Consumer.requeue_step`."""
-        await asyncio.wrap_future(step.requeue(delay))
+        await asyncio.wrap_future(_claimed(step).requeue(delay))
 
 
 class Joining:
@@ -295,6 +295,12 @@ class Joining:
                 raise InvalidInput("this consumer was used before; call app.consumer() again")
             self._member = Member(self._connection, self._registry, self._slots, self._routes)
             return self._member
+
+
+def _claimed(step: object) -> ClaimedStep:
+    if not isinstance(step, ClaimedStep):
+        raise InvalidInput(f"pass a step that claim_steps returned, not {step!r}")
+    return step
 
 
 def _is_done(call: ClaimCall, seconds: float) -> bool:

@@ -78,7 +78,7 @@ class Queue(AppBase):
         )
         if connection is None:
             return self.submit_together([command])[0]
-        on_connection.insert(connection, [command])
+        on_connection.insert(connection, [command], self.where)
         return command.step_id
 
     def submit_many(
@@ -106,7 +106,7 @@ class Queue(AppBase):
                 raise InvalidInput(f"payloads[{number}]: {error}") from None
         if connection is None:
             return self.submit_commands(commands)
-        on_connection.insert(connection, commands)
+        on_connection.insert(connection, commands, self.where)
         return [command.step_id for command in commands]
 
     def command(

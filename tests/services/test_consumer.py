@@ -388,6 +388,16 @@ def test_invalid_arguments_are_refused(app: FleetQ, arguments: dict[str, Any]) -
         consumer.claim_steps(**arguments)
 
 
+def test_what_is_no_claimed_step_is_refused(app: FleetQ) -> None:
+    step_id: Any = app.submit({})
+    with app.consumer() as consumer:
+        for end in (consumer.complete_step, consumer.requeue_step):
+            with pytest.raises(InvalidInput, match="pass a step that claim_steps returned, not 's"):
+                end(step_id)
+        with pytest.raises(InvalidInput, match="pass a step that claim_steps returned"):
+            consumer.fail_step(step_id, "error")
+
+
 def test_consumer_claims_only_from_its_queues_and_of_its_types(app: FleetQ) -> None:
     payloads = [{"task_type": "resize"}, {"task_type": "load"}, {}]
     for queue in ("gpu", "default", "other"):

@@ -79,14 +79,37 @@ def test_arguments_are_checked_before_the_row_is_inserted(
     assert not connection.in_transaction
 
 
-def test_connection_must_be_one_to_the_store(app: FleetQ) -> None:
+def test_connection_must_be_one_to_the_store(app: FleetQ, tmp_path: Path) -> None:
+    FleetQ(f"sqlite:///{tmp_path}/other.db").submit({})
+    for file in (":memory:", tmp_path / "other.db", tmp_path / "new.db"):
+        with (
+            closing(sqlite3.connect(file)) as other,
+            pytest.raises(InvalidInput, match=r"one to the file of the store, .*fleet\.db"),
+        ):
+            app.submit({}, connection=other)
     with (
         closing(sqlite3.connect(":memory:")) as other,
-        pytest.raises(InvalidInput, match="connection must be one to the file of the store"),
+        pytest.raises(InvalidInput, match="memory://"),
     ):
-        app.submit({}, connection=other)
+        FleetQ("memory://").submit({}, connection=other)
     with pytest.raises(InvalidInput, match=r"must be a sqlite3\.Connection, not str"):
         app.submit({}, connection="fleet.db")
+
+
+def test_connection_may_reach_the_file_of_the_store_in_other_ways(
+    app: FleetQ, file: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(file)
+    attached = sqlite3.connect(":memory:")
+    attached.execute("ATTACH ? AS store", [str(file)])
+    by_name = sqlite3.connect(link)
+    by_name.row_factory = lambda cursor, row: "a row"
+    by_name.text_factory = bytes
+    for connection in (attached, by_name):
+        with closing(connection), connection:
+            step_id = app.submit({}, connection=connection)
+        assert app.status(step_id).status == "pending"
 
 
 def test_row_without_retries_gets_those_of_its_task(
