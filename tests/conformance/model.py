@@ -444,10 +444,11 @@ class Model:
         return step.get("status") == "claimed" and step["claim_token"] == token
 
     def _is_due(self, step: Row, now: int) -> bool:
-        """Whether ``available_ts`` is reached, or the clock was set back to before the last
-        change."""
+        """Whether ``available_ts`` is reached now or was at the last change, or the clock was set
+        back to before the last change of a retry."""
         is_later = step["last_update_ts"] > now + self._longest_wait
-        return bool(step["available_ts"] <= now or (is_later and step["retry_count"] > 0))
+        reached = step["available_ts"] <= max(now, step["last_update_ts"])
+        return bool(reached or (is_later and step["retry_count"] > 0))
 
     def _change(self, step_id: str, now: int, **change: Any) -> None:
         step = self.steps[step_id]

@@ -6,7 +6,7 @@ import pytest
 
 from fleet_q.core.pod import SendHeartbeat
 from fleet_q.core.ports import Store, SyncRequest
-from fleet_q.core.step import Fail, Release
+from fleet_q.core.step import Fail, Release, Reprioritize
 
 from .clock import SECOND, FakeClock
 from .helpers import (
@@ -106,6 +106,20 @@ def test_delayed_step_waits_again_after_the_clock_was_set_back(
     clock.step(-1)
     assert claim(store) == []
     clock.advance(1)
+    assert claim(store) == ["step"]
+
+
+def test_step_that_was_due_when_it_was_reprioritized_stays_due_after_the_clock_was_set_back(
+    store: Store, clock: FakeClock
+) -> None:
+    join(store)
+    submit(store, "step", delay=5 * SECOND)
+    clock.advance(5)
+    assert store.change_allowed([Reprioritize("step", 1)]) == ["step"]
+
+    clock.step(-5)
+
+    assert store.backlog().claimable == 1
     assert claim(store) == ["step"]
 
 
