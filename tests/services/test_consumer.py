@@ -388,7 +388,7 @@ def test_invalid_arguments_are_refused(app: FleetQ, arguments: dict[str, Any]) -
         consumer.claim_steps(**arguments)
 
 
-def test_what_is_no_claimed_step_is_refused(app: FleetQ) -> None:
+def test_value_that_is_no_claimed_step_is_refused(app: FleetQ) -> None:
     step_id: Any = app.submit({})
     with app.consumer() as consumer:
         for end in (consumer.complete_step, consumer.requeue_step):
