@@ -116,10 +116,11 @@ def test_leader_recovers_the_steps_of_a_killed_process(
 def test_fleet_goes_on_after_a_process_is_killed_during_a_call(
     made: Schema, store: SnowflakeStore, fleet: Fleet, processes: Launcher
 ) -> None:
-    """The call goes on without its client, and the leader recovers what it claimed."""
+    """The call goes on without its client, and the leader recovers what it claimed. The process
+    completes no step, however late it is killed."""
     submit(store, 20)
     made.fault("hang", on="call", matching="FLEET_Q_SYNC")  # the first one joins and claims
-    victim = processes.start("victim", FLEET_Q_DEAD_POD_THRESHOLD="4")
+    victim = processes.start("victim", FLEET_Q_DEAD_POD_THRESHOLD="4", NAP_SECONDS="3600")
     wait_until(lambda: struck(made) == ["hang"])  # or the fault would strike another pod
     assert store.counts()["claimed"] > 0
     kill(victim)
