@@ -16,16 +16,19 @@ from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.queues import QueueChange
 from fleet_q.core.step import Complete, Submit
 from tests.standin.client import Schema
-from tests.tables import create_tables
 from tests.waiting import LIMIT, wait_until
 
 Call = Callable[[SnowflakeStore, SyncRequest], SyncResult | None]
 
 
 @pytest.fixture
+def schema(tables: Schema) -> Schema:
+    return tables
+
+
+@pytest.fixture
 def stores(schema: Schema) -> Iterator[list[SnowflakeStore]]:
     """Two stores, with a pod each, in one schema with ten steps of the queue ``q``."""
-    create_tables(schema)
     stores = [SnowflakeStore(schema.parameters, patience=LIMIT) for _ in range(2)]
     for number, store in enumerate(stores):
         store.sync(SyncRequest(f"pod {number}", "one", Join(f"pod {number}", "one")))

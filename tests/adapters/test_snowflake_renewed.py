@@ -12,7 +12,6 @@ from fleet_q.core.pod import Join, Leave
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Submit
 from tests.standin.client import Schema
-from tests.tables import create_tables
 from tests.waiting import LIMIT
 
 pytestmark = pytest.mark.slow
@@ -22,10 +21,14 @@ CLAIM = SyncRequest("pod", "one", claim=1, claim_token="u")
 
 
 @pytest.fixture
+def schema(tables: Schema) -> Schema:
+    return tables
+
+
+@pytest.fixture
 def stores(schema: Schema) -> Iterator[tuple[SnowflakeStore, SnowflakeStore]]:
     """A pod's store before and after its session was renewed. The pod has joined a second time and
     claimed a step, which no query of another session shows."""
-    create_tables(schema)
     before, after = (SnowflakeStore(schema.parameters, patience=LIMIT) for _ in range(2))
     before.submit([Submit("a", "{}", priority=1), Submit("b", "{}")])
     before.sync(SyncRequest("pod", "zero", Join("pod", "zero")))
