@@ -34,7 +34,7 @@ def new_step_id() -> str:
     global _last
     ticks = time.time_ns() * 4096 // 1_000_000
     with _lock:
-        _last = ticks = max(ticks, _last + 1)
+        _last = ticks = ticks if ticks > _last else _last + 1
     head = ticks >> 12 << 16 | 7 << 12 | ticks & 0xFFF
     tail = 0b10 << 62 | _random.getrandbits(62)
     return f"step-{head << 64 | tail:032x}"

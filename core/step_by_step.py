@@ -288,7 +288,7 @@ class StepByStep(Transaction):
             refused=tuple(refused),
             lost=lost,
             next_due=self._next_due(request.routes, held_back),
-            any_claimed=self.is_any_claimed(),
+            any_claimed=bool(claimed) or self.is_any_claimed(),
             done=done,
             more=more,
             held_back=held_back is not None,

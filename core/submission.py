@@ -225,7 +225,8 @@ def submission(
     check_priority(priority)
     check_retries(max_retries)
     check_seconds(delay, "delay")
-    check_id(step_id, "step_id")
+    if not unique:
+        check_id(step_id, "step_id")
     task_type = payload.get(TASK_TYPE)
     task_type = _check_task_type(task_type) if task_type and isinstance(task_type, str) else ""
     if queue is not DEFAULT_QUEUE:
@@ -250,7 +251,7 @@ def submission(
         text,
         priority,
         max_retries,
-        micros(delay),
+        micros(delay) if delay else 0,
         unique,
         queue,
         task_type,

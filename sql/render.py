@@ -88,11 +88,22 @@ def render(text: str, lists: Mapping[str, ColumnList]) -> str:
 def by_place(text: str, order: Sequence[str]) -> str:
     """An SQLite statement with positional values: each ``:name`` becomes ``?n``, where ``n`` is the
     position of the name in ``order``, from 1. Raises :class:`UnknownColumn`."""
+    return _by_place(text, order, 1)
 
+
+def rows_by_place(text: str, order: Sequence[str], rows: int) -> str:
+    """An SQLite statement that inserts so many ``rows``, made of one that ends with the ``VALUES``
+    of one row. Its values are positional, as in :func:`by_place`, row after row."""
+    head, keyword, row = text.rstrip().rpartition("VALUES")
+    all_rows = (_by_place(row, order, 1 + number * len(order)) for number in range(rows))
+    return head + keyword + ",".join(all_rows)
+
+
+def _by_place(text: str, order: Sequence[str], first: int) -> str:
     def place(match: re.Match[str]) -> str:
         if match[1] not in order:
             raise UnknownColumn(f"there is no value for :{match[1]}")
-        return f"?{order.index(match[1]) + 1}"
+        return f"?{order.index(match[1]) + first}"
 
     return _VALUE.sub(place, text)
 

@@ -43,15 +43,16 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
 Pair = tuple[str, str]
 """A queue and a task type."""
 
-_decode_pair = msgspec.json.Decoder(Pair).decode
+_decode_pair = msgspec.json.Decoder(tuple[str, str, int]).decode
 
 
 @lru_cache(100)
 def served_pair(pair: str | None, routes: Routes) -> tuple[Pair, ...]:
-    """The pair, a JSON array, if there is one and ``routes`` serve it."""
-    if pair is None or not routes.serve(*_decode_pair(pair)):
+    """The pair of ``first_pair.sql``, if there is one and ``routes`` serve it."""
+    if pair is None:
         return ()
-    return (_decode_pair(pair),)
+    queue, task_type, _ = _decode_pair(pair)
+    return ((queue, task_type),) if routes.serve(queue, task_type) else ()
 
 
 def candidates(

@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.columns import ROWS
-from fleet_q.adapters.sqlite import search, stats
+from fleet_q.adapters.sqlite import search, stats, submissions
 from fleet_q.adapters.sqlite.candidates import Pair, candidates, served_pair
 from fleet_q.adapters.statements import statements
 from fleet_q.core.claim_limits import ClaimLimits, Running
@@ -38,8 +38,6 @@ from fleet_q.core.queues import Queue, QueueEvent, QueueWrite
 from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.search import StepFilter, StepList
 from fleet_q.core.step import (
-    AT_ONCE,
-    JSON_BLANKS,
     MAX_CLAIM_SIZE,
     Complete,
     Outcome,
@@ -47,7 +45,6 @@ from fleet_q.core.step import (
     Submit,
     claim_order,
     steps_to_claim,
-    unique_until,
 )
 from fleet_q.core.step_by_step import StepByStep
 from fleet_q.sql.render import by_place
@@ -66,19 +63,7 @@ class _RowStatement:
         self.row_of: Callable[[Any], Row] = attrgetter(*names)
 
 
-_DERIVED: Final = ("payload", "available_ts", "unique_until_ts")
-_AS_SUBMITTED: Final = [name for name in ROWS.facts["submitted"] if name not in _DERIVED]
-_INSERT_STEP: Final = _RowStatement(
-    "submit_step", ["step_id", "created_ts", *_DERIVED, *_AS_SUBMITTED]
-)
-_as_submitted: Final = attrgetter(*_AS_SUBMITTED)
-_PLAIN: Final = ["priority", "max_retries", "task_type"]
-_INSERT_PLAIN_STEP: Final = by_place(
-    _SQL["submit_plain_step"], ["step_id", "created_ts", "payload", "available_ts", *_PLAIN]
-)
-_as_plain: Final = attrgetter(*_PLAIN)
-_options: Final = attrgetter(*(name for name in _AS_SUBMITTED if name not in _PLAIN))
-_NO_OPTIONS: Final = _options(Submit("", ""))
+_INSERT_STEP: Final = _RowStatement("submit_step", submissions.SUBMITTED)
 _UPDATE_STEP: Final = _RowStatement(
     "update_step", ["step_id", *ROWS.changing, "last_update_ts", "version"]
 )
@@ -325,27 +310,10 @@ class SqliteTransaction(StepByStep):
         return Pruned(pruned, self._run("prune_pod_events", values).rowcount if pruned else 0)
 
     def submit_many(self, new: Sequence[Submit], by: str | None) -> list[SubmitResult]:
-        """Submit with one INSERT if the caller guarantees that every id is new."""
-        if not new or not all(submit.unique and submit.unique_key is None for submit in new):
+        """Submit with few statements if the caller guarantees that every id is new."""
+        if not new or not submissions.insert(self._connection, new, self.at, by):
             return super().submit_many(new, by)
-        at = self.at
-        if all(map(_NO_OPTIONS.__eq__, map(_options, new))):
-            values = [
-                (s.step_id, at, s.payload.strip(JSON_BLANKS), at + s.delay if s.delay else AT_ONCE,
-                 *_as_plain(s))
-                for s in new
-            ]  # fmt: skip
-            self._run_many(_INSERT_PLAIN_STEP, values)
-            self._run("append_plain_submissions", {"pod_id": by, "count": len(new)})
-            return [SubmitResult(submit.step_id, is_new=True) for submit in new]
-        values = [
-            (s.step_id, at, s.payload.strip(JSON_BLANKS), at + s.delay if s.delay else AT_ONCE,
-             unique_until(s, at), *_as_submitted(s))
-            for s in new
-        ]  # fmt: skip
-        self._run_many(_INSERT_STEP.text, values)
-        self._run("append_submissions", {"pod_id": by, "count": len(new)})
-        return [SubmitResult(submit.step_id, is_new=True) for submit in new]
+        return [SubmitResult(submit.step_id, True) for submit in new]
 
     def claim(self, request: SyncRequest) -> list[Step]:
         """See :meth:`~fleet_q.core.ports.Transaction.claim`.
@@ -353,13 +321,16 @@ class SqliteTransaction(StepByStep):
         :func:`~fleet_q.core.step.steps_to_claim` almost always takes all of the first steps of the
         queue, for which there is a faster statement.
         """
-        self._mark_due(request.routes)
         token = {"claim_token": request.claim_token}
         holder = {"pod_id": request.pod_id, "incarnation": request.incarnation}
-        first = {"now": self.at, "limit": request.claim}
         rule = {"free": request.free, "most_bytes": MAX_CLAIM_SIZE}
-        ids, may_take_all, are_first, *pair = self._run("first_due", {**first, **rule}).fetchone()
-        if not are_first or not request.routes.serve(*pair):
+        first_due = {"now": self.at, "limit": request.claim, **rule}
+        *found, is_any_delayed = self._run("first_due", first_due).fetchone()
+        self._has_no_delayed = not is_any_delayed
+        if is_any_delayed and self._mark_due(request.routes):
+            *found, _ = self._run("first_due", first_due).fetchone()
+        ids, may_take_all, first, last, has_limits = found
+        if first != last or has_limits or not served_pair(first, request.routes):
             ids, may_take_all = self._select(request), True
         updated = (
             self._run("claim", {"now": self.at, "ids": ids, **holder, **token})
@@ -380,10 +351,13 @@ class SqliteTransaction(StepByStep):
             return []
         return [pair for pair in self._run("delayed_pairs") if routes.serve(*pair)]
 
-    def _mark_due(self, routes: Routes) -> None:
+    def _mark_due(self, routes: Routes) -> bool:
+        """Queue the delayed steps that are due; returns whether there are any."""
+        marked = 0
         for queue, task_type in self._delayed(routes):
             values = {"queue": queue, "task_type": task_type, "now": self.at}
-            self._run("mark_due", values)
+            marked += self._run("mark_due", values).rowcount
+        return marked > 0
 
     def _is_any_unmarked(self, delayed: Iterable[Pair]) -> bool:
         """Whether a delayed step is due that no claim has marked yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -43,8 +44,12 @@ def submit_all(
     return stored
 
 
-def _batches(commands: Sequence[Submit], most_size: float) -> Iterator[list[Submit]]:
+def _batches(commands: Sequence[Submit], most_size: float) -> Iterator[Sequence[Submit]]:
     """Batches of ``SUBMIT_BATCH`` steps or fewer, with up to ``most_size`` bytes of texts."""
+    if most_size == math.inf:  # no text has to be measured
+        for begin in range(0, len(commands), SUBMIT_BATCH):
+            yield commands[begin : begin + SUBMIT_BATCH]
+        return
     batch: list[Submit] = []
     size = 0
     for command in commands:

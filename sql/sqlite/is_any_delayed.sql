@@ -1,5 +1,1 @@
-SELECT EXISTS (
-    SELECT 1
-    FROM step_tracker INDEXED BY step_tracker_delayed
-    WHERE status = 'pending' AND is_queued = 0
-)
+SELECT {{is_delayed}}

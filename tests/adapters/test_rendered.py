@@ -20,6 +20,7 @@ from fleet_q.sql.render import (
     by_place,
     include,
     render,
+    rows_by_place,
 )
 from tests.adapters.rendered import golden_files
 
@@ -108,6 +109,12 @@ def test_named_parameters_become_numbered_parameters() -> None:
     assert by_place("VALUES (:b, :a, :b, x::TEXT)", ["a", "b"]) == "VALUES (?2, ?1, ?2, x::TEXT)"
     with pytest.raises(UnknownColumn, match="there is no value for :c"):
         by_place(":c", ["a"])
+
+
+def test_rows_of_an_insertion_have_values_one_after_another() -> None:
+    text = "INSERT INTO t (x, y) VALUES (:b, max(:a, :b))\n"
+    many = "INSERT INTO t (x, y) VALUES (?2, max(?1, ?2)), (?4, max(?3, ?4))"
+    assert rows_by_place(text, ["a", "b"], 2) == many
 
 
 def test_column_has_the_type_of_its_field() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fleet_q.core.errors import StepConflict, StoreError
-from fleet_q.core.ports import Store
-from fleet_q.core.step import Step, Submit
+from fleet_q.core.ports import Store, SubmitResult
+from fleet_q.core.step import AT_ONCE, Step, Submit
 from tests.submitted import are_new
 
 from .clock import SECOND, FakeClock
@@ -54,6 +54,34 @@ def test_claimed_step_has_every_column_of_the_submission(store: Store) -> None:
     after = known(store, "full")
     for column in ("queue", "task_type", "key", "unique_key", "unique_until_ts", "labels"):
         assert getattr(after, column) == getattr(before, column) is not None
+    assert store.rebuild(check=True).equal
+
+
+@pytest.mark.parametrize("is_plain", [True, False], ids=["without options", "with options"])
+def test_each_step_of_a_large_batch_has_its_own_values(
+    store: Store, clock: FakeClock, is_plain: bool
+) -> None:
+    labels = None if is_plain else '{"a":"b"}'
+    new = [
+        Submit(
+            f"s{n:02}",
+            f'{{"n":{n}}}',
+            n % 7,
+            n,
+            n % 3,
+            unique=True,
+            task_type=f"t{n}",
+            labels=labels,
+        )
+        for n in range(50)
+    ]
+    assert store.submit(new) == [SubmitResult(item.step_id, is_new=True) for item in new]
+
+    for n, item in enumerate(new):
+        step = known(store, item.step_id)
+        assert (step.payload, step.priority, step.max_retries) == (f'{{"n":{n}}}', n % 7, n)
+        assert (step.task_type, step.labels) == (f"t{n}", labels)
+        assert step.available_ts == (clock() + n % 3 if n % 3 else AT_ONCE)
     assert store.rebuild(check=True).equal
 
 

@@ -39,4 +39,4 @@ CREATE INDEX step_tracker_queue ON step_tracker (
 -- The first steps of each key, for a limit per key.
 CREATE INDEX step_tracker_key ON step_tracker (
     queue, task_type, key, priority DESC, created_ts, step_id
-) WHERE status = 'pending' AND is_queued = 1 AND key IS NOT NULL;
+) WHERE key IS NOT NULL AND status = 'pending' AND is_queued = 1;

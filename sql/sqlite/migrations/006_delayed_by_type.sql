@@ -2,4 +2,4 @@
 DROP INDEX step_tracker_delayed;
 
 CREATE INDEX step_tracker_delayed ON step_tracker (queue, task_type, available_ts)
-    WHERE status = 'pending' AND is_queued = 0;
+    WHERE is_queued = 0 AND status = 'pending';

@@ -310,48 +310,54 @@ SELECT (SELECT application_id FROM pragma_application_id),
 -- sqlite/first_due
 -- The rowids of the first steps of the queue, as one JSON value; whether a claim may take all of
 -- them, since no prefetched one is on its last try and the sum of their payloads is not too large;
--- whether these are the first steps at all: those that wait are of one queue, which has no limits,
--- and of one task type, and all or none have keys; and these queue and task type.
-WITH
-    first AS MATERIALIZED (
-        SELECT queue, task_type, key IS NULL AS is_keyless
+-- the first and the last queue and task type of which steps wait; whether that first queue has
+-- limits; and whether there is a delayed step. They are the first steps in the order of claims if
+-- that first and that last are the same.
+SELECT
+    json_group_array(id),
+    (count(*) < 2 OR total(size) <= :most_bytes)
+        AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0),
+    (
+        SELECT json_array(queue, task_type, key IS NULL)
         FROM step_tracker INDEXED BY step_tracker_queue
         WHERE status = 'pending' AND is_queued = 1
         ORDER BY queue, task_type, key IS NULL
         LIMIT 1
     ),
-    last AS MATERIALIZED (
-        SELECT queue, task_type, key IS NULL AS is_keyless
+    (
+        SELECT json_array(queue, task_type, key IS NULL)
         FROM step_tracker INDEXED BY step_tracker_queue
         WHERE status = 'pending' AND is_queued = 1
         ORDER BY queue DESC, task_type DESC, key IS NULL DESC
         LIMIT 1
-    )
-SELECT
-    json_group_array(id),
-    (count(*) < 2 OR total(size) <= :most_bytes)
-        AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0),
-    EXISTS (SELECT 1 FROM first JOIN last USING (queue, task_type, is_keyless))
-        AND NOT EXISTS (
-            SELECT 1
-            FROM queues
-            JOIN first USING (queue)
-            WHERE (
-                paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+    ),
+    EXISTS (
+        SELECT 1
+        FROM queues
+        WHERE (
+            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+        )
+            AND +queue = (
+                SELECT queue
+                FROM step_tracker INDEXED BY step_tracker_queue
+                WHERE status = 'pending' AND is_queued = 1
+                ORDER BY queue
+                LIMIT 1
             )
-        ),
-    (SELECT queue FROM first),
-    (SELECT task_type FROM first)
+    ),
+    EXISTS (
+        SELECT 1
+        FROM step_tracker INDEXED BY step_tracker_delayed
+        WHERE status = 'pending' AND is_queued = 0
+    )
 FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries
     FROM step_tracker INDEXED BY step_tracker_queue
     WHERE status = 'pending' AND is_queued = 1
-        AND queue = (SELECT queue FROM first) AND task_type = (SELECT task_type FROM first)
-        AND (key IS NULL) = (SELECT is_keyless FROM first)
         AND (
             available_ts <= max(:now, last_update_ts) OR (retry_count > 0 AND last_update_ts > :now)
         )
-    ORDER BY priority DESC, created_ts, step_id
+    ORDER BY queue, task_type, key IS NULL, priority DESC, created_ts, step_id
     LIMIT :limit
 );
 
@@ -662,21 +668,21 @@ ORDER BY step.step_id
 LIMIT :limit;
 
 -- sqlite/pending_pairs
--- The first and the last pair of queue and task type that have queued steps, as JSON arrays, and
--- whether there is a delayed step.
+-- The first and the last queue and task type of which steps wait, and whether there is a delayed
+-- step.
 SELECT
     (
-        SELECT json_array(queue, task_type)
+        SELECT json_array(queue, task_type, key IS NULL)
         FROM step_tracker INDEXED BY step_tracker_queue
         WHERE status = 'pending' AND is_queued = 1
-        ORDER BY queue, task_type
+        ORDER BY queue, task_type, key IS NULL
         LIMIT 1
     ),
     (
-        SELECT json_array(queue, task_type)
+        SELECT json_array(queue, task_type, key IS NULL)
         FROM step_tracker INDEXED BY step_tracker_queue
         WHERE status = 'pending' AND is_queued = 1
-        ORDER BY queue DESC, task_type DESC
+        ORDER BY queue DESC, task_type DESC, key IS NULL DESC
         LIMIT 1
     ),
     EXISTS (

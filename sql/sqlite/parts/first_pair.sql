@@ -1,0 +1,8 @@
+-- The first queue and task type of which steps wait, and whether they have no key, as a JSON array.
+(
+    SELECT json_array(queue, task_type, key IS NULL)
+    FROM step_tracker INDEXED BY step_tracker_queue
+    WHERE status = 'pending' AND is_queued = 1
+    ORDER BY queue, task_type, key IS NULL
+    LIMIT 1
+)
