@@ -243,6 +243,9 @@ class MemoryTransaction(StepByStep):
         paused = {queue.queue for queue in self.queues() if queue.paused}
         return QueueStats(self.at, since, self.counts(), stats_of_types(groups, paused))
 
+    def pending_types(self) -> list[tuple[str, str]]:
+        return list({(step.queue, step.task_type) for step in self._in_status("pending")})
+
     def pods(self) -> list[Pod]:
         return [self._db.pods[pod_id] for pod_id in sorted(self._db.pods)]
 

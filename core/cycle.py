@@ -26,7 +26,7 @@ class Cycle:
     """
 
     def __init__(
-        self, program: Generator[StoreCall | None, Any, None], clock: Callable[[], float]
+        self, program: Generator[StoreCall | None, Any, object], clock: Callable[[], float]
     ) -> None:
         self.next_at = clock()
         self._program = program

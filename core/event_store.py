@@ -129,9 +129,16 @@ class EventStore:
         with self._database.read() as tx:
             return tx.queue_stats(window)
 
+    def pending_types(self) -> list[tuple[str, str]]:
+        with self._database.read() as tx:
+            return tx.pending_types()
+
     def pods(self) -> PodList:
         with self._database.read() as tx:
             return PodList(tx.at, tuple(tx.pods()))
+
+    def described_pods(self) -> PodList:
+        return self.pods()
 
     def declared_dead(self) -> set[str]:
         with self._database.read() as tx:

@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from msgspec import Raw
 
-JSON_FIELDS: Final = frozenset({"payload", "result", "labels"})
+JSON_FIELDS: Final = frozenset({"payload", "result", "labels", "description"})
 """The fields of facts that hold JSON, stored verbatim."""
 
 DEFAULT_QUEUE: Final = "default"
@@ -130,9 +130,13 @@ class Rejected(Fact, frozen=True, tag="rejected"):
 
 
 class Joined(Fact, frozen=True, tag="joined"):
-    """A process joined the fleet under the pod's id, as this incarnation."""
+    """A process joined the fleet under the pod's id, as this incarnation.
+
+    ``description`` is that of :class:`fleet_q.core.pod.Pod`; events of earlier versions lack it.
+    """
 
     incarnation: str
+    description: Raw | None = None
 
 
 class Slept(Fact, frozen=True, tag="slept"):

@@ -5,16 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
 from fleet_q.core import events as ev
+from fleet_q.core.effects import json_text_or_none
 from fleet_q.core.errors import CorruptLog, IllegalTransition, IncarnationEnded
 from fleet_q.core.events import Event, PodEvent, PodFact
 from fleet_q.core.lifecycle import POD, PodStatus
+from fleet_q.core.routing import Routes
+
+
+class PodDescription(msgspec.Struct, frozen=True):
+    """What a pod tells the fleet about itself when it joins.
+
+    ``version`` is that of the application, if it is known, ``slots`` how many steps the pod holds
+    at once, prefetched ones apart, and ``queues`` and ``task_types`` are its
+    :class:`~fleet_q.core.routing.Routes` at that time.
+    """
+
+    host: str
+    version: str | None
+    slots: int
+    queues: tuple[str, ...] | None = None
+    task_types: tuple[str, ...] | None = None
+
+    @property
+    def routes(self) -> Routes:
+        """Which steps the pod may take."""
+        return Routes(self.queues, self.task_types)
+
+    @property
+    def text(self) -> str:
+        """The description as JSON."""
+        return str(msgspec.json.encode(self), "utf-8")
 
 
 class Pod(msgspec.Struct, frozen=True):
-    """A pod: a row of ``POD_HEALTH``, which describes the newest incarnation under this id."""
+    """A pod: a row of ``POD_HEALTH``, which describes the newest incarnation under this id.
+
+    ``description`` is a :class:`PodDescription` as JSON; ``None`` if it was not told, or not read.
+    """
 
     pod_id: str
     status: PodStatus
@@ -22,6 +53,17 @@ class Pod(msgspec.Struct, frozen=True):
     last_heartbeat_ts: int
     incarnation: str
     version: int = 1
+    description: str | None = None
+
+    @property
+    def described(self) -> PodDescription | None:
+        """What the pod told when it joined; ``None`` if that is not known or not understood."""
+        if self.description is None:
+            return None
+        try:
+            return _decode_description(self.description)
+        except msgspec.MsgspecError:
+            return None
 
     def is_live(self, at: int, dead_after: int) -> bool:
         """Whether the pod is asleep, or is not down and its last heartbeat is less than
@@ -32,16 +74,21 @@ class Pod(msgspec.Struct, frozen=True):
         return abs(at - self.last_heartbeat_ts) < dead_after
 
 
+_decode_description = msgspec.json.Decoder(PodDescription).decode
+
+
 def seniority(pod: Pod) -> tuple[int, str]:
     """Sort key of the fleet: oldest first, then by id for a total order."""
     return (pod.birth_ts, pod.pod_id)
 
 
 class Join(msgspec.Struct, frozen=True):
-    """Join the fleet as a new incarnation; it ends the earlier one under the same id."""
+    """Join the fleet as a new incarnation; it ends the earlier one under the same id.
+    ``description``: see :class:`Pod`."""
 
     pod_id: str
     incarnation: str
+    description: str | None = None
 
 
 class SendHeartbeat(msgspec.Struct, frozen=True):
@@ -119,7 +166,9 @@ def decide(
                 raise IncarnationEnded(command.pod_id, superseded=False)
             return None
         version = 1 if pod is None else pod.version + 1
-        return Event(command.pod_id, version, at, by, ev.Joined(command.incarnation))
+        text = command.description
+        joined = ev.Joined(command.incarnation, None if text is None else Raw(text.encode()))
+        return Event(command.pod_id, version, at, by, joined)
     if isinstance(command, DeclareDead) and not _is_as_observed(pod, command):
         return None
     pod = _current(pod, command.pod_id, command.incarnation)
@@ -166,6 +215,7 @@ def evolve(pod: Pod | None, event: PodEvent) -> Pod:
             last_heartbeat_ts=event.at,
             incarnation=fact.incarnation,
             version=event.version,
+            description=json_text_or_none(fact.description),
         )
     if pod is None:
         raise CorruptLog(f"pod {event.stream!r} has no joined event at version 1")

@@ -55,8 +55,9 @@ def recovery_cycle(
     by: str | None,
     only_as_leader: bool,
     stats: RecoveryStats,
-) -> Calls[None]:
+) -> Calls[bool]:
     """Run one recovery cycle, in short store calls so that heartbeats get through in between.
+    Returns false if it did nothing, since another pod leads.
 
     ``silent`` receives the current pods and returns those to declare dead. ``by`` is the acting
     pod; with ``only_as_leader`` the cycle does nothing unless this pod is the leader, among the
@@ -70,7 +71,7 @@ def recovery_cycle(
     pod_list = yield from call(Store.pods)
     to_declare = silent(pod_list)
     if only_as_leader and not is_leader(by, pod_list.pods, pod_list.at, dead_after):
-        return
+        return False
     if to_declare:
         stats.dead_pods += len((yield from call(Store.declare_dead, to_declare, by)))
     page = yield from call(Store.orphans, "", BATCH)
@@ -85,6 +86,7 @@ def recovery_cycle(
             starts.remove([incarnation for incarnation in left_behind if incarnation not in living])
     # Last, since steps are to be recovered even if this fails.
     yield from call(Store.fold_heartbeats)
+    return True
 
 
 def _recover(

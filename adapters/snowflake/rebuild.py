@@ -66,7 +66,7 @@ class Rebuilder:
 
     def pods(self) -> list[Pod]:
         """All pods by id."""
-        return [rows.to_pod(row[1:]) for row in self._session.query("pods") if row[1]]
+        return [rows.to_pod(row[1:]) for row in self._session.query("described_pods") if row[1]]
 
     def pod_events(self) -> Iterator[PodEvent]:
         """All pod events, by id and version."""

@@ -184,8 +184,17 @@ class SnowflakeStore:
     def queue_stats(self, window: int) -> QueueStats:
         return to_stats(self._calls.query("queue_stats", window=window), window)
 
+    def pending_types(self) -> list[tuple[str, str]]:
+        return [(queue, task_type) for queue, task_type in self._calls.query("pending_types")]
+
     def pods(self) -> PodList:
-        pod_rows = self._calls.query("pods")
+        return self._pods("pods")
+
+    def described_pods(self) -> PodList:
+        return self._pods("described_pods")
+
+    def _pods(self, statement: str) -> PodList:
+        pod_rows = self._calls.query(statement)
         return PodList(pod_rows[0][0], tuple(rows.to_pod(row[1:]) for row in pod_rows if row[1]))
 
     def declared_dead(self) -> set[str]:

@@ -150,10 +150,14 @@ def routes_json(routes: Routes) -> str:
 def request_json(request: SyncRequest) -> str:
     """What a request asks for when it waits in the mailbox, as JSON objects that commas separate:
     its claim, and a row of ``pod_commands.sql`` for each status that its command changes. A pod
-    that is to wake only if it gets a step needs one under its claim token."""
-    texts = [claim_json(request)]
+    that is to wake only if it gets a step needs one under its claim token. A join, which claims
+    nothing, tells what the pod tells about itself."""
     command, is_wake = request.pod_command, request.only_if_claimable
-    if command is None or isinstance(command, Join):
+    if isinstance(command, Join):
+        told = command.description
+        return rows.encode({} if told is None else {"description": told})
+    texts = [claim_json(request)]
+    if command is None:
         return texts[0]
     if isinstance(command, SendHeartbeat) and not is_wake:
         return texts[0]

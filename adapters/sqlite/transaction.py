@@ -208,6 +208,10 @@ class SqliteTransaction(StepByStep):
         paused = {queue.queue for queue in self.queues() if queue.paused}
         return QueueStats(self.at, since, self.counts(), stats_of_types(groups, paused))
 
+    def pending_types(self) -> list[Pair]:
+        queued = {(queue, task_type) for queue, task_type, _ in self._run("waiting_types")}
+        return [*queued.union(self._run("delayed_pairs"))]
+
     def pods(self) -> list[Pod]:
         return [rows.to_pod(row) for row in self._stream("pods")]
 

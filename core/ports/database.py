@@ -93,6 +93,9 @@ class Transaction(Protocol):
     def queue_stats(self, window: int) -> QueueStats:
         """See :meth:`Store.queue_stats`."""
 
+    def pending_types(self) -> list[tuple[str, str]]:
+        """See :meth:`Store.pending_types`."""
+
     def pods(self) -> list[Pod]:
         """All pods, ordered by id."""
 

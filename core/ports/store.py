@@ -142,8 +142,16 @@ class Store(Protocol):
         ended in the last ``window`` microseconds. How long it takes does not depend on how many
         steps were completed before."""
 
+    def pending_types(self) -> list[tuple[str, str]]:
+        """The pairs of queue and task type of which steps are pending, in any order. Reads few rows
+        of each, where an index allows it."""
+
     def pods(self) -> PodList:
-        """All pods, ordered by id."""
+        """All pods, ordered by id. Their descriptions may be left out: every pod of a fleet asks
+        for this regularly."""
+
+    def described_pods(self) -> PodList:
+        """All pods, ordered by id, with their descriptions."""
 
     def declared_dead(self) -> set[str]:
         """The ids of the pods that are down because they were declared dead."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from fleet_q.core.leadership import is_led
-from fleet_q.core.pod import Join, Leave, Pod, PodCommand, Sleep
+from fleet_q.core.pod import Join, Leave, Pod, PodCommand, PodDescription, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
 from fleet_q.core.retry import RetryPolicy, micros
 from fleet_q.core.routing import Routes, to_everywhere
@@ -39,7 +39,8 @@ class PodMachine:
     pod's steps began, so steps on their last try may be prefetched.
 
     With ``most_by_hand``, the pod claims only what its callers want (:meth:`want`), and they hold
-    at most so many steps. ``routes`` returns which steps the pod may take now.
+    at most so many steps. ``routes`` returns which steps the pod may take now, ``describe`` what it
+    tells the fleet when it joins.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class PodMachine:
         traits: StoreTraits = _PLAIN,
         most_by_hand: int | None = None,
         routes: Callable[[], Routes] = to_everywhere,
+        describe: Callable[[], PodDescription | None] = lambda: None,
     ) -> None:
         self.pod_id = pod_id
         self.settings = settings
@@ -66,6 +68,7 @@ class PodMachine:
             chance=chance,
             most_by_hand=most_by_hand,
             routes=routes,
+            describe=describe,
         )
         self._by_hand = parts.by_hand
         self._schedule = Schedule(parts)

@@ -6,7 +6,15 @@ import math
 from collections.abc import Callable
 from typing import Final, Literal
 
-from fleet_q.core.pod import Drain, Join, Leave, PodCommand, SendHeartbeat, Sleep
+from fleet_q.core.pod import (
+    Drain,
+    Join,
+    Leave,
+    PodCommand,
+    PodDescription,
+    SendHeartbeat,
+    Sleep,
+)
 from fleet_q.core.settings import PodSettings
 
 MOST_HEARTBEATS: Final = 25.0
@@ -22,10 +30,17 @@ Phase = Literal["joining", "up", "asleep", "draining", "gone"]
 class Membership:
     """One pod's membership in its fleet, from joining to leaving.
 
-    ``new_id`` makes incarnations. Times are seconds on the machine's clock.
+    ``new_id`` makes incarnations, ``describe`` what the pod tells when it joins. Times are seconds
+    on the machine's clock.
     """
 
-    def __init__(self, pod_id: str, settings: PodSettings, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        pod_id: str,
+        settings: PodSettings,
+        new_id: Callable[[], str],
+        describe: Callable[[], PodDescription | None] = lambda: None,
+    ) -> None:
         self.pod_id = pod_id
         self.incarnation = new_id()
         self.phase: Phase = "joining"
@@ -40,6 +55,7 @@ class Membership:
         self._heartbeat_interval = settings.heartbeat_interval
         self._settings = settings
         self._new_id = new_id
+        self._describe = describe
 
     def heartbeat(self) -> SendHeartbeat:
         """The heartbeat of this incarnation."""
@@ -49,7 +65,9 @@ class Membership:
         """The command that is due. ``may_leave``: no step runs, and one sync takes all outcomes
         that are left. ``should_sleep``: the pod has been idle for long enough."""
         if self.phase == "joining":
-            return Join(self.pod_id, self.incarnation)
+            description = self._describe()
+            text = None if description is None else description.text
+            return Join(self.pod_id, self.incarnation, text)
         if not self.has_joined:  # the store takes only outcomes from a pod that has not joined
             return None
         if self.phase == "draining" and may_leave:

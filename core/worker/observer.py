@@ -20,6 +20,12 @@ class Observer:
         """Whether :meth:`on_recorded` is called for every completion, too."""
         return False
 
+    @property
+    def wants_unserved(self) -> bool:
+        """Whether :meth:`on_unserved` is called, for which a leader asks the store after each
+        recovery cycle."""
+        return False
+
     def on_claimed(self, steps: Sequence[Step]) -> None:
         """The pod has claimed these steps and started their functions."""
 
@@ -56,6 +62,10 @@ class Observer:
     def on_recovery_ended(self, stats: RecoveryStats, error: Exception | None) -> None:
         """A recovery cycle has ended, or failed with ``error``; another begins next interval, or
         soon if the store was unavailable."""
+
+    def on_unserved(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """No live pod may take the pending steps of these pairs of queue and task type. Each pair
+        is reported once, as long as it is unserved."""
 
     def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
         """A prune has ended, or failed with ``error``; another begins next interval, or with the

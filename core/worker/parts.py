@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fleet_q.core.pod import PodDescription
 from fleet_q.core.ports import StoreTraits
 from fleet_q.core.routing import Routes, to_everywhere
 from fleet_q.core.settings import PodSettings
@@ -26,7 +27,7 @@ class PodParts:
 
     ``new_id`` makes incarnations and claim tokens, ``chance`` draws numbers in [0, 1). The pod
     claims by itself, unless ``most_by_hand`` is the most steps that its callers may hold.
-    ``routes`` returns which steps it may take now.
+    ``routes`` returns which steps it may take now, ``describe`` what it tells when it joins.
     """
 
     def __init__(
@@ -39,8 +40,9 @@ class PodParts:
         chance: Callable[[], float],
         most_by_hand: int | None = None,
         routes: Callable[[], Routes] = to_everywhere,
+        describe: Callable[[], PodDescription | None] = lambda: None,
     ) -> None:
-        self.member = Membership(pod_id, settings, new_id)
+        self.member = Membership(pod_id, settings, new_id, describe)
         self.pacing = ClaimPacing(traits)
         self.prefetch = Prefetch(settings.prefetch, settings.claim_interval)
         self.by_hand = (

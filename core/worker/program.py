@@ -8,13 +8,13 @@ Functions run elsewhere; calls of :class:`Functions` do not wait.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from fleet_q.core import pruning, recovery
+from fleet_q.core import pruning, recovery, unserved
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.cycle import Cycle
 from fleet_q.core.errors import (
@@ -30,6 +30,7 @@ from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Complete, Outcome, Release, Step
+from fleet_q.core.unserved import Pair, UnservedTracker
 from fleet_q.core.worker.functions import Claim, Functions
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.observer import Observer
@@ -100,6 +101,7 @@ class PodProgram:
         self._messages: Iterator[Message] = iter(())  # received, and perhaps not all processed
         self._recovery: Cycle | None = None
         self._recovered = RecoveryStats()
+        self._unserved = UnservedTracker()
         self._prune: Cycle | None = None
         self._pruned = PruneStats()
 
@@ -348,16 +350,23 @@ class PodProgram:
 
     def _new_recovery(self) -> Cycle:
         machine, self._recovered = self._machine, RecoveryStats()
-        program = recovery.recovery_cycle(
+        dead_after = micros(machine.settings.dead_pod_threshold)
+        cycle = recovery.recovery_cycle(
             self._new_queue(),
             silent=lambda pods: machine.silent(pods, self._clock()),
             starts=self._starts,
-            dead_after=micros(machine.settings.dead_pod_threshold),
+            dead_after=dead_after,
             by=machine.pod_id,
             only_as_leader=True,
             stats=self._recovered,
         )
-        return Cycle(program, self._clock)
+        if self._observer.wants_unserved:
+            cycle = unserved.then_find_unserved(cycle, dead_after, self._on_unserved)
+        return Cycle(cycle, self._clock)
+
+    def _on_unserved(self, pairs: Sequence[Pair]) -> None:
+        if new := self._unserved.on_found(pairs):
+            self._observer.on_unserved(new)
 
     def _continue_recovery(self, cycle: Cycle) -> Program[None]:
         error = yield from _continue(cycle)

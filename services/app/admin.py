@@ -22,6 +22,7 @@ from fleet_q.core.queue_stats import WINDOW
 from fleet_q.core.recovery import RecoveryStats, recovery_cycle
 from fleet_q.core.retry import micros
 from fleet_q.core.submission import check_id, check_seconds
+from fleet_q.core.unserved import unserved_among
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import replay_all
 from fleet_q.services.app.pruning import run_prune
@@ -48,16 +49,20 @@ class Admin(AppBase):
 
     def queue_stats(self) -> QueueStatsView:
         """Return the number of steps in each status, and for each task type of each queue what
-        waits and runs, how much ended in the last ten minutes, and how much time is left."""
-        return QueueStatsView.of(self.store.queue_stats(WINDOW))
+        waits and runs, how much ended in the last ten minutes, how much time is left, and whether
+        any live pod takes its steps."""
+        stats = self.store.queue_stats(WINDOW)
+        waiting = [(each.queue, each.task_type) for each in stats.types if each.pending]
+        dead_after = micros(self.settings.dead_pod_threshold)
+        return QueueStatsView.of(stats, run(self.store, unserved_among(waiting, dead_after)))
 
-    def pods(self) -> list[PodView]:
-        """Return all pods that ever started and are not pruned: the live ones, oldest first, then
-        the others, by their last heartbeat, newest first."""
-        pod_list = self.store.pods()
+    def pods(self, *, only_live: bool = False) -> list[PodView]:
+        """Return all pods that ever started and are not pruned: the live ones, oldest first, then,
+        unless ``only_live``, the others, by their last heartbeat, newest first."""
+        pod_list = self.store.described_pods()
         live, leading = self._live(pod_list)
         others = sorted(
-            (pod for pod in pod_list.pods if pod not in live),
+            (pod for pod in pod_list.pods if not only_live and pod not in live),
             key=lambda pod: -pod.last_heartbeat_ts,
         )
         is_any_down = any(pod.status == "down" for pod in others)

@@ -51,6 +51,7 @@ class FleetQ(Queue, Search, Admin):
         """``module:app``, if the command line loaded the app by that name."""
         self.made_in = origins.origin()
         self.number = origins.number_app(self, self.made_in)
+        self._connection.app_module = None if self.made_in is None else self.made_in.module
         fork.call_in_child(self._begin_in_child)
 
     def task(

@@ -29,6 +29,8 @@ class Connection:
         settings: Settings | None,
         retries_of: Callable[[str], int | None] = lambda task_type: None,
     ) -> None:
+        self.app_module: str | None = None
+        """The module that made the app."""
         self._retries_of = retries_of
         self._settings = settings
         self._folder = current_folder()

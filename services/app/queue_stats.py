@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from fleet_q.core.queue_stats import QueueStats, TypeStats
 from fleet_q.core.retry import MICROS
+from fleet_q.core.unserved import Pair
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class TypeStatsView:
     longest is since ``oldest_age``. ``failed`` are the dead letters. ``completed_lately`` and
     ``failed_lately`` are those that ended in the window. ``time_left`` is how long the steps that
     are due take at the rate at which steps ended in it; ``None``: unknown, because none ended or
-    the queue is ``paused``.
+    the queue is ``paused``. ``unserved``: steps wait, and no live pod takes them.
     """
 
     queue: str
@@ -30,9 +32,10 @@ class TypeStatsView:
     failed_lately: int
     time_left: float | None
     paused: bool
+    unserved: bool
 
     @classmethod
-    def of(cls, stats: TypeStats, at: int) -> TypeStatsView:
+    def of(cls, stats: TypeStats, at: int, unserved: Collection[Pair]) -> TypeStatsView:
         """Make the view of ``stats``, counted at store time ``at``."""
         left = None if stats.is_paused else stats.time_left(at)
         return cls(
@@ -47,6 +50,7 @@ class TypeStatsView:
             failed_lately=stats.failed_lately,
             time_left=None if left is None else _seconds(left),
             paused=stats.is_paused,
+            unserved=(stats.queue, stats.task_type) in unserved,
         )
 
 
@@ -67,9 +71,11 @@ class QueueStatsView:
     queues: list[TypeStatsView]
 
     @classmethod
-    def of(cls, stats: QueueStats) -> QueueStatsView:
-        """Make the view of ``stats``."""
-        queues = [TypeStatsView.of(each, stats.at) for each in stats.types]
+    def of(cls, stats: QueueStats, unserved: Iterable[Pair]) -> QueueStatsView:
+        """Make the view of ``stats``; ``unserved`` are the pairs of queue and task type that no
+        live pod takes."""
+        pairs = set(unserved)
+        queues = [TypeStatsView.of(each, stats.at, pairs) for each in stats.types]
         counts: dict[str, int] = {str(status): n for status, n in stats.counts.items()}
         return cls(**counts, window=_seconds(stats.at - stats.since), queues=queues)
 

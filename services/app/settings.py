@@ -32,6 +32,8 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     """All settings of a pod; each field is read from ``FLEET_Q_`` and its name in capitals.
 
     - ``pod_id``: the pod's name; unset, one is made of the host's name, see ``new_pod_id``.
+    - ``version``: that of the application, which a pod tells the fleet; unset, that of the
+      distribution to which the app's module belongs.
     - ``queues``: the queues from which the pod claims, separated by commas; empty, all.
     - ``store``: the URL of the store. ``app``: ``module:app``, what ``--app`` names.
     - ``durability``: what a commit to a SQLite file survives: ``process``, the kill of any process;
@@ -45,6 +47,7 @@ class Settings(PodSettings, frozen=True, kw_only=True):
     """
 
     pod_id: str | None = None
+    version: str | None = None
     queues: tuple[str, ...] = ()
     store: str = DEFAULT_STORE
     durability: Durability = "process"
@@ -62,6 +65,8 @@ class Settings(PodSettings, frozen=True, kw_only=True):
         super().__post_init__()
         if self.pod_id is not None:
             check_id(self.pod_id, "FLEET_Q_POD_ID")
+        if self.version is not None:
+            check_id(self.version, "FLEET_Q_VERSION")
         for queue in self.queues:
             try:
                 check_queue(queue)

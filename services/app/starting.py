@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from functools import partial
 
 from fleet_q.adapters.open import described
 from fleet_q.core.capacity import slots
+from fleet_q.core.pod import PodDescription
 from fleet_q.core.ports import Store
 from fleet_q.core.routing import Routes
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.ids import new_pod_id
 from fleet_q.services.app.tasks import Registry
-from fleet_q.services.app.version import installed_version
+from fleet_q.services.app.version import app_version, installed_version
 from fleet_q.services.worker.by_hand import PodByHand
 from fleet_q.services.worker.careful_log import CarefulLogger
 from fleet_q.services.worker.pod_thread import Pod
@@ -29,6 +31,7 @@ def start_pod(connection: Connection, registry: Registry, loop: asyncio.Abstract
     settings = connection.settings
     pod_id = settings.pod_id or new_pod_id()
     store, is_own = connection.open_for(pod_id)
+    count = slots(settings.max_parallelism, settings.capacity_threshold)
 
     def new_functions(pod: Pod) -> Runners:
         return Runners(
@@ -37,7 +40,7 @@ def start_pod(connection: Connection, registry: Registry, loop: asyncio.Abstract
             on_outcome=pod.tell,
             on_began=pod.on_began,
             loop=loop,
-            max_running=slots(settings.max_parallelism, settings.capacity_threshold),
+            max_running=count,
             on_unconfirmed=partial(pod.tell, pod.machine.must_confirm),
             pod_id=pod_id,
             settings=settings,
@@ -52,9 +55,9 @@ def start_pod(connection: Connection, registry: Registry, loop: asyncio.Abstract
         new_functions,
         loop=loop,
         routes=partial(registry.routes, queues),
+        describe=lambda: _description(connection, count, registry.routes(queues)),
         closes_store=is_own,
     )
-    count = slots(settings.max_parallelism, settings.capacity_threshold)
     work = f"{count} slots, task types: {registry.described()}"
     if queues is not None:
         work += f", queues: {', '.join(queues)}"
@@ -73,12 +76,25 @@ def start_pod_by_hand(
     pod_id = pod_id or new_pod_id()
     store, is_own = connection.open_for(pod_id)
     pod = PodByHand(
-        pod_id, store, connection.settings, most=most, routes=routes, closes_store=is_own
+        pod_id,
+        store,
+        connection.settings,
+        most=most,
+        routes=routes,
+        describe=lambda: _description(connection, most, routes),
+        closes_store=is_own,
     )
     queues, types = routes.queues or ("all",), routes.task_types or ("all",)
     work = f"up to {most} steps by hand, task types: {', '.join(types)}"
     _start(pod, connection, store, is_own, f"{work}, queues: {', '.join(queues)}")
     return pod
+
+
+def _description(connection: Connection, count: int, routes: Routes) -> PodDescription:
+    """What a pod with so many slots tells the fleet when it joins."""
+    host = socket.gethostname().encode("utf-8", "replace").decode()
+    version = connection.settings.version or app_version(connection.app_module)
+    return PodDescription(host, version, count, routes.queues, routes.task_types)
 
 
 def _start(pod: Pod, connection: Connection, store: Store, is_own: bool, work: str) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import asdict
 
 from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import PodEvent, StepEvent
@@ -114,7 +115,12 @@ class EventView:
 @dataclass(frozen=True)
 class PodView:
     """A pod. ``alive`` depends on its last heartbeat; the oldest live pod is the ``leader``.
-    ``ended`` says of a pod that is down whether it left or was declared dead."""
+    ``ended`` says of a pod that is down whether it left or was declared dead.
+
+    From ``host`` on, it is what the pod told when it joined: ``version`` of its application,
+    ``slots`` for steps, ``queues`` and ``task_types`` from which it claims (``None``: all). A pod
+    of an earlier FLEET-Q told nothing, not even its ``slots``.
+    """
 
     pod_id: str
     status: PodStatus
@@ -123,6 +129,16 @@ class PodView:
     birth_ts: str
     last_heartbeat_ts: str
     ended: Literal["left", "declared_dead"] | None = None
+    host: str | None = None
+    version: str | None = None
+    slots: int | None = None
+    queues: tuple[str, ...] | None = None
+    task_types: tuple[str, ...] | None = None
+
+    @property
+    def names_host(self) -> bool:
+        """Whether the id begins with the name of the host, as it does by default."""
+        return self.host is None or self.pod_id.startswith(self.host)
 
     @property
     def state(self) -> str:
@@ -139,6 +155,7 @@ class PodView:
         """Make the view of ``pod``. Raises ``UnknownToThisVersion`` for a newer status."""
         if pod.status not in POD_STATUSES:
             raise UnknownToThisVersion(f"pod {pod.pod_id!r} is {pod.status!r}")
+        described = pod.described
         return cls(
             pod_id=pod.pod_id,
             status=pod.status,
@@ -147,6 +164,7 @@ class PodView:
             birth_ts=timestamp(pod.birth_ts),
             last_heartbeat_ts=timestamp(pod.last_heartbeat_ts),
             ended=None if pod.status != "down" else "declared_dead" if declared_dead else "left",
+            **({} if described is None else asdict(described)),
         )
 
 

@@ -35,6 +35,7 @@ from fleet_q.services.cli.output import (
     say,
     tell,
 )
+from fleet_q.services.cli.pods import pods_commands
 from fleet_q.services.cli.prune import prune_command
 from fleet_q.services.cli.queue import queue_commands
 from fleet_q.services.cli.scaler import scaler_command
@@ -61,6 +62,7 @@ cli.add_typer(dlq, name="dlq")
 cli.add_typer(queue_commands, name="queue")
 cli.add_typer(steps_commands, name="steps")
 cli.add_typer(submit_command)
+cli.add_typer(pods_commands)
 cli.add_typer(store_commands)
 cli.add_typer(prune_command)
 cli.add_typer(simulate_commands)
@@ -186,29 +188,6 @@ def wait(
     _show(step, json)
     if step.status != "completed":
         raise StepNotCompleted(step_id, step.status, step.error)
-
-
-@cli.command()
-def pods(
-    store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:  # fmt: skip
-    """List the pods, the live ones first."""
-    views = client(store, app).pods()
-    if json:
-        print_json(views)
-    else:
-        columns = ("pod_id", "state", "birth_ts", "last_heartbeat_ts")
-        print_table(views, columns, "no pod has started yet")
-
-
-@cli.command()
-def leader(
-    store: StoreOption = None, app: AppOption = None, json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:  # fmt: skip
-    """Show the leader, the oldest live pod, and the live pods."""
-    _show(client(store, app).leader(), json)
 
 
 @cli.command()

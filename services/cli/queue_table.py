@@ -75,6 +75,8 @@ def caption(stats: QueueStatsView) -> str:
 
 def _left(row: TypeStatsView) -> str:
     """How long the steps that are due take, or why that is not known."""
+    if row.unserved:
+        return "unserved"
     if row.paused:
         return "paused"
     if row.time_left is None:

@@ -160,9 +160,13 @@ def _add_admin(locked: APIRouter, fleet: FleetQ) -> None:
         return fleet.leader()
 
     @locked.get("/admin/pods")
-    def pods() -> list[PodView]:
-        """List all pods that were not pruned, the live ones first."""
-        return fleet.pods()
+    def pods(
+        all: Annotated[
+            bool, Query(description="also those that have left, are dead or are silent")
+        ] = False,
+    ) -> list[PodView]:
+        """List the live pods, oldest first; with ``all``, then all others that were not pruned."""
+        return fleet.pods(only_live=not all)
 
     @locked.post("/admin/recovery/run", responses=described(*CHANGING, 409))
     def run_recovery() -> Recovered:

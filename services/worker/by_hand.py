@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from fleet_q.core.errors import ClaimLost, ConsumerEnded, FleetQError, StoreError, StoreUnavailable
+from fleet_q.core.pod import PodDescription
 from fleet_q.core.ports import Store
 from fleet_q.core.routing import Routes
 from fleet_q.core.step import Outcome, Release, Step
@@ -289,6 +290,7 @@ class PodByHand(Pod):
         *,
         most: int,
         routes: Routes,
+        describe: Callable[[], PodDescription],
         closes_store: bool,
     ) -> None:
         super().__init__(
@@ -299,6 +301,7 @@ class PodByHand(Pod):
             new_log=lambda pod_id: _Log(pod_id, self.steps),
             most_by_hand=most,
             routes=lambda: routes,
+            describe=describe,
             closes_store=closes_store,
         )
         self.when_ended(self.steps.on_ended)

@@ -19,6 +19,9 @@ from fleet_q.services.worker.careful_log import CarefulLogger
 
 log: Final = CarefulLogger("fleet_q.pod")
 
+MOST_UNSERVED: Final = 20
+"""How many pairs of queue and task type that no pod serves are logged at once."""
+
 
 class PodLog(Observer):
     """Logs what happens to a pod. ``error`` is the error that ended it, if any."""
@@ -30,6 +33,10 @@ class PodLog(Observer):
     @property
     def wants_completions(self) -> bool:
         return log.isEnabledFor(logging.DEBUG)
+
+    @property
+    def wants_unserved(self) -> bool:
+        return log.isEnabledFor(logging.WARNING)
 
     def on_claimed(self, steps: Sequence[Step]) -> None:
         log.info("claimed %d step(s)", len(steps), extra=self._tags())
@@ -104,6 +111,16 @@ class PodLog(Observer):
                 *astuple(stats),
                 extra=self._tags(),
             )
+
+    def on_unserved(self, pairs: Sequence[tuple[str, str]]) -> None:
+        for queue, task_type in pairs[:MOST_UNSERVED]:
+            steps = f"task type {task_type!r}" if task_type else "steps without a task type"
+            log.warning(
+                "unserved: no live pod takes %s of queue %r", steps, queue, extra=self._tags()
+            )
+        if len(pairs) > MOST_UNSERVED:
+            more = len(pairs) - MOST_UNSERVED
+            log.warning("unserved: %d more, see fleet-q queue", more, extra=self._tags())
 
     def on_prune_ended(self, stats: PruneStats, error: Exception | None) -> None:
         if isinstance(error, StoreError):

@@ -44,8 +44,8 @@ class Pod:
 
     ``new_functions`` makes what runs them, given the pod, and ``new_log`` what its events are
     reported to. ``loop`` is the event loop that runs async functions, if the pod has one.
-    ``most_by_hand`` and ``routes``: see :class:`PodMachine`. ``closes_store`` tells whether the pod
-    closes the store when it ends.
+    ``most_by_hand``, ``routes`` and ``describe``: see :class:`PodMachine`. ``closes_store`` tells
+    whether the pod closes the store when it ends.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Pod:
         new_log: Callable[[str], PodLog] = PodLog,
         most_by_hand: int | None = None,
         routes: Callable[[], Routes] = to_everywhere,
+        describe: Callable[[], core.PodDescription | None] = lambda: None,
         closes_store: bool = False,
     ) -> None:
         self.pod_id = pod_id
@@ -77,6 +78,7 @@ class Pod:
             traits=store.traits,
             most_by_hand=most_by_hand,
             routes=routes,
+            describe=describe,
         )
         starts = store.starts
         self.starts = None

@@ -39,7 +39,7 @@ SELECT
     (SELECT MAX(schema_version) FROM {fleet_q}) AS schema_version,
     :changed + :claimed AS changed,
     :served AS served,
-    {pod_columns},
+    {pod_columns with description = NULL},
     {step_nulls}
 FROM (SELECT 1 AS always) AS now
 LEFT JOIN {{pods_with_heartbeats}} AS pod ON pod.pod_id = :pod_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet_q.core.errors import IncarnationEnded
-from fleet_q.core.pod import Join
+from fleet_q.core.pod import Join, PodDescription
 from fleet_q.core.ports import CheckedSubmission, SubmissionResult, SyncRequest
 from fleet_q.core.step import Submit
 from tests.adapters.test_snowflake_mailbox import PATIENCE, Mail, claim, ids, mail
@@ -31,8 +31,8 @@ def poll(mail: Mail, posted: CheckedSubmission) -> SubmissionResult | None:
     return mail.store.submit_checked(posted, PATIENCE, is_posted=True)
 
 
-def join(incarnation: str, pod: str = "a") -> SyncRequest:
-    return SyncRequest(pod, incarnation, Join(pod, incarnation))
+def join(incarnation: str, pod: str = "a", description: str | None = None) -> SyncRequest:
+    return SyncRequest(pod, incarnation, Join(pod, incarnation, description))
 
 
 def test_pod_serves_submissions_together_with_its_request(mail: Mail) -> None:
@@ -114,6 +114,21 @@ def test_one_call_lets_many_pods_join(mail: Mail) -> None:
     assert pods["a"] == ("up", "a2")
     assert pods["d"] == ("up", "d1")
     assert [event.pod_id for event in mail.store.pod_history("e")] == ["e"]
+
+
+def test_pods_that_join_together_tell_what_they_are(mail: Mail) -> None:
+    """A description may be as long as a request, and is no part of what the others ask for."""
+    types = tuple(f'"becomes": it\'s {number}' for number in range(1_000))
+    long = PodDescription("host", None, 8, None, types).text
+    told = {"a": None, "d": PodDescription("höst", "1.0", 6, ("gpu",)).text, "e": long}
+    mail.submit(1)
+    mail.put(*((join(f"{pod}2", pod, text), 1) for pod, text in told.items()), (claim("b", 1), 1))
+    assert mail.result(join("a2")).served_others == 3
+    assert len(mail.result(claim("b", 1)).claimed) == 1
+    pods = {pod.pod_id: pod.description for pod in mail.store.described_pods().pods}
+    assert {pod: pods[pod] for pod in told} == told
+    mail.store.sync(join("e3", "e", told["d"]))
+    assert mail.store.described_pods().pods[-1].description == told["d"]
 
 
 def test_pod_joins_again_after_the_clock_was_set_back(mail: Mail) -> None:

@@ -152,7 +152,7 @@ def at_once(work: Callable[[T], object], over: Sequence[T]) -> list[Any]:
         sys.setswitchinterval(old_interval)
 
 
-def call_by_call(store: Store, program: Generator[StoreCall | None, Any, None]) -> Iterator[None]:
+def call_by_call(store: Store, program: Generator[StoreCall | None, Any, object]) -> Iterator[None]:
     """Run a program on ``store``, pausing after each of its calls."""
     cycle = Cycle(program, lambda: 0.0)
     while not cycle.is_over:

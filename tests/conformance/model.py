@@ -344,6 +344,7 @@ class Model:
                     "last_heartbeat_ts": now,
                     "incarnation": request.incarnation,
                     "version": pod["version"] + 1 if pod else 1,
+                    "description": command.description,
                 }
             return
         if isinstance(command, Leave) and pod and pod["incarnation"] == request.incarnation:

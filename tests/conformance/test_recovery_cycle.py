@@ -48,7 +48,7 @@ def cycle(store: Store, by: str = "leader", *, only_as_leader: bool = True) -> I
     return call_by_call(store, program(RecoveryStats(), by, only_as_leader=only_as_leader))
 
 
-def program(stats: RecoveryStats, by: str, *, only_as_leader: bool) -> Calls[None]:
+def program(stats: RecoveryStats, by: str, *, only_as_leader: bool) -> Calls[bool]:
     return recovery_cycle(
         SqliteRecoveryQueue(),
         silent=lambda fleet: silent_pods(fleet.pods, fleet.at, DEAD_AFTER),

@@ -98,6 +98,11 @@ class Process(msgspec.Struct):
     """The request to repeat."""
 
 
+def joining(pod_id: str, incarnation: str) -> Join:
+    """A join that tells something of its incarnation."""
+    return Join(pod_id, incarnation, f'{{"host":"{incarnation}"}}')
+
+
 class Fleet(RuleBasedStateMachine):
     """Three pods on one store; every rule makes the same call to the store and to the model."""
 
@@ -236,7 +241,7 @@ class Fleet(RuleBasedStateMachine):
         """A process starts under the pod's id; an earlier one has crashed."""
         process = self.processes[pod_id] = Process(next(self.names))
         assert process.incarnation is not None
-        self.sync(pod_id, Join(pod_id, process.incarnation), (), claim, fate)
+        self.sync(pod_id, joining(pod_id, process.incarnation), (), claim, fate)
 
     @rule(pod_id=pod_ids, claim=st.integers(1, 4), prefetch=st.integers(0, 4), fate=fates)
     def claim(self, pod_id: str, claim: int, prefetch: int, fate: str) -> None:
@@ -277,7 +282,7 @@ class Fleet(RuleBasedStateMachine):
         pod_command: PodCommand | None
         if process.incarnation is None:
             process.incarnation = next(self.names)
-            pod_command = Join(pod_id, process.incarnation)
+            pod_command = joining(pod_id, process.incarnation)
         else:
             pod_command = command_type(pod_id, process.incarnation) if command_type else None
         outcomes = tuple(ending(*pair) for pair in zip(ends, process.held.items(), strict=False))
@@ -325,7 +330,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule()
     def observe_pods(self) -> None:
-        self.observed = self.store.pods().pods
+        self.observed = self.store.described_pods().pods
 
     @rule(pod_id=pod_ids, anew=st.booleans())
     def declare_dead(self, pod_id: str, anew: bool) -> None:
@@ -501,7 +506,7 @@ class Fleet(RuleBasedStateMachine):
         assert {step_id: step and asdict(step) for step_id, step in table.items()} == {
             step_id: self.model.steps[step_id] for step_id in asked
         }
-        fleet = self.store.pods()
+        fleet = self.store.described_pods()
         pods = {pod.pod_id: pod for pod in fleet.pods}
         pod_rows = {pod_id: asdict(pod) for pod_id, pod in pods.items()}
         for pod_id, row in pod_rows.items() if self.kind.writes_are_billed else ():

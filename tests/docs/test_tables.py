@@ -22,7 +22,9 @@ from tests.docs import DOCS, first_cells
 
 OPERATING: Final = DOCS / "operating.md"
 
-DERIVED: Final = {"pod_id", "store", "app", "max_processes", "table_prefix", "allowed_hosts"}
+DERIVED: Final = {
+    "pod_id", "version", "store", "app", "max_processes", "table_prefix", "allowed_hosts",
+}  # fmt: skip
 """Settings whose default is made of something else, or nothing, and is documented in words."""
 
 

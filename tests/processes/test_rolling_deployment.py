@@ -72,6 +72,28 @@ def test_rolling_deployment_loses_and_fails_no_step(
     fleet.close()
 
 
+def test_unserved_steps_run_when_a_pod_comes_that_knows_them(
+    launchers: tuple[Launcher, Launcher],
+) -> None:
+    old, new = launchers
+    fleet = FleetQ(old.url)
+    old.start("old", FLEET_Q_VERSION="1.0")
+    step_ids = [fleet.submit({"task_type": "new"}) for _ in range(3)]
+    told = "unserved: no live pod takes task type 'new' of queue 'default'"
+    wait_until(lambda: told in old.log("old").read_text())
+    (row,) = fleet.queue_stats().queues
+    assert (row.task_type, row.pending, row.unserved) == ("new", 3, True)
+
+    new.start("new", FLEET_Q_VERSION="2.0")
+    assert [fleet.wait(step_id, LIMIT).claimed_by for step_id in step_ids] == ["new"] * 3
+    assert not any(row.unserved for row in fleet.queue_stats().queues)
+    assert old.log("old").read_text().count(told) == 1
+    pods = {pod.pod_id: (pod.version, pod.task_types) for pod in fleet.pods(only_live=True)}
+    assert pods == {"old": ("1.0", ("old",)), "new": ("2.0", ("new", "old"))}
+    assert fleet.store.rebuild(check=True).equal
+    fleet.close()
+
+
 def test_worker_claims_from_the_queues_that_it_is_started_for(
     launchers: tuple[Launcher, Launcher],
 ) -> None:

@@ -18,7 +18,7 @@ SUBMITTED = Event(
     "é", 1, 5, None, ev.Submitted(PAYLOAD, 0, 3, 7, task_type="t", labels=Raw(b'{"day":"1"}'))
 )
 COMPLETED = Event("é", 3, 9, "pod", ev.Completed("token", Raw(b'"\\n"')))
-JOINED = Event("pod", 1, 4, "pod", ev.Joined("one"))
+JOINED = Event("pod", 1, 4, "pod", ev.Joined("one", Raw(b'{"host":"h"}')))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_archive_has_a_line_per_event(path: Path) -> None:
         {"step_id": "é", "version": 3, "type": "completed", "event_ts": 9, "pod_id": "pod",
          "claim_token": "token", "result": "\n"},
         {"pod_id": "pod", "version": 1, "type": "joined", "event_ts": 4, "by_pod_id": "pod",
-         "incarnation": "one"},
+         "incarnation": "one", "description": {"host": "h"}},
     ]  # fmt: skip
 
 

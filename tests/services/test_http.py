@@ -122,6 +122,7 @@ def test_leader_health_pods_and_recovery_of_a_pod_that_runs(app: FleetQ) -> None
         }
         (pod,) = http.get("/admin/pods").json()
         assert (pod["pod_id"], pod["status"], pod["leader"]) == ("pod-1", "up", True)
+        assert (pod["slots"], pod["queues"], pod["task_types"]) == (6, None, None)
         assert http.post("/admin/recovery/run").json() == {
             "message": "Recovery cycle completed successfully",
             "stats": {

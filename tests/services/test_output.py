@@ -151,17 +151,17 @@ def test_pods_are_shown_in_80_columns_with_how_those_that_are_down_ended(
             store.sync(SyncRequest(pod_id, "one", Join(pod_id, "one")))
         store.sync(SyncRequest(left, "one", Leave(left, "one")))
         store.declare_dead([pod for pod in store.pods().pods if pod.pod_id == dead])
-    code, out, _ = fleet_q("pods")
+    code, out, _ = fleet_q("pods", "--all")
     assert code == 0
     head, *lines = out.splitlines()
-    assert head.split() == ["pod_id", "state", "birth_ts", "last_heartbeat_ts"]
-    assert {line.split()[0]: " ".join(line.split()[1:-4]) for line in lines} == {
+    assert head.split() == ["pod_id", "state", "last_heartbeat_ts", "version"]
+    assert {line.split()[0]: " ".join(line.split()[1:-3]) for line in lines} == {
         leads: "up, leader",
         left: "left",
         dead: "dead",
     }
     assert max(map(len, out.splitlines())) <= 80
-    pods = {pod["pod_id"]: pod for pod in json.loads(fleet_q("pods", "--json")[1])}
+    pods = {pod["pod_id"]: pod for pod in json.loads(fleet_q("pods", "--all", "--json")[1])}
     assert [pods[pod_id]["ended"] for pod_id in (leads, left, dead)] == [
         None,
         "left",

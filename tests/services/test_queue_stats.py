@@ -20,7 +20,7 @@ from tests.services.hostile_text import HOSTILE, is_harmless
 def row(queue: str = "default", task_type: str | None = "t", **values: Any) -> TypeStatsView:
     numbers: dict[str, Any] = dict.fromkeys(("pending", "delayed", "claimed", "failed"), 0)
     numbers |= {"completed_lately": 0, "failed_lately": 0}
-    numbers |= {"oldest_age": None, "time_left": None, "paused": False}
+    numbers |= {"oldest_age": None, "time_left": None, "paused": False, "unserved": False}
     return TypeStatsView(queue, task_type, **{**numbers, **values})
 
 
@@ -76,6 +76,7 @@ def test_admin_queue_has_the_counts_and_those_of_each_queue(app: FleetQ) -> None
         "failed_lately": 0,
         "time_left": None,
         "paused": False,
+        "unserved": True,
     }
 
 
@@ -91,8 +92,8 @@ def test_queue_prints_totals_and_a_line_for_each_queue_and_type(fleet_q: Command
     ]  # fmt: skip
     assert [(words[0], words[1], words[2], words[-1]) for words in printed[6:9]] == [
         ("queue", "type", "pending", "left"),
-        ("default", "-", "1", "unknown"),
-        ("gpu", "resize", "1", "unknown"),
+        ("default", "-", "1", "unserved"),
+        ("gpu", "resize", "1", "unserved"),
     ]
     assert out.splitlines()[9] == "done, failed: in the last 10m; left: at their rate"
 
@@ -113,6 +114,7 @@ def test_queue_prints_json_with_the_counts_at_the_top(fleet_q: Command) -> None:
     ("values", "left"),
     [
         ({"paused": True}, "paused"),
+        ({"unserved": True, "paused": True}, "unserved"),
         ({"time_left": None}, "unknown"),
         ({"time_left": 0.0}, "-"),
         ({"time_left": 7_500.0}, "2h"),
@@ -126,7 +128,7 @@ def test_table_fits_into_80_columns() -> None:
     full = row(
         "a queue with a long name", "a_task_type_with_a_long_name", pending=1_000_000,
         delayed=500_000, claimed=1_000, failed=9_999, oldest_age=86_400.0 * 30,
-        completed_lately=100_000, failed_lately=10_000, paused=True,
+        completed_lately=100_000, failed_lately=10_000, unserved=True,
     )  # fmt: skip
     wide = row("北京" * 20, "é" * 200, pending=1, time_left=3.0)
     shown = lines(full, wide, row(), width=80)

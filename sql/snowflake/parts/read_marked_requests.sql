@@ -1,8 +1,14 @@
--- Read what the marked requests ask for, in the order in which they were posted.
+-- Read what the marked requests ask for, in the order in which they were posted. That of a join is
+-- what the pod tells about itself, which the statements that join it read.
 SELECT
     COUNT(*), COUNT(CASE WHEN joins THEN 1 END),
     COUNT(CASE WHEN request LIKE '%"becomes":%' THEN 1 END),
-    '[' || COALESCE(LISTAGG(NULLIF(request, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+    '['
+        || COALESCE(
+            LISTAGG(CASE WHEN NOT joins THEN NULLIF(request, '') END, ',')
+                WITHIN GROUP (ORDER BY sent_ts, incarnation),
+            ''
+        )
         || ']',
     COALESCE(SUM(claim), 0)::NUMBER(38, 0),
     '[' || COALESCE(LISTAGG(NULLIF(outcomes, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')

@@ -261,7 +261,7 @@ SELECT
     :changed + :claimed AS changed,
     :served AS served,
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
-    DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+    DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM (SELECT 1 AS always) AS now
@@ -271,7 +271,7 @@ LEFT JOIN (
         GREATEST(
             last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
         ) AS last_heartbeat_ts,
-        incarnation, version
+        incarnation, version, description
     FROM "POD_HEALTH"
     LEFT JOIN (
         SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -283,7 +283,7 @@ UNION ALL
 SELECT
     'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     step.step_id, step.status, step.priority,
     CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
     step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
@@ -297,7 +297,7 @@ WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
     'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM "STEP_EVENTS"
@@ -320,11 +320,14 @@ SELECT SYSTEM$ALLOWLIST();
 
 -- snowflake/append_pod_events
 -- Append the events of one change. Others than the pod itself only declare it dead.
-INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
+INSERT INTO "POD_EVENTS" (
+    pod_id, version, type, event_ts, by_pod_id, incarnation, description, change_id
+)
 SELECT
     pod_id, version, change_type,
     CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END,
-    CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation, change_id
+    CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation,
+    CASE WHEN change_type = 'joined' THEN description END, change_id
 FROM "POD_HEALTH"
 WHERE change_id = :change_id AND change_type <> '';
 
@@ -599,14 +602,15 @@ WHERE step.step_id IN (
 -- snowflake/changed_pods
 -- The pods that were last changed by this change.
 SELECT pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
-    DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version
+    DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+    pod.description
 FROM (
     SELECT
         pod_id, status, birth_ts,
         GREATEST(
             last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
         ) AS last_heartbeat_ts,
-        incarnation, version
+        incarnation, version, description
     FROM "POD_HEALTH"
     LEFT JOIN (
         SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -840,7 +844,7 @@ FROM (
             GREATEST(
                 last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
             ) AS last_heartbeat_ts,
-            incarnation, version
+            incarnation, version, description
         FROM "POD_HEALTH"
         LEFT JOIN (
             SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -894,6 +898,27 @@ WHERE queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:na
 DELETE FROM "STEP_TRACKER"
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
 
+-- snowflake/described_pods
+SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()), pod.pod_id, pod.status,
+    DATE_PART(epoch_microsecond, pod.birth_ts), DATE_PART(epoch_microsecond, pod.last_heartbeat_ts),
+    pod.incarnation, pod.version, pod.description
+FROM (SELECT 1 AS always) AS now
+LEFT JOIN (
+    SELECT
+        pod_id, status, birth_ts,
+        GREATEST(
+            last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
+        ) AS last_heartbeat_ts,
+        incarnation, version, description
+    FROM "POD_HEALTH"
+    LEFT JOIN (
+        SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
+        FROM "POD_HEARTBEATS"
+        GROUP BY pod_id, incarnation
+    ) AS latest ON sender_id = pod_id AND sent_by = incarnation
+) AS pod ON TRUE
+ORDER BY pod.pod_id;
+
 -- snowflake/events_of_steps
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
     max_retries, DATE_PART(epoch_microsecond, available_ts), queue, task_type, key, unique_key,
@@ -935,12 +960,12 @@ ORDER BY version;
 -- snowflake/insert_pods
 -- Insert pods as folded from the log.
 INSERT INTO "POD_HEALTH" (
-    pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version
+    pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, description
 )
 SELECT
     pod.value[0]::VARCHAR, pod.value[1]::VARCHAR, TO_TIMESTAMP_LTZ(pod.value[2]::NUMBER(38, 0), 6),
     TO_TIMESTAMP_LTZ(pod.value[3]::NUMBER(38, 0), 6), pod.value[4]::VARCHAR,
-    pod.value[5]::NUMBER(38, 0)
+    pod.value[5]::NUMBER(38, 0), pod.value[6]::VARCHAR
 FROM TABLE(FLATTEN(input => PARSE_JSON(:pods))) AS pod;
 
 -- snowflake/insert_queue
@@ -1024,81 +1049,96 @@ WHERE pod_id = :pod_id AND incarnation = :incarnation AND number = :number AND i
 UPDATE "POD_HEALTH"
 SET status = 'up', birth_ts = CURRENT_TIMESTAMP(), last_heartbeat_ts = CURRENT_TIMESTAMP(),
     incarnation = joining.incarnation, version = "POD_HEALTH".version + 1, change_id = :change_id,
-    change_type = 'joined'
-FROM (SELECT pod_id, incarnation FROM (
+    change_type = 'joined', description = joining.description
+FROM (
     SELECT
-        pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
-        submissions
+        pod_id, incarnation,
+        GET_PATH(PARSE_JSON(CASE WHEN joins THEN request END), 'description')::VARCHAR
+            AS description
     FROM (
         SELECT
-            pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
-            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-            MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
-            MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-            MAX(claim) AS claim, MAX(routes) AS routes,
-            MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
-            MAX(outcome_count) AS outcome_count,
-            MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
-            (
-                number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
-                OR (
-                    joins
-                    AND ROW_NUMBER() OVER (
-                        PARTITION BY pod_id, joins
-                        ORDER BY
-                            MIN(sent_ts) DESC,
-                            CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
-                            incarnation DESC
-                    ) > 1
-                )
-            ) AS is_void
-        FROM "SYNC_REQUESTS"
-        WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
-        GROUP BY pod_id, incarnation, number, joins
-    ) AS posted
-    WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
-) AS marked WHERE joins) AS joining
+            pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
+            submissions
+        FROM (
+            SELECT
+                pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                MAX(claim) AS claim, MAX(routes) AS routes,
+                MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                MAX(outcome_count) AS outcome_count,
+                MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                (
+                    number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                    OR (
+                        joins
+                        AND ROW_NUMBER() OVER (
+                            PARTITION BY pod_id, joins
+                            ORDER BY
+                                MIN(sent_ts) DESC,
+                                CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                incarnation DESC
+                        ) > 1
+                    )
+                ) AS is_void
+            FROM "SYNC_REQUESTS"
+            WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
+            GROUP BY pod_id, incarnation, number, joins
+        ) AS posted
+        WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
+    ) AS marked
+    WHERE joins
+) AS joining
 WHERE "POD_HEALTH".pod_id = joining.pod_id AND "POD_HEALTH".incarnation <> joining.incarnation;
 
 -- snowflake/join_first
 INSERT INTO "POD_HEALTH" (
-    pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, change_id, change_type
+    pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, change_id, change_type,
+    description
 )
 SELECT joining.pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), joining.incarnation, 1,
-    :change_id, 'joined'
-FROM (SELECT pod_id, incarnation FROM (
+    :change_id, 'joined', joining.description
+FROM (
     SELECT
-        pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
-        submissions
+        pod_id, incarnation,
+        GET_PATH(PARSE_JSON(CASE WHEN joins THEN request END), 'description')::VARCHAR
+            AS description
     FROM (
         SELECT
-            pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
-            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-            MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
-            MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-            MAX(claim) AS claim, MAX(routes) AS routes,
-            MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
-            MAX(outcome_count) AS outcome_count,
-            MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
-            (
-                number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
-                OR (
-                    joins
-                    AND ROW_NUMBER() OVER (
-                        PARTITION BY pod_id, joins
-                        ORDER BY
-                            MIN(sent_ts) DESC,
-                            CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
-                            incarnation DESC
-                    ) > 1
-                )
-            ) AS is_void
-        FROM "SYNC_REQUESTS"
-        WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
-        GROUP BY pod_id, incarnation, number, joins
-    ) AS posted
-    WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
-) AS marked WHERE joins) AS joining
+            pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
+            submissions
+        FROM (
+            SELECT
+                pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                MAX(claim) AS claim, MAX(routes) AS routes,
+                MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                MAX(outcome_count) AS outcome_count,
+                MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                (
+                    number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                    OR (
+                        joins
+                        AND ROW_NUMBER() OVER (
+                            PARTITION BY pod_id, joins
+                            ORDER BY
+                                MIN(sent_ts) DESC,
+                                CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                incarnation DESC
+                        ) > 1
+                    )
+                ) AS is_void
+            FROM "SYNC_REQUESTS"
+            WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
+            GROUP BY pod_id, incarnation, number, joins
+        ) AS posted
+        WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
+    ) AS marked
+    WHERE joins
+) AS joining
 WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" AS pod WHERE pod.pod_id = joining.pod_id);
 
 -- snowflake/list_steps
@@ -1317,11 +1357,17 @@ WHERE step.status = 'claimed' AND step.step_id > :after
 QUALIFY ROW_NUMBER() OVER (ORDER BY step.step_id) <= :limit
 ORDER BY step.step_id;
 
+-- snowflake/pending_types
+SELECT DISTINCT queue, task_type
+FROM "STEP_TRACKER"
+WHERE status = 'pending';
+
 -- snowflake/pod_and_claims
 -- A pod, and in rows of their own the claims that it holds.
 SELECT
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+    pod.description,
     NULL AS step_id, NULL AS claim_token
 FROM (
     SELECT
@@ -1329,7 +1375,7 @@ FROM (
         GREATEST(
             last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
         ) AS last_heartbeat_ts,
-        incarnation, version
+        incarnation, version, description
     FROM "POD_HEALTH"
     LEFT JOIN (
         SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -1340,7 +1386,7 @@ FROM (
 WHERE pod.pod_id = :pod_id
 UNION ALL
 SELECT
-    NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     step_id, claim_token
 FROM "STEP_TRACKER"
 WHERE status = 'claimed' AND claimed_by = :pod_id;
@@ -1401,26 +1447,32 @@ WHERE "POD_HEALTH".pod_id = command.pod_id AND "POD_HEALTH".incarnation = comman
     );
 
 -- snowflake/pod_events
-SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation
+SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation,
+    description
 FROM "POD_EVENTS"
 ORDER BY pod_id, version;
 
 -- snowflake/pod_events_of
-SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation
+SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation,
+    description
 FROM "POD_EVENTS"
 WHERE pod_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:pod_ids))))
 ORDER BY pod_id, version;
 
 -- snowflake/pod_history
-SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation
+SELECT pod_id, version, type, DATE_PART(epoch_microsecond, event_ts), by_pod_id, incarnation,
+    description
 FROM "POD_EVENTS"
 WHERE pod_id = :pod_id
 ORDER BY version;
 
 -- snowflake/pods
-SELECT DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()), pod.pod_id, pod.status,
-    DATE_PART(epoch_microsecond, pod.birth_ts), DATE_PART(epoch_microsecond, pod.last_heartbeat_ts),
-    pod.incarnation, pod.version
+-- All pods without their descriptions: every pod of a fleet reads this regularly, and Snowflake
+-- returns results over about 100 KB from elsewhere.
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
+    DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version, NULL
 FROM (SELECT 1 AS always) AS now
 LEFT JOIN (
     SELECT
@@ -1428,7 +1480,7 @@ LEFT JOIN (
         GREATEST(
             last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
         ) AS last_heartbeat_ts,
-        incarnation, version
+        incarnation, version, description
     FROM "POD_HEALTH"
     LEFT JOIN (
         SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -1459,7 +1511,7 @@ USING (
         GREATEST(
             last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
         ) AS last_heartbeat_ts,
-        incarnation, version
+        incarnation, version, description
     FROM "POD_HEALTH"
     LEFT JOIN (
         SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -1781,7 +1833,7 @@ FROM (
         GREATEST(
             last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
         ) AS last_heartbeat_ts,
-        incarnation, version
+        incarnation, version, description
     FROM "POD_HEALTH"
     LEFT JOIN (
         SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts

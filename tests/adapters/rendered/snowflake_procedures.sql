@@ -1,7 +1,7 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- snowflake/procedures/change
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_6"(
     event_type VARCHAR,
     step_ids VARCHAR,
     step_count NUMBER(38, 0),
@@ -301,7 +301,7 @@ END
 $$;
 
 -- snowflake/procedures/confirm
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_6"(
     pod_id VARCHAR
 )
 COPY GRANTS
@@ -320,6 +320,7 @@ BEGIN
     LET answer RESULTSET := (SELECT
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+        pod.description,
         NULL AS step_id, NULL AS claim_token
     FROM (
         SELECT
@@ -327,7 +328,7 @@ BEGIN
             GREATEST(
                 last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
             ) AS last_heartbeat_ts,
-            incarnation, version
+            incarnation, version, description
         FROM "POD_HEALTH"
         LEFT JOIN (
             SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -338,7 +339,7 @@ BEGIN
     WHERE pod.pod_id = :pod_id
     UNION ALL
     SELECT
-        NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         step_id, claim_token
     FROM "STEP_TRACKER"
     WHERE status = 'claimed' AND claimed_by = :pod_id);
@@ -352,7 +353,7 @@ END
 $$;
 
 -- snowflake/procedures/declare_dead
-CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_6"(
     silent VARCHAR,
     becomes VARCHAR,
     pod_id VARCHAR,
@@ -387,7 +388,7 @@ BEGIN
                 GREATEST(
                     last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
                 ) AS last_heartbeat_ts,
-                incarnation, version
+                incarnation, version, description
             FROM "POD_HEALTH"
             LEFT JOIN (
                 SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -407,25 +408,29 @@ BEGIN
         AND "POD_HEALTH".version = change.version;
     declared := SQLROWCOUNT;
     IF (declared > 0) THEN
-        INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
+        INSERT INTO "POD_EVENTS" (
+            pod_id, version, type, event_ts, by_pod_id, incarnation, description, change_id
+        )
         SELECT
             pod_id, version, change_type,
             CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END,
-            CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation, change_id
+            CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation,
+            CASE WHEN change_type = 'joined' THEN description END, change_id
         FROM "POD_HEALTH"
         WHERE change_id = :change_id AND change_type <> '';
     END IF;
     COMMIT;
     LET answer RESULTSET := (SELECT pod.pod_id, pod.status,
         DATE_PART(epoch_microsecond, pod.birth_ts),
-        DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version
+        DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+        pod.description
     FROM (
         SELECT
             pod_id, status, birth_ts,
             GREATEST(
                 last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
             ) AS last_heartbeat_ts,
-            incarnation, version
+            incarnation, version, description
         FROM "POD_HEALTH"
         LEFT JOIN (
             SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -444,7 +449,7 @@ END
 $$;
 
 -- snowflake/procedures/exchange
-CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_6"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     number NUMBER(38, 0),
@@ -508,7 +513,7 @@ BEGIN
                 GREATEST(
                     last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
                 ) AS last_heartbeat_ts,
-                incarnation, version
+                incarnation, version, description
             FROM "POD_HEALTH"
             LEFT JOIN (
                 SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -922,7 +927,12 @@ BEGIN
         SELECT
             COUNT(*), COUNT(CASE WHEN joins THEN 1 END),
             COUNT(CASE WHEN request LIKE '%"becomes":%' THEN 1 END),
-            '[' || COALESCE(LISTAGG(NULLIF(request, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
+            '['
+                || COALESCE(
+                    LISTAGG(CASE WHEN NOT joins THEN NULLIF(request, '') END, ',')
+                        WITHIN GROUP (ORDER BY sent_ts, incarnation),
+                    ''
+                )
                 || ']',
             COALESCE(SUM(claim), 0)::NUMBER(38, 0),
             '[' || COALESCE(LISTAGG(NULLIF(outcomes, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), '')
@@ -1952,79 +1962,94 @@ BEGIN
             UPDATE "POD_HEALTH"
             SET status = 'up', birth_ts = CURRENT_TIMESTAMP(), last_heartbeat_ts = CURRENT_TIMESTAMP(),
                 incarnation = joining.incarnation, version = "POD_HEALTH".version + 1, change_id = :change_id,
-                change_type = 'joined'
-            FROM (SELECT pod_id, incarnation FROM (
+                change_type = 'joined', description = joining.description
+            FROM (
                 SELECT
-                    pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
-                    submissions
+                    pod_id, incarnation,
+                    GET_PATH(PARSE_JSON(CASE WHEN joins THEN request END), 'description')::VARCHAR
+                        AS description
                 FROM (
                     SELECT
-                        pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
-                        MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-                        MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
-                        MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                        MAX(claim) AS claim, MAX(routes) AS routes,
-                        MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
-                        MAX(outcome_count) AS outcome_count,
-                        MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
-                        (
-                            number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
-                            OR (
-                                joins
-                                AND ROW_NUMBER() OVER (
-                                    PARTITION BY pod_id, joins
-                                    ORDER BY
-                                        MIN(sent_ts) DESC,
-                                        CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
-                                        incarnation DESC
-                                ) > 1
-                            )
-                        ) AS is_void
-                    FROM "SYNC_REQUESTS"
-                    WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
-                    GROUP BY pod_id, incarnation, number, joins
-                ) AS posted
-                WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
-            ) AS marked WHERE joins) AS joining
+                        pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
+                        submissions
+                    FROM (
+                        SELECT
+                            pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                            MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                            MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                            MAX(claim) AS claim, MAX(routes) AS routes,
+                            MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                            MAX(outcome_count) AS outcome_count,
+                            MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                            (
+                                number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                                OR (
+                                    joins
+                                    AND ROW_NUMBER() OVER (
+                                        PARTITION BY pod_id, joins
+                                        ORDER BY
+                                            MIN(sent_ts) DESC,
+                                            CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                            incarnation DESC
+                                    ) > 1
+                                )
+                            ) AS is_void
+                        FROM "SYNC_REQUESTS"
+                        WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
+                        GROUP BY pod_id, incarnation, number, joins
+                    ) AS posted
+                    WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
+                ) AS marked
+                WHERE joins
+            ) AS joining
             WHERE "POD_HEALTH".pod_id = joining.pod_id AND "POD_HEALTH".incarnation <> joining.incarnation;
             INSERT INTO "POD_HEALTH" (
-                pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, change_id, change_type
+                pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, change_id, change_type,
+                description
             )
             SELECT joining.pod_id, 'up', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), joining.incarnation, 1,
-                :change_id, 'joined'
-            FROM (SELECT pod_id, incarnation FROM (
+                :change_id, 'joined', joining.description
+            FROM (
                 SELECT
-                    pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
-                    submissions
+                    pod_id, incarnation,
+                    GET_PATH(PARSE_JSON(CASE WHEN joins THEN request END), 'description')::VARCHAR
+                        AS description
                 FROM (
                     SELECT
-                        pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
-                        MIN(change_id) AS first_change, MAX(change_id) AS last_change,
-                        MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
-                        MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
-                        MAX(claim) AS claim, MAX(routes) AS routes,
-                        MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
-                        MAX(outcome_count) AS outcome_count,
-                        MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
-                        (
-                            number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
-                            OR (
-                                joins
-                                AND ROW_NUMBER() OVER (
-                                    PARTITION BY pod_id, joins
-                                    ORDER BY
-                                        MIN(sent_ts) DESC,
-                                        CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
-                                        incarnation DESC
-                                ) > 1
-                            )
-                        ) AS is_void
-                    FROM "SYNC_REQUESTS"
-                    WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
-                    GROUP BY pod_id, incarnation, number, joins
-                ) AS posted
-                WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
-            ) AS marked WHERE joins) AS joining
+                        pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
+                        submissions
+                    FROM (
+                        SELECT
+                            pod_id, incarnation, number, joins, MAX(sent_ts) AS sent_ts,
+                            MIN(change_id) AS first_change, MAX(change_id) AS last_change,
+                            MAX(OCTET_LENGTH(outcomes) + OCTET_LENGTH(submissions)) AS size,
+                            MAX(CASE WHEN change_id = :change_id THEN request END) AS request,
+                            MAX(claim) AS claim, MAX(routes) AS routes,
+                            MAX(CASE WHEN change_id = :change_id THEN outcomes END) AS outcomes,
+                            MAX(outcome_count) AS outcome_count,
+                            MAX(CASE WHEN change_id = :change_id THEN submissions END) AS submissions,
+                            (
+                                number < MAX(number) OVER (PARTITION BY pod_id, incarnation)
+                                OR (
+                                    joins
+                                    AND ROW_NUMBER() OVER (
+                                        PARTITION BY pod_id, joins
+                                        ORDER BY
+                                            MIN(sent_ts) DESC,
+                                            CASE WHEN MAX(change_id) <> :change_id THEN 1 ELSE 0 END,
+                                            incarnation DESC
+                                    ) > 1
+                                )
+                            ) AS is_void
+                        FROM "SYNC_REQUESTS"
+                        WHERE sent_ts <= DATEADD(second, 300, CURRENT_TIMESTAMP())
+                        GROUP BY pod_id, incarnation, number, joins
+                    ) AS posted
+                    WHERE first_change = :change_id AND last_change = :change_id AND NOT is_void
+                ) AS marked
+                WHERE joins
+            ) AS joining
             WHERE NOT EXISTS (SELECT 1 FROM "POD_HEALTH" AS pod WHERE pod.pod_id = joining.pod_id);
         END IF;
         IF (command_count > 0) THEN
@@ -2058,11 +2083,14 @@ BEGIN
                 );
         END IF;
         IF (join_count > 0 OR command_count > 0) THEN
-            INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
+            INSERT INTO "POD_EVENTS" (
+                pod_id, version, type, event_ts, by_pod_id, incarnation, description, change_id
+            )
             SELECT
                 pod_id, version, change_type,
                 CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END,
-                CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation, change_id
+                CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation,
+                CASE WHEN change_type = 'joined' THEN description END, change_id
             FROM "POD_HEALTH"
             WHERE change_id = :change_id AND change_type <> '';
         END IF;
@@ -2342,7 +2370,7 @@ BEGIN
         :changed + :claimed AS changed,
         :served AS served,
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
-        DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+        DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM (SELECT 1 AS always) AS now
@@ -2352,7 +2380,7 @@ BEGIN
             GREATEST(
                 last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
             ) AS last_heartbeat_ts,
-            incarnation, version
+            incarnation, version, description
         FROM "POD_HEALTH"
         LEFT JOIN (
             SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -2364,7 +2392,7 @@ BEGIN
     SELECT
         'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         step.step_id, step.status, step.priority,
         CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
         step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
@@ -2378,7 +2406,7 @@ BEGIN
     UNION ALL
     SELECT
         'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM "STEP_EVENTS"
@@ -2392,7 +2420,7 @@ END
 $$;
 
 -- snowflake/procedures/fold_heartbeats
-CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_6"(
     change_id VARCHAR
 )
 COPY GRANTS
@@ -2443,7 +2471,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_pod
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_6"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     version NUMBER(38, 0),
@@ -2469,7 +2497,7 @@ BEGIN
             GREATEST(
                 last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
             ) AS last_heartbeat_ts,
-            incarnation, version
+            incarnation, version, description
         FROM "POD_HEALTH"
         LEFT JOIN (
             SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -2499,7 +2527,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_6"(
     ended VARCHAR,
     before NUMBER(38, 0),
     pod_id VARCHAR,
@@ -2553,7 +2581,7 @@ END
 $$;
 
 -- snowflake/procedures/recover
-CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_6"(
     claims VARCHAR,
     claim_count NUMBER(38, 0),
     error VARCHAR,
@@ -2830,7 +2858,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_pods
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_6"(
     pod_ids VARCHAR,
     pods VARCHAR,
     event_count NUMBER(38, 0),
@@ -2855,13 +2883,13 @@ BEGIN
     events := SQLROWCOUNT;
     IF (events = event_count) THEN
         INSERT INTO "POD_HEALTH" (
-            pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version
+            pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, description
         )
         SELECT
             pod.value[0]::VARCHAR, pod.value[1]::VARCHAR,
             TO_TIMESTAMP_LTZ(pod.value[2]::NUMBER(38, 0), 6),
             TO_TIMESTAMP_LTZ(pod.value[3]::NUMBER(38, 0), 6), pod.value[4]::VARCHAR,
-            pod.value[5]::NUMBER(38, 0)
+            pod.value[5]::NUMBER(38, 0), pod.value[6]::VARCHAR
         FROM TABLE(FLATTEN(input => PARSE_JSON(:pods))) AS pod;
         COMMIT;
     ELSE
@@ -2877,7 +2905,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_queues
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_6"(
     names VARCHAR,
     queues VARCHAR,
     event_count NUMBER(38, 0),
@@ -2925,7 +2953,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_6"(
     step_ids VARCHAR,
     steps VARCHAR,
     event_count NUMBER(38, 0),
@@ -2980,7 +3008,7 @@ END
 $$;
 
 -- snowflake/procedures/set_queue
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_6"(
     queue VARCHAR,
     new_version NUMBER(38, 0),
     event_type VARCHAR,
@@ -3070,7 +3098,7 @@ END
 $$;
 
 -- snowflake/procedures/submit
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_6"(
     submissions VARCHAR,
     submission_count NUMBER(38, 0),
     change_id VARCHAR
@@ -3189,7 +3217,7 @@ END
 $$;
 
 -- snowflake/procedures/sync
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_5"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_6"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     sends_heartbeat BOOLEAN,
@@ -3235,7 +3263,7 @@ BEGIN
                 GREATEST(
                     last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
                 ) AS last_heartbeat_ts,
-                incarnation, version
+                incarnation, version, description
             FROM "POD_HEALTH"
             LEFT JOIN (
                 SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -4211,11 +4239,14 @@ BEGIN
             ) AS change
             WHERE "POD_HEALTH".status = change.was AND "POD_HEALTH".pod_id = :pod_id
                 AND "POD_HEALTH".incarnation = :incarnation;
-            INSERT INTO "POD_EVENTS" (pod_id, version, type, event_ts, by_pod_id, incarnation, change_id)
+            INSERT INTO "POD_EVENTS" (
+                pod_id, version, type, event_ts, by_pod_id, incarnation, description, change_id
+            )
             SELECT
                 pod_id, version, change_type,
                 CASE WHEN change_type = 'joined' THEN birth_ts ELSE CURRENT_TIMESTAMP() END,
-                CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation, change_id
+                CASE WHEN change_type = 'declared_dead' THEN :pod_id ELSE pod_id END, incarnation,
+                CASE WHEN change_type = 'joined' THEN description END, change_id
             FROM "POD_HEALTH"
             WHERE change_id = :change_id AND change_type <> '';
         END IF;
@@ -4442,7 +4473,7 @@ BEGIN
         :changed + :claimed AS changed,
         :served AS served,
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
-        DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version,
+        DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM (SELECT 1 AS always) AS now
@@ -4452,7 +4483,7 @@ BEGIN
             GREATEST(
                 last_heartbeat_ts, COALESCE(heartbeat_ts, last_heartbeat_ts)
             ) AS last_heartbeat_ts,
-            incarnation, version
+            incarnation, version, description
         FROM "POD_HEALTH"
         LEFT JOIN (
             SELECT pod_id AS sender_id, incarnation AS sent_by, MAX(heartbeat_ts) AS heartbeat_ts
@@ -4464,7 +4495,7 @@ BEGIN
     SELECT
         'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         step.step_id, step.status, step.priority,
         CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
         step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
@@ -4478,7 +4509,7 @@ BEGIN
     UNION ALL
     SELECT
         'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM "STEP_EVENTS"

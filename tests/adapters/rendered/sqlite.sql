@@ -507,8 +507,8 @@ VALUES (
 );
 
 -- sqlite/insert_pod_event
-INSERT INTO pod_events (pod_id, version, type, event_ts, by_pod_id, incarnation)
-VALUES (:pod_id, :version, :type, :event_ts, :by_pod_id, :incarnation);
+INSERT INTO pod_events (pod_id, version, type, event_ts, by_pod_id, incarnation, description)
+VALUES (:pod_id, :version, :type, :event_ts, :by_pod_id, :incarnation, :description);
 
 -- sqlite/insert_queue_event
 INSERT INTO queue_events (queue, version, type, event_ts, changed_by, max_running,
@@ -718,23 +718,23 @@ WHERE status <> 'completed' AND status <> 'claimed' AND status <> 'pending' AND 
 LIMIT :limit;
 
 -- sqlite/pod
-SELECT pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version
+SELECT pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, description
 FROM pod_health
 WHERE pod_id = :pod_id;
 
 -- sqlite/pod_events
-SELECT pod_id, version, type, event_ts, by_pod_id, incarnation
+SELECT pod_id, version, type, event_ts, by_pod_id, incarnation, description
 FROM pod_events
 ORDER BY pod_id, version;
 
 -- sqlite/pod_history
-SELECT pod_id, version, type, event_ts, by_pod_id, incarnation
+SELECT pod_id, version, type, event_ts, by_pod_id, incarnation, description
 FROM pod_events
 WHERE pod_id = :pod_id
 ORDER BY version;
 
 -- sqlite/pods
-SELECT pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version
+SELECT pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, description
 FROM pod_health
 ORDER BY pod_id;
 
@@ -949,8 +949,8 @@ WHERE step_id = :step_id;
 
 -- sqlite/upsert_pod
 INSERT OR REPLACE INTO pod_health (pod_id, status, birth_ts, last_heartbeat_ts, incarnation,
-    version)
-VALUES (:pod_id, :status, :birth_ts, :last_heartbeat_ts, :incarnation, :version);
+    version, description)
+VALUES (:pod_id, :status, :birth_ts, :last_heartbeat_ts, :incarnation, :version, :description);
 
 -- sqlite/upsert_queue
 INSERT OR REPLACE INTO queues (queue, max_running, max_running_per_key, rate_count, rate_period,
