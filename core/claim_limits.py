@@ -41,10 +41,15 @@ class ClaimLimits:
         room = self.rooms.get(step.queue)
         return room is None or room.take(step.key)
 
+    @property
+    def is_any_ahead(self) -> bool:
+        """See :attr:`QueueRoom.is_ahead`."""
+        return any(room.is_ahead for room in self.rooms.values())
+
     def after_claim(self, claimed: Iterable[InQueue]) -> list[Queue]:
-        """The rows of queues that change because these steps were claimed."""
+        """The rows of queues that change by a claim of these steps."""
         counts = Counter(step.queue for step in claimed)
-        changed = (self.rooms[q].after_claim(n) for q, n in counts.items() if q in self.rooms)
+        changed = (room.after_claim(counts[queue]) for queue, room in self.rooms.items())
         return [queue for queue in changed if queue is not None]
 
     def next_token(self) -> int | None:

@@ -214,6 +214,9 @@ class QueueRoom:
     """
 
     def __init__(self, queue: Queue, running: Mapping[str | None, int], at: int) -> None:
+        self.is_ahead = queue.rate_period is not None and queue.refilled_ts > at
+        """Whether the clock was set back since the bucket was refilled, so that its row has to be
+        written: it refills from now on."""
         self._queue = refilled(queue, at)
         self._running = running
         self._taken: dict[str | None, int] = {}
@@ -259,7 +262,7 @@ class QueueRoom:
     def after_claim(self, claimed: int) -> Queue | None:
         """The row after so many of its steps were claimed; ``None`` if it stays as it is."""
         queue = self._queue
-        if queue.rate_period is None or not claimed:
+        if queue.rate_period is None or not (claimed or self.is_ahead):
             return None
         return replace(queue, tokens=queue.tokens - claimed * queue.rate_period)
 

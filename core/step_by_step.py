@@ -158,12 +158,12 @@ class StepByStep(Transaction):
     def may_claim(
         self, routes: Routes, ended: Collection[tuple[str, str]] = ()
     ) -> tuple[bool, ClaimLimits | None]:
-        """Whether a step may be claimed that ``routes`` serve; if not, the limits that hold back
-        those that are due."""
+        """Whether a step may be claimed that ``routes`` serve, or a claim has to write the limits
+        of queues; if not, the limits that hold back those that are due."""
         if not self.is_any_due(routes):
             return False, None
         limits = self.limits(ended)
-        if limits is None or self.claimable(1, limits, routes):
+        if limits is None or limits.is_any_ahead or self.claimable(1, limits, routes):
             return True, None
         return False, limits
 

@@ -25,7 +25,7 @@ SELECT
         SELECT DATE_PART(epoch_microsecond, MIN(DATEADD(
             microsecond,
             CEIL((rate_period - {{tokens_now}}) / rate_count)::NUMBER(38, 0),
-            CURRENT_TIMESTAMP()
+            GREATEST(refilled_ts, CURRENT_TIMESTAMP())
         )))
         FROM {queues}
         WHERE rate_count IS NOT NULL AND NOT paused AND {{tokens_now}} < rate_period

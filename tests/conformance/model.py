@@ -46,12 +46,14 @@ class Limits:
     def hold(self) -> bool:
         return self.paused or any((self.max_running, self.per_key, self.rate))
 
-    def refill(self, now: int) -> None:
+    def refill(self, now: int, longest_wait: int) -> None:
+        """After the clock was set back, the bucket refills from the new time on."""
+        self.at = min(self.at, now + longest_wait)
         if self.rate is not None:
             count, period = self.rate
             more = Fraction(max(0, now - self.at) * count, period)
             self.tokens = min(Fraction(count), self.tokens + more)
-            self.at = now
+            self.at = max(self.at, now)
 
 
 class Model:
@@ -272,7 +274,7 @@ class Model:
             queue, key = self.steps[step_id]["queue"], self.steps[step_id]["key"]
             limits = self.limits.get(queue)
             if limits is not None:
-                limits.refill(now)
+                limits.refill(now, self._longest_wait)
                 taken = sum(self.steps[other]["queue"] == queue for other in within)
                 if (
                     limits.paused
@@ -428,6 +430,7 @@ class Model:
         for step_id in claimed:
             if (limits := self.limits.get(self.steps[step_id]["queue"])) is not None:
                 limits.tokens -= 1 if limits.rate else 0
+                limits.at = now
             self._change(step_id, now, status="claimed", **holder)
         return claimed
 

@@ -17,6 +17,7 @@ from fleet_q.core.step import Complete, Fail, Outcome, Release, Submit
 
 from .clock import SECOND, FakeClock
 from .helpers import acknowledge, at_once, claim, ids, join, recover_all, submit
+from .stores import StoreKind
 
 
 @pytest.fixture(autouse=True)
@@ -166,6 +167,18 @@ def test_rate_bounds_the_claims_over_time(store: Store, clock: FakeClock) -> Non
     assert claim(store, 9, pod_id="other") == ["c"]
     clock.advance(1_000)
     assert claim(store, 9) == ["d", "e"]
+
+
+def test_rate_does_not_wait_for_the_time_before_the_clock_was_set_back(
+    kind: StoreKind, store: Store, clock: FakeClock
+) -> None:
+    limit(store, rate=Rate(2, 10 * SECOND))
+    steps(store, *"abcde")
+    assert claim(store, 9) == ["a", "b"]
+    clock.step(-1_000 - kind.longest_wait)
+    assert claim(store, 9) == []
+    clock.advance(5 + kind.longest_wait)
+    assert claim(store, 9) == ["c"]
 
 
 def test_result_says_when_the_next_step_may_be_claimed(store: Store, clock: FakeClock) -> None:

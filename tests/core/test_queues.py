@@ -119,6 +119,14 @@ def test_bucket_does_not_refill_while_the_clock_is_set_back() -> None:
     assert room.next_token() == SECOND
 
 
+def test_bucket_refills_from_the_new_time_after_the_clock_was_set_back() -> None:
+    queue = QueueRoom(changed(None, rate=Rate(1, SECOND))[1], {}, at=10 * SECOND).after_claim(1)
+    assert queue is not None
+    written = QueueRoom(queue, {}, at=0).after_claim(0)
+    assert written is not None
+    assert QueueRoom(written, {}, at=SECOND).steps == 1
+
+
 @given(
     count=st.integers(1, MOST_TOKENS),
     period=st.integers(SECOND, LONGEST_PERIOD),

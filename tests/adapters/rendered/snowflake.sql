@@ -169,12 +169,19 @@ SELECT
                             WHEN paused THEN 0
                             ELSE LEAST(
                                 COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                COALESCE(FLOOR(LEAST(
-                                    tokens + rate_count * LEAST(
-                                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                    ),
-                                    rate_count * rate_period
-                                ) / rate_period), 1000000000)
+                                COALESCE(
+                                    CASE
+                                        WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                            THEN SIGN(rate_period)
+                                        ELSE FLOOR(LEAST(
+                                            tokens + rate_count * LEAST(
+                                                GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                            ),
+                                            rate_count * rate_period
+                                        ) / rate_period)
+                                    END,
+                                    1000000000
+                                )
                             )
                         END AS room
                     FROM "QUEUES"
@@ -225,7 +232,7 @@ SELECT
                 ),
                 rate_count * rate_period
             )) / rate_count)::NUMBER(38, 0),
-            CURRENT_TIMESTAMP()
+            GREATEST(refilled_ts, CURRENT_TIMESTAMP())
         )))
         FROM "QUEUES"
         WHERE rate_count IS NOT NULL AND NOT paused AND LEAST(
@@ -736,12 +743,19 @@ FROM (
                             WHEN paused THEN 0
                             ELSE LEAST(
                                 COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                COALESCE(FLOOR(LEAST(
-                                    tokens + rate_count * LEAST(
-                                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                    ),
-                                    rate_count * rate_period
-                                ) / rate_period), 1000000000)
+                                COALESCE(
+                                    CASE
+                                        WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                            THEN SIGN(rate_period)
+                                        ELSE FLOOR(LEAST(
+                                            tokens + rate_count * LEAST(
+                                                GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                            ),
+                                            rate_count * rate_period
+                                        ) / rate_period)
+                                    END,
+                                    1000000000
+                                )
                             )
                         END AS room
                     FROM "QUEUES"
@@ -1214,8 +1228,10 @@ WHERE status = 'claimed' AND claimed_by = :pod_id;
 
 -- snowflake/lock_limits
 -- Lock the limits of queues, so that one claim at a time counts what is claimed. A transaction sees
--- what it has changed, whatever its queries see of the commits of other sessions.
-UPDATE "QUEUES" SET version = version;
+-- what it has changed, whatever its queries see of the commits of other sessions. If the clock was set
+-- back, a bucket of tokens refills from now on, but for the time that this statement may have waited.
+UPDATE "QUEUES"
+SET refilled_ts = LEAST(refilled_ts, DATEADD(second, 300, CURRENT_TIMESTAMP()));
 
 -- snowflake/lock_pod
 -- Lock a pod's row, so that the transaction sees it as it is.
@@ -2222,12 +2238,19 @@ FROM (
                                     WHEN paused THEN 0
                                     ELSE LEAST(
                                         COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                        COALESCE(FLOOR(LEAST(
-                                            tokens + rate_count * LEAST(
-                                                GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                            ),
-                                            rate_count * rate_period
-                                        ) / rate_period), 1000000000)
+                                        COALESCE(
+                                            CASE
+                                                WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                                    THEN SIGN(rate_period)
+                                                ELSE FLOOR(LEAST(
+                                                    tokens + rate_count * LEAST(
+                                                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                    ),
+                                                    rate_count * rate_period
+                                                ) / rate_period)
+                                            END,
+                                            1000000000
+                                        )
                                     )
                                 END AS room
                             FROM "QUEUES"

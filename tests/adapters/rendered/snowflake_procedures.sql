@@ -728,12 +728,19 @@ BEGIN
                                         WHEN paused THEN 0
                                         ELSE LEAST(
                                             COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                            COALESCE(FLOOR(LEAST(
-                                                tokens + rate_count * LEAST(
-                                                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                                ),
-                                                rate_count * rate_period
-                                            ) / rate_period), 1000000000)
+                                            COALESCE(
+                                                CASE
+                                                    WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                                        THEN SIGN(rate_period)
+                                                    ELSE FLOOR(LEAST(
+                                                        tokens + rate_count * LEAST(
+                                                            GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                        ),
+                                                        rate_count * rate_period
+                                                    ) / rate_period)
+                                                END,
+                                                1000000000
+                                            )
                                         )
                                     END AS room
                                 FROM "QUEUES"
@@ -981,7 +988,8 @@ BEGIN
         ) AS marked;
         IF (claim > 0 OR outcome_count > 0) THEN
             IF (claim > 0 AND within_limits) THEN
-                UPDATE "QUEUES" SET version = version;
+                UPDATE "QUEUES"
+                SET refilled_ts = LEAST(refilled_ts, DATEADD(second, 300, CURRENT_TIMESTAMP()));
                 UPDATE "STEP_TRACKER"
                 SET version = version
                 WHERE status = 'claimed' AND queue IN (SELECT queue FROM "QUEUES" WHERE (
@@ -1162,12 +1170,19 @@ BEGIN
                                                 WHEN paused THEN 0
                                                 ELSE LEAST(
                                                     COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                                    COALESCE(FLOOR(LEAST(
-                                                        tokens + rate_count * LEAST(
-                                                            GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                                        ),
-                                                        rate_count * rate_period
-                                                    ) / rate_period), 1000000000)
+                                                    COALESCE(
+                                                        CASE
+                                                            WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                                                THEN SIGN(rate_period)
+                                                            ELSE FLOOR(LEAST(
+                                                                tokens + rate_count * LEAST(
+                                                                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                                ),
+                                                                rate_count * rate_period
+                                                            ) / rate_period)
+                                                        END,
+                                                        1000000000
+                                                    )
                                                 )
                                             END AS room
                                         FROM "QUEUES"
@@ -1371,12 +1386,19 @@ BEGIN
                                             WHEN paused THEN 0
                                             ELSE LEAST(
                                                 COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                                COALESCE(FLOOR(LEAST(
-                                                    tokens + rate_count * LEAST(
-                                                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                                    ),
-                                                    rate_count * rate_period
-                                                ) / rate_period), 1000000000)
+                                                COALESCE(
+                                                    CASE
+                                                        WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                                            THEN SIGN(rate_period)
+                                                        ELSE FLOOR(LEAST(
+                                                            tokens + rate_count * LEAST(
+                                                                GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                            ),
+                                                            rate_count * rate_period
+                                                        ) / rate_period)
+                                                    END,
+                                                    1000000000
+                                                )
                                             )
                                         END AS room
                                     FROM "QUEUES"
@@ -1594,12 +1616,19 @@ BEGIN
                                                         WHEN paused THEN 0
                                                         ELSE LEAST(
                                                             COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                                            COALESCE(FLOOR(LEAST(
-                                                                tokens + rate_count * LEAST(
-                                                                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                                                ),
-                                                                rate_count * rate_period
-                                                            ) / rate_period), 1000000000)
+                                                            COALESCE(
+                                                                CASE
+                                                                    WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                                                        THEN SIGN(rate_period)
+                                                                    ELSE FLOOR(LEAST(
+                                                                        tokens + rate_count * LEAST(
+                                                                            GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                                        ),
+                                                                        rate_count * rate_period
+                                                                    ) / rate_period)
+                                                                END,
+                                                                1000000000
+                                                            )
                                                         )
                                                     END AS room
                                                 FROM "QUEUES"
@@ -2278,12 +2307,19 @@ BEGIN
                                 WHEN paused THEN 0
                                 ELSE LEAST(
                                     COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                    COALESCE(FLOOR(LEAST(
-                                        tokens + rate_count * LEAST(
-                                            GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                        ),
-                                        rate_count * rate_period
-                                    ) / rate_period), 1000000000)
+                                    COALESCE(
+                                        CASE
+                                            WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                                THEN SIGN(rate_period)
+                                            ELSE FLOOR(LEAST(
+                                                tokens + rate_count * LEAST(
+                                                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                ),
+                                                rate_count * rate_period
+                                            ) / rate_period)
+                                        END,
+                                        1000000000
+                                    )
                                 )
                             END AS room
                         FROM "QUEUES"
@@ -2334,7 +2370,7 @@ BEGIN
                     ),
                     rate_count * rate_period
                 )) / rate_count)::NUMBER(38, 0),
-                CURRENT_TIMESTAMP()
+                GREATEST(refilled_ts, CURRENT_TIMESTAMP())
             )))
             FROM "QUEUES"
             WHERE rate_count IS NOT NULL AND NOT paused AND LEAST(
@@ -3034,7 +3070,8 @@ DECLARE
 BEGIN
     BEGIN TRANSACTION;
     UPDATE "FLEET_Q" SET submissions = submissions + 1;
-    UPDATE "QUEUES" SET version = version;
+    UPDATE "QUEUES"
+    SET refilled_ts = LEAST(refilled_ts, DATEADD(second, 300, CURRENT_TIMESTAMP()));
     UPDATE "STEP_TRACKER"
     SET version = version
     WHERE status = 'pending' AND queue = :queue;
@@ -3361,12 +3398,19 @@ BEGIN
                                     WHEN paused THEN 0
                                     ELSE LEAST(
                                         COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                        COALESCE(FLOOR(LEAST(
-                                            tokens + rate_count * LEAST(
-                                                GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                            ),
-                                            rate_count * rate_period
-                                        ) / rate_period), 1000000000)
+                                        COALESCE(
+                                            CASE
+                                                WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                                    THEN SIGN(rate_period)
+                                                ELSE FLOOR(LEAST(
+                                                    tokens + rate_count * LEAST(
+                                                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                    ),
+                                                    rate_count * rate_period
+                                                ) / rate_period)
+                                            END,
+                                            1000000000
+                                        )
                                     )
                                 END AS room
                             FROM "QUEUES"
@@ -3418,7 +3462,8 @@ BEGIN
         BEGIN TRANSACTION;
         IF (outcome_count > 0 OR (claim > 0 AND due > 0)) THEN
             IF (claim > 0 AND within_limits) THEN
-                UPDATE "QUEUES" SET version = version;
+                UPDATE "QUEUES"
+                SET refilled_ts = LEAST(refilled_ts, DATEADD(second, 300, CURRENT_TIMESTAMP()));
                 UPDATE "STEP_TRACKER"
                 SET version = version
                 WHERE status = 'claimed' AND queue IN (SELECT queue FROM "QUEUES" WHERE (
@@ -3599,12 +3644,19 @@ BEGIN
                                                 WHEN paused THEN 0
                                                 ELSE LEAST(
                                                     COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                                    COALESCE(FLOOR(LEAST(
-                                                        tokens + rate_count * LEAST(
-                                                            GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                                        ),
-                                                        rate_count * rate_period
-                                                    ) / rate_period), 1000000000)
+                                                    COALESCE(
+                                                        CASE
+                                                            WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                                                THEN SIGN(rate_period)
+                                                            ELSE FLOOR(LEAST(
+                                                                tokens + rate_count * LEAST(
+                                                                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                                ),
+                                                                rate_count * rate_period
+                                                            ) / rate_period)
+                                                        END,
+                                                        1000000000
+                                                    )
                                                 )
                                             END AS room
                                         FROM "QUEUES"
@@ -3808,12 +3860,19 @@ BEGIN
                                             WHEN paused THEN 0
                                             ELSE LEAST(
                                                 COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                                COALESCE(FLOOR(LEAST(
-                                                    tokens + rate_count * LEAST(
-                                                        GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                                    ),
-                                                    rate_count * rate_period
-                                                ) / rate_period), 1000000000)
+                                                COALESCE(
+                                                    CASE
+                                                        WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                                            THEN SIGN(rate_period)
+                                                        ELSE FLOOR(LEAST(
+                                                            tokens + rate_count * LEAST(
+                                                                GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                            ),
+                                                            rate_count * rate_period
+                                                        ) / rate_period)
+                                                    END,
+                                                    1000000000
+                                                )
                                             )
                                         END AS room
                                     FROM "QUEUES"
@@ -4031,12 +4090,19 @@ BEGIN
                                                         WHEN paused THEN 0
                                                         ELSE LEAST(
                                                             COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                                            COALESCE(FLOOR(LEAST(
-                                                                tokens + rate_count * LEAST(
-                                                                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                                                ),
-                                                                rate_count * rate_period
-                                                            ) / rate_period), 1000000000)
+                                                            COALESCE(
+                                                                CASE
+                                                                    WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                                                        THEN SIGN(rate_period)
+                                                                    ELSE FLOOR(LEAST(
+                                                                        tokens + rate_count * LEAST(
+                                                                            GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                                        ),
+                                                                        rate_count * rate_period
+                                                                    ) / rate_period)
+                                                                END,
+                                                                1000000000
+                                                            )
                                                         )
                                                     END AS room
                                                 FROM "QUEUES"
@@ -4381,12 +4447,19 @@ BEGIN
                                 WHEN paused THEN 0
                                 ELSE LEAST(
                                     COALESCE(max_running - COALESCE(running.claimed, 0), 1000000000),
-                                    COALESCE(FLOOR(LEAST(
-                                        tokens + rate_count * LEAST(
-                                            GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
-                                        ),
-                                        rate_count * rate_period
-                                    ) / rate_period), 1000000000)
+                                    COALESCE(
+                                        CASE
+                                            WHEN refilled_ts > DATEADD(second, 300, CURRENT_TIMESTAMP())
+                                                THEN SIGN(rate_period)
+                                            ELSE FLOOR(LEAST(
+                                                tokens + rate_count * LEAST(
+                                                    GREATEST(DATEDIFF(microsecond, refilled_ts, CURRENT_TIMESTAMP()), 0), rate_period
+                                                ),
+                                                rate_count * rate_period
+                                            ) / rate_period)
+                                        END,
+                                        1000000000
+                                    )
                                 )
                             END AS room
                         FROM "QUEUES"
@@ -4437,7 +4510,7 @@ BEGIN
                     ),
                     rate_count * rate_period
                 )) / rate_count)::NUMBER(38, 0),
-                CURRENT_TIMESTAMP()
+                GREATEST(refilled_ts, CURRENT_TIMESTAMP())
             )))
             FROM "QUEUES"
             WHERE rate_count IS NOT NULL AND NOT paused AND LEAST(
