@@ -11,21 +11,22 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from fleet_q.core.leadership import is_led
 from fleet_q.core.pod import Join, Leave, Pod, PodCommand, PodDescription, Sleep
 from fleet_q.core.ports import PodList, StoreTraits, SyncRequest, SyncResult
-from fleet_q.core.retry import RetryPolicy, micros
+from fleet_q.core.retry import RetryPolicy
 from fleet_q.core.routing import Routes, to_everywhere
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.silence import SilenceTracker
 from fleet_q.core.sizes import sizes_of
 from fleet_q.core.step import Fail, Outcome, Release, Step
+from fleet_q.core.worker.attempts import Attempts
 from fleet_q.core.worker.claim_schedule import SHORTEST_CLAIM_WAIT
-from fleet_q.core.worker.combining import FEW_PODS, MANY_PODS
+from fleet_q.core.worker.combining import MANY_PODS
 from fleet_q.core.worker.membership import Phase
-from fleet_q.core.worker.pacing import claiming_window
+from fleet_q.core.worker.pacing import is_representative
 from fleet_q.core.worker.parts import PodParts
 from fleet_q.core.worker.plan import Plan
+from fleet_q.core.worker.reads import Reads
 from fleet_q.core.worker.schedule import Schedule
 
 _PLAIN: Final = StoreTraits()
@@ -75,7 +76,6 @@ class PodMachine:
         self._member = parts.member
         self._pacing = parts.pacing
         self._combines = traits.combines
-        self._sleepers = 0  # pods that may be asleep together with this one, if they are many
         self.combining = parts.combining
         self._prefetch = parts.prefetch
         self._claims = parts.claims
@@ -86,7 +86,8 @@ class PodMachine:
         self._outbox = parts.outbox
         self._requests = parts.requests
         self._backoff = parts.backoff
-        self._abandon: list[tuple[str, str]] = []
+        self._attempts = Attempts(parts, self.retry_policy)
+        self._reads = Reads(parts, settings, chance, traits)
         self._confirmed: float | None = None  # the steps that wait may begin until then
 
     @property
@@ -141,13 +142,13 @@ class PodMachine:
 
     def plan(self, now: float) -> Plan:
         """What is due at ``now``. The shell carries it out; the next plan does not repeat it."""
-        self._expire(now)
+        self._attempts.expire(now, is_over=self._member.is_drain_over(now))
         if self.phase == "draining" and not self._member.has_joined and not self._has_work():
             self._member.phase = "gone"
         self._claims.restore_slots(now)
         keep = self._schedule.due_withdrawal(now)
         begin_by, self._confirmed = self._confirmed, None
-        abandon, self._abandon = tuple(self._abandon), []
+        abandon = self._attempts.take_abandoned()
         recover = self._due_recovery(now)
         request = self._schedule.due_sync(now, records_starts=self.records_starts)
         poll = self._schedule.due_poll(request, now)
@@ -208,17 +209,7 @@ class PodMachine:
     def finished(self, outcome: Outcome) -> bool:
         """A function has ended. False if the pod does not hold its claim any more, and ignores the
         outcome."""
-        held = self._running.get(outcome.step_id)
-        if held is None or held.claim_token != outcome.claim_token:
-            return False
-        del self._running[outcome.step_id]
-        self._held.size -= held.size
-        self._outbox.add(outcome)
-        self._prefetch.ended += 1
-        claims = self._claims
-        if claims.usable < claims.slots:
-            claims.usable += 1
-        return True
+        return self._attempts.finished(outcome)
 
     def stuck(self, claims: Sequence[tuple[str, str]], now: float) -> None:
         """Release these steps: they have waited for a claim interval with slots free, because no
@@ -228,47 +219,21 @@ class PodMachine:
 
     def withdrawn(self, claims: Iterable[tuple[str, str]]) -> None:
         """Release these steps: their functions have not begun and will not."""
-        for claim in claims:
-            self._prefetch.ended -= self.finished(Release(*claim))
+        self._attempts.withdrawn(claims)
 
     def on_change_counter(self, change_counter: int, now: float) -> bool:
         """The store's change counter, as read at ``now``. True if it has changed: there may be
         work, and a new plan is needed."""
-        self._on_read()
-        if not self._idle.has_changed(change_counter, now):
-            return False
-        is_asleep = self.phase == "asleep"
-        pods = self._sleepers if is_asleep else self.combining.idle_pods
-        drawn = self._idle.wake_at if is_asleep else self._claims.next_claim
-        if pods and now < drawn < now + claiming_window(pods):
-            return True  # every event is a change: if each drew a new time, all would claim at once
-        claim_at = now
-        if self._idle.writes_are_billed:
-            claim_at = self._pacing.claim_at(now, self._chance, pods=pods)
-        if is_asleep:
-            self._idle.wake_at = min(self._idle.wake_at, claim_at)
-        self._claims.claim_by(claim_at)
-        return True
+        return self._reads.on_change_counter(change_counter, now)
 
     def on_pods(self, pods: PodList, now: float) -> bool:
         """All pods, as read at ``now``. A sleeping pod wakes if none that is awake leads. True if
         it does, and a new plan is needed."""
-        self._on_read()
-        self._idle.schedule_leader_check(now)
-        self._observe(pods, now)
-        dead_after = micros(self.settings.dead_pod_threshold)
-        if self.phase != "asleep" or is_led(pods.pods, pods.at, dead_after):
-            return False
-        self._member.phase = "up"
-        self._idle.on_awake(now)
-        self._idle.stay_awake(now + self.silence.detection_time)
-        self._claims.claim_now()
-        self._member.next_heartbeat = self._leading.next_recovery = -math.inf
-        return True
+        return self._reads.on_pods(pods, now)
 
     def silent(self, pods: PodList, now: float) -> list[Pod]:
         """The pods to declare dead, given all pods as read at ``now``."""
-        self._observe(pods, now)
+        self._reads.observe(pods, now)
         return self._leading.silent(now)
 
     def on_synced(self, request: SyncRequest, result: SyncResult, now: float) -> list[Step]:
@@ -277,7 +242,7 @@ class PodMachine:
             is_joining = isinstance(request.pod_command, Join)  # all pods join at once
             self._pacing.on_served(now, None if is_joining else result.served_others)
         else:
-            self._pacing.on_synced(now, is_representative=_is_representative(request, result))
+            self._pacing.on_synced(now, is_representative=is_representative(request, result))
         self.combining.on_answer()
         claimed_sizes = sizes_of([step.payload for step in result.claimed])
         self._prefetch.on_synced(
@@ -294,8 +259,8 @@ class PodMachine:
         if result.done and request.pod_command is not None:
             recorded_at = self._pacing.began_at if self._combines else now
             self._on_command_done(request.pod_command, now, recorded_at)
-        self._drop_lost(request, result)
-        self._release_unexpected(result.unexpected)
+        self._attempts.drop_lost(request, result)
+        self._attempts.release_unexpected(result.unexpected)
         self._claims.on_synced(request, result, now, self._idle.next_claim(now))
         self._track_idleness(request, result, now)
         if self.phase in ("draining", "gone"):
@@ -304,7 +269,7 @@ class PodMachine:
             return []
         if result.claimed and not self._running:
             self._prefetch.on_first_claimed(now)
-        self._abandon += self._held.add(result.claimed, request.claim_token, claimed_sizes)
+        self._attempts.add(result.claimed, request.claim_token, claimed_sizes)
         return list(result.claimed)
 
     def on_store_unavailable(self, now: float, *, contended: bool = False) -> float:
@@ -322,8 +287,10 @@ class PodMachine:
             )
             if not self.combining.is_posted:
                 self._requests.on_contended()
-            if self.phase == "asleep" and self._sleepers:
-                self._idle.wake_at = self._pacing.claim_at(now, self._chance, pods=self._sleepers)
+            if self.phase == "asleep" and self._reads.sleepers:
+                self._idle.wake_at = self._pacing.claim_at(
+                    now, self._chance, pods=self._reads.sleepers
+                )
         else:
             wait = self._backoff.on_unavailable(now)
         if member.is_drain_over(now):
@@ -396,37 +363,6 @@ class PodMachine:
         """Stop claiming, let functions end within ``grace`` seconds, release the rest, leave."""
         self._member.begin_drain(now, self.settings.shutdown_grace if grace is None else grace)
 
-    def _observe(self, pods: PodList, now: float) -> None:
-        self._leading.observe(pods.pods, now)
-        statuses = [pod.status for pod in pods.pods]
-        self.combining.pods_awake = statuses.count("up")
-        self.combining.pods = pods_alive = statuses.count("up") + statuses.count("asleep")
-        self._sleepers = pods_alive if pods_alive > FEW_PODS else 0
-        if self._combines:
-            self._member.on_pods(self.combining.pods_awake, must_watch=self._leading.must_watch)
-
-    def _on_read(self) -> None:
-        """The store has answered a query. That counts as a success unless a request is pending:
-        some stores answer queries while nothing can be written."""
-        if self._requests.pending is None:
-            self._backoff.on_answer()
-
-    def _expire(self, now: float) -> None:
-        for step_id, held in self._held.expired(now):
-            self._give_up(
-                held.on_timeout
-                or self.retry_policy.timed_out(
-                    step_id, held.claim_token, held.attempt, held.timeout
-                )
-            )
-        if self._member.is_drain_over(now):
-            for claim in self._held.pairs():
-                self._give_up(Release(*claim))
-
-    def _give_up(self, outcome: Outcome) -> None:
-        self.finished(outcome)
-        self._abandon.append((outcome.step_id, outcome.claim_token))
-
     def _has_work(self) -> bool:
         return bool(self._running or self._outbox or self._requests.pending)
 
@@ -460,40 +396,11 @@ class PodMachine:
         if self.phase == "asleep":
             self._idle.wake_at = min(self._idle.wake_at, self._claims.next_claim)
 
-    def _release_unexpected(self, claims: Iterable[tuple[str, str]]) -> None:
-        """Release steps that the store has claimed for this pod without its knowledge."""
-        for step_id, claim_token in claims:
-            held = self._running.get(step_id)
-            is_held = held is not None and held.claim_token == claim_token
-            if is_held or step_id in self._requests.kept or self._outbox.has(step_id, claim_token):
-                continue
-            self._outbox.add(Release(step_id, claim_token))
-
-    def _drop_lost(self, request: SyncRequest, result: SyncResult) -> None:
-        """Abandon the functions whose claims do not stand any more."""
-        checked = dict(request.check_held)
-        for step_id in result.lost:
-            held = self._running.get(step_id)
-            if held is not None and held.claim_token == checked.get(step_id):
-                self._held.drop(step_id)
-                self._abandon.append((step_id, held.claim_token))
-
     def _track_idleness(self, request: SyncRequest, result: SyncResult, now: float) -> None:
         if self._running or self._outbox or result.claimed or self._claims.has_backlog:
             self._idle.on_work()
         elif request.claim:
-            is_one_of_many = self._sleepers > MANY_PODS
+            is_one_of_many = self._reads.sleepers > MANY_PODS
             self._idle.on_nothing_claimed(result, now, looks_again=not is_one_of_many)
             self._claims.claim_by(max(self._idle.wake_at, now + SHORTEST_CLAIM_WAIT))
             self._wake_for_claim()
-
-
-def _is_representative(request: SyncRequest, result: SyncResult) -> bool:
-    """Whether the duration of this sync predicts that of the next one.
-
-    It does not if the sync only looked for a step, or if it joined: all pods join at once when a
-    fleet starts.
-    """
-    if isinstance(request.pod_command, Join) or not result.done:
-        return False
-    return request.pod_command is not None or bool(request.outcomes or result.claimed)

@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from fleet_q.core.ports import StoreTraits
+from fleet_q.core.pod import Join
+from fleet_q.core.ports import StoreTraits, SyncRequest, SyncResult
 
 LINGER_SHARE: Final = 0.1
 """The part of the sync latency for which the first outcome waits for others. Linger is proportional
@@ -148,3 +149,14 @@ class ClaimPacing:
 def claiming_window(pods: int) -> float:
     """The jitter window in seconds of so many pods, which the same change lets claim."""
     return min(CLAIMING_SPREAD * pods, LONGEST_WINDOW)
+
+
+def is_representative(request: SyncRequest, result: SyncResult) -> bool:
+    """Whether the duration of this sync predicts that of the next one.
+
+    It does not if the sync only looked for a step, or if it joined: all pods join at once when a
+    fleet starts.
+    """
+    if isinstance(request.pod_command, Join) or not result.done:
+        return False
+    return request.pod_command is not None or bool(request.outcomes or result.claimed)

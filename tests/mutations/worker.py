@@ -6,6 +6,7 @@ import math
 from typing import Any, Final
 
 from fleet_q.core.worker import claim_schedule, idle
+from fleet_q.core.worker.attempts import Attempts
 from fleet_q.core.worker.idle import IdleTracker
 from fleet_q.core.worker.machine import PodMachine
 from fleet_q.core.worker.prefetch import Prefetch
@@ -107,7 +108,7 @@ WORKER: Final = (
         "a value that the store refuses fails its step and not its pod",
         replaced(PodMachine, "refused", lambda _: lambda self, error: False),
     ),
-    Mutation("a function is stopped at its timeout", replaced(PodMachine, "_expire", nothing)),
+    Mutation("a function is stopped at its timeout", replaced(Attempts, "expire", nothing)),
     Mutation(
         "a sleeping pod notices a change of the change counter",
         replaced(IdleTracker, "has_changed", _never_changed),
