@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
@@ -13,6 +14,7 @@ from fleet_q.core.inbox import row_values
 from fleet_q.core.ports import StoreTraits
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
+from fleet_q.core.submission import TASK_TYPE
 from fleet_q.core.submitting import Submitting
 from fleet_q.services.simulation.actor import Process
 from fleet_q.services.simulation.scenario import (
@@ -102,14 +104,14 @@ def _call_of(request: Request) -> StoreCall:
 
 
 def _submit(work: Work, unique: bool) -> Submit:
-    delay = micros(work.delay)
     return Submit(
         work.step_id,
-        "{}",
+        json.dumps({TASK_TYPE: work.task_type}) if work.task_type else "{}",
         work.priority,
         work.max_retries,
-        delay,
+        micros(work.delay),
         unique,
         queue=work.queue,
+        task_type=work.task_type,
         key=work.key,
     )

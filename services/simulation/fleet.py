@@ -13,6 +13,7 @@ from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.queues import QueueChange
 from fleet_q.core.retry import MICROS, micros
+from fleet_q.core.routing import Routes
 from fleet_q.core.step import Complete, Step
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor
@@ -23,7 +24,7 @@ from fleet_q.services.simulation.measures import Measures
 from fleet_q.services.simulation.models import store_model
 from fleet_q.services.simulation.pod_process import PodProcess
 from fleet_q.services.simulation.recording import RecordingDatabase
-from fleet_q.services.simulation.records import HeldClaim, longest_gap
+from fleet_q.services.simulation.records import HeldClaim, StepRecord, longest_gap
 from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.server import Server
 from fleet_q.services.simulation.stale import StaleViews
@@ -79,6 +80,7 @@ class Fleet:
             self._silence,
             math.inf if prune_after is None else micros(prune_after),
             self._began_before_death,
+            _may_take,
         )
         self.store_state = StoreState(
             self.virtual_clock,
@@ -107,6 +109,7 @@ class Fleet:
         self.accepted: set[str] = set()
         self.died_at: dict[str, float] = {}  # by process id
         self._rates = {pod.pod_id: pod.rate for pod in scenario.pods}
+        self._routes = {pod.pod_id: Routes(pod.queues, pod.task_types) for pod in scenario.pods}
         self._by_hand = {pod.pod_id for pod in scenario.pods if pod.by_hand}
         self._numbers = dict.fromkeys(self._rates, 0)
         self._liveness = LivenessChecks(self)
@@ -158,6 +161,7 @@ class Fleet:
             on_begin=lambda claim, at: self.checks.begins(*claim, EPOCH + micros(at)),
             starts=self._starts,
             by_hand=pod_id in self._by_hand,
+            routes=self._routes[pod_id],
         )
         if self._starts is not None:
             self._starts.add(process)
@@ -220,6 +224,8 @@ class Fleet:
                 self.server.transaction_faults.setdefault(fault.pod_id, []).append(fault)
             case _:
                 process = self.processes.get(fault.pod_id)
+                if isinstance(fault, sc.Upgrade):
+                    self._routes[fault.pod_id] = Routes(fault.queues, fault.task_types)
                 if process is not None and process.alive:
                     self._disturb(process, fault)
 
@@ -235,6 +241,9 @@ class Fleet:
                 process.drain(fault.grace)
                 if fault.back_after is not None:
                     self.virtual_clock.after(fault.back_after, self._restart, process)
+            case sc.Upgrade():
+                process.drain()
+                self.virtual_clock.after(fault.back_after, self._restart, process)
             case sc.ClockJump():
                 process.jump(fault.seconds)
 
@@ -348,14 +357,21 @@ class Fleet:
 
     def _is_settled(self) -> bool:
         return (
-            self.checks.unfinished == 0
+            (self.checks.unfinished == 0 or self._first_unfinished() is None)
             and self._open_requests == 0
             and not self.database.inbox
             and self.server.is_undisturbed()
         )
 
     def _first_unfinished(self) -> str | None:
-        return next((i for i, r in self.checks.steps.items() if r.status in UNFINISHED), None)
+        unfinished = ((i, r) for i, r in self.checks.steps.items() if r.status in UNFINISHED)
+        return next((i for i, record in unfinished if not self._is_unserved(record)), None)
+
+    def _is_unserved(self, record: StepRecord) -> bool:
+        """Whether the step waits for a pod that may take it, and none is alive."""
+        return record.status == "pending" and not any(
+            process.alive and process.may_take(record) for process in self.processes.values()
+        )
 
     def _first_joining(self) -> str | None:
         phases = ((name, process.machine.phase) for name, process in self.processes.items())
@@ -367,6 +383,11 @@ class Fleet:
     def check_end(self) -> None:
         """Check the log and the tables at the end. Raises :class:`Violation`."""
         check_end(self.accepted, self.checks, self.database)
+
+
+def _may_take(actor: Actor, record: StepRecord) -> bool:
+    assert isinstance(actor, PodProcess)
+    return actor.may_take(record)
 
 
 class Outcome(msgspec.Struct):

@@ -7,6 +7,7 @@ import math
 from typing import Final
 
 from fleet_q.core.retry import MICROS
+from fleet_q.core.routing import Routes
 from fleet_q.core.worker.membership import Phase
 from fleet_q.core.worker.pacing import LONGEST_JITTER
 from fleet_q.services.simulation.observed import Observed
@@ -36,9 +37,10 @@ class LivenessChecks:
       incarnation has ended, or its pod has been silent for the dead-pod threshold. A new leader may
       wait for one threshold more, since it has not observed the silence.
     - Claimable steps are claimed: within one claim interval, and the jitter window, of a working
-      pod with free slots that claims no others and is awake, or within the longest time between
-      two of its polls of one that is asleep.
-    - No step waits in vain: a pod releases steps that do not begin if another has free slots.
+      pod with free slots that may take them, claims no others and is awake, or within the longest
+      time between two of its polls of one that is asleep.
+    - No step waits in vain: a pod releases steps that do not begin if another that may take them
+      has free slots.
     - Held steps are run: a pod has no claim without a function that runs, waits or has just ended.
     - Some pod leads: if the pod of a claimed step is gone, one of the sleeping pods wakes.
 
@@ -130,7 +132,8 @@ class LivenessChecks:
     def _check_claimable(self, undisturbed: bool) -> None:
         fleet = self._fleet
         now = fleet.virtual_clock.now
-        shortest = math.inf  # of the limits within which some pod would have claimed
+        # By routes: the shortest limit within which some pod would have claimed, and that pod.
+        idle: dict[Routes, tuple[float, PodProcess]] = {}
         for pod_id, process in fleet.processes.items():
             phase = process.machine.phase
             limit = self._claim_limits.get(phase, math.inf)
@@ -141,22 +144,25 @@ class LivenessChecks:
             before = self._has_slots_since.get(pod_id)
             since = before[1] if before is not None and before[0] == phase else now
             self._has_slots_since[pod_id] = (phase, since)
-            if now - max(since, process.disturbed_at, process.last_claimed_at) > limit:
-                shortest = min(shortest, limit)
-        is_any_idle = shortest < math.inf
-        at = fleet.virtual_clock.store_time()
-        step_id = fleet.checks.first_with_room(at) if is_any_idle else None
-        if step_id is not None:
-            record = fleet.checks.steps[step_id]
-            due = record.available - fleet.virtual_clock.clock_shift
-            room = fleet.checks.queues.has_had_room_since(record)
-            since = max(record.changed, due, fleet.checks.clock_set_at, room or 0)
-            if room is not None and self._age(since) > shortest:
-                raise Violation(
-                    "claimable steps are claimed",
-                    step_id,
-                    "is not claimed, though a pod has free slots",
-                )
+            idle_for = now - max(since, process.disturbed_at, process.last_claimed_at)
+            if limit < min(idle_for, idle.get(process.routes, (math.inf, process))[0]):
+                idle[process.routes] = (limit, process)
+        for limit, process in idle.values():
+            self._check_claimable_by(process, limit)
+
+    def _check_claimable_by(self, process: PodProcess, limit: float) -> None:
+        """Check the first step that the pod may claim, and would within ``limit`` seconds."""
+        fleet = self._fleet
+        step_id = fleet.checks.first_claimable(process, fleet.virtual_clock.store_time())
+        if step_id is None:
+            return
+        record = fleet.checks.steps[step_id]
+        due = record.available - fleet.virtual_clock.clock_shift
+        room = fleet.checks.queues.has_had_room_since(record)
+        since = max(record.changed, due, fleet.checks.clock_set_at, room or 0)
+        if room is not None and self._age(since) > limit:
+            how = f"is not claimed, though {process.name} has free slots"
+            raise Violation("claimable steps are claimed", step_id, how)
 
     def _check_waiting(self, undisturbed: bool) -> None:
         """Uses ``_has_slots_since``, which :meth:`_check_claimable` keeps."""
@@ -175,6 +181,7 @@ class LivenessChecks:
                 seconds > self._waiting_limit
                 for other, seconds in free_for.items()
                 if other != pod_id
+                and fleet.processes[other].may_take(fleet.checks.steps[waiting[0]])
             ):
                 raise Violation(
                     "no step waits in vain",

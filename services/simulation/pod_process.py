@@ -20,6 +20,7 @@ from fleet_q.core.errors import (
 from fleet_q.core.ports import StartRecords, StoreTraits, SyncRequest
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
+from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Step
 from fleet_q.core.worker.machine import PodMachine
@@ -29,7 +30,7 @@ from fleet_q.services.simulation.actor import Actor, Process, Server
 from fleet_q.services.simulation.clients import Clients
 from fleet_q.services.simulation.failing import Failing
 from fleet_q.services.simulation.functions import Functions
-from fleet_q.services.simulation.records import SLACK, longest_gap
+from fleet_q.services.simulation.records import SLACK, StepRecord, longest_gap
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.virtual_clock import VirtualClock
@@ -47,7 +48,7 @@ class PodProcess(Actor):
     pod stops because its store has failed for too long; ``on_begin`` with the
     claim of a function that begins, and the time of the request that confirmed that claim last.
     ``starts``: the records of which functions began, if the store keeps them. ``by_hand``: clients
-    claim its steps.
+    claim its steps. ``routes``: which steps it takes.
     """
 
     def __init__(
@@ -67,10 +68,12 @@ class PodProcess(Actor):
         on_begin: Callable[[tuple[str, str], float], object],
         starts: StartRecords | None = None,
         by_hand: bool = False,
+        routes: Routes = EVERYWHERE,
     ) -> None:
         super().__init__(pod_id, virtual_clock, server)
         self.number = number
         self.settings = settings
+        self.routes = routes
         # When the process was last frozen, or the store was slow or unavailable.
         self.disturbed_at = virtual_clock.now
         self.began_at = virtual_clock.now
@@ -97,6 +100,7 @@ class PodProcess(Actor):
             chance=chance.random,
             traits=traits,
             most_by_hand=slot_count if by_hand else None,
+            routes=lambda: routes,
         )
         self.records_starts = self.machine.records_starts = starts is not None and not by_hand
         self._slots = slot_count
@@ -167,6 +171,13 @@ class PodProcess(Actor):
         """Whether it would claim a step: a slot is free, and by hand, a client waits for one."""
         is_wanted = self._clients is None or self._clients.asking > 0
         return is_wanted and self.machine.running < self._slots
+
+    def may_take(self, step: StepRecord) -> bool:
+        """Whether its routes let it claim the step. Decided here and not by the core, so that an
+        error of the core's rule is noticed."""
+        queues, task_types = self.routes.queues, self.routes.task_types
+        is_of_queue = queues is None or step.queue in queues
+        return is_of_queue and (task_types is None or step.task_type in task_types)
 
     def is_running(self, step_id: str, claim_token: str) -> bool:
         """Whether a function runs or waits under this claim, or has ended and is not yet

@@ -50,6 +50,7 @@ class StepRecord(msgspec.Struct):
     pruned: bool = False
     queue: str = DEFAULT_QUEUE
     key: str | None = None
+    task_type: str = ""
 
 
 class PodRecord(msgspec.Struct):

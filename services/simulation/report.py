@@ -114,7 +114,7 @@ def history(outcome: Outcome) -> list[str]:
     concerned, ordered by time."""
     scenario, violation = outcome.scenario, outcome.violation
     assert violation is not None
-    lines = [(pod.at, f"{pod.pod_id} starts") for pod in scenario.pods]
+    lines = [(pod.at, f"{pod.pod_id} starts{_routes(pod)}") for pod in scenario.pods]
     lines += [(fault.at, describe_fault(fault)) for fault in scenario.faults]
     lines += [(request.at, _request(request)) for request in scenario.requests]
     database = outcome.fleet.database
@@ -190,6 +190,8 @@ def describe_fault(fault: sc.Fault) -> str:
             what = "is started a second time"
         case sc.Stop(pod_id=pod_id):
             what = "is drained"
+        case sc.Upgrade(pod_id=pod_id):
+            what = f"is replaced by another version{_routes(fault)}"
         case sc.ClockJump(pod_id=pod_id, seconds=seconds):
             what = f"has its clock moved {seconds:g} s forward"
         case sc.UnreachableStorage(pod_id=pod_id, seconds=seconds):
@@ -200,6 +202,13 @@ def describe_fault(fault: sc.Fault) -> str:
             what += f"; lock queues are full for {fault.contended:g} s" if fault.contended else ""
     back = getattr(fault, "back_after", None)
     return f"{pod_id} {what}" + (f", restarted after {back:g} s" if back is not None else "")
+
+
+def _routes(pod: sc.Start | sc.Upgrade) -> str:
+    routes = [f"queues {', '.join(pod.queues)}"] if pod.queues is not None else []
+    if pod.task_types is not None:
+        routes.append(f"types {', '.join(map(repr, pod.task_types))}")
+    return f", takes {' and '.join(routes)}" if routes else ""
 
 
 def _request(request: sc.Request) -> str:

@@ -36,7 +36,8 @@ class SafetyChecks(Records):
     ``work``: the steps that are submitted, by id. ``silence(actor, since)``: microseconds for which
     an actor has waited for a pod's heartbeat. ``prune_after``: microseconds after which steps and
     pods may be pruned. ``began(actor, held, step_id)``: whether a recovered step's function began;
-    ``None`` if that is unknown.
+    ``None`` if that is unknown. ``may_take(actor, record)``: whether the actor takes steps of this
+    queue and this task type.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class SafetyChecks(Records):
         silence: Callable[[Actor, int], int],
         prune_after: float = math.inf,
         began: Callable[[Actor, HeldClaim, str], bool | None] = lambda actor, held, step_id: None,
+        may_take: Callable[[Actor, StepRecord], bool] = lambda actor, record: True,
     ) -> None:
         super().__init__(dead_after, now)
         self.queues = QueueChecks(now)
-        self._step_checks = StepChecks(self, work, began, self.queues)
+        self._may_take = may_take
+        self._step_checks = StepChecks(self, work, began, may_take, self.queues)
         self._pod_checks = PodChecks(self, silence)
         self._prune_after = prune_after
         self._leader_seen: dict[
@@ -95,7 +98,7 @@ class SafetyChecks(Records):
                 claimed.append((record, event.stream))
         if claimed:
             self.queues.check(claimed, steps[0][0].at)
-            self._check_order(claimed, steps[0][0].at, call.args[0])
+            self._check_order(actor, claimed, steps[0][0].at, call.args[0])
         for record, step_id in pending:
             self.queue.add(step_id, record)
 
@@ -136,11 +139,11 @@ class SafetyChecks(Records):
         )
 
     def _check_order(
-        self, claimed: list[tuple[StepRecord, str]], at: int, request: SyncRequest
+        self, actor: Actor, claimed: list[tuple[StepRecord, str]], at: int, request: SyncRequest
     ) -> None:
-        """Check that no step left in the queue precedes a claimed one. Exempt are steps without
-        room in their queues, and those that are claimed for free slots only, not prefetched: steps
-        on their last try, and steps of queues with limits."""
+        """Check that no step left in the queue precedes a claimed one. Exempt are steps that the
+        pod may not take, steps without room in their queues, and those that are claimed for free
+        slots only, not prefetched: steps on their last try, and steps of queues with limits."""
         order = sorted((-record.priority, record.created, step_id) for record, step_id in claimed)
         for place, (_, _, step_id) in enumerate(order):
             if place >= request.free and self.is_last_try(step_id):
@@ -149,23 +152,21 @@ class SafetyChecks(Records):
                 raise Violation("limits", step_id, "was prefetched and takes room in its queue")
         for best in self.queue.before(order[-1], at):
             record = self.steps[best[2]]
-            if not self.queues.has_room(record, at):
+            if not (self._may_take(actor, record) and self.queues.has_room(record, at)):
                 continue
             before = sum(entry < best for entry in order)
             waits = before >= request.free and self.is_last_try(best[2])
             if not waits and (before < request.slots or not self.queues.has_limits(record)):
                 raise Violation("priority", best[2], f"was not claimed before {order[-1][2]}")
 
-    def first_with_room(self, at: int) -> str | None:
-        """The first due step that may be claimed within the limits of its queue, or ``None``."""
-        return next(
-            (
-                step_id
-                for _, _, step_id in self.queue.before(LAST, at)
-                if self.queues.has_room(self.steps[step_id], at)
-            ),
-            None,
-        )
+    def first_claimable(self, actor: Actor, at: int) -> str | None:
+        """The first due step that the actor may claim within the limits of its queue, or
+        ``None``."""
+        for _, _, step_id in self.queue.before(LAST, at):
+            record = self.steps[step_id]
+            if self._may_take(actor, record) and self.queues.has_room(record, at):
+                return step_id
+        return None
 
     def _check_leads(self, actor: Actor) -> None:
         leader = self._leader_seen.get(actor)

@@ -41,6 +41,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     queue: str = DEFAULT_QUEUE
     key: str | None = None
+    task_type: str = ""
 
     def behaves(self, attempt: int) -> Behaviour:
         """The function's behaviour in this attempt, counted from 1."""
@@ -111,6 +112,17 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
     pod_id: str
     grace: float | None = None
     back_after: float | None = None
+
+
+class Upgrade(msgspec.Struct, frozen=True, tag=True):
+    """Drains the pod, and starts another version of it ``back_after`` seconds later, which takes
+    other steps: see :class:`Start`."""
+
+    at: float
+    pod_id: str
+    back_after: float
+    queues: tuple[str, ...] | None = None
+    task_types: tuple[str, ...] | None = None
 
 
 class ClockJump(msgspec.Struct, frozen=True, tag=True):
@@ -211,15 +223,18 @@ class LateRepeats(msgspec.Struct, frozen=True, tag=True):
 
 class Start(msgspec.Struct, frozen=True):
     """Starts a pod at ``at``; its clock runs ``rate`` times as fast as the store's. ``by_hand``:
-    clients claim its steps, under leases."""
+    clients claim its steps, under leases. It takes only steps of these ``queues`` and these
+    ``task_types``; ``None``: of all."""
 
     pod_id: str
     at: float = 0.0
     rate: float = 1.0
     by_hand: bool = False
+    queues: tuple[str, ...] | None = None
+    task_types: tuple[str, ...] | None = None
 
 
-ProcessFault = Crash | Freeze | DuplicatePod | Stop | ClockJump
+ProcessFault = Crash | Freeze | DuplicatePod | Stop | Upgrade | ClockJump
 PodFault = ProcessFault | TransactionFault | UnreachableStorage
 FleetFault = (
     StoreOutage

@@ -22,19 +22,22 @@ FAIL_AT_ONCE: Final = ("fails for good", "returns too much")
 class StepChecks:
     """Checks versions, claims, tries and final statuses. ``began(actor, held, step_id)``: whether
     the step's function began under a claim whose process has died; ``None`` if the actor cannot
-    know. ``queues`` is told of claims and their ends."""
+    know. ``may_take(actor, record)``: whether the actor may claim the step. ``queues`` is told of
+    claims and their ends."""
 
     def __init__(
         self,
         records: Records,
         work: Mapping[str, Work],
         began: Callable[[Actor, HeldClaim, str], bool | None],
+        may_take: Callable[[Actor, StepRecord], bool],
         queues: QueueChecks,
     ) -> None:
         self._records = records
         self._queues = queues
         self._work = work
         self._began = began
+        self._may_take = may_take
 
     def changed(self, event: StepEvent, step: Step, call: StoreCall, actor: Actor) -> StepRecord:
         """Check an event and the resulting row. Raises :class:`Violation`."""
@@ -54,6 +57,7 @@ class StepChecks:
                 available,
                 queue=self._work[step_id].queue,
                 key=self._work[step_id].key,
+                task_type=self._work[step_id].task_type,
             )
             self._records.steps[step_id] = record
             self._records.unfinished += 1
@@ -142,6 +146,15 @@ class StepChecks:
             "ended incarnations stay ended",
             step_id,
             "was claimed by an incarnation that is not live",
+        )
+        require(
+            self._may_take(actor, record),
+            "routes",
+            step_id,
+            "was claimed by {}, which does not take steps of queue {!r} and type {!r}",
+            actor.name,
+            record.queue,
+            record.task_type,
         )
         record.status = "claimed"
         record.held = HeldClaim(token, actor.name, fact.incarnation)

@@ -10,6 +10,7 @@ from tests.mutations.inbox import INBOX
 from tests.mutations.mailbox import MAILBOX
 from tests.mutations.pods import PODS
 from tests.mutations.queues import QUEUES
+from tests.mutations.routes import ROUTES
 from tests.mutations.steps import STEPS
 from tests.mutations.store import STORE
 from tests.mutations.worker import WORKER
@@ -23,4 +24,5 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *MAILBOX,
     *QUEUES,
     *INBOX,
+    *ROUTES,
 )

@@ -45,7 +45,17 @@ class History:
         work = {name: Work(step_id=name) for name in ("s", "t", "u", "v")}
         work["late"] = Work(step_id="late", delay=10)
         self.now = 0
-        self.checks = SafetyChecks(work, DEAD_AFTER, lambda: self.now, self.silence, PRUNE_AFTER)
+        self.unserved: set[str] = set()  # ids of steps that no pod may take
+        self.checks = SafetyChecks(
+            work,
+            DEAD_AFTER,
+            lambda: self.now,
+            self.silence,
+            PRUNE_AFTER,
+            may_take=lambda actor, record: all(
+                record is not self.checks.steps.get(step_id) for step_id in self.unserved
+            ),
+        )
         self.steps: dict[str, steps.Step] = {}
         self.pods: dict[str, pods.Pod] = {}
         self.versions: dict[str, int] = {}
@@ -189,6 +199,22 @@ def test_claim_by_unknown_incarnation_is_detected(history: History) -> None:
     history.step(submitted(), step_id="t")
     with violation_of("ended incarnations stay ended"):
         history.step(claimed("y", "h"), step_id="t")
+
+
+def test_claim_by_pod_that_may_not_take_the_step_is_detected(history: History) -> None:
+    history.unserved.add("t")
+    history.step(submitted(), step_id="t")
+    with violation_of("routes"):
+        history.step(claimed("y"), step_id="t")
+
+
+def test_step_that_pod_may_not_take_may_be_passed_over(history: History) -> None:
+    history.unserved.add("t")
+    history.step(submitted(priority=5), step_id="t")
+    history.step(submitted(), step_id="u")
+    assert history.checks.first_claimable(ONE, 10) == "u"
+    history.step(claimed("y"), step_id="u")
+    assert history.checks.first_claimable(ONE, 10) is None
 
 
 def test_outcome_with_wrong_claim_token_is_detected(history: History) -> None:

@@ -34,10 +34,13 @@ def test_seeds_cover_every_fault_behaviour_and_event() -> None:
     faults: set[type] = set()
     behaviours: set[str] = set()
     events: Counter[str] = Counter()
-    pruned = by_hand = 0
+    pruned = by_hand = routed = 0
     for seed in SEEDS:
         scenario = draw(seed)
         by_hand += sum(pod.by_hand for pod in scenario.pods)
+        routed += sum(
+            pod.queues is not None and pod.task_types is not None for pod in scenario.pods
+        )
         stores.add(scenario.store)
         faults.update(type(fault) for fault in scenario.faults)
         for request in scenario.requests:
@@ -53,6 +56,7 @@ def test_seeds_cover_every_fault_behaviour_and_event() -> None:
     assert faults == set(get_args(sc.Fault))
     assert pruned > 100
     assert by_hand > 10
+    assert routed > 10
     assert behaviours == set(get_args(sc.Behaviour))
     assert set(events) == {
         "submitted", "claimed", "completed", "retried", "released", "recovered", "failed",
