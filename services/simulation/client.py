@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from fleet_q.core.calls import StoreCall
-from fleet_q.core.errors import IllegalTransition, StoreUnavailable, UnknownStep
+from fleet_q.core.errors import (
+    IllegalTransition,
+    StepConflict,
+    StoreUnavailable,
+    UniqueKeyTaken,
+    UnknownStep,
+)
 from fleet_q.core.inbox import row_values
-from fleet_q.core.ports import StoreTraits
+from fleet_q.core.ports import StoreTraits, SubmitResult
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Submit
-from fleet_q.core.submission import TASK_TYPE
 from fleet_q.core.submitting import Submitting
 from fleet_q.services.simulation.actor import Process
+from fleet_q.services.simulation.payloads import payload_of
 from fleet_q.services.simulation.scenario import (
     Cancellation,
     QueueSetting,
@@ -30,42 +35,54 @@ from fleet_q.services.simulation.virtual_clock import VirtualClock
 MAX_RETRY_WAIT: Final = 5.0
 """Seconds between two attempts of a client, at most."""
 
+ANSWERS: Final = (UnknownStep, IllegalTransition, StepConflict, UniqueKeyTaken)
+"""Errors that are answers: the step is unknown or final, its id has another payload since it was
+replaced, or its unique key is taken."""
+
 
 def send(
     request: Request,
     virtual_clock: VirtualClock,
     chance: Random,
     traits: StoreTraits,
-    on_done: Callable[[bool], object],
+    on_done: Callable[[list[SubmitResult]], object],
 ) -> Process:
-    """Send the request until the store answers; an unknown or final step is an answer, too. Unique
-    submissions are sent once. ``on_done`` is called with whether the request is known to have been
-    carried out."""
+    """Send the request until the store answers; the errors :data:`ANSWERS` are answers, too. Unique
+    submissions that are not checked are sent once. ``on_done`` is called with the results of a
+    submission; without any for another request, or if none is known."""
     call = _call_of(request)
-    send_once = isinstance(request, Submission) and (request.unique or request.inbox)
-    if traits.combines and isinstance(request, Submission) and not request.unique:
-        yield from _submit_checked(call, virtual_clock, chance, traits)
-        on_done(True)
+    if traits.combines and isinstance(request, Submission) and _is_checked(request):
+        try:
+            results = yield from _submit_checked(call, virtual_clock, chance, traits)
+        except ANSWERS:
+            results = []
+        on_done(results)
         return
+    send_once = isinstance(request, Submission) and (request.unique or request.inbox)
     while True:
         try:
-            yield call
-        except (UnknownStep, IllegalTransition):
-            on_done(False)
-            return
+            answer = yield call
+        except ANSWERS:
+            break
         except StoreUnavailable:
             if send_once:
-                on_done(False)
-                return
+                break
             yield virtual_clock.now + chance.uniform(0, MAX_RETRY_WAIT)
         else:
-            on_done(True)
+            on_done(answer if call.method == "submit" else [])
             return
+    on_done([])
+
+
+def _is_checked(request: Submission) -> bool:
+    """Whether only the mailbox can tell if other steps have its ids or unique keys."""
+    has_unique_keys = any(work.unique_key is not None for work in request.steps)
+    return not request.inbox and (has_unique_keys or not request.unique)
 
 
 def _submit_checked(
     call: StoreCall, virtual_clock: VirtualClock, chance: Random, traits: StoreTraits
-) -> Process:
+) -> Generator[StoreCall | float, Any, list[SubmitResult]]:
     """Submit through the mailbox, for as long as it takes."""
 
     def waiting(seconds: float) -> Process:
@@ -80,7 +97,7 @@ def _submit_checked(
         may_wait=lambda: True,
         clock=lambda: virtual_clock.now,
     )
-    yield from submitting.submit(*call.args)
+    return (yield from submitting.submit(*call.args))
 
 
 def hold_locks(seconds: float, pods: tuple[str, ...]) -> Process:
@@ -92,7 +109,7 @@ def hold_locks(seconds: float, pods: tuple[str, ...]) -> Process:
 def _call_of(request: Request) -> StoreCall:
     match request:
         case Submission(steps=steps, inbox=True):
-            return StoreCall("insert", ([row_values(_submit(work, False)) for work in steps],))
+            return StoreCall("insert", ([_row(work) for work in steps],))
         case Submission(steps=steps, pod_id=pod_id, unique=unique):
             return StoreCall("submit", ([_submit(work, unique) for work in steps], pod_id))
         case Cancellation(step_id=step_id):
@@ -103,10 +120,16 @@ def _call_of(request: Request) -> StoreCall:
             return StoreCall("set_queue", (queue, change))
 
 
+def _row(work: Work) -> dict[str, Any]:
+    """The row of the inbox that submits the step, or an invalid one."""
+    row = row_values(_submit(work, False))
+    return row if work.is_valid else row | {"task_type": "one", "payload": '{"task_type":"other"}'}
+
+
 def _submit(work: Work, unique: bool) -> Submit:
     return Submit(
         work.step_id,
-        json.dumps({TASK_TYPE: work.task_type}) if work.task_type else "{}",
+        payload_of(work),
         work.priority,
         work.max_retries,
         micros(work.delay),
@@ -114,4 +137,7 @@ def _submit(work: Work, unique: bool) -> Submit:
         queue=work.queue,
         task_type=work.task_type,
         key=work.key,
+        unique_key=work.unique_key,
+        unique_for=None if work.unique_for is None else micros(work.unique_for),
+        on_conflict=work.on_conflict,
     )

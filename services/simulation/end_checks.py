@@ -8,17 +8,17 @@ from fleet_q.adapters.ids import INTAKE
 from fleet_q.core.audit import audit
 from fleet_q.core.event_store import EventStore
 from fleet_q.services.simulation.recording import RecordingDatabase
-from fleet_q.services.simulation.records import Records
+from fleet_q.services.simulation.safety_checks import SafetyChecks
 from fleet_q.services.simulation.violation import Violation
 
 
-def check_end(accepted: Iterable[str], records: Records, database: RecordingDatabase) -> None:
+def check_end(accepted: Iterable[str], records: SafetyChecks, database: RecordingDatabase) -> None:
     """Check that every step that was ``accepted`` exists, that no event is lost, and that the
     tables match the log. Raises :class:`Violation`."""
     for step_id in sorted(accepted):
         if step_id not in records.steps:
             raise Violation("nothing lost", step_id, "was accepted and does not exist")
-    for step_id in records.inbox:
+    for step_id in records.inbox.waiting:
         raise Violation("inbox", step_id, "was not taken in")
     for step_id, record in records.steps.items():
         events = len(database.step_log.get(step_id, ()))

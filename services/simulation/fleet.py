@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import msgspec
 
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError
+from fleet_q.core.ports import SubmitResult
 from fleet_q.core.queues import QueueChange
 from fleet_q.core.retry import MICROS, micros
 from fleet_q.core.routing import Routes
@@ -179,18 +180,18 @@ class Fleet:
                 self.virtual_clock,
                 chance,
                 self.database.traits,
-                lambda done: self._on_request_done(request, done),
+                lambda results: self._on_request_done(request, results),
             )
         )
 
-    def _on_request_done(self, request: sc.Request, done: bool) -> None:
+    def _on_request_done(self, request: sc.Request, results: Sequence[SubmitResult]) -> None:
         self._open_requests -= 1
-        if not done or not isinstance(request, sc.Submission):
+        if not results or not isinstance(request, sc.Submission):
             return
-        self.accepted.update(work.step_id for work in request.steps)
+        for work, result in zip(request.steps, results, strict=True):
+            self.checks.unique_keys.answered(work, result)
+            self.accepted.add(result.step_id)
         pod = self.processes.get(request.pod_id or "")
-        if request.inbox:
-            return
         if pod is not None and pod.alive and not pod.frozen:
             pod.work_arrived()
 
@@ -276,7 +277,8 @@ class Fleet:
         self.measures.committed(call.method, steps)
         self.measures.pods_changed(pods)
         self.checks.early_by = self.database.early_by
-        self.checks.committed(actor, call, answer, steps, pods, queues)
+        taken_in = self.database.take_taken_in()
+        self.checks.committed(actor, call, answer, steps, pods, queues, taken_in)
         if pruned := self.database.take_pruned():
             self.measures.pruned += len(pruned)
             self.checks.pruned(actor, pruned)

@@ -20,6 +20,7 @@ from fleet_q.services.simulation.snowflake_faults import (
     with_errors,
     with_large_results,
 )
+from fleet_q.services.simulation.unique_keys import with_unique_keys
 
 FAULTS_PER_POD: Final = 6.0
 """Faults of a pod in one simulation, on average."""
@@ -85,7 +86,8 @@ def draw(
     )
     if is_measured or steps is not None:
         return scenario
-    scenario = with_routes(with_limited_queues(_with_inbox(scenario)))
+    scenario = _with_inbox(with_unique_keys(scenario))
+    scenario = with_routes(with_limited_queues(scenario))
     return with_rare_case(scenario, [pod.pod_id for pod in scenario.pods])
 
 
@@ -111,17 +113,17 @@ def burst(
 
 
 def _with_inbox(scenario: sc.Scenario) -> sc.Scenario:
-    """Let some submissions to a SQLite file insert rows into the inbox."""
+    """Let some submissions to a SQLite file insert rows into the inbox, of which few are
+    invalid."""
     if scenario.store != "sqlite":
         return scenario
     chance = Random(f"scenario {scenario.seed}, inbox")
     share = chance.choice([0.0, 0.3])
-    requests = [
-        replace(request, unique=False, inbox=True)
-        if isinstance(request, sc.Submission) and chance.random() < share
-        else request
-        for request in scenario.requests
-    ]
+    requests = list(scenario.requests)
+    for place, request in enumerate(requests):
+        if isinstance(request, sc.Submission) and chance.random() < share:
+            steps = tuple(replace(w, is_valid=chance.random() > 0.05) for w in request.steps)
+            requests[place] = replace(request, steps=steps, unique=False, inbox=True)
     return replace(scenario, requests=tuple(requests))
 
 

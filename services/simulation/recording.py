@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from fleet_q.adapters.memory import MemoryDatabase, MemoryTransaction
 from fleet_q.core.events import StepEvent
+from fleet_q.core.inbox import InboxRow
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import FinalStep, Pruned, StoreTraits
 from fleet_q.core.queues import QueueEvent, QueueWrite
 from fleet_q.core.step import Step
 
 StepChange = tuple[StepEvent, Step]
+
+
+class TakenIn(NamedTuple):
+    """A row of the inbox, and the store's time at which it was deleted."""
+
+    row: InboxRow
+    at: int
 
 
 class RecordingDatabase(MemoryDatabase):
@@ -28,6 +37,7 @@ class RecordingDatabase(MemoryDatabase):
         self.pod_changes: list[PodChange] = []
         self.pruned: list[str] = []  # ids of steps and pods
         self.queue_changes: list[QueueWrite] = []
+        self.taken_in: list[TakenIn] = []
 
     def begin(self) -> MemoryTransaction:
         return _RecordingTransaction(self, self._clock() - self.early_by)
@@ -45,6 +55,13 @@ class RecordingDatabase(MemoryDatabase):
         """The changes of limits committed since the last call; clears them."""
         taken, self.queue_changes = self.queue_changes, []
         return [event for event, _ in taken if event is not None]
+
+    def take_taken_in(self) -> list[TakenIn]:
+        """The rows of the inbox deleted since the last call; clears them."""
+        taken = self.taken_in
+        if taken:
+            self.taken_in = []
+        return taken
 
     def take_pruned(self) -> list[str]:
         """The ids of steps and pods pruned since the last call; clears them."""
@@ -71,6 +88,11 @@ class _RecordingTransaction(MemoryTransaction):
         super().write_queues(changes)
         self._db.queue_changes += changes
 
+    def delete_inbox_rows(self, last: InboxRow) -> None:
+        rows = [row for row in self._db.inbox if row.row_id <= last.row_id]
+        self._db.taken_in += [TakenIn(row, self.at) for row in rows]
+        super().delete_inbox_rows(last)
+
     def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
         present = [step.step_id for step in steps if step.step_id in self._db.steps]
         pruned = super().prune_steps(steps, before)
@@ -86,5 +108,6 @@ class _RecordingTransaction(MemoryTransaction):
         super().roll_back()
         self._db.pruned.clear()
         self._db.queue_changes.clear()
+        self._db.taken_in.clear()
         self._db.step_changes.clear()
         self._db.pod_changes.clear()

@@ -51,6 +51,8 @@ class StepRecord(msgspec.Struct):
     queue: str = DEFAULT_QUEUE
     key: str | None = None
     task_type: str = ""
+    unique_key: str | None = None
+    unique_until: int | None = None
 
 
 class PodRecord(msgspec.Struct):
@@ -82,8 +84,6 @@ class Records:
         self.early_by = 0  # µs by which the time of the latest commit precedes it
         self.holding: Counter[str] = Counter()  # number of claimed steps, by incarnation
         self.queue = Queue(self.steps)
-        self.inbox: list[str] = []  # the steps of the rows that no sync has taken in, in order
-        self.taken_in: set[str] = set()
 
     def leader(self, at: int, rows: Sequence[Pod] | None = None) -> str | None:
         """The leader at ``at``, or ``None``; by the log, or by ``rows`` that were read."""

@@ -16,13 +16,15 @@ from fleet_q.core.pod import PodChange
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.queues import QueueEvent
 from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.inbox_checks import InboxChecks
 from fleet_q.services.simulation.mailbox import joining_pod, owner_of
 from fleet_q.services.simulation.pod_checks import PodChecks
 from fleet_q.services.simulation.queue_checks import QueueChecks
-from fleet_q.services.simulation.recording import StepChange
+from fleet_q.services.simulation.recording import StepChange, TakenIn
 from fleet_q.services.simulation.records import HeldClaim, Records, StepRecord, require
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.step_checks import StepChecks
+from fleet_q.services.simulation.unique_key_checks import UniqueKeyChecks
 from fleet_q.services.simulation.violation import Violation
 
 LAST: Final = (2**63, 0, "")
@@ -52,8 +54,10 @@ class SafetyChecks(Records):
     ) -> None:
         super().__init__(dead_after, now)
         self.queues = QueueChecks(now)
+        self.unique_keys = UniqueKeyChecks(self, work)
+        self.inbox = InboxChecks(self, work, self.unique_keys)
         self._may_take = may_take
-        self._step_checks = StepChecks(self, work, began, may_take, self.queues)
+        self._step_checks = StepChecks(self, work, began, may_take, self.queues, self.unique_keys)
         self._pod_checks = PodChecks(self, silence)
         self._prune_after = prune_after
         self._leader_seen: dict[
@@ -70,8 +74,12 @@ class SafetyChecks(Records):
         steps: Sequence[StepChange],
         pods: Sequence[PodChange],
         queues: Sequence[QueueEvent] = (),
+        taken_in: Sequence[TakenIn] = (),
     ) -> None:
-        """Check what one call wrote. Raises :class:`Violation`."""
+        """Check what one call wrote, and which rows of the inbox it took in. Raises
+        :class:`Violation`."""
+        if taken_in:
+            self.inbox.will_be_taken(taken_in)
         for queue_event in queues:
             self.queues.set(queue_event)
         if call.method == "pods":
@@ -81,7 +89,7 @@ class SafetyChecks(Records):
             if self._leader_seen[actor] == actor.name:
                 self._has_led.add(actor)
         elif call.method == "insert":
-            self.inbox += [row["step_id"] for row in call.args[0]]
+            self.inbox.inserted(call.args[0])
         elif call.method in ("declare_dead", "recover") and (steps or pods):
             self._check_leads(actor)
         elif call.method == "put" and (pod_id := joining_pod(request := call.args[1])) is not None:
@@ -96,6 +104,8 @@ class SafetyChecks(Records):
                 pending.append((record, event.stream))
             elif isinstance(event.fact, ev.Claimed):
                 claimed.append((record, event.stream))
+        if taken_in or steps:
+            self.inbox.check(taken_in, steps)
         if claimed:
             self.queues.check(claimed, steps[0][0].at)
             self._check_order(actor, claimed, steps[0][0].at, call.args[0])

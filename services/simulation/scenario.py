@@ -11,6 +11,7 @@ from fleet_q.adapters.snowflake.traits import MOST_WAITERS
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.queues import QueueChange
 from fleet_q.core.settings import PodSettings
+from fleet_q.core.step import OnConflict
 from fleet_q.services.simulation.models import Kind
 
 CLIENT: Final = "client"
@@ -29,7 +30,8 @@ Table = Literal["step_tracker", "step_events", "pod_health"]
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """A step and its function, which takes ``seconds`` and shows ``behaviour`` in its first
-    ``bad_attempts`` attempts, and then succeeds. ``delay`` and ``timeout`` are in seconds."""
+    ``bad_attempts`` attempts, and then succeeds. ``delay``, ``timeout`` and ``unique_for`` are in
+    seconds. A row of the inbox that is not ``is_valid`` is no submission."""
 
     step_id: str
     priority: int = 0
@@ -42,6 +44,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = DEFAULT_QUEUE
     key: str | None = None
     task_type: str = ""
+    unique_key: str | None = None
+    unique_for: float | None = None
+    on_conflict: OnConflict = "existing"
+    is_valid: bool = True
 
     def behaves(self, attempt: int) -> Behaviour:
         """The function's behaviour in this attempt, counted from 1."""
@@ -50,7 +56,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 class Submission(msgspec.Struct, frozen=True, tag=True):
     """Submits steps in one call, from pod ``pod_id`` or from outside. If their ids are ``unique``,
-    the call is not retried; nor if it inserts rows into the ``inbox``."""
+    the call is not retried, unless through the mailbox; nor if it inserts rows into the
+    ``inbox``."""
 
     at: float
     steps: tuple[Work, ...]

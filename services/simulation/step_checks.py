@@ -8,11 +8,14 @@ from typing import Final
 from fleet_q.core import events as ev
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.events import StepEvent
+from fleet_q.core.retry import micros
 from fleet_q.core.step import Step
 from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.payloads import row_in, work_of
 from fleet_q.services.simulation.queue_checks import QueueChecks
 from fleet_q.services.simulation.records import HeldClaim, Records, StepRecord, require
 from fleet_q.services.simulation.scenario import Work
+from fleet_q.services.simulation.unique_key_checks import UniqueKeyChecks
 from fleet_q.services.simulation.violation import Violation
 
 FAIL_AT_ONCE: Final = ("fails for good", "returns too much")
@@ -23,7 +26,7 @@ class StepChecks:
     """Checks versions, claims, tries and final statuses. ``began(actor, held, step_id)``: whether
     the step's function began under a claim whose process has died; ``None`` if the actor cannot
     know. ``may_take(actor, record)``: whether the actor may claim the step. ``queues`` is told of
-    claims and their ends."""
+    claims and their ends, ``unique_keys`` of submissions."""
 
     def __init__(
         self,
@@ -32,9 +35,11 @@ class StepChecks:
         began: Callable[[Actor, HeldClaim, str], bool | None],
         may_take: Callable[[Actor, StepRecord], bool],
         queues: QueueChecks,
+        unique_keys: UniqueKeyChecks,
     ) -> None:
         self._records = records
         self._queues = queues
+        self._unique_keys = unique_keys
         self._work = work
         self._began = began
         self._may_take = may_take
@@ -48,17 +53,8 @@ class StepChecks:
             record = None
         if isinstance(fact, ev.Submitted):
             require(record is None, "versions", step_id, "was submitted twice")
-            self._take_in(step_id)
-            available = fact.available_ts if self._work[step_id].delay else 0
-            record = StepRecord(
-                fact.priority,
-                fact.max_retries,
-                event.at,
-                available,
-                queue=self._work[step_id].queue,
-                key=self._work[step_id].key,
-                task_type=self._work[step_id].task_type,
-            )
+            record = self._submitted(event, fact)
+            self._unique_keys.submitted(step_id, record)
             self._records.steps[step_id] = record
             self._records.unfinished += 1
         elif record is None:
@@ -109,16 +105,29 @@ class StepChecks:
                 record.available = 0
                 record.status = "pending"
                 self._records.unfinished += 1
+            case ev.Replaced():
+                self._unique_keys.replaced(step_id, record, event, fact)
+            case ev.Rejected():
+                is_letter = step_id not in self._work and record.version == 2
+                require(is_letter, "inbox", step_id, "was rejected and is no row of the inbox")
+                self._end(record, "failed")
         self._check_row(record, step)
         return record
 
-    def _take_in(self, step_id: str) -> None:
-        """Each row of the inbox becomes one step, in the order of insertion."""
-        records = self._records
-        require(step_id not in records.taken_in, "inbox", step_id, "was taken in twice")
-        if step_id in records.inbox:
-            require(records.inbox[0] == step_id, "inbox", step_id, "was taken in out of order")
-            records.taken_in.add(records.inbox.pop(0))
+    def _submitted(self, event: StepEvent, fact: ev.Submitted) -> StepRecord:
+        """The record of a new step, or of a dead letter that holds a row of the inbox."""
+        step_id = event.stream
+        record = StepRecord(fact.priority, fact.max_retries, event.at, available=0)
+        if step_id not in self._work:
+            require(row_in(fact.payload) is not None, "inbox", step_id, "was submitted by nobody")
+            return record
+        work, content = self._work[step_id], work_of(fact.payload, self._work, step_id)
+        record.available = fact.available_ts if content.delay else 0
+        record.task_type = content.task_type
+        record.queue, record.key, record.unique_key = work.queue, work.key, work.unique_key
+        if work.unique_for is not None:
+            record.unique_until = event.at + micros(work.unique_for)
+        return record
 
     def _claimed(
         self, record: StepRecord, event: StepEvent, fact: ev.Claimed, actor: Actor

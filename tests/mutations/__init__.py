@@ -13,6 +13,7 @@ from tests.mutations.queues import QUEUES
 from tests.mutations.routes import ROUTES
 from tests.mutations.steps import STEPS
 from tests.mutations.store import STORE
+from tests.mutations.unique_keys import UNIQUE_KEYS
 from tests.mutations.worker import WORKER
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -25,4 +26,5 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *QUEUES,
     *INBOX,
     *ROUTES,
+    *UNIQUE_KEYS,
 )
