@@ -7,7 +7,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from fleet_q.core.routing import EVERYWHERE
+from fleet_q.core.routing import Routes
 from fleet_q.core.step import Complete, Fail, Step
 from fleet_q.services.simulation.functions import Functions, claim_of, result_of
 
@@ -25,15 +25,17 @@ SILENT_SHARE: Final = 0.1
 
 
 class Clients(Functions):
-    """As many clients as there are slots. Each asks for one step and waits for it, and comes back
-    after a pause, whose length ``chance`` draws. ``asking`` is how many wait for a step."""
+    """As many clients as there are slots. Each asks for one step of these ``routes`` and waits for
+    it, and comes back after a pause, whose length ``chance`` draws. ``asking`` is how many wait for
+    a step."""
 
     def __init__(
-        self, machine: PodMachine, chance: Random, *arguments: Any, **options: Any
+        self, machine: PodMachine, routes: Routes, chance: Random, *arguments: Any, **options: Any
     ) -> None:
         super().__init__(*arguments, **options)
         self.asking = 0
         self._machine = machine
+        self._routes = routes
         self._chance = chance
         self._pausing = 0
 
@@ -43,7 +45,7 @@ class Clients(Functions):
         self.claimed_at.update((claim_of(step), now) for step in steps)
         given, unwanted = steps[: self.asking], steps[self.asking :]
         self.asking -= len(given)
-        self._machine.want({EVERYWHERE: self.asking})
+        self._machine.want({self._routes: self.asking})
         self.unreported.update(map(claim_of, unwanted))
         self._machine.withdrawn(map(claim_of, unwanted))
         for step in given:
@@ -74,8 +76,8 @@ class Clients(Functions):
             self._on_done(self._look)
 
     def _look(self) -> None:
-        self._machine.want({EVERYWHERE: self.asking})
-        self._machine.look(EVERYWHERE)
+        self._machine.want({self._routes: self.asking})
+        self._machine.look(self._routes)
 
     def _renew(self, step: Step) -> None:
         process = self._process

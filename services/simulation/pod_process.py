@@ -108,7 +108,8 @@ class PodProcess(Actor):
         self._clients: Clients | None = None
         new_functions: Callable[..., Functions] = Functions
         if by_hand:
-            new_functions = partial(Clients, self.machine, Random(f"{chance.random()}, clients"))
+            clients = Random(f"{chance.random()}, clients")
+            new_functions = partial(Clients, self.machine, routes, clients)
         self._functions = new_functions(
             self,
             slot_count,

@@ -6,6 +6,7 @@ import pytest
 
 from fleet_q.services.simulation.fleet import Fleet
 from fleet_q.services.simulation.generate import draw
+from fleet_q.services.simulation.records import StepRecord
 from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.virtual_clock import VirtualClock
 
@@ -31,6 +32,7 @@ def test_step_that_vanished_without_pruning_is_detected() -> None:
 
 def test_step_that_never_ends_is_detected() -> None:
     fleet = Fleet(draw(1))
+    fleet.checks.steps["never ends"] = StepRecord(0, 3, 0, 0, status="claimed")
     fleet.checks.unfinished += 1
     with pytest.raises(Violation, match=r"^every step ends: "):
         fleet.run()
