@@ -14,6 +14,7 @@ from fleet_q.adapters import fork
 from fleet_q.adapters.clock import wall_clock
 from fleet_q.adapters.ids import INTAKE
 from fleet_q.core import search
+from fleet_q.core.backlog import PendingGroup, backlog_of
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.errors import StoreError
 from fleet_q.core.event_store import EventStore
@@ -216,21 +217,25 @@ class MemoryTransaction(StepByStep):
         return {status: len(self._db.by_status[status]) for status in STEP_STATUSES}
 
     def backlog(self) -> Backlog:
-        due: list[int] = []
-        waiting: list[int] = []
+        due: defaultdict[tuple[str, str | None], list[int]] = defaultdict(list)
+        waiting: defaultdict[tuple[str, str | None], list[int]] = defaultdict(list)
         for step in self._in_status("pending"):
             if is_due(step, self.at):
-                due.append(max(step.created_ts, step.available_ts))
+                due[step.queue, step.key].append(max(step.created_ts, step.available_ts))
             else:
-                waiting.append(step.available_ts)
-        return Backlog(
-            self.at,
-            pending=len(due) + len(waiting) + len(self._db.inbox),
-            claimable=len(due) + len(self._db.inbox),
-            claimed=len(self._db.by_status["claimed"]),
-            oldest=min(due, default=self.at if self._db.inbox else None),
-            next_due=min(waiting, default=None),
-        )
+                waiting[step.queue, step.key].append(step.available_ts)
+        groups = [
+            PendingGroup(
+                *place,
+                pending=len(due[place]) + len(waiting[place]),
+                due=len(due[place]),
+                oldest=min(due[place], default=None),
+                next_due=min(waiting[place], default=None),
+            )
+            for place in {*due, *waiting}
+        ]
+        claimed, inbox = len(self._db.by_status["claimed"]), len(self._db.inbox)
+        return backlog_of(self.at, groups, self.all_limits(), claimed, inbox)
 
     def queue_stats(self, window: int) -> QueueStats:
         since = self.at - window

@@ -223,6 +223,11 @@ class QueueRoom:
         self._count = 0
 
     @property
+    def is_paused(self) -> bool:
+        """Whether no step is claimed, whatever the room."""
+        return self._queue.paused
+
+    @property
     def steps(self) -> int:
         """How many more steps may be claimed, whatever their keys."""
         queue, room = self._queue, MOST_RUNNING

@@ -146,7 +146,16 @@ class StepByStep(Transaction):
     def limits(self, ended: Collection[tuple[str, str]] = ()) -> ClaimLimits | None:
         """The limits of queues now, apart from the claims ``ended``; ``None`` if no queue has
         any."""
-        queues = self.limited_queues()
+        return self._limits_of(self.limited_queues(), ended)
+
+    def all_limits(self) -> ClaimLimits | None:
+        """The limits of all queues that have any, whether steps wait in them or not; ``None`` if no
+        queue has any."""
+        return self._limits_of([queue for queue in self.queues() if queue.has_limits], ())
+
+    def _limits_of(
+        self, queues: Sequence[Queue], ended: Collection[tuple[str, str]]
+    ) -> ClaimLimits | None:
         if not queues:
             return None
         running = self.running([queue.queue for queue in queues], ended)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet_q.adapters import rows
+from fleet_q.adapters.snowflake.backlog import to_backlog
 from fleet_q.adapters.snowflake.calls import Calls, by_id
 from fleet_q.adapters.snowflake.change import change, change_allowed
 from fleet_q.adapters.snowflake.mailbox import Mailbox
@@ -178,8 +179,7 @@ class SnowflakeStore:
         return rows.to_counts((status, int(count)) for status, count in self._calls.query("counts"))
 
     def backlog(self) -> Backlog:
-        at, pending, claimable, claimed, oldest, next_due = self._calls.query("backlog")[0]
-        return Backlog(at, int(pending), int(claimable), int(claimed), oldest, next_due)
+        return to_backlog(self._calls.query("backlog"))
 
     def queue_stats(self, window: int) -> QueueStats:
         return to_stats(self._calls.query("queue_stats", window=window), window)

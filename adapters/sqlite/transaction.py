@@ -17,6 +17,7 @@ from fleet_q.adapters.columns import ROWS
 from fleet_q.adapters.sqlite import search, stats, submissions
 from fleet_q.adapters.sqlite.candidates import Pair, candidates, served_pair
 from fleet_q.adapters.statements import statements
+from fleet_q.core.backlog import PendingGroup, backlog_of
 from fleet_q.core.claim_limits import ClaimLimits, Running
 from fleet_q.core.errors import StoreError
 from fleet_q.core.events import PodEvent, StepEvent
@@ -201,7 +202,17 @@ class SqliteTransaction(StepByStep):
         return rows.to_counts([*counts, ("completed", completed)])
 
     def backlog(self) -> Backlog:
-        return Backlog(self.at, *self._run("backlog", {"now": self.at}).fetchone())
+        limits = self.all_limits()
+        rooms = limits.rooms if limits is not None else {}
+        limited = rows.encode(list(rooms))
+        keyed = rows.encode([queue for queue, room in rooms.items() if room.per_key is not None])
+        values = {"now": self.at, "limited": limited}
+        claimed, inbox, *without_limits = self._run("backlog", values).fetchone()
+        groups = [PendingGroup("", None, *without_limits)]
+        if rooms:
+            in_groups = self._run("backlog_within_limits", {**values, "keyed": keyed})
+            groups += (PendingGroup(*row) for row in in_groups)
+        return backlog_of(self.at, groups, limits, claimed, inbox)
 
     def queue_stats(self, window: int) -> QueueStats:
         since, groups = stats.groups_of_steps(self._run, self.at, window)

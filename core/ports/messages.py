@@ -165,12 +165,13 @@ class PodList(msgspec.Struct, frozen=True):
 class Backlog(msgspec.Struct, frozen=True):
     """How many steps are not final, counted at ``at`` by the store's clock.
 
-    - ``pending``: the steps that wait, of which ``claimable`` are due. A row of the inbox counts as
-      one that is due now.
+    - ``pending``: the steps that wait, of which ``claimable`` are due and may be claimed within the
+      limits of their queues. A row of the inbox counts as one that is due now.
     - ``claimed``: the steps that pods hold.
     - ``oldest``: when the claimable step that has waited longest was submitted or became due,
       whichever is later; ``None``: no step is claimable.
-    - ``next_due``: when the next of the other pending steps becomes due; ``None``: there is none.
+    - ``next_due``: when the next of the other pending steps becomes due, or the rate of its queue
+      allows one more claim; ``None``: there is none. Steps of paused queues do not count.
     """
 
     at: int

@@ -22,7 +22,11 @@ class _Gauge(NamedTuple):
 
 _GAUGES: Final = (
     _Gauge("pending_steps", "Steps that wait, due or not.", lambda d: d.pending),
-    _Gauge("claimable_steps", "Steps that wait and are due.", lambda d: d.claimable),
+    _Gauge(
+        "claimable_steps",
+        "Steps that are due and may be claimed within the limits of their queues.",
+        lambda d: d.claimable,
+    ),
     _Gauge("claimed_steps", "Steps that pods hold.", lambda d: d.claimed),
     _Gauge(
         "oldest_claimable_age_seconds",
@@ -31,7 +35,7 @@ _GAUGES: Final = (
     ),
     _Gauge(
         "next_due_seconds",
-        "Seconds until the next delayed step or retry becomes due; no value if there is none.",
+        "Seconds until the next step becomes due, or its queue's rate allows one; else no value.",
         lambda d: d.next_due_in,
     ),
     _Gauge(

@@ -12,16 +12,18 @@ from fleet_q.core.ports import Backlog, Store
 from fleet_q.core.retry import MICROS
 from fleet_q.core.scaling import wanted_pods
 from fleet_q.core.settings import PodSettings
+from fleet_q.services.app.on_change import ReadOnChange
 
 
 @dataclass(frozen=True)
 class Demand:
     """What a fleet has to do. All times are in seconds.
 
-    - ``pending``: the steps that wait, of which ``claimable`` are due; ``claimed``: those that pods
-      hold.
+    - ``pending``: the steps that wait, of which ``claimable`` are due and may be claimed within the
+      limits of their queues; ``claimed``: those that pods hold.
     - ``oldest_age``: for how long the oldest claimable step has waited; 0 if there is none.
-    - ``next_due_in``: until the next delayed step or retry becomes due; ``None`` if there is none.
+    - ``next_due_in``: until the next delayed step or retry becomes due, or the rate of a queue
+      allows one more claim; ``None`` if there is none.
     - ``wanted_pods``: the number of pods that run the claimable and claimed steps at once.
     """
 
@@ -36,10 +38,8 @@ class Demand:
 class Scaler:
     """Tells the demand of a fleet whose pods have these ``settings``. Any thread may use it.
 
-    It reads the change counter, which wakes no warehouse, at most once per ``poll_interval`` of the
-    store, or per claim interval. It counts steps only if the counter has changed, or a step has
-    become due since it counted; and once more a claim interval after a change, because another
-    session may not see at once what was committed. ``least`` and ``most`` bound the number of pods.
+    It counts steps only if the change counter of the store has changed, or a step has become due
+    since it counted: see :class:`ReadOnChange`. ``least`` and ``most`` bound the number of pods.
     ``clock`` is monotonic, in seconds.
     """
 
@@ -52,28 +52,21 @@ class Scaler:
         most: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
         self._slots = slots(settings.max_parallelism, settings.capacity_threshold)
         self._least = least
         self._most = most
-        self._clock = clock
-        self._claim_interval = settings.claim_interval
-        self._poll_interval = store.traits.poll_interval or settings.claim_interval
         self._lock = threading.Lock()
-        self._change_counter: int | None = None
-        self._backlog: Backlog | None = None
-        self._counted_at = 0.0
-        self._next_poll = 0.0
-        self._count_again_at: float | None = None
+        self._backlog = ReadOnChange(
+            store, store.backlog, settings.claim_interval, _seconds_until_due, clock
+        )
 
     def demand(self) -> Demand:
         """Return what the fleet has to do now. Raises what the store raises."""
         with self._lock:
-            backlog = self._current()
-            elapsed = self._clock() - self._counted_at
-        due_in = None
-        if backlog.next_due is not None:
-            due_in = max(0.0, (backlog.next_due - backlog.at) / MICROS - elapsed)
+            backlog, elapsed = self._backlog.current()
+        due_in = _seconds_until_due(backlog)
+        if due_in is not None:
+            due_in = max(0.0, due_in - elapsed)
         age = 0.0
         if backlog.oldest is not None:
             age = max(0.0, (backlog.at - backlog.oldest) / MICROS + elapsed)
@@ -92,27 +85,7 @@ class Scaler:
             ),
         )
 
-    def _current(self) -> Backlog:
-        now = self._clock()
-        if self._backlog is not None and now < self._next_poll:
-            return self._backlog
-        change_counter = self._store.change_counter()  # first: later changes show as a new one
-        has_changed = change_counter != self._change_counter
-        if self._backlog is None or has_changed or self._must_count(self._backlog, now):
-            self._backlog = self._store.backlog()
-            self._counted_at = self._clock()
-            self._change_counter = change_counter
-            if has_changed:
-                self._count_again_at = now + self._claim_interval
-            elif self._count_again_at is not None and now >= self._count_again_at:
-                self._count_again_at = None
-        self._next_poll = now + self._poll_interval
-        return self._backlog
 
-    def _must_count(self, backlog: Backlog, now: float) -> bool:
-        """Whether to count although the change counter has not changed."""
-        if self._count_again_at is not None and now >= self._count_again_at:
-            return True
-        if backlog.next_due is None:
-            return False
-        return now >= self._counted_at + (backlog.next_due - backlog.at) / MICROS
+def _seconds_until_due(backlog: Backlog) -> float | None:
+    """From the time of the count on."""
+    return None if backlog.next_due is None else (backlog.next_due - backlog.at) / MICROS

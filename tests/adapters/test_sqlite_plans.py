@@ -65,10 +65,23 @@ def test_statement_finds_its_rows_by_an_index(connection: sqlite3.Connection, na
 
 def test_backlog_reads_pending_and_claimed_steps_only(connection: sqlite3.Connection) -> None:
     statement = statements("sqlite")["backlog"]
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", {"now": 1})
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", {"now": 1, "limited": "[]"})
     steps = [row[3] for row in plan if "step_tracker" in row[3]]
     indexes = {step.partition(" INDEX ")[2].partition(" ")[0] for step in steps}
     assert indexes == {f"step_tracker_{name}" for name in ("queue", "delayed", "claimed")}
+
+
+def test_backlog_within_limits_reads_pending_steps_of_limited_queues_only(
+    connection: sqlite3.Connection,
+) -> None:
+    statement = statements("sqlite")["backlog_within_limits"]
+    values = {"now": 1, "limited": "[]", "keyed": "[]"}
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+    steps = [row[3] for row in plan if "step_tracker" in row[3]]
+    assert [step.partition(" INDEX ")[2] for step in steps] == [
+        "step_tracker_queue (queue=?)",
+        "step_tracker_delayed (queue=?)",
+    ]
 
 
 def test_counting_steps_reads_indexes_only(connection: sqlite3.Connection) -> None:

@@ -9,7 +9,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -288,6 +288,17 @@ class Model:
             within.append(step_id)
         return within
 
+    def _has_room(self, step: Row, now: int) -> bool:
+        """Whether a due step might be claimed if it were the only one that is."""
+        others = {
+            step_id: other
+            for step_id, other in self.steps.items()
+            if other["status"] != "pending" or step_id == step["step_id"]
+        }
+        alone = Model(self._longest_wait)
+        alone.steps, alone.limits = others, self.limits
+        return bool(alone.within_limits(now))
+
     def next_token(self, now: int) -> int | None:
         """When some bucket that has no whole token has one, and steps that are due need it."""
         due = {self.steps[step_id]["queue"] for step_id in self.claimable(now)}
@@ -303,22 +314,37 @@ class Model:
         return min((s["available_ts"] for s in pending if s["available_ts"] > now), default=None)
 
     def backlog(self, now: int) -> Backlog:
+        """The backlog; reading it refills no bucket."""
+        kept = self.limits
+        self.limits = {queue: replace(limits) for queue, limits in kept.items()}
+        for queue, limits in self.limits.items():
+            limits.tokens = kept[queue].tokens
+        try:
+            return self._backlog(now)
+        finally:
+            self.limits = kept
+
+    def _backlog(self, now: int) -> Backlog:
         due = [self.steps[step_id] for step_id in self.claimable(now)]
         waiting = [
             step
             for step in self.steps.values()
             if step["status"] == "pending" and not self._is_due(step, now)
         ]
+        with_room = [step for step in due if self._has_room(step, now)]
+        paused = {queue for queue, limits in self.limits.items() if limits.paused}
+        times = [step["available_ts"] for step in waiting if step["queue"] not in paused]
+        next_token = self.next_token(now)
         return Backlog(
             now,
             pending=len(due) + len(waiting) + len(self.inbox),
-            claimable=len(due) + len(self.inbox),
+            claimable=len(self.within_limits(now)) + len(self.inbox),
             claimed=self.counts()["claimed"],
             oldest=min(
-                (max(s["created_ts"], s["available_ts"]) for s in due),
+                (max(s["created_ts"], s["available_ts"]) for s in with_room),
                 default=now if self.inbox else None,
             ),
-            next_due=min((step["available_ts"] for step in waiting), default=None),
+            next_due=min([*times, *([] if next_token is None else [next_token])], default=None),
         )
 
     def counts(self) -> dict[str, int]:

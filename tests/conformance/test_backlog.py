@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from fleet_q.core.ports import Backlog, Store
+from fleet_q.core.queues import QueueChange
+from fleet_q.core.rate import Rate
 from fleet_q.core.step import Fail
 
 from .clock import SECOND, FakeClock
-from .helpers import acknowledge, completed_step, failed_step, held_step, submit
+from .helpers import acknowledge, claim, completed_step, failed_step, held_step, join, submit
 
 
 def test_empty_store_has_no_backlog(store: Store, clock: FakeClock) -> None:
@@ -51,3 +53,72 @@ def test_retry_is_in_the_backlog_from_its_failure_on(store: Store, clock: FakeCl
     assert store.backlog() == Backlog(clock(), 1, 0, 0, None, due)
     clock.advance(20)
     assert store.backlog() == Backlog(clock(), 1, 1, 0, due, None)
+
+
+def test_steps_of_a_paused_queue_are_pending_but_not_claimable(
+    store: Store, clock: FakeClock
+) -> None:
+    submit(store, "paused", queue="q")
+    submit(store, "paused and delayed", queue="q", delay=10 * SECOND)
+    clock.advance(5)
+    submit(store, "other", queue="r")
+    store.set_queue("q", QueueChange(paused=True))
+    store.set_queue("s", QueueChange(paused=True))
+    assert store.backlog() == Backlog(clock(), 3, 1, 0, clock(), None)
+    store.set_queue("q", QueueChange(paused=False))
+    begin, due = clock() - 5 * SECOND, clock() + 5 * SECOND
+    assert store.backlog() == Backlog(clock(), 3, 2, 0, begin, due)
+
+
+def test_no_more_steps_are_claimable_than_a_queue_has_room_for(
+    store: Store, clock: FakeClock
+) -> None:
+    store.set_queue("q", QueueChange(max_running=3))
+    submit(store, *(f"step {n}" for n in range(10)), queue="q")
+    submitted = clock()
+    assert store.backlog() == Backlog(clock(), 10, 3, 0, submitted, None)
+    join(store)
+    claim(store, 2)
+    assert store.backlog() == Backlog(clock(), 8, 1, 2, submitted, None)
+    claim(store, 2)
+    assert store.backlog() == Backlog(clock(), 7, 0, 3, None, None)
+
+
+def test_no_more_steps_are_claimable_than_their_keys_have_room_for(
+    store: Store, clock: FakeClock
+) -> None:
+    store.set_queue("q", QueueChange(max_running_per_key=1))
+    submit(store, "held", queue="q", key="a", priority=1)
+    submit(store, *(f"a {n}" for n in range(5)), queue="q", key="a")
+    clock.advance(1)
+    submit(store, *(f"b {n}" for n in range(5)), queue="q", key="b")
+    submit(store, "without 1", "without 2", queue="q")
+    submitted = clock()
+    join(store)
+    claim(store)
+    assert store.backlog() == Backlog(clock(), 12, 3, 1, submitted, None)
+
+
+def test_no_more_steps_are_claimable_than_there_are_tokens(store: Store, clock: FakeClock) -> None:
+    store.set_queue("q", QueueChange(rate=Rate(2, 10 * SECOND)))
+    submit(store, *(f"step {n}" for n in range(5)), queue="q")
+    assert store.backlog().claimable == 2
+    join(store)
+    claim(store, 5)
+    backlog = store.backlog()
+    assert (backlog.claimable, backlog.oldest) == (0, None)
+    assert backlog.next_due == clock() + 5 * SECOND
+    clock.advance(5)
+    backlog = store.backlog()
+    assert (backlog.claimable, backlog.next_due) == (1, None)
+
+
+def test_queue_without_tokens_and_without_due_steps_waits_for_its_delayed_ones(
+    store: Store, clock: FakeClock
+) -> None:
+    store.set_queue("q", QueueChange(rate=Rate(1, 10 * SECOND)))
+    join(store)
+    submit(store, "first", queue="q")
+    claim(store)
+    submit(store, "later", queue="q", delay=60 * SECOND)
+    assert store.backlog().next_due == clock() + 60 * SECOND

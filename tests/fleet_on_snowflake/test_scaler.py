@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from fleet_q.adapters.snowflake.store import SnowflakeStore
+from fleet_q.core.queues import QueueChange
 from fleet_q.services.scaler.scaler import Demand, Scaler
 from tests.fleet_on_snowflake.by_hand import USUAL, World
 from tests.standin.log import Entry
@@ -58,3 +60,14 @@ def test_scaler_follows_a_pod_that_claims_and_completes(world: World, scaler: Sc
     pod.do_what_is_due()
     demand = scaler.demand()
     assert (demand.pending, demand.claimed, demand.wanted_pods) == (0, 3, 1)
+
+
+def test_scaler_counts_after_a_queue_was_paused_or_resumed(world: World, scaler: Scaler) -> None:
+    with closing(SnowflakeStore(world.schema.parameters)) as store:
+        world.submit(7)
+        store.set_queue("default", QueueChange(paused=True))
+        assert (scaler.demand().pending, scaler.demand().wanted_pods) == (7, 0)
+        asked(world, scaler, 2)
+        store.set_queue("default", QueueChange(paused=False))
+        asked(world, scaler, 1)
+        assert (scaler.demand().claimable, scaler.demand().wanted_pods) == (7, 2)

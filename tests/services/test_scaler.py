@@ -17,6 +17,8 @@ from fleet_q.adapters.memory import MemoryStore
 from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.pod import Join
 from fleet_q.core.ports import Backlog, SyncRequest
+from fleet_q.core.queues import QueueChange
+from fleet_q.core.rate import Rate
 from fleet_q.core.retry import micros
 from fleet_q.core.scaling import SOON
 from fleet_q.core.step import Complete, Submit
@@ -65,10 +67,11 @@ class World:
     def new_scaler(self, **options: Any) -> Scaler:
         return Scaler(self.store, SETTINGS, clock=lambda: self.clock() / 1_000_000, **options)
 
-    def submit(self, number: int = 1, delay: float = 0) -> None:
+    def submit(self, number: int = 1, delay: float = 0, queue: str = "default") -> None:
         known = sum(self.store.counts().values())
-        steps = [Submit(f"step-{known + n}", "{}", delay=micros(delay)) for n in range(number)]
-        self.store.submit(steps)
+        waits = micros(delay)
+        ids = (f"step-{known + n}" for n in range(number))
+        self.store.submit([Submit(step_id, "{}", delay=waits, queue=queue) for step_id in ids])
 
     def demand(self, after: float = 0) -> Demand:
         self.clock.advance(after)
@@ -151,6 +154,42 @@ def test_claimed_steps_want_their_pods_until_they_are_completed(world: World) ->
     outcomes = tuple(Complete(step.step_id, "token", "null") for step in claimed)
     world.store.sync(SyncRequest("pod", "one", outcomes=outcomes))
     assert world.demand(after=5) == NOTHING
+
+
+def test_no_pods_are_wanted_for_steps_of_a_paused_queue(world: World) -> None:
+    world.submit(100, queue="api")
+    world.submit(delay=10, queue="api")
+    world.store.set_queue("api", QueueChange(paused=True))
+    demand = world.demand()
+    assert (demand.pending, demand.claimable, demand.wanted_pods) == (101, 0, 0)
+    assert world.demand(after=20).wanted_pods == 0
+    world.store.set_queue("api", QueueChange(paused=False))
+    assert world.demand(after=5).wanted_pods == 17
+
+
+def test_no_more_pods_are_wanted_than_run_what_a_queue_has_room_for(world: World) -> None:
+    world.store.set_queue("api", QueueChange(max_running=8))
+    world.submit(100, queue="api")
+    assert world.demand().wanted_pods == 2
+    world.store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=8, claim_token="token"))
+    demand = world.demand(after=5)
+    assert (demand.claimable, demand.claimed, demand.wanted_pods) == (0, 8, 2)
+
+
+def test_pod_is_wanted_shortly_before_the_rate_of_a_queue_allows_another_claim(
+    world: World,
+) -> None:
+    world.store.set_queue("api", QueueChange(rate=Rate(1, micros(1_000))))
+    world.submit(2, queue="api")
+    world.store.sync(SyncRequest("pod", "one", Join("pod", "one"), claim=1, claim_token="token"))
+    outcome = Complete("step-0", "token", "null")
+    world.store.sync(SyncRequest("pod", "one", outcomes=(outcome,)))
+    world.settle()
+    assert (world.demand().claimable, world.demand().wanted_pods) == (0, 0)
+    assert world.demand(after=930).wanted_pods == 1
+    world.clock.advance(60)
+    demand = world.demand()
+    assert (demand.claimable, demand.next_due_in, demand.wanted_pods) == (1, None, 1)
 
 
 def test_wanted_pods_are_bounded_by_the_scaler(world: World) -> None:
