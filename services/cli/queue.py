@@ -16,10 +16,10 @@ from fleet_q.services.cli.output import (
     print_json,
     print_record,
     print_table,
-    say,
     terminal_width,
 )
-from fleet_q.services.cli.queue_table import caption, table, totals
+from fleet_q.services.cli.queue_table import report
+from fleet_q.services.cli.queue_watch import watch_queues
 
 queue_commands = typer.Typer(
     help="Count the steps by status, queue and type; show and set limits.",
@@ -32,6 +32,7 @@ QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="the queue's nam
 @queue_commands.callback()
 def counts(
     context: typer.Context,
+    watch: Annotated[bool, typer.Option("--watch", help="go on showing them until Ctrl-C")] = False,
     store: StoreOption = None,
     app: AppOption = None,
     json: JsonOption = False,
@@ -39,20 +40,20 @@ def counts(
 ) -> None:
     """Count the steps by status, queue and type; show and set limits."""
     if context.invoked_subcommand is not None:
-        if store is not None or app is not None or json:
+        if store is not None or app is not None or json or watch:
             name = context.invoked_subcommand
             raise InvalidInput(f"options follow the command: fleet-q queue {name} --store ...")
         return
-    stats = client(store, app).queue_stats()
+    fleet = client(store, app)
+    if watch:
+        watch_queues(fleet, json)
+        return
+    stats = fleet.queue_stats()
     if json:
         print_json(stats)
         return
-    print_record(totals(stats))
-    if stats.queues:
-        out.print()
-        for line in table(stats, terminal_width()):
-            out.print(line)
-        say(caption(stats))
+    for line in report(stats, terminal_width()):
+        out.print(line)
 
 
 @queue_commands.command("list")

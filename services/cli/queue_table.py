@@ -39,9 +39,17 @@ _NUMBERS: Final = (
 )
 
 
-def totals(stats: QueueStatsView) -> dict[str, int]:
-    """Return the number of steps in each status, by its name."""
-    return {status: getattr(stats, status) for status in STEP_STATUSES}
+def report(stats: QueueStatsView, width: float) -> list[Text]:
+    """Return the lines with the number of steps in each status, and with the table below them."""
+    totals = [(status, getattr(stats, status)) for status in STEP_STATUSES]
+    names = max(cell_len(status) for status, _ in totals) + 2
+    lines = [
+        Text(padded(status, names), style="bold").append(str(number), style="not bold")
+        for status, number in totals
+    ]
+    if stats.queues:
+        lines += [Text(), *table(stats, width), Text(caption(stats))]
+    return lines
 
 
 def table(stats: QueueStatsView, width: float) -> list[Text]:
