@@ -61,6 +61,12 @@ class Queue(msgspec.Struct, frozen=True):
         limits = (self.max_running, self.max_running_per_key, self.rate_count)
         return self.paused or any(limit is not None for limit in limits)
 
+    @property
+    def counts_running(self) -> bool:
+        """Whether its steps that are claimed matter to a claim."""
+        is_limited = self.max_running is not None or self.max_running_per_key is not None
+        return is_limited and not self.paused
+
 
 class QueueChange(msgspec.Struct, frozen=True):
     """The limits to set; those that are ``UNSET`` stay as they are, and ``None`` removes one."""

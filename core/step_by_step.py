@@ -158,7 +158,8 @@ class StepByStep(Transaction):
     ) -> ClaimLimits | None:
         if not queues:
             return None
-        running = self.running([queue.queue for queue in queues], ended)
+        counted = [queue.queue for queue in queues if queue.counts_running]
+        running = self.running(counted, ended) if counted else {}
         return ClaimLimits(queues, running, self.at)
 
     def limited_queues(self) -> list[Queue]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -43,27 +43,42 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
 Pair = tuple[str, str]
 """A queue and a task type."""
 
+
+class Waiting(NamedTuple):
+    """Steps of one queue and task type wait, with keys or without."""
+
+    queue: str
+    task_type: str
+    is_keyless: int
+    has_limits: int
+
+
 _decode_pair = msgspec.json.Decoder(tuple[str, str, int]).decode
 
 
 @lru_cache(100)
-def served_pair(pair: str | None, routes: Routes) -> tuple[Pair, ...]:
-    """The pair of ``first_pair.sql``, if there is one and ``routes`` serve it."""
+def served(pair: str | None, has_limits: int, routes: Routes) -> tuple[Waiting, ...]:
+    """The steps of the pair that ``first_pair.sql`` names, if there is one and ``routes`` serve
+    it."""
     if pair is None:
         return ()
-    queue, task_type, _ = _decode_pair(pair)
-    return ((queue, task_type),) if routes.serve(queue, task_type) else ()
+    queue, task_type, is_keyless = _decode_pair(pair)
+    waiting = Waiting(queue, task_type, is_keyless, has_limits)
+    return (waiting,) if routes.serve(queue, task_type) else ()
+
+
+def all_served(query: Query, routes: Routes) -> list[Waiting]:
+    """All steps that wait and that ``routes`` serve."""
+    return [Waiting(*row) for row in query("waiting_types", {}) if routes.serve(row[0], row[1])]
 
 
 def candidates(
-    query: Query, limit: int, limits: ClaimLimits | None, routes: Routes, at: int
+    query: Query, waiting: Iterable[Waiting], limit: int, limits: ClaimLimits | None, at: int
 ) -> list[Candidate]:
-    """The first ``limit`` steps that ``routes`` serve and for which there is room within
-    ``limits``, in claim order."""
+    """The first ``limit`` of the steps that wait for which there is room within ``limits``, in
+    claim order."""
     first: list[Candidate] = []
-    for queue, task_type, is_keyless in query("waiting_types", {}):
-        if not routes.serve(queue, task_type):
-            continue
+    for queue, task_type, is_keyless, _ in waiting:
         values = {"queue": queue, "task_type": task_type, "is_keyless": is_keyless, "now": at}
         room = limits.rooms.get(queue) if limits is not None else None
         if room is None:

@@ -92,6 +92,7 @@ class SqliteDatabase:
         self._next_check = 0.0
         self._next_wal_check = 0.0
         self._latest: int | None = None  # the latest time read, by this store or any pod
+        self._took_first = True  # whether the last claim took the first steps that wait
         self._is_set_back = (
             False  # the clock was set back, and retries still have to be marked as due
         )
@@ -151,6 +152,7 @@ class SqliteDatabase:
             self._transaction = transaction = SqliteTransaction(
                 connection, at, may_write=statements == _WRITE
             )
+            transaction.took_first = self._took_first
             if self._latest is None or at < self._latest or self._is_set_back:
                 self._check_clock(transaction, may_write=statements == _WRITE)
             self._latest = at
@@ -177,8 +179,10 @@ class SqliteDatabase:
                 )
             if error is None:
                 connection.execute("COMMIT")
-                if self._transaction is not None and self._transaction.is_marked_by_new_clock:
-                    self._is_set_back = False
+                if self._transaction is not None:
+                    self._took_first = self._transaction.took_first
+                    if self._transaction.is_marked_by_new_clock:
+                        self._is_set_back = False
                 if time.monotonic() >= self._next_wal_check:
                     self._check_wal(connection)
         except TRANSLATED as refused:

@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 from fleet_q.adapters import rows
 from fleet_q.adapters.columns import ROWS
 from fleet_q.adapters.sqlite import search, stats, submissions
-from fleet_q.adapters.sqlite.candidates import Pair, candidates, served_pair
+from fleet_q.adapters.sqlite.candidates import Pair, Waiting, all_served, candidates, served
 from fleet_q.adapters.statements import statements
 from fleet_q.core.backlog import PendingGroup, backlog_of
 from fleet_q.core.claim_limits import ClaimLimits, Running
@@ -86,6 +86,7 @@ class SqliteTransaction(StepByStep):
 
     is_marked_by_new_clock = False
     clock_was_set_back = False  # so retries may be due that are not marked yet
+    took_first = True  # whether the last claim took the first steps that wait, as most do
     _has_no_delayed: bool | None = None  # as long as no step is written
     _refusal: str | None = None
 
@@ -115,7 +116,7 @@ class SqliteTransaction(StepByStep):
     def claimable(
         self, limit: int, limits: ClaimLimits | None = None, routes: Routes = EVERYWHERE
     ) -> list[Step]:
-        first = candidates(self._run, limit, limits, routes, self.at)
+        first = candidates(self._run, all_served(self._run, routes), limit, limits, self.at)
         by_id = self.steps([candidate.step_id for candidate in first])
         return [by_id[candidate.step_id] for candidate in first]
 
@@ -124,6 +125,12 @@ class SqliteTransaction(StepByStep):
     ) -> tuple[bool, ClaimLimits | None]:
         """See :class:`StepByStep`. A read transaction cannot mark delayed steps as due: that they
         may be claimed is assumed, and the write transaction that follows finds it out."""
+        first, last, first_has_limits, last_has_limits, is_any_delayed = self._pending_pairs()
+        ends = served(first, first_has_limits, routes) + served(last, last_has_limits, routes)
+        if any(not w.has_limits and self._value("is_any_due", w[:2]) for w in ends):
+            return True, None
+        if not (ends or first != last or is_any_delayed or self.clock_was_set_back):
+            return False, None
         answer = super().may_claim(routes, ended)
         if answer[1] is None:
             return answer
@@ -161,15 +168,10 @@ class SqliteTransaction(StepByStep):
         return min((time for time in times if time is not None), default=None)
 
     def is_any_due(self, routes: Routes = EVERYWHERE) -> bool:
-        first, last, is_any_delayed = self._run("pending_pairs").fetchone()
-        self._has_no_delayed = not is_any_delayed
-        queued: Iterable[Pair] = served_pair(first, routes)
-        if first != last:
-            waiting = {(queue, task_type) for queue, task_type, _ in self._run("waiting_types")}
-            queued = [pair for pair in waiting if routes.serve(*pair)]
+        waiting = self._waiting(routes)
         return (
             (self.clock_was_set_back and not self.is_marked_by_new_clock)
-            or any(self._value("is_any_due", pair) for pair in queued)
+            or any(self._value("is_any_due", w[:2]) for w in waiting)
             or self._is_any_unmarked(self._delayed(routes))
         )
 
@@ -339,14 +341,7 @@ class SqliteTransaction(StepByStep):
         token = {"claim_token": request.claim_token}
         holder = {"pod_id": request.pod_id, "incarnation": request.incarnation}
         rule = {"free": request.free, "most_bytes": MAX_CLAIM_SIZE}
-        first_due = {"now": self.at, "limit": request.claim, **rule}
-        *found, is_any_delayed = self._run("first_due", first_due).fetchone()
-        self._has_no_delayed = not is_any_delayed
-        if is_any_delayed and self._mark_due(request.routes):
-            *found, _ = self._run("first_due", first_due).fetchone()
-        ids, may_take_all, first, last, has_limits = found
-        if first != last or has_limits or not served_pair(first, request.routes):
-            ids, may_take_all = self._select(request), True
+        ids, may_take_all = self._first_due(request, rule) or (self._select(request), True)
         updated = (
             self._run("claim", {"now": self.at, "ids": ids, **holder, **token})
             if may_take_all
@@ -357,6 +352,34 @@ class SqliteTransaction(StepByStep):
         self._run("append_claims", token)
         text: str = self._run("claimed", token).fetchone()[0]
         return sorted(_decode_steps(text), key=claim_order)
+
+    def _first_due(self, request: SyncRequest, rule: dict[str, int]) -> tuple[str, bool] | None:
+        """The rowids of the first steps that wait, and whether the claim may take all of them;
+        ``None`` if others come first in the order of claims, or if limits hold them back. That is
+        not tried after a claim of which it was true: many claims in a row are of the same kind."""
+        if not self.took_first:
+            self._mark_due(request.routes)
+            return None
+        values = {"now": self.at, "limit": request.claim, **rule}
+        *found, is_any_delayed = self._run("first_due", values).fetchone()
+        self._has_no_delayed = not is_any_delayed
+        if is_any_delayed and self._mark_due(request.routes):
+            *found, _ = self._run("first_due", values).fetchone()
+        ids, may_take_all, first, last, has_limits = found
+        self.took_first = (
+            first == last and not has_limits and bool(served(first, 0, request.routes))
+        )
+        return (ids, bool(may_take_all)) if self.took_first else None
+
+    def _pending_pairs(self) -> Row:
+        row: Row = self._run("pending_pairs").fetchone()
+        self._has_no_delayed = not row[-1]
+        return row
+
+    def _waiting(self, routes: Routes) -> Sequence[Waiting]:
+        """The steps that wait and that ``routes`` serve."""
+        first, last, has_limits, *_ = self._pending_pairs()
+        return served(first, has_limits, routes) if first == last else all_served(self._run, routes)
 
     def _delayed(self, routes: Routes) -> list[Pair]:
         """The pairs of queue and task type that have delayed steps and that ``routes`` serve."""
@@ -384,8 +407,14 @@ class SqliteTransaction(StepByStep):
 
     def _select(self, request: SyncRequest) -> str:
         """The rowids of the steps to claim, as JSON; the tokens that they need are taken."""
-        limits = self.limits(request.ends)
-        first = candidates(self._run, request.claim, limits, request.routes, self.at)
+        all_waiting = [Waiting(*row) for row in self._run("waiting_types")]
+        waiting = [w for w in all_waiting if request.routes.serve(w.queue, w.task_type)]
+        has_limits = any(w.has_limits for w in waiting)
+        self.took_first = (
+            len(all_waiting) < 2 and len(waiting) == len(all_waiting) and not has_limits
+        )
+        limits = self.limits(request.ends) if has_limits else None
+        first = candidates(self._run, waiting, request.claim, limits, self.at)
         selected = steps_to_claim(first, request.free, request.slots, limits)
         if limits is not None:
             self.write_queues([(None, queue) for queue in limits.after_claim(selected)])

@@ -9,18 +9,7 @@ SELECT
         AND (:free >= :limit OR count(*) FILTER (WHERE retry_count >= max_retries) = 0),
     {{first_pair}},
     {{last_pair}},
-    EXISTS (
-        SELECT 1
-        FROM queues
-        WHERE {{has_limits}}
-            AND +queue = (
-                SELECT queue
-                FROM step_tracker INDEXED BY step_tracker_queue
-                WHERE status = 'pending' AND is_queued = 1
-                ORDER BY queue
-                LIMIT 1
-            )
-    ),
+    {{first_has_limits}},
     {{is_delayed}}
 FROM (
     SELECT rowid AS id, length(CAST(payload AS BLOB)) AS size, retry_count, max_retries

@@ -1,6 +1,8 @@
--- The first and the last queue and task type of which steps wait, and whether there is a delayed
--- step.
+-- The first and the last queue and task type of which steps wait, whether these two queues have limits,
+-- and whether there is a delayed step.
 SELECT
     {{first_pair}},
     {{last_pair}},
+    {{first_has_limits}},
+    {{last_has_limits}},
     {{is_delayed}}

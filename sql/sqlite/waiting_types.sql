@@ -1,5 +1,5 @@
--- The queues and task types of which steps wait, with a key or without one. Reads a few entries of the
--- index for each, however many steps wait.
+-- The queues and task types of which steps wait, with a key or without one, and whether the queue has
+-- limits. Reads a few entries of the index for each, however many steps wait.
 WITH RECURSIVE waiting (queue, task_type, is_keyless) AS (
     SELECT *
     FROM (
@@ -38,5 +38,9 @@ WITH RECURSIVE waiting (queue, task_type, is_keyless) AS (
     ))) AS next
     WHERE next.value IS NOT NULL
 )
-SELECT queue, task_type, is_keyless
+SELECT queue, task_type, is_keyless, EXISTS (
+    SELECT 1
+    FROM queues
+    WHERE queues.queue = waiting.queue AND {{has_limits}}
+)
 FROM waiting

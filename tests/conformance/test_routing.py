@@ -86,6 +86,20 @@ def test_steps_that_a_pod_may_not_take_are_behind_none_that_it_may(store: Store)
     assert (ids(result.claimed), result.more) == (["own"], False)
 
 
+def test_claims_are_in_order_whatever_the_steps_before_them_were(store: Store) -> None:
+    join(store)
+    own = Routes(("own",))
+    for number in range(3):
+        store.submit([Submit(f"alone{number}", "{}", queue="own")])
+        assert claimed(store, own, token=f"alone {number}") == [f"alone{number}"]
+        store.submit([Submit(f"other{number}", "{}", 5, queue="another")])
+        store.submit([Submit(f"low{number}", "{}", queue="own", key="k")])
+        store.submit([Submit(f"high{number}", "{}", 3, queue="own")])
+        steps = claimed(store, own, token=f"behind {number}")
+        assert steps == [f"high{number}", f"low{number}"]
+        assert claimed(store, EVERYWHERE, token=f"other {number}") == [f"other{number}"]
+
+
 def test_more_is_true_only_if_the_pod_may_take_more(store: Store) -> None:
     join(store)
     store.submit([Submit("last try", "{}", max_retries=0, task_type="t")])

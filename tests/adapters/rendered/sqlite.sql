@@ -697,8 +697,8 @@ ORDER BY step.step_id
 LIMIT :limit;
 
 -- sqlite/pending_pairs
--- The first and the last queue and task type of which steps wait, and whether there is a delayed
--- step.
+-- The first and the last queue and task type of which steps wait, whether these two queues have limits,
+-- and whether there is a delayed step.
 SELECT
     (
         SELECT json_array(queue, task_type, key IS NULL)
@@ -713,6 +713,34 @@ SELECT
         WHERE status = 'pending' AND is_queued = 1
         ORDER BY queue DESC, task_type DESC, key IS NULL DESC
         LIMIT 1
+    ),
+    EXISTS (
+        SELECT 1
+        FROM queues
+        WHERE (
+            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+        )
+            AND +queue = (
+                SELECT queue
+                FROM step_tracker INDEXED BY step_tracker_queue
+                WHERE status = 'pending' AND is_queued = 1
+                ORDER BY queue
+                LIMIT 1
+            )
+    ),
+    EXISTS (
+        SELECT 1
+        FROM queues
+        WHERE (
+            paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+        )
+            AND +queue = (
+                SELECT queue
+                FROM step_tracker INDEXED BY step_tracker_queue
+                WHERE status = 'pending' AND is_queued = 1
+                ORDER BY queue DESC
+                LIMIT 1
+            )
     ),
     EXISTS (
         SELECT 1
@@ -988,8 +1016,8 @@ VALUES (:queue, :max_running, :max_running_per_key, :rate_count, :rate_period, :
     :refilled_ts, :version, :last_update_ts);
 
 -- sqlite/waiting_types
--- The queues and task types of which steps wait, with a key or without one. Reads a few entries of the
--- index for each, however many steps wait.
+-- The queues and task types of which steps wait, with a key or without one, and whether the queue has
+-- limits. Reads a few entries of the index for each, however many steps wait.
 WITH RECURSIVE waiting (queue, task_type, is_keyless) AS (
     SELECT *
     FROM (
@@ -1028,5 +1056,11 @@ WITH RECURSIVE waiting (queue, task_type, is_keyless) AS (
     ))) AS next
     WHERE next.value IS NOT NULL
 )
-SELECT queue, task_type, is_keyless
+SELECT queue, task_type, is_keyless, EXISTS (
+    SELECT 1
+    FROM queues
+    WHERE queues.queue = waiting.queue AND (
+        paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
+    )
+)
 FROM waiting;
