@@ -31,17 +31,22 @@ _NO_OPTIONS: Final = _options(Submit("", "", unique=True))
 
 
 class _Insertion:
-    """A statement that inserts steps, and the one that appends their events. Values are bound by
-    position, in the order of ``names``."""
+    """Statements that insert steps and append their events. Values are bound by position, in the
+    order of ``names``."""
 
-    def __init__(self, insert: str, names: Sequence[str], append: str) -> None:
+    def __init__(self, insert: str, names: Sequence[str], append_one: str, append: str) -> None:
         self._one = by_place(_SQL[insert], names)
         self._many = rows_by_place(_SQL[insert], names, TOGETHER)
+        self._append_one = by_place(_SQL[append_one], [*names, "pod_id"])
         self._append = _SQL[append]
 
     def run(
         self, connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], by: str | None
     ) -> None:
+        if len(rows) == 1:
+            connection.execute(self._one, rows[0])
+            connection.execute(self._append_one, (*rows[0], by))
+            return
         few = len(rows) % TOGETHER
         for begin in range(0, len(rows) - few, TOGETHER):
             values = tuple(chain.from_iterable(rows[begin : begin + TOGETHER]))
@@ -51,10 +56,11 @@ class _Insertion:
         connection.execute(self._append, {"pod_id": by, "count": len(rows)})
 
 
-_ALL: Final = _Insertion("submit_step", SUBMITTED, "append_submissions")
+_ALL: Final = _Insertion("submit_step", SUBMITTED, "append_submission", "append_submissions")
 _WITHOUT_OPTIONS: Final = _Insertion(
     "submit_plain_step",
     ["step_id", "created_ts", "payload", "available_ts", *_PLAIN],
+    "append_plain_submission",
     "append_plain_submissions",
 )
 

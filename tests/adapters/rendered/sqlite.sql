@@ -27,6 +27,17 @@ FROM json_each(:results) AS success
 CROSS JOIN step_tracker AS step ON step.step_id = success.key
 WHERE +step.status = 'claimed' AND +step.claim_token = :claim_token;
 
+-- sqlite/append_plain_submission
+-- Append the event of one step without options, quicker than reading it from its row.
+INSERT INTO step_events (
+    step_id, version, type, event_ts, pod_id,
+    payload, available_ts, priority, max_retries, task_type
+)
+VALUES (
+    :step_id, 1, 'submitted', :created_ts, :pod_id,
+    :payload, :available_ts, :priority, :max_retries, :task_type
+);
+
 -- sqlite/append_plain_submissions
 -- Append the events of the last :count steps that this connection inserted, if they have no options.
 INSERT INTO step_events (
@@ -38,6 +49,19 @@ SELECT
     payload, available_ts, priority, max_retries, task_type
 FROM step_tracker
 WHERE rowid > last_insert_rowid() - :count;
+
+-- sqlite/append_submission
+-- Append the event of one step, quicker than reading it from its row.
+INSERT INTO step_events (
+    step_id, version, type, event_ts, pod_id,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout
+)
+VALUES (
+    :step_id, 1, 'submitted', :created_ts, :pod_id,
+    :payload, :priority, :max_retries, :available_ts, :queue, :task_type, :key, :unique_key,
+    :unique_until_ts, :labels, :timeout
+);
 
 -- sqlite/append_submissions
 -- Append the events of the last :count steps that this connection inserted; their rowids are
