@@ -246,7 +246,8 @@ class MemoryTransaction(StepByStep):
         steps = chain(*map(self._in_status, COUNTED), completed)
         groups = (StepGroup.of(step, self.at, since) for step in steps)
         paused = {queue.queue for queue in self.queues() if queue.paused}
-        return QueueStats(self.at, since, self.counts(), stats_of_types(groups, paused))
+        types = stats_of_types(groups, paused)
+        return QueueStats(self.at, since, self.counts(), types, len(self._db.inbox))
 
     def pending_types(self) -> list[tuple[str, str]]:
         return list({(step.queue, step.task_type) for step in self._in_status("pending")})

@@ -100,12 +100,14 @@ class QueueStats(msgspec.Struct, frozen=True):
     - ``counts``: the number of steps in each status.
     - ``types``: each task type of each queue, ordered by both, apart from those of which no step
       waits, runs, is a dead letter or ended in the window.
+    - ``inbox``: how many rows of the inbox no sync has taken in yet.
     """
 
     at: int
     since: int
     counts: Mapping[StepStatus, int]
     types: tuple[TypeStats, ...]
+    inbox: int = 0
 
 
 def stats_of_types(groups: Iterable[StepGroup], paused: Collection[str]) -> tuple[TypeStats, ...]:

@@ -219,7 +219,9 @@ class SqliteTransaction(StepByStep):
     def queue_stats(self, window: int) -> QueueStats:
         since, groups = stats.groups_of_steps(self._run, self.at, window)
         paused = {queue.queue for queue in self.queues() if queue.paused}
-        return QueueStats(self.at, since, self.counts(), stats_of_types(groups, paused))
+        types = stats_of_types(groups, paused)
+        inbox: int = self._run("count_inbox_rows").fetchone()[0]
+        return QueueStats(self.at, since, self.counts(), types, inbox)
 
     def pending_types(self) -> list[Pair]:
         queued = {(queue, task_type) for queue, task_type, _ in self._run("waiting_types")}

@@ -59,7 +59,7 @@ class QueueStatsView:
     """The number of steps in each status, and in ``queues`` those of each task type of each queue.
 
     ``window`` is the number of seconds before now in which steps ended ``lately``: 600, or less if
-    very many did.
+    very many did. ``inbox`` is the number of rows of the inbox that are no steps yet.
     """
 
     pending: int
@@ -67,6 +67,7 @@ class QueueStatsView:
     completed: int
     failed: int
     cancelled: int
+    inbox: int
     window: float
     queues: list[TypeStatsView]
 
@@ -77,7 +78,8 @@ class QueueStatsView:
         pairs = set(unserved)
         queues = [TypeStatsView.of(each, stats.at, pairs) for each in stats.types]
         counts: dict[str, int] = {str(status): n for status, n in stats.counts.items()}
-        return cls(**counts, window=_seconds(stats.at - stats.since), queues=queues)
+        window = _seconds(stats.at - stats.since)
+        return cls(**counts, inbox=stats.inbox, window=window, queues=queues)
 
 
 def _seconds(micros: int) -> float:

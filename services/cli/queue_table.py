@@ -40,12 +40,15 @@ _NUMBERS: Final = (
 
 
 def report(stats: QueueStatsView, width: float) -> list[Text]:
-    """Return the lines with the number of steps in each status, and with the table below them."""
-    totals = [(status, getattr(stats, status)) for status in STEP_STATUSES]
-    names = max(cell_len(status) for status, _ in totals) + 2
+    """Return the lines with the number of steps in each status and, if there are any, of rows of
+    the inbox, and with the table below them."""
+    totals = [(str(status), getattr(stats, status)) for status in STEP_STATUSES]
+    if stats.inbox:
+        totals.append(("inbox", stats.inbox))
+    names = max(cell_len(name) for name, _ in totals) + 2
     lines = [
-        Text(padded(status, names), style="bold").append(str(number), style="not bold")
-        for status, number in totals
+        Text(padded(name, names), style="bold").append(str(number), style="not bold")
+        for name, number in totals
     ]
     if stats.queues:
         lines += [Text(), *table(stats, width), Text(caption(stats))]

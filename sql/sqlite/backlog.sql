@@ -13,12 +13,12 @@ FROM (
         {{is_due}} AS is_due
     FROM step_tracker INDEXED BY step_tracker_queue
     WHERE status = 'pending' AND is_queued = 1
-        AND queue NOT IN (SELECT value FROM json_each(:limited))
+        AND (:limited = '[]' OR queue NOT IN (SELECT value FROM json_each(:limited)))
     UNION ALL
     SELECT
         created_ts, available_ts,
         {{is_due}}
     FROM step_tracker INDEXED BY step_tracker_delayed
     WHERE status = 'pending' AND is_queued = 0
-        AND queue NOT IN (SELECT value FROM json_each(:limited))
+        AND (:limited = '[]' OR queue NOT IN (SELECT value FROM json_each(:limited)))
 )

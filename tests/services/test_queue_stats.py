@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +29,7 @@ def row(queue: str = "default", task_type: str | None = "t", **values: Any) -> T
 
 def lines(*rows: TypeStatsView, width: float = float("inf")) -> list[str]:
     counts = dict.fromkeys(STEP_STATUSES, 0)
-    view = QueueStatsView(**counts, window=600.0, queues=list(rows))
+    view = QueueStatsView(**counts, inbox=0, window=600.0, queues=list(rows))
     return [line.plain for line in table(view, width)]
 
 
@@ -97,6 +100,16 @@ def test_queue_prints_totals_and_a_line_for_each_queue_and_type(fleet_q: Command
         ("gpu", "resize", "1", "unserved"),
     ]
     assert out.splitlines()[9] == "done, failed: in the last 10m; left: at their rate"
+
+
+def test_rows_of_the_inbox_are_shown_until_they_are_steps(fleet_q: Command, tmp_path: Path) -> None:
+    fleet_q("submit", "{}")
+    assert "inbox" not in fleet_q("queue")[1]
+    with closing(sqlite3.connect(tmp_path / "fleet-q.db")) as connection, connection:
+        connection.execute("INSERT INTO step_inbox (task_type) VALUES ('t'), ('u')")
+    assert fleet_q("queue")[1].splitlines()[5].split() == ["inbox", "2"]
+    stats = json.loads(fleet_q("queue", "--json")[1])
+    assert (stats["pending"], stats["inbox"]) == (1, 2)
 
 
 def test_empty_store_prints_totals_only(fleet_q: Command) -> None:

@@ -96,7 +96,7 @@ FROM (
         ) AS is_due
     FROM step_tracker INDEXED BY step_tracker_queue
     WHERE status = 'pending' AND is_queued = 1
-        AND queue NOT IN (SELECT value FROM json_each(:limited))
+        AND (:limited = '[]' OR queue NOT IN (SELECT value FROM json_each(:limited)))
     UNION ALL
     SELECT
         created_ts, available_ts,
@@ -105,7 +105,7 @@ FROM (
         )
     FROM step_tracker INDEXED BY step_tracker_delayed
     WHERE status = 'pending' AND is_queued = 0
-        AND queue NOT IN (SELECT value FROM json_each(:limited))
+        AND (:limited = '[]' OR queue NOT IN (SELECT value FROM json_each(:limited)))
 );
 
 -- sqlite/backlog_within_limits
@@ -224,6 +224,9 @@ SELECT queue, task_type, last_update_ts
 FROM step_tracker
 WHERE rowid > :after AND rowid < :before AND status = 'completed' AND last_update_ts >= :since
 ORDER BY rowid DESC;
+
+-- sqlite/count_inbox_rows
+SELECT count(*) FROM step_inbox;
 
 -- sqlite/counts
 -- The number of steps in each status. Completed steps are the rest of the total: counting them
