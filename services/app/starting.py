@@ -92,9 +92,19 @@ def start_pod_by_hand(
 
 def _description(connection: Connection, count: int, routes: Routes) -> PodDescription:
     """What a pod with so many slots tells the fleet when it joins."""
-    host = socket.gethostname().encode("utf-8", "replace").decode()
     version = connection.settings.version or app_version(connection.app_module)
-    return PodDescription(host, version, count, routes.queues, routes.task_types)
+    return PodDescription(
+        host=_valid(socket.gethostname()),
+        version=None if version is None else _valid(version),
+        slots=count,
+        queues=routes.queues,
+        task_types=routes.task_types,
+    )
+
+
+def _valid(text: str) -> str:
+    """The text without characters that no store accepts."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _start(pod: Pod, connection: Connection, store: Store, is_own: bool, work: str) -> None:

@@ -15,11 +15,14 @@ def installed_version() -> str:
 @cache
 def app_version(module: str | None) -> str | None:
     """Return the version of the distribution to which the module of an app belongs; ``None`` if it
-    belongs to none, or is the main script."""
-    if module is None or module == MAIN:
+    belongs to none, is the main script, or what is installed cannot be read."""
+    package = "" if module is None or module == MAIN else module.partition(".")[0]
+    if package in ("", "fleet_q"):
         return None
-    package = module.partition(".")[0]
-    return None if package == "fleet_q" else _version_of(package) or _version_of_package(package)
+    try:
+        return _version_of(package) or _version_of_package(package)
+    except Exception:  # a broken package is no reason for a pod not to start
+        return None
 
 
 def _version_of(distribution: str) -> str | None:

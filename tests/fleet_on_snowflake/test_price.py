@@ -6,8 +6,11 @@ from collections import Counter
 
 import pytest
 
+from fleet_q.core.calls import run
+from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Submit
+from fleet_q.core.unserved import find_unserved
 from tests.benchmarks.cloud_services import sleep_polls
 from tests.fleet_on_snowflake.by_hand import USUAL, Pod, World
 from tests.standin.log import Entry
@@ -141,6 +144,17 @@ def test_recovery_takes_six_requests_whatever_its_size(world: World, number: int
     sent = requests(world)
     assert world.client.counts()["pending"] == number
     assert sent == {"select": 3, "call": 3}
+
+
+def test_look_for_unserved_steps_takes_one_query_or_two(world: World) -> None:
+    world.pod("pod").do_what_is_due()
+    sent = []
+    for number in (0, 80):
+        world.submit(number)
+        world.schema.forget()
+        run(world.client, find_unserved(micros(60)))
+        sent.append(requests(world))
+    assert sent == [{"select": 1}, {"select": 2}]
 
 
 def table(statement: Entry) -> str:

@@ -98,6 +98,17 @@ def test_version_is_that_of_the_distribution_of_the_app(
     del sys.modules["mine"]
 
 
+def test_pod_starts_beside_a_package_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "broken-1.dist-info"
+    info.mkdir()
+    (info / "top_level.txt").write_bytes(b"\xff")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    app_version.cache_clear()
+    assert app_version("no_such_package") is None
+
+
 @pytest.mark.parametrize("module", [None, "__main__", "fleet_q.services.app", "no_such_package"])
 def test_app_of_no_distribution_has_no_version(module: str | None) -> None:
     assert app_version(module) is None
