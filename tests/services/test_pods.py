@@ -26,7 +26,7 @@ from fleet_q.services.app.version import app_version
 from fleet_q.services.worker.careful_log import wait_for_handlers
 from fleet_q.services.worker.pod_log import MOST_UNSERVED, PodLog
 from tests.services.conftest import QUICK, Command, api_of
-from tests.waiting import LIMIT, wait_until_async
+from tests.waiting import LIMIT, wait_until, wait_until_async
 
 
 def the_pod(app: FleetQ) -> PodView:
@@ -63,7 +63,7 @@ def test_pod_with_an_executor_takes_all_types_of_all_queues(app: FleetQ) -> None
 
 def test_consumer_tells_what_it_claims(app: FleetQ) -> None:
     with app.consumer(["gpu"], ["resize", ""], slots=3):
-        (pod,) = app.pods()
+        (pod,) = wait_until(app.pods)
     assert (pod.slots, pod.queues, pod.task_types) == (3, ("gpu",), ("resize", ""))
     assert pod.host == socket.gethostname()
 
