@@ -6,11 +6,13 @@ from collections import Counter
 
 import pytest
 
+from fleet_q import FleetQ, Settings
 from fleet_q.core.calls import run
 from fleet_q.core.retry import micros
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import Submit
 from fleet_q.core.unserved import find_unserved
+from fleet_q.services.app.on_change import ReadOnChange
 from tests.benchmarks.cloud_services import sleep_polls
 from tests.fleet_on_snowflake.by_hand import USUAL, Pod, World
 from tests.standin.log import Entry
@@ -155,6 +157,24 @@ def test_look_for_unserved_steps_takes_one_query_or_two(world: World) -> None:
         run(world.client, find_unserved(micros(60)))
         sent.append(requests(world))
     assert sent == [{"select": 1}, {"select": 2}]
+
+
+def test_watched_queues_are_read_only_after_a_change(world: World) -> None:
+    fleet = FleetQ(world.client, settings=Settings())
+    stats = ReadOnChange(world.client, fleet.queue_stats, 5.0, lambda _: None, lambda: world.now)
+
+    def watch() -> list[Entry]:
+        world.schema.forget()
+        for _ in range(20):
+            world.pass_time(5)
+            stats.current()
+        return world.schema.log()
+
+    watch()
+    assert not any(each.warehouse for each in watch())
+    world.submit(2)
+    assert sum(each.warehouse for each in watch()) == 4, "the queues and the pods, twice"
+    assert [each.pending for each in stats.current()[0].queues] == [2]
 
 
 def table(statement: Entry) -> str:
