@@ -224,7 +224,7 @@ class SqliteTransaction(StepByStep):
         return QueueStats(self.at, since, self.counts(), types, inbox)
 
     def pending_types(self) -> list[Pair]:
-        queued = {(queue, task_type) for queue, task_type, _ in self._run("waiting_types")}
+        queued: set[Pair] = {row[:2] for row in self._run("waiting_types")}
         return [*queued.union(self._run("delayed_pairs"))]
 
     def pods(self) -> list[Pod]:
