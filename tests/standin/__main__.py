@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -72,6 +73,8 @@ def _serve(given: argparse.Namespace) -> None:
 
     from .app import App
 
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(100_000)  # every syntax tree is full of cycles
     logging.getLogger("sqlglot").setLevel(
         logging.ERROR
     )  # it warns of commands that the stand-in handles

@@ -54,7 +54,8 @@ class Database:
 
     def __init__(self, data: Path | None = None) -> None:
         self.fakesnow = FakeSnow(db_path=data)
-        self.fakesnow.duck_conn.execute("SET threads = 1")  # statements here are small
+        self.fakesnow.duck_conn.execute("SET threads = 1")  # tables here are small
+        self.fakesnow.duck_conn.execute("SET disabled_optimizers = 'join_order'")  # takes longest
         self.locks: TableLocks[Session] = TableLocks()
         self.procedures = Procedures()
         self._plans = Plans()
