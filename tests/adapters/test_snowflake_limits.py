@@ -18,6 +18,8 @@ from fleet_q.core.step import Complete, Submit
 from tests.standin.client import Schema
 from tests.waiting import LIMIT, wait_until
 
+pytestmark = pytest.mark.slow
+
 Call = Callable[[SnowflakeStore, SyncRequest], SyncResult | None]
 
 

@@ -10,6 +10,8 @@ from fleet_q.core.ports import CheckedSubmission, SubmissionResult, SyncRequest
 from fleet_q.core.step import Submit
 from tests.adapters.test_snowflake_mailbox import PATIENCE, Mail, claim, ids, mail
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["mail"]
 
 STORED = SubmissionResult(True)

@@ -148,6 +148,7 @@ def test_outcomes_of_all_are_recorded_for_their_pods(mail: Mail) -> None:
     assert mail.store.counts()["completed"] == mail.store.counts()["pending"] == 1
 
 
+@pytest.mark.slow
 def test_late_outcome_is_refused_in_the_mailbox_too(mail: Mail) -> None:
     (step,) = mail.submit(1)
     mail.store.sync(claim("a", 1, "first"))
@@ -184,6 +185,7 @@ def test_requests_that_are_served_together_share_the_limits_of_queues(mail: Mail
     assert results == [["step 00", "step 01"], ["step 02"]]
 
 
+@pytest.mark.slow
 def test_requests_served_one_after_the_other_share_the_limits_of_queues(mail: Mail) -> None:
     mail.store.set_queue("q", QueueChange(max_running=3))
     mail.submit(6, queue="q")
@@ -195,6 +197,7 @@ def test_requests_served_one_after_the_other_share_the_limits_of_queues(mail: Ma
     assert results == [["step 00", "step 01"], ["step 02"]]
 
 
+@pytest.mark.slow
 def test_request_is_served_once_though_it_was_posted_twice(mail: Mail) -> None:
     mail.submit(4)
     request = claim("a", 1)
@@ -228,6 +231,7 @@ def outdated_serving(mail: Mail, request: SyncRequest) -> Iterator[Session]:
     store.close()
 
 
+@pytest.mark.slow
 def test_request_posted_twice_is_served_once_though_the_serving_call_saw_it_unserved(
     mail: Mail,
 ) -> None:
@@ -244,6 +248,7 @@ def test_request_posted_twice_is_served_once_though_the_serving_call_saw_it_unse
     assert mail.store.counts()["claimed"] == 1
 
 
+@pytest.mark.slow
 def test_void_request_is_not_served_though_the_serving_call_did_not_see_the_later_one(
     mail: Mail,
 ) -> None:
@@ -271,6 +276,7 @@ def test_requests_with_other_routes_are_served_by_their_own_pods(mail: Mail) -> 
     assert ids(mail.result(replace(claim("b", 1), routes=other))) == ["for b"]
 
 
+@pytest.mark.slow
 def test_request_whose_serving_call_was_lost_is_not_served_again(mail: Mail) -> None:
     (step, *_) = mail.submit(2)
     mail.schema.fault("drop", on="call", then="sign-in")
@@ -281,6 +287,7 @@ def test_request_whose_serving_call_was_lost_is_not_served_again(mail: Mail) -> 
     assert mail.store.counts()["claimed"] == 1
 
 
+@pytest.mark.slow
 def test_request_that_a_later_one_has_made_void_is_not_served(mail: Mail) -> None:
     steps = mail.submit(2)
     mail.put((claim("a", 1, "void"), 1), (claim("b", 1), 1))
@@ -292,6 +299,7 @@ def test_request_that_a_later_one_has_made_void_is_not_served(mail: Mail) -> Non
     assert mail.store.counts()["claimed"] == 2
 
 
+@pytest.mark.slow
 def test_old_request_is_not_served(mail: Mail) -> None:
     steps = mail.submit(2)
     mail.put((claim("a", 1), 1))
@@ -302,6 +310,7 @@ def test_old_request_is_not_served(mail: Mail) -> None:
     assert mail.store.counts()["claimed"] == 1
 
 
+@pytest.mark.slow
 def test_request_waits_for_an_older_one_until_its_patience_is_over(mail: Mail) -> None:
     mail.submit(2)
     mail.put((claim("a", 1), 1), (claim("b", 1), 1))
@@ -311,6 +320,7 @@ def test_request_waits_for_an_older_one_until_its_patience_is_over(mail: Mail) -
     assert (len(result.claimed), result.served_others) == (1, 1)
 
 
+@pytest.mark.slow
 def test_incarnation_that_has_ended_claims_nothing(mail: Mail) -> None:
     mail.submit(2)
     mail.put((claim("a", 1), 1), (claim("b", 1), 1))
@@ -353,6 +363,7 @@ def test_commands_of_pods_are_carried_out_together(mail: Mail) -> None:
     assert mail.store.counts()["completed"] == 1
 
 
+@pytest.mark.slow
 def test_command_makes_earlier_requests_void(mail: Mail) -> None:
     steps = mail.submit(2)
     mail.put((claim("b", 1), 1), (claim("a", 1), 1), (asleep("a"), 2))
@@ -373,6 +384,7 @@ def test_sleeping_pods_wake_only_if_they_get_a_step(mail: Mail) -> None:
     assert [pod.status for pod in mail.store.pods().pods] == ["asleep", "up", "asleep"]
 
 
+@pytest.mark.slow
 def test_command_of_an_incarnation_that_has_ended_changes_nothing(mail: Mail) -> None:
     mail.put((asleep("a"), 1))
     mail.store.sync(SyncRequest("a", "a2", Join("a", "a2")))
@@ -381,6 +393,7 @@ def test_command_of_an_incarnation_that_has_ended_changes_nothing(mail: Mail) ->
     assert [pod.status for pod in mail.store.pods().pods] == ["up", "up", "up"]
 
 
+@pytest.mark.slow
 def test_serving_calls_run_one_after_another(mail: Mail) -> None:
     other = Session(mail.schema.parameters, Statements())
     other.execute("BEGIN TRANSACTION")

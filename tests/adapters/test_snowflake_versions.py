@@ -22,6 +22,8 @@ from tests.adapters import version_1
 from tests.standin.client import Schema
 from tests.waiting import LIMIT
 
+pytestmark = pytest.mark.slow
+
 STATEMENTS: Final = Statements()
 STORES: Final = Path(__file__).parent / "stores"
 
@@ -114,12 +116,11 @@ def test_store_of_version_1_is_rejected_with_the_command_that_migrates_it(old: S
             migration.version,
             statement,
             id=" ".join(statement.split())[:60],
-            marks=[pytest.mark.slow] if number else [],
         )
         for migration in migrations("snowflake")[1:]
         for parts in [steps(STATEMENTS, migration, TableKind.STANDARD)]
         for statements in (parts.definitions, parts.changes)
-        for number, statement in enumerate(statements)
+        for statement in statements
     ],
 )
 def test_migration_cut_off_at_any_statement_leaves_the_old_version_and_can_be_repeated(

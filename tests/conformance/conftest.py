@@ -16,7 +16,7 @@ from .stores import KINDS, StoreKind
 
 QUICK_ON_SLOW_STORES: Final = (
     "test_submit", "test_claim", "test_sync", "test_cancel_replay", "test_change_counter",
-    "test_counts", "test_history", "test_recovery_cycle", "test_stateful",
+    "test_counts", "test_history", "test_recovery_cycle",
 )  # fmt: skip
 """Modules in which the first case of each test is not marked slow on a store with slow calls."""
 
