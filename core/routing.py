@@ -37,6 +37,11 @@ class Routes(msgspec.Struct, frozen=True):
         return self.queues == () or self.task_types == ()
 
 
+def named(names: Names) -> str:
+    """The names in one line; that of the type of steps without one as ``""``."""
+    return ", ".join(name or '""' for name in names)
+
+
 def _common(names: Names | None, others: Names | None) -> Names | None:
     if names is None or others is None:
         names = others if names is None else names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fleet_q.core.errors import InvalidInput
-from fleet_q.core.routing import Routes
+from fleet_q.core.routing import Routes, named
 from fleet_q.core.submission import check_id, check_queue
 from fleet_q.services.app.settings import Settings
 
@@ -30,7 +30,7 @@ def routes_within(
         ("task types", routes.task_types, pod.task_types),
     ):
         if names == ():
-            raise InvalidInput(f"this pod claims only the {what} {', '.join(served or ())}")
+            raise InvalidInput(f"this pod claims only the {what} {named(served or ())}")
     return routes
 
 

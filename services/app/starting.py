@@ -10,7 +10,7 @@ from fleet_q.adapters.open import described
 from fleet_q.core.capacity import slots
 from fleet_q.core.pod import PodDescription
 from fleet_q.core.ports import Store
-from fleet_q.core.routing import Routes
+from fleet_q.core.routing import Routes, named
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.ids import new_pod_id
 from fleet_q.services.app.tasks import Registry
@@ -85,7 +85,7 @@ def start_pod_by_hand(
         closes_store=is_own,
     )
     queues, types = routes.queues or ("all",), routes.task_types or ("all",)
-    work = f"up to {most} steps by hand, task types: {', '.join(types)}"
+    work = f"up to {most} steps by hand, task types: {named(types)}"
     _start(pod, connection, store, is_own, f"{work}, queues: {', '.join(queues)}")
     return pod
 

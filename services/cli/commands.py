@@ -130,10 +130,10 @@ def worker(
 
     fleet = _pod(app, store, queues)
     if not fleet.runs_steps:
-        raise InvalidInput(
-            "no function is registered, so this worker would run nothing: name your app with --app"
-            " MODULE:APP or FLEET_Q_APP"
-        )
+        problem = "no function is registered, so this worker would run nothing"
+        if fleet.reference is not None:
+            raise InvalidInput(f"{problem}: {fleet.reference} has no task and no executor")
+        raise InvalidInput(f"{problem}: name your app with --app MODULE:APP or FLEET_Q_APP")
     run_worker(fleet)
 
 

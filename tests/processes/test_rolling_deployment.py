@@ -108,12 +108,22 @@ def test_worker_claims_from_the_queues_that_it_is_started_for(
     fleet.close()
 
 
-def test_worker_without_functions_refuses_to_start(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "fleet_q", "worker", "--store", "sqlite:///q.db"]
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ([], "name your app with --app MODULE:APP or FLEET_Q_APP"),
+        (["--app", "empty:app"], "empty:app has no task and no executor"),
+    ],
+    ids=["no app", "app without functions"],
+)
+def test_worker_without_functions_refuses_to_start(
+    tmp_path: Path, options: list[str], why: str
+) -> None:
+    (tmp_path / "empty.py").write_text("from fleet_q import FleetQ\napp = FleetQ()\n")
+    command = [sys.executable, "-m", "fleet_q", "worker", "--store", "sqlite:///q.db", *options]
     refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
     assert refused.returncode == 1
     assert refused.stderr.endswith(
-        "no function is registered, so this worker would run nothing: name your app with --app"
-        " MODULE:APP or FLEET_Q_APP\n"
+        f"no function is registered, so this worker would run nothing: {why}\n"
     )
     assert not (tmp_path / "q.db").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from fleet_q.core.errors import StoreUnavailable
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.services.http import leases as lease_routes
 from fleet_q.services.http.lease_models import LONGEST_WAIT
+from fleet_q.services.worker.careful_log import wait_for_handlers
 from tests.services.conftest import QUICK, api_of
 from tests.waiting import LIMIT, wait_until
 
@@ -150,6 +152,15 @@ def test_claim_of_what_the_pod_never_claims_is_refused(app: FleetQ) -> None:
         steps = client.claim(10, queues=["gpu", "mail"], task_types=["load", "resize"])
         assert [step["step_id"] for step in steps] == [step_id]
         pod.drain(0)
+
+
+def test_pod_of_steps_without_a_type_says_so(app: FleetQ, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), app.leasing(["", "resize"]) as pod:
+        answer = Client(api_of(app, lease=True)).post("/claim", json={"task_types": ["load"]})
+        assert answer.json()["detail"] == 'this pod claims only the task types "", resize'
+        pod.drain(0)
+    assert wait_for_handlers(LIMIT)
+    assert 'task types: "", resize, queues: all' in caplog.text
 
 
 def test_claim_waits_for_a_step(client: Client, app: FleetQ) -> None:
