@@ -18,7 +18,7 @@ from fakesnow.statement_type import statement_type_id
 from sqlglot import Expr, exp, parse_one
 from sqlglot.errors import ParseError
 
-from . import procedures
+from . import procedures, trees
 from .errors import SnowflakeError
 from .log import WRITES
 from .tokens import tokens
@@ -244,10 +244,11 @@ def _translated(expression: Expr, connection: FakeSnowflakeConnection) -> Expr |
     """fakesnow's translation for DuckDB; ``None`` if that is more than one statement."""
     cursor = connection.cursor()
     cursor.check_db_and_schema(expression)
-    if isinstance(expression, exp.Merge):  # DuckDB has its own, in one statement
-        return cursor._transform(expression, None)
-    statements = cursor._transform_explode(expression)
-    return cursor._transform(statements[0], None) if len(statements) == 1 else None
+    with trees.fast():
+        if isinstance(expression, exp.Merge):  # DuckDB has its own, in one statement
+            return cursor._transform(expression, None)
+        statements = cursor._transform_explode(expression)
+        return cursor._transform(statements[0], None) if len(statements) == 1 else None
 
 
 def _sql(translated: Expr | None) -> str | None:
