@@ -58,6 +58,7 @@ def open_store(
             table_prefix=table_prefix,
             for_pod=for_pod,
             env=env,
+            intake=intake,
         )
         snowflake.check_schema()
         if for_pod:

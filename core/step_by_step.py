@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
+from fleet_q.core import inbox, uniqueness
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
-from fleet_q.core import uniqueness
 from fleet_q.core.claim_limits import ClaimLimits
 from fleet_q.core.errors import (
     IllegalTransition,
@@ -21,14 +21,7 @@ from fleet_q.core.errors import (
     UnknownStep,
 )
 from fleet_q.core.events import StepEvent
-from fleet_q.core.inbox import (
-    INBOX_BATCH,
-    INBOX_BATCH_BYTES,
-    INVALID_ROW,
-    Intake,
-    Rejection,
-    read_row,
-)
+from fleet_q.core.inbox import INVALID_ROW, Intake, Rejection, read_row
 from fleet_q.core.pod import DeclareDead, Pod, PodChange
 from fleet_q.core.ports import SubmitResult, SyncRequest, SyncResult, Transaction
 from fleet_q.core.queues import Queue, QueueChange, change_queue
@@ -76,7 +69,7 @@ class StepByStep(Transaction):
     def take_in(self, intake: Intake, by: str | None) -> bool:
         if not self.has_inbox_rows():
             return False
-        rows = self.inbox(INBOX_BATCH, INBOX_BATCH_BYTES)
+        rows = self.inbox(inbox.INBOX_BATCH, inbox.INBOX_BATCH_BYTES)
         together: list[Submit] = []
         rejected: list[Rejection] = []
         for row in rows:

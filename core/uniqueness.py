@@ -84,6 +84,11 @@ def _merged(earlier: Submit, later: Submit) -> Submit:
         raise UniqueKeyTaken(unique_key, earlier.step_id)
     if later.on_conflict == "existing":
         return earlier
+    return replaced(earlier, later)
+
+
+def replaced(earlier: Submit, later: Submit) -> Submit:
+    """A submission that a later one with its unique key replaces, before the step is stored."""
     return replace(
         earlier,
         payload=later.payload,

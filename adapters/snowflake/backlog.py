@@ -18,14 +18,14 @@ def to_backlog(found: Sequence[Sequence[Any]]) -> Backlog:
     groups: list[PendingGroup] = []
     running: defaultdict[str, dict[str | None, int]] = defaultdict(dict)
     queues: dict[str, Queue] = {}
-    for _, claimed, queue, key, pending, due, oldest, next_due, *limits in found:
+    for _, _, claimed, queue, key, pending, due, oldest, next_due, *limits in found:
         if queue is None:
             continue
         groups.append(PendingGroup(queue, key, int(pending), int(due), oldest, next_due))
         running[queue][key] = int(claimed)
         if limits[0] is not None:
             queues[queue] = rows.to_queue(limits)
-    at = found[0][0]
+    at, inbox, *_ = found[0]
     limited = [queue for queue in queues.values() if queue.has_limits]
     claimed = sum(sum(of_queue.values()) for of_queue in running.values())
-    return backlog_of(at, groups, ClaimLimits(limited, running, at), claimed, inbox=0)
+    return backlog_of(at, groups, ClaimLimits(limited, running, at), claimed, int(inbox))

@@ -2,33 +2,68 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.batches import batches, outcomes_json
+from fleet_q.adapters.snowflake.inbox import Inbox
 from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.session import Rows, Session, new_change_id
 from fleet_q.adapters.snowflake.submit import encoded
 from fleet_q.adapters.snowflake.sync import Sync, request_json, routes_json, transitions_json
 from fleet_q.adapters.snowflake.sync_snapshot import allowed_statuses
 from fleet_q.core import step as steps
-from fleet_q.core.errors import StoreUnavailable
+from fleet_q.core.errors import StoreContended, StoreError, StoreUnavailable
 from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import CheckedSubmission, SubmissionResult, SyncRequest, SyncResult
 from fleet_q.core.retry import micros
 
+log = logging.getLogger("fleet_q.snowflake")
+
+INBOX_RETRY: Final = 5.0
+"""Seconds after which a pod claims again that could not take in the rows of the inbox."""
+
 
 class Mailbox:
-    """Posts requests, and asks for their results."""
+    """Posts requests, and asks for their results. After a request that claims, rows of the inbox
+    are taken in."""
 
-    def __init__(self, session: Session, sync: Sync) -> None:
+    def __init__(self, session: Session, sync: Sync, inbox: Inbox) -> None:
         self._session = session
         self._sync = sync
+        self._inbox = inbox
 
     def sync(self, request: SyncRequest) -> SyncResult:
         """See :meth:`fleet_q.core.ports.Store.sync`. A join is posted and serves at once."""
+        result = self._carry_out(request)
+        if not self._sees_inbox(request):
+            return result
+        if not self._take_in(request):
+            return _again_soon(result)
+        if result.claimed or request.outcomes:  # a step that is released here is not claimed here
+            return _with_more(request, result)
+        claim = replace(
+            request,
+            pod_command=None if result.done else request.pod_command,
+            check_held=(),
+            is_retry=False,
+        )
+        try:
+            after = self._sync.sync(claim)
+        except StoreContended:  # says that nothing was done
+            return replace(result, more=True)
+        return replace(
+            after,
+            lost=result.lost,
+            unexpected=result.unexpected,
+            done=result.done or after.done,
+            more=after.more or self._sync.has_inbox_rows,
+        )
+
+    def _carry_out(self, request: SyncRequest) -> SyncResult:
         if not isinstance(request.pod_command, Join):
             return self._sync.sync(request)
         join = replace(request, claim=0, claim_token="", outcomes=())
@@ -41,12 +76,21 @@ class Mailbox:
 
     def post(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
         """See :meth:`fleet_q.core.ports.CombiningStore.post`. A request that is too large for one
-        statement is carried out at once, after an empty one that makes earlier ones void."""
+        statement is carried out at once, after an empty one that makes earlier ones void. One that
+        only claims is not posted if there is nothing but rows of the inbox, so it is posted after
+        these were taken in."""
         if not _is_postable(request):
             if number > 1:
                 empty = SyncRequest(request.pod_id, request.incarnation)
                 self._exchange(empty, number, patience)
             return self.sync(request)
+        result = self._exchange(request, number, patience)
+        if result is None or not self._sees_inbox(request):
+            return result
+        if not self._take_in(request):
+            return _again_soon(result)
+        if result.claimed or not _only_claims(request):
+            return _with_more(request, result)
         return self._exchange(request, number, patience)
 
     def poll(self, request: SyncRequest, number: int, patience: float) -> SyncResult | None:
@@ -55,7 +99,10 @@ class Mailbox:
             return self.sync(replace(request, is_retry=True))
         if _sends_heartbeat(request):
             request = replace(request, pod_command=None)
-        return self._exchange(request, number, patience, is_posted=True)
+        result = self._exchange(request, number, patience, is_posted=True)
+        if result is None or result.served_others is None or not self._sees_inbox(request):
+            return result
+        return _with_more(request, result) if self._take_in(request) else _again_soon(result)
 
     def submit_checked(
         self, submission: CheckedSubmission, patience: float, *, is_posted: bool
@@ -79,6 +126,19 @@ class Mailbox:
         """Queues have limits from now on, as this process has set some."""
         self._sync.may_be_limited = True
 
+    def _sees_inbox(self, request: SyncRequest) -> bool:
+        return bool(request.claim) and self._sync.has_inbox_rows
+
+    def _take_in(self, request: SyncRequest) -> bool:
+        """Take in rows of the inbox. A request that was carried out does not fail because of these;
+        returns whether they were taken in, by this pod or by others."""
+        try:
+            self._inbox.take_in(request.pod_id)
+        except StoreError as error:
+            log.warning("the rows of STEP_INBOX wait, since they cannot be taken in now: %s", error)
+            return False
+        return True
+
     def _exchange(
         self, request: SyncRequest, number: int, patience: float, *, is_posted: bool = False
     ) -> SyncResult | None:
@@ -100,7 +160,7 @@ class Mailbox:
             own_claim=request.claim,
             own_outcomes=outcomes_json(request.outcomes, request.pod_id)[1:-1],
             own_outcome_count=len(request.outcomes),
-            only_claims=request.claim > 0 and not request.outcomes and not request.is_retry,
+            only_claims=_only_claims(request),
             claim_token=request.claim_token,
             may_be_limited=self._sync.may_be_limited,
         )
@@ -158,3 +218,19 @@ def _is_postable(request: SyncRequest) -> bool:
 def _sends_heartbeat(request: SyncRequest) -> bool:
     """Whether a heartbeat is inserted with the request, and not only if the pod gets a step."""
     return isinstance(request.pod_command, SendHeartbeat) and not request.only_if_claimable
+
+
+def _only_claims(request: SyncRequest) -> bool:
+    """Whether nothing is lost if the request is not posted."""
+    return request.claim > 0 and not request.outcomes and not request.is_retry
+
+
+def _with_more(request: SyncRequest, result: SyncResult) -> SyncResult:
+    """The result after rows of the inbox have become steps."""
+    return replace(result, more=result.more or len(result.claimed) < request.claim)
+
+
+def _again_soon(result: SyncResult) -> SyncResult:
+    """The result of a request after which rows of the inbox wait."""
+    again = result.at + micros(INBOX_RETRY)
+    return replace(result, next_due=min(again, result.next_due or again))

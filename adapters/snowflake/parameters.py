@@ -39,6 +39,8 @@ SESSION_PARAMETERS: Final[Mapping[str, Any]] = {
     "HYBRID_TABLE_LOCK_TIMEOUT": LOCK_TIMEOUT,  # 3,600 s by default
     # Without it, reads of hybrid tables may miss what other sessions committed 100 ms ago.
     "READ_LATEST_WRITES": True,
+    # Polls of the change counter need no warehouse, as long as nothing changes.
+    "USE_CACHED_RESULT": True,
 }
 """Sources: https://docs.snowflake.com/en/sql-reference/parameters, and for READ_LATEST_WRITES
 https://docs.snowflake.com/en/user-guide/tables-hybrid-limitations. Not every account has hybrid

@@ -12,9 +12,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from fleet_q.adapters import rows
+from fleet_q.adapters.ids import INTAKE
 from fleet_q.adapters.snowflake.backlog import to_backlog
 from fleet_q.adapters.snowflake.calls import Calls, by_id
 from fleet_q.adapters.snowflake.change import change, change_allowed
+from fleet_q.adapters.snowflake.inbox import Inbox
 from fleet_q.adapters.snowflake.mailbox import Mailbox
 from fleet_q.adapters.snowflake.migrate import check_version
 from fleet_q.adapters.snowflake.privileges import check_privileges
@@ -30,6 +32,7 @@ from fleet_q.adapters.snowflake.traits import TRAITS
 from fleet_q.core import search
 from fleet_q.core import step as steps
 from fleet_q.core.events import PodEvent, StepEvent
+from fleet_q.core.inbox import Intake
 from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import (
@@ -62,7 +65,7 @@ class SnowflakeStore:
     ``connection`` are the parameters of the connector's ``connect``, ``prefix`` begins the names
     of the tables. Any thread may use it, one call at a time. A call is retried for ``patience``
     seconds; what only pods call is tried once, as pods have a backoff of their own. A result must
-    arrive within ``fetch_timeout`` seconds, if it is given.
+    arrive within ``fetch_timeout`` seconds, if it is given. ``intake`` is for rows of the inbox.
     """
 
     traits = TRAITS
@@ -75,11 +78,13 @@ class SnowflakeStore:
         prefix: str = "",
         patience: float = PATIENCE,
         fetch_timeout: float | None = None,
+        intake: Intake = INTAKE,
     ) -> None:
         self.session = Session(connection, Statements(prefix), fetch_timeout)
         self._patience = patience
         self._calls = Calls(self.session, patience)
-        self._mailbox = Mailbox(self.session, Sync(self._calls))
+        self._inbox = Inbox(self._calls, intake)
+        self._mailbox = Mailbox(self.session, Sync(self._calls), self._inbox)
 
     def check_schema(self) -> None:
         """Sign in and check the tables. Raises :class:`StoreError` if they are missing or have
@@ -111,8 +116,9 @@ class SnowflakeStore:
         return self._mailbox.submit_checked(submission, patience, is_posted=is_posted)
 
     def change_counter(self) -> int:
-        count, min_version = self.session.query("change_counter")[0]
-        return int(count) - (1 if min_version is None else int(min_version))
+        count, min_version, inbox_rows, last_row = self.session.query("change_counter")[0]
+        events = int(count) - (1 if min_version is None else int(min_version))
+        return (events << 128) + (int(inbox_rows) << 64) + int(last_row or 0)
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None = None) -> list[Pod]:
         if not silent:
@@ -170,7 +176,8 @@ class SnowflakeStore:
         return [rows.to_queue_event(row) for row in history]
 
     def step(self, step_id: str) -> Step | None:
-        return self._calls.steps([step_id]).get(step_id)
+        step = self._calls.steps([step_id]).get(step_id)
+        return self._inbox.waiting_step(step_id) if step is None else step
 
     def history(self, step_id: str) -> list[StepEvent]:
         return [rows.to_step_event(row) for row in self._calls.query("history", step_id=step_id)]

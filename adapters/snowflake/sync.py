@@ -33,6 +33,8 @@ class Sync:
         self.may_be_limited = False
         """Whether a queue has, or had, limits, as far as the last answer says. If it does not, a
         claim takes nothing from queues with limits."""
+        self.has_inbox_rows = False
+        """Whether the inbox had rows, as the last answer says."""
         self._session = calls.session
 
     def sync(self, request: SyncRequest) -> SyncResult:
@@ -55,6 +57,7 @@ class Sync:
         """The snapshot in the answer of a procedure."""
         snapshot = SyncSnapshot(answer)
         self.may_be_limited = bool(snapshot.has_limits)
+        self.has_inbox_rows = bool(snapshot.has_inbox_rows)
         return snapshot
 
     def check(self, snapshot: SyncSnapshot, request: SyncRequest) -> None:

@@ -1,8 +1,8 @@
 -- The steps that are not final by queue, and by key if the queue has a limit per key: how many are
 -- claimed, pending and due, since when the due one waits that has waited longest, and when the next one
--- becomes due; and the limits of the queue, if it has a row.
+-- becomes due; and the limits of the queue, if it has a row. In every row, how many rows the inbox has.
 SELECT
-    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()), (SELECT COUNT(*) FROM {step_inbox}),
     step.claimed, step.queue, step.key, step.pending, step.due,
     DATE_PART(epoch_microsecond, step.oldest), DATE_PART(epoch_microsecond, step.next_due),
     {queue_columns}

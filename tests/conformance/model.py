@@ -59,19 +59,22 @@ class Limits:
 class Model:
     """Rows by id; the key names are those of the core's structs. ``now`` is handed in."""
 
-    def __init__(self, longest_wait: int) -> None:
-        """``longest_wait`` is that of the kind of store, in microseconds."""
+    def __init__(self, longest_wait: int, *, claims_first: bool = False) -> None:
+        """``longest_wait`` is that of the kind of store, in microseconds. ``claims_first``: a sync
+        takes in rows of the inbox after its claim, and claims again if it got nothing."""
         self._longest_wait = longest_wait
+        self._claims_first = claims_first
         self.steps: dict[str, Row] = {}
         self.pods: dict[str, Row] = {}
         self.limits: dict[str, Limits] = {}
         self.inbox: list[Row] = []
         self.rejected = 0
 
-    def insert(self, row: Row) -> None:
-        """Insert a row into the inbox, given by its columns."""
+    def insert(self, row: Row) -> Row:
+        """Insert a row into the inbox, given by its columns, and return it with its id."""
         row_id = self.inbox[-1]["row_id"] + 1 if self.inbox else 1
         self.inbox.append({"row_id": row_id, **row})
+        return self.inbox[-1]
 
     def _take_in(self, now: int) -> None:
         for row in self.inbox:
@@ -162,13 +165,18 @@ class Model:
         """The fields of the result, with steps as ids. Raises :class:`Refused` for an ended
         incarnation."""
         self._apply_pod_command(request, now)
-        if request.claim:
+        if request.claim and not self._claims_first:
             self._take_in(now)
-        return {
-            "claimed": self._claim(request, now) if request.claim else [],
+        claimed = self._claim(request, now) if request.claim else []
+        result = {
             "refused": [o.step_id for o in request.outcomes if not self._outcome(o, now)],
             "lost": [step for step, token in request.check_held if not self._held(step, token)],
         }
+        if request.claim and self.inbox:
+            self._take_in(now)
+            if not claimed and not request.outcomes:
+                claimed = self._claim(request, now)
+        return {**result, "claimed": claimed}
 
     def declare_dead(self, observed: Sequence[Row]) -> list[str]:
         silent = [

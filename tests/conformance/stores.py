@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any, Final
 from unittest.mock import patch
 
+import snowflake.connector
 from msgspec.structs import replace
 
 from fleet_q.adapters import memory
@@ -169,7 +170,18 @@ _account: Final = _Account()
 def _open_snowflake(folder: Path, clock: FakeClock) -> SnowflakeStore:
     schema = _account.schema(folder)
     clock.lead(lambda now: schema.set(clock=now))
-    return SnowflakeStore(schema.parameters, patience=LIMIT)
+    return SnowflakeStore(schema.parameters, patience=LIMIT, intake=_intake())
+
+
+def _insert_snowflake(folder: Path, _: Store, rows: Sequence[dict[str, Any]]) -> None:
+    connection = snowflake.connector.connect(**_account.schema(folder).parameters)
+    with closing(connection), closing(connection.cursor()) as cursor:
+        cursor.execute("BEGIN TRANSACTION")
+        for row in rows:
+            places = ("TO_TIMESTAMP_LTZ(?, 6)" if name == "available_ts" else "?" for name in row)
+            text = f"INSERT INTO step_inbox ({', '.join(row)}) SELECT {', '.join(places)}"
+            cursor.execute(text, list(row.values()))
+        cursor.execute("COMMIT")
 
 
 def _execute_snowflake(_: Path, store: Store, statement: str) -> None:
@@ -217,6 +229,7 @@ KINDS: Final = [
         longest_wait=300.0,
         writes_are_billed=True,
         execute=_execute_snowflake,
+        insert=_insert_snowflake,
         spoil=_spoil_snowflake,
         discard=_account.take_back,
     ),

@@ -71,7 +71,7 @@ def test_row_without_columns_is_a_step_with_all_defaults(store: Store, insert: I
 def test_rows_are_taken_in_once_in_the_order_of_their_insertion(
     store: Store, insert: Insert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fleet_q.core.step_by_step.INBOX_BATCH", 3)
+    monkeypatch.setattr("fleet_q.core.inbox.INBOX_BATCH", 3)
     insert(*({"step_id": f"{n:02}", "payload": json.dumps({"n": n})} for n in range(10)))
     join(store)
     claimed: list[str] = []
@@ -84,7 +84,7 @@ def test_rows_are_taken_in_once_in_the_order_of_their_insertion(
 def test_sync_says_that_more_may_be_claimed_while_rows_are_left(
     store: Store, insert: Insert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fleet_q.core.step_by_step.INBOX_BATCH", 2)
+    monkeypatch.setattr("fleet_q.core.inbox.INBOX_BATCH", 2)
     insert(*({"payload": "nonsense"} for _ in range(3)))
     join(store)
     results = [store.sync(SyncRequest("pod", "one", claim=1, claim_token=t)) for t in "ab"]
@@ -95,7 +95,7 @@ def test_sync_says_that_more_may_be_claimed_while_rows_are_left(
 def test_batch_is_bounded_by_bytes_but_takes_a_row_at_least(
     store: Store, insert: Insert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fleet_q.core.step_by_step.INBOX_BATCH_BYTES", 5)
+    monkeypatch.setattr("fleet_q.core.inbox.INBOX_BATCH_BYTES", 5)
     insert(*({"step_id": step_id, "payload": '{"n":1}'} for step_id in ("a", "b")))
     join(store)
     assert claim(store, 5) == ["a"]

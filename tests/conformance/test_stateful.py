@@ -114,7 +114,8 @@ class Fleet(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         self.clock = FakeClock()
         self.store = self.kind.open(Path(self.folder.name), self.clock)
-        self.model = Model(round(self.kind.longest_wait * SECOND))
+        longest_wait = round(self.kind.longest_wait * SECOND)
+        self.model = Model(longest_wait, claims_first=self.kind.writes_are_billed)
         self.processes: dict[str, Process] = {}
         self.incarnations: list[tuple[str, str]] = []  # all that ever joined: (pod, incarnation)
         self.claims: list[tuple[str, str]] = []  # all that were ever made: (step, token)
@@ -164,8 +165,10 @@ class Fleet(RuleBasedStateMachine):
     def insert_into_inbox(self, step_id: str, payload: str, options: dict[str, Any]) -> None:
         row = {"payload": payload, **options, "step_id": step_id, "max_retries": 2}
         assert self.kind.insert is not None
+        inserted = self.model.insert(row)
+        if self.kind.writes_are_billed:  # row ids go on from those of other tests
+            row = inserted
         self.kind.insert(Path(self.folder.name), self.store, [row])
-        self.model.insert(row)
 
     @rule(
         change=st.sampled_from(["cancel", "replay", "reprioritize"]),

@@ -42,9 +42,10 @@ FROM (
 
 -- snowflake/after_sync
 -- The state after a sync, read after its commit: one row of kind 'now', with the numbers of changed
--- steps and of served requests, whether any queue has, or had, limits, and the pod if it exists; a row of kind 'held' for each step that
--- the pod holds (with the payload only if this sync claimed it); and a row of kind 'done', with id
--- and claim token, for each outcome that was recorded.
+-- steps and of served requests, whether any queue has, or had, limits, whether the inbox has rows, and
+-- the pod if it exists; a row of kind 'held' for each step that the pod holds (with the payload only if
+-- this sync claimed it); and a row of kind 'done', with id and claim token, for each outcome that was
+-- recorded.
 SELECT
     'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
@@ -223,6 +224,7 @@ SELECT
         WHERE place_in_queue <= room
     ) AS claimable_step) AS claimable,
     EXISTS (SELECT 1 FROM "QUEUES") AS has_limits,
+    EXISTS (SELECT 1 FROM "STEP_INBOX") AS has_inbox_rows,
     (
         SELECT DATE_PART(epoch_microsecond, MIN(DATEADD(
             microsecond,
@@ -289,7 +291,7 @@ LEFT JOIN (
 UNION ALL
 SELECT
     'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL,
+    NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     step.step_id, step.status, step.priority,
     CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -304,6 +306,7 @@ WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
     'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -461,9 +464,9 @@ WHERE change_id = :change_id
 -- snowflake/backlog
 -- The steps that are not final by queue, and by key if the queue has a limit per key: how many are
 -- claimed, pending and due, since when the due one waits that has waited longest, and when the next one
--- becomes due; and the limits of the queue, if it has a row.
+-- becomes due; and the limits of the queue, if it has a row. In every row, how many rows the inbox has.
 SELECT
-    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()), (SELECT COUNT(*) FROM "STEP_INBOX"),
     step.claimed, step.queue, step.key, step.pending, step.due,
     DATE_PART(epoch_microsecond, step.oldest), DATE_PART(epoch_microsecond, step.next_due),
     queue.queue, queue.max_running, queue.max_running_per_key, queue.rate_count, queue.rate_period,
@@ -593,10 +596,13 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
 
 -- snowflake/change_counter
 -- The number of events that were ever written: COUNT(*), plus the number of pruned events, which is
--- how far MIN(version) is below 1 (see note_pruned.sql). Snowflake answers this text from its
--- metadata, without a warehouse.
-SELECT COUNT(*), MIN(version)
-FROM "STEP_EVENTS";
+-- how far MIN(version) is below 1 (see note_pruned.sql); and the rows of the inbox. Snowflake answers
+-- this text without a warehouse, from the result that it keeps, until one of the tables changes.
+SELECT
+    (SELECT COUNT(*) FROM "STEP_EVENTS"),
+    (SELECT MIN(version) FROM "STEP_EVENTS"),
+    (SELECT COUNT(*) FROM "STEP_INBOX"),
+    (SELECT MAX(row_id) FROM "STEP_INBOX");
 
 -- snowflake/changed_earlier
 -- The steps that the earlier attempts of a change have changed.
@@ -813,6 +819,15 @@ FROM (
 -- snowflake/count_heartbeats
 SELECT COUNT(*) FROM "POD_HEARTBEATS";
 
+-- snowflake/count_inbox_rows
+-- How many of these rows are in the inbox.
+SELECT COUNT(*)
+FROM "STEP_INBOX"
+WHERE row_id IN (
+    SELECT value::NUMBER(38, 0)
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:row_ids)))
+);
+
 -- snowflake/count_old_requests
 SELECT COUNT(*) FROM "SYNC_REQUESTS"
 WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
@@ -906,6 +921,13 @@ WHERE "POD_HEARTBEATS".pod_id = pod.pod_id
         OR "POD_HEARTBEATS".heartbeat_ts <= pod.last_heartbeat_ts
     );
 
+-- snowflake/delete_inbox_rows
+DELETE FROM "STEP_INBOX"
+WHERE row_id IN (
+    SELECT value::NUMBER(38, 0)
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:row_ids)))
+);
+
 -- snowflake/delete_old_requests
 -- Delete requests that were answered or given up long ago.
 DELETE FROM "SYNC_REQUESTS"
@@ -981,6 +1003,49 @@ SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, p
 FROM "STEP_EVENTS"
 WHERE step_id = :step_id
 ORDER BY version;
+
+-- snowflake/inbox
+-- The first rows of the inbox, with the time: up to :limit, with up to :most_bytes of texts, but at
+-- least one. Rows with one row_id, which somebody has set, are taken in together.
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    row_id, payload, task_type, queue, priority, key, unique_key, unique_for, on_conflict, labels, delay,
+    DATE_PART(epoch_microsecond, available_ts), step_id, max_retries, timeout
+FROM "STEP_INBOX"
+QUALIFY RANK() OVER (ORDER BY row_id) = 1
+    OR (
+        RANK() OVER (ORDER BY row_id) <= :limit
+        AND SUM(
+            COALESCE(LENGTH(payload), 0) + COALESCE(LENGTH(labels), 0) + COALESCE(LENGTH(key), 0)
+            + COALESCE(LENGTH(unique_key), 0) + COALESCE(LENGTH(step_id), 0)
+        ) OVER (ORDER BY row_id) <= :most_bytes
+    )
+ORDER BY row_id;
+
+-- snowflake/inbox_row
+-- The first row of the inbox that submits a step with this id, with the time.
+SELECT
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    row_id, payload, task_type, queue, priority, key, unique_key, unique_for, on_conflict, labels, delay,
+    DATE_PART(epoch_microsecond, available_ts), step_id, max_retries, timeout
+FROM "STEP_INBOX"
+WHERE step_id = :step_id
+ORDER BY row_id
+LIMIT 1;
+
+-- snowflake/insert_inbox_rows
+-- Insert rows into the inbox. :rows has one object for each.
+INSERT INTO "STEP_INBOX" (
+    payload, queue, priority, key, unique_key, unique_for, on_conflict, labels, delay, step_id,
+    max_retries, timeout
+)
+SELECT
+    value:payload::VARCHAR, value:queue::VARCHAR, value:priority::NUMBER(38, 0),
+    value:key::VARCHAR, value:unique_key::VARCHAR, value:unique_for::FLOAT,
+    value:on_conflict::VARCHAR, value:labels::VARCHAR, value:delay::FLOAT, value:step_id::VARCHAR,
+    value:max_retries::NUMBER(38, 0), value:timeout::FLOAT
+FROM TABLE(FLATTEN(input => PARSE_JSON(:rows)))
+ORDER BY index;
 
 -- snowflake/insert_pods
 -- Insert pods as folded from the log.
@@ -1236,6 +1301,15 @@ WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:
 UPDATE "STEP_TRACKER"
 SET version = version
 WHERE status = 'claimed' AND claimed_by = :pod_id;
+
+-- snowflake/lock_inbox_rows
+-- Lock these rows, so that the DELETE after this counts those that no other sync has taken in.
+UPDATE "STEP_INBOX"
+SET payload = payload
+WHERE row_id IN (
+    SELECT value::NUMBER(38, 0)
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:row_ids)))
+);
 
 -- snowflake/lock_limits
 -- Lock the limits of queues, so that one claim at a time counts what is claimed. A transaction sees
@@ -1734,6 +1808,97 @@ FROM (
             WHERE pod.pod_id = held.claimed_by AND pod.incarnation = held.incarnation
                 AND pod.status <> 'down'
         )
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
+-- snowflake/reject
+-- Make dead letters of the steps that hold invalid rows of the inbox.
+UPDATE "STEP_TRACKER"
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
+    END,
+    retry_count = CASE
+        WHEN change.type = 'replayed' THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+        WHEN change.type = 'completed' THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id,
+    change_type = change.type,
+    change_token = change.claim_token,
+    changed_for = change.pod_id
+FROM (
+    SELECT
+        step.step_id, step.version, :pod_id AS pod_id, 'rejected' AS type,
+        NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+        NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
+        rejection.error AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
+    FROM "STEP_TRACKER" AS step
+    JOIN (
+        SELECT value:step_id::VARCHAR AS step_id, value:error::VARCHAR AS error
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:rejections)))
+    ) AS rejection ON step.step_id = rejection.step_id
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
 
@@ -2398,6 +2563,41 @@ FROM (
     GROUP BY queue
 ) AS change
 WHERE change.claimed_from = "QUEUES".queue AND "QUEUES".rate_count IS NOT NULL;
+
+-- snowflake/taken_in
+-- What became of rows of the inbox: 0 if others have taken them in, 2 if they were taken in, 1 if
+-- nothing was done because steps have ids or unique keys of their submissions, with these steps.
+SELECT
+    own.state,
+    step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+    DATE_PART(epoch_microsecond, step.created_ts),
+    DATE_PART(epoch_microsecond, step.last_update_ts),
+    DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+    step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+    step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
+    step.labels, step.timeout
+FROM (SELECT :state AS state) AS own
+LEFT JOIN (
+    SELECT
+        step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
+        available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version,
+        queue, task_type, key, unique_key, unique_until_ts, labels, timeout
+    FROM "STEP_TRACKER" AS owner
+    WHERE step_id IN (
+            SELECT value:step_id::VARCHAR
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+        )
+        OR (
+            unique_key IN (
+                SELECT value:unique_key::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            )
+            AND (
+                owner.status NOT IN ('completed', 'failed', 'cancelled')
+                OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+            )
+        )
+) AS step ON own.state = 1;
 
 -- snowflake/try_select
 SELECT 1 FROM {table} WHERE FALSE;

@@ -1,7 +1,7 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- snowflake/procedures/change
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_7"(
     event_type VARCHAR,
     step_ids VARCHAR,
     step_count NUMBER(38, 0),
@@ -301,7 +301,7 @@ END
 $$;
 
 -- snowflake/procedures/confirm
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_7"(
     pod_id VARCHAR
 )
 COPY GRANTS
@@ -353,7 +353,7 @@ END
 $$;
 
 -- snowflake/procedures/declare_dead
-CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_7"(
     silent VARCHAR,
     becomes VARCHAR,
     pod_id VARCHAR,
@@ -449,7 +449,7 @@ END
 $$;
 
 -- snowflake/procedures/exchange
-CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_7"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     number NUMBER(38, 0),
@@ -2361,6 +2361,7 @@ BEGIN
             WHERE place_in_queue <= room
         ) AS claimable_step) AS claimable,
         EXISTS (SELECT 1 FROM "QUEUES") AS has_limits,
+        EXISTS (SELECT 1 FROM "STEP_INBOX") AS has_inbox_rows,
         (
             SELECT DATE_PART(epoch_microsecond, MIN(DATEADD(
                 microsecond,
@@ -2427,7 +2428,7 @@ BEGIN
     UNION ALL
     SELECT
         'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL,
+        NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         step.step_id, step.status, step.priority,
         CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -2442,6 +2443,7 @@ BEGIN
     UNION ALL
     SELECT
         'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -2456,7 +2458,7 @@ END
 $$;
 
 -- snowflake/procedures/fold_heartbeats
-CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_7"(
     change_id VARCHAR
 )
 COPY GRANTS
@@ -2507,7 +2509,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_pod
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_7"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     version NUMBER(38, 0),
@@ -2563,7 +2565,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_7"(
     ended VARCHAR,
     before NUMBER(38, 0),
     pod_id VARCHAR,
@@ -2617,7 +2619,7 @@ END
 $$;
 
 -- snowflake/procedures/recover
-CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_7"(
     claims VARCHAR,
     claim_count NUMBER(38, 0),
     error VARCHAR,
@@ -2894,7 +2896,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_pods
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_7"(
     pod_ids VARCHAR,
     pods VARCHAR,
     event_count NUMBER(38, 0),
@@ -2941,7 +2943,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_queues
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_7"(
     names VARCHAR,
     queues VARCHAR,
     event_count NUMBER(38, 0),
@@ -2989,7 +2991,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_7"(
     step_ids VARCHAR,
     steps VARCHAR,
     event_count NUMBER(38, 0),
@@ -3044,7 +3046,7 @@ END
 $$;
 
 -- snowflake/procedures/set_queue
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_7"(
     queue VARCHAR,
     new_version NUMBER(38, 0),
     event_type VARCHAR,
@@ -3135,7 +3137,7 @@ END
 $$;
 
 -- snowflake/procedures/submit
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_7"(
     submissions VARCHAR,
     submission_count NUMBER(38, 0),
     change_id VARCHAR
@@ -3254,7 +3256,7 @@ END
 $$;
 
 -- snowflake/procedures/sync
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_6"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_7"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     sends_heartbeat BOOLEAN,
@@ -4501,6 +4503,7 @@ BEGIN
             WHERE place_in_queue <= room
         ) AS claimable_step) AS claimable,
         EXISTS (SELECT 1 FROM "QUEUES") AS has_limits,
+        EXISTS (SELECT 1 FROM "STEP_INBOX") AS has_inbox_rows,
         (
             SELECT DATE_PART(epoch_microsecond, MIN(DATEADD(
                 microsecond,
@@ -4567,7 +4570,7 @@ BEGIN
     UNION ALL
     SELECT
         'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL,
+        NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         step.step_id, step.status, step.priority,
         CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -4582,11 +4585,400 @@ BEGIN
     UNION ALL
     SELECT
         'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM "STEP_EVENTS"
     WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed');
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/take_in
+CREATE OR REPLACE PROCEDURE "FLEET_Q_TAKE_IN_7"(
+    row_ids VARCHAR,
+    row_count NUMBER(38, 0),
+    submissions VARCHAR,
+    is_checked BOOLEAN,
+    replacing NUMBER(38, 0),
+    rejections VARCHAR,
+    pod_id VARCHAR,
+    new_change_id VARCHAR,
+    reject_change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    change_id VARCHAR DEFAULT '';
+    accepted VARCHAR DEFAULT '[]';
+    found NUMBER(38, 0) DEFAULT 0;
+    deleted NUMBER(38, 0) DEFAULT 0;
+    state NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    change_id := new_change_id;
+    IF (row_count > 0) THEN
+        found := (SELECT COUNT(*)
+        FROM "STEP_INBOX"
+        WHERE row_id IN (
+            SELECT value::NUMBER(38, 0)
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:row_ids)))
+        ));
+    END IF;
+    IF (row_count > 0 AND found = row_count) THEN
+        BEGIN TRANSACTION;
+        UPDATE "STEP_INBOX"
+        SET payload = payload
+        WHERE row_id IN (
+            SELECT value::NUMBER(38, 0)
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:row_ids)))
+        );
+        DELETE FROM "STEP_INBOX"
+        WHERE row_id IN (
+            SELECT value::NUMBER(38, 0)
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:row_ids)))
+        );
+        deleted := SQLROWCOUNT;
+        IF (deleted = row_count) THEN
+            state := 1;
+            IF (is_checked) THEN
+                UPDATE "STEP_TRACKER"
+                SET version = version
+                WHERE step_id IN (
+                    SELECT value:step_id::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                )
+                    OR unique_key IN (
+                        SELECT value:unique_key::VARCHAR
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                    );
+            END IF;
+            accepted := (SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
+            FROM (
+                SELECT submitted.submission_id
+                FROM (
+                    SELECT
+                        submission_id, step_id, unique_key, replaces,
+                        ROW_NUMBER() OVER (PARTITION BY step_id ORDER BY number) AS place,
+                        CASE
+                            WHEN unique_key IS NOT NULL
+                                THEN ROW_NUMBER() OVER (PARTITION BY unique_key ORDER BY number)
+                            ELSE 1
+                        END AS place_of_key
+                    FROM (
+                        SELECT
+                            index AS number, value:submission_id::VARCHAR AS submission_id,
+                            value:step_id::VARCHAR AS step_id, value:unique_key::VARCHAR AS unique_key,
+                            value:replaces::NUMBER(38, 0) AS replaces
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                    ) AS posted
+                ) AS submitted
+                LEFT JOIN "STEP_TRACKER" AS step ON step.step_id = submitted.step_id
+                LEFT JOIN "STEP_TRACKER" AS owner
+                    ON owner.unique_key = submitted.unique_key AND (
+                        owner.status NOT IN ('completed', 'failed', 'cancelled')
+                        OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+                    )
+                GROUP BY submitted.submission_id
+                HAVING MAX(place) = 1 AND MAX(place_of_key) = 1
+                    AND COUNT(
+                        CASE
+                            WHEN replaces IS NULL
+                                THEN CASE WHEN step.step_id IS NOT NULL OR owner.step_id IS NOT NULL THEN 1 END
+                            WHEN step.step_id IS NULL OR step.status <> 'pending' OR step.version <> replaces
+                                THEN 1
+                        END
+                    ) = 0
+            ) AS accepted);
+        END IF;
+        IF (state = 1 AND (accepted <> '[]' OR submissions = '[]')) THEN
+            INSERT INTO "STEP_TRACKER" (
+                step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
+                changed_for,
+                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                unique_until_ts, labels, timeout
+            )
+            SELECT
+                new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+                new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
+                new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
+                new.value:max_retries::NUMBER(38, 0),
+                CASE
+                    WHEN new.value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                    ELSE DATEADD(microsecond, new.value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+                END,
+                new.value:queue::VARCHAR, new.value:task_type::VARCHAR, new.value:key::VARCHAR,
+                new.value:unique_key::VARCHAR,
+                DATEADD(
+                    microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                ),
+                new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+            FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
+            WHERE new.value:replaces IS NULL
+                AND new.value:submission_id::VARCHAR IN (
+                    SELECT value::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+                );
+            IF (replacing > 0) THEN
+                UPDATE "STEP_TRACKER"
+                SET
+                    payload = change.payload, priority = change.priority,
+                    available_ts = change.available_ts, task_type = change.task_type,
+                    labels = change.labels,
+                    last_update_ts = CURRENT_TIMESTAMP(),
+                    version = "STEP_TRACKER".version + 1,
+                    change_id = change.submission_id,
+                    change_type = 'replaced',
+                    change_token = NULL,
+                    changed_for = change.pod_id
+                FROM (
+                    SELECT
+                        value:submission_id::VARCHAR AS submission_id, value:step_id::VARCHAR AS step_id,
+                        value:replaces::NUMBER(38, 0) AS replaces, value:pod_id::VARCHAR AS pod_id,
+                        value:payload::VARCHAR AS payload,
+                        value:priority::NUMBER(38, 0) AS priority,
+                        CASE
+                            WHEN value:delay::NUMBER(38, 0) = 0 THEN TO_TIMESTAMP_LTZ(0, 6)
+                            ELSE DATEADD(microsecond, value:delay::NUMBER(38, 0), CURRENT_TIMESTAMP())
+                        END AS available_ts,
+                        value:task_type::VARCHAR AS task_type, value:labels::VARCHAR AS labels
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                ) AS change
+                WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.replaces
+                    AND change.submission_id IN (
+                        SELECT value::VARCHAR
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+                    );
+            END IF;
+            INSERT INTO "STEP_EVENTS" (
+                step_id, version, type, event_ts, pod_id, change_id,
+                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                unique_until_ts, labels, timeout, claim_token, incarnation, result, error,
+                traceback
+            )
+            SELECT
+                step_id, version, change_type, last_update_ts, changed_for, change_id,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                    THEN priority END,
+                CASE WHEN change_type = 'submitted' THEN max_retries END,
+                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+                    THEN available_ts END,
+                CASE WHEN change_type = 'submitted' THEN queue END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                CASE WHEN change_type = 'submitted' THEN key END,
+                CASE WHEN change_type = 'submitted' THEN unique_key END,
+                CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+                CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type = 'completed' THEN result END,
+                CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                    THEN error END,
+                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+            FROM "STEP_TRACKER"
+            WHERE change_id = :change_id;
+            IF (rejections <> '[]') THEN
+                change_id := reject_change_id;
+                UPDATE "STEP_TRACKER"
+                SET
+                    status = CASE change.type
+                        WHEN 'claimed' THEN 'claimed'
+                        WHEN 'completed' THEN 'completed'
+                        WHEN 'retried' THEN 'pending'
+                        WHEN 'released' THEN 'pending'
+                        WHEN 'recovered' THEN 'pending'
+                        WHEN 'failed' THEN 'failed'
+                        WHEN 'cancelled' THEN 'cancelled'
+                        WHEN 'replayed' THEN 'pending'
+                        WHEN 'replaced' THEN 'pending'
+                        WHEN 'reprioritized' THEN 'pending'
+                        WHEN 'rejected' THEN 'failed'
+                    END,
+                    priority = CASE
+                        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                        ELSE "STEP_TRACKER".priority
+                    END,
+                    payload = CASE
+                        WHEN change.type = 'replaced' THEN change.payload
+                        ELSE "STEP_TRACKER".payload
+                    END,
+                    retry_count = CASE
+                        WHEN change.type = 'replayed' THEN 0
+                        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                        ELSE "STEP_TRACKER".retry_count
+                    END,
+                    available_ts = CASE
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+                        ELSE "STEP_TRACKER".available_ts
+                    END,
+                    claimed_by = CASE
+                        WHEN change.type = 'claimed' THEN change.claimed_by
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                        ELSE "STEP_TRACKER".claimed_by
+                    END,
+                    incarnation = CASE
+                        WHEN change.type = 'claimed' THEN change.incarnation
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                        ELSE "STEP_TRACKER".incarnation
+                    END,
+                    claim_token = CASE
+                        WHEN change.type = 'claimed' THEN change.claim_token
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                        ELSE "STEP_TRACKER".claim_token
+                    END,
+                    result = CASE
+                        WHEN change.type = 'completed' THEN change.result
+                        ELSE "STEP_TRACKER".result
+                    END,
+                    error = CASE
+                        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                        WHEN change.type = 'completed' THEN NULL
+                        ELSE "STEP_TRACKER".error
+                    END,
+                    traceback = CASE
+                        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                        WHEN change.type IN ('completed', 'recovered') THEN NULL
+                        ELSE "STEP_TRACKER".traceback
+                    END,
+                    task_type = CASE
+                        WHEN change.type = 'replaced' THEN change.task_type
+                        ELSE "STEP_TRACKER".task_type
+                    END,
+                    labels = CASE
+                        WHEN change.type = 'replaced' THEN change.labels
+                        ELSE "STEP_TRACKER".labels
+                    END,
+                    last_update_ts = CURRENT_TIMESTAMP(),
+                    version = "STEP_TRACKER".version + 1,
+                    change_id = :change_id,
+                    change_type = change.type,
+                    change_token = change.claim_token,
+                    changed_for = change.pod_id
+                FROM (
+                    SELECT
+                        step.step_id, step.version, :pod_id AS pod_id, 'rejected' AS type,
+                        NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+                        NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
+                        NULL AS result, rejection.error AS error, NULL AS traceback,
+                        NULL AS task_type, NULL AS labels
+                    FROM "STEP_TRACKER" AS step
+                    JOIN (
+                        SELECT value:step_id::VARCHAR AS step_id, value:error::VARCHAR AS error
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:rejections)))
+                    ) AS rejection ON step.step_id = rejection.step_id
+                ) AS change
+                WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                INSERT INTO "STEP_EVENTS" (
+                    step_id, version, type, event_ts, pod_id, change_id,
+                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                    unique_until_ts, labels, timeout, claim_token, incarnation, result, error,
+                    traceback
+                )
+                SELECT
+                    step_id, version, change_type, last_update_ts, changed_for, change_id,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                        THEN priority END,
+                    CASE WHEN change_type = 'submitted' THEN max_retries END,
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+                        THEN available_ts END,
+                    CASE WHEN change_type = 'submitted' THEN queue END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                    CASE WHEN change_type = 'submitted' THEN key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+                    CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type = 'completed' THEN result END,
+                    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                        THEN error END,
+                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+                FROM "STEP_TRACKER"
+                WHERE change_id = :change_id;
+            END IF;
+            state := 2;
+        END IF;
+        LET taken RESULTSET := (SELECT
+            own.state,
+            step.step_id, step.status, step.priority, step.payload, step.retry_count,
+            step.max_retries, DATE_PART(epoch_microsecond, step.created_ts),
+            DATE_PART(epoch_microsecond, step.last_update_ts),
+            DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+            step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+            step.task_type, step.key, step.unique_key,
+            DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
+        FROM (SELECT :state AS state) AS own
+        LEFT JOIN (
+            SELECT
+                step_id, status, priority, payload, retry_count, max_retries, created_ts,
+                last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error,
+                traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels,
+                timeout
+            FROM "STEP_TRACKER" AS owner
+            WHERE step_id IN (
+                    SELECT value:step_id::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                )
+                OR (
+                    unique_key IN (
+                        SELECT value:unique_key::VARCHAR
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                    )
+                    AND (
+                        owner.status NOT IN ('completed', 'failed', 'cancelled')
+                        OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+                    )
+                )
+        ) AS step ON own.state = 1);
+        IF (state = 2) THEN
+            COMMIT;
+        ELSE
+            ROLLBACK;
+        END IF;
+        RETURN TABLE(taken);
+    END IF;
+    LET answer RESULTSET := (SELECT
+        own.state,
+        step.step_id, step.status, step.priority, step.payload, step.retry_count, step.max_retries,
+        DATE_PART(epoch_microsecond, step.created_ts),
+        DATE_PART(epoch_microsecond, step.last_update_ts),
+        DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
+        step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
+        step.task_type, step.key, step.unique_key,
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
+    FROM (SELECT :state AS state) AS own
+    LEFT JOIN (
+        SELECT
+            step_id, status, priority, payload, retry_count, max_retries, created_ts,
+            last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error,
+            traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout
+        FROM "STEP_TRACKER" AS owner
+        WHERE step_id IN (
+                SELECT value:step_id::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            )
+            OR (
+                unique_key IN (
+                    SELECT value:unique_key::VARCHAR
+                    FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                )
+                AND (
+                    owner.status NOT IN ('completed', 'failed', 'cancelled')
+                    OR owner.unique_until_ts > CURRENT_TIMESTAMP()
+                )
+            )
+    ) AS step ON own.state = 1);
     RETURN TABLE(answer);
 EXCEPTION
     WHEN OTHER THEN

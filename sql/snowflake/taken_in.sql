@@ -1,0 +1,22 @@
+-- What became of rows of the inbox: 0 if others have taken them in, 2 if they were taken in, 1 if
+-- nothing was done because steps have ids or unique keys of their submissions, with these steps.
+SELECT
+    own.state,
+    {step_columns}
+FROM (SELECT :state AS state) AS own
+LEFT JOIN (
+    SELECT
+        {step_names}
+    FROM {step_tracker} AS owner
+    WHERE step_id IN (
+            SELECT value:step_id::VARCHAR
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+        )
+        OR (
+            unique_key IN (
+                SELECT value:unique_key::VARCHAR
+                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+            )
+            AND {{has_unique_key}}
+        )
+) AS step ON own.state = 1
