@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import cast
 
 from fleet_q.adapters.open import sqlite_path
+from fleet_q.adapters.snowflake import inbox_rows
+from fleet_q.adapters.snowflake.connection import named
 from fleet_q.adapters.sqlite import inbox
 from fleet_q.core.errors import InvalidInput
-from fleet_q.core.ports import Store
 from fleet_q.core.step import Submit
+from fleet_q.services.app.connection import Connection
 
 
-def insert(connection: object, new: Sequence[Submit], where: str | Store) -> None:
+def insert(connection: object, new: Sequence[Submit], store: Connection) -> None:
     """Insert the submissions into the inbox on ``connection``. Raises :class:`InvalidInput`
-    unless it is one to the SQLite store ``where``."""
-    if not isinstance(connection, sqlite3.Connection):
-        raise InvalidInput(
-            f"connection must be a sqlite3.Connection, not {type(connection).__name__}"
+    unless it is one to the ``store`` of the app."""
+    where = store.where
+    url = where if isinstance(where, str) else None
+    is_on_snowflake = url is not None and url.startswith("snowflake:")
+    if isinstance(connection, sqlite3.Connection) and not is_on_snowflake:
+        inbox.insert(connection, new, None if url is None else sqlite_path(url))
+    elif inbox_rows.is_connection(connection) and (is_on_snowflake or url is None):
+        users = cast("inbox_rows.UsersConnection", connection)
+        place = {} if url is None else named(url, store.environment)
+        inbox_rows.insert(users, new, place, store.settings.table_prefix)
+    else:
+        needed = (
+            "a connection of snowflake.connector" if is_on_snowflake else "a sqlite3.Connection"
         )
-    inbox.insert(connection, new, sqlite_path(where) if isinstance(where, str) else None)
+        raise InvalidInput(f"connection must be {needed}, not {type(connection).__name__}")

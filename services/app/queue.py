@@ -58,9 +58,10 @@ class Queue(AppBase):
         ``labels``, up to 20 texts by name, are stored with it to find it by. Its function may take
         ``timeout`` seconds; by default, as long as its task says.
 
-        With a ``connection`` of yours, a :class:`sqlite3.Connection` to the store's file, the step
-        is submitted in the transaction that is open there, or begins with it: it exists once you
-        commit, and never if you roll back. A conflict of ids then makes a dead letter.
+        With a ``connection`` of yours, a :class:`sqlite3.Connection` to the store's file or one of
+        ``snowflake.connector`` to its account, the step is submitted in the transaction that is
+        open there, or in SQLite begins with it: it exists once you commit, and never if you roll
+        back. A conflict of ids then makes a dead letter.
         """
         command = self.command(
             payload,
@@ -78,7 +79,7 @@ class Queue(AppBase):
         )
         if connection is None:
             return self.submit_together([command])[0]
-        on_connection.insert(connection, [command], self.where)
+        on_connection.insert(connection, [command], self._connection)
         return command.step_id
 
     def submit_many(
@@ -106,7 +107,7 @@ class Queue(AppBase):
                 raise InvalidInput(f"payloads[{number}]: {error}") from None
         if connection is None:
             return self.submit_commands(commands)
-        on_connection.insert(connection, commands, self.where)
+        on_connection.insert(connection, commands, self._connection)
         return [command.step_id for command in commands]
 
     def command(

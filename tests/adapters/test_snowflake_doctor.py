@@ -277,7 +277,8 @@ def test_parameter_that_the_role_may_not_see_is_no_problem(
 def test_time_travel_of_a_table_that_changes_is_a_warning(migrated: Schema) -> None:
     migrated.set(retention={"STEP_TRACKER": ["TABLE", "1"], "POD_HEALTH": ["TRANSIENT", "0"],
                             "POD_HEARTBEATS": ["TRANSIENT", "0"], "QUEUES": ["TRANSIENT", "0"],
-                            "STEP_INBOX": ["TRANSIENT", "0"], "SYNC_REQUESTS": ["TRANSIENT", "0"]})  # fmt: skip
+                            "STEP_INBOX": ["TRANSIENT", "0"],
+                            "SYNC_REQUESTS": ["TRANSIENT", "0"]})  # fmt: skip
     findings = examine(migrated)
     assert problems(findings) == {"retention": "warn"}
     assert "STEP_TRACKER are kept" in findings["retention"].message

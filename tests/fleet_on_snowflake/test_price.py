@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 
 import pytest
+import snowflake.connector
 
 from fleet_q import FleetQ, Settings
 from fleet_q.core.calls import run
@@ -128,6 +130,31 @@ def test_sleeping_pod_takes_two_statements_a_minute_and_no_warehouse(world: Worl
     log = world.schema.log()
     assert len(log) == sleep_polls(1, 600)
     assert not any(each.warehouse or each.writes for each in log)
+
+
+@pytest.mark.parametrize("number", [1, 300])
+def test_rows_of_the_inbox_wake_a_sleeping_pod_and_take_three_requests_more(
+    world: World, number: int
+) -> None:
+    pod = world.pod("pod", PodSettings(sleep_after=10.0, max_parallelism=400))
+    world.live(90)
+    assert pod.asleep
+    values = ", ".join(["('{}')"] * number)
+    with closing(snowflake.connector.connect(**world.schema.parameters)) as users:
+        users.cursor().execute(f"INSERT INTO step_inbox (payload) VALUES {values}")
+    world.schema.forget()
+    world.live(60)
+    assert len(pod.done) == number
+    sent = [
+        each.text.partition("(")[0]
+        for each in world.schema.log(lambda each: each.call is None)
+        if each.text != world.client.session.statements.text("change_counter")
+    ]
+    looked, read, took_in, claimed, *_ = sent
+    assert looked == claimed
+    assert "SYNC" in claimed
+    assert read.startswith("SELECT")
+    assert "TAKE_IN" in took_in
 
 
 @pytest.mark.parametrize("number", [1, 80])
