@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
+from fleet_q.core.errors import CorruptLog, FleetQError, UnknownToThisVersion
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
 from fleet_q.core.ports import Database, RebuildReport, Transaction
@@ -26,7 +27,13 @@ BATCH_BYTES: Final = 4 * 1024 * 1024
 _PROGRESS_EVERY: Final = 5_000  # events
 _MAX_REPORTED: Final = 1_000  # ids in a report; bounds memory
 
+_NEEDED: Final = ("payload", "priority", "max_retries", "available_ts", "queue", "task_type")
+"""Columns of a step that its first event sets."""
+
 T = TypeVar("T", Step, Pod)
+E = TypeVar("E", StepEvent, PodEvent, QueueEvent)
+R = TypeVar("R", Step, Pod, Queue)
+Row = Step | Pod | Queue
 Correct = Callable[[Sequence[str]], Sequence[str]]
 """Corrects the rows with the given ids; returns the ids to report as differing."""
 
@@ -45,7 +52,7 @@ class LogAndTables(Protocol):
 def rebuild(
     database: Database, *, check: bool, progress: Callable[[int], None] | None
 ) -> RebuildReport:
-    """See :meth:`fleet_q.core.ports.Store.rebuild`. Raises ``CorruptLog`` on a log with gaps.
+    """See :meth:`fleet_q.core.ports.Store.rebuild`.
 
     The comparison reads a snapshot, so it blocks no writer. Rows may have changed since then, so
     the transaction that corrects them folds their events again.
@@ -82,62 +89,128 @@ def compare(
     progress: Callable[[int], None] | None,
 ) -> RebuildReport:
     """Compare the tables with the log and pass the ids of differing rows to ``correct_steps``,
-    ``correct_pods`` and ``correct_queues`` in batches. Raises ``CorruptLog`` on a log with gaps."""
-    folded_pods = list(fold_pods(tables.pod_events()))
+    ``correct_pods`` and ``correct_queues`` in batches. What has an inconsistent log is left
+    alone."""
+    corrupt = Corrupt()
+    folded_pods = list(fold_pods(tables.pod_events(), corrupt))
     differing = _differing(
         map(_without_heartbeat, folded_pods),
         map(_without_heartbeat, tables.pods()),
         lambda pod: pod.pod_id,
+        corrupt,
     )
-    differing_pods = _in_batches(differing, lambda _: 0, correct_pods)
+    differing_pods, of_pods = _in_batches(differing, lambda _: 0, correct_pods)
 
-    queues = _differing_queues(tables)
+    of_queues = _differing_queues(tables, corrupt)
     counter = _Counter(progress)
-    folded_steps = fold_steps(counter.count(tables.step_events()))
-    differing_rows = _differing(folded_steps, tables.all_steps(), lambda step: step.step_id)
-    differing_steps = _in_batches(differing_rows, _size, correct_steps)
+    folded_steps = fold_steps(counter.count(tables.step_events()), corrupt)
+    differing_rows = _differing(
+        folded_steps, tables.all_steps(), lambda step: step.step_id, corrupt
+    )
+    differing_steps, of_steps = _in_batches(differing_rows, _size, correct_steps)
     return RebuildReport(
         steps=counter.streams,
         pods=len(folded_pods),
         events=counter.events,
         differing_steps=differing_steps,
         differing_pods=differing_pods,
-        differing_queues=tuple(correct_queues(queues)) if queues else (),
+        differing_queues=tuple(correct_queues(list(of_queues))) if of_queues else (),
+        reasons=(*of_steps, *of_pods, *of_queues.values()),
+        inconsistent=corrupt.reasons,
     )
 
 
-def fold_pods(log: Iterable[PodEvent]) -> Iterator[Pod]:
-    """Fold a pod log that is ordered by id and version; yields every pod."""
-    for _, history in groupby(log, key=lambda event: event.stream):
-        pod = pods.fold(history)
-        if pod is not None:
-            yield pod
+class Corrupt:
+    """What has an inconsistent log, and why."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[tuple[str, str], str] = {}
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The first reasons."""
+        return tuple(self._reasons.values())[:_MAX_REPORTED]
+
+    def add(self, kind: str, stream: str, reason: str) -> None:
+        """Record why the log of a step, pod or queue is inconsistent."""
+        self._reasons[kind, stream] = reason
+
+    def has(self, kind: str, stream: str) -> bool:
+        """Whether the log of a step, pod or queue is inconsistent."""
+        return (kind, stream) in self._reasons
 
 
-def fold_steps(log: Iterable[StepEvent]) -> Iterator[Step]:
-    """Fold a step log that is ordered by id and version; yields every step."""
-    for _, history in groupby(log, key=lambda event: event.stream):
-        step = steps.fold(history)
-        if step is not None:
-            yield step
+def fold_pods(log: Iterable[PodEvent], corrupt: Corrupt | None = None) -> Iterator[Pod]:
+    """Fold a pod log that is ordered by id and version; yields every pod. Those with an
+    inconsistent log are added to ``corrupt``; without it, this raises what ``fold`` raises."""
+    return _folded(log, "pod", lambda event: event.stream, pods.fold, corrupt)
 
 
-def fold_queues(log: Iterable[QueueEvent]) -> Iterator[Queue]:
-    """Fold the log of queues that is ordered by name and version; yields every queue."""
-    for _, history in groupby(log, key=lambda event: event.queue):
-        queue = fold_queue(history)
-        if queue is not None:
-            yield queue
+def fold_steps(log: Iterable[StepEvent], corrupt: Corrupt | None = None) -> Iterator[Step]:
+    """Fold a step log that is ordered by id and version, likewise."""
+    return _folded(log, "step", lambda event: event.stream, _fold_step, corrupt)
 
 
-def _differing_queues(tables: LogAndTables) -> list[str]:
-    folded = {queue.queue: queue for queue in fold_queues(tables.queue_events())}
+def fold_queues(log: Iterable[QueueEvent], corrupt: Corrupt | None = None) -> Iterator[Queue]:
+    """Fold the log of queues that is ordered by name and version, likewise."""
+    return _folded(log, "queue", lambda event: event.queue, fold_queue, corrupt)
+
+
+def _folded(
+    log: Iterable[E],
+    kind: str,
+    stream_of: Callable[[E], str],
+    fold: Callable[[Iterable[E]], R | None],
+    corrupt: Corrupt | None,
+) -> Iterator[R]:
+    for stream, history in groupby(log, key=stream_of):
+        try:
+            folded = fold(history)
+        except UnknownToThisVersion:
+            raise
+        except FleetQError as error:
+            if corrupt is None:
+                raise
+            corrupt.add(kind, stream, str(error))
+            continue
+        if folded is not None:
+            yield folded
+
+
+def _fold_step(history: Iterable[StepEvent]) -> Step | None:
+    """The step; raises also for events that lack values, which were not written by a pod."""
+    events = list(history)
+    try:
+        step = steps.fold(events)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CorruptLog(
+            f"step {events[0].stream!r} has an event without the values that it needs: {error}"
+        ) from error
+    if step is not None and None in [getattr(step, column) for column in _NEEDED]:
+        raise CorruptLog(f"step {step.step_id!r} has an event without the values that it needs")
+    return step
+
+
+def _differing_queues(tables: LogAndTables, corrupt: Corrupt) -> dict[str, str]:
+    """Why they differ, by name."""
+    folded = {queue.queue: queue for queue in fold_queues(tables.queue_events(), corrupt)}
     table = {queue.queue: queue for queue in tables.queues()}
-    return [
-        name
+    return {
+        name: _reason("queue", name, table.get(name), folded.get(name))
         for name in sorted({*folded, *table})
         if not is_equal_but_for_tokens(table.get(name), folded.get(name))
-    ]
+        and not corrupt.has("queue", name)
+    }
+
+
+def _reason(kind: str, name: str, row: Row | None, folded: Row | None) -> str:
+    """How a row and its folded log differ."""
+    if folded is None:
+        return f"{kind} {name!r} has a row but no events: nothing of FLEET-Q has written it"
+    if row is None:
+        return f"{kind} {name!r} has events but no row"
+    columns = [c for c in row.__struct_fields__ if getattr(row, c) != getattr(folded, c)]
+    return f"{kind} {name!r} differs from its events in {', '.join(columns)}"
 
 
 def with_heartbeats(folded: Iterable[Pod], table: Iterable[Pod]) -> Iterator[Pod]:
@@ -168,47 +241,55 @@ def _pod_events(tx: Transaction, pod_ids: Sequence[str]) -> Iterator[PodEvent]:
 
 
 def _differing(
-    log: Iterable[T], table: Iterable[T], key: Callable[[T], str]
-) -> Iterator[tuple[str, T]]:
-    """The rows that differ or that only one side has, with their ids. Both are ordered by id."""
+    log: Iterable[T], table: Iterable[T], key: Callable[[T], str], corrupt: Corrupt
+) -> Iterator[tuple[str, T, str]]:
+    """The rows that differ or that only one side has, with their ids and how they differ, except
+    those with an inconsistent log. Both are ordered by id."""
     logged, stored = iter(log), iter(table)
     folded, row = next(logged, None), next(stored, None)
     while folded is not None or row is not None:
         if row is None or (folded is not None and key(folded) < key(row)):
             assert folded is not None
-            yield key(folded), folded
+            yield key(folded), folded, _reason(_kind(folded), key(folded), None, folded)
             folded = next(logged, None)
         elif folded is None or key(row) < key(folded):
-            yield key(row), row
+            if not corrupt.has(_kind(row), key(row)):
+                yield key(row), row, _reason(_kind(row), key(row), row, None)
             row = next(stored, None)
         else:
             if folded != row:
-                yield key(folded), folded
+                yield key(folded), folded, _reason(_kind(folded), key(folded), row, folded)
             folded, row = next(logged, None), next(stored, None)
 
 
+def _kind(row: Step | Pod) -> str:
+    return "step" if isinstance(row, Step) else "pod"
+
+
 def _in_batches(
-    differing: Iterable[tuple[str, T]], size: Callable[[T], int], correct: Correct
-) -> tuple[str, ...]:
-    """Pass the ids of differing rows to ``correct`` in batches; returns the first ids to report."""
-    reported: list[str] = []
-    batch: list[str] = []
+    differing: Iterable[tuple[str, T, str]], size: Callable[[T], int], correct: Correct
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Pass the ids of differing rows to ``correct`` in batches; returns the first ids to report,
+    and how these rows differ."""
+    reported: dict[str, str] = {}
+    batch: dict[str, str] = {}
     total = 0
 
     def correct_batch() -> None:
         nonlocal total
-        reported.extend(correct(batch)[: _MAX_REPORTED - len(reported)])
+        for row_id in correct(list(batch))[: _MAX_REPORTED - len(reported)]:
+            reported[row_id] = batch[row_id]
         batch.clear()
         total = 0
 
-    for row_id, row in differing:
-        batch.append(row_id)
+    for row_id, row, reason in differing:
+        batch[row_id] = reason
         total += size(row)
         if len(batch) >= BATCH_ROWS or total >= BATCH_BYTES:
             correct_batch()
     if batch:
         correct_batch()
-    return tuple(reported)
+    return tuple(reported), tuple(reported.values())
 
 
 def _size(step: Step) -> int:

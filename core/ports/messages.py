@@ -218,7 +218,9 @@ class Pruned(msgspec.Struct, frozen=True):
 
 
 class RebuildReport(msgspec.Struct, frozen=True):
-    """The result of ``rebuild``: how much was folded, and the ids of the rows that differed."""
+    """The result of ``rebuild``: how much was folded, the ids of the rows that differed, and for
+    these the ``reasons`` in sentences. ``inconsistent`` says the same of steps, pods and queues
+    whose events contradict each other; their rows are neither compared nor changed."""
 
     steps: int
     pods: int
@@ -226,11 +228,13 @@ class RebuildReport(msgspec.Struct, frozen=True):
     differing_steps: tuple[str, ...]
     differing_pods: tuple[str, ...]
     differing_queues: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    inconsistent: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
-        """Whether the tables equalled the folded log."""
-        return not self.differing
+        """Whether the tables equalled the folded log, and that is consistent."""
+        return not (self.differing or self.inconsistent)
 
     @property
     def differing(self) -> tuple[str, ...]:

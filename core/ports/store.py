@@ -193,7 +193,9 @@ class Store(Protocol):
     def rebuild(
         self, *, check: bool = False, progress: Callable[[int], None] | None = None
     ) -> RebuildReport:
-        """Compare both tables with the log and, unless ``check``, correct the rows that differ.
+        """Compare the tables with the log and, unless ``check``, correct the rows that differ.
+        The report also says what was put in by hand: rows without events, and events that
+        contradict the others of their step, which are left alone.
 
         The comparison blocks no writer, and each batch of rows is corrected in a short transaction
         of its own, so an interrupted rebuild can be repeated. ``progress`` is called from time to

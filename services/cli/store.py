@@ -29,6 +29,7 @@ from fleet_q.services.cli.options import (
     store_of,
 )
 from fleet_q.services.cli.output import print_json, progress, say
+from fleet_q.services.cli.rebuild_lines import rebuild_lines
 
 store_commands = typer.Typer()
 
@@ -132,20 +133,20 @@ def rebuild(
     fleet = client(store, app)
     with progress("events read") as update:
         report = fleet.store.rebuild(check=check, progress=update)
-    differing = len(report.differing)
     if json:
         print_json({**msgspec.to_builtins(report), "equal": report.equal})
     else:
-        verdict = (
-            "every row equals the log" if report.equal else f"{differing} rows differ from the log"
-        )
-        if not (check or report.equal):
-            verdict = f"{differing} rows differed from the log and were corrected"
-        say(f"{report.events} events of {report.steps} steps, {report.pods} pods: {verdict}")
-    if check and not report.equal:
-        first = report.differing[0]
+        for line in rebuild_lines(report, check=check):
+            say(line)
+    if report.inconsistent:
         raise FleetQError(
-            f"{differing} rows differ from the log, the first is {first!r}; run fleet-q rebuild"
+            f"{len(report.inconsistent)} have events that contradict each other, the first:"
+            f" {report.inconsistent[0]}; they were left alone, delete what was put in by hand"
+        )
+    if check and not report.equal:
+        raise FleetQError(
+            f"{len(report.differing)} rows differ from the log, the first is"
+            f" {report.differing[0]!r}; run fleet-q rebuild"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -214,3 +215,58 @@ def test_rebuild_reports_its_progress(store: Store) -> None:
     store.rebuild(progress=counts.append)
 
     assert counts[-1] == 2
+
+
+BY_HAND: Final = [
+    ("by hand", 1, "submitted", "has an event without the values that it needs"),
+    ("by hand", 1, "cancelled", "must begin with its only submitted event"),
+    ("held", 9, "cancelled", "has a gap: version 9 follows version 2"),
+    ("completed", 4, "cancelled", "is completed and cannot be cancelled"),
+]
+
+
+@pytest.mark.usefixtures("populated")
+@pytest.mark.parametrize(("step_id", "version", "event", "reason"), BY_HAND)
+def test_event_that_was_put_in_by_hand_is_named_and_all_else_is_corrected(
+    kind: StoreKind,
+    store: Store,
+    tmp_path: Path,
+    step_id: str,
+    version: int,
+    event: str,
+    reason: str,
+) -> None:
+    if kind.execute is None or kind.spoil is None:
+        pytest.skip("the tables of this store cannot be changed by SQL")
+    at, more, change = "CURRENT_TIMESTAMP()", ", change_id", ", 'by hand'"
+    if kind.name == "sqlite":
+        at, more, change = "5", "", ""
+    before = [known(store, name) for name in NAMES if name != step_id]
+    kind.execute(
+        tmp_path,
+        store,
+        f"INSERT INTO step_events (step_id, version, type, event_ts{more})"
+        f" SELECT '{step_id}', {version}, '{event}', {at}{change}",
+    )
+    report = store.rebuild(check=True)
+    assert not report.equal
+    assert report.differing == ()
+    assert len(report.inconsistent) == 1
+    assert report.inconsistent[0].startswith(f"step {step_id!r} {reason}")
+
+    kind.spoil(tmp_path, store)
+    report = store.rebuild()
+    assert {
+        "step 'unknown' has a row but no events: nothing of FLEET-Q has written it",
+        "pod 'gone' differs from its events in version",
+    } <= {*report.reasons}
+    assert step_id not in report.differing_steps
+    again = store.rebuild(check=True)
+    assert (again.differing, again.inconsistent) == ((), report.inconsistent)
+    assert [known(store, name) for name in NAMES if name != step_id] == before
+    kind.execute(
+        tmp_path,
+        store,
+        f"DELETE FROM step_events WHERE step_id = '{step_id}' AND version = {version}",
+    )
+    assert {*store.rebuild().differing} <= {step_id}

@@ -30,6 +30,32 @@ def test_rebuild_check_finds_a_changed_row_and_rebuild_corrects_it(
     assert json.loads(fleet_q("queue", "--json")[1])["pending"] == 1
 
 
+def test_rebuild_names_rows_that_were_put_in_by_hand(fleet_q: Command, tmp_path: Path) -> None:
+    fleet_q("submit", "{}", "--step-id", "mine")
+    with sqlite3.connect(tmp_path / "fleet-q.db") as connection:
+        connection.execute(
+            "INSERT INTO step_events (step_id, version, type, event_ts)"
+            " VALUES ('theirs', 2, 'cancelled', 0)"
+        )
+        connection.execute("UPDATE step_tracker SET priority = 3, status = 'failed'")
+    code, out, err = fleet_q("rebuild", "--check")
+    assert code == 1
+    assert out.splitlines() == [
+        "step 'theirs' must begin with its only submitted event",
+        "step 'mine' differs from its events in status, priority",
+        "2 events of 1 steps, 0 pods: 1 rows differ from the log",
+    ]
+    assert "delete what was put in by hand" in err
+    code, out, _ = fleet_q("rebuild")
+    assert (code, out.splitlines()[-1].rpartition(": ")[2]) == (
+        1,
+        "1 rows differed from the log and were corrected",
+    )
+    with sqlite3.connect(tmp_path / "fleet-q.db") as connection:
+        connection.execute("DELETE FROM step_events WHERE step_id = 'theirs'")
+    assert fleet_q("rebuild", "--check")[0] == 0
+
+
 def test_schema_prints_what_sqlite_runs(fleet_q: Command) -> None:
     code, out, _ = fleet_q("schema")
     assert code == 0
