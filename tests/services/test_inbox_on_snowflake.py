@@ -44,7 +44,8 @@ def connection(elsewhere: Schema, request: pytest.FixtureRequest) -> Iterator[Sn
 
 def run(connection: SnowflakeConnection, text: str) -> Any:
     with closing(connection.cursor()) as cursor:
-        return cursor.execute(text).fetchall()
+        cursor.execute(text)
+        return cursor.fetchall()
 
 
 def test_steps_exist_if_and_only_if_the_users_transaction_is_committed(
