@@ -11,10 +11,10 @@ from fleet_q.core.queue_stats import QueueStats, StepGroup, stats_of_types
 
 def to_stats(found: Sequence[Sequence[Any]], window: int) -> QueueStats:
     """The stats of these rows, of which there is at least one: an empty store has one of NULLs."""
-    at = found[0][0]
+    at, inbox, *_ = found[0]
     groups: list[StepGroup] = []
     paused: set[str] = set()
-    for _, queue, task_type, status, number, delayed, oldest, recent, first, is_paused in found:
+    for _, _, queue, task_type, status, number, delayed, oldest, recent, first, is_paused in found:
         if queue is None:
             continue
         groups.append(
@@ -25,4 +25,4 @@ def to_stats(found: Sequence[Sequence[Any]], window: int) -> QueueStats:
         if is_paused:
             paused.add(queue)
     counts = rows.to_counts((group.status, group.number) for group in groups)
-    return QueueStats(at, at - window, counts, stats_of_types(groups, paused))
+    return QueueStats(at, at - window, counts, stats_of_types(groups, paused), int(inbox))

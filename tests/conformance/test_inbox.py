@@ -199,6 +199,7 @@ def test_row_is_a_pending_step_before_it_is_taken_in(store: Store, insert: Inser
     assert store.step("other") is None
     backlog = store.backlog()
     assert (backlog.pending, backlog.claimable, backlog.oldest) == (2, 2, backlog.at)
+    assert store.queue_stats(SECOND).inbox == 2
 
 
 def test_clients_that_claim_at_once_take_in_every_row_once(

@@ -1666,9 +1666,10 @@ ORDER BY version;
 -- snowflake/queue_stats
 -- The steps of each queue, task type and status, and whether the queue is paused: how many they are,
 -- how many are not due, since when the due one waits that has waited longest, how many have been in
--- this status since the window began, and since when the first of these.
+-- this status since the window began, and since when the first of these. In every row, how many rows the
+-- inbox has.
 SELECT
-    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()),
+    DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()), (SELECT COUNT(*) FROM "STEP_INBOX"),
     step.queue, step.task_type, step.status, step.number, step.delayed,
     DATE_PART(epoch_microsecond, step.oldest), step.recent,
     DATE_PART(epoch_microsecond, step.first_recent),
