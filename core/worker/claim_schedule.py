@@ -11,7 +11,7 @@ from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.retry import MICROS
 from fleet_q.core.routing import Routes
 from fleet_q.core.settings import PodSettings
-from fleet_q.core.step import Fail, Release
+from fleet_q.core.step import Complete, Fail
 from fleet_q.core.worker.claim_timing import ClaimTiming
 from fleet_q.core.worker.prefetch import PREFETCH_BYTES, Prefetch
 
@@ -123,8 +123,8 @@ class ClaimSchedule:
         delays = [
             outcome.retry_delay
             for outcome in request.outcomes
-            if (isinstance(outcome, Fail) and not outcome.permanent)
-            or (isinstance(outcome, Release) and outcome.retry_delay)
+            if not isinstance(outcome, Complete)  # most are
+            and (not outcome.permanent if isinstance(outcome, Fail) else outcome.retry_delay)
         ]
         if result.next_due is not None:
             delays.append(result.next_due - result.at)
