@@ -30,6 +30,13 @@ def asked(world: World, scaler: Scaler, times: int, every: float = 30) -> list[E
     return world.schema.log()
 
 
+def counts(world: World, log: list[Entry]) -> int:
+    """How many of the statements count steps: those that need a warehouse, apart from the first
+    poll of the change counter after a change."""
+    change_counter = world.client.session.statements.text("change_counter")
+    return sum(each.warehouse and each.text != change_counter for each in log)
+
+
 def test_scaler_needs_no_warehouse_while_nothing_changes(world: World, scaler: Scaler) -> None:
     world.submit(7)
     assert scaler.demand() == Demand(7, 7, 0, 0.0, None, 2)
@@ -46,9 +53,9 @@ def test_scaler_counts_twice_after_a_change_and_once_when_a_step_is_due(
     asked(world, scaler, 2)
     world.submit(delay=300)
     log = asked(world, scaler, 5)
-    assert sum(each.warehouse for each in log) == 2
+    assert counts(world, log) == 2
     log = asked(world, scaler, 10)
-    assert sum(each.warehouse for each in log) == 1
+    assert counts(world, log) == 1
     demand = scaler.demand()
     assert (demand.claimable, demand.next_due_in, demand.wanted_pods) == (1, None, 1)
 
