@@ -89,7 +89,7 @@ class Fleet:
             longest_gap=longest_gap(scenario.settings),
         )
         self._stale: StaleViews | None = None
-        if any(isinstance(fault, sc.StaleReads) for fault in scenario.faults):
+        if any(isinstance(f, sc.StaleReads | sc.RenewedSessions) for f in scenario.faults):
             chance = Random(f"{scenario.seed}/stale")
             self._stale = StaleViews(self.database, self.virtual_clock, chance)
             self.checks.reads_are_stale = True
@@ -213,6 +213,9 @@ class Fleet:
             case sc.StaleReads():
                 assert self._stale is not None
                 self._stale.begin(fault)
+            case sc.RenewedSessions():
+                assert self._stale is not None
+                self._stale.renew_sessions(fault.seconds)
             case sc.WaitingInserts():
                 self.store_state.begin_waiting_inserts(fault.seconds)
             case sc.EarlyTimestamps():

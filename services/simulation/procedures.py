@@ -81,8 +81,21 @@ class Procedures:
                 return nothing_due
         call, changes = StoreCall("sync", (request,)), _changes(request)
         if not changes:
-            return (yield self._select("result", call))
+            return (yield from self._result(request))
         return (yield from self._write(call, changes))
+
+    def _result(self, request: SyncRequest) -> Body:
+        """Read which claims the pod has. The loss of one is confirmed by a read that locks what it
+        reads, and so shows whatever was committed (``sql/snowflake/procedures/confirm.sql``)."""
+        result = yield self._select("result", StoreCall("result", (request,)))
+        if not must_be_confirmed(result):
+            return result
+        yield Statement("CALL confirm", self._model.call)
+        yield _then("BEGIN", self._model.begin)
+        held = tuple(step_id for step_id, _ in request.check_held)
+        yield self._update(("step_tracker", held))
+        yield self._update(("pod_health", (request.pod_id,)))
+        return (yield _then("ROLLBACK", self._model.commit, does=StoreCall("sync", (request,))))
 
     def _post(self, request: SyncRequest, number: int, patience: float) -> Body:
         if _only_claims(request):
@@ -202,6 +215,11 @@ class Procedures:
 def _then(text: str, seconds: float, locks: tuple[str, ...] = (), **fields: Any) -> Statement:
     """A statement that follows another on the server."""
     return Statement(text, seconds, locks, begins_request=False, **fields)
+
+
+def must_be_confirmed(result: SyncResult) -> bool:
+    """Whether the pod would be told that it lost claims, which may only not be shown yet."""
+    return bool(result.lost)
 
 
 def _changes(request: SyncRequest) -> list[Change]:

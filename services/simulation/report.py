@@ -174,6 +174,8 @@ def describe_fault(fault: sc.Fault) -> str:
             return f"a client outside the fleet holds the store's locks for {seconds:g} s"
         case sc.StaleReads(table=table, share=share, seconds=seconds):
             return f"a share of {share:g} of the reads of {table} is stale for {seconds:g} s"
+        case sc.RenewedSessions(seconds=seconds):
+            return f"pods have a new session for every call for {seconds:g} s"
         case sc.WaitingInserts(seconds=seconds):
             return f"INSERTs wait for the locks of their tables for {seconds:g} s"
         case sc.EarlyTimestamps(seconds=seconds):

@@ -204,6 +204,14 @@ class StaleReads(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
+class RenewedSessions(msgspec.Struct, frozen=True, tag=True):
+    """Gives pods a new session for every call for ``seconds``: their connections are lost. What a
+    pod has committed in an earlier session, half of the reads of its claims do not show yet."""
+
+    at: float
+    seconds: float
+
+
 class WaitingInserts(msgspec.Struct, frozen=True, tag=True):
     """Lets INSERTs need the locks of their tables for ``seconds``, so that they wait or are
     rejected."""
@@ -249,6 +257,7 @@ FleetFault = (
     | LongLock
     | StoreClock
     | StaleReads
+    | RenewedSessions
     | WaitingInserts
     | EarlyTimestamps
     | LateRepeats

@@ -68,6 +68,10 @@ class SimulatedStore(EventStore):
         self.sync(SyncRequest(request.pod_id, request.incarnation, request.pod_command))
         return True
 
+    def result(self, request: SyncRequest) -> SyncResult:
+        """What a request that changes nothing is told."""
+        return self.sync(request)
+
     def put(self, actor: Actor, request: Request, number: int) -> None:
         """Insert a request into the mailbox. It is a heartbeat, too; if its incarnation has ended,
         the pod is told by the result."""

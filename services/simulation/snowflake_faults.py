@@ -62,4 +62,7 @@ def snowflake_faults(
     for _ in range(chance.randint(0, 1)):
         delay = chance.choice([0.5, 5.0, 40.0])
         faults.append(sc.LateRepeats(chance.uniform(0, seconds / 2), seconds, delay))
+    for _ in range(chance.randint(0, 1)):
+        length = chance.choice([60.0, 300.0, seconds])
+        faults.append(sc.RenewedSessions(chance.uniform(0, seconds), length))
     return faults

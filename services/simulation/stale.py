@@ -21,6 +21,13 @@ LAG: Final = 2.0
 """Seconds after its commit at which every session sees a change. The documentation of
 READ_CONSISTENCY_MODE gives no number; one engineer found no stale read 0.27 s after the write."""
 
+LONGEST_LAG: Final = 60.0
+"""The same for what a pod reads of its own claims in a new session: longer than the time between
+two heartbeats, or no such read would be stale."""
+
+RENEWED_SHARE: Final = 0.5
+"""The share of these reads that are stale."""
+
 TABLES: Final[dict[str, Table]] = {
     "change_counter": "step_events",
     "pods": "pod_health",
@@ -70,12 +77,19 @@ class StaleViews:
         self._chance = chance
         self._copy = LateCopy(virtual_clock.store_time)
         self._commits: deque[_Commit] = deque()  # not applied to the copy yet
+        self._old_copy = LateCopy(virtual_clock.store_time)
+        self._new_commits: deque[_Commit] = deque()  # not applied to the old copy yet
+        self._renewed_until = 0.0
         self._last_commit: dict[Actor, float] = {}
         self._faults: list[tuple[float, StaleReads]] = []  # with their ends
 
     def begin(self, fault: StaleReads) -> None:
         """Let reads be stale for the duration of the fault."""
         self._faults.append((self._virtual_clock.now + fault.seconds, fault))
+
+    def renew_sessions(self, seconds: float) -> None:
+        """Let every call be in a new session for ``seconds``."""
+        self._renewed_until = max(self._renewed_until, self._virtual_clock.now + seconds)
 
     def committed(self, actor: Actor) -> None:
         """Note what ``actor`` has committed, before the database's changes are taken."""
@@ -90,6 +104,7 @@ class StaleViews:
         )
         if commit.steps or commit.pods or commit.pruned or commit.queues:
             self._commits.append(commit)
+            self._new_commits.append(commit)
             self._last_commit[actor] = now
 
     def view(self, actor: Actor, method: str) -> LateCopy | None:
@@ -101,6 +116,19 @@ class StaleViews:
         if not share or self._chance.random() >= share:
             return None
         until = max(now - LAG, self._last_commit.get(actor, 0.0))
-        while self._commits and self._commits[0].at <= until:
-            self._copy.apply(self._commits.popleft())
+        _apply(self._commits, until, self._copy)
         return self._copy
+
+    def view_of_claims(self) -> LateCopy | None:
+        """The late copy that a pod reads its own claims from if its session is new and the read is
+        stale, else ``None``."""
+        now = self._virtual_clock.now
+        if now >= self._renewed_until or self._chance.random() >= RENEWED_SHARE:
+            return None
+        _apply(self._new_commits, now - LONGEST_LAG, self._old_copy)
+        return self._old_copy
+
+
+def _apply(commits: deque[_Commit], until: float, copy: LateCopy) -> None:
+    while commits and commits[0].at <= until:
+        copy.apply(commits.popleft())

@@ -15,6 +15,7 @@ from fleet_q.core.event_store import EventStore
 from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.pod import Pod
 from fleet_q.core.step import Step
+from fleet_q.services.simulation import procedures
 from fleet_q.services.simulation.server import Server
 from tests.mutations.guards import (
     Mutation,
@@ -108,6 +109,10 @@ STORE: Final = (
         replaced(pruning, "prunable_pods", lambda _: lambda pods, before: list(pods)),
     ),
     Mutation("what has changed since it was read is not pruned", _without_comparison),
+    Mutation(
+        "the loss of a claim is confirmed by a read that is not stale",
+        replaced(procedures, "must_be_confirmed", lambda _: lambda result: False),
+    ),
     Mutation(
         "only the leader prunes", replaced(pruning, "prune_cycle", with_arguments(dead_after=None))
     ),
