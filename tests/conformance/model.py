@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from fleet_q.core.errors import StepConflict
+from fleet_q.core.errors import StepConflict, UniqueKeyTaken
 from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.pod import Drain, Join, Leave, PodCommand, SendHeartbeat, Sleep
 from fleet_q.core.ports import Backlog, SyncRequest
+from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Submit
 
 Row = dict[str, Any]
@@ -93,8 +94,12 @@ class Model:
         step_id = f"rejected {self.rejected}"
         payload = json.dumps({"step_inbox": row})
         self.submit([Submit(step_id, payload, max_retries=0)], now)
-        if row["payload"][0] == "{":
+        owner = _owner_of_key(self.steps, row.get("unique_key"), now)
+        existing = self.steps.get(row["step_id"])
+        if row["payload"][0] == "{" and existing:
             error = str(StepConflict(row["step_id"]))
+        elif row["payload"][0] == "{" and owner:
+            error = str(UniqueKeyTaken(row["unique_key"], owner["step_id"]))
         else:
             error = "payload is not JSON: Expecting value: line 1 column 1 (char 0)"
         self._change(step_id, now, status="failed", error=f"invalid row of STEP_INBOX: {error}")
@@ -259,16 +264,18 @@ class Model:
             del self.pods[pod_id]
         return len(steps), len(pods)
 
-    def claimable(self, now: int) -> list[str]:
+    def claimable(self, now: int, routes: Routes = EVERYWHERE) -> list[str]:
         queue = [
             step
             for step in self.steps.values()
-            if step["status"] == "pending" and self._is_due(step, now)
+            if step["status"] == "pending" and self._is_due(step, now) and serves(routes, step)
         ]
         queue.sort(key=lambda step: (-step["priority"], step["created_ts"], step["step_id"]))
         return [step["step_id"] for step in queue]
 
-    def within_limits(self, now: int, ended: Collection[tuple[str, str]] = ()) -> list[str]:
+    def within_limits(
+        self, now: int, ended: Collection[tuple[str, str]] = (), routes: Routes = EVERYWHERE
+    ) -> list[str]:
         """The claimable steps for which there is room, if the claims ``ended`` take none."""
         held = [
             (step["queue"], step["key"])
@@ -278,7 +285,7 @@ class Model:
         running = Counter(queue for queue, _ in held)
         of_key = Counter(held)
         within: list[str] = []
-        for step_id in self.claimable(now):
+        for step_id in self.claimable(now, routes):
             queue, key = self.steps[step_id]["queue"], self.steps[step_id]["key"]
             limits = self.limits.get(queue)
             if limits is not None:
@@ -317,8 +324,12 @@ class Model:
         ]
         return min(times, default=None)
 
-    def next_due(self, now: int) -> int | None:
-        pending = (step for step in self.steps.values() if step["status"] == "pending")
+    def next_due(self, now: int, routes: Routes = EVERYWHERE) -> int | None:
+        pending = (
+            step
+            for step in self.steps.values()
+            if step["status"] == "pending" and serves(routes, step)
+        )
         return min((s["available_ts"] for s in pending if s["available_ts"] > now), default=None)
 
     def backlog(self, now: int) -> Backlog:
@@ -454,7 +465,8 @@ class Model:
             claimed_before.sort(key=lambda s: (-s["priority"], s["created_ts"], s["step_id"]))
             return [step["step_id"] for step in claimed_before]
         ended = {(outcome.step_id, outcome.claim_token) for outcome in request.outcomes}
-        first = enumerate(self.within_limits(now, ended)[: request.claim])
+        within = self.within_limits(now, ended, request.routes)
+        first = enumerate(within[: request.claim])
         claimed = [
             step_id
             for n, step_id in first
@@ -502,6 +514,12 @@ def _owner_of_key(steps: dict[str, Row], unique_key: str | None, now: int) -> Ro
         and (step["status"] in ("pending", "claimed") or (step["unique_until_ts"] or 0) > now)
     ]
     return min(owners, key=lambda step: (step["created_ts"], step["step_id"]), default=None)
+
+
+def serves(routes: Routes, step: Row) -> bool:
+    """Whether a pod with these routes may take the step."""
+    is_of_queue = routes.queues is None or step["queue"] in routes.queues
+    return is_of_queue and (routes.task_types is None or step["task_type"] in routes.task_types)
 
 
 def _is_down(pod: Row) -> bool:

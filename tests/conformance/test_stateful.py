@@ -40,6 +40,7 @@ from fleet_q.core.pruning import PRUNED_BY_DEFAULT, PruneStats, prune_cycle
 from fleet_q.core.queues import QueueChange
 from fleet_q.core.rate import Rate
 from fleet_q.core.recovery import is_orphan
+from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.step import (
     Cancel,
     Change,
@@ -60,7 +61,7 @@ from fleet_q.core.step import (
 
 from .clock import SECOND, FakeClock
 from .helpers import call_by_call, ids, known
-from .model import Limits, Model, Refused
+from .model import Limits, Model, Refused, serves
 from .stores import StoreKind
 
 pod_ids = st.sampled_from(["a", "b", "c"])
@@ -85,6 +86,15 @@ batches = st.lists(submissions, min_size=1, max_size=4)
 claims = st.sampled_from([0, 0, 0, 2])
 endings = st.sampled_from(
     ["complete", "complete", "fail", "fail later", "give up", "release", "release later"]
+)
+routings = st.sampled_from(
+    [
+        EVERYWHERE,
+        EVERYWHERE,
+        Routes(queues=("gpu",)),
+        Routes(task_types=("",)),
+        Routes((DEFAULT_QUEUE, "api"), ("report", "resize")),
+    ]
 )
 fates = st.sampled_from(["answered"] * 6 + ["answer lost", "request lost"])
 
@@ -160,7 +170,17 @@ class Fleet(RuleBasedStateMachine):
     @rule(
         step_id=step_ids,
         payload=st.sampled_from(["{}", "{}", '{"n":1}', "nonsense"]),
-        options=st.sampled_from([{}, {"delay": 2.5}, {"priority": 1}]),
+        options=st.sampled_from(
+            [
+                {},
+                {"queue": "gpu"},
+                {"delay": 2.5},
+                {"priority": 1},
+                {"unique_key": "one"},
+                {"unique_key": "two", "on_conflict": "replace"},
+                {"unique_key": "one", "on_conflict": "error"},
+            ]
+        ),
     )
     def insert_into_inbox(self, step_id: str, payload: str, options: dict[str, Any]) -> None:
         row = {"payload": payload, **options, "step_id": step_id, "max_retries": 2}
@@ -246,9 +266,15 @@ class Fleet(RuleBasedStateMachine):
         assert process.incarnation is not None
         self.sync(pod_id, joining(pod_id, process.incarnation), (), claim, fate)
 
-    @rule(pod_id=pod_ids, claim=st.integers(1, 4), prefetch=st.integers(0, 4), fate=fates)
-    def claim(self, pod_id: str, claim: int, prefetch: int, fate: str) -> None:
-        self.work(pod_id, None, [], claim, fate, min(prefetch, claim))
+    @rule(
+        pod_id=pod_ids,
+        claim=st.integers(1, 4),
+        prefetch=st.integers(0, 4),
+        fate=fates,
+        routes=routings,
+    )
+    def claim(self, pod_id: str, claim: int, prefetch: int, fate: str, routes: Routes) -> None:
+        self.work(pod_id, None, [], claim, fate, min(prefetch, claim), routes)
 
     @rule(pod_id=pod_ids, ends=st.lists(endings, min_size=1, max_size=3), fate=fates)
     def finish(self, pod_id: str, ends: list[str], fate: str) -> None:
@@ -264,6 +290,7 @@ class Fleet(RuleBasedStateMachine):
         ends=st.lists(endings, max_size=4),
         claim=st.integers(0, 3),
         fate=fates,
+        routes=routings,
     )
     def work(
         self,
@@ -273,6 +300,7 @@ class Fleet(RuleBasedStateMachine):
         claim: int,
         fate: str,
         prefetch: int = 0,
+        routes: Routes = EVERYWHERE,
     ) -> None:
         """The next request of a pod; one without an answer is repeated first."""
         process = self.processes.get(pod_id)
@@ -289,7 +317,7 @@ class Fleet(RuleBasedStateMachine):
         else:
             pod_command = command_type(pod_id, process.incarnation) if command_type else None
         outcomes = tuple(ending(*pair) for pair in zip(ends, process.held.items(), strict=False))
-        self.sync(pod_id, pod_command, outcomes, claim, fate, prefetch)
+        self.sync(pod_id, pod_command, outcomes, claim, fate, prefetch, routes)
 
     @rule(pod_id=pod_ids, release=st.booleans(), fate=fates)
     def leave(self, pod_id: str, release: bool, fate: str) -> None:
@@ -408,6 +436,7 @@ class Fleet(RuleBasedStateMachine):
         claim: int,
         fate: str,
         prefetch: int = 0,
+        routes: Routes = EVERYWHERE,
     ) -> None:
         process = self.processes[pod_id]
         assert process.incarnation is not None
@@ -421,6 +450,7 @@ class Fleet(RuleBasedStateMachine):
             next(self.names) if claim else "",
             prefetch,
             tuple(process.held.items()),
+            routes=routes,
         )
         self.send(process, request, fate)
 
@@ -454,7 +484,9 @@ class Fleet(RuleBasedStateMachine):
             else [self.store.step(step_id) for step_id in self.model.steps]
         )
         has_rows = bool(self.model.inbox)
-        queue = [s for s in table if s and s.status == "pending" and is_due(s, now)]
+        routes = request.routes
+        due = [s for s in table if s and s.status == "pending" and is_due(s, now)]
+        queue = [step for step in due if serves(routes, asdict(step))]
         try:
             expected = self.model.sync(request, now)
         except Refused:
@@ -473,14 +505,19 @@ class Fleet(RuleBasedStateMachine):
                 first = sorted(queue, key=claim_order)[: request.claim]
                 assert expected["claimed"] == ids(steps_to_claim(first, request.free))
             is_short = len(expected["claimed"]) < request.claim
-            within = self.model.within_limits(now)
+            within = self.model.within_limits(now, routes=routes)
             assert result.more == (is_short and bool(within))
-            held_back = is_short and not within and bool(self.model.claimable(now))
+            held_back = is_short and not within and bool(self.model.claimable(now, routes))
             assert result.held_back == held_back
-            times = [self.model.next_due(now), self.model.next_token(now) if held_back else None]
-            next_due = min((time for time in times if time is not None), default=None)
-            assert self.clock_went_back or result.next_due == next_due
+            if routes == EVERYWHERE or not held_back:  # a token of another queue may come earlier
+                times = [
+                    self.model.next_due(now, routes),
+                    self.model.next_token(now) if held_back else None,
+                ]
+                next_due = min((time for time in times if time is not None), default=None)
+                assert self.clock_went_back or result.next_due == next_due
             self.note(*["held back"] * held_back)
+            self.note(*["passed over"] * (len(due) > len(queue)))
             assert result.any_claimed == (self.model.counts()["claimed"] > 0)
         self.claims += [(step_id, request.claim_token) for step_id in expected["claimed"]]
         if request.is_retry and expected["claimed"]:
@@ -582,6 +619,7 @@ def test_store_and_model_agree_after_random_calls(kind: StoreKind, part: int) ->
         "incarnation ended",
         "late and refused",
         "late but in time",
+        "passed over",
         "pods pruned",
         "rejected",
         "steps pruned",
