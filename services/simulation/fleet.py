@@ -34,9 +34,10 @@ from fleet_q.services.simulation.store_state import StoreState
 from fleet_q.services.simulation.violation import Violation
 from fleet_q.services.simulation.virtual_clock import EPOCH, Stopped, VirtualClock
 
-SETTLE_TIMEOUT: Final = 6 * 3_600.0
-"""Seconds within which every step ends once the faults are over. Backoff and the generated queues
-take minutes at most; a store clock that was set back prolongs delays by as much."""
+SETTLE_TIMEOUT: Final = 12 * 3_600.0
+"""Seconds within which every step ends once the faults are over. Backoff and most of the generated
+queues take minutes; a store clock that was set back prolongs delays by as much. If only one pod may
+take forty steps of ten minutes, it is busy for seven hours."""
 
 RESTART_DELAY: Final = 30.0
 """Seconds after which a process that a step has killed, or that has given up its store, is

@@ -18,7 +18,13 @@ def test_no_more_steps_run_at_once_than_the_limits_of_their_queues_allow(
     submit_under_limits(store, count)
 
     def start(pod_id: str) -> subprocess.Popen[bytes]:
-        return processes.start(pod_id, FLEET_Q_DEAD_POD_THRESHOLD="6")
+        """A pod with so few slots that three of them leave room in the queues for the fourth."""
+        return processes.start(
+            pod_id,
+            FLEET_Q_DEAD_POD_THRESHOLD="6",
+            FLEET_Q_MAX_PARALLELISM="4",
+            FLEET_Q_CAPACITY_THRESHOLD="1",
+        )
 
     for number in range(3):
         start(f"pod-{number}")
