@@ -26,7 +26,7 @@ _NUMBERS: Final = {
     "patience": 0, "own_claim": 0, "own_outcome_count": 0, "skip_pod_check": False,
     "max_running": 1, "max_running_per_key": 1, "rate_count": 1, "rate_period": 1, "tokens": 0,
     "paused": False, "begins_rate": False, "new_version": 1, "priority": 0,
-    "submitted_from": 0, "submitted_before": 0, "joins": False, "state": 0,
+    "submitted_from": 0, "submitted_before": 0, "joins": False, "state": 0, "window": 0,
 }  # fmt: skip
 _TEXTS: Final = (
     "pod_id", "incarnation", "change_id", "claim_token", "step_id", "before_id", "after", "error",
