@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import msgspec
 
-from fleet_q.core.queues import QueueEvent
+from fleet_q.core.queues import Queue, QueueEvent
 from fleet_q.services.simulation.records import StepRecord, require
 
 
@@ -57,6 +57,13 @@ class QueueChecks:
             at,
         )
         self._changed[event.queue] = self._now()
+
+    def stored(self, queue: Queue) -> None:
+        """The row of a queue was stored. If the clock was set back, its bucket refills from that
+        time on."""
+        limits = self._limits.get(queue.queue)
+        if limits is not None:
+            limits.at = min(limits.at, queue.refilled_ts)
 
     def count(self, record: StepRecord, by: int) -> None:
         """``by`` more steps like this one are claimed."""

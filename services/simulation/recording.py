@@ -10,7 +10,7 @@ from fleet_q.core.events import StepEvent
 from fleet_q.core.inbox import InboxRow
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import FinalStep, Pruned, StoreTraits
-from fleet_q.core.queues import QueueEvent, QueueWrite
+from fleet_q.core.queues import QueueWrite
 from fleet_q.core.step import Step
 
 StepChange = tuple[StepEvent, Step]
@@ -51,10 +51,10 @@ class RecordingDatabase(MemoryDatabase):
             self.pod_changes = []
         return taken
 
-    def take_queues(self) -> list[QueueEvent]:
-        """The changes of limits committed since the last call; clears them."""
+    def take_queues(self) -> list[QueueWrite]:
+        """The changes of queues committed since the last call; clears them."""
         taken, self.queue_changes = self.queue_changes, []
-        return [event for event, _ in taken if event is not None]
+        return taken
 
     def take_taken_in(self) -> list[TakenIn]:
         """The rows of the inbox deleted since the last call; clears them."""

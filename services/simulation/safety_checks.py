@@ -14,7 +14,7 @@ from fleet_q.core import events as ev
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.pod import PodChange
 from fleet_q.core.ports import SyncRequest
-from fleet_q.core.queues import QueueEvent
+from fleet_q.core.queues import QueueWrite
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.inbox_checks import InboxChecks
 from fleet_q.services.simulation.mailbox import joining_pod, owner_of
@@ -73,15 +73,18 @@ class SafetyChecks(Records):
         answer: Any,
         steps: Sequence[StepChange],
         pods: Sequence[PodChange],
-        queues: Sequence[QueueEvent] = (),
+        queues: Sequence[QueueWrite] = (),
         taken_in: Sequence[TakenIn] = (),
     ) -> None:
         """Check what one call wrote, and which rows of the inbox it took in. Raises
         :class:`Violation`."""
         if taken_in:
             self.inbox.will_be_taken(taken_in)
-        for queue_event in queues:
-            self.queues.set(queue_event)
+        for queue_event, queue in queues:
+            if queue_event is None:
+                self.queues.stored(queue)
+            else:
+                self.queues.set(queue_event)
         if call.method == "pods":
             rows = answer.pods if self.reads_are_stale else None
             self._leader_seen[actor] = self.leader(answer.at, rows)
