@@ -32,7 +32,6 @@ _TYPES: Final[Mapping[object, Type]] = {
 }
 _FROM_EVENT: Final = {
     NewValue.FROM_EVENT,
-    NewValue.FROM_EVENT_OR_UNCHANGED,
     NewValue.FROM_EVENT_OR_NOW,
     NewValue.ACTING_POD,
 }

@@ -10,17 +10,21 @@ from functools import partial
 from itertools import chain, takewhile
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from fleet_q.adapters import fork
 from fleet_q.adapters.clock import wall_clock
+from fleet_q.adapters.dependency_table import DependencyTable
 from fleet_q.adapters.ids import INTAKE
 from fleet_q.core import search
 from fleet_q.core.backlog import PendingGroup, backlog_of
 from fleet_q.core.claim_limits import ClaimLimits, Running
+from fleet_q.core.dependencies import Dependency, Dependent, parents_of
 from fleet_q.core.errors import StoreError
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.events import DeclaredDead, PodEvent, StepEvent
 from fleet_q.core.inbox import InboxRow, Intake, first_rows
-from fleet_q.core.lifecycle import STEP_STATUSES, StepStatus
+from fleet_q.core.lifecycle import OPEN, STEP_STATUSES, StepStatus
 from fleet_q.core.pod import Pod, PodChange
 from fleet_q.core.ports import Backlog, FinalStep, FinalStepPage, Orphan, Pruned, StoreTraits
 from fleet_q.core.pruning import is_prunable
@@ -59,6 +63,7 @@ class MemoryDatabase:
         self.queues: dict[str, Queue] = {}
         self.by_status: dict[StepStatus, dict[str, None]] = defaultdict(dict)
         self.by_unique_key: dict[str, dict[str, None]] = defaultdict(dict)
+        self.dependencies = DependencyTable()
         self.inbox: list[InboxRow] = []
         self.traits = StoreTraits()
         self.queue = _Queue(self.steps)
@@ -106,6 +111,7 @@ class MemoryDatabase:
             copy.steps, copy.pods = dict(self.steps), dict(self.pods)
             copy.queue_log = {queue: list(log) for queue, log in self.queue_log.items()}
             copy.queues = dict(self.queues)
+            copy.dependencies = DependencyTable(self.dependencies)
             copy.by_status |= {status: dict(ids) for status, ids in self.by_status.items()}
             copy.queue = _Queue(copy.steps)
         yield MemoryTransaction(copy, self._clock())
@@ -146,6 +152,28 @@ class MemoryTransaction(StepByStep):
             for unique_key in unique_keys
             for step_id in self._db.by_unique_key.get(unique_key, ())
         ]
+
+    def statuses(self, step_ids: Sequence[str]) -> dict[str, StepStatus]:
+        return {step_id: step.status for step_id, step in self.steps(step_ids).items()}
+
+    def has_dependencies(self) -> bool:
+        return bool(self._db.dependencies)
+
+    def dependents(self, ended: Mapping[str, StepStatus]) -> list[Dependent]:
+        return self._db.dependencies.dependents(ended, self._status)
+
+    def parents_columns(self, step_ids: Sequence[str]) -> dict[str, str]:
+        steps = self.steps(step_ids).values()
+        return {step.step_id: step.parents for step in steps if step.parents is not None}
+
+    def dependencies_of(self, step_ids: Sequence[str]) -> list[Dependency]:
+        return [d for step_id in step_ids for d in self._db.dependencies.of(step_id)]
+
+    def with_dependencies(self, step_ids: Sequence[str]) -> set[str]:
+        return {step_id for step_id in step_ids if self._db.dependencies.of(step_id)}
+
+    def fallen(self, step_ids: Sequence[str]) -> list[str]:
+        return self._db.dependencies.fallen(step_ids, self._status)
 
     def claimable(
         self, limit: int, limits: ClaimLimits | None = None, routes: Routes = EVERYWHERE
@@ -333,11 +361,13 @@ class MemoryTransaction(StepByStep):
     def final_steps(
         self, statuses: Collection[StepStatus], before: int, limit: int, after: str
     ) -> FinalStepPage:
+        needed = self._parents_of_open_steps()
         ended = (
             FinalStep(step.step_id, step.version)
             for status in statuses
             for step in self._in_status(status)
             if step.step_id > after
+            and step.step_id not in needed
             and is_prunable(step.status, step.last_update_ts, statuses, before)
         )
         page = heapq.nsmallest(limit, ended, key=lambda step: step.step_id)
@@ -349,6 +379,26 @@ class MemoryTransaction(StepByStep):
 
     def pod_history(self, pod_id: str) -> Iterator[PodEvent]:
         yield from self._db.pod_log.get(pod_id, ())
+
+    def write_dependencies(self, added: Sequence[Dependency]) -> None:
+        for dependency in added:
+            self._db.dependencies.add(dependency)
+            self._undo.append(partial(self._db.dependencies.remove, dependency))
+
+    def wait_again(self, parent_ids: Sequence[str]) -> None:
+        again = set(parent_ids)
+        for step in self._in_status("waiting"):
+            for parent_id, kind in parents_of(step.parents).items():
+                if parent_id in again and not self._db.dependencies.has(parent_id, step.step_id):
+                    self.write_dependencies([Dependency(parent_id, step.step_id, kind)])
+
+    def delete_dependencies(self, removed: Sequence[Dependency]) -> None:
+        for dependency in removed:
+            self._db.dependencies.remove(dependency)
+            self._undo.append(partial(self._db.dependencies.add, dependency))
+
+    def delete_dependencies_of(self, step_ids: Sequence[str]) -> None:
+        self.delete_dependencies(self.dependencies_of(step_ids))
 
     def delete_inbox_rows(self, last: InboxRow) -> None:
         taken = [row for row in self._db.inbox if row.row_id <= last.row_id]
@@ -363,8 +413,12 @@ class MemoryTransaction(StepByStep):
             and step.version == final.version
             and step.last_update_ts <= before
         ]
+        needed = self._parents_of_open_steps()
+        step_ids = [step_id for step_id in step_ids if step_id not in needed]
         for step_id in step_ids:
             self._forget(step_id)
+            self.delete_dependencies_of([step_id])
+            self.delete_dependencies(self._db.dependencies.on(step_id))
         events = sum(len(self._db.step_log.pop(step_id)) for step_id in step_ids)
         return Pruned(len(step_ids), events)
 
@@ -375,11 +429,13 @@ class MemoryTransaction(StepByStep):
         return Pruned(1, len(self._db.pod_log.pop(pod.pod_id)))
 
     def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:
-        for step in self.steps(step_ids).values():
+        old = self.steps(step_ids)
+        for step in old.values():
             self._forget(step.step_id)
             self._undo.append(partial(self._put, step, None))
         for step in steps:
-            self._keep(step)
+            progress = old[step.step_id].progress if step.step_id in old else None
+            self._keep(replace(step, progress=progress))
 
     def replace_queues(self, names: Sequence[str], queues: Iterable[Queue]) -> None:
         replaced = {queue.queue: queue for queue in queues}
@@ -404,6 +460,18 @@ class MemoryTransaction(StepByStep):
 
     def _in_status(self, status: StepStatus) -> Iterator[Step]:
         return (self._db.steps[step_id] for step_id in self._db.by_status[status])
+
+    def _parents_of_open_steps(self) -> set[str]:
+        return {
+            parent_id
+            for status in OPEN
+            for step in self._in_status(status)
+            if step.parents is not None
+            for parent_id in parents_of(step.parents)
+        }
+
+    def _status(self, step_id: str) -> StepStatus:
+        return self._db.steps[step_id].status
 
     def _keep(self, step: Step) -> None:
         old = self._db.steps.get(step.step_id)

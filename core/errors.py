@@ -82,6 +82,19 @@ class IllegalTransition(FleetQError):
         self.status = status
 
 
+class ParentNotReplayed(FleetQError):
+    """A step cannot be replayed while a parent is ``status`` that must succeed before it."""
+
+    def __init__(self, step_id: str, parent_id: str, status: str) -> None:
+        super().__init__(
+            f"step {step_id!r} cannot be replayed: its parent {parent_id!r} is {status};"
+            " replay that"
+        )
+        self.step_id = step_id
+        self.parent_id = parent_id
+        self.status = status
+
+
 class StaleClaim(FleetQError):
     """A command carried a claim token that is not the current one of the step."""
 

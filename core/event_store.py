@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
+from fleet_q.core.dependencies import parents_of
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import Intake, waiting_step
 from fleet_q.core.lifecycle import StepStatus
@@ -112,6 +113,15 @@ class EventStore:
                 return step
             row = tx.inbox_row(step_id)
             return None if row is None else waiting_step(row, tx.at, self._intake)
+
+    def parents(self, step_id: str) -> list[Step] | None:
+        with self._database.read() as tx:
+            step = tx.steps([step_id]).get(step_id)
+            if step is None:
+                return None
+            parents = parents_of(step.parents)
+            found = tx.steps(list(parents)) if parents else {}
+            return [found[parent_id] for parent_id in parents if parent_id in found]
 
     def history(self, step_id: str) -> list[StepEvent]:
         with self._database.read() as tx:

@@ -11,7 +11,9 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from msgspec import Raw
 
-JSON_FIELDS: Final = frozenset({"payload", "result", "labels", "description"})
+JSON_FIELDS: Final = frozenset(
+    {"payload", "result", "labels", "description", "parents", "checkpoint"}
+)
 """The fields of facts that hold JSON, stored verbatim."""
 
 DEFAULT_QUEUE: Final = "default"
@@ -47,6 +49,10 @@ class Submitted(Fact, frozen=True, tag="submitted"):
     unique_until_ts: int | None = None
     labels: Raw | None = None
     timeout: int | None = None
+    parents: Raw | None = None
+    workflow_id: str | None = None
+    spawned_by: str | None = None
+    start_by_ts: int | None = None
 
 
 class Claimed(Fact, frozen=True, tag="claimed"):
@@ -97,13 +103,44 @@ class Failed(Fact, frozen=True, tag="failed"):
 
 
 class Cancelled(Fact, frozen=True, tag="cancelled"):
-    """A client cancelled the step."""
+    """A client cancelled the step, or the store did for the reason ``error``: a parent did not end
+    as the step requires, or it was not begun in time."""
+
+    error: str | None = None
 
 
 class Replayed(Fact, frozen=True, tag="replayed"):
     """A client made a failed or cancelled step pending again, with all its tries."""
 
     available_ts: int | None = None
+
+
+class Ready(Fact, frozen=True, tag="ready"):
+    """The parents of the step have ended as it requires."""
+
+
+class ParentsAdded(Fact, frozen=True, tag="parents_added"):
+    """The waiting step waits for more steps: ``parents`` are all of its parents."""
+
+    parents: Raw
+
+
+class Restored(Fact, frozen=True, tag="restored"):
+    """A client made a failed or cancelled step wait for its parents again, with all its tries."""
+
+
+class Snoozed(Fact, frozen=True, tag="snoozed"):
+    """The function put the step off until ``available_ts``. No try is used up."""
+
+    claim_token: str
+    available_ts: int
+
+
+class Checkpointed(Fact, frozen=True, tag="checkpointed"):
+    """The function saved ``checkpoint``, which its later attempts read."""
+
+    claim_token: str
+    checkpoint: Raw
 
 
 class Replaced(Fact, frozen=True, tag="replaced"):
@@ -179,6 +216,11 @@ StepFact = (
     | Failed
     | Cancelled
     | Replayed
+    | Ready
+    | ParentsAdded
+    | Restored
+    | Snoozed
+    | Checkpointed
     | Replaced
     | Reprioritized
     | Rejected

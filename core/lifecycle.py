@@ -15,7 +15,7 @@ from transitions import Machine
 
 from fleet_q.core.errors import IllegalTransition
 
-StepStatus = Literal["pending", "claimed", "completed", "failed", "cancelled"]
+StepStatus = Literal["pending", "waiting", "claimed", "completed", "failed", "cancelled"]
 PodStatus = Literal["up", "asleep", "draining", "down"]
 
 STEP_STATUSES: Final[tuple[StepStatus, ...]] = get_args(StepStatus)
@@ -24,11 +24,15 @@ POD_STATUSES: Final[tuple[PodStatus, ...]] = get_args(PodStatus)
 FINAL: Final[tuple[StepStatus, ...]] = ("completed", "failed", "cancelled")
 """The final statuses of a step. Only a replay leads out of them."""
 
+OPEN: Final[tuple[StepStatus, ...]] = ("pending", "waiting", "claimed")
+"""The others."""
+
 S = TypeVar("S", bound=str)
 
 
 class Lifecycle(Generic[S]):
-    """A state machine: a table of statuses and triggers.
+    """A state machine: a table of statuses and triggers. It begins in one of ``begins``, by default
+    in the first of the ``states``.
 
     The library ``transitions`` checks the declaration. Firing its triggers would cost microseconds
     for every step, so lookups use a dict built from its table.
@@ -39,8 +43,10 @@ class Lifecycle(Generic[S]):
         name: str,
         states: tuple[S, ...],
         table: list[tuple[str, tuple[S, ...], S]],
+        begins: tuple[S, ...] = (),
     ) -> None:
         self.name = name
+        self._begins = begins or states[:1]
         self.initial: S = states[0]
         self._states = frozenset(states)
         machine = Machine(
@@ -81,7 +87,8 @@ class Lifecycle(Generic[S]):
     def mermaid(self) -> str:
         """The table as a Mermaid state diagram."""
         arrows = "\n".join(f"    {s} --> {dest}: {t}" for (s, t), dest in self._after.items())
-        return f"stateDiagram-v2\n    [*] --> {self.initial}\n{arrows}"
+        begins = "\n".join(f"    [*] --> {status}" for status in self._begins)
+        return f"stateDiagram-v2\n{begins}\n{arrows}"
 
 
 class NewValue(StrEnum):
@@ -120,7 +127,7 @@ _CLAIM_SET: Final = {
 }
 _CLAIM_CLEARED: Final = dict.fromkeys(_CLAIM_SET, NewValue.NULL)
 _ONE_TRY_USED: Final = {"retry_count": NewValue.INCREMENTED}
-_TRIES_RESET: Final = {"retry_count": NewValue.ZERO}
+_TRIES_RESET: Final = {"retry_count": NewValue.ZERO, "snoozes": NewValue.ZERO}
 _ERROR_SET: Final = {"error": NewValue.FROM_EVENT, "traceback": NewValue.FROM_EVENT}
 _ERROR_CLEARED: Final = {"error": NewValue.NULL, "traceback": NewValue.NULL}
 
@@ -151,12 +158,31 @@ EFFECTS: Final[Mapping[str, Effect]] = {
         },
     ),
     "failed": Effect(("claimed",), "failed", _ERROR_SET),
-    "cancelled": Effect(("pending", "claimed"), "cancelled", {}),
+    "cancelled": Effect(
+        ("pending", "waiting", "claimed"),
+        "cancelled",
+        {"error": NewValue.FROM_EVENT_OR_UNCHANGED},
+    ),
     "replayed": Effect(
         ("failed", "cancelled"),
         "pending",
         {**_CLAIM_CLEARED, **_TRIES_RESET, "available_ts": NewValue.FROM_EVENT_OR_NOW},
     ),
+    "ready": Effect(("waiting",), "pending", {}),
+    "parents_added": Effect(("waiting",), "waiting", {"parents": NewValue.FROM_EVENT}),
+    "restored": Effect(
+        ("failed", "cancelled"), "waiting", {**_CLAIM_CLEARED, **_TRIES_RESET, **_ERROR_CLEARED}
+    ),
+    "snoozed": Effect(
+        ("claimed",),
+        "pending",
+        {
+            **_CLAIM_CLEARED,
+            "available_ts": NewValue.FROM_EVENT,
+            "snoozes": NewValue.INCREMENTED,
+        },
+    ),
+    "checkpointed": Effect(("claimed",), "claimed", {"checkpoint": NewValue.FROM_EVENT}),
     "replaced": Effect(
         ("pending",),
         "pending",
@@ -173,6 +199,7 @@ STEP: Final = Lifecycle[StepStatus](
     "step",
     STEP_STATUSES,
     [(event, effect.sources, effect.status) for event, effect in EFFECTS.items()],
+    begins=("pending", "waiting"),
 )
 
 POD: Final = Lifecycle[PodStatus](

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
+from fleet_q.core.dependencies import Dependency, parents_of, required
 from fleet_q.core.errors import CorruptLog, FleetQError, UnknownToThisVersion
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.pod import Pod
@@ -75,10 +76,18 @@ def rebuild(
             tx.replace_queues(names, with_tokens(fold_queues(log), tx.queues()))
         return names
 
+    def correct_waits(step_ids: Sequence[str]) -> Sequence[str]:
+        with database.write() as tx:
+            differing = differing_waits(tx, tx.steps(step_ids).values())
+            tx.delete_dependencies_of(list(differing))
+            tx.write_dependencies([d for required in differing.values() for d in required])
+        return step_ids
+
     with database.snapshot() as tx:
+        waits = _Waits(tx, _report_only if check else correct_waits)
         if check:
-            return compare(tx, _report_only, _report_only, _report_only, progress)
-        return compare(tx, correct_steps, correct_pods, correct_queues, progress)
+            return compare(tx, _report_only, _report_only, _report_only, progress, waits)
+        return compare(tx, correct_steps, correct_pods, correct_queues, progress, waits)
 
 
 def compare(
@@ -87,10 +96,11 @@ def compare(
     correct_pods: Correct,
     correct_queues: Correct,
     progress: Callable[[int], None] | None,
+    waits: _Waits | None = None,
 ) -> RebuildReport:
     """Compare the tables with the log and pass the ids of differing rows to ``correct_steps``,
-    ``correct_pods`` and ``correct_queues`` in batches. What has an inconsistent log is left
-    alone."""
+    ``correct_pods`` and ``correct_queues`` in batches. ``waits`` compares the
+    dependencies of waiting steps. What has an inconsistent log is left alone."""
     corrupt = Corrupt()
     folded_pods = list(fold_pods(tables.pod_events(), corrupt))
     differing = _differing(
@@ -104,9 +114,10 @@ def compare(
     of_queues = _differing_queues(tables, corrupt)
     counter = _Counter(progress)
     folded_steps = fold_steps(counter.count(tables.step_events()), corrupt)
-    differing_rows = _differing(
-        folded_steps, tables.all_steps(), lambda step: step.step_id, corrupt
-    )
+    if waits is not None:
+        folded_steps = waits.watch(folded_steps)
+    rows = map(_without_progress, tables.all_steps())
+    differing_rows = _differing(folded_steps, rows, lambda step: step.step_id, corrupt)
     differing_steps, of_steps = _in_batches(differing_rows, _size, correct_steps)
     return RebuildReport(
         steps=counter.streams,
@@ -117,6 +128,7 @@ def compare(
         differing_queues=tuple(correct_queues(list(of_queues))) if of_queues else (),
         reasons=(*of_steps, *of_pods, *of_queues.values()),
         inconsistent=corrupt.reasons,
+        differing_waits=() if waits is None else tuple(waits.differing()),
     )
 
 
@@ -138,6 +150,43 @@ class Corrupt:
     def has(self, kind: str, stream: str) -> bool:
         """Whether the log of a step, pod or queue is inconsistent."""
         return (kind, stream) in self._reasons
+
+
+class _Waits:
+    """Compares the dependencies of waiting steps with those that follow from their parents, once
+    their rows are corrected."""
+
+    def __init__(self, tx: Transaction, correct: Correct) -> None:
+        self._tx = tx
+        self._correct = correct
+        self._waiting: list[str] = []
+
+    def watch(self, folded: Iterable[Step]) -> Iterator[Step]:
+        """Note the waiting steps among these."""
+        for step in folded:
+            if step.status == "waiting":
+                self._waiting.append(step.step_id)
+            yield step
+
+    def differing(self) -> Iterator[str]:
+        """The ids of the steps whose dependencies differ; corrects them in batches."""
+        for first in range(0, len(self._waiting), BATCH_ROWS):
+            step_ids = self._waiting[first : first + BATCH_ROWS]
+            differing = differing_waits(self._tx, self._tx.steps(step_ids).values())
+            if differing:
+                yield from self._correct(list(differing))
+
+
+def differing_waits(tx: Transaction, steps: Iterable[Step]) -> dict[str, list[Dependency]]:
+    """Those of the steps that wait and have other dependencies than they must, with those that they
+    must have."""
+    waiting = {s.step_id: parents_of(s.parents) for s in steps if s.status == "waiting"}
+    statuses = tx.statuses(list({parent for kinds in waiting.values() for parent in kinds}))
+    table: dict[str, set[Dependency]] = {step_id: set() for step_id in waiting}
+    for dependency in tx.dependencies_of(list(waiting)):
+        table[dependency.child_id].add(dependency)
+    must = {step_id: required(step_id, kinds, statuses) for step_id, kinds in waiting.items()}
+    return {step_id: must[step_id] for step_id in waiting if set(must[step_id]) != table[step_id]}
 
 
 def fold_pods(log: Iterable[PodEvent], corrupt: Corrupt | None = None) -> Iterator[Pod]:
@@ -229,6 +278,10 @@ def is_equal_but_for_heartbeat(row: Pod | None, folded: Pod | None) -> bool:
 
 def _without_heartbeat(pod: Pod) -> Pod:
     return replace(pod, last_heartbeat_ts=0)
+
+
+def _without_progress(step: Step) -> Step:
+    return step if step.progress is None else replace(step, progress=None)
 
 
 def _report_only(ids: Sequence[str]) -> Sequence[str]:

@@ -53,6 +53,14 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
       ``unique_until_ts``, none is submitted until then.
     - ``labels``: a JSON object of texts, to find the step by.
     - ``timeout``: how many microseconds its function may take; ``None``: as its task says.
+    - ``parents``: a JSON object that gives for the id of each step that it waits for how that must
+      end, see :mod:`fleet_q.core.dependencies`.
+    - ``workflow_id``: the workflow that it belongs to; ``spawned_by``: the step whose completion
+      stored it.
+    - ``start_by_ts``: if it was not begun by then, it is cancelled.
+    - ``snoozes``: how often its function put it off.
+    - ``checkpoint``, ``progress``: JSON that its function saved and reported. Progress is not in
+      the log.
     """
 
     step_id: str
@@ -78,6 +86,13 @@ class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     unique_until_ts: int | None = None
     labels: str | None = None
     timeout: int | None = None
+    parents: str | None = None
+    workflow_id: str | None = None
+    spawned_by: str | None = None
+    start_by_ts: int | None = None
+    snoozes: int = 0
+    checkpoint: str | None = None
+    progress: str | None = None
 
     @property
     def attempt(self) -> int:
@@ -123,7 +138,8 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
     ``unique`` promises that the id was generated for this submission, so a store need not check
     whether a step with this id exists. ``unique_for`` is how many microseconds after its submission
     the ``unique_key`` is taken at least; ``on_conflict`` says what becomes of the submission if
-    another step has it. The other fields are those of :class:`Step`.
+    another step has it. It must begin within ``start_by`` microseconds. The other fields are those
+    of :class:`Step`.
     """
 
     step_id: str
@@ -140,11 +156,15 @@ class Submit(msgspec.Struct, frozen=True, gc=False):
     labels: str | None = None
     timeout: int | None = None
     on_conflict: OnConflict = "existing"
+    parents: str | None = None
+    workflow_id: str | None = None
+    spawned_by: str | None = None
+    start_by: int | None = None
 
     @property
     def size(self) -> int:
         """The bytes of its texts, which bound the memory that a submission needs."""
-        return size_of(self.payload) + size_of(self.labels or "")
+        return size_of(self.payload) + size_of(self.labels or "") + size_of(self.parents or "")
 
 
 class Replace(msgspec.Struct, frozen=True, gc=False):
@@ -209,6 +229,28 @@ class Release(msgspec.Struct, frozen=True, tag="released"):
         return 0
 
 
+class Snooze(msgspec.Struct, frozen=True, tag="snoozed"):
+    """Put a claimed step off; no try is used up. It is claimable again after ``retry_delay``
+    microseconds."""
+
+    step_id: str
+    claim_token: str
+    retry_delay: int = 0
+
+    @property
+    def size(self) -> int:
+        """See :class:`Complete`."""
+        return 0
+
+
+class SaveCheckpoint(msgspec.Struct, frozen=True):
+    """Save ``checkpoint``, a JSON text, for later attempts of a claimed step."""
+
+    step_id: str
+    claim_token: str
+    checkpoint: str
+
+
 class Recover(msgspec.Struct, frozen=True):
     """Recover an orphan from the claim that it was found under.
 
@@ -222,15 +264,35 @@ class Recover(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """Cancel a pending or claimed step."""
+    """Cancel a step that is not final, for the reason ``error`` if it was not a client."""
 
     step_id: str
+    error: str | None = None
 
 
 class Replay(msgspec.Struct, frozen=True):
     """Make a failed or cancelled step pending again at once, with all its tries."""
 
     step_id: str
+
+
+class Restore(msgspec.Struct, frozen=True):
+    """Make a failed or cancelled step wait again for its parents, with all its tries."""
+
+    step_id: str
+
+
+class MakeReady(msgspec.Struct, frozen=True):
+    """Make a waiting step pending whose parents have ended."""
+
+    step_id: str
+
+
+class AddParents(msgspec.Struct, frozen=True):
+    """Make a waiting step wait for other steps, too; ``parents`` is the JSON text of all."""
+
+    step_id: str
+    parents: str
 
 
 class Reprioritize(msgspec.Struct, frozen=True):
@@ -247,11 +309,23 @@ class Reject(msgspec.Struct, frozen=True):
     error: str
 
 
-Outcome = Complete | Fail | Release
+Outcome = Complete | Fail | Release | Snooze
 Change = Cancel | Replay | Reprioritize
 """What clients do to a step."""
 
-StepCommand = Submit | Replace | Claim | Outcome | Recover | Change | Reject
+StepCommand = (
+    Submit
+    | Replace
+    | Claim
+    | Outcome
+    | SaveCheckpoint
+    | Recover
+    | Change
+    | Restore
+    | MakeReady
+    | AddParents
+    | Reject
+)
 
 
 def decide(
@@ -284,6 +358,10 @@ def decide(
             unique_until_ts=unique_until(command, at),
             labels=None if command.labels is None else _raw(command.labels),
             timeout=command.timeout,
+            parents=None if command.parents is None else _raw(command.parents),
+            workflow_id=command.workflow_id,
+            spawned_by=command.spawned_by,
+            start_by_ts=start_by(command, at),
         )
         return Event(command.step_id, 1, at, pod_id, fact)
 
@@ -315,6 +393,12 @@ def decide(
         case Release():
             _check_claim(step, command.claim_token)
             fact = ev.Released(command.claim_token, _after(command.retry_delay, at))
+        case Snooze():
+            _check_claim(step, command.claim_token)
+            fact = ev.Snoozed(command.claim_token, _after(command.retry_delay, at))
+        case SaveCheckpoint():
+            _check_claim(step, command.claim_token)
+            fact = ev.Checkpointed(command.claim_token, _raw(command.checkpoint))
         case Recover():
             _check_claim(step, command.claim_token)
             error = DIED.format(step.claimed_by)
@@ -327,9 +411,15 @@ def decide(
         case Cancel():
             if step.status == "cancelled":
                 return None
-            fact = ev.Cancelled()
+            fact = ev.Cancelled(command.error)
         case Replay():
             fact = ev.Replayed(AT_ONCE)
+        case Restore():
+            fact = ev.Restored()
+        case MakeReady():
+            fact = ev.Ready()
+        case AddParents():
+            fact = ev.ParentsAdded(_raw(command.parents))
         case Replace():
             fact = ev.Replaced(
                 payload=_raw(command.by.payload),
@@ -357,7 +447,7 @@ def evolve(step: Step | None, event: StepEvent) -> Step:
             raise CorruptLog(f"step {event.stream!r} must begin with its only submitted event")
         return Step(
             step_id=event.stream,
-            status=STEP.initial,
+            status=STEP.initial if fact.parents is None else "waiting",
             priority=fact.priority,
             payload=json_text(fact.payload),
             retry_count=0,
@@ -372,6 +462,10 @@ def evolve(step: Step | None, event: StepEvent) -> Step:
             unique_until_ts=fact.unique_until_ts,
             labels=json_text_or_none(fact.labels),
             timeout=fact.timeout,
+            parents=json_text_or_none(fact.parents),
+            workflow_id=fact.workflow_id,
+            spawned_by=fact.spawned_by,
+            start_by_ts=fact.start_by_ts,
         )
     if event.version != step.version + 1:
         raise CorruptLog(
@@ -414,6 +508,11 @@ def is_due(step: Step, at: int) -> bool:
 def unique_until(submit: Submit, at: int) -> int | None:
     """The ``unique_until_ts`` of a step that is submitted at store time ``at``."""
     return None if submit.unique_for is None else at + submit.unique_for
+
+
+def start_by(submit: Submit, at: int) -> int | None:
+    """The ``start_by_ts`` of a step that is submitted at store time ``at``."""
+    return None if submit.start_by is None else at + submit.start_by
 
 
 class Claimable(InQueue, Protocol):

@@ -6,12 +6,13 @@ the new state.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
-from fleet_q.core import inbox, uniqueness
+from fleet_q.core import dependencies, inbox, uniqueness
 from fleet_q.core import pod as pods
 from fleet_q.core import step as steps
+from fleet_q.core.changes import Changes
 from fleet_q.core.claim_limits import ClaimLimits
 from fleet_q.core.errors import (
     IllegalTransition,
@@ -20,13 +21,14 @@ from fleet_q.core.errors import (
     UniqueKeyTaken,
     UnknownStep,
 )
-from fleet_q.core.events import StepEvent
 from fleet_q.core.inbox import INVALID_ROW, Intake, Rejection, read_row
+from fleet_q.core.lifecycle import FINAL, StepStatus
 from fleet_q.core.pod import DeclareDead, Pod, PodChange
-from fleet_q.core.ports import SubmitResult, SyncRequest, SyncResult, Transaction
+from fleet_q.core.ports import SubmitResult, SyncRequest, SyncResult
 from fleet_q.core.queues import Queue, QueueChange, change_queue
 from fleet_q.core.recovery import is_orphan
 from fleet_q.core.routing import Routes
+from fleet_q.core.settling import Settling
 from fleet_q.core.step import (
     Cancel,
     Change,
@@ -35,28 +37,33 @@ from fleet_q.core.step import (
     Recover,
     Reject,
     Replay,
+    Restore,
     Step,
-    StepCommand,
     Submit,
 )
 
 
-class StepByStep(Transaction):
+class StepByStep(Settling):
     """Implements the operations of :class:`~fleet_q.core.ports.Transaction` with its reads and
     writes, which a database provides. An override must have the same result."""
 
     def submit_many(self, new: Sequence[Submit], by: str | None) -> list[SubmitResult]:
         merged = uniqueness.merged(new)
-        changes = _Changes(self, by, [s.step_id for s in merged if not s.unique])
+        dependencies.check_no_circle(merged)
+        changes = Changes(self, by, [s.step_id for s in merged if not s.unique])
         unique_keys = {s.unique_key for s in merged if s.unique_key is not None}
         with_keys = self.steps_with_unique_keys(unique_keys) if unique_keys else []
         owners = uniqueness.owners(with_keys, self.at)
+        merged = uniqueness.with_owners_as_parents(new, merged, owners, changes.steps)
         results: dict[str, SubmitResult] = {}
+        with_parents: list[Submit] = []
         for submit in merged:
             owner = owners.get(submit.unique_key) if submit.unique_key is not None else None
             if owner is None or submit.step_id in changes.steps:
                 is_new = changes.apply(submit)
                 results.setdefault(submit.step_id, SubmitResult(submit.step_id, is_new))
+                if is_new and submit.parents is not None:
+                    with_parents.append(submit)
                 continue
             replace = uniqueness.replacement(owner, submit)
             if replace is not None:
@@ -64,6 +71,8 @@ class StepByStep(Transaction):
                 changes.apply(replace)
             results[submit.step_id] = SubmitResult(owner.step_id, is_new=False)
         changes.write()
+        if with_parents:
+            self.wait(with_parents, by)
         return uniqueness.results_of(new, results)
 
     def take_in(self, intake: Intake, by: str | None) -> bool:
@@ -91,7 +100,7 @@ class StepByStep(Transaction):
         return self.has_inbox_rows()
 
     def _reject(self, rejected: Sequence[Rejection], intake: Intake, by: str | None) -> None:
-        changes = _Changes(self, by, [])
+        changes = Changes(self, by, [])
         for rejection in rejected:
             submit = rejection.dead_letter(intake.new_id(), intake.max_payload_bytes)
             changes.apply(submit)
@@ -129,7 +138,7 @@ class StepByStep(Transaction):
         selected = steps.steps_to_claim(claimable, request.free, request.slots, limits)
         if limits is not None:
             self.write_queues([(None, queue) for queue in limits.after_claim(selected)])
-        changes = _Changes(self, request.pod_id, [])
+        changes = Changes(self, request.pod_id, [])
         changes.add(selected)
         for step in selected:
             changes.apply(Claim(step.step_id, request.claim_token, request.incarnation))
@@ -171,7 +180,7 @@ class StepByStep(Transaction):
         return False, limits
 
     def acknowledge(self, outcomes: Sequence[Outcome], by: str) -> list[str]:
-        changes = _Changes(self, by, [outcome.step_id for outcome in outcomes])
+        changes = Changes(self, by, [outcome.step_id for outcome in outcomes])
         rejected: list[str] = []
         for outcome in outcomes:
             try:
@@ -179,6 +188,7 @@ class StepByStep(Transaction):
             except (StaleClaim, IllegalTransition, UnknownStep):
                 rejected.append(outcome.step_id)
         changes.write()
+        self.settle(_ended(outcomes, changes, rejected), by)
         return rejected
 
     def lost(self, claims: Sequence[tuple[str, str]]) -> tuple[str, ...]:
@@ -190,25 +200,30 @@ class StepByStep(Transaction):
         )
 
     def change(self, commands: Sequence[Cancel] | Sequence[Replay], by: str | None) -> list[Step]:
-        changes = _Changes(self, by, [command.step_id for command in commands])
-        for command in commands:
+        changes = Changes(self, by, [command.step_id for command in commands])
+        before = dict(changes.steps)
+        applied = self.with_parents(commands, changes, all_or_none=True)
+        for command in applied:
             changes.apply(command)
         changes.write()
+        self.follow(applied, before, by)
         return [changes.steps[command.step_id] for command in commands]
 
     def change_allowed(self, commands: Sequence[Change], by: str | None) -> list[str]:
-        changes = _Changes(self, by, [command.step_id for command in commands])
-        changed: list[str] = []
-        for command in commands:
+        changes = Changes(self, by, [command.step_id for command in commands])
+        before = dict(changes.steps)
+        applied: list[Change | Restore] = []
+        for command in self.with_parents(commands, changes, all_or_none=False):
             with suppress(IllegalTransition, UnknownStep):
                 if changes.apply(command):
-                    changed.append(command.step_id)
+                    applied.append(command)
         changes.write()
-        return changed
+        self.follow(applied, before, by)
+        return [command.step_id for command in applied]
 
     def recover(self, orphans: Sequence[Recover], by: str | None) -> list[Step]:
         pods_by_id = {pod.pod_id: pod for pod in self.pods()}
-        changes = _Changes(self, by, [orphan.step_id for orphan in orphans])
+        changes = Changes(self, by, [orphan.step_id for orphan in orphans])
         recovered: list[Step] = []
         for orphan in orphans:
             step = changes.steps.get(orphan.step_id)
@@ -220,6 +235,7 @@ class StepByStep(Transaction):
                 continue  # already recovered and claimed again; it is an orphan of that later claim
             recovered.append(changes.steps[orphan.step_id])
         changes.write()
+        self.settle({s.step_id: s.status for s in recovered if s.status == "failed"}, by)
         return recovered
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None) -> list[Pod]:
@@ -302,31 +318,14 @@ class StepByStep(Transaction):
         return min((time for time in times if time is not None), default=None)
 
 
-class _Changes:
-    """Collects the changes of steps in one transaction and writes them together."""
-
-    def __init__(self, tx: Transaction, by: str | None, step_ids: Sequence[str]) -> None:
-        self.steps = tx.steps(step_ids) if step_ids else {}
-        self._tx = tx
-        self._by = by
-        self._changes: list[tuple[StepEvent, Step]] = []
-
-    def add(self, already_read: Iterable[Step]) -> None:
-        """Add steps that the transaction has already read."""
-        self.steps.update((step.step_id, step) for step in already_read)
-
-    def apply(self, command: StepCommand) -> bool:
-        """Apply the command; returns whether it caused an event. Raises what ``decide`` raises."""
-        step = self.steps.get(command.step_id)
-        event = steps.decide(step, command, self._tx.at, self._by)
-        if event is None:
-            return False
-        evolved = steps.evolve(step, event)
-        self.steps[command.step_id] = evolved
-        self._changes.append((event, evolved))
-        return True
-
-    def write(self) -> None:
-        """Write all events and the new state of their steps."""
-        if self._changes:
-            self._tx.write_steps(self._changes)
+def _ended(
+    outcomes: Sequence[Outcome], changes: Changes, rejected: Sequence[str]
+) -> dict[str, StepStatus]:
+    """The steps that these outcomes ended, with their statuses."""
+    rejected_ids = set(rejected)
+    return {
+        step.step_id: step.status
+        for outcome in outcomes
+        if outcome.step_id not in rejected_ids
+        and (step := changes.steps[outcome.step_id]).status in FINAL
+    }

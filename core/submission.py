@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
+from fleet_q.core.dependencies import KINDS, MAX_PARENTS, Kind, parents_json
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.retry import micros
@@ -36,6 +37,9 @@ MAX_LABELS: Final = 20
 
 MAX_LABEL_BYTES: Final = 4096
 """The maximum size of the labels of a step, in bytes of JSON."""
+
+After = str | Sequence[str] | Set[str] | Mapping[str, Kind]
+"""The steps that a step waits for: ids of steps that must succeed, or how each must end by id."""
 
 TASK_TYPE: Final = "task_type"
 """The key of the payload that names the step's function."""
@@ -197,6 +201,24 @@ def check_labels(labels: object) -> Mapping[str, str]:
     return labels
 
 
+def _parents(after: object) -> str | None:
+    """Check the parents of a step, and return its column ``parents``."""
+    if isinstance(after, str):
+        after = [after]
+    if not isinstance(after, Mapping | Sequence | Set):
+        raise InvalidInput(f"after must be a list of ids, or an object by id, not {_name(after)}")
+    if len(after) > MAX_PARENTS:
+        raise InvalidInput(f"after has {len(after)} steps; the limit is {MAX_PARENTS}")
+    parents: dict[str, Kind] = {}
+    for parent in after:
+        step_id = check_id(parent, "an id in after")
+        kind = after[step_id] if isinstance(after, Mapping) else "success"
+        if kind not in KINDS:
+            raise InvalidInput(f"after[{step_id!r}] must be {' or '.join(KINDS)}, not {kind!r}")
+        parents[step_id] = kind
+    return parents_json(parents) if parents else None
+
+
 def submission(
     payload: object,
     *,
@@ -212,12 +234,13 @@ def submission(
     on_conflict: OnConflict = "existing",
     labels: Mapping[str, str] | None = None,
     timeout: float | None = None,
+    after: After | None = None,
     max_payload_bytes: int = MAX_PAYLOAD_BYTES,
 ) -> Submit:
     """Make the command that submits ``payload``, a JSON object.
 
     ``delay``, ``unique_for`` and ``timeout`` are in seconds; ``unique`` promises that ``step_id``
-    was generated for this step. Raises :class:`InvalidInput`.
+    was generated for this step; ``after`` are its parents. Raises :class:`InvalidInput`.
     """
     if not isinstance(payload, dict):
         raise InvalidInput(f"payload must be a JSON object, not {_name(payload)}")
@@ -261,6 +284,7 @@ def submission(
         labels_json(labels) if labels else None,
         None if timeout is None else micros(timeout),
         on_conflict,
+        None if after is None else _parents(after),
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from fleet_q.core.dependencies import Kind, parents_json, parents_of
 from fleet_q.core.errors import InvalidInput, UniqueKeyTaken
 from fleet_q.core.lifecycle import FINAL
 from fleet_q.core.ports import SubmitResult
@@ -70,6 +71,43 @@ def merged(new: Sequence[Submit]) -> list[Submit]:
             continue
         earlier = result[place]
         result[place] = _merged(earlier, submit)
+    return result
+
+
+def with_owners_as_parents(
+    new: Sequence[Submit],
+    merged: list[Submit],
+    owners: Mapping[str, Step],
+    existing: Collection[str],
+) -> list[Submit]:
+    """The :func:`merged` submissions with the parents that they get: for a submission of the same
+    call that is not stored, because of its unique key, the step that stands for it. ``existing``
+    are the ids of the call that steps have."""
+    if all(submit.parents is None for submit in merged):
+        return merged
+    firsts = {submit.unique_key: submit.step_id for submit in merged if submit.unique_key}
+    stands_for: dict[str, str] = {}
+    for submit in new:
+        if submit.unique_key is None or submit.step_id in existing:
+            continue
+        owner = owners.get(submit.unique_key)
+        first = firsts[submit.unique_key]
+        stands_for[submit.step_id] = first if owner is None or first in existing else owner.step_id
+    return [
+        replace(submit, parents=parents_json(_standing(submit.parents, stands_for)))
+        if submit.parents is not None
+        else submit
+        for submit in merged
+    ]
+
+
+def _standing(parents: str, stands_for: Mapping[str, str]) -> dict[str, Kind]:
+    """Parents by the ids that stand for them. A step that is one twice must end with success if
+    either must."""
+    result: dict[str, Kind] = {}
+    for parent_id, kind in parents_of(parents).items():
+        standing = stands_for.get(parent_id, parent_id)
+        result[standing] = "success" if result.get(standing) == "success" else kind
     return result
 
 

@@ -19,7 +19,8 @@ Lists = Mapping[str, ColumnList]
 
 class Effect(NamedTuple):
     """The effect of an event on a step: the new status, and for each other changed column one of
-    ``from event`` (the event's value), ``null``, ``zero`` and ``incremented``."""
+    ``from event`` (the event's value), ``from event, else unchanged``, ``null``, ``zero`` and
+    ``incremented``."""
 
     status: str
     columns: Mapping[str, str]
@@ -59,7 +60,10 @@ class Rows(NamedTuple):
         return [
             column
             for column in self.step
-            if any(effect.columns.get(column) == "from event" for effect in self.effects.values())
+            if any(
+                effect.columns.get(column, "").startswith("from event")
+                for effect in self.effects.values()
+            )
         ]
 
 
@@ -195,6 +199,7 @@ def _after(column: str, effects: Mapping[str, Effect]) -> str:
     current = f"{{step_tracker}}.{column}"
     values = {
         "from event": f"change.{column}",
+        "from event, else unchanged": f"COALESCE(change.{column}, {current})",
         "null": "NULL",
         "zero": "0",
         "incremented": f"{current} + 1",

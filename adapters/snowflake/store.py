@@ -31,6 +31,8 @@ from fleet_q.adapters.snowflake.sync import Sync
 from fleet_q.adapters.snowflake.traits import TRAITS
 from fleet_q.core import search
 from fleet_q.core import step as steps
+from fleet_q.core.dependencies import parents_of
+from fleet_q.core.errors import InvalidInput
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import Intake
 from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
@@ -99,6 +101,8 @@ class SnowflakeStore:
 
     def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[SubmitResult]:
         """See :class:`fleet_q.core.ports.Store`, also for the methods below."""
+        if any(item.parents is not None for item in new):
+            raise InvalidInput("steps on Snowflake cannot wait for others; submit without after")
         return submit(self, self.session, self._patience, new, pod_id)
 
     def sync(self, request: SyncRequest) -> SyncResult:
@@ -178,6 +182,14 @@ class SnowflakeStore:
     def step(self, step_id: str) -> Step | None:
         step = self._calls.steps([step_id]).get(step_id)
         return self._inbox.waiting_step(step_id) if step is None else step
+
+    def parents(self, step_id: str) -> list[Step] | None:
+        step = self.step(step_id)
+        if step is None:
+            return None
+        parents = parents_of(step.parents)
+        found = self._calls.steps(list(parents)) if parents else {}
+        return [found[parent_id] for parent_id in parents if parent_id in found]
 
     def history(self, step_id: str) -> list[StepEvent]:
         return [rows.to_step_event(row) for row in self._calls.query("history", step_id=step_id)]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fleet_q.adapters.columns import ROWS
 from fleet_q.adapters.statements import statements
-from fleet_q.core.step import AT_ONCE, JSON_BLANKS, Submit, unique_until
+from fleet_q.core.step import AT_ONCE, JSON_BLANKS, Submit, start_by, unique_until
 from fleet_q.sql.render import by_place, rows_by_place
 
 TOGETHER: Final = 20
@@ -18,10 +18,10 @@ TOGETHER: Final = 20
 halves the time of an insertion; more rows gain little, and take longer to prepare."""
 
 _SQL: Final = statements("sqlite")
-_DERIVED: Final = ("payload", "available_ts", "unique_until_ts")
+_DERIVED: Final = ("payload", "available_ts", "unique_until_ts", "start_by_ts")
 _AS_SUBMITTED: Final = [name for name in ROWS.facts["submitted"] if name not in _DERIVED]
 _PLAIN: Final = ["priority", "max_retries", "task_type"]
-SUBMITTED: Final = ["step_id", "created_ts", *_DERIVED, *_AS_SUBMITTED]
+SUBMITTED: Final = ["step_id", "created_ts", "status", *_DERIVED, *_AS_SUBMITTED]
 """The columns of a new step that have values of their own."""
 
 _as_submitted: Final = attrgetter(*_AS_SUBMITTED)
@@ -67,7 +67,7 @@ _WITHOUT_OPTIONS: Final = _Insertion(
 
 def insert(connection: sqlite3.Connection, new: Sequence[Submit], at: int, by: str | None) -> bool:
     """Insert steps at store time ``at`` and append their events, if their ids are unique and they
-    have no unique keys; returns whether they have not, so that no other step matters."""
+    have neither unique keys nor parents, so that no other step matters; returns whether it did."""
     if all(map(_NO_OPTIONS.__eq__, map(_options, new))):
         values = [
             (s.step_id, at, s.payload.strip(JSON_BLANKS), at + s.delay if s.delay else AT_ONCE,
@@ -76,11 +76,12 @@ def insert(connection: sqlite3.Connection, new: Sequence[Submit], at: int, by: s
         ]  # fmt: skip
         _WITHOUT_OPTIONS.run(connection, values, by)
         return True
-    if not all(s.unique and s.unique_key is None for s in new):
+    if not all(s.unique and s.unique_key is None and s.parents is None for s in new):
         return False
     values = [
-        (s.step_id, at, s.payload.strip(JSON_BLANKS), at + s.delay if s.delay else AT_ONCE,
-         unique_until(s, at), *_as_submitted(s))
+        (s.step_id, at, "pending", s.payload.strip(JSON_BLANKS),
+         at + s.delay if s.delay else AT_ONCE, unique_until(s, at), start_by(s, at),
+         *_as_submitted(s))
         for s in new
     ]  # fmt: skip
     _ALL.run(connection, values, by)

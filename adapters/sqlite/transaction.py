@@ -16,6 +16,7 @@ from fleet_q.adapters import rows
 from fleet_q.adapters.columns import ROWS
 from fleet_q.adapters.sqlite import search, stats, submissions
 from fleet_q.adapters.sqlite.candidates import Pair, Waiting, all_served, candidates, served
+from fleet_q.adapters.sqlite.dependencies import SqliteDependencies
 from fleet_q.adapters.statements import statements
 from fleet_q.core.backlog import PendingGroup, backlog_of
 from fleet_q.core.claim_limits import ClaimLimits, Running
@@ -47,7 +48,6 @@ from fleet_q.core.step import (
     claim_order,
     steps_to_claim,
 )
-from fleet_q.core.step_by_step import StepByStep
 from fleet_q.sql.render import by_place
 
 Row = Sequence[Any]
@@ -79,7 +79,7 @@ _INBOX_COLUMNS: Final = InboxRow.__struct_fields__
 _decode_steps = msgspec.json.Decoder(list[Step]).decode
 
 
-class SqliteTransaction(StepByStep):
+class SqliteTransaction(SqliteDependencies):
     """A :class:`fleet_q.core.ports.Transaction`. Submissions, claims and successes, the most
     frequent changes, take a few statements for many steps: while SQLite runs a statement, other
     threads run Python code."""
@@ -87,7 +87,6 @@ class SqliteTransaction(StepByStep):
     is_marked_by_new_clock = False
     clock_was_set_back = False  # so retries may be due that are not marked yet
     took_first = True  # whether the last claim took the first steps that wait, as most do
-    _has_no_delayed: bool | None = None  # as long as no step is written
     _refusal: str | None = None
 
     def __init__(self, connection: sqlite3.Connection, at: int, *, may_write: bool) -> None:
@@ -308,6 +307,8 @@ class SqliteTransaction(StepByStep):
             for _, step_id, version, status, _, last_update_ts in page
             if is_prunable(status, last_update_ts, statuses, before)
         )
+        needed = self._parents_of_open_steps([step.step_id for step in steps])
+        steps = tuple(step for step in steps if step.step_id not in needed)
         has_more = len(page) == limit and any(created_ts <= before for *_, created_ts, _ in page)
         return FinalStepPage(steps, str(page[-1][0]) if has_more else None)
 
@@ -319,7 +320,10 @@ class SqliteTransaction(StepByStep):
         return map(rows.to_pod_event, self._stream("pod_history", {"pod_id": pod_id}))
 
     def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:
+        needed = self._parents_of_open_steps([step.step_id for step in steps])
+        steps = [step for step in steps if step.step_id not in needed]
         values = {"ended": rows.encode(steps), "before": before}
+        self._run("prune_dependencies", values)
         events = self._run("prune_step_events", values).rowcount
         return Pruned(self._run("prune_steps", values).rowcount, events)
 
@@ -442,6 +446,9 @@ class SqliteTransaction(StepByStep):
             completed = self._run("complete", {"now": self.at, **values}).rowcount
             if completed < len(by_id):
                 rejected += [row[0] for row in self._run("rejected_completions", values)]
+        if self.has_dependencies():
+            ended = {success.step_id for success in successes}.difference(rejected)
+            self.settle(dict.fromkeys(ended, "completed"), by)
         return rejected
 
     def replace_steps(self, step_ids: Sequence[str], steps: Iterable[Step]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from fleet_q.core.claim_limits import ClaimLimits, Running
+from fleet_q.core.dependencies import Dependency, Dependent
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import InboxRow, Intake
 from fleet_q.core.lifecycle import StepStatus
@@ -142,7 +143,43 @@ class Transaction(Protocol):
     def pod_events(self) -> Iterator[PodEvent]:
         """All pod events, ordered by id and version. Streamed."""
 
+    def statuses(self, step_ids: Sequence[str]) -> dict[str, StepStatus]:
+        """The statuses of the steps with these ids, by id; ids without a step are omitted."""
+
+    def has_dependencies(self) -> bool:
+        """Whether any step waits for another, or fell."""
+
+    def dependents(self, ended: Mapping[str, StepStatus]) -> list[Dependent]:
+        """The dependencies on these steps, which ended so, and on those that fall because of them:
+        the waiting steps that need the success of one that failed, was cancelled or falls."""
+
+    def parents_columns(self, step_ids: Sequence[str]) -> dict[str, str]:
+        """The column ``parents`` of those of the steps that have any, by id."""
+
+    def dependencies_of(self, step_ids: Sequence[str]) -> list[Dependency]:
+        """The dependencies of these steps."""
+
+    def with_dependencies(self, step_ids: Sequence[str]) -> set[str]:
+        """Those of the steps that have dependencies."""
+
+    def fallen(self, step_ids: Sequence[str]) -> list[str]:
+        """The cancelled steps that depend on the success of one of these, or of others of them, and
+        so on down."""
+
     # Writes
+
+    def write_dependencies(self, added: Sequence[Dependency]) -> None:
+        """Add dependencies. A step has at most one on each other step."""
+
+    def wait_again(self, parent_ids: Sequence[str]) -> None:
+        """Add a dependency on each of these steps, which are open again, to every waiting step that
+        has it as a parent."""
+
+    def delete_dependencies(self, removed: Sequence[Dependency]) -> None:
+        """Delete dependencies."""
+
+    def delete_dependencies_of(self, step_ids: Sequence[str]) -> None:
+        """Delete all dependencies of these steps."""
 
     def write_steps(self, changes: Sequence[tuple[StepEvent, Step]]) -> None:
         """Append each event to the log and write the step after it. Version 1 is a new step; one
@@ -215,6 +252,16 @@ class Transaction(Protocol):
 
     def declare_dead(self, silent: Sequence[Pod], by: str | None) -> list[Pod]:
         """See :meth:`Store.declare_dead`."""
+
+    def settle(self, ended: Mapping[str, StepStatus], by: str | None) -> None:
+        """Do what follows for other steps from these, which ended in these statuses: see
+        :func:`fleet_q.core.dependencies.settle`."""
+
+    def end_waits(self, ready: Sequence[str], fallen: Mapping[str, str], by: str | None) -> None:
+        """Make the waiting steps ``ready``, and cancel those that fall with these errors."""
+
+    def restore(self, step_ids: Sequence[str], by: str | None) -> None:
+        """Make cancelled steps wait again."""
 
     def limited_queues(self) -> list[Queue]:
         """The queues that have limits and in which steps are due."""

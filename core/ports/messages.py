@@ -220,7 +220,8 @@ class Pruned(msgspec.Struct, frozen=True):
 class RebuildReport(msgspec.Struct, frozen=True):
     """The result of ``rebuild``: how much was folded, the ids of the rows that differed, and for
     these the ``reasons`` in sentences. ``inconsistent`` says the same of steps, pods and queues
-    whose events contradict each other; their rows are neither compared nor changed."""
+    whose events contradict each other; their rows are neither compared nor changed.
+    ``differing_waits`` are waiting steps with other dependencies than their parents give them."""
 
     steps: int
     pods: int
@@ -230,6 +231,7 @@ class RebuildReport(msgspec.Struct, frozen=True):
     differing_queues: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     inconsistent: tuple[str, ...] = ()
+    differing_waits: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -239,4 +241,9 @@ class RebuildReport(msgspec.Struct, frozen=True):
     @property
     def differing(self) -> tuple[str, ...]:
         """The ids of all rows that differed."""
-        return (*self.differing_steps, *self.differing_pods, *self.differing_queues)
+        return (
+            *self.differing_steps,
+            *self.differing_pods,
+            *self.differing_queues,
+            *self.differing_waits,
+        )

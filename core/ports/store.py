@@ -127,6 +127,10 @@ class Store(Protocol):
         """The current state of a step. One that a row of the inbox will become is pending and has
         version 0."""
 
+    def parents(self, step_id: str) -> list[Step] | None:
+        """The steps that a step waits or waited for, in the order of its column ``parents``, except
+        those that were pruned; ``None``: there is no such step."""
+
     def history(self, step_id: str) -> list[StepEvent]:
         """The events of a step in order; empty if there is no such step."""
 

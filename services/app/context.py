@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from typing import Protocol
 
 from fleet_q.core.errors import FleetQError
+from fleet_q.services.app.views import StepView
 
 
 class PermanentFailure(FleetQError):
     """Raised by a function to make its step a dead letter without another attempt."""
+
+
+class RunningApp(Protocol):
+    """The part of an app that its functions use."""
+
+    def parents(self, step_id: str) -> dict[str, StepView]:
+        """The steps that a step waited for, by id."""
 
 
 class StepContext:
@@ -19,7 +28,7 @@ class StepContext:
     def __init__(self, step_id: str, attempt: int) -> None:
         self.step_id = step_id
         self.attempt = attempt
-        self.app: object = None  # the app whose function runs
+        self.app: RunningApp | None = None  # the app whose function runs
         self._cancelled = False
 
     @property
@@ -30,6 +39,14 @@ class StepContext:
         It is never true in a function that runs in a process of its own: the process is killed.
         """
         return self._cancelled
+
+    @property
+    def parents(self) -> dict[str, StepView]:
+        """The steps that this one waited for, by id in the order of ``after``, with their results.
+        Those that were pruned are missing. Read from the store by each call, which blocks."""
+        if self.app is None:
+            raise RuntimeError("only functions of an app can read the parents of their steps")
+        return self.app.parents(self.step_id)
 
     def cancel(self) -> None:
         """Set :attr:`cancelled`."""

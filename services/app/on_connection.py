@@ -18,6 +18,8 @@ from fleet_q.services.app.connection import Connection
 def insert(connection: object, new: Sequence[Submit], store: Connection) -> None:
     """Insert the submissions into the inbox on ``connection``. Raises :class:`InvalidInput`
     unless it is one to the ``store`` of the app."""
+    if any(submit.parents is not None for submit in new):
+        raise InvalidInput("after cannot be combined with connection; submit without one of them")
     where = store.where
     url = where if isinstance(where, str) else None
     is_on_snowflake = url is not None and url.startswith("snowflake:")

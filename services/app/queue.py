@@ -10,7 +10,7 @@ from fleet_q.core.errors import InvalidInput, UnknownStep
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.lifecycle import StepStatus
 from fleet_q.core.step import OnConflict, Submit
-from fleet_q.core.submission import TASK_TYPE, check_id, submission
+from fleet_q.core.submission import TASK_TYPE, After, check_id, submission
 from fleet_q.services.app import on_connection
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import submit_all
@@ -41,6 +41,7 @@ class Queue(AppBase):
         on_conflict: OnConflict = "existing",
         labels: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        after: After | None = None,
         connection: object = None,
     ) -> str:
         """Store a step and return its id.
@@ -57,6 +58,11 @@ class Queue(AppBase):
         pending; ``"error"`` raises ``UniqueKeyTaken``.
         ``labels``, up to 20 texts by name, are stored with it to find it by. Its function may take
         ``timeout`` seconds; by default, as long as its task says.
+
+        The step waits until the steps ``after`` have ended: one id or several, all of which must
+        be completed; if one fails or is cancelled, so is this step. Or a mapping of ids to
+        ``"success"`` or ``"finished"``, for those that may end in any way. They may be submitted
+        in the same transaction. Raises ``UnknownStep`` for one that does not exist.
 
         With a ``connection`` of yours, a :class:`sqlite3.Connection` to the store's file or one of
         ``snowflake.connector`` to its account, the step is submitted in the transaction that is
@@ -76,6 +82,7 @@ class Queue(AppBase):
             on_conflict=on_conflict,
             labels=labels,
             timeout=timeout,
+            after=after,
         )
         if connection is None:
             return self.submit_together([command])[0]
@@ -125,6 +132,7 @@ class Queue(AppBase):
         on_conflict: OnConflict = "existing",
         labels: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        after: After | None = None,
     ) -> Submit:
         """Check the arguments of :meth:`submit` and return its command; store nothing."""
         if not isinstance(payload, dict) and isinstance(payload, Mapping):
@@ -148,6 +156,7 @@ class Queue(AppBase):
             on_conflict=on_conflict,
             labels=labels,
             timeout=timeout,
+            after=after,
             max_payload_bytes=settings.max_payload_bytes,
         )
 
@@ -193,8 +202,16 @@ class Queue(AppBase):
             raise UnknownStep(step_id)
         return [EventView.of(event) for event in history]
 
+    def parents(self, step_id: str) -> dict[str, StepView]:
+        """Return the steps that a step waits or waited for, by id, except those that were pruned.
+        Raises ``UnknownStep``."""
+        parents = self.store.parents(check_id(step_id, "step_id"))
+        if parents is None:
+            raise UnknownStep(step_id)
+        return {parent.step_id: StepView.of(parent) for parent in parents}
+
     def cancel(self, step_id: str) -> StepView:
-        """Cancel a step that is pending or claimed; return it.
+        """Cancel a step that is not final, and what waits for its success; return it.
 
         If its function runs, the pod learns of it at its next heartbeat. Raises ``UnknownStep``,
         or ``IllegalTransition`` if the step is completed or failed.

@@ -63,6 +63,7 @@ class QueueStatsView:
     """
 
     pending: int
+    waiting: int
     claimed: int
     completed: int
     failed: int

@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, ParamSpec, Protocol, TypedDict, Unpack
 
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.step import OnConflict
+from fleet_q.core.submission import After
 
 P = ParamSpec("P")
 
@@ -25,6 +26,7 @@ class CommandOptions(TypedDict, total=False):
     on_conflict: OnConflict
     labels: Mapping[str, str] | None
     timeout: float | None
+    after: After | None
 
 
 class SubmitOptions(CommandOptions, total=False):

@@ -55,6 +55,9 @@ class App(SubmittingApp, Protocol):
     def url(self) -> str | None:
         """The URL of the app's store, or ``None`` if other processes cannot open it."""
 
+    def parents(self, step_id: str) -> dict[str, StepView]:
+        """Return the steps that a step waits or waited for, by id."""
+
     def wait(self, step_id: str, timeout: float | None) -> StepView:
         """Wait until a step is final; return it."""
 

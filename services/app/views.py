@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import asdict
 
+from fleet_q.core.dependencies import Kind, parents_of
 from fleet_q.core.errors import UnknownToThisVersion
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.lifecycle import FINAL, POD_STATUSES, STEP_STATUSES, PodStatus, StepStatus
@@ -31,7 +32,8 @@ def precise(micros: int) -> str:
 @dataclass(frozen=True)
 class StepView:
     """A step. Times are in UTC; ``result`` is what its function returned, ``error`` is that of the
-    last attempt that failed, ``timeout`` is in seconds."""
+    last attempt that failed, ``timeout`` is in seconds. ``parents`` says of each step that it
+    waits or waited for how that must end."""
 
     step_id: str
     status: StepStatus
@@ -52,6 +54,10 @@ class StepView:
     unique_key: str | None
     labels: dict[str, str]
     timeout: float | None
+    parents: dict[str, Kind]
+    workflow_id: str | None
+    spawned_by: str | None
+    snoozes: int
 
     @classmethod
     def of(cls, step: Step) -> StepView:
@@ -78,6 +84,10 @@ class StepView:
             unique_key=step.unique_key,
             labels={} if step.labels is None else msgspec.json.decode(step.labels),
             timeout=None if step.timeout is None else step.timeout / MICROS,
+            parents=parents_of(step.parents),
+            workflow_id=step.workflow_id,
+            spawned_by=step.spawned_by,
+            snoozes=step.snoozes,
         )
 
     @property

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from fleet_q.core.dependencies import Kind
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.step import OnConflict, Submit
@@ -83,6 +84,13 @@ def submit(
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="how long its function may take")
     ] = None,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID[:finished]",
+            help="wait until that step is completed, or :finished in any way; may be repeated",
+        ),
+    ] = None,
     store: StoreOption = None,
     app: AppOption = None,
     json: JsonOption = False,
@@ -105,6 +113,7 @@ def submit(
         "on_conflict": on_conflict,
         "labels": parse_labels(labels or []),
         "timeout": timeout,
+        "after": parents_of(after or []),
     }
     if payload == "-":
         if step_id is not None:
@@ -166,6 +175,17 @@ def _partly_submitted(
     if unprinted:
         message += f"; stored, but not printed: {' '.join(unprinted)}"
     return PartlySubmitted(message, error.code if isinstance(error, Ended) else 1)
+
+
+def parents_of(texts: Sequence[str]) -> dict[str, Kind]:
+    """The parents of ``--after ID[:finished]``. Raises :class:`InvalidInput`."""
+    parents: dict[str, Kind] = {}
+    for text in texts:
+        step_id = text.removesuffix(":finished").removesuffix(":success")
+        if step_id in parents:
+            raise InvalidInput(f"--after {step_id!r} is given twice")
+        parents[step_id] = "finished" if text == f"{step_id}:finished" else "success"
+    return parents
 
 
 def _submitted(step_id: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ _STATUS_OF: list[tuple[type[errors.FleetQError], int]] = [
     (errors.StepConflict, 409),
     (errors.UniqueKeyTaken, 409),
     (errors.IllegalTransition, 409),
+    (errors.ParentNotReplayed, 409),
     (errors.ClaimLost, 409),
     (errors.InvalidInput, 422),
     (errors.StoreUnavailable, 503),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
+from fleet_q.core.dependencies import MAX_PARENTS, Kind
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.queues import MOST_RUNNING
 from fleet_q.core.settings import MAX_SECONDS
@@ -60,6 +61,12 @@ class SubmitRequest(Strict):
     )
     timeout: float | None = Field(
         None, gt=0, le=MAX_SECONDS, description="how many seconds its function may take"
+    )
+    after: list[Id] | dict[Id, Kind] | None = Field(
+        None,
+        max_length=MAX_PARENTS,
+        description="the steps that must be completed before, or finished in any way, by id",
+        examples=[["extract"], {"extract": "success", "clean up": "finished"}],
     )
 
 

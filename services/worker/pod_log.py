@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 from fleet_q.core.errors import FleetQError, IncarnationEnded, StoreError, StoreUnavailable
 from fleet_q.core.pruning import PruneStats
 from fleet_q.core.recovery import RecoveryStats
-from fleet_q.core.step import Complete, Fail, Outcome, Release, Step, is_retried
+from fleet_q.core.step import Complete, Fail, Outcome, Release, Snooze, Step, is_retried
 from fleet_q.core.worker.functions import Claim
 from fleet_q.core.worker.observer import Observer
 from fleet_q.services.app.description import message_of
@@ -56,6 +56,8 @@ class PodLog(Observer):
                 log.warning("%s: %s", kind, outcome.error, extra=self._tags(step))
             case Release():
                 log.warning("released before it completed", extra=self._tags(step))
+            case Snooze():
+                log.info("put off by its function", extra=self._tags(step))
 
     def on_lost(self, step: Step) -> None:
         log.warning(

@@ -2,7 +2,8 @@
 -- has not passed. Each index holds only the steps with a unique key.
 SELECT {step_columns}
 FROM step_tracker INDEXED BY step_tracker_unique_active
-WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) AND status IN ('pending', 'claimed')
+WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) 
+    AND status IN ('pending', 'waiting', 'claimed')
 UNION
 SELECT {step_columns}
 FROM step_tracker INDEXED BY step_tracker_unique_until

@@ -3,6 +3,6 @@ INSERT INTO step_tracker (
     {submitted_names}
 )
 VALUES (
-    :step_id, 'pending', 0, :created_ts, :created_ts, 1, :available_ts <= :created_ts,
+    :step_id, :status, 0, :created_ts, :created_ts, 1, :available_ts <= :created_ts,
     {submitted_values}
 )

@@ -19,7 +19,14 @@ FILE: Final = Path(__file__).parent / "stores" / "version_1.db"
 LATER: Final = 1_760_100_000 * 1_000_000
 """A day after its last event, in microseconds since the Unix epoch."""
 
-COUNTS: Final = {"pending": 5, "claimed": 6, "completed": 3, "failed": 2, "cancelled": 2}
+COUNTS: Final = {
+    "pending": 5,
+    "waiting": 0,
+    "claimed": 6,
+    "completed": 3,
+    "failed": 2,
+    "cancelled": 2,
+}
 TYPES: Final = {
     '{"task_type": "größe", "n": 1}': "größe",
     '{"n": {"task_type": "inner"}}': "",

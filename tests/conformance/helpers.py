@@ -24,8 +24,8 @@ T = TypeVar("T")
 _numbers = count()
 
 
-WITHOUT_COMMAND: Final = {"rejected"}
-"""The events that no command of a store causes, since rows of the inbox do."""
+WITHOUT_COMMAND: Final = {"rejected", "parents_added", "checkpointed"}
+"""The events that no command of a store causes: rows of the inbox do, or completions of others."""
 
 EVERY_COLUMN: Final[dict[str, Any]] = {
     "queue": "gpu",
@@ -35,6 +35,9 @@ EVERY_COLUMN: Final[dict[str, Any]] = {
     "unique_for": 60 * SECOND,
     "labels": '{"day":"2026-11-28","with":"\'quotes\' \\\\ é"}',
     "timeout": 90 * SECOND,
+    "workflow_id": "nightly-1",
+    "spawned_by": "another step",
+    "start_by": 3_600 * SECOND,
 }
 """Every option of a submission that is only stored."""
 

@@ -18,7 +18,7 @@ from fleet_q.core.lifecycle import STEP_STATUSES
 from fleet_q.core.pod import Drain, Join, Leave, PodCommand, SendHeartbeat, Sleep
 from fleet_q.core.ports import Backlog, SyncRequest
 from fleet_q.core.routing import EVERYWHERE, Routes
-from fleet_q.core.step import Complete, Fail, Outcome, Release, Submit
+from fleet_q.core.step import Complete, Fail, Outcome, Release, Snooze, Submit
 
 Row = dict[str, Any]
 
@@ -70,6 +70,9 @@ class Model:
         self.limits: dict[str, Limits] = {}
         self.inbox: list[Row] = []
         self.rejected = 0
+        self.fallen: dict[str, set[str]] = {}
+        """The steps that were cancelled because of parents, with those of their parents that must
+        succeed and have not."""
 
     def insert(self, row: Row) -> Row:
         """Insert a row into the inbox, given by its columns, and return it with its id."""
@@ -113,6 +116,7 @@ class Model:
 
     def submit(self, batch: Sequence[Submit], now: int) -> list[tuple[str, bool]]:
         """The id of the step that stands for each submission, and whether it is new."""
+        _refuse_circles(batch)
         with_keys = {(new.unique_key, new.step_id) for new in batch if new.unique_key is not None}
         step_ids = [new.step_id for new in batch]
         if any(new.unique_key and step_ids.count(new.step_id) > 1 for new in batch):
@@ -120,6 +124,7 @@ class Model:
         if len({unique_key for unique_key, _ in with_keys}) < len(with_keys):
             raise Refused
         results: list[tuple[str, bool]] = []
+        stands_for: dict[str, str] = {}
         rows = {step_id: dict(step) for step_id, step in self.steps.items()}
         for new in batch:
             existing = rows.get(new.step_id)
@@ -127,6 +132,7 @@ class Model:
                 raise Refused
             owner = None if existing else _owner_of_key(rows, new.unique_key, now)
             results.append((owner["step_id"] if owner else new.step_id, not (existing or owner)))
+            stands_for.setdefault(new.step_id, results[-1][0])
             if owner and new.on_conflict == "error":
                 raise Refused
             if owner and new.on_conflict == "replace" and owner["status"] == "pending":
@@ -142,7 +148,7 @@ class Model:
             if not (existing or owner):
                 rows[new.step_id] = {
                     "step_id": new.step_id,
-                    "status": "pending",
+                    "status": "waiting" if new.parents else "pending",
                     "priority": new.priority,
                     "payload": new.payload,
                     "retry_count": 0,
@@ -161,9 +167,27 @@ class Model:
                     "unique_until_ts": None if new.unique_for is None else now + new.unique_for,
                     "labels": new.labels,
                     "timeout": new.timeout,
+                    "parents": new.parents,
+                    "workflow_id": new.workflow_id,
+                    "spawned_by": new.spawned_by,
+                    "start_by_ts": None if new.start_by is None else now + new.start_by,
+                    "snoozes": 0,
+                    "checkpoint": None,
+                    "progress": None,
                     **NO_HOLDER,
                 }
+        for row in rows.values():
+            if row["step_id"] not in self.steps and row["parents"]:
+                parents: dict[str, str] = {}
+                for parent_id, kind in json.loads(row["parents"]).items():
+                    parent_id = stands_for.get(parent_id, parent_id)
+                    if parent_id not in rows:
+                        raise Refused
+                    if parents.get(parent_id) != "success":
+                        parents[parent_id] = kind
+                row["parents"] = json.dumps(parents, separators=(",", ":"))
         self.steps = rows
+        self._settle(now)
         return results
 
     def sync(self, request: SyncRequest, now: int) -> Row:
@@ -173,8 +197,10 @@ class Model:
         if request.claim and not self._claims_first:
             self._take_in(now)
         claimed = self._claim(request, now) if request.claim else []
+        refused = [o.step_id for o in request.outcomes if not self._outcome(o, now)]
+        self._settle(now)
         result = {
-            "refused": [o.step_id for o in request.outcomes if not self._outcome(o, now)],
+            "refused": refused,
             "lost": [step for step, token in request.check_held if not self._held(step, token)],
         }
         if request.claim and self.inbox:
@@ -210,6 +236,7 @@ class Model:
                 pod_id = self.steps[step_id]["claimed_by"]
                 self._fail(step_id, f"pod {pod_id} died while it held the step", None, now)
                 recovered.append(step_id)
+        self._settle(now)
         return recovered
 
     def cancel(self, step_id: str, now: int) -> None:
@@ -217,41 +244,131 @@ class Model:
             raise Refused
         if self.steps[step_id]["status"] != "cancelled":
             self._change(step_id, now, status="cancelled")
+        self._settle(now)
 
     def change_allowed(
         self, change: str, priority: int, step_ids: Sequence[str], now: int
     ) -> list[str]:
         """The ids of the steps that changed."""
         changed: list[str] = []
+        if change == "replay":
+            over = [i for i in step_ids if self._status(i) in ("failed", "cancelled")]
+            while forbidden := [step_id for step_id in over if self._is_lost(step_id, over)]:
+                over = [step_id for step_id in over if step_id not in forbidden]
+            self._replay(over, now)
+            return over
         for step_id in step_ids:
             step = self.steps.get(step_id, {})
             status = step.get("status")
-            if change == "cancel" and status in ("pending", "claimed"):
-                self.cancel(step_id, now)
-            elif change == "replay" and status in ("failed", "cancelled"):
-                self.replay([step_id], now)
+            if change == "cancel" and status in ("pending", "waiting", "claimed"):
+                self._change(step_id, now, status="cancelled")
             elif change == "reprioritize" and status == "pending" and step["priority"] != priority:
                 self._change(step_id, now, priority=priority)
             else:
                 continue
             changed.append(step_id)
+        self._settle(now)
         return changed
 
     def replay(self, step_ids: Sequence[str], now: int) -> None:
         for step_id in step_ids:
             over = self.steps.get(step_id, {}).get("status") in ("failed", "cancelled")
-            if not over or step_ids.count(step_id) > 1:
+            if not over or step_ids.count(step_id) > 1 or self._is_lost(step_id, step_ids):
                 raise Refused
+        self._replay(step_ids, now)
+
+    def _replay(self, step_ids: Collection[str], now: int) -> None:
+        """Replay these steps, which may be, and bring back what fell with them."""
+        change: Row = {"retry_count": 0, "snoozes": 0, **NO_HOLDER}
+        replayed = set(step_ids)
         for step_id in step_ids:
-            change = {"status": "pending", "retry_count": 0, "available_ts": 0}
-            self._change(step_id, now, **change, **NO_HOLDER)
+            self.fallen.pop(step_id, None)
+        waits = [
+            step_id
+            for step_id in step_ids
+            if any(p in replayed or not self._has_ended(p, k) for p, k in self._parents(step_id))
+        ]
+        for step_id in step_ids:
+            if step_id in waits:
+                errors: Row = {"error": None, "traceback": None}
+                self._change(step_id, now, status="waiting", **errors, **change)
+            else:
+                self._change(step_id, now, status="pending", available_ts=0, **change)
+        # Those that depend on the replayed ones, directly or not, unless another parent is lost.
+        back: set[str] = set()
+        while more := {
+            step_id
+            for step_id, parents in self.fallen.items()
+            if parents & (replayed | back) and step_id not in back
+        }:
+            back |= more
+        while stay := {step_id for step_id in back if self._is_lost(step_id, back)}:
+            back -= stay
+        for step_id in back:
+            del self.fallen[step_id]
+            self._change(step_id, now, status="waiting", error=None, traceback=None, **change)
+
+    def _settle(self, now: int) -> None:
+        """Make steps ready whose parents have ended, and cancel those of lost parents, and so on
+        down."""
+        for parents in self.fallen.values():
+            parents -= {p for p in parents if self._status(p) == "completed"}
+        while waiting := [i for i, step in self.steps.items() if step["status"] == "waiting"]:
+            changes: dict[str, Row] = {}
+            for step_id in waiting:
+                lost = [p for p, kind in self._parents(step_id) if self._has_ended(p, kind) is None]
+                failed = [p for p in lost if self._status(p) == "failed"]
+                if failed:
+                    changes[step_id] = {"error": f"parent {min(failed)} failed"}
+                elif lost:
+                    changes[step_id] = {"error": f"parent {min(lost)} was cancelled"}
+                elif all(self._has_ended(p, kind) for p, kind in self._parents(step_id)):
+                    changes[step_id] = {}
+            if not changes:
+                return
+            for step_id, change in changes.items():
+                if change:
+                    self.fallen[step_id] = {
+                        p
+                        for p, kind in self._parents(step_id)
+                        if kind == "success" and self._status(p) != "completed"
+                    }
+                status = "cancelled" if change else "pending"
+                self._change(step_id, now, status=status, **change)
+
+    def _status(self, step_id: str) -> str | None:
+        return self.steps[step_id]["status"] if step_id in self.steps else None
+
+    def _parents(self, step_id: str) -> list[tuple[str, str]]:
+        return list(json.loads(self.steps[step_id]["parents"] or "{}").items())
+
+    def _has_ended(self, parent_id: str, kind: str) -> bool | None:
+        """Whether a parent has ended as its child requires; ``None``: otherwise."""
+        status = self._status(parent_id)
+        if status in ("failed", "cancelled"):
+            return True if kind == "finished" else None
+        return status in (None, "completed")
+
+    def _is_lost(self, step_id: str, among: Collection[str]) -> bool:
+        """Whether a parent has ended otherwise than the step requires, which is not replayed, or
+        comes back, ``among`` these."""
+        return any(
+            self._has_ended(parent_id, kind) is None and parent_id not in among
+            for parent_id, kind in self._parents(step_id)
+        )
 
     def prune(self, before: int, ends: Sequence[str]) -> tuple[int, int]:
         """Returns the numbers of deleted steps and pods."""
+        needed = {
+            parent_id
+            for step_id, step in self.steps.items()
+            if step["status"] in ("pending", "waiting", "claimed")
+            for parent_id, _ in self._parents(step_id)
+        }
         steps = [
             step_id
             for step_id, step in self.steps.items()
-            if step["status"] in ends and step["last_update_ts"] <= before
+            if step["status"] in ends and step["last_update_ts"] <= before and step_id not in needed
         ]
         pods = [
             pod_id
@@ -260,6 +377,9 @@ class Model:
         ]
         for step_id in steps:
             del self.steps[step_id]
+            self.fallen.pop(step_id, None)
+        for parents in self.fallen.values():
+            parents.difference_update(steps)
         for pod_id in pods:
             del self.pods[pod_id]
         return len(steps), len(pods)
@@ -431,6 +551,11 @@ class Model:
                 delay = outcome.retry_delay
                 available = now + delay if delay else 0
                 self._change(step_id, now, status="pending", available_ts=available, **NO_HOLDER)
+            case Snooze():
+                snoozes = self.steps[step_id]["snoozes"] + 1
+                available = now + outcome.retry_delay if outcome.retry_delay else 0
+                snoozed = {"available_ts": available, "snoozes": snoozes}
+                self._change(step_id, now, status="pending", **snoozed, **NO_HOLDER)
             case Fail(permanent=True):
                 change = {"error": outcome.error, "traceback": outcome.traceback}
                 self._change(step_id, now, status="failed", **change)
@@ -511,7 +636,10 @@ def _owner_of_key(steps: dict[str, Row], unique_key: str | None, now: int) -> Ro
         for step in steps.values()
         if unique_key is not None
         and step["unique_key"] == unique_key
-        and (step["status"] in ("pending", "claimed") or (step["unique_until_ts"] or 0) > now)
+        and (
+            step["status"] in ("pending", "waiting", "claimed")
+            or (step["unique_until_ts"] or 0) > now
+        )
     ]
     return min(owners, key=lambda step: (step["created_ts"], step["step_id"]), default=None)
 
@@ -520,6 +648,19 @@ def serves(routes: Routes, step: Row) -> bool:
     """Whether a pod with these routes may take the step."""
     is_of_queue = routes.queues is None or step["queue"] in routes.queues
     return is_of_queue and (routes.task_types is None or step["task_type"] in routes.task_types)
+
+
+def _refuse_circles(batch: Sequence[Submit]) -> None:
+    parents: dict[str, set[str]] = {}
+    for new in batch:
+        if new.parents:
+            parents.setdefault(new.step_id, set(json.loads(new.parents)))
+    while parents:
+        free = [step_id for step_id in parents if not parents[step_id] & parents.keys()]
+        if not free:
+            raise Refused
+        for step_id in free:
+            del parents[step_id]
 
 
 def _is_down(pod: Row) -> bool:

@@ -57,6 +57,8 @@ class StoreKind:
     """Insert rows into its inbox, in one transaction."""
     execute: Callable[[Path, Store, str], None] | None = None
     """Run an SQL statement on its tables."""
+    has_dependencies: bool = True
+    """Whether steps may wait for others."""
     spoil: Callable[[Path, Store], None] | None = None
     failing: Callable[[Path], AbstractContextManager[None]] | None = None
     discard: Callable[[Path], None] = lambda _: None
@@ -228,6 +230,7 @@ KINDS: Final = [
         run_length=30,
         longest_wait=300.0,
         writes_are_billed=True,
+        has_dependencies=False,
         execute=_execute_snowflake,
         insert=_insert_snowflake,
         spoil=_spoil_snowflake,

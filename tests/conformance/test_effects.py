@@ -12,7 +12,7 @@ import pytest
 
 from fleet_q.core.lifecycle import EFFECTS
 from fleet_q.core.ports import Store, SyncRequest
-from fleet_q.core.step import Complete, Fail, Release, Reprioritize, Submit, evolve
+from fleet_q.core.step import Complete, Fail, Release, Reprioritize, Snooze, Submit, evolve
 
 from .clock import SECOND, FakeClock
 from .helpers import (
@@ -26,6 +26,7 @@ from .helpers import (
     recover_all,
     submit,
 )
+from .stores import StoreKind
 
 TOKEN: Final = "token"
 
@@ -81,6 +82,31 @@ def complete_beside_a_failure(store: Store) -> None:
     acknowledge(store, Complete("step", TOKEN, '{"n": 1}'), Fail("other", "none", "Boom"))
 
 
+def step_after_a_parent(store: Store, clock: FakeClock) -> None:
+    """Make a waiting step, and claim its parent."""
+    submit(store, "parent", priority=9)
+    submit(store, "step", parents='{"parent":"success"}', delay=SECOND, **EVERY_COLUMN)
+    join(store)
+    assert claim(store, token="of the parent") == ["parent"]
+    clock.advance(3)
+
+
+def failed_step_after_a_parent(store: Store, clock: FakeClock) -> None:
+    """Make a step that failed, as its parent did before."""
+    submit(store, "parent", priority=9, max_retries=0)
+    submit(store, "step", parents='{"parent":"finished"}', max_retries=3, **EVERY_COLUMN)
+    join(store)
+    assert claim(store, token="of the parent") == ["parent"]
+    acknowledge(store, Fail("parent", "of the parent", "Boom"))
+    assert claim(store, token=TOKEN) == ["step"]
+    acknowledge(store, Fail("step", TOKEN, "Bang", "Traceback", permanent=True))
+
+
+def cancelled_with_its_parent(store: Store, clock: FakeClock) -> None:
+    step_after_a_parent(store, clock)
+    store.cancel("parent")
+
+
 Make = Callable[[Store, FakeClock], None]
 Act = Callable[[Store], object]
 
@@ -118,6 +144,11 @@ CASES: Final[dict[str, tuple[Make, Act, str]]] = {
         lambda store: acknowledge(store, Release("step", TOKEN)),
         "released",
     ),
+    "snooze": (
+        claimed_step,
+        lambda store: acknowledge(store, Snooze("step", TOKEN, retry_delay=SECOND)),
+        "snoozed",
+    ),
     "recover": (orphaned_step, recover_all, "recovered"),
     "recover on the last try": (orphan_on_its_last_try, recover_all, "failed"),
     "cancel a pending step": (retried_step, lambda store: store.cancel("step"), "cancelled"),
@@ -138,15 +169,50 @@ CASES: Final[dict[str, tuple[Make, Act, str]]] = {
     "replay a cancelled step": (cancelled_step, lambda store: store.replay(["step"]), "replayed"),
 }
 
+WITH_PARENTS: Final[dict[str, tuple[Make, Act, str]]] = {
+    "complete its parent": (
+        step_after_a_parent,
+        lambda store: acknowledge(store, Complete("parent", "of the parent", "1")),
+        "ready",
+    ),
+    "complete its parent beside a failure": (
+        step_after_a_parent,
+        lambda store: acknowledge(
+            store, Complete("parent", "of the parent", "1"), Fail("other", "none", "Boom")
+        ),
+        "ready",
+    ),
+    "fail its parent": (
+        step_after_a_parent,
+        lambda store: acknowledge(store, Fail("parent", "of the parent", "Boom", permanent=True)),
+        "cancelled",
+    ),
+    "replay it with its parent": (
+        failed_step_after_a_parent,
+        lambda store: store.replay(["step", "parent"]),
+        "restored",
+    ),
+    "replay its parent": (
+        cancelled_with_its_parent,
+        lambda store: store.replay(["parent"]),
+        "restored",
+    ),
+}
+"""The cases on stores on which steps may wait for others."""
 
-@pytest.mark.parametrize("case", CASES)
-def test_event_changes_the_row_as_evolve_does(store: Store, clock: FakeClock, case: str) -> None:
-    make, act, kind = CASES[case]
+
+@pytest.mark.parametrize("case", [*CASES, *WITH_PARENTS])
+def test_event_changes_the_row_as_evolve_does(
+    kind: StoreKind, store: Store, clock: FakeClock, case: str
+) -> None:
+    if case in WITH_PARENTS and not kind.has_dependencies:
+        pytest.skip(f"no dependencies on {kind.name}")
+    make, act, event_type = {**CASES, **WITH_PARENTS}[case]
     make(store, clock)
     before = known(store, "step")
     act(store)
     event = store.history("step")[-1]
-    assert (event.fact.type, event.version) == (kind, before.version + 1)
+    assert (event.fact.type, event.version) == (event_type, before.version + 1)
     assert known(store, "step") == evolve(before, event)
 
 
@@ -163,4 +229,5 @@ def test_submission_creates_the_row_as_evolve_does(store: Store, unique: bool) -
 
 
 def test_every_effect_has_a_case() -> None:
-    assert {kind for _, _, kind in CASES.values()} == set(EFFECTS) - WITHOUT_COMMAND
+    cases = [*CASES.values(), *WITH_PARENTS.values()]
+    assert {event_type for _, _, event_type in cases} == set(EFFECTS) - WITHOUT_COMMAND

@@ -86,7 +86,7 @@ def test_prune_deletes_old_steps_and_their_events_and_dead_letters_only_on_reque
     assert store.step("old completed") is None
     assert store.history("old completed") == []
     assert store.counts() == {
-        "pending": 1, "claimed": 1, "completed": 1, "failed": 2, "cancelled": 1
+        "pending": 1, "waiting": 0, "claimed": 1, "completed": 1, "failed": 2, "cancelled": 1
     }  # fmt: skip
     assert prune(store, DAY) == PruneStats()
 

@@ -33,6 +33,7 @@ def live(*commands: StepCommand, step: Step | None = None, at: int = AT) -> Step
 
 LIVES: Final[dict[str, list[StepCommand]]] = {
     "pending": [Submit("step", "{}")],
+    "waiting": [Submit("step", "{}", parents='{"parent":"success"}')],
     "claimed": [Submit("step", "{}"), Claim("step", "token", "one")],
     "completed": [
         Submit("step", "{}"),

@@ -23,13 +23,18 @@ from fleet_q.core.errors import (
 from fleet_q.core.events import StepEvent, StepFact
 from fleet_q.core.step import (
     AT_ONCE,
+    AddParents,
     Cancel,
     Claim,
     Complete,
     Fail,
+    MakeReady,
     Recover,
     Release,
     Replay,
+    Restore,
+    SaveCheckpoint,
+    Snooze,
     Step,
     StepCommand,
     Submit,
@@ -48,9 +53,14 @@ COMMANDS: Final[dict[str, StepCommand]] = {
     "fail": Fail("step", "token", "Boom"),
     "fail permanently": Fail("step", "token", "Boom", permanent=True),
     "release": Release("step", "token"),
+    "snooze": Snooze("step", "token", retry_delay=9),
+    "save a checkpoint": SaveCheckpoint("step", "token", "[1]"),
     "recover": Recover("step", "token"),
     "cancel": Cancel("step"),
     "replay": Replay("step"),
+    "restore": Restore("step"),
+    "make ready": MakeReady("step"),
+    "add parents": AddParents("step", '{"parent":"success","other":"finished"}'),
 }
 
 # The status after each command, ``None`` if nothing changes, or the error. Default: StaleClaim.
@@ -59,6 +69,9 @@ AFTER: Final[dict[tuple[str, str], object]] = {
     **{(status, "claim"): IllegalTransition for status in LIVES},
     **{(status, "cancel"): IllegalTransition for status in LIVES},
     **{(status, "replay"): IllegalTransition for status in LIVES},
+    **{(status, "restore"): IllegalTransition for status in LIVES},
+    **{(status, "make ready"): IllegalTransition for status in LIVES},
+    **{(status, "add parents"): IllegalTransition for status in LIVES},
     ("pending", "claim"): "claimed",
     ("pending", "cancel"): "cancelled",
     ("claimed", "complete"): "completed",
@@ -67,13 +80,28 @@ AFTER: Final[dict[tuple[str, str], object]] = {
     ("claimed", "release"): "pending",
     ("claimed", "recover"): "pending",
     ("claimed", "cancel"): "cancelled",
+    ("claimed", "snooze"): "pending",
+    ("claimed", "save a checkpoint"): "claimed",
+    ("waiting", "cancel"): "cancelled",
+    ("waiting", "make ready"): "pending",
+    ("waiting", "add parents"): "waiting",
     ("completed", "complete"): None,
     ("failed", "replay"): "pending",
+    ("failed", "restore"): "waiting",
+    ("cancelled", "restore"): "waiting",
     ("cancelled", "cancel"): None,
     ("cancelled", "replay"): "pending",
 }
 
-CLAIM_COMMANDS: Final = ["complete", "fail", "fail permanently", "release", "recover"]
+CLAIM_COMMANDS: Final = [
+    "complete",
+    "fail",
+    "fail permanently",
+    "release",
+    "snooze",
+    "save a checkpoint",
+    "recover",
+]
 
 
 def submitted(**options: Any) -> Step:
@@ -170,6 +198,41 @@ def test_reprioritized_step_has_only_another_priority() -> None:
     step = submitted(priority=1, delay=10)
     event = StepEvent("step", 2, AT + 1, None, ev.Reprioritized(-3))
     assert evolve(step, event) == replace(step, priority=-3, version=2, last_update_ts=AT + 1)
+
+
+def test_step_with_parents_waits_until_it_is_ready() -> None:
+    step = submitted(parents='{"a":"success"}', delay=9)
+    assert (step.status, step.parents) == ("waiting", '{"a":"success"}')
+    more = step_after(step, AddParents("step", '{"a":"success","b":"finished"}'))
+    assert (more.status, more.parents) == ("waiting", '{"a":"success","b":"finished"}')
+    ready = step_after(more, MakeReady("step"))
+    assert (ready.status, ready.available_ts, ready.parents) == ("pending", AT + 9, more.parents)
+
+
+def test_cancelled_step_has_the_reason_if_there_is_one() -> None:
+    step = step_after(held(), Fail("step", "token", "Boom"))
+    assert step_after(step, Cancel("step")).error == "Boom"
+    assert step_after(step, Cancel("step", "parent 'a' failed")).error == "parent 'a' failed"
+
+
+def test_snoozed_step_is_due_later_and_keeps_its_tries() -> None:
+    snoozed = step_after(held(), Snooze("step", "token", retry_delay=60))
+    assert (snoozed.status, snoozed.retry_count, snoozed.snoozes) == ("pending", 0, 1)
+    assert not is_due(snoozed, AT + 59)
+    assert is_due(snoozed, AT + 60)
+    assert step_after(step_after(snoozed, Cancel("step")), Replay("step")).snoozes == 0
+
+
+def test_checkpoint_is_kept_by_retries_and_replays() -> None:
+    saved = step_after(held(), SaveCheckpoint("step", "token", "[1]"))
+    failed = step_after(saved, Fail("step", "token", "Boom", permanent=True))
+    assert step_after(failed, Replay("step")).checkpoint == "[1]"
+    assert step_after(failed, Restore("step")).checkpoint == "[1]"
+
+
+def test_start_by_counts_from_the_submission() -> None:
+    assert submitted(start_by=7).start_by_ts == AT + 7
+    assert submitted().start_by_ts is None
 
 
 def test_delay_of_a_submission_is_waited_for_after_a_change_of_priority() -> None:

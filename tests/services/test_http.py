@@ -99,7 +99,7 @@ def test_queue_counts_every_status(http: TestClient) -> None:
         http.post("/submit", json={"payload": {"n": number}})
     counts = http.get("/admin/queue").json()
     assert {status: counts[status] for status in STEP_STATUSES} == {
-        "pending": 3, "claimed": 0, "completed": 0, "failed": 0, "cancelled": 0,
+        "pending": 3, "waiting": 0, "claimed": 0, "completed": 0, "failed": 0, "cancelled": 0,
     }  # fmt: skip
 
 

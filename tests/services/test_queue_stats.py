@@ -90,16 +90,16 @@ def test_queue_prints_totals_and_a_line_for_each_queue_and_type(fleet_q: Command
     code, out, err = fleet_q("queue")
     assert (code, err) == (0, "")
     printed = [line.split() for line in out.splitlines()]
-    assert printed[:6] == [
-        ["pending", "2"], ["claimed", "0"], ["completed", "0"], ["failed", "0"], ["cancelled", "0"],
-        [],
+    assert printed[:7] == [
+        ["pending", "2"], ["waiting", "0"], ["claimed", "0"], ["completed", "0"], ["failed", "0"],
+        ["cancelled", "0"], [],
     ]  # fmt: skip
-    assert [(words[0], words[1], words[2], words[-1]) for words in printed[6:9]] == [
+    assert [(words[0], words[1], words[2], words[-1]) for words in printed[7:10]] == [
         ("queue", "type", "pending", "left"),
         ("default", "-", "1", "unserved"),
         ("gpu", "resize", "1", "unserved"),
     ]
-    assert out.splitlines()[9] == "done, failed: in the last 10m; left: at their rate"
+    assert out.splitlines()[10] == "done, failed: in the last 10m; left: at their rate"
 
 
 def test_rows_of_the_inbox_are_shown_until_they_are_steps(fleet_q: Command, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_rows_of_the_inbox_are_shown_until_they_are_steps(fleet_q: Command, tmp_
     assert "inbox" not in fleet_q("queue")[1]
     with closing(sqlite3.connect(tmp_path / "fleet-q.db")) as connection, connection:
         connection.execute("INSERT INTO step_inbox (task_type) VALUES ('t'), ('u')")
-    assert fleet_q("queue")[1].splitlines()[5].split() == ["inbox", "2"]
+    assert fleet_q("queue")[1].splitlines()[6].split() == ["inbox", "2"]
     stats = json.loads(fleet_q("queue", "--json")[1])
     assert (stats["pending"], stats["inbox"]) == (1, 2)
 

@@ -1,11 +1,11 @@
 -- Insert the steps of submissions; a condition says of which.
 INSERT INTO {step_tracker} (
-    step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-    changed_for,
+    step_id, status, retry_count, snoozes, created_ts, last_update_ts, version, change_id,
+    change_type, changed_for,
     {submitted_names}
 )
 SELECT
-    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+    new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
     new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
     {submitted_values with
         available_ts = CASE
@@ -14,6 +14,9 @@ SELECT
         END;
         unique_until_ts = DATEADD(
             microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
+        );
+        start_by_ts = DATEADD(
+            microsecond, new.value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
         )
     }
 FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new

@@ -272,7 +272,7 @@ SELECT
     pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
     DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM (SELECT 1 AS always) AS now
 LEFT JOIN (
     SELECT
@@ -300,7 +300,8 @@ SELECT
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
     step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
     step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
-    step.labels, step.timeout
+    step.labels, step.timeout, step.parents, step.workflow_id, step.spawned_by,
+    DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint, step.progress
 FROM "STEP_TRACKER" AS step
 WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
@@ -309,7 +310,7 @@ SELECT
     NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM "STEP_EVENTS"
 WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed';
 
@@ -320,7 +321,8 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
     step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
     step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
-    step.labels, step.timeout
+    step.labels, step.timeout, step.parents, step.workflow_id, step.spawned_by,
+    DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint, step.progress
 FROM "STEP_TRACKER" AS step
 ORDER BY step.step_id;
 
@@ -358,7 +360,8 @@ WHERE change_id = :change_id;
 INSERT INTO "STEP_EVENTS" (
     step_id, version, type, event_ts, pod_id, change_id,
     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-    unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts, claim_token,
+    incarnation, result, error, traceback, checkpoint
 )
 SELECT
     step_id, version, change_type, last_update_ts, changed_for, change_id,
@@ -366,7 +369,7 @@ SELECT
     CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
         THEN priority END,
     CASE WHEN change_type = 'submitted' THEN max_retries END,
-    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
         THEN available_ts END,
     CASE WHEN change_type = 'submitted' THEN queue END,
     CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
@@ -374,12 +377,16 @@ SELECT
     CASE WHEN change_type = 'submitted' THEN unique_key END,
     CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
     CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+    CASE WHEN change_type = 'submitted' THEN timeout END,
+    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
-    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-        THEN error END,
-    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
 FROM "STEP_TRACKER"
 WHERE (
         change_id = :change_id
@@ -400,7 +407,8 @@ WHERE (
 INSERT INTO "STEP_EVENTS" (
     step_id, version, type, event_ts, pod_id, change_id,
     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-    unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts, claim_token,
+    incarnation, result, error, traceback, checkpoint
 )
 SELECT
     step_id, version, change_type, last_update_ts, changed_for, change_id,
@@ -408,7 +416,7 @@ SELECT
     CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
         THEN priority END,
     CASE WHEN change_type = 'submitted' THEN max_retries END,
-    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
         THEN available_ts END,
     CASE WHEN change_type = 'submitted' THEN queue END,
     CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
@@ -416,12 +424,16 @@ SELECT
     CASE WHEN change_type = 'submitted' THEN unique_key END,
     CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
     CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+    CASE WHEN change_type = 'submitted' THEN timeout END,
+    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
-    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-        THEN error END,
-    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
 FROM "STEP_TRACKER"
 WHERE change_id = :change_id;
 
@@ -430,7 +442,8 @@ WHERE change_id = :change_id;
 INSERT INTO "STEP_EVENTS" (
     step_id, version, type, event_ts, pod_id, change_id,
     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-    unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts, claim_token,
+    incarnation, result, error, traceback, checkpoint
 )
 SELECT
     step_id, version, change_type, last_update_ts, changed_for, change_id,
@@ -438,7 +451,7 @@ SELECT
     CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
         THEN priority END,
     CASE WHEN change_type = 'submitted' THEN max_retries END,
-    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
         THEN available_ts END,
     CASE WHEN change_type = 'submitted' THEN queue END,
     CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
@@ -446,12 +459,16 @@ SELECT
     CASE WHEN change_type = 'submitted' THEN unique_key END,
     CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
     CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+    CASE WHEN change_type = 'submitted' THEN timeout END,
+    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
-    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-        THEN error END,
-    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
 FROM "STEP_TRACKER"
 WHERE change_id = :change_id
     AND (
@@ -511,6 +528,11 @@ SET
         WHEN 'failed' THEN 'failed'
         WHEN 'cancelled' THEN 'cancelled'
         WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
         WHEN 'replaced' THEN 'pending'
         WHEN 'reprioritized' THEN 'pending'
         WHEN 'rejected' THEN 'failed'
@@ -524,27 +546,28 @@ SET
         ELSE "STEP_TRACKER".payload
     END,
     retry_count = CASE
-        WHEN change.type = 'replayed' THEN 0
+        WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
         ELSE "STEP_TRACKER".retry_count
     END,
     available_ts = CASE
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
         ELSE "STEP_TRACKER".available_ts
     END,
     claimed_by = CASE
         WHEN change.type = 'claimed' THEN change.claimed_by
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".claimed_by
     END,
     incarnation = CASE
         WHEN change.type = 'claimed' THEN change.incarnation
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".incarnation
     END,
     claim_token = CASE
         WHEN change.type = 'claimed' THEN change.claim_token
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".claim_token
     END,
     result = CASE
@@ -553,12 +576,13 @@ SET
     END,
     error = CASE
         WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-        WHEN change.type = 'completed' THEN NULL
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
         ELSE "STEP_TRACKER".error
     END,
     traceback = CASE
         WHEN change.type IN ('retried', 'failed') THEN change.traceback
-        WHEN change.type IN ('completed', 'recovered') THEN NULL
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
         ELSE "STEP_TRACKER".traceback
     END,
     task_type = CASE
@@ -568,6 +592,19 @@ SET
     labels = CASE
         WHEN change.type = 'replaced' THEN change.labels
         ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
     version = "STEP_TRACKER".version + 1,
@@ -580,7 +617,7 @@ FROM (
         step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
         :priority AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
         NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result, NULL AS error,
-        NULL AS traceback, NULL AS task_type, NULL AS labels
+        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
     FROM "STEP_TRACKER" AS step
     JOIN (
         SELECT value::VARCHAR AS step_id
@@ -612,7 +649,8 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
     step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
     step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
-    step.labels, step.timeout
+    step.labels, step.timeout, step.parents, step.workflow_id, step.spawned_by,
+    DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint, step.progress
 FROM "STEP_TRACKER" AS step
 WHERE step.step_id IN (
     SELECT step_id
@@ -660,7 +698,8 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
     step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
     step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
-    step.labels, step.timeout
+    step.labels, step.timeout, step.parents, step.workflow_id, step.spawned_by,
+    DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint, step.progress
 FROM "STEP_TRACKER" AS step
 WHERE step.step_id IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id);
 
@@ -849,7 +888,8 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
     step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
     step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
-    step.labels, step.timeout
+    step.labels, step.timeout, step.parents, step.workflow_id, step.spawned_by,
+    DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint, step.progress
 FROM "STEP_TRACKER" AS step
 WHERE step.status = 'failed'
     AND (
@@ -969,8 +1009,9 @@ ORDER BY pod.pod_id;
 -- snowflake/events_of_steps
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
     max_retries, DATE_PART(epoch_microsecond, available_ts), queue, task_type, key, unique_key,
-    DATE_PART(epoch_microsecond, unique_until_ts), labels, timeout, claim_token, incarnation,
-    result, error, traceback
+    DATE_PART(epoch_microsecond, unique_until_ts), labels, timeout, parents, workflow_id,
+    spawned_by, DATE_PART(epoch_microsecond, start_by_ts), claim_token, incarnation, result, error,
+    traceback, checkpoint
 FROM "STEP_EVENTS"
 WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))))
 ORDER BY step_id, version;
@@ -998,8 +1039,9 @@ WHERE "POD_HEALTH".pod_id = latest.pod_id AND "POD_HEALTH".incarnation = latest.
 -- snowflake/history
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
     max_retries, DATE_PART(epoch_microsecond, available_ts), queue, task_type, key, unique_key,
-    DATE_PART(epoch_microsecond, unique_until_ts), labels, timeout, claim_token, incarnation,
-    result, error, traceback
+    DATE_PART(epoch_microsecond, unique_until_ts), labels, timeout, parents, workflow_id,
+    spawned_by, DATE_PART(epoch_microsecond, start_by_ts), claim_token, incarnation, result, error,
+    traceback, checkpoint
 FROM "STEP_EVENTS"
 WHERE step_id = :step_id
 ORDER BY version;
@@ -1087,7 +1129,8 @@ FROM TABLE(FLATTEN(input => PARSE_JSON(:queues))) AS queue;
 INSERT INTO "STEP_TRACKER" (
     step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
-    task_type, key, unique_key, unique_until_ts, labels, timeout
+    task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id, spawned_by,
+    start_by_ts, snoozes, checkpoint, progress
 )
 SELECT
     step.value[0]::VARCHAR, step.value[1]::VARCHAR, step.value[2]::NUMBER(38, 0),
@@ -1099,7 +1142,10 @@ SELECT
     step.value[13]::VARCHAR, step.value[14]::VARCHAR, step.value[15]::NUMBER(38, 0),
     step.value[16]::VARCHAR, step.value[17]::VARCHAR, step.value[18]::VARCHAR,
     step.value[19]::VARCHAR, TO_TIMESTAMP_LTZ(step.value[20]::NUMBER(38, 0), 6),
-    step.value[21]::VARCHAR, step.value[22]::NUMBER(38, 0)
+    step.value[21]::VARCHAR, step.value[22]::NUMBER(38, 0), step.value[23]::VARCHAR,
+    step.value[24]::VARCHAR, step.value[25]::VARCHAR,
+    TO_TIMESTAMP_LTZ(step.value[26]::NUMBER(38, 0), 6), step.value[27]::NUMBER(38, 0),
+    step.value[28]::VARCHAR, step.value[29]::VARCHAR
 FROM TABLE(FLATTEN(input => PARSE_JSON(:steps))) AS step;
 
 -- snowflake/is_void
@@ -1719,6 +1765,11 @@ SET
         WHEN 'failed' THEN 'failed'
         WHEN 'cancelled' THEN 'cancelled'
         WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
         WHEN 'replaced' THEN 'pending'
         WHEN 'reprioritized' THEN 'pending'
         WHEN 'rejected' THEN 'failed'
@@ -1732,27 +1783,28 @@ SET
         ELSE "STEP_TRACKER".payload
     END,
     retry_count = CASE
-        WHEN change.type = 'replayed' THEN 0
+        WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
         ELSE "STEP_TRACKER".retry_count
     END,
     available_ts = CASE
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
         ELSE "STEP_TRACKER".available_ts
     END,
     claimed_by = CASE
         WHEN change.type = 'claimed' THEN change.claimed_by
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".claimed_by
     END,
     incarnation = CASE
         WHEN change.type = 'claimed' THEN change.incarnation
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".incarnation
     END,
     claim_token = CASE
         WHEN change.type = 'claimed' THEN change.claim_token
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".claim_token
     END,
     result = CASE
@@ -1761,12 +1813,13 @@ SET
     END,
     error = CASE
         WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-        WHEN change.type = 'completed' THEN NULL
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
         ELSE "STEP_TRACKER".error
     END,
     traceback = CASE
         WHEN change.type IN ('retried', 'failed') THEN change.traceback
-        WHEN change.type IN ('completed', 'recovered') THEN NULL
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
         ELSE "STEP_TRACKER".traceback
     END,
     task_type = CASE
@@ -1776,6 +1829,19 @@ SET
     labels = CASE
         WHEN change.type = 'replaced' THEN change.labels
         ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
     version = "STEP_TRACKER".version + 1,
@@ -1794,7 +1860,7 @@ FROM (
         NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
         NULL AS claimed_by, NULL AS incarnation, held.claim_token AS claim_token, NULL AS result,
         REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback, NULL AS task_type,
-        NULL AS labels
+        NULL AS labels, NULL AS parents, NULL AS checkpoint
     FROM "STEP_TRACKER" AS held
     JOIN (
         SELECT
@@ -1825,6 +1891,11 @@ SET
         WHEN 'failed' THEN 'failed'
         WHEN 'cancelled' THEN 'cancelled'
         WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
         WHEN 'replaced' THEN 'pending'
         WHEN 'reprioritized' THEN 'pending'
         WHEN 'rejected' THEN 'failed'
@@ -1838,27 +1909,28 @@ SET
         ELSE "STEP_TRACKER".payload
     END,
     retry_count = CASE
-        WHEN change.type = 'replayed' THEN 0
+        WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
         ELSE "STEP_TRACKER".retry_count
     END,
     available_ts = CASE
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
         ELSE "STEP_TRACKER".available_ts
     END,
     claimed_by = CASE
         WHEN change.type = 'claimed' THEN change.claimed_by
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".claimed_by
     END,
     incarnation = CASE
         WHEN change.type = 'claimed' THEN change.incarnation
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".incarnation
     END,
     claim_token = CASE
         WHEN change.type = 'claimed' THEN change.claim_token
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".claim_token
     END,
     result = CASE
@@ -1867,12 +1939,13 @@ SET
     END,
     error = CASE
         WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-        WHEN change.type = 'completed' THEN NULL
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
         ELSE "STEP_TRACKER".error
     END,
     traceback = CASE
         WHEN change.type IN ('retried', 'failed') THEN change.traceback
-        WHEN change.type IN ('completed', 'recovered') THEN NULL
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
         ELSE "STEP_TRACKER".traceback
     END,
     task_type = CASE
@@ -1882,6 +1955,19 @@ SET
     labels = CASE
         WHEN change.type = 'replaced' THEN change.labels
         ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
     version = "STEP_TRACKER".version + 1,
@@ -1894,7 +1980,8 @@ FROM (
         step.step_id, step.version, :pod_id AS pod_id, 'rejected' AS type,
         NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
         NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
-        rejection.error AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
+        rejection.error AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
+        NULL AS parents, NULL AS checkpoint
     FROM "STEP_TRACKER" AS step
     JOIN (
         SELECT value:step_id::VARCHAR AS step_id, value:error::VARCHAR AS error
@@ -2086,8 +2173,9 @@ SELECT CURRENT_USER(), CURRENT_ACCOUNT(), CURRENT_ROLE(), CURRENT_WAREHOUSE(), C
 -- snowflake/step_events
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
     max_retries, DATE_PART(epoch_microsecond, available_ts), queue, task_type, key, unique_key,
-    DATE_PART(epoch_microsecond, unique_until_ts), labels, timeout, claim_token, incarnation,
-    result, error, traceback
+    DATE_PART(epoch_microsecond, unique_until_ts), labels, timeout, parents, workflow_id,
+    spawned_by, DATE_PART(epoch_microsecond, start_by_ts), claim_token, incarnation, result, error,
+    traceback, checkpoint
 FROM "STEP_EVENTS"
 WHERE step_id <> ''
 ORDER BY step_id, version;
@@ -2099,7 +2187,8 @@ SELECT step.step_id, step.status, step.priority, step.payload, step.retry_count,
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
     step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
     step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
-    step.labels, step.timeout
+    step.labels, step.timeout, step.parents, step.workflow_id, step.spawned_by,
+    DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint, step.progress
 FROM "STEP_TRACKER" AS step
 JOIN (
     SELECT value::VARCHAR AS step_id
@@ -2117,7 +2206,8 @@ SELECT
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
     step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
     step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
-    step.labels, step.timeout
+    step.labels, step.timeout, step.parents, step.workflow_id, step.spawned_by,
+    DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint, step.progress
 FROM (
     SELECT COUNT(*) AS stored
     FROM "STEP_EVENTS"
@@ -2127,7 +2217,8 @@ LEFT JOIN (
     SELECT
         step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
         available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version,
-        queue, task_type, key, unique_key, unique_until_ts, labels, timeout
+        queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+        spawned_by, start_by_ts, snoozes, checkpoint, progress
     FROM "STEP_TRACKER" AS owner
     WHERE step_id IN (
             SELECT value:step_id::VARCHAR
@@ -2148,13 +2239,13 @@ LEFT JOIN (
 -- snowflake/submit
 -- Insert the steps of the submissions that are accepted.
 INSERT INTO "STEP_TRACKER" (
-    step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-    changed_for,
+    step_id, status, retry_count, snoozes, created_ts, last_update_ts, version, change_id,
+    change_type, changed_for,
     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-    unique_until_ts, labels, timeout
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
 )
 SELECT
-    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+    new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
     new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
     new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
     new.value:max_retries::NUMBER(38, 0),
@@ -2167,7 +2258,11 @@ SELECT
     DATEADD(
         microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
     ),
-    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0), new.value:parents::VARCHAR,
+    new.value:workflow_id::VARCHAR, new.value:spawned_by::VARCHAR,
+    DATEADD(
+        microsecond, new.value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+    )
 FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
 JOIN (
     SELECT submitted.submission_id
@@ -2210,13 +2305,13 @@ JOIN (
 -- snowflake/submit_accepted
 -- Insert the steps of the submissions that were found acceptable, except those that replace others.
 INSERT INTO "STEP_TRACKER" (
-    step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-    changed_for,
+    step_id, status, retry_count, snoozes, created_ts, last_update_ts, version, change_id,
+    change_type, changed_for,
     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-    unique_until_ts, labels, timeout
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
 )
 SELECT
-    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+    new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
     new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
     new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
     new.value:max_retries::NUMBER(38, 0),
@@ -2229,7 +2324,11 @@ SELECT
     DATEADD(
         microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
     ),
-    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0), new.value:parents::VARCHAR,
+    new.value:workflow_id::VARCHAR, new.value:spawned_by::VARCHAR,
+    DATEADD(
+        microsecond, new.value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+    )
 FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
 WHERE new.value:replaces IS NULL
     AND new.value:submission_id::VARCHAR IN (
@@ -2253,6 +2352,11 @@ SET
         WHEN 'failed' THEN 'failed'
         WHEN 'cancelled' THEN 'cancelled'
         WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
         WHEN 'replaced' THEN 'pending'
         WHEN 'reprioritized' THEN 'pending'
         WHEN 'rejected' THEN 'failed'
@@ -2266,27 +2370,28 @@ SET
         ELSE "STEP_TRACKER".payload
     END,
     retry_count = CASE
-        WHEN change.type = 'replayed' THEN 0
+        WHEN change.type IN ('replayed', 'restored') THEN 0
         WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
         ELSE "STEP_TRACKER".retry_count
     END,
     available_ts = CASE
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
         ELSE "STEP_TRACKER".available_ts
     END,
     claimed_by = CASE
         WHEN change.type = 'claimed' THEN change.claimed_by
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".claimed_by
     END,
     incarnation = CASE
         WHEN change.type = 'claimed' THEN change.incarnation
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".incarnation
     END,
     claim_token = CASE
         WHEN change.type = 'claimed' THEN change.claim_token
-        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
         ELSE "STEP_TRACKER".claim_token
     END,
     result = CASE
@@ -2295,12 +2400,13 @@ SET
     END,
     error = CASE
         WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-        WHEN change.type = 'completed' THEN NULL
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
         ELSE "STEP_TRACKER".error
     END,
     traceback = CASE
         WHEN change.type IN ('retried', 'failed') THEN change.traceback
-        WHEN change.type IN ('completed', 'recovered') THEN NULL
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
         ELSE "STEP_TRACKER".traceback
     END,
     task_type = CASE
@@ -2310,6 +2416,19 @@ SET
     labels = CASE
         WHEN change.type = 'replaced' THEN change.labels
         ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
     version = "STEP_TRACKER".version + 1,
@@ -2322,7 +2441,8 @@ FROM (
         step_id, version, pod_id, 'claimed' AS type,
         NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
         pod_id AS claimed_by, incarnation AS incarnation, claim_token AS claim_token,
-        NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
+        NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
+        NULL AS parents, NULL AS checkpoint
     FROM (
         SELECT
             queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -2520,7 +2640,7 @@ FROM (
         END AS available_ts,
         NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
         outcome.result AS result, outcome.error AS error, outcome.traceback AS traceback,
-        NULL AS task_type, NULL AS labels
+        NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
     FROM (
         SELECT
             value:pod_id::VARCHAR AS pod_id,
@@ -2576,13 +2696,15 @@ SELECT
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
     step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
     step.task_type, step.key, step.unique_key, DATE_PART(epoch_microsecond, step.unique_until_ts),
-    step.labels, step.timeout
+    step.labels, step.timeout, step.parents, step.workflow_id, step.spawned_by,
+    DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint, step.progress
 FROM (SELECT :state AS state) AS own
 LEFT JOIN (
     SELECT
         step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
         available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version,
-        queue, task_type, key, unique_key, unique_until_ts, labels, timeout
+        queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+        spawned_by, start_by_ts, snoozes, checkpoint, progress
     FROM "STEP_TRACKER" AS owner
     WHERE step_id IN (
             SELECT value:step_id::VARCHAR

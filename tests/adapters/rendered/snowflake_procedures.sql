@@ -1,7 +1,7 @@
 -- Written by python -m tests.adapters.rendered; do not change it by hand.
 
 -- snowflake/procedures/change
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CHANGE_8"(
     event_type VARCHAR,
     step_ids VARCHAR,
     step_count NUMBER(38, 0),
@@ -47,7 +47,10 @@ BEGIN
             DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
             step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
             step.task_type, step.key, step.unique_key,
-            DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
+            DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout,
+            step.parents, step.workflow_id, step.spawned_by,
+            DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint,
+            step.progress
         FROM "STEP_TRACKER" AS step
         WHERE step.step_id IN (
             SELECT step_id
@@ -71,6 +74,11 @@ BEGIN
             WHEN 'failed' THEN 'failed'
             WHEN 'cancelled' THEN 'cancelled'
             WHEN 'replayed' THEN 'pending'
+            WHEN 'ready' THEN 'pending'
+            WHEN 'parents_added' THEN 'waiting'
+            WHEN 'restored' THEN 'waiting'
+            WHEN 'snoozed' THEN 'pending'
+            WHEN 'checkpointed' THEN 'claimed'
             WHEN 'replaced' THEN 'pending'
             WHEN 'reprioritized' THEN 'pending'
             WHEN 'rejected' THEN 'failed'
@@ -84,27 +92,28 @@ BEGIN
             ELSE "STEP_TRACKER".payload
         END,
         retry_count = CASE
-            WHEN change.type = 'replayed' THEN 0
+            WHEN change.type IN ('replayed', 'restored') THEN 0
             WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
             ELSE "STEP_TRACKER".retry_count
         END,
         available_ts = CASE
-            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+            WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+            WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
             ELSE "STEP_TRACKER".available_ts
         END,
         claimed_by = CASE
             WHEN change.type = 'claimed' THEN change.claimed_by
-            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
             ELSE "STEP_TRACKER".claimed_by
         END,
         incarnation = CASE
             WHEN change.type = 'claimed' THEN change.incarnation
-            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
             ELSE "STEP_TRACKER".incarnation
         END,
         claim_token = CASE
             WHEN change.type = 'claimed' THEN change.claim_token
-            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
             ELSE "STEP_TRACKER".claim_token
         END,
         result = CASE
@@ -113,12 +122,13 @@ BEGIN
         END,
         error = CASE
             WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-            WHEN change.type = 'completed' THEN NULL
+            WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+            WHEN change.type IN ('completed', 'restored') THEN NULL
             ELSE "STEP_TRACKER".error
         END,
         traceback = CASE
             WHEN change.type IN ('retried', 'failed') THEN change.traceback
-            WHEN change.type IN ('completed', 'recovered') THEN NULL
+            WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
             ELSE "STEP_TRACKER".traceback
         END,
         task_type = CASE
@@ -128,6 +138,19 @@ BEGIN
         labels = CASE
             WHEN change.type = 'replaced' THEN change.labels
             ELSE "STEP_TRACKER".labels
+        END,
+        parents = CASE
+            WHEN change.type = 'parents_added' THEN change.parents
+            ELSE "STEP_TRACKER".parents
+        END,
+        snoozes = CASE
+            WHEN change.type IN ('replayed', 'restored') THEN 0
+            WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+            ELSE "STEP_TRACKER".snoozes
+        END,
+        checkpoint = CASE
+            WHEN change.type = 'checkpointed' THEN change.checkpoint
+            ELSE "STEP_TRACKER".checkpoint
         END,
         last_update_ts = CURRENT_TIMESTAMP(),
         version = "STEP_TRACKER".version + 1,
@@ -140,7 +163,8 @@ BEGIN
             step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
             :priority AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
             NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
-            NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
+            NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+            NULL AS checkpoint
         FROM "STEP_TRACKER" AS step
         JOIN (
             SELECT value::VARCHAR AS step_id
@@ -166,6 +190,11 @@ BEGIN
                 WHEN 'failed' THEN 'failed'
                 WHEN 'cancelled' THEN 'cancelled'
                 WHEN 'replayed' THEN 'pending'
+                WHEN 'ready' THEN 'pending'
+                WHEN 'parents_added' THEN 'waiting'
+                WHEN 'restored' THEN 'waiting'
+                WHEN 'snoozed' THEN 'pending'
+                WHEN 'checkpointed' THEN 'claimed'
                 WHEN 'replaced' THEN 'pending'
                 WHEN 'reprioritized' THEN 'pending'
                 WHEN 'rejected' THEN 'failed'
@@ -179,27 +208,28 @@ BEGIN
                 ELSE "STEP_TRACKER".payload
             END,
             retry_count = CASE
-                WHEN change.type = 'replayed' THEN 0
+                WHEN change.type IN ('replayed', 'restored') THEN 0
                 WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
                 ELSE "STEP_TRACKER".retry_count
             END,
             available_ts = CASE
-                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+                WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
                 ELSE "STEP_TRACKER".available_ts
             END,
             claimed_by = CASE
                 WHEN change.type = 'claimed' THEN change.claimed_by
-                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                 ELSE "STEP_TRACKER".claimed_by
             END,
             incarnation = CASE
                 WHEN change.type = 'claimed' THEN change.incarnation
-                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                 ELSE "STEP_TRACKER".incarnation
             END,
             claim_token = CASE
                 WHEN change.type = 'claimed' THEN change.claim_token
-                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                 ELSE "STEP_TRACKER".claim_token
             END,
             result = CASE
@@ -208,12 +238,13 @@ BEGIN
             END,
             error = CASE
                 WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-                WHEN change.type = 'completed' THEN NULL
+                WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                WHEN change.type IN ('completed', 'restored') THEN NULL
                 ELSE "STEP_TRACKER".error
             END,
             traceback = CASE
                 WHEN change.type IN ('retried', 'failed') THEN change.traceback
-                WHEN change.type IN ('completed', 'recovered') THEN NULL
+                WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
                 ELSE "STEP_TRACKER".traceback
             END,
             task_type = CASE
@@ -223,6 +254,19 @@ BEGIN
             labels = CASE
                 WHEN change.type = 'replaced' THEN change.labels
                 ELSE "STEP_TRACKER".labels
+            END,
+            parents = CASE
+                WHEN change.type = 'parents_added' THEN change.parents
+                ELSE "STEP_TRACKER".parents
+            END,
+            snoozes = CASE
+                WHEN change.type IN ('replayed', 'restored') THEN 0
+                WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                ELSE "STEP_TRACKER".snoozes
+            END,
+            checkpoint = CASE
+                WHEN change.type = 'checkpointed' THEN change.checkpoint
+                ELSE "STEP_TRACKER".checkpoint
             END,
             last_update_ts = CURRENT_TIMESTAMP(),
             version = "STEP_TRACKER".version + 1,
@@ -235,7 +279,8 @@ BEGIN
                 step.step_id, step.version, :pod_id AS pod_id, :event_type AS type,
                 :priority AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                 NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
-                NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
+                NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
+                NULL AS parents, NULL AS checkpoint
             FROM "STEP_TRACKER" AS step
             JOIN (
                 SELECT value::VARCHAR AS step_id
@@ -255,7 +300,8 @@ BEGIN
         INSERT INTO "STEP_EVENTS" (
             step_id, version, type, event_ts, pod_id, change_id,
             payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-            unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
+            unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+            claim_token, incarnation, result, error, traceback, checkpoint
         )
         SELECT
             step_id, version, change_type, last_update_ts, changed_for, change_id,
@@ -263,7 +309,7 @@ BEGIN
             CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
                 THEN priority END,
             CASE WHEN change_type = 'submitted' THEN max_retries END,
-            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
                 THEN available_ts END,
             CASE WHEN change_type = 'submitted' THEN queue END,
             CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
@@ -271,12 +317,16 @@ BEGIN
             CASE WHEN change_type = 'submitted' THEN unique_key END,
             CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
             CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-            CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+            CASE WHEN change_type = 'submitted' THEN timeout END,
+            CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+            CASE WHEN change_type = 'submitted' THEN workflow_id END,
+            CASE WHEN change_type = 'submitted' THEN spawned_by END,
+            CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
-            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                THEN error END,
-            CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+            CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+            CASE WHEN change_type = 'checkpointed' THEN checkpoint END
         FROM "STEP_TRACKER"
         WHERE change_id = :change_id;
         COMMIT;
@@ -289,7 +339,9 @@ BEGIN
         DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
         step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
         step.task_type, step.key, step.unique_key,
-        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout, step.parents,
+        step.workflow_id, step.spawned_by, DATE_PART(epoch_microsecond, step.start_by_ts),
+        step.snoozes, step.checkpoint, step.progress
     FROM "STEP_TRACKER" AS step
     WHERE step.step_id IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id));
     RETURN TABLE(answer);
@@ -301,7 +353,7 @@ END
 $$;
 
 -- snowflake/procedures/confirm
-CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_CONFIRM_8"(
     pod_id VARCHAR
 )
 COPY GRANTS
@@ -353,7 +405,7 @@ END
 $$;
 
 -- snowflake/procedures/declare_dead
-CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_DECLARE_DEAD_8"(
     silent VARCHAR,
     becomes VARCHAR,
     pod_id VARCHAR,
@@ -449,7 +501,7 @@ END
 $$;
 
 -- snowflake/procedures/exchange
-CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_EXCHANGE_8"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     number NUMBER(38, 0),
@@ -1007,6 +1059,11 @@ BEGIN
                     WHEN 'failed' THEN 'failed'
                     WHEN 'cancelled' THEN 'cancelled'
                     WHEN 'replayed' THEN 'pending'
+                    WHEN 'ready' THEN 'pending'
+                    WHEN 'parents_added' THEN 'waiting'
+                    WHEN 'restored' THEN 'waiting'
+                    WHEN 'snoozed' THEN 'pending'
+                    WHEN 'checkpointed' THEN 'claimed'
                     WHEN 'replaced' THEN 'pending'
                     WHEN 'reprioritized' THEN 'pending'
                     WHEN 'rejected' THEN 'failed'
@@ -1020,27 +1077,28 @@ BEGIN
                     ELSE "STEP_TRACKER".payload
                 END,
                 retry_count = CASE
-                    WHEN change.type = 'replayed' THEN 0
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
                     WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
                     ELSE "STEP_TRACKER".retry_count
                 END,
                 available_ts = CASE
-                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
                     ELSE "STEP_TRACKER".available_ts
                 END,
                 claimed_by = CASE
                     WHEN change.type = 'claimed' THEN change.claimed_by
-                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                     ELSE "STEP_TRACKER".claimed_by
                 END,
                 incarnation = CASE
                     WHEN change.type = 'claimed' THEN change.incarnation
-                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                     ELSE "STEP_TRACKER".incarnation
                 END,
                 claim_token = CASE
                     WHEN change.type = 'claimed' THEN change.claim_token
-                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                     ELSE "STEP_TRACKER".claim_token
                 END,
                 result = CASE
@@ -1049,12 +1107,13 @@ BEGIN
                 END,
                 error = CASE
                     WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-                    WHEN change.type = 'completed' THEN NULL
+                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                    WHEN change.type IN ('completed', 'restored') THEN NULL
                     ELSE "STEP_TRACKER".error
                 END,
                 traceback = CASE
                     WHEN change.type IN ('retried', 'failed') THEN change.traceback
-                    WHEN change.type IN ('completed', 'recovered') THEN NULL
+                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
                     ELSE "STEP_TRACKER".traceback
                 END,
                 task_type = CASE
@@ -1064,6 +1123,19 @@ BEGIN
                 labels = CASE
                     WHEN change.type = 'replaced' THEN change.labels
                     ELSE "STEP_TRACKER".labels
+                END,
+                parents = CASE
+                    WHEN change.type = 'parents_added' THEN change.parents
+                    ELSE "STEP_TRACKER".parents
+                END,
+                snoozes = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                    ELSE "STEP_TRACKER".snoozes
+                END,
+                checkpoint = CASE
+                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    ELSE "STEP_TRACKER".checkpoint
                 END,
                 last_update_ts = CURRENT_TIMESTAMP(),
                 version = "STEP_TRACKER".version + 1,
@@ -1077,7 +1149,7 @@ BEGIN
                     NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                     pod_id AS claimed_by, incarnation AS incarnation, claim_token AS claim_token,
                     NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type,
-                    NULL AS labels
+                    NULL AS labels, NULL AS parents, NULL AS checkpoint
                 FROM (
                     SELECT
                         queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -1275,7 +1347,8 @@ BEGIN
                     END AS available_ts,
                     NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
                     outcome.result AS result, outcome.error AS error,
-                    outcome.traceback AS traceback, NULL AS task_type, NULL AS labels
+                    outcome.traceback AS traceback, NULL AS task_type, NULL AS labels,
+                    NULL AS parents, NULL AS checkpoint
                 FROM (
                     SELECT
                         value:pod_id::VARCHAR AS pod_id,
@@ -1453,6 +1526,11 @@ BEGIN
                             WHEN 'failed' THEN 'failed'
                             WHEN 'cancelled' THEN 'cancelled'
                             WHEN 'replayed' THEN 'pending'
+                            WHEN 'ready' THEN 'pending'
+                            WHEN 'parents_added' THEN 'waiting'
+                            WHEN 'restored' THEN 'waiting'
+                            WHEN 'snoozed' THEN 'pending'
+                            WHEN 'checkpointed' THEN 'claimed'
                             WHEN 'replaced' THEN 'pending'
                             WHEN 'reprioritized' THEN 'pending'
                             WHEN 'rejected' THEN 'failed'
@@ -1466,27 +1544,28 @@ BEGIN
                             ELSE "STEP_TRACKER".payload
                         END,
                         retry_count = CASE
-                            WHEN change.type = 'replayed' THEN 0
+                            WHEN change.type IN ('replayed', 'restored') THEN 0
                             WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
                             ELSE "STEP_TRACKER".retry_count
                         END,
                         available_ts = CASE
-                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+                            WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                            WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
                             ELSE "STEP_TRACKER".available_ts
                         END,
                         claimed_by = CASE
                             WHEN change.type = 'claimed' THEN change.claimed_by
-                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                             ELSE "STEP_TRACKER".claimed_by
                         END,
                         incarnation = CASE
                             WHEN change.type = 'claimed' THEN change.incarnation
-                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                             ELSE "STEP_TRACKER".incarnation
                         END,
                         claim_token = CASE
                             WHEN change.type = 'claimed' THEN change.claim_token
-                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                             ELSE "STEP_TRACKER".claim_token
                         END,
                         result = CASE
@@ -1495,12 +1574,13 @@ BEGIN
                         END,
                         error = CASE
                             WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-                            WHEN change.type = 'completed' THEN NULL
+                            WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                            WHEN change.type IN ('completed', 'restored') THEN NULL
                             ELSE "STEP_TRACKER".error
                         END,
                         traceback = CASE
                             WHEN change.type IN ('retried', 'failed') THEN change.traceback
-                            WHEN change.type IN ('completed', 'recovered') THEN NULL
+                            WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
                             ELSE "STEP_TRACKER".traceback
                         END,
                         task_type = CASE
@@ -1510,6 +1590,19 @@ BEGIN
                         labels = CASE
                             WHEN change.type = 'replaced' THEN change.labels
                             ELSE "STEP_TRACKER".labels
+                        END,
+                        parents = CASE
+                            WHEN change.type = 'parents_added' THEN change.parents
+                            ELSE "STEP_TRACKER".parents
+                        END,
+                        snoozes = CASE
+                            WHEN change.type IN ('replayed', 'restored') THEN 0
+                            WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                            ELSE "STEP_TRACKER".snoozes
+                        END,
+                        checkpoint = CASE
+                            WHEN change.type = 'checkpointed' THEN change.checkpoint
+                            ELSE "STEP_TRACKER".checkpoint
                         END,
                         last_update_ts = CURRENT_TIMESTAMP(),
                         version = "STEP_TRACKER".version + 1,
@@ -1523,7 +1616,8 @@ BEGIN
                             NULL AS priority, NULL AS payload,
                             TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
                             incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
-                            NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
+                            NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
+                            NULL AS parents, NULL AS checkpoint
                         FROM (
                             SELECT
                                 queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -1722,7 +1816,7 @@ BEGIN
                             NULL AS claimed_by, NULL AS incarnation,
                             outcome.claim_token AS claim_token, outcome.result AS result,
                             outcome.error AS error, outcome.traceback AS traceback,
-                            NULL AS task_type, NULL AS labels
+                            NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
                         FROM (
                             SELECT
                                 value:pod_id::VARCHAR AS pod_id,
@@ -1821,13 +1915,13 @@ BEGIN
                         ) = 0
                 ) AS accepted);
                 INSERT INTO "STEP_TRACKER" (
-                    step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-                    changed_for,
+                    step_id, status, retry_count, snoozes, created_ts, last_update_ts, version, change_id,
+                    change_type, changed_for,
                     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-                    unique_until_ts, labels, timeout
+                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
                 )
                 SELECT
-                    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+                    new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
                     new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
                     new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
                     new.value:max_retries::NUMBER(38, 0),
@@ -1840,7 +1934,12 @@ BEGIN
                     DATEADD(
                         microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
                     ),
-                    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+                    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0),
+                    new.value:parents::VARCHAR, new.value:workflow_id::VARCHAR,
+                    new.value:spawned_by::VARCHAR,
+                    DATEADD(
+                        microsecond, new.value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                    )
                 FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
                 WHERE new.value:replaces IS NULL
                     AND new.value:submission_id::VARCHAR IN (
@@ -1880,13 +1979,13 @@ BEGIN
                 replaced := SQLROWCOUNT;
             ELSE
                 INSERT INTO "STEP_TRACKER" (
-                    step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-                    changed_for,
+                    step_id, status, retry_count, snoozes, created_ts, last_update_ts, version, change_id,
+                    change_type, changed_for,
                     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-                    unique_until_ts, labels, timeout
+                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
                 )
                 SELECT
-                    new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+                    new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
                     new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
                     new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
                     new.value:max_retries::NUMBER(38, 0),
@@ -1899,7 +1998,12 @@ BEGIN
                     DATEADD(
                         microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
                     ),
-                    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+                    new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0),
+                    new.value:parents::VARCHAR, new.value:workflow_id::VARCHAR,
+                    new.value:spawned_by::VARCHAR,
+                    DATEADD(
+                        microsecond, new.value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                    )
                 FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
                 JOIN (
                     SELECT submitted.submission_id
@@ -1945,8 +2049,8 @@ BEGIN
             INSERT INTO "STEP_EVENTS" (
                 step_id, version, type, event_ts, pod_id, change_id,
                 payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-                unique_until_ts, labels, timeout, claim_token, incarnation, result, error,
-                traceback
+                unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                claim_token, incarnation, result, error, traceback, checkpoint
             )
             SELECT
                 step_id, version, change_type, last_update_ts, changed_for, change_id,
@@ -1954,7 +2058,7 @@ BEGIN
                 CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
                     THEN priority END,
                 CASE WHEN change_type = 'submitted' THEN max_retries END,
-                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
                     THEN available_ts END,
                 CASE WHEN change_type = 'submitted' THEN queue END,
                 CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
@@ -1962,12 +2066,16 @@ BEGIN
                 CASE WHEN change_type = 'submitted' THEN unique_key END,
                 CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
                 CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-                CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+                CASE WHEN change_type = 'submitted' THEN timeout END,
+                CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
                 CASE WHEN change_type = 'claimed' THEN incarnation END,
                 CASE WHEN change_type = 'completed' THEN result END,
-                CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                    THEN error END,
-                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+                CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                CASE WHEN change_type = 'checkpointed' THEN checkpoint END
             FROM "STEP_TRACKER"
             WHERE (
                     change_id = :change_id
@@ -2152,7 +2260,10 @@ BEGIN
             DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
             step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
             step.task_type, step.key, step.unique_key,
-            DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
+            DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout,
+            step.parents, step.workflow_id, step.spawned_by,
+            DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint,
+            step.progress
         FROM (
             SELECT COUNT(*) AS stored
             FROM "STEP_EVENTS"
@@ -2163,7 +2274,8 @@ BEGIN
                 step_id, status, priority, payload, retry_count, max_retries, created_ts,
                 last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error,
                 traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels,
-                timeout
+                timeout, parents, workflow_id, spawned_by, start_by_ts, snoozes, checkpoint,
+                progress
             FROM "STEP_TRACKER" AS owner
             WHERE step_id IN (
                     SELECT value:step_id::VARCHAR
@@ -2409,7 +2521,7 @@ BEGIN
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM (SELECT 1 AS always) AS now
     LEFT JOIN (
         SELECT
@@ -2437,7 +2549,9 @@ BEGIN
         DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
         step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
         step.task_type, step.key, step.unique_key,
-        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout, step.parents,
+        step.workflow_id, step.spawned_by, DATE_PART(epoch_microsecond, step.start_by_ts),
+        step.snoozes, step.checkpoint, step.progress
     FROM "STEP_TRACKER" AS step
     WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
     UNION ALL
@@ -2446,7 +2560,7 @@ BEGIN
         NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM "STEP_EVENTS"
     WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed');
     RETURN TABLE(answer);
@@ -2458,7 +2572,7 @@ END
 $$;
 
 -- snowflake/procedures/fold_heartbeats
-CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_8"(
     change_id VARCHAR
 )
 COPY GRANTS
@@ -2509,7 +2623,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_pod
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_POD_8"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     version NUMBER(38, 0),
@@ -2565,7 +2679,7 @@ END
 $$;
 
 -- snowflake/procedures/prune_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_PRUNE_STEPS_8"(
     ended VARCHAR,
     before NUMBER(38, 0),
     pod_id VARCHAR,
@@ -2619,7 +2733,7 @@ END
 $$;
 
 -- snowflake/procedures/recover
-CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_RECOVER_8"(
     claims VARCHAR,
     claim_count NUMBER(38, 0),
     error VARCHAR,
@@ -2649,6 +2763,11 @@ BEGIN
             WHEN 'failed' THEN 'failed'
             WHEN 'cancelled' THEN 'cancelled'
             WHEN 'replayed' THEN 'pending'
+            WHEN 'ready' THEN 'pending'
+            WHEN 'parents_added' THEN 'waiting'
+            WHEN 'restored' THEN 'waiting'
+            WHEN 'snoozed' THEN 'pending'
+            WHEN 'checkpointed' THEN 'claimed'
             WHEN 'replaced' THEN 'pending'
             WHEN 'reprioritized' THEN 'pending'
             WHEN 'rejected' THEN 'failed'
@@ -2662,27 +2781,28 @@ BEGIN
             ELSE "STEP_TRACKER".payload
         END,
         retry_count = CASE
-            WHEN change.type = 'replayed' THEN 0
+            WHEN change.type IN ('replayed', 'restored') THEN 0
             WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
             ELSE "STEP_TRACKER".retry_count
         END,
         available_ts = CASE
-            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+            WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+            WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
             ELSE "STEP_TRACKER".available_ts
         END,
         claimed_by = CASE
             WHEN change.type = 'claimed' THEN change.claimed_by
-            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
             ELSE "STEP_TRACKER".claimed_by
         END,
         incarnation = CASE
             WHEN change.type = 'claimed' THEN change.incarnation
-            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
             ELSE "STEP_TRACKER".incarnation
         END,
         claim_token = CASE
             WHEN change.type = 'claimed' THEN change.claim_token
-            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
             ELSE "STEP_TRACKER".claim_token
         END,
         result = CASE
@@ -2691,12 +2811,13 @@ BEGIN
         END,
         error = CASE
             WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-            WHEN change.type = 'completed' THEN NULL
+            WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+            WHEN change.type IN ('completed', 'restored') THEN NULL
             ELSE "STEP_TRACKER".error
         END,
         traceback = CASE
             WHEN change.type IN ('retried', 'failed') THEN change.traceback
-            WHEN change.type IN ('completed', 'recovered') THEN NULL
+            WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
             ELSE "STEP_TRACKER".traceback
         END,
         task_type = CASE
@@ -2706,6 +2827,19 @@ BEGIN
         labels = CASE
             WHEN change.type = 'replaced' THEN change.labels
             ELSE "STEP_TRACKER".labels
+        END,
+        parents = CASE
+            WHEN change.type = 'parents_added' THEN change.parents
+            ELSE "STEP_TRACKER".parents
+        END,
+        snoozes = CASE
+            WHEN change.type IN ('replayed', 'restored') THEN 0
+            WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+            ELSE "STEP_TRACKER".snoozes
+        END,
+        checkpoint = CASE
+            WHEN change.type = 'checkpointed' THEN change.checkpoint
+            ELSE "STEP_TRACKER".checkpoint
         END,
         last_update_ts = CURRENT_TIMESTAMP(),
         version = "STEP_TRACKER".version + 1,
@@ -2724,7 +2858,7 @@ BEGIN
             NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
             NULL AS claimed_by, NULL AS incarnation, held.claim_token AS claim_token,
             NULL AS result, REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback,
-            NULL AS task_type, NULL AS labels
+            NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
         FROM "STEP_TRACKER" AS held
         JOIN (
             SELECT
@@ -2754,6 +2888,11 @@ BEGIN
                 WHEN 'failed' THEN 'failed'
                 WHEN 'cancelled' THEN 'cancelled'
                 WHEN 'replayed' THEN 'pending'
+                WHEN 'ready' THEN 'pending'
+                WHEN 'parents_added' THEN 'waiting'
+                WHEN 'restored' THEN 'waiting'
+                WHEN 'snoozed' THEN 'pending'
+                WHEN 'checkpointed' THEN 'claimed'
                 WHEN 'replaced' THEN 'pending'
                 WHEN 'reprioritized' THEN 'pending'
                 WHEN 'rejected' THEN 'failed'
@@ -2767,27 +2906,28 @@ BEGIN
                 ELSE "STEP_TRACKER".payload
             END,
             retry_count = CASE
-                WHEN change.type = 'replayed' THEN 0
+                WHEN change.type IN ('replayed', 'restored') THEN 0
                 WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
                 ELSE "STEP_TRACKER".retry_count
             END,
             available_ts = CASE
-                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+                WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
                 ELSE "STEP_TRACKER".available_ts
             END,
             claimed_by = CASE
                 WHEN change.type = 'claimed' THEN change.claimed_by
-                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                 ELSE "STEP_TRACKER".claimed_by
             END,
             incarnation = CASE
                 WHEN change.type = 'claimed' THEN change.incarnation
-                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                 ELSE "STEP_TRACKER".incarnation
             END,
             claim_token = CASE
                 WHEN change.type = 'claimed' THEN change.claim_token
-                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                 ELSE "STEP_TRACKER".claim_token
             END,
             result = CASE
@@ -2796,12 +2936,13 @@ BEGIN
             END,
             error = CASE
                 WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-                WHEN change.type = 'completed' THEN NULL
+                WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                WHEN change.type IN ('completed', 'restored') THEN NULL
                 ELSE "STEP_TRACKER".error
             END,
             traceback = CASE
                 WHEN change.type IN ('retried', 'failed') THEN change.traceback
-                WHEN change.type IN ('completed', 'recovered') THEN NULL
+                WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
                 ELSE "STEP_TRACKER".traceback
             END,
             task_type = CASE
@@ -2811,6 +2952,19 @@ BEGIN
             labels = CASE
                 WHEN change.type = 'replaced' THEN change.labels
                 ELSE "STEP_TRACKER".labels
+            END,
+            parents = CASE
+                WHEN change.type = 'parents_added' THEN change.parents
+                ELSE "STEP_TRACKER".parents
+            END,
+            snoozes = CASE
+                WHEN change.type IN ('replayed', 'restored') THEN 0
+                WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                ELSE "STEP_TRACKER".snoozes
+            END,
+            checkpoint = CASE
+                WHEN change.type = 'checkpointed' THEN change.checkpoint
+                ELSE "STEP_TRACKER".checkpoint
             END,
             last_update_ts = CURRENT_TIMESTAMP(),
             version = "STEP_TRACKER".version + 1,
@@ -2829,7 +2983,7 @@ BEGIN
                 NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                 NULL AS claimed_by, NULL AS incarnation, held.claim_token AS claim_token,
                 NULL AS result, REPLACE(:error, '{}', held.claimed_by) AS error, NULL AS traceback,
-                NULL AS task_type, NULL AS labels
+                NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
             FROM "STEP_TRACKER" AS held
             JOIN (
                 SELECT
@@ -2852,7 +3006,8 @@ BEGIN
         INSERT INTO "STEP_EVENTS" (
             step_id, version, type, event_ts, pod_id, change_id,
             payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-            unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
+            unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+            claim_token, incarnation, result, error, traceback, checkpoint
         )
         SELECT
             step_id, version, change_type, last_update_ts, changed_for, change_id,
@@ -2860,7 +3015,7 @@ BEGIN
             CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
                 THEN priority END,
             CASE WHEN change_type = 'submitted' THEN max_retries END,
-            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
                 THEN available_ts END,
             CASE WHEN change_type = 'submitted' THEN queue END,
             CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
@@ -2868,12 +3023,16 @@ BEGIN
             CASE WHEN change_type = 'submitted' THEN unique_key END,
             CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
             CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-            CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+            CASE WHEN change_type = 'submitted' THEN timeout END,
+            CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+            CASE WHEN change_type = 'submitted' THEN workflow_id END,
+            CASE WHEN change_type = 'submitted' THEN spawned_by END,
+            CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
-            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                THEN error END,
-            CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+            CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+            CASE WHEN change_type = 'checkpointed' THEN checkpoint END
         FROM "STEP_TRACKER"
         WHERE change_id = :change_id;
     END IF;
@@ -2884,7 +3043,9 @@ BEGIN
         DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
         step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
         step.task_type, step.key, step.unique_key,
-        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout, step.parents,
+        step.workflow_id, step.spawned_by, DATE_PART(epoch_microsecond, step.start_by_ts),
+        step.snoozes, step.checkpoint, step.progress
     FROM "STEP_TRACKER" AS step
     WHERE step.step_id IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id));
     RETURN TABLE(answer);
@@ -2896,7 +3057,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_pods
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_PODS_8"(
     pod_ids VARCHAR,
     pods VARCHAR,
     event_count NUMBER(38, 0),
@@ -2943,7 +3104,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_queues
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_QUEUES_8"(
     names VARCHAR,
     queues VARCHAR,
     event_count NUMBER(38, 0),
@@ -2991,7 +3152,7 @@ END
 $$;
 
 -- snowflake/procedures/replace_steps
-CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_REPLACE_STEPS_8"(
     step_ids VARCHAR,
     steps VARCHAR,
     event_count NUMBER(38, 0),
@@ -3018,7 +3179,8 @@ BEGIN
         INSERT INTO "STEP_TRACKER" (
             step_id, status, priority, payload, retry_count, max_retries, created_ts,
             last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error,
-            traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout
+            traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout,
+            parents, workflow_id, spawned_by, start_by_ts, snoozes, checkpoint, progress
         )
         SELECT
             step.value[0]::VARCHAR, step.value[1]::VARCHAR, step.value[2]::NUMBER(38, 0),
@@ -3030,7 +3192,10 @@ BEGIN
             step.value[13]::VARCHAR, step.value[14]::VARCHAR, step.value[15]::NUMBER(38, 0),
             step.value[16]::VARCHAR, step.value[17]::VARCHAR, step.value[18]::VARCHAR,
             step.value[19]::VARCHAR, TO_TIMESTAMP_LTZ(step.value[20]::NUMBER(38, 0), 6),
-            step.value[21]::VARCHAR, step.value[22]::NUMBER(38, 0)
+            step.value[21]::VARCHAR, step.value[22]::NUMBER(38, 0), step.value[23]::VARCHAR,
+            step.value[24]::VARCHAR, step.value[25]::VARCHAR,
+            TO_TIMESTAMP_LTZ(step.value[26]::NUMBER(38, 0), 6), step.value[27]::NUMBER(38, 0),
+            step.value[28]::VARCHAR, step.value[29]::VARCHAR
         FROM TABLE(FLATTEN(input => PARSE_JSON(:steps))) AS step;
         COMMIT;
     ELSE
@@ -3046,7 +3211,7 @@ END
 $$;
 
 -- snowflake/procedures/set_queue
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SET_QUEUE_8"(
     queue VARCHAR,
     new_version NUMBER(38, 0),
     event_type VARCHAR,
@@ -3137,7 +3302,7 @@ END
 $$;
 
 -- snowflake/procedures/submit
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SUBMIT_8"(
     submissions VARCHAR,
     submission_count NUMBER(38, 0),
     change_id VARCHAR
@@ -3154,13 +3319,13 @@ DECLARE
 BEGIN
     BEGIN TRANSACTION;
     INSERT INTO "STEP_TRACKER" (
-        step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-        changed_for,
+        step_id, status, retry_count, snoozes, created_ts, last_update_ts, version, change_id,
+        change_type, changed_for,
         payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-        unique_until_ts, labels, timeout
+        unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
     )
     SELECT
-        new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+        new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
         new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
         new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
         new.value:max_retries::NUMBER(38, 0),
@@ -3173,7 +3338,11 @@ BEGIN
         DATEADD(
             microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
         ),
-        new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+        new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0), new.value:parents::VARCHAR,
+        new.value:workflow_id::VARCHAR, new.value:spawned_by::VARCHAR,
+        DATEADD(
+            microsecond, new.value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+        )
     FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
     JOIN (
         SELECT submitted.submission_id
@@ -3217,7 +3386,8 @@ BEGIN
         INSERT INTO "STEP_EVENTS" (
             step_id, version, type, event_ts, pod_id, change_id,
             payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-            unique_until_ts, labels, timeout, claim_token, incarnation, result, error, traceback
+            unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+            claim_token, incarnation, result, error, traceback, checkpoint
         )
         SELECT
             step_id, version, change_type, last_update_ts, changed_for, change_id,
@@ -3225,7 +3395,7 @@ BEGIN
             CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
                 THEN priority END,
             CASE WHEN change_type = 'submitted' THEN max_retries END,
-            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
                 THEN available_ts END,
             CASE WHEN change_type = 'submitted' THEN queue END,
             CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
@@ -3233,12 +3403,16 @@ BEGIN
             CASE WHEN change_type = 'submitted' THEN unique_key END,
             CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
             CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-            CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+            CASE WHEN change_type = 'submitted' THEN timeout END,
+            CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+            CASE WHEN change_type = 'submitted' THEN workflow_id END,
+            CASE WHEN change_type = 'submitted' THEN spawned_by END,
+            CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
-            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                THEN error END,
-            CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+            CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+            CASE WHEN change_type = 'checkpointed' THEN checkpoint END
         FROM "STEP_TRACKER"
         WHERE change_id = :change_id;
         COMMIT;
@@ -3256,7 +3430,7 @@ END
 $$;
 
 -- snowflake/procedures/sync
-CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SYNC_8"(
     pod_id VARCHAR,
     incarnation VARCHAR,
     sends_heartbeat BOOLEAN,
@@ -3483,6 +3657,11 @@ BEGIN
                     WHEN 'failed' THEN 'failed'
                     WHEN 'cancelled' THEN 'cancelled'
                     WHEN 'replayed' THEN 'pending'
+                    WHEN 'ready' THEN 'pending'
+                    WHEN 'parents_added' THEN 'waiting'
+                    WHEN 'restored' THEN 'waiting'
+                    WHEN 'snoozed' THEN 'pending'
+                    WHEN 'checkpointed' THEN 'claimed'
                     WHEN 'replaced' THEN 'pending'
                     WHEN 'reprioritized' THEN 'pending'
                     WHEN 'rejected' THEN 'failed'
@@ -3496,27 +3675,28 @@ BEGIN
                     ELSE "STEP_TRACKER".payload
                 END,
                 retry_count = CASE
-                    WHEN change.type = 'replayed' THEN 0
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
                     WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
                     ELSE "STEP_TRACKER".retry_count
                 END,
                 available_ts = CASE
-                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
                     ELSE "STEP_TRACKER".available_ts
                 END,
                 claimed_by = CASE
                     WHEN change.type = 'claimed' THEN change.claimed_by
-                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                     ELSE "STEP_TRACKER".claimed_by
                 END,
                 incarnation = CASE
                     WHEN change.type = 'claimed' THEN change.incarnation
-                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                     ELSE "STEP_TRACKER".incarnation
                 END,
                 claim_token = CASE
                     WHEN change.type = 'claimed' THEN change.claim_token
-                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                     ELSE "STEP_TRACKER".claim_token
                 END,
                 result = CASE
@@ -3525,12 +3705,13 @@ BEGIN
                 END,
                 error = CASE
                     WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-                    WHEN change.type = 'completed' THEN NULL
+                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                    WHEN change.type IN ('completed', 'restored') THEN NULL
                     ELSE "STEP_TRACKER".error
                 END,
                 traceback = CASE
                     WHEN change.type IN ('retried', 'failed') THEN change.traceback
-                    WHEN change.type IN ('completed', 'recovered') THEN NULL
+                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
                     ELSE "STEP_TRACKER".traceback
                 END,
                 task_type = CASE
@@ -3540,6 +3721,19 @@ BEGIN
                 labels = CASE
                     WHEN change.type = 'replaced' THEN change.labels
                     ELSE "STEP_TRACKER".labels
+                END,
+                parents = CASE
+                    WHEN change.type = 'parents_added' THEN change.parents
+                    ELSE "STEP_TRACKER".parents
+                END,
+                snoozes = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                    ELSE "STEP_TRACKER".snoozes
+                END,
+                checkpoint = CASE
+                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    ELSE "STEP_TRACKER".checkpoint
                 END,
                 last_update_ts = CURRENT_TIMESTAMP(),
                 version = "STEP_TRACKER".version + 1,
@@ -3553,7 +3747,7 @@ BEGIN
                     NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                     pod_id AS claimed_by, incarnation AS incarnation, claim_token AS claim_token,
                     NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type,
-                    NULL AS labels
+                    NULL AS labels, NULL AS parents, NULL AS checkpoint
                 FROM (
                     SELECT
                         queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -3751,7 +3945,8 @@ BEGIN
                     END AS available_ts,
                     NULL AS claimed_by, NULL AS incarnation, outcome.claim_token AS claim_token,
                     outcome.result AS result, outcome.error AS error,
-                    outcome.traceback AS traceback, NULL AS task_type, NULL AS labels
+                    outcome.traceback AS traceback, NULL AS task_type, NULL AS labels,
+                    NULL AS parents, NULL AS checkpoint
                 FROM (
                     SELECT
                         value:pod_id::VARCHAR AS pod_id,
@@ -3929,6 +4124,11 @@ BEGIN
                             WHEN 'failed' THEN 'failed'
                             WHEN 'cancelled' THEN 'cancelled'
                             WHEN 'replayed' THEN 'pending'
+                            WHEN 'ready' THEN 'pending'
+                            WHEN 'parents_added' THEN 'waiting'
+                            WHEN 'restored' THEN 'waiting'
+                            WHEN 'snoozed' THEN 'pending'
+                            WHEN 'checkpointed' THEN 'claimed'
                             WHEN 'replaced' THEN 'pending'
                             WHEN 'reprioritized' THEN 'pending'
                             WHEN 'rejected' THEN 'failed'
@@ -3942,27 +4142,28 @@ BEGIN
                             ELSE "STEP_TRACKER".payload
                         END,
                         retry_count = CASE
-                            WHEN change.type = 'replayed' THEN 0
+                            WHEN change.type IN ('replayed', 'restored') THEN 0
                             WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
                             ELSE "STEP_TRACKER".retry_count
                         END,
                         available_ts = CASE
-                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+                            WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                            WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
                             ELSE "STEP_TRACKER".available_ts
                         END,
                         claimed_by = CASE
                             WHEN change.type = 'claimed' THEN change.claimed_by
-                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                             ELSE "STEP_TRACKER".claimed_by
                         END,
                         incarnation = CASE
                             WHEN change.type = 'claimed' THEN change.incarnation
-                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                             ELSE "STEP_TRACKER".incarnation
                         END,
                         claim_token = CASE
                             WHEN change.type = 'claimed' THEN change.claim_token
-                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                             ELSE "STEP_TRACKER".claim_token
                         END,
                         result = CASE
@@ -3971,12 +4172,13 @@ BEGIN
                         END,
                         error = CASE
                             WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-                            WHEN change.type = 'completed' THEN NULL
+                            WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                            WHEN change.type IN ('completed', 'restored') THEN NULL
                             ELSE "STEP_TRACKER".error
                         END,
                         traceback = CASE
                             WHEN change.type IN ('retried', 'failed') THEN change.traceback
-                            WHEN change.type IN ('completed', 'recovered') THEN NULL
+                            WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
                             ELSE "STEP_TRACKER".traceback
                         END,
                         task_type = CASE
@@ -3986,6 +4188,19 @@ BEGIN
                         labels = CASE
                             WHEN change.type = 'replaced' THEN change.labels
                             ELSE "STEP_TRACKER".labels
+                        END,
+                        parents = CASE
+                            WHEN change.type = 'parents_added' THEN change.parents
+                            ELSE "STEP_TRACKER".parents
+                        END,
+                        snoozes = CASE
+                            WHEN change.type IN ('replayed', 'restored') THEN 0
+                            WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                            ELSE "STEP_TRACKER".snoozes
+                        END,
+                        checkpoint = CASE
+                            WHEN change.type = 'checkpointed' THEN change.checkpoint
+                            ELSE "STEP_TRACKER".checkpoint
                         END,
                         last_update_ts = CURRENT_TIMESTAMP(),
                         version = "STEP_TRACKER".version + 1,
@@ -3999,7 +4214,8 @@ BEGIN
                             NULL AS priority, NULL AS payload,
                             TO_TIMESTAMP_LTZ(0, 6) AS available_ts, pod_id AS claimed_by,
                             incarnation AS incarnation, claim_token AS claim_token, NULL AS result,
-                            NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels
+                            NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
+                            NULL AS parents, NULL AS checkpoint
                         FROM (
                             SELECT
                                 queue.step_id, queue.version, queue.has_tries_left, request.pod_id,
@@ -4198,7 +4414,7 @@ BEGIN
                             NULL AS claimed_by, NULL AS incarnation,
                             outcome.claim_token AS claim_token, outcome.result AS result,
                             outcome.error AS error, outcome.traceback AS traceback,
-                            NULL AS task_type, NULL AS labels
+                            NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
                         FROM (
                             SELECT
                                 value:pod_id::VARCHAR AS pod_id,
@@ -4250,8 +4466,8 @@ BEGIN
                 INSERT INTO "STEP_EVENTS" (
                     step_id, version, type, event_ts, pod_id, change_id,
                     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-                    unique_until_ts, labels, timeout, claim_token, incarnation, result, error,
-                    traceback
+                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                    claim_token, incarnation, result, error, traceback, checkpoint
                 )
                 SELECT
                     step_id, version, change_type, last_update_ts, changed_for, change_id,
@@ -4259,7 +4475,7 @@ BEGIN
                     CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
                         THEN priority END,
                     CASE WHEN change_type = 'submitted' THEN max_retries END,
-                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
                         THEN available_ts END,
                     CASE WHEN change_type = 'submitted' THEN queue END,
                     CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
@@ -4267,12 +4483,16 @@ BEGIN
                     CASE WHEN change_type = 'submitted' THEN unique_key END,
                     CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
                     CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-                    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+                    CASE WHEN change_type = 'submitted' THEN timeout END,
+                    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
                     CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
-                    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                        THEN error END,
-                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+                    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
                 FROM "STEP_TRACKER"
                 WHERE change_id = :change_id
                     AND (
@@ -4551,7 +4771,7 @@ BEGIN
         pod.pod_id, pod.status, DATE_PART(epoch_microsecond, pod.birth_ts),
         DATE_PART(epoch_microsecond, pod.last_heartbeat_ts), pod.incarnation, pod.version, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM (SELECT 1 AS always) AS now
     LEFT JOIN (
         SELECT
@@ -4579,7 +4799,9 @@ BEGIN
         DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
         step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
         step.task_type, step.key, step.unique_key,
-        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout, step.parents,
+        step.workflow_id, step.spawned_by, DATE_PART(epoch_microsecond, step.start_by_ts),
+        step.snoozes, step.checkpoint, step.progress
     FROM "STEP_TRACKER" AS step
     WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
     UNION ALL
@@ -4588,7 +4810,7 @@ BEGIN
         NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM "STEP_EVENTS"
     WHERE change_id = :change_id AND pod_id = :pod_id AND type <> 'claimed');
     RETURN TABLE(answer);
@@ -4600,7 +4822,7 @@ END
 $$;
 
 -- snowflake/procedures/take_in
-CREATE OR REPLACE PROCEDURE "FLEET_Q_TAKE_IN_7"(
+CREATE OR REPLACE PROCEDURE "FLEET_Q_TAKE_IN_8"(
     row_ids VARCHAR,
     row_count NUMBER(38, 0),
     submissions VARCHAR,
@@ -4702,13 +4924,13 @@ BEGIN
         END IF;
         IF (state = 1 AND (accepted <> '[]' OR submissions = '[]')) THEN
             INSERT INTO "STEP_TRACKER" (
-                step_id, status, retry_count, created_ts, last_update_ts, version, change_id, change_type,
-                changed_for,
+                step_id, status, retry_count, snoozes, created_ts, last_update_ts, version, change_id,
+                change_type, changed_for,
                 payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-                unique_until_ts, labels, timeout
+                unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
             )
             SELECT
-                new.value:step_id::VARCHAR, 'pending', 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+                new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
                 new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
                 new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
                 new.value:max_retries::NUMBER(38, 0),
@@ -4721,7 +4943,12 @@ BEGIN
                 DATEADD(
                     microsecond, new.value:unique_for::NUMBER(38, 0), CURRENT_TIMESTAMP()
                 ),
-                new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0)
+                new.value:labels::VARCHAR, new.value:timeout::NUMBER(38, 0),
+                new.value:parents::VARCHAR, new.value:workflow_id::VARCHAR,
+                new.value:spawned_by::VARCHAR,
+                DATEADD(
+                    microsecond, new.value:start_by::NUMBER(38, 0), CURRENT_TIMESTAMP()
+                )
             FROM (SELECT value FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))) AS new
             WHERE new.value:replaces IS NULL
                 AND new.value:submission_id::VARCHAR IN (
@@ -4762,8 +4989,8 @@ BEGIN
             INSERT INTO "STEP_EVENTS" (
                 step_id, version, type, event_ts, pod_id, change_id,
                 payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-                unique_until_ts, labels, timeout, claim_token, incarnation, result, error,
-                traceback
+                unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                claim_token, incarnation, result, error, traceback, checkpoint
             )
             SELECT
                 step_id, version, change_type, last_update_ts, changed_for, change_id,
@@ -4771,7 +4998,7 @@ BEGIN
                 CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
                     THEN priority END,
                 CASE WHEN change_type = 'submitted' THEN max_retries END,
-                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
                     THEN available_ts END,
                 CASE WHEN change_type = 'submitted' THEN queue END,
                 CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
@@ -4779,12 +5006,16 @@ BEGIN
                 CASE WHEN change_type = 'submitted' THEN unique_key END,
                 CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
                 CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-                CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+                CASE WHEN change_type = 'submitted' THEN timeout END,
+                CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
                 CASE WHEN change_type = 'claimed' THEN incarnation END,
                 CASE WHEN change_type = 'completed' THEN result END,
-                CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                    THEN error END,
-                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+                CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                CASE WHEN change_type = 'checkpointed' THEN checkpoint END
             FROM "STEP_TRACKER"
             WHERE change_id = :change_id;
             IF (rejections <> '[]') THEN
@@ -4800,6 +5031,11 @@ BEGIN
                         WHEN 'failed' THEN 'failed'
                         WHEN 'cancelled' THEN 'cancelled'
                         WHEN 'replayed' THEN 'pending'
+                        WHEN 'ready' THEN 'pending'
+                        WHEN 'parents_added' THEN 'waiting'
+                        WHEN 'restored' THEN 'waiting'
+                        WHEN 'snoozed' THEN 'pending'
+                        WHEN 'checkpointed' THEN 'claimed'
                         WHEN 'replaced' THEN 'pending'
                         WHEN 'reprioritized' THEN 'pending'
                         WHEN 'rejected' THEN 'failed'
@@ -4813,27 +5049,28 @@ BEGIN
                         ELSE "STEP_TRACKER".payload
                     END,
                     retry_count = CASE
-                        WHEN change.type = 'replayed' THEN 0
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
                         WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
                         ELSE "STEP_TRACKER".retry_count
                     END,
                     available_ts = CASE
-                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'replaced') THEN change.available_ts
+                        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
                         ELSE "STEP_TRACKER".available_ts
                     END,
                     claimed_by = CASE
                         WHEN change.type = 'claimed' THEN change.claimed_by
-                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                         ELSE "STEP_TRACKER".claimed_by
                     END,
                     incarnation = CASE
                         WHEN change.type = 'claimed' THEN change.incarnation
-                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                         ELSE "STEP_TRACKER".incarnation
                     END,
                     claim_token = CASE
                         WHEN change.type = 'claimed' THEN change.claim_token
-                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed') THEN NULL
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
                         ELSE "STEP_TRACKER".claim_token
                     END,
                     result = CASE
@@ -4842,12 +5079,13 @@ BEGIN
                     END,
                     error = CASE
                         WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
-                        WHEN change.type = 'completed' THEN NULL
+                        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                        WHEN change.type IN ('completed', 'restored') THEN NULL
                         ELSE "STEP_TRACKER".error
                     END,
                     traceback = CASE
                         WHEN change.type IN ('retried', 'failed') THEN change.traceback
-                        WHEN change.type IN ('completed', 'recovered') THEN NULL
+                        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
                         ELSE "STEP_TRACKER".traceback
                     END,
                     task_type = CASE
@@ -4857,6 +5095,19 @@ BEGIN
                     labels = CASE
                         WHEN change.type = 'replaced' THEN change.labels
                         ELSE "STEP_TRACKER".labels
+                    END,
+                    parents = CASE
+                        WHEN change.type = 'parents_added' THEN change.parents
+                        ELSE "STEP_TRACKER".parents
+                    END,
+                    snoozes = CASE
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
+                        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                        ELSE "STEP_TRACKER".snoozes
+                    END,
+                    checkpoint = CASE
+                        WHEN change.type = 'checkpointed' THEN change.checkpoint
+                        ELSE "STEP_TRACKER".checkpoint
                     END,
                     last_update_ts = CURRENT_TIMESTAMP(),
                     version = "STEP_TRACKER".version + 1,
@@ -4870,7 +5121,7 @@ BEGIN
                         NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
                         NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
                         NULL AS result, rejection.error AS error, NULL AS traceback,
-                        NULL AS task_type, NULL AS labels
+                        NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
                     FROM "STEP_TRACKER" AS step
                     JOIN (
                         SELECT value:step_id::VARCHAR AS step_id, value:error::VARCHAR AS error
@@ -4881,8 +5132,8 @@ BEGIN
                 INSERT INTO "STEP_EVENTS" (
                     step_id, version, type, event_ts, pod_id, change_id,
                     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-                    unique_until_ts, labels, timeout, claim_token, incarnation, result, error,
-                    traceback
+                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                    claim_token, incarnation, result, error, traceback, checkpoint
                 )
                 SELECT
                     step_id, version, change_type, last_update_ts, changed_for, change_id,
@@ -4890,7 +5141,7 @@ BEGIN
                     CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
                         THEN priority END,
                     CASE WHEN change_type = 'submitted' THEN max_retries END,
-                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'replaced')
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
                         THEN available_ts END,
                     CASE WHEN change_type = 'submitted' THEN queue END,
                     CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
@@ -4898,12 +5149,16 @@ BEGIN
                     CASE WHEN change_type = 'submitted' THEN unique_key END,
                     CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
                     CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
-                    CASE WHEN change_type = 'submitted' THEN timeout END, change_token,
+                    CASE WHEN change_type = 'submitted' THEN timeout END,
+                    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
                     CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
-                    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
-                        THEN error END,
-                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END
+                    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
                 FROM "STEP_TRACKER"
                 WHERE change_id = :change_id;
             END IF;
@@ -4917,14 +5172,18 @@ BEGIN
             DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
             step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
             step.task_type, step.key, step.unique_key,
-            DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
+            DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout,
+            step.parents, step.workflow_id, step.spawned_by,
+            DATE_PART(epoch_microsecond, step.start_by_ts), step.snoozes, step.checkpoint,
+            step.progress
         FROM (SELECT :state AS state) AS own
         LEFT JOIN (
             SELECT
                 step_id, status, priority, payload, retry_count, max_retries, created_ts,
                 last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error,
                 traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels,
-                timeout
+                timeout, parents, workflow_id, spawned_by, start_by_ts, snoozes, checkpoint,
+                progress
             FROM "STEP_TRACKER" AS owner
             WHERE step_id IN (
                     SELECT value:step_id::VARCHAR
@@ -4956,13 +5215,16 @@ BEGIN
         DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.incarnation,
         step.claim_token, step.result, step.error, step.traceback, step.version, step.queue,
         step.task_type, step.key, step.unique_key,
-        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout
+        DATE_PART(epoch_microsecond, step.unique_until_ts), step.labels, step.timeout, step.parents,
+        step.workflow_id, step.spawned_by, DATE_PART(epoch_microsecond, step.start_by_ts),
+        step.snoozes, step.checkpoint, step.progress
     FROM (SELECT :state AS state) AS own
     LEFT JOIN (
         SELECT
             step_id, status, priority, payload, retry_count, max_retries, created_ts,
             last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error,
-            traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout
+            traceback, version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout,
+            parents, workflow_id, spawned_by, start_by_ts, snoozes, checkpoint, progress
         FROM "STEP_TRACKER" AS owner
         WHERE step_id IN (
                 SELECT value:step_id::VARCHAR

@@ -8,7 +8,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
 -- sqlite/all_steps
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
-    task_type, key, unique_key, unique_until_ts, labels, timeout
+    task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id, spawned_by,
+    start_by_ts, snoozes, checkpoint, progress
 FROM step_tracker
 ORDER BY step_id;
 
@@ -26,6 +27,14 @@ SELECT step.step_id, step.version + 1, 'completed', :now, :pod_id, :claim_token,
 FROM json_each(:results) AS success
 CROSS JOIN step_tracker AS step ON step.step_id = success.key
 WHERE +step.status = 'claimed' AND +step.claim_token = :claim_token;
+
+-- sqlite/append_fallen
+-- Append the events before the rows are updated.
+INSERT INTO step_events (step_id, version, type, event_ts, pod_id, error)
+SELECT step.step_id, step.version + 1, 'cancelled', :now, :pod_id, fallen.value
+FROM json_each(:errors) AS fallen
+CROSS JOIN step_tracker AS step ON step.step_id = fallen.key
+WHERE +step.status = 'waiting';
 
 -- sqlite/append_plain_submission
 -- Append the event of one step without options, quicker than reading it from its row.
@@ -50,17 +59,34 @@ SELECT
 FROM step_tracker
 WHERE rowid > last_insert_rowid() - :count;
 
+-- sqlite/append_ready
+-- Append the events before the rows are updated. The plus signs stop SQLite from scanning all waiting
+-- steps.
+INSERT INTO step_events (step_id, version, type, event_ts, pod_id)
+SELECT step.step_id, step.version + 1, 'ready', :now, :pod_id
+FROM json_each(:step_ids) AS ready
+CROSS JOIN step_tracker AS step ON step.step_id = ready.value
+WHERE +step.status = 'waiting';
+
+-- sqlite/append_restored
+-- Append the events before the rows are updated.
+INSERT INTO step_events (step_id, version, type, event_ts, pod_id)
+SELECT step.step_id, step.version + 1, 'restored', :now, :pod_id
+FROM json_each(:step_ids) AS restored
+CROSS JOIN step_tracker AS step ON step.step_id = restored.value
+WHERE +step.status = 'cancelled';
+
 -- sqlite/append_submission
 -- Append the event of one step, quicker than reading it from its row.
 INSERT INTO step_events (
     step_id, version, type, event_ts, pod_id,
     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-    unique_until_ts, labels, timeout
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
 )
 VALUES (
     :step_id, 1, 'submitted', :created_ts, :pod_id,
     :payload, :priority, :max_retries, :available_ts, :queue, :task_type, :key, :unique_key,
-    :unique_until_ts, :labels, :timeout
+    :unique_until_ts, :labels, :timeout, :parents, :workflow_id, :spawned_by, :start_by_ts
 );
 
 -- sqlite/append_submissions
@@ -69,12 +95,12 @@ VALUES (
 INSERT INTO step_events (
     step_id, version, type, event_ts, pod_id,
     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-    unique_until_ts, labels, timeout
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
 )
 SELECT
     step_id, version, 'submitted', created_ts, :pod_id,
     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-    unique_until_ts, labels, timeout
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
 FROM step_tracker
 WHERE rowid > last_insert_rowid() - :count;
 
@@ -148,6 +174,13 @@ SELECT EXISTS (SELECT 1 FROM pod_health);
 -- sqlite/begin_writing
 BEGIN IMMEDIATE;
 
+-- sqlite/cancel_fallen
+-- Apply the event Cancelled to these waiting steps, each with its error.
+UPDATE step_tracker
+SET status = 'cancelled', last_update_ts = :now, version = version + 1, error = fallen.value
+FROM json_each(:errors) AS fallen
+WHERE step_id = fallen.key AND +status = 'waiting';
+
 -- sqlite/change_counter
 -- This number changes after every commit by another connection.
 PRAGMA data_version;
@@ -187,7 +220,8 @@ SELECT json_group_array(
     json_array(
         step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
         available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version,
-        queue, task_type, key, unique_key, unique_until_ts, labels, timeout
+        queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+        spawned_by, start_by_ts, snoozes, checkpoint, progress
     )
 )
 FROM step_tracker INDEXED BY step_tracker_claimed
@@ -203,7 +237,8 @@ GROUP BY queue, task_type;
 -- sqlite/claimed_under
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
-    task_type, key, unique_key, unique_until_ts, labels, timeout
+    task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id, spawned_by,
+    start_by_ts, snoozes, checkpoint, progress
 FROM step_tracker INDEXED BY step_tracker_claimed
 WHERE status = 'claimed' AND claimed_by = :pod_id AND incarnation = :incarnation
     AND claim_token = :claim_token
@@ -262,7 +297,8 @@ CREATE TABLE orphans (
 -- sqlite/dead_letters
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
-    task_type, key, unique_key, unique_until_ts, labels, timeout
+    task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id, spawned_by,
+    start_by_ts, snoozes, checkpoint, progress
 FROM step_tracker
 WHERE status = 'failed' AND (last_update_ts, step_id) < (:before_ts, :before_id)
 ORDER BY last_update_ts DESC, step_id DESC
@@ -320,6 +356,14 @@ WITH RECURSIVE pair(queue, task_type) AS (
 )
 SELECT queue, task_type FROM pair;
 
+-- sqlite/delete_dependencies
+DELETE FROM dependencies
+WHERE (parent_id, child_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:removed));
+
+-- sqlite/delete_dependencies_of
+DELETE FROM dependencies
+WHERE child_id IN (SELECT value FROM json_each(:step_ids));
+
 -- sqlite/delete_inbox_rows
 DELETE FROM step_inbox
 WHERE row_id <= :row_id;
@@ -338,10 +382,32 @@ DELETE FROM step_tracker
 WHERE step_id IN (SELECT value FROM json_each(:step_ids))
     AND NOT EXISTS (SELECT 1 FROM step_events AS event WHERE event.step_id = step_tracker.step_id);
 
+-- sqlite/dependencies_of
+SELECT parent_id, child_id, kind
+FROM dependencies
+WHERE child_id IN (SELECT value FROM json_each(:step_ids));
+
+-- sqlite/dependents
+-- The dependencies on steps that ended, given by id and whether they are lost: they failed or were
+-- cancelled. With them fall the waiting steps that need their success, and so on down.
+WITH RECURSIVE ended (step_id, is_lost) AS (
+    SELECT key, value FROM json_each(:ended)
+    UNION
+    SELECT dependency.child_id, 1
+    FROM ended
+    CROSS JOIN dependencies AS dependency ON dependency.parent_id = ended.step_id
+    CROSS JOIN step_tracker AS child ON child.step_id = dependency.child_id
+    WHERE ended.is_lost AND dependency.kind = 'success' AND +child.status = 'waiting'
+)
+SELECT dependency.parent_id, dependency.child_id, dependency.kind, child.status
+FROM ended
+CROSS JOIN dependencies AS dependency ON dependency.parent_id = ended.step_id
+CROSS JOIN step_tracker AS child ON child.step_id = dependency.child_id;
+
 -- sqlite/events_of_steps
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
-    queue, task_type, key, unique_key, unique_until_ts, labels, timeout, claim_token, incarnation,
-    result, error, traceback
+    queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+    spawned_by, start_by_ts, claim_token, incarnation, result, error, traceback, checkpoint
 FROM step_events
 WHERE step_id IN (SELECT value FROM json_each(:step_ids))
 ORDER BY step_id, version;
@@ -355,6 +421,22 @@ SELECT
 FROM step_tracker INDEXED BY step_tracker_failed
 WHERE status = 'failed'
 GROUP BY queue, task_type;
+
+-- sqlite/fallen
+-- The cancelled steps that depend on the success of one of these, or of others of them.
+WITH RECURSIVE lost (step_id) AS (
+    SELECT value FROM json_each(:step_ids)
+    UNION
+    SELECT dependency.child_id
+    FROM lost
+    CROSS JOIN dependencies AS dependency ON dependency.parent_id = lost.step_id
+    CROSS JOIN step_tracker AS child ON child.step_id = dependency.child_id
+    WHERE dependency.kind = 'success' AND +child.status = 'cancelled'
+)
+SELECT lost.step_id
+FROM lost
+CROSS JOIN step_tracker AS step ON step.step_id = lost.step_id
+WHERE +step.status = 'cancelled';
 
 -- sqlite/file_identity
 -- The application id and schema version in the file's header, and the number of tables, indexes
@@ -520,13 +602,16 @@ WHERE place <= :per_key - coalesce(claimed, 0)
 ORDER BY priority DESC, created_ts, step_id
 LIMIT :limit;
 
+-- sqlite/has_dependencies
+SELECT EXISTS (SELECT 1 FROM dependencies);
+
 -- sqlite/has_inbox_rows
 SELECT EXISTS (SELECT 1 FROM step_inbox);
 
 -- sqlite/history
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
-    queue, task_type, key, unique_key, unique_until_ts, labels, timeout, claim_token, incarnation,
-    result, error, traceback
+    queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+    spawned_by, start_by_ts, claim_token, incarnation, result, error, traceback, checkpoint
 FROM step_events
 WHERE step_id = :step_id
 ORDER BY version;
@@ -552,6 +637,10 @@ WHERE step_id = :step_id
 ORDER BY row_id
 LIMIT 1;
 
+-- sqlite/insert_dependency
+INSERT INTO dependencies (parent_id, child_id, kind)
+VALUES (?, ?, ?);
+
 -- sqlite/insert_inbox_row
 INSERT INTO step_inbox (
     payload, queue, priority, key, unique_key, unique_for, on_conflict, labels, delay,
@@ -574,11 +663,13 @@ VALUES (:queue, :version, :type, :event_ts, :changed_by, :max_running, :max_runn
 
 -- sqlite/insert_step_event
 INSERT INTO step_events (step_id, version, type, event_ts, pod_id, payload, priority, max_retries,
-    available_ts, queue, task_type, key, unique_key, unique_until_ts, labels, timeout, claim_token,
-    incarnation, result, error, traceback)
+    available_ts, queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents,
+    workflow_id, spawned_by, start_by_ts, claim_token, incarnation, result, error, traceback,
+    checkpoint)
 VALUES (:step_id, :version, :type, :event_ts, :pod_id, :payload, :priority, :max_retries,
     :available_ts, :queue, :task_type, :key, :unique_key, :unique_until_ts, :labels, :timeout,
-    :claim_token, :incarnation, :result, :error, :traceback);
+    :parents, :workflow_id, :spawned_by, :start_by_ts, :claim_token, :incarnation, :result, :error,
+    :traceback, :checkpoint);
 
 -- sqlite/is_any_claimed
 SELECT EXISTS (SELECT 1 FROM step_tracker INDEXED BY step_tracker_claimed WHERE status = 'claimed');
@@ -678,6 +769,14 @@ AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
 ORDER BY latest.place DESC
 LIMIT :limit;
 
+-- sqlite/make_ready
+-- Apply the event Ready to these waiting steps.
+UPDATE step_tracker
+SET status = 'pending', last_update_ts = :now, version = version + 1,
+    is_queued = (available_ts <= :now)
+FROM json_each(:step_ids) AS ready
+WHERE step_id = ready.value AND +status = 'waiting';
+
 -- sqlite/mark_due
 -- Queue the delayed steps of one queue and task type that are due by now.
 UPDATE step_tracker
@@ -695,7 +794,8 @@ WHERE status = 'pending' AND is_queued = 0 AND retry_count > 0 AND last_update_t
 -- sqlite/newest_dead_letters
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
-    task_type, key, unique_key, unique_until_ts, labels, timeout
+    task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id, spawned_by,
+    start_by_ts, snoozes, checkpoint, progress
 FROM step_tracker
 WHERE status = 'failed'
 ORDER BY last_update_ts DESC, step_id DESC
@@ -722,6 +822,19 @@ WHERE step.status = 'claimed' AND step.step_id > :after
     )
 ORDER BY step.step_id
 LIMIT :limit;
+
+-- sqlite/parents_columns
+SELECT step_id, parents
+FROM step_tracker
+WHERE step_id IN (SELECT value FROM json_each(:step_ids)) AND parents IS NOT NULL;
+
+-- sqlite/parents_of_open_steps
+-- Those of the steps that are parents of steps that are not final.
+SELECT DISTINCT parent.key
+FROM step_tracker AS child INDEXED BY step_tracker_with_parents
+CROSS JOIN json_each(child.parents) AS parent
+WHERE child.parents IS NOT NULL AND child.status IN ('pending', 'waiting', 'claimed')
+    AND parent.key IN (SELECT value FROM json_each(:step_ids));
 
 -- sqlite/pending_pairs
 -- The first and the last queue and task type of which steps wait, whether these two queues have limits,
@@ -822,6 +935,24 @@ SELECT pod_id, status, birth_ts, last_heartbeat_ts, incarnation, version, descri
 FROM pod_health
 ORDER BY pod_id;
 
+-- sqlite/prune_dependencies
+-- Delete the dependencies of the steps that are pruned, and those on them, before the rows.
+DELETE FROM dependencies
+WHERE (parent_id, child_id) IN (
+    SELECT dependency.parent_id, dependency.child_id
+    FROM json_each(:ended) AS ended
+    CROSS JOIN step_tracker AS step ON step.step_id = ended.value ->> 0
+    CROSS JOIN dependencies AS dependency
+        ON dependency.parent_id = step.step_id
+    WHERE step.version = ended.value ->> 1 AND step.last_update_ts <= :before
+    UNION ALL
+    SELECT dependency.parent_id, dependency.child_id
+    FROM json_each(:ended) AS ended
+    CROSS JOIN step_tracker AS step ON step.step_id = ended.value ->> 0
+    CROSS JOIN dependencies AS dependency ON dependency.child_id = step.step_id
+    WHERE step.version = ended.value ->> 1 AND step.last_update_ts <= :before
+);
+
 -- sqlite/prune_pod
 DELETE FROM pod_health
 WHERE pod_id = :pod_id AND incarnation = :incarnation AND version = :version
@@ -851,14 +982,16 @@ WHERE rowid IN (
 );
 
 -- sqlite/put_step
--- An existing row keeps its rowid: rowids are in the order of submission.
+-- An existing row keeps its rowid, for these are in the order of submission, and its progress, which
+-- is not in the log.
 INSERT INTO step_tracker (step_id, status, priority, payload, retry_count, max_retries, created_ts,
     last_update_ts, available_ts, claimed_by, incarnation, claim_token, result, error, traceback,
-    version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout, is_queued)
+    version, queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents,
+    workflow_id, spawned_by, start_by_ts, snoozes, checkpoint, progress, is_queued)
 VALUES (:step_id, :status, :priority, :payload, :retry_count, :max_retries, :created_ts,
     :last_update_ts, :available_ts, :claimed_by, :incarnation, :claim_token, :result, :error,
     :traceback, :version, :queue, :task_type, :key, :unique_key, :unique_until_ts, :labels,
-    :timeout, :available_ts <= :last_update_ts)
+    :timeout, :parents, :workflow_id, :spawned_by, :start_by_ts, :snoozes, :checkpoint, :progress, :available_ts <= :last_update_ts)
 ON CONFLICT (step_id) DO UPDATE
 SET status = excluded.status, priority = excluded.priority, payload = excluded.payload,
     retry_count = excluded.retry_count, max_retries = excluded.max_retries,
@@ -869,7 +1002,9 @@ SET status = excluded.status, priority = excluded.priority, payload = excluded.p
     version = excluded.version, queue = excluded.queue, task_type = excluded.task_type,
     key = excluded.key, unique_key = excluded.unique_key,
     unique_until_ts = excluded.unique_until_ts, labels = excluded.labels,
-    timeout = excluded.timeout,
+    timeout = excluded.timeout, parents = excluded.parents, workflow_id = excluded.workflow_id,
+    spawned_by = excluded.spawned_by, start_by_ts = excluded.start_by_ts,
+    snoozes = excluded.snoozes, checkpoint = excluded.checkpoint, progress = step_tracker.progress,
     is_queued = excluded.is_queued;
 
 -- sqlite/queue_events
@@ -935,6 +1070,15 @@ WHERE NOT EXISTS (
     WHERE step_id = success.key AND +status = 'completed' AND +claim_token = :claim_token
 );
 
+-- sqlite/restore
+-- Apply the event Restored to these cancelled steps.
+UPDATE step_tracker
+SET status = 'waiting', last_update_ts = :now, version = version + 1, retry_count = 0, snoozes = 0,
+    claimed_by = NULL, incarnation = NULL, claim_token = NULL, error = NULL, traceback = NULL,
+    is_queued = (available_ts <= :now)
+FROM json_each(:step_ids) AS restored
+WHERE step_id = restored.value AND +status = 'cancelled';
+
 -- sqlite/rows_before
 -- The :most latest rows between :after and :before: the first of them, and their number.
 SELECT min(place), count(*)
@@ -957,17 +1101,23 @@ WHERE status = 'claimed' AND queue IN (SELECT value FROM json_each(:queues))
     )
 GROUP BY queue, key;
 
+-- sqlite/statuses
+SELECT step_id, status
+FROM step_tracker
+WHERE step_id IN (SELECT value FROM json_each(:step_ids));
+
 -- sqlite/step_events
 SELECT step_id, version, type, event_ts, pod_id, payload, priority, max_retries, available_ts,
-    queue, task_type, key, unique_key, unique_until_ts, labels, timeout, claim_token, incarnation,
-    result, error, traceback
+    queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+    spawned_by, start_by_ts, claim_token, incarnation, result, error, traceback, checkpoint
 FROM step_events
 ORDER BY step_id, version;
 
 -- sqlite/steps
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
-    task_type, key, unique_key, unique_until_ts, labels, timeout
+    task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id, spawned_by,
+    start_by_ts, snoozes, checkpoint, progress
 FROM step_tracker
 WHERE step_id IN (SELECT value FROM json_each(:step_ids));
 
@@ -984,13 +1134,16 @@ LIMIT :limit;
 -- has not passed. Each index holds only the steps with a unique key.
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
-    task_type, key, unique_key, unique_until_ts, labels, timeout
+    task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id, spawned_by,
+    start_by_ts, snoozes, checkpoint, progress
 FROM step_tracker INDEXED BY step_tracker_unique_active
-WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) AND status IN ('pending', 'claimed')
+WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) 
+    AND status IN ('pending', 'waiting', 'claimed')
 UNION
 SELECT step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
     available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version, queue,
-    task_type, key, unique_key, unique_until_ts, labels, timeout
+    task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id, spawned_by,
+    start_by_ts, snoozes, checkpoint, progress
 FROM step_tracker INDEXED BY step_tracker_unique_until
 WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) AND unique_until_ts > :now;
 
@@ -1009,12 +1162,12 @@ VALUES (
 INSERT INTO step_tracker (
     step_id, status, retry_count, created_ts, last_update_ts, version, is_queued,
     payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
-    unique_until_ts, labels, timeout
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
 )
 VALUES (
-    :step_id, 'pending', 0, :created_ts, :created_ts, 1, :available_ts <= :created_ts,
+    :step_id, :status, 0, :created_ts, :created_ts, 1, :available_ts <= :created_ts,
     :payload, :priority, :max_retries, :available_ts, :queue, :task_type, :key, :unique_key,
-    :unique_until_ts, :labels, :timeout
+    :unique_until_ts, :labels, :timeout, :parents, :workflow_id, :spawned_by, :start_by_ts
 );
 
 -- sqlite/take_orphans
@@ -1027,7 +1180,8 @@ UPDATE step_tracker
 SET status = :status, priority = :priority, payload = :payload, retry_count = :retry_count,
     available_ts = :available_ts, claimed_by = :claimed_by, incarnation = :incarnation,
     claim_token = :claim_token, result = :result, error = :error, traceback = :traceback,
-    task_type = :task_type, labels = :labels, last_update_ts = :last_update_ts, version = :version,
+    task_type = :task_type, labels = :labels, parents = :parents, snoozes = :snoozes,
+    checkpoint = :checkpoint, last_update_ts = :last_update_ts, version = :version,
     is_queued = (:available_ts <= :last_update_ts)
 WHERE step_id = :step_id;
 
@@ -1041,6 +1195,16 @@ INSERT OR REPLACE INTO queues (queue, max_running, max_running_per_key, rate_cou
     paused, tokens, refilled_ts, version, last_update_ts)
 VALUES (:queue, :max_running, :max_running_per_key, :rate_count, :rate_period, :paused, :tokens,
     :refilled_ts, :version, :last_update_ts);
+
+-- sqlite/wait_again
+-- Add a dependency on each of these steps to every waiting step that has it as a parent.
+INSERT OR IGNORE INTO dependencies (parent_id, child_id, kind)
+SELECT parent.key, child.step_id, parent.value
+FROM step_tracker AS child INDEXED BY step_tracker_with_parents
+CROSS JOIN json_each(child.parents) AS parent
+WHERE child.parents IS NOT NULL AND child.status = 'waiting'
+    AND child.status IN ('pending', 'waiting', 'claimed')
+    AND parent.key IN (SELECT value FROM json_each(:parent_ids));
 
 -- sqlite/waiting_types
 -- The queues and task types of which steps wait, with a key or without one, and whether the queue has
@@ -1091,3 +1255,8 @@ SELECT queue, task_type, is_keyless, EXISTS (
     )
 )
 FROM waiting;
+
+-- sqlite/with_dependencies
+SELECT value
+FROM json_each(:step_ids)
+WHERE EXISTS (SELECT 1 FROM dependencies WHERE child_id = value);

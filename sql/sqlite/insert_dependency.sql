@@ -1,0 +1,2 @@
+INSERT INTO dependencies (parent_id, child_id, kind)
+VALUES (?, ?, ?)
