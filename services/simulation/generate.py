@@ -113,10 +113,7 @@ def burst(
 
 
 def _with_inbox(scenario: sc.Scenario) -> sc.Scenario:
-    """Let some submissions to a SQLite file insert rows into the inbox, of which few are
-    invalid."""
-    if scenario.store != "sqlite":
-        return scenario
+    """Let some submissions insert rows into the inbox, of which few are invalid."""
     chance = Random(f"scenario {scenario.seed}, inbox")
     share = chance.choice([0.0, 0.3])
     requests = list(scenario.requests)

@@ -35,13 +35,15 @@ class InboxChecks:
         self._inserted.update(step_ids)
 
     def will_be_taken(self, rows: Sequence[TakenIn]) -> None:
-        """Note which steps have the unique keys of these rows before they are taken in."""
+        """Note which steps have the unique keys of these rows before they are taken in. One that
+        has changed since the rows were read may have been pending then or not."""
         self._owners.clear()
         for row, at in rows:
             if row.unique_key is not None:
-                owner = self._unique_keys.owner(row.unique_key, at)
+                owner = self._unique_keys.owner_when_read(row.unique_key, at)
                 if owner is not None:
-                    self._owners[row.unique_key] = self._records.steps[owner].status
+                    record = self._records.steps[owner]
+                    self._owners[row.unique_key] = "changing" if record.at > at else record.status
 
     def check(self, rows: Sequence[TakenIn], steps: Sequence[StepChange]) -> None:
         """Check a transaction that deletes ``rows``, after all that it does. Raises

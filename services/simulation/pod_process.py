@@ -208,6 +208,10 @@ class PodProcess(Actor):
         self.machine.drain(self.clock(), grace)
         self.wake()
 
+    def new_row_id(self) -> str:
+        """An id for a row of the inbox that the pod takes in."""
+        return f"row {self._new_id()}"
+
     def _new_id(self) -> str:
         self.ids += 1
         return f"{self.process_id}/{self.ids}"

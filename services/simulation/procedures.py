@@ -3,14 +3,18 @@ server one after another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
 
+from fleet_q.adapters.snowflake.inbox import TRIES
 from fleet_q.core.calls import StoreCall
+from fleet_q.core.inbox import Intake
+from fleet_q.core.intake import IntakePlanner
 from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
+from fleet_q.core.step import Step
 from fleet_q.services.simulation.mailbox import Posted, Request, joining_pod
 from fleet_q.services.simulation.models import Body, Statement, StoreModel
 
@@ -27,11 +31,15 @@ Change = tuple[str, tuple[str, ...]]
 
 
 class Procedures:
-    """The procedures of ``SnowflakeStore`` on standard or hybrid tables, called by ``actor``."""
+    """The procedures of ``SnowflakeStore`` on standard or hybrid tables, called by ``actor``.
+    ``has_inbox_rows``: whether an answer shows rows of the inbox."""
 
-    def __init__(self, model: StoreModel, actor: Any) -> None:
+    def __init__(
+        self, model: StoreModel, actor: Any, has_inbox_rows: Callable[[], bool] = lambda: False
+    ) -> None:
         self._model = model
         self._actor = actor
+        self._has_inbox_rows = has_inbox_rows
 
     def body(self, call: StoreCall) -> Body:
         """The statements that carry out ``call``."""
@@ -39,11 +47,15 @@ class Procedures:
         args = call.args
         match call.method:
             case "sync":
-                return (yield from self._sync(args[0]))
+                return (yield from self._claim_again(args[0], (yield from self._sync(args[0]))))
             case "post":
-                return (yield from self._post(*args))
+                result = yield from self._post(*args)
+                return (yield from self._post_again(result, *args))
             case "poll":
-                return (yield from self._poll(*args))
+                result = yield from self._poll(*args)
+                return (yield from self._take_in_after(args[0], result))
+            case "insert":
+                return (yield from self._insert_rows(call))
             case "submit":
                 return (yield from self._submit(call))
             case "set_queue":
@@ -96,6 +108,69 @@ class Procedures:
         yield self._update(("step_tracker", held))
         yield self._update(("pod_health", (request.pod_id,)))
         return (yield _then("ROLLBACK", self._model.commit, does=StoreCall("sync", (request,))))
+
+    def _claim_again(self, request: SyncRequest, result: SyncResult) -> Body:
+        """Take in the rows of the inbox that a claim has seen, and claim once more if it has found
+        no step."""
+        if not (request.claim and self._has_inbox_rows()):
+            return result
+        yield from self._take_in(request.pod_id)
+        if result.claimed or request.outcomes:
+            return _with_more(request, result)
+        command = None if result.done else request.pod_command
+        claim = replace(request, pod_command=command, check_held=(), is_retry=False)
+        after = yield from self._sync(claim)
+        more = after.more or self._has_inbox_rows()
+        return replace(after, lost=result.lost, done=result.done or after.done, more=more)
+
+    def _post_again(
+        self, result: SyncResult | None, request: SyncRequest, number: int, patience: float
+    ) -> Body:
+        if result is None or not (request.claim and self._has_inbox_rows()):
+            return result
+        yield from self._take_in(request.pod_id)
+        if result.claimed or not _only_claims(request):
+            return _with_more(request, result)
+        return (yield from self._put(request, number, patience))
+
+    def _take_in_after(self, request: Request, result: Any) -> Body:
+        """Take in rows after a poll by which the pod has served."""
+        has_served = isinstance(result, SyncResult) and result.served_others is not None
+        if not (isinstance(request, SyncRequest) and has_served and request.claim):
+            return result
+        if not self._has_inbox_rows():
+            return result
+        yield from self._take_in(request.pod_id)
+        return _with_more(request, result)
+
+    def _take_in(self, pod_id: str) -> Body:
+        """Read rows of the inbox, plan what becomes of them, and carry the plan out, all of it or
+        nothing."""
+        rows, at = yield self._select("inbox", StoreCall("inbox"))
+        if not rows:
+            return None
+        planner = IntakePlanner(rows, at, Intake(new_id=self._actor.new_row_id))
+        existing: dict[str, Step] = {}
+        for _ in range(TRIES):
+            plan = planner.plan(existing.values(), self._actor.new_row_id(), pod_id)
+            yield Statement("CALL take_in", self._model.call)
+            yield _then("BEGIN", self._model.begin)
+            yield self._update(("step_inbox", ()))
+            if plan.needs_check:
+                yield self._update(("step_tracker", tuple(plan.submission.ids)))
+            yield self._insert("step_tracker")
+            yield self._insert("step_events")
+            does = StoreCall("take_in", (plan, at))
+            result = yield _then("COMMIT", self._model.commit, does=does)
+            if result is None or result.is_stored:  # None: others have taken the rows in
+                return None
+            existing |= {step.step_id: step for step in result.existing}
+        return None
+
+    def _insert_rows(self, call: StoreCall) -> Body:
+        yield _then("BEGIN", self._model.begin)
+        yield self._insert("step_inbox")
+        return (yield _then("COMMIT", self._model.commit, does=call))
 
     def _post(self, request: SyncRequest, number: int, patience: float) -> Body:
         if _only_claims(request):
@@ -215,6 +290,11 @@ class Procedures:
 def _then(text: str, seconds: float, locks: tuple[str, ...] = (), **fields: Any) -> Statement:
     """A statement that follows another on the server."""
     return Statement(text, seconds, locks, begins_request=False, **fields)
+
+
+def _with_more(request: SyncRequest, result: SyncResult) -> SyncResult:
+    """The result after rows of the inbox have become steps."""
+    return replace(result, more=result.more or len(result.claimed) < request.claim)
 
 
 def must_be_confirmed(result: SyncResult) -> bool:

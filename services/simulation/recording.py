@@ -17,7 +17,7 @@ StepChange = tuple[StepEvent, Step]
 
 
 class TakenIn(NamedTuple):
-    """A row of the inbox, and the store's time at which it was deleted."""
+    """A row of the inbox that was deleted, and the store's time at which it was read."""
 
     row: InboxRow
     at: int
@@ -38,6 +38,7 @@ class RecordingDatabase(MemoryDatabase):
         self.pruned: list[str] = []  # ids of steps and pods
         self.queue_changes: list[QueueWrite] = []
         self.taken_in: list[TakenIn] = []
+        self.read_at: int | None = None  # when the rows were read that a transaction takes in
 
     def begin(self) -> MemoryTransaction:
         return _RecordingTransaction(self, self._clock() - self.early_by)
@@ -88,9 +89,14 @@ class _RecordingTransaction(MemoryTransaction):
         super().write_queues(changes)
         self._db.queue_changes += changes
 
+    def has_inbox_rows(self) -> bool:
+        """False if rows are not taken in by syncs, but by transactions of their own."""
+        return not self._db.traits.combines and super().has_inbox_rows()
+
     def delete_inbox_rows(self, last: InboxRow) -> None:
         rows = [row for row in self._db.inbox if row.row_id <= last.row_id]
-        self._db.taken_in += [TakenIn(row, self.at) for row in rows]
+        at = self.at if self._db.read_at is None else self._db.read_at
+        self._db.taken_in += [TakenIn(row, at) for row in rows]
         super().delete_inbox_rows(last)
 
     def prune_steps(self, steps: Sequence[FinalStep], before: int) -> Pruned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from fleet_q.core.calls import StoreCall
@@ -14,15 +15,21 @@ HEARTBEAT_LOCKS: Final = frozenset({_FILE})
 """Locks that every heartbeat needs. On Snowflake heartbeats are inserted without a lock."""
 
 
-def script(model: StoreModel, call: StoreCall, actor: Any) -> Script:
-    """Return the statements of ``call`` on a store of this model."""
+def script(
+    model: StoreModel,
+    call: StoreCall,
+    actor: Any,
+    has_inbox_rows: Callable[[], bool] = lambda: False,
+) -> Script:
+    """Return the statements of ``call`` on a store of this model. ``has_inbox_rows``: whether an
+    answer shows rows of the inbox."""
     if call.method == "hold_locks":
         return fixed(*_hold(model, *call.args))
     if call.method in READS:
         return fixed(_read(model, call))
     if model.kind == "sqlite":
         return fixed(*_sqlite(model, call))
-    return Script(Procedures(model, actor).body(call), is_procedure=True)
+    return Script(Procedures(model, actor, has_inbox_rows).body(call), is_procedure=True)
 
 
 def _read(model: StoreModel, call: StoreCall) -> Statement:

@@ -91,7 +91,8 @@ class Server:
         self.stats.calls += 1
         self.stats.syncs += call.method in ("sync", "post")
         view = self._stale.view(actor, call.method) if self._stale is not None else None
-        session = Session(actor, call, script(self.model, call, actor), view)
+        statements = script(self.model, call, actor, lambda: bool(self._database.inbox))
+        session = Session(actor, call, statements, view)
         session.halted = actor.name == OUTSIDER
         faults = self.transaction_faults.get(actor.name)
         if faults and not session.is_query:

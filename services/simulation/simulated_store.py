@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec.structs import replace
 
+from fleet_q.adapters.memory import MemoryTransaction
 from fleet_q.core.calls import StoreCall
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.event_store import EventStore
-from fleet_q.core.inbox import Intake
+from fleet_q.core.inbox import INBOX_BATCH, INBOX_BATCH_BYTES, InboxRow, Intake
+from fleet_q.core.intake import IntakePlan
 from fleet_q.core.pod import SendHeartbeat
-from fleet_q.core.ports import CheckedReplacement, CheckedSubmission, SyncRequest, SyncResult
-from fleet_q.core.step import Step
+from fleet_q.core.ports import (
+    CheckedReplacement,
+    CheckedSubmission,
+    SubmissionResult,
+    SyncRequest,
+    SyncResult,
+)
+from fleet_q.core.step import Change, Reject, Step, Submit
 from fleet_q.core.uniqueness import owners
 from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.mailbox import MOST_SERVED, Mailbox, Posted, Request, Result
@@ -52,6 +60,31 @@ class SimulatedStore(EventStore):
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows into the inbox."""
         self._database.put_into_inbox(rows)
+
+    def inbox(self) -> tuple[list[InboxRow], int]:
+        """The first rows of the inbox, and the store's time."""
+        with self._database.read() as tx:
+            return tx.inbox(INBOX_BATCH, INBOX_BATCH_BYTES), tx.at
+
+    def take_in(self, plan: IntakePlan, read_at: int) -> SubmissionResult | None:
+        """Carry out a plan for rows that were read at ``read_at``. ``None``: others have taken them
+        in."""
+        waiting = {row.row_id for row in self._database.inbox}
+        if not waiting.issuperset(row.row_id for row in plan.rows):
+            return None
+        submission = plan.submission
+        self._database.read_at = read_at
+        try:
+            with self._database.write() as tx:
+                if not _is_storable(tx, submission):
+                    return SubmissionResult(False, _in_the_way(tx, submission))
+                tx.submit_many(_all_steps(submission), submission.by)
+                rejections = [Reject(step_id, error) for step_id, error in plan.errors.items()]
+                tx.change_allowed(cast("list[Change]", rejections), submission.by)
+                tx.delete_inbox_rows(plan.rows[-1])
+        finally:
+            self._database.read_at = None
+        return SubmissionResult(True)
 
     def peek(self, request: SyncRequest) -> SyncResult | None:
         """The answer to a claim if no step is due."""
@@ -122,18 +155,32 @@ class SimulatedStore(EventStore):
         submission, or a step that is to be replaced has changed."""
         names = {*submission.ids, *submission.unique_keys}
         with self._database.read() as tx:
-            replaced = tx.steps([each.step_id for each in submission.replacements])
-            row.is_stored = (
-                taken.isdisjoint(names)
-                and not tx.steps([new.step_id for new in submission.steps])
-                and not owners(tx.steps_with_unique_keys(submission.unique_keys), tx.at)
-                and all(_is_as_read(replaced, each) for each in submission.replacements)
-            )
+            row.is_stored = taken.isdisjoint(names) and _is_storable(tx, submission)
         taken |= names
         if row.is_stored:
-            new = (*submission.steps, *(each.by for each in submission.replacements))
-            call = StoreCall("submit", (new, submission.by))
+            call = StoreCall("submit", (_all_steps(submission), submission.by))
             self._on_done(row.actor, call, call.on(self))
+
+
+def _all_steps(submission: CheckedSubmission) -> tuple[Submit, ...]:
+    return (*submission.steps, *(each.by for each in submission.replacements))
+
+
+def _is_storable(tx: MemoryTransaction, submission: CheckedSubmission) -> bool:
+    """Whether no step has an id or a unique key of the submission, and those that it replaces are
+    as they were read."""
+    replaced = tx.steps([each.step_id for each in submission.replacements])
+    return (
+        not tx.steps([new.step_id for new in submission.steps])
+        and not owners(tx.steps_with_unique_keys(submission.unique_keys), tx.at)
+        and all(_is_as_read(replaced, each) for each in submission.replacements)
+    )
+
+
+def _in_the_way(tx: MemoryTransaction, submission: CheckedSubmission) -> tuple[Step, ...]:
+    of_keys = owners(tx.steps_with_unique_keys(submission.unique_keys), tx.at).values()
+    existing = tx.steps(submission.ids) | {step.step_id: step for step in of_keys}
+    return tuple(existing.values())
 
 
 def _is_as_read(steps: dict[str, Step], replacement: CheckedReplacement) -> bool:

@@ -64,6 +64,12 @@ class UniqueKeyChecks:
         owners = [step_id for step_id in self._of_key[unique_key] if _has_key(steps[step_id], at)]
         return min(owners, key=lambda step_id: (steps[step_id].created, step_id), default=None)
 
+    def owner_when_read(self, unique_key: str, at: int) -> str | None:
+        """The same, as a reader may have seen it at that time: a step that has changed since may
+        have had the key then."""
+        later = (i for i in self._of_key[unique_key] if self._records.steps[i].at > at)
+        return self.owner(unique_key, at) or min(later, default=None)
+
     def answered(self, work: Work, result: SubmitResult) -> None:
         """Check what a client learns of its submission. Raises :class:`Violation`."""
         if result.step_id == work.step_id:

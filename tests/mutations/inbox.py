@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fleet_q.adapters.memory import MemoryTransaction
+from fleet_q.core import intake
+from fleet_q.services.simulation import simulated_store
 from tests.mutations.guards import Mutation, replaced
 
 
@@ -15,6 +17,16 @@ def _backwards(inbox: Any) -> Any:
 def _only_the_last(inbox: Any) -> Any:
     """Pass over all rows of a batch but the last, which are deleted with it."""
     return lambda tx, limit, most_bytes: inbox(tx, limit, most_bytes)[-1:]
+
+
+def _each_alone(add: Any) -> Any:
+    """Plan each row as if none was planned before it."""
+
+    def mutant(plan: Any, submit: Any) -> None:
+        plan._new_owners.clear()
+        add(plan, submit)
+
+    return mutant
 
 
 INBOX: Final = (
@@ -29,5 +41,13 @@ INBOX: Final = (
     Mutation(
         "a sync that finds no step looks into the inbox",
         replaced(MemoryTransaction, "has_inbox_rows", lambda _: lambda tx: False),
+    ),
+    Mutation(
+        "rows that are taken in together know of each other's unique keys",
+        replaced(intake._Plan, "add", _each_alone),
+    ),
+    Mutation(
+        "rows are planned again if steps have their unique keys by now",
+        replaced(simulated_store, "_is_storable", lambda _: lambda tx, submission: True),
     ),
 )

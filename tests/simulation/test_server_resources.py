@@ -48,10 +48,10 @@ class ScriptedStore(SimulatedStore):
         self.ended: dict[str, float] = {}
         super().__init__(model)
 
-        def script(model: Any, call: StoreCall, actor: Any) -> Script:
+        def script(model: Any, call: StoreCall, actor: Any, *inbox: Any) -> Script:
             if call.method == "custom":
                 return fixed(*call.args)
-            return scripts.script(model, call, actor)
+            return scripts.script(model, call, actor, *inbox)
 
         monkeypatch.setattr(server, "script", script)
         self.virtual_clock.run(200.0)
