@@ -320,11 +320,18 @@ class Fleet:
         """Cancel outstanding faults, resume every queue, and restart every pod that has no
         process."""
         self.server.transaction_faults.clear()
-        for queue in self.checks.queues.paused:
-            self._send(sc.QueueSetting(self.virtual_clock.now, queue, QueueChange(paused=False)))
+        self._resume_queues()
         for pod_id in sorted(self.processes):
             if not self.processes[pod_id].alive:
                 self.begin(pod_id)
+
+    def _resume_queues(self) -> None:
+        """Resume every queue, now and again: clients may have tried until now to pause it."""
+        for queue in self.checks.queues.paused:
+            self._send(sc.QueueSetting(self.virtual_clock.now, queue, QueueChange(paused=False)))
+        if not self._closing:
+            again = self.scenario.settings.recovery_interval
+            self.virtual_clock.after(again, self._resume_queues)
 
     def _settle(self) -> None:
         """Run until every step has ended, and then, unless the fleet is measured, until every pod
