@@ -16,7 +16,13 @@ from msgspec.structs import replace
 from fleet_q.adapters.ids import INTAKE
 from fleet_q.adapters.snowflake.deadline import FETCH_TIMEOUT
 from fleet_q.core.calls import StoreCall
-from fleet_q.core.errors import DataRefused, FleetQError, StoreUnavailable, UnknownStoreError
+from fleet_q.core.errors import (
+    DataRefused,
+    FleetQError,
+    StoreContended,
+    StoreUnavailable,
+    UnknownStoreError,
+)
 from fleet_q.core.event_store import EventStore
 from fleet_q.core.ports import SyncResult
 from fleet_q.services.simulation.actor import Actor
@@ -219,6 +225,7 @@ class Server:
             self._virtual_clock.after(delay, self._store.mailbox.post, *call.args)
         if call.method in ("serve", "sync"):
             session.view = None  # it sees what it has committed
+            session.has_committed = True
         self._report(session.actor, call, session.returned)
         self._database.early_by = 0
 
@@ -275,6 +282,8 @@ class Server:
         self._virtual_clock.after(wait, session.actor.on_error, error)
 
     def _fail_and_roll_back(self, session: Session, error: StoreUnavailable) -> None:
+        if session.has_committed and isinstance(error, StoreContended):
+            error = StoreUnavailable(str(error))  # it does not say that nothing was done
         self._fail(session, error, rolls_back=not session.is_in_procedure)
 
     def _end(self, session: Session) -> None:

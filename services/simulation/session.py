@@ -22,9 +22,9 @@ class Session:
 
     __slots__ = (
         "_has_ended", "_statement", "aborted", "actor", "answer", "arrived_at", "call", "clock_at",
-        "error", "fault", "fault_at", "halted", "held", "held_since", "last_lock_at", "next",
-        "over", "requests", "returned", "script", "sent_at", "view", "waits_for", "waits_for_slot",
-        "waits_since",
+        "error", "fault", "fault_at", "halted", "has_committed", "held", "held_since",
+        "last_lock_at", "next", "over", "requests", "returned", "script", "sent_at", "view",
+        "waits_for", "waits_for_slot", "waits_since",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +50,7 @@ class Session:
         self.waits_since = 0.0
         self.fault: TransactionFault | None = None
         self.fault_at = 0  # the request before which it occurs
+        self.has_committed = False  # a part of what it does, or all
         self.halted = False  # its client waits before the next statement
         self.aborted = False  # rolled back while its client was silent
         self.over = False
