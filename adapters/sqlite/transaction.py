@@ -345,18 +345,18 @@ class SqliteTransaction(SqliteDependencies):
         queue, for which there is a faster statement.
         """
         token = {"claim_token": request.claim_token}
-        holder = {"pod_id": request.pod_id, "incarnation": request.incarnation}
+        holder = {"now": self.at, "pod_id": request.pod_id, "incarnation": request.incarnation}
         rule = {"free": request.free, "most_bytes": MAX_CLAIM_SIZE}
         ids, may_take_all = self._first_due(request, rule) or (self._select(request), True)
         updated = (
-            self._run("claim", {"now": self.at, "ids": ids, **holder, **token})
+            self._run("claim", {"ids": ids, **holder, **token})
             if may_take_all
-            else self._run("claim_some", {"now": self.at, "ids": ids, **rule, **holder, **token})
+            else self._run("claim_some", {"ids": ids, **rule, **holder, **token})
         )
         if not updated.rowcount:
             return []
         self._run("append_claims", token)
-        text: str = self._run("claimed", token).fetchone()[0]
+        text: str = self._run("claimed", {**holder, **token}).fetchone()[0]
         return sorted(_decode_steps(text), key=claim_order)
 
     def _first_due(self, request: SyncRequest, rule: dict[str, int]) -> tuple[str, bool] | None:

@@ -29,7 +29,8 @@ class Attempts:
         self._abandoned += self._held.add(steps, claim_token, sizes)
 
     def finished(self, outcome: Outcome) -> bool:
-        """See :meth:`~fleet_q.core.worker.machine.PodMachine.finished`."""
+        """A function has ended. False if the pod does not hold its claim any more, and ignores the
+        outcome."""
         held = self._running.get(outcome.step_id)
         if held is None or held.claim_token != outcome.claim_token:
             return False

@@ -87,6 +87,8 @@ class PodMachine:
         self._requests = parts.requests
         self._backoff = parts.backoff
         self._attempts = Attempts(parts, self.retry_policy)
+        self.finished: Callable[[Outcome], bool] = self._attempts.finished
+        """Report that a function has ended; see :meth:`Attempts.finished`."""
         self._reads = Reads(parts, settings, chance, traits)
         self._confirmed: float | None = None  # the steps that wait may begin until then
 
@@ -205,11 +207,6 @@ class PodMachine:
         need not be reported. ``on_timeout`` is the outcome if it runs longer; by default, a failure
         that is retried as the settings say."""
         self._held.began(step_id, claim_token, timeout, now, on_timeout)
-
-    def finished(self, outcome: Outcome) -> bool:
-        """A function has ended. False if the pod does not hold its claim any more, and ignores the
-        outcome."""
-        return self._attempts.finished(outcome)
 
     def stuck(self, claims: Sequence[tuple[str, str]], now: float) -> None:
         """Release these steps: they have waited for a claim interval with slots free, because no

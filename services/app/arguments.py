@@ -107,11 +107,13 @@ class Arguments:
 
         Raises :class:`InvalidInput`, and what the types' own methods raise.
         """
-        if not (self._required <= arguments.keys() <= self._accepted):
+        names = arguments.keys()
+        if names != self._required and not self._required <= names <= self._accepted:
             self._check_names(arguments)
         if self._is_typed:
+            codecs, others = self._codecs, self._others
             for name, value in arguments.items():
-                codec = self._codecs.get(name, self._others)
+                codec = codecs.get(name, others)
                 if codec is not None and type(value) is not codec.exact:
                     arguments[name] = codec.from_json(value, name)
         return arguments

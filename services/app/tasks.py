@@ -192,11 +192,14 @@ class Task(Generic[P, R]):
 
         Raises :class:`PermanentFailure` if the function does not accept the payload.
         """
-        payload = _decode(step.payload)
+        try:
+            payload = _decode(step.payload)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise _no_object(error) from None
         if self.name is None:  # the executor
             return lambda: self.function(_as_row(step, payload))  # type: ignore[call-arg,arg-type]
         try:
-            del payload[TASK_TYPE]
+            payload.pop(TASK_TYPE, None)
             if ARGUMENTS in payload:
                 payload = _nested_in(payload)
             arguments = self._arguments.from_json(payload)
@@ -279,10 +282,12 @@ class Registry:
 
     def task_of(self, step: Step) -> Task[Any, Any]:
         """Return the task of ``step``. Raises :class:`PermanentFailure` if there is none."""
+        if (task := self._tasks.get(step.task_type)) is not None:
+            return task
         try:
             task_type = _decode_type(step.payload).task_type
-        except (msgspec.MsgspecError, RecursionError) as error:  # not written by FLEET-Q
-            raise PermanentFailure(f"the payload is not a JSON object: {error}") from None
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise _no_object(error) from None
         task = self.named(task_type) or self.fallback
         if task is None:
             registered = ", ".join(sorted(self._tasks)) or "none"
@@ -292,6 +297,11 @@ class Registry:
                 else "the payload has no 'task_type', and this pod has no executor"
             )
         return task
+
+
+def _no_object(error: Exception) -> PermanentFailure:
+    """The failure of a step whose payload FLEET-Q has not written."""
+    return PermanentFailure(f"the payload is not a JSON object: {error}")
 
 
 class _Typed(msgspec.Struct):

@@ -1,7 +1,15 @@
--- The claimed steps as one JSON value: between rows, SQLite would let other threads run each time.
+-- The steps that a claim has just taken, as one JSON value: between rows, SQLite would let other
+-- threads run each time. What is known of all of them is not read from the rows.
 SELECT json_group_array(
     json_array(
-        {step_columns}
+        {step_columns with
+            status = 'claimed';
+            last_update_ts = :now;
+            claimed_by = :pod_id;
+            incarnation = :incarnation;
+            claim_token = :claim_token;
+            result = NULL
+        }
     )
 )
 FROM step_tracker INDEXED BY step_tracker_claimed

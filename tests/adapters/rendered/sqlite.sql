@@ -215,12 +215,13 @@ WHERE rowid IN (
 );
 
 -- sqlite/claimed
--- The claimed steps as one JSON value: between rows, SQLite would let other threads run each time.
+-- The steps that a claim has just taken, as one JSON value: between rows, SQLite would let other
+-- threads run each time. What is known of all of them is not read from the rows.
 SELECT json_group_array(
     json_array(
-        step_id, status, priority, payload, retry_count, max_retries, created_ts, last_update_ts,
-        available_ts, claimed_by, incarnation, claim_token, result, error, traceback, version,
-        queue, task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+        step_id, 'claimed', priority, payload, retry_count, max_retries, created_ts, :now,
+        available_ts, :pod_id, :incarnation, :claim_token, NULL, error, traceback, version, queue,
+        task_type, key, unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
         spawned_by, start_by_ts, snoozes, checkpoint, progress
     )
 )
