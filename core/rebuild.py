@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, Protocol, TypeVar
 
@@ -282,6 +282,20 @@ def _without_heartbeat(pod: Pod) -> Pod:
 
 def _without_progress(step: Step) -> Step:
     return step if step.progress is None else replace(step, progress=None)
+
+
+def is_equal_but_for_progress(one: Step | None, other: Step | None) -> bool:
+    """Whether these are the same, except for the progress, which is not in the log."""
+    if one is None or other is None:
+        return one is other
+    return _without_progress(one) == _without_progress(other)
+
+
+def with_progress(folded: Iterable[Step], table: Mapping[str, Step]) -> Iterator[Step]:
+    """The steps with the progress of the rows in the table."""
+    for step in folded:
+        row = table.get(step.step_id)
+        yield step if row is None else replace(step, progress=row.progress)
 
 
 def _report_only(ids: Sequence[str]) -> Sequence[str]:

@@ -85,7 +85,8 @@ def recovery_cycle(
         if not (yield from call(Store.orphans, "", 1)):
             starts.remove([incarnation for incarnation in left_behind if incarnation not in living])
     # Last, since steps are to be recovered even if this fails.
-    yield from call(Store.fold_heartbeats)
+    while (yield from call(Store.fold_heartbeats)):
+        pass
     return True
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from fleet_q.core import dependencies, uniqueness
 from fleet_q.core import step as steps
-from fleet_q.core import uniqueness
 from fleet_q.core.calls import Calls, StoreCall
 from fleet_q.core.errors import StoreError, StoreUnavailable
 from fleet_q.core.mailbox import PATIENCE, Waiting, exchange, poll_intervals
@@ -63,8 +63,9 @@ class Submitting:
     ) -> Calls[list[SubmitResult]]:
         """See :meth:`fleet_q.core.ports.Store.submit`. ``is_retry``: an earlier attempt, outside
         of the mailbox, may have stored those of the steps whose ids are unique."""
-        first = first_by_id(uniqueness.merged(new))
-        fresh = dict(first)
+        merged = uniqueness.merged(new)
+        dependencies.check_no_circle(merged)
+        fresh = first_by_id(uniqueness.with_owners_as_parents(new, merged, {}, ()))
         replacements: dict[str, CheckedReplacement] = {}  # by the id of the submission
         results: dict[str, SubmitResult] = {}
         while fresh or replacements:
@@ -87,15 +88,22 @@ class Submitting:
                 if item is not None:
                     results[item.step_id] = _found(step, item, is_retry=is_retry)
             owners = uniqueness.first_owners(result.existing)
+            stands_for: dict[str, str] = {}
             for item in [item for item in fresh.values() if item.unique_key in owners]:
                 owner = owners[str(item.unique_key)]
                 replace = uniqueness.replacement(owner, item)
                 del fresh[item.step_id]
                 results[item.step_id] = SubmitResult(owner.step_id, is_new=False)
+                stands_for[item.step_id] = owner.step_id
                 if replace is not None:
                     replacements[item.step_id] = CheckedReplacement(
                         owner.step_id, owner.version, item
                     )
+            if stands_for:
+                fresh = {
+                    step_id: uniqueness.with_standing_parents(item, stands_for)
+                    for step_id, item in fresh.items()
+                }
         return uniqueness.results_of(new, results)
 
     def _store(

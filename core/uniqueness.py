@@ -93,22 +93,19 @@ def with_owners_as_parents(
         owner = owners.get(submit.unique_key)
         first = firsts[submit.unique_key]
         stands_for[submit.step_id] = first if owner is None or first in existing else owner.step_id
-    return [
-        replace(submit, parents=parents_json(_standing(submit.parents, stands_for)))
-        if submit.parents is not None
-        else submit
-        for submit in merged
-    ]
+    return [with_standing_parents(submit, stands_for) for submit in merged]
 
 
-def _standing(parents: str, stands_for: Mapping[str, str]) -> dict[str, Kind]:
-    """Parents by the ids that stand for them. A step that is one twice must end with success if
-    either must."""
+def with_standing_parents(submit: Submit, stands_for: Mapping[str, str]) -> Submit:
+    """The submission with the steps that stand for its parents, by the ids of those. A step that is
+    one twice must end with success if either must."""
+    if submit.parents is None:
+        return submit
     result: dict[str, Kind] = {}
-    for parent_id, kind in parents_of(parents).items():
+    for parent_id, kind in parents_of(submit.parents).items():
         standing = stands_for.get(parent_id, parent_id)
         result[standing] = "success" if result.get(standing) == "success" else kind
-    return result
+    return replace(submit, parents=parents_json(result))
 
 
 def _merged(earlier: Submit, later: Submit) -> Submit:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fleet_q.adapters import rows
 from fleet_q.adapters.snowflake.calls import Calls, by_id
 from fleet_q.adapters.snowflake.session import Rows, new_change_id
+from fleet_q.core import dependencies
 from fleet_q.core import step as steps
+from fleet_q.core.dependencies import parents_of
 from fleet_q.core.errors import StoreUnavailable
-from fleet_q.core.lifecycle import STEP, STEP_STATUSES
+from fleet_q.core.lifecycle import STEP, STEP_STATUSES, StepStatus
 from fleet_q.core.step import Cancel, Change, Replay, Reprioritize, Step
 
 
@@ -45,7 +47,8 @@ def change_allowed(calls: Calls, commands: Sequence[Change], pod_id: str | None)
     kind, priority = _event_of(commands[0])
     step_ids = [command.step_id for command in commands]
     attempt = _attempts(calls, step_ids, kind, pod_id, all_or_none=False, priority=priority)
-    return list(by_id(calls.patiently(attempt)))
+    changed = by_id(calls.patiently(attempt))
+    return [step_id for step_id in dict.fromkeys(step_ids) if step_id in changed]
 
 
 def _event_of(command: Change) -> tuple[str, int | None]:
@@ -98,6 +101,7 @@ def _explain(calls: Calls, commands: Sequence[Cancel] | Sequence[Replay]) -> Non
     Raises :class:`StoreUnavailable` if they are allowed by now, so that they are retried.
     """
     current = calls.steps([command.step_id for command in commands])
+    _check_parents(calls, commands, current)
     has_changed = False
     for command in commands:
         step = current.get(command.step_id)
@@ -107,3 +111,23 @@ def _explain(calls: Calls, commands: Sequence[Cancel] | Sequence[Replay]) -> Non
             has_changed = True
     if has_changed:  # a step has changed since: the commands are allowed now
         raise StoreUnavailable("Snowflake: a step changed while it was being changed; try again")
+
+
+def _check_parents(
+    calls: Calls, commands: Sequence[Cancel] | Sequence[Replay], current: Mapping[str, Step]
+) -> None:
+    """Raise :class:`ParentNotReplayed` for a replay that a parent forbids."""
+    replayed = {
+        command.step_id: step
+        for command in commands
+        if isinstance(command, Replay)
+        and (step := current.get(command.step_id)) is not None
+        and step.status in ("failed", "cancelled")
+    }
+    parents = {p: None for step in replayed.values() for p in parents_of(step.parents)}
+    if parents:
+        statuses: dict[str, StepStatus] = dict(
+            calls.query("statuses", step_ids=rows.encode(list(parents)))
+        )
+        for step_id, parent_id in dependencies.replays(replayed, statuses).refused.items():
+            raise dependencies.refusal(step_id, parent_id, statuses.get(parent_id))

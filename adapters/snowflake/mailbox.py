@@ -16,7 +16,8 @@ from fleet_q.adapters.snowflake.submit import encoded
 from fleet_q.adapters.snowflake.sync import Sync, request_json, routes_json, transitions_json
 from fleet_q.adapters.snowflake.sync_snapshot import allowed_statuses
 from fleet_q.core import step as steps
-from fleet_q.core.errors import StoreContended, StoreError, StoreUnavailable
+from fleet_q.core.dependencies import parents_of
+from fleet_q.core.errors import StoreContended, StoreError, StoreUnavailable, UnknownStep
 from fleet_q.core.pod import Join, SendHeartbeat
 from fleet_q.core.ports import CheckedSubmission, SubmissionResult, SyncRequest, SyncResult
 from fleet_q.core.retry import micros
@@ -120,7 +121,29 @@ class Mailbox:
             return None
         is_stored = int(answer[0][0]) > 0
         existing = () if is_stored else tuple(rows.to_step(r[1:]) for r in answer if r[1])
+        if not is_stored and not existing:
+            self._check_parents(submission)
         return SubmissionResult(is_stored, existing)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether steps may wait for others, as far as is known."""
+        return self._sync.may_wait
+
+    def _check_parents(self, submission: CheckedSubmission) -> None:
+        """Raise :class:`UnknownStep` for a parent that does not exist, because of which the
+        submission was not stored."""
+        parents = {
+            parent_id: None for step in submission.steps for parent_id in parents_of(step.parents)
+        }
+        for step in submission.steps:
+            parents.pop(step.step_id, None)
+        if parents:
+            known = self._session.query("statuses", step_ids=rows.encode(list(parents)))
+            unknown = parents.keys() - {row[0] for row in known}
+            for parent_id in parents:
+                if parent_id in unknown:
+                    raise UnknownStep(parent_id)
 
     def sees_limits(self) -> None:
         """Queues have limits from now on, as this process has set some."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from operator import eq
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import astuple
@@ -94,7 +93,7 @@ class Rebuilder:
             log=self._step_events_of,
             table=lambda ids: by_id(self._session.query("steps", step_ids=ids)),
             fold=lambda log: {step.step_id: step for step in rebuild.fold_steps(log)},
-            is_equal=eq,
+            is_equal=rebuild.is_equal_but_for_progress,
         )
 
     def _differing_pods(self, pod_ids: Sequence[str]) -> list[str]:
@@ -111,7 +110,9 @@ class Rebuilder:
 
         def replace() -> None:
             log = self._step_events_of(ids)
-            folded: list[Any] = [astuple(step) for step in rebuild.fold_steps(log)]
+            table = by_id(self._session.query("steps", step_ids=ids))  # later progress is lost
+            steps = rebuild.with_progress(rebuild.fold_steps(log), table)
+            folded: list[Any] = [astuple(step) for step in steps]
             self._replace("replace_steps", len(log), step_ids=ids, steps=rows.encode(folded))
 
         self._calls.patiently(replace)

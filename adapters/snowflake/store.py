@@ -32,7 +32,6 @@ from fleet_q.adapters.snowflake.traits import TRAITS
 from fleet_q.core import search
 from fleet_q.core import step as steps
 from fleet_q.core.dependencies import parents_of
-from fleet_q.core.errors import InvalidInput
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import Intake
 from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
@@ -101,8 +100,6 @@ class SnowflakeStore:
 
     def submit(self, new: Sequence[Submit], pod_id: str | None = None) -> list[SubmitResult]:
         """See :class:`fleet_q.core.ports.Store`, also for the methods below."""
-        if any(item.parents is not None for item in new):
-            raise InvalidInput("steps on Snowflake cannot wait for others; submit without after")
         return submit(self, self.session, self._patience, new, pod_id)
 
     def sync(self, request: SyncRequest) -> SyncResult:
@@ -139,8 +136,11 @@ class SnowflakeStore:
         )
         return [rows.to_pod(row) for row in declared or ()]
 
-    def fold_heartbeats(self) -> None:
-        self.session.call("fold_heartbeats", change_id=new_change_id())
+    def fold_heartbeats(self) -> bool:
+        answer = self.session.call(
+            "fold_heartbeats", may_wait=self._mailbox.may_wait, change_id=new_change_id()
+        )
+        return int(answer[0][0]) > 0
 
     def orphans(self, after: str, limit: int) -> list[Orphan]:
         return [Orphan(*row) for row in self._calls.query("orphans", after=after, limit=limit)]

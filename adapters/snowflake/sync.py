@@ -35,6 +35,8 @@ class Sync:
         claim takes nothing from queues with limits."""
         self.has_inbox_rows = False
         """Whether the inbox had rows, as the last answer says."""
+        self.may_wait = True
+        """Whether steps may wait for others, as far as the last answer says."""
         self._session = calls.session
 
     def sync(self, request: SyncRequest) -> SyncResult:
@@ -58,6 +60,7 @@ class Sync:
         snapshot = SyncSnapshot(answer)
         self.may_be_limited = bool(snapshot.has_limits)
         self.has_inbox_rows = bool(snapshot.has_inbox_rows)
+        self.may_wait = bool(snapshot.has_waiting)
         return snapshot
 
     def check(self, snapshot: SyncSnapshot, request: SyncRequest) -> None:

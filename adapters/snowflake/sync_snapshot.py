@@ -14,7 +14,7 @@ from fleet_q.core.pod import AnyPodCommand, Join, Pod, SendHeartbeat
 from fleet_q.core.ports import SyncRequest, SyncResult
 from fleet_q.core.step import claim_order
 
-_POD = 14  # the index of a pod's first column
+_POD = 15  # the index of a pod's first column
 _STEP = _POD + len(ROWS.pod)
 
 
@@ -29,7 +29,7 @@ class SyncSnapshot:
         now = by_kind["now"][0]
         (
             self.at, self.next_due, self.is_held, self.is_due, self.is_claimable, self.has_limits,
-            self.has_inbox_rows, self.next_token, version, changed, served,
+            self.has_inbox_rows, self.next_token, self.has_waiting, version, changed, served,
         ) = now[3:_POD]  # fmt: skip
         self.schema_version = int(version or 0)
         self.changed = int(changed)

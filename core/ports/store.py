@@ -91,8 +91,10 @@ class Store(Protocol):
         """Declare these pods dead, except those whose rows have changed since they were read.
         Returns the pods that were declared dead."""
 
-    def fold_heartbeats(self) -> None:
-        """Move heartbeats into the rows of their pods, in a store that keeps them elsewhere."""
+    def fold_heartbeats(self) -> bool:
+        """Move heartbeats into the rows of their pods, in a store that keeps them elsewhere, and
+        settle steps whose waits are over though no transaction ended them. Returns whether there
+        were such steps, so that there may be more."""
 
     def orphans(self, after: str, limit: int) -> list[Orphan]:
         """Up to ``limit`` orphaned steps with ids greater than ``after``, ordered by id."""

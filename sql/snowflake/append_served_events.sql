@@ -3,6 +3,7 @@
 WHERE (
         change_id = :change_id
         AND {{may_stand}}
+        AND {{may_be_settled}}
     )
     OR change_id IN (
         SELECT value:submission_id::VARCHAR

@@ -1,4 +1,5 @@
--- Cancel, replay or reprioritize those of the steps whose status allows it.
+-- Cancel, replay or reprioritize those of the steps whose status allows it. Steps with parents are
+-- replayed by replay_level.sql.
 UPDATE {step_tracker}
 {{evolve}}
 FROM (
@@ -15,5 +16,6 @@ FROM (
         FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
     )
         AND (:event_type <> 'reprioritized' OR step.priority <> :priority)
+        AND (:event_type <> 'replayed' OR step.parents IS NULL)
 ) AS change
 WHERE {step_tracker}.step_id = change.step_id AND {step_tracker}.version = change.version

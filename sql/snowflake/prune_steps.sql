@@ -5,3 +5,4 @@ USING (
 ) AS ended
 WHERE {step_tracker}.step_id = ended.step_id AND {step_tracker}.version = ended.version
     AND {step_tracker}.last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6)
+    AND {step_tracker}.step_id NOT IN {{needed_parents}}

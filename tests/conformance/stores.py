@@ -57,8 +57,8 @@ class StoreKind:
     """Insert rows into its inbox, in one transaction."""
     execute: Callable[[Path, Store, str], None] | None = None
     """Run an SQL statement on its tables."""
-    has_dependencies: bool = True
-    """Whether steps may wait for others."""
+    keeps_dependencies: bool = True
+    """Whether it has a table of what steps wait for, which may be wrong."""
     spoil: Callable[[Path, Store], None] | None = None
     failing: Callable[[Path], AbstractContextManager[None]] | None = None
     discard: Callable[[Path], None] = lambda _: None
@@ -230,7 +230,7 @@ KINDS: Final = [
         run_length=30,
         longest_wait=300.0,
         writes_are_billed=True,
-        has_dependencies=False,
+        keeps_dependencies=False,
         execute=_execute_snowflake,
         insert=_insert_snowflake,
         spoil=_spoil_snowflake,

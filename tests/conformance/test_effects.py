@@ -26,7 +26,6 @@ from .helpers import (
     recover_all,
     submit,
 )
-from .stores import StoreKind
 
 TOKEN: Final = "token"
 
@@ -198,15 +197,11 @@ WITH_PARENTS: Final[dict[str, tuple[Make, Act, str]]] = {
         "restored",
     ),
 }
-"""The cases on stores on which steps may wait for others."""
+"""The cases of steps that wait for others."""
 
 
 @pytest.mark.parametrize("case", [*CASES, *WITH_PARENTS])
-def test_event_changes_the_row_as_evolve_does(
-    kind: StoreKind, store: Store, clock: FakeClock, case: str
-) -> None:
-    if case in WITH_PARENTS and not kind.has_dependencies:
-        pytest.skip(f"no dependencies on {kind.name}")
+def test_event_changes_the_row_as_evolve_does(store: Store, clock: FakeClock, case: str) -> None:
     make, act, event_type = {**CASES, **WITH_PARENTS}[case]
     make(store, clock)
     before = known(store, "step")

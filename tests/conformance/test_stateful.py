@@ -176,7 +176,7 @@ class Fleet(RuleBasedStateMachine):
             results = self.store.submit(batch)
             assert [(result.step_id, result.is_new) for result in results] == expected
 
-    @precondition(lambda self: self.kind.has_dependencies and bool(self.model.steps))
+    @precondition(lambda self: bool(self.model.steps))
     @rule(batch=batches, after=st.lists(parents, min_size=1, max_size=4), is_new=st.booleans())
     def submit_with_parents(
         self, batch: list[Submit], after: list[dict[str, Kind]], is_new: bool

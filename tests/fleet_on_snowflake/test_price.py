@@ -77,6 +77,31 @@ def test_sync_is_one_request_whatever_its_size(world: World, parallelism: int) -
     ]
 
 
+def test_sync_that_makes_steps_ready_is_one_request(world: World) -> None:
+    pod = world.pod("pod")
+    pod.once()
+    parents = [Submit(f"p{n}", "{}") for n in range(10)]
+    waits = '{"p0":"success","p1":"success"}'
+    children = [Submit(f"c{n}", "{}", priority=-1, parents=waits) for n in range(10)]
+    world.client.submit([*parents, *children])
+    pod.machine.work_arrived()
+    pod.once()
+    world.schema.forget()
+    pod.once()
+    assert world.client.counts()["waiting"] == 0
+    written = [(each.kind, table(each)) for each in world.schema.log() if each.writes]
+    assert requests(world)["call"] == 1
+    assert written == [
+        ("update", "STEP_TRACKER"),  # the parents end
+        ("insert", "STEP_EVENTS"),
+        ("insert", "STEP_EVENTS"),
+        ("update", "STEP_TRACKER"),  # locks the children
+        ("update", "STEP_TRACKER"),  # they are ready
+        ("update", "STEP_TRACKER"),  # nothing fell
+        ("insert", "STEP_EVENTS"),
+    ]
+
+
 def test_no_select_runs_while_steps_are_locked(world: World) -> None:
     pod = world.pod("pod")
     pod.once()

@@ -10,6 +10,7 @@ from fakesnow.fakes import FakeSnowflakeConnection
 
 from . import errors, scripting
 from .answers import Result
+from .datatypes import Type
 from .errors import SnowflakeError
 from .log import Entry
 from .plans import kinds
@@ -20,6 +21,7 @@ from .scripting import (
     DeclareResultSet,
     Execute,
     Expression,
+    For,
     If,
     Node,
     Query,
@@ -28,6 +30,9 @@ from .scripting import (
     SelectInto,
 )
 from .sessions import Session
+
+_COUNTER: Final = Type("NUMBER", "fixed")
+"""The type of the variables of loops."""
 
 INHERITED: Final = frozenset(
     [
@@ -171,6 +176,13 @@ class _Run:
                     if await self._is_true(condition):
                         return await self._nodes(body)
                 return await self._nodes(otherwise)
+            case For(name, start, end, body):
+                self._types[name] = _COUNTER
+                for number in range(start, end + 1):
+                    self._values[name] = number
+                    result = await self._nodes(body)
+                    if result is not None:
+                        return result
             case ReturnTable(name):
                 return self._table(self._result_sets[name])
             case Return(value):

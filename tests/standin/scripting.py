@@ -105,6 +105,17 @@ class If:
 
 
 @dataclass(frozen=True)
+class For:
+    """What to do for each number from ``start`` to ``end``, which are given as literals."""
+
+    name: str
+    start: int
+    end: int
+    body: tuple[Node, ...]
+    place: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class ReturnTable:
     """The end of the procedure, with rows."""
 
@@ -119,7 +130,7 @@ class Return:
     value: Expression
 
 
-Node = Execute | Declare | DeclareResultSet | Assign | SelectInto | If | ReturnTable | Return
+Node = Execute | Declare | DeclareResultSet | Assign | SelectInto | If | For | ReturnTable | Return
 
 
 @dataclass(frozen=True)
@@ -178,6 +189,8 @@ class _Parser:
             node = self._let()
         elif first == "IF":
             node = self._if()
+        elif first == "FOR":
+            node = self._for()
         elif first == "RETURN":
             node = self._return()
         elif (first, second) == ("BEGIN", "TRANSACTION") or first in _TRANSACTION_ENDS:
@@ -230,6 +243,25 @@ class _Parser:
         otherwise = self._nodes("END") if self._in.takes("ELSE") else ()
         self._in.expect("END", "IF")
         return If(tuple(branches), otherwise)
+
+    def _for(self) -> For:
+        place = self._in.place(self._in.token)
+        self._in.expect("FOR")
+        name = self._in.name()
+        self._in.expect("IN")
+        start = self._number()
+        self._in.expect("TO")
+        end = self._number()
+        self._in.expect("DO")
+        body = self._nodes("END")
+        self._in.expect("END", "FOR")
+        return For(name, start, end, body, place)
+
+    def _number(self) -> int:
+        token = self._in.read()
+        if token.kind != "number" or not token.text.isdigit():
+            raise self._in.unexpected(token, "expected a number")
+        return int(token.text)
 
     def _branch(self) -> tuple[Expression, tuple[Node, ...]]:
         condition = self._condition()
@@ -378,6 +410,10 @@ def _check(nodes: Sequence[Node], known: dict[str, str], returns_table: bool) ->
                     _check_query(condition, known)
                     _check(body, known, returns_table)
                 _check(otherwise, known, returns_table)
+            case For(name, _, _, body, place):
+                inside = dict(known)
+                _declare(name, "variable", inside, *place)
+                _check(body, inside, returns_table)
             case ReturnTable(name, place):
                 if not returns_table or known.get(name) != "resultset":
                     raise errors.unknown_variable(name, *place)

@@ -38,6 +38,11 @@ def run(one: Driver, define: Define) -> Callable[..., Rows]:
 Run = Callable[..., Rows]
 
 
+def test_for_repeats_its_body_for_each_number(one: Driver, run: Run) -> None:
+    run("BEGIN FOR i IN 2 TO 4 DO UPDATE t SET n = n * 10 + :i; END FOR; RETURN 'done'; END")
+    assert one.run(ROWS) == [("a", 1234), ("b", 2234)]
+
+
 def test_procedure_runs_a_transaction_and_returns_rows(one: Driver, run: Run) -> None:
     rows = run(
         """

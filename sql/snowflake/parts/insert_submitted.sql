@@ -5,7 +5,9 @@ INSERT INTO {step_tracker} (
     {submitted_names}
 )
 SELECT
-    new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+    new.value:step_id::VARCHAR,
+    CASE WHEN new.value:parents::VARCHAR IS NULL THEN 'pending' ELSE 'waiting' END,
+    0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
     new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
     {submitted_values with
         available_ts = CASE

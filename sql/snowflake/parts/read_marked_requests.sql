@@ -19,7 +19,8 @@ SELECT
             LISTAGG(NULLIF(submissions, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), ''
         )
         || ']',
-    COUNT(CASE WHEN submissions LIKE '%"replaces":%' THEN 1 END)
+    COUNT(CASE WHEN submissions LIKE '%"replaces":%' THEN 1 END),
+    COUNT(CASE WHEN submissions LIKE '%"parents":"%' THEN 1 END)
 INTO :served, :join_count, :command_count, :requests, :claim, :outcomes, :outcome_count, :submissions,
-    :replacing
+    :replacing, :with_parents
 FROM {{marked_requests}}

@@ -11,8 +11,14 @@ IF (claim > 0 OR outcome_count > 0) THEN
 END IF;
 IF (submissions <> '[]') THEN
     {{lock_submitted}};
-    IF (replacing > 0) THEN
+    IF (replacing > 0 OR with_parents > 0) THEN
+        IF (with_parents > 0) THEN
+            {{lock_parents}};
+        END IF;
         accepted := ({{accepted_ids}});
+        IF (with_parents > 0) THEN
+            accepted := ({{accepted_with_parents}});
+        END IF;
         {{submit_accepted}};
         submit_count := SQLROWCOUNT;
         {{replace_submitted}};
@@ -27,6 +33,12 @@ IF (changed > 0 OR claimed > 0 OR submit_count > 0 OR replaced > 0) THEN
     appended := SQLROWCOUNT;
     IF (submit_count > 0) THEN
         appended := (SELECT :appended - :submit_count);
+    END IF;
+    IF (outcome_count > 0 AND appended < changed) THEN
+        {{append_held_back}};
+    END IF;
+    IF (more > 0 OR with_parents > 0) THEN
+        {{settle_waits}};
     END IF;
 END IF;
 IF (join_count > 0) THEN

@@ -1,5 +1,5 @@
--- Events derived from the rows that a change wrote. A cancelled step keeps the error of its last attempt,
--- which is not in the event.
+-- Events derived from the rows that a change wrote. A step that a user cancelled keeps the error of
+-- its last attempt, which is not in the event.
 INSERT INTO {step_events} (
     step_id, version, type, event_ts, pod_id, change_id,
     {fact_names}
@@ -8,6 +8,10 @@ SELECT
     step_id, version, change_type, last_update_ts, changed_for, change_id,
     {fact_values with
         claim_token = change_token;
-        error = CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END
+        error = CASE
+            WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                THEN error
+        END
     }
 FROM {step_tracker}

@@ -20,6 +20,8 @@ DECLARE
     done NUMBER(38, 0) DEFAULT 0;
     changed NUMBER(38, 0) DEFAULT 0;
     more NUMBER(38, 0) DEFAULT 0;
+    appended NUMBER(38, 0) DEFAULT 0;
+    is_ordered BOOLEAN DEFAULT TRUE;
 BEGIN
     BEGIN TRANSACTION;
     IF (earlier <> '[]') THEN
@@ -39,8 +41,20 @@ BEGIN
         more := SQLROWCOUNT;
         changed := (SELECT :changed + :more);
     END IF;
+    IF (event_type = 'replayed' AND changed < step_count) THEN
+        {{replay_with_parents}};
+    END IF;
     IF (changed = step_count OR NOT all_or_none) THEN
-        {{append_step_events}};
+        {{append_change_events}};
+        appended := SQLROWCOUNT;
+        IF (appended < changed) THEN
+            {{append_step_events}};
+            IF (event_type = 'replayed') THEN
+                {{restore_fallen}};
+            ELSE
+                {{settle_waits}};
+            END IF;
+        END IF;
         COMMIT;
     ELSE
         ROLLBACK;

@@ -49,6 +49,8 @@ DECLARE
     replacing NUMBER(38, 0) DEFAULT 0;
     replaced NUMBER(38, 0) DEFAULT 0;
     appended NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
+    with_parents NUMBER(38, 0) DEFAULT 0;
     within_limits BOOLEAN DEFAULT FALSE;
 BEGIN
     within_limits := may_be_limited;

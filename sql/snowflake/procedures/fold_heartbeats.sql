@@ -1,5 +1,7 @@
--- Move heartbeats to the pods' rows, and delete them and old requests.
+-- Move heartbeats to the pods' rows, and delete them and old requests. If steps may wait, settle those
+-- that others have left unsettled, and return how many there were.
 CREATE OR REPLACE PROCEDURE {procedure}(
+    may_wait BOOLEAN,
     change_id VARCHAR
 )
 {{procedure_options}}
@@ -8,6 +10,8 @@ $$
 DECLARE
     found NUMBER(38, 0) DEFAULT 0;
     old NUMBER(38, 0) DEFAULT 0;
+    unsettled NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
 BEGIN
     found := ({{count_heartbeats}});
     IF (found > 0) THEN
@@ -20,7 +24,13 @@ BEGIN
     IF (old > 0) THEN
         {{delete_old_requests}};
     END IF;
-    LET answer RESULTSET := (SELECT :found AS found);
+    IF (may_wait) THEN
+        unsettled := ({{count_unsettled}});
+        IF (unsettled > 0) THEN
+            {{settle_rest}};
+        END IF;
+    END IF;
+    LET answer RESULTSET := (SELECT :unsettled AS unsettled);
     RETURN TABLE(answer);
 {{roll_back_after_error}}
 END

@@ -13,6 +13,7 @@ $$
 DECLARE
     changed NUMBER(38, 0) DEFAULT 0;
     more NUMBER(38, 0) DEFAULT 0;
+    appended NUMBER(38, 0) DEFAULT 0;
 BEGIN
     BEGIN TRANSACTION;
     {{recover}};
@@ -21,8 +22,16 @@ BEGIN
         {{recover}};
         more := SQLROWCOUNT;
     END IF;
-    IF (changed > 0 OR more > 0) THEN
-        {{append_step_events}};
+    IF (more > 0) THEN
+        changed := (SELECT :changed + :more);
+    END IF;
+    IF (changed > 0) THEN
+        {{append_recovered_events}};
+        appended := SQLROWCOUNT;
+        IF (appended < changed) THEN
+            {{append_ended_events}};
+            {{settle_waits}};
+        END IF;
     END IF;
     COMMIT;
     LET answer RESULTSET := ({{changed_steps}});

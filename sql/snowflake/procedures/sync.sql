@@ -30,6 +30,7 @@ DECLARE
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
     appended NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
     within_limits BOOLEAN DEFAULT FALSE;
 BEGIN
     within_limits := may_be_limited;
@@ -51,6 +52,12 @@ BEGIN
             IF (changed > 0 OR claimed > 0) THEN
                 {{append_sync_events}};
                 appended := SQLROWCOUNT;
+                IF (outcome_count > 0 AND appended < changed) THEN
+                    {{append_held_back}};
+                    IF (more > 0) THEN
+                        {{settle_waits}};
+                    END IF;
+                END IF;
             END IF;
         END IF;
         IF (

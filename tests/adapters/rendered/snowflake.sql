@@ -40,12 +40,39 @@ FROM (
         ) = 0
 ) AS accepted;
 
+-- snowflake/accepted_with_parents
+-- Those of the accepted submissions whose parents all exist, or are in the same submission.
+SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
+FROM (
+    SELECT value::VARCHAR AS submission_id
+    FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+) AS one
+WHERE submission_id NOT IN (
+    SELECT submitted.submission_id
+    FROM (
+        SELECT new.submission_id, one.key AS parent_id
+        FROM (
+            SELECT
+                value:submission_id::VARCHAR AS submission_id, value:parents::VARCHAR AS parents
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+        ) AS new, LATERAL FLATTEN(input => PARSE_JSON(new.parents)) AS one
+        WHERE new.parents IS NOT NULL
+    ) AS submitted
+    LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = submitted.parent_id
+    LEFT JOIN (
+        SELECT value:submission_id::VARCHAR AS submission_id, value:step_id::VARCHAR AS step_id
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+    ) AS own
+        ON own.submission_id = submitted.submission_id AND own.step_id = submitted.parent_id
+    WHERE parent.step_id IS NULL AND own.step_id IS NULL
+);
+
 -- snowflake/after_sync
 -- The state after a sync, read after its commit: one row of kind 'now', with the numbers of changed
--- steps and of served requests, whether any queue has, or had, limits, whether the inbox has rows, and
--- the pod if it exists; a row of kind 'held' for each step that the pod holds (with the payload only if
--- this sync claimed it); and a row of kind 'done', with id and claim token, for each outcome that was
--- recorded.
+-- steps and of served requests, whether any queue has, or had, limits, whether the inbox has rows,
+-- whether any step waits, and the pod if it exists; a row of kind 'held' for each step that the pod
+-- holds (with the payload only if this sync claimed it); and a row of kind 'done', with id and claim
+-- token, for each outcome that was recorded.
 SELECT
     'now' AS kind, NULL AS changed_step_id, NULL AS changed_token,
     DATE_PART(epoch_microsecond, CURRENT_TIMESTAMP()) AS at,
@@ -266,6 +293,7 @@ SELECT
                     )
             )
     ) AS next_token,
+    EXISTS (SELECT 1 FROM "STEP_TRACKER" WHERE status = 'waiting') AS has_waiting,
     (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
     :changed + :claimed AS changed,
     :served AS served,
@@ -291,7 +319,7 @@ LEFT JOIN (
 UNION ALL
 SELECT
     'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     step.step_id, step.status, step.priority,
     CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -307,7 +335,7 @@ WHERE step.status = 'claimed' AND step.claimed_by = :pod_id
 UNION ALL
 SELECT
     'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL,
+    NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -329,6 +357,89 @@ ORDER BY step.step_id;
 -- snowflake/allowlist
 -- The hosts that clients of this account have to reach, as JSON.
 SELECT SYSTEM$ALLOWLIST();
+
+-- snowflake/append_change_events
+-- Append the events of a change, unless steps have parents, so that more may follow from it.
+INSERT INTO "STEP_EVENTS" (
+    step_id, version, type, event_ts, pod_id, change_id,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts, claim_token,
+    incarnation, result, error, traceback, checkpoint
+)
+SELECT
+    step_id, version, change_type, last_update_ts, changed_for, change_id,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+        THEN priority END,
+    CASE WHEN change_type = 'submitted' THEN max_retries END,
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+        THEN available_ts END,
+    CASE WHEN change_type = 'submitted' THEN queue END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+    CASE WHEN change_type = 'submitted' THEN key END,
+    CASE WHEN change_type = 'submitted' THEN unique_key END,
+    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+    CASE WHEN change_type = 'submitted' THEN timeout END,
+    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+    CASE WHEN change_type = 'claimed' THEN incarnation END,
+    CASE WHEN change_type = 'completed' THEN result END,
+    CASE
+        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            THEN error
+    END,
+    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+FROM "STEP_TRACKER"
+WHERE change_id = :change_id
+    AND (
+        :event_type = 'reprioritized'
+        OR NOT EXISTS (SELECT 1 FROM "STEP_TRACKER" AS other WHERE other.parents IS NOT NULL)
+    );
+
+-- snowflake/append_ended_events
+-- Append the events of steps that ended, which may_be_settled.sql has left out.
+INSERT INTO "STEP_EVENTS" (
+    step_id, version, type, event_ts, pod_id, change_id,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts, claim_token,
+    incarnation, result, error, traceback, checkpoint
+)
+SELECT
+    step_id, version, change_type, last_update_ts, changed_for, change_id,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+        THEN priority END,
+    CASE WHEN change_type = 'submitted' THEN max_retries END,
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+        THEN available_ts END,
+    CASE WHEN change_type = 'submitted' THEN queue END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+    CASE WHEN change_type = 'submitted' THEN key END,
+    CASE WHEN change_type = 'submitted' THEN unique_key END,
+    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+    CASE WHEN change_type = 'submitted' THEN timeout END,
+    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+    CASE WHEN change_type = 'claimed' THEN incarnation END,
+    CASE WHEN change_type = 'completed' THEN result END,
+    CASE
+        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            THEN error
+    END,
+    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+FROM "STEP_TRACKER"
+WHERE change_id = :change_id AND status IN ('completed', 'failed', 'cancelled')
+    AND step_id NOT IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id);
 
 -- snowflake/append_pod_events
 -- Append the events of one change. Others than the pod itself only declare it dead.
@@ -354,6 +465,49 @@ SELECT
     rate_count, rate_period, paused, change_id
 FROM "QUEUES"
 WHERE change_id = :change_id;
+
+-- snowflake/append_recovered_events
+-- Append the events of a recovery.
+INSERT INTO "STEP_EVENTS" (
+    step_id, version, type, event_ts, pod_id, change_id,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts, claim_token,
+    incarnation, result, error, traceback, checkpoint
+)
+SELECT
+    step_id, version, change_type, last_update_ts, changed_for, change_id,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+        THEN priority END,
+    CASE WHEN change_type = 'submitted' THEN max_retries END,
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+        THEN available_ts END,
+    CASE WHEN change_type = 'submitted' THEN queue END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+    CASE WHEN change_type = 'submitted' THEN key END,
+    CASE WHEN change_type = 'submitted' THEN unique_key END,
+    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+    CASE WHEN change_type = 'submitted' THEN timeout END,
+    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+    CASE WHEN change_type = 'claimed' THEN incarnation END,
+    CASE WHEN change_type = 'completed' THEN result END,
+    CASE
+        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            THEN error
+    END,
+    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+FROM "STEP_TRACKER"
+WHERE change_id = :change_id
+    AND (
+        status NOT IN ('completed', 'failed', 'cancelled')
+        OR NOT EXISTS (SELECT 1 FROM "STEP_TRACKER" AS other WHERE other.status = 'waiting')
+    );
 
 -- snowflake/append_served_events
 -- Append the events of a change that served requests, and those of the submissions among them.
@@ -384,7 +538,11 @@ SELECT
     CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
-    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+    CASE
+        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            THEN error
+    END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
     CASE WHEN change_type = 'checkpointed' THEN checkpoint END
 FROM "STEP_TRACKER"
@@ -396,11 +554,54 @@ WHERE (
                 paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
             ))
         )
+        AND (
+            status NOT IN ('completed', 'failed', 'cancelled')
+            OR NOT EXISTS (SELECT 1 FROM "STEP_TRACKER" AS other WHERE other.status = 'waiting')
+        )
     )
     OR change_id IN (
         SELECT value:submission_id::VARCHAR
         FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
     );
+
+-- snowflake/append_settled_events
+-- Append the events of steps that followed from what the change did to others.
+INSERT INTO "STEP_EVENTS" (
+    step_id, version, type, event_ts, pod_id, change_id,
+    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts, claim_token,
+    incarnation, result, error, traceback, checkpoint
+)
+SELECT
+    step_id, version, change_type, last_update_ts, changed_for, change_id,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+        THEN priority END,
+    CASE WHEN change_type = 'submitted' THEN max_retries END,
+    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+        THEN available_ts END,
+    CASE WHEN change_type = 'submitted' THEN queue END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+    CASE WHEN change_type = 'submitted' THEN key END,
+    CASE WHEN change_type = 'submitted' THEN unique_key END,
+    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+    CASE WHEN change_type = 'submitted' THEN timeout END,
+    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+    CASE WHEN change_type = 'claimed' THEN incarnation END,
+    CASE WHEN change_type = 'completed' THEN result END,
+    CASE
+        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            THEN error
+    END,
+    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+FROM "STEP_TRACKER"
+WHERE change_id = :change_id || ' settled';
 
 -- snowflake/append_step_events
 -- Append the events of one change.
@@ -431,7 +632,11 @@ SELECT
     CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
-    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+    CASE
+        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            THEN error
+    END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
     CASE WHEN change_type = 'checkpointed' THEN checkpoint END
 FROM "STEP_TRACKER"
@@ -466,7 +671,11 @@ SELECT
     CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
     CASE WHEN change_type = 'claimed' THEN incarnation END,
     CASE WHEN change_type = 'completed' THEN result END,
-    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+    CASE
+        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+            THEN error
+    END,
     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
     CASE WHEN change_type = 'checkpointed' THEN checkpoint END
 FROM "STEP_TRACKER"
@@ -476,6 +685,10 @@ WHERE change_id = :change_id
         OR queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
             paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
         ))
+    )
+    AND (
+        status NOT IN ('completed', 'failed', 'cancelled')
+        OR NOT EXISTS (SELECT 1 FROM "STEP_TRACKER" AS other WHERE other.status = 'waiting')
     );
 
 -- snowflake/backlog
@@ -516,7 +729,8 @@ LEFT JOIN (
 LEFT JOIN "QUEUES" AS queue ON queue.queue = step.queue;
 
 -- snowflake/change
--- Cancel, replay or reprioritize those of the steps whose status allows it.
+-- Cancel, replay or reprioritize those of the steps whose status allows it. Steps with parents are
+-- replayed by replay_level.sql.
 UPDATE "STEP_TRACKER"
 SET
     status = CASE change.type
@@ -628,6 +842,7 @@ FROM (
         FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
     )
         AND (:event_type <> 'reprioritized' OR step.priority <> :priority)
+        AND (:event_type <> 'replayed' OR step.parents IS NULL)
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
 
@@ -876,6 +1091,71 @@ SELECT COUNT(*)
 FROM "QUEUE_EVENTS"
 WHERE queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:names))));
 
+-- snowflake/count_unsettled
+-- How many steps wait though their parents have ended, or stay cancelled though these are back.
+SELECT (
+        SELECT COUNT(*)
+        FROM (
+            SELECT step_id
+            FROM (
+                SELECT
+                    edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                    edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                    parent.changed_for AS parent_changed_for,
+                    COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                    COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                FROM (
+                    SELECT
+                        child.step_id, child.version, child.status, child.error, child.changed_for,
+                        one.key AS parent_id, one.value::VARCHAR AS kind
+                    FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                    WHERE child.parents IS NOT NULL
+                ) AS edge
+                LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+            ) AS parent
+            WHERE status = 'waiting'
+            GROUP BY step_id
+            HAVING COUNT(CASE WHEN is_open THEN 1 END) = 0
+                OR COUNT(CASE WHEN is_lost THEN 1 END) > 0
+        ) AS waiting
+    ) + (SELECT COUNT(*) FROM (
+        SELECT
+            step_id, version,
+            COUNT(
+                CASE
+                    WHEN parent_change_id IN (:change_id, :change_id || ' settled') AND is_open THEN 1
+                END
+            ) AS parents_back,
+            COUNT(CASE WHEN is_named AND parent_status IS NOT NULL THEN 1 END) AS named_parents
+        FROM (
+            SELECT
+                parent.*,
+                kind = 'success'
+                    AND error IN (
+                        'parent ' || parent_id || ' failed', 'parent ' || parent_id || ' was cancelled'
+                    ) AS is_named
+            FROM (
+                SELECT
+                    edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                    edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                    parent.changed_for AS parent_changed_for,
+                    COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                    COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                FROM (
+                    SELECT
+                        child.step_id, child.version, child.status, child.error, child.changed_for,
+                        one.key AS parent_id, one.value::VARCHAR AS kind
+                    FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                    WHERE child.parents IS NOT NULL
+                ) AS edge
+                LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+            ) AS parent
+            WHERE status = 'cancelled' AND error LIKE 'parent %'
+        ) AS edge
+        GROUP BY step_id, version
+        HAVING COUNT(CASE WHEN is_lost THEN 1 END) = 0 AND COUNT(CASE WHEN is_named THEN 1 END) > 0
+    ) AS fallen WHERE named_parents > 0);
+
 -- snowflake/counts
 SELECT status, COUNT(*)
 FROM "STEP_TRACKER"
@@ -1021,6 +1301,11 @@ SELECT step_id, version
 FROM "STEP_TRACKER"
 WHERE last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6) AND step_id > :after
     AND status IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:statuses))))
+    AND step_id NOT IN (
+        SELECT one.key
+        FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+        WHERE child.parents IS NOT NULL AND child.status IN ('pending', 'waiting', 'claimed')
+    )
 QUALIFY ROW_NUMBER() OVER (ORDER BY step_id) <= :limit
 ORDER BY step_id;
 
@@ -1325,6 +1610,33 @@ LEFT JOIN (
 ) AS step ON TRUE
 ORDER BY step.created_ts DESC, step.step_id DESC;
 
+-- snowflake/lock_children
+-- Lock the waiting steps of which this change ended a parent: of two transactions that end parents of
+-- one step, the second sees what the first did.
+UPDATE "STEP_TRACKER"
+SET version = version
+WHERE status = 'waiting'
+    AND step_id IN (
+        SELECT parent.step_id
+        FROM (
+            SELECT
+                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                parent.changed_for AS parent_changed_for,
+                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+            FROM (
+                SELECT
+                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                    one.key AS parent_id, one.value::VARCHAR AS kind
+                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                WHERE child.parents IS NOT NULL
+            ) AS edge
+            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+        ) AS parent
+        WHERE parent.parent_change_id = :change_id
+    );
+
 -- snowflake/lock_earlier_events
 -- Lock the events of the earlier attempts of a change, and count them. A query might not see them
 -- yet.
@@ -1363,6 +1675,20 @@ WHERE row_id IN (
 -- back, a bucket of tokens refills from now on, but for the time that this statement may have waited.
 UPDATE "QUEUES"
 SET refilled_ts = LEAST(refilled_ts, DATEADD(second, 300, CURRENT_TIMESTAMP()));
+
+-- snowflake/lock_parents
+-- Lock the parents of the steps of submissions: see lock_submitted.sql.
+UPDATE "STEP_TRACKER"
+SET version = version
+WHERE step_id IN (SELECT submitted.parent_id FROM (
+    SELECT new.submission_id, one.key AS parent_id
+    FROM (
+        SELECT
+            value:submission_id::VARCHAR AS submission_id, value:parents::VARCHAR AS parents
+        FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+    ) AS new, LATERAL FLATTEN(input => PARSE_JSON(new.parents)) AS one
+    WHERE new.parents IS NOT NULL
+) AS submitted);
 
 -- snowflake/lock_pod
 -- Lock a pod's row, so that the transaction sees it as it is.
@@ -1694,7 +2020,12 @@ USING (
     FROM TABLE(FLATTEN(input => PARSE_JSON(:ended)))
 ) AS ended
 WHERE "STEP_TRACKER".step_id = ended.step_id AND "STEP_TRACKER".version = ended.version
-    AND "STEP_TRACKER".last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6);
+    AND "STEP_TRACKER".last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6)
+    AND "STEP_TRACKER".step_id NOT IN (
+        SELECT one.key
+        FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+        WHERE child.parents IS NOT NULL AND child.status IN ('pending', 'waiting', 'claimed')
+    );
 
 -- snowflake/queue_events
 SELECT queue, version, type, DATE_PART(epoch_microsecond, event_ts), changed_by, max_running,
@@ -2020,6 +2351,155 @@ WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = chang
         FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
     );
 
+-- snowflake/replay_level
+-- Replay those failed or cancelled steps with parents that no parent keeps from it, neither one that
+-- is not replayed nor, as long as :is_ordered, one that may be replayed by this change. Those that
+-- have open parents wait again. See replays in core/dependencies.py.
+UPDATE "STEP_TRACKER"
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
+    END,
+    retry_count = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        ELSE "STEP_TRACKER".checkpoint
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id,
+    change_type = change.type,
+    change_token = change.claim_token,
+    changed_for = change.pod_id
+FROM (
+    SELECT
+        step_id, version, :pod_id AS pod_id,
+        CASE WHEN open_parents > 0 THEN 'restored' ELSE 'replayed' END AS type,
+        NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+        NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result, NULL AS error,
+        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+    FROM (
+        SELECT
+            parent.step_id, parent.version,
+            COUNT(CASE WHEN parent.is_open THEN 1 END) AS open_parents,
+            COUNT(CASE WHEN parent.is_lost THEN 1 END) AS lost_parents,
+            COUNT(
+                CASE
+                    WHEN parent.parent_status IN ('failed', 'cancelled')
+                        AND other.step_id IS NOT NULL
+                        THEN 1
+                END
+            ) AS parents_to_replay
+        FROM (
+            SELECT
+                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                parent.changed_for AS parent_changed_for,
+                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+            FROM (
+                SELECT
+                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                    one.key AS parent_id, one.value::VARCHAR AS kind
+                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                WHERE child.parents IS NOT NULL
+            ) AS edge
+            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+        ) AS parent
+        JOIN (
+            SELECT value::VARCHAR AS step_id
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+        ) AS requested ON requested.step_id = parent.step_id
+        LEFT JOIN (
+            SELECT value::VARCHAR AS step_id
+            FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+        ) AS other ON other.step_id = parent.parent_id
+        WHERE parent.status IN ('failed', 'cancelled')
+        GROUP BY parent.step_id, parent.version
+    ) AS child
+    WHERE lost_parents = 0 AND (parents_to_replay = 0 OR NOT :is_ordered)
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
 -- snowflake/request_position
 -- How many older requests wait; 0 if the pod of this one is to serve all the same, because it has
 -- waited for :patience microseconds for each of them; -1 if this one does not wait itself.
@@ -2097,6 +2577,292 @@ LEFT JOIN (
 ) AS own
     ON own.pod_id = :pod_id AND own.incarnation = :incarnation AND own.number = :number;
 
+-- snowflake/restore
+-- Make those fallen steps wait again that a replay of parents brings back.
+UPDATE "STEP_TRACKER"
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
+    END,
+    retry_count = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        ELSE "STEP_TRACKER".checkpoint
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id || ' settled',
+    change_type = change.type,
+    change_token = NULL,
+    changed_for = change.pod_id
+FROM (
+    SELECT step_id, version, :pod_id AS pod_id, 'restored' AS type, NULL AS priority,
+        NULL AS payload, NULL AS available_ts, NULL AS claimed_by, NULL AS incarnation,
+        NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type,
+        NULL AS labels, NULL AS parents, NULL AS checkpoint
+    FROM (
+        SELECT
+            step_id, version,
+            COUNT(
+                CASE
+                    WHEN parent_change_id IN (:change_id, :change_id || ' settled') AND is_open THEN 1
+                END
+            ) AS parents_back,
+            COUNT(CASE WHEN is_named AND parent_status IS NOT NULL THEN 1 END) AS named_parents
+        FROM (
+            SELECT
+                parent.*,
+                kind = 'success'
+                    AND error IN (
+                        'parent ' || parent_id || ' failed', 'parent ' || parent_id || ' was cancelled'
+                    ) AS is_named
+            FROM (
+                SELECT
+                    edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                    edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                    parent.changed_for AS parent_changed_for,
+                    COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                    COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                FROM (
+                    SELECT
+                        child.step_id, child.version, child.status, child.error, child.changed_for,
+                        one.key AS parent_id, one.value::VARCHAR AS kind
+                    FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                    WHERE child.parents IS NOT NULL
+                ) AS edge
+                LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+            ) AS parent
+            WHERE status = 'cancelled' AND error LIKE 'parent %'
+        ) AS edge
+        GROUP BY step_id, version
+        HAVING COUNT(CASE WHEN is_lost THEN 1 END) = 0 AND COUNT(CASE WHEN is_named THEN 1 END) > 0
+    ) AS fallen
+    WHERE parents_back > 0
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
+-- snowflake/restore_rest
+-- Make those fallen steps wait again that an earlier replay had too many levels for.
+UPDATE "STEP_TRACKER"
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
+    END,
+    retry_count = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        ELSE "STEP_TRACKER".checkpoint
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id || ' settled',
+    change_type = change.type,
+    change_token = NULL,
+    changed_for = change.pod_id
+FROM (
+    SELECT step_id, version, NULL AS pod_id, 'restored' AS type, NULL AS priority, NULL AS payload,
+        NULL AS available_ts, NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
+        NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
+        NULL AS parents, NULL AS checkpoint
+    FROM (
+        SELECT
+            step_id, version,
+            COUNT(
+                CASE
+                    WHEN parent_change_id IN (:change_id, :change_id || ' settled') AND is_open THEN 1
+                END
+            ) AS parents_back,
+            COUNT(CASE WHEN is_named AND parent_status IS NOT NULL THEN 1 END) AS named_parents
+        FROM (
+            SELECT
+                parent.*,
+                kind = 'success'
+                    AND error IN (
+                        'parent ' || parent_id || ' failed', 'parent ' || parent_id || ' was cancelled'
+                    ) AS is_named
+            FROM (
+                SELECT
+                    edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                    edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                    parent.changed_for AS parent_changed_for,
+                    COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                    COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                FROM (
+                    SELECT
+                        child.step_id, child.version, child.status, child.error, child.changed_for,
+                        one.key AS parent_id, one.value::VARCHAR AS kind
+                    FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                    WHERE child.parents IS NOT NULL
+                ) AS edge
+                LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+            ) AS parent
+            WHERE status = 'cancelled' AND error LIKE 'parent %'
+        ) AS edge
+        GROUP BY step_id, version
+        HAVING COUNT(CASE WHEN is_lost THEN 1 END) = 0 AND COUNT(CASE WHEN is_named THEN 1 END) > 0
+    ) AS fallen
+    WHERE named_parents > 0
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
 -- snowflake/schema_version
 SELECT DISTINCT schema_version, table_kind FROM "FLEET_Q";
 
@@ -2146,6 +2912,155 @@ FROM (
 -- first.
 UPDATE "FLEET_Q" SET schema_version = {version} WHERE schema_version < {version};
 
+-- snowflake/settle
+-- Make those waiting steps ready whose parents have ended as they require, and cancel those of which
+-- one has ended otherwise, by the rule of settle in core/dependencies.py, which has the texts.
+UPDATE "STEP_TRACKER"
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
+    END,
+    retry_count = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        ELSE "STEP_TRACKER".checkpoint
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id || ' settled',
+    change_type = change.type,
+    change_token = NULL,
+    changed_for = change.pod_id
+FROM (
+    SELECT
+        step_id, version, pod_id,
+        CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+        NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+        NULL AS incarnation, NULL AS claim_token, NULL AS result,
+        CASE
+            WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+            WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+        END AS error,
+        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+    FROM (
+        SELECT
+            step_id, version,
+            COALESCE(
+                MAX(
+                    CASE
+                        WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                            THEN parent_changed_for
+                    END
+                ),
+                MAX(changed_for)
+            ) AS pod_id,
+            COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+            COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+            MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+            MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                AS cancelled_parent
+        FROM (
+            SELECT
+                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                parent.changed_for AS parent_changed_for,
+                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+            FROM (
+                SELECT
+                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                    one.key AS parent_id, one.value::VARCHAR AS kind
+                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                WHERE child.parents IS NOT NULL
+            ) AS edge
+            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+        ) AS parent
+        WHERE status = 'waiting'
+        GROUP BY step_id, version
+    ) AS child
+    WHERE open_parents = 0 OR lost_parents > 0
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
 -- snowflake/show_procedures
 SHOW PROCEDURES IN SCHEMA;
 
@@ -2169,6 +3084,11 @@ SHOW WAREHOUSES;
 -- NULL.
 SELECT CURRENT_USER(), CURRENT_ACCOUNT(), CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(),
     CURRENT_SCHEMA();
+
+-- snowflake/statuses
+SELECT step_id, status
+FROM "STEP_TRACKER"
+WHERE step_id IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids))));
 
 -- snowflake/step_events
 SELECT step_id, version, type, DATE_PART(epoch_microsecond, event_ts), pod_id, payload, priority,
@@ -2245,7 +3165,9 @@ INSERT INTO "STEP_TRACKER" (
     unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
 )
 SELECT
-    new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+    new.value:step_id::VARCHAR,
+    CASE WHEN new.value:parents::VARCHAR IS NULL THEN 'pending' ELSE 'waiting' END,
+    0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
     new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
     new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
     new.value:max_retries::NUMBER(38, 0),
@@ -2311,7 +3233,9 @@ INSERT INTO "STEP_TRACKER" (
     unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
 )
 SELECT
-    new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+    new.value:step_id::VARCHAR,
+    CASE WHEN new.value:parents::VARCHAR IS NULL THEN 'pending' ELSE 'waiting' END,
+    0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
     new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
     new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
     new.value:max_retries::NUMBER(38, 0),

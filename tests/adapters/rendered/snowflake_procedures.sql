@@ -23,6 +23,8 @@ DECLARE
     done NUMBER(38, 0) DEFAULT 0;
     changed NUMBER(38, 0) DEFAULT 0;
     more NUMBER(38, 0) DEFAULT 0;
+    appended NUMBER(38, 0) DEFAULT 0;
+    is_ordered BOOLEAN DEFAULT TRUE;
 BEGIN
     BEGIN TRANSACTION;
     IF (earlier <> '[]') THEN
@@ -175,6 +177,7 @@ BEGIN
             FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
         )
             AND (:event_type <> 'reprioritized' OR step.priority <> :priority)
+            AND (:event_type <> 'replayed' OR step.parents IS NULL)
     ) AS change
     WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
     changed := SQLROWCOUNT;
@@ -291,10 +294,315 @@ BEGIN
                 FROM TABLE(FLATTEN(input => PARSE_JSON(:sources)))
             )
                 AND (:event_type <> 'reprioritized' OR step.priority <> :priority)
+                AND (:event_type <> 'replayed' OR step.parents IS NULL)
         ) AS change
         WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
         more := SQLROWCOUNT;
         changed := (SELECT :changed + :more);
+    END IF;
+    IF (event_type = 'replayed' AND changed < step_count) THEN
+        more := 1;
+        FOR level IN 1 TO 20 DO
+            IF (more > 0) THEN
+                UPDATE "STEP_TRACKER"
+                SET
+                    status = CASE change.type
+                        WHEN 'claimed' THEN 'claimed'
+                        WHEN 'completed' THEN 'completed'
+                        WHEN 'retried' THEN 'pending'
+                        WHEN 'released' THEN 'pending'
+                        WHEN 'recovered' THEN 'pending'
+                        WHEN 'failed' THEN 'failed'
+                        WHEN 'cancelled' THEN 'cancelled'
+                        WHEN 'replayed' THEN 'pending'
+                        WHEN 'ready' THEN 'pending'
+                        WHEN 'parents_added' THEN 'waiting'
+                        WHEN 'restored' THEN 'waiting'
+                        WHEN 'snoozed' THEN 'pending'
+                        WHEN 'checkpointed' THEN 'claimed'
+                        WHEN 'replaced' THEN 'pending'
+                        WHEN 'reprioritized' THEN 'pending'
+                        WHEN 'rejected' THEN 'failed'
+                    END,
+                    priority = CASE
+                        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                        ELSE "STEP_TRACKER".priority
+                    END,
+                    payload = CASE
+                        WHEN change.type = 'replaced' THEN change.payload
+                        ELSE "STEP_TRACKER".payload
+                    END,
+                    retry_count = CASE
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
+                        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                        ELSE "STEP_TRACKER".retry_count
+                    END,
+                    available_ts = CASE
+                        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                        ELSE "STEP_TRACKER".available_ts
+                    END,
+                    claimed_by = CASE
+                        WHEN change.type = 'claimed' THEN change.claimed_by
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".claimed_by
+                    END,
+                    incarnation = CASE
+                        WHEN change.type = 'claimed' THEN change.incarnation
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".incarnation
+                    END,
+                    claim_token = CASE
+                        WHEN change.type = 'claimed' THEN change.claim_token
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".claim_token
+                    END,
+                    result = CASE
+                        WHEN change.type = 'completed' THEN change.result
+                        ELSE "STEP_TRACKER".result
+                    END,
+                    error = CASE
+                        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                        WHEN change.type IN ('completed', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".error
+                    END,
+                    traceback = CASE
+                        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".traceback
+                    END,
+                    task_type = CASE
+                        WHEN change.type = 'replaced' THEN change.task_type
+                        ELSE "STEP_TRACKER".task_type
+                    END,
+                    labels = CASE
+                        WHEN change.type = 'replaced' THEN change.labels
+                        ELSE "STEP_TRACKER".labels
+                    END,
+                    parents = CASE
+                        WHEN change.type = 'parents_added' THEN change.parents
+                        ELSE "STEP_TRACKER".parents
+                    END,
+                    snoozes = CASE
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
+                        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                        ELSE "STEP_TRACKER".snoozes
+                    END,
+                    checkpoint = CASE
+                        WHEN change.type = 'checkpointed' THEN change.checkpoint
+                        ELSE "STEP_TRACKER".checkpoint
+                    END,
+                    last_update_ts = CURRENT_TIMESTAMP(),
+                    version = "STEP_TRACKER".version + 1,
+                    change_id = :change_id,
+                    change_type = change.type,
+                    change_token = change.claim_token,
+                    changed_for = change.pod_id
+                FROM (
+                    SELECT
+                        step_id, version, :pod_id AS pod_id,
+                        CASE WHEN open_parents > 0 THEN 'restored' ELSE 'replayed' END AS type,
+                        NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+                        NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
+                        NULL AS result, NULL AS error, NULL AS traceback, NULL AS task_type,
+                        NULL AS labels, NULL AS parents, NULL AS checkpoint
+                    FROM (
+                        SELECT
+                            parent.step_id, parent.version,
+                            COUNT(CASE WHEN parent.is_open THEN 1 END) AS open_parents,
+                            COUNT(CASE WHEN parent.is_lost THEN 1 END) AS lost_parents,
+                            COUNT(
+                                CASE
+                                    WHEN parent.parent_status IN ('failed', 'cancelled')
+                                        AND other.step_id IS NOT NULL
+                                        THEN 1
+                                END
+                            ) AS parents_to_replay
+                        FROM (
+                            SELECT
+                                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                parent.changed_for AS parent_changed_for,
+                                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                            FROM (
+                                SELECT
+                                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                                    one.key AS parent_id, one.value::VARCHAR AS kind
+                                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                WHERE child.parents IS NOT NULL
+                            ) AS edge
+                            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                        ) AS parent
+                        JOIN (
+                            SELECT value::VARCHAR AS step_id
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+                        ) AS requested ON requested.step_id = parent.step_id
+                        LEFT JOIN (
+                            SELECT value::VARCHAR AS step_id
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+                        ) AS other ON other.step_id = parent.parent_id
+                        WHERE parent.status IN ('failed', 'cancelled')
+                        GROUP BY parent.step_id, parent.version
+                    ) AS child
+                    WHERE lost_parents = 0 AND (parents_to_replay = 0 OR NOT :is_ordered)
+                ) AS change
+                WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                more := SQLROWCOUNT;
+                changed := (SELECT :changed + :more);
+            END IF;
+        END FOR;
+        IF (changed < step_count) THEN
+            is_ordered := FALSE;
+            UPDATE "STEP_TRACKER"
+            SET
+                status = CASE change.type
+                    WHEN 'claimed' THEN 'claimed'
+                    WHEN 'completed' THEN 'completed'
+                    WHEN 'retried' THEN 'pending'
+                    WHEN 'released' THEN 'pending'
+                    WHEN 'recovered' THEN 'pending'
+                    WHEN 'failed' THEN 'failed'
+                    WHEN 'cancelled' THEN 'cancelled'
+                    WHEN 'replayed' THEN 'pending'
+                    WHEN 'ready' THEN 'pending'
+                    WHEN 'parents_added' THEN 'waiting'
+                    WHEN 'restored' THEN 'waiting'
+                    WHEN 'snoozed' THEN 'pending'
+                    WHEN 'checkpointed' THEN 'claimed'
+                    WHEN 'replaced' THEN 'pending'
+                    WHEN 'reprioritized' THEN 'pending'
+                    WHEN 'rejected' THEN 'failed'
+                END,
+                priority = CASE
+                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                    ELSE "STEP_TRACKER".priority
+                END,
+                payload = CASE
+                    WHEN change.type = 'replaced' THEN change.payload
+                    ELSE "STEP_TRACKER".payload
+                END,
+                retry_count = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                    ELSE "STEP_TRACKER".retry_count
+                END,
+                available_ts = CASE
+                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                    ELSE "STEP_TRACKER".available_ts
+                END,
+                claimed_by = CASE
+                    WHEN change.type = 'claimed' THEN change.claimed_by
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claimed_by
+                END,
+                incarnation = CASE
+                    WHEN change.type = 'claimed' THEN change.incarnation
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".incarnation
+                END,
+                claim_token = CASE
+                    WHEN change.type = 'claimed' THEN change.claim_token
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claim_token
+                END,
+                result = CASE
+                    WHEN change.type = 'completed' THEN change.result
+                    ELSE "STEP_TRACKER".result
+                END,
+                error = CASE
+                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                    WHEN change.type IN ('completed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".error
+                END,
+                traceback = CASE
+                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".traceback
+                END,
+                task_type = CASE
+                    WHEN change.type = 'replaced' THEN change.task_type
+                    ELSE "STEP_TRACKER".task_type
+                END,
+                labels = CASE
+                    WHEN change.type = 'replaced' THEN change.labels
+                    ELSE "STEP_TRACKER".labels
+                END,
+                parents = CASE
+                    WHEN change.type = 'parents_added' THEN change.parents
+                    ELSE "STEP_TRACKER".parents
+                END,
+                snoozes = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                    ELSE "STEP_TRACKER".snoozes
+                END,
+                checkpoint = CASE
+                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    ELSE "STEP_TRACKER".checkpoint
+                END,
+                last_update_ts = CURRENT_TIMESTAMP(),
+                version = "STEP_TRACKER".version + 1,
+                change_id = :change_id,
+                change_type = change.type,
+                change_token = change.claim_token,
+                changed_for = change.pod_id
+            FROM (
+                SELECT
+                    step_id, version, :pod_id AS pod_id,
+                    CASE WHEN open_parents > 0 THEN 'restored' ELSE 'replayed' END AS type,
+                    NULL AS priority, NULL AS payload, TO_TIMESTAMP_LTZ(0, 6) AS available_ts,
+                    NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token, NULL AS result,
+                    NULL AS error, NULL AS traceback, NULL AS task_type, NULL AS labels,
+                    NULL AS parents, NULL AS checkpoint
+                FROM (
+                    SELECT
+                        parent.step_id, parent.version,
+                        COUNT(CASE WHEN parent.is_open THEN 1 END) AS open_parents,
+                        COUNT(CASE WHEN parent.is_lost THEN 1 END) AS lost_parents,
+                        COUNT(
+                            CASE
+                                WHEN parent.parent_status IN ('failed', 'cancelled')
+                                    AND other.step_id IS NOT NULL
+                                    THEN 1
+                            END
+                        ) AS parents_to_replay
+                    FROM (
+                        SELECT
+                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                            parent.changed_for AS parent_changed_for,
+                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                        FROM (
+                            SELECT
+                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                one.key AS parent_id, one.value::VARCHAR AS kind
+                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                            WHERE child.parents IS NOT NULL
+                        ) AS edge
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                    ) AS parent
+                    JOIN (
+                        SELECT value::VARCHAR AS step_id
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+                    ) AS requested ON requested.step_id = parent.step_id
+                    LEFT JOIN (
+                        SELECT value::VARCHAR AS step_id
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:step_ids)))
+                    ) AS other ON other.step_id = parent.parent_id
+                    WHERE parent.status IN ('failed', 'cancelled')
+                    GROUP BY parent.step_id, parent.version
+                ) AS child
+                WHERE lost_parents = 0 AND (parents_to_replay = 0 OR NOT :is_ordered)
+            ) AS change
+            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+            more := SQLROWCOUNT;
+            changed := (SELECT :changed + :more);
+        END IF;
     END IF;
     IF (changed = step_count OR NOT all_or_none) THEN
         INSERT INTO "STEP_EVENTS" (
@@ -324,11 +632,749 @@ BEGIN
             CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
-            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+            CASE
+                WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                    OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                    THEN error
+            END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
             CASE WHEN change_type = 'checkpointed' THEN checkpoint END
         FROM "STEP_TRACKER"
-        WHERE change_id = :change_id;
+        WHERE change_id = :change_id
+            AND (
+                :event_type = 'reprioritized'
+                OR NOT EXISTS (SELECT 1 FROM "STEP_TRACKER" AS other WHERE other.parents IS NOT NULL)
+            );
+        appended := SQLROWCOUNT;
+        IF (appended < changed) THEN
+            INSERT INTO "STEP_EVENTS" (
+                step_id, version, type, event_ts, pod_id, change_id,
+                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                claim_token, incarnation, result, error, traceback, checkpoint
+            )
+            SELECT
+                step_id, version, change_type, last_update_ts, changed_for, change_id,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                    THEN priority END,
+                CASE WHEN change_type = 'submitted' THEN max_retries END,
+                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                    THEN available_ts END,
+                CASE WHEN change_type = 'submitted' THEN queue END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                CASE WHEN change_type = 'submitted' THEN key END,
+                CASE WHEN change_type = 'submitted' THEN unique_key END,
+                CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                CASE WHEN change_type = 'submitted' THEN timeout END,
+                CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+                CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type = 'completed' THEN result END,
+                CASE
+                    WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                        OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                        THEN error
+                END,
+                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+            FROM "STEP_TRACKER"
+            WHERE change_id = :change_id;
+            IF (event_type = 'replayed') THEN
+                UPDATE "STEP_TRACKER"
+                SET
+                    status = CASE change.type
+                        WHEN 'claimed' THEN 'claimed'
+                        WHEN 'completed' THEN 'completed'
+                        WHEN 'retried' THEN 'pending'
+                        WHEN 'released' THEN 'pending'
+                        WHEN 'recovered' THEN 'pending'
+                        WHEN 'failed' THEN 'failed'
+                        WHEN 'cancelled' THEN 'cancelled'
+                        WHEN 'replayed' THEN 'pending'
+                        WHEN 'ready' THEN 'pending'
+                        WHEN 'parents_added' THEN 'waiting'
+                        WHEN 'restored' THEN 'waiting'
+                        WHEN 'snoozed' THEN 'pending'
+                        WHEN 'checkpointed' THEN 'claimed'
+                        WHEN 'replaced' THEN 'pending'
+                        WHEN 'reprioritized' THEN 'pending'
+                        WHEN 'rejected' THEN 'failed'
+                    END,
+                    priority = CASE
+                        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                        ELSE "STEP_TRACKER".priority
+                    END,
+                    payload = CASE
+                        WHEN change.type = 'replaced' THEN change.payload
+                        ELSE "STEP_TRACKER".payload
+                    END,
+                    retry_count = CASE
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
+                        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                        ELSE "STEP_TRACKER".retry_count
+                    END,
+                    available_ts = CASE
+                        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                        ELSE "STEP_TRACKER".available_ts
+                    END,
+                    claimed_by = CASE
+                        WHEN change.type = 'claimed' THEN change.claimed_by
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".claimed_by
+                    END,
+                    incarnation = CASE
+                        WHEN change.type = 'claimed' THEN change.incarnation
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".incarnation
+                    END,
+                    claim_token = CASE
+                        WHEN change.type = 'claimed' THEN change.claim_token
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".claim_token
+                    END,
+                    result = CASE
+                        WHEN change.type = 'completed' THEN change.result
+                        ELSE "STEP_TRACKER".result
+                    END,
+                    error = CASE
+                        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                        WHEN change.type IN ('completed', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".error
+                    END,
+                    traceback = CASE
+                        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".traceback
+                    END,
+                    task_type = CASE
+                        WHEN change.type = 'replaced' THEN change.task_type
+                        ELSE "STEP_TRACKER".task_type
+                    END,
+                    labels = CASE
+                        WHEN change.type = 'replaced' THEN change.labels
+                        ELSE "STEP_TRACKER".labels
+                    END,
+                    parents = CASE
+                        WHEN change.type = 'parents_added' THEN change.parents
+                        ELSE "STEP_TRACKER".parents
+                    END,
+                    snoozes = CASE
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
+                        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                        ELSE "STEP_TRACKER".snoozes
+                    END,
+                    checkpoint = CASE
+                        WHEN change.type = 'checkpointed' THEN change.checkpoint
+                        ELSE "STEP_TRACKER".checkpoint
+                    END,
+                    last_update_ts = CURRENT_TIMESTAMP(),
+                    version = "STEP_TRACKER".version + 1,
+                    change_id = :change_id || ' settled',
+                    change_type = change.type,
+                    change_token = NULL,
+                    changed_for = change.pod_id
+                FROM (
+                    SELECT step_id, version, :pod_id AS pod_id, 'restored' AS type, NULL AS priority,
+                        NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                        NULL AS incarnation, NULL AS claim_token, NULL AS result, NULL AS error,
+                        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+                        NULL AS checkpoint
+                    FROM (
+                        SELECT
+                            step_id, version,
+                            COUNT(
+                                CASE
+                                    WHEN parent_change_id IN (:change_id, :change_id || ' settled') AND is_open THEN 1
+                                END
+                            ) AS parents_back,
+                            COUNT(CASE WHEN is_named AND parent_status IS NOT NULL THEN 1 END) AS named_parents
+                        FROM (
+                            SELECT
+                                parent.*,
+                                kind = 'success'
+                                    AND error IN (
+                                        'parent ' || parent_id || ' failed', 'parent ' || parent_id || ' was cancelled'
+                                    ) AS is_named
+                            FROM (
+                                SELECT
+                                    edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                    edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                    parent.changed_for AS parent_changed_for,
+                                    COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                    COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                FROM (
+                                    SELECT
+                                        child.step_id, child.version, child.status, child.error, child.changed_for,
+                                        one.key AS parent_id, one.value::VARCHAR AS kind
+                                    FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                    WHERE child.parents IS NOT NULL
+                                ) AS edge
+                                LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                            ) AS parent
+                            WHERE status = 'cancelled' AND error LIKE 'parent %'
+                        ) AS edge
+                        GROUP BY step_id, version
+                        HAVING COUNT(CASE WHEN is_lost THEN 1 END) = 0 AND COUNT(CASE WHEN is_named THEN 1 END) > 0
+                    ) AS fallen
+                    WHERE parents_back > 0
+                ) AS change
+                WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                more := SQLROWCOUNT;
+                IF (more > 0) THEN
+                    FOR level IN 2 TO 20 DO
+                        IF (more > 0) THEN
+                            UPDATE "STEP_TRACKER"
+                            SET
+                                status = CASE change.type
+                                    WHEN 'claimed' THEN 'claimed'
+                                    WHEN 'completed' THEN 'completed'
+                                    WHEN 'retried' THEN 'pending'
+                                    WHEN 'released' THEN 'pending'
+                                    WHEN 'recovered' THEN 'pending'
+                                    WHEN 'failed' THEN 'failed'
+                                    WHEN 'cancelled' THEN 'cancelled'
+                                    WHEN 'replayed' THEN 'pending'
+                                    WHEN 'ready' THEN 'pending'
+                                    WHEN 'parents_added' THEN 'waiting'
+                                    WHEN 'restored' THEN 'waiting'
+                                    WHEN 'snoozed' THEN 'pending'
+                                    WHEN 'checkpointed' THEN 'claimed'
+                                    WHEN 'replaced' THEN 'pending'
+                                    WHEN 'reprioritized' THEN 'pending'
+                                    WHEN 'rejected' THEN 'failed'
+                                END,
+                                priority = CASE
+                                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                                    ELSE "STEP_TRACKER".priority
+                                END,
+                                payload = CASE
+                                    WHEN change.type = 'replaced' THEN change.payload
+                                    ELSE "STEP_TRACKER".payload
+                                END,
+                                retry_count = CASE
+                                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                                    ELSE "STEP_TRACKER".retry_count
+                                END,
+                                available_ts = CASE
+                                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                                    ELSE "STEP_TRACKER".available_ts
+                                END,
+                                claimed_by = CASE
+                                    WHEN change.type = 'claimed' THEN change.claimed_by
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".claimed_by
+                                END,
+                                incarnation = CASE
+                                    WHEN change.type = 'claimed' THEN change.incarnation
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".incarnation
+                                END,
+                                claim_token = CASE
+                                    WHEN change.type = 'claimed' THEN change.claim_token
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".claim_token
+                                END,
+                                result = CASE
+                                    WHEN change.type = 'completed' THEN change.result
+                                    ELSE "STEP_TRACKER".result
+                                END,
+                                error = CASE
+                                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                                    WHEN change.type IN ('completed', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".error
+                                END,
+                                traceback = CASE
+                                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".traceback
+                                END,
+                                task_type = CASE
+                                    WHEN change.type = 'replaced' THEN change.task_type
+                                    ELSE "STEP_TRACKER".task_type
+                                END,
+                                labels = CASE
+                                    WHEN change.type = 'replaced' THEN change.labels
+                                    ELSE "STEP_TRACKER".labels
+                                END,
+                                parents = CASE
+                                    WHEN change.type = 'parents_added' THEN change.parents
+                                    ELSE "STEP_TRACKER".parents
+                                END,
+                                snoozes = CASE
+                                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                                    ELSE "STEP_TRACKER".snoozes
+                                END,
+                                checkpoint = CASE
+                                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                    ELSE "STEP_TRACKER".checkpoint
+                                END,
+                                last_update_ts = CURRENT_TIMESTAMP(),
+                                version = "STEP_TRACKER".version + 1,
+                                change_id = :change_id || ' settled',
+                                change_type = change.type,
+                                change_token = NULL,
+                                changed_for = change.pod_id
+                            FROM (
+                                SELECT step_id, version, :pod_id AS pod_id, 'restored' AS type, NULL AS priority,
+                                    NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                                    NULL AS incarnation, NULL AS claim_token, NULL AS result,
+                                    NULL AS error, NULL AS traceback, NULL AS task_type,
+                                    NULL AS labels, NULL AS parents, NULL AS checkpoint
+                                FROM (
+                                    SELECT
+                                        step_id, version,
+                                        COUNT(
+                                            CASE
+                                                WHEN parent_change_id IN (:change_id, :change_id || ' settled') AND is_open THEN 1
+                                            END
+                                        ) AS parents_back,
+                                        COUNT(CASE WHEN is_named AND parent_status IS NOT NULL THEN 1 END) AS named_parents
+                                    FROM (
+                                        SELECT
+                                            parent.*,
+                                            kind = 'success'
+                                                AND error IN (
+                                                    'parent ' || parent_id || ' failed', 'parent ' || parent_id || ' was cancelled'
+                                                ) AS is_named
+                                        FROM (
+                                            SELECT
+                                                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                                parent.changed_for AS parent_changed_for,
+                                                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                            FROM (
+                                                SELECT
+                                                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                                                    one.key AS parent_id, one.value::VARCHAR AS kind
+                                                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                                WHERE child.parents IS NOT NULL
+                                            ) AS edge
+                                            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                        ) AS parent
+                                        WHERE status = 'cancelled' AND error LIKE 'parent %'
+                                    ) AS edge
+                                    GROUP BY step_id, version
+                                    HAVING COUNT(CASE WHEN is_lost THEN 1 END) = 0 AND COUNT(CASE WHEN is_named THEN 1 END) > 0
+                                ) AS fallen
+                                WHERE parents_back > 0
+                            ) AS change
+                            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                            more := SQLROWCOUNT;
+                        END IF;
+                    END FOR;
+                    INSERT INTO "STEP_EVENTS" (
+                        step_id, version, type, event_ts, pod_id, change_id,
+                        payload, priority, max_retries, available_ts, queue, task_type, key,
+                        unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+                        spawned_by, start_by_ts, claim_token, incarnation, result, error, traceback,
+                        checkpoint
+                    )
+                    SELECT
+                        step_id, version, change_type, last_update_ts, changed_for, change_id,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                        CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                            THEN priority END,
+                        CASE WHEN change_type = 'submitted' THEN max_retries END,
+                        CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                            THEN available_ts END,
+                        CASE WHEN change_type = 'submitted' THEN queue END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                        CASE WHEN change_type = 'submitted' THEN key END,
+                        CASE WHEN change_type = 'submitted' THEN unique_key END,
+                        CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                        CASE WHEN change_type = 'submitted' THEN timeout END,
+                        CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                        CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                        CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                        CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+                        CASE WHEN change_type = 'claimed' THEN incarnation END,
+                        CASE WHEN change_type = 'completed' THEN result END,
+                        CASE
+                            WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                                OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                                THEN error
+                        END,
+                        CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                        CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                    FROM "STEP_TRACKER"
+                    WHERE change_id = :change_id || ' settled';
+                END IF;
+            ELSE
+                UPDATE "STEP_TRACKER"
+                SET version = version
+                WHERE status = 'waiting'
+                    AND step_id IN (
+                        SELECT parent.step_id
+                        FROM (
+                            SELECT
+                                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                parent.changed_for AS parent_changed_for,
+                                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                            FROM (
+                                SELECT
+                                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                                    one.key AS parent_id, one.value::VARCHAR AS kind
+                                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                WHERE child.parents IS NOT NULL
+                            ) AS edge
+                            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                        ) AS parent
+                        WHERE parent.parent_change_id = :change_id
+                    );
+                UPDATE "STEP_TRACKER"
+                SET
+                    status = CASE change.type
+                        WHEN 'claimed' THEN 'claimed'
+                        WHEN 'completed' THEN 'completed'
+                        WHEN 'retried' THEN 'pending'
+                        WHEN 'released' THEN 'pending'
+                        WHEN 'recovered' THEN 'pending'
+                        WHEN 'failed' THEN 'failed'
+                        WHEN 'cancelled' THEN 'cancelled'
+                        WHEN 'replayed' THEN 'pending'
+                        WHEN 'ready' THEN 'pending'
+                        WHEN 'parents_added' THEN 'waiting'
+                        WHEN 'restored' THEN 'waiting'
+                        WHEN 'snoozed' THEN 'pending'
+                        WHEN 'checkpointed' THEN 'claimed'
+                        WHEN 'replaced' THEN 'pending'
+                        WHEN 'reprioritized' THEN 'pending'
+                        WHEN 'rejected' THEN 'failed'
+                    END,
+                    priority = CASE
+                        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                        ELSE "STEP_TRACKER".priority
+                    END,
+                    payload = CASE
+                        WHEN change.type = 'replaced' THEN change.payload
+                        ELSE "STEP_TRACKER".payload
+                    END,
+                    retry_count = CASE
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
+                        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                        ELSE "STEP_TRACKER".retry_count
+                    END,
+                    available_ts = CASE
+                        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                        ELSE "STEP_TRACKER".available_ts
+                    END,
+                    claimed_by = CASE
+                        WHEN change.type = 'claimed' THEN change.claimed_by
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".claimed_by
+                    END,
+                    incarnation = CASE
+                        WHEN change.type = 'claimed' THEN change.incarnation
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".incarnation
+                    END,
+                    claim_token = CASE
+                        WHEN change.type = 'claimed' THEN change.claim_token
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".claim_token
+                    END,
+                    result = CASE
+                        WHEN change.type = 'completed' THEN change.result
+                        ELSE "STEP_TRACKER".result
+                    END,
+                    error = CASE
+                        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                        WHEN change.type IN ('completed', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".error
+                    END,
+                    traceback = CASE
+                        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".traceback
+                    END,
+                    task_type = CASE
+                        WHEN change.type = 'replaced' THEN change.task_type
+                        ELSE "STEP_TRACKER".task_type
+                    END,
+                    labels = CASE
+                        WHEN change.type = 'replaced' THEN change.labels
+                        ELSE "STEP_TRACKER".labels
+                    END,
+                    parents = CASE
+                        WHEN change.type = 'parents_added' THEN change.parents
+                        ELSE "STEP_TRACKER".parents
+                    END,
+                    snoozes = CASE
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
+                        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                        ELSE "STEP_TRACKER".snoozes
+                    END,
+                    checkpoint = CASE
+                        WHEN change.type = 'checkpointed' THEN change.checkpoint
+                        ELSE "STEP_TRACKER".checkpoint
+                    END,
+                    last_update_ts = CURRENT_TIMESTAMP(),
+                    version = "STEP_TRACKER".version + 1,
+                    change_id = :change_id || ' settled',
+                    change_type = change.type,
+                    change_token = NULL,
+                    changed_for = change.pod_id
+                FROM (
+                    SELECT
+                        step_id, version, pod_id,
+                        CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                        NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                        NULL AS incarnation, NULL AS claim_token, NULL AS result,
+                        CASE
+                            WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                            WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                        END AS error,
+                        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+                        NULL AS checkpoint
+                    FROM (
+                        SELECT
+                            step_id, version,
+                            COALESCE(
+                                MAX(
+                                    CASE
+                                        WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                            THEN parent_changed_for
+                                    END
+                                ),
+                                MAX(changed_for)
+                            ) AS pod_id,
+                            COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                            COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                            MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                            MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                AS cancelled_parent
+                        FROM (
+                            SELECT
+                                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                parent.changed_for AS parent_changed_for,
+                                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                            FROM (
+                                SELECT
+                                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                                    one.key AS parent_id, one.value::VARCHAR AS kind
+                                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                WHERE child.parents IS NOT NULL
+                            ) AS edge
+                            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                        ) AS parent
+                        WHERE status = 'waiting'
+                        GROUP BY step_id, version
+                    ) AS child
+                    WHERE open_parents = 0 OR lost_parents > 0
+                ) AS change
+                WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                more := SQLROWCOUNT;
+                IF (more > 0) THEN
+                    FOR level IN 2 TO 20 DO
+                        IF (more > 0) THEN
+                            UPDATE "STEP_TRACKER"
+                            SET
+                                status = CASE change.type
+                                    WHEN 'claimed' THEN 'claimed'
+                                    WHEN 'completed' THEN 'completed'
+                                    WHEN 'retried' THEN 'pending'
+                                    WHEN 'released' THEN 'pending'
+                                    WHEN 'recovered' THEN 'pending'
+                                    WHEN 'failed' THEN 'failed'
+                                    WHEN 'cancelled' THEN 'cancelled'
+                                    WHEN 'replayed' THEN 'pending'
+                                    WHEN 'ready' THEN 'pending'
+                                    WHEN 'parents_added' THEN 'waiting'
+                                    WHEN 'restored' THEN 'waiting'
+                                    WHEN 'snoozed' THEN 'pending'
+                                    WHEN 'checkpointed' THEN 'claimed'
+                                    WHEN 'replaced' THEN 'pending'
+                                    WHEN 'reprioritized' THEN 'pending'
+                                    WHEN 'rejected' THEN 'failed'
+                                END,
+                                priority = CASE
+                                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                                    ELSE "STEP_TRACKER".priority
+                                END,
+                                payload = CASE
+                                    WHEN change.type = 'replaced' THEN change.payload
+                                    ELSE "STEP_TRACKER".payload
+                                END,
+                                retry_count = CASE
+                                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                                    ELSE "STEP_TRACKER".retry_count
+                                END,
+                                available_ts = CASE
+                                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                                    ELSE "STEP_TRACKER".available_ts
+                                END,
+                                claimed_by = CASE
+                                    WHEN change.type = 'claimed' THEN change.claimed_by
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".claimed_by
+                                END,
+                                incarnation = CASE
+                                    WHEN change.type = 'claimed' THEN change.incarnation
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".incarnation
+                                END,
+                                claim_token = CASE
+                                    WHEN change.type = 'claimed' THEN change.claim_token
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".claim_token
+                                END,
+                                result = CASE
+                                    WHEN change.type = 'completed' THEN change.result
+                                    ELSE "STEP_TRACKER".result
+                                END,
+                                error = CASE
+                                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                                    WHEN change.type IN ('completed', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".error
+                                END,
+                                traceback = CASE
+                                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".traceback
+                                END,
+                                task_type = CASE
+                                    WHEN change.type = 'replaced' THEN change.task_type
+                                    ELSE "STEP_TRACKER".task_type
+                                END,
+                                labels = CASE
+                                    WHEN change.type = 'replaced' THEN change.labels
+                                    ELSE "STEP_TRACKER".labels
+                                END,
+                                parents = CASE
+                                    WHEN change.type = 'parents_added' THEN change.parents
+                                    ELSE "STEP_TRACKER".parents
+                                END,
+                                snoozes = CASE
+                                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                                    ELSE "STEP_TRACKER".snoozes
+                                END,
+                                checkpoint = CASE
+                                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                    ELSE "STEP_TRACKER".checkpoint
+                                END,
+                                last_update_ts = CURRENT_TIMESTAMP(),
+                                version = "STEP_TRACKER".version + 1,
+                                change_id = :change_id || ' settled',
+                                change_type = change.type,
+                                change_token = NULL,
+                                changed_for = change.pod_id
+                            FROM (
+                                SELECT
+                                    step_id, version, pod_id,
+                                    CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                                    NULL AS priority, NULL AS payload, NULL AS available_ts,
+                                    NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
+                                    NULL AS result,
+                                    CASE
+                                        WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                                        WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                                    END AS error,
+                                    NULL AS traceback, NULL AS task_type, NULL AS labels,
+                                    NULL AS parents, NULL AS checkpoint
+                                FROM (
+                                    SELECT
+                                        step_id, version,
+                                        COALESCE(
+                                            MAX(
+                                                CASE
+                                                    WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                                        THEN parent_changed_for
+                                                END
+                                            ),
+                                            MAX(changed_for)
+                                        ) AS pod_id,
+                                        COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                                        COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                                        MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                                        MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                            AS cancelled_parent
+                                    FROM (
+                                        SELECT
+                                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                            parent.changed_for AS parent_changed_for,
+                                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                        FROM (
+                                            SELECT
+                                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                                one.key AS parent_id, one.value::VARCHAR AS kind
+                                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                            WHERE child.parents IS NOT NULL
+                                        ) AS edge
+                                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                    ) AS parent
+                                    WHERE status = 'waiting'
+                                    GROUP BY step_id, version
+                                ) AS child
+                                WHERE open_parents = 0 OR lost_parents > 0
+                            ) AS change
+                            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                            more := SQLROWCOUNT;
+                        END IF;
+                    END FOR;
+                    INSERT INTO "STEP_EVENTS" (
+                        step_id, version, type, event_ts, pod_id, change_id,
+                        payload, priority, max_retries, available_ts, queue, task_type, key,
+                        unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+                        spawned_by, start_by_ts, claim_token, incarnation, result, error, traceback,
+                        checkpoint
+                    )
+                    SELECT
+                        step_id, version, change_type, last_update_ts, changed_for, change_id,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                        CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                            THEN priority END,
+                        CASE WHEN change_type = 'submitted' THEN max_retries END,
+                        CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                            THEN available_ts END,
+                        CASE WHEN change_type = 'submitted' THEN queue END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                        CASE WHEN change_type = 'submitted' THEN key END,
+                        CASE WHEN change_type = 'submitted' THEN unique_key END,
+                        CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                        CASE WHEN change_type = 'submitted' THEN timeout END,
+                        CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                        CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                        CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                        CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+                        CASE WHEN change_type = 'claimed' THEN incarnation END,
+                        CASE WHEN change_type = 'completed' THEN result END,
+                        CASE
+                            WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                                OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                                THEN error
+                        END,
+                        CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                        CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                    FROM "STEP_TRACKER"
+                    WHERE change_id = :change_id || ' settled';
+                END IF;
+            END IF;
+        END IF;
         COMMIT;
     ELSE
         ROLLBACK;
@@ -552,6 +1598,8 @@ DECLARE
     replacing NUMBER(38, 0) DEFAULT 0;
     replaced NUMBER(38, 0) DEFAULT 0;
     appended NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
+    with_parents NUMBER(38, 0) DEFAULT 0;
     within_limits BOOLEAN DEFAULT FALSE;
 BEGIN
     within_limits := may_be_limited;
@@ -1002,9 +2050,10 @@ BEGIN
                     LISTAGG(NULLIF(submissions, ''), ',') WITHIN GROUP (ORDER BY sent_ts, incarnation), ''
                 )
                 || ']',
-            COUNT(CASE WHEN submissions LIKE '%"replaces":%' THEN 1 END)
+            COUNT(CASE WHEN submissions LIKE '%"replaces":%' THEN 1 END),
+            COUNT(CASE WHEN submissions LIKE '%"parents":"%' THEN 1 END)
         INTO :served, :join_count, :command_count, :requests, :claim, :outcomes, :outcome_count, :submissions,
-            :replacing
+            :replacing, :with_parents
         FROM (
             SELECT
                 pod_id, incarnation, number, sent_ts, joins, request, claim, outcomes, outcome_count,
@@ -1876,7 +2925,20 @@ BEGIN
                     SELECT value:unique_key::VARCHAR
                     FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
                 );
-            IF (replacing > 0) THEN
+            IF (replacing > 0 OR with_parents > 0) THEN
+                IF (with_parents > 0) THEN
+                    UPDATE "STEP_TRACKER"
+                    SET version = version
+                    WHERE step_id IN (SELECT submitted.parent_id FROM (
+                        SELECT new.submission_id, one.key AS parent_id
+                        FROM (
+                            SELECT
+                                value:submission_id::VARCHAR AS submission_id, value:parents::VARCHAR AS parents
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                        ) AS new, LATERAL FLATTEN(input => PARSE_JSON(new.parents)) AS one
+                        WHERE new.parents IS NOT NULL
+                    ) AS submitted);
+                END IF;
                 accepted := (SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
                 FROM (
                     SELECT submitted.submission_id
@@ -1914,6 +2976,32 @@ BEGIN
                             END
                         ) = 0
                 ) AS accepted);
+                IF (with_parents > 0) THEN
+                    accepted := (SELECT '[' || COALESCE(LISTAGG('"' || submission_id || '"', ','), '') || ']'
+                    FROM (
+                        SELECT value::VARCHAR AS submission_id
+                        FROM TABLE(FLATTEN(input => PARSE_JSON(:accepted)))
+                    ) AS one
+                    WHERE submission_id NOT IN (
+                        SELECT submitted.submission_id
+                        FROM (
+                            SELECT new.submission_id, one.key AS parent_id
+                            FROM (
+                                SELECT
+                                    value:submission_id::VARCHAR AS submission_id, value:parents::VARCHAR AS parents
+                                FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                            ) AS new, LATERAL FLATTEN(input => PARSE_JSON(new.parents)) AS one
+                            WHERE new.parents IS NOT NULL
+                        ) AS submitted
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = submitted.parent_id
+                        LEFT JOIN (
+                            SELECT value:submission_id::VARCHAR AS submission_id, value:step_id::VARCHAR AS step_id
+                            FROM TABLE(FLATTEN(input => PARSE_JSON(:submissions)))
+                        ) AS own
+                            ON own.submission_id = submitted.submission_id AND own.step_id = submitted.parent_id
+                        WHERE parent.step_id IS NULL AND own.step_id IS NULL
+                    ));
+                END IF;
                 INSERT INTO "STEP_TRACKER" (
                     step_id, status, retry_count, snoozes, created_ts, last_update_ts, version, change_id,
                     change_type, changed_for,
@@ -1921,7 +3009,9 @@ BEGIN
                     unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
                 )
                 SELECT
-                    new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+                    new.value:step_id::VARCHAR,
+                    CASE WHEN new.value:parents::VARCHAR IS NULL THEN 'pending' ELSE 'waiting' END,
+                    0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
                     new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
                     new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
                     new.value:max_retries::NUMBER(38, 0),
@@ -1985,7 +3075,9 @@ BEGIN
                     unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
                 )
                 SELECT
-                    new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+                    new.value:step_id::VARCHAR,
+                    CASE WHEN new.value:parents::VARCHAR IS NULL THEN 'pending' ELSE 'waiting' END,
+                    0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
                     new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
                     new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
                     new.value:max_retries::NUMBER(38, 0),
@@ -2073,7 +3165,11 @@ BEGIN
                 CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
                 CASE WHEN change_type = 'claimed' THEN incarnation END,
                 CASE WHEN change_type = 'completed' THEN result END,
-                CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+                CASE
+                    WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                        OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                        THEN error
+                END,
                 CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
                 CASE WHEN change_type = 'checkpointed' THEN checkpoint END
             FROM "STEP_TRACKER"
@@ -2085,6 +3181,10 @@ BEGIN
                             paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
                         ))
                     )
+                    AND (
+                        status NOT IN ('completed', 'failed', 'cancelled')
+                        OR NOT EXISTS (SELECT 1 FROM "STEP_TRACKER" AS other WHERE other.status = 'waiting')
+                    )
                 )
                 OR change_id IN (
                     SELECT value:submission_id::VARCHAR
@@ -2093,6 +3193,410 @@ BEGIN
             appended := SQLROWCOUNT;
             IF (submit_count > 0) THEN
                 appended := (SELECT :appended - :submit_count);
+            END IF;
+            IF (outcome_count > 0 AND appended < changed) THEN
+                INSERT INTO "STEP_EVENTS" (
+                    step_id, version, type, event_ts, pod_id, change_id,
+                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                    claim_token, incarnation, result, error, traceback, checkpoint
+                )
+                SELECT
+                    step_id, version, change_type, last_update_ts, changed_for, change_id,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                        THEN priority END,
+                    CASE WHEN change_type = 'submitted' THEN max_retries END,
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                        THEN available_ts END,
+                    CASE WHEN change_type = 'submitted' THEN queue END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                    CASE WHEN change_type = 'submitted' THEN key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                    CASE WHEN change_type = 'submitted' THEN timeout END,
+                    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+                    CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type = 'completed' THEN result END,
+                    CASE
+                        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            THEN error
+                    END,
+                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                FROM "STEP_TRACKER"
+                WHERE change_id = :change_id AND status IN ('completed', 'failed', 'cancelled')
+                    AND step_id NOT IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id);
+                more := SQLROWCOUNT;
+                appended := (SELECT :appended + :more);
+            END IF;
+            IF (more > 0 OR with_parents > 0) THEN
+                UPDATE "STEP_TRACKER"
+                SET version = version
+                WHERE status = 'waiting'
+                    AND step_id IN (
+                        SELECT parent.step_id
+                        FROM (
+                            SELECT
+                                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                parent.changed_for AS parent_changed_for,
+                                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                            FROM (
+                                SELECT
+                                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                                    one.key AS parent_id, one.value::VARCHAR AS kind
+                                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                WHERE child.parents IS NOT NULL
+                            ) AS edge
+                            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                        ) AS parent
+                        WHERE parent.parent_change_id = :change_id
+                    );
+                UPDATE "STEP_TRACKER"
+                SET
+                    status = CASE change.type
+                        WHEN 'claimed' THEN 'claimed'
+                        WHEN 'completed' THEN 'completed'
+                        WHEN 'retried' THEN 'pending'
+                        WHEN 'released' THEN 'pending'
+                        WHEN 'recovered' THEN 'pending'
+                        WHEN 'failed' THEN 'failed'
+                        WHEN 'cancelled' THEN 'cancelled'
+                        WHEN 'replayed' THEN 'pending'
+                        WHEN 'ready' THEN 'pending'
+                        WHEN 'parents_added' THEN 'waiting'
+                        WHEN 'restored' THEN 'waiting'
+                        WHEN 'snoozed' THEN 'pending'
+                        WHEN 'checkpointed' THEN 'claimed'
+                        WHEN 'replaced' THEN 'pending'
+                        WHEN 'reprioritized' THEN 'pending'
+                        WHEN 'rejected' THEN 'failed'
+                    END,
+                    priority = CASE
+                        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                        ELSE "STEP_TRACKER".priority
+                    END,
+                    payload = CASE
+                        WHEN change.type = 'replaced' THEN change.payload
+                        ELSE "STEP_TRACKER".payload
+                    END,
+                    retry_count = CASE
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
+                        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                        ELSE "STEP_TRACKER".retry_count
+                    END,
+                    available_ts = CASE
+                        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                        ELSE "STEP_TRACKER".available_ts
+                    END,
+                    claimed_by = CASE
+                        WHEN change.type = 'claimed' THEN change.claimed_by
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".claimed_by
+                    END,
+                    incarnation = CASE
+                        WHEN change.type = 'claimed' THEN change.incarnation
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".incarnation
+                    END,
+                    claim_token = CASE
+                        WHEN change.type = 'claimed' THEN change.claim_token
+                        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                        ELSE "STEP_TRACKER".claim_token
+                    END,
+                    result = CASE
+                        WHEN change.type = 'completed' THEN change.result
+                        ELSE "STEP_TRACKER".result
+                    END,
+                    error = CASE
+                        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                        WHEN change.type IN ('completed', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".error
+                    END,
+                    traceback = CASE
+                        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                        ELSE "STEP_TRACKER".traceback
+                    END,
+                    task_type = CASE
+                        WHEN change.type = 'replaced' THEN change.task_type
+                        ELSE "STEP_TRACKER".task_type
+                    END,
+                    labels = CASE
+                        WHEN change.type = 'replaced' THEN change.labels
+                        ELSE "STEP_TRACKER".labels
+                    END,
+                    parents = CASE
+                        WHEN change.type = 'parents_added' THEN change.parents
+                        ELSE "STEP_TRACKER".parents
+                    END,
+                    snoozes = CASE
+                        WHEN change.type IN ('replayed', 'restored') THEN 0
+                        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                        ELSE "STEP_TRACKER".snoozes
+                    END,
+                    checkpoint = CASE
+                        WHEN change.type = 'checkpointed' THEN change.checkpoint
+                        ELSE "STEP_TRACKER".checkpoint
+                    END,
+                    last_update_ts = CURRENT_TIMESTAMP(),
+                    version = "STEP_TRACKER".version + 1,
+                    change_id = :change_id || ' settled',
+                    change_type = change.type,
+                    change_token = NULL,
+                    changed_for = change.pod_id
+                FROM (
+                    SELECT
+                        step_id, version, pod_id,
+                        CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                        NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                        NULL AS incarnation, NULL AS claim_token, NULL AS result,
+                        CASE
+                            WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                            WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                        END AS error,
+                        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+                        NULL AS checkpoint
+                    FROM (
+                        SELECT
+                            step_id, version,
+                            COALESCE(
+                                MAX(
+                                    CASE
+                                        WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                            THEN parent_changed_for
+                                    END
+                                ),
+                                MAX(changed_for)
+                            ) AS pod_id,
+                            COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                            COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                            MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                            MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                AS cancelled_parent
+                        FROM (
+                            SELECT
+                                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                parent.changed_for AS parent_changed_for,
+                                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                            FROM (
+                                SELECT
+                                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                                    one.key AS parent_id, one.value::VARCHAR AS kind
+                                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                WHERE child.parents IS NOT NULL
+                            ) AS edge
+                            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                        ) AS parent
+                        WHERE status = 'waiting'
+                        GROUP BY step_id, version
+                    ) AS child
+                    WHERE open_parents = 0 OR lost_parents > 0
+                ) AS change
+                WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                more := SQLROWCOUNT;
+                IF (more > 0) THEN
+                    FOR level IN 2 TO 20 DO
+                        IF (more > 0) THEN
+                            UPDATE "STEP_TRACKER"
+                            SET
+                                status = CASE change.type
+                                    WHEN 'claimed' THEN 'claimed'
+                                    WHEN 'completed' THEN 'completed'
+                                    WHEN 'retried' THEN 'pending'
+                                    WHEN 'released' THEN 'pending'
+                                    WHEN 'recovered' THEN 'pending'
+                                    WHEN 'failed' THEN 'failed'
+                                    WHEN 'cancelled' THEN 'cancelled'
+                                    WHEN 'replayed' THEN 'pending'
+                                    WHEN 'ready' THEN 'pending'
+                                    WHEN 'parents_added' THEN 'waiting'
+                                    WHEN 'restored' THEN 'waiting'
+                                    WHEN 'snoozed' THEN 'pending'
+                                    WHEN 'checkpointed' THEN 'claimed'
+                                    WHEN 'replaced' THEN 'pending'
+                                    WHEN 'reprioritized' THEN 'pending'
+                                    WHEN 'rejected' THEN 'failed'
+                                END,
+                                priority = CASE
+                                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                                    ELSE "STEP_TRACKER".priority
+                                END,
+                                payload = CASE
+                                    WHEN change.type = 'replaced' THEN change.payload
+                                    ELSE "STEP_TRACKER".payload
+                                END,
+                                retry_count = CASE
+                                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                                    ELSE "STEP_TRACKER".retry_count
+                                END,
+                                available_ts = CASE
+                                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                                    ELSE "STEP_TRACKER".available_ts
+                                END,
+                                claimed_by = CASE
+                                    WHEN change.type = 'claimed' THEN change.claimed_by
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".claimed_by
+                                END,
+                                incarnation = CASE
+                                    WHEN change.type = 'claimed' THEN change.incarnation
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".incarnation
+                                END,
+                                claim_token = CASE
+                                    WHEN change.type = 'claimed' THEN change.claim_token
+                                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                    ELSE "STEP_TRACKER".claim_token
+                                END,
+                                result = CASE
+                                    WHEN change.type = 'completed' THEN change.result
+                                    ELSE "STEP_TRACKER".result
+                                END,
+                                error = CASE
+                                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                                    WHEN change.type IN ('completed', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".error
+                                END,
+                                traceback = CASE
+                                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                                    ELSE "STEP_TRACKER".traceback
+                                END,
+                                task_type = CASE
+                                    WHEN change.type = 'replaced' THEN change.task_type
+                                    ELSE "STEP_TRACKER".task_type
+                                END,
+                                labels = CASE
+                                    WHEN change.type = 'replaced' THEN change.labels
+                                    ELSE "STEP_TRACKER".labels
+                                END,
+                                parents = CASE
+                                    WHEN change.type = 'parents_added' THEN change.parents
+                                    ELSE "STEP_TRACKER".parents
+                                END,
+                                snoozes = CASE
+                                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                                    ELSE "STEP_TRACKER".snoozes
+                                END,
+                                checkpoint = CASE
+                                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                    ELSE "STEP_TRACKER".checkpoint
+                                END,
+                                last_update_ts = CURRENT_TIMESTAMP(),
+                                version = "STEP_TRACKER".version + 1,
+                                change_id = :change_id || ' settled',
+                                change_type = change.type,
+                                change_token = NULL,
+                                changed_for = change.pod_id
+                            FROM (
+                                SELECT
+                                    step_id, version, pod_id,
+                                    CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                                    NULL AS priority, NULL AS payload, NULL AS available_ts,
+                                    NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
+                                    NULL AS result,
+                                    CASE
+                                        WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                                        WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                                    END AS error,
+                                    NULL AS traceback, NULL AS task_type, NULL AS labels,
+                                    NULL AS parents, NULL AS checkpoint
+                                FROM (
+                                    SELECT
+                                        step_id, version,
+                                        COALESCE(
+                                            MAX(
+                                                CASE
+                                                    WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                                        THEN parent_changed_for
+                                                END
+                                            ),
+                                            MAX(changed_for)
+                                        ) AS pod_id,
+                                        COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                                        COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                                        MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                                        MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                            AS cancelled_parent
+                                    FROM (
+                                        SELECT
+                                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                            parent.changed_for AS parent_changed_for,
+                                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                        FROM (
+                                            SELECT
+                                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                                one.key AS parent_id, one.value::VARCHAR AS kind
+                                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                            WHERE child.parents IS NOT NULL
+                                        ) AS edge
+                                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                    ) AS parent
+                                    WHERE status = 'waiting'
+                                    GROUP BY step_id, version
+                                ) AS child
+                                WHERE open_parents = 0 OR lost_parents > 0
+                            ) AS change
+                            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                            more := SQLROWCOUNT;
+                        END IF;
+                    END FOR;
+                    INSERT INTO "STEP_EVENTS" (
+                        step_id, version, type, event_ts, pod_id, change_id,
+                        payload, priority, max_retries, available_ts, queue, task_type, key,
+                        unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+                        spawned_by, start_by_ts, claim_token, incarnation, result, error, traceback,
+                        checkpoint
+                    )
+                    SELECT
+                        step_id, version, change_type, last_update_ts, changed_for, change_id,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                        CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                            THEN priority END,
+                        CASE WHEN change_type = 'submitted' THEN max_retries END,
+                        CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                            THEN available_ts END,
+                        CASE WHEN change_type = 'submitted' THEN queue END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                        CASE WHEN change_type = 'submitted' THEN key END,
+                        CASE WHEN change_type = 'submitted' THEN unique_key END,
+                        CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                        CASE WHEN change_type = 'submitted' THEN timeout END,
+                        CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                        CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                        CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                        CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+                        CASE WHEN change_type = 'claimed' THEN incarnation END,
+                        CASE WHEN change_type = 'completed' THEN result END,
+                        CASE
+                            WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                                OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                                THEN error
+                        END,
+                        CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                        CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                    FROM "STEP_TRACKER"
+                    WHERE change_id = :change_id || ' settled';
+                END IF;
             END IF;
         END IF;
         IF (join_count > 0) THEN
@@ -2515,6 +4019,7 @@ BEGIN
                         )
                 )
         ) AS next_token,
+        EXISTS (SELECT 1 FROM "STEP_TRACKER" WHERE status = 'waiting') AS has_waiting,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
         :changed + :claimed AS changed,
         :served AS served,
@@ -2540,7 +4045,7 @@ BEGIN
     UNION ALL
     SELECT
         'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         step.step_id, step.status, step.priority,
         CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -2557,7 +4062,7 @@ BEGIN
     UNION ALL
     SELECT
         'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL,
+        NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -2573,6 +4078,7 @@ $$;
 
 -- snowflake/procedures/fold_heartbeats
 CREATE OR REPLACE PROCEDURE "FLEET_Q_FOLD_HEARTBEATS_8"(
+    may_wait BOOLEAN,
     change_id VARCHAR
 )
 COPY GRANTS
@@ -2585,6 +4091,8 @@ $$
 DECLARE
     found NUMBER(38, 0) DEFAULT 0;
     old NUMBER(38, 0) DEFAULT 0;
+    unsettled NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
 BEGIN
     found := (SELECT COUNT(*) FROM "POD_HEARTBEATS");
     IF (found > 0) THEN
@@ -2613,7 +4121,444 @@ BEGIN
         DELETE FROM "SYNC_REQUESTS"
         WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
     END IF;
-    LET answer RESULTSET := (SELECT :found AS found);
+    IF (may_wait) THEN
+        unsettled := (SELECT (
+                SELECT COUNT(*)
+                FROM (
+                    SELECT step_id
+                    FROM (
+                        SELECT
+                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                            parent.changed_for AS parent_changed_for,
+                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                        FROM (
+                            SELECT
+                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                one.key AS parent_id, one.value::VARCHAR AS kind
+                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                            WHERE child.parents IS NOT NULL
+                        ) AS edge
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                    ) AS parent
+                    WHERE status = 'waiting'
+                    GROUP BY step_id
+                    HAVING COUNT(CASE WHEN is_open THEN 1 END) = 0
+                        OR COUNT(CASE WHEN is_lost THEN 1 END) > 0
+                ) AS waiting
+            ) + (SELECT COUNT(*) FROM (
+                SELECT
+                    step_id, version,
+                    COUNT(
+                        CASE
+                            WHEN parent_change_id IN (:change_id, :change_id || ' settled') AND is_open THEN 1
+                        END
+                    ) AS parents_back,
+                    COUNT(CASE WHEN is_named AND parent_status IS NOT NULL THEN 1 END) AS named_parents
+                FROM (
+                    SELECT
+                        parent.*,
+                        kind = 'success'
+                            AND error IN (
+                                'parent ' || parent_id || ' failed', 'parent ' || parent_id || ' was cancelled'
+                            ) AS is_named
+                    FROM (
+                        SELECT
+                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                            parent.changed_for AS parent_changed_for,
+                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                        FROM (
+                            SELECT
+                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                one.key AS parent_id, one.value::VARCHAR AS kind
+                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                            WHERE child.parents IS NOT NULL
+                        ) AS edge
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                    ) AS parent
+                    WHERE status = 'cancelled' AND error LIKE 'parent %'
+                ) AS edge
+                GROUP BY step_id, version
+                HAVING COUNT(CASE WHEN is_lost THEN 1 END) = 0 AND COUNT(CASE WHEN is_named THEN 1 END) > 0
+            ) AS fallen WHERE named_parents > 0));
+        IF (unsettled > 0) THEN
+            BEGIN TRANSACTION;
+            UPDATE "STEP_TRACKER"
+            SET
+                status = CASE change.type
+                    WHEN 'claimed' THEN 'claimed'
+                    WHEN 'completed' THEN 'completed'
+                    WHEN 'retried' THEN 'pending'
+                    WHEN 'released' THEN 'pending'
+                    WHEN 'recovered' THEN 'pending'
+                    WHEN 'failed' THEN 'failed'
+                    WHEN 'cancelled' THEN 'cancelled'
+                    WHEN 'replayed' THEN 'pending'
+                    WHEN 'ready' THEN 'pending'
+                    WHEN 'parents_added' THEN 'waiting'
+                    WHEN 'restored' THEN 'waiting'
+                    WHEN 'snoozed' THEN 'pending'
+                    WHEN 'checkpointed' THEN 'claimed'
+                    WHEN 'replaced' THEN 'pending'
+                    WHEN 'reprioritized' THEN 'pending'
+                    WHEN 'rejected' THEN 'failed'
+                END,
+                priority = CASE
+                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                    ELSE "STEP_TRACKER".priority
+                END,
+                payload = CASE
+                    WHEN change.type = 'replaced' THEN change.payload
+                    ELSE "STEP_TRACKER".payload
+                END,
+                retry_count = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                    ELSE "STEP_TRACKER".retry_count
+                END,
+                available_ts = CASE
+                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                    ELSE "STEP_TRACKER".available_ts
+                END,
+                claimed_by = CASE
+                    WHEN change.type = 'claimed' THEN change.claimed_by
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claimed_by
+                END,
+                incarnation = CASE
+                    WHEN change.type = 'claimed' THEN change.incarnation
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".incarnation
+                END,
+                claim_token = CASE
+                    WHEN change.type = 'claimed' THEN change.claim_token
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claim_token
+                END,
+                result = CASE
+                    WHEN change.type = 'completed' THEN change.result
+                    ELSE "STEP_TRACKER".result
+                END,
+                error = CASE
+                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                    WHEN change.type IN ('completed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".error
+                END,
+                traceback = CASE
+                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".traceback
+                END,
+                task_type = CASE
+                    WHEN change.type = 'replaced' THEN change.task_type
+                    ELSE "STEP_TRACKER".task_type
+                END,
+                labels = CASE
+                    WHEN change.type = 'replaced' THEN change.labels
+                    ELSE "STEP_TRACKER".labels
+                END,
+                parents = CASE
+                    WHEN change.type = 'parents_added' THEN change.parents
+                    ELSE "STEP_TRACKER".parents
+                END,
+                snoozes = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                    ELSE "STEP_TRACKER".snoozes
+                END,
+                checkpoint = CASE
+                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    ELSE "STEP_TRACKER".checkpoint
+                END,
+                last_update_ts = CURRENT_TIMESTAMP(),
+                version = "STEP_TRACKER".version + 1,
+                change_id = :change_id || ' settled',
+                change_type = change.type,
+                change_token = NULL,
+                changed_for = change.pod_id
+            FROM (
+                SELECT step_id, version, NULL AS pod_id, 'restored' AS type, NULL AS priority,
+                    NULL AS payload, NULL AS available_ts, NULL AS claimed_by, NULL AS incarnation,
+                    NULL AS claim_token, NULL AS result, NULL AS error, NULL AS traceback,
+                    NULL AS task_type, NULL AS labels, NULL AS parents, NULL AS checkpoint
+                FROM (
+                    SELECT
+                        step_id, version,
+                        COUNT(
+                            CASE
+                                WHEN parent_change_id IN (:change_id, :change_id || ' settled') AND is_open THEN 1
+                            END
+                        ) AS parents_back,
+                        COUNT(CASE WHEN is_named AND parent_status IS NOT NULL THEN 1 END) AS named_parents
+                    FROM (
+                        SELECT
+                            parent.*,
+                            kind = 'success'
+                                AND error IN (
+                                    'parent ' || parent_id || ' failed', 'parent ' || parent_id || ' was cancelled'
+                                ) AS is_named
+                        FROM (
+                            SELECT
+                                edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                parent.changed_for AS parent_changed_for,
+                                COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                            FROM (
+                                SELECT
+                                    child.step_id, child.version, child.status, child.error, child.changed_for,
+                                    one.key AS parent_id, one.value::VARCHAR AS kind
+                                FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                WHERE child.parents IS NOT NULL
+                            ) AS edge
+                            LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                        ) AS parent
+                        WHERE status = 'cancelled' AND error LIKE 'parent %'
+                    ) AS edge
+                    GROUP BY step_id, version
+                    HAVING COUNT(CASE WHEN is_lost THEN 1 END) = 0 AND COUNT(CASE WHEN is_named THEN 1 END) > 0
+                ) AS fallen
+                WHERE named_parents > 0
+            ) AS change
+            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+            more := SQLROWCOUNT;
+            IF (more > 0) THEN
+                INSERT INTO "STEP_EVENTS" (
+                    step_id, version, type, event_ts, pod_id, change_id,
+                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                    claim_token, incarnation, result, error, traceback, checkpoint
+                )
+                SELECT
+                    step_id, version, change_type, last_update_ts, changed_for, change_id,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                        THEN priority END,
+                    CASE WHEN change_type = 'submitted' THEN max_retries END,
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                        THEN available_ts END,
+                    CASE WHEN change_type = 'submitted' THEN queue END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                    CASE WHEN change_type = 'submitted' THEN key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                    CASE WHEN change_type = 'submitted' THEN timeout END,
+                    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+                    CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type = 'completed' THEN result END,
+                    CASE
+                        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            THEN error
+                    END,
+                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                FROM "STEP_TRACKER"
+                WHERE change_id = :change_id || ' settled';
+            ELSE
+                more := 1;
+                FOR level IN 1 TO 20 DO
+                    IF (more > 0) THEN
+                        UPDATE "STEP_TRACKER"
+                        SET
+                            status = CASE change.type
+                                WHEN 'claimed' THEN 'claimed'
+                                WHEN 'completed' THEN 'completed'
+                                WHEN 'retried' THEN 'pending'
+                                WHEN 'released' THEN 'pending'
+                                WHEN 'recovered' THEN 'pending'
+                                WHEN 'failed' THEN 'failed'
+                                WHEN 'cancelled' THEN 'cancelled'
+                                WHEN 'replayed' THEN 'pending'
+                                WHEN 'ready' THEN 'pending'
+                                WHEN 'parents_added' THEN 'waiting'
+                                WHEN 'restored' THEN 'waiting'
+                                WHEN 'snoozed' THEN 'pending'
+                                WHEN 'checkpointed' THEN 'claimed'
+                                WHEN 'replaced' THEN 'pending'
+                                WHEN 'reprioritized' THEN 'pending'
+                                WHEN 'rejected' THEN 'failed'
+                            END,
+                            priority = CASE
+                                WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                                ELSE "STEP_TRACKER".priority
+                            END,
+                            payload = CASE
+                                WHEN change.type = 'replaced' THEN change.payload
+                                ELSE "STEP_TRACKER".payload
+                            END,
+                            retry_count = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                                ELSE "STEP_TRACKER".retry_count
+                            END,
+                            available_ts = CASE
+                                WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                                WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                                ELSE "STEP_TRACKER".available_ts
+                            END,
+                            claimed_by = CASE
+                                WHEN change.type = 'claimed' THEN change.claimed_by
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claimed_by
+                            END,
+                            incarnation = CASE
+                                WHEN change.type = 'claimed' THEN change.incarnation
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".incarnation
+                            END,
+                            claim_token = CASE
+                                WHEN change.type = 'claimed' THEN change.claim_token
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claim_token
+                            END,
+                            result = CASE
+                                WHEN change.type = 'completed' THEN change.result
+                                ELSE "STEP_TRACKER".result
+                            END,
+                            error = CASE
+                                WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                                WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                                WHEN change.type IN ('completed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".error
+                            END,
+                            traceback = CASE
+                                WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                                WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".traceback
+                            END,
+                            task_type = CASE
+                                WHEN change.type = 'replaced' THEN change.task_type
+                                ELSE "STEP_TRACKER".task_type
+                            END,
+                            labels = CASE
+                                WHEN change.type = 'replaced' THEN change.labels
+                                ELSE "STEP_TRACKER".labels
+                            END,
+                            parents = CASE
+                                WHEN change.type = 'parents_added' THEN change.parents
+                                ELSE "STEP_TRACKER".parents
+                            END,
+                            snoozes = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                                ELSE "STEP_TRACKER".snoozes
+                            END,
+                            checkpoint = CASE
+                                WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                ELSE "STEP_TRACKER".checkpoint
+                            END,
+                            last_update_ts = CURRENT_TIMESTAMP(),
+                            version = "STEP_TRACKER".version + 1,
+                            change_id = :change_id || ' settled',
+                            change_type = change.type,
+                            change_token = NULL,
+                            changed_for = change.pod_id
+                        FROM (
+                            SELECT
+                                step_id, version, pod_id,
+                                CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                                NULL AS priority, NULL AS payload, NULL AS available_ts,
+                                NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
+                                NULL AS result,
+                                CASE
+                                    WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                                    WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                                END AS error,
+                                NULL AS traceback, NULL AS task_type, NULL AS labels,
+                                NULL AS parents, NULL AS checkpoint
+                            FROM (
+                                SELECT
+                                    step_id, version,
+                                    COALESCE(
+                                        MAX(
+                                            CASE
+                                                WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                                    THEN parent_changed_for
+                                            END
+                                        ),
+                                        MAX(changed_for)
+                                    ) AS pod_id,
+                                    COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                                    COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                                    MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                                    MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                        AS cancelled_parent
+                                FROM (
+                                    SELECT
+                                        edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                        edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                        parent.changed_for AS parent_changed_for,
+                                        COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                        COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                    FROM (
+                                        SELECT
+                                            child.step_id, child.version, child.status, child.error, child.changed_for,
+                                            one.key AS parent_id, one.value::VARCHAR AS kind
+                                        FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                        WHERE child.parents IS NOT NULL
+                                    ) AS edge
+                                    LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                ) AS parent
+                                WHERE status = 'waiting'
+                                GROUP BY step_id, version
+                            ) AS child
+                            WHERE open_parents = 0 OR lost_parents > 0
+                        ) AS change
+                        WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                        more := SQLROWCOUNT;
+                    END IF;
+                END FOR;
+                INSERT INTO "STEP_EVENTS" (
+                    step_id, version, type, event_ts, pod_id, change_id,
+                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                    claim_token, incarnation, result, error, traceback, checkpoint
+                )
+                SELECT
+                    step_id, version, change_type, last_update_ts, changed_for, change_id,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                        THEN priority END,
+                    CASE WHEN change_type = 'submitted' THEN max_retries END,
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                        THEN available_ts END,
+                    CASE WHEN change_type = 'submitted' THEN queue END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                    CASE WHEN change_type = 'submitted' THEN key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                    CASE WHEN change_type = 'submitted' THEN timeout END,
+                    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+                    CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type = 'completed' THEN result END,
+                    CASE
+                        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            THEN error
+                    END,
+                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                FROM "STEP_TRACKER"
+                WHERE change_id = :change_id || ' settled';
+            END IF;
+            COMMIT;
+        END IF;
+    END IF;
+    LET answer RESULTSET := (SELECT :unsettled AS unsettled);
     RETURN TABLE(answer);
 EXCEPTION
     WHEN OTHER THEN
@@ -2703,7 +4648,12 @@ BEGIN
         FROM TABLE(FLATTEN(input => PARSE_JSON(:ended)))
     ) AS ended
     WHERE "STEP_TRACKER".step_id = ended.step_id AND "STEP_TRACKER".version = ended.version
-        AND "STEP_TRACKER".last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6);
+        AND "STEP_TRACKER".last_update_ts <= TO_TIMESTAMP_LTZ(:before, 6)
+        AND "STEP_TRACKER".step_id NOT IN (
+            SELECT one.key
+            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+            WHERE child.parents IS NOT NULL AND child.status IN ('pending', 'waiting', 'claimed')
+        );
     pruned := SQLROWCOUNT;
     DELETE FROM "STEP_EVENTS"
     WHERE step_id IN (
@@ -2750,6 +4700,7 @@ $$
 DECLARE
     changed NUMBER(38, 0) DEFAULT 0;
     more NUMBER(38, 0) DEFAULT 0;
+    appended NUMBER(38, 0) DEFAULT 0;
 BEGIN
     BEGIN TRANSACTION;
     UPDATE "STEP_TRACKER"
@@ -3002,7 +4953,10 @@ BEGIN
         WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
         more := SQLROWCOUNT;
     END IF;
-    IF (changed > 0 OR more > 0) THEN
+    IF (more > 0) THEN
+        changed := (SELECT :changed + :more);
+    END IF;
+    IF (changed > 0) THEN
         INSERT INTO "STEP_EVENTS" (
             step_id, version, type, event_ts, pod_id, change_id,
             payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
@@ -3030,11 +4984,419 @@ BEGIN
             CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
-            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+            CASE
+                WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                    OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                    THEN error
+            END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
             CASE WHEN change_type = 'checkpointed' THEN checkpoint END
         FROM "STEP_TRACKER"
-        WHERE change_id = :change_id;
+        WHERE change_id = :change_id
+            AND (
+                status NOT IN ('completed', 'failed', 'cancelled')
+                OR NOT EXISTS (SELECT 1 FROM "STEP_TRACKER" AS other WHERE other.status = 'waiting')
+            );
+        appended := SQLROWCOUNT;
+        IF (appended < changed) THEN
+            INSERT INTO "STEP_EVENTS" (
+                step_id, version, type, event_ts, pod_id, change_id,
+                payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                claim_token, incarnation, result, error, traceback, checkpoint
+            )
+            SELECT
+                step_id, version, change_type, last_update_ts, changed_for, change_id,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                    THEN priority END,
+                CASE WHEN change_type = 'submitted' THEN max_retries END,
+                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                    THEN available_ts END,
+                CASE WHEN change_type = 'submitted' THEN queue END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                CASE WHEN change_type = 'submitted' THEN key END,
+                CASE WHEN change_type = 'submitted' THEN unique_key END,
+                CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                CASE WHEN change_type = 'submitted' THEN timeout END,
+                CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+                CASE WHEN change_type = 'claimed' THEN incarnation END,
+                CASE WHEN change_type = 'completed' THEN result END,
+                CASE
+                    WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                        OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                        THEN error
+                END,
+                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+            FROM "STEP_TRACKER"
+            WHERE change_id = :change_id AND status IN ('completed', 'failed', 'cancelled')
+                AND step_id NOT IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id);
+            UPDATE "STEP_TRACKER"
+            SET version = version
+            WHERE status = 'waiting'
+                AND step_id IN (
+                    SELECT parent.step_id
+                    FROM (
+                        SELECT
+                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                            parent.changed_for AS parent_changed_for,
+                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                        FROM (
+                            SELECT
+                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                one.key AS parent_id, one.value::VARCHAR AS kind
+                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                            WHERE child.parents IS NOT NULL
+                        ) AS edge
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                    ) AS parent
+                    WHERE parent.parent_change_id = :change_id
+                );
+            UPDATE "STEP_TRACKER"
+            SET
+                status = CASE change.type
+                    WHEN 'claimed' THEN 'claimed'
+                    WHEN 'completed' THEN 'completed'
+                    WHEN 'retried' THEN 'pending'
+                    WHEN 'released' THEN 'pending'
+                    WHEN 'recovered' THEN 'pending'
+                    WHEN 'failed' THEN 'failed'
+                    WHEN 'cancelled' THEN 'cancelled'
+                    WHEN 'replayed' THEN 'pending'
+                    WHEN 'ready' THEN 'pending'
+                    WHEN 'parents_added' THEN 'waiting'
+                    WHEN 'restored' THEN 'waiting'
+                    WHEN 'snoozed' THEN 'pending'
+                    WHEN 'checkpointed' THEN 'claimed'
+                    WHEN 'replaced' THEN 'pending'
+                    WHEN 'reprioritized' THEN 'pending'
+                    WHEN 'rejected' THEN 'failed'
+                END,
+                priority = CASE
+                    WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                    ELSE "STEP_TRACKER".priority
+                END,
+                payload = CASE
+                    WHEN change.type = 'replaced' THEN change.payload
+                    ELSE "STEP_TRACKER".payload
+                END,
+                retry_count = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                    ELSE "STEP_TRACKER".retry_count
+                END,
+                available_ts = CASE
+                    WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                    WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                    ELSE "STEP_TRACKER".available_ts
+                END,
+                claimed_by = CASE
+                    WHEN change.type = 'claimed' THEN change.claimed_by
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claimed_by
+                END,
+                incarnation = CASE
+                    WHEN change.type = 'claimed' THEN change.incarnation
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".incarnation
+                END,
+                claim_token = CASE
+                    WHEN change.type = 'claimed' THEN change.claim_token
+                    WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                    ELSE "STEP_TRACKER".claim_token
+                END,
+                result = CASE
+                    WHEN change.type = 'completed' THEN change.result
+                    ELSE "STEP_TRACKER".result
+                END,
+                error = CASE
+                    WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                    WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                    WHEN change.type IN ('completed', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".error
+                END,
+                traceback = CASE
+                    WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                    WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                    ELSE "STEP_TRACKER".traceback
+                END,
+                task_type = CASE
+                    WHEN change.type = 'replaced' THEN change.task_type
+                    ELSE "STEP_TRACKER".task_type
+                END,
+                labels = CASE
+                    WHEN change.type = 'replaced' THEN change.labels
+                    ELSE "STEP_TRACKER".labels
+                END,
+                parents = CASE
+                    WHEN change.type = 'parents_added' THEN change.parents
+                    ELSE "STEP_TRACKER".parents
+                END,
+                snoozes = CASE
+                    WHEN change.type IN ('replayed', 'restored') THEN 0
+                    WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                    ELSE "STEP_TRACKER".snoozes
+                END,
+                checkpoint = CASE
+                    WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    ELSE "STEP_TRACKER".checkpoint
+                END,
+                last_update_ts = CURRENT_TIMESTAMP(),
+                version = "STEP_TRACKER".version + 1,
+                change_id = :change_id || ' settled',
+                change_type = change.type,
+                change_token = NULL,
+                changed_for = change.pod_id
+            FROM (
+                SELECT
+                    step_id, version, pod_id,
+                    CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                    NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                    NULL AS incarnation, NULL AS claim_token, NULL AS result,
+                    CASE
+                        WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                        WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                    END AS error,
+                    NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+                    NULL AS checkpoint
+                FROM (
+                    SELECT
+                        step_id, version,
+                        COALESCE(
+                            MAX(
+                                CASE
+                                    WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                        THEN parent_changed_for
+                                END
+                            ),
+                            MAX(changed_for)
+                        ) AS pod_id,
+                        COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                        COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                        MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                        MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                            AS cancelled_parent
+                    FROM (
+                        SELECT
+                            edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                            edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                            parent.changed_for AS parent_changed_for,
+                            COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                            COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                        FROM (
+                            SELECT
+                                child.step_id, child.version, child.status, child.error, child.changed_for,
+                                one.key AS parent_id, one.value::VARCHAR AS kind
+                            FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                            WHERE child.parents IS NOT NULL
+                        ) AS edge
+                        LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                    ) AS parent
+                    WHERE status = 'waiting'
+                    GROUP BY step_id, version
+                ) AS child
+                WHERE open_parents = 0 OR lost_parents > 0
+            ) AS change
+            WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+            more := SQLROWCOUNT;
+            IF (more > 0) THEN
+                FOR level IN 2 TO 20 DO
+                    IF (more > 0) THEN
+                        UPDATE "STEP_TRACKER"
+                        SET
+                            status = CASE change.type
+                                WHEN 'claimed' THEN 'claimed'
+                                WHEN 'completed' THEN 'completed'
+                                WHEN 'retried' THEN 'pending'
+                                WHEN 'released' THEN 'pending'
+                                WHEN 'recovered' THEN 'pending'
+                                WHEN 'failed' THEN 'failed'
+                                WHEN 'cancelled' THEN 'cancelled'
+                                WHEN 'replayed' THEN 'pending'
+                                WHEN 'ready' THEN 'pending'
+                                WHEN 'parents_added' THEN 'waiting'
+                                WHEN 'restored' THEN 'waiting'
+                                WHEN 'snoozed' THEN 'pending'
+                                WHEN 'checkpointed' THEN 'claimed'
+                                WHEN 'replaced' THEN 'pending'
+                                WHEN 'reprioritized' THEN 'pending'
+                                WHEN 'rejected' THEN 'failed'
+                            END,
+                            priority = CASE
+                                WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                                ELSE "STEP_TRACKER".priority
+                            END,
+                            payload = CASE
+                                WHEN change.type = 'replaced' THEN change.payload
+                                ELSE "STEP_TRACKER".payload
+                            END,
+                            retry_count = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                                ELSE "STEP_TRACKER".retry_count
+                            END,
+                            available_ts = CASE
+                                WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                                WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                                ELSE "STEP_TRACKER".available_ts
+                            END,
+                            claimed_by = CASE
+                                WHEN change.type = 'claimed' THEN change.claimed_by
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claimed_by
+                            END,
+                            incarnation = CASE
+                                WHEN change.type = 'claimed' THEN change.incarnation
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".incarnation
+                            END,
+                            claim_token = CASE
+                                WHEN change.type = 'claimed' THEN change.claim_token
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claim_token
+                            END,
+                            result = CASE
+                                WHEN change.type = 'completed' THEN change.result
+                                ELSE "STEP_TRACKER".result
+                            END,
+                            error = CASE
+                                WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                                WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                                WHEN change.type IN ('completed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".error
+                            END,
+                            traceback = CASE
+                                WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                                WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".traceback
+                            END,
+                            task_type = CASE
+                                WHEN change.type = 'replaced' THEN change.task_type
+                                ELSE "STEP_TRACKER".task_type
+                            END,
+                            labels = CASE
+                                WHEN change.type = 'replaced' THEN change.labels
+                                ELSE "STEP_TRACKER".labels
+                            END,
+                            parents = CASE
+                                WHEN change.type = 'parents_added' THEN change.parents
+                                ELSE "STEP_TRACKER".parents
+                            END,
+                            snoozes = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                                ELSE "STEP_TRACKER".snoozes
+                            END,
+                            checkpoint = CASE
+                                WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                ELSE "STEP_TRACKER".checkpoint
+                            END,
+                            last_update_ts = CURRENT_TIMESTAMP(),
+                            version = "STEP_TRACKER".version + 1,
+                            change_id = :change_id || ' settled',
+                            change_type = change.type,
+                            change_token = NULL,
+                            changed_for = change.pod_id
+                        FROM (
+                            SELECT
+                                step_id, version, pod_id,
+                                CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                                NULL AS priority, NULL AS payload, NULL AS available_ts,
+                                NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
+                                NULL AS result,
+                                CASE
+                                    WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                                    WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                                END AS error,
+                                NULL AS traceback, NULL AS task_type, NULL AS labels,
+                                NULL AS parents, NULL AS checkpoint
+                            FROM (
+                                SELECT
+                                    step_id, version,
+                                    COALESCE(
+                                        MAX(
+                                            CASE
+                                                WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                                    THEN parent_changed_for
+                                            END
+                                        ),
+                                        MAX(changed_for)
+                                    ) AS pod_id,
+                                    COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                                    COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                                    MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                                    MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                        AS cancelled_parent
+                                FROM (
+                                    SELECT
+                                        edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                        edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                        parent.changed_for AS parent_changed_for,
+                                        COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                        COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                    FROM (
+                                        SELECT
+                                            child.step_id, child.version, child.status, child.error, child.changed_for,
+                                            one.key AS parent_id, one.value::VARCHAR AS kind
+                                        FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                        WHERE child.parents IS NOT NULL
+                                    ) AS edge
+                                    LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                ) AS parent
+                                WHERE status = 'waiting'
+                                GROUP BY step_id, version
+                            ) AS child
+                            WHERE open_parents = 0 OR lost_parents > 0
+                        ) AS change
+                        WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                        more := SQLROWCOUNT;
+                    END IF;
+                END FOR;
+                INSERT INTO "STEP_EVENTS" (
+                    step_id, version, type, event_ts, pod_id, change_id,
+                    payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+                    unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+                    claim_token, incarnation, result, error, traceback, checkpoint
+                )
+                SELECT
+                    step_id, version, change_type, last_update_ts, changed_for, change_id,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                    CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                        THEN priority END,
+                    CASE WHEN change_type = 'submitted' THEN max_retries END,
+                    CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                        THEN available_ts END,
+                    CASE WHEN change_type = 'submitted' THEN queue END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                    CASE WHEN change_type = 'submitted' THEN key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_key END,
+                    CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                    CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                    CASE WHEN change_type = 'submitted' THEN timeout END,
+                    CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                    CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                    CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                    CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+                    CASE WHEN change_type = 'claimed' THEN incarnation END,
+                    CASE WHEN change_type = 'completed' THEN result END,
+                    CASE
+                        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            THEN error
+                    END,
+                    CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                    CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                FROM "STEP_TRACKER"
+                WHERE change_id = :change_id || ' settled';
+            END IF;
+        END IF;
     END IF;
     COMMIT;
     LET answer RESULTSET := (SELECT step.step_id, step.status, step.priority, step.payload,
@@ -3325,7 +5687,9 @@ BEGIN
         unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
     )
     SELECT
-        new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+        new.value:step_id::VARCHAR,
+        CASE WHEN new.value:parents::VARCHAR IS NULL THEN 'pending' ELSE 'waiting' END,
+        0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
         new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
         new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
         new.value:max_retries::NUMBER(38, 0),
@@ -3410,7 +5774,11 @@ BEGIN
             CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
             CASE WHEN change_type = 'claimed' THEN incarnation END,
             CASE WHEN change_type = 'completed' THEN result END,
-            CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+            CASE
+                WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                    OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                    THEN error
+            END,
             CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
             CASE WHEN change_type = 'checkpointed' THEN checkpoint END
         FROM "STEP_TRACKER"
@@ -3463,6 +5831,7 @@ DECLARE
     changed NUMBER(38, 0) DEFAULT 0;
     claimed NUMBER(38, 0) DEFAULT 0;
     appended NUMBER(38, 0) DEFAULT 0;
+    more NUMBER(38, 0) DEFAULT 0;
     within_limits BOOLEAN DEFAULT FALSE;
 BEGIN
     within_limits := may_be_limited;
@@ -4490,7 +6859,11 @@ BEGIN
                     CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
                     CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
-                    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+                    CASE
+                        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            THEN error
+                    END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
                     CASE WHEN change_type = 'checkpointed' THEN checkpoint END
                 FROM "STEP_TRACKER"
@@ -4500,8 +6873,419 @@ BEGIN
                         OR queue NOT IN (SELECT queue FROM "QUEUES" WHERE (
                             paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
                         ))
+                    )
+                    AND (
+                        status NOT IN ('completed', 'failed', 'cancelled')
+                        OR NOT EXISTS (SELECT 1 FROM "STEP_TRACKER" AS other WHERE other.status = 'waiting')
                     );
                 appended := SQLROWCOUNT;
+                IF (outcome_count > 0 AND appended < changed) THEN
+                    INSERT INTO "STEP_EVENTS" (
+                        step_id, version, type, event_ts, pod_id, change_id,
+                        payload, priority, max_retries, available_ts, queue, task_type, key,
+                        unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+                        spawned_by, start_by_ts, claim_token, incarnation, result, error, traceback,
+                        checkpoint
+                    )
+                    SELECT
+                        step_id, version, change_type, last_update_ts, changed_for, change_id,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                        CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                            THEN priority END,
+                        CASE WHEN change_type = 'submitted' THEN max_retries END,
+                        CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                            THEN available_ts END,
+                        CASE WHEN change_type = 'submitted' THEN queue END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                        CASE WHEN change_type = 'submitted' THEN key END,
+                        CASE WHEN change_type = 'submitted' THEN unique_key END,
+                        CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                        CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                        CASE WHEN change_type = 'submitted' THEN timeout END,
+                        CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                        CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                        CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                        CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+                        CASE WHEN change_type = 'claimed' THEN incarnation END,
+                        CASE WHEN change_type = 'completed' THEN result END,
+                        CASE
+                            WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                                OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                                THEN error
+                        END,
+                        CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                        CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                    FROM "STEP_TRACKER"
+                    WHERE change_id = :change_id AND status IN ('completed', 'failed', 'cancelled')
+                        AND step_id NOT IN (SELECT step_id FROM "STEP_EVENTS" WHERE change_id = :change_id);
+                    more := SQLROWCOUNT;
+                    appended := (SELECT :appended + :more);
+                    IF (more > 0) THEN
+                        UPDATE "STEP_TRACKER"
+                        SET version = version
+                        WHERE status = 'waiting'
+                            AND step_id IN (
+                                SELECT parent.step_id
+                                FROM (
+                                    SELECT
+                                        edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                        edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                        parent.changed_for AS parent_changed_for,
+                                        COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                        COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                    FROM (
+                                        SELECT
+                                            child.step_id, child.version, child.status, child.error, child.changed_for,
+                                            one.key AS parent_id, one.value::VARCHAR AS kind
+                                        FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                        WHERE child.parents IS NOT NULL
+                                    ) AS edge
+                                    LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                ) AS parent
+                                WHERE parent.parent_change_id = :change_id
+                            );
+                        UPDATE "STEP_TRACKER"
+                        SET
+                            status = CASE change.type
+                                WHEN 'claimed' THEN 'claimed'
+                                WHEN 'completed' THEN 'completed'
+                                WHEN 'retried' THEN 'pending'
+                                WHEN 'released' THEN 'pending'
+                                WHEN 'recovered' THEN 'pending'
+                                WHEN 'failed' THEN 'failed'
+                                WHEN 'cancelled' THEN 'cancelled'
+                                WHEN 'replayed' THEN 'pending'
+                                WHEN 'ready' THEN 'pending'
+                                WHEN 'parents_added' THEN 'waiting'
+                                WHEN 'restored' THEN 'waiting'
+                                WHEN 'snoozed' THEN 'pending'
+                                WHEN 'checkpointed' THEN 'claimed'
+                                WHEN 'replaced' THEN 'pending'
+                                WHEN 'reprioritized' THEN 'pending'
+                                WHEN 'rejected' THEN 'failed'
+                            END,
+                            priority = CASE
+                                WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                                ELSE "STEP_TRACKER".priority
+                            END,
+                            payload = CASE
+                                WHEN change.type = 'replaced' THEN change.payload
+                                ELSE "STEP_TRACKER".payload
+                            END,
+                            retry_count = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                                ELSE "STEP_TRACKER".retry_count
+                            END,
+                            available_ts = CASE
+                                WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                                WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                                ELSE "STEP_TRACKER".available_ts
+                            END,
+                            claimed_by = CASE
+                                WHEN change.type = 'claimed' THEN change.claimed_by
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claimed_by
+                            END,
+                            incarnation = CASE
+                                WHEN change.type = 'claimed' THEN change.incarnation
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".incarnation
+                            END,
+                            claim_token = CASE
+                                WHEN change.type = 'claimed' THEN change.claim_token
+                                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                ELSE "STEP_TRACKER".claim_token
+                            END,
+                            result = CASE
+                                WHEN change.type = 'completed' THEN change.result
+                                ELSE "STEP_TRACKER".result
+                            END,
+                            error = CASE
+                                WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                                WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                                WHEN change.type IN ('completed', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".error
+                            END,
+                            traceback = CASE
+                                WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                                WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                                ELSE "STEP_TRACKER".traceback
+                            END,
+                            task_type = CASE
+                                WHEN change.type = 'replaced' THEN change.task_type
+                                ELSE "STEP_TRACKER".task_type
+                            END,
+                            labels = CASE
+                                WHEN change.type = 'replaced' THEN change.labels
+                                ELSE "STEP_TRACKER".labels
+                            END,
+                            parents = CASE
+                                WHEN change.type = 'parents_added' THEN change.parents
+                                ELSE "STEP_TRACKER".parents
+                            END,
+                            snoozes = CASE
+                                WHEN change.type IN ('replayed', 'restored') THEN 0
+                                WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                                ELSE "STEP_TRACKER".snoozes
+                            END,
+                            checkpoint = CASE
+                                WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                ELSE "STEP_TRACKER".checkpoint
+                            END,
+                            last_update_ts = CURRENT_TIMESTAMP(),
+                            version = "STEP_TRACKER".version + 1,
+                            change_id = :change_id || ' settled',
+                            change_type = change.type,
+                            change_token = NULL,
+                            changed_for = change.pod_id
+                        FROM (
+                            SELECT
+                                step_id, version, pod_id,
+                                CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                                NULL AS priority, NULL AS payload, NULL AS available_ts,
+                                NULL AS claimed_by, NULL AS incarnation, NULL AS claim_token,
+                                NULL AS result,
+                                CASE
+                                    WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                                    WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                                END AS error,
+                                NULL AS traceback, NULL AS task_type, NULL AS labels,
+                                NULL AS parents, NULL AS checkpoint
+                            FROM (
+                                SELECT
+                                    step_id, version,
+                                    COALESCE(
+                                        MAX(
+                                            CASE
+                                                WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                                    THEN parent_changed_for
+                                            END
+                                        ),
+                                        MAX(changed_for)
+                                    ) AS pod_id,
+                                    COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                                    COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                                    MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                                    MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                        AS cancelled_parent
+                                FROM (
+                                    SELECT
+                                        edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                        edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                        parent.changed_for AS parent_changed_for,
+                                        COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                        COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                    FROM (
+                                        SELECT
+                                            child.step_id, child.version, child.status, child.error, child.changed_for,
+                                            one.key AS parent_id, one.value::VARCHAR AS kind
+                                        FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                        WHERE child.parents IS NOT NULL
+                                    ) AS edge
+                                    LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                ) AS parent
+                                WHERE status = 'waiting'
+                                GROUP BY step_id, version
+                            ) AS child
+                            WHERE open_parents = 0 OR lost_parents > 0
+                        ) AS change
+                        WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                        more := SQLROWCOUNT;
+                        IF (more > 0) THEN
+                            FOR level IN 2 TO 20 DO
+                                IF (more > 0) THEN
+                                    UPDATE "STEP_TRACKER"
+                                    SET
+                                        status = CASE change.type
+                                            WHEN 'claimed' THEN 'claimed'
+                                            WHEN 'completed' THEN 'completed'
+                                            WHEN 'retried' THEN 'pending'
+                                            WHEN 'released' THEN 'pending'
+                                            WHEN 'recovered' THEN 'pending'
+                                            WHEN 'failed' THEN 'failed'
+                                            WHEN 'cancelled' THEN 'cancelled'
+                                            WHEN 'replayed' THEN 'pending'
+                                            WHEN 'ready' THEN 'pending'
+                                            WHEN 'parents_added' THEN 'waiting'
+                                            WHEN 'restored' THEN 'waiting'
+                                            WHEN 'snoozed' THEN 'pending'
+                                            WHEN 'checkpointed' THEN 'claimed'
+                                            WHEN 'replaced' THEN 'pending'
+                                            WHEN 'reprioritized' THEN 'pending'
+                                            WHEN 'rejected' THEN 'failed'
+                                        END,
+                                        priority = CASE
+                                            WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                                            ELSE "STEP_TRACKER".priority
+                                        END,
+                                        payload = CASE
+                                            WHEN change.type = 'replaced' THEN change.payload
+                                            ELSE "STEP_TRACKER".payload
+                                        END,
+                                        retry_count = CASE
+                                            WHEN change.type IN ('replayed', 'restored') THEN 0
+                                            WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                                            ELSE "STEP_TRACKER".retry_count
+                                        END,
+                                        available_ts = CASE
+                                            WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                                            WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                                            ELSE "STEP_TRACKER".available_ts
+                                        END,
+                                        claimed_by = CASE
+                                            WHEN change.type = 'claimed' THEN change.claimed_by
+                                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                            ELSE "STEP_TRACKER".claimed_by
+                                        END,
+                                        incarnation = CASE
+                                            WHEN change.type = 'claimed' THEN change.incarnation
+                                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                            ELSE "STEP_TRACKER".incarnation
+                                        END,
+                                        claim_token = CASE
+                                            WHEN change.type = 'claimed' THEN change.claim_token
+                                            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                                            ELSE "STEP_TRACKER".claim_token
+                                        END,
+                                        result = CASE
+                                            WHEN change.type = 'completed' THEN change.result
+                                            ELSE "STEP_TRACKER".result
+                                        END,
+                                        error = CASE
+                                            WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                                            WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                                            WHEN change.type IN ('completed', 'restored') THEN NULL
+                                            ELSE "STEP_TRACKER".error
+                                        END,
+                                        traceback = CASE
+                                            WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                                            WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                                            ELSE "STEP_TRACKER".traceback
+                                        END,
+                                        task_type = CASE
+                                            WHEN change.type = 'replaced' THEN change.task_type
+                                            ELSE "STEP_TRACKER".task_type
+                                        END,
+                                        labels = CASE
+                                            WHEN change.type = 'replaced' THEN change.labels
+                                            ELSE "STEP_TRACKER".labels
+                                        END,
+                                        parents = CASE
+                                            WHEN change.type = 'parents_added' THEN change.parents
+                                            ELSE "STEP_TRACKER".parents
+                                        END,
+                                        snoozes = CASE
+                                            WHEN change.type IN ('replayed', 'restored') THEN 0
+                                            WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                                            ELSE "STEP_TRACKER".snoozes
+                                        END,
+                                        checkpoint = CASE
+                                            WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                            ELSE "STEP_TRACKER".checkpoint
+                                        END,
+                                        last_update_ts = CURRENT_TIMESTAMP(),
+                                        version = "STEP_TRACKER".version + 1,
+                                        change_id = :change_id || ' settled',
+                                        change_type = change.type,
+                                        change_token = NULL,
+                                        changed_for = change.pod_id
+                                    FROM (
+                                        SELECT
+                                            step_id, version, pod_id,
+                                            CASE WHEN lost_parents > 0 THEN 'cancelled' ELSE 'ready' END AS type,
+                                            NULL AS priority, NULL AS payload, NULL AS available_ts,
+                                            NULL AS claimed_by, NULL AS incarnation,
+                                            NULL AS claim_token, NULL AS result,
+                                            CASE
+                                                WHEN failed_parent IS NOT NULL THEN 'parent ' || failed_parent || ' failed'
+                                                WHEN lost_parents > 0 THEN 'parent ' || cancelled_parent || ' was cancelled'
+                                            END AS error,
+                                            NULL AS traceback, NULL AS task_type, NULL AS labels,
+                                            NULL AS parents, NULL AS checkpoint
+                                        FROM (
+                                            SELECT
+                                                step_id, version,
+                                                COALESCE(
+                                                    MAX(
+                                                        CASE
+                                                            WHEN parent_change_id IN (:change_id, :change_id || ' settled')
+                                                                THEN parent_changed_for
+                                                        END
+                                                    ),
+                                                    MAX(changed_for)
+                                                ) AS pod_id,
+                                                COUNT(CASE WHEN is_open THEN 1 END) AS open_parents,
+                                                COUNT(CASE WHEN is_lost THEN 1 END) AS lost_parents,
+                                                MIN(CASE WHEN is_lost AND parent_status = 'failed' THEN parent_id END) AS failed_parent,
+                                                MIN(CASE WHEN is_lost AND parent_status = 'cancelled' THEN parent_id END)
+                                                    AS cancelled_parent
+                                            FROM (
+                                                SELECT
+                                                    edge.step_id, edge.version, edge.status, edge.error, edge.changed_for, edge.parent_id,
+                                                    edge.kind, parent.status AS parent_status, parent.change_id AS parent_change_id,
+                                                    parent.changed_for AS parent_changed_for,
+                                                    COALESCE(parent.status IN ('pending', 'waiting', 'claimed'), FALSE) AS is_open,
+                                                    COALESCE(edge.kind = 'success' AND parent.status IN ('failed', 'cancelled'), FALSE) AS is_lost
+                                                FROM (
+                                                    SELECT
+                                                        child.step_id, child.version, child.status, child.error, child.changed_for,
+                                                        one.key AS parent_id, one.value::VARCHAR AS kind
+                                                    FROM "STEP_TRACKER" AS child, LATERAL FLATTEN(input => PARSE_JSON(child.parents)) AS one
+                                                    WHERE child.parents IS NOT NULL
+                                                ) AS edge
+                                                LEFT JOIN "STEP_TRACKER" AS parent ON parent.step_id = edge.parent_id
+                                            ) AS parent
+                                            WHERE status = 'waiting'
+                                            GROUP BY step_id, version
+                                        ) AS child
+                                        WHERE open_parents = 0 OR lost_parents > 0
+                                    ) AS change
+                                    WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+                                    more := SQLROWCOUNT;
+                                END IF;
+                            END FOR;
+                            INSERT INTO "STEP_EVENTS" (
+                                step_id, version, type, event_ts, pod_id, change_id,
+                                payload, priority, max_retries, available_ts, queue, task_type, key,
+                                unique_key, unique_until_ts, labels, timeout, parents, workflow_id,
+                                spawned_by, start_by_ts, claim_token, incarnation, result, error,
+                                traceback, checkpoint
+                            )
+                            SELECT
+                                step_id, version, change_type, last_update_ts, changed_for, change_id,
+                                CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+                                CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                                    THEN priority END,
+                                CASE WHEN change_type = 'submitted' THEN max_retries END,
+                                CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                                    THEN available_ts END,
+                                CASE WHEN change_type = 'submitted' THEN queue END,
+                                CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+                                CASE WHEN change_type = 'submitted' THEN key END,
+                                CASE WHEN change_type = 'submitted' THEN unique_key END,
+                                CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+                                CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+                                CASE WHEN change_type = 'submitted' THEN timeout END,
+                                CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+                                CASE WHEN change_type = 'submitted' THEN workflow_id END,
+                                CASE WHEN change_type = 'submitted' THEN spawned_by END,
+                                CASE WHEN change_type = 'submitted' THEN start_by_ts END,
+                                change_token,
+                                CASE WHEN change_type = 'claimed' THEN incarnation END,
+                                CASE WHEN change_type = 'completed' THEN result END,
+                                CASE
+                                    WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                                        OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                                        THEN error
+                                END,
+                                CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+                                CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+                            FROM "STEP_TRACKER"
+                            WHERE change_id = :change_id || ' settled';
+                        END IF;
+                    END IF;
+                END IF;
             END IF;
         END IF;
         IF (
@@ -4765,6 +7549,7 @@ BEGIN
                         )
                 )
         ) AS next_token,
+        EXISTS (SELECT 1 FROM "STEP_TRACKER" WHERE status = 'waiting') AS has_waiting,
         (SELECT MAX(schema_version) FROM "FLEET_Q") AS schema_version,
         :changed + :claimed AS changed,
         :served AS served,
@@ -4790,7 +7575,7 @@ BEGIN
     UNION ALL
     SELECT
         'held', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         step.step_id, step.status, step.priority,
         CASE WHEN step.claim_token = :claim_token THEN step.payload END, step.retry_count,
@@ -4807,7 +7592,7 @@ BEGIN
     UNION ALL
     SELECT
         'done', step_id, claim_token, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL,
+        NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -4930,7 +7715,9 @@ BEGIN
                 unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts
             )
             SELECT
-                new.value:step_id::VARCHAR, 'pending', 0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
+                new.value:step_id::VARCHAR,
+                CASE WHEN new.value:parents::VARCHAR IS NULL THEN 'pending' ELSE 'waiting' END,
+                0, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 1,
                 new.value:submission_id::VARCHAR, 'submitted', new.value:pod_id::VARCHAR,
                 new.value:payload::VARCHAR, new.value:priority::NUMBER(38, 0),
                 new.value:max_retries::NUMBER(38, 0),
@@ -5013,7 +7800,11 @@ BEGIN
                 CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
                 CASE WHEN change_type = 'claimed' THEN incarnation END,
                 CASE WHEN change_type = 'completed' THEN result END,
-                CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+                CASE
+                    WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                        OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                        THEN error
+                END,
                 CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
                 CASE WHEN change_type = 'checkpointed' THEN checkpoint END
             FROM "STEP_TRACKER"
@@ -5156,7 +7947,11 @@ BEGIN
                     CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
                     CASE WHEN change_type = 'claimed' THEN incarnation END,
                     CASE WHEN change_type = 'completed' THEN result END,
-                    CASE WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected') THEN error END,
+                    CASE
+                        WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                            OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                            THEN error
+                    END,
                     CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
                     CASE WHEN change_type = 'checkpointed' THEN checkpoint END
                 FROM "STEP_TRACKER"

@@ -1,0 +1,18 @@
+-- Settle what earlier changes have left, because it had too many levels, or because they did not see
+-- yet what others had committed. What comes back is settled by the next call.
+BEGIN TRANSACTION;
+{{restore_rest}};
+more := SQLROWCOUNT;
+IF (more > 0) THEN
+    {{append_settled_events}};
+ELSE
+    more := 1;
+    FOR level IN 1 TO 20 DO
+        IF (more > 0) THEN
+            {{settle}};
+            more := SQLROWCOUNT;
+        END IF;
+    END FOR;
+    {{append_settled_events}};
+END IF;
+COMMIT
