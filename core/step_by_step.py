@@ -314,7 +314,10 @@ class StepByStep(Settling):
         )
 
     def _next_due(self, routes: Routes, held_back: ClaimLimits | None) -> int | None:
-        times = [self.next_due(routes), held_back.next_token() if held_back is not None else None]
+        next_due = self.next_due(routes)
+        if held_back is None:
+            return next_due
+        times = [next_due, held_back.next_token()]
         return min((time for time in times if time is not None), default=None)
 
 

@@ -125,6 +125,8 @@ class SqliteTransaction(SqliteDependencies):
         """See :class:`StepByStep`. A read transaction cannot mark delayed steps as due: that they
         may be claimed is assumed, and the write transaction that follows finds it out."""
         first, last, first_has_limits, last_has_limits, is_any_delayed = self._pending_pairs()
+        if first is None and not (is_any_delayed or self.clock_was_set_back):  # the pod is idle
+            return False, None
         ends = served(first, first_has_limits, routes) + served(last, last_has_limits, routes)
         if any(not w.has_limits and self._value("is_any_due", w[:2]) for w in ends):
             return True, None
@@ -164,7 +166,7 @@ class SqliteTransaction(SqliteDependencies):
 
     def next_due(self, routes: Routes = EVERYWHERE) -> int | None:
         times = [self._value("next_due", pair) for pair in self._delayed(routes)]
-        return min((time for time in times if time is not None), default=None)
+        return min([time for time in times if time is not None], default=None)
 
     def is_any_due(self, routes: Routes = EVERYWHERE) -> bool:
         waiting = self._waiting(routes)
