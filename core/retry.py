@@ -7,10 +7,16 @@ from typing import Final, Literal
 
 import msgspec
 
-from fleet_q.core.step import Fail
+from fleet_q.core.step import Fail, Snooze, Step
 
 MICROS: Final = 1_000_000
 """Microseconds in a second."""
+
+MAX_SNOOZES: Final = 1_000
+"""How often a step may be put off, by default: every half a minute for eight hours."""
+
+SNOOZED_TOO_OFTEN: Final = "Snooze: put off {} times before; FLEET_Q_MAX_SNOOZES allows no more"
+"""The error of a step that was put off once more; a format string for the number."""
 
 _LARGEST_EXPONENT: Final = 62  # 2**62 s is past every cap, and a float holds it exactly
 
@@ -66,12 +72,22 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     half the longest delay and all of it ("equal jitter" of the article that :func:`backoff` names),
     so that the tries of a step span at least half the sum of the longest delays. ``chance`` returns
     a number in [0, 1) and is called once for every failed attempt, from any thread.
+    ``max_snoozes`` is how often a step may be put off.
     """
 
     base_delay: float
     max_delay: float
     chance: Callable[[], float]
     strategy: Strategy = "exponential"
+    max_snoozes: int = MAX_SNOOZES
+
+    def snooze(self, step: Step, claim_token: str, seconds: float) -> Snooze | Fail:
+        """The outcome of an attempt whose function puts its step off for so many seconds: beyond
+        ``max_snoozes``, the step fails."""
+        if step.snoozes < self.max_snoozes:
+            return Snooze(step.step_id, claim_token, micros(seconds))
+        error = SNOOZED_TOO_OFTEN.format(step.snoozes)
+        return Fail(step.step_id, claim_token, error, permanent=True)
 
     def fail(
         self,

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, ValidationError, convert
 from msgspec.structs import fields, force_setattr
 
 from fleet_q.core.errors import InvalidInput
+from fleet_q.core.retry import MAX_SNOOZES
 
 MAX_SECONDS: Final = 10 * 365 * 86_400.0
 """The largest duration in seconds: ten years, which every store's timestamps can hold."""
@@ -54,6 +55,7 @@ class PodSettings(Struct, frozen=True, kw_only=True):
       doubles with every further attempt, and its limit. The shortest delay is half the longest, so
       by default the tries of a step that fails at once span at least 5 + 10 + 20 = 35 s, and a
       service that the functions need may be away for half a minute.
+    - ``max_snoozes``: how often a function may put its step off; then the step fails.
     - ``shutdown_grace``: how long a pod that shuts down waits for running steps.
     - ``sleep_after``: on a store whose writes are billed, a pod without work falls asleep after it.
     - ``sleep_poll_interval``: the longest time between two polls of a sleeping pod, unless
@@ -76,6 +78,7 @@ class PodSettings(Struct, frozen=True, kw_only=True):
     max_retries: Annotated[int, Meta(ge=0)] = 3
     retry_base_delay: SecondsOrZero = 10.0
     retry_max_delay: SecondsOrZero = 300.0
+    max_snoozes: Annotated[int, Meta(ge=0)] = MAX_SNOOZES
     shutdown_grace: SecondsOrZero = 25.0
     sleep_after: Seconds = 60.0
     sleep_poll_interval: Seconds = 30.0

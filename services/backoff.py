@@ -22,6 +22,7 @@ from tenacity import (
 )
 
 from fleet_q.core.retry import Curve, Strategy, longest_delay
+from fleet_q.services.app.context import Snooze
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,8 +65,9 @@ def with_backoff(
     The function is called at most ``max_attempts`` times, including the first. An attempt is
     followed by another if it raised one of the classes ``retry_on``, for which ``retry_if`` (if
     given) returned true, and if the next attempt would begin less than ``timeout_total_s`` seconds
-    after the first. Otherwise its exception is raised to the caller. The limit is checked after a
-    failed attempt: it interrupts no running one, and does not include the time of ``on_retry``.
+    after the first. Otherwise its exception is raised to the caller, as ``Snooze`` always is. The
+    limit is checked after a failed attempt: it interrupts no running one, and does not include the
+    time of ``on_retry``.
 
     ``strategy`` sets the delay after failed attempt number n, counted from 1:
 
@@ -120,11 +122,14 @@ def with_backoff(
             on_retry(state.attempt_number, state.upcoming_sleep, state.outcome.exception())
 
     time_limit = stop_before_delay(math.inf if timeout_total_s is None else timeout_total_s)
-    condition = retry_if_exception(retry_if or (lambda _: True))
+
+    def is_retried(error: BaseException) -> bool:
+        return not isinstance(error, Snooze) and (retry_if is None or retry_if(error))
+
     policy: dict[str, Any] = {
         "stop": stop_any(stop_after_attempt(max_attempts), time_limit),
         "wait": wait,
-        "retry": retry_all(retry_if_exception_type(retry_on), condition),
+        "retry": retry_all(retry_if_exception_type(retry_on), retry_if_exception(is_retried)),
         "before_sleep": before_sleep,
         "reraise": True,
     }

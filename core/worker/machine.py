@@ -59,7 +59,12 @@ class PodMachine:
         self.pod_id = pod_id
         self.settings = settings
         self.records_starts = False
-        self.retry_policy = RetryPolicy(settings.retry_base_delay, settings.retry_max_delay, chance)
+        self.retry_policy = RetryPolicy(
+            settings.retry_base_delay,
+            settings.retry_max_delay,
+            chance,
+            max_snoozes=settings.max_snoozes,
+        )
         self._chance = chance
         parts = PodParts(
             pod_id,

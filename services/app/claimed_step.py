@@ -13,6 +13,7 @@ from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.retry import RetryPolicy, micros
 from fleet_q.core.step import Complete, Outcome, Release, Step
 from fleet_q.core.submission import check_seconds, to_json
+from fleet_q.services.app.context import Snooze
 from fleet_q.services.app.description import shortened
 from fleet_q.services.app.tasks import Registry
 from fleet_q.services.worker.attempt import Attempt
@@ -44,7 +45,7 @@ class Endings:
         """Whether the pod holds the step's claim, as far as it knows."""
         return self._steps.held(step.step_id, _token_of(step)) is not None
 
-    def complete(self, step: Step, result: Any) -> Future[None]:
+    def complete(self, step: Step, result: Any) -> Future[Outcome]:
         """Complete the step. The result may be what its task is annotated to return."""
         task = self._registry.named(step.task_type)
         if task is not None:
@@ -52,7 +53,7 @@ class Endings:
         text = to_json(result, "the result", self._max_result_bytes)
         return self._steps.end(Complete(step.step_id, _token_of(step), text))
 
-    def fail(self, step: Step, error: BaseException | str, permanent: bool) -> Future[None]:
+    def fail(self, step: Step, error: BaseException | str, permanent: bool) -> Future[Outcome]:
         """Fail the attempt."""
         attempt = Attempt(step, self._retry_policy)
         attempt.task = self._registry.named(step.task_type)
@@ -64,10 +65,15 @@ class Endings:
             raise InvalidInput(f"error must be an exception or a text, not {error!r}")
         return self._steps.end(outcome)
 
-    def requeue(self, step: Step, delay: float) -> Future[None]:
+    def requeue(self, step: Step, delay: float) -> Future[Outcome]:
         """Release the step."""
         check_seconds(delay, "delay")
         return self._steps.end(Release(step.step_id, _token_of(step), micros(delay)))
+
+    def snooze(self, step: Step, seconds: float) -> Future[Outcome]:
+        """Put the step off; if that was done too often before, fail it."""
+        check_seconds(seconds, "seconds")
+        return self._steps.end(self._retry_policy.snooze(step, _token_of(step), seconds))
 
 
 class ClaimedStep:
@@ -75,8 +81,9 @@ class ClaimedStep:
 
     As a context manager, with ``with`` or ``async with`` as the consumer, it completes with
     :attr:`result` at the end, fails on an exception, and is requeued by those that end a program or
-    a task: ``KeyboardInterrupt``, ``SystemExit``, ``CancelledError``. Every exception propagates. A
-    step that was ended in the body is left alone.
+    a task: ``KeyboardInterrupt``, ``SystemExit``, ``CancelledError``. It is put off by
+    :class:`Snooze`; every other exception propagates. A step that was ended in the body is left
+    alone.
     """
 
     __slots__ = ("_endings", "_has_ended", "_payload", "_step", "result")
@@ -138,7 +145,7 @@ class ClaimedStep:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it was completed, failed or requeued; that may not be stored yet."""
+        """Whether it was completed, failed, put off or requeued; that may not be stored yet."""
         return self._has_ended
 
     @property
@@ -150,62 +157,71 @@ class ClaimedStep:
     def __repr__(self) -> str:
         return f"<ClaimedStep {self.step_id!r}, attempt {self.attempt}>"
 
-    def complete(self, result: Any) -> Future[None]:
+    def complete(self, result: Any) -> Future[Outcome]:
         """See :meth:`Consumer.complete_step`; the future is done once it is stored."""
         self._check_not_ended()
         return self._ended(self._endings.complete(self._step, result))
 
-    def fail(self, error: BaseException | str, permanent: bool) -> Future[None]:
+    def fail(self, error: BaseException | str, permanent: bool) -> Future[Outcome]:
         """See :meth:`Consumer.fail_step`; the future is done once it is stored."""
         self._check_not_ended()
         return self._ended(self._endings.fail(self._step, error, permanent))
 
-    def requeue(self, delay: float) -> Future[None]:
+    def requeue(self, delay: float) -> Future[Outcome]:
         """See :meth:`Consumer.requeue_step`; the future is done once it is stored."""
         self._check_not_ended()
         return self._ended(self._endings.requeue(self._step, delay))
+
+    def snooze(self, seconds: float) -> Future[Outcome]:
+        """See :meth:`Consumer.snooze_step`; the future is done once it is stored."""
+        self._check_not_ended()
+        return self._ended(self._endings.snooze(self._step, seconds))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
-    ) -> None:
+    ) -> bool:
+        is_snooze = isinstance(error, Snooze)
         if self._has_ended:
-            return
+            return is_snooze
         if error is None:
             try:
                 self.complete(self.result).result()
             except InvalidInput as invalid:
                 self.fail(invalid, True).result()
                 raise
-            return
+            return False
         try:
             self._interrupted(error).result()
         except FleetQError as problem:
             self._log_problem(problem)
+        return is_snooze
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
-    ) -> None:
+    ) -> bool:
+        is_snooze = isinstance(error, Snooze)
         if self._has_ended:
-            return
+            return is_snooze
         if error is None:
             try:
                 await asyncio.wrap_future(self.complete(self.result))
             except InvalidInput as invalid:
                 await asyncio.wrap_future(self.fail(invalid, True))
                 raise
-            return
+            return False
         try:
             await asyncio.wrap_future(self._interrupted(error))
         except FleetQError as problem:
             self._log_problem(problem)
+        return is_snooze
 
-    def _interrupted(self, error: BaseException) -> Future[None]:
+    def _interrupted(self, error: BaseException) -> Future[Outcome]:
         return self.fail(error, False) if isinstance(error, Exception) else self.requeue(0)
 
     def _log_problem(self, problem: FleetQError) -> None:
@@ -213,9 +229,11 @@ class ClaimedStep:
 
     def _check_not_ended(self) -> None:
         if self._has_ended:
-            raise InvalidInput(f"step {self.step_id!r} was already completed, failed or requeued")
+            raise InvalidInput(
+                f"step {self.step_id!r} was already completed, failed, put off or requeued"
+            )
 
-    def _ended(self, future: Future[None]) -> Future[None]:
+    def _ended(self, future: Future[Outcome]) -> Future[Outcome]:
         self._has_ended = True
         return future
 

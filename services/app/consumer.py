@@ -196,6 +196,12 @@ class Consumer:
         Stored when this returns. Raises ``ClaimLost``."""
         _claimed(step).requeue(delay).result()
 
+    def snooze_step(self, step: ClaimedStep, seconds: float) -> None:
+        """Put a step off: it can be claimed again after ``seconds``, and no try is used up. Stored
+        when this returns. If it was put off ``FLEET_Q_MAX_SNOOZES`` times before, it fails. Raises
+        ``ClaimLost``."""
+        _claimed(step).snooze(seconds).result()
+
 
 class AsyncConsumer:
     """A :class:`Consumer` for coroutines: its methods do not block the event loop."""
@@ -251,6 +257,10 @@ class AsyncConsumer:
     async def requeue_step(self, step: ClaimedStep, *, delay: float = 0) -> None:
         """See :meth:`Consumer.requeue_step`."""
         await asyncio.wrap_future(_claimed(step).requeue(delay))
+
+    async def snooze_step(self, step: ClaimedStep, seconds: float) -> None:
+        """See :meth:`Consumer.snooze_step`."""
+        await asyncio.wrap_future(_claimed(step).snooze(seconds))
 
 
 class Joining:

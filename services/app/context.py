@@ -1,4 +1,4 @@
-"""StepContext, what a running function can read about its step; PermanentFailure."""
+"""StepContext, what a running function can read about its step; PermanentFailure and Snooze."""
 
 from __future__ import annotations
 
@@ -6,11 +6,22 @@ from contextvars import ContextVar
 from typing import Protocol
 
 from fleet_q.core.errors import FleetQError
+from fleet_q.core.submission import check_seconds
 from fleet_q.services.app.views import StepView
 
 
 class PermanentFailure(FleetQError):
     """Raised by a function to make its step a dead letter without another attempt."""
+
+
+class Snooze(FleetQError):
+    """Raised by a function to put its step off: another attempt begins after ``seconds``, and this
+    one uses up no try. Raises :class:`InvalidInput` unless these are from 0 to ten years."""
+
+    def __init__(self, seconds: float) -> None:
+        check_seconds(seconds, "seconds")
+        super().__init__(f"put off for {seconds:g} s")
+        self.seconds = seconds
 
 
 class RunningApp(Protocol):

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from fleet_q.core.errors import ClaimLost
-from fleet_q.core.step import Step
+from fleet_q.core.step import Outcome, Step
 from fleet_q.services.app.chosen_routes import routes_within
 from fleet_q.services.app.claimed_step import Endings
 from fleet_q.services.worker.by_hand import ClaimCall, PodByHand
@@ -35,7 +35,7 @@ class Leases:
     def __init__(self, pod: PodByHand, endings: Endings) -> None:
         self.pod = pod
         self._endings = endings
-        self._answered: OrderedDict[tuple[str, str], tuple[str, Future[None]]] = OrderedDict()
+        self._answered: OrderedDict[tuple[str, str], tuple[str, Future[Outcome]]] = OrderedDict()
         self._lock = threading.Lock()
 
     def claim(
@@ -56,27 +56,35 @@ class Leases:
         """Let the lease end in ``lease`` seconds, those of the claim by default; returns them."""
         return self.pod.steps.renew(step_id, claim_token, lease)
 
-    def complete(self, step_id: str, claim_token: str, result: Any) -> Future[None]:
+    def complete(self, step_id: str, claim_token: str, result: Any) -> Future[Outcome]:
         """Complete the step. Raises ``InvalidInput`` and ``ClaimLost``."""
         return self._end(
             "completed", step_id, claim_token, lambda step: self._endings.complete(step, result)
         )
 
-    def fail(self, step_id: str, claim_token: str, error: str, *, permanent: bool) -> Future[None]:
+    def fail(
+        self, step_id: str, claim_token: str, error: str, *, permanent: bool
+    ) -> Future[Outcome]:
         """Fail the attempt. Raises ``ClaimLost``."""
         return self._end(
             "failed", step_id, claim_token, lambda step: self._endings.fail(step, error, permanent)
         )
 
-    def release(self, step_id: str, claim_token: str, delay: float) -> Future[None]:
+    def release(self, step_id: str, claim_token: str, delay: float) -> Future[Outcome]:
         """Release the step. Raises ``ClaimLost``."""
         return self._end(
             "released", step_id, claim_token, lambda step: self._endings.requeue(step, delay)
         )
 
+    def snooze(self, step_id: str, claim_token: str, seconds: float) -> Future[Outcome]:
+        """Put the step off; if that was done too often before, it fails. Raises ``ClaimLost``."""
+        return self._end(
+            "snoozed", step_id, claim_token, lambda step: self._endings.snooze(step, seconds)
+        )
+
     def _end(
-        self, how: str, step_id: str, claim_token: str, end: Callable[[Step], Future[None]]
-    ) -> Future[None]:
+        self, how: str, step_id: str, claim_token: str, end: Callable[[Step], Future[Outcome]]
+    ) -> Future[Outcome]:
         claim = step_id, claim_token
         with self._lock:
             before, future = self._answered.get(claim, (how, None))

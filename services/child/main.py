@@ -23,7 +23,7 @@ from fleet_q.services.app.description import described
 from fleet_q.services.app.retries import kinds_of
 from fleet_q.services.child.finder import Finder, NotFound
 from fleet_q.services.worker import logs
-from fleet_q.services.worker.attempt import result_text
+from fleet_q.services.worker.attempt import result_text, snoozed_for
 from fleet_q.services.worker.parent import end_with_parent
 from fleet_q.services.worker.runners.address import Address
 from fleet_q.services.worker.runners.channel import Channel
@@ -107,6 +107,8 @@ class _Child:
             result = call()
         except BaseException as error:
             end_if_forked(self._process, error)
+            if (seconds := snoozed_for(error)) is not None:
+                return Ended(snooze=seconds)
             return _failed(error, permanent=issubclass(type(error), PermanentFailure))
         end_if_forked(self._process)
         try:

@@ -105,6 +105,13 @@ class ReleaseRequest(Strict):
     delay: float = Field(0, ge=0, le=MAX_SECONDS, description="seconds until it can be claimed")
 
 
+class SnoozeRequest(Strict):
+    """The step is to be done later."""
+
+    claim_token: Id
+    seconds: float = Field(ge=0, le=MAX_SECONDS, description="until it can be claimed")
+
+
 class HeartbeatRequest(Strict):
     """The client still works on the step."""
 
@@ -121,7 +128,7 @@ class Ended(BaseModel):
     """The end of the claim is stored."""
 
     step_id: str
-    status: Literal["completed", "failed", "released"]
+    status: Literal["completed", "failed", "released", "snoozed"]
 
 
 class Renewed(BaseModel):

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from fastapi import APIRouter, HTTPException, Request
 
 from fleet_q.core.errors import ConsumerEnded, StoreUnavailable
-from fleet_q.core.step import Step
+from fleet_q.core.step import Snooze, Step
 from fleet_q.services.app.app import FleetQ
 from fleet_q.services.app.leases import Leases
 from fleet_q.services.http.connection import CLIENT_IS_DONE
@@ -24,6 +24,7 @@ from fleet_q.services.http.lease_models import (
     LeasedStep,
     ReleaseRequest,
     Renewed,
+    SnoozeRequest,
 )
 from fleet_q.services.http.models import CHANGING, StepId, described
 from fleet_q.services.worker.by_hand import ClaimCall
@@ -68,6 +69,13 @@ def add_leases(locked: APIRouter, fleet: FleetQ) -> None:
         """Release a claimed step, using up no try."""
         await _stored(_leases(fleet).release(step_id, body.claim_token, body.delay))
         return Ended(step_id=step_id, status="released")
+
+    @locked.post("/steps/{step_id:any_id}/snooze", responses=described(*CHANGING, 409))
+    async def snooze(step_id: StepId, body: SnoozeRequest) -> Ended:
+        """Put a claimed step off, using up no try; if it was put off too often, it fails."""
+        future = _leases(fleet).snooze(step_id, body.claim_token, body.seconds)
+        outcome = await _stored(future)
+        return Ended(step_id=step_id, status="snoozed" if isinstance(outcome, Snooze) else "failed")
 
     @locked.post("/steps/{step_id:any_id}/heartbeat", responses=described(*CHANGING, 409))
     async def heartbeat(step_id: StepId, body: HeartbeatRequest) -> Renewed:

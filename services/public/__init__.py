@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fleet_q.services.app.app import FleetQ
     from fleet_q.services.app.claimed_step import ClaimedStep
     from fleet_q.services.app.consumer import AsyncConsumer, Consumer
-    from fleet_q.services.app.context import PermanentFailure, StepContext, current_step
+    from fleet_q.services.app.context import PermanentFailure, Snooze, StepContext, current_step
     from fleet_q.services.app.search import StepRow, StepsView
     from fleet_q.services.app.settings import Settings
     from fleet_q.services.app.tasks import Task
@@ -63,7 +63,12 @@ _MODULES: Final = {
     "fleet_q.services.app.app": ("FleetQ",),
     "fleet_q.services.app.claimed_step": ("ClaimedStep",),
     "fleet_q.services.app.consumer": ("AsyncConsumer", "Consumer"),
-    "fleet_q.services.app.context": ("PermanentFailure", "StepContext", "current_step"),
+    "fleet_q.services.app.context": (
+        "PermanentFailure",
+        "Snooze",
+        "StepContext",
+        "current_step",
+    ),
     "fleet_q.services.app.search": ("StepRow", "StepsView"),
     "fleet_q.services.app.settings": ("Settings",),
     "fleet_q.services.app.tasks": ("Task",),
@@ -97,6 +102,7 @@ __all__ = [
     "PermanentFailure",
     "PodView",
     "Settings",
+    "Snooze",
     "StepConflict",
     "StepContext",
     "StepNotCompleted",

@@ -9,9 +9,9 @@ from typing import Any
 from fleet_q.core.errors import InvalidInput, StartNotRecorded
 from fleet_q.core.retry import RetryPolicy
 from fleet_q.core.step import Complete, Fail, Outcome, Release, Step
-from fleet_q.core.submission import MAX_RESULT_BYTES, to_json
+from fleet_q.core.submission import MAX_RESULT_BYTES, check_seconds, to_json
 from fleet_q.services.app.callables import is_awaitable
-from fleet_q.services.app.context import PermanentFailure, StepContext, current
+from fleet_q.services.app.context import PermanentFailure, Snooze, StepContext, current
 from fleet_q.services.app.description import described
 from fleet_q.services.app.retries import Retries, kinds_of
 from fleet_q.services.app.tasks import Task
@@ -58,8 +58,14 @@ class Attempt:
         """The outcome of a function that raised ``error``, or was not begun because of it."""
         if type(error) is StartNotRecorded:
             return Release(self.step.step_id, self.claim_token)
+        if not permanent and (seconds := snoozed_for(error)) is not None:
+            return self.snoozed(seconds)
         permanent = permanent or issubclass(type(error), PermanentFailure)
         return self.failed_with(*described(error), permanent=permanent, kinds=kinds_of(type(error)))
+
+    def snoozed(self, seconds: float) -> Outcome:
+        """The outcome of a function that put its step off for so many seconds."""
+        return self._retry_policy.snooze(self.step, self.claim_token, seconds)
 
     def failed_in_pod(self, error: BaseException) -> Outcome:
         """The outcome of an attempt that failed because of the pod, which raised ``error``."""
@@ -101,6 +107,19 @@ class Attempt:
     def _policy(self) -> RetryPolicy:
         retries = self._retries
         return self._retry_policy if retries is None else retries.policy(self._retry_policy)
+
+
+def snoozed_for(error: BaseException) -> float | None:
+    """For how many seconds the function put its step off that raised ``error``; ``None`` if it did
+    not: classes that derive from ``Snooze`` may hold anything."""
+    if not issubclass(type(error), Snooze):
+        return None
+    try:
+        seconds = error.seconds  # type: ignore[attr-defined]
+        check_seconds(seconds, "seconds")
+        return float(seconds)
+    except Exception:
+        return None
 
 
 def result_text(task: Task[Any, Any], result: Any, max_result_bytes: int) -> str:

@@ -46,7 +46,7 @@ class StepsByHand:
     The methods of :class:`~fleet_q.core.worker.functions.Functions` and those named ``on_...`` are
     called in the pod's thread, the others from any thread. They return futures, since the pod's
     thread does the work: of the steps that a caller gets, one at least unless its time is over, or
-    of nothing. Futures fail with ``ClaimLost``, ``ConsumerEnded``, or the error of the store.
+    of the outcome. Futures fail with ``ClaimLost``, ``ConsumerEnded``, or the error of the store.
     """
 
     trouble: str | None = None
@@ -57,7 +57,7 @@ class StepsByHand:
         self._machine = pod.machine
         self._calls: list[ClaimCall] = []
         self._held: dict[Claim, tuple[Step, float | None]] = {}  # with their leases
-        self._outcomes: dict[Claim, tuple[Outcome, Future[None]]] = {}
+        self._outcomes: dict[Claim, tuple[Outcome, Future[Outcome]]] = {}
         self._open: set[Future[Any]] = set()
         self._lock = threading.Lock()
         self._is_in_child = False
@@ -90,9 +90,9 @@ class StepsByHand:
                 assert step.claim_token is not None
                 self.end(Release(step.step_id, step.claim_token))
 
-    def end(self, outcome: Outcome) -> Future[None]:
-        """Record the outcome of a step; done once it is stored."""
-        future: Future[None] = Future()
+    def end(self, outcome: Outcome) -> Future[Outcome]:
+        """Record the outcome of a step; done with it once it is stored."""
+        future: Future[Outcome] = Future()
         self._send(future, partial(self._end, outcome, future))
         return future
 
@@ -149,7 +149,7 @@ class StepsByHand:
     def _end_wait(self, call: ClaimCall) -> None:
         call.is_over = True
 
-    def _end(self, outcome: Outcome, future: Future[None]) -> None:
+    def _end(self, outcome: Outcome, future: Future[Outcome]) -> None:
         claim = (outcome.step_id, outcome.claim_token)
         if self._machine.finished(outcome):
             self._held.pop(claim, None)
@@ -240,7 +240,7 @@ class StepsByHand:
             error = getattr(outcome, "error", "the store refused the step's outcome")
             _fail(future, StoreError(f"step {outcome.step_id!r}: {error}"))
         else:
-            _set_result(future, None)
+            _set_result(future, outcome)
 
     def on_lost(self, step: Step) -> None:
         """The claim does not stand any more, so that no outcome of it will be recorded."""

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from fleet_q.core.retry import RetryPolicy, Strategy, backoff, longest_delay, micros
 from fleet_q.core.settings import PodSettings
-from fleet_q.core.step import Fail
+from fleet_q.core.step import Fail, Snooze
+from tests.core.helpers import claimed
 
 seconds = st.floats(0, 1e6)
 chances = st.floats(0, 1, exclude_max=True)
@@ -99,3 +100,13 @@ def test_tries_of_a_step_span_more_than_half_a_minute_by_default() -> None:
 def test_strategy_that_fails_gives_the_longest_delay(strategy: Strategy) -> None:
     policy = RetryPolicy(1.0, 60.0, lambda: 0.0, strategy)
     assert policy.fail("step", "token", 1, "Boom").retry_delay == 60_000_000
+
+
+def test_policy_puts_a_step_off_until_its_bound_and_then_fails_it() -> None:
+    policy = RetryPolicy(1.0, 60.0, lambda: 0.0, max_snoozes=2)
+    assert policy.snooze(claimed("step", snoozes=1), "token", 1.5) == Snooze(
+        "step", "token", 1_500_000
+    )
+    failure = policy.snooze(claimed("step", snoozes=2), "token", 1.5)
+    error = "Snooze: put off 2 times before; FLEET_Q_MAX_SNOOZES allows no more"
+    assert failure == Fail("step", "token", error, permanent=True)

@@ -23,6 +23,7 @@ def test_defaults_are_those_of_the_quickstart() -> None:
         "max_retries": 3,
         "retry_base_delay": 10.0,
         "retry_max_delay": 300.0,
+        "max_snoozes": 1_000,
         "shutdown_grace": 25.0,
         "sleep_after": 60.0,
         "sleep_poll_interval": 30.0,

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fleet_q import FleetQ, PermanentFailure, current_step
+from fleet_q import FleetQ, PermanentFailure, Snooze, current_step
 from tests.services import library_of_functions as library
 
 app = FleetQ("memory://")
@@ -53,6 +53,11 @@ def crash() -> None:
 @app.task("killed", process=True, max_retries=0)
 def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task("snooze", process=True)
+def snooze() -> None:
+    raise Snooze(0.001)
 
 
 @app.task("refuse", process=True)

@@ -26,6 +26,7 @@ from fleet_q import (
     FleetQ,
     InvalidInput,
     PermanentFailure,
+    Snooze,
     StoreError,
     StoreUnavailable,
 )
@@ -196,6 +197,32 @@ def test_step_fails_on_an_exception_which_propagates(app: FleetQ) -> None:
         assert (step.status, step.error) == ("pending", "ZeroDivisionError: no rows")
         assert step.traceback is not None
         assert "test_consumer.py" in step.traceback
+
+
+def test_step_is_put_off_by_a_call_by_an_exception_and_by_a_failure(app: FleetQ) -> None:
+    step_id = app.submit({}, max_retries=0)
+    with app.consumer() as consumer:
+        consumer.snooze_step(claim(consumer), 0)
+        with claim(consumer):
+            raise Snooze(0)
+        consumer.fail_step(claim(consumer), Snooze(3600))
+        step = app.status(step_id)
+        assert (step.status, step.snoozes, step.retry_count) == ("pending", 3, 0)
+        assert consumer.claim_steps(wait=0) == []
+
+
+def test_step_is_put_off_in_coroutines(app: FleetQ) -> None:
+    step_id = app.submit({}, max_retries=0)
+
+    async def main() -> None:
+        async with app.consumer() as consumer:
+            (step,) = await consumer.claim_steps(wait=LIMIT)
+            await consumer.snooze_step(step, 0)
+            async with consumer.claim_step():
+                raise Snooze(3600)
+
+    asyncio.run(main())
+    assert (app.status(step_id).status, app.status(step_id).snoozes) == ("pending", 2)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, GeneratorExit])

@@ -191,6 +191,26 @@ def test_client_releases_a_step(client: Client, app: FleetQ) -> None:
     assert (app.status(step_id).status, app.status(step_id).retry_count) == ("pending", 0)
 
 
+def test_client_puts_a_step_off_as_often_as_the_setting_allows(app: FleetQ) -> None:
+    app.use(settings=replace(QUICK, max_snoozes=1))
+    step_id = app.submit({}, max_retries=0)
+    with app.leasing() as pod:
+        client = Client(api_of(app, lease=True))
+        (step,) = client.claim()
+        assert client.end(step, "snooze", seconds=-1)[0] == 422
+        for _ in range(2):  # the second is a repetition of the first
+            answer = client.end(step, "snooze", seconds=0)
+            assert answer == (200, {"step_id": step_id, "status": "snoozed"})
+        assert client.end(step, "complete")[0] == 409
+        assert (app.status(step_id).snoozes, app.status(step_id).retry_count) == (1, 0)
+        (step,) = client.claim()
+        answer = client.end(step, "snooze", seconds=5)
+        assert answer == (200, {"step_id": step_id, "status": "failed"})
+        pod.drain(0)
+    error = "Snooze: put off 1 times before; FLEET_Q_MAX_SNOOZES allows no more"
+    assert (app.status(step_id).status, app.status(step_id).error) == ("failed", error)
+
+
 def test_client_that_is_silent_loses_its_step_to_a_retry(client: Client, app: FleetQ) -> None:
     step_id = app.submit({})
     (silent,) = client.claim(lease=1)

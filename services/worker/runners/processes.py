@@ -201,6 +201,8 @@ class Processes(Queue):
             self.trouble = None
             if ended.result is not None:
                 return attempt.returned(ended.result)
+            if ended.snooze is not None:
+                return attempt.snoozed(ended.snooze)
             return attempt.failed_with(
                 ended.error or "the function failed",
                 ended.traceback,

@@ -54,13 +54,14 @@ class Began(msgspec.Struct, tag=True):
 class Ended(msgspec.Struct, tag=True):
     """The function returned ``result``, a JSON text, or the attempt failed with ``error``.
     ``permanent`` tells that it must not be retried; ``kinds`` are the names of the classes of the
-    function's exception."""
+    function's exception. With ``snooze``, the function put its step off for so many seconds."""
 
     result: str | None = None
     error: str | None = None
     traceback: str | None = None
     permanent: bool = False
     kinds: list[str] | None = None
+    snooze: float | None = None
 
 
 class Logged(msgspec.Struct, tag=True):
