@@ -18,12 +18,18 @@ def _without_leases(began: Any) -> Any:
     return mutant
 
 
-def _ends_another_claim(finished: Any) -> Any:
-    def mutant(self: PodMachine, outcome: Any) -> bool:
-        held = self._running.get(outcome.step_id)
-        if held is not None and self._by_hand is not None:
-            outcome = type(outcome)(outcome.step_id, held.claim_token, *_rest(outcome))
-        return bool(finished(self, outcome))
+def _ends_another_claim(init: Any) -> Any:
+    def mutant(self: PodMachine, *arguments: Any, **options: Any) -> None:
+        init(self, *arguments, **options)
+        finished = self.finished
+
+        def finished_by_id(outcome: Any) -> bool:
+            held = self._running.get(outcome.step_id)
+            if held is not None and self._by_hand is not None:
+                outcome = type(outcome)(outcome.step_id, held.claim_token, *_rest(outcome))
+            return finished(outcome)
+
+        self.finished = finished_by_id
 
     return mutant
 
@@ -47,6 +53,6 @@ BY_HAND: Final = (
     ),
     Mutation(
         "a late answer does not end the claim of another client",
-        replaced(PodMachine, "finished", _ends_another_claim),
+        replaced(PodMachine, "__init__", _ends_another_claim),
     ),
 )
