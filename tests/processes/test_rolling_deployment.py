@@ -47,6 +47,7 @@ def test_rolling_deployment_loses_and_fails_no_step(
     fleet = FleetQ(old.url)
     replaced = [old.start(f"old-{number}") for number in range(2)]
     first = [fleet.submit({"task_type": ("old", "new")[n % 2]}, priority=n % 2) for n in range(60)]
+    wait_until(lambda: len(fleet.store.pods().pods) == 2)  # or a signal would end one that starts
     wait_until(lambda: fleet.queue()["completed"] == 30)
     assert fleet.queue()["pending"] == 30, "steps that no pod knows wait"
 
