@@ -29,7 +29,7 @@ from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.rebuild import rebuild
 from fleet_q.core.search import StepFilter, StepList
-from fleet_q.core.step import Cancel, Change, Recover, Replay, Step, Submit
+from fleet_q.core.step import Cancel, Change, Recover, Replay, SaveCheckpoint, Step, Submit
 
 
 class EventStore:
@@ -94,6 +94,10 @@ class EventStore:
     def change_allowed(self, commands: Sequence[Change], pod_id: str | None = None) -> list[str]:
         with self._database.write() as tx:
             return tx.change_allowed(commands, pod_id)
+
+    def save_checkpoint(self, save: SaveCheckpoint, pod_id: str | None = None) -> None:
+        with self._database.write() as tx:
+            tx.save_checkpoint(save, pod_id)
 
     def queues(self) -> list[Queue]:
         with self._database.read() as tx:

@@ -186,9 +186,12 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "replaced": Effect(
         ("pending",),
         "pending",
-        dict.fromkeys(
-            ("payload", "priority", "available_ts", "task_type", "labels"), NewValue.FROM_EVENT
-        ),
+        {
+            **dict.fromkeys(
+                ("payload", "priority", "available_ts", "task_type", "labels"), NewValue.FROM_EVENT
+            ),
+            "checkpoint": NewValue.NULL,  # it was of the earlier payload
+        },
     ),
     "reprioritized": Effect(("pending",), "pending", {"priority": NewValue.FROM_EVENT}),
     "rejected": Effect(("pending",), "failed", {"error": NewValue.FROM_EVENT}),

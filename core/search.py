@@ -92,7 +92,8 @@ class StepSummary(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def claimed_ts(self) -> int | None:
-        """When the step was claimed, if it is: no other event leaves it claimed."""
+        """When the step was claimed, or last saved a checkpoint, if it is claimed: no other event
+        leaves it so."""
         return self.last_update_ts if self.status == "claimed" else None
 
 

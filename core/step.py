@@ -244,11 +244,16 @@ class Snooze(msgspec.Struct, frozen=True, tag="snoozed"):
 
 
 class SaveCheckpoint(msgspec.Struct, frozen=True):
-    """Save ``checkpoint``, a JSON text, for later attempts of a claimed step."""
+    """Save ``checkpoint``, a JSON text, for later attempts of a claimed step.
+
+    ``version`` is that of the step before, as its claim or the last save left it. So no save that
+    is carried out late replaces a later one.
+    """
 
     step_id: str
     claim_token: str
     checkpoint: str
+    version: int
 
 
 class Recover(msgspec.Struct, frozen=True):
@@ -334,8 +339,8 @@ def decide(
     """The event that ``command`` causes at store time ``at``; ``None`` if it was applied before.
 
     These commands may be repeated, so that a caller that lost the answer can ask again: submitting
-    the same payload under the same id, completing under the same claim, cancelling, and setting a
-    priority.
+    the same payload under the same id, completing under the same claim, saving a checkpoint,
+    cancelling, and setting a priority.
 
     Raises :class:`UnknownStep`, :class:`StepConflict`, :class:`StaleClaim` (the command's claim
     token is not the current one) or :class:`IllegalTransition` (the lifecycle does not allow it).
@@ -398,6 +403,10 @@ def decide(
             fact = ev.Snoozed(command.claim_token, _after(command.retry_delay, at))
         case SaveCheckpoint():
             _check_claim(step, command.claim_token)
+            if is_saved(step, command):
+                return None
+            if step.version != command.version:
+                raise StaleClaim(command.step_id)
             fact = ev.Checkpointed(command.claim_token, _raw(command.checkpoint))
         case Recover():
             _check_claim(step, command.claim_token)
@@ -491,6 +500,11 @@ def fold(history: Iterable[StepEvent]) -> Step | None:
 def is_retried(step: Step, failure: Fail) -> bool:
     """Whether the step is pending again after its current attempt failed so, or else failed."""
     return step.has_tries_left and not failure.permanent
+
+
+def is_saved(step: Step, save: SaveCheckpoint) -> bool:
+    """Whether the last event of a claimed step is that of this ``save``."""
+    return step.version == save.version + 1 and step.checkpoint == save.checkpoint
 
 
 def is_due(step: Step, at: int) -> bool:

@@ -38,6 +38,7 @@ from fleet_q.core.step import (
     Reject,
     Replay,
     Restore,
+    SaveCheckpoint,
     Step,
     Submit,
 )
@@ -220,6 +221,13 @@ class StepByStep(Settling):
         changes.write()
         self.follow(applied, before, by)
         return [command.step_id for command in applied]
+
+    def save_checkpoint(self, save: SaveCheckpoint, by: str | None) -> None:
+        changes = Changes(self, by, [save.step_id])
+        if save.step_id not in changes.steps:
+            raise StaleClaim(save.step_id)
+        changes.apply(save)
+        changes.write()
 
     def recover(self, orphans: Sequence[Recover], by: str | None) -> list[Step]:
         pods_by_id = {pod.pod_id: pod for pod in self.pods()}

@@ -32,6 +32,7 @@ from fleet_q.adapters.snowflake.traits import TRAITS
 from fleet_q.core import search
 from fleet_q.core import step as steps
 from fleet_q.core.dependencies import parents_of
+from fleet_q.core.errors import StaleClaim
 from fleet_q.core.events import PodEvent, StepEvent
 from fleet_q.core.inbox import Intake
 from fleet_q.core.lifecycle import POD, POD_STATUSES, StepStatus
@@ -54,7 +55,7 @@ from fleet_q.core.ports import (
 from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.search import StepFilter, StepList, StepSummary
-from fleet_q.core.step import Cancel, Change, Recover, Replay, Step, Submit
+from fleet_q.core.step import Cancel, Change, Recover, Replay, SaveCheckpoint, Step, Submit
 
 PATIENCE: Final = 60.0
 """Seconds for which a call is retried before it raises ``StoreUnavailable``."""
@@ -166,6 +167,22 @@ class SnowflakeStore:
 
     def change_allowed(self, commands: Sequence[Change], pod_id: str | None = None) -> list[str]:
         return change_allowed(self._calls, commands, pod_id)
+
+    def save_checkpoint(self, save: SaveCheckpoint, pod_id: str | None = None) -> None:
+        def attempt() -> int:
+            answer = self.session.call(
+                "save_checkpoint",
+                step_id=save.step_id,
+                claim_token=save.claim_token,
+                step_version=save.version,
+                checkpoint=save.checkpoint,
+                pod_id=pod_id,
+                change_id=new_change_id(),
+            )
+            return int(answer[0][0])
+
+        if self._calls.patiently(attempt) == 0:
+            raise StaleClaim(save.step_id)
 
     def queues(self) -> list[Queue]:
         return [rows.to_queue(row) for row in self._calls.query("queues")]

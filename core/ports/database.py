@@ -27,7 +27,16 @@ from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent, QueueWrite
 from fleet_q.core.routing import EVERYWHERE, Routes
 from fleet_q.core.search import StepFilter, StepList
-from fleet_q.core.step import Cancel, Change, Outcome, Recover, Replay, Step, Submit
+from fleet_q.core.step import (
+    Cancel,
+    Change,
+    Outcome,
+    Recover,
+    Replay,
+    SaveCheckpoint,
+    Step,
+    Submit,
+)
 
 
 class Transaction(Protocol):
@@ -246,6 +255,9 @@ class Transaction(Protocol):
 
     def change_allowed(self, commands: Sequence[Change], by: str | None) -> list[str]:
         """See :meth:`Store.change_allowed`."""
+
+    def save_checkpoint(self, save: SaveCheckpoint, by: str | None) -> None:
+        """See :meth:`Store.save_checkpoint`."""
 
     def recover(self, orphans: Sequence[Recover], by: str | None) -> list[Step]:
         """See :meth:`Store.recover`."""

@@ -30,7 +30,7 @@ from fleet_q.core.ports.starts import StartRecords
 from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
 from fleet_q.core.search import StepFilter, StepList
-from fleet_q.core.step import Change, Recover, Step, Submit
+from fleet_q.core.step import Change, Recover, SaveCheckpoint, Step, Submit
 
 
 class StoreTraits(msgspec.Struct, frozen=True):
@@ -113,6 +113,10 @@ class Store(Protocol):
     def change_allowed(self, commands: Sequence[Change], pod_id: str | None = None) -> list[str]:
         """Carry out those of the commands, which are all alike but for the step, that the lifecycle
         allows. Returns the ids of the steps that changed. It may be repeated."""
+
+    def save_checkpoint(self, save: SaveCheckpoint, pod_id: str | None = None) -> None:
+        """Save the checkpoint of a claimed step; stored when this returns. It may be repeated.
+        Raises ``StaleClaim`` if the claim, or the version that ``save`` names, is not current."""
 
     def queues(self) -> list[Queue]:
         """The queues that have, or had, limits, ordered by name."""

@@ -212,7 +212,7 @@ class FleetQ(Queue, Search, Admin):
         settings = self.settings
         pod = start_pod_by_hand(self._connection, MOST_CLAIMED, routes, settings.pod_id)
         endings = Endings(
-            pod.steps, self._registry, pod.machine.retry_policy, settings.max_result_bytes
+            pod.steps, self._registry, pod.machine.retry_policy, settings.max_result_bytes, self
         )
         self._leases = Leases(pod, endings)
         return pod

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from fleet_q.core.errors import ClaimLost, StaleClaim
 from fleet_q.core.ports import Store
+from fleet_q.core.step import SaveCheckpoint
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.running import Run
 from fleet_q.services.app.settings import Settings
@@ -50,6 +52,17 @@ class AppBase:
         run = self._run
         return None if run is None or (run.is_draining and run.ended.is_set()) else run.pod
 
+    @property
+    def max_checkpoint_bytes(self) -> int:
+        """The largest checkpoint, in bytes of JSON."""
+        return self.settings.max_result_bytes
+
+    def save_checkpoint(self, save: SaveCheckpoint, pod_id: str | None) -> None:
+        """Store the checkpoint of a step that a function of this app works on; for
+        :meth:`StepContext.save`. If the claim is lost, raises ``ClaimLost``, and the pod stops the
+        function."""
+        store_checkpoint(self.store, self.pod, save, pod_id)
+
     def _retries_of(self, task_type: str) -> int | None:
         task = self._registry.named(task_type)
         return None if task is None else task.max_retries
@@ -58,3 +71,16 @@ class AppBase:
         """Wake the pod of this process, so that it claims at once what was just stored."""
         if self._run is not None and (pod := self.pod) is not None:
             pod.work_arrived()
+
+
+def store_checkpoint(
+    store: Store, pod: Pod | None, save: SaveCheckpoint, pod_id: str | None
+) -> None:
+    """Store a checkpoint. If the claim is lost, raises ``ClaimLost``, and ``pod``, which held it,
+    looks which of its claims are lost."""
+    try:
+        store.save_checkpoint(save, pod_id)
+    except StaleClaim:
+        if pod is not None:
+            pod.tell(pod.machine.must_confirm)
+        raise ClaimLost(save.step_id) from None

@@ -13,6 +13,7 @@ from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.retry import RetryPolicy, micros
 from fleet_q.core.step import Complete, Outcome, Release, Step
 from fleet_q.core.submission import check_seconds, to_json
+from fleet_q.services.app.checkpoint import Checkpoint, Saver
 from fleet_q.services.app.context import Snooze
 from fleet_q.services.app.description import shortened
 from fleet_q.services.app.tasks import Registry
@@ -25,9 +26,9 @@ log = CarefulLogger("fleet_q.consumer")
 
 class Endings:
     """Ends claims. ``retry_policy`` gives the delay before a retry, unless the step's task in
-    ``registry`` has a policy of its own; a result has at most ``max_result_bytes`` as JSON. Each
-    method returns a future that is done once it is stored, and raises :class:`InvalidInput`,
-    changing nothing, for an invalid value."""
+    ``registry`` has a policy of its own; a result has at most ``max_result_bytes`` as JSON;
+    ``saver`` stores checkpoints. Each method returns a future that is done once it is stored, and
+    raises :class:`InvalidInput`, changing nothing, for an invalid value."""
 
     def __init__(
         self,
@@ -35,7 +36,9 @@ class Endings:
         registry: Registry,
         retry_policy: RetryPolicy,
         max_result_bytes: int,
+        saver: Saver,
     ) -> None:
+        self.saver = saver
         self._steps = steps
         self._registry = registry
         self._retry_policy = retry_policy
@@ -86,12 +89,13 @@ class ClaimedStep:
     alone.
     """
 
-    __slots__ = ("_endings", "_has_ended", "_payload", "_step", "result")
+    __slots__ = ("_checkpoint", "_endings", "_has_ended", "_payload", "_step", "result")
 
     def __init__(self, step: Step, endings: Endings) -> None:
         self._step = step
         self._endings = endings
         self._payload: dict[str, Any] | None = None
+        self._checkpoint: Checkpoint | None = None
         self._has_ended = False
         self.result: Any = None
         """What the step completes with at the end of ``with``: a JSON value."""
@@ -156,6 +160,19 @@ class ClaimedStep:
 
     def __repr__(self) -> str:
         return f"<ClaimedStep {self.step_id!r}, attempt {self.attempt}>"
+
+    @property
+    def saved(self) -> Any:
+        """What :meth:`Consumer.save` saved of it last, under this claim or an earlier one; ``None``
+        if nothing was."""
+        return self.checkpoint.saved
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What saves it. One thread at a time may make it."""
+        if self._checkpoint is None:
+            self._checkpoint = Checkpoint(self._step, self._endings.saver)
+        return self._checkpoint
 
     def complete(self, result: Any) -> Future[Outcome]:
         """See :meth:`Consumer.complete_step`; the future is done once it is stored."""

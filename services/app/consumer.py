@@ -17,8 +17,10 @@ from typing import Any, Final, overload
 from fleet_q.adapters import fork
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.routing import Routes
+from fleet_q.core.step import SaveCheckpoint
 from fleet_q.core.submission import check_seconds
 from fleet_q.services.app import origin
+from fleet_q.services.app.base import store_checkpoint
 from fleet_q.services.app.claimed_step import ClaimedStep, Endings
 from fleet_q.services.app.connection import Connection
 from fleet_q.services.app.running import Run
@@ -106,8 +108,18 @@ class Member:
             self._registry,
             self.pod.machine.retry_policy,
             settings.max_result_bytes,
+            self,
         )
         return [ClaimedStep(step, endings) for step in call.result()]
+
+    @property
+    def max_checkpoint_bytes(self) -> int:
+        """See :class:`~fleet_q.services.app.checkpoint.Saver`."""
+        return self._connection.settings.max_result_bytes
+
+    def save_checkpoint(self, save: SaveCheckpoint, pod_id: str | None) -> None:
+        """See :class:`~fleet_q.services.app.checkpoint.Saver`."""
+        store_checkpoint(self._connection.store(), self._pod, save, pod_id)
 
     def _start_pod(self) -> PodByHand:
         self._pod = start_pod_by_hand(self._connection, self._slots, self._routes)
@@ -202,6 +214,11 @@ class Consumer:
         ``ClaimLost``."""
         _claimed(step).snooze(seconds).result()
 
+    def save(self, step: ClaimedStep, value: object) -> None:
+        """Save ``value``, a JSON value, for who claims the step later; stored when this returns.
+        See :attr:`ClaimedStep.saved` and :meth:`StepContext.save`."""
+        _claimed(step).checkpoint.save(value)
+
 
 class AsyncConsumer:
     """A :class:`Consumer` for coroutines: its methods do not block the event loop."""
@@ -261,6 +278,10 @@ class AsyncConsumer:
     async def snooze_step(self, step: ClaimedStep, seconds: float) -> None:
         """See :meth:`Consumer.snooze_step`."""
         await asyncio.wrap_future(_claimed(step).snooze(seconds))
+
+    async def save(self, step: ClaimedStep, value: object) -> None:
+        """See :meth:`Consumer.save`."""
+        await asyncio.to_thread(_claimed(step).checkpoint.save, value)
 
 
 class Joining:

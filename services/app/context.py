@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Protocol
+from threading import Lock
+from typing import Any, Final, Protocol, TypeVar, overload
 
 from fleet_q.core.errors import FleetQError
+from fleet_q.core.step import Step
 from fleet_q.core.submission import check_seconds
+from fleet_q.services.app.checkpoint import Checkpoint, Saver
 from fleet_q.services.app.views import StepView
+
+T = TypeVar("T")
+
+_lock: Final = Lock()
+"""Held while the checkpoint of a step is read, which few functions do."""
 
 
 class PermanentFailure(FleetQError):
@@ -24,7 +34,7 @@ class Snooze(FleetQError):
         self.seconds = seconds
 
 
-class RunningApp(Protocol):
+class RunningApp(Saver, Protocol):
     """The part of an app that its functions use."""
 
     def parents(self, step_id: str) -> dict[str, StepView]:
@@ -34,13 +44,24 @@ class RunningApp(Protocol):
 class StepContext:
     """The step that a function runs for: its id, and the number of the attempt, from 1."""
 
-    __slots__ = ("_cancelled", "app", "attempt", "step_id")
+    __slots__ = ("_cancelled", "_checkpoint", "_step", "app", "saver")
 
-    def __init__(self, step_id: str, attempt: int) -> None:
-        self.step_id = step_id
-        self.attempt = attempt
+    def __init__(self, step: Step) -> None:
+        self._step = step
         self.app: RunningApp | None = None  # the app whose function runs
+        self.saver: Saver | None = None  # what stores checkpoints instead of the app
+        self._checkpoint: Checkpoint | None = None
         self._cancelled = False
+
+    @property
+    def step_id(self) -> str:
+        """The id of the step."""
+        return self._step.step_id
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt, from 1."""
+        return self._step.attempt
 
     @property
     def cancelled(self) -> bool:
@@ -58,6 +79,50 @@ class StepContext:
         if self.app is None:
             raise RuntimeError("only functions of an app can read the parents of their steps")
         return self.app.parents(self.step_id)
+
+    @property
+    def saved(self) -> Any:
+        """What this attempt or an earlier one saved last; ``None`` if none did."""
+        if self._step.checkpoint is None and self._checkpoint is None:
+            return None
+        return self._checkpoints().saved
+
+    def save(self, value: object) -> None:
+        """Save ``value``, a JSON value, in place of what was saved before; stored when this
+        returns. Later attempts find it in :attr:`saved`, also after the pod has died.
+
+        It calls the store, which blocks: a coroutine uses :meth:`save_async`. Raises ``ClaimLost``
+        if the step was cancelled, or recovered by the leader, and :class:`InvalidInput`, saving
+        nothing, for a value that is not JSON or too large. All that is saved of a step may have as
+        many bytes as a result.
+        """
+        self._checkpoints().save(value)
+
+    async def save_async(self, value: object) -> None:
+        """Like :meth:`save`, without blocking the event loop."""
+        await asyncio.to_thread(self.save, value)
+
+    @overload
+    def once(self, name: str, function: Callable[[], Awaitable[T]]) -> Awaitable[T]: ...
+    @overload
+    def once(self, name: str, function: Callable[[], T]) -> T: ...
+    def once(self, name: str, function: Callable[[], Any]) -> Any:
+        """Call ``function`` unless an attempt of this step has done so under this ``name``, and
+        return what it returned then, a JSON value. The result of an async function is awaited.
+
+        The result is saved before this returns. If the pod dies before that, ``function`` is called
+        again. Raises what :meth:`save` and ``function`` raise; then the name is free.
+        """
+        return self._checkpoints().once(name, function)
+
+    def _checkpoints(self) -> Checkpoint:
+        with _lock:
+            if self._checkpoint is None:
+                saver = self.saver or self.app
+                if saver is None:
+                    raise RuntimeError("only functions of an app can save checkpoints")
+                self._checkpoint = Checkpoint(self._step, saver)
+            return self._checkpoint
 
     def cancel(self) -> None:
         """Set :attr:`cancelled`."""

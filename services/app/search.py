@@ -39,8 +39,9 @@ Moment = datetime | timedelta
 
 @dataclass(frozen=True)
 class StepRow:
-    """A step in a list. Times are in UTC; ``running_for`` are the seconds since its claim, and
-    ``error`` is the first line of that of the last attempt that failed."""
+    """A step in a list. Times are in UTC; ``claimed_ts`` is that of its claim, or of the last
+    checkpoint since, ``running_for`` are the seconds since then, and ``error`` is the first line of
+    that of the last attempt that failed."""
 
     step_id: str
     status: StepStatus

@@ -20,6 +20,7 @@ from fleet_q.services.app.callables import (
     is_async,
     signature_of,
 )
+from fleet_q.services.app.checkpoint import Saver
 from fleet_q.services.app.codec import Codec
 from fleet_q.services.app.context import PermanentFailure
 from fleet_q.services.app.origin import Origin, check_findable, origin
@@ -36,7 +37,7 @@ MOST_NAMED = 20
 """The most task types that a message lists."""
 
 
-class App(SubmittingApp, Protocol):
+class App(SubmittingApp, Saver, Protocol):
     """The app that a task is registered on, as far as tasks and child processes use it."""
 
     @property

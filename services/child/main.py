@@ -22,6 +22,7 @@ from fleet_q.services.app.context import PermanentFailure, StepContext, current
 from fleet_q.services.app.description import described
 from fleet_q.services.app.retries import kinds_of
 from fleet_q.services.child.finder import Finder, NotFound
+from fleet_q.services.child.to_pod import ToPod
 from fleet_q.services.worker import logs
 from fleet_q.services.worker.attempt import result_text, snoozed_for
 from fleet_q.services.worker.parent import end_with_parent
@@ -66,6 +67,7 @@ class _Child:
         self._channel = channel
         self._start = start
         self._process = this_process()
+        self._saver: ToPod | None = None
         self._cwd = os.getcwd()
         self._finder = Finder(start.preparation, self._on_app)
         self._handler = LogsToPod(channel.send, start.pod_id)
@@ -80,11 +82,14 @@ class _Child:
         except BaseException as error:  # describing an error may raise as well
             ended = Ended(error=type(error).__name__)
         self._restore()
+        if self._saver is not None:
+            self._saver.close()
         self._channel.send(ended)
 
     def _attempt(self, run: Run) -> Ended:
         step = run.step
-        context = StepContext(step.step_id, step.attempt)
+        context = StepContext(step)
+        context.saver = self._saver = ToPod(self._channel, self._start.settings.max_result_bytes)
         current.set(context)
         try:
             task = self._finder.task(run.address)
@@ -133,6 +138,8 @@ class _Child:
     def _forked(self) -> None:
         """Make a forked process independent of the pod: it logs to stderr, and signals end it."""
         self._channel.close_copy()
+        if self._saver is not None:
+            self._saver.begin_in_fork()
         logs.configure(self._start.settings, self._start.pod_id)
         for number in _FOR_THE_POD:
             signal.signal(number, signal.SIG_DFL)

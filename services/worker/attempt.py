@@ -29,7 +29,7 @@ class Attempt:
         assert step.claim_token is not None
         self.step = step
         self.claim_token = step.claim_token
-        self.context = StepContext(step.step_id, step.attempt)
+        self.context = StepContext(step)
         self.max_result_bytes = max_result_bytes
         self.task: Task[Any, Any] | None = None
         self._retry_policy = retry_policy

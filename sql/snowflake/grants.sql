@@ -19,6 +19,7 @@ GRANT USAGE ON PROCEDURE {database}.{schema}.{confirm_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{take_in_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{submit_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{change_procedure} TO ROLE {role};
+GRANT USAGE ON PROCEDURE {database}.{schema}.{save_checkpoint_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{set_queue_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{declare_dead_procedure} TO ROLE {role};
 GRANT USAGE ON PROCEDURE {database}.{schema}.{fold_heartbeats_procedure} TO ROLE {role};

@@ -2,6 +2,7 @@
 UPDATE {step_tracker}
 SET
     {replaced_changes},
+    checkpoint = NULL,
     last_update_ts = CURRENT_TIMESTAMP(),
     version = {step_tracker}.version + 1,
     change_id = change.submission_id,

@@ -24,7 +24,7 @@ T = TypeVar("T")
 _numbers = count()
 
 
-WITHOUT_COMMAND: Final = {"rejected", "parents_added", "checkpointed"}
+WITHOUT_COMMAND: Final = {"rejected", "parents_added"}
 """The events that no command of a store causes: rows of the inbox do, or completions of others."""
 
 EVERY_COLUMN: Final[dict[str, Any]] = {

@@ -142,6 +142,7 @@ class Model:
                     "available_ts": now + new.delay if new.delay else 0,
                     "task_type": new.task_type,
                     "labels": new.labels,
+                    "checkpoint": None,
                     "last_update_ts": now,
                     "version": owner["version"] + 1,
                 }
@@ -208,6 +209,16 @@ class Model:
             if not claimed and not request.outcomes:
                 claimed = self._claim(request, now)
         return {**result, "claimed": claimed}
+
+    def save(self, step_id: str, token: str, checkpoint: str, version: int, now: int) -> None:
+        """Save a checkpoint on this version of a step, unless the last event did so."""
+        step = self.steps.get(step_id)
+        if step is None or not self._held(step_id, token):
+            raise Refused
+        if step["version"] == version:
+            self._change(step_id, now, checkpoint=checkpoint)
+        elif (step["version"], step["checkpoint"]) != (version + 1, checkpoint):
+            raise Refused
 
     def declare_dead(self, observed: Sequence[Row]) -> list[str]:
         silent = [

@@ -12,7 +12,16 @@ import pytest
 
 from fleet_q.core.lifecycle import EFFECTS
 from fleet_q.core.ports import Store, SyncRequest
-from fleet_q.core.step import Complete, Fail, Release, Reprioritize, Snooze, Submit, evolve
+from fleet_q.core.step import (
+    Complete,
+    Fail,
+    Release,
+    Reprioritize,
+    SaveCheckpoint,
+    Snooze,
+    Submit,
+    evolve,
+)
 
 from .clock import SECOND, FakeClock
 from .helpers import (
@@ -106,6 +115,23 @@ def cancelled_with_its_parent(store: Store, clock: FakeClock) -> None:
     store.cancel("parent")
 
 
+def save(store: Store) -> None:
+    version = known(store, "step").version
+    store.save_checkpoint(SaveCheckpoint("step", TOKEN, '{"saved":1}', version), "pod")
+
+
+def failed_step_with_checkpoint(store: Store, clock: FakeClock) -> None:
+    claimed_step(store, clock)
+    save(store)
+    acknowledge(store, Fail("step", TOKEN, "Bang", "Traceback", permanent=True))
+
+
+def pending_step_with_checkpoint(store: Store, clock: FakeClock) -> None:
+    claimed_step(store, clock)
+    save(store)
+    acknowledge(store, Release("step", TOKEN))
+
+
 Make = Callable[[Store, FakeClock], None]
 Act = Callable[[Store], object]
 
@@ -166,6 +192,19 @@ CASES: Final[dict[str, tuple[Make, Act, str]]] = {
     ),
     "replay a failed step": (failed_step, lambda store: store.replay(["step"]), "replayed"),
     "replay a cancelled step": (cancelled_step, lambda store: store.replay(["step"]), "replayed"),
+    "save": (claimed_step, save, "checkpointed"),
+    "replay with a checkpoint": (
+        failed_step_with_checkpoint,
+        lambda store: store.replay(["step"]),
+        "replayed",
+    ),
+    "replace with a checkpoint": (
+        pending_step_with_checkpoint,
+        lambda store: store.submit(
+            [Submit("later", "[1]", unique_key=EVERY_COLUMN["unique_key"], on_conflict="replace")]
+        ),
+        "replaced",
+    ),
 }
 
 WITH_PARENTS: Final[dict[str, tuple[Make, Act, str]]] = {

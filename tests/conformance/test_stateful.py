@@ -30,6 +30,7 @@ from fleet_q.core.errors import (
     IllegalTransition,
     IncarnationEnded,
     InvalidInput,
+    StaleClaim,
     StepConflict,
     UniqueKeyTaken,
     UnknownStep,
@@ -54,6 +55,7 @@ from fleet_q.core.step import (
     Release,
     Replay,
     Reprioritize,
+    SaveCheckpoint,
     Snooze,
     Submit,
     claim_order,
@@ -390,6 +392,28 @@ class Fleet(RuleBasedStateMachine):
         if result:
             self.note("late and refused" if result.refused else "late but in time")
 
+    @precondition(lambda self: bool(self.claims))
+    @rule(
+        data=st.data(),
+        checkpoint=st.sampled_from(['{"saved":1}', '{"saved":2}']),
+        behind=st.sampled_from([0, 0, 0, 1, 2]),
+    )
+    def save(self, data: st.DataObject, checkpoint: str, behind: int) -> None:
+        """A function saves a checkpoint under a claim, perhaps an old one, or repeats a call."""
+        held = [c for process in self.processes.values() for c in process.held.items()]
+        step_id, token = data.draw(st.sampled_from(held + self.claims))
+        step = self.model.steps.get(step_id)
+        version = step["version"] - behind if step else 1
+        save = SaveCheckpoint(step_id, token, checkpoint, version)
+        try:
+            self.model.save(step_id, token, checkpoint, version, self.clock())
+        except Refused:
+            self.note("stale checkpoint")
+            with pytest.raises(StaleClaim):
+                self.store.save_checkpoint(save, "pod")
+        else:
+            self.store.save_checkpoint(save, "pod")
+
     # What leaders do; these calls are safe for every pod
 
     @rule()
@@ -660,5 +684,6 @@ def test_store_and_model_agree_after_random_calls(kind: StoreKind, part: int) ->
         "passed over",
         "pods pruned",
         "rejected",
+        "stale checkpoint",
         "steps pruned",
     }

@@ -54,7 +54,7 @@ COMMANDS: Final[dict[str, StepCommand]] = {
     "fail permanently": Fail("step", "token", "Boom", permanent=True),
     "release": Release("step", "token"),
     "snooze": Snooze("step", "token", retry_delay=9),
-    "save a checkpoint": SaveCheckpoint("step", "token", "[1]"),
+    "save a checkpoint": SaveCheckpoint("step", "token", "[1]", 2),
     "recover": Recover("step", "token"),
     "cancel": Cancel("step"),
     "replay": Replay("step"),
@@ -194,6 +194,13 @@ def test_replaced_step_has_the_later_payload_type_priority_time_and_labels() -> 
     )
 
 
+def test_replaced_step_has_no_checkpoint() -> None:
+    saved = step_after(held(), SaveCheckpoint("step", "token", "[1]", 2))
+    released = step_after(saved, Release("step", "token"))
+    fact = ev.Replaced(Raw(b'{"n":2}'), 5, AT, "", None)
+    assert evolve(released, StepEvent("step", 5, AT + 1, None, fact)).checkpoint is None
+
+
 def test_reprioritized_step_has_only_another_priority() -> None:
     step = submitted(priority=1, delay=10)
     event = StepEvent("step", 2, AT + 1, None, ev.Reprioritized(-3))
@@ -224,10 +231,22 @@ def test_snoozed_step_is_due_later_and_keeps_its_tries() -> None:
 
 
 def test_checkpoint_is_kept_by_retries_and_replays() -> None:
-    saved = step_after(held(), SaveCheckpoint("step", "token", "[1]"))
+    saved = step_after(held(), SaveCheckpoint("step", "token", "[1]", 2))
     failed = step_after(saved, Fail("step", "token", "Boom", permanent=True))
     assert step_after(failed, Replay("step")).checkpoint == "[1]"
     assert step_after(failed, Restore("step")).checkpoint == "[1]"
+
+
+def test_repeated_save_of_a_checkpoint_causes_no_event() -> None:
+    save = SaveCheckpoint("step", "token", "[1]", 2)
+    assert decide(step_after(held(), save), save, AT) is None
+
+
+@pytest.mark.parametrize("version", [1, 2, 4])
+def test_save_of_a_checkpoint_on_another_version_is_stale(version: int) -> None:
+    saved = step_after(held(), SaveCheckpoint("step", "token", "[1]", 2))
+    with pytest.raises(StaleClaim):
+        decide(saved, SaveCheckpoint("step", "token", "[2]", version), AT)
 
 
 def test_start_by_counts_from_the_submission() -> None:

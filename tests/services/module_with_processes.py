@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fleet_q import FleetQ, PermanentFailure, Snooze, current_step
+from fleet_q import ClaimLost, FleetQ, InvalidInput, PermanentFailure, Snooze, current_step
 from tests.services import library_of_functions as library
 
 app = FleetQ("memory://")
@@ -121,6 +122,36 @@ def terminated() -> list[Any]:
 @app.task("submits", process=True)
 def submits() -> str:
     return app.submit({"task_type": "pid"})
+
+
+@app.task("saves", process=True)
+def saves() -> list[Any]:
+    """Save in the first attempt, crash, and return what the second one finds."""
+    step = current_step()
+    value = step.once("x", lambda: "x" if step.attempt == 1 else "again")
+    if step.attempt == 1:
+        step.save({"page": 1})
+        os._exit(7)
+    found = step.saved
+    try:
+        step.save(object())
+    except InvalidInput as error:
+        return [found, value, str(error)[:26]]
+    return []
+
+
+@app.task("saves late", process=True)
+def saves_late(folder: str) -> None:
+    """Save once the step was cancelled, and sleep."""
+    files = Path(folder)
+    part = files / "part"
+    part.write_text(str(os.getpid()))
+    part.rename(files / "pid")
+    while not (files / "go").exists():
+        time.sleep(0.01)
+    with suppress(ClaimLost):
+        current_step().save(1)
+    time.sleep(600)
 
 
 @app.task("logs", process=True)

@@ -14,9 +14,11 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import spawn, util
 from typing import Final
 
+from fleet_q.services.app.description import message_of
 from fleet_q.services.worker.runners import guard
 from fleet_q.services.worker.runners.child_logs import handle
 from fleet_q.services.worker.runners.wire import (
@@ -29,6 +31,8 @@ from fleet_q.services.worker.runners.wire import (
     Logged,
     Ready,
     Run,
+    Save,
+    Saved,
     Start,
     decode_from_child,
     frame,
@@ -89,6 +93,7 @@ class ChildProcess:
         self._reason: str | None = None
         self._on_ready: Callable[[], None] = _nothing
         self._on_began: Callable[[], None] | None = None  # until it has begun
+        self._on_save: Callable[[Save], Saved] = _not_saved
         self._may_have_begun = False
         self._result: asyncio.Future[Ended] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -117,14 +122,20 @@ class ChildProcess:
         self._life_task = loop.create_task(self._live(reader, status))
 
     async def run(
-        self, run: Run, on_ready: Callable[[], None], on_began: Callable[[], None]
+        self,
+        run: Run,
+        on_ready: Callable[[], None],
+        on_began: Callable[[], None],
+        on_save: Callable[[Save], Saved],
     ) -> Ended:
         """Run a step and return its result. ``on_ready`` is called before the function begins, if
-        ``run.asks_to_begin``; ``on_began`` when it begins. Raises what ``on_ready`` raises,
-        :class:`ChildEnded`, or ``OSError`` if the guard could not start the child."""
+        ``run.asks_to_begin``; ``on_began`` when it begins; ``on_save``, in a thread of its own,
+        when it saves a checkpoint. Raises what ``on_ready`` raises, :class:`ChildEnded`, or
+        ``OSError`` if the guard could not start the child."""
         self.is_new = False
         self._on_ready = on_ready
         self._on_began = on_began
+        self._on_save = on_save
         self._may_have_begun = False
         self._result = asyncio.get_running_loop().create_future()
         self._writer.write(frame(run))
@@ -186,6 +197,9 @@ class ChildProcess:
                 if self._on_began is not None:
                     self._on_began()
                     self._on_began = None
+            case Save():
+                loop, save = asyncio.get_running_loop(), partial(self._save, self._on_save, message)
+                threading.Thread(target=save, args=[loop], name="fleet-q-save", daemon=True).start()
             case Ended():
                 if self._result is not None and not self._result.done():
                     self._result.set_result(message)
@@ -201,6 +215,20 @@ class ChildProcess:
         else:
             self._may_have_begun = True  # the start is recorded
             self._writer.write(frame(Begin()))
+
+    def _save(
+        self, on_save: Callable[[Save], Saved], save: Save, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        try:
+            saved = on_save(save)
+        except Exception as error:
+            saved = Saved(error=message_of(error))
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self._answer, saved)
+
+    def _answer(self, saved: Saved) -> None:
+        if self.is_open:
+            self._writer.write(frame(saved))
 
     async def _read_status(self) -> None:
         loop = asyncio.get_running_loop()
@@ -223,6 +251,10 @@ class ChildProcess:
 
 
 def _nothing() -> None: ...
+
+
+def _not_saved(_: Save) -> Saved:
+    return Saved(error="no function runs")
 
 
 def _ending(status: int | None) -> str:

@@ -13,9 +13,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from fleet_q.core.step import Outcome
+from fleet_q.core.errors import ClaimLost, StoreError, StoreUnavailable
+from fleet_q.core.step import Outcome, SaveCheckpoint
 from fleet_q.services.app.settings import Settings
 from fleet_q.services.worker.attempt import Attempt
 from fleet_q.services.worker.runners.address import address_of, preparation
@@ -24,7 +26,7 @@ from fleet_q.services.worker.runners.child_process import ChildEnded, ChildProce
 from fleet_q.services.worker.runners.job import Job, OnBegan, Queue
 from fleet_q.services.worker.runners.pool import Pool
 from fleet_q.services.worker.runners.slots import Slots
-from fleet_q.services.worker.runners.wire import Ended, Run, Start
+from fleet_q.services.worker.runners.wire import Ended, Run, Save, Saved, Start
 
 log = logging.getLogger("fleet_q.process")
 
@@ -228,7 +230,7 @@ class Processes(Queue):
         try:
             if attempt.context.cancelled:  # before the child was in self._running
                 child.kill()
-            return await child.run(run, job.record_start, on_began)
+            return await child.run(run, job.record_start, on_began, partial(_save, job))
         finally:
             limit.cancel()
             with self._lock:
@@ -257,6 +259,19 @@ class Processes(Queue):
 
     def _start_message(self) -> Start:
         return Start(self._pod_id, self._settings, levels(), preparation())
+
+
+def _save(job: Job, save: Save) -> Saved:
+    """Store the checkpoint that the function of ``job`` saves."""
+    attempt, step = job.attempt, job.attempt.step
+    command = SaveCheckpoint(step.step_id, attempt.claim_token, save.checkpoint, save.version)
+    try:
+        job.task.app.save_checkpoint(command, step.claimed_by)
+    except ClaimLost:
+        return Saved(is_lost=True)
+    except StoreError as error:
+        return Saved(error=str(error), is_unavailable=isinstance(error, StoreUnavailable))
+    return Saved()
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

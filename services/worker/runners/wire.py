@@ -64,14 +64,31 @@ class Ended(msgspec.Struct, tag=True):
     snooze: float | None = None
 
 
+class Save(msgspec.Struct, tag=True):
+    """The function saves ``checkpoint``, a JSON text, on this ``version`` of its step. The pod
+    answers with ``Saved``."""
+
+    checkpoint: str
+    version: int
+
+
+class Saved(msgspec.Struct, tag=True):
+    """The pod has stored a checkpoint; or the claim is lost, or the store raised ``error``, which
+    may pass if ``is_unavailable``."""
+
+    is_lost: bool = False
+    error: str | None = None
+    is_unavailable: bool = False
+
+
 class Logged(msgspec.Struct, tag=True):
     """The attributes of a log record."""
 
     record: dict[str, Any]
 
 
-ToChild = Start | Run | Begin
-FromChild = Ready | Began | Ended | Logged
+ToChild = Start | Run | Begin | Saved
+FromChild = Ready | Began | Ended | Save | Logged
 
 decode_to_child: Final = msgspec.msgpack.Decoder(ToChild).decode
 decode_from_child: Final = msgspec.msgpack.Decoder(FromChild).decode

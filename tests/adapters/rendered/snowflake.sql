@@ -818,6 +818,7 @@ SET
     END,
     checkpoint = CASE
         WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
         ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
@@ -1090,6 +1091,10 @@ WHERE sent_ts < DATEADD(minute, -10, CURRENT_TIMESTAMP());
 SELECT COUNT(*)
 FROM "QUEUE_EVENTS"
 WHERE queue IN (SELECT value::VARCHAR FROM TABLE(FLATTEN(input => PARSE_JSON(:names))));
+
+-- snowflake/count_saved
+-- How many steps have the checkpoint that was to be saved.
+SELECT :changed AS saved;
 
 -- snowflake/count_unsettled
 -- How many steps wait though their parents have ended, or stay cancelled though these are back.
@@ -1714,6 +1719,13 @@ WHERE status = 'claimed' AND queue IN (SELECT queue FROM "QUEUES" WHERE (
     paused OR max_running IS NOT NULL OR max_running_per_key IS NOT NULL OR rate_count IS NOT NULL
 ));
 
+-- snowflake/lock_saved
+-- Lock a step whose last event saved this checkpoint: see lock_submitted.sql.
+UPDATE "STEP_TRACKER"
+SET version = version
+WHERE step_id = :step_id AND status = 'claimed' AND claim_token = :claim_token
+    AND version = :step_version + 1 AND checkpoint = :checkpoint;
+
 -- snowflake/lock_steps
 -- Lock the steps that have these ids, so that the transaction sees them as they are: see
 -- lock_submitted.sql.
@@ -2172,6 +2184,7 @@ SET
     END,
     checkpoint = CASE
         WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
         ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
@@ -2298,6 +2311,7 @@ SET
     END,
     checkpoint = CASE
         WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
         ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
@@ -2327,6 +2341,7 @@ UPDATE "STEP_TRACKER"
 SET
     payload = change.payload, priority = change.priority, available_ts = change.available_ts,
     task_type = change.task_type, labels = change.labels,
+    checkpoint = NULL,
     last_update_ts = CURRENT_TIMESTAMP(),
     version = "STEP_TRACKER".version + 1,
     change_id = change.submission_id,
@@ -2442,6 +2457,7 @@ SET
     END,
     checkpoint = CASE
         WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
         ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
@@ -2666,6 +2682,7 @@ SET
     END,
     checkpoint = CASE
         WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
         ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
@@ -2809,6 +2826,7 @@ SET
     END,
     checkpoint = CASE
         WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
         ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
@@ -2860,6 +2878,117 @@ FROM (
         HAVING COUNT(CASE WHEN is_lost THEN 1 END) = 0 AND COUNT(CASE WHEN is_named THEN 1 END) > 0
     ) AS fallen
     WHERE named_parents > 0
+) AS change
+WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+
+-- snowflake/save_checkpoint
+-- Save the checkpoint of a step that has this claim and version.
+UPDATE "STEP_TRACKER"
+SET
+    status = CASE change.type
+        WHEN 'claimed' THEN 'claimed'
+        WHEN 'completed' THEN 'completed'
+        WHEN 'retried' THEN 'pending'
+        WHEN 'released' THEN 'pending'
+        WHEN 'recovered' THEN 'pending'
+        WHEN 'failed' THEN 'failed'
+        WHEN 'cancelled' THEN 'cancelled'
+        WHEN 'replayed' THEN 'pending'
+        WHEN 'ready' THEN 'pending'
+        WHEN 'parents_added' THEN 'waiting'
+        WHEN 'restored' THEN 'waiting'
+        WHEN 'snoozed' THEN 'pending'
+        WHEN 'checkpointed' THEN 'claimed'
+        WHEN 'replaced' THEN 'pending'
+        WHEN 'reprioritized' THEN 'pending'
+        WHEN 'rejected' THEN 'failed'
+    END,
+    priority = CASE
+        WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+        ELSE "STEP_TRACKER".priority
+    END,
+    payload = CASE
+        WHEN change.type = 'replaced' THEN change.payload
+        ELSE "STEP_TRACKER".payload
+    END,
+    retry_count = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+        ELSE "STEP_TRACKER".retry_count
+    END,
+    available_ts = CASE
+        WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+        WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+        ELSE "STEP_TRACKER".available_ts
+    END,
+    claimed_by = CASE
+        WHEN change.type = 'claimed' THEN change.claimed_by
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claimed_by
+    END,
+    incarnation = CASE
+        WHEN change.type = 'claimed' THEN change.incarnation
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".incarnation
+    END,
+    claim_token = CASE
+        WHEN change.type = 'claimed' THEN change.claim_token
+        WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+        ELSE "STEP_TRACKER".claim_token
+    END,
+    result = CASE
+        WHEN change.type = 'completed' THEN change.result
+        ELSE "STEP_TRACKER".result
+    END,
+    error = CASE
+        WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+        WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+        WHEN change.type IN ('completed', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".error
+    END,
+    traceback = CASE
+        WHEN change.type IN ('retried', 'failed') THEN change.traceback
+        WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+        ELSE "STEP_TRACKER".traceback
+    END,
+    task_type = CASE
+        WHEN change.type = 'replaced' THEN change.task_type
+        ELSE "STEP_TRACKER".task_type
+    END,
+    labels = CASE
+        WHEN change.type = 'replaced' THEN change.labels
+        ELSE "STEP_TRACKER".labels
+    END,
+    parents = CASE
+        WHEN change.type = 'parents_added' THEN change.parents
+        ELSE "STEP_TRACKER".parents
+    END,
+    snoozes = CASE
+        WHEN change.type IN ('replayed', 'restored') THEN 0
+        WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+        ELSE "STEP_TRACKER".snoozes
+    END,
+    checkpoint = CASE
+        WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
+        ELSE "STEP_TRACKER".checkpoint
+    END,
+    last_update_ts = CURRENT_TIMESTAMP(),
+    version = "STEP_TRACKER".version + 1,
+    change_id = :change_id,
+    change_type = change.type,
+    change_token = change.claim_token,
+    changed_for = change.pod_id
+FROM (
+    SELECT
+        step.step_id, step.version, :pod_id AS pod_id, 'checkpointed' AS type,
+        NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+        NULL AS incarnation, step.claim_token AS claim_token, NULL AS result, NULL AS error,
+        NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+        :checkpoint AS checkpoint
+    FROM "STEP_TRACKER" AS step
+    WHERE step.step_id = :step_id AND step.status = 'claimed' AND step.claim_token = :claim_token
+        AND step.version = :step_version
 ) AS change
 WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
 
@@ -3002,6 +3131,7 @@ SET
     END,
     checkpoint = CASE
         WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
         ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),
@@ -3352,6 +3482,7 @@ SET
     END,
     checkpoint = CASE
         WHEN change.type = 'checkpointed' THEN change.checkpoint
+        WHEN change.type = 'replaced' THEN NULL
         ELSE "STEP_TRACKER".checkpoint
     END,
     last_update_ts = CURRENT_TIMESTAMP(),

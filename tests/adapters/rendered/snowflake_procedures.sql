@@ -152,6 +152,7 @@ BEGIN
         END,
         checkpoint = CASE
             WHEN change.type = 'checkpointed' THEN change.checkpoint
+            WHEN change.type = 'replaced' THEN NULL
             ELSE "STEP_TRACKER".checkpoint
         END,
         last_update_ts = CURRENT_TIMESTAMP(),
@@ -269,6 +270,7 @@ BEGIN
             END,
             checkpoint = CASE
                 WHEN change.type = 'checkpointed' THEN change.checkpoint
+                WHEN change.type = 'replaced' THEN NULL
                 ELSE "STEP_TRACKER".checkpoint
             END,
             last_update_ts = CURRENT_TIMESTAMP(),
@@ -391,6 +393,7 @@ BEGIN
                     END,
                     checkpoint = CASE
                         WHEN change.type = 'checkpointed' THEN change.checkpoint
+                        WHEN change.type = 'replaced' THEN NULL
                         ELSE "STEP_TRACKER".checkpoint
                     END,
                     last_update_ts = CURRENT_TIMESTAMP(),
@@ -542,6 +545,7 @@ BEGIN
                 END,
                 checkpoint = CASE
                     WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    WHEN change.type = 'replaced' THEN NULL
                     ELSE "STEP_TRACKER".checkpoint
                 END,
                 last_update_ts = CURRENT_TIMESTAMP(),
@@ -771,6 +775,7 @@ BEGIN
                     END,
                     checkpoint = CASE
                         WHEN change.type = 'checkpointed' THEN change.checkpoint
+                        WHEN change.type = 'replaced' THEN NULL
                         ELSE "STEP_TRACKER".checkpoint
                     END,
                     last_update_ts = CURRENT_TIMESTAMP(),
@@ -916,6 +921,7 @@ BEGIN
                                 END,
                                 checkpoint = CASE
                                     WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                    WHEN change.type = 'replaced' THEN NULL
                                     ELSE "STEP_TRACKER".checkpoint
                                 END,
                                 last_update_ts = CURRENT_TIMESTAMP(),
@@ -1122,6 +1128,7 @@ BEGIN
                     END,
                     checkpoint = CASE
                         WHEN change.type = 'checkpointed' THEN change.checkpoint
+                        WHEN change.type = 'replaced' THEN NULL
                         ELSE "STEP_TRACKER".checkpoint
                     END,
                     last_update_ts = CURRENT_TIMESTAMP(),
@@ -1272,6 +1279,7 @@ BEGIN
                                 END,
                                 checkpoint = CASE
                                     WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                    WHEN change.type = 'replaced' THEN NULL
                                     ELSE "STEP_TRACKER".checkpoint
                                 END,
                                 last_update_ts = CURRENT_TIMESTAMP(),
@@ -2184,6 +2192,7 @@ BEGIN
                 END,
                 checkpoint = CASE
                     WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    WHEN change.type = 'replaced' THEN NULL
                     ELSE "STEP_TRACKER".checkpoint
                 END,
                 last_update_ts = CURRENT_TIMESTAMP(),
@@ -2651,6 +2660,7 @@ BEGIN
                         END,
                         checkpoint = CASE
                             WHEN change.type = 'checkpointed' THEN change.checkpoint
+                            WHEN change.type = 'replaced' THEN NULL
                             ELSE "STEP_TRACKER".checkpoint
                         END,
                         last_update_ts = CURRENT_TIMESTAMP(),
@@ -3042,6 +3052,7 @@ BEGIN
                     payload = change.payload, priority = change.priority,
                     available_ts = change.available_ts, task_type = change.task_type,
                     labels = change.labels,
+                    checkpoint = NULL,
                     last_update_ts = CURRENT_TIMESTAMP(),
                     version = "STEP_TRACKER".version + 1,
                     change_id = change.submission_id,
@@ -3346,6 +3357,7 @@ BEGIN
                     END,
                     checkpoint = CASE
                         WHEN change.type = 'checkpointed' THEN change.checkpoint
+                        WHEN change.type = 'replaced' THEN NULL
                         ELSE "STEP_TRACKER".checkpoint
                     END,
                     last_update_ts = CURRENT_TIMESTAMP(),
@@ -3496,6 +3508,7 @@ BEGIN
                                 END,
                                 checkpoint = CASE
                                     WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                    WHEN change.type = 'replaced' THEN NULL
                                     ELSE "STEP_TRACKER".checkpoint
                                 END,
                                 last_update_ts = CURRENT_TIMESTAMP(),
@@ -4273,6 +4286,7 @@ BEGIN
                 END,
                 checkpoint = CASE
                     WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    WHEN change.type = 'replaced' THEN NULL
                     ELSE "STEP_TRACKER".checkpoint
                 END,
                 last_update_ts = CURRENT_TIMESTAMP(),
@@ -4455,6 +4469,7 @@ BEGIN
                             END,
                             checkpoint = CASE
                                 WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                WHEN change.type = 'replaced' THEN NULL
                                 ELSE "STEP_TRACKER".checkpoint
                             END,
                             last_update_ts = CURRENT_TIMESTAMP(),
@@ -4790,6 +4805,7 @@ BEGIN
         END,
         checkpoint = CASE
             WHEN change.type = 'checkpointed' THEN change.checkpoint
+            WHEN change.type = 'replaced' THEN NULL
             ELSE "STEP_TRACKER".checkpoint
         END,
         last_update_ts = CURRENT_TIMESTAMP(),
@@ -4915,6 +4931,7 @@ BEGIN
             END,
             checkpoint = CASE
                 WHEN change.type = 'checkpointed' THEN change.checkpoint
+                WHEN change.type = 'replaced' THEN NULL
                 ELSE "STEP_TRACKER".checkpoint
             END,
             last_update_ts = CURRENT_TIMESTAMP(),
@@ -5146,6 +5163,7 @@ BEGIN
                 END,
                 checkpoint = CASE
                     WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    WHEN change.type = 'replaced' THEN NULL
                     ELSE "STEP_TRACKER".checkpoint
                 END,
                 last_update_ts = CURRENT_TIMESTAMP(),
@@ -5296,6 +5314,7 @@ BEGIN
                             END,
                             checkpoint = CASE
                                 WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                WHEN change.type = 'replaced' THEN NULL
                                 ELSE "STEP_TRACKER".checkpoint
                             END,
                             last_update_ts = CURRENT_TIMESTAMP(),
@@ -5564,6 +5583,301 @@ BEGIN
         ROLLBACK;
     END IF;
     LET answer RESULTSET := (SELECT :events AS events);
+    RETURN TABLE(answer);
+EXCEPTION
+    WHEN OTHER THEN
+        ROLLBACK;
+        RAISE;
+END
+$$;
+
+-- snowflake/procedures/save_checkpoint
+CREATE OR REPLACE PROCEDURE "FLEET_Q_SAVE_CHECKPOINT_8"(
+    step_id VARCHAR,
+    claim_token VARCHAR,
+    step_version NUMBER(38, 0),
+    checkpoint VARCHAR,
+    pod_id VARCHAR,
+    change_id VARCHAR
+)
+COPY GRANTS
+RETURNS TABLE ()
+LANGUAGE SQL
+COMMENT = '{comment}'
+EXECUTE AS OWNER
+AS
+$$
+DECLARE
+    changed NUMBER(38, 0) DEFAULT 0;
+BEGIN
+    BEGIN TRANSACTION;
+    UPDATE "STEP_TRACKER"
+    SET
+        status = CASE change.type
+            WHEN 'claimed' THEN 'claimed'
+            WHEN 'completed' THEN 'completed'
+            WHEN 'retried' THEN 'pending'
+            WHEN 'released' THEN 'pending'
+            WHEN 'recovered' THEN 'pending'
+            WHEN 'failed' THEN 'failed'
+            WHEN 'cancelled' THEN 'cancelled'
+            WHEN 'replayed' THEN 'pending'
+            WHEN 'ready' THEN 'pending'
+            WHEN 'parents_added' THEN 'waiting'
+            WHEN 'restored' THEN 'waiting'
+            WHEN 'snoozed' THEN 'pending'
+            WHEN 'checkpointed' THEN 'claimed'
+            WHEN 'replaced' THEN 'pending'
+            WHEN 'reprioritized' THEN 'pending'
+            WHEN 'rejected' THEN 'failed'
+        END,
+        priority = CASE
+            WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+            ELSE "STEP_TRACKER".priority
+        END,
+        payload = CASE
+            WHEN change.type = 'replaced' THEN change.payload
+            ELSE "STEP_TRACKER".payload
+        END,
+        retry_count = CASE
+            WHEN change.type IN ('replayed', 'restored') THEN 0
+            WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+            ELSE "STEP_TRACKER".retry_count
+        END,
+        available_ts = CASE
+            WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+            WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+            ELSE "STEP_TRACKER".available_ts
+        END,
+        claimed_by = CASE
+            WHEN change.type = 'claimed' THEN change.claimed_by
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+            ELSE "STEP_TRACKER".claimed_by
+        END,
+        incarnation = CASE
+            WHEN change.type = 'claimed' THEN change.incarnation
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+            ELSE "STEP_TRACKER".incarnation
+        END,
+        claim_token = CASE
+            WHEN change.type = 'claimed' THEN change.claim_token
+            WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+            ELSE "STEP_TRACKER".claim_token
+        END,
+        result = CASE
+            WHEN change.type = 'completed' THEN change.result
+            ELSE "STEP_TRACKER".result
+        END,
+        error = CASE
+            WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+            WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+            WHEN change.type IN ('completed', 'restored') THEN NULL
+            ELSE "STEP_TRACKER".error
+        END,
+        traceback = CASE
+            WHEN change.type IN ('retried', 'failed') THEN change.traceback
+            WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+            ELSE "STEP_TRACKER".traceback
+        END,
+        task_type = CASE
+            WHEN change.type = 'replaced' THEN change.task_type
+            ELSE "STEP_TRACKER".task_type
+        END,
+        labels = CASE
+            WHEN change.type = 'replaced' THEN change.labels
+            ELSE "STEP_TRACKER".labels
+        END,
+        parents = CASE
+            WHEN change.type = 'parents_added' THEN change.parents
+            ELSE "STEP_TRACKER".parents
+        END,
+        snoozes = CASE
+            WHEN change.type IN ('replayed', 'restored') THEN 0
+            WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+            ELSE "STEP_TRACKER".snoozes
+        END,
+        checkpoint = CASE
+            WHEN change.type = 'checkpointed' THEN change.checkpoint
+            WHEN change.type = 'replaced' THEN NULL
+            ELSE "STEP_TRACKER".checkpoint
+        END,
+        last_update_ts = CURRENT_TIMESTAMP(),
+        version = "STEP_TRACKER".version + 1,
+        change_id = :change_id,
+        change_type = change.type,
+        change_token = change.claim_token,
+        changed_for = change.pod_id
+    FROM (
+        SELECT
+            step.step_id, step.version, :pod_id AS pod_id, 'checkpointed' AS type,
+            NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+            NULL AS incarnation, step.claim_token AS claim_token, NULL AS result, NULL AS error,
+            NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+            :checkpoint AS checkpoint
+        FROM "STEP_TRACKER" AS step
+        WHERE step.step_id = :step_id AND step.status = 'claimed' AND step.claim_token = :claim_token
+            AND step.version = :step_version
+    ) AS change
+    WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+    changed := SQLROWCOUNT;
+    IF (changed = 0) THEN
+        UPDATE "STEP_TRACKER"
+        SET
+            status = CASE change.type
+                WHEN 'claimed' THEN 'claimed'
+                WHEN 'completed' THEN 'completed'
+                WHEN 'retried' THEN 'pending'
+                WHEN 'released' THEN 'pending'
+                WHEN 'recovered' THEN 'pending'
+                WHEN 'failed' THEN 'failed'
+                WHEN 'cancelled' THEN 'cancelled'
+                WHEN 'replayed' THEN 'pending'
+                WHEN 'ready' THEN 'pending'
+                WHEN 'parents_added' THEN 'waiting'
+                WHEN 'restored' THEN 'waiting'
+                WHEN 'snoozed' THEN 'pending'
+                WHEN 'checkpointed' THEN 'claimed'
+                WHEN 'replaced' THEN 'pending'
+                WHEN 'reprioritized' THEN 'pending'
+                WHEN 'rejected' THEN 'failed'
+            END,
+            priority = CASE
+                WHEN change.type IN ('replaced', 'reprioritized') THEN change.priority
+                ELSE "STEP_TRACKER".priority
+            END,
+            payload = CASE
+                WHEN change.type = 'replaced' THEN change.payload
+                ELSE "STEP_TRACKER".payload
+            END,
+            retry_count = CASE
+                WHEN change.type IN ('replayed', 'restored') THEN 0
+                WHEN change.type IN ('retried', 'recovered') THEN "STEP_TRACKER".retry_count + 1
+                ELSE "STEP_TRACKER".retry_count
+            END,
+            available_ts = CASE
+                WHEN change.type IN ('retried', 'replayed', 'snoozed', 'replaced') THEN change.available_ts
+                WHEN change.type IN ('released', 'recovered') THEN COALESCE(change.available_ts, "STEP_TRACKER".available_ts)
+                ELSE "STEP_TRACKER".available_ts
+            END,
+            claimed_by = CASE
+                WHEN change.type = 'claimed' THEN change.claimed_by
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                ELSE "STEP_TRACKER".claimed_by
+            END,
+            incarnation = CASE
+                WHEN change.type = 'claimed' THEN change.incarnation
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                ELSE "STEP_TRACKER".incarnation
+            END,
+            claim_token = CASE
+                WHEN change.type = 'claimed' THEN change.claim_token
+                WHEN change.type IN ('retried', 'released', 'recovered', 'replayed', 'restored', 'snoozed') THEN NULL
+                ELSE "STEP_TRACKER".claim_token
+            END,
+            result = CASE
+                WHEN change.type = 'completed' THEN change.result
+                ELSE "STEP_TRACKER".result
+            END,
+            error = CASE
+                WHEN change.type IN ('retried', 'recovered', 'failed', 'rejected') THEN change.error
+                WHEN change.type = 'cancelled' THEN COALESCE(change.error, "STEP_TRACKER".error)
+                WHEN change.type IN ('completed', 'restored') THEN NULL
+                ELSE "STEP_TRACKER".error
+            END,
+            traceback = CASE
+                WHEN change.type IN ('retried', 'failed') THEN change.traceback
+                WHEN change.type IN ('completed', 'recovered', 'restored') THEN NULL
+                ELSE "STEP_TRACKER".traceback
+            END,
+            task_type = CASE
+                WHEN change.type = 'replaced' THEN change.task_type
+                ELSE "STEP_TRACKER".task_type
+            END,
+            labels = CASE
+                WHEN change.type = 'replaced' THEN change.labels
+                ELSE "STEP_TRACKER".labels
+            END,
+            parents = CASE
+                WHEN change.type = 'parents_added' THEN change.parents
+                ELSE "STEP_TRACKER".parents
+            END,
+            snoozes = CASE
+                WHEN change.type IN ('replayed', 'restored') THEN 0
+                WHEN change.type = 'snoozed' THEN "STEP_TRACKER".snoozes + 1
+                ELSE "STEP_TRACKER".snoozes
+            END,
+            checkpoint = CASE
+                WHEN change.type = 'checkpointed' THEN change.checkpoint
+                WHEN change.type = 'replaced' THEN NULL
+                ELSE "STEP_TRACKER".checkpoint
+            END,
+            last_update_ts = CURRENT_TIMESTAMP(),
+            version = "STEP_TRACKER".version + 1,
+            change_id = :change_id,
+            change_type = change.type,
+            change_token = change.claim_token,
+            changed_for = change.pod_id
+        FROM (
+            SELECT
+                step.step_id, step.version, :pod_id AS pod_id, 'checkpointed' AS type,
+                NULL AS priority, NULL AS payload, NULL AS available_ts, NULL AS claimed_by,
+                NULL AS incarnation, step.claim_token AS claim_token, NULL AS result, NULL AS error,
+                NULL AS traceback, NULL AS task_type, NULL AS labels, NULL AS parents,
+                :checkpoint AS checkpoint
+            FROM "STEP_TRACKER" AS step
+            WHERE step.step_id = :step_id AND step.status = 'claimed' AND step.claim_token = :claim_token
+                AND step.version = :step_version
+        ) AS change
+        WHERE "STEP_TRACKER".step_id = change.step_id AND "STEP_TRACKER".version = change.version;
+        changed := SQLROWCOUNT;
+    END IF;
+    IF (changed > 0) THEN
+        INSERT INTO "STEP_EVENTS" (
+            step_id, version, type, event_ts, pod_id, change_id,
+            payload, priority, max_retries, available_ts, queue, task_type, key, unique_key,
+            unique_until_ts, labels, timeout, parents, workflow_id, spawned_by, start_by_ts,
+            claim_token, incarnation, result, error, traceback, checkpoint
+        )
+        SELECT
+            step_id, version, change_type, last_update_ts, changed_for, change_id,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN payload END,
+            CASE WHEN change_type IN ('submitted', 'replaced', 'reprioritized')
+                THEN priority END,
+            CASE WHEN change_type = 'submitted' THEN max_retries END,
+            CASE WHEN change_type IN ('submitted', 'retried', 'released', 'recovered', 'replayed', 'snoozed', 'replaced')
+                THEN available_ts END,
+            CASE WHEN change_type = 'submitted' THEN queue END,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN task_type END,
+            CASE WHEN change_type = 'submitted' THEN key END,
+            CASE WHEN change_type = 'submitted' THEN unique_key END,
+            CASE WHEN change_type = 'submitted' THEN unique_until_ts END,
+            CASE WHEN change_type IN ('submitted', 'replaced') THEN labels END,
+            CASE WHEN change_type = 'submitted' THEN timeout END,
+            CASE WHEN change_type IN ('submitted', 'parents_added') THEN parents END,
+            CASE WHEN change_type = 'submitted' THEN workflow_id END,
+            CASE WHEN change_type = 'submitted' THEN spawned_by END,
+            CASE WHEN change_type = 'submitted' THEN start_by_ts END, change_token,
+            CASE WHEN change_type = 'claimed' THEN incarnation END,
+            CASE WHEN change_type = 'completed' THEN result END,
+            CASE
+                WHEN change_type IN ('retried', 'recovered', 'failed', 'rejected')
+                    OR (change_type = 'cancelled' AND change_id LIKE '% settled')
+                    THEN error
+            END,
+            CASE WHEN change_type IN ('retried', 'failed') THEN traceback END,
+            CASE WHEN change_type = 'checkpointed' THEN checkpoint END
+        FROM "STEP_TRACKER"
+        WHERE change_id = :change_id;
+        COMMIT;
+    ELSE
+        UPDATE "STEP_TRACKER"
+        SET version = version
+        WHERE step_id = :step_id AND status = 'claimed' AND claim_token = :claim_token
+            AND version = :step_version + 1 AND checkpoint = :checkpoint;
+        changed := SQLROWCOUNT;
+        ROLLBACK;
+    END IF;
+    LET answer RESULTSET := (SELECT :changed AS saved);
     RETURN TABLE(answer);
 EXCEPTION
     WHEN OTHER THEN
@@ -6102,6 +6416,7 @@ BEGIN
                 END,
                 checkpoint = CASE
                     WHEN change.type = 'checkpointed' THEN change.checkpoint
+                    WHEN change.type = 'replaced' THEN NULL
                     ELSE "STEP_TRACKER".checkpoint
                 END,
                 last_update_ts = CURRENT_TIMESTAMP(),
@@ -6569,6 +6884,7 @@ BEGIN
                         END,
                         checkpoint = CASE
                             WHEN change.type = 'checkpointed' THEN change.checkpoint
+                            WHEN change.type = 'replaced' THEN NULL
                             ELSE "STEP_TRACKER".checkpoint
                         END,
                         last_update_ts = CURRENT_TIMESTAMP(),
@@ -7031,6 +7347,7 @@ BEGIN
                             END,
                             checkpoint = CASE
                                 WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                WHEN change.type = 'replaced' THEN NULL
                                 ELSE "STEP_TRACKER".checkpoint
                             END,
                             last_update_ts = CURRENT_TIMESTAMP(),
@@ -7182,6 +7499,7 @@ BEGIN
                                         END,
                                         checkpoint = CASE
                                             WHEN change.type = 'checkpointed' THEN change.checkpoint
+                                            WHEN change.type = 'replaced' THEN NULL
                                             ELSE "STEP_TRACKER".checkpoint
                                         END,
                                         last_update_ts = CURRENT_TIMESTAMP(),
@@ -7748,6 +8066,7 @@ BEGIN
                     payload = change.payload, priority = change.priority,
                     available_ts = change.available_ts, task_type = change.task_type,
                     labels = change.labels,
+                    checkpoint = NULL,
                     last_update_ts = CURRENT_TIMESTAMP(),
                     version = "STEP_TRACKER".version + 1,
                     change_id = change.submission_id,
@@ -7898,6 +8217,7 @@ BEGIN
                     END,
                     checkpoint = CASE
                         WHEN change.type = 'checkpointed' THEN change.checkpoint
+                        WHEN change.type = 'replaced' THEN NULL
                         ELSE "STEP_TRACKER".checkpoint
                     END,
                     last_update_ts = CURRENT_TIMESTAMP(),

@@ -1,0 +1,131 @@
+"""Checkpoint, what a function saves for the later attempts of its step."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar, overload
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import replace
+
+from fleet_q.core.errors import InvalidInput, StoreUnavailable
+from fleet_q.core.step import SaveCheckpoint, Step
+from fleet_q.core.submission import to_json
+from fleet_q.services.app.callables import is_awaitable
+
+T = TypeVar("T")
+
+
+class Saver(Protocol):
+    """What stores checkpoints."""
+
+    @property
+    def max_checkpoint_bytes(self) -> int:
+        """The largest checkpoint, in bytes of JSON."""
+
+    def save_checkpoint(self, save: SaveCheckpoint, pod_id: str | None) -> None:
+        """Store a checkpoint. Raises ``ClaimLost`` if the step is not claimed any more as it was,
+        ``StoreUnavailable`` and ``StoreError``."""
+
+
+class _Content(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The JSON in the column ``checkpoint``: what was ``saved``, and by name the results of what
+    ran ``once``, those of awaitables apart."""
+
+    saved: Raw | UnsetType = UNSET
+    once: dict[str, Raw] = {}
+    awaited: dict[str, Raw] = {}
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_content = msgspec.json.Decoder(_Content).decode
+
+
+class Checkpoint:
+    """The checkpoint of ``step``, a claimed one, which ``saver`` stores. Any thread may use it."""
+
+    def __init__(self, step: Step, saver: Saver) -> None:
+        self._step = step
+        self._saver = saver
+        self._version = step.version
+        self._content = _Content() if step.checkpoint is None else _decode_content(step.checkpoint)
+        self._unknown: StoreUnavailable | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def saved(self) -> Any:
+        """A copy of what was saved last; ``None`` if nothing was."""
+        saved = self._content.saved
+        return None if saved is UNSET else msgspec.json.decode(saved)
+
+    def save(self, value: object) -> None:
+        """Save ``value``."""
+        saved = self._json(value, "the checkpoint")
+        with self._lock:
+            self._store(replace(self._content, saved=saved))
+
+    @overload
+    def once(self, name: str, function: Callable[[], Awaitable[T]]) -> Awaitable[T]: ...
+    @overload
+    def once(self, name: str, function: Callable[[], T]) -> T: ...
+    def once(self, name: str, function: Callable[[], Any]) -> Any:
+        """The result of ``function``, which is called unless its result is in the checkpoint."""
+        if type(name) is not str:
+            raise InvalidInput(f"the name of what runs once must be a text, not {name!r}")
+        content = self._content
+        if name in content.once:
+            return msgspec.json.decode(content.once[name])
+        if name in content.awaited:
+            return _given(msgspec.json.decode(content.awaited[name]))
+        result = function()
+        if is_awaitable(result):
+            return self._await(name, result)
+        return self._keep(name, result, is_awaited=False)
+
+    async def _await(self, name: str, awaitable: Awaitable[object]) -> Any:
+        result = await awaitable
+        return await asyncio.to_thread(self._keep, name, result, is_awaited=True)
+
+    def _keep(self, name: str, result: object, *, is_awaited: bool) -> Any:
+        text = self._json(result, f"the result of {name!r}")
+        with self._lock:
+            content = self._content
+            if is_awaited:
+                content = replace(content, awaited={**content.awaited, name: text})
+            else:
+                content = replace(content, once={**content.once, name: text})
+            self._store(content)
+        return msgspec.json.decode(text)
+
+    def _json(self, value: object, what: str) -> Raw:
+        return Raw(to_json(value, what, self._saver.max_checkpoint_bytes))
+
+    def _store(self, content: _Content) -> None:
+        """Store ``content``. After a call without an answer, which the store may still carry out,
+        it is not known which checkpoint is stored, so no other may follow in this attempt."""
+        if self._unknown is not None:
+            raise StoreUnavailable(
+                f"step {self._step.step_id!r}: it is not known whether the last checkpoint was"
+                f" stored: {self._unknown}"
+            )
+        text = _encode(content).decode()
+        size, most = len(text.encode()), self._saver.max_checkpoint_bytes
+        if size > most:
+            raise InvalidInput(f"the checkpoint has {size} bytes; the limit is {most}")
+        step = self._step
+        assert step.claim_token is not None
+        save = SaveCheckpoint(step.step_id, step.claim_token, text, self._version)
+        try:
+            self._saver.save_checkpoint(save, step.claimed_by)
+        except StoreUnavailable as error:
+            self._unknown = error
+            raise
+        self._version += 1
+        self._content = content
+
+
+async def _given(value: T) -> T:
+    return value

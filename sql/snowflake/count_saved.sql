@@ -1,0 +1,2 @@
+-- How many steps have the checkpoint that was to be saved.
+SELECT :changed AS saved
