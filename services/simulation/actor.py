@@ -29,7 +29,7 @@ class Actor:
         self.alive = True
         self.frozen_until = 0.0
         self.virtual_clock = virtual_clock
-        self._server = server
+        self.server = server
         self._process: Process | None = None
         self._stopped_at = math.inf
         self._resumptions = 0  # wake-ups scheduled for an earlier number are stale
@@ -97,7 +97,7 @@ class Actor:
             self.kill()
             return
         if isinstance(command, StoreCall):
-            self._server.perform(self, command)
+            self.server.perform(self, command)
         else:
             self._sleeping = True
             if command < math.inf:

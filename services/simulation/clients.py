@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fleet_q.core.routing import Routes
 from fleet_q.core.step import Complete, Fail, Step
 from fleet_q.services.simulation.functions import Functions, claim_of, result_of
+from fleet_q.services.simulation.saving import number_in
 
 if TYPE_CHECKING:
     from fleet_q.core.worker.machine import PodMachine
@@ -50,7 +51,7 @@ class Clients(Functions):
         self._machine.withdrawn(map(claim_of, unwanted))
         for step in given:
             claim = claim_of(step)
-            self._on_begin(claim)
+            self._on_begin(claim, number_in(step))
             self.begun.add(claim)
             self._running.add(claim)
             self._begin_lease(step, self._clock())

@@ -27,6 +27,7 @@ from fleet_q.services.simulation.pod_process import PodProcess
 from fleet_q.services.simulation.recording import RecordingDatabase
 from fleet_q.services.simulation.records import HeldClaim, StepRecord, longest_gap
 from fleet_q.services.simulation.safety_checks import SafetyChecks
+from fleet_q.services.simulation.saving import Saver
 from fleet_q.services.simulation.server import Server
 from fleet_q.services.simulation.stale import StaleViews
 from fleet_q.services.simulation.starts import Starts
@@ -160,7 +161,10 @@ class Fleet:
             on_given_up=lambda process: self.virtual_clock.after(
                 RESTART_DELAY, self._restart, process
             ),
-            on_begin=lambda claim, at: self.checks.begins(*claim, EPOCH + micros(at)),
+            on_begin=lambda claim, at, checkpoint: self.checks.begins(
+                *claim, EPOCH + micros(at), checkpoint
+            ),
+            on_saved=lambda claim, number: self.checks.saved(*claim, number),
             starts=self._starts,
             by_hand=pod_id in self._by_hand,
             routes=self._routes[pod_id],
@@ -259,6 +263,8 @@ class Fleet:
     def _on_death(self, actor: Actor, back_after: float | None) -> None:
         if self._closing:  # no leader will remain to declare it dead
             return
+        if isinstance(actor, Saver):
+            actor = actor.process
         actor.kill()
         if actor.name == sc.CLIENT:
             self._open_requests -= 1

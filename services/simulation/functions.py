@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from fleet_q.core.retry import RetryPolicy
 from fleet_q.core.step import Complete, Outcome, Step, claim_order
 from fleet_q.core.worker.functions import Claim
 from fleet_q.core.worker.program import Message
 from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.saving import Saver, number_in, saving
 from fleet_q.services.simulation.scenario import Work
 
 
 class Functions:
     """Runs up to ``slots`` functions at once, in the order of claims, like the runners of a worker.
 
-    ``on_begin`` is called when a function begins, and ``on_timeout_set`` if it has a timeout, with
-    the claim and the seconds; ``on_done`` with each outcome; ``on_killed`` with the step that kills
-    the process; ``on_unconfirmed`` when the next step must not begin before its claim is confirmed.
+    ``on_begin`` is called when a function begins, with the number in its checkpoint, and
+    ``on_timeout_set`` if it has a timeout, with the claim and the seconds; ``on_done`` with each
+    outcome; ``on_killed`` with the step that kills the process; ``on_unconfirmed`` when the next
+    step must not begin before its claim is confirmed, or a function's claim is lost; ``on_saved``
+    with the number in a checkpoint that was acknowledged.
     """
 
     def __init__(
@@ -31,8 +35,9 @@ class Functions:
         on_done: Callable[[Message], object],
         on_killed: Callable[[Step], object],
         clock: Callable[[], float],
-        on_begin: Callable[[Claim], object],
+        on_begin: Callable[[Claim, int], object],
         on_unconfirmed: Callable[[], object],
+        on_saved: Callable[[Claim, int], object],
     ) -> None:
         self._process = process
         self._slots = slots
@@ -44,6 +49,8 @@ class Functions:
         self._clock = clock
         self._on_begin = on_begin
         self._on_unconfirmed = on_unconfirmed
+        self._on_saved = on_saved
+        self.savers: list[Saver] = []
         self.claimed_at: dict[Claim, float] = {}  # for all ever started
         self.begun: set[Claim] = set()  # whose function has begun
         self.unreported: set[Claim] = set()  # ended, but not yet reported to the store
@@ -121,13 +128,32 @@ class Functions:
             del self._waiting[0]
             claim = claim_of(step)
             work = self._work[step.step_id]
-            self._on_begin(claim)
+            self._on_begin(claim, number_in(step))
             self.begun.add(claim)
             self._running.add(claim)
             if work.timeout is not None:
                 self._on_timeout_set(*claim, work.timeout)
-            if work.behaves(step.attempt) != "hangs":
+            if work.saves:
+                self._save(step, work)
+            elif work.behaves(step.attempt) != "hangs":
                 self._process.virtual_clock.after(work.seconds, self._end, step)
+
+    def _save(self, step: Step, work: Work) -> None:
+        """Run a function that saves checkpoints."""
+        claim, saver = claim_of(step), Saver(self._process)
+        self.savers = [other for other in self.savers if other.alive]
+        self.savers.append(saver)
+        saver.begin(
+            saving(
+                self._process,
+                step,
+                work,
+                is_running=lambda: claim in self._running,
+                on_saved=partial(self._on_saved, claim),
+                on_lost=self._on_unconfirmed,
+                on_end=partial(self._end, step),
+            )
+        )
 
     def _end(self, step: Step) -> None:
         """End a function, unless it or its process has been stopped."""

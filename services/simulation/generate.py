@@ -15,6 +15,7 @@ from fleet_q.services.simulation.limited_queues import with_limited_queues
 from fleet_q.services.simulation.models import KINDS, Kind
 from fleet_q.services.simulation.pod_routes import with_routes
 from fleet_q.services.simulation.rare_cases import AFTER_LAST, with_rare_case
+from fleet_q.services.simulation.saving import with_checkpoints
 from fleet_q.services.simulation.snowflake_faults import (
     snowflake_faults,
     with_errors,
@@ -88,7 +89,7 @@ def draw(
         return scenario
     scenario = _with_inbox(with_unique_keys(scenario))
     scenario = with_routes(with_limited_queues(scenario))
-    return with_rare_case(scenario, [pod.pod_id for pod in scenario.pods])
+    return with_rare_case(with_checkpoints(scenario), [pod.pod_id for pod in scenario.pods])
 
 
 def burst(

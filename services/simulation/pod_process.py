@@ -46,7 +46,9 @@ class PodProcess(Actor):
     ``rate``: speed of its clock relative to the store's. ``work``: its functions, by step id.
     ``on_killed`` is called with the step whose function kills the process, ``on_given_up`` when the
     pod stops because its store has failed for too long; ``on_begin`` with the
-    claim of a function that begins, and the time of the request that confirmed that claim last.
+    claim of a function that begins, the time of the request that confirmed that claim last, and the
+    number in its checkpoint; ``on_saved`` with the claim and number of a checkpoint whose save was
+    acknowledged.
     ``starts``: the records of which functions began, if the store keeps them. ``by_hand``: clients
     claim its steps. ``routes``: which steps it takes.
     """
@@ -65,7 +67,8 @@ class PodProcess(Actor):
         work: dict[str, Work],
         on_killed: Callable[[PodProcess, Step], object],
         on_given_up: Callable[[PodProcess], object],
-        on_begin: Callable[[tuple[str, str], float], object],
+        on_begin: Callable[[tuple[str, str], float, int], object],
+        on_saved: Callable[[tuple[str, str], int], object],
         starts: StartRecords | None = None,
         by_hand: bool = False,
         routes: Routes = EVERYWHERE,
@@ -121,6 +124,7 @@ class PodProcess(Actor):
             clock=self.clock,
             on_begin=self._check_begin,
             on_unconfirmed=lambda: self._notify(self.machine.must_confirm),
+            on_saved=on_saved,
         )
         if isinstance(self._functions, Clients):
             self._clients = self._functions
@@ -161,8 +165,15 @@ class PodProcess(Actor):
         self._jumps.append((self.virtual_clock.now, seconds))
         self.wake()
 
+    def kill(self) -> None:
+        super().kill()
+        for saver in self._functions.savers:
+            saver.kill()
+
     def freeze(self, seconds: float) -> None:
         super().freeze(seconds)
+        for saver in self._functions.savers:
+            saver.freeze(seconds)
         self.disturbed_at = self.frozen_until
         if self.frozen_until - self._stopped_at > self._longest_gap:
             self.gaps.append((self._stopped_at, self.frozen_until))
@@ -284,13 +295,13 @@ class PodProcess(Actor):
         self._failing.check_given_up()
         on_given_up(self)
 
-    def _check_begin(self, claim: tuple[str, str]) -> None:
+    def _check_begin(self, claim: tuple[str, str], checkpoint: int) -> None:
         asked_at, answered_at = self._confirmed[claim]
         age = self.virtual_clock.now - answered_at
         if age > self.settings.claim_interval * SLACK:
             how = f"began {age:.1f} s after its claim was confirmed"
             raise Violation("only claimed steps begin", claim[0], how)
-        self._on_begin(claim, asked_at)
+        self._on_begin(claim, asked_at, checkpoint)
 
     def _check_wanted(self, request: SyncRequest, asking: int) -> None:
         if request.claim > asking and not request.is_retry:

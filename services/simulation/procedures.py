@@ -67,6 +67,8 @@ class Procedures:
             case "declare_dead":
                 pod_ids = tuple(pod.pod_id for pod in args[0])
                 return (yield from self._write(call, [("pod_health", pod_ids)]))
+            case "save_checkpoint":
+                return (yield from self._write(call, [("step_tracker", (args[0].step_id,))]))
             case "prune":
                 return (yield from self._prune(call, ("step_tracker", _ids(args[0]))))
             case "prune_pod":

@@ -47,6 +47,8 @@ class StepRecord(msgspec.Struct):
     held: HeldClaim | None = None
     completed: bool = False
     crashes: int = 0  # processes that it has killed since its submission or replay
+    checkpoint: int = 0  # the number that was saved last
+    acknowledged: int = 0  # the highest number of a save that was answered
     pruned: bool = False
     queue: str = DEFAULT_QUEUE
     key: str | None = None

@@ -139,9 +139,24 @@ class SafetyChecks(Records):
         if record.crashes > record.max_retries + 1:
             raise Violation("crashes are bounded", step_id, f"killed {record.crashes} processes")
 
-    def begins(self, step_id: str, claim_token: str, asked_at: int) -> None:
-        """Check a function that begins. Its process last confirmed the claim by a request at
-        ``asked_at`` (true time in microseconds). Raises :class:`Violation`."""
+    def saved(self, step_id: str, claim_token: str, number: int) -> None:
+        """Check a save that was acknowledged. Raises :class:`Violation`."""
+        record = self.steps[step_id]
+        if record.held is not None and record.held.token == claim_token:  # or it may be replaced
+            require(
+                record.checkpoint >= number,
+                "checkpoints",
+                step_id,
+                "has checkpoint {}, and {} was acknowledged",
+                record.checkpoint,
+                number,
+            )
+            record.acknowledged = max(record.acknowledged, number)
+
+    def begins(self, step_id: str, claim_token: str, asked_at: int, checkpoint: int = 0) -> None:
+        """Check a function that begins with the number in this ``checkpoint``. Its process last
+        confirmed the claim by a request at ``asked_at`` (true time in microseconds). Raises
+        :class:`Violation`."""
         record = self.steps[step_id]
         is_held = record.held is not None and record.held.token == claim_token
         require(
@@ -150,6 +165,15 @@ class SafetyChecks(Records):
             step_id,
             "began after its claim had ended",
         )
+        if record.held is not None and record.held.token == claim_token:
+            require(
+                checkpoint >= record.acknowledged,
+                "checkpoints",
+                step_id,
+                "began with checkpoint {}, and {} was acknowledged",
+                checkpoint,
+                record.acknowledged,
+            )
 
     def _check_order(
         self, actor: Actor, claimed: list[tuple[StepRecord, str]], at: int, request: SyncRequest

@@ -31,7 +31,8 @@ Table = Literal["step_tracker", "step_events", "pod_health"]
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """A step and its function, which takes ``seconds`` and shows ``behaviour`` in its first
     ``bad_attempts`` attempts, and then succeeds. ``delay``, ``timeout`` and ``unique_for`` are in
-    seconds. A row of the inbox that is not ``is_valid`` is no submission."""
+    seconds. A row of the inbox that is not ``is_valid`` is no submission. The function saves
+    ``saves`` checkpoints."""
 
     step_id: str
     priority: int = 0
@@ -48,6 +49,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     unique_for: float | None = None
     on_conflict: OnConflict = "existing"
     is_valid: bool = True
+    saves: int = 0
 
     def behaves(self, attempt: int) -> Behaviour:
         """The function's behaviour in this attempt, counted from 1."""
@@ -229,7 +231,8 @@ class EarlyTimestamps(msgspec.Struct, frozen=True, tag=True):
 
 class LateRepeats(msgspec.Struct, frozen=True, tag=True):
     """Lets every request that is inserted into the mailbox within ``seconds`` be inserted once more
-    after ``delay`` seconds: a connector had sent the statement again, and it arrives late."""
+    after ``delay`` seconds, and every checkpoint be saved once more: a connector had sent the
+    statement again, and it arrives late."""
 
     at: float
     seconds: float

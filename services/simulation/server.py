@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import Any, Final
 
@@ -221,13 +222,21 @@ class Server:
             session.error = error
         if not statement.keeps_locks:
             self._resources.unlock(session)
-        if call.method == "put" and (delay := self.state.repeats_after) is not None:
-            self._virtual_clock.after(delay, self._store.mailbox.post, *call.args)
+        if (delay := self.state.repeats_after) is not None:
+            if call.method == "put":
+                self._virtual_clock.after(delay, self._store.mailbox.post, *call.args)
+            elif call.method == "save_checkpoint":
+                self._virtual_clock.after(delay, self._repeat, session.actor, call)
         if call.method in ("serve", "sync"):
             session.view = None  # it sees what it has committed
             session.has_committed = True
         self._report(session.actor, call, session.returned)
         self._database.early_by = 0
+
+    def _repeat(self, actor: Actor, call: StoreCall) -> None:
+        """Carry out a call again, whose answer nobody waits for."""
+        with suppress(FleetQError):
+            self._report(actor, call, call.on(self._store))
 
     def _report(self, actor: Actor, call: StoreCall, answer: Any) -> None:
         """A call has taken effect."""

@@ -14,6 +14,7 @@ from fleet_q.services.simulation.actor import Actor
 from fleet_q.services.simulation.payloads import row_in, work_of
 from fleet_q.services.simulation.queue_checks import QueueChecks
 from fleet_q.services.simulation.records import HeldClaim, Records, StepRecord, require
+from fleet_q.services.simulation.saving import number_in
 from fleet_q.services.simulation.scenario import Work
 from fleet_q.services.simulation.unique_key_checks import UniqueKeyChecks
 from fleet_q.services.simulation.violation import Violation
@@ -107,6 +108,9 @@ class StepChecks:
                 self._records.unfinished += 1
             case ev.Replaced():
                 self._unique_keys.replaced(step_id, record, event, fact)
+                record.checkpoint = record.acknowledged = 0
+            case ev.Checkpointed():
+                self._saved(record, step_id, fact)
             case ev.Rejected():
                 is_letter = step_id not in self._work and record.version == 2
                 require(is_letter, "inbox", step_id, "was rejected and is no row of the inbox")
@@ -169,6 +173,20 @@ class StepChecks:
         record.held = HeldClaim(token, actor.name, fact.incarnation)
         self._records.holding[fact.incarnation] += 1
         self._queues.count(record, 1)
+
+    def _saved(self, record: StepRecord, step_id: str, fact: ev.Checkpointed) -> None:
+        held, number = record.held, int(str(fact.checkpoint, "utf-8"))
+        if held is None or held.token != fact.claim_token:
+            raise Violation("tokens", step_id, "was saved without the token of its claim")
+        require(
+            number > record.checkpoint,
+            "checkpoints",
+            step_id,
+            "has checkpoint {} after {}",
+            number,
+            record.checkpoint,
+        )
+        record.checkpoint = number
 
     def _ended_claim(
         self,
@@ -246,6 +264,14 @@ class StepChecks:
         row = (step.version, step.status, step.retry_count, step.priority, step.last_update_ts)
         log = (record.version, record.status, record.tries, record.priority, record.at)
         require(row == log, "tables", step.step_id, "has the row {}, but the log says {}", row, log)
+        require(
+            number_in(step) == record.checkpoint,
+            "checkpoints",
+            step.step_id,
+            "has checkpoint {}, and {} was saved last",
+            step.checkpoint,
+            record.checkpoint,
+        )
         if record.held is not None:
             holder = (step.claim_token, step.claimed_by, step.incarnation)
             held = (record.held.token, record.held.pod_id, record.held.incarnation)

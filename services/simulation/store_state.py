@@ -48,13 +48,14 @@ class StoreState:
 
     def begin_late_repeats(self, seconds: float, delay: float) -> None:
         """Let what is inserted into the mailbox for ``seconds`` be inserted again after ``delay``
-        seconds."""
+        seconds, and checkpoints be saved again."""
         self._repeats_until = max(self._repeats_until, self._virtual_clock.now + seconds)
         self._repeat_delay = delay
 
     @property
     def repeats_after(self) -> float | None:
-        """Seconds after which a request in the mailbox is inserted again, or ``None``."""
+        """Seconds after which a request in the mailbox is inserted again, or a checkpoint saved
+        again; or ``None``."""
         return self._repeat_delay if self._virtual_clock.now < self._repeats_until else None
 
     def begin_unreachable_storage(self, pod_id: str, seconds: float) -> None:

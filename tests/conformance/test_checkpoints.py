@@ -8,7 +8,7 @@ import pytest
 
 from fleet_q.core.errors import StaleClaim
 from fleet_q.core.ports import Store
-from fleet_q.core.step import Complete, Fail, Release, SaveCheckpoint, Snooze, Submit
+from fleet_q.core.step import Complete, Fail, Outcome, Release, SaveCheckpoint, Snooze, Submit
 
 from .helpers import (
     acknowledge,
@@ -53,7 +53,11 @@ def test_checkpoint_of_a_claimed_step_is_stored(store: Store) -> None:
 def test_checkpoint_is_kept_by_retries_releases_snoozes_and_recovery(store: Store) -> None:
     held_step(store)
     save(store, 1)
-    outcomes = Fail("step", "token", "Boom"), Release("step", "2"), Snooze("step", "3")
+    outcomes: list[Outcome] = [
+        Fail("step", "token", "Boom"),
+        Release("step", "2"),
+        Snooze("step", "3"),
+    ]
     for number, outcome in enumerate(outcomes, start=2):
         acknowledge(store, outcome)
         assert claim(store, token=str(number)) == ["step"]

@@ -45,6 +45,17 @@ def _evolve(fact: type, change: Callable[[Step, Step], Step]) -> Patch:
     return lambda: patch.object(step, "evolve", mutant)
 
 
+def _on_any_version(decide: Callable[..., Any]) -> Callable[..., Any]:
+    """Save a checkpoint whatever the version of the step is."""
+
+    def mutant(row: Any, asked: Any, at: int, pod_id: str | None = None) -> Any:
+        if isinstance(asked, step.SaveCheckpoint) and row is not None:
+            asked = replace(asked, version=row.version)
+        return decide(row, asked, at, pod_id)
+
+    return mutant
+
+
 def _pending_or_claimed(queue: Any, at: int, limit: int, *within: Any) -> list[Step]:
     due = [s for s in queue._steps.values() if s.status in ("pending", "claimed")]
     return sorted((s for s in due if s.available_ts <= at), key=step.claim_order)[:limit]
@@ -121,6 +132,22 @@ STEPS: Final = (
     Mutation(
         "no step fails before its tries are used up",
         _decide(step.Fail, lambda row: replace(row, max_retries=0)),
+    ),
+    Mutation(
+        "a retry keeps the checkpoint",
+        _evolve(ev.Retried, lambda before, after: replace(after, checkpoint=None)),
+    ),
+    Mutation(
+        "a release keeps the checkpoint",
+        _evolve(ev.Released, lambda before, after: replace(after, checkpoint=None)),
+    ),
+    Mutation(
+        "a recovery keeps the checkpoint",
+        _evolve(ev.Recovered, lambda before, after: replace(after, checkpoint=None)),
+    ),
+    Mutation(
+        "a save that is carried out late changes nothing",
+        replaced(step, "decide", _on_any_version),
     ),
     Mutation(
         "a completed step is not cancelled",

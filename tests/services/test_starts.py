@@ -17,7 +17,7 @@ from fleet_q.core.step import Step
 from fleet_q.services import FleetQ
 from fleet_q.services.worker.runners.address import address_of, preparation
 from fleet_q.services.worker.runners.child_process import ChildEnded, ChildProcess
-from fleet_q.services.worker.runners.wire import Ended, Run, Start
+from fleet_q.services.worker.runners.wire import Ended, Run, Saved, Start
 from tests.services import library_of_functions as library
 from tests.services.conftest import QUICK, ended
 
@@ -82,7 +82,7 @@ class Child:
             await self._has_ended.wait()  # so that it cannot call the function later
 
     async def run(self, on_ready: Callable[[], None]) -> Ended:
-        return await self.process.run(self._run, on_ready, lambda: None)
+        return await self.process.run(self._run, on_ready, lambda: None, lambda _: Saved())
 
 
 @pytest.mark.slow
