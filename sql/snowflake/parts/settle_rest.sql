@@ -5,6 +5,7 @@ BEGIN TRANSACTION;
 more := SQLROWCOUNT;
 IF (more > 0) THEN
     {{append_settled_events}};
+    unsettled := SQLROWCOUNT;
 ELSE
     more := 1;
     FOR level IN 1 TO 20 DO
@@ -14,5 +15,6 @@ ELSE
         END IF;
     END FOR;
     {{append_settled_events}};
+    unsettled := SQLROWCOUNT;
 END IF;
 COMMIT

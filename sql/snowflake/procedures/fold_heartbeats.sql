@@ -1,5 +1,5 @@
 -- Move heartbeats to the pods' rows, and delete them and old requests. If steps may wait, settle those
--- that others have left unsettled, and return how many there were.
+-- that others have left unsettled, and return how many were settled.
 CREATE OR REPLACE PROCEDURE {procedure}(
     may_wait BOOLEAN,
     change_id VARCHAR

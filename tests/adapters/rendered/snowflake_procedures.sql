@@ -4378,6 +4378,7 @@ BEGIN
                     CASE WHEN change_type = 'checkpointed' THEN checkpoint END
                 FROM "STEP_TRACKER"
                 WHERE change_id = :change_id || ' settled';
+                unsettled := SQLROWCOUNT;
             ELSE
                 more := 1;
                 FOR level IN 1 TO 20 DO
@@ -4569,6 +4570,7 @@ BEGIN
                     CASE WHEN change_type = 'checkpointed' THEN checkpoint END
                 FROM "STEP_TRACKER"
                 WHERE change_id = :change_id || ' settled';
+                unsettled := SQLROWCOUNT;
             END IF;
             COMMIT;
         END IF;
