@@ -285,7 +285,7 @@ def test_sync_that_changed_steps_but_cannot_see_them_is_repeated(
 
     def aborted(name: str, **values: Any) -> Rows:
         first, *rest = call(name, **values)
-        changed = 12  # the column of after_sync.sql
+        changed = 13  # the column of after_sync.sql
         return [(*first[:changed], 1, *first[changed + 1 :]), *rest]
 
     with (

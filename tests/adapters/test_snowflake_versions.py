@@ -211,7 +211,13 @@ def test_migrated_tables_have_the_columns_of_new_ones(
     new = Session(fresh.parameters, STATEMENTS)
     list(migrate(new))
     for name in STATEMENTS.names.values():
-        described = [sorted(s.execute(f"DESCRIBE TABLE {name}"), key=str) for s in (session, new)]
+        described = [
+            sorted(  # the stand-in numbers sequences, from which defaults are taken
+                re.sub(r"(_fs_seq_\w+)_[0-9a-f]{8}", r"\1", str(column))
+                for column in s.execute(f"DESCRIBE TABLE {name}")
+            )
+            for s in (session, new)
+        ]
         assert described[0] == described[1], name
     new.close()
     fresh.drop()
