@@ -11,7 +11,6 @@ from pathlib import Path
 from fleet_q.core import events as ev
 from fleet_q.core import step as steps
 from fleet_q.core.audit import audit
-from fleet_q.core.errors import FleetQError
 from fleet_q.core.events import StepEvent
 from fleet_q.core.ports import Store
 from fleet_q.core.step import Step
@@ -41,14 +40,11 @@ def read_runs(path: Path) -> tuple[Runs, set[tuple[str, int]]]:
 def of_log(store: Store) -> list[str]:
     """Faults in the log itself, and rows that differ from it."""
     report = audit(store.step_events())
-    try:
-        rebuilt = store.rebuild(check=True)
-    except FleetQError as error:
-        return [*report.faults, f"the log cannot be folded: {error}"]
-    differing = list(rebuilt.differing)
+    rebuilt = store.rebuild(check=True)
     return [
         *report.faults,
-        *(f"{name}: its row differs from the log" for name in differing),
+        *(f"the log cannot be folded: {reason}" for reason in rebuilt.inconsistent),
+        *(f"{name}: its row differs from the log" for name in rebuilt.differing),
     ]
 
 
