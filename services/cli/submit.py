@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from fleet_q.core.dependencies import Kind
+from fleet_q.core.dependencies import KINDS, Kind
 from fleet_q.core.errors import FleetQError, InvalidInput
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.step import OnConflict, Submit
@@ -113,7 +113,7 @@ def submit(
         "on_conflict": on_conflict,
         "labels": parse_labels(labels or []),
         "timeout": timeout,
-        "after": parents_of(after or []),
+        "after": parse_parents(after or []),
     }
     if payload == "-":
         if step_id is not None:
@@ -177,14 +177,16 @@ def _partly_submitted(
     return PartlySubmitted(message, error.code if isinstance(error, Ended) else 1)
 
 
-def parents_of(texts: Sequence[str]) -> dict[str, Kind]:
+def parse_parents(texts: Sequence[str]) -> dict[str, Kind]:
     """The parents of ``--after ID[:finished]``. Raises :class:`InvalidInput`."""
     parents: dict[str, Kind] = {}
     for text in texts:
-        step_id = text.removesuffix(":finished").removesuffix(":success")
+        step_id, _, kind = text.rpartition(":")
+        if kind not in KINDS:  # the id may have colons, too
+            step_id, kind = text, "success"
         if step_id in parents:
-            raise InvalidInput(f"--after {step_id!r} is given twice")
-        parents[step_id] = "finished" if text == f"{step_id}:finished" else "success"
+            raise InvalidInput(f"--after {step_id!r} is given twice; give each step once")
+        parents[step_id] = "finished" if kind == "finished" else "success"
     return parents
 
 

@@ -89,9 +89,25 @@ def test_command_line_submits_a_step_after_others(fleet_q: Command) -> None:
     code, _, error = fleet_q("submit", "{}", "--after", "none")
     assert (code, error.strip()) == (1, "fleet-q: no step has the id 'none'")
     assert (
-        "--after 'a' is given twice"
+        "--after 'a' is given twice; give each step once"
         in fleet_q("submit", "{}", "--after", "a", "--after", "a:finished")[2]
     )
+
+
+def test_command_line_takes_the_kind_after_the_last_colon(fleet_q: Command) -> None:
+    for step_id in ("x:success", "x:finished", "x"):
+        assert fleet_q("submit", "{}", "--step-id", step_id)[0] == 0
+    after = (
+        "--after",
+        "x:success:finished",
+        "--after",
+        "x:finished:success",
+        "--after",
+        "x:success",
+    )
+    assert fleet_q("submit", "{}", "--step-id", "y", *after)[0] == 0
+    parents = json.loads(fleet_q("status", "y", "--json")[1])["parents"]
+    assert parents == {"x:success": "finished", "x:finished": "success", "x": "success"}
 
 
 def test_http_submits_steps_after_others(app: FleetQ) -> None:
