@@ -14,10 +14,9 @@ from fleet_q.core.retry import RetryPolicy, micros
 from fleet_q.core.step import Complete, Outcome, Release, Step
 from fleet_q.core.submission import check_seconds, to_json
 from fleet_q.services.app.checkpoint import Checkpoint, Saver
-from fleet_q.services.app.context import Snooze
 from fleet_q.services.app.description import shortened
 from fleet_q.services.app.tasks import Registry
-from fleet_q.services.worker.attempt import Attempt
+from fleet_q.services.worker.attempt import Attempt, snoozed_for
 from fleet_q.services.worker.by_hand import StepsByHand
 from fleet_q.services.worker.careful_log import CarefulLogger
 
@@ -85,8 +84,8 @@ class ClaimedStep:
     As a context manager, with ``with`` or ``async with`` as the consumer, it completes with
     :attr:`result` at the end, fails on an exception, and is requeued by those that end a program or
     a task: ``KeyboardInterrupt``, ``SystemExit``, ``CancelledError``. It is put off by
-    :class:`Snooze`; every other exception propagates. A step that was ended in the body is left
-    alone.
+    :class:`~fleet_q.Snooze`; every other exception propagates. A step that was ended in the body is
+    left alone.
     """
 
     __slots__ = ("_checkpoint", "_endings", "_has_ended", "_payload", "_step", "result")
@@ -200,7 +199,7 @@ class ClaimedStep:
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> bool:
-        is_snooze = isinstance(error, Snooze)
+        is_snooze = error is not None and snoozed_for(error) is not None
         if self._has_ended:
             return is_snooze
         if error is None:
@@ -222,7 +221,7 @@ class ClaimedStep:
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> bool:
-        is_snooze = isinstance(error, Snooze)
+        is_snooze = error is not None and snoozed_for(error) is not None
         if self._has_ended:
             return is_snooze
         if error is None:

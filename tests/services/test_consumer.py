@@ -211,6 +211,33 @@ def test_step_is_put_off_by_a_call_by_an_exception_and_by_a_failure(app: FleetQ)
         assert consumer.claim_steps(wait=0) == []
 
 
+class OddSnooze(Snooze):
+    """Says not for how long."""
+
+    def __init__(self) -> None: ...
+
+
+def test_exception_that_only_derives_from_snooze_fails_the_step_and_propagates(app: FleetQ) -> None:
+    step_id = app.submit({}, max_retries=0)
+    with app.consumer() as consumer:
+        with pytest.raises(OddSnooze), claim(consumer):
+            raise OddSnooze
+        assert (app.status(step_id).status, app.status(step_id).snoozes) == ("failed", 0)
+
+
+def test_exception_that_only_derives_from_snooze_propagates_in_coroutines(app: FleetQ) -> None:
+    step_id = app.submit({}, max_retries=0)
+
+    async def main() -> None:
+        async with app.consumer() as consumer:
+            with pytest.raises(OddSnooze):
+                async with consumer.claim_step():
+                    raise OddSnooze
+
+    asyncio.run(main())
+    assert (app.status(step_id).status, app.status(step_id).snoozes) == ("failed", 0)
+
+
 def test_step_is_put_off_in_coroutines(app: FleetQ) -> None:
     step_id = app.submit({}, max_retries=0)
 
