@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from msgspec.structs import replace
 
+from fleet_q.adapters import fork
 from fleet_q.core.errors import InvalidInput, StoreUnavailable
 from fleet_q.core.step import SaveCheckpoint, Step
 from fleet_q.core.submission import to_json
@@ -54,6 +55,7 @@ class Checkpoint:
         self._content = _Content() if step.checkpoint is None else _decode_content(step.checkpoint)
         self._unknown: StoreUnavailable | None = None
         self._lock = threading.Lock()
+        fork.call_in_child(self._begin_in_child)
 
     @property
     def saved(self) -> Any:
@@ -125,6 +127,9 @@ class Checkpoint:
             raise
         self._version += 1
         self._content = content
+
+    def _begin_in_child(self) -> None:
+        self._lock = threading.Lock()  # a thread of the parent may have held it
 
 
 async def _given(value: T) -> T:

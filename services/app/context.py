@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from threading import Lock
-from typing import Any, Final, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 from fleet_q.core.errors import FleetQError
 from fleet_q.core.step import Step
@@ -16,8 +17,16 @@ from fleet_q.services.app.views import StepView
 
 T = TypeVar("T")
 
-_lock: Final = Lock()
+_lock = threading.Lock()
 """Held while the checkpoint of a step is read, which few functions do."""
+
+
+def _begin_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()  # a thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
 
 
 class PermanentFailure(FleetQError):

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from fleet_q import FleetQ, Settings
+from fleet_q import FleetQ, Settings, current_step
 from fleet_q.adapters import ids
+from fleet_q.services.app import context
 from tests.forking import Child
-from tests.services.conftest import ended
+from tests.services.conftest import Run, ended
 
 QUICK = Settings(claim_interval=0.05, heartbeat_interval=0.2, dead_pod_threshold=5)
 
@@ -76,6 +77,25 @@ def test_forked_process_has_new_locks(app: FleetQ) -> None:
     with app._lock, app._connection._lock, ids._lock:
         result = Child(lambda: app.submit({"who": "child"})).ended()
     assert app.status(result.strip("'")).status == "pending"
+
+
+def test_forked_process_saves_whatever_threads_of_its_parent_were_doing(
+    app: FleetQ, run: Run
+) -> None:
+    @app.task("save")
+    def save() -> str:
+        step = current_step()
+        step.save(1)
+
+        def in_child() -> object:
+            step.save(2)
+            return step.saved
+
+        with step._checkpoints()._lock, context._lock:
+            return Child(in_child).ended()
+
+    (step,) = run(save.submit())
+    assert step.result == "2"
 
 
 def test_closing_the_app_in_a_forked_process_leaves_the_parents_store_open(app: FleetQ) -> None:
