@@ -20,9 +20,8 @@ from fleet_q.services.app.callables import (
     is_async,
     signature_of,
 )
-from fleet_q.services.app.checkpoint import Saver
 from fleet_q.services.app.codec import Codec
-from fleet_q.services.app.context import PermanentFailure
+from fleet_q.services.app.context import PermanentFailure, RunningApp
 from fleet_q.services.app.origin import Origin, check_findable, origin
 from fleet_q.services.app.retries import Retries
 from fleet_q.services.app.submitter import SubmitOptions, Submitter, SubmittingApp
@@ -37,7 +36,7 @@ MOST_NAMED = 20
 """The most task types that a message lists."""
 
 
-class App(SubmittingApp, Saver, Protocol):
+class App(SubmittingApp, RunningApp, Protocol):
     """The app that a task is registered on, as far as tasks and child processes use it."""
 
     @property
@@ -55,9 +54,6 @@ class App(SubmittingApp, Saver, Protocol):
     @property
     def url(self) -> str | None:
         """The URL of the app's store, or ``None`` if other processes cannot open it."""
-
-    def parents(self, step_id: str) -> dict[str, StepView]:
-        """Return the steps that a step waits or waited for, by id."""
 
     def wait(self, step_id: str, timeout: float | None) -> StepView:
         """Wait until a step is final; return it."""
