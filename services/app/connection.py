@@ -27,7 +27,7 @@ class Connection:
         self,
         store: str | Store | None,
         settings: Settings | None,
-        retries_of: Callable[[str], int | None] = lambda task_type: None,
+        retries_of: Callable[[str], int | None],
     ) -> None:
         self.app_module: str | None = None
         """The module that made the app."""

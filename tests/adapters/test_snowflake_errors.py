@@ -311,7 +311,7 @@ POD_CALLS: dict[str, Callable[[Store], object]] = {
 def test_call_of_a_pod_is_tried_once_so_that_its_heartbeats_go_on(
     migrated: Schema, call: Callable[[Store], object]
 ) -> None:
-    store, _ = Connection(migrated.url, Settings()).open_for("pod")
+    store, _ = Connection(migrated.url, Settings(), lambda task_type: None).open_for("pod")
     migrated.forget()
     for kind in ("call", "select"):
         migrated.fault("error", on=kind, code="000604", sqlstate="57014", times=None)
@@ -340,7 +340,7 @@ def test_result_that_never_arrives_from_storage_fails_the_call_of_a_pod(
 
 @pytest.mark.usefixtures("_credentials")
 def test_store_of_a_pod_limits_the_time_of_its_results(migrated: Schema) -> None:
-    store, _ = Connection(migrated.url, Settings()).open_for("pod")
+    store, _ = Connection(migrated.url, Settings(), lambda task_type: None).open_for("pod")
     assert isinstance(store, SnowflakeStore)
     assert store.session._fetch_timeout == FETCH_TIMEOUT
     assert Settings().dead_pod_threshold / 3 >= FETCH_TIMEOUT
