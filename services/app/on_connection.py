@@ -22,12 +22,13 @@ def insert(connection: object, new: Sequence[Submit], store: Connection) -> None
         raise InvalidInput("after cannot be combined with connection; submit without one of them")
     where = store.where
     url = where if isinstance(where, str) else None
-    is_on_snowflake = url is not None and url.startswith("snowflake:")
+    environment = store.environment
+    is_on_snowflake = environment is not None
     if isinstance(connection, sqlite3.Connection) and not is_on_snowflake:
         inbox.insert(connection, new, None if url is None else sqlite_path(url))
     elif inbox_rows.is_connection(connection) and (is_on_snowflake or url is None):
         users = cast("inbox_rows.UsersConnection", connection)
-        place = {} if url is None else named(url, store.environment)
+        place = {} if url is None else named(url, environment)
         inbox_rows.insert(users, new, place, store.settings.table_prefix)
     else:
         needed = (
