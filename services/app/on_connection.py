@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import cast
 
 from fleet_q.adapters.open import sqlite_path
-from fleet_q.adapters.snowflake import inbox_rows
 from fleet_q.adapters.snowflake.connection import named
 from fleet_q.adapters.sqlite import inbox
 from fleet_q.core.errors import InvalidInput
@@ -26,7 +25,10 @@ def insert(connection: object, new: Sequence[Submit], store: Connection) -> None
     is_on_snowflake = environment is not None
     if isinstance(connection, sqlite3.Connection) and not is_on_snowflake:
         inbox.insert(connection, new, None if url is None else sqlite_path(url))
-    elif inbox_rows.is_connection(connection) and (is_on_snowflake or url is None):
+        return
+    from fleet_q.adapters.snowflake import inbox_rows  # slow to import; on SQLite nobody needs it
+
+    if inbox_rows.is_connection(connection) and (is_on_snowflake or url is None):
         users = cast("inbox_rows.UsersConnection", connection)
         place = {} if url is None else named(url, environment)
         inbox_rows.insert(users, new, place, store.settings.table_prefix)
