@@ -6,13 +6,13 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 
+from fleet_q.adapters.ids import new_step_id
 from fleet_q.adapters.open import absolute, current_folder, is_shared, open_store
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.inbox import Intake
 from fleet_q.core.ports import Store
 from fleet_q.services.app import origin
 from fleet_q.services.app.env_file import NAME, EnvFile, settings_of
-from fleet_q.services.app.ids import new_step_id
 from fleet_q.services.app.settings import Settings, from_env
 
 

@@ -1,4 +1,4 @@
-"""Generates unique ids: of steps, pods and claims."""
+"""Generates unique ids: of pods and claims."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import re
 import secrets
 import socket
-
-from fleet_q.adapters.ids import new_step_id as new_step_id
 
 
 def new_token() -> str:

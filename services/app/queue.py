@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Unpack
 
+from fleet_q.adapters.ids import new_step_id
 from fleet_q.core.errors import InvalidInput, UnknownStep
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.lifecycle import StepStatus
@@ -15,7 +16,6 @@ from fleet_q.services.app import on_connection
 from fleet_q.services.app.base import AppBase
 from fleet_q.services.app.bulk import submit_all
 from fleet_q.services.app.context import PermanentFailure, current
-from fleet_q.services.app.ids import new_step_id
 from fleet_q.services.app.submitter import CommandOptions
 from fleet_q.services.app.views import EventView, StepView
 

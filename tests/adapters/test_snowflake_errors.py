@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from fleet_q import FleetQ
+from fleet_q.adapters.ids import new_step_id
 from fleet_q.adapters.open import open_store
 from fleet_q.adapters.snowflake.deadline import FETCH_TIMEOUT
 from fleet_q.adapters.snowflake.session import Rows, Session
@@ -28,7 +29,6 @@ from fleet_q.core.pod import Join, Pod
 from fleet_q.core.ports import FinalStep, Store, SyncRequest
 from fleet_q.core.step import Complete, Recover, Submit
 from fleet_q.services.app.connection import Connection
-from fleet_q.services.app.ids import new_step_id
 from fleet_q.services.app.settings import Settings
 from tests.standin.client import QUICK_RETRIES, Schema, Standin
 from tests.submitted import are_new

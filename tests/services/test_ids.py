@@ -6,8 +6,9 @@ import os
 import threading
 import uuid
 
+from fleet_q.adapters.ids import new_step_id
 from fleet_q.core.submission import check_id
-from fleet_q.services.app.ids import new_pod_id, new_step_id, new_token
+from fleet_q.services.app.ids import new_pod_id, new_token
 
 
 def test_a_step_id_is_a_uuid_of_version_7() -> None:
