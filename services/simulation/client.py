@@ -33,7 +33,7 @@ from fleet_q.services.simulation.scenario import (
 from fleet_q.services.simulation.virtual_clock import VirtualClock
 
 MAX_RETRY_WAIT: Final = 5.0
-"""Seconds between two attempts of a client, at most."""
+"""Seconds between two attempts of a client, or of a function that saves, at most."""
 
 ANSWERS: Final = (UnknownStep, IllegalTransition, StepConflict, UniqueKeyTaken)
 """Errors that are answers: the step is unknown or final, its id has another payload since it was

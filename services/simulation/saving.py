@@ -13,12 +13,10 @@ from fleet_q.core.errors import StaleClaim, StoreUnavailable
 from fleet_q.core.step import SaveCheckpoint, Step
 from fleet_q.services.simulation import scenario as sc
 from fleet_q.services.simulation.actor import Actor, Process
+from fleet_q.services.simulation.client import MAX_RETRY_WAIT
 
 SHARE: Final = 0.3
 """The share of the scenarios in which functions save checkpoints."""
-
-MAX_RETRY_WAIT: Final = 5.0
-"""Seconds between two attempts to save, at most."""
 
 
 def with_checkpoints(scenario: sc.Scenario) -> sc.Scenario:
