@@ -165,7 +165,7 @@ class SafetyChecks(Records):
             step_id,
             "began after its claim had ended",
         )
-        if record.held is not None and record.held.token == claim_token:
+        if is_held:
             require(
                 checkpoint >= record.acknowledged,
                 "checkpoints",
