@@ -113,13 +113,12 @@ class Checkpoint:
                 f"step {self._step.step_id!r}: it is not known whether the last checkpoint was"
                 f" stored: {self._unknown}"
             )
-        text = _encode(content).decode()
-        size, most = len(text.encode()), self._saver.max_checkpoint_bytes
-        if size > most:
-            raise InvalidInput(f"the checkpoint has {size} bytes; the limit is {most}")
+        encoded, most = _encode(content), self._saver.max_checkpoint_bytes
+        if len(encoded) > most:
+            raise InvalidInput(f"the checkpoint has {len(encoded)} bytes; the limit is {most}")
         step = self._step
         assert step.claim_token is not None
-        save = SaveCheckpoint(step.step_id, step.claim_token, text, self._version)
+        save = SaveCheckpoint(step.step_id, step.claim_token, encoded.decode(), self._version)
         try:
             self._saver.save_checkpoint(save, step.claimed_by)
         except StoreUnavailable as error:
