@@ -28,21 +28,14 @@ def with_limited_queues(scenario: sc.Scenario) -> sc.Scenario:
     names = chance.sample(QUEUES, chance.randint(1, len(QUEUES)))
     keys = [None, *"abcd"[: chance.randint(1, 4)]]
     everywhere = [DEFAULT_QUEUE, *names]
-    requests = [_routed(request, everywhere, keys, chance) for request in scenario.requests]
+    scenario = sc.with_changed_steps(
+        scenario,
+        lambda work: replace(work, queue=chance.choice(everywhere), key=chance.choice(keys)),
+    )
+    requests = list(scenario.requests)
     for queue in names:
         requests += _settings(queue, scenario.seconds, chance)
     return replace(scenario, requests=tuple(requests))
-
-
-def _routed(
-    request: sc.Request, names: list[str], keys: list[str | None], chance: Random
-) -> sc.Request:
-    if not isinstance(request, sc.Submission):
-        return request
-    steps = tuple(
-        replace(work, queue=chance.choice(names), key=chance.choice(keys)) for work in request.steps
-    )
-    return replace(request, steps=steps)
 
 
 def _settings(queue: str, seconds: float, chance: Random) -> list[sc.Request]:

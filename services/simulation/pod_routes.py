@@ -27,9 +27,10 @@ def with_routes(scenario: sc.Scenario) -> sc.Scenario:
     if chance.random() > SHARE:
         return scenario
     types = chance.sample(TASK_TYPES, chance.randint(2, len(TASK_TYPES)))
-    requests = tuple(_with_types(request, types, chance) for request in scenario.requests)
-    scenario = replace(scenario, requests=requests)
-    queues = sorted({work.queue for request in requests for work in _steps(request)})
+    scenario = sc.with_changed_steps(
+        scenario, lambda work: replace(work, task_type=chance.choice(types))
+    )
+    queues = sorted({work.queue for request in scenario.requests for work in _steps(request)})
     if chance.random() < 0.5:
         return _with_deployment(scenario, queues, types, chance)
     pods = tuple(
@@ -53,13 +54,6 @@ def _with_deployment(
     if chance.random() < 0.5:
         pods.append(sc.Start(NEW_POD, at, queues=_some(queues, chance), task_types=after))
     return replace(scenario, pods=tuple(pods), faults=(*scenario.faults, *upgrades))
-
-
-def _with_types(request: sc.Request, types: list[str], chance: Random) -> sc.Request:
-    if not isinstance(request, sc.Submission):
-        return request
-    steps = tuple(replace(work, task_type=chance.choice(types)) for work in request.steps)
-    return replace(request, steps=steps)
 
 
 def _steps(request: sc.Request) -> tuple[sc.Work, ...]:

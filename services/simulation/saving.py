@@ -24,15 +24,9 @@ def with_checkpoints(scenario: sc.Scenario) -> sc.Scenario:
     chance = Random(f"scenario {scenario.seed}, checkpoints")
     if chance.random() > SHARE:
         return scenario
-    requests = [_with_checkpoints(request, chance) for request in scenario.requests]
-    return replace(scenario, requests=tuple(requests))
-
-
-def _with_checkpoints(request: sc.Request, chance: Random) -> sc.Request:
-    if not isinstance(request, sc.Submission):
-        return request
-    steps = tuple(replace(work, saves=chance.choice([0, 0, 1, 3])) for work in request.steps)
-    return replace(request, steps=steps)
+    return sc.with_changed_steps(
+        scenario, lambda work: replace(work, saves=chance.choice([0, 0, 1, 3]))
+    )
 
 
 class Saver(Actor):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from fleet_q.adapters.snowflake.times import MEASURED, Times
 from fleet_q.adapters.snowflake.traits import MOST_WAITERS
@@ -297,3 +299,14 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return sum(
             len(request.steps) for request in self.requests if isinstance(request, Submission)
         )
+
+
+def with_changed_steps(scenario: Scenario, change: Callable[[Work], Work]) -> Scenario:
+    """The scenario with every step replaced by what ``change`` makes of it, called in order."""
+    requests = tuple(
+        replace(request, steps=tuple(map(change, request.steps)))
+        if isinstance(request, Submission)
+        else request
+        for request in scenario.requests
+    )
+    return replace(scenario, requests=requests)
