@@ -71,6 +71,7 @@ class MemoryDatabase:
         self._fork_lock = fork.ForkLock()
         self._open: MemoryTransaction | None = None
         self._changes = 0
+        self._last_row_id = 0
 
     def change_counter(self) -> int:
         return self._changes
@@ -98,8 +99,8 @@ class MemoryDatabase:
         """Insert rows, given by their columns, as others do into a store with SQL."""
         with self._fork_lock.lock:
             for row in rows:
-                row_id = self.inbox[-1].row_id + 1 if self.inbox else 1
-                self.inbox.append(InboxRow(row_id=row_id, **row))
+                self._last_row_id += 1  # no id is used again
+                self.inbox.append(InboxRow(row_id=self._last_row_id, **row))
             self._changes += 1
 
     @contextmanager
