@@ -8,8 +8,10 @@ from random import Random
 from typing import Any, Final
 
 from fleet_q.core.calls import StoreCall
+from fleet_q.core.dependencies import parents_json
 from fleet_q.core.errors import (
     IllegalTransition,
+    ParentNotReplayed,
     StepConflict,
     StoreUnavailable,
     UniqueKeyTaken,
@@ -35,9 +37,11 @@ from fleet_q.services.simulation.virtual_clock import VirtualClock
 MAX_RETRY_WAIT: Final = 5.0
 """Seconds between two attempts of a client, or of a function that saves, at most."""
 
-ANSWERS: Final = (UnknownStep, IllegalTransition, StepConflict, UniqueKeyTaken)
+ANSWERS: Final = (
+    UnknownStep, IllegalTransition, ParentNotReplayed, StepConflict, UniqueKeyTaken,
+)  # fmt: skip
 """Errors that are answers: the step is unknown or final, its id has another payload since it was
-replaced, or its unique key is taken."""
+replaced, its unique key is taken, or a parent forbids its replay."""
 
 
 def send(
@@ -75,9 +79,10 @@ def send(
 
 
 def _is_checked(request: Submission) -> bool:
-    """Whether only the mailbox can tell if other steps have its ids or unique keys."""
-    has_unique_keys = any(work.unique_key is not None for work in request.steps)
-    return not request.inbox and (has_unique_keys or not request.unique)
+    """Whether only the mailbox can tell if other steps have its ids or unique keys, or if its
+    parents exist."""
+    is_checked = any(work.unique_key is not None or work.after for work in request.steps)
+    return not request.inbox and (is_checked or not request.unique)
 
 
 def _submit_checked(
@@ -140,4 +145,5 @@ def _submit(work: Work, unique: bool) -> Submit:
         unique_key=work.unique_key,
         unique_for=None if work.unique_for is None else micros(work.unique_for),
         on_conflict=work.on_conflict,
+        parents=parents_json(dict(work.after)) if work.after else None,
     )

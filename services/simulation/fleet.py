@@ -54,7 +54,7 @@ still hold may delay them."""
 PROGRESS_INTERVAL: Final = 60.0
 """Simulated seconds between two calls of ``on_progress``."""
 
-UNFINISHED: Final = ("pending", "claimed")
+UNFINISHED: Final = ("pending", "waiting", "claimed")
 
 
 class Fleet:
@@ -387,7 +387,10 @@ class Fleet:
         return next((i for i, record in unfinished if not self._is_unserved(record)), None)
 
     def _is_unserved(self, record: StepRecord) -> bool:
-        """Whether the step waits for a pod that may take it, and none is alive."""
+        """Whether the step, or one that it waits for, waits for a pod that may take it, and none is
+        alive."""
+        if record.status == "waiting":
+            return any(self._is_unserved(self.checks.steps[p]) for p in record.parents)
         return record.status == "pending" and not any(
             process.alive and process.may_take(record) for process in self.processes.values()
         )

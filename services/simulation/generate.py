@@ -22,6 +22,7 @@ from fleet_q.services.simulation.snowflake_faults import (
     with_large_results,
 )
 from fleet_q.services.simulation.unique_keys import with_unique_keys
+from fleet_q.services.simulation.workflows import with_workflows
 
 FAULTS_PER_POD: Final = 6.0
 """Faults of a pod in one simulation, on average."""
@@ -88,7 +89,7 @@ def draw(
     if is_measured or steps is not None:
         return scenario
     scenario = _with_inbox(with_unique_keys(scenario))
-    scenario = with_routes(with_limited_queues(scenario))
+    scenario = with_routes(with_limited_queues(with_workflows(scenario)))
     return with_rare_case(with_checkpoints(scenario), [pod.pod_id for pod in scenario.pods])
 
 

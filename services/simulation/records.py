@@ -55,6 +55,7 @@ class StepRecord(msgspec.Struct):
     task_type: str = ""
     unique_key: str | None = None
     unique_until: int | None = None
+    parents: dict[str, str] = {}
 
 
 class PodRecord(msgspec.Struct):

@@ -16,6 +16,7 @@ from fleet_q.core.pod import PodChange
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.queues import QueueWrite
 from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.dependency_checks import DependencyChecks
 from fleet_q.services.simulation.inbox_checks import InboxChecks
 from fleet_q.services.simulation.mailbox import joining_pod, owner_of
 from fleet_q.services.simulation.pod_checks import PodChecks
@@ -57,7 +58,10 @@ class SafetyChecks(Records):
         self.unique_keys = UniqueKeyChecks(self, work)
         self.inbox = InboxChecks(self, work, self.unique_keys)
         self._may_take = may_take
-        self._step_checks = StepChecks(self, work, began, may_take, self.queues, self.unique_keys)
+        self._dependencies = DependencyChecks(self)
+        self._step_checks = StepChecks(
+            self, work, began, may_take, self.queues, self.unique_keys, self._dependencies
+        )
         self._pod_checks = PodChecks(self, silence)
         self._prune_after = prune_after
         self._leader_seen: dict[
@@ -107,6 +111,7 @@ class SafetyChecks(Records):
                 pending.append((record, event.stream))
             elif isinstance(event.fact, ev.Claimed):
                 claimed.append((record, event.stream))
+        self._dependencies.check([event.stream for event, _ in steps])
         if taken_in or steps:
             self.inbox.check(taken_in, steps)
         if claimed:
@@ -125,6 +130,7 @@ class SafetyChecks(Records):
                 _check_pruned(
                     step_or_pod, step.status, ("completed", "cancelled"), step.at <= before
                 )
+                self._dependencies.check_pruned(step_or_pod)
                 step.pruned = True
             elif pod is not None:
                 is_old = pod.last_heartbeat <= before

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from fleet_q.adapters.snowflake.times import MEASURED, Times
 from fleet_q.adapters.snowflake.traits import MOST_WAITERS
+from fleet_q.core.dependencies import Kind
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.queues import QueueChange
 from fleet_q.core.settings import PodSettings
 from fleet_q.core.step import OnConflict
-from fleet_q.services.simulation.models import Kind
+from fleet_q.services.simulation.models import Kind as StoreKind
 
 CLIENT: Final = "client"
 """The actor name of all clients that submit, cancel and replay; a :class:`TransactionFault` of
@@ -34,7 +35,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """A step and its function, which takes ``seconds`` and shows ``behaviour`` in its first
     ``bad_attempts`` attempts, and then succeeds. ``delay``, ``timeout`` and ``unique_for`` are in
     seconds. A row of the inbox that is not ``is_valid`` is no submission. The function saves
-    ``saves`` checkpoints."""
+    ``saves`` checkpoints. ``after``: the ids of its parents, and how each must end."""
 
     step_id: str
     priority: int = 0
@@ -52,6 +53,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     on_conflict: OnConflict = "existing"
     is_valid: bool = True
     saves: int = 0
+    after: tuple[tuple[str, Kind], ...] = ()
 
     def behaves(self, attempt: int) -> Behaviour:
         """The function's behaviour in this attempt, counted from 1."""
@@ -281,7 +283,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     seed: int
-    store: Kind
+    store: StoreKind
     settings: PodSettings
     seconds: float
     pods: tuple[Start, ...]

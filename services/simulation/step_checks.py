@@ -11,6 +11,7 @@ from fleet_q.core.events import StepEvent
 from fleet_q.core.retry import micros
 from fleet_q.core.step import Step
 from fleet_q.services.simulation.actor import Actor
+from fleet_q.services.simulation.dependency_checks import DependencyChecks
 from fleet_q.services.simulation.payloads import row_in, work_of
 from fleet_q.services.simulation.queue_checks import QueueChecks
 from fleet_q.services.simulation.records import HeldClaim, Records, StepRecord, require
@@ -27,7 +28,7 @@ class StepChecks:
     """Checks versions, claims, tries and final statuses. ``began(actor, held, step_id)``: whether
     the step's function began under a claim whose process has died; ``None`` if the actor cannot
     know. ``may_take(actor, record)``: whether the actor may claim the step. ``queues`` is told of
-    claims and their ends, ``unique_keys`` of submissions."""
+    claims and their ends, ``unique_keys`` of submissions, ``dependencies`` of waits."""
 
     def __init__(
         self,
@@ -37,10 +38,12 @@ class StepChecks:
         may_take: Callable[[Actor, StepRecord], bool],
         queues: QueueChecks,
         unique_keys: UniqueKeyChecks,
+        dependencies: DependencyChecks,
     ) -> None:
         self._records = records
         self._queues = queues
         self._unique_keys = unique_keys
+        self._dependencies = dependencies
         self._work = work
         self._began = began
         self._may_take = may_take
@@ -56,6 +59,7 @@ class StepChecks:
             require(record is None, "versions", step_id, "was submitted twice")
             record = self._submitted(event, fact)
             self._unique_keys.submitted(step_id, record)
+            self._dependencies.submitted(step_id, record, fact, self._work.get(step_id))
             self._records.steps[step_id] = record
             self._records.unfinished += 1
         elif record is None:
@@ -87,14 +91,26 @@ class StepChecks:
                 self._ended_claim(record, event, fact, call, actor)
             case ev.Cancelled():
                 require(
-                    record.status in ("pending", "claimed"),
+                    record.status in ("pending", "waiting", "claimed"),
                     "one final status",
                     step_id,
                     "was cancelled when it was {}",
                     record.status,
                 )
+                if fact.error is not None and fact.error.startswith("parent "):
+                    self._dependencies.fell(step_id, record, fact.error)
                 self._end(record, "cancelled")
-            case ev.Replayed():
+            case ev.Ready():
+                require(
+                    record.status == "waiting",
+                    "parents first",
+                    step_id,
+                    "was ready when it was {}",
+                    record.status,
+                )
+                self._dependencies.began(step_id, "ready")
+                record.status = "pending"
+            case ev.Replayed() | ev.Restored():
                 require(
                     record.status in ("failed", "cancelled"),
                     "one final status",
@@ -103,8 +119,10 @@ class StepChecks:
                     record.status,
                 )
                 record.tries = record.crashes = 0
-                record.available = 0
-                record.status = "pending"
+                if isinstance(fact, ev.Replayed):
+                    self._dependencies.began(step_id, "replayed")
+                    record.available = 0
+                record.status = "pending" if isinstance(fact, ev.Replayed) else "waiting"
                 self._records.unfinished += 1
             case ev.Replaced():
                 self._unique_keys.replaced(step_id, record, event, fact)

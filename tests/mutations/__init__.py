@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.mutations.by_hand import BY_HAND
+from tests.mutations.dependencies import DEPENDENCIES
 from tests.mutations.guards import Mutation
 from tests.mutations.inbox import INBOX
 from tests.mutations.mailbox import MAILBOX
@@ -27,4 +28,5 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *INBOX,
     *ROUTES,
     *UNIQUE_KEYS,
+    *DEPENDENCIES,
 )

@@ -60,8 +60,8 @@ def test_seeds_cover_every_fault_behaviour_and_event() -> None:
     assert behaviours == set(get_args(sc.Behaviour))
     assert set(events) == {
         "submitted", "claimed", "completed", "retried", "released", "recovered", "failed",
-        "cancelled", "replayed", "replaced", "rejected", "checkpointed", "joined",
-        "slept", "woke", "draining", "left", "declared_dead",
+        "cancelled", "replayed", "replaced", "rejected", "checkpointed", "ready",
+        "restored", "joined", "slept", "woke", "draining", "left", "declared_dead",
     }  # fmt: skip
 
 
