@@ -18,6 +18,9 @@ from tests.services import module_with_processes as module
 from tests.services.conftest import QUICK, Run, ended
 from tests.waiting import LIMIT, wait_until, wait_until_ended
 
+RARE_HEARTBEATS = replace(QUICK, heartbeat_interval=2 * LIMIT, dead_pod_threshold=4 * LIMIT)
+"""No test waits for as long as until the next heartbeat."""
+
 
 @pytest.fixture(params=["memory", "sqlite"])
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FleetQ]:
@@ -184,8 +187,8 @@ def test_threads_of_one_function_save_one_after_the_other(app: FleetQ, run: Run)
 def test_function_whose_claim_is_lost_cannot_save_and_is_stopped(
     app: FleetQ, is_async: bool
 ) -> None:
-    """The next heartbeat is far away, so only the checkpoint can tell the pod."""
-    app.use(settings=replace(QUICK, heartbeat_interval=LIMIT / 2))
+    """Only the checkpoint can tell the pod."""
+    app.use(settings=RARE_HEARTBEATS)
     lost = threading.Event()
     stopped = threading.Event()
 
@@ -268,8 +271,8 @@ def test_function_in_a_process_saves_through_its_pod() -> None:
 
 @pytest.mark.slow
 def test_process_whose_claim_is_lost_cannot_save_and_is_killed(tmp_path: Path) -> None:
-    """The next heartbeat is far away, so only the checkpoint can tell the pod."""
-    module.app.use(settings=replace(QUICK, heartbeat_interval=LIMIT / 2))
+    """Only the checkpoint can tell the pod."""
+    module.app.use(settings=RARE_HEARTBEATS)
 
     async def main() -> None:
         async with module.app.running():
@@ -279,6 +282,8 @@ def test_process_whose_claim_is_lost_cannot_save_and_is_killed(tmp_path: Path) -
             (tmp_path / "go").touch()
             pid = int((tmp_path / "pid").read_text())
             await asyncio.to_thread(wait_until_ended, pid)
+            events = [event.type for event in module.app.history(step_id)]
+            assert events == ["submitted", "claimed", "cancelled"]
 
     asyncio.run(main())
 
@@ -304,8 +309,8 @@ def test_consumer_saves_for_who_claims_the_step_later(app: FleetQ) -> None:
 
 
 def test_consumer_whose_claim_is_lost_cannot_save(app: FleetQ) -> None:
-    """The next heartbeat is far away, so only the checkpoint can tell the consumer's pod."""
-    app.use(settings=replace(QUICK, pod_id=None, heartbeat_interval=LIMIT / 2))
+    """Only the checkpoint can tell the consumer's pod."""
+    app.use(settings=replace(RARE_HEARTBEATS, pod_id=None))
     step_id = app.submit({})
     with app.consumer() as consumer:
         (step,) = consumer.claim_steps(wait=LIMIT)
