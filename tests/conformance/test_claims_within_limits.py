@@ -229,14 +229,15 @@ def test_sleeping_pod_does_not_wake_for_a_step_that_is_held_back(store: Store) -
     assert (result.done, result.claimed, result.more) == (False, (), False)
 
 
-def test_pods_that_claim_at_once_do_not_exceed_a_limit(store: Store) -> None:
+def test_pods_that_claim_at_once_do_not_exceed_a_limit(store: Store, clients: list[Store]) -> None:
     limit(store, max_running=5, max_running_per_key=2)
     pods = [f"pod-{number}" for number in range(6)]
     for pod_id in pods:
         join(store, pod_id)
     for key in "abcd":
         steps(store, *(f"{key}{number}" for number in range(5)), key=key)
-    claimed = list(chain(*at_once(lambda pod_id: claim(store, 3, pod_id=pod_id), pods)))
+    claims = at_once(lambda n: claim(clients[n % len(clients)], 3, pod_id=pods[n]), range(6))
+    claimed = list(chain(*claims))
     assert len(claimed) == len(set(claimed)) == 5
     assert max(Counter(step_id[0] for step_id in claimed).values()) == 2
 
