@@ -82,7 +82,8 @@ def test_pods_are_read_only_if_steps_are_pending() -> None:
 def test_leader_looks_after_its_recovery_cycle_and_others_do_not() -> None:
     store = MemoryStore(lambda: NOW)
     store.submit([Submit("step", "{}", task_type="new")])
-    store.sync(SyncRequest("pod", "one", Join("pod", "one", PodDescription("h", None, 1).text)))
+    description = PodDescription("h", None, 1, ("default",)).text
+    store.sync(SyncRequest("pod", "one", Join("pod", "one", description)))
     store.submit([Submit("gpu", "{}", queue="gpu")])
     found: list[list[tuple[str, str]]] = []
     for leads in (False, True):
@@ -92,7 +93,7 @@ def test_leader_looks_after_its_recovery_cycle_and_others_do_not() -> None:
             yield
 
         assert run(store, then_find_unserved(cycle(), DEAD_AFTER, found.append)) == leads
-    assert found == [[]]
+    assert found == [[("gpu", "")]]
 
 
 def test_pair_is_reported_once_by_the_second_look_that_finds_it() -> None:
