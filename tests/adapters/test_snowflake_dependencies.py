@@ -11,6 +11,7 @@ from fleet_q.core.pod import Join
 from fleet_q.core.ports import SyncRequest
 from fleet_q.core.step import Complete, Fail, Submit
 from tests.standin.client import Schema
+from tests.waiting import wait_until
 
 LEVELS = 20
 """The levels that a transaction settles."""
@@ -59,8 +60,7 @@ def test_leader_restores_the_levels_that_a_replay_has_left(store: SnowflakeStore
     store.fold_heartbeats()
     store.replay(["000"])
     assert (store.counts()["waiting"], store.counts()["cancelled"]) == (LEVELS, 3)
-    while store.fold_heartbeats():
-        pass
+    wait_until(lambda: not store.fold_heartbeats())
     assert (store.counts()["waiting"], store.counts()["pending"]) == (LEVELS + 3, 1)
 
 
@@ -84,8 +84,14 @@ def test_leader_makes_a_step_ready_that_its_parents_end_did_not_see(
 def test_leader_looks_for_unsettled_steps_only_if_steps_wait(
     store: SnowflakeStore, tables: Schema
 ) -> None:
-    store.submit(chain(1))
+    def looks_for_unsettled_steps() -> bool:
+        tables.forget()
+        store.fold_heartbeats()
+        return any("'waiting'" in statement.text for statement in tables.log())
+
+    store.submit(chain(2))
+    assert looks_for_unsettled_steps()
     end_first(store, fails=False)
-    tables.forget()
-    store.fold_heartbeats()
-    assert not any("'waiting'" in statement.text for statement in tables.log())
+    store.sync(SyncRequest("pod", "one", claim=1, claim_token="u"))
+    store.sync(SyncRequest("pod", "one", outcomes=(Complete("001", "u", "1"),)))
+    assert not looks_for_unsettled_steps()
