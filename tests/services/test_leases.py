@@ -120,12 +120,24 @@ def test_client_without_steps_is_answered_while_others_have_many(
     client: Client, app: FleetQ
 ) -> None:
     app.submit({"task_type": "many"})
-    with ThreadPoolExecutor() as threads:
-        idle = threads.submit(client.claim, wait=0.05, task_types=["rare"])
-        while not idle.done():
+    begun, over = threading.Event(), threading.Event()
+
+    def claim_and_release() -> None:
+        while not over.is_set():
             (step,) = client.claim(task_types=["many"])
             client.end(step, "release")
-        assert idle.result() == []
+            begun.set()
+
+    with ThreadPoolExecutor() as threads:
+        other = threads.submit(claim_and_release)
+        assert begun.wait(LIMIT)
+        try:
+            idle = threads.submit(client.claim, wait=0.05, task_types=["rare"])
+            assert idle.result(LIMIT) == []
+            assert not other.done()
+        finally:
+            over.set()
+        other.result(LIMIT)
 
 
 def test_client_names_types_in_any_order(client: Client, app: FleetQ) -> None:
