@@ -12,6 +12,7 @@ from fleet_q.adapters.snowflake.store import SnowflakeStore
 from fleet_q.core.step import Submit
 from tests.fleet_on_snowflake.test_idle import costs
 from tests.standin.client import QUICK_RETRIES, Schema
+from tests.standin.log import Entry
 from tests.waiting import LIMIT, wait_until
 
 SETTINGS = Settings(
@@ -58,16 +59,17 @@ def test_sleeping_consumer_looks_without_a_warehouse_while_nothing_changes(
         while not is_asleep(store):
             consumer.claim_steps(wait=0.05)
 
-        def five_looks_cost_nothing() -> bool:
-            """What the pod began before it fell asleep may still come to an end."""
+        def five_looks() -> list[Entry]:
             made.forget()
             for _ in range(5):
                 assert consumer.claim_steps(wait=0) == []
             log = made.log()
             assert len(log) >= 5
-            return not any(map(costs, log))
+            return log
 
-        wait_until(five_looks_cost_nothing)
+        # What the pod began before it fell asleep may still come to an end.
+        wait_until(lambda: not any(map(costs, five_looks())))
+        assert not any(map(costs, five_looks()))
         store.submit([Submit("step", "{}")])
-        (step,) = wait_until(lambda: consumer.claim_steps(wait=0))
+        (step,) = consumer.claim_steps(wait=LIMIT)
         assert step.step_id == "step"
