@@ -52,9 +52,14 @@ class Sidecar:
                 return error.code, json.load(error)
 
     def claim(self, **options: Any) -> dict[str, Any]:
-        code, answer = self.post("/claim", wait=60, **options)
-        assert code == 200
-        (step,) = answer["steps"]
+        """Claim until there is a step; one request waits for at most a minute."""
+
+        def steps() -> Any:
+            code, answer = self.post("/claim", wait=60, **options)
+            assert code == 200
+            return answer["steps"]
+
+        (step,) = wait_until(steps)
         return dict(step)
 
 

@@ -78,14 +78,15 @@ def test_unserved_steps_run_when_a_pod_comes_that_knows_them(
 ) -> None:
     old, new = launchers
     fleet = FleetQ(old.url)
-    old.start("old", FLEET_Q_VERSION="1.0")
+    threshold = "60"  # a pod of a slow machine counts as live
+    old.start("old", FLEET_Q_VERSION="1.0", FLEET_Q_DEAD_POD_THRESHOLD=threshold)
     step_ids = [fleet.submit({"task_type": "new"}) for _ in range(3)]
     told = "unserved: no live pod takes task type 'new' of queue 'default'"
     wait_until(lambda: told in old.log("old").read_text())
     (row,) = fleet.queue_stats().queues
     assert (row.task_type, row.pending, row.unserved) == ("new", 3, True)
 
-    new.start("new", FLEET_Q_VERSION="2.0")
+    new.start("new", FLEET_Q_VERSION="2.0", FLEET_Q_DEAD_POD_THRESHOLD=threshold)
     assert [fleet.wait(step_id, LIMIT).claimed_by for step_id in step_ids] == ["new"] * 3
     assert not any(row.unserved for row in fleet.queue_stats().queues)
     assert old.log("old").read_text().count(told) == 1

@@ -26,7 +26,10 @@ from tests.waiting import LIMIT, wait_until
 class Client(TestClient):
     """A client of a pod whose steps it claims."""
 
-    def claim(self, n: int = 1, wait: float = LONGEST_WAIT, **options: Any) -> list[dict[str, Any]]:
+    def claim(self, n: int = 1, wait: float | None = None, **options: Any) -> list[dict[str, Any]]:
+        """Claim with one request that waits so long, or until there is a step."""
+        if wait is None:
+            return wait_until(lambda: self.claim(n, LONGEST_WAIT, **options))
         answer = self.post("/claim", json={"n": n, "wait": wait, **options})
         assert answer.status_code == 200, answer.text
         steps: list[dict[str, Any]] = answer.json()["steps"]
