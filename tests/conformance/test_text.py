@@ -114,7 +114,7 @@ def test_any_json_survives(kind: StoreKind, store: Store) -> None:
     join(store)
     numbers = count()
 
-    @settings(max_examples=kind.examples, deadline=None)
+    @settings(max_examples=kind.examples)
     @given(st.dictionaries(text, json_values, max_size=4), json_values)
     def survives(payload: dict[str, object], result: object) -> None:
         step_id = f"step {next(numbers)}"
@@ -135,7 +135,7 @@ def test_any_text_survives(kind: StoreKind, store: Store) -> None:
     join(store)
     numbers = count()
 
-    @settings(max_examples=kind.examples, deadline=None)
+    @settings(max_examples=kind.examples)
     @given(text, text)
     def survives(error: str, traceback: str) -> None:
         step_id = f"step {next(numbers)}"
