@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypedDict, Unpack
+from typing import Any, Final, Generic, ParamSpec, Protocol, TypedDict, Unpack, cast
+
+import msgspec
 
 from fleet_q.core.errors import InvalidInput
-from fleet_q.core.step import OnConflict
+from fleet_q.core.step import OnConflict, Submit
 from fleet_q.core.submission import After
 
 P = ParamSpec("P")
@@ -49,6 +51,29 @@ class SubmittingApp(Protocol):
     ) -> list[str]:
         """Store a step for every payload; return their ids, in order."""
 
+    def command(self, payload: Mapping[str, Any], **options: Unpack[CommandOptions]) -> Submit:
+        """Check a submission and return its command."""
+
+
+class NewStep(msgspec.Struct, frozen=True):
+    """A step that is described and not submitted: what ``task.step(...)`` returns.
+
+    ``command`` submits it to ``app``, whose functions and settings have checked it.
+    """
+
+    app: SubmittingApp
+    command: Submit
+
+    @property
+    def step_id(self) -> str:
+        """The id that the step will have, for the ``after`` of others."""
+        return self.command.step_id
+
+    @property
+    def task_type(self) -> str:
+        """The name of its task."""
+        return self.command.task_type
+
 
 class Submitter(Generic[P]):
     """Submits steps of a task with the same options: what ``task.options(...)`` returns.
@@ -84,6 +109,19 @@ class Submitter(Generic[P]):
         All are checked before the first is stored; see :meth:`fleet_q.FleetQ.submit_many`.
         """
         return self._app.submit_many(self._payloads(arguments), **self._options)
+
+    def step(self, /, *args: P.args, **kwargs: P.kwargs) -> NewStep:
+        """Describe a step that calls the function with these arguments, without submitting it. Its
+        id is chosen now, and it is checked like a submission.
+
+        Raises :class:`InvalidInput` if the function does not accept the arguments, or an option is
+        out of range.
+        """
+        if "connection" in self._options:
+            raise TypeError("step() takes no connection: it submits nothing")
+        options = cast("CommandOptions", self._options)
+        command = self._app.command(self._make_payload(args, kwargs), **options)
+        return NewStep(self._app, command)
 
     def _payloads(self, arguments: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         for number, by_name in enumerate(arguments):

@@ -24,7 +24,7 @@ from fleet_q.services.app.codec import Codec
 from fleet_q.services.app.context import PermanentFailure, RunningApp
 from fleet_q.services.app.origin import Origin, check_findable, origin
 from fleet_q.services.app.retries import Retries
-from fleet_q.services.app.submitter import SubmitOptions, Submitter, SubmittingApp
+from fleet_q.services.app.submitter import NewStep, SubmitOptions, Submitter, SubmittingApp
 from fleet_q.services.app.views import StepView
 
 P = ParamSpec("P")
@@ -122,6 +122,11 @@ class Task(Generic[P, R]):
         Raises :class:`InvalidInput` if the function does not accept the arguments.
         """
         return self.app.submit(self._payload_of(args, kwargs))
+
+    def step(self, /, *args: P.args, **kwargs: P.kwargs) -> NewStep:
+        """Describe a step that calls this function with these arguments, without submitting it; see
+        :meth:`Submitter.step`."""
+        return self.options().step(*args, **kwargs)
 
     def submit_many(self, arguments: Iterable[Mapping[str, Any]]) -> list[str]:
         """Submit a step for each of these arguments by name; return the steps' ids, in order.

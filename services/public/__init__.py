@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fleet_q.services.app.context import PermanentFailure, Snooze, StepContext, current_step
     from fleet_q.services.app.search import StepRow, StepsView
     from fleet_q.services.app.settings import Settings
+    from fleet_q.services.app.submitter import NewStep
     from fleet_q.services.app.tasks import Task
     from fleet_q.services.app.views import (
         DeadLettersView,
@@ -71,6 +72,7 @@ _MODULES: Final = {
     ),
     "fleet_q.services.app.search": ("StepRow", "StepsView"),
     "fleet_q.services.app.settings": ("Settings",),
+    "fleet_q.services.app.submitter": ("NewStep",),
     "fleet_q.services.app.tasks": ("Task",),
     "fleet_q.services.app.views": (
         "DeadLettersView",
@@ -99,6 +101,7 @@ __all__ = [
     "IllegalTransition",
     "InvalidInput",
     "LeaderView",
+    "NewStep",
     "PermanentFailure",
     "PodView",
     "Settings",

@@ -53,6 +53,33 @@ def test_options_apply_to_the_step_and_arguments_to_the_function(app: FleetQ, ru
     assert app.status(t.submit(priority="high")).max_retries == 5
 
 
+def test_step_is_described_and_not_submitted(app: FleetQ) -> None:
+    @app.task("t", max_retries=5)
+    def t(n: int) -> None: ...
+
+    first = t.step(n=1)
+    assert first.step_id != t.step(n=1).step_id
+    second = t.options(step_id="mine", priority=3, after=first.step_id).step(2)
+    assert (second.step_id, second.task_type, second.app) == ("mine", "t", app)
+    assert app.queue() == dict.fromkeys(app.queue(), 0)
+    app.submit_together([second.command, first.command])
+    step = app.status("mine")
+    assert (step.payload, step.priority, step.max_retries) == ({"task_type": "t", "n": 2}, 3, 5)
+    assert step.status == "waiting"
+
+
+def test_described_step_is_checked_like_a_submission(app: FleetQ) -> None:
+    @app.task("t")
+    def t(n: int) -> None: ...
+
+    with pytest.raises(InvalidInput, match="task 't': missing a required"):
+        t.step(m=1)  # type: ignore[call-arg]
+    with pytest.raises(InvalidInput, match="delay must be between"):
+        t.options(delay=-1).step(n=1)
+    with pytest.raises(TypeError, match="takes no connection"):
+        t.options(connection=object()).step(n=1)
+
+
 def test_every_option_is_stored_with_the_step(app: FleetQ) -> None:
     task = app.task("t")(lambda n: None)
     gpu = task.options(
