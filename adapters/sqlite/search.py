@@ -1,8 +1,8 @@
 """Lists of steps in a SQLite file, page by page.
 
 Rows are in the order of their submission, which needs no index. A page looks at a bounded number of
-rows, so it takes milliseconds however long the history is. If few steps have one of the wanted
-statuses, or an id that begins as wanted, an index says which ones.
+rows, so it takes milliseconds however long the history is. If few steps are of the wanted workflow,
+have one of the wanted statuses, or an id that begins as wanted, an index says which ones.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def _page(at: int, found: list[Any], more: int | None, searched: int) -> StepLis
 def _places(run: Run, step_filter: StepFilter) -> list[int] | None:
     """The rows among which the steps are; ``None`` if no index tells few enough."""
     queries: list[tuple[str, dict[str, Any]]] = []
+    if step_filter.workflow_id is not None:
+        queries.append(("places_of_workflow", {"workflow_id": step_filter.workflow_id}))
     if step_filter.statuses and "completed" not in step_filter.statuses:
         statuses = rows.encode(step_filter.statuses)
         queries.append(("places_of_statuses", {"statuses": statuses}))

@@ -56,6 +56,7 @@ class StepRow:
     claimed_ts: str | None
     running_for: float | None
     pod_id: str | None
+    workflow_id: str | None
     labels: dict[str, str]
     unique_key: str | None
     error: str | None
@@ -78,6 +79,7 @@ class StepRow:
             claimed_ts=None if claimed_ts is None else timestamp(claimed_ts),
             running_for=None if claimed_ts is None else max(0, at - claimed_ts) / MICROS,
             pod_id=step.claimed_by,
+            workflow_id=step.workflow_id,
             labels={} if step.labels is None else msgspec.json.decode(step.labels),
             unique_key=step.unique_key,
             error=next(iter((step.error or "").splitlines()), None),
@@ -205,6 +207,7 @@ def step_filter(
     key: Texts = (),
     labels: Mapping[str, str] | None = None,
     pod_id: str | None = None,
+    workflow_id: str | None = None,
     id_prefix: str = "",
     since: Moment | None = None,
     until: Moment | None = None,
@@ -212,8 +215,9 @@ def step_filter(
     """The filter with these conditions, of which a step has to meet all.
 
     ``status``, ``task_type``, ``queue`` and ``key`` are a text or several, of which the step has
-    one; it has all ``labels``; ``pod_id`` holds it or held it last; it was submitted at ``since``
-    or later, and before ``until``: a time, or how long ago that was. Raises :class:`InvalidInput`.
+    one; it has all ``labels``; ``pod_id`` holds it or held it last; it belongs to ``workflow_id``;
+    it was submitted at ``since`` or later, and before ``until``: a time, or how long ago that was.
+    Raises :class:`InvalidInput`.
     """
     statuses = _texts(status, "status")
     for text in statuses:
@@ -227,6 +231,7 @@ def step_filter(
         keys=_texts(key, "key"),
         labels=tuple(sorted(check_labels(labels or {}).items())),
         pod_id=None if pod_id is None else check_id(pod_id, "pod_id"),
+        workflow_id=None if workflow_id is None else check_id(workflow_id, "workflow_id"),
         id_prefix=check_id(id_prefix, "id_prefix") if id_prefix else "",
         submitted_from=None if since is None else _micros(since, "since", now),
         submitted_before=None if until is None else _micros(until, "until", now),

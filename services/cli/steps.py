@@ -36,6 +36,7 @@ _CONDITIONS: Final[dict[str, Any]] = {
     "key": Annotated[Several, typer.Option(metavar="KEY", help="may be repeated")],
     "label": Annotated[Several, typer.Option(metavar="NAME=TEXT", help="all that are given")],
     "pod": Annotated[str | None, typer.Option(metavar="POD_ID", help="holds it, or held it last")],
+    "workflow": Annotated[str | None, typer.Option(metavar="ID", help="belongs to this workflow")],
     "prefix": Annotated[str | None, typer.Option(metavar="TEXT", help="how the id begins")],
     "since": Annotated[str | None, typer.Option(metavar="TIME", help="submitted since: 2h, or a"
                                                 " time in UTC")],
@@ -101,7 +102,7 @@ def _parameters(options: dict[str, Any]) -> Iterator[inspect.Parameter]:
 
 
 def _conditions(given: dict[str, Any]) -> dict[str, Any]:
-    names = {"type": "task_type", "pod": "pod_id", "prefix": "id_prefix"}
+    names = {"type": "task_type", "pod": "pod_id", "workflow": "workflow_id", "prefix": "id_prefix"}
     conditions = {names.get(name, name): value for name, value in given.items() if value}
     if "label" in conditions:
         conditions["labels"] = parse_labels(conditions.pop("label"))

@@ -35,6 +35,7 @@ class Selection(Strict):
     key: list[Id] | None = Field(None, max_length=MOST_TEXTS)
     labels: dict[str, str] | None = Field(None, max_length=MAX_LABELS)
     pod_id: Id | None = None
+    workflow_id: Id | None = None
     id_prefix: Id | None = None
     since: Time | None = None
     until: Time | None = None
@@ -70,6 +71,7 @@ def add_steps(locked: APIRouter, fleet: FleetQ) -> None:
         key: Annotated[list[Id] | None, Query(max_length=MOST_TEXTS)] = None,
         label: Annotated[list[str] | None, Query(max_length=MAX_LABELS)] = None,
         pod_id: Id | None = None,
+        workflow_id: Id | None = None,
         id_prefix: Id | None = None,
         since: Time | None = None,
         until: Time | None = None,
@@ -87,6 +89,7 @@ def add_steps(locked: APIRouter, fleet: FleetQ) -> None:
             key=key,
             labels=parse_labels(label or []),
             pod_id=pod_id,
+            workflow_id=workflow_id,
             id_prefix=id_prefix,
             since=since,
             until=until,

@@ -69,6 +69,16 @@ def test_steps_with_a_rare_prefix_are_found_by_their_ids(store: SqliteStore) -> 
     assert ids([first, second]) == rare(*range(90, -1, -10))
 
 
+def test_steps_of_a_workflow_are_found_by_its_index(store: SqliteStore) -> None:
+    store.submit([Submit(f"flow {n}", "{}", unique=True, workflow_id="flow") for n in range(9)])
+    store.submit([Submit(f"later {number}", "{}", unique=True) for number in range(20)])
+
+    found = pages(store, StepFilter(workflow_id="flow", statuses=("pending",)), limit=6)
+
+    assert ids(found) == [f"flow {number}" for number in range(8, -1, -1)]
+    assert {page.searched for page in found} == {9}
+
+
 def test_steps_with_a_frequent_status_are_found_among_the_latest(store: SqliteStore) -> None:
     found = pages(store, StepFilter(statuses=("pending",), task_types=("rare",)))
 

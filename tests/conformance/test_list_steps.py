@@ -96,6 +96,22 @@ def test_every_condition_selects(store: Store, clock: FakeClock) -> None:
     assert listed(store, StepFilter(queues=("gpu",), statuses=("claimed",))) == []
 
 
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_steps_of_a_workflow_are_listed(store: Store, clock: FakeClock, limit: int) -> None:
+    for number in range(3):
+        submit(store, f"a{number}", workflow_id="nightly-1", queue="gpu" if number else "default")
+        submit(store, f"b{number}", workflow_id="nightly-2")
+        submit(store, f"c{number}")
+        clock.advance(1)
+
+    workflow = StepFilter(workflow_id="nightly-1")
+    assert listed(store, workflow, limit) == ["a2", "a1", "a0"]
+    assert [step.workflow_id for step in store.list_steps(workflow, 3).steps] == ["nightly-1"] * 3
+    in_queue = StepFilter(workflow_id="nightly-1", queues=("gpu",), statuses=("pending",))
+    assert listed(store, in_queue, limit) == ["a2", "a1"]
+    assert listed(store, StepFilter(workflow_id="nightly"), limit) == []
+
+
 def test_steps_of_each_status_are_listed(store: Store) -> None:
     completed_step(store, "completed")
     failed_step(store, "failed")

@@ -123,6 +123,21 @@ def test_selected_steps_are_cancelled_replayed_and_reprioritized(
     assert (app.status("a").priority, app.status("other").priority) == (9, 0)
 
 
+def of_workflows(app: FleetQ) -> None:
+    app.store.submit([Submit(name, "{}", workflow_id=f"{name[0]}-1") for name in ("a1", "a2", "b")])
+
+
+def test_steps_of_a_workflow_are_found_and_changed(app: FleetQ, http: TestClient) -> None:
+    of_workflows(app)
+    assert found(app, workflow_id="a-1") == ["a2", "a1"]
+    assert app.cancel_steps(workflow_id="b-1") == 1
+    assert statuses(app, "a1", "b") == ["pending", "cancelled"]
+    [row] = http.get("/steps", params={"workflow_id": "b-1"}).json()["steps"]
+    assert (row["step_id"], row["workflow_id"]) == ("b", "b-1")
+    changed = http.post("/steps/replay", json={"workflow_id": "b-1", "status": ["cancelled"]})
+    assert changed.json() == {"steps": 1, "dry_run": False}
+
+
 def test_change_of_steps_whose_status_never_allows_it_is_refused(app: FleetQ) -> None:
     with pytest.raises(InvalidInput, match="steps that are completed cannot be cancelled"):
         app.cancel_steps(status="completed")
@@ -190,6 +205,15 @@ def test_command_asks_before_it_changes_steps(fleet_q: Command) -> None:
         "dry_run": False,
     }
     assert fleet_q("steps", "replay", "--yes")[1] == "replayed 0 steps\n"
+
+
+def test_command_lists_and_changes_steps_of_a_workflow(fleet_q: Command) -> None:
+    of_workflows(FleetQ())  # in the file of the command, in the same folder
+    rows = json.loads(fleet_q("steps", "list", "--workflow", "a-1", "--json")[1])["steps"]
+    assert [row["step_id"] for row in rows] == ["a2", "a1"]
+    assert fleet_q("steps", "cancel", "--workflow", "a-1", "--yes")[1] == "cancelled 2 steps\n"
+    replay = ("steps", "replay", "--workflow", "a-1", "--status", "cancelled", "--yes")
+    assert fleet_q(*replay)[1] == "replayed 2 steps\n"
 
 
 def test_moments_are_ages_or_times_in_utc() -> None:

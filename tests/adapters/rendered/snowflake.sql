@@ -1576,12 +1576,13 @@ SELECT
     DATE_PART(epoch_microsecond, step.created_ts),
     DATE_PART(epoch_microsecond, step.last_update_ts),
     DATE_PART(epoch_microsecond, step.available_ts), step.claimed_by, step.version, step.queue,
-    step.task_type, step.key, step.unique_key, step.labels, step.timeout, step.error
+    step.task_type, step.key, step.unique_key, step.labels, step.timeout, step.workflow_id,
+    step.error
 FROM (SELECT 1 AS always) AS now
 LEFT JOIN (
     SELECT step_id, status, priority, retry_count, max_retries, created_ts, last_update_ts,
         available_ts, claimed_by, version, queue, task_type, key, unique_key, labels, timeout,
-        SUBSTR(error, 1, 500) AS error
+        workflow_id, SUBSTR(error, 1, 500) AS error
     FROM "STEP_TRACKER"
     WHERE (
             :statuses IS NULL
@@ -1603,6 +1604,7 @@ LEFT JOIN (
         )
         AND (:labels IS NULL OR ',' || SUBSTR(labels, 2) LIKE :labels ESCAPE '^')
         AND (:pod_id IS NULL OR claimed_by = :pod_id)
+        AND (:workflow_id IS NULL OR workflow_id = :workflow_id)
         AND STARTSWITH(step_id, :id_prefix)
         AND (:submitted_from IS NULL OR created_ts >= TO_TIMESTAMP_LTZ(:submitted_from, 6))
         AND (:submitted_before IS NULL OR created_ts < TO_TIMESTAMP_LTZ(:submitted_before, 6))

@@ -723,7 +723,7 @@ SELECT
     step.rowid, step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
         step.created_ts, step.last_update_ts, step.available_ts, step.claimed_by, step.version,
         step.queue, step.task_type, step.key, step.unique_key, step.labels, step.timeout,
-        substr(step.error, 1, 500)
+        step.workflow_id, substr(step.error, 1, 500)
 FROM json_each(:places) AS place
 JOIN step_tracker AS step ON step.rowid = place.value
 WHERE step.rowid < :before
@@ -737,6 +737,7 @@ WHERE step.rowid < :before
         WHERE instr(',' || substr(coalesce(step.labels, ''), 2), value) = 0
     )
     AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
+    AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
     AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
     AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
     AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
@@ -749,7 +750,7 @@ SELECT
     latest.place, step.step_id, step.status, step.priority, step.retry_count, step.max_retries,
         step.created_ts, step.last_update_ts, step.available_ts, step.claimed_by, step.version,
         step.queue, step.task_type, step.key, step.unique_key, step.labels, step.timeout,
-        substr(step.error, 1, 500)
+        step.workflow_id, substr(step.error, 1, 500)
 FROM (
     SELECT rowid AS place FROM step_tracker WHERE rowid < :before ORDER BY rowid DESC LIMIT :most
 ) AS latest
@@ -764,6 +765,7 @@ AND NOT EXISTS (
     WHERE instr(',' || substr(coalesce(step.labels, ''), 2), value) = 0
 )
 AND (:pod_id IS NULL OR step.claimed_by = :pod_id)
+AND (:workflow_id IS NULL OR step.workflow_id = :workflow_id)
 AND substr(step.step_id, 1, length(:id_prefix)) = :id_prefix
 AND (:submitted_from IS NULL OR step.created_ts >= :submitted_from)
 AND (:submitted_before IS NULL OR step.created_ts < :submitted_before)
@@ -913,6 +915,12 @@ UNION ALL
 SELECT rowid FROM step_tracker INDEXED BY step_tracker_others
 WHERE status <> 'completed' AND status <> 'claimed' AND status <> 'pending' AND status <> 'failed'
     AND status IN (SELECT value FROM json_each(:statuses))
+LIMIT :limit;
+
+-- sqlite/places_of_workflow
+-- The rows of the steps of a workflow.
+SELECT rowid FROM step_tracker INDEXED BY step_tracker_workflow
+WHERE workflow_id = :workflow_id
 LIMIT :limit;
 
 -- sqlite/pod
