@@ -19,7 +19,7 @@ SHORTEST_SPAN: Final = 1 * MICROS
 """Microseconds over which a rate is taken at least: one step that ended just now is no rate."""
 
 
-COUNTED: Final[tuple[StepStatus, ...]] = ("pending", "claimed", "failed")
+COUNTED: Final[tuple[StepStatus, ...]] = ("pending", "waiting", "claimed", "failed")
 """The statuses whose steps are all counted, however old they are."""
 
 ENDED: Final[tuple[StepStatus, ...]] = ("completed", "failed")
@@ -62,9 +62,10 @@ class TypeStats(msgspec.Struct, frozen=True):
     """The steps of one task type in one queue.
 
     - ``is_paused``: the queue is.
-    - ``pending``: those that wait, of which ``delayed`` are not due; ``oldest`` is since when the
-      due one waits that has waited longest.
-    - ``claimed``: those that pods hold; ``failed``: the dead letters.
+    - ``pending``: those that pods may claim, of which ``delayed`` are not due; ``oldest`` is since
+      when the due one waits that has waited longest.
+    - ``waiting``: those that wait for others; ``claimed``: those that pods hold; ``failed``: the
+      dead letters.
     - ``completed_lately``, ``failed_lately``: those that ended in the window, the first of them at
       ``first_ended``.
     """
@@ -74,6 +75,7 @@ class TypeStats(msgspec.Struct, frozen=True):
     is_paused: bool
     pending: int
     delayed: int
+    waiting: int
     claimed: int
     failed: int
     oldest: int | None
@@ -123,6 +125,7 @@ def stats_of_types(groups: Iterable[StepGroup], paused: Collection[str]) -> tupl
             queue in paused,
             pending=total.numbers["pending"],
             delayed=total.delayed,
+            waiting=total.numbers["waiting"],
             claimed=total.numbers["claimed"],
             failed=total.numbers["failed"],
             oldest=total.oldest,

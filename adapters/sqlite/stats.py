@@ -46,6 +46,8 @@ def groups_of_steps(run: Run, at: int, window: int) -> tuple[int, list[StepGroup
         places.append(place)
     for queue, task_type, number, delayed, oldest in run("delayed_by_type", {"now": at}):
         groups.append(StepGroup(queue, task_type, "pending", number, delayed, oldest))
+    for queue, task_type, number in run("waiting_by_type"):
+        groups.append(StepGroup(queue, task_type, "waiting", number))
     for queue, task_type, number, place in run("claimed_by_type"):
         groups.append(StepGroup(queue, task_type, "claimed", number))
         places.append(place)

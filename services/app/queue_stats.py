@@ -15,16 +15,18 @@ class TypeStatsView:
     """The steps of one task type in one queue; times are in seconds.
 
     ``pending`` steps wait, of which ``delayed`` are not due, and the one that has been due for
-    longest is since ``oldest_age``. ``failed`` are the dead letters. ``completed_lately`` and
-    ``failed_lately`` are those that ended in the window. ``time_left`` is how long the steps that
-    are due take at the rate at which steps ended in it; ``None``: unknown, because none ended or
-    the queue is ``paused``. ``unserved``: steps wait, and no live pod takes them.
+    longest is since ``oldest_age``. ``waiting`` steps wait for others. ``failed`` are the dead
+    letters. ``completed_lately`` and ``failed_lately`` are those that ended in the window.
+    ``time_left`` is how long the steps that are due take at the rate at which steps ended in it;
+    ``None``: unknown, because none ended or the queue is ``paused``. ``unserved``: steps wait, and
+    no live pod takes them.
     """
 
     queue: str
     task_type: str | None
     pending: int
     delayed: int
+    waiting: int
     claimed: int
     failed: int
     oldest_age: float | None
@@ -43,6 +45,7 @@ class TypeStatsView:
             task_type=stats.task_type or None,
             pending=stats.pending,
             delayed=stats.delayed,
+            waiting=stats.waiting,
             claimed=stats.claimed,
             failed=stats.failed,
             oldest_age=None if stats.oldest is None else _seconds(at - stats.oldest),

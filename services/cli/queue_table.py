@@ -14,7 +14,7 @@ from fleet_q.services.app.queue_stats import QueueStatsView, TypeStatsView
 from fleet_q.services.cli.output import padded, shortened
 from fleet_q.services.worker.escapes import one_line
 
-SHORTEST_NAME: Final = 6
+SHORTEST_NAME: Final = 5
 """Cells that the name of a queue or of a task type keeps when it is shortened."""
 
 
@@ -27,9 +27,11 @@ _NAMES: Final = (
     _Column("queue", lambda row: row.queue),
     _Column("type", lambda row: row.task_type or "-"),
 )
+_WAITING: Final = _Column("waiting", lambda row: row.waiting)
 _NUMBERS: Final = (
     _Column("pending", lambda row: row.pending),
     _Column("delayed", lambda row: row.delayed),
+    _WAITING,
     _Column("claimed", lambda row: row.claimed),
     _Column("dead", lambda row: row.failed),
     _Column("oldest", lambda row: "-" if row.oldest_age is None else age(row.oldest_age)),
@@ -56,12 +58,15 @@ def report(stats: QueueStatsView, width: float) -> list[Text]:
 
 
 def table(stats: QueueStatsView, width: float) -> list[Text]:
-    """Return the lines of the table. Names are shortened as far as ``width`` cells require."""
+    """Return the lines of the table. Names are shortened as far as ``width`` cells require. The
+    column of steps that wait for others is there if any do."""
+    some_wait = any(row.waiting for row in stats.queues)
+    columns = [column for column in _NUMBERS if some_wait or column is not _WAITING]
     names = [[column.head for column in _NAMES]]
-    numbers = [[column.head for column in _NUMBERS]]
+    numbers = [[column.head for column in columns]]
     for row in stats.queues:
         names.append([one_line(str(column.value(row))) for column in _NAMES])
-        numbers.append([str(column.value(row)) for column in _NUMBERS])
+        numbers.append([str(column.value(row)) for column in columns])
     number_widths = _widths(numbers)
     room = width - sum(number_widths)
     gap = 2 if sum(_widths(names)) + 2 * len(number_widths) + 2 <= room else 1

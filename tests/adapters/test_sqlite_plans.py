@@ -24,6 +24,7 @@ INDEX_OF = {
     "queued_by_type": "step_tracker_queue",
     "queued_longest": "step_tracker_queue",
     "delayed_by_type": "step_tracker_delayed",
+    "waiting_by_type": "step_tracker_with_parents",
     "claimed_by_type": "step_tracker_claimed",
     "failed_by_type": "step_tracker_failed",
     "mark_due": "step_tracker_delayed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleet_q.core.dependencies import parents_json
 from fleet_q.core.ports import Store
 from fleet_q.core.queue_stats import QueueStats, TypeStats
 from fleet_q.core.queues import QueueChange
@@ -66,6 +67,7 @@ def test_steps_of_a_type_are_counted_by_status(store: Store, clock: FakeClock) -
     submit_of(store, "q", "t", "first", "second")
     waits_since = clock()
     submit_of(store, "q", "t", "delayed", delay=60 * SECOND)
+    submit_of(store, "q", "t", "child", parents=parents_json({"first": "success"}))
     clock.advance(5)
     assert store.queue_stats(WINDOW).types == (
         TypeStats(
@@ -74,6 +76,7 @@ def test_steps_of_a_type_are_counted_by_status(store: Store, clock: FakeClock) -
             is_paused=False,
             pending=3,
             delayed=1,
+            waiting=1,
             claimed=1,
             failed=1,
             oldest=waits_since,

@@ -25,6 +25,7 @@ def test_groups_of_one_type_add_up() -> None:
     stats = of_groups(
         StepGroup("q", "t", "pending", 3, oldest=7),
         StepGroup("q", "t", "pending", 2, delayed=1, oldest=5),
+        StepGroup("q", "t", "waiting", 7),
         StepGroup("q", "t", "claimed", 4, recent=4, first_recent=1),
         StepGroup("q", "t", "failed", 6, recent=1, first_recent=9),
         StepGroup("q", "t", "completed", 50, recent=8, first_recent=8),
@@ -36,6 +37,7 @@ def test_groups_of_one_type_add_up() -> None:
         is_paused=False,
         pending=5,
         delayed=1,
+        waiting=7,
         claimed=4,
         failed=6,
         oldest=5,

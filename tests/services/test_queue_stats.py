@@ -21,8 +21,8 @@ from tests.services.hostile_text import HOSTILE, is_harmless
 
 
 def row(queue: str = "default", task_type: str | None = "t", **values: Any) -> TypeStatsView:
-    numbers: dict[str, Any] = dict.fromkeys(("pending", "delayed", "claimed", "failed"), 0)
-    numbers |= {"completed_lately": 0, "failed_lately": 0}
+    numbers: dict[str, Any] = dict.fromkeys(("pending", "delayed", "waiting", "claimed"), 0)
+    numbers |= {"failed": 0, "completed_lately": 0, "failed_lately": 0}
     numbers |= {"oldest_age": None, "time_left": None, "paused": False, "unserved": False}
     return TypeStatsView(queue, task_type, **{**numbers, **values})
 
@@ -74,6 +74,7 @@ def test_admin_queue_has_the_counts_and_those_of_each_queue(app: FleetQ) -> None
         "task_type": "t",
         "pending": 1,
         "delayed": 0,
+        "waiting": 0,
         "claimed": 0,
         "failed": 0,
         "completed_lately": 0,
@@ -141,7 +142,7 @@ def test_last_column_says_how_much_time_is_left(values: dict[str, Any], left: st
 def test_table_fits_into_80_columns() -> None:
     full = row(
         "a queue with a long name", "a_task_type_with_a_long_name", pending=1_000_000,
-        delayed=500_000, claimed=1_000, failed=9_999, oldest_age=86_400.0 * 30,
+        delayed=500_000, waiting=30_000, claimed=1_000, failed=9_999, oldest_age=86_400.0 * 30,
         completed_lately=100_000, failed_lately=10_000, unserved=True,
     )  # fmt: skip
     wide = row("北京" * 20, "é" * 200, pending=1, time_left=3.0)
@@ -155,6 +156,13 @@ def test_table_fits_into_80_columns() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_control_characters_in_names_are_escaped(text: str) -> None:
     assert all(is_harmless(line) for line in lines(row(f"x{text}y", f"x{text}y")))
+
+
+def test_steps_that_wait_for_others_have_a_column_if_there_are_any() -> None:
+    head, first, second = lines(row(pending=1), row("other", waiting=2))
+    column = head.split().index("waiting")
+    assert (first.split()[column], second.split()[column]) == ("0", "2")
+    assert "waiting" not in lines(row(pending=1))[0]
 
 
 def test_columns_stay_aligned() -> None:

@@ -1215,6 +1215,13 @@ WHERE child.parents IS NOT NULL AND child.status = 'waiting'
     AND child.status IN ('pending', 'waiting', 'claimed')
     AND parent.key IN (SELECT value FROM json_each(:parent_ids));
 
+-- sqlite/waiting_by_type
+-- How many steps of each queue and task type wait for others.
+SELECT queue, task_type, count(*)
+FROM step_tracker INDEXED BY step_tracker_with_parents
+WHERE parents IS NOT NULL AND status IN ('pending', 'waiting', 'claimed') AND status = 'waiting'
+GROUP BY queue, task_type;
+
 -- sqlite/waiting_types
 -- The queues and task types of which steps wait, with a key or without one, and whether the queue has
 -- limits. Reads a few entries of the index for each, however many steps wait.
