@@ -203,7 +203,8 @@ def restored(
     for child_id, kinds in parents.items():
         for parent_id, kind in kinds.items():
             if parent_id in parents:
-                children[parent_id].append(child_id)
+                if kind == "success":
+                    children[parent_id].append(child_id)
             elif is_lost(kind, statuses.get(parent_id)):
                 stays.append(child_id)
     while stays:

@@ -177,6 +177,17 @@ def test_step_of_two_failed_parents_comes_back_with_the_second_replay(store: Sto
     assert statuses(store, "cd") == ["waiting", "waiting"]
 
 
+def test_step_comes_back_without_one_whose_end_alone_it_needs(store: Store) -> None:
+    kinds: dict[str, Kind] = {"a": "success", "c": "finished"}
+    store.submit([step("a"), step("b"), step("c", "a", "b")])
+    store.submit([Submit("d", "{}", parents=parents_json(kinds))])
+    run(store, a="fail", b="fail")
+    assert statuses(store, "cd") == ["cancelled", "cancelled"]
+    store.replay(["a"])
+    assert statuses(store, "abcd") == ["pending", "failed", "cancelled", "waiting"]
+    assert [run(store), run(store)] == [["a"], ["d"]]
+
+
 def test_replay_of_two_failed_parents_at_once_brings_back_their_child(store: Store) -> None:
     store.submit([step("a"), step("b"), step("c", "a", "b")])
     run(store, a="fail", b="fail")

@@ -108,6 +108,14 @@ def test_steps_are_restored_unless_a_parent_is_lost_that_is_not() -> None:
     assert restored(parents, {"a": "pending", "x": "completed"}) == ["b", "c", "d", "e"]
 
 
+def test_step_that_needs_only_the_end_of_one_that_stays_fallen_is_restored() -> None:
+    parents: dict[str, dict[str, Kind]] = {
+        "c": {"p": "success", "q": "finished"},
+        "q": {"p": "success", "x": "success"},
+    }
+    assert restored(parents, {"p": "pending", "x": "failed"}) == ["c"]
+
+
 def test_replay_waits_for_parents_that_are_replayed_too() -> None:
     steps = {"b": child("b", "a"), "a": child("a")}
     result = replays(steps, {"a": "cancelled"})
