@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
 from typing import Final, Protocol, TypeVar
 
@@ -84,9 +85,10 @@ def rebuild(
         return step_ids
 
     with database.snapshot() as tx:
-        waits = _Waits(tx, _report_only if check else correct_waits)
         if check:
+            waits = _Waits(lambda: nullcontext(tx), _report_only)
             return compare(tx, _report_only, _report_only, _report_only, progress, waits)
+        waits = _Waits(database.read, correct_waits)  # the snapshot has the rows from before
         return compare(tx, correct_steps, correct_pods, correct_queues, progress, waits)
 
 
@@ -156,8 +158,10 @@ class _Waits:
     """Compares the dependencies of waiting steps with those that follow from their parents, once
     their rows are corrected."""
 
-    def __init__(self, tx: Transaction, correct: Correct) -> None:
-        self._tx = tx
+    def __init__(
+        self, read: Callable[[], AbstractContextManager[Transaction]], correct: Correct
+    ) -> None:
+        self._read = read
         self._correct = correct
         self._waiting: list[str] = []
 
@@ -172,7 +176,8 @@ class _Waits:
         """The ids of the steps whose dependencies differ; corrects them in batches."""
         for first in range(0, len(self._waiting), BATCH_ROWS):
             step_ids = self._waiting[first : first + BATCH_ROWS]
-            differing = differing_waits(self._tx, self._tx.steps(step_ids).values())
+            with self._read() as tx:
+                differing = differing_waits(tx, tx.steps(step_ids).values())
             if differing:
                 yield from self._correct(list(differing))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from fleet_q.core.dependencies import Dependency, Kind, parents_json
 from fleet_q.core.errors import InvalidInput, ParentNotReplayed, UnknownStep
@@ -382,3 +383,19 @@ def test_rebuild_corrects_the_dependencies_of_waiting_steps(store: Store, kind: 
     assert store.rebuild().differing_waits == ("c", "d")
     assert store.rebuild(check=True).equal
     assert [run(store) for _ in range(3)] == [["a", "b"], ["c"], ["d"]]
+
+
+def test_rebuild_gives_dependencies_to_waiting_steps_whose_rows_it_corrects(
+    store: Store, kind: StoreKind
+) -> None:
+    if not kind.keeps_dependencies:
+        pytest.skip(f"{kind.name} keeps no dependencies")
+    store.submit([step("a"), step("b", "a"), step("c", "a")])
+    pending = replace(known(store, "c"), status="pending")
+    with store._database.write() as tx:  # type: ignore[attr-defined]
+        tx.replace_steps(["b", "c"], [pending])
+        tx.delete_dependencies_of(["b", "c"])
+    report = store.rebuild()
+    assert (report.differing_steps, report.differing_waits) == (("b", "c"), ("b", "c"))
+    assert store.rebuild(check=True).equal
+    assert [run(store), run(store)] == [["a"], ["b", "c"]]
