@@ -24,6 +24,7 @@ from fleet_q.core.ports import (
     SubmitResult,
     SyncRequest,
     SyncResult,
+    Transaction,
 )
 from fleet_q.core.queue_stats import QueueStats
 from fleet_q.core.queues import Queue, QueueChange, QueueEvent
@@ -113,20 +114,23 @@ class EventStore:
 
     def step(self, step_id: str) -> Step | None:
         with self._database.read() as tx:
-            step = tx.steps([step_id]).get(step_id)
-            if step is not None or not tx.has_inbox_rows():
-                return step
-            row = tx.inbox_row(step_id)
-            return None if row is None else waiting_step(row, tx.at, self._intake)
+            return self._step(tx, step_id)
+
+    def _step(self, tx: Transaction, step_id: str) -> Step | None:
+        step = tx.steps([step_id]).get(step_id)
+        if step is not None or not tx.has_inbox_rows():
+            return step
+        row = tx.inbox_row(step_id)
+        return None if row is None else waiting_step(row, tx.at, self._intake)
 
     def parents(self, step_id: str) -> list[Step] | None:
         with self._database.read() as tx:
-            step = tx.steps([step_id]).get(step_id)
+            step = self._step(tx, step_id)
             if step is None:
                 return None
-            parents = parents_of(step.parents)
-            found = tx.steps(list(parents)) if parents else {}
-            return [found[parent_id] for parent_id in parents if parent_id in found]
+            parent_ids = parents_of(step.parents)
+            parents = tx.steps(list(parent_ids)) if parent_ids else {}
+            return [parents[parent_id] for parent_id in parent_ids if parent_id in parents]
 
     def history(self, step_id: str) -> list[StepEvent]:
         with self._database.read() as tx:

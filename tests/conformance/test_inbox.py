@@ -196,6 +196,7 @@ def test_row_is_a_pending_step_before_it_is_taken_in(store: Store, insert: Inser
     step = known(store, "step")
     assert (step.status, step.priority, step.version) == ("pending", 4, 0)
     assert store.step("wrong") is None
+    assert (store.parents("step"), store.parents("wrong")) == ([], None)
     assert store.step("other") is None
     backlog = store.backlog()
     assert (backlog.pending, backlog.claimable, backlog.oldest) == (2, 2, backlog.at)
