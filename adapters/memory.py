@@ -386,9 +386,11 @@ class MemoryTransaction(StepByStep):
             self._db.dependencies.add(dependency)
             self._undo.append(partial(self._db.dependencies.remove, dependency))
 
-    def wait_again(self, parent_ids: Sequence[str]) -> None:
+    def wait_again(self, parent_ids: Sequence[str], *, are_new: bool = False) -> None:
         again = set(parent_ids)
         for step in self._in_status("waiting"):
+            if are_new and step.version == 1:
+                continue
             for parent_id, kind in parents_of(step.parents).items():
                 if parent_id in again and not self._db.dependencies.has(parent_id, step.step_id):
                     self.write_dependencies([Dependency(parent_id, step.step_id, kind)])

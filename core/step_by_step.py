@@ -58,6 +58,7 @@ class StepByStep(Settling):
         merged = uniqueness.with_owners_as_parents(new, merged, owners, changes.steps)
         results: dict[str, SubmitResult] = {}
         with_parents: list[Submit] = []
+        reused: list[str] = []  # new steps whose ids earlier ones may have had, which were pruned
         for submit in merged:
             owner = owners.get(submit.unique_key) if submit.unique_key is not None else None
             if owner is None or submit.step_id in changes.steps:
@@ -65,6 +66,8 @@ class StepByStep(Settling):
                 results.setdefault(submit.step_id, SubmitResult(submit.step_id, is_new))
                 if is_new and submit.parents is not None:
                     with_parents.append(submit)
+                if is_new and not submit.unique:
+                    reused.append(submit.step_id)
                 continue
             replace = uniqueness.replacement(owner, submit)
             if replace is not None:
@@ -72,6 +75,8 @@ class StepByStep(Settling):
                 changes.apply(replace)
             results[submit.step_id] = SubmitResult(owner.step_id, is_new=False)
         changes.write()
+        if reused and self.has_dependencies():
+            self.wait_again(reused, are_new=True)
         if with_parents:
             self.wait(with_parents, by)
         return uniqueness.results_of(new, results)

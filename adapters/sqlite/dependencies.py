@@ -55,8 +55,9 @@ class SqliteDependencies(StepByStep):
     def write_dependencies(self, added: Sequence[Dependency]) -> None:
         self._run_many(_INSERT, [(d.parent_id, d.child_id, d.kind) for d in added])
 
-    def wait_again(self, parent_ids: Sequence[str]) -> None:
-        self._run("wait_again", {"parent_ids": rows.encode(parent_ids)})
+    def wait_again(self, parent_ids: Sequence[str], *, are_new: bool = False) -> None:
+        values = {"parent_ids": rows.encode(parent_ids), "least_version": 2 if are_new else 1}
+        self._run("wait_again", values)
 
     def delete_dependencies(self, removed: Sequence[Dependency]) -> None:
         self._run("delete_dependencies", {"removed": rows.encode(removed)})

@@ -180,9 +180,10 @@ class Transaction(Protocol):
     def write_dependencies(self, added: Sequence[Dependency]) -> None:
         """Add dependencies. A step has at most one on each other step."""
 
-    def wait_again(self, parent_ids: Sequence[str]) -> None:
+    def wait_again(self, parent_ids: Sequence[str], *, are_new: bool = False) -> None:
         """Add a dependency on each of these steps, which are open again, to every waiting step that
-        has it as a parent."""
+        has it as a parent. ``are_new``: they are new, under the ids of steps that were pruned, so
+        only steps that were restored since then have them as parents."""
 
     def delete_dependencies(self, removed: Sequence[Dependency]) -> None:
         """Delete dependencies."""

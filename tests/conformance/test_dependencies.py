@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pytest
 from msgspec.structs import replace
 
 from fleet_q.core.dependencies import Dependency, Kind, parents_json
 from fleet_q.core.errors import InvalidInput, ParentNotReplayed, UnknownStep
+from fleet_q.core.lifecycle import FINAL, StepStatus
 from fleet_q.core.ports import Store, SyncRequest
 from fleet_q.core.pruning import PruneStats, prune_cycle
 from fleet_q.core.step import Cancel, Complete, Fail, Recover, Replay, Submit
@@ -189,6 +190,22 @@ def test_step_comes_back_without_one_whose_end_alone_it_needs(store: Store) -> N
     assert [run(store), run(store)] == [["a"], ["d"]]
 
 
+def test_restored_step_waits_for_a_new_one_under_the_id_of_a_pruned_parent(
+    store: Store, clock: FakeClock
+) -> None:
+    store.submit([step("a"), step("b", delay=SECOND), step("c", "a", "b")])
+    run(store, a="fail")
+    clock.advance(SECOND)
+    prune(store, ["failed"])
+    assert store.step("a") is None
+    store.replay(["c"])
+    store.submit([step("d"), step("a", delay=SECOND)])
+    assert run(store) == ["b", "d"]
+    assert known(store, "c").status == "waiting"
+    clock.advance(SECOND)
+    assert [run(store), run(store)] == [["a"], ["c"]]
+
+
 def test_replay_of_two_failed_parents_at_once_brings_back_their_child(store: Store) -> None:
     store.submit([step("a"), step("b"), step("c", "a", "b")])
     run(store, a="fail", b="fail")
@@ -299,11 +316,9 @@ def test_parents_of_a_step_have_their_results(store: Store) -> None:
     assert store.parents("none") is None
 
 
-def prune(store: Store) -> int:
+def prune(store: Store, statuses: Collection[StepStatus] = FINAL) -> int:
     stats = PruneStats()
-    program = prune_cycle(
-        older_than=0, prune_batch=10, stats=stats, statuses=("completed", "failed", "cancelled")
-    )
+    program = prune_cycle(older_than=0, prune_batch=10, stats=stats, statuses=statuses)
     for _ in call_by_call(store, program):
         pass
     return stats.steps
@@ -391,9 +406,9 @@ def test_rebuild_gives_dependencies_to_waiting_steps_whose_rows_it_corrects(
     if not kind.keeps_dependencies:
         pytest.skip(f"{kind.name} keeps no dependencies")
     store.submit([step("a"), step("b", "a"), step("c", "a")])
-    pending = replace(known(store, "c"), status="pending")
+    pending = [replace(known(store, step_id), status="pending") for step_id in "bc"]
     with store._database.write() as tx:  # type: ignore[attr-defined]
-        tx.replace_steps(["b", "c"], [pending])
+        tx.replace_steps(["b", "c"], pending)
         tx.delete_dependencies_of(["b", "c"])
     report = store.rebuild()
     assert (report.differing_steps, report.differing_waits) == (("b", "c"), ("b", "c"))

@@ -32,6 +32,7 @@ DROP INDEX step_tracker_unique_active;
 CREATE INDEX step_tracker_unique_active ON step_tracker (unique_key)
     WHERE unique_key IS NOT NULL AND status IN ('pending', 'waiting', 'claimed');
 
--- The steps whose parents are kept until they end.
-CREATE INDEX IF NOT EXISTS step_tracker_with_parents ON step_tracker (step_id)
+-- The steps whose parents are kept until they end. Those of a later version than the first may wait
+-- for new steps under the ids of parents that were pruned.
+CREATE INDEX IF NOT EXISTS step_tracker_with_parents ON step_tracker (status, version)
     WHERE parents IS NOT NULL AND status IN ('pending', 'waiting', 'claimed');
