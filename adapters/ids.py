@@ -1,4 +1,4 @@
-"""Generates the ids of steps."""
+"""Generates the ids of steps and workflows."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def new_step_id() -> str:
     head = ticks >> 12 << 16 | 7 << 12 | ticks & 0xFFF
     tail = 0b10 << 62 | _random.getrandbits(62)
     return f"step-{head << 64 | tail:032x}"
+
+
+def new_workflow_id(name: str) -> str:
+    """Return the id of a workflow: its name, and a UUIDv7 in hex."""
+    return name + new_step_id().removeprefix("step")
 
 
 INTAKE: Final = Intake(new_step_id)

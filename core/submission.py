@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set, Sized
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
-from fleet_q.core.dependencies import KINDS, MAX_PARENTS, Kind, parents_json
+from fleet_q.core.dependencies import KINDS, MAX_PARENTS, Kind, parents_json, parents_of
 from fleet_q.core.errors import InvalidInput
 from fleet_q.core.events import DEFAULT_QUEUE
 from fleet_q.core.retry import micros
@@ -207,8 +208,7 @@ def _parents(after: object) -> str | None:
         after = [after]
     if not isinstance(after, Mapping | Sequence | Set):
         raise InvalidInput(f"after must be a list of ids, or an object by id, not {_name(after)}")
-    if len(after) > MAX_PARENTS:
-        raise InvalidInput(f"after has {len(after)} steps; the limit is {MAX_PARENTS}")
+    _check_count(after)
     parents: dict[str, Kind] = {}
     for parent in after:
         step_id = check_id(parent, "an id in after")
@@ -217,6 +217,19 @@ def _parents(after: object) -> str | None:
             raise InvalidInput(f"after[{step_id!r}] must be {' or '.join(KINDS)}, not {kind!r}")
         parents[step_id] = kind
     return parents_json(parents) if parents else None
+
+
+def with_parents(step: Submit, parents: Sequence[str]) -> Submit:
+    """The submission with these steps as parents, too, which must succeed unless it says otherwise
+    of one. Raises :class:`InvalidInput`."""
+    after = dict.fromkeys(parents, KINDS[0]) | parents_of(step.parents)
+    _check_count(after)
+    return replace(step, parents=parents_json(after))
+
+
+def _check_count(after: Sized) -> None:
+    if len(after) > MAX_PARENTS:
+        raise InvalidInput(f"after has {len(after)} steps; the limit is {MAX_PARENTS}")
 
 
 def submission(

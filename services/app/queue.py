@@ -18,6 +18,7 @@ from fleet_q.services.app.bulk import submit_all
 from fleet_q.services.app.context import PermanentFailure, current
 from fleet_q.services.app.submitter import CommandOptions
 from fleet_q.services.app.views import EventView, StepView
+from fleet_q.services.app.workflow import Workflow
 
 _WAIT_SHORTEST: Final = 0.005
 _WAIT_LONGEST: Final = 1.0
@@ -181,12 +182,17 @@ class Queue(AppBase):
         return submit_all(self.store, commands, on_batch)
 
     def submit_together(self, commands: Sequence[Submit]) -> list[str]:
-        """Store up to 1,000 steps that :meth:`command` has checked in one transaction, so all of
-        them or none; return their ids. Raises :class:`InvalidInput` if they are too large for the
+        """Store steps that :meth:`command` has checked in one transaction, so all of them or none;
+        return their ids. Raises :class:`InvalidInput` if they are too large for the
         store."""
         results = self.store.submit(commands)
         self._work_arrived()
         return [result.step_id for result in results]
+
+    def workflow(self, name: str) -> Workflow:
+        """Return a new workflow, whose id begins with ``name``: steps are added to it, and
+        submitted together. Raises :class:`InvalidInput` for a name that is no text, or too long."""
+        return Workflow(self, name)
 
     def status(self, step_id: str) -> StepView:
         """Return the step as it is now. Raises ``UnknownStep``."""

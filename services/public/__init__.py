@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         PodView,
         StepView,
     )
+    from fleet_q.services.app.workflow import Steps, Workflow
     from fleet_q.services.backoff import with_backoff
     from fleet_q.services.http.api import create_http
 
@@ -81,6 +82,7 @@ _MODULES: Final = {
         "PodView",
         "StepView",
     ),
+    "fleet_q.services.app.workflow": ("Steps", "Workflow"),
     "fleet_q.services.backoff": ("with_backoff",),
     "fleet_q.services.http.api": ("create_http",),
 }
@@ -111,6 +113,7 @@ __all__ = [
     "StepNotCompleted",
     "StepRow",
     "StepView",
+    "Steps",
     "StepsView",
     "StoreContended",
     "StoreError",
@@ -119,6 +122,7 @@ __all__ = [
     "UniqueKeyTaken",
     "UnknownStep",
     "UnknownToThisVersion",
+    "Workflow",
     "create_http",
     "current_step",
     "with_backoff",
