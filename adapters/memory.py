@@ -71,7 +71,6 @@ class MemoryDatabase:
         self._fork_lock = fork.ForkLock()
         self._open: MemoryTransaction | None = None
         self._changes = 0
-        self._last_row_id = 0
 
     def change_counter(self) -> int:
         return self._changes
@@ -99,9 +98,12 @@ class MemoryDatabase:
         """Insert rows, given by their columns, as others do into a store with SQL."""
         with self._fork_lock.lock:
             for row in rows:
-                self._last_row_id += 1  # no id is used again
-                self.inbox.append(InboxRow(row_id=self._last_row_id, **row))
+                self.inbox.append(InboxRow(row_id=self.next_row_id(), **row))
             self._changes += 1
+
+    def next_row_id(self) -> int:
+        """The id of the next row of the inbox."""
+        return self.inbox[-1].row_id + 1 if self.inbox else 1
 
     @contextmanager
     def snapshot(self) -> Iterator[MemoryTransaction]:

@@ -38,7 +38,13 @@ class RecordingDatabase(MemoryDatabase):
         self.pruned: list[str] = []  # ids of steps and pods
         self.queue_changes: list[QueueWrite] = []
         self.taken_in: list[TakenIn] = []
+        self._last_row_id = 0
         self.read_at: int | None = None  # when the rows were read that a transaction takes in
+
+    def next_row_id(self) -> int:
+        """An id that no row had before: a plan for rows may be carried out late."""
+        self._last_row_id += 1
+        return self._last_row_id
 
     def begin(self) -> MemoryTransaction:
         return _RecordingTransaction(self, self._clock() - self.early_by)
